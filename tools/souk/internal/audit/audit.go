@@ -1,0 +1,224 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Difference is one thing that two witnesses disagree about.
+type Difference struct {
+	// Subject is what it is about: an order, a SKU, a transaction.
+	Subject string
+	// What says how they differ, with both figures.
+	What string
+}
+
+// Report is the outcome of an audit.
+type Report struct {
+	// Books in the order client (if there is one), orders, ledger, provider.
+	Books []Book
+	// Client says whether the first book is a client's.
+	Client bool
+	// Others is the number of orders in SQL that no client's history has.
+	Others int
+	Stock  Stock
+	// Cancelled is the number of orders that ended without money moved.
+	Cancelled int64
+	// Differences is empty when the books are equal.
+	Differences []Difference
+}
+
+// Stock sums the catalog's units and compares them with what was sold.
+type Stock struct {
+	SKUs, Total, Held, Committed, Available int64
+	// Sold and Returned are by the orders.
+	Sold, Returned int64
+}
+
+// Clean says whether all witnesses agree.
+func (r *Report) Clean() bool { return len(r.Differences) == 0 }
+
+// Run waits until the shop is quiet (no order, refund or hold of one still
+// moving), at most wait, and compares the books. A shop that does not get quiet
+// is reported as a difference, not as an error: an order that never settles is
+// a broken promise.
+func Run(ctx context.Context, src Sources, wait time.Duration) (*Report, error) {
+	orders, err := pgx.Connect(ctx, src.OrderDSN)
+	if err != nil {
+		return nil, fmt.Errorf("order database: %w", err)
+	}
+	defer orders.Close(context.WithoutCancel(ctx))
+	payments, err := pgx.Connect(ctx, src.PaymentDSN)
+	if err != nil {
+		return nil, fmt.Errorf("payment database: %w", err)
+	}
+	defer payments.Close(context.WithoutCancel(ctx))
+	catalog, err := pgx.Connect(ctx, src.CatalogDSN)
+	if err != nil {
+		return nil, fmt.Errorf("catalog database: %w", err)
+	}
+	defer catalog.Close(context.WithoutCancel(ctx))
+
+	r := &Report{}
+	moving, err := waitQuiet(ctx, orders, wait)
+	if err != nil {
+		return nil, err
+	}
+	if moving > 0 {
+		r.differ("orders", "%d orders or refunds are not settled after %s", moving, wait)
+	}
+	if err := r.money(ctx, src, orders, payments); err != nil {
+		return nil, err
+	}
+	if err := r.stock(ctx, orders, catalog); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Report) differ(subject, format string, args ...any) {
+	r.Differences = append(r.Differences, Difference{subject, fmt.Sprintf(format, args...)})
+}
+
+// waitQuiet returns how many orders and refunds still move when it gives up.
+func waitQuiet(ctx context.Context, orders *pgx.Conn, wait time.Duration) (moving int64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, wait+10*time.Second)
+	defer cancel()
+	until := time.Now().Add(wait)
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := orders.QueryRow(ctx, `
+			SELECT (SELECT count(*) FROM orders WHERE state NOT IN ('paid', 'cancelled'))
+			     + (SELECT count(*) FROM refunds WHERE state = 'pending')`).Scan(&moving)
+		if err != nil || moving == 0 || time.Now().After(until) {
+			return moving, err
+		}
+		select {
+		case <-ctx.Done():
+			return moving, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func (r *Report) money(ctx context.Context, src Sources, orders, payments *pgx.Conn) error {
+	ob, err := orderBook(ctx, orders)
+	if err != nil {
+		return fmt.Errorf("orders: %w", err)
+	}
+	lb, err := ledgerBook(ctx, payments)
+	if err != nil {
+		return fmt.Errorf("ledger: %w", err)
+	}
+	pb, held, err := providerBook(src.ProviderJournal)
+	if err != nil {
+		return fmt.Errorf("provider's journal: %w", err)
+	}
+	if len(src.Histories) > 0 {
+		cb, err := clientBook(src.Histories)
+		if err != nil {
+			return fmt.Errorf("client's history: %w", err)
+		}
+		r.Client = true
+		r.Books = append(r.Books, cb)
+		r.Others = r.compareClient(cb, ob)
+	}
+	r.Books = append(r.Books, ob, lb, pb)
+	r.compare(ob, lb)
+	r.compare(lb, pb)
+	r.compare(ob, pb)
+	if err := r.unbalanced(ctx, payments); err != nil {
+		return err
+	}
+	return r.stillHeld(ctx, orders, held)
+}
+
+// compare enters a difference for each order that the books tell differently.
+func (r *Report) compare(a, b Book) {
+	for _, id := range ids(a, b) {
+		x, y := a.Entries[id], b.Entries[id]
+		if x.Captured != y.Captured || x.Refunded != y.Refunded || x.Refunds != y.Refunds || x.Currency != y.Currency {
+			r.differ("order "+id, "%s: captured %d, refunded %d in %d %s; %s: captured %d, refunded %d in %d %s",
+				a.Name, x.Captured, x.Refunded, x.Refunds, x.Currency,
+				b.Name, y.Captured, y.Refunded, y.Refunds, y.Currency)
+		}
+	}
+}
+
+// compareClient compares the orders that the client knows. Other orders are
+// other clients' business; it returns how many there are.
+func (r *Report) compareClient(client, orders Book) (others int) {
+	own := Book{Name: orders.Name, Entries: make(map[string]Entry, len(client.Entries))}
+	for id, e := range orders.Entries {
+		if _, ok := client.Entries[id]; ok {
+			own.Entries[id] = e
+		} else {
+			others++
+		}
+	}
+	r.compare(client, own)
+	return others
+}
+
+func ids(a, b Book) []string {
+	out := make([]string, 0, len(a.Entries))
+	for id := range a.Entries {
+		out = append(out, id)
+	}
+	for id := range b.Entries {
+		if _, ok := a.Entries[id]; !ok {
+			out = append(out, id)
+		}
+	}
+	sort.Strings(out)
+	return out
+}
+
+// unbalanced enters each ledger transaction that does not sum to zero.
+func (r *Report) unbalanced(ctx context.Context, payments *pgx.Conn) error {
+	rows, err := payments.Query(ctx, `
+		SELECT transaction_id::text, currency, sum(amount)::bigint FROM ledger_entries
+		GROUP BY transaction_id, currency HAVING sum(amount) <> 0 LIMIT 100`)
+	if err != nil {
+		return fmt.Errorf("ledger balance: %w", err)
+	}
+	var id, currency string
+	var sum int64
+	_, err = pgx.ForEachRow(rows, []any{&id, &currency, &sum}, func() error {
+		r.differ("ledger transaction "+id, "sums to %d %s, not to zero", sum, currency)
+		return nil
+	})
+	return err
+}
+
+// stillHeld enters each settled order on whose card the provider still holds money.
+func (r *Report) stillHeld(ctx context.Context, orders *pgx.Conn, held map[string]int64) error {
+	if err := orders.QueryRow(ctx, `SELECT count(*) FROM orders WHERE state = 'cancelled'`).Scan(&r.Cancelled); err != nil {
+		return fmt.Errorf("cancelled orders: %w", err)
+	}
+	if len(held) == 0 {
+		return nil
+	}
+	list := make([]string, 0, len(held))
+	for id := range held {
+		list = append(list, id)
+	}
+	sort.Strings(list)
+	rows, err := orders.Query(ctx, `
+		SELECT h.id, coalesce(o.state, 'unknown to the shop') FROM unnest($1::text[]) h(id)
+		LEFT JOIN orders o ON o.id = h.id::uuid ORDER BY h.id`, list)
+	if err != nil {
+		return fmt.Errorf("orders with held money: %w", err)
+	}
+	var id, state string
+	_, err = pgx.ForEachRow(rows, []any{&id, &state}, func() error {
+		r.differ("order "+id, "is %s, and the provider still holds %d", state, held[id])
+		return nil
+	})
+	return err
+}

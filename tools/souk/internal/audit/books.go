@@ -1,0 +1,210 @@
+// Package audit compares the books that witness the same orders: what the
+// client was told, the orders in SQL, the ledger in SQL and the payment
+// provider's journal; and the stock with what was sold. It reads each from its
+// own source and trusts none of them.
+package audit
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/tools/souk/internal/history"
+)
+
+// Entry is what one book says of one order, in minor units of Currency.
+type Entry struct {
+	Captured int64
+	Refunded int64
+	Refunds  int64
+	Currency string
+	// Lines is the number of order lines; only the orders' book knows it.
+	Lines int64
+}
+
+// Book is one witness: entries by order id, for orders with money captured.
+type Book struct {
+	Name    string
+	Entries map[string]Entry
+}
+
+// Sources is where the books are.
+type Sources struct {
+	// OrderDSN, PaymentDSN and CatalogDSN are connection strings that may read.
+	OrderDSN, PaymentDSN, CatalogDSN string
+	// ProviderJournal is the path of the simulator's journal.
+	ProviderJournal string
+	// Histories are the paths of the clients' histories; may be empty.
+	Histories []string
+}
+
+// clientBook is what the client was told: orders it saw PAID, and refunds it
+// saw SUCCEEDED.
+func clientBook(paths []string) (Book, error) {
+	b := Book{Name: "client was told", Entries: map[string]Entry{}}
+	seen := map[string]bool{} // keys may repeat after a crash between answer and record
+	for _, path := range paths {
+		records, err := history.Read(path)
+		if err != nil {
+			return b, err
+		}
+		for _, r := range records {
+			id := path + string(r.Kind) + r.Key
+			if seen[id] || (r.Kind != history.KindOrder && r.Kind != history.KindRefund) {
+				continue
+			}
+			seen[id] = true
+			e := b.Entries[r.OrderID]
+			switch {
+			case r.Kind == history.KindOrder && r.State == "PAID":
+				e.Captured += r.Amount
+			case r.Kind == history.KindRefund && r.State == "SUCCEEDED":
+				e.Refunded += r.Amount
+				e.Refunds++
+			default:
+				continue
+			}
+			e.Currency = r.Currency
+			b.Entries[r.OrderID] = e
+		}
+	}
+	return b, nil
+}
+
+// orderBook is the orders in SQL.
+func orderBook(ctx context.Context, db *pgx.Conn) (Book, error) {
+	b := Book{Name: "orders (SQL)", Entries: map[string]Entry{}}
+	rows, err := db.Query(ctx, `
+		SELECT o.id::text, o.total, o.currency, coalesce(r.amount, 0), coalesce(r.n, 0), l.n
+		FROM orders o
+		JOIN (SELECT order_id, count(*) AS n FROM order_lines GROUP BY order_id) l ON l.order_id = o.id
+		LEFT JOIN (
+			SELECT order_id, sum(amount)::bigint AS amount, count(*) AS n
+			FROM refunds WHERE state = 'succeeded' GROUP BY order_id
+		) r ON r.order_id = o.id
+		WHERE o.state = 'paid'`)
+	if err != nil {
+		return b, err
+	}
+	var id string
+	var e Entry
+	_, err = pgx.ForEachRow(rows, []any{&id, &e.Captured, &e.Currency, &e.Refunded, &e.Refunds, &e.Lines}, func() error {
+		b.Entries[id] = e
+		return nil
+	})
+	return b, err
+}
+
+// ledgerBook is payment's double-entry ledger: captures and refunds as they
+// stand against the provider's account.
+func ledgerBook(ctx context.Context, db *pgx.Conn) (Book, error) {
+	b := Book{Name: "ledger (SQL)", Entries: map[string]Entry{}}
+	rows, err := db.Query(ctx, `
+		SELECT order_id::text, currency,
+			coalesce(sum(amount) FILTER (WHERE kind = 'capture'), 0)::bigint,
+			coalesce(-sum(amount) FILTER (WHERE kind = 'refund'), 0)::bigint,
+			count(DISTINCT transaction_id) FILTER (WHERE kind = 'refund')
+		FROM ledger_entries WHERE account = 'provider_clearing' GROUP BY order_id, currency`)
+	if err != nil {
+		return b, err
+	}
+	var id string
+	var e Entry
+	_, err = pgx.ForEachRow(rows, []any{&id, &e.Currency, &e.Captured, &e.Refunded, &e.Refunds}, func() error {
+		if _, twice := b.Entries[id]; twice {
+			return fmt.Errorf("order %s is in the ledger in two currencies", id)
+		}
+		b.Entries[id] = e
+		return nil
+	})
+	return b, err
+}
+
+// journalEvent is a line of the simulator's journal, as far as an audit reads it.
+type journalEvent struct {
+	Event         string            `json:"event"`
+	ID            string            `json:"id"`
+	PaymentIntent string            `json:"payment_intent"`
+	Amount        int64             `json:"amount"`
+	Currency      string            `json:"currency"`
+	Metadata      map[string]string `json:"metadata"`
+}
+
+// providerBook is the simulator's journal. Besides the book it returns what
+// the provider still holds: authorized amounts by order id.
+func providerBook(path string) (Book, map[string]int64, error) {
+	b := Book{Name: "provider's journal", Entries: map[string]Entry{}}
+	held := map[string]int64{}
+	f, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return b, nil, err
+	}
+	defer f.Close()
+	orderOf := map[string]string{} // payment intent to order
+	br := bufio.NewReaderSize(f, 1<<16)
+	for n := 1; ; n++ {
+		line, err := br.ReadBytes('\n')
+		if errors.Is(err, io.EOF) { // a line without its end is not in the journal yet
+			return b, held, nil
+		}
+		if err != nil {
+			return b, nil, err
+		}
+		var ev journalEvent
+		if err := json.Unmarshal(line, &ev); err != nil {
+			return b, nil, fmt.Errorf("%s: line %d: %w", path, n, err)
+		}
+		if err := b.apply(ev, orderOf, held); err != nil {
+			return b, nil, fmt.Errorf("%s: line %d: %w", path, n, err)
+		}
+	}
+}
+
+// apply enters one event of the provider's journal.
+func (b *Book) apply(ev journalEvent, orderOf map[string]string, held map[string]int64) error {
+	order := ev.Metadata["order_id"]
+	if order == "" {
+		order = orderOf[ev.PaymentIntent]
+	}
+	switch ev.Event {
+	case "payment_intent.authorized":
+		if order == "" {
+			return fmt.Errorf("payment %s names no order", ev.ID)
+		}
+		orderOf[ev.ID] = order
+		held[order] += ev.Amount
+	case "payment_intent.captured":
+		e := b.Entries[order]
+		e.Captured += ev.Amount
+		e.Currency = currencyOf(ev)
+		b.Entries[order] = e
+		delete(held, order)
+	case "payment_intent.canceled":
+		delete(held, order)
+	case "refund.succeeded":
+		e := b.Entries[order]
+		e.Refunded += ev.Amount
+		e.Refunds++
+		b.Entries[order] = e
+	}
+	return nil
+}
+
+// currencyOf is the event's currency as the other books write it; the
+// provider's API has it in lower case.
+func currencyOf(ev journalEvent) string {
+	out := []byte(ev.Currency)
+	for i, c := range out {
+		if 'a' <= c && c <= 'z' {
+			out[i] = c - 'a' + 'A'
+		}
+	}
+	return string(out)
+}

@@ -1,0 +1,69 @@
+package audit
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/souk-shop/souk/proto/money"
+)
+
+// shown is how many differences are printed one by one.
+const shown = 20
+
+// totals sums a book. Amounts of different currencies are never added up: the
+// shop has one, and the books are compared order by order with theirs.
+func (b Book) totals() (orders, captured, refunds, refunded int64, currency string) {
+	currency = "GBP"
+	for _, e := range b.Entries {
+		orders++
+		captured += e.Captured
+		refunds += e.Refunds
+		refunded += e.Refunded
+		currency = e.Currency
+	}
+	return orders, captured, refunds, refunded, currency
+}
+
+// Print writes the report as tables.
+func (r *Report) Print(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "book\torders\tcaptured\trefunds\trefunded\tnet\t")
+	for _, b := range r.Books {
+		orders, captured, refunds, refunded, currency := b.totals()
+		format := func(units int64) string {
+			m := money.Money{Units: units, Currency: currency}
+			return m.Format()
+		}
+		fmt.Fprintf(tw, "%s\t%d\t%s\t%d\t%s\t%s\t\n", b.Name, orders, format(captured), refunds, format(refunded), format(captured-refunded))
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	if r.Client && r.Others > 0 {
+		fmt.Fprintf(w, "%d of the orders were placed by other clients.\n", r.Others)
+	}
+	fmt.Fprintf(w, "%d orders ended cancelled, with nothing charged.\n\n", r.Cancelled)
+
+	tw = tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "stock\tSKUs\tunits\tavailable\theld\tsold\t")
+	fmt.Fprintf(tw, "catalog\t%d\t%d\t%d\t%d\t%d\t\n", r.Stock.SKUs, r.Stock.Total, r.Stock.Available, r.Stock.Held, r.Stock.Committed)
+	fmt.Fprintf(tw, "orders\t\t\t\t\t%d - %d returned = %d\t\n", r.Stock.Sold, r.Stock.Returned, r.Stock.Sold-r.Stock.Returned)
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	if r.Clean() {
+		_, err := fmt.Fprintln(w, "No difference: every penny and every unit is accounted for.")
+		return err
+	}
+	fmt.Fprintf(w, "%d DIFFERENCES\n", len(r.Differences))
+	for i, d := range r.Differences {
+		if i == shown {
+			fmt.Fprintf(w, "  and %d more\n", len(r.Differences)-shown)
+			break
+		}
+		fmt.Fprintf(w, "  %s: %s\n", d.Subject, d.What)
+	}
+	return nil
+}

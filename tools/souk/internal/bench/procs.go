@@ -1,0 +1,102 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// clockTick is the kernel's USER_HZ, 100 on every Linux that Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// usage is what a process has used.
+type usage struct {
+	cpu  time.Duration
+	peak int64 // bytes resident at most
+}
+
+// usageOf reads a process and all below it from /proc: PostgreSQL is a family.
+// The peak is the largest single peak's sum over the family, an upper bound:
+// shared memory counts in each that touched it.
+func usageOf(pid int) (usage, error) {
+	children, err := childrenByParent()
+	if err != nil {
+		return usage{}, err
+	}
+	var total usage
+	var visit func(pid int) error
+	visit = func(pid int) error {
+		u, err := usageOfOne(pid)
+		if err != nil {
+			return err
+		}
+		total.cpu += u.cpu
+		total.peak += u.peak
+		for _, c := range children[pid] {
+			if err := visit(c); err != nil && !os.IsNotExist(err) { // it may just have ended
+				return err
+			}
+		}
+		return nil
+	}
+	return total, visit(pid)
+}
+
+func usageOfOne(pid int) (usage, error) {
+	var u usage
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return u, err
+	}
+	// The second field is the name in brackets and may hold anything.
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	for _, i := range []int{11, 12, 13, 14} { // utime, stime, and those of reaped children
+		n, err := strconv.ParseInt(string(fields[i]), 10, 64)
+		if err != nil {
+			return u, err
+		}
+		u.cpu += time.Duration(n) * clockTick
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return u, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			if err != nil {
+				return u, err
+			}
+			u.peak = kb << 10
+		}
+	}
+	return u, nil
+}
+
+func childrenByParent() (map[int][]int, error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil, err
+	}
+	if len(stats) == 0 {
+		return nil, fmt.Errorf("processor time and memory are read from /proc, and there is none")
+	}
+	out := map[int][]int{}
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // it ended
+		}
+		pid, err1 := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+		ppid, err2 := strconv.Atoi(string(fields[1]))
+		if err1 == nil && err2 == nil {
+			out[ppid] = append(out[ppid], pid)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,105 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/souk-shop/souk/tools/souk/internal/shopclient"
+)
+
+// cards is what visitors pay with: one in twenty is declined.
+var cards = []string{"pm_card_visa", "pm_card_visa_chargeDeclined"}
+
+// settleWait is how long a checkout asks the shop to wait for the outcome.
+const settleWait = 15 * time.Second
+
+func (l *Load) do(ctx context.Context, a Action, rng *rand.Rand) error {
+	switch a {
+	case Browse:
+		return l.browse(ctx, rng)
+	case Search:
+		_, err := l.opts.Shop.Products(ctx, shopclient.ProductQuery{Query: l.words[rng.IntN(len(l.words))]})
+		return err
+	case Cart:
+		return l.cart(ctx, rng)
+	default:
+		return l.checkout(ctx, rng)
+	}
+}
+
+func (l *Load) browse(ctx context.Context, rng *rand.Rand) error {
+	p := l.products[rng.IntN(len(l.products))]
+	if rng.IntN(3) == 0 {
+		_, err := l.opts.Shop.Products(ctx, shopclient.ProductQuery{Category: p.Category})
+		return err
+	}
+	_, err := l.opts.Shop.Product(ctx, p.Variants[0].SKU)
+	return err
+}
+
+// lines picks one to five products, one to three units of each.
+func (l *Load) lines(rng *rand.Rand) []shopclient.Line {
+	n := 1 + rng.IntN(min(5, len(l.products)))
+	out := make([]shopclient.Line, 0, n)
+	for _, i := range rng.Perm(len(l.products))[:n] {
+		out = append(out, shopclient.Line{SKU: l.products[i].Variants[0].SKU, Quantity: int64(1 + rng.IntN(3))})
+	}
+	return out
+}
+
+func (l *Load) cart(ctx context.Context, rng *rand.Rand) error {
+	lines := l.lines(rng)
+	cart, err := l.opts.Shop.WithToken("").NewCart(ctx, lines)
+	if err != nil {
+		return err
+	}
+	_, err = l.opts.Shop.WithToken(cart.Token).AddLine(ctx, cart.ID, lines[0])
+	return err
+}
+
+func (l *Load) checkout(ctx context.Context, rng *rand.Rand) error {
+	cart, err := l.opts.Shop.WithToken("").NewCart(ctx, l.lines(rng))
+	if err != nil {
+		return err
+	}
+	card := cards[0]
+	if rng.IntN(20) == 0 {
+		card = cards[1]
+	}
+	key, err := uuid.NewV7()
+	if err != nil {
+		return err
+	}
+	order, err := l.opts.Shop.WithToken(cart.Token).PlaceOrder(ctx, key.String(), settleWait, shopclient.Checkout{
+		CartID: cart.ID, PaymentMethod: card, Email: "visitor@example.com",
+		ShippingAddress: shopclient.Address{Name: "A Visitor", Line1: "1 High Street", City: "Town", Country: "GB"},
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case !order.Settled():
+		return fmt.Errorf("order %s is still %s after %s", order.Number, order.State, settleWait)
+	case card == cards[0] && order.State != shopclient.StatePaid && order.CancelReason != "INSUFFICIENT_STOCK":
+		return fmt.Errorf("order %s ended %s (%s)", order.Number, order.State, order.CancelReason)
+	case card == cards[1] && order.State != shopclient.StateCancelled:
+		return fmt.Errorf("order %s ended %s on a card that is declined", order.Number, order.State)
+	}
+	return nil
+}
+
+// words are those of a name that are worth searching for.
+func words(name string) []string {
+	var out []string
+	for _, w := range strings.Fields(strings.ToLower(name)) {
+		if len(w) > 3 {
+			out = append(out, w)
+		}
+	}
+	return out
+}

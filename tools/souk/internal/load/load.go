@@ -1,0 +1,226 @@
+// Package load puts an open-model load on a shop: actions start at a given rate
+// whether or not earlier ones have been answered, as visitors do, and latency
+// counts from the moment an action was due. A slow shop therefore shows its
+// queue instead of slowing the load down.
+package load
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/souk-shop/souk/tools/souk/internal/shopclient"
+)
+
+// Action is a kind of thing that a visitor does.
+type Action string
+
+// The actions.
+const (
+	Browse   Action = "browse"   // a page of products, or one product
+	Search   Action = "search"   // words from product names
+	Cart     Action = "cart"     // a cart with a few lines, one changed
+	Checkout Action = "checkout" // a cart, an order, its outcome
+)
+
+// Actions in the order they are shown.
+var Actions = []Action{Browse, Search, Cart, Checkout}
+
+// Mix is the share of each action; shares are relative to their sum.
+type Mix map[Action]int
+
+// DefaultMix is roughly a giftware shop's day: most people look.
+var DefaultMix = Mix{Browse: 60, Search: 20, Cart: 15, Checkout: 5}
+
+const (
+	// maxInFlight bounds the memory of a load on a shop that stopped answering.
+	// Arrivals beyond it are counted as shed by the client, not as errors.
+	maxInFlight = 4096
+	// maxLatency is the largest latency that the histograms tell apart.
+	maxLatency = 2 * time.Minute
+	// sampleSize is how many products the load knows.
+	sampleSize = 500
+)
+
+// Options of a load.
+type Options struct {
+	Shop     *shopclient.Client
+	Rate     float64 // actions a second
+	Duration time.Duration
+	Mix      Mix
+	Seed     uint64
+	// Timeout of one action; it counts as an error after that.
+	Timeout time.Duration
+}
+
+// Row sums up one action.
+type Row struct {
+	Action   Action
+	Done     int64
+	Errors   int64
+	P50, P99 time.Duration
+	Max      time.Duration
+}
+
+// Snapshot is the load so far.
+type Snapshot struct {
+	Elapsed  time.Duration
+	Rows     []Row
+	InFlight int64
+	// Shed counts arrivals that were never sent because too many were in flight.
+	Shed int64
+	// Refused counts answers 429 and 503: the shop protected itself.
+	Refused int64
+	// FirstErrors are a few of the errors, whole.
+	FirstErrors []string
+}
+
+type stats struct {
+	mu     sync.Mutex
+	hist   *hdrhistogram.Histogram // microseconds
+	errors int64
+}
+
+// Load is a running load.
+type Load struct {
+	opts     Options
+	products []shopclient.Product
+	words    []string
+	stats    map[Action]*stats
+	start    time.Time
+	inFlight atomic.Int64
+	shed     atomic.Int64
+	refused  atomic.Int64
+
+	mu          sync.Mutex
+	firstErrors []string
+}
+
+// Prepare learns what the shop sells.
+func Prepare(ctx context.Context, opts Options) (*Load, error) {
+	l := &Load{opts: opts, stats: map[Action]*stats{}}
+	for _, a := range Actions {
+		l.stats[a] = &stats{hist: hdrhistogram.New(1, maxLatency.Microseconds(), 3)}
+	}
+	cursor := ""
+	for len(l.products) < sampleSize {
+		page, err := opts.Shop.Products(ctx, shopclient.ProductQuery{InStock: true, Limit: 100, Cursor: cursor})
+		if err != nil {
+			return nil, fmt.Errorf("listing products: %w", err)
+		}
+		l.products = append(l.products, page.Products...)
+		if cursor = page.NextCursor; cursor == "" {
+			break
+		}
+	}
+	if len(l.products) == 0 {
+		return nil, errors.New("the shop has nothing in stock")
+	}
+	for _, p := range l.products {
+		l.words = append(l.words, words(p.Name)...)
+	}
+	return l, nil
+}
+
+// Run sends the load until its duration is over or ctx ends, and waits for what
+// is in flight.
+func (l *Load) Run(ctx context.Context) error {
+	rng := rand.New(rand.NewPCG(l.opts.Seed, 1))
+	l.start = time.Now()
+	end := l.start.Add(l.opts.Duration)
+	var g errgroup.Group
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for due := l.start; due.Before(end); {
+		// Poisson arrivals: independent visitors.
+		due = due.Add(time.Duration(rng.ExpFloat64() / l.opts.Rate * float64(time.Second)))
+		if wait := time.Until(due); wait > 0 {
+			timer.Reset(wait)
+			select {
+			case <-ctx.Done():
+				return g.Wait()
+			case <-timer.C:
+			}
+		}
+		action, seed := l.pick(rng), rng.Uint64()
+		if l.inFlight.Load() >= maxInFlight {
+			l.shed.Add(1)
+			continue
+		}
+		l.inFlight.Add(1)
+		g.Go(func() error {
+			defer l.inFlight.Add(-1)
+			l.act(context.WithoutCancel(ctx), action, due, rand.New(rand.NewPCG(seed, 2)))
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (l *Load) pick(rng *rand.Rand) Action {
+	sum := 0
+	for _, a := range Actions {
+		sum += l.opts.Mix[a]
+	}
+	n := rng.IntN(sum)
+	for _, a := range Actions {
+		if n -= l.opts.Mix[a]; n < 0 {
+			return a
+		}
+	}
+	panic("unreachable: the shares sum to more than n")
+}
+
+func (l *Load) act(ctx context.Context, a Action, due time.Time, rng *rand.Rand) {
+	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
+	defer cancel()
+	err := l.do(ctx, a, rng)
+	took := time.Since(due)
+	s := l.stats[a]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err != nil {
+		s.errors++
+		l.note(a, err)
+		return
+	}
+	// Values beyond the histogram's range count as its maximum.
+	_ = s.hist.RecordValue(min(took, maxLatency).Microseconds())
+}
+
+func (l *Load) note(a Action, err error) {
+	var problem *shopclient.Problem
+	if errors.As(err, &problem) && (problem.Status == 429 || problem.Status == 503) {
+		l.refused.Add(1)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.firstErrors) < 5 {
+		l.firstErrors = append(l.firstErrors, fmt.Sprintf("%s: %v", a, err))
+	}
+}
+
+// Snapshot may be called while the load runs.
+func (l *Load) Snapshot() Snapshot {
+	snap := Snapshot{Elapsed: time.Since(l.start), InFlight: l.inFlight.Load(), Shed: l.shed.Load(), Refused: l.refused.Load()}
+	for _, a := range Actions {
+		s := l.stats[a]
+		s.mu.Lock()
+		at := func(q float64) time.Duration {
+			return time.Duration(s.hist.ValueAtQuantile(q)) * time.Microsecond
+		}
+		snap.Rows = append(snap.Rows, Row{a, s.hist.TotalCount(), s.errors, at(50), at(99), time.Duration(s.hist.Max()) * time.Microsecond})
+		s.mu.Unlock()
+	}
+	l.mu.Lock()
+	snap.FirstErrors = append(snap.FirstErrors, l.firstErrors...)
+	l.mu.Unlock()
+	return snap
+}

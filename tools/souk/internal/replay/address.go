@@ -1,0 +1,50 @@
+package replay
+
+// countries maps the data set's country names to ISO 3166-1 alpha-2 codes.
+// Names that are no country ("Unspecified", "European Community") and the
+// unknown ship to the shop's own.
+var countries = map[string]string{
+	"Australia":            "AU",
+	"Austria":              "AT",
+	"Bahrain":              "BH",
+	"Belgium":              "BE",
+	"Brazil":               "BR",
+	"Canada":               "CA",
+	"Channel Islands":      "JE",
+	"Cyprus":               "CY",
+	"Czech Republic":       "CZ",
+	"Denmark":              "DK",
+	"EIRE":                 "IE",
+	"Finland":              "FI",
+	"France":               "FR",
+	"Germany":              "DE",
+	"Greece":               "GR",
+	"Hong Kong":            "HK",
+	"Iceland":              "IS",
+	"Israel":               "IL",
+	"Italy":                "IT",
+	"Japan":                "JP",
+	"Lebanon":              "LB",
+	"Lithuania":            "LT",
+	"Malta":                "MT",
+	"Netherlands":          "NL",
+	"Norway":               "NO",
+	"Poland":               "PL",
+	"Portugal":             "PT",
+	"RSA":                  "ZA",
+	"Saudi Arabia":         "SA",
+	"Singapore":            "SG",
+	"Spain":                "ES",
+	"Sweden":               "SE",
+	"Switzerland":          "CH",
+	"USA":                  "US",
+	"United Arab Emirates": "AE",
+	"United Kingdom":       "GB",
+}
+
+func countryCode(name string) string {
+	if code, ok := countries[name]; ok {
+		return code
+	}
+	return "GB"
+}
