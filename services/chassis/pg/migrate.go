@@ -1,0 +1,90 @@
+package pg
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
+)
+
+// Migrate brings the database to the newest of the migrations, goose files
+// "00001_name.sql" in the root of an (embedded) file system. It waits for a
+// database that is late until ctx ends. Replicas may run it at once: one of
+// them migrates while the others wait.
+func Migrate(ctx context.Context, cfg Config, migrations fs.FS, log *slog.Logger) error {
+	cc, err := pgx.ParseConfig(cfg.DSN.Reveal())
+	if err != nil {
+		return fmt.Errorf("postgres DSN: %w", err)
+	}
+	if cfg.ConnectTimeout > 0 {
+		cc.ConnectTimeout = cfg.ConnectTimeout
+	}
+	db := stdlib.OpenDB(*cc)
+	defer db.Close()
+	if err := Wait(ctx, pinger{db}); err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations,
+		goose.WithSessionLocker(sessionLock{}), goose.WithLogger(goose.NopLogger()))
+	if err != nil {
+		return fmt.Errorf("read migrations: %w", err)
+	}
+	results, err := provider.Up(ctx)
+	for _, r := range results {
+		if r.Error == nil {
+			log.InfoContext(ctx, "migrated", "migration", r.Source.Path, "duration", r.Duration)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+type pinger struct{ *sql.DB }
+
+func (p pinger) Ping(ctx context.Context) error {
+	err := p.PingContext(ctx)
+	if err != nil && !pgerr.IsUnavailable(err) && ctx.Err() == nil {
+		return fmt.Errorf("postgres: %w", err)
+	}
+	return err
+}
+
+// lockID is the advisory lock, within one database, of whoever migrates it.
+const lockID = 7_305_808_869_231_650_671 // "eouk...": any constant of our own
+
+// sessionLock serializes migrations by an advisory lock of the session. It asks
+// again and again instead of waiting inside the server, because a waiting
+// statement holds a snapshot and so would block CREATE INDEX CONCURRENTLY in
+// the very migration it waits for.
+type sessionLock struct{}
+
+func (sessionLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	for {
+		var locked bool
+		if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(lockID)).Scan(&locked); err != nil {
+			return fmt.Errorf("lock for migration: %w", err)
+		}
+		if locked {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (sessionLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", int64(lockID))
+	return err
+}

@@ -1,0 +1,118 @@
+// Package pg is a service's way to its PostgreSQL database: the pool,
+// transactions, migrations and what its errors mean.
+package pg
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/exaring/otelpgx"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// Config is where the database is and how it is used.
+type Config struct {
+	// DSN is a connection string of libpq, as a URL or as key=value pairs.
+	DSN config.Secret `env:"DSN, required"`
+	// MaxConns bounds the pool.
+	MaxConns int32 `env:"MAX_CONNS, default=10"`
+	// ConnectTimeout bounds one attempt to connect.
+	ConnectTimeout time.Duration `env:"CONNECT_TIMEOUT, default=5s"`
+	// StatementTimeout is the server's limit for one statement; 0 is none.
+	StatementTimeout time.Duration `env:"STATEMENT_TIMEOUT, default=30s"`
+	// IdleInTransactionTimeout is after how long the server ends a transaction
+	// in which nothing happens; 0 is never.
+	IdleInTransactionTimeout time.Duration `env:"IDLE_IN_TRANSACTION_TIMEOUT, default=30s"`
+	// Tracer sees every query, for tests and recordings. It takes the place of
+	// OpenTelemetry's unless it is combined with it (pgx's multitracer).
+	Tracer pgx.QueryTracer
+}
+
+// Open returns a pool for the database. It connects in the background and does
+// not fail when the database is late or away: queries do, and health tells. It
+// fails on a DSN that cannot be read.
+func Open(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxpool.Pool, error) {
+	pc, err := poolConfig(cfg, tel)
+	if err != nil {
+		return nil, err
+	}
+	return pgxpool.NewWithConfig(ctx, pc)
+}
+
+func poolConfig(cfg Config, tel *telemetry.Telemetry) (*pgxpool.Config, error) {
+	pc, err := pgxpool.ParseConfig(cfg.DSN.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("postgres DSN: %w", err) // pgx redacts the password
+	}
+	if cfg.MaxConns > 0 {
+		pc.MaxConns = cfg.MaxConns
+	}
+	if cfg.ConnectTimeout > 0 {
+		pc.ConnConfig.ConnectTimeout = cfg.ConnectTimeout
+	}
+	params := pc.ConnConfig.RuntimeParams
+	if params["application_name"] == "" {
+		params["application_name"] = "souk-" + tel.Service
+	}
+	milliseconds := func(name string, d time.Duration) {
+		if d > 0 && params[name] == "" {
+			params[name] = strconv.FormatInt(d.Milliseconds(), 10)
+		}
+	}
+	milliseconds("statement_timeout", cfg.StatementTimeout)
+	milliseconds("idle_in_transaction_session_timeout", cfg.IdleInTransactionTimeout)
+	switch {
+	case cfg.Tracer != nil:
+		pc.ConnConfig.Tracer = cfg.Tracer
+	case tel.Recording:
+		pc.ConnConfig.Tracer = otelpgx.NewTracer(
+			otelpgx.WithTracerProvider(tel.Tracers),
+			otelpgx.WithMeterProvider(tel.Meters),
+			otelpgx.WithTrimSQLInSpanName(),
+		)
+	}
+	return pc, nil
+}
+
+// Pinger is the part of a pool that Wait needs.
+type Pinger interface{ Ping(context.Context) error }
+
+// Wait returns when the database answers, or ctx's error joined with the last
+// failure. It asks again after 50 ms, then after longer, up to 1 s.
+func Wait(ctx context.Context, db Pinger) error {
+	pause := 50 * time.Millisecond
+	for {
+		err := db.Ping(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for postgres: %w (last: %w)", ctx.Err(), err)
+		case <-time.After(pause):
+		}
+		pause = min(pause*2, time.Second)
+	}
+}
+
+// IsUnique reports a violation of the named unique constraint or index; any
+// when constraint is empty.
+func IsUnique(err error, constraint string) bool { return pgerr.IsUnique(err, constraint) }
+
+// IsCheck reports a violation of the named check constraint; any when empty.
+func IsCheck(err error, constraint string) bool { return pgerr.IsCheck(err, constraint) }
+
+// IsForeignKey reports a violation of the named foreign key; any when empty.
+func IsForeignKey(err error, constraint string) bool { return pgerr.IsForeignKey(err, constraint) }
+
+// IsRetryable reports a lost race of transactions: InTx runs them again.
+func IsRetryable(err error) bool { return pgerr.IsRetryable(err) }
+
+// IsUnavailable reports that the database cannot be reached or refuses work.
+func IsUnavailable(err error) bool { return pgerr.IsUnavailable(err) }

@@ -1,0 +1,82 @@
+// Package pgerr tells PostgreSQL's errors apart.
+package pgerr
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// SQLSTATE codes that Souk acts upon.
+const (
+	serializationFailure = "40001"
+	deadlockDetected     = "40P01"
+	uniqueViolation      = "23505"
+	foreignKeyViolation  = "23503"
+	checkViolation       = "23514"
+)
+
+// IsUnique reports a violation of the named unique constraint or index; any
+// when constraint is empty.
+func IsUnique(err error, constraint string) bool { return violates(err, uniqueViolation, constraint) }
+
+// IsCheck reports a violation of the named check constraint; any when empty.
+func IsCheck(err error, constraint string) bool { return violates(err, checkViolation, constraint) }
+
+// IsForeignKey reports a violation of the named foreign key; any when empty.
+func IsForeignKey(err error, constraint string) bool {
+	return violates(err, foreignKeyViolation, constraint)
+}
+
+// IsRetryable reports that the transaction lost against another one and may
+// succeed if it is run again from its start.
+func IsRetryable(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && (pgErr.Code == serializationFailure || pgErr.Code == deadlockDetected)
+}
+
+// IsUnavailable reports that the database could not be reached, went away or
+// refuses work for now. It says nothing about what was asked: a commit under
+// way may have happened.
+func IsUnavailable(err error) bool {
+	if err == nil {
+		return false
+	}
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return unavailableCode(pgErr.Code)
+	}
+	// The caller's own cancellation, even though it breaks the connection.
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return false
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return true
+	}
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err)
+}
+
+func unavailableCode(code string) bool {
+	switch code {
+	case "57P01", // admin_shutdown
+		"57P02", // crash_shutdown
+		"57P03", // cannot_connect_now
+		"57P05", // idle_session_timeout
+		"25006", // read_only_sql_transaction: a standby, during failover
+		"53300", // too_many_connections
+		"53100", // disk_full
+		"53200": // out_of_memory
+		return true
+	}
+	return len(code) == 5 && code[:2] == "08" // connection exceptions
+}
+
+func violates(err error, code, constraint string) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.Code == code && (constraint == "" || pgErr.ConstraintName == constraint)
+}

@@ -1,0 +1,182 @@
+// Package telemetry gives one service its log, tracer, meters and propagator.
+// Nothing in it is global: the whole shop can live in one process, each service
+// under its own name.
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/contrib/instrumentation/runtime"
+	"go.opentelemetry.io/otel/attribute"
+	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// scope is the instrumentation scope of spans and meters made by Souk itself.
+const scope = "github.com/souk-shop/souk"
+
+// Config is what a service's operator chooses. Export by OTLP is configured by
+// the standard variables instead (OTEL_EXPORTER_OTLP_ENDPOINT,
+// OTEL_EXPORTER_OTLP_PROTOCOL, OTEL_TRACES_EXPORTER, OTEL_METRICS_EXPORTER,
+// OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES, OTEL_SDK_DISABLED, ...) and is
+// off when no endpoint is set.
+type Config struct {
+	// LogLevel is the least severe level that is written.
+	LogLevel slog.Level `env:"LOG_LEVEL, default=info"`
+	// LogFormat is json, pretty, or auto: pretty on a terminal, else json.
+	LogFormat string `env:"LOG_FORMAT, default=auto"`
+	// LogOutput is where log lines go; standard error when nil.
+	LogOutput io.Writer
+	// SpanProcessors see every span, whatever the environment says. For tests.
+	SpanProcessors []sdktrace.SpanProcessor
+}
+
+// Telemetry is the instruments of one service.
+type Telemetry struct {
+	// Service is the service's name, as in "order".
+	Service string
+	// Log writes the service's lines; with a context (InfoContext) a line
+	// carries trace_id and span_id.
+	Log *slog.Logger
+	// Tracers makes the service's tracers. When nothing exports spans, they
+	// carry the trace context along and record nothing.
+	Tracers trace.TracerProvider
+	// Meters makes the service's meters.
+	Meters metric.MeterProvider
+	// Propagator reads and writes W3C trace context and baggage.
+	Propagator propagation.TextMapPropagator
+	// Registry holds the service's metrics for a Prometheus scrape.
+	Registry *prometheus.Registry
+	// Recording reports whether spans go anywhere. Costly instrumentation is
+	// left out when they do not.
+	Recording bool
+
+	tracer   trace.Tracer
+	shutdown []func(context.Context) error
+}
+
+// Start builds the telemetry of a service. Shutdown flushes it.
+func Start(ctx context.Context, service string, cfg Config) (*Telemetry, error) {
+	handler, err := newHandler(cfg)
+	if err != nil {
+		return nil, err
+	}
+	t := &Telemetry{
+		Service:    service,
+		Log:        slog.New(traceHandler{handler}).With("service", service),
+		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
+		Registry:   prometheus.NewRegistry(),
+	}
+	res, err := newResource(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.startTraces(ctx, cfg, res); err != nil {
+		return nil, err
+	}
+	if err := t.startMetrics(ctx, res); err != nil {
+		return nil, errors.Join(err, t.Shutdown(ctx))
+	}
+	t.tracer = t.Tracers.Tracer(scope)
+	return t, nil
+}
+
+// Discard returns telemetry that goes nowhere, for tests.
+func Discard() *Telemetry {
+	t := &Telemetry{
+		Service:    "discard",
+		Log:        slog.New(slog.DiscardHandler),
+		Tracers:    unrecorded{},
+		Meters:     noop.NewMeterProvider(),
+		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
+		Registry:   prometheus.NewRegistry(),
+	}
+	t.tracer = t.Tracers.Tracer(scope)
+	return t
+}
+
+// Tracer returns the tracer for spans that the service makes itself.
+func (t *Telemetry) Tracer() trace.Tracer { return t.tracer }
+
+// Meter returns the meter for instruments that the service makes itself.
+func (t *Telemetry) Meter() metric.Meter { return t.Meters.Meter(scope) }
+
+// Shutdown exports what is left and stops. Bound it by ctx: a collector that
+// is away must not hold up the end of a process.
+func (t *Telemetry) Shutdown(ctx context.Context) error {
+	var errs []error
+	for _, stop := range t.shutdown {
+		errs = append(errs, stop(ctx))
+	}
+	t.shutdown = nil
+	return errors.Join(errs...)
+}
+
+func newResource(ctx context.Context, service string) (*resource.Resource, error) {
+	res, err := resource.New(ctx,
+		resource.WithTelemetrySDK(),
+		resource.WithFromEnv(),
+		// Last, and so it wins: OTEL_SERVICE_NAME cannot name several services
+		// of one process.
+		resource.WithAttributes(
+			attribute.String("service.name", service),
+			attribute.String("service.namespace", "souk"),
+		),
+	)
+	if errors.Is(err, resource.ErrPartialResource) {
+		err = nil
+	}
+	return res, err
+}
+
+func (t *Telemetry) startTraces(ctx context.Context, cfg Config, res *resource.Resource) error {
+	exporter, err := newSpanExporter(ctx, os.Getenv)
+	if err != nil {
+		return err
+	}
+	if exporter == nil && len(cfg.SpanProcessors) == 0 {
+		t.Tracers = unrecorded{}
+		return nil
+	}
+	opts := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
+	for _, p := range cfg.SpanProcessors {
+		opts = append(opts, sdktrace.WithSpanProcessor(p))
+	}
+	if exporter != nil {
+		opts = append(opts, sdktrace.WithBatcher(exporter))
+	}
+	provider := sdktrace.NewTracerProvider(opts...)
+	t.Tracers, t.Recording = provider, true
+	t.shutdown = append(t.shutdown, provider.Shutdown)
+	return nil
+}
+
+func (t *Telemetry) startMetrics(ctx context.Context, res *resource.Resource) error {
+	scrape, err := otelprometheus.New(otelprometheus.WithRegisterer(t.Registry))
+	if err != nil {
+		return err
+	}
+	opts := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(scrape)}
+	exporter, err := newMetricExporter(ctx, os.Getenv)
+	if err != nil {
+		return err
+	}
+	if exporter != nil {
+		opts = append(opts, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter)))
+	}
+	provider := sdkmetric.NewMeterProvider(opts...)
+	t.Meters = provider
+	t.shutdown = append(t.shutdown, provider.Shutdown)
+	return runtime.Start(runtime.WithMeterProvider(provider))
+}
