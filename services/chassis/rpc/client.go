@@ -1,0 +1,118 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
+)
+
+// Dial returns a connection to a neighbor. It connects in the background, at
+// once, and again after losses; calls made while the neighbor is away fail fast
+// with UNAVAILABLE. Calls without a deadline get cfg.Timeout, streams do not.
+// Failures are of type *CallError.
+func Dial(cfg ClientConfig, tel *telemetry.Telemetry) (*grpc.ClientConn, error) {
+	if cfg.Target == "" {
+		return nil, errors.New("dial: no target")
+	}
+	creds, err := clientCredentials(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 5 * time.Second
+	}
+	c := client{timeout: cfg.Timeout, tel: tel}
+	opts := []grpc.DialOption{
+		grpc.WithTransportCredentials(creds),
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff: backoff.Config{
+				BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second,
+			},
+			MinConnectTimeout: 3 * time.Second,
+		}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
+		grpc.WithDefaultCallOptions(
+			grpc.MaxCallRecvMsgSize(maxMessageBytes),
+			grpc.MaxCallSendMsgSize(maxMessageBytes),
+		),
+		grpc.WithSharedWriteBuffer(true),
+		grpc.WithChainUnaryInterceptor(c.unary),
+		grpc.WithChainStreamInterceptor(c.stream),
+	}
+	if tel.Recording {
+		opts = append(opts, grpc.WithStatsHandler(otelgrpc.NewClientHandler(
+			otelgrpc.WithTracerProvider(tel.Tracers),
+			otelgrpc.WithMeterProvider(noMeters),
+			otelgrpc.WithPropagators(tel.Propagator),
+		)))
+	}
+	conn, err := grpc.NewClient(cfg.Target, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", cfg.Target, err)
+	}
+	conn.Connect()
+	return conn, nil
+}
+
+type client struct {
+	timeout time.Duration
+	tel     *telemetry.Telemetry
+}
+
+func (c client) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, c.timeout)
+		defer cancel()
+	}
+	if err := invoke(c.inject(ctx), method, req, reply, cc, opts...); err != nil {
+		return &CallError{method, err}
+	}
+	return nil
+}
+
+func (c client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	s, err := open(c.inject(ctx), desc, cc, method, opts...)
+	if err != nil {
+		return nil, &CallError{method, err}
+	}
+	return &clientStream{s, method}, nil
+}
+
+// clientStream marks the failures of a stream as a neighbor's.
+type clientStream struct {
+	grpc.ClientStream
+	method string
+}
+
+func (s *clientStream) RecvMsg(m any) error {
+	err := s.ClientStream.RecvMsg(m)
+	if err == nil || err == io.EOF {
+		return err
+	}
+	return &CallError{s.method, err}
+}
+
+// inject sends the trace context when no stats handler does.
+func (c client) inject(ctx context.Context) context.Context {
+	if c.tel.Recording {
+		return ctx
+	}
+	md, _ := metadata.FromOutgoingContext(ctx)
+	md = md.Copy()
+	if md == nil {
+		md = metadata.MD{}
+	}
+	c.tel.Propagator.Inject(ctx, carrier(md))
+	return metadata.NewOutgoingContext(ctx, md)
+}

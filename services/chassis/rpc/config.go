@@ -1,0 +1,62 @@
+// Package rpc builds a service's gRPC server and the clients of its neighbours:
+// TLS, deadlines that shrink per hop, validation, health that tells the truth,
+// one table of errors, logs, metrics and traces.
+package rpc
+
+import (
+	"net"
+	"time"
+)
+
+const (
+	// deadlineShave is what each hop keeps of the caller's deadline, so that the
+	// callee can still report its own timeout.
+	deadlineShave = 20 * time.Millisecond
+	// minDeadline is the time below which work is refused rather than begun.
+	minDeadline = 100 * time.Millisecond
+	// maxMessageBytes is the default limit of one message, either way.
+	maxMessageBytes = 16 << 20
+)
+
+// ServerConfig is how a server listens.
+type ServerConfig struct {
+	// Listen is the address, host:port or :port.
+	Listen string `env:"LISTEN, default=:9090"`
+	// Listener is listened on instead, if set; the server closes it.
+	Listener net.Listener
+	// TLSCert and TLSKey are PEM files; without them the server speaks plain text.
+	TLSCert string `env:"TLS_CERT"`
+	TLSKey  string `env:"TLS_KEY"`
+	// TLSClientCA is a PEM file of authorities; with it every client must show
+	// a certificate of one of them.
+	TLSClientCA string `env:"TLS_CLIENT_CA"`
+	// MaxRecvBytes limits one request; 16 MiB when 0.
+	MaxRecvBytes int `env:"MAX_RECV_BYTES, default=16777216"`
+	// MaxConnectionAge is after how long a client is asked to connect anew, so
+	// that it finds new replicas; 0 is never.
+	MaxConnectionAge time.Duration `env:"MAX_CONNECTION_AGE, default=5m"`
+	// DrainDelay is how long the server still takes new calls after it has told
+	// health that it is stopping: the time in which balancers notice.
+	DrainDelay time.Duration `env:"DRAIN_DELAY, default=0s"`
+	// DrainTimeout bounds the wait for calls under way when the server stops;
+	// 15 s when 0.
+	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=15s"`
+}
+
+// ClientConfig is how a neighbor is reached.
+type ClientConfig struct {
+	// Target is host:port or any gRPC target, such as dns:///catalog:9090. Calls
+	// are spread over all addresses that the name has.
+	Target string `env:"TARGET, required"`
+	// Timeout is the deadline of calls whose context has none; 5 s when 0.
+	Timeout time.Duration `env:"TIMEOUT, default=5s"`
+	// TLS dials with TLS, checked against TLSCA or, without it, the system's
+	// authorities. TLSCA alone turns it on, too.
+	TLS   bool   `env:"TLS"`
+	TLSCA string `env:"TLS_CA"`
+	// TLSCert and TLSKey are shown to a server that asks for a certificate.
+	TLSCert string `env:"TLS_CERT"`
+	TLSKey  string `env:"TLS_KEY"`
+	// TLSServerName is checked instead of the target's host name.
+	TLSServerName string `env:"TLS_SERVER_NAME"`
+}

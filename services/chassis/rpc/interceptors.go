@@ -1,0 +1,269 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// noMeters keeps otelgrpc from measuring: the interceptors do, for less.
+var noMeters = noop.NewMeterProvider()
+
+const healthPrefix = "/grpc.health."
+
+func notHealth(info *stats.RPCTagInfo) bool { return !strings.HasPrefix(info.FullMethodName, healthPrefix) }
+
+// validator is one for the process: what it compiles is large.
+var validator = sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })
+
+// interceptors are what happens around every handler of a server.
+type interceptors struct {
+	tel       *telemetry.Telemetry
+	errs      ErrorTable
+	server    *Server
+	validator protovalidate.Validator
+	durations metric.Float64Histogram
+	measures  sync.Map // measure -> metric.MeasurementOption
+}
+
+func newInterceptors(tel *telemetry.Telemetry, errs ErrorTable, s *Server) (*interceptors, error) {
+	v, err := validator()
+	if err != nil {
+		return nil, err
+	}
+	durations, err := tel.Meter().Float64Histogram("rpc.server.duration",
+		metric.WithUnit("s"),
+		metric.WithDescription("Duration of calls answered."),
+		metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
+	if err != nil {
+		return nil, err
+	}
+	return &interceptors{tel: tel, errs: errs, server: s, validator: v, durations: durations}, nil
+}
+
+func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+	if strings.HasPrefix(info.FullMethod, healthPrefix) {
+		return handler(ctx, req)
+	}
+	started := time.Now()
+	ctx = i.extract(ctx)
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicError{p, debug.Stack()}
+		}
+		if err != nil {
+			resp = nil
+		}
+		err = i.finish(ctx, info.FullMethod, started, err)
+	}()
+	ctx, cancel, err := shave(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if msg, ok := req.(proto.Message); ok {
+		if err := i.validate(msg); err != nil {
+			return nil, err
+		}
+	}
+	return handler(ctx, req)
+}
+
+func (i *interceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+	started := time.Now()
+	ctx, cancelCause := context.WithCancelCause(i.extract(ss.Context()))
+	defer cancelCause(nil)
+	if !info.IsClientStream || strings.HasPrefix(info.FullMethod, healthPrefix) {
+		// Nothing would end a stream to a client that just listens.
+		defer context.AfterFunc(i.server.drain, func() { cancelCause(errDraining) })()
+	}
+	ctx, cancel, err := shave(ctx)
+	if err == nil {
+		defer cancel()
+		defer func() {
+			if p := recover(); p != nil {
+				err = &panicError{p, debug.Stack()}
+			}
+			err = i.finish(ctx, info.FullMethod, started, err)
+		}()
+		return handler(srv, &serverStream{ServerStream: ss, ctx: ctx, validate: i.validate})
+	}
+	return i.finish(ctx, info.FullMethod, started, err)
+}
+
+// serverStream gives a stream's handler its context and validates what it
+// receives.
+type serverStream struct {
+	grpc.ServerStream
+	ctx      context.Context
+	validate func(proto.Message) error
+}
+
+func (s *serverStream) Context() context.Context { return s.ctx }
+
+func (s *serverStream) RecvMsg(m any) error {
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	if msg, ok := m.(proto.Message); ok {
+		return s.validate(msg)
+	}
+	return nil
+}
+
+// extract puts the caller's trace context into ctx when no stats handler does.
+func (i *interceptors) extract(ctx context.Context) context.Context {
+	if i.tel.Recording {
+		return ctx
+	}
+	if md, ok := metadata.FromIncomingContext(ctx); ok {
+		return i.tel.Propagator.Extract(ctx, carrier(md))
+	}
+	return ctx
+}
+
+// shave shortens the caller's deadline, or refuses to begin.
+func shave(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}, nil
+	}
+	if left := time.Until(deadline); left < minDeadline {
+		return ctx, nil, status.Errorf(codes.DeadlineExceeded, "not enough time left: %v", left.Round(time.Millisecond))
+	}
+	ctx, cancel := context.WithDeadline(ctx, deadline.Add(-deadlineShave))
+	return ctx, cancel, nil
+}
+
+func (i *interceptors) validate(msg proto.Message) error {
+	err := i.validator.Validate(msg)
+	if err == nil {
+		return nil
+	}
+	invalid, ok := errors.AsType[*protovalidate.ValidationError](err)
+	if !ok {
+		return fmt.Errorf("validate %s: %w", msg.ProtoReflect().Descriptor().FullName(), err)
+	}
+	bad := &errdetails.BadRequest{}
+	for _, v := range invalid.Violations {
+		bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
+			Field:       protovalidate.FieldPathString(v.Proto.GetField()),
+			Description: v.Proto.GetMessage(),
+			Reason:      strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(v.Proto.GetRuleId())),
+		})
+	}
+	return i.errs.status(codes.InvalidArgument, ReasonInvalid, "invalid request", nil, bad).Err()
+}
+
+// panicError is a handler's panic.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic: %v", e.value) }
+
+// finish maps a call's error, and logs and measures the call.
+func (i *interceptors) finish(ctx context.Context, method string, started time.Time, err error) error {
+	took := time.Since(started)
+	code := codes.OK
+	var st *status.Status
+	if err != nil {
+		st = i.errs.Status(ctx, err)
+		code = st.Code()
+	}
+	i.durations.Record(ctx, took.Seconds(), i.measure(method, code))
+	level := slog.LevelDebug
+	switch code {
+	case codes.Internal, codes.Unknown, codes.DataLoss:
+		level = slog.LevelError
+	case codes.Unavailable:
+		level = slog.LevelWarn
+		i.server.monitor.poke()
+	case codes.DeadlineExceeded, codes.ResourceExhausted, codes.Unimplemented:
+		level = slog.LevelWarn
+	}
+	if i.tel.Log.Enabled(ctx, level) {
+		attrs := []slog.Attr{
+			slog.String("method", method),
+			slog.String("code", code.String()),
+			slog.Duration("duration", took),
+		}
+		if p, ok := peer.FromContext(ctx); ok {
+			attrs = append(attrs, slog.String("peer", p.Addr.String()))
+		}
+		if err != nil {
+			attrs = append(attrs, slog.String("error", err.Error()))
+		}
+		if p, ok := errors.AsType[*panicError](err); ok {
+			attrs = append(attrs, slog.String("stack", string(p.stack)))
+		}
+		i.tel.Log.LogAttrs(ctx, level, "call", attrs...)
+	}
+	if err != nil && i.tel.Recording && level >= slog.LevelWarn {
+		trace.SpanFromContext(ctx).RecordError(err)
+	}
+	return st.Err()
+}
+
+type measure struct {
+	method string
+	code   codes.Code
+}
+
+// measure returns the attributes of a call, made once for each method and code.
+func (i *interceptors) measure(method string, code codes.Code) metric.MeasurementOption {
+	key := measure{method, code}
+	if m, ok := i.measures.Load(key); ok {
+		return m.(metric.MeasurementOption)
+	}
+	service, name, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
+	m := metric.WithAttributeSet(attribute.NewSet(
+		attribute.String("rpc.system", "grpc"),
+		attribute.String("rpc.service", service),
+		attribute.String("rpc.method", name),
+		attribute.Int("rpc.grpc.status_code", int(code)),
+	))
+	i.measures.Store(key, m)
+	return m
+}
+
+// carrier reads and writes trace context in gRPC metadata.
+type carrier metadata.MD
+
+func (c carrier) Get(key string) string {
+	if values := metadata.MD(c).Get(key); len(values) > 0 {
+		return values[0]
+	}
+	return ""
+}
+
+func (c carrier) Set(key, value string) { metadata.MD(c).Set(key, value) }
+
+func (c carrier) Keys() []string {
+	keys := make([]string, 0, len(c))
+	for k := range c {
+		keys = append(keys, k)
+	}
+	return keys
+}
