@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/souk-shop/souk/tools/souk/internal/retail"
+	"github.com/souk-shop/souk/tools/internal/retail"
 )
 
 const header = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
