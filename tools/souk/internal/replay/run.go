@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/tools/souk/internal/history"
-	"github.com/souk-shop/souk/tools/souk/internal/shopclient"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
 const (

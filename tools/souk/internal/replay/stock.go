@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/souk-shop/souk/tools/souk/internal/history"
-	"github.com/souk-shop/souk/tools/souk/internal/shopclient"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
 // stock imports every product of the plan, each variant with what the shop has
