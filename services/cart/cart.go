@@ -1,0 +1,113 @@
+// Package cart is the cart service: it keeps what shoppers mean to buy.
+package cart
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
+	"github.com/souk-shop/souk/services/cart/internal/domain"
+	"github.com/souk-shop/souk/services/cart/internal/postgres"
+	"github.com/souk-shop/souk/services/cart/internal/rpc"
+	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/run"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// Config is what the service's operator chooses; its variables start with
+// SOUK_CART_.
+type Config struct {
+	Server    chassisrpc.ServerConfig
+	Postgres  pg.Config `env:", prefix=POSTGRES_"`
+	Telemetry telemetry.Config
+	Admin     admin.Config `env:", prefix=ADMIN_"`
+	// Migrate migrates the database before serving.
+	Migrate bool `env:"MIGRATE"`
+	// GuestTTL is for how long a cart that nobody looks at is kept, an hour at
+	// least. Until there are customers with accounts, every cart is a guest's.
+	GuestTTL time.Duration `env:"GUEST_TTL, default=720h"`
+	// SweepEvery is how often carts past that are deleted.
+	SweepEvery time.Duration `env:"SWEEP_EVERY, default=1h"`
+}
+
+func (c *Config) validate() error {
+	if c.GuestTTL < time.Hour {
+		return errors.New("GUEST_TTL is shorter than an hour")
+	}
+	if c.SweepEvery <= 0 {
+		return errors.New("SWEEP_EVERY is not positive")
+	}
+	return nil
+}
+
+// Run serves until ctx is done, then drains. A database that is late is waited
+// for; the health service tells.
+func Run(ctx context.Context, cfg Config) (err error) {
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	tel, err := telemetry.Start(ctx, "cart", cfg.Telemetry)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, tel.Shutdown(stopCtx))
+	}()
+	if cfg.Migrate {
+		if err := postgres.Migrate(ctx, cfg.Postgres, tel.Log); err != nil {
+			return err
+		}
+	}
+	pool, err := pg.Open(ctx, cfg.Postgres, tel)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	store := postgres.NewStore(pool)
+
+	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors,
+		chassisrpc.Check{Name: "postgres", Fn: pool.Ping})
+	if err != nil {
+		return err
+	}
+	cartv1.RegisterCartServiceServer(server, rpc.NewServer(store, time.Now, tel.Log))
+
+	g := run.NewGroup(tel.Log)
+	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
+	g.Add("sweeper", func(ctx context.Context) error {
+		return sweep(ctx, store, cfg.GuestTTL, cfg.SweepEvery, tel.Log)
+	})
+	g.Add("rpc", server.Serve)
+	return g.Run(ctx)
+}
+
+// sweepRetry is the pause after a sweep that failed.
+const sweepRetry = time.Minute
+
+// sweep deletes stale carts now and then until ctx is done.
+func sweep(ctx context.Context, carts domain.Expirer, ttl, every time.Duration, log *slog.Logger) error {
+	for {
+		pause := every
+		n, err := domain.Sweep(ctx, carts, time.Now(), ttl)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			log.WarnContext(ctx, "carts not swept", "error", err)
+			pause = min(every, sweepRetry)
+		case n > 0:
+			log.InfoContext(ctx, "stale carts deleted", "carts", n)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}

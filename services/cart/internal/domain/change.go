@@ -1,0 +1,66 @@
+package domain
+
+import (
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Change is what to do to a cart's lines: all of it or nothing.
+type Change struct {
+	// Set holds the absolute quantity of each line; 0 removes the line.
+	Set []Line
+	// Replace removes every line that Set does not name.
+	Replace bool
+	// Expected is the version that the cart must still be at; 0 stands for
+	// any.
+	Expected int64
+}
+
+// Validate returns an *InvalidError for the first thing in c that no cart can
+// take: a SKU that is no SKU or is named twice, a quantity out of bounds, an
+// impossible version.
+func (c Change) Validate() error {
+	if c.Expected < 0 {
+		return &InvalidError{"expected_version", "is negative"}
+	}
+	if len(c.Set) > MaxLines {
+		return &InvalidError{"lines", fmt.Sprintf("has more than %d entries", MaxLines)}
+	}
+	seen := make(map[string]struct{}, len(c.Set))
+	for i, l := range c.Set {
+		if problem := skuProblem(l.SKU); problem != "" {
+			return &InvalidError{fmt.Sprintf("lines[%d].sku", i), problem}
+		}
+		if _, twice := seen[l.SKU]; twice {
+			return &InvalidError{fmt.Sprintf("lines[%d].sku", i), "is named twice"}
+		}
+		seen[l.SKU] = struct{}{}
+		if l.Quantity < 0 || l.Quantity > MaxQuantity {
+			return &InvalidError{
+				fmt.Sprintf("lines[%d].quantity", i),
+				fmt.Sprintf("is not from 0 to %d", MaxQuantity),
+			}
+		}
+	}
+	return nil
+}
+
+// skuProblem says why sku is no SKU; empty if it is one. Whether anything is
+// sold under it is the catalog's to know.
+func skuProblem(sku string) string {
+	switch {
+	case sku == "":
+		return "is empty"
+	case !utf8.ValidString(sku):
+		return "is not valid UTF-8"
+	case utf8.RuneCountInString(sku) > MaxSKULength:
+		return fmt.Sprintf("is longer than %d characters", MaxSKULength)
+	}
+	for _, r := range sku {
+		if unicode.IsControl(r) {
+			return "has a control character"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,49 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/souk-shop/souk/services/cart/internal/domain"
+	"github.com/souk-shop/souk/services/cart/internal/postgres/db"
+)
+
+// batch is statements for one round trip, which the server runs as one
+// transaction. The results are there after send.
+type batch struct{ pgx.Batch }
+
+// getCart reads a cart as it is after the statements before it. The result
+// stays zero, with version 0, if there is none.
+func (b *batch) getCart(k domain.Key) *domain.Cart {
+	cart := new(domain.Cart)
+	b.Queue(db.GetCart, k.ID, k.Owner).QueryRow(func(row pgx.Row) error {
+		var r db.GetCartRow
+		err := row.Scan(&r.Version, &r.UpdatedAt, &r.SeenAt, &r.SKUs, &r.Quantities)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		*cart = toCart(k, r)
+		return nil
+	})
+	return cart
+}
+
+// optional scans a row of one number, and leaves it alone if there is no row.
+func optional(into *int64) func(pgx.Row) error {
+	return func(row pgx.Row) error {
+		if err := row.Scan(into); !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		return nil
+	}
+}
+
+// send runs the batch. Its nil means that the transaction is committed.
+func (b *batch) send(ctx context.Context, pool *pgxpool.Pool) error {
+	return pool.SendBatch(ctx, &b.Batch).Close()
+}

@@ -1,0 +1,26 @@
+// Package postgres keeps carts in PostgreSQL. Every method is one round trip:
+// a statement, or a batch that the server runs as one transaction.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"log/slog"
+
+	"github.com/souk-shop/souk/services/chassis/pg"
+)
+
+//go:generate sh -c "cd ../.. && go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1 generate"
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrate brings the cart database to the schema that Store expects.
+func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	return pg.Migrate(ctx, cfg, files, log)
+}

@@ -1,0 +1,155 @@
+-- The statements that change a cart come in pairs. Lock* takes the cart's row
+-- lock; the statement after it, sent in the same round trip and transaction,
+-- then starts with a snapshot that no other writer can outdate. (One statement
+-- could not do both: it would wait for the lock but go on to read the lines as
+-- they were before the wait.)
+
+-- name: CreateCart :exec
+INSERT INTO carts (id, owner_id, updated_at, seen_at)
+VALUES (@id, @owner_id, @now, @seen_at)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: GetCart :one
+SELECT
+    version,
+    updated_at,
+    seen_at,
+    ARRAY(
+        SELECT l.sku FROM cart_lines l WHERE l.cart_id = c.id ORDER BY l.position
+    )::text[] AS skus,
+    ARRAY(
+        SELECT l.quantity FROM cart_lines l WHERE l.cart_id = c.id ORDER BY l.position
+    )::bigint[] AS quantities
+FROM carts c
+WHERE c.id = @id AND c.owner_id = @owner_id;
+
+-- name: TouchCart :exec
+UPDATE carts SET seen_at = @seen_at
+WHERE id = @id AND owner_id = @owner_id AND seen_at < @seen_at;
+
+-- name: LockCart :one
+SELECT version FROM carts
+WHERE id = @id AND owner_id = @owner_id
+FOR NO KEY UPDATE;
+
+-- SetLines writes only if the cart is the owner's, is at the expected version
+-- (0: any), would not get too many lines, and would change at all. It answers
+-- how many lines the cart has, or would have, after the change.
+-- name: SetLines :one
+WITH cart AS (
+    SELECT c.id FROM carts c
+    WHERE c.id = @id AND c.owner_id = @owner_id
+      AND (@expected_version::bigint = 0 OR c.version = @expected_version)
+), wanted AS (
+    SELECT
+        unnest(@skus::text[]) AS sku,
+        unnest(@quantities::bigint[]) AS quantity,
+        generate_subscripts(@skus::text[], 1) AS ordinal
+), present AS (
+    SELECT l.sku, l.quantity, l.position FROM cart_lines l JOIN cart ON cart.id = l.cart_id
+), change AS (
+    SELECT
+        coalesce(w.sku, p.sku) AS sku,
+        coalesce(w.quantity, 0) AS quantity,
+        w.ordinal,
+        (p.sku IS NULL)::int - (coalesce(w.quantity, 0) = 0)::int AS growth
+    FROM wanted w FULL JOIN present p ON p.sku = w.sku
+    WHERE coalesce(w.quantity, 0) <> coalesce(p.quantity, 0)
+      AND (w.sku IS NOT NULL OR @replace::boolean)
+), size AS (
+    SELECT (SELECT count(*) FROM present) + (SELECT coalesce(sum(growth), 0) FROM change) AS lines
+), changed AS (
+    UPDATE carts SET version = version + 1, updated_at = @now, seen_at = @seen_at
+    WHERE carts.id = (SELECT cart.id FROM cart)
+      AND EXISTS (SELECT FROM change)
+      AND (SELECT lines FROM size) <= @max_lines::bigint
+    RETURNING carts.id, carts.version
+), removed AS (
+    DELETE FROM cart_lines l
+    USING changed, change
+    WHERE l.cart_id = changed.id AND l.sku = change.sku AND change.quantity = 0
+), written AS (
+    INSERT INTO cart_lines (cart_id, sku, quantity, position, changed_version)
+    SELECT
+        changed.id, change.sku, change.quantity,
+        (SELECT coalesce(max(position), 0) FROM present) + change.ordinal,
+        changed.version
+    FROM changed, change
+    WHERE change.quantity > 0
+    ON CONFLICT (cart_id, sku)
+    DO UPDATE SET quantity = excluded.quantity, changed_version = excluded.changed_version
+)
+SELECT lines::bigint FROM size;
+
+-- name: ClearCart :exec
+WITH removed AS (
+    DELETE FROM cart_lines l
+    USING carts c
+    WHERE c.id = @id AND c.owner_id = @owner_id
+      AND l.cart_id = c.id AND l.changed_version <= @up_to_version
+    RETURNING l.cart_id
+)
+UPDATE carts SET version = version + 1, updated_at = @now, seen_at = @seen_at
+WHERE carts.id = (SELECT removed.cart_id FROM removed LIMIT 1);
+
+-- LockCarts locks two carts in the order of their ids, which is the same for
+-- everybody: a merge of A into B and one of B into A wait for each other and
+-- never deadlock.
+-- name: LockCarts :exec
+SELECT id FROM carts
+WHERE (id = @from_id AND owner_id = @from_owner_id)
+   OR (id = @into_id AND owner_id = @into_owner_id)
+ORDER BY id
+FOR UPDATE;
+
+-- MergeCarts adds the lines of one cart to another and deletes the first, if
+-- both are there and the sum is not too long. It answers how many lines the
+-- second has, or would have, after the merge.
+-- name: MergeCarts :one
+WITH target AS (
+    SELECT c.id FROM carts c WHERE c.id = @into_id AND c.owner_id = @into_owner_id
+), source AS (
+    SELECT c.id FROM carts c, target WHERE c.id = @from_id AND c.owner_id = @from_owner_id
+), present AS (
+    SELECT l.sku, l.quantity, l.position FROM cart_lines l JOIN target ON target.id = l.cart_id
+), moved AS (
+    SELECT l.sku, l.quantity, row_number() OVER (ORDER BY l.position) AS ordinal
+    FROM cart_lines l JOIN source ON source.id = l.cart_id
+), size AS (
+    SELECT count(*) AS lines FROM (SELECT sku FROM present UNION SELECT sku FROM moved) AS union_of_both
+), change AS (
+    SELECT
+        m.sku, m.ordinal,
+        least(m.quantity + coalesce(p.quantity, 0), @max_quantity::bigint) AS quantity
+    FROM moved m LEFT JOIN present p ON p.sku = m.sku
+    WHERE p.quantity IS NULL OR p.quantity < @max_quantity
+), changed AS (
+    UPDATE carts SET version = version + 1, updated_at = @now, seen_at = @seen_at
+    WHERE carts.id = (SELECT target.id FROM target)
+      AND EXISTS (SELECT FROM change)
+      AND (SELECT lines FROM size) <= @max_lines::bigint
+    RETURNING carts.id, carts.version
+), written AS (
+    INSERT INTO cart_lines (cart_id, sku, quantity, position, changed_version)
+    SELECT
+        changed.id, change.sku, change.quantity,
+        (SELECT coalesce(max(position), 0) FROM present) + change.ordinal,
+        changed.version
+    FROM changed, change
+    ON CONFLICT (cart_id, sku)
+    DO UPDATE SET quantity = excluded.quantity, changed_version = excluded.changed_version
+), gone AS (
+    DELETE FROM carts c
+    WHERE c.id = (SELECT source.id FROM source) AND (SELECT lines FROM size) <= @max_lines
+)
+SELECT lines::bigint FROM size;
+
+-- name: ExpireCarts :execrows
+DELETE FROM carts
+WHERE id IN (
+    SELECT c.id FROM carts c
+    WHERE c.seen_at < @before
+    ORDER BY c.seen_at
+    LIMIT @batch::int
+    FOR UPDATE SKIP LOCKED
+);

@@ -1,0 +1,156 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/souk-shop/souk/services/cart/internal/domain"
+	"github.com/souk-shop/souk/services/cart/internal/postgres/db"
+)
+
+// Store keeps carts. Writers of one cart queue up for its row lock, so nothing
+// that was acknowledged is ever lost; writers of different carts do not meet.
+// Errors that are not the domain's are the database's.
+type Store struct {
+	pool *pgxpool.Pool
+	q    *db.Queries
+}
+
+// NewStore returns a store on a pool of connections to a migrated database.
+func NewStore(pool *pgxpool.Pool) *Store {
+	return &Store{pool: pool, q: db.New(pool)}
+}
+
+// Create makes an empty cart, or returns the one that is already there. It
+// fails with domain.ErrTaken if that one is another owner's.
+func (s *Store) Create(ctx context.Context, k domain.Key, now time.Time) (domain.Cart, error) {
+	var b batch
+	b.Queue(db.CreateCart, k.ID, k.Owner, now, domain.SeenAt(now))
+	cart := b.getCart(k)
+	if err := b.send(ctx, s.pool); err != nil {
+		return domain.Cart{}, fmt.Errorf("create cart: %w", err)
+	}
+	if cart.Version == 0 {
+		return domain.Cart{}, domain.ErrTaken
+	}
+	return *cart, nil
+}
+
+// Get returns a cart, or domain.ErrNotFound.
+func (s *Store) Get(ctx context.Context, k domain.Key) (domain.Cart, error) {
+	row, err := s.q.GetCart(ctx, db.GetCartParams{ID: k.ID, OwnerID: k.Owner})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return domain.Cart{}, domain.ErrNotFound
+	}
+	if err != nil {
+		return domain.Cart{}, fmt.Errorf("get cart: %w", err)
+	}
+	return toCart(k, row), nil
+}
+
+// Touch notes that a cart was used now, which keeps it from expiring.
+func (s *Store) Touch(ctx context.Context, k domain.Key, now time.Time) error {
+	err := s.q.TouchCart(ctx, db.TouchCartParams{SeenAt: domain.SeenAt(now), ID: k.ID, OwnerID: k.Owner})
+	if err != nil {
+		return fmt.Errorf("touch cart: %w", err)
+	}
+	return nil
+}
+
+// Change applies a valid change and returns the cart after it. A change that
+// changes nothing leaves the version as it is. It fails with
+// domain.ErrNotFound, a *domain.VersionConflictError or domain.ErrFull.
+func (s *Store) Change(ctx context.Context, k domain.Key, c domain.Change, now time.Time) (domain.Cart, error) {
+	skus := make([]string, len(c.Set))
+	quantities := make([]int64, len(c.Set))
+	for i, l := range c.Set {
+		skus[i], quantities[i] = l.SKU, l.Quantity
+	}
+	var (
+		b           batch
+		size, found int64
+	)
+	b.Queue(db.LockCart, k.ID, k.Owner).QueryRow(optional(&found))
+	b.Queue(db.SetLines, k.ID, k.Owner, c.Expected, skus, quantities, c.Replace,
+		now, domain.SeenAt(now), int64(domain.MaxLines)).QueryRow(optional(&size))
+	cart := b.getCart(k)
+	if err := b.send(ctx, s.pool); err != nil {
+		return domain.Cart{}, fmt.Errorf("set lines: %w", err)
+	}
+	switch {
+	case found == 0:
+		return domain.Cart{}, domain.ErrNotFound
+	case c.Expected != 0 && c.Expected != found:
+		return domain.Cart{}, &domain.VersionConflictError{Current: found}
+	case size > domain.MaxLines:
+		return domain.Cart{}, domain.ErrFull
+	}
+	return *cart, nil
+}
+
+// Clear removes the lines that have not changed since the version upTo. There
+// may be none, and no cart.
+func (s *Store) Clear(ctx context.Context, k domain.Key, upTo int64, now time.Time) error {
+	var b batch
+	b.Queue(db.LockCart, k.ID, k.Owner)
+	b.Queue(db.ClearCart, now, domain.SeenAt(now), k.ID, k.Owner, upTo)
+	if err := b.send(ctx, s.pool); err != nil {
+		return fmt.Errorf("clear cart: %w", err)
+	}
+	return nil
+}
+
+// Merge adds the lines of from to into, each up to domain.MaxQuantity, deletes
+// from, and returns into. If there is no from it returns into as it is. It
+// fails with domain.ErrNotFound if there is no into and with domain.ErrFull if
+// the lines do not fit; then both carts stay.
+func (s *Store) Merge(ctx context.Context, from, into domain.Key, now time.Time) (domain.Cart, error) {
+	if from.ID == into.ID {
+		return s.Get(ctx, into)
+	}
+	var (
+		b    batch
+		size int64
+	)
+	b.Queue(db.LockCarts, from.ID, from.Owner, into.ID, into.Owner)
+	b.Queue(db.MergeCarts, into.ID, into.Owner, from.ID, from.Owner, int64(domain.MaxQuantity),
+		now, domain.SeenAt(now), int64(domain.MaxLines)).QueryRow(optional(&size))
+	cart := b.getCart(into)
+	if err := b.send(ctx, s.pool); err != nil {
+		return domain.Cart{}, fmt.Errorf("merge carts: %w", err)
+	}
+	switch {
+	case cart.Version == 0:
+		return domain.Cart{}, domain.ErrNotFound
+	case size > domain.MaxLines:
+		return domain.Cart{}, domain.ErrFull
+	}
+	return *cart, nil
+}
+
+// Expire implements domain.Expirer.
+func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := s.q.ExpireCarts(ctx, db.ExpireCartsParams{Before: before, Batch: int32(limit)})
+	if err != nil {
+		return 0, fmt.Errorf("expire carts: %w", err)
+	}
+	return int(n), nil
+}
+
+func toCart(k domain.Key, row db.GetCartRow) domain.Cart {
+	lines := make([]domain.Line, len(row.SKUs))
+	for i, sku := range row.SKUs {
+		lines[i] = domain.Line{SKU: sku, Quantity: row.Quantities[i]}
+	}
+	return domain.Cart{
+		Key:       k,
+		Version:   row.Version,
+		Lines:     lines,
+		UpdatedAt: row.UpdatedAt,
+		SeenAt:    row.SeenAt,
+	}
+}
