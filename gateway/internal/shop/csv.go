@@ -1,0 +1,251 @@
+package shop
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/souk-shop/souk/proto/money"
+)
+
+// importTimeout bounds an import, which writes up to 20,000 products in one
+// transaction.
+const importTimeout = 2 * time.Minute
+
+// maxProblems is how many problems of a file are told; the rest are counted.
+const maxProblems = 20
+
+// The columns of an import. Their order in the file is free.
+var (
+	csvRequired = []string{"code", "sku", "name", "category", "price", "currency"}
+	csvOptional = []string{"variant", "description", "category_name", "stock", "popularity"}
+)
+
+// ImportCSV creates or replaces the products of a CSV file, all or none. Several
+// rows with one code are the variants of one product; cells that all variants
+// share may be empty after the first row. Reasons: INVALID_CSV with the first
+// problems by line, SKU_TAKEN, STOCK_BELOW_COMMITTED. An error of the reader is
+// returned as it is.
+func (s *Shop) ImportCSV(ctx context.Context, r io.Reader) (Upserted, error) {
+	products, err := ReadCSV(r)
+	if err != nil {
+		return Upserted{}, err
+	}
+	return s.Upsert(ctx, products)
+}
+
+// ReadCSV reads the file of ImportCSV and changes nothing.
+func ReadCSV(r io.Reader) ([]ProductInput, error) {
+	in := bufio.NewReaderSize(r, 64<<10)
+	if bom, _ := in.Peek(3); string(bom) == "\xef\xbb\xbf" {
+		_, _ = in.Discard(3)
+	}
+	reader := csv.NewReader(in)
+	reader.ReuseRecord = true
+	f := &csvFile{byCode: map[string]int{}, bySKU: map[string]int{}}
+	header, err := reader.Read()
+	if err := f.header(header, err); err != nil {
+		return nil, err
+	}
+	for {
+		record, err := reader.Read()
+		if err == io.EOF {
+			break
+		}
+		var parse *csv.ParseError
+		switch {
+		case errors.As(err, &parse) && errors.Is(err, csv.ErrFieldCount):
+			f.problem(parse.StartLine, "has %d columns, the first line has %d", len(record), len(f.columns))
+			continue
+		case errors.As(err, &parse):
+			// After a stray quote the rest of the file can't be told apart.
+			f.problem(parse.Line, "is not CSV: %v", parse.Err)
+			return nil, f.failed()
+		case err != nil:
+			return nil, err
+		}
+		line, _ := reader.FieldPos(0)
+		f.row(line, record)
+		if len(f.products) > MaxProducts {
+			f.problem(line, "is too much: at most %d products a file", MaxProducts)
+			return nil, f.failed()
+		}
+	}
+	if f.problems == 0 && len(f.products) == 0 {
+		f.problem(2, "is missing: there are no products")
+	}
+	if f.problems > 0 {
+		return nil, f.failed()
+	}
+	return f.products, nil
+}
+
+type csvFile struct {
+	columns  []string
+	products []ProductInput
+	lines    []int          // of each product's first row
+	byCode   map[string]int // index in products
+	bySKU    map[string]int // line
+	listed   []FieldError
+	problems int
+}
+
+func (f *csvFile) problem(line int, format string, args ...any) {
+	if f.problems++; len(f.listed) < maxProblems {
+		f.listed = append(f.listed, FieldError{"line " + strconv.Itoa(line), fmt.Sprintf(format, args...)})
+	}
+}
+
+func (f *csvFile) failed() *Error {
+	e := newError(ReasonInvalidCSV)
+	e.Fields = f.listed
+	if more := f.problems - len(f.listed); more > 0 {
+		e.Detail = fmt.Sprintf("The file has %d problems, of which the first %d are listed. Nothing was changed.", f.problems, len(f.listed))
+	}
+	return e
+}
+
+// header reads the first line, err being what reading it gave.
+func (f *csvFile) header(record []string, err error) error {
+	columns := "the columns are " + strings.Join(csvRequired, ", ") + " and, if you like, " + strings.Join(csvOptional, ", ")
+	var parse *csv.ParseError
+	switch {
+	case err == io.EOF:
+		f.problem(1, "is missing: the file is empty; %s", columns)
+		return f.failed()
+	case errors.As(err, &parse):
+		f.problem(parse.Line, "is not CSV: %v; %s", parse.Err, columns)
+		return f.failed()
+	case err != nil:
+		return err
+	}
+	known := 0
+	for _, c := range record {
+		c = strings.ToLower(strings.TrimSpace(c))
+		f.columns = append(f.columns, c)
+		if slices.Contains(csvRequired, c) || slices.Contains(csvOptional, c) {
+			known++
+		}
+	}
+	if known == 0 {
+		f.problem(1, "names no column that is known, so this is not a CSV file of products; %s", columns)
+		return f.failed()
+	}
+	for i, c := range f.columns {
+		switch {
+		case slices.Contains(f.columns[:i], c):
+			f.problem(1, "has the column %s twice", quote(c))
+		case !slices.Contains(csvRequired, c) && !slices.Contains(csvOptional, c):
+			f.problem(1, "has the unknown column %s; %s", quote(c), columns)
+		}
+	}
+	for _, c := range csvRequired {
+		if !slices.Contains(f.columns, c) {
+			f.problem(1, "lacks the column %q", c)
+		}
+	}
+	if f.problems > 0 {
+		return f.failed()
+	}
+	return nil
+}
+
+// row reads one line: a product with its first variant, or one more variant.
+func (f *csvFile) row(line int, record []string) {
+	cell := make(map[string]string, len(record))
+	for i, v := range record {
+		if !utf8.ValidString(v) {
+			f.problem(line, "column %s is not UTF-8", f.columns[i])
+			return
+		}
+		cell[f.columns[i]] = strings.TrimSpace(v)
+	}
+	p := ProductInput{
+		Code: cell["code"], Name: cell["name"], Description: cell["description"],
+		Category: cell["category"], CategoryName: cell["category_name"],
+	}
+	v := VariantInput{SKU: cell["sku"], Name: cell["variant"]}
+	before := f.problems
+	v.Price = f.price(line, cell["price"], cell["currency"])
+	if s := cell["stock"]; s != "" {
+		n := f.number(line, "stock", s)
+		v.Stock = &n
+	}
+	if s := cell["popularity"]; s != "" {
+		p.Popularity = f.number(line, "popularity", s)
+	}
+	if first, ok := f.bySKU[v.SKU]; ok {
+		f.problem(line, "has the SKU %s of line %d", quote(v.SKU), first)
+	} else {
+		f.bySKU[v.SKU] = line
+	}
+	at, sibling := f.byCode[p.Code]
+	if sibling {
+		f.inherit(line, f.lines[at], &p, &f.products[at])
+	}
+	if f.problems > before {
+		return
+	}
+	p.Variants = []VariantInput{v}
+	for _, e := range CheckProduct("", &p) {
+		f.problem(line, "%s %s", strings.TrimPrefix(e.Field, "variants[0]."), e.Detail)
+	}
+	switch {
+	case sibling:
+		f.products[at].Variants = append(f.products[at].Variants, v)
+		if len(f.products[at].Variants) > MaxVariants {
+			f.problem(line, "is too much: at most %d variants a product", MaxVariants)
+		}
+	case f.problems == before:
+		f.byCode[p.Code] = len(f.products)
+		f.products = append(f.products, p)
+		f.lines = append(f.lines, line)
+	}
+}
+
+// inherit takes empty cells from the product's first row and refuses those that
+// contradict it.
+func (f *csvFile) inherit(line, first int, p, from *ProductInput) {
+	for _, c := range []struct {
+		name       string
+		here, from *string
+	}{
+		{"name", &p.Name, &from.Name},
+		{"description", &p.Description, &from.Description},
+		{"category", &p.Category, &from.Category},
+		{"category_name", &p.CategoryName, &from.CategoryName},
+	} {
+		if *c.here == "" {
+			*c.here = *c.from
+		} else if *c.here != *c.from {
+			f.problem(line, "%s differs from line %d of the same product", c.name, first)
+		}
+	}
+}
+
+func (f *csvFile) price(line int, decimal, currency string) money.Money {
+	m, err := money.Parse(decimal, currency)
+	switch {
+	case err != nil:
+		f.problem(line, "price must be a decimal amount of the currency, such as 2.95 and GBP; it is %s %s", quote(decimal), quote(currency))
+	case m.Units <= 0:
+		f.problem(line, "price must be greater than zero; it is %s", quote(decimal))
+	}
+	return m
+}
+
+func (f *csvFile) number(line int, column, s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || n > MaxStock {
+		f.problem(line, "%s must be a whole number from 0 to %d; it is %s", column, int64(MaxStock), quote(s))
+	}
+	return n
+}

@@ -1,0 +1,392 @@
+package shop
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/proto/money"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// OrderState is where an order stands: the name of the contract's enum value.
+type OrderState string
+
+// The states.
+const (
+	StatePending     OrderState = "PENDING"
+	StateAuthorizing OrderState = "AUTHORIZING"
+	StateConfirming  OrderState = "CONFIRMING"
+	StateCapturing   OrderState = "CAPTURING"
+	StatePaid        OrderState = "PAID"
+	StateCancelling  OrderState = "CANCELLING"
+	StateCancelled   OrderState = "CANCELLED"
+)
+
+// Terminal reports that the order is settled.
+func (s OrderState) Terminal() bool { return s == StatePaid || s == StateCancelled }
+
+// Order is a purchase. Which fields are set depends on where it comes from: a
+// listing has no history, a watched order no lines.
+type Order struct {
+	ID           uuid.UUID
+	Number       string // what people see
+	State        OrderState
+	CancelReason string // "INSUFFICIENT_STOCK", "PAYMENT_DECLINED", ...; "" unless cancelled
+	DeclineCode  string // the provider's
+	Lines        []OrderLine
+	Total        money.Money
+	Refunded     money.Money
+	Email        string
+	Address      Address
+	CartID       string
+	PlacedAt     time.Time
+	SettledAt    time.Time // zero before
+	Version      int64
+	Refunds      []Refund
+	History      []StateChange
+	ShortSKUs    []string // when cancelled for INSUFFICIENT_STOCK
+}
+
+// OrderLine is what was bought, as it was then.
+type OrderLine struct {
+	SKU              string
+	Name             string
+	Quantity         int64
+	UnitPrice        money.Money
+	Total            money.Money
+	RefundedQuantity int64
+}
+
+// StateChange is a step of an order.
+type StateChange struct {
+	State OrderState
+	At    time.Time
+}
+
+// Refund is money, and perhaps units, given back.
+type Refund struct {
+	ID        string
+	State     string // "PENDING", "SUCCEEDED", "FAILED"
+	Amount    money.Money
+	Lines     []LineInput
+	Restock   bool
+	Reason    string
+	CreatedAt time.Time
+}
+
+// Address is where the goods go.
+type Address struct {
+	Name       string `json:"name"`
+	Line1      string `json:"line1"`
+	Line2      string `json:"line2,omitempty"`
+	City       string `json:"city"`
+	PostalCode string `json:"postal_code,omitempty"`
+	Country    string `json:"country"` // ISO 3166-1 alpha-2, upper case
+}
+
+// Checkout is a request to buy a cart.
+type Checkout struct {
+	Customer       uuid.UUID // owner of the cart
+	IdempotencyKey string    // 1 to 255 characters, unique to this checkout
+	Cart           uuid.UUID
+	CartVersion    int64  // the version the customer saw; 0 takes the cart as it is
+	PaymentMethod  string // the provider's, "pm_card_visa"
+	Email          string
+	Address        Address
+	// Wait for the order to settle before answering, at most MaxWait.
+	Wait time.Duration
+}
+
+// hash is what must be equal for a repeat under the same key: everything the
+// customer decided, in one fixed encoding. How long to wait is not part of it.
+func (c *Checkout) hash() []byte {
+	return digest(struct {
+		Cart          uuid.UUID `json:"cart"`
+		Version       int64     `json:"version"`
+		PaymentMethod string    `json:"payment_method"`
+		Email         string    `json:"email"`
+		Address       Address   `json:"address"`
+	}{c.Cart, c.CartVersion, c.PaymentMethod, c.Email, c.Address})
+}
+
+func digest(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // strings and numbers only
+	}
+	sum := sha256.Sum256(b)
+	return sum[:]
+}
+
+// Placed is the answer to a checkout: the order as it was accepted (PENDING) or
+// as it was settled, the same for every repeat under the key.
+type Placed struct {
+	Order    *Order
+	Replayed bool
+}
+
+// PlaceOrder orders a cart. The order goes on when the caller goes away.
+// Reasons: CART_NOT_FOUND, CART_EMPTY, CART_VERSION_CONFLICT, SKU_NOT_FOUND,
+// TOTAL_TOO_LARGE, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT.
+func (s *Shop) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
+	req := &orderv1.PlaceOrderRequest{
+		CustomerId: c.Customer.String(), IdempotencyKey: c.IdempotencyKey, RequestHash: c.hash(),
+		CartId: c.Cart.String(), PaymentMethod: c.PaymentMethod, Email: c.Email,
+		ShippingAddress: &orderv1.Address{
+			Name: c.Address.Name, Line1: c.Address.Line1, Line2: c.Address.Line2,
+			City: c.Address.City, PostalCode: c.Address.PostalCode, Country: c.Address.Country,
+		},
+		Wait: durationpb.New(min(c.Wait, MaxWait)),
+	}
+	if c.CartVersion != 0 {
+		req.CartVersion = &c.CartVersion
+	}
+	res, err := call(ctx, s, min(c.Wait, MaxWait)+2*s.timeout, s.placeOrder, req)
+	if err != nil {
+		return nil, err
+	}
+	order, err := newOrder(res.GetOrder())
+	if err != nil {
+		return nil, err
+	}
+	s.forgetSKUs(order)
+	return &Placed{Order: order, Replayed: res.GetReplayed()}, nil
+}
+
+// Viewer is who looks at orders: a customer, who sees their own, or an operator,
+// who sees all.
+type Viewer struct {
+	Customer uuid.UUID
+	Operator bool
+}
+
+func (v Viewer) id() string {
+	if v.Operator {
+		return ""
+	}
+	// A viewer who is nobody sees nobody's orders, not everybody's.
+	return v.Customer.String()
+}
+
+// Order returns an order as it is now. Reasons: ORDER_NOT_FOUND.
+func (s *Shop) Order(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
+	res, err := call(ctx, s, s.timeout, s.getOrder, &orderv1.GetOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+	if err != nil {
+		return nil, err
+	}
+	return newOrder(res.GetOrder())
+}
+
+// OrderPage is a page of orders, newest first, without their history.
+type OrderPage struct {
+	Orders     []*Order
+	NextCursor string // "" on the last page
+}
+
+// Orders returns a page of the viewer's orders. A limit of 0 means 20.
+// Reasons: INVALID_CURSOR.
+func (s *Shop) Orders(ctx context.Context, v Viewer, limit int, cursor string) (*OrderPage, error) {
+	if limit == 0 {
+		limit = OrdersPage
+	}
+	res, err := call(ctx, s, s.timeout, s.listOrders, &orderv1.ListOrdersRequest{CustomerId: v.id(), PageSize: int32(limit), Cursor: cursor})
+	if err != nil {
+		return nil, err
+	}
+	page := &OrderPage{Orders: make([]*Order, len(res.GetOrders())), NextCursor: res.GetNextCursor()}
+	for i, o := range res.GetOrders() {
+		if page.Orders[i], err = newOrder(o); err != nil {
+			return nil, err
+		}
+	}
+	return page, nil
+}
+
+// CancelOrder asks for an order to be cancelled; the answer is CANCELLING or
+// CANCELLED. Reasons: ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE.
+func (s *Shop) CancelOrder(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
+	res, err := call(ctx, s, s.timeout, s.cancelOrder, &orderv1.CancelOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+	if err != nil {
+		return nil, err
+	}
+	order, err := newOrder(res.GetOrder())
+	if err == nil {
+		s.forgetSKUs(order)
+	}
+	return order, err
+}
+
+// RefundRequest asks to give back, for an operator.
+type RefundRequest struct {
+	Order          uuid.UUID
+	IdempotencyKey string
+	Lines          []LineInput // empty means all that is left
+	Restock        bool        // whether the units go back on sale
+	Reason         string
+	Wait           time.Duration // for the outcome, at most MaxWait
+}
+
+// RefundOrder gives back lines of a paid order. The refund is PENDING,
+// SUCCEEDED or FAILED; replayed says that an earlier call made it.
+// Reasons: ORDER_NOT_FOUND, ORDER_NOT_PAID, REFUND_EXCEEDS_ORDER,
+// IDEMPOTENCY_KEY_REUSED.
+func (s *Shop) RefundOrder(ctx context.Context, r RefundRequest) (refund *Refund, replayed bool, err error) {
+	req := &orderv1.RefundOrderRequest{
+		OrderId: r.Order.String(), IdempotencyKey: r.IdempotencyKey,
+		RequestHash: digest(struct {
+			Lines   []LineInput
+			Restock bool
+			Reason  string
+		}{r.Lines, r.Restock, r.Reason}),
+		Restock: r.Restock, Reason: r.Reason, Wait: durationpb.New(min(r.Wait, MaxWait)),
+	}
+	for _, l := range r.Lines {
+		req.Lines = append(req.Lines, &orderv1.RefundLine{Sku: l.SKU, Quantity: l.Quantity})
+	}
+	res, err := call(ctx, s, min(r.Wait, MaxWait)+2*s.timeout, s.refundOrder, req)
+	if err != nil {
+		return nil, false, err
+	}
+	out, err := newRefund(res.GetRefund())
+	if err != nil {
+		return nil, false, err
+	}
+	if r.Restock {
+		s.products.clear()
+		s.lists.clear()
+	}
+	return &out, res.GetReplayed(), nil
+}
+
+// WatchOrder yields the order as it is, then after each change, without its
+// lines, until it is settled or ctx ends. It yields one error at most, the last.
+// When the order service restarts the watch is taken up again, so a state may
+// come twice. Reasons: ORDER_NOT_FOUND.
+func (s *Shop) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Seq2[*Order, error] {
+	return func(yield func(*Order, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel() // ends the stream when the reader stops
+		for failures := 0; ; {
+			stream, err := s.clients.Order.WatchOrder(ctx, &orderv1.WatchOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+			for err == nil {
+				var res *orderv1.WatchOrderResponse
+				if res, err = stream.Recv(); err != nil {
+					break
+				}
+				failures = 0
+				var order *Order
+				if order, err = newOrder(res.GetOrder()); err != nil {
+					break
+				}
+				if order.State.Terminal() {
+					s.products.clear()
+					s.lists.clear()
+				}
+				if !yield(order, nil) || order.State.Terminal() {
+					return
+				}
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			failures++
+			again := errors.Is(err, io.EOF) || retryable(err)
+			if !again || failures > attempts || !pause(ctx, failures) {
+				if err = fromRPC(ctx, err); ctx.Err() == nil {
+					yield(nil, err)
+				}
+				return
+			}
+		}
+	}
+}
+
+func newOrder(in *orderv1.Order) (*Order, error) {
+	id, err := uuid.Parse(in.GetId())
+	if err != nil {
+		return nil, AsError(err)
+	}
+	a := in.GetShippingAddress()
+	o := &Order{
+		ID: id, Number: in.GetNumber(), Version: in.GetVersion(),
+		State:       OrderState(strings.TrimPrefix(in.GetState().String(), "ORDER_STATE_")),
+		DeclineCode: in.GetDeclineCode(), Email: in.GetEmail(), CartID: in.GetCartId(),
+		Address: Address{
+			Name: a.GetName(), Line1: a.GetLine1(), Line2: a.GetLine2(),
+			City: a.GetCity(), PostalCode: a.GetPostalCode(), Country: a.GetCountry(),
+		},
+		PlacedAt: in.GetPlacedAt().AsTime(), ShortSKUs: in.GetShortSkus(),
+	}
+	if r := in.GetCancelReason(); r != orderv1.CancelReason_CANCEL_REASON_UNSPECIFIED {
+		o.CancelReason = strings.TrimPrefix(r.String(), "CANCEL_REASON_")
+	}
+	if t := in.GetSettledAt(); t != nil {
+		o.SettledAt = t.AsTime()
+	}
+	if o.Total, err = optionalMoney(in.GetTotal()); err != nil {
+		return nil, err
+	}
+	if o.Refunded, err = optionalMoney(in.GetRefunded()); err != nil {
+		return nil, err
+	}
+	if o.Refunded.Currency == "" {
+		o.Refunded.Currency = o.Total.Currency
+	}
+	for _, l := range in.GetLines() {
+		line := OrderLine{SKU: l.GetSku(), Name: l.GetName(), Quantity: l.GetQuantity(), RefundedQuantity: l.GetRefundedQuantity()}
+		if line.UnitPrice, err = optionalMoney(l.GetUnitPrice()); err != nil {
+			return nil, err
+		}
+		if line.Total, err = optionalMoney(l.GetTotal()); err != nil {
+			return nil, err
+		}
+		o.Lines = append(o.Lines, line)
+	}
+	for _, r := range in.GetRefunds() {
+		refund, err := newRefund(r)
+		if err != nil {
+			return nil, err
+		}
+		o.Refunds = append(o.Refunds, refund)
+	}
+	for _, h := range in.GetHistory() {
+		o.History = append(o.History, StateChange{
+			State: OrderState(strings.TrimPrefix(h.GetState().String(), "ORDER_STATE_")), At: h.GetAt().AsTime(),
+		})
+	}
+	return o, nil
+}
+
+func newRefund(in *orderv1.OrderRefund) (Refund, error) {
+	r := Refund{
+		ID: in.GetId(), State: strings.TrimPrefix(in.GetState().String(), "ORDER_REFUND_STATE_"),
+		Restock: in.GetRestock(), Reason: in.GetReason(), CreatedAt: in.GetCreatedAt().AsTime(),
+	}
+	for _, l := range in.GetLines() {
+		r.Lines = append(r.Lines, LineInput{SKU: l.GetSku(), Quantity: l.GetQuantity()})
+	}
+	var err error
+	r.Amount, err = optionalMoney(in.GetAmount())
+	return r, err
+}
+
+// optionalMoney leaves an unset amount at its zero value.
+func optionalMoney(m *moneyv1.Money) (money.Money, error) {
+	if m == nil {
+		return money.Money{}, nil
+	}
+	v, err := money.FromProto(m)
+	if err != nil {
+		return v, AsError(err)
+	}
+	return v, nil
+}

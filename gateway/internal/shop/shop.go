@@ -1,0 +1,159 @@
+// Package shop has the use cases of the gateway over the services' gRPC
+// clients. Its values are ready for a page or a JSON document: names resolved,
+// totals computed, times and ids parsed. Both presenters, the REST API and the
+// storefront, use it, so that they can't disagree.
+//
+// Reads of products and categories go through a small cache in this process
+// (see Options.CacheTTL). Carts, orders and prices at checkout never do.
+package shop
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
+	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Limits that hold at every edge of the shop; the services check them again.
+const (
+	MaxQuantity  = 100_000 // units a line
+	MaxCartLines = 2_000
+	MaxPageSize  = 100
+	PageSize     = 24 // products a page when the caller does not say
+	OrdersPage   = 20 // orders a page when the caller does not say
+	MaxWait      = 30 * time.Second
+)
+
+// Clients are the services that the shop is made of.
+type Clients struct {
+	Catalog catalogv1.CatalogServiceClient
+	Cart    cartv1.CartServiceClient
+	Order   orderv1.OrderServiceClient
+}
+
+// Options tune a Shop; the zero value works.
+type Options struct {
+	// CacheTTL bounds how old a product, a listing or the categories may be
+	// when they are shown. 0 means one second, negative turns the cache off.
+	CacheTTL time.Duration
+	// CacheEntries bounds the number of cached answers. 0 means 8,192.
+	CacheEntries int
+	// Currency of an empty cart's total. "" means GBP.
+	Currency string
+	// Timeout of a call that does not wait for an order. 0 means five seconds.
+	Timeout time.Duration
+	// Log gets what the shop recovers from. nil discards.
+	Log *slog.Logger
+}
+
+// Shop is the whole shop as its front ends see it. Safe for concurrent use.
+type Shop struct {
+	clients  Clients
+	currency string
+	timeout  time.Duration
+	log      *slog.Logger
+
+	products   *cache[string, *Product]
+	lists      *cache[listKey, *ProductPage]
+	related    *cache[relatedKey, *ProductPage]
+	categories *cache[struct{}, *CategoryList]
+	carts      *locks
+}
+
+// New makes a Shop.
+func New(clients Clients, opts Options) *Shop {
+	if opts.CacheTTL == 0 {
+		opts.CacheTTL = time.Second
+	}
+	if opts.CacheEntries == 0 {
+		opts.CacheEntries = 8192
+	}
+	if opts.Currency == "" {
+		opts.Currency = "GBP"
+	}
+	if opts.Timeout == 0 {
+		opts.Timeout = 5 * time.Second
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Shop{
+		clients:    clients,
+		currency:   opts.Currency,
+		timeout:    opts.Timeout,
+		log:        opts.Log,
+		products:   newCache[string, *Product](opts.CacheTTL, opts.CacheEntries),
+		lists:      newCache[listKey, *ProductPage](opts.CacheTTL, opts.CacheEntries/8),
+		related:    newCache[relatedKey, *ProductPage](opts.CacheTTL, opts.CacheEntries/8),
+		categories: newCache[struct{}, *CategoryList](opts.CacheTTL, 1),
+		carts:      newLocks(256),
+	}
+}
+
+// forget drops every cached read; an operator's write was acknowledged.
+func (s *Shop) forget() {
+	s.products.clear()
+	s.lists.clear()
+	s.related.clear()
+	s.categories.clear()
+}
+
+// forgetSKUs drops the cached products whose stock an order changed, and the
+// listings, which may show them.
+func (s *Shop) forgetSKUs(order *Order) {
+	for i := range order.Lines {
+		s.products.remove(order.Lines[i].SKU)
+	}
+	s.lists.clear()
+}
+
+// attempts bounds how often one call is repeated while a service restarts.
+const attempts = 4
+
+// call runs one RPC under the shop's timeout and repeats it while the service
+// is unavailable. Every RPC that the gateway makes is idempotent, so a repeat
+// is harmless. The error is an *Error.
+func call[Req, Res any](ctx context.Context, s *Shop, timeout time.Duration, rpc func(context.Context, Req) (Res, error), req Req) (Res, error) {
+	callCtx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for n := 1; ; n++ {
+		res, err := rpc(callCtx, req)
+		if err == nil {
+			return res, nil
+		}
+		if n == attempts || !retryable(err) || !pause(callCtx, n) {
+			var none Res
+			return none, fromRPC(ctx, err)
+		}
+	}
+}
+
+// retryable tells an unavailable service from one that answered. A reason says
+// that it did answer, other than with its own unavailability.
+func retryable(err error) bool {
+	if status.Code(err) != codes.Unavailable {
+		return false
+	}
+	r := reasonOf(err)
+	return r == "" || r == ReasonUnavailable
+}
+
+// pause waits before attempt n+1, 20 ms doubling, half of it random. It
+// reports false when the context ends first.
+func pause(ctx context.Context, n int) bool {
+	d := 20 * time.Millisecond << min(n-1, 5)
+	t := time.NewTimer(d/2 + rand.N(d/2+1))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
