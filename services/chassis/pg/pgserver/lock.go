@@ -1,0 +1,95 @@
+//go:build unix
+
+package pgserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// lockFolder keeps other processes from serving the same folder. The lock is
+// the kernel's and ends with the process.
+func lockFolder(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: another process serves %s", ErrInUse, dir)
+		}
+		return nil, fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return f, nil
+}
+
+// clearPostmaster deals with a postmaster of an earlier life. One that we
+// started, whose parent was killed, is shut down; one that is not ours is left
+// alone: ErrInUse. A postmaster.pid whose process id belongs to somebody else by
+// now is removed, because PostgreSQL would believe it.
+func (s *Server) clearPostmaster(ctx context.Context) error {
+	name := filepath.Join(s.data, "postmaster.pid")
+	pid, ok := readPid(name)
+	if !ok || syscall.Kill(pid, 0) == syscall.ESRCH {
+		return nil // PostgreSQL itself sees to a file whose process is gone
+	}
+	data, err := filepath.EvalSymlinks(s.data)
+	if err != nil {
+		return err
+	}
+	if !isPostmaster(pid, data) {
+		s.log.Warn("removed the lock file of a postgres that is gone", "file", name, "pid", pid)
+		return os.Remove(name)
+	}
+	if ours, ok := readPid(filepath.Join(s.opts.Dir, "pid")); !ok || ours != pid {
+		return fmt.Errorf("%w: postgres with process id %d serves %s; stop it first (kill -INT %d)", ErrInUse, pid, s.data, pid)
+	}
+	s.log.Warn("shutting down the postgres of an earlier run", "pid", pid)
+	_ = syscall.Kill(pid, syscall.SIGINT)
+	for range 600 {
+		if syscall.Kill(pid, 0) == syscall.ESRCH || !isPostmaster(pid, data) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("%w: postgres with process id %d does not stop", ErrInUse, pid)
+}
+
+// readPid reads the process id in the first line of a file.
+func readPid(name string) (int, bool) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return 0, false
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	return pid, err == nil && pid > 1
+}
+
+// Abandoned reports that nobody serves the folder any more, though somebody did
+// until a while ago.
+func Abandoned(dir string) bool {
+	info, err := os.Stat(dir)
+	if err != nil || time.Since(info.ModTime()) < time.Minute {
+		return false
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return false
+	}
+	defer lock.Close()
+	pid, ok := readPid(filepath.Join(dir, "pid"))
+	return !ok || syscall.Kill(pid, 0) == syscall.ESRCH
+}

@@ -1,0 +1,250 @@
+//go:build unix
+
+// Package pgserver runs a private PostgreSQL server from the machine's own
+// binaries, on a free loopback port, with its data in one folder. It is for
+// laptops and tests: it starts in well under a second on existing data and does
+// not outlive the process that started it.
+//
+// Started by root, which PostgreSQL refuses, the server runs as the owner of
+// existing data, else as the user postgres, else as nobody. Where that user
+// cannot reach the folder (below /root, say), the server gets the capability to
+// search directories (CAP_DAC_READ_SEARCH, or CAP_DAC_OVERRIDE where a
+// container has only that); where there is none to give, the data is kept in
+// /var/tmp/souk-postgres-<hash of the folder's path> instead and the file
+// "location" in the folder says so.
+package pgserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrInUse means that another process serves the same folder.
+var ErrInUse = errors.New("data folder is in use")
+
+// superuser is the role that owns the server. Its password is in the folder.
+const superuser = "postgres"
+
+// Options says where and how a server runs.
+type Options struct {
+	// Dir holds all of the server: its data, its log (postgres.log) and the
+	// superuser's password. It is made if need be.
+	Dir string
+	// Settings are added to PostgreSQL's configuration and win over the defaults
+	// of this package, which suit a laptop.
+	Settings map[string]string
+	// Log is told of starts and stops; may be nil.
+	Log *slog.Logger
+	// Port on the loopback address; any free one when 0.
+	Port int
+	// Binaries is the folder of postgres and initdb; searched for when empty.
+	Binaries string
+	// Disposable data may be lost with the machine's power: nothing is synced to
+	// disk, not even commits, and passwords are not asked for.
+	Disposable bool
+}
+
+// Server is a running PostgreSQL server.
+type Server struct {
+	opts     Options
+	log      *slog.Logger
+	data     string // PGDATA
+	port     int
+	password string
+	process  *process
+	lock     *os.File
+}
+
+// Start runs the server and returns when it answers. It makes the folder and
+// the database cluster in it if there is none. ctx bounds the start; the server
+// runs until Stop or until the calling process ends, however it does.
+func Start(ctx context.Context, opts Options) (_ *Server, err error) {
+	started := time.Now()
+	s := &Server{opts: opts, log: opts.Log}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.opts.Dir, err = filepath.Abs(opts.Dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(s.opts.Dir, 0o711); err != nil {
+		return nil, err
+	}
+	if s.lock, err = lockFolder(s.opts.Dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			s.lock.Close()
+		}
+	}()
+	home, as, err := s.home()
+	if err != nil {
+		return nil, err
+	}
+	s.data = filepath.Join(home, "data")
+	bin, err := findBinaries(ctx, opts.Binaries, clusterVersion(s.data), s.log)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.initialize(ctx, bin, home, as); err != nil {
+		return nil, err
+	}
+	if err := s.clearPostmaster(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.launch(ctx, bin, as); err != nil {
+		return nil, err
+	}
+	s.log.InfoContext(ctx, "postgres is up", "port", s.port, "data", s.data, "pid", s.process.pid(),
+		"version", bin.version, "took", time.Since(started).Round(time.Millisecond))
+	return s, nil
+}
+
+// launch starts the postmaster, again on another port if the one it was to have
+// was taken meanwhile.
+func (s *Server) launch(ctx context.Context, bin binaries, as *account) error {
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		if s.port = s.opts.Port; s.port == 0 {
+			port, err := freePort()
+			if err != nil {
+				return err
+			}
+			s.port = port
+		}
+		err := s.launchOnce(ctx, bin, as)
+		if err == nil {
+			return nil
+		}
+		exited, ok := errors.AsType[*exitError](err)
+		retry := ok && (s.opts.Port == 0 && exited.portTaken() || exited.dying())
+		if !retry || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func (s *Server) launchOnce(ctx context.Context, bin binaries, as *account) error {
+	log, from, err := openLog(filepath.Join(s.opts.Dir, "postgres.log"))
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	cmd := exec.Command(bin.postgres, s.arguments()...)
+	cmd.Stdout, cmd.Stderr = log, log
+	as.prepare(cmd)
+	if s.process, err = startProcess(cmd); err != nil {
+		return fmt.Errorf("start %s: %w", bin.postgres, err)
+	}
+	pidFile := filepath.Join(s.opts.Dir, "pid")
+	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(s.process.pid())), 0o600); err != nil {
+		return errors.Join(err, s.stop(ctx))
+	}
+	for {
+		err := s.ping(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-s.process.done:
+			return &exitError{err: s.process.err, log: readFrom(log.Name(), from)}
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("postgres did not answer: %w (last: %w)", ctx.Err(), err), s.stop(context.WithoutCancel(ctx)))
+		case <-time.After(15 * time.Millisecond):
+		}
+	}
+}
+
+func (s *Server) ping(ctx context.Context) error {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return err
+	}
+	return conn.Close(ctx)
+}
+
+func (s *Server) connect(ctx context.Context) (*pgx.Conn, error) {
+	return pgx.Connect(ctx, s.DSN("postgres", superuser, s.password))
+}
+
+// DSN returns the URL of a database for a role. The superuser is "postgres" and
+// its DSN is SuperuserDSN.
+func (s *Server) DSN(database, user, password string) string {
+	u := url.URL{
+		Scheme:   "postgres",
+		User:     url.UserPassword(user, password),
+		Host:     net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)),
+		Path:     "/" + database,
+		RawQuery: "sslmode=disable",
+	}
+	return u.String()
+}
+
+// SuperuserDSN returns the URL of a database for the superuser.
+func (s *Server) SuperuserDSN(database string) string {
+	return s.DSN(database, superuser, s.password)
+}
+
+// Port returns the server's port on 127.0.0.1.
+func (s *Server) Port() int { return s.port }
+
+// Pid returns the postmaster's process id.
+func (s *Server) Pid() int { return s.process.pid() }
+
+// Done is closed when the server has ended, by Stop or by itself.
+func (s *Server) Done() <-chan struct{} { return s.process.done }
+
+// Stop shuts the server down in good order, ending the connections that are
+// left, and returns when it is gone. When ctx ends first it is shut down at
+// once, to recover at its next start. A second Stop does nothing.
+func (s *Server) Stop(ctx context.Context) error {
+	err := s.stop(ctx)
+	os.Remove(filepath.Join(s.opts.Dir, "pid"))
+	s.lock.Close()
+	s.log.InfoContext(ctx, "postgres has stopped")
+	return err
+}
+
+func (s *Server) stop(ctx context.Context) error {
+	s.process.signal(syscall.SIGINT) // "fast": roll back, disconnect, checkpoint
+	select {
+	case <-s.process.done:
+		return s.process.err
+	case <-ctx.Done():
+	}
+	s.process.signal(syscall.SIGQUIT) // "immediate"
+	select {
+	case <-s.process.done:
+	case <-time.After(5 * time.Second):
+		s.process.signal(syscall.SIGKILL)
+		<-s.process.done
+	}
+	return fmt.Errorf("postgres did not stop in time: %w", ctx.Err())
+}
+
+func freePort() (int, error) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer lis.Close()
+	return lis.Addr().(*net.TCPAddr).Port, nil
+}

@@ -1,0 +1,237 @@
+//go:build unix
+
+// Package pgtest gives every test a PostgreSQL database of its own.
+//
+// A package's TestMain calls Main; the first New starts a private server that
+// all tests of the package share. Each kind of database is migrated once, as a
+// template; a test gets a copy of it in some ten milliseconds.
+//
+// With SOUK_TEST_POSTGRES_DSN set to the DSN of a superuser, that server is
+// used instead of a private one.
+package pgtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
+)
+
+// timeout bounds the start of the server, a migration and a copy, on a machine
+// that is busy with other tests.
+const timeout = 2 * time.Minute
+
+// tests is the state of one test binary.
+var tests struct {
+	start  sync.Once
+	err    error
+	dir    string
+	server *pgserver.Server
+	admin  *pgxpool.Pool // superuser in database postgres
+	next   atomic.Int64
+
+	mu        sync.Mutex
+	templates map[uintptr]*template
+}
+
+type template struct {
+	once sync.Once
+	name string
+	err  error
+}
+
+// Main runs the tests of a package and exits. It stops the server if one was
+// started.
+func Main(m *testing.M) {
+	code := m.Run()
+	if err := stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "pgtest:", err)
+		if code == 0 {
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// New returns the DSN of a fresh database that migrate has brought up to date,
+// with a superuser for a role. migrate runs once for all tests of the binary
+// that pass the same function; nil means an empty database. The database is
+// dropped, and whoever is still connected thrown out, when the test has ended.
+func New(t testing.TB, migrate func(ctx context.Context, dsn string) error) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), timeout)
+	defer cancel()
+	tests.start.Do(func() { tests.err = start(context.WithoutCancel(ctx)) })
+	if tests.err != nil {
+		t.Fatalf("pgtest: %v", tests.err)
+	}
+	from, err := templateFor(ctx, migrate)
+	if err != nil {
+		t.Fatalf("pgtest: migrate the template: %v", err)
+	}
+	name := fmt.Sprintf("test_%d_%d", os.Getpid(), tests.next.Add(1))
+	if err := create(ctx, name, from); err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), timeout)
+		defer cancel()
+		if err := drop(ctx, name); err != nil {
+			t.Errorf("pgtest: %v", err)
+		}
+	})
+	return dsn(name)
+}
+
+func start(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	url := os.Getenv("SOUK_TEST_POSTGRES_DSN")
+	if url == "" {
+		sweep()
+		dir, err := os.MkdirTemp("", "souk-pgtest-")
+		if err != nil {
+			return err
+		}
+		tests.dir = dir
+		if err := os.Chmod(dir, 0o711); err != nil {
+			return err
+		}
+		tests.server, err = pgserver.Start(ctx, pgserver.Options{
+			Dir: dir, Disposable: true, Log: slog.New(slog.DiscardHandler),
+		})
+		if err != nil {
+			return err
+		}
+		url = tests.server.SuperuserDSN("postgres")
+	}
+	cfg, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return err
+	}
+	cfg.MaxConns = 4
+	tests.admin, err = pgxpool.NewWithConfig(ctx, cfg)
+	return err
+}
+
+func stop() error {
+	if tests.admin != nil {
+		if tests.server == nil {
+			dropTemplates()
+		}
+		tests.admin.Close()
+	}
+	if tests.server == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	err := tests.server.Stop(ctx)
+	return errors.Join(err, os.RemoveAll(tests.dir))
+}
+
+// templateFor returns the name of the template database of a migration.
+func templateFor(ctx context.Context, migrate func(context.Context, string) error) (string, error) {
+	if migrate == nil {
+		return "template0", nil
+	}
+	key := reflect.ValueOf(migrate).Pointer()
+	tests.mu.Lock()
+	if tests.templates == nil {
+		tests.templates = map[uintptr]*template{}
+	}
+	tmpl := tests.templates[key]
+	if tmpl == nil {
+		tmpl = &template{name: fmt.Sprintf("template_%d_%d", os.Getpid(), len(tests.templates))}
+		tests.templates[key] = tmpl
+	}
+	tests.mu.Unlock()
+	tmpl.once.Do(func() {
+		// Not bound to the test that happens to be first.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+		defer cancel()
+		if tmpl.err = create(ctx, tmpl.name, "template0"); tmpl.err == nil {
+			tmpl.err = migrate(ctx, dsn(tmpl.name))
+		}
+		if tmpl.err == nil {
+			// A connection that is only just closing would bar the first copy.
+			tmpl.err = disconnectAll(ctx, tmpl.name)
+		}
+	})
+	return tmpl.name, tmpl.err
+}
+
+func create(ctx context.Context, name, from string) error {
+	_, err := tests.admin.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE "+pgx.Identifier{from}.Sanitize())
+	return err
+}
+
+func drop(ctx context.Context, name string) error {
+	_, err := tests.admin.Exec(ctx, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
+	return err
+}
+
+func disconnectAll(ctx context.Context, name string) error {
+	for {
+		var left int
+		err := tests.admin.QueryRow(ctx, "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1", name).Scan(&left)
+		if err != nil || left == 0 {
+			return err
+		}
+	}
+}
+
+func dropTemplates() {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	for _, tmpl := range tests.templates {
+		_ = drop(ctx, tmpl.name)
+	}
+}
+
+// dsn returns the admin's DSN with another database.
+func dsn(database string) string {
+	cc := tests.admin.Config().ConnConfig
+	if tests.server != nil {
+		return tests.server.SuperuserDSN(database)
+	}
+	return withDatabase(cc.ConnString(), database)
+}
+
+// sweep removes what test binaries left behind that were killed: their folders
+// are locked by nobody.
+func sweep() {
+	old, _ := filepath.Glob(filepath.Join(os.TempDir(), "souk-pgtest-*"))
+	for _, dir := range old {
+		if pgserver.Abandoned(dir) {
+			_ = os.RemoveAll(dir)
+		}
+	}
+}
+
+// withDatabase replaces the database of a connection string.
+func withDatabase(conn, database string) string {
+	if !strings.HasPrefix(conn, "postgres://") && !strings.HasPrefix(conn, "postgresql://") {
+		return conn + " dbname=" + database // the last one wins
+	}
+	base, query, _ := strings.Cut(conn, "?")
+	scheme, rest, _ := strings.Cut(base, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	out := scheme + "://" + host + "/" + database
+	if query != "" {
+		out += "?" + query
+	}
+	return out
+}
