@@ -14,6 +14,9 @@ import (
 	"github.com/go-chi/chi/v5"
 )
 
+// BaselineCommand is the subcommand that runs Baseline, for the benchmark alone.
+const BaselineCommand = "bench-baseline"
+
 // page is a response that the baseline repeats.
 type page struct {
 	Path        string `json:"path"`
@@ -50,7 +53,7 @@ func Baseline(ctx context.Context, in io.Reader, out io.Writer) error {
 	}
 	srv := &http.Server{Handler: r, ReadHeaderTimeout: 5 * time.Second}
 	context.AfterFunc(ctx, func() { srv.Close() })
-	fmt.Fprintln(out, l.Addr())
+	fmt.Fprintln(out, "listening on", l.Addr())
 	if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}

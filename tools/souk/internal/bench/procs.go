@@ -19,10 +19,13 @@ type usage struct {
 	peak int64 // bytes resident at most
 }
 
-// usageOf reads a process and all below it from /proc: PostgreSQL is a family.
-// The peak is the largest single peak's sum over the family, an upper bound:
+// usageOf reads a process from /proc. PostgreSQL is a family: with family, all
+// below the process count too. Its peak is the sum of theirs, an upper bound:
 // shared memory counts in each that touched it.
-func usageOf(pid int) (usage, error) {
+func usageOf(pid int, family bool) (usage, error) {
+	if !family {
+		return usageOfOne(pid)
+	}
 	children, err := childrenByParent()
 	if err != nil {
 		return usage{}, err
@@ -54,7 +57,7 @@ func usageOfOne(pid int) (usage, error) {
 	}
 	// The second field is the name in brackets and may hold anything.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	for _, i := range []int{11, 12, 13, 14} { // utime, stime, and those of reaped children
+	for _, i := range []int{11, 12} { // utime, stime
 		n, err := strconv.ParseInt(string(fields[i]), 10, 64)
 		if err != nil {
 			return u, err

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/souk-shop/souk/tools/souk/internal/shopclient"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
 // cards is what visitors pay with: one in twenty is declined.

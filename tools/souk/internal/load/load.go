@@ -16,7 +16,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/souk-shop/souk/tools/souk/internal/shopclient"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
 // Action is a kind of thing that a visitor does.

@@ -16,11 +16,11 @@ import (
 	"golang.org/x/term"
 
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/tools/internal/history"
+	"github.com/souk-shop/souk/tools/internal/retail"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
-	"github.com/souk-shop/souk/tools/souk/internal/audit"
-	"github.com/souk-shop/souk/tools/souk/internal/history"
-	"github.com/souk-shop/souk/tools/souk/internal/retail"
 	"github.com/souk-shop/souk/tools/souk/internal/state"
+	"github.com/souk-shop/souk/tools/souk/internal/verify"
 )
 
 // Command is `souk replay`.
@@ -65,7 +65,7 @@ The file has the columns of the data set
 	fmt.Fprintf(stdout, "%d cancellations: %d refunds of %d units, %s; %d lines with %d units match no earlier sale and are left out\n",
 		plan.Cancellations, plan.Refunds, plan.RefundedUnits, plan.Refunded.Format(), plan.UnmatchedLines, plan.UnmatchedUnits)
 
-	path := filepath.Join(HistoryDir(*data), digest[:16]+".jsonl")
+	path := filepath.Join(history.Dir(*data), "replay-"+digest[:16]+".jsonl")
 	log, done, err := history.Open(path)
 	if err != nil {
 		return err
@@ -100,7 +100,7 @@ The file has the columns of the data set
 		fmt.Fprintln(stdout, "PROBLEM", p)
 	}
 	fmt.Fprintln(stdout)
-	if err := audit.Check(ctx, shop, []string{path}, 90*time.Second, stdout); err != nil {
+	if err := verify.Check(ctx, shop, []string{path}, 90*time.Second, stdout); err != nil {
 		return err
 	}
 	if len(res.Problems) > 0 {
@@ -108,9 +108,6 @@ The file has the columns of the data set
 	}
 	return nil
 }
-
-// HistoryDir is where the histories of the replays of a shop are.
-func HistoryDir(data string) string { return filepath.Join(data, "replay") }
 
 // load reads the file and plans it. The digest tells one plan from another.
 func load(path string, limit int) (*Plan, string, error) {

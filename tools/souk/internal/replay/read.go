@@ -4,7 +4,7 @@ import (
 	"fmt"
 
 	"github.com/souk-shop/souk/proto/money"
-	"github.com/souk-shop/souk/tools/souk/internal/retail"
+	"github.com/souk-shop/souk/tools/internal/retail"
 )
 
 // NewPlan decides what to do for each invoice of the data set.

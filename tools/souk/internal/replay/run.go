@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/souk-shop/souk/tools/souk/internal/history"
+	"github.com/souk-shop/souk/tools/internal/history"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 

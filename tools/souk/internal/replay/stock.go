@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/souk-shop/souk/tools/souk/internal/history"
+	"github.com/souk-shop/souk/tools/internal/history"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 

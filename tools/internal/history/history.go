@@ -15,6 +15,9 @@ import (
 	"sync"
 )
 
+// Dir is where the histories of a shop's clients are, below its data folder.
+func Dir(data string) string { return filepath.Join(data, "history") }
+
 // Kind says what a record is about.
 type Kind string
 

@@ -1,4 +1,5 @@
-package audit
+// Package verify is the audit as a command.
+package verify
 
 import (
 	"context"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/souk-shop/souk/tools/internal/audit"
+	"github.com/souk-shop/souk/tools/internal/history"
 	"github.com/souk-shop/souk/tools/souk/internal/state"
 )
 
@@ -39,28 +42,18 @@ journal; and the stock with what was sold. Exits with 1 on any difference.
 	if err != nil {
 		return err
 	}
-	histories, err := filepath.Glob(filepath.Join(*data, "replay", "*.jsonl"))
+	histories, err := filepath.Glob(filepath.Join(history.Dir(*data), "*.jsonl"))
 	if err != nil {
 		return err
 	}
 	return Check(ctx, shop, histories, *wait, stdout)
 }
 
-// Check runs the audit of a running shop, prints the report and returns an
-// error if the books differ.
+// Check runs the audit of a running shop with the given clients' histories,
+// prints the report and returns an error if the books differ.
 func Check(ctx context.Context, shop *state.State, histories []string, wait time.Duration, w io.Writer) error {
-	report, err := Run(ctx, Sources{
+	return audit.Check(ctx, audit.Sources{
 		OrderDSN: shop.Postgres["order"], PaymentDSN: shop.Postgres["payment"], CatalogDSN: shop.Postgres["catalog"],
 		ProviderJournal: shop.ProviderJournal(), Histories: histories,
-	}, wait)
-	if err != nil {
-		return fmt.Errorf("audit: %w", err)
-	}
-	if err := report.Print(w); err != nil {
-		return err
-	}
-	if !report.Clean() {
-		return fmt.Errorf("the books differ in %d places", len(report.Differences))
-	}
-	return nil
+	}, wait, w)
 }

@@ -16,7 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/souk-shop/souk/tools/souk/internal/history"
+	"github.com/souk-shop/souk/tools/internal/history"
 )
 
 // Entry is what one book says of one order, in minor units of Currency.

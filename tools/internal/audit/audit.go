@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"io"
 	"sort"
 	"time"
 
@@ -78,6 +79,21 @@ func Run(ctx context.Context, src Sources, wait time.Duration) (*Report, error) 
 		return nil, err
 	}
 	return r, nil
+}
+
+// Check runs the audit, prints the report and returns an error if the books differ.
+func Check(ctx context.Context, src Sources, wait time.Duration, w io.Writer) error {
+	report, err := Run(ctx, src, wait)
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	if err := report.Print(w); err != nil {
+		return err
+	}
+	if !report.Clean() {
+		return fmt.Errorf("the books differ in %d places", len(report.Differences))
+	}
+	return nil
 }
 
 func (r *Report) differ(subject, format string, args ...any) {

@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/souk-shop/souk/tools/souk/internal/history"
+	"github.com/souk-shop/souk/tools/internal/history"
 )
 
 func TestReopenAfterTornLine(t *testing.T) {

@@ -1,0 +1,171 @@
+// Package bench measures the shop against its limits, in one run on one
+// machine: reading against a bare chi handler that writes the same bytes,
+// checkout against the same SQL statements and commits issued by a bare loop
+// against the same PostgreSQL. Absolute figures belong to the machine; the
+// ratios are the claim.
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+type bench struct {
+	rounds      int
+	time        time.Duration
+	concurrency int
+	lines       int
+	progress    io.Writer
+	results     []Result
+}
+
+// Result is a comparison.
+type Result struct {
+	Name  string `json:"name"`
+	Souk  Side   `json:"souk"`
+	Limit Side   `json:"limit"`
+	// Ratio is the median over the rounds of Souk's throughput by the limit's.
+	Ratio float64 `json:"ratio"`
+}
+
+// Side is what was measured of one of two.
+type Side struct {
+	Name      string    `json:"name"`
+	PerSecond []float64 `json:"per_second"` // by round
+	P50Millis float64   `json:"p50_ms"`
+	P99Millis float64   `json:"p99_ms"`
+	// CPUSeconds and PeakBytes are by process; PostgreSQL counts with its backends.
+	CPUSeconds map[string]float64 `json:"cpu_seconds,omitempty"`
+	PeakBytes  map[string]int64   `json:"peak_bytes,omitempty"`
+
+	pids map[string]int
+	all  sample
+}
+
+func newSide(name string) *Side {
+	return &Side{Name: name, CPUSeconds: map[string]float64{}, PeakBytes: map[string]int64{}, all: sample{hist: newHistogram()}}
+}
+
+// measure runs one round and adds what the processes used for it.
+func (s *Side) measure(round func() (sample, error)) error {
+	before := map[string]usage{}
+	for name, pid := range s.pids {
+		u, err := usageOf(pid, name == "postgres")
+		if err != nil {
+			return err
+		}
+		before[name] = u
+	}
+	m, err := round()
+	if err != nil {
+		return err
+	}
+	s.PerSecond = append(s.PerSecond, m.rate())
+	s.all.hist.Merge(m.hist)
+	s.all.elapsed += m.elapsed
+	s.P50Millis = float64(s.all.quantile(50)) / float64(time.Millisecond)
+	s.P99Millis = float64(s.all.quantile(99)) / float64(time.Millisecond)
+	for name, pid := range s.pids {
+		u, err := usageOf(pid, name == "postgres")
+		if err != nil {
+			return err
+		}
+		s.CPUSeconds[name] += (u.cpu - before[name].cpu).Seconds()
+		s.PeakBytes[name] = max(s.PeakBytes[name], u.peak)
+	}
+	return nil
+}
+
+func (b *bench) add(name string, souk, limit *Side) {
+	ratios := make([]float64, len(souk.PerSecond))
+	for i := range ratios {
+		ratios[i] = souk.PerSecond[i] / limit.PerSecond[i]
+	}
+	r := Result{Name: name, Souk: *souk, Limit: *limit, Ratio: median(ratios)}
+	b.results = append(b.results, r)
+	fmt.Fprintf(b.progress, "%s: %.2f of the limit\n", name, r.Ratio)
+}
+
+func median(x []float64) float64 {
+	x = slices.Sorted(slices.Values(x))
+	n := len(x)
+	if n%2 == 1 {
+		return x[n/2]
+	}
+	return (x[n/2-1] + x[n/2]) / 2
+}
+
+// Command is `souk bench`.
+func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	only := flags.String("only", "", "measure only `read` or checkout")
+	b := &bench{progress: stderr}
+	flags.IntVar(&b.rounds, "rounds", 3, "rounds of each side; the ratio is their median")
+	flags.DurationVar(&b.time, "time", 5*time.Second, "length of a round")
+	flags.IntVar(&b.concurrency, "concurrency", 16, "connections that read, customers that order")
+	flags.IntVar(&b.lines, "lines", 5, "lines of an order")
+	asJSON := flags.Bool("json", false, "print the results as JSON")
+	flags.Usage = func() {
+		fmt.Fprint(stderr, `usage: souk bench [flags]
+
+Starts a shop of its own in a temporary folder and measures it against its
+limits in the same run: reading against a bare chi handler that writes the same
+bytes, checkout against the same SQL issued by a bare pgx loop against the same
+PostgreSQL.
+
+`)
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() != 0 || b.rounds < 1 || b.time <= 0 || b.concurrency < 1 || b.lines < 1 || !slices.Contains([]string{"", "read", "checkout"}, *only) {
+		flags.Usage()
+		return errors.New("bench takes no arguments; its numbers must be positive")
+	}
+	dir, err := os.MkdirTemp("", "souk-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := b.run(ctx, dir, *only); err != nil {
+		return err
+	}
+	if *asJSON {
+		enc := json.NewEncoder(stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(b.results)
+	}
+	return b.print(stdout)
+}
+
+func (b *bench) print(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "\t\tper second\tp50\tp99\tCPU\tpeak memory\tratio\t")
+	for _, r := range b.results {
+		for i, s := range []Side{r.Souk, r.Limit} {
+			name, ratio := r.Name, fmt.Sprintf("%.2f", r.Ratio)
+			if i == 1 {
+				name, ratio = "", "1"
+			}
+			var cpu float64
+			var peak int64
+			for p, c := range s.CPUSeconds {
+				cpu += c
+				peak += s.PeakBytes[p]
+			}
+			fmt.Fprintf(tw, "%s\t%s\t%.0f\t%.2f ms\t%.2f ms\t%.1f s\t%d MiB\t%s\t\n",
+				name, s.Name, median(s.PerSecond), s.P50Millis, s.P99Millis, cpu, peak>>20, ratio)
+		}
+	}
+	return tw.Flush()
+}
