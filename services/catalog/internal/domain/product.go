@@ -1,0 +1,106 @@
+// Package domain has the words and rules of the catalog: products and what is
+// sold of them, stock, reservations and their life, listings. It knows no
+// database, cache or wire.
+package domain
+
+import (
+	"time"
+
+	"github.com/souk-shop/souk/proto/money"
+)
+
+// Product is what a product page shows.
+type Product struct {
+	// ID is a UUIDv7 in its canonical form; products made later sort higher.
+	ID          string
+	Code        string
+	Name        string
+	Description string
+	// Category is the slug.
+	Category string
+	// Variants are ordered by price, then SKU; never empty.
+	Variants []Variant
+	// Popularity is the units sold as of the last refresh, the imported ones included.
+	Popularity int64
+	// UpdatedAt is the time of the last change, prices and stock included.
+	UpdatedAt time.Time
+	// Version grows whenever anything above changes.
+	Version int64
+}
+
+// Variant is what is priced, stocked and sold.
+type Variant struct {
+	SKU         string
+	Name        string
+	Price       money.Money
+	Stock       Stock
+	ProductID   string
+	ProductName string
+}
+
+// Stock counts the units of a SKU.
+type Stock struct {
+	// Total is all units received less those written off.
+	Total int64
+	// Held units are put aside by reservations that are not yet confirmed.
+	Held int64
+	// Committed units are sold and not returned.
+	Committed int64
+}
+
+// Available is what can be reserved.
+func (s Stock) Available() int64 { return s.Total - s.Held - s.Committed }
+
+// Category groups products.
+type Category struct {
+	Slug     string
+	Name     string
+	Products int64
+}
+
+// ProductInput is a product as an operator writes it.
+type ProductInput struct {
+	Code         string
+	Name         string
+	Description  string
+	Category     string
+	CategoryName string
+	Variants     []VariantInput
+	// Popularity is the units sold before this shop counted.
+	Popularity int64
+}
+
+// VariantInput is a variant as an operator writes it.
+type VariantInput struct {
+	SKU   string
+	Name  string
+	Price money.Money
+	// Stock is the absolute total; nil keeps what there is.
+	Stock *int64
+}
+
+// UpsertResult counts what an upsert did.
+type UpsertResult struct {
+	Created, Updated, Variants int64
+	// ProductIDs are all the products written.
+	ProductIDs []string
+}
+
+// StockChange adds to or takes from the stock of a SKU.
+type StockChange struct {
+	SKU   string
+	Delta int64
+}
+
+// Adjustment is goods received or written off, carried out once.
+type Adjustment struct {
+	ID      string
+	Reason  string
+	Changes []StockChange
+}
+
+// PriceChange sets a price.
+type PriceChange struct {
+	SKU   string
+	Price money.Money
+}

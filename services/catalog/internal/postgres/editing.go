@@ -1,0 +1,174 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
+	"github.com/souk-shop/souk/services/chassis/pg"
+)
+
+// SetPrices implements domain.Editor.
+func (s *Store) SetPrices(ctx context.Context, changes []domain.PriceChange) ([]domain.Variant, error) {
+	skus, prices := make([]string, len(changes)), make([]int64, len(changes))
+	for i, c := range changes {
+		skus[i], prices[i] = c.SKU, c.Price.Units
+	}
+	err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		q := s.q.WithTx(tx)
+		if err := q.LockCatalog(ctx); err != nil {
+			return fmt.Errorf("lock catalog: %w", err)
+		}
+		rows, err := q.SetVariantPrices(ctx, db.SetVariantPricesParams{Skus: skus, Prices: prices, Currency: s.currency})
+		if err != nil {
+			return fmt.Errorf("set prices: %w", err)
+		}
+		found := make(map[string]bool, len(rows))
+		ids := make([]string, len(rows))
+		for i, r := range rows {
+			found[r.Sku], ids[i] = true, r.ProductID
+		}
+		if err := unknownSKUs(skus, found); err != nil {
+			return err
+		}
+		if err := q.CheapestPrices(ctx, ids); err != nil {
+			return fmt.Errorf("set cheapest prices: %w", err)
+		}
+		if err := q.TouchProducts(ctx, ids); err != nil {
+			return fmt.Errorf("touch products: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.variants(ctx, skus)
+}
+
+// AdjustStock implements domain.Editor.
+func (s *Store) AdjustStock(ctx context.Context, a domain.Adjustment) ([]domain.Variant, error) {
+	err := s.adjust(ctx, a)
+	if short := (*domain.ShortageError)(nil); errors.As(err, &short) {
+		skus := make([]string, len(short.Shortages))
+		for i, sh := range short.Shortages {
+			skus[i] = sh.SKU
+		}
+		freed, expireErr := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: skus, MaxOrders: expireBatch})
+		if expireErr != nil {
+			return nil, fmt.Errorf("expire holds: %w", expireErr)
+		}
+		if len(freed) > 0 {
+			err = s.adjust(ctx, a)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	skus := make([]string, len(a.Changes))
+	for i, c := range a.Changes {
+		skus[i] = c.SKU
+	}
+	return s.variants(ctx, skus)
+}
+
+func (s *Store) adjust(ctx context.Context, a domain.Adjustment) error {
+	skus, deltas := make([]string, len(a.Changes)), make([]int64, len(a.Changes))
+	as := make([]domain.StockLine, len(a.Changes))
+	for i, c := range a.Changes {
+		skus[i], deltas[i] = c.SKU, c.Delta
+		as[i] = domain.StockLine{SKU: c.SKU, Quantity: c.Delta}
+	}
+	fingerprint := domain.Fingerprint(as)
+	return pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		q := s.q.WithTx(tx)
+		inserted, err := q.InsertAdjustment(ctx, db.InsertAdjustmentParams{AdjustmentID: a.ID, Reason: a.Reason, LinesHash: fingerprint})
+		if err != nil {
+			return fmt.Errorf("insert adjustment: %w", err)
+		}
+		if inserted == 0 {
+			before, err := q.GetAdjustmentHash(ctx, a.ID)
+			if err != nil {
+				return fmt.Errorf("get adjustment: %w", err)
+			}
+			if !bytes.Equal(before, fingerprint) {
+				return domain.ErrAdjustmentMismatch
+			}
+			return nil
+		}
+		locked, err := q.LockStock(ctx, skus)
+		if err != nil {
+			return fmt.Errorf("lock stock: %w", err)
+		}
+		if err := adjustable(a.Changes, locked); err != nil {
+			return err
+		}
+		if err := q.AddStock(ctx, db.AddStockParams{Skus: skus, Deltas: deltas}); err != nil {
+			return fmt.Errorf("add stock: %w", err)
+		}
+		if err := q.InsertAdjustmentLines(ctx, db.InsertAdjustmentLinesParams{AdjustmentID: a.ID, Skus: skus, Deltas: deltas}); err != nil {
+			return fmt.Errorf("insert adjustment lines: %w", err)
+		}
+		return nil
+	})
+}
+
+// adjustable refuses unknown SKUs, and to take away more than is available.
+func adjustable(changes []domain.StockChange, locked []db.LockStockRow) error {
+	available := make(map[string]int64, len(locked))
+	found := make(map[string]bool, len(locked))
+	for _, row := range locked {
+		available[row.Sku], found[row.Sku] = row.Available, true
+	}
+	skus := make([]string, len(changes))
+	var short domain.ShortageError
+	for i, c := range changes {
+		skus[i] = c.SKU
+		if have := available[c.SKU]; have+c.Delta < 0 {
+			short.Shortages = append(short.Shortages, domain.Shortage{SKU: c.SKU, Requested: -c.Delta, Available: have})
+		}
+	}
+	if err := unknownSKUs(skus, found); err != nil {
+		return err
+	}
+	if len(short.Shortages) > 0 {
+		return &short
+	}
+	return nil
+}
+
+func unknownSKUs(skus []string, found map[string]bool) error {
+	var unknown []string
+	for _, sku := range skus {
+		if !found[sku] {
+			unknown = append(unknown, sku)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	slices.Sort(unknown)
+	return &domain.SKUError{Err: domain.ErrSKUNotFound, SKUs: unknown}
+}
+
+// categoryName makes a name of a slug: "garden-and-patio" is "Garden and patio".
+func categoryName(slug string) string {
+	words := strings.ReplaceAll(slug, "-", " ")
+	return strings.ToUpper(words[:1]) + words[1:]
+}
+
+// newID returns a UUIDv7; later ones sort higher, which is the order "newest".
+func newID() (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("make id: %w", err)
+	}
+	return id.String(), nil
+}

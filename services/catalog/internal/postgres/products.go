@@ -1,0 +1,158 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
+)
+
+// productRow is a variant with its product and stock, as every query of
+// products returns them, the variants of a product in a row.
+type productRow = db.ProductsByIDRow
+
+// ProductByID implements domain.Reader.
+func (s *Store) ProductByID(ctx context.Context, id string) (domain.Product, error) {
+	rows, err := s.q.ProductsByID(ctx, []string{id})
+	if err != nil {
+		return domain.Product{}, fmt.Errorf("get product: %w", err)
+	}
+	return single(rows)
+}
+
+// ProductByCode implements domain.Reader.
+func (s *Store) ProductByCode(ctx context.Context, code string) (domain.Product, error) {
+	rows, err := s.q.ProductByCode(ctx, code)
+	if err != nil {
+		return domain.Product{}, fmt.Errorf("get product by code: %w", err)
+	}
+	same := make([]productRow, len(rows))
+	for i, r := range rows {
+		same[i] = productRow(r)
+	}
+	return single(same)
+}
+
+// Related implements domain.Reader.
+func (s *Store) Related(ctx context.Context, productID string, limit int) ([]domain.Product, error) {
+	rows, err := s.q.RelatedProducts(ctx, db.RelatedProductsParams{ProductID: productID, MaxProducts: int32(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("list related: %w", err)
+	}
+	if len(rows) == 0 {
+		exists, err := s.q.ProductExists(ctx, productID)
+		if err != nil {
+			return nil, fmt.Errorf("look for product: %w", err)
+		}
+		if !exists {
+			return nil, domain.ErrProductNotFound
+		}
+	}
+	same := make([]productRow, len(rows))
+	for i, r := range rows {
+		same[i] = productRow(r)
+	}
+	return assemble(same), nil
+}
+
+// Variants implements domain.Reader. Where expired holds make a SKU look sold
+// out, it releases them first.
+func (s *Store) Variants(ctx context.Context, skus []string) ([]domain.Variant, error) {
+	found, err := s.variants(ctx, skus)
+	if err != nil {
+		return nil, err
+	}
+	var soldOut []string
+	for _, v := range found {
+		if v.Stock.Available() == 0 && v.Stock.Held > 0 {
+			soldOut = append(soldOut, v.SKU)
+		}
+	}
+	if len(soldOut) == 0 {
+		return found, nil
+	}
+	freed, err := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: soldOut, MaxOrders: expireBatch})
+	if err != nil {
+		return nil, fmt.Errorf("expire holds: %w", err)
+	}
+	if len(freed) == 0 {
+		return found, nil
+	}
+	return s.variants(ctx, skus)
+}
+
+func (s *Store) variants(ctx context.Context, skus []string) ([]domain.Variant, error) {
+	rows, err := s.q.VariantsBySKU(ctx, skus)
+	if err != nil {
+		return nil, fmt.Errorf("get variants: %w", err)
+	}
+	bySKU := make(map[string]db.VariantsBySKURow, len(rows))
+	for _, r := range rows {
+		bySKU[r.Sku] = r
+	}
+	found := make([]domain.Variant, 0, len(rows))
+	for _, sku := range skus {
+		if r, ok := bySKU[sku]; ok {
+			found = append(found, domain.Variant{
+				SKU: r.Sku, Name: r.Name, Price: money.Money{Units: r.Price, Currency: r.Currency},
+				Stock:     domain.Stock{Total: r.Total, Held: r.Held, Committed: r.Committed},
+				ProductID: r.ProductID, ProductName: r.ProductName,
+			})
+		}
+	}
+	return found, nil
+}
+
+// Categories implements domain.Reader.
+func (s *Store) Categories(ctx context.Context) ([]domain.Category, error) {
+	rows, err := s.q.Categories(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list categories: %w", err)
+	}
+	all := make([]domain.Category, len(rows))
+	for i, r := range rows {
+		all[i] = domain.Category{Slug: r.Slug, Name: r.Name, Products: r.Products}
+	}
+	return all, nil
+}
+
+func single(rows []productRow) (domain.Product, error) {
+	if len(rows) == 0 {
+		return domain.Product{}, domain.ErrProductNotFound
+	}
+	return assemble(rows)[0], nil
+}
+
+// assemble folds rows into products, keeping their order. A product's version
+// is the sum of its own and its stocks' counters: none of them ever falls, and
+// rows are never taken away, so the sum grows with every change of either.
+func assemble(rows []productRow) []domain.Product {
+	var products []domain.Product
+	for _, r := range rows {
+		if n := len(products); n == 0 || products[n-1].ID != r.ID {
+			products = append(products, domain.Product{
+				ID: r.ID, Code: r.Code, Name: r.Name, Description: r.Description, Category: r.Category,
+				Popularity: r.Popularity, Version: r.Version, UpdatedAt: r.UpdatedAt,
+			})
+		}
+		p := &products[len(products)-1]
+		p.Version += r.StockVersion
+		p.UpdatedAt = latest(p.UpdatedAt, r.StockUpdatedAt)
+		p.Variants = append(p.Variants, domain.Variant{
+			SKU: r.Sku, Name: r.VariantName, Price: money.Money{Units: r.Price, Currency: r.Currency},
+			Stock:     domain.Stock{Total: r.Total, Held: r.Held, Committed: r.Committed},
+			ProductID: r.ID, ProductName: r.Name,
+		})
+	}
+	return products
+}
+
+func latest(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,112 @@
+-- LockCatalog lets one edit of products or prices happen at a time: they are
+-- rare, may touch everything, and so can't wait for each other in a circle.
+-- name: LockCatalog :exec
+SELECT pg_advisory_xact_lock(hashtextextended('souk.catalog.edit', 0));
+
+-- name: UpsertCategories :exec
+INSERT INTO categories AS c (slug, name)
+SELECT unnest(@slugs::text[]), unnest(@names::text[])
+ON CONFLICT (slug) DO UPDATE SET name = excluded.name;
+
+-- name: KnownCategories :many
+SELECT slug FROM categories WHERE slug = ANY (@slugs::text[]);
+
+-- name: ProductIDs :many
+SELECT id, code FROM products WHERE code = ANY (@codes::text[]);
+
+-- name: OwnersOfSKUs :many
+SELECT sku, product_id FROM variants WHERE sku = ANY (@skus::text[]);
+
+-- name: UpsertProducts :exec
+INSERT INTO products AS p (id, code, name, description, category, price, imported_sold, popularity)
+SELECT unnest(@ids::uuid[]), unnest(@codes::text[]), unnest(@names::text[]), unnest(@descriptions::text[]),
+       unnest(@categories::text[]), unnest(@prices::bigint[]), unnest(@popularities::bigint[]), unnest(@popularities::bigint[])
+ON CONFLICT (id) DO UPDATE
+SET name = excluded.name, description = excluded.description, category = excluded.category,
+    imported_sold = excluded.imported_sold,
+    popularity = excluded.imported_sold + p.popularity - p.imported_sold,
+    version = p.version + 1, updated_at = now();
+
+-- name: UpsertVariants :exec
+INSERT INTO variants AS v (sku, product_id, name, price, currency)
+SELECT unnest(@skus::text[]), unnest(@product_ids::uuid[]), unnest(@names::text[]), unnest(@prices::bigint[]), @currency::text
+ON CONFLICT (sku) DO UPDATE
+SET name = excluded.name, price = excluded.price, currency = excluded.currency
+WHERE (v.name, v.price, v.currency) IS DISTINCT FROM (excluded.name, excluded.price, excluded.currency);
+
+-- InsertStock gives new variants a stock row; old ones keep theirs.
+-- name: InsertStock :exec
+INSERT INTO stock (sku, product_id, total)
+SELECT unnest(@skus::text[]), unnest(@product_ids::uuid[]), unnest(@totals::bigint[])
+ON CONFLICT (sku) DO NOTHING;
+
+-- LockStockTotals locks the stock and tells what a new total must not go below.
+-- name: LockStockTotals :many
+SELECT sku, total, held, committed FROM stock WHERE sku = ANY (@skus::text[]) ORDER BY sku FOR NO KEY UPDATE;
+
+-- name: SetStockTotals :exec
+WITH wanted AS (
+    SELECT unnest(@skus::text[]) AS sku, unnest(@totals::bigint[]) AS total
+)
+UPDATE stock s
+SET total = w.total, version = s.version + 1, updated_at = now()
+FROM wanted w
+WHERE s.sku = w.sku AND s.total <> w.total;
+
+-- CheapestPrices makes each product's price that of its cheapest variant.
+-- name: CheapestPrices :exec
+UPDATE products p
+SET price = m.price
+FROM (SELECT v.product_id, min(v.price) AS price FROM variants v WHERE v.product_id = ANY (@ids::uuid[]) GROUP BY v.product_id) m
+WHERE p.id = m.product_id AND p.price <> m.price;
+
+-- name: IndexProducts :exec
+INSERT INTO product_search (product_id, document, words, codes)
+SELECT p.id,
+       setweight(to_tsvector('english', p.name), 'A')
+       || setweight(to_tsvector('simple', p.code || ' ' || v.skus), 'A')
+       || setweight(to_tsvector('english', v.names), 'B')
+       || setweight(to_tsvector('english', p.description), 'C'),
+       lower(p.name || ' ' || v.names || ' ' || p.code || ' ' || v.skus),
+       v.codes || p.code
+FROM products p
+JOIN (
+    SELECT product_id, string_agg(sku, ' ') AS skus, string_agg(name, ' ') AS names, array_agg(sku) AS codes
+    FROM variants WHERE product_id = ANY (@ids::uuid[]) GROUP BY product_id
+) v ON v.product_id = p.id
+ON CONFLICT (product_id) DO UPDATE
+SET document = excluded.document, words = excluded.words, codes = excluded.codes;
+
+-- name: SetVariantPrices :many
+WITH wanted AS (
+    SELECT unnest(@skus::text[]) AS sku, unnest(@prices::bigint[]) AS price
+)
+UPDATE variants v
+SET price = w.price, currency = @currency::text
+FROM wanted w
+WHERE v.sku = w.sku
+RETURNING v.sku, v.product_id;
+
+-- name: TouchProducts :exec
+UPDATE products SET version = version + 1, updated_at = now() WHERE id = ANY (@ids::uuid[]);
+
+-- name: InsertAdjustment :execrows
+INSERT INTO adjustments (adjustment_id, reason, lines_hash)
+VALUES (@adjustment_id, @reason, @lines_hash)
+ON CONFLICT (adjustment_id) DO NOTHING;
+
+-- name: GetAdjustmentHash :one
+SELECT lines_hash FROM adjustments WHERE adjustment_id = @adjustment_id;
+
+-- name: InsertAdjustmentLines :exec
+INSERT INTO adjustment_lines (adjustment_id, sku, delta)
+SELECT @adjustment_id, unnest(@skus::text[]), unnest(@deltas::bigint[]);
+
+-- name: AddStock :exec
+WITH wanted AS (
+    SELECT unnest(@skus::text[]) AS sku, unnest(@deltas::bigint[]) AS delta
+)
+UPDATE stock s
+SET total = s.total + w.delta, version = s.version + 1, updated_at = now()
+FROM wanted w
+WHERE s.sku = w.sku;

@@ -1,0 +1,75 @@
+-- A product is always read with its variants and stock in one statement: its
+-- version is the sum of counters on all three, and only one snapshot adds them
+-- up to a number that never means two different things.
+
+-- name: ProductsByID :many
+SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.updated_at,
+       v.sku, v.name AS variant_name, v.price, v.currency,
+       s.total, s.held, s.committed, s.version AS stock_version, s.updated_at AS stock_updated_at
+FROM products p
+JOIN variants v ON v.product_id = p.id
+JOIN stock s ON s.sku = v.sku
+WHERE p.id = ANY (@ids::uuid[])
+ORDER BY p.id, v.price, v.sku;
+
+-- name: ProductByCode :many
+SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.updated_at,
+       v.sku, v.name AS variant_name, v.price, v.currency,
+       s.total, s.held, s.committed, s.version AS stock_version, s.updated_at AS stock_updated_at
+FROM products p
+JOIN variants v ON v.product_id = p.id
+JOIN stock s ON s.sku = v.sku
+WHERE p.id = coalesce(
+    (SELECT product_id FROM variants WHERE sku = @code::text),
+    (SELECT id FROM products WHERE code = @code::text))
+ORDER BY v.price, v.sku;
+
+-- name: VariantsBySKU :many
+SELECT v.sku, v.name, v.price, v.currency, v.product_id, p.name AS product_name,
+       s.total, s.held, s.committed
+FROM variants v
+JOIN stock s ON s.sku = v.sku
+JOIN products p ON p.id = v.product_id
+WHERE v.sku = ANY (@skus::text[]);
+
+-- name: Categories :many
+SELECT c.slug, c.name, count(p.id) AS products
+FROM categories c
+LEFT JOIN products p ON p.category = c.slug
+GROUP BY c.slug
+ORDER BY lower(c.name), c.slug;
+
+-- RelatedProducts ranks the partners of a product: those bought together with
+-- it, most often first, then the popular ones of its category.
+-- name: RelatedProducts :many
+WITH self AS (
+    SELECT me.id, me.category FROM products me WHERE me.id = @product_id
+), together AS (
+    SELECT c.high_id AS id, c.orders FROM copurchases c WHERE c.low_id = @product_id
+    UNION ALL
+    SELECT c.low_id, c.orders FROM copurchases c WHERE c.high_id = @product_id
+), best AS (
+    SELECT t.id, t.orders, 0 AS rank FROM together t ORDER BY t.orders DESC, t.id LIMIT @max_products
+), popular AS (
+    SELECT p.id, p.popularity AS orders, 1 AS rank
+    FROM self JOIN products p ON p.category = self.category
+    WHERE p.id <> self.id AND NOT EXISTS (SELECT FROM best b WHERE b.id = p.id)
+    ORDER BY p.popularity DESC, p.id DESC
+    LIMIT @max_products
+), ranked AS (
+    SELECT u.id, u.orders, u.rank
+    FROM (SELECT b.id, b.orders, b.rank FROM best b UNION ALL SELECT q.id, q.orders, q.rank FROM popular q) u
+    ORDER BY u.rank, u.orders DESC, u.id
+    LIMIT @max_products
+)
+SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.updated_at,
+       v.sku, v.name AS variant_name, v.price, v.currency,
+       s.total, s.held, s.committed, s.version AS stock_version, s.updated_at AS stock_updated_at
+FROM ranked r
+JOIN products p ON p.id = r.id
+JOIN variants v ON v.product_id = p.id
+JOIN stock s ON s.sku = v.sku
+ORDER BY r.rank, r.orders DESC, r.id, v.price, v.sku;
+
+-- name: ProductExists :one
+SELECT EXISTS (SELECT FROM products WHERE id = @product_id);

@@ -1,0 +1,284 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
+	"github.com/souk-shop/souk/services/chassis/pg"
+)
+
+// Reserve implements domain.Reservations. Enough stock is one round trip.
+func (s *Store) Reserve(ctx context.Context, orderID string, lines []domain.StockLine, hold time.Duration) (domain.Reservation, domain.Touched, error) {
+	skus, quantities := columns(lines)
+	fingerprint := domain.Fingerprint(lines)
+	var (
+		locked []db.LockStockRow
+		found  db.GetReservationRow
+		exists bool
+		made   int64
+	)
+	try := func() error {
+		return s.atomically(ctx, func(b *pgx.Batch) {
+			b.Queue(db.LockStock, skus)
+			b.Queue(db.HoldStock, skus, quantities, orderID, hold.Microseconds(), fingerprint)
+			b.Queue(db.GetReservation, orderID)
+		}, func(r pgx.BatchResults) (err error) {
+			if locked, err = readRows[db.LockStockRow](r); err != nil {
+				return fmt.Errorf("lock stock: %w", err)
+			}
+			if err := r.QueryRow().Scan(&made); err != nil {
+				return fmt.Errorf("hold stock: %w", err)
+			}
+			found, exists, err = readReservation(r)
+			return err
+		})
+	}
+	if err := try(); err != nil {
+		return domain.Reservation{}, nil, err
+	}
+	if !exists && len(locked) == len(skus) {
+		// Short. Holds that have expired must not make a SKU look sold out.
+		freed, err := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: shortSKUs(lines, locked), MaxOrders: expireBatch})
+		if err != nil {
+			return domain.Reservation{}, nil, fmt.Errorf("expire holds: %w", err)
+		}
+		if len(freed) > 0 {
+			if err := try(); err != nil {
+				return domain.Reservation{}, nil, err
+			}
+		}
+	}
+	if !exists {
+		return domain.Reservation{}, nil, reserveRefused(lines, locked)
+	}
+	res := reservation(found)
+	if made == 1 {
+		return res, productsOf(locked), nil
+	}
+	if err := res.OnReserve(bytes.Equal(found.LinesHash, fingerprint)); err != nil {
+		return domain.Reservation{}, nil, err
+	}
+	return res, nil, nil
+}
+
+// Confirm implements domain.Reservations, in one round trip.
+func (s *Store) Confirm(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
+	var (
+		touched domain.Touched
+		found   db.GetReservationRow
+		exists  bool
+	)
+	err := s.atomically(ctx, func(b *pgx.Batch) {
+		b.Queue(db.CommitStock, orderID)
+		b.Queue(db.GetReservation, orderID)
+	}, func(r pgx.BatchResults) (err error) {
+		if touched, err = readIDs(r); err != nil {
+			return fmt.Errorf("commit stock: %w", err)
+		}
+		found, exists, err = readReservation(r)
+		return err
+	})
+	if err != nil {
+		return domain.Reservation{}, nil, err
+	}
+	if !exists {
+		return domain.Reservation{}, nil, domain.ErrReservationNotFound
+	}
+	res := reservation(found)
+	if step, err := res.OnConfirm(); err != nil {
+		return domain.Reservation{}, nil, err
+	} else if step == domain.Move {
+		return domain.Reservation{}, nil, fmt.Errorf("reservation %s is still %s after its confirmation", orderID, res.State)
+	}
+	return res, touched, nil
+}
+
+// Release implements domain.Reservations: one round trip, two for a tombstone.
+func (s *Store) Release(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
+	for {
+		var (
+			touched domain.Touched
+			found   db.GetReservationRow
+			exists  bool
+		)
+		err := s.atomically(ctx, func(b *pgx.Batch) {
+			b.Queue(db.LockReservation, orderID)
+			b.Queue(db.FreeStock, orderID)
+			b.Queue(db.GetReservation, orderID)
+		}, func(r pgx.BatchResults) (err error) {
+			if _, err := r.Exec(); err != nil {
+				return fmt.Errorf("lock reservation: %w", err)
+			}
+			if touched, err = readIDs(r); err != nil {
+				return fmt.Errorf("free stock: %w", err)
+			}
+			found, exists, err = readReservation(r)
+			return err
+		})
+		if err != nil {
+			return domain.Reservation{}, nil, err
+		}
+		if exists {
+			res := reservation(found)
+			if step, err := res.OnRelease(); err != nil {
+				return domain.Reservation{}, nil, err
+			} else if step == domain.Move {
+				return domain.Reservation{}, nil, fmt.Errorf("reservation %s is still %s after its release", orderID, res.State)
+			}
+			return res, touched, nil
+		}
+		// Unknown: the tombstone, unless a Reserve was faster; then again from the start.
+		if _, err := s.q.LeaveTombstone(ctx, orderID); err != nil {
+			return domain.Reservation{}, nil, fmt.Errorf("leave tombstone: %w", err)
+		}
+	}
+}
+
+// Restock implements domain.Reservations.
+func (s *Store) Restock(ctx context.Context, restockID, orderID string, lines []domain.StockLine) (domain.Touched, error) {
+	skus, quantities := columns(lines)
+	fingerprint := domain.Fingerprint(lines)
+	var touched domain.Touched
+	err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		q := s.q.WithTx(tx)
+		touched = nil
+		state, err := q.LockReservation(ctx, orderID)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return domain.ErrReservationNotFound
+		} else if err != nil {
+			return fmt.Errorf("lock reservation: %w", err)
+		}
+		if err := (domain.Reservation{State: domain.ReservationState(state)}).OnRestock(); err != nil {
+			return err
+		}
+		inserted, err := q.InsertRestock(ctx, db.InsertRestockParams{RestockID: restockID, OrderID: orderID, LinesHash: fingerprint})
+		if err != nil {
+			return fmt.Errorf("insert restock: %w", err)
+		}
+		if inserted == 0 {
+			before, err := q.GetRestock(ctx, restockID)
+			if err != nil {
+				return fmt.Errorf("get restock: %w", err)
+			}
+			if before.OrderID != orderID || !bytes.Equal(before.LinesHash, fingerprint) {
+				return domain.ErrRestockMismatch
+			}
+			return nil
+		}
+		excess, err := q.RestockExcess(ctx, db.RestockExcessParams{OrderID: orderID, Skus: skus, Quantities: quantities})
+		if err != nil {
+			return fmt.Errorf("compare with sold units: %w", err)
+		}
+		if len(excess) > 0 {
+			return &domain.SKUError{Err: domain.ErrRestockExceedsSold, SKUs: excess}
+		}
+		touched, err = q.ReturnStock(ctx, db.ReturnStockParams{OrderID: orderID, Skus: skus, Quantities: quantities})
+		if err != nil {
+			return fmt.Errorf("return stock: %w", err)
+		}
+		return nil
+	})
+	return touched, err
+}
+
+// columns returns the lines sorted by SKU, as arrays for unnest.
+func columns(lines []domain.StockLine) (skus []string, quantities []int64) {
+	sorted := slices.Clone(lines)
+	domain.SortLines(sorted)
+	skus, quantities = make([]string, len(sorted)), make([]int64, len(sorted))
+	for i, l := range sorted {
+		skus[i], quantities[i] = l.SKU, l.Quantity
+	}
+	return skus, quantities
+}
+
+// reserveRefused tells why nothing was held: an unknown SKU or too little stock.
+func reserveRefused(lines []domain.StockLine, locked []db.LockStockRow) error {
+	available := make(map[string]int64, len(locked))
+	for _, row := range locked {
+		available[row.Sku] = row.Available
+	}
+	var unknown []string
+	var short domain.ShortageError
+	for _, l := range lines {
+		if have, ok := available[l.SKU]; !ok {
+			unknown = append(unknown, l.SKU)
+		} else if have < l.Quantity {
+			short.Shortages = append(short.Shortages, domain.Shortage{SKU: l.SKU, Requested: l.Quantity, Available: have})
+		}
+	}
+	switch {
+	case len(unknown) > 0:
+		slices.Sort(unknown)
+		return &domain.SKUError{Err: domain.ErrSKUNotFound, SKUs: unknown}
+	case len(short.Shortages) > 0:
+		slices.SortFunc(short.Shortages, func(a, b domain.Shortage) int { return strings.Compare(a.SKU, b.SKU) })
+		return &short
+	}
+	return errors.New("nothing was held, and yet there was enough of everything")
+}
+
+func shortSKUs(lines []domain.StockLine, locked []db.LockStockRow) []string {
+	if short := (*domain.ShortageError)(nil); errors.As(reserveRefused(lines, locked), &short) {
+		skus := make([]string, len(short.Shortages))
+		for i, sh := range short.Shortages {
+			skus[i] = sh.SKU
+		}
+		return skus
+	}
+	return nil
+}
+
+func productsOf(locked []db.LockStockRow) domain.Touched {
+	touched := make(domain.Touched, len(locked))
+	for i, row := range locked {
+		touched[i] = row.ProductID
+	}
+	return touched
+}
+
+func reservation(row db.GetReservationRow) domain.Reservation {
+	return domain.Reservation{
+		OrderID:   row.OrderID,
+		State:     domain.ReservationState(row.State),
+		ExpiresAt: row.ExpiresAt,
+		Expired:   row.Expired,
+		Returned:  row.Returned,
+	}
+}
+
+func readReservation(r pgx.BatchResults) (row db.GetReservationRow, exists bool, err error) {
+	rows, err := readRows[db.GetReservationRow](r)
+	if err != nil {
+		return row, false, fmt.Errorf("get reservation: %w", err)
+	}
+	if len(rows) == 0 {
+		return row, false, nil
+	}
+	return rows[0], true, nil
+}
+
+func readIDs(r pgx.BatchResults) ([]string, error) {
+	rows, err := r.Query()
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+func readRows[T any](r pgx.BatchResults) ([]T, error) {
+	rows, err := r.Query()
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+}

@@ -1,0 +1,44 @@
+// Package postgres keeps the catalog in PostgreSQL.
+package postgres
+
+import (
+	"context"
+	"embed"
+	"io/fs"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
+	"github.com/souk-shop/souk/services/chassis/pg"
+)
+
+//go:generate sh -c "cd ../.. && go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1 generate"
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Migrate brings the database to the schema of this build.
+func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	return pg.Migrate(ctx, cfg, dir, log)
+}
+
+// Store implements domain.Store. Its methods may be called concurrently.
+type Store struct {
+	pool     *pgxpool.Pool
+	q        *db.Queries
+	currency string
+}
+
+var _ domain.Store = (*Store)(nil)
+
+// New returns a store on a migrated database. All prices it writes are in
+// currency; the domain has checked them.
+func New(pool *pgxpool.Pool, currency string) *Store {
+	return &Store{pool: pool, q: db.New(pool), currency: currency}
+}

@@ -1,0 +1,222 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
+	"github.com/souk-shop/souk/services/chassis/pg"
+)
+
+// analyzeAbove is the number of products after whose import the planner is
+// told at once what the tables hold, instead of at autovacuum's next visit.
+const analyzeAbove = 200
+
+// Upsert implements domain.Editor: a fixed number of statements, whatever the
+// number of products.
+func (s *Store) Upsert(ctx context.Context, products []domain.ProductInput) (domain.UpsertResult, error) {
+	var result domain.UpsertResult
+	err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		u := upsert{q: s.q.WithTx(tx), currency: s.currency, products: products}
+		if err := u.run(ctx); err != nil {
+			return err
+		}
+		result = domain.UpsertResult{
+			Created: u.created, Updated: int64(len(products)) - u.created,
+			Variants: int64(len(u.variants.Skus)), ProductIDs: u.ids,
+		}
+		return nil
+	})
+	if err != nil {
+		return domain.UpsertResult{}, err
+	}
+	if len(products) > analyzeAbove {
+		// Only a matter of speed; autovacuum makes up for a failure.
+		_, _ = s.pool.Exec(ctx, "ANALYZE categories, products, variants, stock, product_search")
+	}
+	return result, nil
+}
+
+// upsert is one transaction of Upsert.
+type upsert struct {
+	q        *db.Queries
+	currency string
+	products []domain.ProductInput
+
+	ids      []string // of products, by position
+	created  int64
+	variants db.UpsertVariantsParams
+	stocks   []int64 // by position in variants; -1 keeps what there is
+}
+
+func (u *upsert) run(ctx context.Context) error {
+	for _, step := range []struct {
+		name string
+		fn   func(context.Context) error
+	}{
+		{"lock catalog", u.q.LockCatalog},
+		{"upsert categories", u.upsertCategories},
+		{"identify products", u.identify},
+		{"check owners", u.checkOwners},
+		{"upsert products", u.upsertProducts},
+		{"upsert variants", func(ctx context.Context) error { return u.q.UpsertVariants(ctx, u.variants) }},
+		{"upsert stock", u.upsertStock},
+		{"set cheapest prices", func(ctx context.Context) error { return u.q.CheapestPrices(ctx, u.ids) }},
+		{"index products", func(ctx context.Context) error { return u.q.IndexProducts(ctx, u.ids) }},
+	} {
+		if err := step.fn(ctx); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	return nil
+}
+
+// upsertCategories makes the missing categories and renames those given a name.
+func (u *upsert) upsertCategories(ctx context.Context) error {
+	names := map[string]string{}
+	for _, p := range u.products {
+		if p.CategoryName != "" || names[p.Category] == "" {
+			names[p.Category] = p.CategoryName
+		}
+	}
+	slugs := make([]string, 0, len(names))
+	for slug := range names {
+		slugs = append(slugs, slug)
+	}
+	slices.Sort(slugs)
+	known, err := u.q.KnownCategories(ctx, slugs)
+	if err != nil {
+		return err
+	}
+	var write db.UpsertCategoriesParams
+	for _, slug := range slugs {
+		name := names[slug]
+		if name == "" {
+			if slices.Contains(known, slug) {
+				continue
+			}
+			name = categoryName(slug)
+		}
+		write.Slugs, write.Names = append(write.Slugs, slug), append(write.Names, name)
+	}
+	return u.q.UpsertCategories(ctx, write)
+}
+
+// identify finds the ids of known products and gives one to each new one.
+func (u *upsert) identify(ctx context.Context) error {
+	codes := make([]string, len(u.products))
+	for i, p := range u.products {
+		codes[i] = p.Code
+	}
+	rows, err := u.q.ProductIDs(ctx, codes)
+	if err != nil {
+		return err
+	}
+	known := make(map[string]string, len(rows))
+	for _, r := range rows {
+		known[r.Code] = r.ID
+	}
+	u.ids = make([]string, len(u.products))
+	u.variants.Currency = u.currency
+	for i, p := range u.products {
+		id, ok := known[p.Code]
+		if !ok {
+			if id, err = newID(); err != nil {
+				return err
+			}
+			u.created++
+		}
+		u.ids[i] = id
+		for _, v := range p.Variants {
+			u.variants.Skus = append(u.variants.Skus, v.SKU)
+			u.variants.ProductIds = append(u.variants.ProductIds, id)
+			u.variants.Names = append(u.variants.Names, v.Name)
+			u.variants.Prices = append(u.variants.Prices, v.Price.Units)
+			stock := int64(-1)
+			if v.Stock != nil {
+				stock = *v.Stock
+			}
+			u.stocks = append(u.stocks, stock)
+		}
+	}
+	return nil
+}
+
+func (u *upsert) checkOwners(ctx context.Context) error {
+	rows, err := u.q.OwnersOfSKUs(ctx, u.variants.Skus)
+	if err != nil {
+		return err
+	}
+	wanted := make(map[string]string, len(u.variants.Skus))
+	for i, sku := range u.variants.Skus {
+		wanted[sku] = u.variants.ProductIds[i]
+	}
+	var taken []string
+	for _, r := range rows {
+		if wanted[r.Sku] != r.ProductID {
+			taken = append(taken, r.Sku)
+		}
+	}
+	if len(taken) == 0 {
+		return nil
+	}
+	slices.Sort(taken)
+	return &domain.SKUError{Err: domain.ErrSKUTaken, SKUs: taken}
+}
+
+func (u *upsert) upsertProducts(ctx context.Context) error {
+	write := db.UpsertProductsParams{Ids: u.ids}
+	for _, p := range u.products {
+		cheapest := p.Variants[0].Price.Units
+		for _, v := range p.Variants[1:] {
+			cheapest = min(cheapest, v.Price.Units)
+		}
+		write.Codes = append(write.Codes, p.Code)
+		write.Names = append(write.Names, p.Name)
+		write.Descriptions = append(write.Descriptions, p.Description)
+		write.Categories = append(write.Categories, p.Category)
+		write.Prices = append(write.Prices, cheapest)
+		write.Popularities = append(write.Popularities, p.Popularity)
+	}
+	return u.q.UpsertProducts(ctx, write)
+}
+
+// upsertStock gives new variants a stock and sets the absolute totals of the
+// others, none below what is held and sold.
+func (u *upsert) upsertStock(ctx context.Context) error {
+	insert := db.InsertStockParams{Skus: u.variants.Skus, ProductIds: u.variants.ProductIds}
+	totals := make(map[string]int64, len(u.stocks))
+	var set db.SetStockTotalsParams
+	for i, stock := range u.stocks {
+		insert.Totals = append(insert.Totals, max(stock, 0))
+		if stock >= 0 {
+			sku := u.variants.Skus[i]
+			set.Skus, set.Totals = append(set.Skus, sku), append(set.Totals, stock)
+			totals[sku] = stock
+		}
+	}
+	if err := u.q.InsertStock(ctx, insert); err != nil {
+		return err
+	}
+	if len(set.Skus) == 0 {
+		return nil
+	}
+	locked, err := u.q.LockStockTotals(ctx, set.Skus)
+	if err != nil {
+		return err
+	}
+	var below []string
+	for _, row := range locked {
+		if totals[row.Sku] < row.Held+row.Committed {
+			below = append(below, row.Sku)
+		}
+	}
+	if len(below) > 0 {
+		return &domain.SKUError{Err: domain.ErrStockBelowCommitted, SKUs: below}
+	}
+	return u.q.SetStockTotals(ctx, set)
+}
