@@ -47,7 +47,7 @@ func (s *Server) CreateCart(ctx context.Context, req *cartv1.CreateCartRequest) 
 	if err != nil {
 		return nil, err
 	}
-	return &cartv1.CreateCartResponse{Cart: toProto(c)}, nil
+	return &cartv1.CreateCartResponse{Cart: s.show(ctx, c)}, nil
 }
 
 // GetCart implements cartv1.CartServiceServer.
@@ -60,13 +60,7 @@ func (s *Server) GetCart(ctx context.Context, req *cartv1.GetCartRequest) (*cart
 	if err != nil {
 		return nil, err
 	}
-	if now := s.now(); c.SeenAt.Before(domain.SeenAt(now)) {
-		if err := s.carts.Touch(ctx, k, now); err != nil {
-			// The cart lives an hour less, at worst; its reader need not know.
-			s.log.WarnContext(ctx, "cart not marked as seen", "cart_id", req.GetCartId(), "error", err)
-		}
-	}
-	return &cartv1.GetCartResponse{Cart: toProto(c)}, nil
+	return &cartv1.GetCartResponse{Cart: s.show(ctx, c)}, nil
 }
 
 // SetLines implements cartv1.CartServiceServer.
@@ -90,7 +84,7 @@ func (s *Server) SetLines(ctx context.Context, req *cartv1.SetLinesRequest) (*ca
 	if err != nil {
 		return nil, err
 	}
-	return &cartv1.SetLinesResponse{Cart: toProto(c)}, nil
+	return &cartv1.SetLinesResponse{Cart: s.show(ctx, c)}, nil
 }
 
 // MergeCart implements cartv1.CartServiceServer.
@@ -107,7 +101,7 @@ func (s *Server) MergeCart(ctx context.Context, req *cartv1.MergeCartRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	return &cartv1.MergeCartResponse{Cart: toProto(c)}, nil
+	return &cartv1.MergeCartResponse{Cart: s.show(ctx, c)}, nil
 }
 
 // ClearCart implements cartv1.CartServiceServer.
@@ -133,6 +127,18 @@ func key(idField, id, ownerField, owner string) (domain.Key, error) {
 		return domain.Key{}, detailed(&domain.InvalidError{Field: ownerField, Problem: "is not a UUID"})
 	}
 	return domain.Key{ID: domain.UUID(i), Owner: domain.UUID(o)}, nil
+}
+
+// show returns the cart as its owner gets to see it. A cart that is shown is in
+// use: this is noted, at most once an hour, unless a change has just done so.
+func (s *Server) show(ctx context.Context, c domain.Cart) *cartv1.Cart {
+	if now := s.now(); c.SeenAt.Before(domain.SeenAt(now)) {
+		if err := s.carts.Touch(ctx, c.Key, now); err != nil {
+			// The cart may expire early; its owner's call has succeeded.
+			s.log.WarnContext(ctx, "cart not marked as seen", "cart_id", uuid.UUID(c.ID), "error", err)
+		}
+	}
+	return toProto(c)
 }
 
 func toProto(c domain.Cart) *cartv1.Cart {

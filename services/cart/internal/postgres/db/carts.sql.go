@@ -45,9 +45,10 @@ func (q *Queries) ClearCart(ctx context.Context, arg ClearCartParams) error {
 
 const CreateCart = `-- name: CreateCart :exec
 
-INSERT INTO carts (id, owner_id, updated_at, seen_at)
+INSERT INTO carts AS c (id, owner_id, updated_at, seen_at)
 VALUES ($1, $2, $3, $4)
-ON CONFLICT (id) DO NOTHING
+ON CONFLICT (id) DO UPDATE SET seen_at = greatest(c.seen_at, excluded.seen_at)
+WHERE c.owner_id = excluded.owner_id
 `
 
 type CreateCartParams struct {
@@ -62,6 +63,8 @@ type CreateCartParams struct {
 // then starts with a snapshot that no other writer can outdate. (One statement
 // could not do both: it would wait for the lock but go on to read the lines as
 // they were before the wait.)
+// CreateCart leaves a cart that is there as it is, but locks it, so that it is
+// still there for the statement after this one.
 func (q *Queries) CreateCart(ctx context.Context, arg CreateCartParams) error {
 	_, err := q.db.Exec(ctx, CreateCart,
 		arg.ID,

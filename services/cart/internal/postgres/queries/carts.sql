@@ -4,10 +4,13 @@
 -- could not do both: it would wait for the lock but go on to read the lines as
 -- they were before the wait.)
 
+-- CreateCart leaves a cart that is there as it is, but locks it, so that it is
+-- still there for the statement after this one.
 -- name: CreateCart :exec
-INSERT INTO carts (id, owner_id, updated_at, seen_at)
+INSERT INTO carts AS c (id, owner_id, updated_at, seen_at)
 VALUES (@id, @owner_id, @now, @seen_at)
-ON CONFLICT (id) DO NOTHING;
+ON CONFLICT (id) DO UPDATE SET seen_at = greatest(c.seen_at, excluded.seen_at)
+WHERE c.owner_id = excluded.owner_id;
 
 -- name: GetCart :one
 SELECT

@@ -1,0 +1,96 @@
+package domain_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/souk-shop/souk/services/cart/internal/domain"
+)
+
+// shelf is carts by their SeenAt, as Expirer sees them.
+type shelf struct {
+	seen    []time.Time
+	batches int
+	fail    int // fails on this batch, if not 0
+}
+
+var errDatabase = errors.New("database away")
+
+func (s *shelf) Expire(_ context.Context, before time.Time, limit int) (int, error) {
+	s.batches++
+	if s.batches == s.fail {
+		return 0, errDatabase
+	}
+	var kept []time.Time
+	n := 0
+	for _, t := range s.seen {
+		if n < limit && t.Before(before) {
+			n++
+		} else {
+			kept = append(kept, t)
+		}
+	}
+	s.seen = kept
+	return n, nil
+}
+
+func TestSweepDeletesInBatches(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 21, 10, 30, 0, 0, time.UTC)
+	const ttl = 30 * 24 * time.Hour
+	old := domain.SeenAt(now.Add(-ttl - time.Hour))
+	carts := &shelf{}
+	for range 2*domain.SweepBatch + 1 {
+		carts.seen = append(carts.seen, old)
+	}
+	fresh := domain.SeenAt(now)
+	carts.seen = append(carts.seen, fresh)
+
+	n, err := domain.Sweep(t.Context(), carts, now, ttl)
+	if err != nil || n != 2*domain.SweepBatch+1 {
+		t.Errorf("swept %d carts, error %v; want %d", n, err, 2*domain.SweepBatch+1)
+	}
+	if len(carts.seen) != 1 || carts.seen[0] != fresh {
+		t.Errorf("%d carts are left, want the fresh one", len(carts.seen))
+	}
+	if carts.batches != 3 {
+		t.Errorf("%d batches, want 3", carts.batches)
+	}
+}
+
+// A cart that was last seen at 10:59 is marked 10:00. It must live until its
+// full time after 10:59.
+func TestSweepNeverCutsATimeShort(t *testing.T) {
+	t.Parallel()
+	const ttl = 2 * time.Hour
+	seen := time.Date(2026, 11, 21, 10, 59, 59, 0, time.UTC)
+	for _, tt := range []struct {
+		after time.Duration
+		want  int
+	}{
+		{ttl - time.Second, 0},
+		{ttl, 0},
+		{ttl + time.Hour, 1},
+	} {
+		carts := &shelf{seen: []time.Time{domain.SeenAt(seen)}}
+		n, err := domain.Sweep(t.Context(), carts, seen.Add(tt.after), ttl)
+		if err != nil || n != tt.want {
+			t.Errorf("%s after the last use: swept %d, error %v; want %d", tt.after, n, err, tt.want)
+		}
+	}
+}
+
+func TestSweepReportsWhatItDidBeforeItFailed(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	carts := &shelf{fail: 2}
+	for range domain.SweepBatch + 1 {
+		carts.seen = append(carts.seen, now.Add(-48*time.Hour))
+	}
+	n, err := domain.Sweep(t.Context(), carts, now, time.Hour)
+	if !errors.Is(err, errDatabase) || n != domain.SweepBatch {
+		t.Errorf("swept %d, error %v; want %d and the database's error", n, err, domain.SweepBatch)
+	}
+}

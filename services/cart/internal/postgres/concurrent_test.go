@@ -1,0 +1,232 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/souk-shop/souk/services/cart/internal/domain"
+	"github.com/souk-shop/souk/services/cart/internal/postgres"
+)
+
+// bounded ends a test that hangs.
+func bounded(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// together runs fn n times at once and returns when all have ended.
+func together(n int, fn func(i int)) {
+	var wg sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		wg.Go(func() {
+			<-start
+			fn(i)
+		})
+	}
+	close(start)
+	wg.Wait()
+}
+
+// add adds one unit of each SKU the way a client does: it reads, and writes if
+// nobody else has written in between.
+func add(ctx context.Context, s *postgres.Store, k domain.Key, skus ...string) error {
+	for {
+		c, err := s.Get(ctx, k)
+		if err != nil {
+			return err
+		}
+		ch := domain.Change{Expected: c.Version}
+		for _, sku := range skus {
+			q := int64(1)
+			if i := slices.IndexFunc(c.Lines, func(l domain.Line) bool { return l.SKU == sku }); i >= 0 {
+				q += c.Lines[i].Quantity
+			}
+			ch.Set = append(ch.Set, line(sku, q))
+		}
+		if _, err = s.Change(ctx, k, ch, noon); !errors.Is(err, domain.ErrVersionConflict) {
+			return err
+		}
+	}
+}
+
+func TestConcurrentAddsAreNeverLost(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	ctx, c := bounded(t), newCart(t, s)
+	const writers = 50
+	together(writers, func(i int) {
+		if err := add(ctx, s, c.Key, "SHARED", fmt.Sprintf("OWN-%d", i)); err != nil {
+			t.Errorf("writer %d: %v", i, err)
+		}
+	})
+	c, err := s.Get(ctx, c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Lines) != writers+1 || c.Version != writers+1 {
+		t.Errorf("%d lines at version %d, want %d at %d", len(c.Lines), c.Version, writers+1, writers+1)
+	}
+	if shared := c.Lines[0]; shared != line("SHARED", writers) {
+		t.Errorf("shared line %v, want %d units", shared, writers)
+	}
+}
+
+func TestConcurrentSetsOfDifferentLinesAllStay(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	ctx, c := bounded(t), newCart(t, s)
+	const writers = 50
+	together(writers, func(i int) {
+		mine := line(fmt.Sprintf("OWN-%d", i), 1)
+		got, err := s.Change(ctx, c.Key, domain.Change{Set: []domain.Line{mine}}, noon)
+		if err != nil {
+			t.Errorf("writer %d: %v", i, err)
+			return
+		}
+		if !slices.Contains(got.Lines, mine) || int64(len(got.Lines)) != got.Version-1 {
+			t.Errorf("writer %d was shown %d lines at version %d", i, len(got.Lines), got.Version)
+		}
+	})
+	c, err := s.Get(ctx, c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Lines) != writers {
+		t.Errorf("%d lines, want %d", len(c.Lines), writers)
+	}
+}
+
+// Each writer replaces the whole cart. Whoever is last, the cart is wholly
+// theirs and never a mixture: the lines to remove are those that the writer
+// before had put in, though they were not there when the statement arrived.
+func TestConcurrentReplacesDoNotMix(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	ctx, c := bounded(t), newCart(t, s)
+	together(30, func(i int) {
+		mine := []domain.Line{line(fmt.Sprintf("A-%d", i), 1), line(fmt.Sprintf("B-%d", i), 1)}
+		got, err := s.Change(ctx, c.Key, domain.Change{Set: mine, Replace: true}, noon)
+		if err != nil {
+			t.Errorf("writer %d: %v", i, err)
+			return
+		}
+		if !slices.Equal(got.Lines, mine) {
+			t.Errorf("writer %d was shown %v", i, got.Lines)
+		}
+	})
+}
+
+// The limit holds for the sum of what everybody puts in.
+func TestConcurrentAddsStopAtTheLimit(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	const room, writers = 5, 20
+	ctx, c := bounded(t), newCart(t, s, manyLines(domain.MaxLines-room)...)
+	var (
+		mu   sync.Mutex
+		full int
+	)
+	together(writers, func(i int) {
+		ch := domain.Change{Set: []domain.Line{line(fmt.Sprintf("OWN-%d", i), 1)}}
+		_, err := s.Change(ctx, c.Key, ch, noon)
+		switch {
+		case errors.Is(err, domain.ErrFull):
+			mu.Lock()
+			defer mu.Unlock()
+			full++
+		case err != nil:
+			t.Errorf("writer %d: %v", i, err)
+		}
+	})
+	c, err := s.Get(ctx, c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Lines) != domain.MaxLines || full != writers-room {
+		t.Errorf("%d lines, %d refused; want %d and %d", len(c.Lines), full, domain.MaxLines, writers-room)
+	}
+}
+
+func TestMergesThatCrossDoNotDeadlock(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	ctx := bounded(t)
+	for range 20 {
+		a := newCart(t, s, line("A", 1))
+		b := newCart(t, s, line("B", 2))
+		var mu sync.Mutex
+		merged := 0
+		together(8, func(i int) {
+			from, into := a.Key, b.Key
+			if i%2 == 0 {
+				from, into = into, from
+			}
+			_, err := s.Merge(ctx, from, into, noon)
+			switch {
+			case err == nil:
+				mu.Lock()
+				defer mu.Unlock()
+				merged++
+			case !errors.Is(err, domain.ErrNotFound): // the target went into the other
+				t.Errorf("merge: %v", err)
+			}
+		})
+		if merged != 4 {
+			t.Errorf("%d merges succeeded, want the 4 of one direction", merged)
+		}
+		var left []domain.Line
+		for _, k := range []domain.Key{a.Key, b.Key} {
+			c, err := s.Get(ctx, k)
+			if err == nil {
+				left = append(left, c.Lines...)
+			}
+		}
+		slices.SortFunc(left, func(x, y domain.Line) int { return int(x.Quantity - y.Quantity) })
+		if !slices.Equal(left, []domain.Line{line("A", 1), line("B", 2)}) {
+			t.Errorf("after the merges there are %v", left)
+		}
+	}
+}
+
+// A merge, a change, a clear and the sweeper at the same carts: each call
+// succeeds or says that the cart is gone; nothing deadlocks.
+func TestEverythingAtOnce(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	ctx := bounded(t)
+	a, b := newCart(t, s, manyLines(50)...), newCart(t, s, manyLines(60)...)
+	together(8, func(i int) {
+		for n := range 15 {
+			var err error
+			switch i {
+			case 0:
+				_, err = s.Merge(ctx, a.Key, b.Key, noon)
+			case 1:
+				_, err = s.Merge(ctx, b.Key, a.Key, noon)
+			case 2:
+				_, err = s.Create(ctx, a.Key, noon)
+			case 3:
+				_, err = s.Create(ctx, b.Key, noon)
+			case 4:
+				_, err = s.Change(ctx, a.Key, domain.Change{Set: manyLines(20 + n)}, noon)
+			case 5:
+				_, err = s.Change(ctx, b.Key, domain.Change{Set: manyLines(30 - n), Replace: true}, noon)
+			case 6:
+				err = s.Clear(ctx, a.Key, 3, noon)
+			case 7:
+				_, err = s.Expire(ctx, noon.Add(time.Hour), 10)
+			}
+			if err != nil && !errors.Is(err, domain.ErrNotFound) {
+				t.Errorf("actor %d: %v", i, err)
+			}
+		}
+	})
+}

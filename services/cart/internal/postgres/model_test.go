@@ -1,0 +1,236 @@
+package postgres_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/souk-shop/souk/services/cart/internal/domain"
+	"github.com/souk-shop/souk/services/cart/internal/postgres"
+	"pgregory.net/rapid"
+)
+
+// model is what the store should do, in memory and by one caller at a time.
+type model struct {
+	carts map[domain.UUID]*modelCart
+}
+
+type modelCart struct {
+	owner   domain.UUID
+	version int64
+	seen    time.Time
+	lines   []modelLine
+}
+
+type modelLine struct {
+	domain.Line
+	changed int64
+}
+
+func (m *model) find(k domain.Key) *modelCart {
+	if c := m.carts[k.ID]; c != nil && c.owner == k.Owner {
+		return c
+	}
+	return nil
+}
+
+func (c *modelCart) set(sku string, quantity, version int64) (changed bool) {
+	i := slices.IndexFunc(c.lines, func(l modelLine) bool { return l.SKU == sku })
+	switch {
+	case i < 0 && quantity == 0, i >= 0 && c.lines[i].Quantity == quantity:
+		return false
+	case i < 0:
+		c.lines = append(c.lines, modelLine{domain.Line{SKU: sku, Quantity: quantity}, version})
+	case quantity == 0:
+		c.lines = slices.Delete(c.lines, i, i+1)
+	default:
+		c.lines[i].Quantity, c.lines[i].changed = quantity, version
+	}
+	return true
+}
+
+func (c *modelCart) advance(changed bool, now time.Time) {
+	if changed {
+		c.version++
+		c.seen = domain.SeenAt(now)
+	}
+}
+
+func (m *model) create(k domain.Key, now time.Time) error {
+	switch c := m.carts[k.ID]; {
+	case c == nil:
+		m.carts[k.ID] = &modelCart{owner: k.Owner, version: 1, seen: domain.SeenAt(now)}
+	case c.owner != k.Owner:
+		return domain.ErrTaken
+	default:
+		c.seen = domain.SeenAt(now)
+	}
+	return nil
+}
+
+func (m *model) change(k domain.Key, ch domain.Change, now time.Time) error {
+	c := m.find(k)
+	if c == nil {
+		return domain.ErrNotFound
+	}
+	if ch.Expected != 0 && ch.Expected != c.version {
+		return domain.ErrVersionConflict
+	}
+	changed := false
+	named := map[string]bool{}
+	for _, l := range ch.Set {
+		named[l.SKU] = true
+		if c.set(l.SKU, l.Quantity, c.version+1) {
+			changed = true
+		}
+	}
+	if ch.Replace {
+		n := len(c.lines)
+		c.lines = slices.DeleteFunc(c.lines, func(l modelLine) bool { return !named[l.SKU] })
+		changed = changed || len(c.lines) < n
+	}
+	c.advance(changed, now)
+	return nil
+}
+
+func (m *model) clear(k domain.Key, upTo int64, now time.Time) {
+	if c := m.find(k); c != nil {
+		n := len(c.lines)
+		c.lines = slices.DeleteFunc(c.lines, func(l modelLine) bool { return l.changed <= upTo })
+		c.advance(len(c.lines) < n, now)
+	}
+}
+
+func (m *model) merge(from, into domain.Key, now time.Time) error {
+	target := m.find(into)
+	if target == nil {
+		return domain.ErrNotFound
+	}
+	source := m.find(from)
+	if source == nil || source == target {
+		return nil
+	}
+	changed := false
+	for _, l := range source.lines {
+		sum := l.Quantity
+		for _, t := range target.lines {
+			if t.SKU == l.SKU {
+				sum = min(sum+t.Quantity, domain.MaxQuantity)
+			}
+		}
+		if target.set(l.SKU, sum, target.version+1) {
+			changed = true
+		}
+	}
+	target.advance(changed, now)
+	delete(m.carts, from.ID)
+	return nil
+}
+
+func (m *model) expire(before time.Time) (n int) {
+	for id, c := range m.carts {
+		if c.seen.Before(before) {
+			delete(m.carts, id)
+			n++
+		}
+	}
+	return n
+}
+
+// TestStoreBehavesLikeTheModel runs random calls against the store and the
+// model and compares answers and carts after each.
+func TestStoreBehavesLikeTheModel(t *testing.T) {
+	t.Parallel()
+	s, pool := newStore(t, nil)
+	ctx := bounded(t)
+	rapid.Check(t, func(t *rapid.T) {
+		if _, err := pool.Exec(ctx, "TRUNCATE carts CASCADE"); err != nil {
+			t.Fatal(err)
+		}
+		m := &model{carts: map[domain.UUID]*modelCart{}}
+		now := noon
+		ids := []domain.UUID{newID(), newID(), newID()}
+		owners := []domain.UUID{newID(), newID()}
+		key := func(t *rapid.T, label string) domain.Key {
+			return domain.Key{
+				ID:    rapid.SampledFrom(ids).Draw(t, label+" id"),
+				Owner: rapid.SampledFrom(owners).Draw(t, label+" owner"),
+			}
+		}
+		lines := rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) domain.Line {
+			return domain.Line{
+				SKU:      rapid.SampledFrom([]string{"A", "B", "C", "D", "é"}).Draw(t, "sku"),
+				Quantity: rapid.SampledFrom([]int64{0, 1, 2, domain.MaxQuantity}).Draw(t, "quantity"),
+			}
+		}), 0, 5, func(l domain.Line) string { return l.SKU })
+		agree := func(t *rapid.T, call string, got, want error) {
+			if !errors.Is(got, want) {
+				t.Fatalf("%s: %v, want %v", call, got, want)
+			}
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"": func(t *rapid.T) { compare(t, s, m, ids, owners) },
+			"wait": func(*rapid.T) {
+				now = now.Add(time.Hour)
+			},
+			"create": func(t *rapid.T) {
+				k := key(t, "cart")
+				_, err := s.Create(ctx, k, now)
+				agree(t, "create", err, m.create(k, now))
+			},
+			"change": func(t *rapid.T) {
+				k := key(t, "cart")
+				ch := domain.Change{
+					Set:      lines.Draw(t, "lines"),
+					Replace:  rapid.Bool().Draw(t, "replace"),
+					Expected: rapid.Int64Range(0, 4).Draw(t, "expected"),
+				}
+				_, err := s.Change(ctx, k, ch, now)
+				agree(t, "change", err, m.change(k, ch, now))
+			},
+			"clear": func(t *rapid.T) {
+				k, upTo := key(t, "cart"), rapid.Int64Range(1, 6).Draw(t, "up to")
+				agree(t, "clear", s.Clear(ctx, k, upTo, now), nil)
+				m.clear(k, upTo, now)
+			},
+			"merge": func(t *rapid.T) {
+				from, into := key(t, "from"), key(t, "into")
+				_, err := s.Merge(ctx, from, into, now)
+				agree(t, "merge", err, m.merge(from, into, now))
+			},
+			"expire": func(t *rapid.T) {
+				before := now.Add(-3 * time.Hour)
+				n, err := s.Expire(ctx, before, 10)
+				if want := m.expire(before); err != nil || n != want {
+					t.Fatalf("expired %d, %v, want %d", n, err, want)
+				}
+			},
+		})
+	})
+}
+
+func compare(t *rapid.T, s *postgres.Store, m *model, ids, owners []domain.UUID) {
+	for _, id := range ids {
+		for _, owner := range owners {
+			k := domain.Key{ID: id, Owner: owner}
+			got, err := s.Get(t.Context(), k)
+			want := m.find(k)
+			if want == nil {
+				if !errors.Is(err, domain.ErrNotFound) {
+					t.Fatalf("get: %v, want ErrNotFound", err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatalf("get: %v", err)
+			}
+			if got.Version != want.version || !got.SeenAt.Equal(want.seen) {
+				t.Fatalf("version %d seen %s, want %d seen %s", got.Version, got.SeenAt, want.version, want.seen)
+			}
+			if !slices.EqualFunc(got.Lines, want.lines, func(l domain.Line, w modelLine) bool { return l == w.Line }) {
+				t.Fatalf("lines %v, want %v", got.Lines, want.lines)
+			}
+		}
+	}
+}

@@ -1,0 +1,379 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/souk-shop/souk/services/cart/internal/domain"
+	"github.com/souk-shop/souk/services/cart/internal/postgres"
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// noon is when these tests take place.
+var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// newStore returns a store on a database of its own, and its pool.
+func newStore(t *testing.T, tracer pgx.QueryTracer) (*postgres.Store, *pgxpool.Pool) {
+	t.Helper()
+	tel := telemetry.Discard()
+	dsn := pgtest.New(t, func(ctx context.Context, dsn string) error {
+		return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, tel.Log)
+	})
+	pool, err := pg.Open(t.Context(), pg.Config{DSN: config.Secret(dsn), MaxConns: 10, Tracer: tracer}, tel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return postgres.NewStore(pool), pool
+}
+
+func line(sku string, quantity int64) domain.Line {
+	return domain.Line{SKU: sku, Quantity: quantity}
+}
+
+func newID() domain.UUID { return domain.UUID(uuid.Must(uuid.NewV7())) }
+
+func newKey() domain.Key { return domain.Key{ID: newID(), Owner: newID()} }
+
+// newCart makes a cart with the lines and returns it.
+func newCart(t *testing.T, s *postgres.Store, lines ...domain.Line) domain.Cart {
+	t.Helper()
+	c, err := s.Create(t.Context(), newKey(), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(lines) == 0 {
+		return c
+	}
+	return change(t, s, c.Key, domain.Change{Set: lines})
+}
+
+func change(t *testing.T, s *postgres.Store, k domain.Key, c domain.Change) domain.Cart {
+	t.Helper()
+	cart, err := s.Change(t.Context(), k, c, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cart
+}
+
+func wantLines(t *testing.T, c domain.Cart, want ...domain.Line) {
+	t.Helper()
+	if !slices.Equal(c.Lines, want) {
+		t.Errorf("lines %v, want %v", c.Lines, want)
+	}
+}
+
+func TestCreateIsIdempotentForItsOwner(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	c := newCart(t, s, line("A", 2))
+
+	again, err := s.Create(t.Context(), c.Key, noon.Add(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Version != c.Version || !again.UpdatedAt.Equal(c.UpdatedAt) {
+		t.Errorf("a repeated Create changed the cart: %+v, was %+v", again, c)
+	}
+	wantLines(t, again, c.Lines...)
+
+	if _, err := s.Create(t.Context(), domain.Key{ID: c.ID, Owner: newID()}, noon); !errors.Is(err, domain.ErrTaken) {
+		t.Errorf("Create with another owner's id: %v, want ErrTaken", err)
+	}
+}
+
+func TestAnotherOwnersCartIsNotFound(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	c := newCart(t, s, line("A", 2))
+	mine := newCart(t, s, line("B", 1))
+	thief := domain.Key{ID: c.ID, Owner: mine.Owner}
+
+	if _, err := s.Get(t.Context(), thief); !errors.Is(err, domain.ErrNotFound) {
+		t.Errorf("Get: %v, want ErrNotFound", err)
+	}
+	_, err := s.Change(t.Context(), thief, domain.Change{Replace: true}, noon)
+	if !errors.Is(err, domain.ErrNotFound) {
+		t.Errorf("Change: %v, want ErrNotFound", err)
+	}
+	if _, err := s.Merge(t.Context(), mine.Key, thief, noon); !errors.Is(err, domain.ErrNotFound) {
+		t.Errorf("Merge into: %v, want ErrNotFound", err)
+	}
+	if got, err := s.Merge(t.Context(), thief, mine.Key, noon); err != nil || got.Version != mine.Version {
+		t.Errorf("Merge from: %+v, %v, want the cart as it was", got, err)
+	}
+	if err := s.Clear(t.Context(), thief, 100, noon); err != nil {
+		t.Errorf("Clear: %v", err)
+	}
+	if err := s.Touch(t.Context(), thief, noon.Add(time.Hour)); err != nil {
+		t.Errorf("Touch: %v", err)
+	}
+	for _, before := range []domain.Cart{c, mine} {
+		after, err := s.Get(t.Context(), before.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after.Version != before.Version || !after.SeenAt.Equal(before.SeenAt) {
+			t.Errorf("the cart changed: %+v, was %+v", after, before)
+		}
+		wantLines(t, after, before.Lines...)
+	}
+}
+
+func TestChange(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	c := newCart(t, s)
+	if c.Version != 1 || len(c.Lines) != 0 {
+		t.Fatalf("a new cart is %+v", c)
+	}
+
+	c = change(t, s, c.Key, domain.Change{Set: []domain.Line{line("B", 1), line("A", 2), line("C", 3)}})
+	wantLines(t, c, line("B", 1), line("A", 2), line("C", 3))
+
+	// Lines keep their places; new ones go last; 0 removes.
+	c = change(t, s, c.Key, domain.Change{Set: []domain.Line{line("D", 4), line("C", 0), line("B", 5)}, Expected: 2})
+	wantLines(t, c, line("B", 5), line("A", 2), line("D", 4))
+	if c.Version != 3 {
+		t.Errorf("version %d, want 3", c.Version)
+	}
+
+	// What changes nothing is no change.
+	same := change(t, s, c.Key, domain.Change{Set: []domain.Line{line("A", 2), line("X", 0)}})
+	if same.Version != 3 {
+		t.Errorf("version %d after a change of nothing, want 3", same.Version)
+	}
+
+	c = change(t, s, c.Key, domain.Change{Set: []domain.Line{line("A", 2), line("E", 1)}, Replace: true})
+	wantLines(t, c, line("A", 2), line("E", 1))
+
+	c = change(t, s, c.Key, domain.Change{Replace: true})
+	if len(c.Lines) != 0 || c.Version != 5 {
+		t.Errorf("emptied cart is %+v", c)
+	}
+}
+
+func TestChangeOfAStaleVersionChangesNothing(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	c := newCart(t, s, line("A", 1)) // version 2
+	for _, expected := range []int64{1, 3, 1 << 40} {
+		_, err := s.Change(t.Context(), c.Key, domain.Change{Set: []domain.Line{line("A", 9)}, Expected: expected}, noon)
+		var conflict *domain.VersionConflictError
+		if !errors.As(err, &conflict) || conflict.Current != 2 {
+			t.Errorf("expecting version %d: %v, want a conflict that names 2", expected, err)
+		}
+	}
+	c, err := s.Get(t.Context(), c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, c, line("A", 1))
+}
+
+func TestACartHasItsLimit(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	lines := manyLines(domain.MaxLines)
+	c := newCart(t, s, lines...)
+	wantLines(t, c, lines...)
+
+	_, err := s.Change(t.Context(), c.Key, domain.Change{Set: []domain.Line{line("X", 1)}}, noon)
+	if !errors.Is(err, domain.ErrFull) {
+		t.Errorf("line %d: %v, want ErrFull", domain.MaxLines+1, err)
+	}
+	// One out, one in.
+	c = change(t, s, c.Key, domain.Change{Set: []domain.Line{line("X", 1), line(lines[0].SKU, 0)}})
+	wantLines(t, c, append(slices.Clone(lines[1:]), line("X", 1))...)
+	// All of them at once.
+	for i := range lines {
+		lines[i].Quantity++
+	}
+	c = change(t, s, c.Key, domain.Change{Set: lines, Replace: true})
+	if len(c.Lines) != domain.MaxLines {
+		t.Errorf("%d lines, want %d", len(c.Lines), domain.MaxLines)
+	}
+
+	other := newCart(t, s, line("Y", 1))
+	if _, err := s.Merge(t.Context(), other.Key, c.Key, noon); !errors.Is(err, domain.ErrFull) {
+		t.Errorf("Merge: %v, want ErrFull", err)
+	}
+	if other, err = s.Get(t.Context(), other.Key); err != nil {
+		t.Errorf("a cart that did not fit is gone: %v", err)
+	}
+	wantLines(t, other, line("Y", 1))
+}
+
+func manyLines(n int) []domain.Line {
+	lines := make([]domain.Line, n)
+	for i := range lines {
+		lines[i] = line(fmt.Sprintf("SKU-%04d", i), int64(i+1))
+	}
+	return lines
+}
+
+func TestClearTakesOnlyWhatWasOrdered(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	c := newCart(t, s, line("A", 1), line("B", 2), line("C", 3))
+	ordered := c.Version
+	// While the order is paid: one line changes, one goes and comes back, one is new.
+	change(t, s, c.Key, domain.Change{Set: []domain.Line{line("B", 5), line("C", 0)}})
+	change(t, s, c.Key, domain.Change{Set: []domain.Line{line("C", 3), line("D", 4)}})
+
+	for range 2 { // the second repeats the first
+		if err := s.Clear(t.Context(), c.Key, ordered, noon); err != nil {
+			t.Fatal(err)
+		}
+		c, err := s.Get(t.Context(), c.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantLines(t, c, line("B", 5), line("C", 3), line("D", 4))
+		if c.Version != 5 {
+			t.Errorf("version %d, want 5", c.Version)
+		}
+	}
+	if err := s.Clear(t.Context(), newKey(), 1, noon); err != nil {
+		t.Errorf("clearing an unknown cart: %v", err)
+	}
+}
+
+func TestMerge(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	into := newCart(t, s, line("A", 1), line("B", domain.MaxQuantity-1))
+	from := newCart(t, s, line("C", 3), line("B", 2), line("A", 4))
+
+	for range 2 { // the second finds no cart to merge
+		c, err := s.Merge(t.Context(), from.Key, into.Key, noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantLines(t, c, line("A", 5), line("B", domain.MaxQuantity), line("C", 3))
+		if c.Version != 3 {
+			t.Errorf("version %d, want 3", c.Version)
+		}
+	}
+	if _, err := s.Get(t.Context(), from.Key); !errors.Is(err, domain.ErrNotFound) {
+		t.Errorf("the merged cart: %v, want ErrNotFound", err)
+	}
+	// What was merged came after the version that was ordered before.
+	if err := s.Clear(t.Context(), into.Key, into.Version, noon); err != nil {
+		t.Fatal(err)
+	}
+	c, err := s.Get(t.Context(), into.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, c, line("A", 5), line("B", domain.MaxQuantity), line("C", 3))
+
+	// Into itself: nothing happens.
+	if c, err := s.Merge(t.Context(), into.Key, into.Key, noon); err != nil || c.Version != 3 {
+		t.Errorf("merge into itself: %+v, %v", c, err)
+	}
+}
+
+func TestExpire(t *testing.T) {
+	t.Parallel()
+	s, pool := newStore(t, nil)
+	stale, locked, read := newCart(t, s, line("A", 1)), newCart(t, s), newCart(t, s)
+	later := noon.Add(24 * time.Hour)
+	if err := s.Touch(t.Context(), read.Key, later); err != nil {
+		t.Fatal(err)
+	}
+
+	// Somebody is at one of the stale carts just now.
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.WithoutCancel(t.Context()))
+	if _, err := tx.Exec(t.Context(), "UPDATE carts SET seen_at = $2 WHERE id = $1", locked.ID, later); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Expire(t.Context(), later, 100); err != nil || n != 1 {
+		t.Errorf("expired %d, %v, want 1", n, err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Expire(t.Context(), later, 100); err != nil || n != 0 {
+		t.Errorf("expired %d more, %v, want 0", n, err)
+	}
+	if _, err := s.Get(t.Context(), stale.Key); !errors.Is(err, domain.ErrNotFound) {
+		t.Errorf("stale cart: %v, want ErrNotFound", err)
+	}
+	for _, c := range []domain.Cart{locked, read} {
+		if _, err := s.Get(t.Context(), c.Key); err != nil {
+			t.Errorf("a cart in use is gone: %v", err)
+		}
+	}
+}
+
+// roundTrips counts what goes to the server.
+type roundTrips struct {
+	mu sync.Mutex
+	n  int
+}
+
+func (r *roundTrips) add() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.n++
+}
+
+func (r *roundTrips) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	r.add()
+	return ctx
+}
+func (r *roundTrips) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+func (r *roundTrips) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	r.add()
+	return ctx
+}
+func (r *roundTrips) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+func (r *roundTrips) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData)     {}
+
+func TestEveryCallIsOneRoundTrip(t *testing.T) {
+	t.Parallel()
+	var trips roundTrips
+	s, _ := newStore(t, &trips)
+	ctx, k, guest := t.Context(), newKey(), newKey()
+	lines := manyLines(domain.MaxLines)
+	for _, call := range []struct {
+		name string
+		do   func() error
+	}{
+		{"create", func() error { _, err := s.Create(ctx, k, noon); return err }},
+		{"create another", func() error { _, err := s.Create(ctx, guest, noon); return err }},
+		{"set 2,000 lines", func() error { _, err := s.Change(ctx, k, domain.Change{Set: lines}, noon); return err }},
+		{"set 2,000 more", func() error { _, err := s.Change(ctx, guest, domain.Change{Set: lines}, noon); return err }},
+		{"get", func() error { _, err := s.Get(ctx, k); return err }},
+		{"merge", func() error { _, err := s.Merge(ctx, guest, k, noon); return err }},
+		{"clear", func() error { return s.Clear(ctx, k, 2, noon) }},
+	} {
+		before := trips.n
+		if err := call.do(); err != nil {
+			t.Fatalf("%s: %v", call.name, err)
+		}
+		if n := trips.n - before; n != 1 {
+			t.Errorf("%s took %d round trips, want 1", call.name, n)
+		}
+	}
+}
