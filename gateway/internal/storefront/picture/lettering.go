@@ -1,0 +1,77 @@
+package picture
+
+import "strings"
+
+// notLettering are words that say what a sign is, not what is written on it.
+var notLettering = map[string]bool{
+	"SIGN": true, "METAL": true, "TIN": true, "WOODEN": true, "WOOD": true, "HANGING": true, "PLAQUE": true, "WALL": true, "BLOCK": true,
+	"BUILDING": true, "WORD": true, "VINTAGE": true, "RETRO": true, "LARGE": true, "SMALL": true, "SET": true, "DESIGN": true, "ENAMEL": true, "ZINC": true,
+	"ANTIQUE": true, "WHITE": true, "BLACK": true, "IVORY": true, "LETTER": true, "LETTERS": true, "BLOCKS": true, "FONT": true, "ASSORTED": true, "OF": true, "SIGNS": true, "ALPHABET": true,
+}
+
+// lettering is what is written on a sign of this name: "Hot Baths Metal Sign"
+// reads HOT BATHS. Only A-Z and 0-9 come out of it.
+func (w words) lettering() []string {
+	var out []string
+	for _, s := range w.list {
+		if !notLettering[s] {
+			out = append(out, strings.ReplaceAll(s, "TLIGHT", "LIGHT"))
+		}
+	}
+	if len(out) > 7 {
+		out = out[:7]
+	}
+	return out
+}
+
+// inscribe sets words in up to three lines centered at a point, as large as the
+// box of w by h allows.
+func (d *drawing) inscribe(list []string, x, y, w, h int, color string) {
+	if len(list) == 0 {
+		list = []string{"HOME", "SWEET", "HOME"}
+	}
+	lines := breakLines(list)
+	longest := 1
+	for _, l := range lines {
+		longest = max(longest, len(l))
+	}
+	size := min(w*100/(longest*68), h*100/(len(lines)*112), 62)
+	top := y - len(lines)*size*56/100
+	for i, l := range lines {
+		d.p(`<text x="%d" y="%d" font-family="Georgia,'Times New Roman',serif" font-weight="700" font-size="%d" letter-spacing="1" text-anchor="middle" fill="%s">%s</text>`,
+			x, top+(i+1)*size*112/100-size*20/100, size, color, l)
+	}
+}
+
+// breakLines puts words on at most three lines of about equal length.
+func breakLines(list []string) []string {
+	total := len(strings.Join(list, " "))
+	width := max(9, (total+2)/3+1)
+	var lines []string
+	line := ""
+	for _, s := range list {
+		switch {
+		case line == "":
+			line = s
+		case len(line)+1+len(s) <= width || len(lines) == 2:
+			line += " " + s
+		default:
+			lines = append(lines, line)
+			line = s
+		}
+	}
+	return append(lines, line)
+}
+
+// readable is a color of lettering that can be read on the ground.
+func readable(ground, wish tone) string {
+	for _, c := range []string{wish.deep, wish.base, wish.light} {
+		if distance(c, ground.base) > 240 {
+			return c
+		}
+	}
+	if contrast(ground) == white {
+		return white
+	}
+	return ink
+}
