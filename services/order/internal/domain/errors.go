@@ -1,0 +1,90 @@
+package domain
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// What callers can be told. The RPC layer's error table names a code and a
+// reason for each.
+var (
+	ErrOrderNotFound       = errors.New("there is no such order")
+	ErrOrderNotCancellable = errors.New("the order can no longer be cancelled")
+	ErrOrderNotPaid        = errors.New("the order is not paid")
+	ErrRefundExceedsOrder  = errors.New("more than what is left of the order")
+	ErrKeyReused           = errors.New("the idempotency key was used for another request")
+	ErrKeyInFlight         = errors.New("the first request under this idempotency key is still at work")
+	ErrCartEmpty           = errors.New("the cart is empty")
+	ErrCartNotFound        = errors.New("there is no such cart")
+	ErrCartVersionConflict = errors.New("the cart has changed")
+	ErrSKUNotFound         = errors.New("the cart has lines that are no longer sold")
+	ErrTotalTooLarge       = errors.New("the order's total is too large")
+	ErrMixedCurrencies     = errors.New("the cart has lines in several currencies")
+	ErrInvalidCursor       = errors.New("the cursor is not one that was issued for this list")
+	ErrInvalidText         = errors.New("text must not contain NUL characters")
+)
+
+// What only the checkout itself hears.
+var (
+	// ErrKeyTaken: the customer's idempotency key has an order already.
+	ErrKeyTaken = errors.New("the idempotency key has an order")
+	// ErrIllegalTransition is a bug: an event in a state that does not expect it.
+	ErrIllegalTransition = errors.New("illegal transition")
+	// ErrOutcomeUnknown wraps a step whose outcome nobody knows. It must be
+	// repeated and never be treated as failed.
+	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrReservationLost: the hold expired, was released, or never was.
+	ErrReservationLost = errors.New("the reservation is lost")
+	// ErrRestockRefused: the catalog will never take these units back.
+	ErrRestockRefused = errors.New("the restock is refused")
+	// ErrPaymentVoided: the attempt was cancelled before it was authorized.
+	ErrPaymentVoided = errors.New("the payment is voided")
+	// ErrPaymentMismatch: payment knows the order with another amount or method.
+	ErrPaymentMismatch = errors.New("the payment is for another amount")
+	// ErrCaptureRefused: there is nothing authorized that could be captured.
+	ErrCaptureRefused = errors.New("the capture is refused")
+	// ErrPaymentCaptured: the payment cannot be voided, its money was taken.
+	ErrPaymentCaptured = errors.New("the payment is captured")
+	// ErrRefundRefused: payment will never make this refund.
+	ErrRefundRefused = errors.New("the refund is refused")
+)
+
+// maxNamed bounds how many SKUs an error names.
+const maxNamed = 50
+
+// UnknownSKUsError is ErrSKUNotFound with the SKUs it is about, the first 50 at most.
+type UnknownSKUsError struct{ SKUs []string }
+
+func (e *UnknownSKUsError) Error() string {
+	return fmt.Sprintf("%v: %s", ErrSKUNotFound, strings.Join(e.SKUs, ", "))
+}
+
+// Is makes it an ErrSKUNotFound.
+func (e *UnknownSKUsError) Is(target error) bool { return target == ErrSKUNotFound }
+
+// ErrorMetadata carries the SKUs to the caller.
+func (e *UnknownSKUsError) ErrorMetadata() map[string]string {
+	return map[string]string{"skus": strings.Join(e.SKUs, ",")}
+}
+
+// CartConflictError is ErrCartVersionConflict with the version the cart is at.
+type CartConflictError struct{ Version int64 }
+
+func (e *CartConflictError) Error() string { return ErrCartVersionConflict.Error() }
+
+// Is makes it an ErrCartVersionConflict.
+func (e *CartConflictError) Is(target error) bool { return target == ErrCartVersionConflict }
+
+// ErrorMetadata carries the version to the caller.
+func (e *CartConflictError) ErrorMetadata() map[string]string {
+	return map[string]string{"version": strconv.FormatInt(e.Version, 10)}
+}
+
+// ShortStockError is the catalog's definite answer that it cannot hold every line.
+type ShortStockError struct{ SKUs []string }
+
+func (e *ShortStockError) Error() string {
+	return "not enough stock of " + strings.Join(e.SKUs, ", ")
+}

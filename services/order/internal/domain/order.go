@@ -1,0 +1,198 @@
+// Package domain holds what an order is and how it may change: its states, the
+// prices it was placed at, what may be refunded. It knows no database, no
+// network and no clock.
+package domain
+
+import (
+	"strings"
+	"time"
+
+	"github.com/souk-shop/souk/proto/money"
+)
+
+// Limits and times of the checkout protocol.
+const (
+	// MaxTotal is the largest total of an order in minor units: the largest
+	// amount that payment providers take (Stripe documents eight digits).
+	MaxTotal = 99_999_999
+	// DefaultHold is how long the catalog keeps stock for an order. It is
+	// longer than the deadline, so that a hold outlives every order that can
+	// still be confirmed.
+	DefaultHold = 15 * time.Minute
+	// DefaultDeadline is how long an order may take to reach Capturing.
+	DefaultDeadline = 10 * time.Minute
+)
+
+// Order is a purchase. Ids are canonical UUID text. Times come from the
+// database's clock, in microseconds.
+type Order struct {
+	ID             string
+	Number         string
+	CustomerID     string
+	IdempotencyKey string
+	RequestHash    []byte
+
+	State        State
+	CancelReason Reason
+	DeclineCode  string
+	ShortSKUs    []string
+
+	// Lines may be nil on orders that a driver loaded past the step that needs them.
+	Lines    []Line
+	Total    money.Money
+	Refunded money.Money
+
+	Email         string
+	Address       Address
+	CartID        string
+	CartVersion   int64
+	PaymentMethod string
+
+	PlacedAt  time.Time
+	SettledAt time.Time // zero before
+	Version   int64
+	Refunds   []Refund
+	History   []Change
+
+	// AnsweredPending: some PlaceOrder call was answered before the order was
+	// settled, so every repeat must get that answer too.
+	AnsweredPending bool
+	// AnswerBy is when the call that placed the order stops waiting at the
+	// latest; after it a repeat may decide the answer.
+	AnswerBy time.Time
+	// Overdue: the deadline had passed, by the database's clock, when the
+	// order was last read or written.
+	Overdue bool
+	// Open: a driver still has something to do, a follow-up at least.
+	Open bool
+	// TraceParent is the W3C trace context of the call that placed the order.
+	TraceParent string
+}
+
+// Line is what was bought, as it was then.
+type Line struct {
+	SKU       string
+	Name      string
+	Quantity  int64
+	UnitPrice money.Money
+	Total     money.Money
+	// Refunded units, those of pending refunds included.
+	Refunded int64
+}
+
+// Address is where the goods go.
+type Address struct {
+	Name       string `json:"name"`
+	Line1      string `json:"line1"`
+	Line2      string `json:"line2,omitempty"`
+	City       string `json:"city"`
+	PostalCode string `json:"postal_code,omitempty"`
+	Country    string `json:"country"`
+}
+
+// Change is a row of an order's history.
+type Change struct {
+	State   State
+	Version int64
+	At      time.Time
+}
+
+// AsPlaced returns the order as it was when it was accepted: what a caller
+// that does not wait is told, and every repeat of that call after it.
+func (o Order) AsPlaced() Order {
+	o = o.withoutRefunds()
+	o.State, o.CancelReason, o.DeclineCode, o.ShortSKUs = Pending, NoReason, "", nil
+	o.Version, o.SettledAt = 1, time.Time{}
+	o.History = []Change{{State: Pending, Version: 1, At: o.PlacedAt}}
+	return o
+}
+
+// AsSettled returns a terminal order as it was when it was settled: what came
+// later (refunds) is left out, so that every repeat gets the same.
+func (o Order) AsSettled() Order {
+	o = o.withoutRefunds()
+	for _, c := range o.History {
+		if c.State.Terminal() {
+			o.Version = c.Version
+		}
+	}
+	return o
+}
+
+func (o Order) withoutRefunds() Order {
+	o.Refunds = nil
+	o.Refunded = money.Zero(o.Total.Currency)
+	lines := make([]Line, len(o.Lines))
+	for i, l := range o.Lines {
+		l.Refunded = 0
+		lines[i] = l
+	}
+	o.Lines = lines
+	return o
+}
+
+// CartLine is a number of units of a SKU that somebody wants.
+type CartLine struct {
+	SKU      string
+	Quantity int64
+}
+
+// Variant is what the catalog says of a SKU.
+type Variant struct {
+	SKU   string
+	Name  string
+	Price money.Money
+}
+
+// Text tells whether every string can be stored: PostgreSQL takes any UTF-8 but NUL.
+func Text(texts ...string) bool {
+	for _, t := range texts {
+		if strings.ContainsRune(t, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// Price puts the catalog's prices on the lines of a cart and returns the lines
+// of an order with their sum. Errors: ErrCartEmpty, *UnknownSKUsError,
+// ErrMixedCurrencies, ErrTotalTooLarge.
+func Price(cart []CartLine, variants []Variant) ([]Line, money.Money, error) {
+	if len(cart) == 0 {
+		return nil, money.Money{}, ErrCartEmpty
+	}
+	bySKU := make(map[string]Variant, len(variants))
+	for _, v := range variants {
+		bySKU[v.SKU] = v
+	}
+	lines := make([]Line, 0, len(cart))
+	var unknown []string
+	var total money.Money
+	for _, c := range cart {
+		v, ok := bySKU[c.SKU]
+		if !ok {
+			if len(unknown) < maxNamed {
+				unknown = append(unknown, c.SKU)
+			}
+			continue
+		}
+		sum, err := v.Price.Mul(c.Quantity)
+		if err != nil || sum.Units > MaxTotal {
+			return nil, money.Money{}, ErrTotalTooLarge
+		}
+		if total.Currency == "" {
+			total = money.Zero(sum.Currency)
+		}
+		if total.Currency != sum.Currency {
+			return nil, money.Money{}, ErrMixedCurrencies
+		}
+		if total, err = total.Add(sum); err != nil || total.Units > MaxTotal {
+			return nil, money.Money{}, ErrTotalTooLarge
+		}
+		lines = append(lines, Line{SKU: v.SKU, Name: v.Name, Quantity: c.Quantity, UnitPrice: v.Price, Total: sum})
+	}
+	if len(unknown) > 0 {
+		return nil, money.Money{}, &UnknownSKUsError{SKUs: unknown}
+	}
+	return lines, total, nil
+}

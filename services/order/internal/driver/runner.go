@@ -1,0 +1,253 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/souk-shop/souk/services/order/internal/crash"
+	"github.com/souk-shop/souk/services/order/internal/domain"
+)
+
+// attempts is how often the runner drives an order whose outcome stays unknown
+// before it leaves it to the order's job.
+const attempts = 5
+
+// RunnerConfig bounds a runner.
+type RunnerConfig struct {
+	// Drivers is how many orders are driven at once.
+	Drivers int
+	// Backlog is how many more may wait for their turn; what comes beyond is left
+	// to its job.
+	Backlog int
+	// Backoff is the pause after the n-th attempt (from 1); nil for the default,
+	// jittered from 100 ms to 3 s.
+	Backoff func(n int) time.Duration
+	// Drain is how long drives in flight may go on after the stop.
+	Drain time.Duration
+}
+
+// Runner drives orders and refunds in this process as soon as they are
+// committed, so that nobody waits for a job. It promises nothing: what it does
+// not finish, because it is full, stopped or killed, the job does.
+type Runner struct {
+	driver *Driver
+	cfg    RunnerConfig
+	log    *slog.Logger
+	slots  chan struct{}
+	ctx    context.Context // ends when draining is over
+	abort  context.CancelFunc
+	stop   chan struct{} // closed when draining begins
+
+	mu      sync.Mutex
+	stopped bool
+	active  map[string]*activity
+	wg      sync.WaitGroup
+}
+
+// activity is a drive that is waiting or under way.
+type activity struct {
+	again bool // asked for again meanwhile
+	done  chan struct{}
+}
+
+// NewRunner returns a runner that accepts work at once. Run ends it.
+func NewRunner(d *Driver, cfg RunnerConfig, log *slog.Logger) *Runner {
+	if cfg.Backoff == nil {
+		cfg.Backoff = backoff
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Runner{
+		driver: d, cfg: cfg, log: log, slots: make(chan struct{}, cfg.Drivers),
+		ctx: ctx, abort: cancel, stop: make(chan struct{}), active: map[string]*activity{},
+	}
+}
+
+// Run waits for ctx to end, accepts nothing from then on, and returns when the
+// drives in flight are finished or the drain time is over.
+func (r *Runner) Run(ctx context.Context) error {
+	<-ctx.Done()
+	r.mu.Lock()
+	r.stopped = true
+	close(r.stop)
+	r.mu.Unlock()
+	defer r.abort()
+	drained := make(chan struct{})
+	go func() { r.wg.Wait(); close(drained) }()
+	timer := time.NewTimer(r.cfg.Drain)
+	defer timer.Stop()
+	select {
+	case <-drained:
+	case <-timer.C:
+		r.log.Warn("drives in flight are left to their jobs")
+		r.abort()
+		<-drained
+	}
+	return nil
+}
+
+// Start drives an order that was just written by this process; sc is the trace
+// to go on with.
+func (r *Runner) Start(sc trace.SpanContext, o domain.Order) bool {
+	first := true
+	return r.spawn(sc, orderKey(o.ID), func(ctx context.Context) error {
+		if first {
+			first = false
+			return r.driver.DriveFrom(ctx, o)
+		}
+		return r.driver.Drive(ctx, o.ID)
+	})
+}
+
+// StartOrder drives an order from what the table says.
+func (r *Runner) StartOrder(sc trace.SpanContext, orderID string) bool {
+	return r.spawn(sc, orderKey(orderID), func(ctx context.Context) error {
+		return r.driver.Drive(ctx, orderID)
+	})
+}
+
+// StartRefund drives a refund.
+func (r *Runner) StartRefund(sc trace.SpanContext, refundID string) bool {
+	return r.spawn(sc, refundKey(refundID), func(ctx context.Context) error {
+		return r.driver.DriveRefund(ctx, refundID)
+	})
+}
+
+// Order drives an order once, for its job: at the pace of the caller, after
+// whatever this process is doing for it already. Errors: as Driver.Drive.
+func (r *Runner) Order(ctx context.Context, orderID string) error {
+	return r.join(ctx, orderKey(orderID), func(ctx context.Context) error { return r.driver.Drive(ctx, orderID) })
+}
+
+// Refund drives a refund once, for its job. Errors: as Driver.DriveRefund.
+func (r *Runner) Refund(ctx context.Context, refundID string) error {
+	return r.join(ctx, refundKey(refundID), func(ctx context.Context) error { return r.driver.DriveRefund(ctx, refundID) })
+}
+
+func orderKey(id string) string  { return "order/" + id }
+func refundKey(id string) string { return "refund/" + id }
+
+// spawn runs drive in the background, with repeats. It returns false when it
+// is left to the job.
+func (r *Runner) spawn(sc trace.SpanContext, key string, drive func(context.Context) error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		return false
+	}
+	if a := r.active[key]; a != nil {
+		a.again = true
+		return true
+	}
+	if len(r.active) >= r.cfg.Drivers+r.cfg.Backlog {
+		return false
+	}
+	a := &activity{done: make(chan struct{})}
+	r.active[key] = a
+	r.wg.Add(1)
+	go func() {
+		defer r.wg.Done()
+		ctx := trace.ContextWithSpanContext(r.ctx, sc)
+		for more := true; more; more = r.finish(key, a) {
+			r.drive(ctx, key, drive)
+		}
+	}()
+	return true
+}
+
+// finish ends an activity unless it was asked for again.
+func (r *Runner) finish(key string, a *activity) (more bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if a.again && !r.stopped {
+		a.again = false
+		return true
+	}
+	delete(r.active, key)
+	close(a.done)
+	return false
+}
+
+func (r *Runner) drive(ctx context.Context, key string, drive func(context.Context) error) {
+	for n := 1; ; n++ {
+		select {
+		case r.slots <- struct{}{}:
+		case <-r.stop:
+			return
+		}
+		err := guard(ctx, drive)
+		<-r.slots
+		if err == nil || errors.Is(err, crash.ErrCrashed) || errors.Is(err, domain.ErrOrderNotFound) {
+			return
+		}
+		if n == attempts {
+			r.log.WarnContext(ctx, "drive is left to its job", "key", key, "attempts", n, "error", err)
+			return
+		}
+		r.log.InfoContext(ctx, "drive is repeated", "key", key, "attempt", n, "error", err)
+		timer := time.NewTimer(r.cfg.Backoff(n))
+		select {
+		case <-timer.C:
+		case <-r.stop:
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// guard turns a panic into an error: one order must not take down the shop.
+func guard(ctx context.Context, drive func(context.Context) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("drive panicked: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return drive(ctx)
+}
+
+// join runs drive in the caller's goroutine once nobody else in this process
+// drives key.
+func (r *Runner) join(ctx context.Context, key string, drive func(context.Context) error) error {
+	for {
+		r.mu.Lock()
+		a := r.active[key]
+		if a == nil {
+			a = &activity{done: make(chan struct{})}
+			r.active[key] = a
+			r.mu.Unlock()
+			for {
+				err := guard(ctx, drive)
+				if err != nil {
+					r.mu.Lock()
+					a.again = false // the job repeats it
+					r.mu.Unlock()
+				}
+				if !r.finish(key, a) {
+					return err
+				}
+			}
+		}
+		r.mu.Unlock()
+		select {
+		case <-a.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// backoff grows from about 100 ms to about 3 s.
+func backoff(n int) time.Duration {
+	d := 100 * time.Millisecond
+	for range n - 1 {
+		d *= 3
+	}
+	return d/2 + rand.N(d)
+}

@@ -1,0 +1,148 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/postgres/db"
+)
+
+// numbers is how many order numbers are tried; a million orders make one number
+// in a million taken.
+const numbers = 5
+
+// FindByKey returns the id of the order under a customer's idempotency key.
+// Errors: domain.ErrOrderNotFound.
+func (s *Store) FindByKey(ctx context.Context, customerID, key string) (string, error) {
+	id, err := s.q.OrderByKey(ctx, s.pool, db.OrderByKeyParams{CustomerID: customerID, IdempotencyKey: key})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", domain.ErrOrderNotFound
+	}
+	if err != nil {
+		return "", fmt.Errorf("look up idempotency key: %w", err)
+	}
+	return id, nil
+}
+
+// Place writes a new order, its lines, the first row of its history and the job
+// that guarantees it, in one commit, and returns it as written. wait is how long
+// the caller means to wait for the outcome; without one the answer is given with
+// the order itself. newNumber makes order numbers. Errors: domain.ErrKeyTaken.
+func (s *Store) Place(ctx context.Context, o domain.Order, wait time.Duration, newNumber func() string) (domain.Order, error) {
+	address, err := json.Marshal(o.Address)
+	if err != nil {
+		return domain.Order{}, fmt.Errorf("shipping address: %w", err)
+	}
+	args, err := json.Marshal(domain.OrderJob{OrderID: o.ID, TraceParent: o.TraceParent})
+	if err != nil {
+		return domain.Order{}, fmt.Errorf("job of the order: %w", err)
+	}
+	p := db.PlaceOrderParams{
+		ID: o.ID, CustomerID: o.CustomerID, IdempotencyKey: o.IdempotencyKey, RequestHash: o.RequestHash,
+		Total: o.Total.Units, Currency: o.Total.Currency, CartID: o.CartID, CartVersion: o.CartVersion,
+		PaymentMethod: o.PaymentMethod, Email: o.Email, ShippingAddress: address,
+		AnsweredPending: wait == 0, Wait: wait, TimeLimit: s.times.Deadline, Traceparent: o.TraceParent,
+		JobArgs: args, DriveDelay: s.times.DriveDelay, JobKey: orderJobKey(o.ID),
+		Skus: make([]string, len(o.Lines)), Names: make([]string, len(o.Lines)),
+		Quantities: make([]int64, len(o.Lines)), UnitPrices: make([]int64, len(o.Lines)),
+	}
+	for i, l := range o.Lines {
+		p.Skus[i], p.Names[i], p.Quantities[i], p.UnitPrices[i] = l.SKU, l.Name, l.Quantity, l.UnitPrice.Units
+	}
+	for range numbers {
+		p.Number = newNumber()
+		var row db.PlaceOrderRow
+		row, err = s.q.PlaceOrder(ctx, s.pool, p)
+		switch {
+		case err == nil:
+			o.Number, o.State, o.Version, o.Open = p.Number, domain.Pending, 1, true
+			o.PlacedAt, o.AnswerBy, o.AnsweredPending = row.PlacedAt, row.AnswerBy, p.AnsweredPending
+			o.Refunded = money.Zero(o.Total.Currency)
+			o.History = []domain.Change{{State: domain.Pending, Version: 1, At: row.PlacedAt}}
+			return o, nil
+		case pg.IsUnique(err, "orders_customer_key"):
+			return domain.Order{}, domain.ErrKeyTaken
+		case pg.IsUnique(err, "orders_number_key"):
+			continue
+		default:
+			return domain.Order{}, fmt.Errorf("place order: %w", err)
+		}
+	}
+	return domain.Order{}, fmt.Errorf("place order: no free number in %d: %w", numbers, err)
+}
+
+// AnswerPending decides that the call which placed an order, and every repeat of
+// it, is answered with the order as it was placed. It returns false when the
+// order was settled first; then they are answered with the order as settled.
+func (s *Store) AnswerPending(ctx context.Context, orderID string) (bool, error) {
+	n, err := s.q.AnswerPending(ctx, s.pool, orderID)
+	if err != nil {
+		return false, fmt.Errorf("decide answer: %w", err)
+	}
+	if n > 0 {
+		return true, nil
+	}
+	head, err := s.Head(ctx, orderID)
+	return head.AnsweredPending, err
+}
+
+// Advance writes a transition; see driver.Store.
+func (s *Store) Advance(ctx context.Context, o domain.Order, t domain.Transition, note domain.Note) (domain.Order, bool, error) {
+	if note.ShortSKUs == nil {
+		note.ShortSKUs = []string{}
+	}
+	row, err := s.q.Advance(ctx, s.pool, db.AdvanceParams{
+		ID: o.ID, OldState: string(o.State), OldVersion: o.Version, NewState: string(t.To),
+		Reason: string(t.Reason), DeclineCode: note.DeclineCode, ShortSkus: note.ShortSKUs, JobKey: orderJobKey(o.ID),
+	})
+	if errors.Is(err, pgx.ErrNoRows) {
+		return o, false, nil
+	}
+	if err != nil {
+		return o, false, fmt.Errorf("write transition: %w", err)
+	}
+	o.State, o.Version, o.AnsweredPending, o.Overdue = t.To, row.Version, row.AnsweredPending, row.Overdue
+	o.Open = t.To != domain.Cancelled
+	if t.Reason != domain.NoReason {
+		o.CancelReason = t.Reason
+	}
+	if note.DeclineCode != "" {
+		o.DeclineCode = note.DeclineCode
+	}
+	if len(note.ShortSKUs) > 0 {
+		o.ShortSKUs = note.ShortSKUs
+	}
+	if t.To.Terminal() {
+		o.SettledAt = row.UpdatedAt
+	}
+	// A new slice: the old one is shared with whoever was told of the order before.
+	o.History = append(o.History[:len(o.History):len(o.History)],
+		domain.Change{State: t.To, Version: row.Version, At: row.UpdatedAt})
+	return o, true, nil
+}
+
+// Cancel takes an order that is not capturing yet to CANCELLING on its
+// customer's request and returns false when it is too late, or done already.
+func (s *Store) Cancel(ctx context.Context, orderID string) (bool, error) {
+	_, err := s.q.CancelOrder(ctx, s.pool, orderID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cancel order: %w", err)
+	}
+	return true, nil
+}
+
+// Finish notes that nothing is left to do for a settled order.
+func (s *Store) Finish(ctx context.Context, orderID string) error {
+	return s.q.FinishOrder(ctx, s.pool, db.FinishOrderParams{ID: orderID, JobKey: orderJobKey(orderID)})
+}

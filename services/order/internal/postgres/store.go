@@ -1,0 +1,249 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/postgres/db"
+)
+
+// Times bounds an order, all by the database's clock.
+type Times struct {
+	// Deadline is how long an order may take to reach CAPTURING.
+	Deadline time.Duration
+	// DriveDelay is how far ahead the job of an order or refund is scheduled: the
+	// time that the process which placed it has to settle it without the job.
+	DriveDelay time.Duration
+}
+
+// Store is the order service's database.
+type Store struct {
+	pool  *pgxpool.Pool
+	times Times
+	q     *db.Queries
+}
+
+// New returns a store on a pool of the migrated database.
+func New(pool *pgxpool.Pool, times Times) *Store {
+	return &Store{pool: pool, times: times, q: db.New()}
+}
+
+// Ready fails while the database is away or its schema is not there yet.
+func (s *Store) Ready(ctx context.Context) error {
+	var there bool
+	err := s.pool.QueryRow(ctx, "SELECT to_regclass('orders') IS NOT NULL AND to_regclass('river_job') IS NOT NULL").Scan(&there)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return errors.New("the database is not migrated")
+	}
+	return nil
+}
+
+// Load returns an order with its history and, on request, its lines.
+// Errors: domain.ErrOrderNotFound.
+func (s *Store) Load(ctx context.Context, orderID string, lines bool) (domain.Order, error) {
+	return load(ctx, s.q, s.pool, orderID, lines, false)
+}
+
+// Get returns an order with everything. customerID limits it to that customer's;
+// empty is anybody's. Errors: domain.ErrOrderNotFound.
+func (s *Store) Get(ctx context.Context, orderID, customerID string) (domain.Order, error) {
+	var o domain.Order
+	// One snapshot, so that what is refunded agrees with the refunds.
+	opts := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err := pg.InTx(ctx, s.pool, opts, func(ctx context.Context, tx pgx.Tx) (err error) {
+		o, err = load(ctx, s.q, tx, orderID, true, true)
+		return err
+	})
+	if err == nil && customerID != "" && o.CustomerID != customerID {
+		err = domain.ErrOrderNotFound
+	}
+	if err != nil {
+		return domain.Order{}, err
+	}
+	return o, nil
+}
+
+func load(ctx context.Context, q *db.Queries, tx db.DBTX, orderID string, lines, refunds bool) (domain.Order, error) {
+	row, err := q.Order(ctx, tx, orderID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return domain.Order{}, domain.ErrOrderNotFound
+	}
+	if err != nil {
+		return domain.Order{}, fmt.Errorf("read order: %w", err)
+	}
+	o, err := toOrder(row.Order)
+	if err != nil {
+		return domain.Order{}, err
+	}
+	o.Overdue = row.Overdue
+	history, err := q.History(ctx, tx, orderID)
+	if err != nil {
+		return domain.Order{}, fmt.Errorf("read history: %w", err)
+	}
+	for _, h := range history {
+		if h.Version > o.Version {
+			break // written since the order was read
+		}
+		o.History = append(o.History, domain.Change{State: domain.State(h.State), Version: h.Version, At: h.At})
+	}
+	one := []domain.Order{o}
+	if lines {
+		if err := addLines(ctx, q, tx, one); err != nil {
+			return domain.Order{}, err
+		}
+	}
+	if refunds {
+		if err := addRefunds(ctx, q, tx, one); err != nil {
+			return domain.Order{}, err
+		}
+	}
+	return one[0], nil
+}
+
+// List returns up to limit orders after a place in the list, newest first, with
+// lines and refunds. customerID limits it to that customer's; empty is everybody's.
+func (s *Store) List(ctx context.Context, customerID string, beforeAt time.Time, beforeID string, limit int) ([]domain.Order, error) {
+	var rows []db.Order
+	var err error
+	if customerID == "" {
+		rows, err = s.q.AllOrders(ctx, s.pool, db.AllOrdersParams{BeforeAt: beforeAt, BeforeID: beforeID, MaxRows: int32(limit)})
+	} else {
+		rows, err = s.q.CustomerOrders(ctx, s.pool, db.CustomerOrdersParams{
+			CustomerID: customerID, BeforeAt: beforeAt, BeforeID: beforeID, MaxRows: int32(limit),
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list orders: %w", err)
+	}
+	orders := make([]domain.Order, len(rows))
+	for i, row := range rows {
+		if orders[i], err = toOrder(row); err != nil {
+			return nil, err
+		}
+	}
+	if len(orders) == 0 {
+		return nil, nil
+	}
+	if err := addLines(ctx, s.q, s.pool, orders); err != nil {
+		return nil, err
+	}
+	return orders, addRefunds(ctx, s.q, s.pool, orders)
+}
+
+// Head reads the head of an order. Errors: domain.ErrOrderNotFound.
+func (s *Store) Head(ctx context.Context, orderID string) (domain.Head, error) {
+	row, err := s.q.OrderHead(ctx, s.pool, orderID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return domain.Head{}, domain.ErrOrderNotFound
+	}
+	if err != nil {
+		return domain.Head{}, fmt.Errorf("read order's head: %w", err)
+	}
+	return domain.Head{
+		State: domain.State(row.State), Version: row.Version,
+		AnsweredPending: row.AnsweredPending, AnswerDue: row.AnswerDue,
+	}, nil
+}
+
+func addLines(ctx context.Context, q *db.Queries, tx db.DBTX, orders []domain.Order) error {
+	rows, err := q.Lines(ctx, tx, ids(orders))
+	if err != nil {
+		return fmt.Errorf("read lines: %w", err)
+	}
+	at := index(orders)
+	for _, r := range rows {
+		o := &orders[at[r.OrderID]]
+		o.Lines = append(o.Lines, domain.Line{
+			SKU: r.Sku, Name: r.Name, Quantity: r.Quantity, Refunded: r.RefundedQuantity,
+			UnitPrice: money.Money{Units: r.UnitPrice, Currency: o.Total.Currency},
+			Total:     money.Money{Units: r.Total, Currency: o.Total.Currency},
+		})
+	}
+	return nil
+}
+
+func addRefunds(ctx context.Context, q *db.Queries, tx db.DBTX, orders []domain.Order) error {
+	rows, err := q.Refunds(ctx, tx, ids(orders))
+	if err != nil {
+		return fmt.Errorf("read refunds: %w", err)
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	refundIDs := make([]string, len(rows))
+	for i, r := range rows {
+		refundIDs[i] = r.ID
+	}
+	lines, err := q.RefundLines(ctx, tx, refundIDs)
+	if err != nil {
+		return fmt.Errorf("read lines of refunds: %w", err)
+	}
+	byRefund := map[string][]domain.RefundLine{}
+	for _, l := range lines {
+		byRefund[l.RefundID] = append(byRefund[l.RefundID], domain.RefundLine{SKU: l.Sku, Quantity: l.Quantity})
+	}
+	at := index(orders)
+	for _, r := range rows {
+		o := &orders[at[r.OrderID]]
+		o.Refunds = append(o.Refunds, toRefund(r, byRefund[r.ID]))
+	}
+	return nil
+}
+
+func ids(orders []domain.Order) []string {
+	out := make([]string, len(orders))
+	for i, o := range orders {
+		out[i] = o.ID
+	}
+	return out
+}
+
+func index(orders []domain.Order) map[string]int {
+	at := make(map[string]int, len(orders))
+	for i, o := range orders {
+		at[o.ID] = i
+	}
+	return at
+}
+
+func toOrder(r db.Order) (domain.Order, error) {
+	o := domain.Order{
+		ID: r.ID, Number: r.Number, CustomerID: r.CustomerID,
+		IdempotencyKey: r.IdempotencyKey, RequestHash: r.RequestHash,
+		State: domain.State(r.State), CancelReason: domain.Reason(r.CancelReason),
+		DeclineCode: r.DeclineCode, ShortSKUs: r.ShortSkus,
+		Total:    money.Money{Units: r.Total, Currency: r.Currency},
+		Refunded: money.Money{Units: r.Refunded, Currency: r.Currency},
+		Email:    r.Email, CartID: r.CartID, CartVersion: r.CartVersion, PaymentMethod: r.PaymentMethod,
+		PlacedAt: r.PlacedAt, Version: r.Version,
+		AnsweredPending: r.AnsweredPending, AnswerBy: r.AnswerBy, Open: r.Open, TraceParent: r.Traceparent,
+	}
+	if r.SettledAt != nil {
+		o.SettledAt = *r.SettledAt
+	}
+	if err := json.Unmarshal(r.ShippingAddress, &o.Address); err != nil {
+		return domain.Order{}, fmt.Errorf("shipping address of order %s: %w", r.ID, err)
+	}
+	return o, nil
+}
+
+func toRefund(r db.Refund, lines []domain.RefundLine) domain.Refund {
+	return domain.Refund{
+		ID: r.ID, OrderID: r.OrderID, IdempotencyKey: r.IdempotencyKey, RequestHash: r.RequestHash,
+		State: domain.RefundState(r.State), Amount: money.Money{Units: r.Amount, Currency: r.Currency},
+		Lines: lines, Restock: r.Restock, Reason: r.Reason, FailureCode: r.FailureCode,
+		CreatedAt: r.CreatedAt, TraceParent: r.Traceparent,
+	}
+}

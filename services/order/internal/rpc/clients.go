@@ -1,0 +1,274 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
+	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/proto/money"
+	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/driver"
+)
+
+// Catalog is the catalog as the checkout sees it. Only a reason that the
+// contract names is a definite answer; every other error leaves the outcome
+// unknown.
+type Catalog struct {
+	client catalogv1.CatalogServiceClient
+	hold   time.Duration
+}
+
+// NewCatalog returns a client that asks for holds of the given length.
+func NewCatalog(conn grpc.ClientConnInterface, hold time.Duration) *Catalog {
+	return &Catalog{client: catalogv1.NewCatalogServiceClient(conn), hold: hold}
+}
+
+// Variants returns what is known of the SKUs, with prices; unknown ones are left out.
+func (c *Catalog) Variants(ctx context.Context, skus []string) ([]domain.Variant, error) {
+	resp, err := reading(ctx, func() (*catalogv1.GetVariantsResponse, error) {
+		return c.client.GetVariants(ctx, &catalogv1.GetVariantsRequest{Skus: skus})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	variants := make([]domain.Variant, len(resp.GetVariants()))
+	for i, v := range resp.GetVariants() {
+		price, err := money.FromProto(v.GetPrice())
+		if err != nil {
+			return nil, fmt.Errorf("catalog: price of %s: %w", v.GetSku(), err)
+		}
+		name := v.GetProductName()
+		if v.GetName() != "" {
+			name += ", " + v.GetName()
+		}
+		variants[i] = domain.Variant{SKU: v.GetSku(), Name: name, Price: price}
+	}
+	return variants, nil
+}
+
+// Reserve implements driver.Catalog.
+func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.CartLine) error {
+	req := &catalogv1.ReserveRequest{OrderId: orderID, Hold: durationpb.New(c.hold), Lines: make([]*catalogv1.StockLine, len(lines))}
+	for i, l := range lines {
+		req.Lines[i] = &catalogv1.StockLine{Sku: l.SKU, Quantity: l.Quantity}
+	}
+	_, err := c.client.Reserve(ctx, req)
+	switch chassisrpc.Reason(err) {
+	case "INSUFFICIENT_STOCK", "SKU_NOT_FOUND":
+		return &domain.ShortStockError{SKUs: shortages(err)}
+	case "RESERVATION_RELEASED":
+		return domain.ErrReservationLost
+	}
+	return err
+}
+
+// shortages reads the SKUs from the details of a refusal.
+func shortages(err error) []string {
+	var skus []string
+	for _, d := range status.Convert(err).Details() {
+		if s, ok := d.(*catalogv1.Shortage); ok {
+			skus = append(skus, s.GetSku())
+		}
+	}
+	return skus
+}
+
+// Confirm implements driver.Catalog.
+func (c *Catalog) Confirm(ctx context.Context, orderID string) error {
+	_, err := c.client.Confirm(ctx, &catalogv1.ConfirmRequest{OrderId: orderID})
+	switch chassisrpc.Reason(err) {
+	case "RESERVATION_EXPIRED", "RESERVATION_RELEASED", "RESERVATION_NOT_FOUND":
+		return domain.ErrReservationLost
+	}
+	return err
+}
+
+// Release implements driver.Catalog.
+func (c *Catalog) Release(ctx context.Context, orderID string) error {
+	resp, err := c.client.Release(ctx, &catalogv1.ReleaseRequest{OrderId: orderID})
+	if err != nil {
+		return err
+	}
+	if s := resp.GetReservation().GetState(); s != catalogv1.ReservationState_RESERVATION_STATE_RELEASED {
+		return fmt.Errorf("the catalog answered a release with %s", s)
+	}
+	return nil
+}
+
+// Restock implements driver.Catalog.
+func (c *Catalog) Restock(ctx context.Context, refundID, orderID string, lines []domain.RefundLine) error {
+	req := &catalogv1.RestockRequest{RestockId: refundID, OrderId: orderID, Lines: make([]*catalogv1.StockLine, len(lines))}
+	for i, l := range lines {
+		req.Lines[i] = &catalogv1.StockLine{Sku: l.SKU, Quantity: l.Quantity}
+	}
+	_, err := c.client.Restock(ctx, req)
+	switch reason := chassisrpc.Reason(err); reason {
+	case "RESERVATION_NOT_FOUND", "RESTOCK_EXCEEDS_SOLD", "RESERVATION_NOT_COMMITTED":
+		return fmt.Errorf("%w: %s", domain.ErrRestockRefused, reason)
+	}
+	return err
+}
+
+// Carts is the cart service as the checkout sees it.
+type Carts struct{ client cartv1.CartServiceClient }
+
+// NewCarts returns a client.
+func NewCarts(conn grpc.ClientConnInterface) *Carts {
+	return &Carts{client: cartv1.NewCartServiceClient(conn)}
+}
+
+// Get returns the lines of a cart and its version. Errors: domain.ErrCartNotFound.
+func (c *Carts) Get(ctx context.Context, cartID, ownerID string) ([]domain.CartLine, int64, error) {
+	resp, err := reading(ctx, func() (*cartv1.GetCartResponse, error) {
+		return c.client.GetCart(ctx, &cartv1.GetCartRequest{CartId: cartID, OwnerId: ownerID})
+	})
+	if chassisrpc.Reason(err) == "CART_NOT_FOUND" {
+		return nil, 0, domain.ErrCartNotFound
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("cart: %w", err)
+	}
+	lines := make([]domain.CartLine, len(resp.GetCart().GetLines()))
+	for i, l := range resp.GetCart().GetLines() {
+		lines[i] = domain.CartLine{SKU: l.GetSku(), Quantity: l.GetQuantity()}
+	}
+	return lines, resp.GetCart().GetVersion(), nil
+}
+
+// Clear implements driver.Carts.
+func (c *Carts) Clear(ctx context.Context, cartID, ownerID string, upToVersion int64) error {
+	_, err := c.client.ClearCart(ctx, &cartv1.ClearCartRequest{CartId: cartID, OwnerId: ownerID, UpToVersion: upToVersion})
+	return err
+}
+
+// Payments is payment as the checkout sees it.
+type Payments struct {
+	client paymentv1.PaymentServiceClient
+}
+
+// NewPayments returns a client.
+func NewPayments(conn grpc.ClientConnInterface) *Payments {
+	return &Payments{client: paymentv1.NewPaymentServiceClient(conn)}
+}
+
+// Authorize implements driver.Payments.
+func (p *Payments) Authorize(ctx context.Context, o domain.Order) (driver.Authorization, error) {
+	resp, err := p.client.Authorize(ctx, &paymentv1.AuthorizeRequest{
+		OrderId: o.ID, Amount: o.Total.Proto(), PaymentMethod: o.PaymentMethod, OrderNumber: o.Number,
+	})
+	switch chassisrpc.Reason(err) {
+	case "PAYMENT_CANCELLED":
+		return driver.Authorization{}, domain.ErrPaymentVoided
+	case "PAYMENT_MISMATCH":
+		return driver.Authorization{}, domain.ErrPaymentMismatch
+	}
+	if err != nil {
+		return driver.Authorization{}, err
+	}
+	payment := resp.GetPayment()
+	switch payment.GetState() {
+	case paymentv1.AttemptState_ATTEMPT_STATE_DECLINED:
+		return driver.Authorization{Declined: true, DeclineCode: payment.GetDeclineCode()}, nil
+	case paymentv1.AttemptState_ATTEMPT_STATE_VOID_SENT, paymentv1.AttemptState_ATTEMPT_STATE_VOIDED:
+		return driver.Authorization{}, domain.ErrPaymentVoided
+	case paymentv1.AttemptState_ATTEMPT_STATE_AUTHORIZED, paymentv1.AttemptState_ATTEMPT_STATE_CAPTURE_SENT,
+		paymentv1.AttemptState_ATTEMPT_STATE_CAPTURED, paymentv1.AttemptState_ATTEMPT_STATE_CAPTURE_FAILED:
+		// The later states are seen by a driver that was overtaken.
+		amount, err := money.FromProto(payment.GetAmount())
+		if err != nil {
+			return driver.Authorization{}, fmt.Errorf("payment: authorized amount: %w", err)
+		}
+		return driver.Authorization{Amount: amount}, nil
+	default:
+		return driver.Authorization{}, fmt.Errorf("payment answered an authorization with %s", payment.GetState())
+	}
+}
+
+// Capture implements driver.Payments.
+func (p *Payments) Capture(ctx context.Context, orderID string, amount money.Money) (driver.Outcome, error) {
+	resp, err := p.client.Capture(ctx, &paymentv1.CaptureRequest{OrderId: orderID, Amount: amount.Proto()})
+	switch chassisrpc.Reason(err) {
+	case "AMOUNT_MISMATCH":
+		return driver.Outcome{}, domain.ErrPaymentMismatch
+	case "PAYMENT_NOT_AUTHORIZED":
+		return driver.Outcome{}, domain.ErrCaptureRefused
+	}
+	if err != nil {
+		return driver.Outcome{}, err
+	}
+	switch state := resp.GetPayment().GetState(); state {
+	case paymentv1.AttemptState_ATTEMPT_STATE_CAPTURED:
+		return driver.Outcome{}, nil
+	case paymentv1.AttemptState_ATTEMPT_STATE_CAPTURE_FAILED:
+		return driver.Outcome{Failed: true, Code: resp.GetPayment().GetDeclineCode()}, nil
+	default:
+		return driver.Outcome{}, fmt.Errorf("payment answered a capture with %s", state)
+	}
+}
+
+// Cancel implements driver.Payments.
+func (p *Payments) Cancel(ctx context.Context, orderID string) error {
+	resp, err := p.client.Cancel(ctx, &paymentv1.CancelRequest{OrderId: orderID})
+	if chassisrpc.Reason(err) == "PAYMENT_CAPTURED" {
+		return domain.ErrPaymentCaptured
+	}
+	if err != nil {
+		return err
+	}
+	if resp.GetPayment() == nil {
+		return nil // a tombstone
+	}
+	switch state := resp.GetPayment().GetState(); state {
+	case paymentv1.AttemptState_ATTEMPT_STATE_VOIDED, paymentv1.AttemptState_ATTEMPT_STATE_DECLINED:
+		return nil
+	default:
+		return fmt.Errorf("payment answered a cancellation with %s", state)
+	}
+}
+
+// Refund implements driver.Payments.
+func (p *Payments) Refund(ctx context.Context, refundID, orderID string, amount money.Money) (driver.Outcome, error) {
+	resp, err := p.client.Refund(ctx, &paymentv1.RefundRequest{RefundId: refundID, OrderId: orderID, Amount: amount.Proto()})
+	switch reason := chassisrpc.Reason(err); reason {
+	case "PAYMENT_NOT_CAPTURED", "REFUND_EXCEEDS_CAPTURE", "REFUND_MISMATCH":
+		return driver.Outcome{}, fmt.Errorf("%w: %s", domain.ErrRefundRefused, reason)
+	}
+	if err != nil {
+		return driver.Outcome{}, err
+	}
+	switch state := resp.GetRefund().GetState(); state {
+	case paymentv1.RefundState_REFUND_STATE_SUCCEEDED:
+		return driver.Outcome{}, nil
+	case paymentv1.RefundState_REFUND_STATE_FAILED:
+		return driver.Outcome{Failed: true, Code: resp.GetRefund().GetFailureCode()}, nil
+	default:
+		return driver.Outcome{}, fmt.Errorf("payment answered a refund with %s", state)
+	}
+}
+
+// reading repeats a read that a neighbour could not serve, for about a second:
+// the time of a restart.
+func reading[T any](ctx context.Context, call func() (T, error)) (T, error) {
+	for pause := 50 * time.Millisecond; ; pause *= 2 {
+		resp, err := call()
+		if status.Code(err) != codes.Unavailable || pause > 800*time.Millisecond {
+			return resp, err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return resp, err
+		}
+	}
+}

@@ -1,0 +1,174 @@
+// Package order is the order service: it owns orders and drives each through the
+// checkout protocol to exactly one of PAID or CANCELLED.
+package order
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/run"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"github.com/souk-shop/souk/services/order/internal/crash"
+	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/driver"
+	"github.com/souk-shop/souk/services/order/internal/jobs"
+	"github.com/souk-shop/souk/services/order/internal/postgres"
+	"github.com/souk-shop/souk/services/order/internal/rpc"
+)
+
+// Config is the configuration of the order service, from variables SOUK_ORDER_...
+type Config struct {
+	Server    chassisrpc.ServerConfig
+	Postgres  pg.Config `env:", prefix=POSTGRES_"`
+	Telemetry telemetry.Config
+	Admin     admin.Config `env:", prefix=ADMIN_"`
+	// Migrate brings the database up to date before the jobs begin.
+	Migrate bool `env:"MIGRATE"`
+
+	Catalog chassisrpc.ClientConfig `env:", prefix=CATALOG_"`
+	Cart    chassisrpc.ClientConfig `env:", prefix=CART_"`
+	Payment chassisrpc.ClientConfig `env:", prefix=PAYMENT_"`
+
+	// Drivers is how many orders this process drives at once, and Backlog how many
+	// more wait for their turn; what comes beyond is left to its job.
+	Drivers int `env:"DRIVERS, default=32"`
+	Backlog int `env:"DRIVE_BACKLOG, default=1024"`
+	// DriveDelay is how far ahead the job of an order is scheduled: the time in
+	// which the process that placed it settles it.
+	DriveDelay time.Duration `env:"DRIVE_DELAY, default=15s"`
+	// Workers is how many jobs run at once.
+	Workers int `env:"WORKERS, default=16"`
+	// SweepInterval is the time between two looks for orders without a live job
+	// or driver.
+	SweepInterval time.Duration `env:"SWEEP_INTERVAL, default=20s"`
+	// Deadline is how long an order may take to reach CAPTURING; Hold how long its
+	// stock is kept, which must be longer.
+	Deadline time.Duration `env:"DEADLINE, default=10m"`
+	Hold     time.Duration `env:"HOLD, default=15m"`
+	// DrainTimeout bounds the wait for drives in flight when the service stops.
+	DrainTimeout time.Duration `env:"DRIVE_DRAIN_TIMEOUT, default=10s"`
+	// CrashAt kills the process at a point of the protocol, "<point>" or
+	// "<point>:<n>" for the n-th time. For fault tests only.
+	CrashAt string `env:"CRASH_AT"`
+
+	hook      crash.Hook    // tests simulate crashes with it
+	jobsPoll  time.Duration // tests shorten River's poll
+	jobsStall time.Duration // tests shorten when a driver is taken for dead
+}
+
+// withDefaults fills what a configuration made in code left at zero.
+func (cfg Config) withDefaults() Config {
+	cfg.Drivers = cmp.Or(cfg.Drivers, 32)
+	cfg.Backlog = cmp.Or(cfg.Backlog, 1024)
+	cfg.DriveDelay = cmp.Or(cfg.DriveDelay, 15*time.Second)
+	cfg.Workers = cmp.Or(cfg.Workers, 16)
+	cfg.SweepInterval = cmp.Or(cfg.SweepInterval, 20*time.Second)
+	cfg.Deadline = cmp.Or(cfg.Deadline, domain.DefaultDeadline)
+	cfg.Hold = cmp.Or(cfg.Hold, domain.DefaultHold)
+	cfg.DrainTimeout = cmp.Or(cfg.DrainTimeout, 10*time.Second)
+	cfg.jobsStall = cmp.Or(cfg.jobsStall, cfg.DriveDelay+5*time.Second)
+	return cfg
+}
+
+// riverConns is the size of the pool that River has for itself: one connection
+// listens for good.
+const riverConns = 3
+
+// Run serves until ctx ends, then stops in good order: no new calls, calls and
+// drives in flight finish. It starts whether or not the database and the
+// neighbours are there yet; health tells when they are.
+func Run(ctx context.Context, cfg Config) (err error) {
+	cfg = cfg.withDefaults()
+	if cfg.Hold <= cfg.Deadline {
+		return fmt.Errorf("hold %v must be longer than deadline %v", cfg.Hold, cfg.Deadline)
+	}
+	hook := cfg.hook
+	if hook == nil {
+		if hook, err = crash.Parse(cfg.CrashAt); err != nil {
+			return err
+		}
+	}
+	tel, err := telemetry.Start(ctx, "order", cfg.Telemetry)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		err = errors.Join(err, tel.Shutdown(flush))
+	}()
+	pool, err := pg.Open(ctx, cfg.Postgres, tel)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	riverPool, err := pg.Open(ctx, riverPostgres(cfg.Postgres), quiet())
+	if err != nil {
+		return err
+	}
+	defer riverPool.Close()
+
+	var conns []*grpc.ClientConn
+	for _, neighbour := range []chassisrpc.ClientConfig{cfg.Catalog, cfg.Cart, cfg.Payment} {
+		conn, err := chassisrpc.Dial(neighbour, tel)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		conns = append(conns, conn)
+	}
+	catalog, carts, payments := rpc.NewCatalog(conns[0], cfg.Hold), rpc.NewCarts(conns[1]), rpc.NewPayments(conns[2])
+
+	store := postgres.New(pool, postgres.Times{Deadline: cfg.Deadline, DriveDelay: cfg.DriveDelay})
+	hub := driver.NewHub()
+	d := driver.New(store, catalog, payments, carts, hub, hook, tel.Log, tel.Tracer())
+	runner := driver.NewRunner(d, driver.RunnerConfig{
+		Drivers: cfg.Drivers, Backlog: cfg.Backlog, Drain: cfg.DrainTimeout,
+	}, tel.Log)
+	work := jobs.New(riverPool, store, runner, jobs.Config{
+		Workers: cfg.Workers, SweepInterval: cfg.SweepInterval, Idle: cfg.jobsStall, PollInterval: cfg.jobsPoll,
+	}, tel.Log)
+
+	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors, chassisrpc.Check{Name: "postgres", Fn: store.Ready})
+	if err != nil {
+		return err
+	}
+	orderv1.RegisterOrderServiceServer(server, rpc.NewServer(store, catalog, carts, runner, hub, hook))
+
+	// Stopped in the reverse order: no more calls, no more jobs, then the drives.
+	g := run.NewGroup(tel.Log)
+	g.Add("drives", runner.Run)
+	g.Add("jobs", func(ctx context.Context) error {
+		if cfg.Migrate {
+			if err := postgres.Migrate(ctx, cfg.Postgres, tel.Log); err != nil {
+				return err
+			}
+		}
+		return work.Run(ctx)
+	})
+	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
+	g.Add("server", server.Serve)
+	return g.Run(ctx)
+}
+
+// riverPostgres is the configuration of River's own pool, whose polls nobody
+// wants to see in a trace.
+func riverPostgres(cfg pg.Config) pg.Config {
+	cfg.MaxConns, cfg.Tracer = riverConns, nil
+	return cfg
+}
+
+func quiet() *telemetry.Telemetry {
+	tel := telemetry.Discard()
+	tel.Service = "order-jobs"
+	return tel
+}
