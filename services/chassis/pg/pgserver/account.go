@@ -73,8 +73,10 @@ func (s *Server) home() (string, *account, error) {
 	if elsewhere || as.reaches(home) {
 		return home, as, nil
 	}
-	if as.caps = searchCapability(); as.caps != nil {
-		return home, as, nil
+	if !s.opts.noCapabilities {
+		if as.caps = searchCapability(); as.caps != nil {
+			return home, as, nil
+		}
 	}
 	if home, err = s.fallback(as); err != nil {
 		return "", nil, err

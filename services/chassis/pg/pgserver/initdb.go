@@ -63,6 +63,7 @@ func (s *Server) initialize(ctx context.Context, bin binaries, home string, as *
 	}
 	cmd := exec.CommandContext(ctx, bin.initdb, args...)
 	as.prepare(cmd)
+	ownGroup(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return errors.Join(fmt.Errorf("%s: %w\n%s", bin.initdb, err, strings.TrimSpace(string(out))), os.RemoveAll(fresh))
 	}

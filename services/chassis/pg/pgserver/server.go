@@ -54,6 +54,8 @@ type Options struct {
 	// Disposable data may be lost with the machine's power: nothing is synced to
 	// disk, not even commits, and passwords are not asked for.
 	Disposable bool
+
+	noCapabilities bool // tests: as if there were none to give
 }
 
 // Server is a running PostgreSQL server.
