@@ -1,0 +1,87 @@
+// Package stripesim is a payment provider for development, tests and audits.
+// It speaks Stripe's HTTP API as far as payments by card need it
+// (PaymentIntents with manual capture, refunds, idempotency keys, test payment
+// methods) and keeps a journal of its own on disk: what is answered is in it,
+// and a restart continues from it. No money moves and no card number is taken.
+package stripesim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// Config is what the simulator needs, from variables named SOUK_STRIPESIM_...
+type Config struct {
+	// Listen is the address to serve HTTP on.
+	Listen string `env:"LISTEN, default=:12111"`
+	// Listener is served instead of Listen if it is set.
+	Listener net.Listener
+	// Journal is the path of the journal; its folder is made.
+	Journal string `env:"JOURNAL, required"`
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
+
+	Telemetry telemetry.Config
+}
+
+// drainTimeout bounds the wait for requests under way at the end.
+const drainTimeout = 10 * time.Second
+
+// Run serves until ctx is done, answers what is under way and closes the
+// journal. A journal that is damaged or in use is an error.
+func Run(ctx context.Context, cfg Config) (err error) {
+	tel, err := telemetry.Start(ctx, "stripesim", cfg.Telemetry)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		err = errors.Join(err, tel.Shutdown(end))
+	}()
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	began := time.Now()
+	listener := cfg.Listener
+	if listener == nil {
+		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen); err != nil {
+			return fmt.Errorf("listen: %w", err)
+		}
+	}
+	b, err := openBank(cfg.Journal, cfg.Now)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer func() { err = errors.Join(err, b.journal.close()) }()
+	tel.Log.InfoContext(ctx, "serving", "address", listener.Addr().String(), "journal", cfg.Journal,
+		"events", b.seq, "read_in", time.Since(began))
+	return serve(ctx, listener, b.handler())
+}
+
+func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	err := server.Shutdown(end)
+	if err != nil {
+		err = errors.Join(err, server.Close())
+	}
+	if end := <-served; !errors.Is(end, http.ErrServerClosed) {
+		err = errors.Join(err, end)
+	}
+	return err
+}
