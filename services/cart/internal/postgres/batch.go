@@ -14,6 +14,10 @@ import (
 // transaction. The results are there after send.
 type batch struct{ pgx.Batch }
 
+// lock makes the statements after it wait until no other writer is at the
+// carts.
+func (b *batch) lock(ids ...domain.UUID) { b.Queue(db.LockCarts, ids) }
+
 // getCart reads a cart as it is after the statements before it. The result
 // stays zero, with version 0, if there is none.
 func (b *batch) getCart(k domain.Key) *domain.Cart {
@@ -31,16 +35,6 @@ func (b *batch) getCart(k domain.Key) *domain.Cart {
 		return nil
 	})
 	return cart
-}
-
-// optional scans a row of one number, and leaves it alone if there is no row.
-func optional(into *int64) func(pgx.Row) error {
-	return func(row pgx.Row) error {
-		if err := row.Scan(into); !errors.Is(err, pgx.ErrNoRows) {
-			return err
-		}
-		return nil
-	}
 }
 
 // send runs the batch. Its nil means that the transaction is committed.

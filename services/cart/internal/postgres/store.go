@@ -12,8 +12,8 @@ import (
 	"github.com/souk-shop/souk/services/cart/internal/postgres/db"
 )
 
-// Store keeps carts. Writers of one cart queue up for its row lock, so nothing
-// that was acknowledged is ever lost; writers of different carts do not meet.
+// Store keeps carts. Writers of one cart queue up, so nothing that was
+// acknowledged is ever lost; writers of different carts do not meet.
 // Errors that are not the domain's are the database's.
 type Store struct {
 	pool *pgxpool.Pool
@@ -71,22 +71,24 @@ func (s *Store) Change(ctx context.Context, k domain.Key, c domain.Change, now t
 		skus[i], quantities[i] = l.SKU, l.Quantity
 	}
 	var (
-		b           batch
-		size, found int64
+		b   batch
+		was db.SetLinesRow
 	)
-	b.Queue(db.LockCart, k.ID, k.Owner).QueryRow(optional(&found))
-	b.Queue(db.SetLines, k.ID, k.Owner, c.Expected, skus, quantities, c.Replace,
-		now, domain.SeenAt(now), int64(domain.MaxLines)).QueryRow(optional(&size))
+	b.lock(k.ID)
+	b.Queue(db.SetLines, k.ID, k.Owner, skus, quantities, c.Replace, now, domain.SeenAt(now),
+		c.Expected, int64(domain.MaxLines)).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&was.Version, &was.Lines)
+	})
 	cart := b.getCart(k)
 	if err := b.send(ctx, s.pool); err != nil {
 		return domain.Cart{}, fmt.Errorf("set lines: %w", err)
 	}
 	switch {
-	case found == 0:
+	case was.Version == 0 || cart.Version == 0:
 		return domain.Cart{}, domain.ErrNotFound
-	case c.Expected != 0 && c.Expected != found:
-		return domain.Cart{}, &domain.VersionConflictError{Current: found}
-	case size > domain.MaxLines:
+	case c.Expected != 0 && c.Expected != was.Version:
+		return domain.Cart{}, &domain.VersionConflictError{Current: was.Version}
+	case was.Lines > domain.MaxLines:
 		return domain.Cart{}, domain.ErrFull
 	}
 	return *cart, nil
@@ -96,8 +98,8 @@ func (s *Store) Change(ctx context.Context, k domain.Key, c domain.Change, now t
 // may be none, and no cart.
 func (s *Store) Clear(ctx context.Context, k domain.Key, upTo int64, now time.Time) error {
 	var b batch
-	b.Queue(db.LockCart, k.ID, k.Owner)
-	b.Queue(db.ClearCart, now, domain.SeenAt(now), k.ID, k.Owner, upTo)
+	b.lock(k.ID)
+	b.Queue(db.ClearCart, upTo, now, domain.SeenAt(now), k.ID, k.Owner)
 	if err := b.send(ctx, s.pool); err != nil {
 		return fmt.Errorf("clear cart: %w", err)
 	}
@@ -113,12 +115,12 @@ func (s *Store) Merge(ctx context.Context, from, into domain.Key, now time.Time)
 		return s.Get(ctx, into)
 	}
 	var (
-		b    batch
-		size int64
+		b     batch
+		lines int64
 	)
-	b.Queue(db.LockCarts, from.ID, from.Owner, into.ID, into.Owner)
+	b.lock(from.ID, into.ID)
 	b.Queue(db.MergeCarts, into.ID, into.Owner, from.ID, from.Owner, int64(domain.MaxQuantity),
-		now, domain.SeenAt(now), int64(domain.MaxLines)).QueryRow(optional(&size))
+		now, domain.SeenAt(now), int64(domain.MaxLines)).QueryRow(func(row pgx.Row) error { return row.Scan(&lines) })
 	cart := b.getCart(into)
 	if err := b.send(ctx, s.pool); err != nil {
 		return domain.Cart{}, fmt.Errorf("merge carts: %w", err)
@@ -126,7 +128,7 @@ func (s *Store) Merge(ctx context.Context, from, into domain.Key, now time.Time)
 	switch {
 	case cart.Version == 0:
 		return domain.Cart{}, domain.ErrNotFound
-	case size > domain.MaxLines:
+	case lines > domain.MaxLines:
 		return domain.Cart{}, domain.ErrFull
 	}
 	return *cart, nil

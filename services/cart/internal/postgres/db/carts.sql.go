@@ -13,38 +13,39 @@ import (
 )
 
 const ClearCart = `-- name: ClearCart :exec
-WITH removed AS (
-    DELETE FROM cart_lines l
-    USING carts c
-    WHERE c.id = $3 AND c.owner_id = $4
-      AND l.cart_id = c.id AND l.changed_version <= $5
-    RETURNING l.cart_id
+WITH changed AS (
+    UPDATE carts c SET version = version + 1, updated_at = $2, seen_at = $3
+    WHERE c.id = $4 AND c.owner_id = $5
+      AND EXISTS (
+          SELECT FROM cart_lines l WHERE l.cart_id = c.id AND l.changed_version <= $1
+      )
+    RETURNING c.id
 )
-UPDATE carts SET version = version + 1, updated_at = $1, seen_at = $2
-WHERE carts.id = (SELECT removed.cart_id FROM removed LIMIT 1)
+DELETE FROM cart_lines l
+USING changed
+WHERE l.cart_id = changed.id AND l.changed_version <= $1
 `
 
 type ClearCartParams struct {
+	UpToVersion int64
 	Now         time.Time
 	SeenAt      time.Time
 	ID          domain.UUID
 	OwnerID     domain.UUID
-	UpToVersion int64
 }
 
 func (q *Queries) ClearCart(ctx context.Context, arg ClearCartParams) error {
 	_, err := q.db.Exec(ctx, ClearCart,
+		arg.UpToVersion,
 		arg.Now,
 		arg.SeenAt,
 		arg.ID,
 		arg.OwnerID,
-		arg.UpToVersion,
 	)
 	return err
 }
 
 const CreateCart = `-- name: CreateCart :exec
-
 INSERT INTO carts AS c (id, owner_id, updated_at, seen_at)
 VALUES ($1, $2, $3, $4)
 ON CONFLICT (id) DO UPDATE SET seen_at = greatest(c.seen_at, excluded.seen_at)
@@ -58,11 +59,6 @@ type CreateCartParams struct {
 	SeenAt  time.Time
 }
 
-// The statements that change a cart come in pairs. Lock* takes the cart's row
-// lock; the statement after it, sent in the same round trip and transaction,
-// then starts with a snapshot that no other writer can outdate. (One statement
-// could not do both: it would wait for the lock but go on to read the lines as
-// they were before the wait.)
 // CreateCart leaves a cart that is there as it is, but locks it, so that it is
 // still there for the statement after this one.
 func (q *Queries) CreateCart(ctx context.Context, arg CreateCartParams) error {
@@ -140,49 +136,27 @@ func (q *Queries) GetCart(ctx context.Context, arg GetCartParams) (GetCartRow, e
 	return i, err
 }
 
-const LockCart = `-- name: LockCart :one
-SELECT version FROM carts
-WHERE id = $1 AND owner_id = $2
-FOR NO KEY UPDATE
-`
-
-type LockCartParams struct {
-	ID      domain.UUID
-	OwnerID domain.UUID
-}
-
-func (q *Queries) LockCart(ctx context.Context, arg LockCartParams) (int64, error) {
-	row := q.db.QueryRow(ctx, LockCart, arg.ID, arg.OwnerID)
-	var version int64
-	err := row.Scan(&version)
-	return version, err
-}
-
 const LockCarts = `-- name: LockCarts :exec
-SELECT id FROM carts
-WHERE (id = $1 AND owner_id = $2)
-   OR (id = $3 AND owner_id = $4)
-ORDER BY id
-FOR UPDATE
+
+SELECT pg_advisory_xact_lock(k.key)
+FROM (
+    SELECT hashtextextended(c.id::text, 0) AS key FROM unnest($1::uuid[]) AS c (id) ORDER BY key
+) AS k
 `
 
-type LockCartsParams struct {
-	FromID      domain.UUID
-	FromOwnerID domain.UUID
-	IntoID      domain.UUID
-	IntoOwnerID domain.UUID
-}
-
-// LockCarts locks two carts in the order of their ids, which is the same for
-// everybody: a merge of A into B and one of B into A wait for each other and
-// never deadlock.
-func (q *Queries) LockCarts(ctx context.Context, arg LockCartsParams) error {
-	_, err := q.db.Exec(ctx, LockCarts,
-		arg.FromID,
-		arg.FromOwnerID,
-		arg.IntoID,
-		arg.IntoOwnerID,
-	)
+// A change is a batch: LockCarts, the statement that changes, GetCart; the
+// server runs it as one transaction. The lock is on the cart's id, so that it
+// holds whether or not there is such a cart, and it comes first, so that the
+// statement after it starts with a snapshot that no other writer can outdate.
+// (One statement could not do both: it would wait for a writer but go on to
+// read the lines as they were before the wait.)
+//
+// Only the sweeper deletes carts without it. It passes over rows that are
+// locked, and every change locks its cart's row before it touches a line.
+// Keys are locked in the order that is the same for everybody: a merge of A
+// into B and one of B into A wait for each other and never deadlock.
+func (q *Queries) LockCarts(ctx context.Context, ids []domain.UUID) error {
+	_, err := q.db.Exec(ctx, LockCarts, ids)
 	return err
 }
 
@@ -258,14 +232,12 @@ func (q *Queries) MergeCarts(ctx context.Context, arg MergeCartsParams) (int64, 
 
 const SetLines = `-- name: SetLines :one
 WITH cart AS (
-    SELECT c.id FROM carts c
-    WHERE c.id = $1 AND c.owner_id = $2
-      AND ($3::bigint = 0 OR c.version = $3)
+    SELECT c.id, c.version FROM carts c WHERE c.id = $1 AND c.owner_id = $2
 ), wanted AS (
     SELECT
-        unnest($4::text[]) AS sku,
-        unnest($5::bigint[]) AS quantity,
-        generate_subscripts($4::text[], 1) AS ordinal
+        unnest($3::text[]) AS sku,
+        unnest($4::bigint[]) AS quantity,
+        generate_subscripts($3::text[], 1) AS ordinal
 ), present AS (
     SELECT l.sku, l.quantity, l.position FROM cart_lines l JOIN cart ON cart.id = l.cart_id
 ), change AS (
@@ -276,12 +248,13 @@ WITH cart AS (
         (p.sku IS NULL)::int - (coalesce(w.quantity, 0) = 0)::int AS growth
     FROM wanted w FULL JOIN present p ON p.sku = w.sku
     WHERE coalesce(w.quantity, 0) <> coalesce(p.quantity, 0)
-      AND (w.sku IS NOT NULL OR $6::boolean)
+      AND (w.sku IS NOT NULL OR $5::boolean)
 ), size AS (
     SELECT (SELECT count(*) FROM present) + (SELECT coalesce(sum(growth), 0) FROM change) AS lines
 ), changed AS (
-    UPDATE carts SET version = version + 1, updated_at = $7, seen_at = $8
+    UPDATE carts SET version = version + 1, updated_at = $6, seen_at = $7
     WHERE carts.id = (SELECT cart.id FROM cart)
+      AND ($8::bigint = 0 OR carts.version = $8)
       AND EXISTS (SELECT FROM change)
       AND (SELECT lines FROM size) <= $9::bigint
     RETURNING carts.id, carts.version
@@ -300,39 +273,45 @@ WITH cart AS (
     ON CONFLICT (cart_id, sku)
     DO UPDATE SET quantity = excluded.quantity, changed_version = excluded.changed_version
 )
-SELECT lines::bigint FROM size
+SELECT coalesce((SELECT cart.version FROM cart), 0)::bigint AS version, lines::bigint FROM size
 `
 
 type SetLinesParams struct {
 	ID              domain.UUID
 	OwnerID         domain.UUID
-	ExpectedVersion int64
 	SKUs            []string
 	Quantities      []int64
 	Replace         bool
 	Now             time.Time
 	SeenAt          time.Time
+	ExpectedVersion int64
 	MaxLines        int64
+}
+
+type SetLinesRow struct {
+	Version int64
+	Lines   int64
 }
 
 // SetLines writes only if the cart is the owner's, is at the expected version
 // (0: any), would not get too many lines, and would change at all. It answers
-// how many lines the cart has, or would have, after the change.
-func (q *Queries) SetLines(ctx context.Context, arg SetLinesParams) (int64, error) {
+// the version before the change, 0 without such a cart, and how many lines the
+// cart has, or would have, after it.
+func (q *Queries) SetLines(ctx context.Context, arg SetLinesParams) (SetLinesRow, error) {
 	row := q.db.QueryRow(ctx, SetLines,
 		arg.ID,
 		arg.OwnerID,
-		arg.ExpectedVersion,
 		arg.SKUs,
 		arg.Quantities,
 		arg.Replace,
 		arg.Now,
 		arg.SeenAt,
+		arg.ExpectedVersion,
 		arg.MaxLines,
 	)
-	var lines int64
-	err := row.Scan(&lines)
-	return lines, err
+	var i SetLinesRow
+	err := row.Scan(&i.Version, &i.Lines)
+	return i, err
 }
 
 const TouchCart = `-- name: TouchCart :exec

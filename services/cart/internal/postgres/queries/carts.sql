@@ -1,8 +1,20 @@
--- The statements that change a cart come in pairs. Lock* takes the cart's row
--- lock; the statement after it, sent in the same round trip and transaction,
--- then starts with a snapshot that no other writer can outdate. (One statement
--- could not do both: it would wait for the lock but go on to read the lines as
--- they were before the wait.)
+-- A change is a batch: LockCarts, the statement that changes, GetCart; the
+-- server runs it as one transaction. The lock is on the cart's id, so that it
+-- holds whether or not there is such a cart, and it comes first, so that the
+-- statement after it starts with a snapshot that no other writer can outdate.
+-- (One statement could not do both: it would wait for a writer but go on to
+-- read the lines as they were before the wait.)
+--
+-- Only the sweeper deletes carts without it. It passes over rows that are
+-- locked, and every change locks its cart's row before it touches a line.
+
+-- Keys are locked in the order that is the same for everybody: a merge of A
+-- into B and one of B into A wait for each other and never deadlock.
+-- name: LockCarts :exec
+SELECT pg_advisory_xact_lock(k.key)
+FROM (
+    SELECT hashtextextended(c.id::text, 0) AS key FROM unnest(@ids::uuid[]) AS c (id) ORDER BY key
+) AS k;
 
 -- CreateCart leaves a cart that is there as it is, but locks it, so that it is
 -- still there for the statement after this one.
@@ -30,19 +42,13 @@ WHERE c.id = @id AND c.owner_id = @owner_id;
 UPDATE carts SET seen_at = @seen_at
 WHERE id = @id AND owner_id = @owner_id AND seen_at < @seen_at;
 
--- name: LockCart :one
-SELECT version FROM carts
-WHERE id = @id AND owner_id = @owner_id
-FOR NO KEY UPDATE;
-
 -- SetLines writes only if the cart is the owner's, is at the expected version
 -- (0: any), would not get too many lines, and would change at all. It answers
--- how many lines the cart has, or would have, after the change.
+-- the version before the change, 0 without such a cart, and how many lines the
+-- cart has, or would have, after it.
 -- name: SetLines :one
 WITH cart AS (
-    SELECT c.id FROM carts c
-    WHERE c.id = @id AND c.owner_id = @owner_id
-      AND (@expected_version::bigint = 0 OR c.version = @expected_version)
+    SELECT c.id, c.version FROM carts c WHERE c.id = @id AND c.owner_id = @owner_id
 ), wanted AS (
     SELECT
         unnest(@skus::text[]) AS sku,
@@ -64,6 +70,7 @@ WITH cart AS (
 ), changed AS (
     UPDATE carts SET version = version + 1, updated_at = @now, seen_at = @seen_at
     WHERE carts.id = (SELECT cart.id FROM cart)
+      AND (@expected_version::bigint = 0 OR carts.version = @expected_version)
       AND EXISTS (SELECT FROM change)
       AND (SELECT lines FROM size) <= @max_lines::bigint
     RETURNING carts.id, carts.version
@@ -82,28 +89,20 @@ WITH cart AS (
     ON CONFLICT (cart_id, sku)
     DO UPDATE SET quantity = excluded.quantity, changed_version = excluded.changed_version
 )
-SELECT lines::bigint FROM size;
+SELECT coalesce((SELECT cart.version FROM cart), 0)::bigint AS version, lines::bigint FROM size;
 
 -- name: ClearCart :exec
-WITH removed AS (
-    DELETE FROM cart_lines l
-    USING carts c
+WITH changed AS (
+    UPDATE carts c SET version = version + 1, updated_at = @now, seen_at = @seen_at
     WHERE c.id = @id AND c.owner_id = @owner_id
-      AND l.cart_id = c.id AND l.changed_version <= @up_to_version
-    RETURNING l.cart_id
+      AND EXISTS (
+          SELECT FROM cart_lines l WHERE l.cart_id = c.id AND l.changed_version <= @up_to_version
+      )
+    RETURNING c.id
 )
-UPDATE carts SET version = version + 1, updated_at = @now, seen_at = @seen_at
-WHERE carts.id = (SELECT removed.cart_id FROM removed LIMIT 1);
-
--- LockCarts locks two carts in the order of their ids, which is the same for
--- everybody: a merge of A into B and one of B into A wait for each other and
--- never deadlock.
--- name: LockCarts :exec
-SELECT id FROM carts
-WHERE (id = @from_id AND owner_id = @from_owner_id)
-   OR (id = @into_id AND owner_id = @into_owner_id)
-ORDER BY id
-FOR UPDATE;
+DELETE FROM cart_lines l
+USING changed
+WHERE l.cart_id = changed.id AND l.changed_version <= @up_to_version;
 
 -- MergeCarts adds the lines of one cart to another and deletes the first, if
 -- both are there and the sum is not too long. It answers how many lines the
