@@ -16,8 +16,8 @@ import (
 // them at once and could use no index for any. Values are always arguments.
 
 // closeness is the share of a word's trigrams that a similar word must have
-// ("lanturn" has 0.62 of "lantern").
-const closeness = "0.5"
+// ("lanturn" has 0.62 of those of "lantern", "dool" 0.4 of "doll").
+const closeness = "0.4"
 
 // closeWords is how many words of a misspelled query are compared.
 const closeWords = 8
