@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 
 	"github.com/sethvargo/go-envconfig"
 )
@@ -37,7 +36,9 @@ func LoadFrom(ctx context.Context, lookup envconfig.Lookuper, prefix string, int
 	case last.key == "":
 		return fmt.Errorf("read configuration: %w", err)
 	default:
-		return fmt.Errorf("environment variable %s: %w", last.key, cause(err))
+		// Secrets are plain strings: they cannot be malformed, and so not shown.
+		value, _ := lookup.Lookup(last.key)
+		return fmt.Errorf("environment variable %s is %q: %w", last.key, value, cause(err))
 	}
 }
 
@@ -52,7 +53,7 @@ func (l *lastKey) Lookup(key string) (string, bool) {
 	return l.Lookuper.Lookup(key)
 }
 
-// cause strips the field path that envconfig puts in front of a parse error.
+// cause strips the path of fields that envconfig puts in front of an error.
 func cause(err error) error {
 	for {
 		inner := errors.Unwrap(err)
@@ -88,4 +89,4 @@ func (s Secret) GoString() string { return fmt.Sprintf("config.Secret(%q)", s.St
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // MarshalText implements encoding.TextMarshaler, and so JSON.
-func (s Secret) MarshalText() ([]byte, error) { return []byte(strings.Clone(s.String())), nil }
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

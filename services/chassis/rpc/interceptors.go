@@ -31,7 +31,9 @@ var noMeters = noop.NewMeterProvider()
 
 const healthPrefix = "/grpc.health."
 
-func notHealth(info *stats.RPCTagInfo) bool { return !strings.HasPrefix(info.FullMethodName, healthPrefix) }
+func notHealth(info *stats.RPCTagInfo) bool {
+	return !strings.HasPrefix(info.FullMethodName, healthPrefix)
+}
 
 // validator is one for the process: what it compiles is large.
 var validator = sync.OnceValues(func() (protovalidate.Validator, error) { return protovalidate.New() })

@@ -3,14 +3,17 @@ package telemetry
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 )
 
@@ -68,31 +71,81 @@ func firstOf(getenv func(string) string, names ...string) string {
 
 // newSpanExporter returns nil when spans are not exported. The exporters read
 // the rest of the standard variables themselves.
-func newSpanExporter(ctx context.Context, getenv func(string) string) (sdktrace.SpanExporter, error) {
+func newSpanExporter(ctx context.Context, getenv func(string) string, log *slog.Logger) (sdktrace.SpanExporter, error) {
 	protocol, err := exportProtocol("TRACES", getenv)
 	if err != nil {
 		return nil, err
 	}
+	var exporter sdktrace.SpanExporter
 	switch protocol {
 	case protocolGRPC:
-		return otlptracegrpc.New(ctx)
+		exporter, err = otlptracegrpc.New(ctx)
 	case protocolHTTP:
-		return otlptracehttp.New(ctx)
+		exporter, err = otlptracehttp.New(ctx)
+	default:
+		return nil, nil
 	}
-	return nil, nil
+	if err != nil {
+		return nil, fmt.Errorf("OTLP export of traces: %w", err)
+	}
+	return spanExporter{exporter, &complaint{log: log, signal: "traces"}}, nil
 }
 
 // newMetricExporter returns nil when metrics are not pushed.
-func newMetricExporter(ctx context.Context, getenv func(string) string) (sdkmetric.Exporter, error) {
+func newMetricExporter(ctx context.Context, getenv func(string) string, log *slog.Logger) (sdkmetric.Exporter, error) {
 	protocol, err := exportProtocol("METRICS", getenv)
 	if err != nil {
 		return nil, err
 	}
+	var exporter sdkmetric.Exporter
 	switch protocol {
 	case protocolGRPC:
-		return otlpmetricgrpc.New(ctx)
+		exporter, err = otlpmetricgrpc.New(ctx)
 	case protocolHTTP:
-		return otlpmetrichttp.New(ctx)
+		exporter, err = otlpmetrichttp.New(ctx)
+	default:
+		return nil, nil
 	}
-	return nil, nil
+	if err != nil {
+		return nil, fmt.Errorf("OTLP export of metrics: %w", err)
+	}
+	return metricExporter{exporter, &complaint{log: log, signal: "metrics"}}, nil
+}
+
+// complaint logs failed exports to the service's own log, where the SDK would
+// tell a global handler. A collector that is away is worth a line when it goes
+// and one when it is back, not one for every batch.
+type complaint struct {
+	log    *slog.Logger
+	signal string
+	away   atomic.Bool
+}
+
+func (c *complaint) about(ctx context.Context, err error) error {
+	if away := err != nil; c.away.Swap(away) != away {
+		if away {
+			c.log.WarnContext(ctx, "cannot export telemetry", "signal", c.signal, "error", err)
+		} else {
+			c.log.InfoContext(ctx, "exporting telemetry again", "signal", c.signal)
+		}
+	}
+	return nil
+}
+
+type spanExporter struct {
+	sdktrace.SpanExporter
+	*complaint
+}
+
+func (e spanExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	return e.about(ctx, e.SpanExporter.ExportSpans(ctx, spans))
+}
+
+type metricExporter struct {
+	sdkmetric.Exporter
+	*complaint
+}
+
+func (e metricExporter) Export(ctx context.Context, metrics *metricdata.ResourceMetrics) error {
+	return e.about(ctx, e.Exporter.Export(ctx, metrics))
 }

@@ -74,7 +74,7 @@ func Start(ctx context.Context, service string, cfg Config) (*Telemetry, error) 
 	}
 	t := &Telemetry{
 		Service:    service,
-		Log:        slog.New(traceHandler{handler}).With("service", service),
+		Log:        slog.New(traceHandler{Handler: handler}).With("service", service),
 		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 		Registry:   prometheus.NewRegistry(),
 	}
@@ -141,7 +141,7 @@ func newResource(ctx context.Context, service string) (*resource.Resource, error
 }
 
 func (t *Telemetry) startTraces(ctx context.Context, cfg Config, res *resource.Resource) error {
-	exporter, err := newSpanExporter(ctx, os.Getenv)
+	exporter, err := newSpanExporter(ctx, os.Getenv, t.Log)
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (t *Telemetry) startMetrics(ctx context.Context, res *resource.Resource) er
 		return err
 	}
 	opts := []sdkmetric.Option{sdkmetric.WithResource(res), sdkmetric.WithReader(scrape)}
-	exporter, err := newMetricExporter(ctx, os.Getenv)
+	exporter, err := newMetricExporter(ctx, os.Getenv, t.Log)
 	if err != nil {
 		return err
 	}
