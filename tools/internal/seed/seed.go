@@ -3,6 +3,7 @@
 package seed
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"context"
@@ -31,39 +32,66 @@ var catalog []byte
 // Open returns the catalog as a CSV of the shop's import format.
 func Open() (io.Reader, error) { return gzip.NewReader(bytes.NewReader(catalog)) }
 
-// Import brings the catalog into a running shop with the operator's client. It
-// may be repeated: products that are there get the catalog's name, price and
-// stock again. A stock below what is already held and sold is refused, and then
-// nothing is changed. What it reads is reported to progress, if there is one,
-// in bytes of total.
-func Import(ctx context.Context, operator *shopclient.Client, progress func(read, total int)) (*shopclient.Imported, error) {
+// batch is how many products one call imports.
+const batch = 500
+
+// Import brings the catalog into a running shop with the operator's client, in
+// a few calls that are all or nothing each. It may be repeated: products that
+// are there get the catalog's name, price and stock again. A stock below what
+// is already held and sold is refused. Progress, if there is one, is told how
+// many products are in.
+func Import(ctx context.Context, operator *shopclient.Client, progress func(done, total int)) (*shopclient.Imported, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	csv, err := Open()
+	r, err := Open()
 	if err != nil {
 		return nil, fmt.Errorf("embedded catalog: %w", err)
 	}
-	if progress != nil {
-		csv = &counter{r: csv, total: size(), report: progress}
+	var (
+		lines  = bufio.NewScanner(r) // no field has a line feed in it
+		header []byte
+		part   bytes.Buffer
+		sum    shopclient.Imported
+		rows   int
+	)
+	send := func() error {
+		got, err := operator.ImportProducts(ctx, bytes.NewReader(part.Bytes()))
+		if err != nil {
+			return err
+		}
+		sum.Created += got.Created
+		sum.Updated += got.Updated
+		sum.Variants += got.Variants
+		if progress != nil {
+			progress(rows, Products)
+		}
+		part.Reset()
+		return nil
 	}
-	return operator.ImportProducts(ctx, csv)
-}
-
-// size is the catalog's length in bytes, which gzip keeps in its last four.
-func size() int {
-	n := catalog[len(catalog)-4:]
-	return int(n[0]) | int(n[1])<<8 | int(n[2])<<16 | int(n[3])<<24
-}
-
-type counter struct {
-	r           io.Reader
-	read, total int
-	report      func(read, total int)
-}
-
-func (c *counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.read += n
-	c.report(c.read, c.total)
-	return n, err
+	for lines.Scan() {
+		if header == nil {
+			header = bytes.Clone(lines.Bytes())
+			continue
+		}
+		if part.Len() == 0 {
+			part.Write(header)
+			part.WriteByte('\n')
+		}
+		part.Write(lines.Bytes())
+		part.WriteByte('\n')
+		if rows++; rows%batch == 0 {
+			if err := send(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return nil, fmt.Errorf("embedded catalog: %w", err)
+	}
+	if part.Len() > 0 {
+		if err := send(); err != nil {
+			return nil, err
+		}
+	}
+	return &sum, nil
 }

@@ -25,6 +25,7 @@ const maxAnswer = 64 << 20
 type Client struct {
 	base  string
 	token string
+	extra http.Header
 	http  *http.Client
 }
 
@@ -55,6 +56,14 @@ func transport() *http.Transport {
 func (c *Client) WithToken(token string) *Client {
 	out := *c
 	out.token = token
+	return &out
+}
+
+// WithHeader returns a client that sends these header fields with each call
+// beside its own.
+func (c *Client) WithHeader(h http.Header) *Client {
+	out := *c
+	out.extra = h.Clone()
 	return &out
 }
 
@@ -144,6 +153,9 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, r.method, target, body)
 	if err != nil {
 		return nil, err
+	}
+	for name, values := range c.extra {
+		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
 	set := func(name, value string) {
 		if value != "" {

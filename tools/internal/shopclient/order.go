@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 )
 
@@ -197,12 +196,10 @@ type OrderPage struct {
 	NextCursor string  `json:"next_cursor"` // empty on the last page
 }
 
-// Orders lists a page; limit 0 is the shop's own.
-func (c *Client) Orders(ctx context.Context, limit int, cursor string) (*OrderPage, error) {
+// Orders lists a page of the token's owner's orders, for the operator of all.
+// The cursor of the first page is empty.
+func (c *Client) Orders(ctx context.Context, cursor string) (*OrderPage, error) {
 	q := url.Values{}
-	if limit > 0 {
-		q.Set("limit", strconv.Itoa(limit))
-	}
 	if cursor != "" {
 		q.Set("cursor", cursor)
 	}
