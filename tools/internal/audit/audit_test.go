@@ -1,0 +1,155 @@
+package audit_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/tools/internal/audit"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// The columns that an audit reads. The end-to-end tests run it on the real
+// tables; here they can hold what a shop must never write.
+const (
+	orderTables = `
+		CREATE TABLE orders (id uuid, state text, total bigint, currency text);
+		CREATE TABLE order_lines (order_id uuid, sku text, quantity bigint);
+		CREATE TABLE refunds (id uuid, order_id uuid, state text, amount bigint, restock boolean);
+		CREATE TABLE refund_lines (refund_id uuid, sku text, quantity bigint);
+		INSERT INTO orders VALUES ('` + one + `', 'paid', 750, 'GBP'), ('` + two + `', 'cancelled', 250, 'GBP');
+		INSERT INTO order_lines VALUES ('` + one + `', 'A', 3), ('` + two + `', 'A', 1);
+		INSERT INTO refunds VALUES ('` + back + `', '` + one + `', 'succeeded', 250, true);
+		INSERT INTO refund_lines VALUES ('` + back + `', 'A', 1);`
+	paymentTables = `
+		CREATE TABLE ledger_entries (transaction_id uuid, account text, amount bigint, currency text, order_id uuid, kind text);
+		INSERT INTO ledger_entries VALUES
+			('` + one + `', 'provider_clearing', 750, 'GBP', '` + one + `', 'capture'),
+			('` + one + `', 'sales', -750, 'GBP', '` + one + `', 'capture'),
+			('` + back + `', 'refunds', 250, 'GBP', '` + one + `', 'refund'),
+			('` + back + `', 'provider_clearing', -250, 'GBP', '` + one + `', 'refund');`
+	catalogTables = `
+		CREATE TABLE stock (sku text, total bigint, held bigint, committed bigint);
+		CREATE TABLE reservations (order_id uuid, state text);
+		CREATE TABLE reservation_lines (order_id uuid, sku text, quantity bigint, returned bigint);
+		INSERT INTO stock VALUES ('A', 10, 0, 2);
+		INSERT INTO reservations VALUES ('` + one + `', 'committed'), ('` + two + `', 'released');
+		INSERT INTO reservation_lines VALUES ('` + one + `', 'A', 3, 1), ('` + two + `', 'A', 1, 0);`
+	journal = `{"event":"payment_intent.created","id":"pi_1","amount":750,"currency":"gbp","metadata":{"order_id":"` + one + `"}}
+{"event":"payment_intent.authorized","id":"pi_1","payment_intent":"pi_1","amount":750,"currency":"gbp","metadata":{"order_id":"` + one + `"}}
+{"event":"payment_intent.captured","id":"pi_1","payment_intent":"pi_1","amount":750,"currency":"gbp","metadata":{"order_id":"` + one + `"}}
+{"event":"payment_intent.authorized","id":"pi_2","payment_intent":"pi_2","amount":250,"currency":"gbp","metadata":{"order_id":"` + two + `"}}
+{"event":"payment_intent.canceled","id":"pi_2","payment_intent":"pi_2","amount":250,"currency":"gbp","metadata":{"order_id":"` + two + `"}}
+{"event":"refund.succeeded","id":"re_1","payment_intent":"pi_1","amount":250,"currency":"gbp","metadata":{"refund_id":"` + back + `"}}
+`
+	told = `{"kind":"order","key":"k1","order_id":"` + one + `","state":"PAID","amount":750,"currency":"GBP"}
+{"kind":"order","key":"k2","order_id":"` + two + `","state":"CANCELLED","amount":250,"currency":"GBP"}
+{"kind":"refund","key":"r1","order_id":"` + one + `","refund_id":"` + back + `","state":"SUCCEEDED","amount":250,"currency":"GBP"}
+`
+	one  = "01900000-0000-7000-8000-000000000001"
+	two  = "01900000-0000-7000-8000-000000000002"
+	back = "01900000-0000-7000-8000-00000000000b"
+)
+
+// TestABlindAuditIsNoticed plants one wrong entry at a time: each must be found.
+func TestABlindAuditIsNoticed(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name                    string
+		order, payment, catalog string // SQL
+		journal, told           func(string) string
+		want                    string // of the first difference; empty for none
+	}{
+		{name: "equal books"},
+		{name: "an order that does not settle", order: `UPDATE orders SET state = 'capturing' WHERE state = 'cancelled'`, want: "not settled"},
+		{name: "a refund that does not settle", order: `UPDATE refunds SET state = 'pending'`, want: "not settled"},
+		{name: "a penny in the orders", order: `UPDATE orders SET total = 751 WHERE state = 'paid'`, want: "captured 751"},
+		{name: "a capture without its order", order: `UPDATE orders SET state = 'cancelled'`, want: "captured 0"},
+		{name: "a ledger that does not sum to zero", payment: `DELETE FROM ledger_entries WHERE account = 'sales'`, want: "not to zero"},
+		{name: "a capture that is not in the ledger", payment: `DELETE FROM ledger_entries WHERE kind = 'capture'`, want: "captured 0"},
+		{name: "a refund twice in the ledger", payment: `INSERT INTO ledger_entries SELECT '` + two + `', account, amount, currency, order_id, kind FROM ledger_entries WHERE kind = 'refund'`, want: "refunded 500 in 2"},
+		{name: "a second capture at the provider", journal: twice("payment_intent.captured"), want: "captured 1500"},
+		{name: "a second refund at the provider", journal: twice("refund.succeeded"), want: "refunded 500"},
+		{name: "a forgotten hold", journal: without("payment_intent.canceled"), want: "still holds 250"},
+		{name: "the client was told of more", told: func(s string) string { return strings.Replace(s, "CANCELLED", "PAID", 1) }, want: "client was told"},
+		{name: "oversold", catalog: `UPDATE stock SET total = 1`, want: "oversold"},
+		{name: "stock that is not its reservations", catalog: `UPDATE stock SET held = 1`, want: "its reservations say"},
+		{name: "a reservation of a cancelled order", catalog: `UPDATE reservations SET state = 'committed'; UPDATE stock SET committed = 3`, want: "the orders say"},
+		{name: "a hold that stays", catalog: `UPDATE reservations SET state = 'held' WHERE state = 'released'; UPDATE stock SET held = 1`, want: "are held"},
+		{name: "a unit that was not restocked", catalog: `UPDATE reservation_lines SET returned = 0; UPDATE stock SET committed = 3`, want: "less 1 returned"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			write := func(name, content string, change func(string) string) string {
+				if change != nil {
+					content = change(content)
+				}
+				path := filepath.Join(dir, name)
+				if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return path
+			}
+			report, err := audit.Run(t.Context(), audit.Sources{
+				OrderDSN:        database(t, orderTables+tt.order),
+				PaymentDSN:      database(t, paymentTables+tt.payment),
+				CatalogDSN:      database(t, catalogTables+tt.catalog),
+				ProviderJournal: write("journal.jsonl", journal, tt.journal),
+				Histories:       []string{write("history.jsonl", told, tt.told)},
+			}, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var all strings.Builder
+			for _, d := range report.Differences {
+				all.WriteString(d.Subject + ": " + d.What + "\n")
+			}
+			if report.Clean() != (tt.want == "") || !strings.Contains(all.String(), tt.want) {
+				t.Errorf("differences, want %q:\n%s", tt.want, &all)
+			}
+		})
+	}
+}
+
+func database(t *testing.T, sql string) string {
+	t.Helper()
+	dsn := pgtest.New(t, nil)
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if _, err := conn.Exec(t.Context(), sql); err != nil {
+		t.Fatal(err)
+	}
+	return dsn
+}
+
+// twice repeats the journal's lines of an event, without removes them.
+func twice(event string) func(string) string {
+	return func(s string) string { return lines(s, event, 2) }
+}
+
+func without(event string) func(string) string {
+	return func(s string) string { return lines(s, event, 0) }
+}
+
+func lines(s, event string, n int) string {
+	var out strings.Builder
+	for line := range strings.Lines(s) {
+		if strings.Contains(line, `"`+event+`"`) {
+			out.WriteString(strings.Repeat(line, n))
+		} else {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
+}
