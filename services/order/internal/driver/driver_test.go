@@ -1,0 +1,449 @@
+package driver_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/order/internal/crash"
+	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/driver"
+	"github.com/souk-shop/souk/services/order/internal/fake"
+	"github.com/souk-shop/souk/services/order/internal/postgres"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func migrate(ctx context.Context, dsn string) error {
+	return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
+}
+
+// world is an order service's insides with fake neighbours and a real database.
+type world struct {
+	pool     *pgxpool.Pool
+	store    *postgres.Store
+	catalog  *fake.Catalog
+	payments *fake.Payments
+	carts    *fake.Carts
+	hub      *driver.Hub
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), pgtest.New(t, migrate))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return &world{
+		pool: pool, store: postgres.New(pool, postgres.Times{Deadline: 10 * time.Minute, DriveDelay: time.Minute}),
+		catalog: fake.NewCatalog(), payments: fake.NewPayments(), carts: fake.NewCarts(), hub: driver.NewHub(),
+	}
+}
+
+// driver returns a driver of this world; hook nil never crashes.
+func (w *world) driver(hook crash.Hook) *driver.Driver {
+	if hook == nil {
+		hook = crash.Never
+	}
+	return driver.New(w.store, w.catalog, w.payments, w.carts, w.hub, hook, slog.New(slog.DiscardHandler), noop.Tracer{})
+}
+
+func (w *world) network(n fake.Network) {
+	w.catalog.Network, w.payments.Network, w.carts.Network = n, n, n
+}
+
+func gbp(units int64) money.Money { return money.Money{Units: units, Currency: "GBP"} }
+
+// order places an order of 2 A at 25 and 1 B at 295, of which there are stock units each.
+func (w *world) order(t tester, method string, stock int64) domain.Order {
+	t.Helper()
+	// SKUs of its own, so that orders of one test do not meet.
+	a, b := "A-"+uuid.NewString()[:8], "B-"+uuid.NewString()[:8]
+	w.catalog.Add(a, stock, 25)
+	w.catalog.Add(b, stock, 295)
+	o := domain.Order{
+		ID: uuid.Must(uuid.NewV7()).String(), CustomerID: uuid.NewString(), IdempotencyKey: uuid.NewString(),
+		RequestHash: []byte("hash"), CartID: uuid.NewString(), CartVersion: 3, PaymentMethod: method,
+		Email: "a@example.com", Total: gbp(345),
+		Lines: []domain.Line{
+			{SKU: a, Name: "Apple", Quantity: 2, UnitPrice: gbp(25), Total: gbp(50)},
+			{SKU: b, Name: "Bag", Quantity: 1, UnitPrice: gbp(295), Total: gbp(295)},
+		},
+	}
+	w.carts.Put(o.CartID, fake.Cart{Owner: o.CustomerID, Version: 3, Lines: []domain.CartLine{{SKU: a, Quantity: 2}, {SKU: b, Quantity: 1}}})
+	o, err := w.store.Place(context.Background(), o, 0, domain.NewNumber)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// settled checks that an order is settled with everything that this means to
+// everybody, and returns it.
+func (w *world) settled(t tester, id string) domain.Order {
+	t.Helper()
+	ctx := context.Background()
+	o, err := w.store.Get(ctx, id, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, reserved := w.catalog.Reservation(id)
+	a, attempted := w.payments.Attempt(id)
+	switch o.State {
+	case domain.Paid:
+		if !reserved || r.State != fake.Committed || r.Expired {
+			t.Errorf("paid with reservation %+v", r)
+		}
+		if a.State != fake.Captured || a.Captures != 1 || a.Amount != o.Total {
+			t.Errorf("paid with payment %+v", a)
+		}
+		if cart := w.carts.Cart(o.CartID); cart.Cleared != o.CartVersion {
+			t.Errorf("paid with cart %+v", cart)
+		}
+	case domain.Cancelled:
+		if !reserved || r.State != fake.Released {
+			t.Errorf("cancelled with reservation %v %+v", reserved, r)
+		}
+		if !attempted || (a.State != fake.Voided && a.State != fake.Declined) || a.Captures != 0 {
+			t.Errorf("cancelled with payment %v %+v", attempted, a)
+		}
+		if o.CancelReason == domain.NoReason {
+			t.Error("cancelled without a reason")
+		}
+		if cart := w.carts.Cart(o.CartID); cart.Cleared != 0 {
+			t.Error("a cancelled order took its cart")
+		}
+	default:
+		t.Fatalf("state %s", o.State)
+	}
+	if o.Open || o.SettledAt.IsZero() {
+		t.Errorf("settled but open %v, settled at %v", o.Open, o.SettledAt)
+	}
+	for i := 1; i < len(o.History); i++ {
+		from, to := o.History[i-1].State, o.History[i].State
+		if !slices.ContainsFunc(domain.Events(), func(e domain.Event) bool {
+			tr, err := domain.Next(from, e)
+			return err == nil && tr.To == to
+		}) {
+			t.Errorf("history goes from %s to %s", from, to)
+		}
+	}
+	var live int
+	err = w.pool.QueryRow(ctx, "SELECT count(*) FROM river_job WHERE args->>'order_id' = $1", id).Scan(&live)
+	if err != nil || live != 0 {
+		t.Errorf("%d jobs are left, %v", live, err)
+	}
+	return o
+}
+
+func TestDrive(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for name, c := range map[string]struct {
+		method string
+		stock  int64
+		state  domain.State
+		reason domain.Reason
+	}{
+		"paid":           {"pm_card_visa", 2, domain.Paid, domain.NoReason},
+		"short":          {"pm_card_visa", 1, domain.Cancelled, domain.InsufficientStock},
+		"declined":       {fake.MethodDeclined, 2, domain.Cancelled, domain.PaymentDeclined},
+		"capture fails":  {fake.MethodCaptureFails, 2, domain.Cancelled, domain.CaptureFailed},
+		"another amount": {fake.MethodAnotherAmount, 2, domain.Cancelled, domain.AmountMismatch},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := w.order(t, c.method, c.stock)
+			if err := w.driver(nil).DriveFrom(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			got := w.settled(t, o.ID)
+			if got.State != c.state || got.CancelReason != c.reason {
+				t.Errorf("%s, %s", got.State, got.CancelReason)
+			}
+			if c.reason == domain.InsufficientStock && !slices.Equal(got.ShortSKUs, []string{o.Lines[0].SKU}) {
+				t.Errorf("short %v", got.ShortSKUs)
+			}
+			if c.reason == domain.PaymentDeclined && got.DeclineCode != "generic_decline" {
+				t.Errorf("decline code %q", got.DeclineCode)
+			}
+			if c.state == domain.Cancelled && w.catalog.Available(o.Lines[0].SKU) != c.stock {
+				t.Error("the stock is not back")
+			}
+		})
+	}
+}
+
+// TestUnknownIsNeverFailed loses each call of the way to PAID, and of the way to
+// CANCELLED, before and after its effect: the order stays where it is, and the
+// next drive settles it as if nothing had happened.
+func TestUnknownIsNeverFailed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, loss := range []fake.Loss{fake.Request, fake.Answer} {
+		for op, method := range map[string]string{
+			"catalog.Reserve": "pm_card_visa", "payment.Authorize": "pm_card_visa", "catalog.Confirm": "pm_card_visa",
+			"payment.Capture": "pm_card_visa", "cart.Clear": "pm_card_visa",
+			"catalog.Release": fake.MethodDeclined, "payment.Cancel": fake.MethodCaptureFails,
+		} {
+			lost := false
+			w.network(func(_ context.Context, called, _ string) fake.Loss {
+				if called == op && !lost {
+					lost = true
+					return loss
+				}
+				return fake.Nothing
+			})
+			o := w.order(t, method, 2)
+			if err := w.driver(nil).Drive(t.Context(), o.ID); !errors.Is(err, domain.ErrOutcomeUnknown) || !errors.Is(err, fake.ErrLost) {
+				t.Fatalf("%s lost: %v", op, err)
+			}
+			if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
+				t.Fatalf("%s again: %v", op, err)
+			}
+			want := domain.Paid
+			if method != "pm_card_visa" {
+				want = domain.Cancelled
+			}
+			if got := w.settled(t, o.ID); got.State != want {
+				t.Errorf("%s lost: %s, want %s", op, got.State, want)
+			}
+		}
+	}
+}
+
+// TestCrashes kills the driver at each point of the protocol; another one takes
+// over from the table.
+func TestCrashes(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	seen := map[crash.Point]bool{crash.Placed: true, crash.RefundPlaced: true} // the RPC's
+	for _, method := range []string{"pm_card_visa", fake.MethodCaptureFails, fake.MethodDeclined} {
+		for _, at := range crash.Points() {
+			o := w.order(t, method, 2)
+			err := w.driver(func(p crash.Point) error {
+				if p == at {
+					seen[p] = true
+					return crash.ErrCrashed
+				}
+				return nil
+			}).Drive(t.Context(), o.ID)
+			if err != nil && !errors.Is(err, crash.ErrCrashed) {
+				t.Fatal(err)
+			}
+			if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
+				t.Fatalf("after %s: %v", at, err)
+			}
+			if got := w.settled(t, o.ID); (got.State == domain.Paid) != (method == "pm_card_visa") {
+				t.Errorf("after %s with %s: %s", at, method, got.State)
+			}
+		}
+	}
+	for _, at := range []crash.Point{crash.RefundAnswered, crash.RestockAnswered, crash.RefundWritten} {
+		o := w.order(t, "pm_card_visa", 2)
+		if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
+			t.Fatal(err)
+		}
+		r := w.refund(t, o.ID, true)
+		err := w.driver(func(p crash.Point) error {
+			if p == at {
+				seen[p] = true
+				return crash.ErrCrashed
+			}
+			return nil
+		}).DriveRefund(t.Context(), r.ID)
+		if !errors.Is(err, crash.ErrCrashed) {
+			t.Fatalf("%s: %v", at, err)
+		}
+		if err := w.driver(nil).DriveRefund(t.Context(), r.ID); err != nil {
+			t.Fatal(err)
+		}
+		w.refunded(t, o.ID, r.ID)
+	}
+	for _, p := range crash.Points() {
+		if !seen[p] {
+			t.Errorf("point %s was never reached", p)
+		}
+	}
+}
+
+func (w *world) refund(t testing.TB, orderID string, restock bool) domain.Refund {
+	t.Helper()
+	r, _, err := w.store.PlaceRefund(context.Background(), domain.Refund{
+		ID: uuid.Must(uuid.NewV7()).String(), OrderID: orderID, IdempotencyKey: uuid.NewString(),
+		RequestHash: []byte("hash"), Restock: restock,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// refunded checks that a refund of a whole order is done, once.
+func (w *world) refunded(t testing.TB, orderID, refundID string) {
+	t.Helper()
+	r, err := w.store.LoadRefund(context.Background(), refundID)
+	if err != nil || r.State != domain.RefundSucceeded {
+		t.Errorf("refund %+v, %v", r, err)
+	}
+	a, _ := w.payments.Attempt(orderID)
+	if len(a.Refunds) != 1 || a.Refunds[refundID] != a.Amount {
+		t.Errorf("payment %+v", a)
+	}
+	o, err := w.store.Get(context.Background(), orderID, "")
+	if err != nil || o.Refunded != o.Total || w.catalog.Available(o.Lines[0].SKU) != 2 {
+		t.Errorf("order %+v, available %d, %v", o, w.catalog.Available(o.Lines[0].SKU), err)
+	}
+}
+
+func TestRefundLosses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for _, op := range []string{"payment.Refund", "catalog.Restock"} {
+		for _, loss := range []fake.Loss{fake.Request, fake.Answer} {
+			o := w.order(t, "pm_card_visa", 2)
+			if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
+				t.Fatal(err)
+			}
+			r := w.refund(t, o.ID, true)
+			lost := false
+			w.network(func(_ context.Context, called, _ string) fake.Loss {
+				if called == op && !lost {
+					lost = true
+					return loss
+				}
+				return fake.Nothing
+			})
+			if err := w.driver(nil).DriveRefund(t.Context(), r.ID); !errors.Is(err, domain.ErrOutcomeUnknown) {
+				t.Fatalf("%s: %v", op, err)
+			}
+			if err := w.driver(nil).DriveRefund(t.Context(), r.ID); err != nil {
+				t.Fatal(err)
+			}
+			w.refunded(t, o.ID, r.ID)
+		}
+	}
+}
+
+func TestRefundRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o := w.order(t, fake.MethodRefundFails, 2)
+	if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
+		t.Fatal(err)
+	}
+	r := w.refund(t, o.ID, true)
+	if err := w.driver(nil).DriveRefund(t.Context(), r.ID); err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.store.Get(t.Context(), o.ID, "")
+	if err != nil || got.Refunds[0].State != domain.RefundFailed || got.Refunded != gbp(0) || got.Lines[0].Refunded != 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if w.catalog.Available(o.Lines[0].SKU) != 0 {
+		t.Error("a refused refund put units back")
+	}
+}
+
+// TestNeverCancelledWhileCaptured: somebody captured behind the order's back.
+func TestNeverCancelledWhileCaptured(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o := w.order(t, "pm_card_visa", 2)
+	// Die with the authorization, then cancel.
+	_ = w.driver(func(p crash.Point) error {
+		if p == crash.ConfirmingWritten {
+			return crash.ErrCrashed
+		}
+		return nil
+	}).Drive(t.Context(), o.ID)
+	if ok, err := w.store.Cancel(t.Context(), o.ID); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	w.payments.Force(o.ID, fake.Captured)
+	for range 3 {
+		if err := w.driver(nil).Drive(t.Context(), o.ID); !errors.Is(err, domain.ErrOutcomeUnknown) || !errors.Is(err, domain.ErrPaymentCaptured) {
+			t.Fatalf("%v", err)
+		}
+	}
+	if got, err := w.store.Load(t.Context(), o.ID, false); err != nil || got.State != domain.Cancelling {
+		t.Fatalf("%s, %v", got.State, err)
+	}
+	w.payments.Force(o.ID, fake.Voided) // reconciliation
+	if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.settled(t, o.ID)
+}
+
+// TestDeadline: an order that took too long is given up, unless it is capturing.
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for at, want := range map[crash.Point]domain.State{
+		crash.ReserveAnswered:    domain.Cancelled, // PENDING
+		crash.AuthorizingWritten: domain.Cancelled,
+		crash.AuthorizeAnswered:  domain.Cancelled,
+		crash.ConfirmingWritten:  domain.Cancelled,
+		crash.ConfirmAnswered:    domain.Cancelled,
+		crash.CapturingWritten:   domain.Paid,
+	} {
+		o := w.order(t, "pm_card_visa", 2)
+		_ = w.driver(func(p crash.Point) error {
+			if p == at {
+				return crash.ErrCrashed
+			}
+			return nil
+		}).Drive(t.Context(), o.ID)
+		if _, err := w.pool.Exec(t.Context(), "UPDATE orders SET deadline = now() - interval '1s' WHERE id = $1", o.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
+			t.Fatal(err)
+		}
+		got := w.settled(t, o.ID)
+		if got.State != want || (want == domain.Cancelled && got.CancelReason != domain.TimedOut) {
+			t.Errorf("%s: %s, %s", at, got.State, got.CancelReason)
+		}
+	}
+}
+
+// TestLostReservation: the hold ran out before it was confirmed.
+func TestLostReservation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	o := w.order(t, "pm_card_visa", 2)
+	_ = w.driver(func(p crash.Point) error {
+		if p == crash.ConfirmingWritten {
+			return crash.ErrCrashed
+		}
+		return nil
+	}).Drive(t.Context(), o.ID)
+	w.catalog.Expire(o.ID)
+	if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.settled(t, o.ID); got.CancelReason != domain.ReservationLost {
+		t.Errorf("%s", got.CancelReason)
+	}
+}
+
+// tester is what the checks need of a test, rapid's included.
+type tester interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}

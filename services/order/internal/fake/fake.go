@@ -1,0 +1,450 @@
+// Package fake has the neighbours of the order service in memory, for tests.
+// They honour the contracts (idempotent by id, tombstones) and can be told to
+// lose a request before it has any effect, or its answer after.
+package fake
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/driver"
+)
+
+// Loss is what happens to one call.
+type Loss int
+
+// The losses.
+const (
+	// Nothing is lost.
+	Nothing Loss = iota
+	// Request: the neighbour never hears of it.
+	Request
+	// Answer: the neighbour does it, the caller never hears of it.
+	Answer
+)
+
+// ErrLost is what the caller of a lost call sees.
+var ErrLost = errors.New("connection reset by peer")
+
+// Network decides about each call; op is such as "catalog.Reserve". Nil loses nothing.
+type Network func(ctx context.Context, op, orderID string) Loss
+
+// call runs effect under the rules of the network.
+func call[T any](ctx context.Context, n Network, op, orderID string, effect func() (T, error)) (T, error) {
+	var none T
+	loss := Nothing
+	if n != nil {
+		loss = n(ctx, op, orderID)
+	}
+	if loss == Request {
+		return none, ErrLost
+	}
+	if err := ctx.Err(); err != nil {
+		return none, err
+	}
+	result, err := effect()
+	if loss == Answer {
+		return none, ErrLost
+	}
+	return result, err
+}
+
+// Reservation states.
+const (
+	Held      = "held"
+	Committed = "committed"
+	Released  = "released"
+)
+
+// Reservation is stock put aside.
+type Reservation struct {
+	State    string
+	Lines    []domain.CartLine
+	Expired  bool
+	Restocks map[string][]domain.RefundLine
+}
+
+// Catalog is the catalog: stock and prices.
+type Catalog struct {
+	Network Network
+
+	mu           sync.Mutex
+	stock        map[string]int64 // units received
+	prices       map[string]money.Money
+	reservations map[string]*Reservation
+}
+
+// NewCatalog returns a catalog without products.
+func NewCatalog() *Catalog {
+	return &Catalog{stock: map[string]int64{}, prices: map[string]money.Money{}, reservations: map[string]*Reservation{}}
+}
+
+// Add puts a product on sale.
+func (c *Catalog) Add(sku string, units, price int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stock[sku] = units
+	c.prices[sku] = money.Money{Units: price, Currency: "GBP"}
+}
+
+// Expire lets a hold run out.
+func (c *Catalog) Expire(orderID string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if r := c.reservations[orderID]; r != nil && r.State == Held {
+		r.Expired = true
+	}
+}
+
+// Reservation returns an order's reservation.
+func (c *Catalog) Reservation(orderID string) (Reservation, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.reservations[orderID]
+	if !ok {
+		return Reservation{}, false
+	}
+	return *r, true
+}
+
+// Available returns the units of a SKU that can be reserved.
+func (c *Catalog) Available(sku string) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.available(sku)
+}
+
+func (c *Catalog) available(sku string) int64 {
+	n := c.stock[sku]
+	for _, r := range c.reservations {
+		if r.State == Released || r.Expired {
+			continue
+		}
+		for _, l := range r.Lines {
+			if l.SKU == sku {
+				n -= l.Quantity
+			}
+		}
+		for _, restock := range r.Restocks {
+			for _, l := range restock {
+				if l.SKU == sku {
+					n += l.Quantity
+				}
+			}
+		}
+	}
+	return n
+}
+
+// Variants implements rpc.Prices.
+func (c *Catalog) Variants(ctx context.Context, skus []string) ([]domain.Variant, error) {
+	return call(ctx, c.Network, "catalog.Variants", "", func() ([]domain.Variant, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		var out []domain.Variant
+		for _, sku := range skus {
+			if price, ok := c.prices[sku]; ok {
+				out = append(out, domain.Variant{SKU: sku, Name: "Product " + sku, Price: price})
+			}
+		}
+		return out, nil
+	})
+}
+
+// Reserve implements driver.Catalog.
+func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.CartLine) error {
+	_, err := call(ctx, c.Network, "catalog.Reserve", orderID, func() (struct{}, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if r := c.reservations[orderID]; r != nil {
+			if r.State == Released {
+				return struct{}{}, domain.ErrReservationLost
+			}
+			return struct{}{}, nil
+		}
+		short := &domain.ShortStockError{}
+		for _, l := range lines {
+			if c.available(l.SKU) < l.Quantity {
+				short.SKUs = append(short.SKUs, l.SKU)
+			}
+		}
+		if short.SKUs != nil {
+			return struct{}{}, short
+		}
+		c.reservations[orderID] = &Reservation{State: Held, Lines: lines, Restocks: map[string][]domain.RefundLine{}}
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// Confirm implements driver.Catalog.
+func (c *Catalog) Confirm(ctx context.Context, orderID string) error {
+	_, err := call(ctx, c.Network, "catalog.Confirm", orderID, func() (struct{}, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		r := c.reservations[orderID]
+		if r == nil || r.State == Released || r.Expired {
+			return struct{}{}, domain.ErrReservationLost
+		}
+		r.State = Committed
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// Release implements driver.Catalog.
+func (c *Catalog) Release(ctx context.Context, orderID string) error {
+	_, err := call(ctx, c.Network, "catalog.Release", orderID, func() (struct{}, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		r := c.reservations[orderID]
+		if r == nil {
+			r = &Reservation{}
+			c.reservations[orderID] = r
+		}
+		r.State = Released
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// Restock implements driver.Catalog.
+func (c *Catalog) Restock(ctx context.Context, refundID, orderID string, lines []domain.RefundLine) error {
+	_, err := call(ctx, c.Network, "catalog.Restock", orderID, func() (struct{}, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		r := c.reservations[orderID]
+		if r == nil || r.State != Committed {
+			return struct{}{}, domain.ErrRestockRefused
+		}
+		if r.Restocks[refundID] == nil {
+			r.Restocks[refundID] = lines
+		}
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// Attempt states.
+const (
+	Authorized    = "authorized"
+	Declined      = "declined"
+	Captured      = "captured"
+	CaptureFailed = "capture_failed"
+	Voided        = "voided"
+)
+
+// The payment methods that the fake provider knows besides any other, which works.
+const (
+	MethodDeclined      = "pm_card_visa_chargeDeclined"
+	MethodCaptureFails  = "pm_captureFails"
+	MethodAnotherAmount = "pm_anotherAmount"
+	MethodRefundFails   = "pm_refundFails"
+)
+
+// Attempt is an order's payment.
+type Attempt struct {
+	State    string
+	Method   string
+	Amount   money.Money
+	Captures int // how often money was taken
+	Refunds  map[string]money.Money
+}
+
+// Payments is payment.
+type Payments struct {
+	Network Network
+
+	mu       sync.Mutex
+	attempts map[string]*Attempt
+}
+
+// NewPayments returns a payment service that nobody has paid with.
+func NewPayments() *Payments { return &Payments{attempts: map[string]*Attempt{}} }
+
+// Attempt returns an order's payment.
+func (p *Payments) Attempt(orderID string) (Attempt, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a, ok := p.attempts[orderID]
+	if !ok {
+		return Attempt{}, false
+	}
+	return *a, true
+}
+
+// Force sets the state of an order's payment, as somebody else would.
+func (p *Payments) Force(orderID, state string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.attempts[orderID].State = state
+}
+
+// Authorize implements driver.Payments.
+func (p *Payments) Authorize(ctx context.Context, o domain.Order) (driver.Authorization, error) {
+	return call(ctx, p.Network, "payment.Authorize", o.ID, func() (driver.Authorization, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		a := p.attempts[o.ID]
+		if a == nil {
+			a = &Attempt{State: Authorized, Amount: o.Total, Method: o.PaymentMethod, Refunds: map[string]money.Money{}}
+			switch o.PaymentMethod {
+			case MethodDeclined:
+				a.State = Declined
+			case MethodAnotherAmount:
+				a.Amount.Units--
+			}
+			p.attempts[o.ID] = a
+		}
+		switch a.State {
+		case Voided:
+			return driver.Authorization{}, domain.ErrPaymentVoided
+		case Declined:
+			return driver.Authorization{Declined: true, DeclineCode: "generic_decline"}, nil
+		}
+		return driver.Authorization{Amount: a.Amount}, nil
+	})
+}
+
+// Capture implements driver.Payments.
+func (p *Payments) Capture(ctx context.Context, orderID string, amount money.Money) (driver.Outcome, error) {
+	return call(ctx, p.Network, "payment.Capture", orderID, func() (driver.Outcome, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		a := p.attempts[orderID]
+		switch {
+		case a == nil || a.State == Voided || a.State == Declined:
+			return driver.Outcome{}, domain.ErrCaptureRefused
+		case a.Amount != amount:
+			return driver.Outcome{}, domain.ErrPaymentMismatch
+		case a.State == Captured:
+			return driver.Outcome{}, nil
+		case a.Method == MethodCaptureFails:
+			a.State = CaptureFailed
+			return driver.Outcome{Failed: true, Code: "charge_expired"}, nil
+		}
+		a.State = Captured
+		a.Captures++
+		return driver.Outcome{}, nil
+	})
+}
+
+// Cancel implements driver.Payments.
+func (p *Payments) Cancel(ctx context.Context, orderID string) error {
+	_, err := call(ctx, p.Network, "payment.Cancel", orderID, func() (struct{}, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		a := p.attempts[orderID]
+		switch {
+		case a == nil:
+			p.attempts[orderID] = &Attempt{State: Voided}
+		case a.State == Captured:
+			return struct{}{}, domain.ErrPaymentCaptured
+		case a.State != Declined:
+			a.State = Voided
+		}
+		return struct{}{}, nil
+	})
+	return err
+}
+
+// Refund implements driver.Payments.
+func (p *Payments) Refund(ctx context.Context, refundID, orderID string, amount money.Money) (driver.Outcome, error) {
+	return call(ctx, p.Network, "payment.Refund", orderID, func() (driver.Outcome, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		a := p.attempts[orderID]
+		if a == nil || a.State != Captured {
+			return driver.Outcome{}, domain.ErrRefundRefused
+		}
+		if a.Method == MethodRefundFails {
+			return driver.Outcome{Failed: true, Code: "lost_or_stolen_card"}, nil
+		}
+		if _, ok := a.Refunds[refundID]; ok {
+			return driver.Outcome{}, nil
+		}
+		sum := amount.Units
+		for _, r := range a.Refunds {
+			sum += r.Units
+		}
+		if sum > a.Amount.Units {
+			return driver.Outcome{}, domain.ErrRefundRefused
+		}
+		a.Refunds[refundID] = amount
+		return driver.Outcome{}, nil
+	})
+}
+
+// Cart is somebody's cart.
+type Cart struct {
+	Owner   string
+	Version int64
+	Lines   []domain.CartLine
+	Cleared int64 // the version that it was cleared up to
+}
+
+// Carts is the cart service.
+type Carts struct {
+	Network Network
+
+	mu    sync.Mutex
+	carts map[string]*Cart
+}
+
+// NewCarts returns a cart service without carts.
+func NewCarts() *Carts { return &Carts{carts: map[string]*Cart{}} }
+
+// Put sets a cart.
+func (c *Carts) Put(id string, cart Cart) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.carts[id] = &cart
+}
+
+// Cart returns a cart.
+func (c *Carts) Cart(id string) Cart {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if cart := c.carts[id]; cart != nil {
+		return *cart
+	}
+	return Cart{}
+}
+
+// Get implements rpc.CartReader.
+func (c *Carts) Get(ctx context.Context, cartID, ownerID string) ([]domain.CartLine, int64, error) {
+	type found struct {
+		lines   []domain.CartLine
+		version int64
+	}
+	f, err := call(ctx, c.Network, "cart.Get", cartID, func() (found, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		cart := c.carts[cartID]
+		if cart == nil || cart.Owner != ownerID {
+			return found{}, domain.ErrCartNotFound
+		}
+		return found{cart.Lines, cart.Version}, nil
+	})
+	return f.lines, f.version, err
+}
+
+// Clear implements driver.Carts.
+func (c *Carts) Clear(ctx context.Context, cartID, ownerID string, upToVersion int64) error {
+	_, err := call(ctx, c.Network, "cart.Clear", cartID, func() (struct{}, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if cart := c.carts[cartID]; cart != nil && cart.Owner == ownerID && cart.Cleared < upToVersion {
+			cart.Cleared = upToVersion
+			if cart.Version <= upToVersion {
+				cart.Lines = nil
+				cart.Version++
+			}
+		}
+		return struct{}{}, nil
+	})
+	return err
+}
