@@ -41,6 +41,7 @@ const (
 	ReasonInvalidCSV         Reason = "INVALID_CSV"
 	ReasonProductNotFound    Reason = "PRODUCT_NOT_FOUND"
 	ReasonSKUNotFound        Reason = "SKU_NOT_FOUND"
+	ReasonLineGone           Reason = "LINE_NO_LONGER_SOLD"
 	ReasonCartNotFound       Reason = "CART_NOT_FOUND"
 	ReasonOrderNotFound      Reason = "ORDER_NOT_FOUND"
 	ReasonNotFound           Reason = "NOT_FOUND"
@@ -141,7 +142,8 @@ var reasons = map[Reason]meaning{
 	ReasonInvalidCursor:      {KindInvalid, "The cursor was not issued for this listing. Start again without one."},
 	ReasonInvalidCSV:         {KindInvalid, "The file can't be imported. Nothing was changed."},
 	ReasonProductNotFound:    {KindNotFound, "There is no such product."},
-	ReasonSKUNotFound:        {KindUnprocessable, "There is no such SKU on sale."},
+	ReasonSKUNotFound:        {KindNotFound, "There is no such SKU on sale."},
+	ReasonLineGone:           {KindConflict, "Something in the cart is no longer sold. Take it out and order again."},
 	ReasonCartNotFound:       {KindNotFound, "There is no such cart, or it is not yours."},
 	ReasonOrderNotFound:      {KindNotFound, "There is no such order, or it is not yours."},
 	ReasonNotFound:           {KindNotFound, "There is nothing here."},
@@ -149,7 +151,7 @@ var reasons = map[Reason]meaning{
 	ReasonInsufficientStock:  {KindConflict, "There is not enough stock."},
 	ReasonStockBelow:         {KindConflict, "The new stock is less than what is already held and sold."},
 	ReasonSKUTaken:           {KindConflict, "A SKU belongs to another product."},
-	ReasonCartEmpty:          {KindUnprocessable, "The cart is empty."},
+	ReasonCartEmpty:          {KindConflict, "The cart is empty."},
 	ReasonCartFull:           {KindUnprocessable, "A cart has at most 2,000 lines."},
 	ReasonCartTaken:          {KindConflict, "The cart belongs to somebody else."},
 	ReasonCartVersion:        {KindConflict, "The cart has changed since the version that was ordered. Look at it and order again."},

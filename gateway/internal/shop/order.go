@@ -135,7 +135,7 @@ type Placed struct {
 }
 
 // PlaceOrder orders a cart. The order goes on when the caller goes away.
-// Reasons: CART_NOT_FOUND, CART_EMPTY, CART_VERSION_CONFLICT, SKU_NOT_FOUND,
+// Reasons: CART_NOT_FOUND, CART_EMPTY, CART_VERSION_CONFLICT, LINE_NO_LONGER_SOLD,
 // TOTAL_TOO_LARGE, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT.
 func (s *Shop) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 	req := &orderv1.PlaceOrderRequest{
@@ -151,6 +151,12 @@ func (s *Shop) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 		req.CartVersion = &c.CartVersion
 	}
 	res, err := call(ctx, s, min(c.Wait, MaxWait)+2*s.timeout, s.placeOrder, req)
+	if ReasonOf(err) == ReasonSKUNotFound {
+		// Not what the caller named, but what was in the cart.
+		gone := newError(ReasonLineGone)
+		gone.cause = err
+		return nil, gone
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,118 @@
+// Package api is the REST interface of the shop under /v1, as openapi.yaml
+// describes it: the generated strict server, the handlers that translate to and
+// from package shop, and the presenter of problems. It also serves what explains
+// it: /openapi.yaml, /docs and a page for each type of problem.
+package api
+
+import (
+	_ "embed"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/shop"
+)
+
+// API answers the REST requests. It implements the generated interface.
+type API struct {
+	shop      *shop.Shop
+	session   *session.Manager
+	log       *slog.Logger
+	heartbeat time.Duration
+	handler   http.Handler
+}
+
+// Config of an API.
+type Config struct {
+	Shop    *shop.Shop
+	Session *session.Manager
+	Log     *slog.Logger
+}
+
+var _ StrictServerInterface = (*API)(nil)
+
+// New makes an API.
+func New(cfg Config) *API {
+	a := &API{shop: cfg.Shop, session: cfg.Session, log: cfg.Log, heartbeat: heartbeat}
+	a.handler = a.routes()
+	return a
+}
+
+// ServeHTTP answers /v1/..., /openapi.yaml, /docs and /problems/...
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		w = gzipWriter{w}
+	}
+	if r.Method == http.MethodHead && !strings.HasSuffix(r.URL.Path, "/events") {
+		// The same headers as GET; the server drops the body.
+		get := *r
+		get.Method = http.MethodGet
+		r = &get
+	}
+	a.handler.ServeHTTP(w, r)
+}
+
+func (a *API) routes() http.Handler {
+	mux := chi.NewRouter()
+	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		a.writeProblem(w, r, fail(notFound, "There is nothing at this path."))
+	})
+	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		f := fail(notAllowed, "There is something here, but not for "+methodName(r.Method)+".")
+		f.allow = allowed(mux, r)
+		a.writeProblem(w, r, f)
+	})
+	refuse := func(w http.ResponseWriter, r *http.Request, err error) {
+		a.writeProblem(w, r, requestProblem(err))
+	}
+	strict := NewStrictHandlerWithOptions(a, nil, StrictHTTPServerOptions{
+		RequestErrorHandlerFunc: refuse,
+		ResponseErrorHandlerFunc: func(w http.ResponseWriter, r *http.Request, err error) {
+			if errors.Is(err, errClientGone) {
+				return
+			}
+			a.writeProblem(w, r, err)
+		},
+	})
+	HandlerWithOptions(strict, ChiServerOptions{
+		BaseRouter:       mux,
+		Middlewares:      []MiddlewareFunc{a.admit},
+		ErrorHandlerFunc: refuse,
+	})
+	a.routePages(mux)
+	return mux
+}
+
+// methods that a path is tried with for the Allow header.
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete}
+
+func allowed(mux chi.Routes, r *http.Request) string {
+	var have []string
+	for _, m := range methods {
+		try := m
+		if m == http.MethodHead {
+			if strings.HasSuffix(r.URL.Path, "/events") {
+				continue
+			}
+			try = http.MethodGet
+		}
+		if mux.Match(chi.NewRouteContext(), try, r.URL.Path) {
+			have = append(have, m)
+		}
+	}
+	return strings.Join(have, ", ")
+}
+
+// methodName keeps a strange method out of the answer.
+func methodName(m string) string {
+	for _, known := range append(methods, http.MethodPatch, http.MethodOptions) {
+		if m == known {
+			return m
+		}
+	}
+	return "this method"
+}

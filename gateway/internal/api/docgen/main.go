@@ -1,0 +1,221 @@
+// Command docgen writes the readable page of openapi.yaml, so that the gateway
+// needs no parser for it when it runs.
+//
+//	docgen openapi.yaml docs.gen.html
+package main
+
+import (
+	"bytes"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"log"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+//go:embed docs.html
+var source string
+
+func main() {
+	log.SetFlags(0)
+	if len(os.Args) != 3 {
+		log.Fatal("usage: docgen openapi.yaml docs.gen.html")
+	}
+	doc, err := openapi3.NewLoader().LoadFromFile(os.Args[1])
+	if err != nil {
+		log.Fatal(err)
+	}
+	page, err := render(doc)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := os.WriteFile(os.Args[2], page, 0o644); err != nil {
+		log.Fatal(err)
+	}
+}
+
+type group struct {
+	Name, Description string
+	Operations        []operation
+}
+
+type operation struct {
+	ID, Method, Path, Summary, Description, Who string
+	Params                                      []param
+	Body                                        string // schema's name, or media type
+	BodyExample                                 string
+	Responses                                   []response
+}
+
+type param struct {
+	Name, In, Type, Description string
+	Required                    bool
+}
+
+type response struct {
+	Status, Description, Schema string
+	Headers                     []string
+}
+
+type schema struct {
+	Name, Description, Example string
+	Values                     string
+	Fields                     []param
+}
+
+func render(doc *openapi3.T) ([]byte, error) {
+	var groups []group
+	for _, tag := range doc.Tags {
+		g := group{Name: tag.Name, Description: tag.Description}
+		for _, path := range doc.Paths.InMatchingOrder() {
+			item := doc.Paths.Value(path)
+			for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+				op := item.GetOperation(method)
+				if op == nil || op.Tags[0] != tag.Name {
+					continue
+				}
+				g.Operations = append(g.Operations, newOperation(item, op, method, path))
+			}
+		}
+		slices.SortStableFunc(g.Operations, func(a, b operation) int { return strings.Compare(a.Path, b.Path) })
+		groups = append(groups, g)
+	}
+	var schemas []schema
+	for name, ref := range doc.Components.Schemas {
+		schemas = append(schemas, newSchema(name, ref.Value))
+	}
+	slices.SortFunc(schemas, func(a, b schema) int { return strings.Compare(a.Name, b.Name) })
+	page := template.Must(template.New("docs").Funcs(template.FuncMap{"text": text}).Parse(source))
+	var buf bytes.Buffer
+	err := page.Execute(&buf, map[string]any{"Info": doc.Info, "Groups": groups, "Schemas": schemas})
+	return buf.Bytes(), err
+}
+
+func newOperation(item *openapi3.PathItem, op *openapi3.Operation, method, path string) operation {
+	out := operation{ID: op.OperationID, Method: method, Path: path, Summary: op.Summary, Description: op.Description}
+	if op.Security != nil {
+		var who []string
+		for _, need := range *op.Security {
+			if len(need) == 0 {
+				who = append(who, "anyone")
+			}
+			for scheme := range need {
+				who = append(who, scheme)
+			}
+		}
+		out.Who = strings.Join(who, " or ")
+	}
+	for _, p := range append(slices.Clone(item.Parameters), op.Parameters...) {
+		out.Params = append(out.Params, param{p.Value.Name, p.Value.In, typeOf(p.Value.Schema), p.Value.Description, p.Value.Required})
+	}
+	if op.RequestBody != nil {
+		for media, content := range op.RequestBody.Value.Content {
+			out.Body = media
+			if name := refName(content.Schema.Ref); name != "" {
+				out.Body = name
+			}
+			if s, ok := content.Example.(string); ok {
+				out.BodyExample = s
+			}
+		}
+	}
+	for _, status := range op.Responses.Keys() {
+		ref := op.Responses.Value(status)
+		r := response{Status: status, Description: *ref.Value.Description}
+		for name := range ref.Value.Headers {
+			r.Headers = append(r.Headers, name)
+		}
+		slices.Sort(r.Headers)
+		for _, content := range ref.Value.Content {
+			r.Schema = refName(content.Schema.Ref)
+		}
+		out.Responses = append(out.Responses, r)
+	}
+	slices.SortFunc(out.Responses, func(a, b response) int { return strings.Compare(a.Status, b.Status) })
+	return out
+}
+
+func newSchema(name string, s *openapi3.Schema) schema {
+	out := schema{Name: name, Description: s.Description}
+	if len(s.Enum) > 0 {
+		out.Values = strings.Trim(fmt.Sprint(s.Enum), "[]")
+	}
+	if s.Example != nil {
+		b, _ := json.MarshalIndent(s.Example, "", "  ")
+		out.Example = string(b)
+	}
+	for field, ref := range s.Properties {
+		out.Fields = append(out.Fields, param{
+			Name: field, Type: typeOf(ref), Description: ref.Value.Description, Required: slices.Contains(s.Required, field),
+		})
+	}
+	slices.SortFunc(out.Fields, func(a, b param) int {
+		if a.Required != b.Required {
+			if a.Required {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	return out
+}
+
+func refName(ref string) string { return ref[strings.LastIndex(ref, "/")+1:] }
+
+// typeOf says a type and its limits in a few words.
+func typeOf(ref *openapi3.SchemaRef) string {
+	if name := refName(ref.Ref); name != "" {
+		return name
+	}
+	s := ref.Value
+	t := strings.Join(s.Type.Slice(), " or ")
+	if t == "array" {
+		return "list of " + typeOf(s.Items)
+	}
+	if s.Format == "uuid" || s.Format == "date-time" {
+		t = s.Format
+	}
+	if len(s.Enum) > 0 {
+		t = strings.Trim(fmt.Sprint(s.Enum), "[]")
+	}
+	if s.Min != nil {
+		t += fmt.Sprintf(", from %.0f", *s.Min)
+	}
+	if s.Max != nil {
+		t += fmt.Sprintf(", to %.0f", *s.Max)
+	}
+	if s.MaxLength != nil {
+		t += fmt.Sprintf(", at most %d characters", *s.MaxLength)
+	}
+	if s.Default != nil {
+		t += fmt.Sprintf(", default %v", s.Default)
+	}
+	return t
+}
+
+var (
+	bold = regexp.MustCompile(`\*\*(.+?)\*\*`)
+	tick = regexp.MustCompile("`(.+?)`")
+	em   = regexp.MustCompile(`\*(\w+)\*`)
+)
+
+// text shows the little Markdown that descriptions use: paragraphs, bold,
+// emphasis and code.
+func text(s string) template.HTML {
+	var out strings.Builder
+	for p := range strings.SplitSeq(strings.TrimSpace(s), "\n\n") {
+		h := template.HTMLEscapeString(p)
+		h = bold.ReplaceAllString(h, "<strong>$1</strong>")
+		h = tick.ReplaceAllString(h, "<code>$1</code>")
+		h = em.ReplaceAllString(h, "<em>$1</em>")
+		out.WriteString("<p>" + h + "</p>\n")
+	}
+	return template.HTML(out.String())
+}

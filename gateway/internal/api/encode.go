@@ -1,0 +1,181 @@
+package api
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/proto/money"
+)
+
+// The shop's values as the documents of openapi.yaml.
+
+// opt is nil for a zero value: an absent field.
+func opt[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+func optTime(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func newMoney(m money.Money) Money { return Money{Amount: m.Units, Currency: m.Currency} }
+
+func optMoney(m money.Money) *Money {
+	if m.Currency == "" {
+		return nil
+	}
+	v := newMoney(m)
+	return &v
+}
+
+func newStock(s shop.Stock) Stock {
+	return Stock{Total: s.Total, Held: s.Held, Committed: s.Committed, Available: s.Available}
+}
+
+// newProduct shows the stock in detail to the operator only.
+func newProduct(p *shop.Product, operator bool) Product {
+	out := Product{
+		ID: p.ID, Code: p.Code, Name: p.Name, Description: p.Description, Category: p.Category,
+		Price: newMoney(p.Price), Available: p.Available, Popularity: p.Popularity,
+		UpdatedAt: p.UpdatedAt, URL: p.URL, Picture: p.Picture,
+		Variants: make([]Variant, len(p.Variants)),
+	}
+	for i, v := range p.Variants {
+		out.Variants[i] = Variant{SKU: v.SKU, Name: opt(v.Name), Price: newMoney(v.Price), Available: v.Stock.Available}
+		if operator {
+			stock := newStock(v.Stock)
+			out.Variants[i].Stock = &stock
+		}
+	}
+	return out
+}
+
+func newProducts(in []*shop.Product, operator bool) []Product {
+	out := make([]Product, len(in))
+	for i, p := range in {
+		out[i] = newProduct(p, operator)
+	}
+	return out
+}
+
+func newProductPage(p *shop.ProductPage, operator bool) ProductPage {
+	out := ProductPage{Products: newProducts(p.Products, operator), NextCursor: opt(p.NextCursor)}
+	if f := p.Facets; f != nil {
+		out.Facets = &Facets{
+			Total: f.Total, InStock: f.InStock, Categories: newCategories(f.Categories),
+			Prices: make([]PriceBucket, len(f.Prices)),
+		}
+		for i, b := range f.Prices {
+			out.Facets.Prices[i] = PriceBucket{From: b.From, To: opt(b.To), Count: b.Count}
+		}
+	}
+	return out
+}
+
+func newCategories(in []shop.Category) []Category {
+	out := make([]Category, len(in))
+	for i, c := range in {
+		out[i] = Category{Slug: c.Slug, Name: c.Name, Products: c.Products}
+	}
+	return out
+}
+
+func newCartDoc(c *shop.Cart, token string) Cart {
+	out := Cart{
+		ID: c.ID, Version: c.Version, Units: c.Units, Total: newMoney(c.Total), Orderable: c.Orderable,
+		UpdatedAt: c.UpdatedAt, Token: opt(token), Lines: make([]CartLine, len(c.Lines)),
+	}
+	for i := range c.Lines {
+		l := &c.Lines[i]
+		out.Lines[i] = CartLine{
+			SKU: l.SKU, Name: l.Name, ProductURL: opt(l.ProductURL), Picture: opt(l.Picture),
+			Quantity: l.Quantity, UnitPrice: optMoney(l.UnitPrice), Total: optMoney(l.Total),
+			Available: l.Available, Gone: opt(l.Gone),
+		}
+	}
+	return out
+}
+
+func newOrder(o *shop.Order) Order {
+	out := Order{
+		ID: o.ID, Number: o.Number, State: OrderState(o.State), CancelReason: opt(CancelReason(o.CancelReason)),
+		DeclineCode: opt(o.DeclineCode), Lines: make([]OrderLine, len(o.Lines)),
+		Total: newMoney(o.Total), Refunded: newMoney(o.Refunded), Email: o.Email,
+		ShippingAddress: Address{
+			Name: o.Address.Name, Line1: o.Address.Line1, Line2: o.Address.Line2,
+			City: o.Address.City, PostalCode: o.Address.PostalCode, Country: o.Address.Country,
+		},
+		CartID: o.CartID, PlacedAt: o.PlacedAt, SettledAt: optTime(o.SettledAt), Version: o.Version,
+		History: newHistory(o.History), ShortSKUS: o.ShortSKUs,
+	}
+	for i, l := range o.Lines {
+		out.Lines[i] = OrderLine{
+			SKU: l.SKU, Name: l.Name, Quantity: l.Quantity, UnitPrice: newMoney(l.UnitPrice),
+			Total: newMoney(l.Total), RefundedQuantity: l.RefundedQuantity,
+		}
+	}
+	for i := range o.Refunds {
+		out.Refunds = append(out.Refunds, newRefund(&o.Refunds[i]))
+	}
+	return out
+}
+
+func newHistory(in []shop.StateChange) []StateChange {
+	var out []StateChange
+	for _, h := range in {
+		out = append(out, StateChange{State: OrderState(h.State), At: h.At})
+	}
+	return out
+}
+
+func newOrderEvent(o *shop.Order) OrderEvent {
+	return OrderEvent{
+		ID: o.ID, Number: o.Number, State: OrderState(o.State), CancelReason: opt(CancelReason(o.CancelReason)),
+		DeclineCode: opt(o.DeclineCode), Total: newMoney(o.Total), Refunded: newMoney(o.Refunded),
+		SettledAt: optTime(o.SettledAt), Version: o.Version, History: newHistory(o.History), ShortSKUS: o.ShortSKUs,
+	}
+}
+
+func newRefund(r *shop.Refund) Refund {
+	out := Refund{
+		ID: r.ID, State: RefundState(r.State), Amount: newMoney(r.Amount), Restock: r.Restock,
+		Reason: r.Reason, CreatedAt: r.CreatedAt, Lines: make([]Line, len(r.Lines)),
+	}
+	for i, l := range r.Lines {
+		out.Lines[i] = Line{SKU: l.SKU, Quantity: l.Quantity}
+	}
+	return out
+}
+
+func newLevels(in []shop.VariantStock) VariantLevels {
+	out := VariantLevels{Variants: make([]VariantLevel, len(in))}
+	for i, v := range in {
+		out.Variants[i] = VariantLevel{
+			SKU: v.SKU, Name: opt(v.Name), ProductName: v.ProductName,
+			Price: newMoney(v.Price), Stock: newStock(v.Stock),
+		}
+	}
+	return out
+}
+
+func lineInputs(in []Line) []shop.LineInput {
+	out := make([]shop.LineInput, len(in))
+	for i, l := range in {
+		out[i] = shop.LineInput{SKU: l.SKU, Quantity: l.Quantity}
+	}
+	return out
+}
+
+// orderPath is where an order is found.
+func orderPath(id uuid.UUID) string { return "/v1/orders/" + id.String() }
+
+// cartPath is where a cart is found.
+func cartPath(id uuid.UUID) string { return "/v1/carts/" + id.String() }
