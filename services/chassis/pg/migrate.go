@@ -11,7 +11,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 )
 
 // Migrate brings the database to the newest of the migrations, goose files
@@ -28,7 +27,7 @@ func Migrate(ctx context.Context, cfg Config, migrations fs.FS, log *slog.Logger
 	}
 	db := stdlib.OpenDB(*cc)
 	defer db.Close()
-	if err := Wait(ctx, pinger{db}); err != nil {
+	if err := wait(ctx, pinger{db}, complaint(ctx, log)); err != nil {
 		return err
 	}
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations,
@@ -50,16 +49,22 @@ func Migrate(ctx context.Context, cfg Config, migrations fs.FS, log *slog.Logger
 
 type pinger struct{ *sql.DB }
 
-func (p pinger) Ping(ctx context.Context) error {
-	err := p.PingContext(ctx)
-	if err != nil && !pgerr.IsUnavailable(err) && ctx.Err() == nil {
-		return fmt.Errorf("postgres: %w", err)
+func (p pinger) Ping(ctx context.Context) error { return p.PingContext(ctx) }
+
+// complaint logs why the database cannot be had yet, at first and then every
+// ten seconds: it may be late, or the DSN wrong.
+func complaint(ctx context.Context, log *slog.Logger) func(error) {
+	var last time.Time
+	return func(err error) {
+		if time.Since(last) >= 10*time.Second {
+			last = time.Now()
+			log.WarnContext(ctx, "waiting for postgres", "error", err)
+		}
 	}
-	return err
 }
 
 // lockID is the advisory lock, within one database, of whoever migrates it.
-const lockID = 7_305_808_869_231_650_671 // "eouk...": any constant of our own
+const lockID = 0x736f756b_00000001 // any number of our own: "souk" in ASCII
 
 // sessionLock serializes migrations by an advisory lock of the session. It asks
 // again and again instead of waiting inside the server, because a waiting

@@ -34,9 +34,9 @@ type Config struct {
 	Tracer pgx.QueryTracer
 }
 
-// Open returns a pool for the database. It connects in the background and does
-// not fail when the database is late or away: queries do, and health tells. It
-// fails on a DSN that cannot be read.
+// Open returns a pool for the database. It connects when it is first used and
+// does not fail when the database is late or away: queries do, and health
+// tells. It fails on a DSN that cannot be read.
 func Open(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxpool.Pool, error) {
 	pc, err := poolConfig(cfg, tel)
 	if err != nil {
@@ -85,12 +85,18 @@ type Pinger interface{ Ping(context.Context) error }
 
 // Wait returns when the database answers, or ctx's error joined with the last
 // failure. It asks again after 50 ms, then after longer, up to 1 s.
-func Wait(ctx context.Context, db Pinger) error {
+func Wait(ctx context.Context, db Pinger) error { return wait(ctx, db, func(error) {}) }
+
+// wait is Wait that tells about each failure.
+func wait(ctx context.Context, db Pinger, failed func(error)) error {
 	pause := 50 * time.Millisecond
 	for {
 		err := db.Ping(ctx)
 		if err == nil {
 			return nil
+		}
+		if ctx.Err() == nil {
+			failed(err)
 		}
 		select {
 		case <-ctx.Done():

@@ -46,6 +46,8 @@ func Dial(cfg ClientConfig, tel *telemetry.Telemetry) (*grpc.ClientConn, error) 
 			grpc.MaxCallSendMsgSize(maxMessageBytes),
 		),
 		grpc.WithSharedWriteBuffer(true),
+		grpc.WithInitialWindowSize(streamWindow),
+		grpc.WithInitialConnWindowSize(connWindow),
 		grpc.WithChainUnaryInterceptor(c.unary),
 		grpc.WithChainStreamInterceptor(c.stream),
 	}

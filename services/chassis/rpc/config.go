@@ -16,6 +16,10 @@ const (
 	minDeadline = 100 * time.Millisecond
 	// maxMessageBytes is the default limit of one message, either way.
 	maxMessageBytes = 16 << 20
+	// streamWindow and connWindow are how many bytes may be under way unread.
+	// Fixed ones spare the pings by which gRPC would else look for the best.
+	streamWindow = 1 << 20
+	connWindow   = 4 << 20
 )
 
 // ServerConfig is how a server listens.

@@ -43,6 +43,9 @@ type Rule struct {
 // metadataError is a domain error with details for ErrorInfo.metadata.
 type metadataError interface{ ErrorMetadata() map[string]string }
 
+// statusError is an error that knows its own status.
+type statusError interface{ GRPCStatus() *status.Status }
+
 // detailsError is a domain error with messages of its own.
 type detailsError interface{ ErrorDetails() []proto.Message }
 
@@ -70,8 +73,8 @@ func (t ErrorTable) Status(ctx context.Context, err error) *status.Status {
 	if call, ok := errors.AsType[*CallError](err); ok {
 		return t.callStatus(call)
 	}
-	if own, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
-		return own.GRPCStatus()
+	if own := statusError(nil); errors.As(err, &own) {
+		return opaque(own.GRPCStatus())
 	}
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -81,7 +84,19 @@ func (t ErrorTable) Status(ctx context.Context, err error) *status.Status {
 	case pgerr.IsUnavailable(err):
 		return t.status(codes.Unavailable, ReasonUnavailable, "temporarily unavailable", nil)
 	}
-	return status.New(codes.Internal, "internal error")
+	return internal
+}
+
+// internal is all that the outside learns about a fault of the service's own.
+var internal = status.New(codes.Internal, "internal error")
+
+// opaque takes the words out of a status that stands for a fault.
+func opaque(s *status.Status) *status.Status {
+	switch s.Code() {
+	case codes.Internal, codes.Unknown, codes.DataLoss, codes.OK:
+		return internal
+	}
+	return s
 }
 
 func (t ErrorTable) domainStatus(rule Rule, err error) *status.Status {
@@ -109,7 +124,7 @@ func (t ErrorTable) callStatus(call *CallError) *status.Status {
 	case codes.Canceled:
 		return status.New(code, "canceled")
 	}
-	return status.New(codes.Internal, "internal error")
+	return internal
 }
 
 func (t ErrorTable) status(code codes.Code, reason, message string, metadata map[string]string, details ...proto.Message) *status.Status {

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -34,17 +35,22 @@ type monitor struct {
 	checks   []Check
 	log      *slog.Logger
 	health   *health.Server
-	services []string
+	services []string // readiness is also told by these names
 	interval time.Duration
+	timeout  time.Duration
 	wake     chan struct{}
+
+	// Of the polling goroutine:
 	ready    bool
-	known    bool
+	reported bool  // whether ready has been told at all
+	slow     []int // by check: how often in a row it has not answered in time
 }
 
 func newMonitor(checks []Check, log *slog.Logger) *monitor {
 	m := &monitor{
 		checks: checks, log: log, health: health.NewServer(),
-		interval: checkInterval, wake: make(chan struct{}, 1),
+		interval: checkInterval, timeout: checkTimeout,
+		wake: make(chan struct{}, 1), slow: make([]int, len(checks)),
 	}
 	m.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	m.health.SetServingStatus(Liveness, healthpb.HealthCheckResponse_SERVING)
@@ -59,14 +65,16 @@ func (m *monitor) poke() {
 	}
 }
 
-// run polls until ctx is done.
+// run polls until ctx is done and says NOT_SERVING then.
 func (m *monitor) run(ctx context.Context) {
+	m.tell(false)
 	ticker := time.NewTicker(m.interval)
 	defer ticker.Stop()
 	for {
 		m.poll(ctx)
 		select {
 		case <-ctx.Done():
+			m.tell(false)
 			return
 		case <-ticker.C:
 		case <-m.wake:
@@ -75,38 +83,50 @@ func (m *monitor) run(ctx context.Context) {
 }
 
 func (m *monitor) poll(ctx context.Context) {
-	failures := make([]error, len(m.checks))
+	errs := make([]error, len(m.checks))
 	var wg sync.WaitGroup
 	for i, check := range m.checks {
-		wg.Go(func() {
-			checkCtx, cancel := context.WithTimeout(ctx, checkTimeout)
-			defer cancel()
-			if err := check.Fn(checkCtx); err != nil {
-				failures[i] = fmt.Errorf("%s: %w", check.Name, err)
-			}
-		})
+		wg.Go(func() { errs[i] = m.check(ctx, i, check) })
 	}
 	wg.Wait()
 	if ctx.Err() != nil {
+		return // the failures are those of the stop
+	}
+	err := errors.Join(errs...)
+	ready := err == nil
+	if ready == m.ready && m.reported {
 		return
 	}
-	ready := true
-	for _, err := range failures {
-		if err == nil {
-			continue
-		}
-		if ready && (m.ready || !m.known) {
-			m.log.WarnContext(ctx, "not ready", "error", err)
-		}
-		ready = false
-	}
-	if ready && !m.ready {
+	if ready {
 		m.log.InfoContext(ctx, "ready")
+	} else {
+		m.log.WarnContext(ctx, "not ready", "error", err)
 	}
-	if ready == m.ready && m.known {
-		return
+	m.ready, m.reported = ready, true
+	m.tell(ready)
+}
+
+// check runs one check. A dependency that does not answer in time may only be
+// busy: that counts when it happens twice in a row, or when it has not been
+// ready before.
+func (m *monitor) check(ctx context.Context, i int, check Check) error {
+	ctx, cancel := context.WithTimeout(ctx, m.timeout)
+	defer cancel()
+	err := check.Fn(ctx)
+	if err == nil {
+		m.slow[i] = 0
+		return nil
 	}
-	m.ready, m.known = ready, true
+	if ctx.Err() != nil {
+		if m.slow[i]++; m.slow[i] == 1 && m.ready {
+			m.poke()
+			return nil
+		}
+	}
+	return fmt.Errorf("%s: %w", check.Name, err)
+}
+
+func (m *monitor) tell(ready bool) {
 	serving := healthpb.HealthCheckResponse_NOT_SERVING
 	if ready {
 		serving = healthpb.HealthCheckResponse_SERVING

@@ -68,21 +68,19 @@ func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServe
 		return handler(ctx, req)
 	}
 	started := time.Now()
-	ctx = i.extract(ctx)
+	ctx, cancel, err := shave(i.extract(ctx))
 	defer func() {
 		if p := recover(); p != nil {
 			err = &panicError{p, debug.Stack()}
 		}
-		if err != nil {
+		if err = i.finish(ctx, info.FullMethod, started, err); err != nil {
 			resp = nil
 		}
-		err = i.finish(ctx, info.FullMethod, started, err)
+		cancel() // not before finish, which asks why the context has ended
 	}()
-	ctx, cancel, err := shave(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer cancel()
 	if msg, ok := req.(proto.Message); ok {
 		if err := i.validate(msg); err != nil {
 			return nil, err
@@ -93,24 +91,24 @@ func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServe
 
 func (i *interceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	started := time.Now()
-	ctx, cancelCause := context.WithCancelCause(i.extract(ss.Context()))
-	defer cancelCause(nil)
-	if !info.IsClientStream || strings.HasPrefix(info.FullMethod, healthPrefix) {
+	ctx, end := context.WithCancelCause(i.extract(ss.Context()))
+	if !info.IsClientStream {
 		// Nothing would end a stream to a client that just listens.
-		defer context.AfterFunc(i.server.drain, func() { cancelCause(errDraining) })()
+		defer context.AfterFunc(i.server.drain, func() { end(errDraining) })()
 	}
 	ctx, cancel, err := shave(ctx)
-	if err == nil {
-		defer cancel()
-		defer func() {
-			if p := recover(); p != nil {
-				err = &panicError{p, debug.Stack()}
-			}
-			err = i.finish(ctx, info.FullMethod, started, err)
-		}()
-		return handler(srv, &serverStream{ServerStream: ss, ctx: ctx, validate: i.validate})
+	defer func() {
+		if p := recover(); p != nil {
+			err = &panicError{p, debug.Stack()}
+		}
+		err = i.finish(ctx, info.FullMethod, started, err)
+		cancel()
+		end(nil)
+	}()
+	if err != nil {
+		return err
 	}
-	return i.finish(ctx, info.FullMethod, started, err)
+	return handler(srv, &serverStream{ServerStream: ss, ctx: ctx, validate: i.validate})
 }
 
 // serverStream gives a stream's handler its context and validates what it
@@ -151,7 +149,7 @@ func shave(ctx context.Context) (context.Context, context.CancelFunc, error) {
 		return ctx, func() {}, nil
 	}
 	if left := time.Until(deadline); left < minDeadline {
-		return ctx, nil, status.Errorf(codes.DeadlineExceeded, "not enough time left: %v", left.Round(time.Millisecond))
+		return ctx, func() {}, status.Errorf(codes.DeadlineExceeded, "not enough time left: %v", left.Round(time.Millisecond))
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline.Add(-deadlineShave))
 	return ctx, cancel, nil
@@ -171,11 +169,18 @@ func (i *interceptors) validate(msg proto.Message) error {
 		bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
 			Field:       protovalidate.FieldPathString(v.Proto.GetField()),
 			Description: v.Proto.GetMessage(),
-			Reason:      strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(v.Proto.GetRuleId())),
+			Reason:      ruleReason.Replace(strings.ToUpper(v.Proto.GetRuleId())),
 		})
 	}
-	return i.errs.status(codes.InvalidArgument, ReasonInvalid, "invalid request", nil, bad).Err()
+	message := "invalid request"
+	if len(bad.FieldViolations) > 0 {
+		message += ": " + bad.FieldViolations[0].GetField() + ": " + bad.FieldViolations[0].GetDescription()
+	}
+	return i.errs.status(codes.InvalidArgument, ReasonInvalid, message, nil, bad).Err()
 }
+
+// ruleReason makes a rule's id, "string.min_len", a reason: STRING_MIN_LEN.
+var ruleReason = strings.NewReplacer(".", "_", "-", "_", "/", "_")
 
 // panicError is a handler's panic.
 type panicError struct {
@@ -200,8 +205,10 @@ func (i *interceptors) finish(ctx context.Context, method string, started time.T
 	case codes.Internal, codes.Unknown, codes.DataLoss:
 		level = slog.LevelError
 	case codes.Unavailable:
-		level = slog.LevelWarn
-		i.server.monitor.poke()
+		if !errors.Is(context.Cause(ctx), errDraining) {
+			level = slog.LevelWarn
+			i.server.monitor.poke()
+		}
 	case codes.DeadlineExceeded, codes.ResourceExhausted, codes.Unimplemented:
 		level = slog.LevelWarn
 	}

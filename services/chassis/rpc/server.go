@@ -64,6 +64,8 @@ func NewServer(cfg ServerConfig, tel *telemetry.Telemetry, errs ErrorTable, chec
 			MinTime: 10 * time.Second, PermitWithoutStream: true,
 		}),
 		grpc.SharedWriteBuffer(true),
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connWindow),
 		grpc.ChainUnaryInterceptor(i.unary),
 		grpc.ChainStreamInterceptor(i.stream),
 	}
@@ -97,7 +99,6 @@ func (s *Server) Serve(ctx context.Context) error {
 	for name := range s.GetServiceInfo() {
 		if name != healthpb.Health_ServiceDesc.ServiceName {
 			s.monitor.services = append(s.monitor.services, name)
-			s.monitor.health.SetServingStatus(name, healthpb.HealthCheckResponse_NOT_SERVING)
 		}
 	}
 	polling, stopPolling := context.WithCancel(context.WithoutCancel(ctx))
@@ -113,7 +114,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		case <-serving: // Serve failed by itself
 		}
 		stopPolling()
-		<-polled
+		<-polled // health says NOT_SERVING from here on
 		s.shutdown()
 	}()
 	s.tel.Log.InfoContext(ctx, "serving", "address", s.lis.Addr().String())
@@ -127,7 +128,6 @@ func (s *Server) Serve(ctx context.Context) error {
 }
 
 func (s *Server) shutdown() {
-	s.monitor.health.Shutdown()
 	if s.cfg.DrainDelay > 0 {
 		time.Sleep(s.cfg.DrainDelay)
 	}

@@ -50,8 +50,8 @@ func TestLogLinesCarryServiceAndSpan(t *testing.T) {
 		Msg, Service string
 		A            int
 		G            struct{ B, C int }
-		TraceID string `json:"trace_id"`
-		SpanID  string `json:"span_id"`
+		TraceID      string `json:"trace_id"`
+		SpanID       string `json:"span_id"`
 	}
 	if err := json.Unmarshal([]byte(lines[0]), &line); err != nil {
 		t.Fatal(err)

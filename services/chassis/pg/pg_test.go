@@ -1,0 +1,449 @@
+package pg_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+var quiet = slog.New(slog.DiscardHandler)
+
+var accounts = fstest.MapFS{
+	"00001_accounts.sql": {Data: []byte(`-- +goose Up
+CREATE TABLE accounts (
+	id int CONSTRAINT accounts_pkey PRIMARY KEY,
+	balance int NOT NULL CONSTRAINT accounts_balance CHECK (balance >= 0),
+	parent int CONSTRAINT accounts_parent REFERENCES accounts
+);
+INSERT INTO accounts VALUES (1, 100), (2, 100);
+-- +goose Down
+DROP TABLE accounts;
+`)},
+}
+
+func migrate(ctx context.Context, dsn string) error {
+	return pg.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, accounts, quiet)
+}
+
+func open(t *testing.T, cfg pg.Config) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pg.Open(t.Context(), cfg, telemetry.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// fresh returns a pool on a database of the test's own that finds deadlocks at
+// once.
+func fresh(t *testing.T) *pgxpool.Pool {
+	t.Helper()
+	return open(t, pg.Config{DSN: config.Secret(pgtest.New(t, migrate) + "&options=-c%20deadlock_timeout%3D10ms")})
+}
+
+func balance(t *testing.T, db *pgxpool.Pool, id int) (n int) {
+	t.Helper()
+	if err := db.QueryRow(t.Context(), "SELECT balance FROM accounts WHERE id = $1", id).Scan(&n); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func add(ctx context.Context, tx pgx.Tx, id, n int) error {
+	_, err := tx.Exec(ctx, "UPDATE accounts SET balance = balance + $2 WHERE id = $1", id, n)
+	return err
+}
+
+func TestInTxCommitsOrRollsBack(t *testing.T) {
+	t.Parallel()
+	db := fresh(t)
+	if err := pg.InTx(t.Context(), db, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		return add(ctx, tx, 1, 5)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("broken")
+	if err := pg.InTx(t.Context(), db, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		return errors.Join(add(ctx, tx, 1, 5), broken)
+	}); !errors.Is(err, broken) {
+		t.Errorf("got %v", err)
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_ = pg.InTx(t.Context(), db, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+			_ = add(ctx, tx, 1, 5)
+			panic("oops")
+		})
+	}()
+	canceled, cancel := context.WithCancel(t.Context())
+	if err := pg.InTx(canceled, db, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		defer cancel()
+		return add(ctx, tx, 1, 5)
+	}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want canceled", err)
+	}
+	if got := balance(t, db, 1); got != 105 {
+		t.Errorf("balance %d, want 105", got)
+	}
+	if n := db.Stat().AcquiredConns(); n != 0 {
+		t.Errorf("%d connections not given back", n)
+	}
+}
+
+func TestInTxRunsADeadlockedTransactionAgain(t *testing.T) {
+	t.Parallel()
+	db := fresh(t)
+	// Both hold one row before either wants the other's: once, that is a deadlock
+	// for certain.
+	var both sync.WaitGroup
+	both.Add(2)
+	var runs atomic.Int32
+	transfer := func(from, to int) error {
+		first := true
+		return pg.InTx(t.Context(), db, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+			runs.Add(1)
+			if err := add(ctx, tx, from, -10); err != nil {
+				return err
+			}
+			if first {
+				first = false
+				both.Done()
+				both.Wait()
+			}
+			return add(ctx, tx, to, 10)
+		})
+	}
+	errs := make(chan error, 2)
+	go func() { errs <- transfer(1, 2) }()
+	go func() { errs <- transfer(2, 1) }()
+	for range 2 {
+		if err := <-errs; err != nil {
+			t.Error(err)
+		}
+	}
+	if n := runs.Load(); n < 3 {
+		t.Errorf("%d runs: there was no deadlock", n)
+	}
+	if one, two := balance(t, db, 1), balance(t, db, 2); one != 100 || two != 100 {
+		t.Errorf("balances %d and %d", one, two)
+	}
+}
+
+func TestInTxRunsASerializationFailureAgain(t *testing.T) {
+	t.Parallel()
+	db := fresh(t)
+	// Each adds the sum of all accounts: only one after the other is it right.
+	const writers = 4
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			err := pg.InTx(t.Context(), db, pgx.TxOptions{IsoLevel: pgx.Serializable}, func(ctx context.Context, tx pgx.Tx) error {
+				var sum int
+				if err := tx.QueryRow(ctx, "SELECT sum(balance) FROM accounts").Scan(&sum); err != nil {
+					return err
+				}
+				return add(ctx, tx, 1, sum)
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if got := balance(t, db, 1) + balance(t, db, 2); got != 200<<writers {
+		t.Errorf("sum %d, want %d", got, 200<<writers)
+	}
+}
+
+func TestInTxGivesUp(t *testing.T) {
+	t.Parallel()
+	db := fresh(t)
+	runs := 0
+	err := pg.InTx(t.Context(), db, pgx.TxOptions{}, func(context.Context, pgx.Tx) error {
+		runs++
+		return fmt.Errorf("write: %w", &pgconn.PgError{Code: "40001"})
+	})
+	if !pg.IsRetryable(err) || runs != 6 {
+		t.Errorf("%d runs, %v", runs, err)
+	}
+}
+
+func TestConstraintErrors(t *testing.T) {
+	t.Parallel()
+	db := fresh(t)
+	for sql, is := range map[string]func(error, string) bool{
+		"INSERT INTO accounts VALUES (1, 0)/*pkey*/":       pg.IsUnique,
+		"INSERT INTO accounts VALUES (3, -1)/*balance*/":   pg.IsCheck,
+		"INSERT INTO accounts VALUES (3, 0, 9)/*parent*/ ": pg.IsForeignKey,
+	} {
+		_, name, _ := strings.Cut(sql, "/*")
+		name, _, _ = strings.Cut(name, "*/")
+		_, err := db.Exec(t.Context(), sql)
+		if !is(err, "accounts_"+name) || !is(err, "") || is(err, "another") || pg.IsUnavailable(err) {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+}
+
+func TestSessionSettings(t *testing.T) {
+	t.Parallel()
+	db := open(t, pg.Config{
+		DSN: config.Secret(pgtest.New(t, nil)), MaxConns: 3,
+		StatementTimeout: 50 * time.Millisecond, IdleInTransactionTimeout: 7 * time.Second,
+	})
+	for name, want := range map[string]string{
+		"statement_timeout": "50ms", "idle_in_transaction_session_timeout": "7s", "application_name": "souk-discard",
+	} {
+		var got string
+		if err := db.QueryRow(t.Context(), "SELECT current_setting($1)", name).Scan(&got); err != nil || got != want {
+			t.Errorf("%s = %q, %v; want %q", name, got, err, want)
+		}
+	}
+	if _, err := db.Exec(t.Context(), "SELECT pg_sleep(10)"); !pg.IsUnavailable(err) {
+		t.Errorf("a statement over its time: %v", err)
+	}
+	if n := db.Config().MaxConns; n != 3 {
+		t.Errorf("%d connections at most", n)
+	}
+}
+
+func TestQueriesAreTracedWhenSpansAreRecorded(t *testing.T) {
+	t.Parallel()
+	spans := tracetest.NewSpanRecorder()
+	tel, err := telemetry.Start(t.Context(), "order", telemetry.Config{
+		LogOutput: t.Output(), SpanProcessors: []sdktrace.SpanProcessor{spans},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := pg.Open(t.Context(), pg.Config{DSN: config.Secret(pgtest.New(t, migrate))}, tel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	ctx, span := tel.Tracer().Start(t.Context(), "request")
+	balance := 0
+	if err := db.QueryRow(ctx, "SELECT balance FROM accounts WHERE id = $1", 1).Scan(&balance); err != nil {
+		t.Fatal(err)
+	}
+	span.End()
+	var names []string
+	for _, s := range spans.Ended() {
+		if s.SpanContext().TraceID() == span.SpanContext().TraceID() {
+			names = append(names, s.Name())
+		}
+	}
+	if !strings.Contains(strings.Join(names, " "), "SELECT") {
+		t.Errorf("spans %q", names)
+	}
+	if open(t, pg.Config{DSN: "postgres://x"}).Config().ConnConfig.Tracer != nil {
+		t.Error("traced although nothing is recorded")
+	}
+}
+
+func TestOpenRefusesABadDSNWithoutTellingIt(t *testing.T) {
+	t.Parallel()
+	_, err := pg.Open(t.Context(), pg.Config{DSN: "postgres://keeper:hunter2@db:port/shop"}, telemetry.Discard())
+	if err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMigrationsOfReplicasAtOnce(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t, nil)
+	migrations := fstest.MapFS{}
+	for i := range 5 {
+		migrations[fmt.Sprintf("%05d_step.sql", i+1)] = &fstest.MapFile{Data: fmt.Appendf(nil, "-- +goose Up\nCREATE TABLE t%d (x int); SELECT pg_sleep(0.01);\n", i)}
+	}
+	migrations["00006_index.sql"] = &fstest.MapFile{Data: []byte("-- +goose NO TRANSACTION\n-- +goose Up\nCREATE INDEX CONCURRENTLY i ON t0 (x);\n")}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			if err := pg.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, migrations, quiet); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	var versions int
+	if err := open(t, pg.Config{DSN: config.Secret(dsn)}).QueryRow(t.Context(), "SELECT count(*) FROM goose_db_version WHERE version_id > 0").Scan(&versions); err != nil || versions != 6 {
+		t.Errorf("%d migrations recorded, %v; want 6", versions, err)
+	}
+}
+
+func TestAFailedMigrationChangesNothing(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t, nil)
+	broken := fstest.MapFS{"00001_x.sql": {Data: []byte("-- +goose Up\nCREATE TABLE t (x int);\nSELECT nonsense;\n")}}
+	err := pg.Migrate(t.Context(), pg.Config{DSN: config.Secret(dsn)}, broken, quiet)
+	if err == nil || !strings.Contains(err.Error(), "nonsense") {
+		t.Errorf("got %v", err)
+	}
+	var exists bool
+	if err := open(t, pg.Config{DSN: config.Secret(dsn)}).QueryRow(t.Context(), "SELECT to_regclass('t') IS NOT NULL").Scan(&exists); err != nil || exists {
+		t.Errorf("table exists: %v, %v", exists, err)
+	}
+	if err := pg.Migrate(t.Context(), pg.Config{DSN: config.Secret(dsn)}, fstest.MapFS{}, quiet); !errors.Is(err, fs.ErrNotExist) && err == nil {
+		t.Error("no migrations at all is no error")
+	}
+}
+
+// outage is a server of a test's own that can be taken away and brought back at
+// the same address.
+type outage struct {
+	dir    string
+	port   int
+	server *pgserver.Server
+}
+
+func newOutage(t *testing.T) *outage {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "souk-pg-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lis.Close()
+	o := &outage{dir: dir, port: lis.Addr().(*net.TCPAddr).Port}
+	t.Cleanup(func() {
+		if o.server != nil {
+			_ = o.server.Stop(context.Background())
+		}
+		os.RemoveAll(dir)
+	})
+	return o
+}
+
+func (o *outage) start(t *testing.T) {
+	t.Helper()
+	s, err := pgserver.Start(t.Context(), pgserver.Options{Dir: o.dir, Port: o.port, Disposable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.server = s
+}
+
+func (o *outage) stop(t *testing.T) {
+	t.Helper()
+	if err := o.server.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o.server = nil
+}
+
+func TestMigrateWaitsForALateDatabase(t *testing.T) {
+	t.Parallel()
+	o := newOutage(t)
+	dsn := fmt.Sprintf("postgres://postgres:x@127.0.0.1:%d/postgres?sslmode=disable", o.port)
+	waiting := make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		log := slog.New(signalHandler{slog.DiscardHandler, waiting})
+		done <- pg.Migrate(t.Context(), pg.Config{DSN: config.Secret(dsn)}, accounts, log)
+	}()
+	<-waiting
+	o.start(t)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if got := balance(t, open(t, pg.Config{DSN: config.Secret(dsn)}), 1); got != 100 {
+		t.Errorf("balance %d", got)
+	}
+}
+
+// signalHandler closes a channel at the first warning.
+type signalHandler struct {
+	slog.Handler
+	warned chan struct{}
+}
+
+func (h signalHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h signalHandler) Handle(_ context.Context, r slog.Record) error {
+	if r.Level == slog.LevelWarn {
+		close(h.warned)
+	}
+	return nil
+}
+
+func TestOutageIsUnavailable(t *testing.T) {
+	t.Parallel()
+	o := newOutage(t)
+	o.start(t)
+	db := open(t, pg.Config{DSN: config.Secret(o.server.SuperuserDSN("postgres"))})
+	if err := pg.Wait(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	// In the middle of a transaction, at the start of one, and at a query.
+	err := pg.InTx(t.Context(), db, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		o.stop(t)
+		_, err := tx.Exec(ctx, "SELECT 1")
+		return err
+	})
+	if !pg.IsUnavailable(err) {
+		t.Errorf("in a transaction: %v", err)
+	}
+	err = pg.InTx(t.Context(), db, pgx.TxOptions{}, func(context.Context, pgx.Tx) error { return nil })
+	if !pg.IsUnavailable(err) {
+		t.Errorf("begin: %v", err)
+	}
+	_, err = db.Exec(t.Context(), "SELECT 1")
+	if !pg.IsUnavailable(err) || errors.Is(err, pgx.ErrNoRows) {
+		t.Errorf("query: %v", err)
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := db.Exec(canceled, "SELECT 1"); pg.IsUnavailable(err) {
+		t.Errorf("the caller's own cancellation: %v", err)
+	}
+	o.start(t)
+	if err := pg.Wait(t.Context(), db); err != nil {
+		t.Errorf("after the outage: %v", err)
+	}
+	if _, err := db.Exec(t.Context(), "SELECT 1"); err != nil {
+		t.Errorf("after the outage: %v", err)
+	}
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	db := open(t, pg.Config{DSN: "postgres://127.0.0.1:1/x?sslmode=disable"})
+	if err := pg.Wait(ctx, db); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("got %v", err)
+	}
+}

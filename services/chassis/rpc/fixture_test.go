@@ -1,0 +1,196 @@
+package rpc
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// echo is a service of the tests' own. Its message, money, has a rule: the
+// currency is three upper-case letters.
+type echo struct {
+	say   func(context.Context, *moneyv1.Money) (*moneyv1.Money, error)
+	watch func(*moneyv1.Money, grpc.ServerStream) error
+}
+
+type echoServer interface{}
+
+var echoDesc = grpc.ServiceDesc{
+	ServiceName: "souk.test.v1.EchoService",
+	HandlerType: (*echoServer)(nil),
+	Methods: []grpc.MethodDesc{{
+		MethodName: "Say",
+		Handler: func(srv any, ctx context.Context, dec func(any) error, intercept grpc.UnaryServerInterceptor) (any, error) {
+			req := new(moneyv1.Money)
+			if err := dec(req); err != nil {
+				return nil, err
+			}
+			return intercept(ctx, req, &grpc.UnaryServerInfo{Server: srv, FullMethod: sayMethod},
+				func(ctx context.Context, req any) (any, error) {
+					return srv.(*echo).say(ctx, req.(*moneyv1.Money))
+				})
+		},
+	}},
+	Streams: []grpc.StreamDesc{{
+		StreamName:    "Watch",
+		ServerStreams: true,
+		Handler: func(srv any, stream grpc.ServerStream) error {
+			req := new(moneyv1.Money)
+			if err := stream.RecvMsg(req); err != nil {
+				return err
+			}
+			return srv.(*echo).watch(req, stream)
+		},
+	}},
+}
+
+const (
+	sayMethod   = "/souk.test.v1.EchoService/Say"
+	watchMethod = "/souk.test.v1.EchoService/Watch"
+)
+
+// lines collects a log.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// fixture is a running server and a client of it.
+type fixture struct {
+	t      testing.TB
+	tel    *telemetry.Telemetry
+	log    *lines
+	server *Server
+	conn   *grpc.ClientConn
+	stop   context.CancelFunc // begins to stop the server
+	served chan error         // what Serve returned
+}
+
+type options struct {
+	server    ServerConfig
+	client    ClientConfig
+	errs      ErrorTable
+	checks    []Check
+	telemetry telemetry.Config
+	interval  time.Duration // of health checks
+}
+
+func serveEcho(t testing.TB, service *echo, opts options) *fixture {
+	t.Helper()
+	f := &fixture{t: t, log: &lines{}, served: make(chan error, 1)}
+	opts.telemetry.LogOutput = f.log
+	if opts.telemetry.LogLevel == 0 {
+		opts.telemetry.LogLevel = slog.LevelDebug
+	}
+	tel, err := telemetry.Start(t.Context(), "echo", opts.telemetry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.tel = tel
+	opts.server.Listen = "127.0.0.1:0"
+	if f.server, err = NewServer(opts.server, tel, opts.errs, opts.checks...); err != nil {
+		t.Fatal(err)
+	}
+	if opts.interval > 0 {
+		f.server.monitor.interval = opts.interval
+	}
+	f.server.RegisterService(&echoDesc, service)
+	ctx, cancel := context.WithCancel(context.Background())
+	f.stop = cancel
+	go func() {
+		f.served <- f.server.Serve(ctx)
+		close(f.served)
+	}()
+	if opts.client.Target == "" {
+		opts.client.Target = f.server.Addr().String()
+	}
+	if f.conn, err = Dial(opts.client, tel); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		f.conn.Close()
+		cancel()
+		for err := range f.served {
+			if err != nil {
+				t.Errorf("Serve: %v", err)
+			}
+		}
+		_ = tel.Shutdown(context.Background())
+	})
+	return f
+}
+
+func (f *fixture) say(ctx context.Context, units int64) (*moneyv1.Money, error) {
+	out := new(moneyv1.Money)
+	err := f.conn.Invoke(ctx, sayMethod, &moneyv1.Money{MinorUnits: units, Currency: "GBP"}, out)
+	return out, err
+}
+
+func (f *fixture) watch(ctx context.Context) (grpc.ClientStream, error) {
+	stream, err := f.conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, watchMethod)
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.SendMsg(&moneyv1.Money{Currency: "GBP"}); err != nil {
+		return nil, err
+	}
+	return stream, stream.CloseSend()
+}
+
+// health asks the server, without waiting for anything.
+func (f *fixture) health(service string) healthpb.HealthCheckResponse_ServingStatus {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	resp, err := healthpb.NewHealthClient(f.conn).Check(ctx, &healthpb.HealthCheckRequest{Service: service}, grpc.WaitForReady(true))
+	if err != nil {
+		f.t.Fatalf("health of %q: %v", service, err)
+	}
+	return resp.GetStatus()
+}
+
+func (f *fixture) awaitHealth(service string, want healthpb.HealthCheckResponse_ServingStatus) {
+	f.t.Helper()
+	eventually(f.t, service+" is "+want.String(), func() bool { return f.health(service) == want })
+}
+
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("never: " + what)
+		}
+	}
+}
+
+// same answers what it was asked.
+func same(_ context.Context, m *moneyv1.Money) (*moneyv1.Money, error) { return m, nil }
+
+func rules(rules ...Rule) ErrorTable { return ErrorTable{Domain: "echo.souk", Rules: rules} }
+
+func failing(err error) *echo {
+	return &echo{
+		say:   func(context.Context, *moneyv1.Money) (*moneyv1.Money, error) { return nil, err },
+		watch: func(*moneyv1.Money, grpc.ServerStream) error { return err },
+	}
+}
