@@ -1,0 +1,41 @@
+package domain
+
+import "errors"
+
+var (
+	// ErrPaymentNotFound means that no payment of the order was ever begun.
+	ErrPaymentNotFound = errors.New("there is no payment of this order")
+	// ErrPaymentCancelled refuses to authorize what was cancelled before.
+	ErrPaymentCancelled = errors.New("the payment was cancelled")
+	// ErrPaymentMismatch refuses a repeat with another amount or method.
+	ErrPaymentMismatch = errors.New("the order has a payment with another amount or method")
+	// ErrPaymentNotAuthorized refuses to capture what is not held.
+	ErrPaymentNotAuthorized = errors.New("the payment is not authorized")
+	// ErrAmountMismatch refuses to capture another amount than was authorized.
+	ErrAmountMismatch = errors.New("the amount is not what was authorized")
+	// ErrPaymentCaptured refuses to cancel what was taken.
+	ErrPaymentCaptured = errors.New("the payment is captured")
+	// ErrPaymentNotCaptured refuses to refund what was not taken.
+	ErrPaymentNotCaptured = errors.New("the payment is not captured")
+	// ErrRefundExceedsCapture refuses to give back more than was taken.
+	ErrRefundExceedsCapture = errors.New("more would be refunded than was captured")
+	// ErrRefundMismatch refuses a repeat with another order or amount.
+	ErrRefundMismatch = errors.New("the refund exists with another order or amount")
+	// ErrOutcomeUnknown means that the provider was asked and its answer is not
+	// known: repeat the command, and do not take it for failed.
+	ErrOutcomeUnknown = errors.New("the payment provider's answer is not known yet")
+	// ErrInvalidAmount refuses an amount that is not greater than zero.
+	ErrInvalidAmount = errors.New("the amount must be greater than zero")
+)
+
+// Refusal is a provider's definitive no: what was asked did not happen and will
+// not happen under this key. Every other error of a provider is an unknown
+// outcome.
+type Refusal struct {
+	// Code is the provider's reason, such as "insufficient_funds".
+	Code string
+	// PaymentID is the provider's id of a declined payment; may be empty.
+	PaymentID string
+}
+
+func (r *Refusal) Error() string { return "the payment provider refused: " + r.Code }

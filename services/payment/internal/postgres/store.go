@@ -1,0 +1,151 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+	"github.com/souk-shop/souk/services/payment/internal/postgres/db"
+)
+
+// Store implements domain.Store.
+type Store struct {
+	pool *pgxpool.Pool
+	q    *db.Queries
+}
+
+// New returns a store on a migrated database.
+func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: db.New(pool)} }
+
+// Ready reports whether the database is there and migrated.
+func (s *Store) Ready(ctx context.Context) error {
+	_, err := s.pool.Exec(ctx, "SELECT FROM ledger_entries LIMIT 0")
+	return err
+}
+
+// Begin implements domain.Store.
+func (s *Store) Begin(ctx context.Context, a domain.Attempt) (domain.Attempt, bool, error) {
+	row, err := s.q.InsertAttempt(ctx, db.InsertAttemptParams{
+		OrderID: a.OrderID, ID: a.ID, Amount: a.Amount.Units, Currency: a.Amount.Currency,
+		PaymentMethod: a.Method, OrderNumber: a.OrderNumber,
+	})
+	begun, ok, err := moved(row, err)
+	if err != nil || ok {
+		return begun, ok, err
+	}
+	existing, err := s.Get(ctx, a.OrderID)
+	return existing, false, err
+}
+
+// Get implements domain.Store.
+func (s *Store) Get(ctx context.Context, orderID string) (domain.Attempt, error) {
+	row, err := s.q.GetAttempt(ctx, orderID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return domain.Attempt{}, domain.ErrPaymentNotFound
+	}
+	return toAttempt(row), err
+}
+
+// Move implements domain.Store.
+func (s *Store) Move(ctx context.Context, orderID string, from, to domain.State, providerID, code string) (domain.Attempt, bool, error) {
+	return moved(s.q.MoveAttempt(ctx, db.MoveAttemptParams{
+		OrderID: orderID, FromState: string(from), ToState: string(to), ProviderID: providerID, Code: code,
+	}))
+}
+
+// StartCapture implements domain.Store.
+func (s *Store) StartCapture(ctx context.Context, orderID string, amount money.Money) (domain.Attempt, bool, error) {
+	return moved(s.q.StartCapture(ctx, db.StartCaptureParams{
+		OrderID: orderID, Amount: amount.Units, Currency: amount.Currency,
+	}))
+}
+
+// FinishCapture implements domain.Store.
+func (s *Store) FinishCapture(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
+	row, err := s.q.FinishCapture(ctx, orderID)
+	return moved(db.Attempt(row), err)
+}
+
+// StartVoid implements domain.Store.
+func (s *Store) StartVoid(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
+	return moved(s.q.StartVoid(ctx, orderID))
+}
+
+// Bury implements domain.Store.
+func (s *Store) Bury(ctx context.Context, orderID, attemptID string) (bool, error) {
+	n, err := s.q.InsertTombstone(ctx, db.InsertTombstoneParams{OrderID: orderID, ID: attemptID})
+	return n == 1, err
+}
+
+// StartRefund implements domain.Store.
+func (s *Store) StartRefund(ctx context.Context, r domain.Refund) (domain.Refund, bool, error) {
+	row, err := s.q.StartRefund(ctx, db.StartRefundParams{
+		ID: r.ID, OrderID: r.OrderID, Amount: r.Amount.Units, Currency: r.Amount.Currency,
+	})
+	if errors.Is(err, pgx.ErrNoRows) || pg.IsUnique(err, "refunds_pkey") {
+		// The whole statement is undone: nothing was taken from the capture.
+		return domain.Refund{}, false, nil
+	}
+	return toRefund(db.GetRefundRow(row)), err == nil, err
+}
+
+// GetRefund implements domain.Store.
+func (s *Store) GetRefund(ctx context.Context, id string) (domain.Refund, bool, error) {
+	row, err := s.q.GetRefund(ctx, id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return domain.Refund{}, false, nil
+	}
+	return toRefund(row), err == nil, err
+}
+
+// FinishRefund implements domain.Store.
+func (s *Store) FinishRefund(ctx context.Context, id, providerID string) (bool, error) {
+	entries, err := s.q.FinishRefund(ctx, db.FinishRefundParams{ID: id, ProviderID: providerID})
+	return entries > 0, err
+}
+
+// FailRefund implements domain.Store.
+func (s *Store) FailRefund(ctx context.Context, id, code string) (bool, error) {
+	n, err := s.q.FailRefund(ctx, db.FailRefundParams{ID: id, FailureCode: code})
+	return n == 1, err
+}
+
+// Refunds implements domain.Store.
+func (s *Store) Refunds(ctx context.Context, orderID string) ([]domain.Refund, error) {
+	rows, err := s.q.ListRefunds(ctx, orderID)
+	var out []domain.Refund
+	for _, row := range rows {
+		out = append(out, toRefund(db.GetRefundRow(row)))
+	}
+	return out, err
+}
+
+// moved is the result of a guarded statement: no row means that the guard held
+// it back.
+func moved(row db.Attempt, err error) (domain.Attempt, bool, error) {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return domain.Attempt{}, false, nil
+	}
+	return toAttempt(row), err == nil, err
+}
+
+func toAttempt(row db.Attempt) domain.Attempt {
+	return domain.Attempt{
+		OrderID: row.OrderID, ID: row.ID, State: domain.State(row.State),
+		Amount: money.Money{Units: row.Amount, Currency: row.Currency}, Method: row.PaymentMethod, OrderNumber: row.OrderNumber,
+		ProviderID: row.ProviderID, Code: row.Code, Captured: row.Captured, Refunded: row.Refunded, CreatedAt: row.CreatedAt,
+	}
+}
+
+func toRefund(row db.GetRefundRow) domain.Refund {
+	return domain.Refund{
+		ID: row.ID, OrderID: row.OrderID, State: domain.RefundState(row.State),
+		Amount: money.Money{Units: row.Amount, Currency: row.Currency}, PaymentID: row.PaymentID,
+		ProviderID: row.ProviderID, FailureCode: row.FailureCode, CreatedAt: row.CreatedAt,
+	}
+}

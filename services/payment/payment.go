@@ -1,0 +1,101 @@
+// Package payment is the payment service: it owns payment attempts, captures,
+// refunds and the ledger, and alone talks to the payment provider.
+package payment
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/run"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"github.com/souk-shop/souk/services/payment/internal/crash"
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+	"github.com/souk-shop/souk/services/payment/internal/postgres"
+	"github.com/souk-shop/souk/services/payment/internal/rpc"
+	"github.com/souk-shop/souk/services/payment/internal/stripe"
+)
+
+// Config is the configuration of the payment service, from variables
+// SOUK_PAYMENT_...
+type Config struct {
+	Server    chassisrpc.ServerConfig
+	Postgres  pg.Config `env:", prefix=POSTGRES_"`
+	Telemetry telemetry.Config
+	Admin     admin.Config `env:", prefix=ADMIN_"`
+	// Migrate brings the database up to date; health waits for it.
+	Migrate bool `env:"MIGRATE"`
+
+	// StripeURL is the base of the provider's API, without /v1.
+	StripeURL string `env:"STRIPE_URL, default=https://api.stripe.com"`
+	// StripeKey is the provider's secret key.
+	StripeKey config.Secret `env:"STRIPE_KEY, required"`
+	// StripeTimeout bounds one call of the provider; 10 s when 0.
+	StripeTimeout time.Duration `env:"STRIPE_TIMEOUT, default=10s"`
+	// CrashAt kills the process at a point between a write and a call,
+	// "<point>" or "<point>:<n>" for the n-th time. For fault tests only.
+	CrashAt string `env:"CRASH_AT"`
+}
+
+// Run serves until ctx ends, then stops in good order: no new calls, and those
+// that the provider was asked about are written down. It starts whether or not
+// the database and the provider are there yet; health tells of the database.
+func Run(ctx context.Context, cfg Config) (err error) {
+	hook, err := crash.Parse(cfg.CrashAt)
+	if err != nil {
+		return err
+	}
+	tel, err := telemetry.Start(ctx, "payment", cfg.Telemetry)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		err = errors.Join(err, tel.Shutdown(flush))
+	}()
+	provider, err := stripe.New(stripe.Config{URL: cfg.StripeURL, Key: cfg.StripeKey, Timeout: cfg.StripeTimeout}, tel)
+	if err != nil {
+		return err
+	}
+	defer provider.Close()
+	pool, err := pg.Open(ctx, cfg.Postgres, tel)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	store := postgres.New(pool)
+	payments := domain.NewService(store, provider, time.Now, newID, hook, tel.Log)
+
+	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors, chassisrpc.Check{Name: "postgres", Fn: store.Ready})
+	if err != nil {
+		return err
+	}
+	paymentv1.RegisterPaymentServiceServer(server, rpc.NewServer(payments))
+
+	// Stopped in the reverse order: no more calls, then what callers gave up.
+	g := run.NewGroup(tel.Log)
+	g.Add("commands", func(ctx context.Context) error {
+		<-ctx.Done()
+		payments.Wait()
+		return nil
+	})
+	g.Add("migrate", func(ctx context.Context) error {
+		if !cfg.Migrate {
+			return nil
+		}
+		return postgres.Migrate(ctx, cfg.Postgres, tel.Log)
+	})
+	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
+	g.Add("server", server.Serve)
+	return g.Run(ctx)
+}
+
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
