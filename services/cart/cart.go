@@ -95,14 +95,12 @@ func sweep(ctx context.Context, carts domain.Expirer, ttl, every time.Duration, 
 	for {
 		pause := every
 		n, err := domain.Sweep(ctx, carts, time.Now(), ttl)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		if n > 0 {
+			log.InfoContext(ctx, "stale carts deleted", "carts", n)
+		}
+		if err != nil && ctx.Err() == nil {
 			log.WarnContext(ctx, "carts not swept", "error", err)
 			pause = min(every, sweepRetry)
-		case n > 0:
-			log.InfoContext(ctx, "stale carts deleted", "carts", n)
 		}
 		select {
 		case <-ctx.Done():
