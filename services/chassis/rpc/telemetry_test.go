@@ -1,0 +1,179 @@
+package rpc
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// seen answers and remembers the trace that the handlers were called in.
+func seen(unary, stream *trace.SpanContext) *echo {
+	return &echo{
+		say: func(ctx context.Context, m *moneyv1.Money) (*moneyv1.Money, error) {
+			*unary = trace.SpanContextFromContext(ctx)
+			return m, nil
+		},
+		watch: func(m *moneyv1.Money, s grpc.ServerStream) error {
+			*stream = trace.SpanContextFromContext(s.Context())
+			return s.SendMsg(m)
+		},
+	}
+}
+
+func callBoth(t *testing.T, f *fixture, ctx context.Context) {
+	t.Helper()
+	if _, err := f.say(ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := f.watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.RecvMsg(new(moneyv1.Money)); err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.RecvMsg(new(moneyv1.Money)); err == nil {
+		t.Fatal("the stream goes on")
+	}
+}
+
+func TestTraceGoesThroughCallsWithoutBeingRecorded(t *testing.T) {
+	t.Parallel()
+	var unary, stream trace.SpanContext
+	f := serveEcho(t, seen(&unary, &stream), options{})
+	ctx, span := f.tel.Tracer().Start(t.Context(), "request")
+	callBoth(t, f, ctx)
+	if id := span.SpanContext().TraceID(); unary.TraceID() != id || stream.TraceID() != id {
+		t.Errorf("trace %v, handlers called in %v and %v", id, unary.TraceID(), stream.TraceID())
+	}
+	if line := callLine(t, f.log.String()); line.TraceID != span.SpanContext().TraceID().String() {
+		t.Errorf("logged %+v", line)
+	}
+}
+
+func TestOneTraceOfClientAndServerSpans(t *testing.T) {
+	t.Parallel()
+	var unary, stream trace.SpanContext
+	spans := tracetest.NewSpanRecorder()
+	f := serveEcho(t, seen(&unary, &stream), options{
+		telemetry: telemetry.Config{SpanProcessors: []sdktrace.SpanProcessor{spans}},
+	})
+	ctx, span := f.tel.Tracer().Start(t.Context(), "request")
+	callBoth(t, f, ctx)
+	span.End()
+	eventually(t, "five spans", func() bool { return len(spans.Ended()) >= 5 })
+	kinds := map[trace.SpanKind]int{}
+	for _, s := range spans.Ended() {
+		if s.SpanContext().TraceID() != span.SpanContext().TraceID() {
+			t.Errorf("%s is in another trace", s.Name())
+		}
+		kinds[s.SpanKind()]++
+	}
+	if kinds[trace.SpanKindClient] != 2 || kinds[trace.SpanKindServer] != 2 || kinds[trace.SpanKindInternal] != 1 {
+		t.Errorf("spans by kind: %v", kinds)
+	}
+}
+
+func TestHealthIsNotTracedNorLogged(t *testing.T) {
+	t.Parallel()
+	spans := tracetest.NewSpanRecorder()
+	f := serveEcho(t, &echo{}, options{telemetry: telemetry.Config{SpanProcessors: []sdktrace.SpanProcessor{spans}}})
+	f.awaitHealth("", serving)
+	for _, s := range spans.Ended() {
+		if s.SpanKind() == trace.SpanKindServer {
+			t.Errorf("span %s", s.Name())
+		}
+	}
+	if strings.Contains(f.log.String(), "grpc.health") {
+		t.Errorf("logged %s", f.log.String())
+	}
+}
+
+func TestCallsAreMeasured(t *testing.T) {
+	t.Parallel()
+	f := serveEcho(t, failing(errNotFound), options{errs: rules(Rule{errNotFound, 5, "ORDER_NOT_FOUND"})})
+	for range 3 {
+		_, _ = f.say(t.Context(), 1)
+	}
+	families, err := f.tel.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if !strings.HasPrefix(family.GetName(), "rpc_server_duration") {
+			continue
+		}
+		m := family.GetMetric()[0]
+		labels := map[string]string{}
+		for _, l := range m.GetLabel() {
+			labels[l.GetName()] = l.GetValue()
+		}
+		if m.GetHistogram().GetSampleCount() != 3 || labels["rpc_method"] != "Say" ||
+			labels["rpc_service"] != "souk.test.v1.EchoService" || labels["rpc_grpc_status_code"] != "5" {
+			t.Errorf("got %v", m)
+		}
+		return
+	}
+	t.Error("no rpc.server.duration")
+}
+
+func benchmark(b *testing.B, cfg telemetry.Config) {
+	cfg.LogLevel = 4
+	f := serveEcho(b, &echo{say: same}, options{telemetry: cfg})
+	ctx, span := f.tel.Tracer().Start(b.Context(), "request")
+	defer span.End()
+	if _, err := f.say(ctx, 1); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := f.say(ctx, 1); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCall(b *testing.B) { benchmark(b, telemetry.Config{}) }
+
+func BenchmarkCallRecorded(b *testing.B) {
+	benchmark(b, telemetry.Config{SpanProcessors: []sdktrace.SpanProcessor{sdktrace.NewBatchSpanProcessor(tracetest.NewNoopExporter())}})
+}
+
+// BenchmarkCallBare is the limit: gRPC with nothing of ours around it.
+func BenchmarkCallBare(b *testing.B) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	pass := func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		return handler(ctx, req)
+	}
+	server := grpc.NewServer(grpc.UnaryInterceptor(pass))
+	server.RegisterService(&echoDesc, &echo{say: same})
+	go func() { _ = server.Serve(lis) }()
+	defer server.Stop()
+	conn, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		ctx, cancel := context.WithTimeout(b.Context(), 5*time.Second)
+		out := new(moneyv1.Money)
+		if err := conn.Invoke(ctx, sayMethod, &moneyv1.Money{MinorUnits: 1, Currency: "GBP"}, out); err != nil {
+			b.Fatal(err)
+		}
+		cancel()
+	}
+}
