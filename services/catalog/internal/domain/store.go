@@ -14,6 +14,7 @@ type Store interface {
 	Reader
 	Reservations
 	Editor
+	Keeper
 }
 
 // Reader answers questions.
@@ -63,4 +64,17 @@ type Editor interface {
 	AdjustStock(ctx context.Context, a Adjustment) ([]Variant, error)
 	// SetPrices changes prices, all or none. Errors: ErrSKUNotFound.
 	SetPrices(ctx context.Context, changes []PriceChange) ([]Variant, error)
+}
+
+// Keeper is the work that is done in the background, a bounded batch a call.
+type Keeper interface {
+	// ExpireHolds releases holds that have expired and returns the products
+	// whose stock changed; none means that no hold was due.
+	ExpireHolds(ctx context.Context) (Touched, error)
+	// RefreshPopularity counts sold units into the products and returns those
+	// it changed.
+	RefreshPopularity(ctx context.Context) (Touched, error)
+	// CountPairs counts what was bought together in orders not yet counted and
+	// returns their number.
+	CountPairs(ctx context.Context) (int, error)
 }

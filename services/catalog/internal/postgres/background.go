@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
 )
 
@@ -18,9 +19,8 @@ const (
 	pairLines  = 12
 )
 
-// ExpireHolds releases holds that have expired, oldest first, a batch. It
-// returns the products whose stock changed; none means that none are left.
-func (s *Store) ExpireHolds(ctx context.Context) ([]string, error) {
+// ExpireHolds implements domain.Keeper, oldest first.
+func (s *Store) ExpireHolds(ctx context.Context) (domain.Touched, error) {
 	touched, err := s.q.ExpireHolds(ctx, expireBatch)
 	if err != nil {
 		return nil, fmt.Errorf("expire holds: %w", err)
@@ -28,9 +28,8 @@ func (s *Store) ExpireHolds(ctx context.Context) ([]string, error) {
 	return touched, nil
 }
 
-// RefreshPopularity brings the popularity of products in line with what was
-// sold, a batch. It returns the products it changed.
-func (s *Store) RefreshPopularity(ctx context.Context) ([]string, error) {
+// RefreshPopularity implements domain.Keeper.
+func (s *Store) RefreshPopularity(ctx context.Context) (domain.Touched, error) {
 	changed, err := s.q.RefreshPopularity(ctx, popularityBatch)
 	if err != nil {
 		return nil, fmt.Errorf("refresh popularity: %w", err)
@@ -38,8 +37,7 @@ func (s *Store) RefreshPopularity(ctx context.Context) ([]string, error) {
 	return changed, nil
 }
 
-// CountPairs counts the products that were bought together in orders not yet
-// counted, a batch. It returns the number of orders; 0 means that none are left.
+// CountPairs implements domain.Keeper.
 func (s *Store) CountPairs(ctx context.Context) (int, error) {
 	n, err := s.q.CountPairs(ctx, db.CountPairsParams{MaxOrders: pairOrders, MaxLines: pairLines})
 	if err != nil {
