@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -64,6 +65,9 @@ func NewServer(cfg ServerConfig, tel *telemetry.Telemetry, errs ErrorTable, chec
 			MinTime: 10 * time.Second, PermitWithoutStream: true,
 		}),
 		grpc.SharedWriteBuffer(true),
+		// Calls run on a few goroutines whose stacks have grown once, and on new
+		// ones when those are busy.
+		grpc.NumStreamWorkers(uint32(2 * runtime.GOMAXPROCS(0))),
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.ChainUnaryInterceptor(i.unary),
