@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/gateway/internal/session"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 )
@@ -67,7 +68,9 @@ var operations = map[string]*operation{
 // bound before.
 func (a *API) admit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		op := operations[r.Method+" "+chi.RouteContext(r.Context()).RoutePattern()]
+		route := chi.RouteContext(r.Context()).RoutePattern()
+		edge.SetRoute(r.Context(), route)
+		op := operations[r.Method+" "+route]
 		if err := op.admits(session.FromContext(r.Context())); err != nil {
 			a.writeProblem(w, r, err)
 			return

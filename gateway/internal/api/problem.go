@@ -157,11 +157,13 @@ func sendProblem(ctx context.Context, w http.ResponseWriter, p *Problem) {
 }
 
 // Refuse returns a handler that answers every request with a problem of this
-// edge, for the middleware around the API: "cross-origin", "too-many-requests".
+// edge, for the middleware around the API: "cross-origin", "too-many-requests",
+// "internal".
 func (a *API) Refuse(slug string) http.Handler {
 	details := map[string]*failure{
 		crossOrigin.slug: fail(crossOrigin, "The request came from a page of another site."),
 		tooMany.slug:     fail(tooMany, "Too many requests. Try again after the seconds in Retry-After."),
+		"internal":       fail(reasonKinds[shop.ReasonInternal], "Something went wrong on our side."),
 	}
 	f := details[slug]
 	if f == nil {

@@ -274,13 +274,20 @@ func (s *Shop) RefundOrder(ctx context.Context, r RefundRequest) (refund *Refund
 }
 
 // WatchOrder yields the order as it is, then after each change, without its
-// lines, until it is settled or ctx ends. It yields one error at most, the last.
+// lines, until it is settled, ctx ends or the process drains. It yields one error at most, the last.
 // When the order service restarts the watch is taken up again, so a state may
 // come twice. Reasons: ORDER_NOT_FOUND.
 func (s *Shop) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Seq2[*Order, error] {
 	return func(yield func(*Order, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel() // ends the stream when the reader stops
+		go func() {
+			select {
+			case <-s.draining:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
 		for failures := 0; ; {
 			stream, err := s.clients.Order.WatchOrder(ctx, &orderv1.WatchOrderRequest{OrderId: id.String(), CustomerId: v.id()})
 			for err == nil {

@@ -48,6 +48,8 @@ type Options struct {
 	Currency string
 	// Timeout of a call that does not wait for an order. 0 means five seconds.
 	Timeout time.Duration
+	// Draining, once closed, ends every watch: the process is about to stop.
+	Draining <-chan struct{}
 	// Log gets what the shop recovers from. nil discards.
 	Log *slog.Logger
 }
@@ -58,6 +60,7 @@ type Shop struct {
 	currency string
 	timeout  time.Duration
 	log      *slog.Logger
+	draining <-chan struct{}
 
 	products   *cache[string, *Product]
 	lists      *cache[listKey, *ProductPage]
@@ -88,6 +91,7 @@ func New(clients Clients, opts Options) *Shop {
 		currency:   opts.Currency,
 		timeout:    opts.Timeout,
 		log:        opts.Log,
+		draining:   opts.Draining,
 		products:   newCache[string, *Product](opts.CacheTTL, opts.CacheEntries),
 		lists:      newCache[listKey, *ProductPage](opts.CacheTTL, opts.CacheEntries/8),
 		related:    newCache[relatedKey, *ProductPage](opts.CacheTTL, opts.CacheEntries/8),

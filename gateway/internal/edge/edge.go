@@ -1,0 +1,249 @@
+// Package edge is what every request of the gateway passes first: the recovery
+// of panics, the trace, the metrics, the access log, the headers that protect
+// browsers, and the answers about health.
+package edge
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Observer traces, measures and logs requests.
+type Observer struct {
+	tel      *telemetry.Telemetry
+	fail     http.Handler
+	duration metric.Float64Histogram
+	active   atomic.Int64
+	series   sync.Map // of seriesKey to metric.RecordOption
+}
+
+type seriesKey struct {
+	method, route, scheme string
+	status                int
+}
+
+// NewObserver makes an Observer. fail answers a request whose handler panicked
+// before it had answered.
+func NewObserver(tel *telemetry.Telemetry, fail http.Handler) (*Observer, error) {
+	o := &Observer{tel: tel, fail: fail}
+	meter := tel.Meter()
+	var err error
+	o.duration, err = meter.Float64Histogram("http.server.request.duration",
+		metric.WithUnit("s"), metric.WithDescription("Duration of HTTP server requests."),
+		metric.WithExplicitBucketBoundaries(.001, .0025, .005, .01, .025, .05, .075, .1, .25, .5, .75, 1, 2.5, 5, 7.5, 10, 30))
+	if err != nil {
+		return nil, fmt.Errorf("edge: %w", err)
+	}
+	_, err = meter.Int64ObservableUpDownCounter("http.server.active_requests",
+		metric.WithUnit("{request}"), metric.WithDescription("Number of active HTTP server requests."),
+		metric.WithInt64Callback(func(_ context.Context, obs metric.Int64Observer) error {
+			obs.Observe(o.active.Load())
+			return nil
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("edge: %w", err)
+	}
+	return o, nil
+}
+
+// requestContext carries what is learned about a request on its way in.
+type requestContext struct {
+	context.Context
+	route string
+}
+
+type routeKey struct{}
+
+func (c *requestContext) Value(key any) any {
+	if key == (routeKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// SetRoute names the route that a request took, as a pattern such as
+// "/v1/products/{sku}", for its span, its metrics and its log line.
+func SetRoute(ctx context.Context, route string) {
+	if c, ok := ctx.Value(routeKey{}).(*requestContext); ok {
+		c.route = route
+	}
+}
+
+// recorder remembers the status of an answer.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Observe wraps next. The trace of an incoming traceparent goes on.
+func (o *Observer) Observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		o.active.Add(1)
+		ctx := r.Context()
+		if r.Header.Get("Traceparent") != "" {
+			ctx = o.tel.Propagator.Extract(ctx, propagation.HeaderCarrier(r.Header))
+		}
+		ctx, span := o.start(ctx, r)
+		info := &requestContext{Context: ctx}
+		rec := &recorder{ResponseWriter: w}
+		r = r.WithContext(info)
+		defer func() {
+			if p := recover(); p != nil {
+				o.recovered(rec, r, p)
+			}
+			o.active.Add(-1)
+			o.finish(info, span, r, rec.status, time.Since(start))
+		}()
+		next.ServeHTTP(rec, r)
+	})
+}
+
+// start begins the span; one that nobody records costs nothing but its id.
+func (o *Observer) start(ctx context.Context, r *http.Request) (context.Context, trace.Span) {
+	if !o.tel.Recording {
+		return o.tel.Tracer().Start(ctx, "")
+	}
+	return o.tel.Tracer().Start(ctx, method(r.Method), trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
+		attribute.String("http.request.method", method(r.Method)),
+		attribute.String("url.path", r.URL.Path),
+		attribute.String("url.scheme", scheme(r)),
+		attribute.String("client.address", r.RemoteAddr),
+		attribute.String("user_agent.original", r.UserAgent()),
+	))
+}
+
+// recovered answers for a handler that panicked. What was begun is cut off, so
+// that nobody takes half an answer for a whole one.
+func (o *Observer) recovered(w *recorder, r *http.Request, p any) {
+	if p == http.ErrAbortHandler {
+		panic(p)
+	}
+	o.tel.Log.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
+	if w.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	o.fail.ServeHTTP(w, r)
+}
+
+func (o *Observer) finish(info *requestContext, span trace.Span, r *http.Request, status int, took time.Duration) {
+	if status == 0 {
+		status = http.StatusOK
+	}
+	key := seriesKey{method(r.Method), info.route, scheme(r), status}
+	option, ok := o.series.Load(key)
+	if !ok {
+		option, _ = o.series.LoadOrStore(key, o.attributes(key))
+	}
+	o.duration.Record(info, took.Seconds(), option.(metric.RecordOption))
+	if span.IsRecording() {
+		if key.route != "" {
+			span.SetName(key.method + " " + key.route)
+			span.SetAttributes(attribute.String("http.route", key.route))
+		}
+		span.SetAttributes(attribute.Int("http.response.status_code", status))
+		if status >= 500 {
+			span.SetStatus(codes.Error, "")
+		}
+	}
+	span.End()
+	level := slog.LevelDebug
+	if status >= 500 {
+		level = slog.LevelWarn
+	}
+	if o.tel.Log.Enabled(info, level) {
+		o.tel.Log.LogAttrs(info, level, "request",
+			slog.String("method", key.method), slog.String("path", r.URL.Path), slog.String("route", key.route),
+			slog.Int("status", status), slog.Duration("took", took))
+	}
+}
+
+// attributes are those of the semantic conventions. Their number is bounded:
+// methods are the known ones, and routes patterns.
+func (o *Observer) attributes(key seriesKey) metric.RecordOption {
+	attrs := []attribute.KeyValue{
+		attribute.String("http.request.method", key.method),
+		attribute.Int("http.response.status_code", key.status),
+		attribute.String("url.scheme", key.scheme),
+	}
+	if key.route != "" {
+		attrs = append(attrs, attribute.String("http.route", key.route))
+	}
+	return metric.WithAttributeSet(attribute.NewSet(attrs...))
+}
+
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "_OTHER"
+}
+
+func scheme(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+// Header values that every answer shares; net/http does not change them.
+var (
+	nosniff  = []string{"nosniff"}
+	referrer = []string{"strict-origin-when-cross-origin"}
+	deny     = []string{"DENY"}
+	opener   = []string{"same-origin"}
+	policy   = []string{"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
+		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"}
+	transport = []string{"max-age=31536000"}
+)
+
+// Protect sets the headers that tell browsers what a page of the shop may do.
+// secure says that the shop is reached by HTTPS only.
+func Protect(secure bool, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h["X-Content-Type-Options"] = nosniff
+		if secure || r.TLS != nil {
+			h["Strict-Transport-Security"] = transport
+		}
+		if !strings.HasPrefix(r.URL.Path, "/v1/") {
+			h["Content-Security-Policy"] = policy
+			h["Referrer-Policy"] = referrer
+			h["X-Frame-Options"] = deny
+			h["Cross-Origin-Opener-Policy"] = opener
+		}
+		next.ServeHTTP(w, r)
+	})
+}

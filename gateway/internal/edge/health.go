@@ -1,0 +1,114 @@
+package edge
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// Health tells whether the gateway lives and whether it can serve. Living never
+// depends on a neighbor: restarting the gateway repairs none.
+type Health struct {
+	names    []string
+	clients  []healthpb.HealthClient
+	stopping atomic.Bool
+
+	mu      sync.Mutex
+	asked   time.Time
+	answers map[string]string
+}
+
+// NewHealth makes a Health that depends on the named services.
+func NewHealth(services map[string]*grpc.ClientConn) *Health {
+	h := &Health{}
+	for name := range services {
+		h.names = append(h.names, name)
+	}
+	slices.Sort(h.names)
+	for _, name := range h.names {
+		h.clients = append(h.clients, healthpb.NewHealthClient(services[name]))
+	}
+	return h
+}
+
+// Stop makes the gateway not ready: it is about to end.
+func (h *Health) Stop() { h.stopping.Store(true) }
+
+// Live answers /healthz.
+func (h *Health) Live(w http.ResponseWriter, _ *http.Request) {
+	answerHealth(w, http.StatusOK, map[string]string{"status": "alive"})
+}
+
+// Ready answers /readyz: 200 when every service that the gateway needs is
+// serving, 503 with the ones that are not otherwise.
+func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
+	if h.stopping.Load() {
+		answerHealth(w, http.StatusServiceUnavailable, map[string]string{"status": "stopping"})
+		return
+	}
+	answers := h.check(r.Context())
+	status := http.StatusOK
+	for _, a := range answers {
+		if a != serving {
+			status = http.StatusServiceUnavailable
+		}
+	}
+	answerHealth(w, status, answers)
+}
+
+const (
+	serving = "serving"
+	// checkEvery bounds what a stranger's requests to /readyz cost the services.
+	checkEvery   = 250 * time.Millisecond
+	checkTimeout = time.Second
+)
+
+// check asks the services, all at once, or returns what they said just now.
+func (h *Health) check(ctx context.Context) map[string]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.asked) < checkEvery {
+		return h.answers
+	}
+	// Not the asker's context alone: others wait for the same answers.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
+	defer cancel()
+	said := make([]string, len(h.names))
+	var wg sync.WaitGroup
+	for i, client := range h.clients {
+		wg.Go(func() {
+			res, err := client.Check(ctx, &healthpb.HealthCheckRequest{})
+			if err != nil {
+				said[i] = "unreachable"
+				return
+			}
+			said[i] = strings.ToLower(res.GetStatus().String())
+		})
+	}
+	wg.Wait()
+	h.answers = map[string]string{}
+	for i, name := range h.names {
+		h.answers[name] = said[i]
+	}
+	h.asked = time.Now()
+	return h.answers
+}
+
+func answerHealth(w http.ResponseWriter, status int, answers map[string]string) {
+	body, err := json.Marshal(answers)
+	if err != nil {
+		body = nil // strings only
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // the asker may be gone
+}
