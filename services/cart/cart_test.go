@@ -42,7 +42,14 @@ type service struct {
 // start runs the service on a database of its own and waits until it is ready.
 func start(t *testing.T) *service {
 	t.Helper()
-	dsn := pgtest.New(t, func(context.Context, string) error { return nil })
+	s := startOn(t, pgtest.New(t, nil), true)
+	s.waitFor(t, healthpb.HealthCheckResponse_SERVING)
+	return s
+}
+
+// startOn runs the service on a database.
+func startOn(t *testing.T, dsn string, migrate bool) *service {
+	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +61,7 @@ func start(t *testing.T) *service {
 			Server:     rpc.ServerConfig{Listener: lis},
 			Postgres:   pg.Config{DSN: config.Secret(dsn)},
 			Telemetry:  telemetry.Config{LogFormat: "json", LogOutput: io.Discard},
-			Migrate:    true,
+			Migrate:    migrate,
 			GuestTTL:   time.Hour,
 			SweepEvery: 20 * time.Millisecond,
 		})
@@ -79,11 +86,11 @@ func start(t *testing.T) *service {
 	}
 	t.Cleanup(func() { s.conn.Close() })
 	s.CartServiceClient = cartv1.NewCartServiceClient(s.conn)
-	s.waitReady(t)
 	return s
 }
 
-func (s *service) waitReady(t *testing.T) {
+// waitFor waits until health says so.
+func (s *service) waitFor(t *testing.T, want healthpb.HealthCheckResponse_ServingStatus) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
@@ -94,9 +101,9 @@ func (s *service) waitReady(t *testing.T) {
 	for {
 		answer, err := watch.Recv()
 		if err != nil {
-			t.Fatalf("not ready: %v", err)
+			t.Fatalf("health never says %s: %v", want, err)
 		}
-		if answer.GetStatus() == healthpb.HealthCheckResponse_SERVING {
+		if answer.GetStatus() == want {
 			return
 		}
 	}
