@@ -91,6 +91,9 @@ func (d *drawing) fabric(m motif) string {
 		if m.is == design.figure || !w.has(design.words...) {
 			continue
 		}
+		if m.is == "tlight" && design.figure == "heart" {
+			return base // the heart hangs on it
+		}
 		second := d.main.deep
 		if design.figure == "flower" || design.figure == "rose" {
 			second = mix(gold, white, .3)

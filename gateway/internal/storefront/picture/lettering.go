@@ -6,7 +6,7 @@ import "strings"
 var notLettering = map[string]bool{
 	"SIGN": true, "METAL": true, "TIN": true, "WOODEN": true, "WOOD": true, "HANGING": true, "PLAQUE": true, "WALL": true, "BLOCK": true,
 	"BUILDING": true, "WORD": true, "VINTAGE": true, "RETRO": true, "LARGE": true, "SMALL": true, "SET": true, "DESIGN": true, "ENAMEL": true, "ZINC": true,
-	"ANTIQUE": true, "WHITE": true, "BLACK": true, "IVORY": true, "LETTER": true, "LETTERS": true, "BLOCKS": true, "FONT": true, "ASSORTED": true, "OF": true, "SIGNS": true, "ALPHABET": true,
+	"ANTIQUE": true, "WHITE": true, "BLACK": true, "IVORY": true, "LETTER": true, "LETTERS": true, "TOY": true, "TOYS": true, "CHILDREN": true, "KIDS": true, "BLOCKS": true, "FONT": true, "ASSORTED": true, "OF": true, "SIGNS": true, "ALPHABET": true,
 }
 
 // lettering is what is written on a sign of this name: "Hot Baths Metal Sign"

@@ -79,7 +79,7 @@ func init() {
 		{is: "hotwater", phrases: []string{"HOT WATER BOTTLE", "WATER BOTTLE", "BOTTLE COVER", "HOTTIE"}, shadow: 80, draw: drawHotWater},
 		{is: "bottle", phrases: []string{"BOTTLE", "DECANTER", "VASE", "PERFUME BOTTLE", "SHAMPOO", "BUBBLE BATH", "LOTION", "BATH ESSENCE", "BUD VASE", "OIL", "DIFFUSER"}, colors: glass, sets: true, shadow: 62, draw: drawBottle},
 		{is: "umbrella", phrases: []string{"UMBRELLA", "PARASOL", "PAPER PARASOL"}, hangs: true, draw: drawUmbrella},
-		{is: "doll", phrases: []string{"DOLL", "BABUSHKA", "NESTING DOLL", "DOLLY", "DOLLY GIRL", "SPACEBOY", "SOLDIER", "SANTA", "ANGEL", "FAIRY", "NESTING BOX"}, colors: []string{red, rose, blue, green, plum}, sets: true, shadow: 76, draw: drawDoll},
+		{is: "doll", phrases: []string{"DOLL", "NESTING DOLL", "DOLLY BATH", "NESTING BOX"}, colors: []string{red, rose, blue, green, plum}, sets: true, shadow: 76, draw: drawDoll},
 		{is: "hook", phrases: []string{"HOOK", "WALL HOOK", "DOOR HOOK", "TOWEL HOLDER", "COAT RACK", "RACK", "KEY RACK", "COAT HOOK", "TOILET ROLL HOLDER", "DOOR KNOCKER", "BRACKET", "HOOK HANGER"}, colors: metal, plain: true, hangs: true, draw: drawHook},
 		{is: "knob", phrases: []string{"DRAWER KNOB", "KNOB", "DOOR KNOB", "HANDLE", "DOORKNOB", "MAGNET", "FRIDGE MAGNET", "BADGE", "BUTTON", "STICKER"}, hangs: true, draw: drawKnob},
 		{is: "hanger", phrases: []string{"HANGER", "COAT HANGER", "CLOTHES HANGER"}, hangs: true, draw: drawHanger},
@@ -128,6 +128,7 @@ func init() {
 		{is: "glassware", phrases: []string{"GLASS", "TEA GLASS", "WINE GLASS", "GOBLET", "CHAMPAGNE GLASS", "TUMBLERS", "SHOT GLASS", "FLUTE"}, colors: glass, plain: true, sets: true, shadow: 66, draw: drawGlass},
 	}
 	beings = []motif{
+		{is: "doll", phrases: []string{"BABUSHKA", "DOLLY", "DOLLY GIRL", "SPACEBOY", "SOLDIER", "SANTA", "ANGEL", "FAIRY", "BOUDOIR", "PRINCESS"}, colors: []string{red, rose, blue, green, plum}, sets: true, shadow: 76, draw: drawDoll},
 		{is: "heart", phrases: []string{"HEART", "HEARTS", "VALENTINE", "SWEETHEART"}, colors: []string{red, rose, ivory}, hangs: true, draw: drawHeart},
 		{is: "star", phrases: []string{"STAR", "SNOWFLAKE", "SPARKLER"}, colors: []string{gold, ivory, zinc, red}, hangs: true, draw: drawStar},
 		{is: "bird", phrases: []string{"BIRD", "DOVE", "ROBIN", "LOVEBIRD", "PARROT", "PEACOCK", "SPARROW", "DUCK", "GOOSE", "FLAMINGO"}, shadow: 0, draw: drawBird},
@@ -138,6 +139,15 @@ func init() {
 		{is: "flower", phrases: []string{"FLOWER", "ROSE", "DAISY", "TULIP", "BLOSSOM", "SUNFLOWER", "POPPY", "ORCHID", "LILY", "LAVENDER", "BOUQUET", "STEM", "POSY", "PEONY", "PICK", "BRANCH", "SPRAY", "HYACINTH", "CARNATION"}, colors: []string{rose, red, yellow, lilac, white}, plain: true, shadow: 58, draw: drawFlower},
 		{is: "toadstool", phrases: []string{"TOADSTOOL", "MUSHROOM"}, colors: []string{red}, plain: true, shadow: 76, draw: drawNightLight},
 		{is: "lovely-tree", phrases: []string{"CHRISTMAS", "XMAS", "ADVENT"}, colors: []string{forest, green}, plain: true, shadow: 84, draw: drawTree},
+		// Fields of goods, as categories are called.
+		{is: "watering", phrases: []string{"GARDEN", "GARDENING", "OUTDOOR"}, colors: []string{sage, sky, zinc, cream}, shadow: 88, draw: drawWatering},
+		{is: "necklace", phrases: []string{"JEWELLERY", "JEWELRY", "ACCESSORIES"}, hangs: true, plain: true, draw: drawNecklace},
+		{is: "scales", phrases: []string{"KITCHEN"}, colors: []string{ivory, rose, sage}, plain: true, shadow: 86, draw: drawScales},
+		{is: "teapot", phrases: []string{"TABLEWARE", "TEA", "COFFEE", "BREAKFAST"}, shadow: 92, draw: drawTeapot},
+		{is: "blocks", phrases: []string{"TOY", "CHILDREN", "KIDS"}, colors: []string{ivory, wood, white}, plain: true, shadow: 130, draw: drawBlocks},
+		{is: "bunting", phrases: []string{"PARTY", "CELEBRATION"}, hangs: true, draw: drawBunting},
+		{is: "basket", phrases: []string{"STORAGE"}, colors: []string{wicker}, shadow: 112, draw: drawBasket},
+		{is: "card", phrases: []string{"STATIONERY", "WRITING"}, colors: []string{ivory, white, rose, sky}, shadow: 84, draw: drawCard},
 		{is: "kit", phrases: []string{"KIT", "CRAFT", "FELTCRAFT", "SEWING"}, shadow: 82, draw: drawReel},
 	}
 }

@@ -41,7 +41,11 @@ func drawTlight(d *drawing) {
 	d.flame(200, 264)
 	d.s(`<ellipse cx="200" cy="180" rx="68" ry="12" fill="none" stroke="{ml}" stroke-width="5"/>`)
 	if d.words.has("HEART", "HEARTS") {
-		d.emblem("heart", 200, 214, 40, d.accent.base, d.accent.deep)
+		if d.words.has("HANGING") {
+			d.emblem("heart", 200, 92, 44, d.accent.base, d.accent.deep)
+		} else {
+			d.emblem("heart", 200, 288, 34, d.accent.base, d.accent.deep)
+		}
 	}
 }
 

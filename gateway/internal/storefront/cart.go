@@ -1,0 +1,354 @@
+package storefront
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/shop"
+)
+
+// cartPage is the view of cart.html.
+type cartPage struct {
+	frame
+	Lines   []cartLine
+	Units   int64
+	Total   string
+	Version int64
+	// Ready says that nothing stands in the way of the checkout.
+	Ready   bool
+	Notice  string // what just happened
+	Problem string // what went wrong
+	Popular []card // when it is empty
+}
+
+// cartLine is a line of the cart.
+type cartLine struct {
+	SKU      string
+	Name     string
+	URL      string
+	Picture  string
+	Price    string
+	Total    string
+	Quantity string // as typed, when that was wrong
+	Limit    int64
+	Gone     bool
+	Warning  string // too few in stock
+	Fix      string // quantity that could be bought; empty for none
+	Error    string // of what was typed
+}
+
+// maxLineText bounds what is shown again of a wrong quantity.
+const maxLineText = 20
+
+func (s *Storefront) serveCart(w http.ResponseWriter, r *http.Request) error {
+	cart, err := s.currentCart(r)
+	if err != nil {
+		return err
+	}
+	v := s.newCartPage(r, cart)
+	if cart != nil {
+		rememberCount(w, r, cart.Units)
+		if sku := r.URL.Query().Get("added"); sku != "" {
+			for _, l := range cart.Lines {
+				if l.SKU == sku {
+					v.Notice = l.Name + " is in your cart."
+				}
+			}
+		}
+	}
+	if r.URL.Query().Get("checkout") == "1" && len(v.Lines) > 0 && !v.Ready {
+		v.Problem = "Please settle the lines marked below, then you can go on."
+	}
+	return s.show(w, r, http.StatusOK, "cart", v)
+}
+
+// currentCart is the shopper's cart; nil for those who have none yet.
+func (s *Storefront) currentCart(r *http.Request) (*shop.Cart, error) {
+	id := session.FromContext(r.Context())
+	if !id.Known || !id.Shopper.HasCart() {
+		return nil, nil
+	}
+	cart, err := s.shop.Cart(r.Context(), id.Shopper.ID, id.Shopper.Cart)
+	if shop.ReasonOf(err) == shop.ReasonCartNotFound {
+		return nil, nil // it expired
+	}
+	return cart, err
+}
+
+func (s *Storefront) newCartPage(r *http.Request, cart *shop.Cart) *cartPage {
+	v := &cartPage{frame: frame{Title: "Your cart", Section: "cart"}}
+	if cart == nil || len(cart.Lines) == 0 {
+		popular, err := s.shop.ListProducts(r.Context(), shop.ProductQuery{Sort: shop.SortPopularity, InStock: true, Limit: 8})
+		if err == nil {
+			v.Popular = newCards(popular.Products)
+		} else {
+			s.log.WarnContext(r.Context(), "empty cart without suggestions", "error", err)
+		}
+		return v
+	}
+	v.Units, v.Total, v.Version, v.Ready = cart.Units, cart.Total.Format(), cart.Version, cart.Orderable
+	for i := range cart.Lines {
+		line := newCartLine(&cart.Lines[i])
+		v.Ready = v.Ready && line.Warning == "" && !line.Gone
+		v.Lines = append(v.Lines, line)
+	}
+	return v
+}
+
+func newCartLine(l *shop.CartLine) cartLine {
+	line := cartLine{
+		SKU: l.SKU, Name: l.Name, URL: l.ProductURL, Picture: l.Picture,
+		Quantity: strconv.FormatInt(l.Quantity, 10), Limit: shop.MaxQuantity, Gone: l.Gone,
+	}
+	if l.Gone {
+		line.Warning = "We no longer sell this. Please remove it to go on."
+		return line
+	}
+	line.Price, line.Total = l.UnitPrice.Format(), l.Total.Format()
+	switch {
+	case l.Available <= 0:
+		line.Warning = "Sold out at the moment. Please remove it to go on."
+	case l.Short():
+		line.Warning = fmt.Sprintf("Only %s left.", count(l.Available))
+		line.Fix = strconv.FormatInt(l.Available, 10)
+	}
+	return line
+}
+
+// addToCart puts units of a variant into the cart, making the cart, and the
+// guest, when there is none.
+func (s *Storefront) addToCart(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(r); err != nil {
+		return err
+	}
+	sku := r.PostForm.Get("sku")
+	if !plausibleSKU(sku) {
+		return &shop.Error{Kind: shop.KindNotFound, Reason: shop.ReasonSKUNotFound}
+	}
+	quantity, complaint := readQuantity(r.PostForm.Get("quantity"), 1)
+	if complaint != "" {
+		return s.refuseQuantity(w, r, sku, complaint)
+	}
+	shopper, fresh, err := s.session.Ensure(r.Context())
+	if err != nil {
+		return err
+	}
+	var cart *shop.Cart
+	if shopper.HasCart() {
+		cart, err = s.shop.AddLine(r.Context(), shopper.ID, shopper.Cart, sku, quantity)
+	}
+	if !shopper.HasCart() || shop.ReasonOf(err) == shop.ReasonCartNotFound {
+		cart, err = s.shop.NewCart(r.Context(), shopper.ID, []shop.LineInput{{SKU: sku, Quantity: quantity}})
+	}
+	switch shop.ReasonOf(err) {
+	case "":
+	case shop.ReasonSKUNotFound:
+		return &shop.Error{Kind: shop.KindNotFound, Reason: shop.ReasonSKUNotFound}
+	case shop.ReasonQuantityTooLarge:
+		return s.refuseQuantity(w, r, sku, "With what is in your cart already that is more than the 100,000 a line can hold.")
+	default:
+		return err
+	}
+	if fresh || shopper.Cart != cart.ID {
+		shopper.Cart = cart.ID
+		s.session.SetCookie(w, r, shopper)
+	}
+	rememberCount(w, r, cart.Units)
+	if wantsJSON(r) {
+		name := sku
+		for _, l := range cart.Lines {
+			if l.SKU == sku {
+				name = l.Name
+			}
+		}
+		sendJSON(w, http.StatusOK, added{Units: cart.Units, Badge: badgeOf(cart.Units), Message: name + " is in your cart."})
+		return nil
+	}
+	http.Redirect(w, r, "/cart?"+url.Values{"added": {sku}}.Encode(), http.StatusSeeOther)
+	return nil
+}
+
+// added answers the script.
+type added struct {
+	Units   int64  `json:"units"`
+	Badge   string `json:"badge"` // markup
+	Message string `json:"message"`
+}
+
+// refuseQuantity shows the product again with what is wrong beside the field.
+func (s *Storefront) refuseQuantity(w http.ResponseWriter, r *http.Request, sku, complaint string) error {
+	p, err := s.shop.Product(r.Context(), sku)
+	if err != nil {
+		return err
+	}
+	if wantsJSON(r) {
+		sendJSON(w, http.StatusBadRequest, map[string]string{"error": complaint})
+		return nil
+	}
+	v := s.newProductPage(r, p, sku)
+	v.Quantity, v.QuantityError = typed(r.PostForm.Get("quantity")), complaint
+	return s.show(w, r, http.StatusBadRequest, "product", v)
+}
+
+// quantityField is the name of a line's field in the cart's form.
+func quantityField(sku string) string { return "quantity." + sku }
+
+// updateCart sets the quantities that were changed, or removes a line.
+func (s *Storefront) updateCart(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(r); err != nil {
+		return err
+	}
+	cart, err := s.currentCart(r)
+	if err != nil {
+		return err
+	}
+	if cart == nil {
+		http.Redirect(w, r, "/cart", http.StatusSeeOther)
+		return nil
+	}
+	change, page := s.readCartForm(r, cart)
+	if page != nil {
+		return s.show(w, r, http.StatusBadRequest, "cart", page)
+	}
+	if len(change.Lines) > 0 {
+		cart, err = s.shop.SetLines(r.Context(), change)
+		switch shop.ReasonOf(err) {
+		case "":
+		case shop.ReasonStale, shop.ReasonSKUNotFound, shop.ReasonCartNotFound:
+			return s.showChangedCart(w, r)
+		default:
+			return err
+		}
+	} else if change.Version != 0 && change.Version != cart.Version {
+		return s.showChangedCart(w, r)
+	}
+	rememberCount(w, r, cart.Units)
+	if r.PostForm.Get("then") == "checkout" {
+		http.Redirect(w, r, "/checkout", http.StatusSeeOther)
+		return nil
+	}
+	http.Redirect(w, r, "/cart", http.StatusSeeOther)
+	return nil
+}
+
+// showChangedCart shows the cart as it is now to somebody who changed an older
+// one.
+func (s *Storefront) showChangedCart(w http.ResponseWriter, r *http.Request) error {
+	cart, err := s.currentCart(r)
+	if err != nil {
+		return err
+	}
+	v := s.newCartPage(r, cart)
+	v.Problem = "Your cart was changed in another window in the meantime. This is how it is now; please make your change again."
+	if cart != nil {
+		rememberCount(w, r, cart.Units)
+	}
+	return s.show(w, r, http.StatusConflict, "cart", v)
+}
+
+// readCartForm reads what is to be changed. When something typed is wrong it
+// returns the page that says so instead.
+func (s *Storefront) readCartForm(r *http.Request, cart *shop.Cart) (shop.SetLines, *cartPage) {
+	id := session.FromContext(r.Context())
+	change := shop.SetLines{Owner: id.Shopper.ID, Cart: cart.ID}
+	// Removing is meant whatever else has changed; a quantity is not.
+	if sku := r.PostForm.Get("remove"); sku != "" {
+		for _, l := range cart.Lines {
+			if l.SKU == sku {
+				change.Lines = []shop.LineInput{{SKU: sku}}
+			}
+		}
+		return change, nil
+	}
+	change.Version, _ = strconv.ParseInt(r.PostForm.Get("version"), 10, 64)
+	change.Version = max(change.Version, 0)
+	page := s.newCartPage(r, cart)
+	wrong := false
+	for i, l := range cart.Lines {
+		name := quantityField(l.SKU)
+		if fix, ok := strings.CutPrefix(r.PostForm.Get("fix"), l.SKU+":"); ok {
+			r.PostForm.Set(name, fix)
+		}
+		if !r.PostForm.Has(name) {
+			continue
+		}
+		text := r.PostForm.Get(name)
+		quantity, complaint := readQuantity(text, 0)
+		page.Lines[i].Quantity = typed(text)
+		if complaint != "" {
+			page.Lines[i].Error, wrong = complaint, true
+			continue
+		}
+		if quantity != l.Quantity {
+			change.Lines = append(change.Lines, shop.LineInput{SKU: l.SKU, Quantity: quantity})
+		}
+	}
+	if wrong {
+		page.Problem = "One of the quantities can't be. Nothing was changed."
+		return change, page
+	}
+	return change, nil
+}
+
+// readQuantity reads a number of units; the complaint is for the person who
+// typed it.
+func readQuantity(text string, least int64) (n int64, complaint string) {
+	text = strings.TrimSpace(text)
+	n, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case err == nil && n >= least && n <= shop.MaxQuantity:
+		return n, ""
+	case err == nil && n < least && least == 1:
+		return 0, "One is the least you can order."
+	case err == nil && n < least:
+		return 0, "A quantity can't be less than nothing."
+	case err == nil, numeric(text):
+		return 0, "100,000 is the most a line can hold."
+	default:
+		return 0, "Please write a whole number."
+	}
+}
+
+func numeric(s string) bool {
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
+
+// typed is what was typed, fit to be shown again.
+func typed(s string) string {
+	if !cleanText(s) {
+		return ""
+	}
+	if r := []rune(s); len(r) > maxLineText {
+		return string(r[:maxLineText])
+	}
+	return s
+}
+
+// readForm reads a posted form; only its body counts.
+func readForm(r *http.Request) error {
+	if err := r.ParseForm(); err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return err
+		}
+		return badRequest("The form arrived garbled. Please go back and send it again.")
+	}
+	return nil
+}
+
+func sendJSON(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own small types
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(b) // the client may be gone
+}

@@ -1,0 +1,291 @@
+package storefront
+
+import (
+	"net/http"
+	"net/mail"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/shop"
+)
+
+// PaymentMethod is a way to pay that the checkout offers.
+type PaymentMethod struct {
+	ID    string // the provider's
+	Label string
+	Note  string // what it does; may be empty
+	Test  bool   // no real money
+}
+
+// TestCards are the provider's test payment methods.
+var TestCards = []PaymentMethod{
+	{"pm_card_visa", "Visa test card", "pays", true},
+	{"pm_card_mastercard", "Mastercard test card", "pays", true},
+	{"pm_card_visa_chargeDeclined", "Test card that is declined", "the bank says no", true},
+	{"pm_card_chargeDeclinedInsufficientFunds", "Test card with too little money", "declined: insufficient funds", true},
+	{"pm_card_authenticationRequired", "Test card that asks for more", "declined: authentication required", true},
+}
+
+// checkoutWait is how long placing an order waits for it to settle. Most have by
+// then, and the order's page opens with the outcome.
+const checkoutWait = 2 * time.Second
+
+// checkoutPage is the view of checkout.html.
+type checkoutPage struct {
+	frame
+	Key     string // one order for one rendered form, however often it is sent
+	Version int64  // of the cart that is shown
+	Lines   []cartLine
+	Units   int64
+	Total   string
+	Form    checkoutForm
+	Errors  map[string]string // by field
+	Notice  string
+	Methods []methodOption
+	Test    bool
+	Nations []nation
+}
+
+// checkoutForm is what is typed.
+type checkoutForm struct {
+	Email, Name, Line1, Line2, City, PostalCode, Country, Method string
+}
+
+type methodOption struct {
+	PaymentMethod
+	Selected bool
+}
+
+type nation struct {
+	Code, Name string
+	Selected   bool
+}
+
+func (s *Storefront) serveCheckout(w http.ResponseWriter, r *http.Request) error {
+	cart, err := s.currentCart(r)
+	if err != nil {
+		return err
+	}
+	if !ready(cart) {
+		http.Redirect(w, r, "/cart?checkout=1", http.StatusSeeOther)
+		return nil
+	}
+	v := s.newCheckoutPage(cart, checkoutForm{Country: "GB", Method: s.methods[0].ID})
+	return s.show(w, r, http.StatusOK, "checkout", v)
+}
+
+// ready reports whether the cart can be ordered as far as one can see now.
+func ready(cart *shop.Cart) bool {
+	if cart == nil || !cart.Orderable {
+		return false
+	}
+	for i := range cart.Lines {
+		if l := &cart.Lines[i]; l.Gone || l.Short() {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *Storefront) newCheckoutPage(cart *shop.Cart, form checkoutForm) *checkoutPage {
+	v := &checkoutPage{
+		frame: frame{Title: "Checkout", Section: "cart"},
+		Key:   uuid.NewString(), Form: form, Errors: map[string]string{},
+	}
+	if cart != nil {
+		v.Version, v.Units, v.Total = cart.Version, cart.Units, cart.Total.Format()
+		for i := range cart.Lines {
+			v.Lines = append(v.Lines, newCartLine(&cart.Lines[i]))
+		}
+	}
+	for _, m := range s.methods {
+		v.Methods = append(v.Methods, methodOption{m, m.ID == form.Method})
+		v.Test = v.Test || m.Test
+	}
+	for _, n := range nations {
+		n.Selected = n.Code == form.Country
+		v.Nations = append(v.Nations, n)
+	}
+	return v
+}
+
+// placeOrder orders the cart and goes to the order's page.
+func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(r); err != nil {
+		return err
+	}
+	id := session.FromContext(r.Context())
+	if !id.Known || !id.Shopper.HasCart() {
+		http.Redirect(w, r, "/cart", http.StatusSeeOther)
+		return nil
+	}
+	form, wrong := s.readCheckout(r)
+	key := r.PostForm.Get("key")
+	version, err := strconv.ParseInt(r.PostForm.Get("version"), 10, 64)
+	if !plausibleKey(key) || err != nil || version < 1 {
+		return badRequest("The form arrived incomplete. Please open the checkout again.")
+	}
+	if len(wrong) > 0 {
+		return s.showCheckout(w, r, http.StatusUnprocessableEntity, form, key, wrong, "Please look at the marked fields. Nothing was ordered yet.")
+	}
+	placed, err := s.shop.PlaceOrder(r.Context(), shop.Checkout{
+		Customer: id.Shopper.ID, IdempotencyKey: key, Cart: id.Shopper.Cart, CartVersion: version,
+		PaymentMethod: form.Method, Email: form.Email, Wait: checkoutWait,
+		Address: shop.Address{Name: form.Name, Line1: form.Line1, Line2: form.Line2, City: form.City, PostalCode: form.PostalCode, Country: form.Country},
+	})
+	if err != nil {
+		return s.notPlaced(w, r, form, key, err)
+	}
+	if placed.Order.State == shop.StatePaid && !placed.Replayed {
+		rememberCount(w, r, 0)
+	}
+	http.Redirect(w, r, "/orders/"+placed.Order.ID.String(), http.StatusSeeOther)
+	return nil
+}
+
+// notPlaced answers a checkout that did not make an order.
+func (s *Storefront) notPlaced(w http.ResponseWriter, r *http.Request, form checkoutForm, key string, err error) error {
+	e := shop.AsError(err)
+	switch {
+	case e.Reason == shop.ReasonCartVersion:
+		// Another cart is another order: it gets a key of its own.
+		return s.showCheckout(w, r, http.StatusConflict, form, "", nil, "Your cart has changed since this page was opened. This is what it holds now; please look it over and order again.")
+	case e.Reason == shop.ReasonCartEmpty, e.Reason == shop.ReasonCartNotFound, e.Reason == shop.ReasonSKUNotFound:
+		http.Redirect(w, r, "/cart?checkout=1", http.StatusSeeOther)
+		return nil
+	case e.Reason == shop.ReasonKeyInFlight:
+		// The first click is still at work; its order is first in the list.
+		http.Redirect(w, r, "/orders", http.StatusSeeOther)
+		return nil
+	case e.Reason == shop.ReasonKeyReused:
+		return &pageError{http.StatusConflict, "This form was sent before", "It has already made an order, with what it said then. You find it under “Your orders”. To order again, open the checkout anew."}
+	case e.Kind == shop.KindInvalid && len(e.Fields) > 0:
+		return s.showCheckout(w, r, http.StatusUnprocessableEntity, form, key, refused(e.Fields), "Please look at the marked fields. Nothing was ordered yet.")
+	case e.Kind == shop.KindUnavailable, e.Kind == shop.KindTimeout:
+		s.log.ErrorContext(r.Context(), "checkout failed", "error", err)
+		w.Header().Set("Retry-After", "3")
+		return s.showCheckout(w, r, http.StatusServiceUnavailable, form, key, nil, "The shop did not answer in time. Please send the form again: however often you do, it makes one order and one payment.")
+	default:
+		return err
+	}
+}
+
+// showCheckout shows the form again with what was typed. With a key, sending it
+// again is the same order.
+func (s *Storefront) showCheckout(w http.ResponseWriter, r *http.Request, status int, form checkoutForm, key string, wrong map[string]string, notice string) error {
+	cart, err := s.currentCart(r)
+	if err != nil && status != http.StatusServiceUnavailable {
+		return err
+	}
+	if status != http.StatusServiceUnavailable && (cart == nil || len(cart.Lines) == 0) {
+		http.Redirect(w, r, "/cart", http.StatusSeeOther)
+		return nil
+	}
+	v := s.newCheckoutPage(cart, form)
+	v.Notice = notice
+	for f, e := range wrong {
+		v.Errors[f] = e
+	}
+	if key != "" {
+		v.Key = key
+	}
+	// The same order must mean the same cart.
+	if version, err := strconv.ParseInt(r.PostForm.Get("version"), 10, 64); err == nil && key != "" {
+		v.Version = version
+	}
+	return s.show(w, r, status, "checkout", v)
+}
+
+// refused maps the service's names of fields to the form's.
+func refused(fields []shop.FieldError) map[string]string {
+	out := map[string]string{}
+	for _, f := range fields {
+		name := f.Field[strings.LastIndexByte(f.Field, '.')+1:]
+		switch name {
+		case "email", "name", "line1", "line2", "city", "postal_code", "country", "payment_method":
+			out[name] = "Please check this."
+		default:
+			out["form"] = "Something in the form is not accepted."
+		}
+	}
+	return out
+}
+
+// plausibleKey reports whether this shop's form can have made the key.
+func plausibleKey(key string) bool {
+	if key == "" || len(key) > 255 {
+		return false
+	}
+	for _, c := range []byte(key) {
+		if c < '!' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// readCheckout reads the form and says what is wrong, by field.
+func (s *Storefront) readCheckout(r *http.Request) (checkoutForm, map[string]string) {
+	wrong := map[string]string{}
+	read := func(name string, most int, required string) string {
+		v := strings.TrimSpace(r.PostForm.Get(name))
+		switch {
+		case !cleanText(v) || strings.ContainsAny(v, "\r\n"):
+			wrong[name] = "There are characters in it that are no text."
+			return ""
+		case v == "" && required != "":
+			wrong[name] = required
+		case utf8.RuneCountInString(v) > most:
+			wrong[name] = "At most " + strconv.Itoa(most) + " characters, please."
+			return string([]rune(v)[:most])
+		}
+		return v
+	}
+	f := checkoutForm{
+		Email:      read("email", 200, "Where may we send the confirmation?"),
+		Name:       read("name", 100, "Who is it for?"),
+		Line1:      read("line1", 200, "Which street and number?"),
+		Line2:      read("line2", 200, ""),
+		City:       read("city", 100, "Which town?"),
+		PostalCode: read("postal_code", 20, ""),
+		Country:    read("country", 2, "Which country?"),
+		Method:     read("payment_method", 103, "How would you like to pay?"),
+	}
+	if wrong["email"] == "" && !plausibleEmail(f.Email) {
+		wrong["email"] = "This doesn't look like an email address. It should be like name@example.com."
+	}
+	if wrong["country"] == "" && !knownNation(f.Country) {
+		wrong["country"] = "Please choose a country from the list."
+	}
+	if wrong["payment_method"] == "" && !s.offers(f.Method) {
+		wrong["payment_method"] = "Please choose one of these."
+	}
+	return f, wrong
+}
+
+func plausibleEmail(s string) bool {
+	a, err := mail.ParseAddress(s)
+	if err != nil || a.Address != s || a.Name != "" {
+		return false
+	}
+	local, host, _ := strings.Cut(s, "@")
+	for _, c := range []byte(s) {
+		if c > '~' {
+			return false // the provider's rule: ASCII
+		}
+	}
+	return len(local) <= 64 && !strings.ContainsAny(local, `"\ `) && !strings.ContainsAny(host, "[]@") && strings.Contains(host, ".")
+}
+
+func (s *Storefront) offers(method string) bool {
+	for _, m := range s.methods {
+		if m.ID == method {
+			return true
+		}
+	}
+	return false
+}

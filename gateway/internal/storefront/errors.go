@@ -1,0 +1,117 @@
+package storefront
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/souk-shop/souk/gateway/internal/shop"
+)
+
+// pageError is an error of a page itself, in words for people.
+type pageError struct {
+	status        int
+	title, detail string
+}
+
+func (e *pageError) Error() string { return e.title + ": " + e.detail }
+
+var errNoPage = &pageError{status: http.StatusNotFound, title: "There is no such page", detail: "It may have moved, or the address has a slip of the pen."}
+
+func badRequest(detail string) error {
+	return &pageError{status: http.StatusBadRequest, title: "We didn't quite get that", detail: detail}
+}
+
+// errorPage is the view of error.html.
+type errorPage struct {
+	frame
+	Status  int
+	Heading string
+	Detail  string
+	Retry   string // address to try again; empty when that would not help
+}
+
+// statuses is what a kind of error is to a browser.
+var statuses = map[shop.Kind]int{
+	shop.KindInternal:      http.StatusInternalServerError,
+	shop.KindInvalid:       http.StatusBadRequest,
+	shop.KindNotFound:      http.StatusNotFound,
+	shop.KindConflict:      http.StatusConflict,
+	shop.KindPrecondition:  http.StatusConflict,
+	shop.KindUnprocessable: http.StatusUnprocessableEntity,
+	shop.KindUnavailable:   http.StatusServiceUnavailable,
+	shop.KindTimeout:       http.StatusServiceUnavailable,
+	shop.KindCanceled:      499,
+}
+
+// headings by status.
+var headings = map[int]string{
+	http.StatusBadRequest:            "We didn't quite get that",
+	http.StatusNotFound:              "We can't find that",
+	http.StatusConflict:              "Something changed in between",
+	http.StatusRequestEntityTooLarge: "That is too much at once",
+	http.StatusUnprocessableEntity:   "That can't be done",
+	http.StatusInternalServerError:   "Something went wrong on our side",
+	http.StatusServiceUnavailable:    "The shop is catching its breath",
+}
+
+// details say it better than the service does, for people.
+var details = map[shop.Reason]string{
+	shop.ReasonProductNotFound: "We don't have this product, or no longer.",
+	shop.ReasonSKUNotFound:     "We don't have this product, or no longer.",
+	shop.ReasonOrderNotFound:   "There is no such order of yours. Orders can be seen in the browser they were placed with.",
+	shop.ReasonInvalidCursor:   "This page of the list is no longer there. Please start from its first page.",
+	shop.ReasonUnavailable:     "A part of the shop is not answering just now. Nothing is lost; please try again in a moment.",
+	shop.ReasonTimeout:         "The shop took too long to answer. Nothing is lost; please try again in a moment.",
+	shop.ReasonInternal:        "We have made a note of it. Please try again in a moment.",
+	shop.ReasonCartFull:        "A cart holds 2,000 different items at most.",
+	shop.ReasonTotalTooLarge:   "This is more than can be paid at once. Please order in two parts.",
+}
+
+// showError turns an error into a page.
+func (s *Storefront) showError(w http.ResponseWriter, r *http.Request, err error) {
+	v := &errorPage{}
+	var own *pageError
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &own):
+		v.Status, v.Heading, v.Detail = own.status, own.title, own.detail
+	case errors.As(err, &large):
+		v.Status, v.Detail = http.StatusRequestEntityTooLarge, "What was sent is larger than any form of this shop."
+	default:
+		e := shop.AsError(err)
+		v.Status, v.Detail = statuses[e.Kind], details[e.Reason]
+		if v.Detail == "" {
+			v.Detail = e.Detail
+		}
+		switch {
+		case e.Kind == shop.KindCanceled:
+			s.log.DebugContext(r.Context(), "the client went away", "error", err)
+		case v.Status >= 500:
+			s.log.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "error", err)
+		}
+	}
+	if v.Heading == "" {
+		v.Heading = headings[v.Status]
+	}
+	if v.Status >= 500 {
+		w.Header().Set("Retry-After", "3")
+		if r.Method == http.MethodGet {
+			v.Retry = r.URL.RequestURI()
+		}
+	}
+	v.Title = v.Heading
+	if wantsJSON(r) {
+		sendJSON(w, v.Status, map[string]string{"error": v.Detail})
+		return
+	}
+	if err := s.show(w, r, v.Status, "error", v); err != nil {
+		s.log.ErrorContext(r.Context(), "the error page failed", "error", err)
+		http.Error(w, "Something went wrong on our side.", http.StatusInternalServerError)
+	}
+}
+
+// wantsJSON reports that the shop's own script asks, not a person.
+func wantsJSON(r *http.Request) bool {
+	return strings.HasPrefix(r.Header.Get("Accept"), "application/json")
+}

@@ -1,0 +1,453 @@
+package storefront
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/proto/money"
+)
+
+// fakeShop is a shop in memory, with the answers of the real one.
+type fakeShop struct {
+	mu       sync.Mutex
+	products []*shop.Product
+	names    map[string]string // of categories
+	carts    map[uuid.UUID]*fakeCart
+	orders   map[uuid.UUID]*shop.Order
+	owners   map[uuid.UUID]uuid.UUID
+	byKey    map[string]*shop.Order
+	listed   []uuid.UUID // orders, newest first
+	changed  chan struct{}
+
+	fail  error                        // of every call, when set
+	place func(o *shop.Order)          // what becomes of a placed order; nil pays it
+	onAdd func()                       // called before a line is added
+	calls map[string]int               // by method
+	last  map[string]shop.ProductQuery // the last query of a listing
+}
+
+type fakeCart struct {
+	owner   uuid.UUID
+	version int64
+	lines   []shop.LineInput
+}
+
+func newFakeShop() *fakeShop {
+	f := &fakeShop{
+		names: map[string]string{}, carts: map[uuid.UUID]*fakeCart{}, orders: map[uuid.UUID]*shop.Order{},
+		owners: map[uuid.UUID]uuid.UUID{}, byKey: map[string]*shop.Order{}, changed: make(chan struct{}),
+		calls: map[string]int{}, last: map[string]shop.ProductQuery{},
+	}
+	for i, p := range []struct {
+		sku, name, category string
+		price, available    int64
+	}{
+		{"85123A", "White Hanging Heart T-Light Holder", "Candles and lights", 295, 100},
+		{"22423", "Regency Cakestand 3 Tier", "Kitchen", 1275, 40},
+		{"85099B", "Jumbo Bag Red Retrospot", "Bags", 195, 3},
+		{"47566", "Party Bunting", "Party", 495, 50},
+		{"22727", "Alarm Clock Bakelike Red", "Home", 375, 0},
+		{"22720", "Set of 3 Cake Tins Pantry Design", "Kitchen", 495, 12},
+		{"82580", "Bathroom Metal Sign", "Home", 55, 200},
+		{"21733", "Red Hanging Heart T-Light Holder", "Candles and lights", 295, 80},
+	} {
+		f.add(p.sku, p.name, p.category, p.price, p.available, int64(1000-i))
+	}
+	f.products = append(f.products, &shop.Product{
+		ID: uuid.NewString(), Code: "MUG", Name: "Polkadot Mug", Description: "Holds tea.\nAnd <b>coffee</b>.", Category: "kitchen",
+		Price: gbp(250), Available: 7, URL: "/products/MUG", Picture: "/pictures/MUG.svg", Popularity: 10,
+		Variants: []shop.Variant{
+			{SKU: "MUG-RED", Name: "Red", Price: gbp(250), Stock: shop.Stock{Available: 5}},
+			{SKU: "MUG-BLUE", Name: "Blue", Price: gbp(250), Stock: shop.Stock{}},
+			{SKU: "MUG-BIG", Name: "Big, green", Price: gbp(395), Stock: shop.Stock{Available: 2}},
+		},
+	})
+	return f
+}
+
+func gbp(units int64) money.Money { return money.Money{Units: units, Currency: "GBP"} }
+
+func slug(name string) string { return strings.ToLower(strings.ReplaceAll(name, " ", "-")) }
+
+func (f *fakeShop) add(sku, name, category string, price, available, popularity int64) {
+	f.names[slug(category)] = category
+	f.products = append(f.products, &shop.Product{
+		ID: uuid.NewString(), Code: sku, Name: name, Category: slug(category), Price: gbp(price), Available: available,
+		Popularity: popularity, URL: shop.ProductURL(sku), Picture: shop.PictureURL(sku),
+		Variants: []shop.Variant{{SKU: sku, Price: gbp(price), Stock: shop.Stock{Available: available, Total: available}}},
+	})
+}
+
+func fail(kind shop.Kind, reason shop.Reason) error {
+	return &shop.Error{Kind: kind, Reason: reason, Detail: "Detail of " + string(reason) + "."}
+}
+
+func (f *fakeShop) enter(method string) error {
+	f.calls[method]++
+	return f.fail
+}
+
+// setStock changes how many there are of a product with one variant.
+func (f *fakeShop) setStock(sku string, n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, p := range f.products {
+		if p.Code == sku {
+			f.products[i] = &shop.Product{
+				ID: p.ID, Code: p.Code, Name: p.Name, Category: p.Category, Price: p.Price, Available: n, URL: p.URL, Picture: p.Picture, Popularity: p.Popularity,
+				Variants: []shop.Variant{{SKU: sku, Price: p.Price, Stock: shop.Stock{Available: n}}},
+			}
+		}
+	}
+}
+
+func (f *fakeShop) ListProducts(_ context.Context, q shop.ProductQuery) (*shop.ProductPage, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("ListProducts"); err != nil {
+		return nil, err
+	}
+	f.last["ListProducts"] = q
+	page := &shop.ProductPage{Facets: &shop.Facets{}}
+	counts := map[string]int64{}
+	for _, p := range f.products {
+		if q.Query != "" && !strings.Contains(strings.ToLower(p.Name), strings.ToLower(q.Query)) ||
+			q.MinPrice != nil && p.Price.Units < *q.MinPrice || q.MaxPrice != nil && p.Price.Units > *q.MaxPrice ||
+			q.InStock && p.Available == 0 {
+			continue
+		}
+		counts[p.Category]++
+		if q.Category != "" && q.Category != p.Category {
+			continue
+		}
+		page.Products = append(page.Products, p)
+	}
+	slices.SortStableFunc(page.Products, func(a, b *shop.Product) int {
+		switch q.Sort {
+		case shop.SortPriceAsc:
+			return cmp.Compare(a.Price.Units, b.Price.Units)
+		case shop.SortPriceDesc:
+			return cmp.Compare(b.Price.Units, a.Price.Units)
+		case shop.SortName:
+			return cmp.Compare(a.Name, b.Name)
+		default:
+			return cmp.Compare(b.Popularity, a.Popularity)
+		}
+	})
+	page.Facets.Total = int64(len(page.Products))
+	for _, s := range slices.Sorted(func(yield func(string) bool) {
+		for s := range counts {
+			if !yield(s) {
+				return
+			}
+		}
+	}) {
+		page.Facets.Categories = append(page.Facets.Categories, shop.Category{Slug: s, Name: f.names[s], Products: counts[s]})
+	}
+	for _, p := range page.Products {
+		if p.Available > 0 {
+			page.Facets.InStock++
+		}
+	}
+	page.Facets.Prices = []shop.PriceBucket{{To: 199, Count: 2}, {From: 200, To: 499, Count: 5}, {From: 500, Count: 1}}
+	from := 0
+	if q.Cursor != "" {
+		if _, err := fmt.Sscanf(q.Cursor, "after-%d", &from); err != nil || from > len(page.Products) {
+			return nil, fail(shop.KindInvalid, shop.ReasonInvalidCursor)
+		}
+	}
+	limit := cmp.Or(q.Limit, shop.PageSize)
+	to := min(from+limit, len(page.Products))
+	if to < len(page.Products) {
+		page.NextCursor = fmt.Sprintf("after-%d", to)
+	}
+	page.Products = page.Products[from:to]
+	return page, nil
+}
+
+func (f *fakeShop) find(sku string) (*shop.Product, *shop.Variant) {
+	for _, p := range f.products {
+		for i := range p.Variants {
+			if p.Variants[i].SKU == sku || p.Code == sku {
+				return p, &p.Variants[i]
+			}
+		}
+	}
+	return nil, nil
+}
+
+func (f *fakeShop) Product(_ context.Context, sku string) (*shop.Product, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("Product"); err != nil {
+		return nil, err
+	}
+	if p, _ := f.find(sku); p != nil {
+		return p, nil
+	}
+	return nil, fail(shop.KindNotFound, shop.ReasonProductNotFound)
+}
+
+func (f *fakeShop) Related(_ context.Context, sku string, limit int) (*shop.ProductPage, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("Related"); err != nil {
+		return nil, err
+	}
+	page := &shop.ProductPage{}
+	for _, p := range f.products {
+		if p.Code != sku && len(page.Products) < limit {
+			page.Products = append(page.Products, p)
+		}
+	}
+	return page, nil
+}
+
+func (f *fakeShop) Categories(context.Context) (*shop.CategoryList, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("Categories"); err != nil {
+		return nil, err
+	}
+	counts := map[string]int64{}
+	for _, p := range f.products {
+		counts[p.Category]++
+	}
+	list := &shop.CategoryList{}
+	for s, n := range counts {
+		list.Categories = append(list.Categories, shop.Category{Slug: s, Name: f.names[s], Products: n})
+	}
+	slices.SortFunc(list.Categories, func(a, b shop.Category) int { return cmp.Compare(a.Slug, b.Slug) })
+	return list, nil
+}
+
+func (f *fakeShop) view(id uuid.UUID) *shop.Cart {
+	c := f.carts[id]
+	cart := &shop.Cart{ID: id, Version: c.version, Orderable: len(c.lines) > 0, Total: gbp(0)}
+	for _, l := range c.lines {
+		line := shop.CartLine{SKU: l.SKU, Name: l.SKU, Quantity: l.Quantity}
+		cart.Units += l.Quantity
+		p, v := f.find(l.SKU)
+		if p == nil {
+			line.Gone, cart.Orderable = true, false
+		} else {
+			line.Name, line.ProductURL, line.Picture = p.Name, shop.ProductURL(l.SKU), shop.PictureURL(l.SKU)
+			line.UnitPrice, line.Available = v.Price, v.Stock.Available
+			line.Total = gbp(v.Price.Units * l.Quantity)
+			cart.Total.Units += line.Total.Units
+		}
+		cart.Lines = append(cart.Lines, line)
+	}
+	return cart
+}
+
+func (f *fakeShop) NewCart(_ context.Context, owner uuid.UUID, lines []shop.LineInput) (*shop.Cart, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("NewCart"); err != nil {
+		return nil, err
+	}
+	for _, l := range lines {
+		if p, _ := f.find(l.SKU); p == nil {
+			return nil, fail(shop.KindUnprocessable, shop.ReasonSKUNotFound)
+		}
+	}
+	id := uuid.New()
+	f.carts[id] = &fakeCart{owner: owner, version: 2, lines: lines}
+	return f.view(id), nil
+}
+
+func (f *fakeShop) Cart(_ context.Context, owner, id uuid.UUID) (*shop.Cart, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("Cart"); err != nil {
+		return nil, err
+	}
+	if c := f.carts[id]; c == nil || c.owner != owner {
+		return nil, fail(shop.KindNotFound, shop.ReasonCartNotFound)
+	}
+	return f.view(id), nil
+}
+
+func (f *fakeShop) SetLines(_ context.Context, in shop.SetLines) (*shop.Cart, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("SetLines"); err != nil {
+		return nil, err
+	}
+	c := f.carts[in.Cart]
+	if c == nil || c.owner != in.Owner {
+		return nil, fail(shop.KindNotFound, shop.ReasonCartNotFound)
+	}
+	if in.Version != 0 && in.Version != c.version {
+		return nil, fail(shop.KindPrecondition, shop.ReasonStale)
+	}
+	for _, l := range in.Lines {
+		c.lines = slices.DeleteFunc(slices.Clone(c.lines), func(have shop.LineInput) bool { return have.SKU == l.SKU && l.Quantity == 0 })
+		for i := range c.lines {
+			if c.lines[i].SKU == l.SKU {
+				c.lines[i].Quantity = l.Quantity
+			}
+		}
+	}
+	c.version++
+	return f.view(in.Cart), nil
+}
+
+func (f *fakeShop) AddLine(_ context.Context, owner, id uuid.UUID, sku string, quantity int64) (*shop.Cart, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("AddLine"); err != nil {
+		return nil, err
+	}
+	c := f.carts[id]
+	if c == nil || c.owner != owner {
+		return nil, fail(shop.KindNotFound, shop.ReasonCartNotFound)
+	}
+	if p, _ := f.find(sku); p == nil {
+		return nil, fail(shop.KindUnprocessable, shop.ReasonSKUNotFound)
+	}
+	c.version++
+	for i := range c.lines {
+		if c.lines[i].SKU == sku {
+			if c.lines[i].Quantity+quantity > shop.MaxQuantity {
+				return nil, fail(shop.KindUnprocessable, shop.ReasonQuantityTooLarge)
+			}
+			c.lines[i].Quantity += quantity
+			return f.view(id), nil
+		}
+	}
+	c.lines = append(c.lines, shop.LineInput{SKU: sku, Quantity: quantity})
+	return f.view(id), nil
+}
+
+func (f *fakeShop) PlaceOrder(_ context.Context, in shop.Checkout) (*shop.Placed, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("PlaceOrder"); err != nil {
+		return nil, err
+	}
+	if o := f.byKey[in.IdempotencyKey]; o != nil {
+		if o.Email != in.Email || o.Address != in.Address {
+			return nil, fail(shop.KindUnprocessable, shop.ReasonKeyReused)
+		}
+		return &shop.Placed{Order: o, Replayed: true}, nil
+	}
+	c := f.carts[in.Cart]
+	switch {
+	case c == nil || c.owner != in.Customer:
+		return nil, fail(shop.KindNotFound, shop.ReasonCartNotFound)
+	case len(c.lines) == 0:
+		return nil, fail(shop.KindConflict, shop.ReasonCartEmpty)
+	case c.version != in.CartVersion:
+		return nil, fail(shop.KindConflict, shop.ReasonCartVersion)
+	}
+	cart := f.view(in.Cart)
+	o := &shop.Order{
+		ID: uuid.New(), Number: fmt.Sprintf("S-7K3M-%04d", len(f.orders)+1), State: shop.StatePending, Total: cart.Total, Refunded: gbp(0),
+		Email: in.Email, Address: in.Address, CartID: in.Cart.String(), PlacedAt: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), Version: 1,
+	}
+	for _, l := range cart.Lines {
+		o.Lines = append(o.Lines, shop.OrderLine{SKU: l.SKU, Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice, Total: l.Total})
+	}
+	f.orders[o.ID], f.owners[o.ID], f.byKey[in.IdempotencyKey] = o, in.Customer, o
+	f.listed = append([]uuid.UUID{o.ID}, f.listed...)
+	if f.place != nil {
+		f.place(o)
+	} else {
+		o.State = shop.StatePaid
+		c.lines, c.version = nil, c.version+1
+	}
+	return &shop.Placed{Order: o}, nil
+}
+
+// setOrder changes an order, as the order service would.
+func (f *fakeShop) setOrder(id uuid.UUID, change func(*shop.Order)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	o := *f.orders[id]
+	change(&o)
+	o.Version++
+	f.orders[id] = &o
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *fakeShop) Order(_ context.Context, v shop.Viewer, id uuid.UUID) (*shop.Order, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("Order"); err != nil {
+		return nil, err
+	}
+	if o := f.orders[id]; o != nil && f.owners[id] == v.Customer {
+		return o, nil
+	}
+	return nil, fail(shop.KindNotFound, shop.ReasonOrderNotFound)
+}
+
+func (f *fakeShop) Orders(_ context.Context, v shop.Viewer, _ int, cursor string) (*shop.OrderPage, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("Orders"); err != nil {
+		return nil, err
+	}
+	if cursor != "" {
+		return nil, fail(shop.KindInvalid, shop.ReasonInvalidCursor)
+	}
+	page := &shop.OrderPage{}
+	for _, id := range f.listed {
+		if f.owners[id] == v.Customer {
+			page.Orders = append(page.Orders, f.orders[id])
+		}
+	}
+	return page, nil
+}
+
+func (f *fakeShop) CancelOrder(_ context.Context, v shop.Viewer, id uuid.UUID) (*shop.Order, error) {
+	f.mu.Lock()
+	o := f.orders[id]
+	err := f.enter("CancelOrder")
+	f.mu.Unlock()
+	switch {
+	case err != nil:
+		return nil, err
+	case o == nil || f.owners[id] != v.Customer:
+		return nil, fail(shop.KindNotFound, shop.ReasonOrderNotFound)
+	case o.State == shop.StatePaid || o.State == shop.StateCapturing:
+		return nil, fail(shop.KindConflict, shop.ReasonNotCancellable)
+	}
+	f.setOrder(id, func(o *shop.Order) { o.State, o.CancelReason = shop.StateCancelled, "CUSTOMER" })
+	return o, nil
+}
+
+func (f *fakeShop) WatchOrder(ctx context.Context, v shop.Viewer, id uuid.UUID) iter.Seq2[*shop.Order, error] {
+	return func(yield func(*shop.Order, error) bool) {
+		for {
+			f.mu.Lock()
+			o, changed := f.orders[id], f.changed
+			f.mu.Unlock()
+			if o == nil || f.owners[id] != v.Customer {
+				yield(nil, fail(shop.KindNotFound, shop.ReasonOrderNotFound))
+				return
+			}
+			short := *o
+			short.Lines = nil
+			if !yield(&short, nil) || o.State.Terminal() {
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}
+}

@@ -1,0 +1,394 @@
+package storefront
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/proto/money"
+)
+
+// listingPage is the view of listing.html: a category, a search, or all there
+// is, narrowed by facets.
+type listingPage struct {
+	frame
+	Heading    string
+	Total      int64
+	Categories []categoryLink
+	Prices     []facetLink
+	InStock    facetLink
+	InStockOn  bool
+	Min, Max   string // of the price form, in decimals
+	Symbol     string // of the currency
+	Action     string // of the forms
+	Hidden     []field
+	PriceHides []field // what the price form keeps
+	Sorts      []sortOption
+	Applied    []facetLink // filters to take away
+	Cards      []card
+	Next       string // address of the next page; empty on the last
+	Later      bool   // not the first page
+	First      string // address of the first page
+	Popular    []card // when nothing was found
+}
+
+// facetLink is a choice that narrows, or undoes it.
+type facetLink struct {
+	Label   string
+	URL     string
+	Count   int64
+	Current bool
+}
+
+// field is a hidden form field.
+type field struct{ Name, Value string }
+
+// sortOption is an item of the sort list.
+type sortOption struct {
+	Value, Label string
+	Selected     bool
+}
+
+// listing is what the address of a listing asks for.
+type listing struct {
+	query, category string
+	min, max        *int64
+	inStock         bool
+	sort            string
+	cursor          string
+}
+
+// sorts are the orders offered; "" is relevance for a search.
+var sorts = []struct {
+	value, label string
+	sort         shop.Sort
+}{
+	{"", "Best match", shop.SortDefault},
+	{"popularity", "Most popular", shop.SortPopularity},
+	{"price", "Price, low to high", shop.SortPriceAsc},
+	{"-price", "Price, high to low", shop.SortPriceDesc},
+	{"name", "Name", shop.SortName},
+	{"newest", "Newest", shop.SortNewest},
+}
+
+const maxQuery = 200 // characters
+
+func (s *Storefront) serveListing(w http.ResponseWriter, r *http.Request) error {
+	l, err := s.readListing(r)
+	if err != nil {
+		return err
+	}
+	if slug := r.PathValue("slug"); slug != "" {
+		l.category = slug
+	} else if l.category != "" {
+		http.Redirect(w, r, l.urlIn(s.currency), http.StatusMovedPermanently)
+		return nil
+	}
+	products, err := s.shop.ListProducts(r.Context(), l.productQuery())
+	if err != nil {
+		return err
+	}
+	made := products.Memo.Of(shop.SlotPage, func() any {
+		return s.keepOrErr("listing", func() (view, error) {
+			ctx := detached(r)
+			categories, err := s.shop.Categories(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if l.category != "" && !hasCategory(categories, l.category) {
+				return nil, &pageError{http.StatusNotFound, "There is no such category", "It may have been renamed. All categories are on the first page of the shop."}
+			}
+			v := s.newListingPage(l, products, categories)
+			if len(products.Products) == 0 && l.cursor == "" {
+				popular, err := s.shop.ListProducts(ctx, shop.ProductQuery{Sort: shop.SortPopularity, InStock: true, Limit: 8})
+				if err != nil {
+					return nil, err
+				}
+				v.Popular = newCards(popular.Products)
+			}
+			return v, nil
+		})
+	})
+	return s.sendKept(w, r, made)
+}
+
+// redirectSearch sends the address people guess to the listing.
+func (s *Storefront) redirectSearch(w http.ResponseWriter, r *http.Request) error {
+	to := url.URL{Path: "/products", RawQuery: r.URL.RawQuery}
+	http.Redirect(w, r, to.String(), http.StatusMovedPermanently)
+	return nil
+}
+
+// readListing reads and checks the address.
+func (s *Storefront) readListing(r *http.Request) (listing, error) {
+	var l listing
+	form, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return l, badRequest("The address of this list is garbled.")
+	}
+	for _, values := range form {
+		for _, v := range values {
+			if !cleanText(v) {
+				return l, badRequest("There are characters in the search that are no text.")
+			}
+		}
+	}
+	l.query = strings.Join(strings.Fields(form.Get("q")), " ")
+	if utf8.RuneCountInString(l.query) > maxQuery {
+		return l, badRequest("Please search with fewer words: 200 characters at most.")
+	}
+	if l.category = form.Get("category"); len(l.category) > 100 {
+		return l, errNoPage
+	}
+	if l.min, err = s.readPrice(form.Get("min")); err != nil {
+		return l, err
+	}
+	if l.max, err = s.readPrice(form.Get("max")); err != nil {
+		return l, err
+	}
+	l.inStock = form.Get("in_stock") == "1"
+	for _, o := range sorts {
+		if o.value == form.Get("sort") {
+			l.sort = o.value
+		}
+	}
+	if l.query == "" && l.sort == "popularity" {
+		l.sort = "" // that is the order without words anyway
+	}
+	if l.cursor = form.Get("cursor"); len(l.cursor) > 1000 {
+		return l, &shop.Error{Kind: shop.KindInvalid, Reason: shop.ReasonInvalidCursor}
+	}
+	return l, nil
+}
+
+func (s *Storefront) readPrice(text string) (*int64, error) {
+	text = strings.TrimLeft(strings.TrimSpace(text), "£$€")
+	if text == "" {
+		return nil, nil
+	}
+	m, err := money.Parse(text, s.currency)
+	if err != nil || m.Units < 0 {
+		return nil, badRequest("A price in the filter can't be read. Please write it like 4.50.")
+	}
+	return &m.Units, nil
+}
+
+// cleanText reports whether a person can have typed it: UTF-8 without control
+// characters.
+func cleanText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) && r != '\t' && r != '\n' && r != '\r'
+	})
+}
+
+func (l listing) productQuery() shop.ProductQuery {
+	q := shop.ProductQuery{
+		Query: l.query, Category: l.category, MinPrice: l.min, MaxPrice: l.max,
+		InStock: l.inStock, Cursor: l.cursor, Facets: true,
+	}
+	for _, o := range sorts {
+		if o.value == l.sort {
+			q.Sort = o.sort
+		}
+	}
+	return q
+}
+
+// fields are the parameters of the listing's address in a fixed order, but for
+// the category, which is in the path.
+func (l listing) fields(currency string) []field {
+	var out []field
+	add := func(name, value string) {
+		if value != "" {
+			out = append(out, field{name, value})
+		}
+	}
+	add("q", l.query)
+	add("min", decimal(l.min, currency))
+	add("max", decimal(l.max, currency))
+	if l.inStock {
+		add("in_stock", "1")
+	}
+	add("sort", l.sort)
+	add("cursor", l.cursor)
+	return out
+}
+
+func decimal(units *int64, currency string) string {
+	if units == nil {
+		return ""
+	}
+	return money.Money{Units: *units, Currency: currency}.Decimal()
+}
+
+// path is the address without parameters.
+func (l listing) path() string {
+	if l.category != "" {
+		return categoryURL(url.PathEscape(l.category))
+	}
+	return "/products"
+}
+
+func (l listing) urlIn(currency string) string {
+	v := url.Values{}
+	for _, f := range l.fields(currency) {
+		v.Set(f.Name, f.Value)
+	}
+	if len(v) == 0 {
+		return l.path()
+	}
+	return l.path() + "?" + v.Encode()
+}
+
+// with is the first page of a changed listing.
+func (l listing) with(change func(*listing)) listing {
+	l.cursor = ""
+	change(&l)
+	return l
+}
+
+func hasCategory(list *shop.CategoryList, slug string) bool {
+	return slices.ContainsFunc(list.Categories, func(c shop.Category) bool { return c.Slug == slug })
+}
+
+// categoryName is what people call a category; its slug when it is unknown.
+func categoryName(list *shop.CategoryList, slug string) string {
+	for _, c := range list.Categories {
+		if c.Slug == slug {
+			return c.Name
+		}
+	}
+	return slug
+}
+
+func (s *Storefront) newListingPage(l listing, p *shop.ProductPage, categories *shop.CategoryList) *listingPage {
+	address := func(change func(*listing)) string { return l.with(change).urlIn(s.currency) }
+	v := &listingPage{
+		frame:     frame{Query: l.query, Section: "products"},
+		Cards:     newCards(p.Products),
+		Later:     l.cursor != "",
+		First:     address(func(*listing) {}),
+		Action:    l.path(),
+		InStockOn: l.inStock,
+		Min:       decimal(l.min, s.currency),
+		Max:       decimal(l.max, s.currency),
+		Symbol:    symbol(s.currency),
+	}
+	switch {
+	case l.query != "" && l.category != "":
+		v.Heading = "“" + l.query + "” in " + categoryName(categories, l.category)
+	case l.query != "":
+		v.Heading = "“" + l.query + "”"
+	case l.category != "":
+		v.Heading = categoryName(categories, l.category)
+		v.Description = v.Heading + " at Souk."
+	default:
+		v.Heading = "Everything in the shop"
+	}
+	v.Title = v.Heading
+	if p.NextCursor != "" {
+		next := l
+		next.cursor = p.NextCursor
+		v.Next = next.urlIn(s.currency)
+	}
+	for _, o := range sorts {
+		if o.value == "" && l.query == "" {
+			o.label = "Most popular"
+		} else if o.value == "popularity" && l.query == "" {
+			continue
+		}
+		v.Sorts = append(v.Sorts, sortOption{o.value, o.label, o.value == l.sort})
+	}
+	v.Hidden = l.with(func(l *listing) { l.sort = "" }).fields(s.currency)
+	v.PriceHides = l.with(func(l *listing) { l.min, l.max = nil, nil }).fields(s.currency)
+	v.addFacets(l, p.Facets, address, s.currency)
+	v.addApplied(l, categories, address, s.currency)
+	return v
+}
+
+// addFacets makes the links that narrow.
+func (v *listingPage) addFacets(l listing, f *shop.Facets, address func(func(*listing)) string, currency string) {
+	if f == nil {
+		return
+	}
+	v.Total = f.Total
+	for _, c := range f.Categories {
+		v.Categories = append(v.Categories, categoryLink{
+			Name: c.Name, Count: c.Products, Current: c.Slug == l.category,
+			URL: address(func(l *listing) { l.category = c.Slug }),
+		})
+	}
+	for _, b := range f.Prices {
+		if b.Count == 0 {
+			continue
+		}
+		low, high := b.From, b.To
+		link := facetLink{Count: b.Count, Label: bucketLabel(b, currency)}
+		link.Current = same(l.min, low, low != 0) && same(l.max, high, high != 0)
+		link.URL = address(func(l *listing) {
+			l.min, l.max = nil, nil
+			if low != 0 {
+				l.min = &low
+			}
+			if high != 0 {
+				l.max = &high
+			}
+		})
+		v.Prices = append(v.Prices, link)
+	}
+	v.InStock = facetLink{Label: "In stock", Count: f.InStock, Current: l.inStock, URL: address(func(l *listing) { l.inStock = !l.inStock })}
+}
+
+func same(have *int64, want int64, set bool) bool {
+	if !set {
+		return have == nil
+	}
+	return have != nil && *have == want
+}
+
+func bucketLabel(b shop.PriceBucket, currency string) string {
+	from, to := money.Money{Units: b.From, Currency: currency}, money.Money{Units: b.To, Currency: currency}
+	switch {
+	case b.To == 0:
+		return from.Format() + " and more"
+	case b.From == 0:
+		return "up to " + to.Format()
+	default:
+		return from.Format() + " – " + to.Format()
+	}
+}
+
+// addApplied lists what narrows now, with the way to take it away.
+func (v *listingPage) addApplied(l listing, categories *shop.CategoryList, address func(func(*listing)) string, currency string) {
+	add := func(label string, change func(*listing)) {
+		v.Applied = append(v.Applied, facetLink{Label: label, URL: address(change)})
+	}
+	if l.query != "" {
+		add("“"+l.query+"”", func(l *listing) { l.query = "" })
+	}
+	if l.category != "" {
+		add(categoryName(categories, l.category), func(l *listing) { l.category = "" })
+	}
+	if l.min != nil || l.max != nil {
+		label := "price"
+		if l.min != nil {
+			label += " from " + money.Money{Units: *l.min, Currency: currency}.Format()
+		}
+		if l.max != nil {
+			label += " up to " + money.Money{Units: *l.max, Currency: currency}.Format()
+		}
+		add(label, func(l *listing) { l.min, l.max = nil, nil })
+	}
+	if l.inStock {
+		add("in stock", func(l *listing) { l.inStock = false })
+	}
+}
+
+// symbol is what people write before an amount.
+func symbol(currency string) string {
+	return strings.TrimRight(money.Money{Currency: currency}.Format(), "0.,")
+}

@@ -1,0 +1,353 @@
+package storefront
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/shop"
+)
+
+// orderPage is the view of order.html.
+type orderPage struct {
+	frame
+	Number   string
+	Placed   string
+	Status   orderStatus
+	Lines    []orderLine
+	Total    string
+	Refunded string // empty for nothing
+	Email    string
+	Address  []string
+	Events   string // address of the live updates; empty when it is settled
+	Problem  string
+}
+
+// orderStatus is where an order stands, in words. It is also what the live
+// updates bring.
+type orderStatus struct {
+	State     shop.OrderState
+	Mood      string // "busy", "good" or "bad"; also a CSS class
+	Heading   string
+	Text      string
+	Steps     []orderStep
+	Short     []string // names of what was out of stock
+	BackTo    bool     // offers the way back to the cart
+	CancelURL string   // empty when it is too late
+}
+
+// orderStep is one of the stations of an order.
+type orderStep struct {
+	Label string
+	Phase string // "done", "now", "todo"; also a CSS class
+}
+
+// orderLine is what was bought.
+type orderLine struct {
+	Name     string
+	URL      string
+	Picture  string
+	Quantity string
+	Price    string
+	Total    string
+	Refunded int64
+}
+
+// saying is a state in words.
+type saying struct{ heading, text string }
+
+var sayings = map[shop.OrderState]saying{
+	shop.StatePending:     {"We have your order", "We are putting your items aside for you."},
+	shop.StateAuthorizing: {"Your items are put aside", "Now we are asking your bank."},
+	shop.StateConfirming:  {"Your bank said yes", "We are wrapping up your items."},
+	shop.StateCapturing:   {"Nearly there", "The payment is on its way."},
+	shop.StatePaid:        {"Thank you! Your order is complete", "It is paid, and your items are yours. We are packing them now."},
+	shop.StateCancelling:  {"We are cancelling the order", "Your items go back on the shelf, and nothing is charged."},
+	shop.StateCancelled:   {"This order was cancelled", "Nothing was charged."},
+}
+
+// cancelSayings say why an order was cancelled.
+var cancelSayings = map[string]saying{
+	"INSUFFICIENT_STOCK": {"Someone was faster", "There is not enough left of some of your items, so we did not take the order. Nothing was charged."},
+	"PAYMENT_DECLINED":   {"The payment was declined", "Nothing was charged, and your items are still in your cart."},
+	"CUSTOMER":           {"You cancelled this order", "Nothing was charged."},
+	"TIMED_OUT":          {"This took too long", "We could not finish the order in time, so we called it off. Nothing was charged; your items are still in your cart."},
+	"RESERVATION_LOST":   {"Your items slipped away", "We could not keep them aside long enough. Nothing was charged; please try again from your cart."},
+	"CAPTURE_FAILED":     {"The payment did not go through", "Your bank took back its yes. Nothing was charged; please try again, perhaps with another card."},
+	"AMOUNT_MISMATCH":    {"The payment did not match the order", "So we called it off. Nothing was charged; please try again from your cart."},
+}
+
+// declines say what the bank said.
+var declines = map[string]string{
+	"insufficient_funds":      "Your bank says that there is not enough money on the card.",
+	"expired_card":            "The card has expired.",
+	"incorrect_cvc":           "The card's security code was wrong.",
+	"lost_card":               "Your bank does not accept this card.",
+	"stolen_card":             "Your bank does not accept this card.",
+	"authentication_required": "Your bank wants you to confirm the payment, which this card can't do here.",
+	"processing_error":        "Your bank could not process the payment just now.",
+}
+
+func (s *Storefront) serveOrder(w http.ResponseWriter, r *http.Request) error {
+	order, err := s.order(r)
+	if err != nil {
+		return err
+	}
+	if order.State == shop.StatePaid {
+		s.recount(w, r, order)
+	}
+	return s.show(w, r, http.StatusOK, "order", newOrderPage(order))
+}
+
+// order is the one in the address, if it is the shopper's.
+func (s *Storefront) order(r *http.Request) (*shop.Order, error) {
+	viewer, id, err := orderID(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.shop.Order(r.Context(), viewer, id)
+}
+
+func orderID(r *http.Request) (shop.Viewer, uuid.UUID, error) {
+	notFound := &shop.Error{Kind: shop.KindNotFound, Reason: shop.ReasonOrderNotFound}
+	text := r.PathValue("id")
+	id, err := uuid.Parse(text)
+	if err != nil || len(text) != 36 {
+		return shop.Viewer{}, id, notFound
+	}
+	who := session.FromContext(r.Context())
+	if !who.Known {
+		return shop.Viewer{}, id, notFound
+	}
+	return shop.Viewer{Customer: who.Shopper.ID}, id, nil
+}
+
+// recount sets the number on the cart right after a purchase. What was bought
+// leaves the cart moments after the payment; a cart that still holds just that
+// is as good as empty.
+func (s *Storefront) recount(w http.ResponseWriter, r *http.Request, order *shop.Order) {
+	if order.CartID != session.FromContext(r.Context()).Shopper.Cart.String() || cartCount(r, w) == 0 {
+		return
+	}
+	cart, err := s.currentCart(r)
+	if err != nil {
+		s.log.WarnContext(r.Context(), "the cart could not be counted after an order", "error", err)
+		return
+	}
+	rememberCount(w, r, unitsAfter(order, cart))
+}
+
+// unitsAfter is how many units are in the cart when what was ordered has left.
+func unitsAfter(order *shop.Order, cart *shop.Cart) int64 {
+	if cart == nil {
+		return 0
+	}
+	if len(cart.Lines) != len(order.Lines) {
+		return cart.Units
+	}
+	bought := map[string]int64{}
+	for _, l := range order.Lines {
+		bought[l.SKU] = l.Quantity
+	}
+	for _, l := range cart.Lines {
+		if bought[l.SKU] != l.Quantity {
+			return cart.Units
+		}
+	}
+	return 0
+}
+
+func newOrderPage(o *shop.Order) *orderPage {
+	v := &orderPage{
+		frame:  frame{Title: "Order " + o.Number, Section: "orders"},
+		Number: o.Number, Placed: o.PlacedAt.UTC().Format("2 January 2006, 15:04 MST"),
+		Status: newOrderStatus(o), Total: o.Total.Format(), Email: o.Email,
+	}
+	if !o.State.Terminal() {
+		v.Refresh = 2
+		v.Events = "/orders/" + o.ID.String() + "/events"
+	}
+	if o.Refunded.Units > 0 {
+		v.Refunded = o.Refunded.Format()
+	}
+	country := o.Address.Country
+	if name := nationName(country); name != "" {
+		country = name
+	}
+	for _, line := range []string{o.Address.Name, o.Address.Line1, o.Address.Line2, strings.TrimSpace(o.Address.City + " " + o.Address.PostalCode), country} {
+		if line != "" {
+			v.Address = append(v.Address, line)
+		}
+	}
+	for _, l := range o.Lines {
+		v.Lines = append(v.Lines, orderLine{
+			Name: l.Name, URL: shop.ProductURL(l.SKU), Picture: shop.PictureURL(l.SKU),
+			Quantity: count(l.Quantity), Price: l.UnitPrice.Format(), Total: l.Total.Format(), Refunded: l.RefundedQuantity,
+		})
+	}
+	return v
+}
+
+func newOrderStatus(o *shop.Order) orderStatus {
+	v := orderStatus{State: o.State, Mood: "busy"}
+	say, ok := sayings[o.State]
+	if !ok {
+		say = saying{"We have your order", "We are at work on it."}
+	}
+	switch o.State {
+	case shop.StatePaid:
+		v.Mood = "good"
+	case shop.StateCancelled:
+		v.Mood, v.BackTo = "bad", o.CancelReason != "CUSTOMER"
+		if c, ok := cancelSayings[o.CancelReason]; ok {
+			say = c
+		}
+		if bank := declines[o.DeclineCode]; bank != "" && o.CancelReason == "PAYMENT_DECLINED" {
+			say.text = bank + " " + say.text
+		}
+	case shop.StatePending, shop.StateAuthorizing, shop.StateConfirming:
+		v.CancelURL = "/orders/" + o.ID.String() + "/cancel"
+	}
+	v.Heading, v.Text = say.heading, say.text
+	names := map[string]string{}
+	for _, l := range o.Lines {
+		names[l.SKU] = l.Name
+	}
+	for _, sku := range o.ShortSKUs {
+		v.Short = append(v.Short, firstOf(names[sku], sku))
+	}
+	v.Steps = orderSteps(o.State)
+	return v
+}
+
+// orderSteps are the stations of an order that goes well; a cancelled one has
+// none.
+func orderSteps(state shop.OrderState) []orderStep {
+	at, ok := map[shop.OrderState]int{
+		shop.StatePending: 1, shop.StateAuthorizing: 2, shop.StateConfirming: 2, shop.StateCapturing: 2, shop.StatePaid: 4,
+	}[state]
+	if !ok {
+		return nil
+	}
+	steps := make([]orderStep, 4)
+	for i, label := range []string{"Order received", "Items put aside", "Payment", "Complete"} {
+		steps[i] = orderStep{label, "todo"}
+		if i < at {
+			steps[i].Phase = "done"
+		} else if i == at {
+			steps[i].Phase = "now"
+		}
+	}
+	return steps
+}
+
+// liveOrder is what an event brings to the script.
+type liveOrder struct {
+	State   shop.OrderState `json:"state"`
+	Settled bool            `json:"settled"`
+	Status  string          `json:"status"` // markup of the status
+}
+
+// longestWatch ends a stream that nobody may be reading; the browser comes back.
+const longestWatch = 5 * time.Minute
+
+// eventTimeout bounds the writing of one event.
+const eventTimeout = 10 * time.Second
+
+// serveOrderEvents streams what happens to an order as server-sent events.
+func (s *Storefront) serveOrderEvents(w http.ResponseWriter, r *http.Request) error {
+	viewer, id, err := orderID(r)
+	if err != nil {
+		return err
+	}
+	// Whether it is the shopper's is known before the stream starts.
+	if _, err := s.shop.Order(r.Context(), viewer, id); err != nil {
+		return err
+	}
+	out := http.NewResponseController(w)
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no")
+	write := func(text string) bool {
+		_ = out.SetWriteDeadline(time.Now().Add(eventTimeout)) // not every writer has one
+		if _, err := fmt.Fprint(w, text); err != nil {
+			return false
+		}
+		return out.Flush() == nil
+	}
+	if !write("retry: 1500\n\n") {
+		return nil
+	}
+	s.streamOrder(r, viewer, id, write)
+	return nil
+}
+
+// streamOrder writes an event per change. An error after the start ends the
+// stream; the browser asks again.
+func (s *Storefront) streamOrder(r *http.Request, viewer shop.Viewer, id uuid.UUID, write func(string) bool) {
+	ctx, cancel := context.WithTimeout(r.Context(), longestWatch)
+	defer cancel()
+	var last int64 = -1
+	for seen, err := range s.shop.WatchOrder(ctx, viewer, id) {
+		if err != nil {
+			s.log.WarnContext(ctx, "watching an order ended", "order", id, "error", err)
+			return
+		}
+		if seen.Version == last {
+			continue // taken up again after a break
+		}
+		last = seen.Version
+		// What is watched has no lines; their names are needed to say what
+		// was out of stock.
+		if len(seen.ShortSKUs) > 0 && len(seen.Lines) == 0 {
+			if full, err := s.shop.Order(ctx, viewer, id); err == nil {
+				seen = full
+			}
+		}
+		event, err := s.newLiveOrder(seen)
+		if err != nil {
+			s.log.ErrorContext(ctx, "an order's event could not be rendered", "error", err)
+			return
+		}
+		if !write(fmt.Sprintf("event: order\nid: %d\ndata: %s\n\n", seen.Version, event)) {
+			return
+		}
+	}
+}
+
+func (s *Storefront) newLiveOrder(o *shop.Order) ([]byte, error) {
+	status, err := s.pages.fragment("order", "status", newOrderStatus(o))
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(liveOrder{State: o.State, Settled: o.State.Terminal(), Status: status})
+}
+
+// cancelOrder asks for the order to be cancelled and shows what became of it.
+func (s *Storefront) cancelOrder(w http.ResponseWriter, r *http.Request) error {
+	viewer, id, err := orderID(r)
+	if err != nil {
+		return err
+	}
+	_, err = s.shop.CancelOrder(r.Context(), viewer, id)
+	if shop.ReasonOf(err) == shop.ReasonNotCancellable {
+		order, err := s.shop.Order(r.Context(), viewer, id)
+		if err != nil {
+			return err
+		}
+		v := newOrderPage(order)
+		v.Problem = "It was too late to cancel: the payment had begun."
+		return s.show(w, r, http.StatusConflict, "order", v)
+	}
+	if err != nil {
+		return err
+	}
+	http.Redirect(w, r, "/orders/"+id.String(), http.StatusSeeOther)
+	return nil
+}

@@ -1,0 +1,71 @@
+package storefront
+
+import (
+	"net/http"
+	"net/url"
+
+	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/shop"
+)
+
+// ordersPage is the view of orders.html.
+type ordersPage struct {
+	frame
+	Orders []orderRow
+	Next   string // address of the next page; empty on the last
+	Later  bool   // not the first page
+}
+
+// orderRow is an order in the list.
+type orderRow struct {
+	Number string
+	URL    string
+	Placed string
+	State  string
+	Mood   string
+	Total  string
+}
+
+// shortStates are states in a word or two.
+var shortStates = map[shop.OrderState]string{
+	shop.StatePaid:       "Complete",
+	shop.StateCancelled:  "Cancelled",
+	shop.StateCancelling: "Being cancelled",
+}
+
+func (s *Storefront) serveOrders(w http.ResponseWriter, r *http.Request) error {
+	v := &ordersPage{frame: frame{Title: "Your orders", Section: "orders"}}
+	cursor := r.URL.Query().Get("cursor")
+	if len(cursor) > 1000 || !cleanText(cursor) {
+		return &shop.Error{Kind: shop.KindInvalid, Reason: shop.ReasonInvalidCursor}
+	}
+	v.Later = cursor != ""
+	id := session.FromContext(r.Context())
+	if !id.Known {
+		return s.show(w, r, http.StatusOK, "orders", v)
+	}
+	page, err := s.shop.Orders(r.Context(), shop.Viewer{Customer: id.Shopper.ID}, 0, cursor)
+	if err != nil {
+		return err
+	}
+	for _, o := range page.Orders {
+		row := orderRow{
+			Number: o.Number, URL: "/orders/" + o.ID.String(), Total: o.Total.Format(),
+			Placed: o.PlacedAt.UTC().Format("2 January 2006, 15:04"), State: firstOf(shortStates[o.State], "In the works"), Mood: "busy",
+		}
+		switch o.State {
+		case shop.StatePaid:
+			row.Mood = "good"
+			if o.Refunded.Units > 0 {
+				row.State = "Complete, refunded " + o.Refunded.Format()
+			}
+		case shop.StateCancelled:
+			row.Mood = "bad"
+		}
+		v.Orders = append(v.Orders, row)
+	}
+	if page.NextCursor != "" {
+		v.Next = "/orders?" + url.Values{"cursor": {page.NextCursor}}.Encode()
+	}
+	return s.show(w, r, http.StatusOK, "orders", v)
+}

@@ -1,0 +1,140 @@
+package storefront
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
+)
+
+// pictureCacheBytes bounds the drawings kept; one is about 3 kB.
+const pictureCacheBytes = 6 << 20
+
+// pictures keeps drawings in two generations: what is used moves to the young
+// one, and when that is half the size allowed, the old one goes.
+type pictures struct {
+	half int
+
+	mu         sync.Mutex
+	size       int // of the young
+	young, old map[string][]byte
+}
+
+func newPictures(size int) *pictures {
+	return &pictures{half: size / 2, young: map[string][]byte{}}
+}
+
+// get returns the drawing for a seed and words, under their version.
+func (p *pictures) get(version, seed, words string) []byte {
+	p.mu.Lock()
+	svg, ok := p.young[version]
+	if !ok {
+		if svg, ok = p.old[version]; ok {
+			p.put(version, svg)
+		}
+	}
+	p.mu.Unlock()
+	if ok {
+		return svg
+	}
+	svg = picture.SVG(seed, words)
+	p.mu.Lock()
+	p.put(version, svg)
+	p.mu.Unlock()
+	return svg
+}
+
+// put stores under the lock.
+func (p *pictures) put(version string, svg []byte) {
+	if p.size+len(svg) > p.half {
+		p.old, p.young, p.size = p.young, map[string][]byte{}, 0
+	}
+	p.young[version] = svg
+	p.size += len(svg)
+}
+
+// servePicture draws a product, or the variant whose SKU is asked for. With the
+// version of its words in the address it can be kept for good, otherwise for an
+// hour.
+func (s *Storefront) servePicture(w http.ResponseWriter, r *http.Request) error {
+	sku, ok := strings.CutSuffix(r.PathValue("file"), ".svg")
+	if !ok || !plausibleSKU(sku) {
+		return errNoPage
+	}
+	p, err := s.shop.Product(r.Context(), sku)
+	if err != nil {
+		return err
+	}
+	s.sendPicture(w, r, p.Code, pictureWords(p, sku))
+	return nil
+}
+
+// serveCategoryPicture draws a category from its name.
+func (s *Storefront) serveCategoryPicture(w http.ResponseWriter, r *http.Request) error {
+	slug, ok := strings.CutSuffix(r.PathValue("file"), ".svg")
+	if !ok {
+		return errNoPage
+	}
+	list, err := s.shop.Categories(r.Context())
+	if err != nil {
+		return err
+	}
+	for _, c := range list.Categories {
+		if c.Slug == slug {
+			s.sendPicture(w, r, c.Slug, c.Name)
+			return nil
+		}
+	}
+	return errNoPage
+}
+
+func (s *Storefront) sendPicture(w http.ResponseWriter, r *http.Request, seed, words string) {
+	version := picture.Version(seed, words)
+	h := w.Header()
+	h.Set("Content-Type", "image/svg+xml")
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("ETag", `"`+version+`"`)
+	if r.URL.RawQuery == "v="+version {
+		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	} else {
+		h.Set("Cache-Control", "public, max-age=3600")
+	}
+	if r.Header.Get("If-None-Match") == `"`+version+`"` {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	svg := s.pictures.get(version, seed, words)
+	h.Set("Content-Length", strconv.Itoa(len(svg)))
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(svg) // the client may be gone
+	}
+}
+
+// pictureWords are the words that a product, or one of its variants, is drawn
+// from.
+func pictureWords(p *shop.Product, sku string) string {
+	for i := range p.Variants {
+		if v := &p.Variants[i]; v.SKU == sku && sku != p.Code && v.Name != "" {
+			return p.Name + " " + v.Name
+		}
+	}
+	return p.Name
+}
+
+// plausibleSKU tells addresses that can name a product from those that can't,
+// without asking the catalog.
+func plausibleSKU(sku string) bool {
+	if sku == "" || len(sku) > 64 {
+		return false
+	}
+	for _, c := range []byte(sku) {
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '.' && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,127 @@
+package storefront
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
+)
+
+// productPage is the view of product.html.
+type productPage struct {
+	frame
+	Name        string
+	Code        string
+	Picture     string
+	Price       string
+	Paragraphs  []string // of the description
+	Category    categoryLink
+	Stock       stock
+	Variants    []variantOption
+	Choose      bool // there are variants to choose from
+	Selected    string
+	MaxQuantity int64
+	Related     []card
+
+	// What was typed, and what is wrong with it.
+	Quantity      string
+	QuantityError string
+}
+
+// variantOption is one of a product's variants.
+type variantOption struct {
+	SKU      string
+	Name     string
+	Price    string
+	Stock    stock
+	Selected bool
+}
+
+const relatedProducts = 6
+
+func (s *Storefront) serveProduct(w http.ResponseWriter, r *http.Request) error {
+	sku := r.PathValue("sku")
+	if !plausibleSKU(sku) {
+		return &shop.Error{Kind: shop.KindNotFound, Reason: shop.ReasonProductNotFound}
+	}
+	p, err := s.shop.Product(r.Context(), sku)
+	if err != nil {
+		return err
+	}
+	if len(p.Variants) > 1 && isVariant(p, sku) {
+		// The address of a variant: its own choice is made, so it is not the
+		// page that is kept.
+		return s.show(w, r, http.StatusOK, "product", s.newProductPage(r, p, sku))
+	}
+	made := p.Memo.Of(shop.SlotPage, func() any {
+		return s.keepOrErr("product", func() (view, error) {
+			return s.newProductPage(r, p, ""), nil
+		})
+	})
+	return s.sendKept(w, r, made)
+}
+
+// isVariant reports that the SKU names a variant other than by the product's
+// own code.
+func isVariant(p *shop.Product, sku string) bool {
+	return sku != p.Code && sku != p.Variants[0].SKU
+}
+
+// newProductPage makes the view. Related products and the category's name are
+// trimmings: without them there is still a page.
+func (s *Storefront) newProductPage(r *http.Request, p *shop.Product, selected string) *productPage {
+	ctx := detached(r)
+	v := &productPage{
+		frame:    frame{Title: p.Name, Description: firstOf(p.Description, p.Name+" at Souk, "+priceOf(p)+"."), Section: "products"},
+		Name:     p.Name,
+		Code:     p.Code,
+		Picture:  picture.URL(p.Code, p.Name),
+		Price:    priceOf(p),
+		Stock:    stockOf(p.Available),
+		Choose:   len(p.Variants) > 1,
+		Quantity: "1",
+	}
+	for line := range strings.SplitSeq(p.Description, "\n") {
+		if line = strings.TrimSpace(line); line != "" {
+			v.Paragraphs = append(v.Paragraphs, line)
+		}
+	}
+	for i := range p.Variants {
+		variant := &p.Variants[i]
+		option := variantOption{
+			SKU: variant.SKU, Name: firstOf(variant.Name, variant.SKU),
+			Price: variant.Price.Format(), Stock: stockOf(variant.Stock.Available),
+		}
+		option.Selected = variant.SKU == selected || selected == "" && v.Selected == "" && variant.Stock.Available > 0
+		if option.Selected {
+			v.Selected = variant.SKU
+		}
+		v.MaxQuantity = max(v.MaxQuantity, min(variant.Stock.Available, shop.MaxQuantity))
+		v.Variants = append(v.Variants, option)
+	}
+	if v.Selected == "" && len(v.Variants) > 0 {
+		v.Selected, v.Variants[0].Selected = v.Variants[0].SKU, true
+	}
+	if p.Category != "" {
+		v.Category = categoryLink{Name: p.Category, URL: categoryURL(p.Category)}
+		if list, err := s.shop.Categories(ctx); err == nil {
+			v.Category.Name = categoryName(list, p.Category)
+		} else {
+			s.log.WarnContext(ctx, "product page without its category's name", "error", err)
+		}
+	}
+	if related, err := s.shop.Related(ctx, p.Code, relatedProducts); err == nil {
+		v.Related = newCards(related.Products)
+	} else {
+		s.log.WarnContext(ctx, "product page without related products", "error", err)
+	}
+	return v
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,106 @@
+package storefront
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+)
+
+//go:embed static
+var staticFiles embed.FS
+
+// static serves files under names that hold a hash of their content, so that
+// they can be cached for good: souk.css is /static/souk-1a2b3c4d5e6f.css.
+type static struct {
+	urls  map[string]string // by the name in the tree
+	files map[string]*file  // by the name served
+}
+
+type file struct {
+	kind        string
+	plain, gzip []byte
+}
+
+func newStatic(tree fs.FS) (*static, error) {
+	s := &static{urls: map[string]string{}, files: map[string]*file{}}
+	entries, err := fs.ReadDir(tree, ".")
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		b, err := fs.ReadFile(tree, e.Name())
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(b)
+		ext := path.Ext(e.Name())
+		name := strings.TrimSuffix(e.Name(), ext) + "-" + hex.EncodeToString(sum[:6]) + ext
+		var z bytes.Buffer
+		zw, _ := gzip.NewWriterLevel(&z, gzip.BestCompression) // the level is valid
+		_, _ = zw.Write(b)                                     // a buffer never fails
+		if err := zw.Close(); err != nil {
+			return nil, err
+		}
+		s.urls[e.Name()] = "/static/" + name
+		s.files[name] = &file{kind: kinds[ext], plain: b, gzip: z.Bytes()}
+	}
+	return s, nil
+}
+
+// kinds does not ask the machine, whose tables differ.
+var kinds = map[string]string{
+	".css": "text/css; charset=utf-8",
+	".js":  "text/javascript; charset=utf-8",
+	".svg": "image/svg+xml",
+}
+
+// url is the address of a file; a template that names an unknown one fails.
+func (s *static) url(name string) (string, error) {
+	if u, ok := s.urls[name]; ok {
+		return u, nil
+	}
+	return "", fmt.Errorf("no static file %q", name)
+}
+
+func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	f, ok := s.files[r.PathValue("file")]
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", f.kind)
+	h.Set("Cache-Control", "public, max-age=31536000, immutable")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Vary", "Accept-Encoding")
+	body := f.plain
+	if acceptsGzip(r) && len(f.gzip) < len(f.plain) {
+		h.Set("Content-Encoding", "gzip")
+		body = f.gzip
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // the client may be gone
+	}
+}
+
+// acceptsGzip reads Accept-Encoding; "gzip;q=0" refuses.
+func acceptsGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		name, params, err := mime.ParseMediaType("x/" + strings.TrimSpace(part))
+		if err == nil && (name == "x/gzip" || name == "x/*") {
+			q, err := strconv.ParseFloat(params["q"], 64)
+			return err != nil || q > 0
+		}
+	}
+	return false
+}

@@ -1,0 +1,173 @@
+// Package storefront is the shop as people see it: server-rendered pages that
+// work without a script, and one small script on top.
+//
+// Each page has a file with its handler and its view struct. Handlers return an
+// error, and one place turns it into a page (errors.go). Templates and static
+// files are embedded; templates are parsed once, at the start.
+//
+// The part of a page that is the same for everybody is rendered once and kept
+// with the shop's cached value it shows (shop.Memo), so it is at most as old as
+// that: a product page shows a product up to one second old, with related
+// products and category names up to one second older. What belongs to the
+// shopper, the number on the cart, is put between its two halves.
+package storefront
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"iter"
+	"log/slog"
+	"net/http"
+
+	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/shop"
+)
+
+// Shop is what the pages need of the shop.
+type Shop interface {
+	ListProducts(ctx context.Context, q shop.ProductQuery) (*shop.ProductPage, error)
+	Product(ctx context.Context, sku string) (*shop.Product, error)
+	Related(ctx context.Context, sku string, limit int) (*shop.ProductPage, error)
+	Categories(ctx context.Context) (*shop.CategoryList, error)
+
+	NewCart(ctx context.Context, owner uuid.UUID, lines []shop.LineInput) (*shop.Cart, error)
+	Cart(ctx context.Context, owner, id uuid.UUID) (*shop.Cart, error)
+	SetLines(ctx context.Context, in shop.SetLines) (*shop.Cart, error)
+	AddLine(ctx context.Context, owner, id uuid.UUID, sku string, quantity int64) (*shop.Cart, error)
+
+	PlaceOrder(ctx context.Context, c shop.Checkout) (*shop.Placed, error)
+	Order(ctx context.Context, v shop.Viewer, id uuid.UUID) (*shop.Order, error)
+	Orders(ctx context.Context, v shop.Viewer, limit int, cursor string) (*shop.OrderPage, error)
+	CancelOrder(ctx context.Context, v shop.Viewer, id uuid.UUID) (*shop.Order, error)
+	WatchOrder(ctx context.Context, v shop.Viewer, id uuid.UUID) iter.Seq2[*shop.Order, error]
+}
+
+// Sessions makes guests and remembers them.
+type Sessions interface {
+	Ensure(ctx context.Context) (s session.Shopper, fresh bool, err error)
+	SetCookie(w http.ResponseWriter, r *http.Request, s session.Shopper)
+}
+
+// Config of the storefront.
+type Config struct {
+	Shop    Shop
+	Session Sessions
+	// Currency of the price filter; "" means GBP.
+	Currency string
+	// PaymentMethods offered at checkout; nil means the test cards of the
+	// simulated provider.
+	PaymentMethods []PaymentMethod
+	// Log gets errors that are ours. nil discards.
+	Log *slog.Logger
+}
+
+// Storefront serves the pages.
+type Storefront struct {
+	shop     Shop
+	session  Sessions
+	currency string
+	methods  []PaymentMethod
+	log      *slog.Logger
+
+	pages    *pages
+	static   *static
+	pictures *pictures
+	mux      *http.ServeMux
+}
+
+// maxForm bounds a form's body: a cart of 2,000 lines fits.
+const maxForm = 256 << 10
+
+// New makes the storefront's handler. It expects session.Manager.Identify and
+// session.SameOrigin in front of it.
+func New(cfg Config) (http.Handler, error) {
+	if cfg.Shop == nil || cfg.Session == nil {
+		return nil, errors.New("storefront: shop and session are needed")
+	}
+	if cfg.Currency == "" {
+		cfg.Currency = "GBP"
+	}
+	if cfg.PaymentMethods == nil {
+		cfg.PaymentMethods = TestCards
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Storefront{
+		shop: cfg.Shop, session: cfg.Session, currency: cfg.Currency, methods: cfg.PaymentMethods, log: cfg.Log,
+		mux: http.NewServeMux(),
+	}
+	files, err := fs.Sub(staticFiles, "static")
+	if err != nil {
+		return nil, err
+	}
+	if s.static, err = newStatic(files); err != nil {
+		return nil, err
+	}
+	if s.pages, err = newPages(s.static); err != nil {
+		return nil, err
+	}
+	s.pictures = newPictures(pictureCacheBytes)
+	s.routes()
+	return s, nil
+}
+
+func (s *Storefront) routes() {
+	s.mux.Handle("GET /static/{file}", s.static)
+	s.page("GET /pictures/{file}", s.servePicture)
+	s.page("GET /pictures/categories/{file}", s.serveCategoryPicture)
+	s.page("GET /{$}", s.serveHome)
+	s.page("GET /products", s.serveListing)
+	s.page("GET /categories/{slug}", s.serveListing)
+	s.page("GET /search", s.redirectSearch)
+	s.page("GET /products/{sku}", s.serveProduct)
+	s.page("GET /cart", s.serveCart)
+	s.page("POST /cart", s.updateCart)
+	s.page("POST /cart/lines", s.addToCart)
+	s.page("GET /checkout", s.serveCheckout)
+	s.page("POST /checkout", s.placeOrder)
+	s.page("GET /orders", s.serveOrders)
+	s.page("GET /orders/{id}", s.serveOrder)
+	s.page("GET /orders/{id}/events", s.serveOrderEvents)
+	s.page("POST /orders/{id}/cancel", s.cancelOrder)
+	s.page("/", s.serveElse)
+}
+
+// page registers a handler whose error becomes a page.
+func (s *Storefront) page(pattern string, h func(http.ResponseWriter, *http.Request) error) {
+	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			s.showError(w, r, err)
+		}
+	})
+}
+
+// policy lets a page load what this shop serves, and nothing else.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+func (s *Storefront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// serveElse answers what no page does.
+func (s *Storefront) serveElse(w http.ResponseWriter, r *http.Request) error {
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		// The address of a form, typed or reloaded.
+		if r.URL.Path == "/cart/lines" {
+			http.Redirect(w, r, "/cart", http.StatusSeeOther)
+			return nil
+		}
+		return errNoPage
+	case http.MethodPost:
+		return errNoPage
+	default:
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		return &pageError{status: http.StatusMethodNotAllowed, title: "That can't be done here", detail: "This address doesn't understand that kind of request."}
+	}
+}

@@ -1,0 +1,84 @@
+package storefront
+
+import (
+	"fmt"
+
+	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
+)
+
+// card is a product in a listing.
+type card struct {
+	Name    string
+	URL     string
+	Picture string
+	Price   string // "£2.95" or "from £2.95"
+	Stock   stock
+}
+
+// stock is how many there are, in words.
+type stock struct {
+	Level string // "out", "low" or "in"; also a CSS class
+	Text  string
+}
+
+// lowStock is from how few units on a shopper is told the number.
+const lowStock = 10
+
+func stockOf(available int64) stock {
+	switch {
+	case available <= 0:
+		return stock{"out", "Sold out"}
+	case available <= lowStock:
+		return stock{"low", fmt.Sprintf("Only %d left", available)}
+	default:
+		return stock{"in", "In stock"}
+	}
+}
+
+func newCard(p *shop.Product) card {
+	return card{
+		Name: p.Name, URL: p.URL, Picture: picture.URL(p.Code, p.Name),
+		Price: priceOf(p), Stock: stockOf(p.Available),
+	}
+}
+
+func newCards(products []*shop.Product) []card {
+	cards := make([]card, len(products))
+	for i, p := range products {
+		cards[i] = newCard(p)
+	}
+	return cards
+}
+
+// priceOf is a product's price: "from" the cheapest variant when they differ.
+func priceOf(p *shop.Product) string {
+	if n := len(p.Variants); n > 1 && p.Variants[n-1].Price != p.Price {
+		return "from " + p.Price.Format()
+	}
+	return p.Price.Format()
+}
+
+// categoryLink is a category to walk to.
+type categoryLink struct {
+	Name    string
+	URL     string
+	Picture string
+	Count   int64
+	Current bool
+}
+
+func categoryURL(slug string) string { return "/categories/" + slug }
+
+func newCategoryLinks(list []shop.Category) []categoryLink {
+	links := make([]categoryLink, 0, len(list))
+	for _, c := range list {
+		if c.Products > 0 {
+			links = append(links, categoryLink{
+				Name: c.Name, URL: categoryURL(c.Slug), Count: c.Products,
+				Picture: "/pictures/categories/" + c.Slug + ".svg?v=" + picture.Version(c.Slug, c.Name),
+			})
+		}
+	}
+	return links
+}
