@@ -16,14 +16,14 @@ CREATE TABLE attempts (
     provider_id    text NOT NULL DEFAULT '',
     -- Why it was declined or its capture failed.
     code           text NOT NULL DEFAULT '',
-    captured       bigint NOT NULL DEFAULT 0 CHECK (captured IN (0, amount)),
+    captured       bigint NOT NULL DEFAULT 0 CONSTRAINT attempts_captured_in_full CHECK (captured IN (0, amount)),
     -- Refunds that are sent or succeeded, and those that succeeded.
-    refunding      bigint NOT NULL DEFAULT 0 CHECK (refunding BETWEEN 0 AND captured),
-    refunded       bigint NOT NULL DEFAULT 0 CHECK (refunded BETWEEN 0 AND refunding),
+    refunding      bigint NOT NULL DEFAULT 0 CONSTRAINT attempts_refunding_within_capture CHECK (refunding BETWEEN 0 AND captured),
+    refunded       bigint NOT NULL DEFAULT 0 CONSTRAINT attempts_refunded_within_refunding CHECK (refunded BETWEEN 0 AND refunding),
     -- When the authorization was first sent: the provider's key lives from then.
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
-    CHECK ((captured > 0) = (state = 'captured'))
+    CONSTRAINT attempts_captured_by_state CHECK ((captured > 0) = (state = 'captured'))
 ) WITH (fillfactor = 70); -- each attempt is updated in place a few times
 
 CREATE TABLE refunds (
