@@ -65,7 +65,7 @@ WITH sold AS (
     SELECT p.id, p.imported_sold + sold.units AS popularity
     FROM products p JOIN sold ON sold.product_id = p.id
     WHERE p.popularity <> p.imported_sold + sold.units
-    ORDER BY p.id
+    ORDER BY abs(p.imported_sold + sold.units - p.popularity) DESC, p.id
     LIMIT $1
     FOR NO KEY UPDATE OF p SKIP LOCKED
 )
@@ -77,8 +77,8 @@ RETURNING p.id
 `
 
 // RefreshPopularity counts sold units into the products, at most max_products
-// at a time; the version changes with it. A product somebody is editing waits
-// for the next time.
+// at a time, those furthest behind first; the version changes with it. A
+// product somebody is editing waits for the next time.
 func (q *Queries) RefreshPopularity(ctx context.Context, maxProducts int32) ([]string, error) {
 	rows, err := q.db.Query(ctx, RefreshPopularity, maxProducts)
 	if err != nil {

@@ -1,6 +1,6 @@
 -- RefreshPopularity counts sold units into the products, at most max_products
--- at a time; the version changes with it. A product somebody is editing waits
--- for the next time.
+-- at a time, those furthest behind first; the version changes with it. A
+-- product somebody is editing waits for the next time.
 -- name: RefreshPopularity :many
 WITH sold AS (
     SELECT s.product_id, sum(s.committed)::bigint AS units FROM stock s GROUP BY s.product_id
@@ -8,7 +8,7 @@ WITH sold AS (
     SELECT p.id, p.imported_sold + sold.units AS popularity
     FROM products p JOIN sold ON sold.product_id = p.id
     WHERE p.popularity <> p.imported_sold + sold.units
-    ORDER BY p.id
+    ORDER BY abs(p.imported_sold + sold.units - p.popularity) DESC, p.id
     LIMIT @max_products
     FOR NO KEY UPDATE OF p SKIP LOCKED
 )

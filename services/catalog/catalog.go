@@ -1,0 +1,157 @@
+// Package catalog is the catalog service: products, prices, stock and
+// reservations.
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/memcache"
+	"github.com/souk-shop/souk/services/catalog/internal/postgres"
+	"github.com/souk-shop/souk/services/catalog/internal/rediscache"
+	"github.com/souk-shop/souk/services/catalog/internal/rpc"
+	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/run"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// Config is what the service's operator chooses; its variables start with
+// SOUK_CATALOG_. A zero field means its default.
+type Config struct {
+	Server    chassisrpc.ServerConfig
+	Postgres  pg.Config         `env:", prefix=POSTGRES_"`
+	Redis     rediscache.Config `env:", prefix=REDIS_"`
+	Telemetry telemetry.Config
+	Admin     admin.Config `env:", prefix=ADMIN_"`
+	// Migrate migrates the database before it is used.
+	Migrate bool `env:"MIGRATE"`
+	// Currency is the one the shop sells in.
+	Currency string `env:"CURRENCY, default=GBP"`
+	// CursorKey makes the cursors of listings unforgeable; the same for all
+	// replicas. Without it a built-in one guards against accidents only.
+	CursorKey config.Secret `env:"CURSOR_KEY"`
+	// MemoryTTL is how long answers are kept in this process; negative for not at all.
+	MemoryTTL time.Duration `env:"MEMORY_TTL, default=1s"`
+	// ExpireEvery is how often expired holds are released.
+	ExpireEvery time.Duration `env:"EXPIRE_EVERY, default=1s"`
+	// LearnEvery is how often sold units are counted into popularity and into
+	// what is bought together.
+	LearnEvery time.Duration `env:"LEARN_EVERY, default=5s"`
+}
+
+func (c *Config) setDefaults() {
+	if c.Currency == "" {
+		c.Currency = "GBP"
+	}
+	if c.CursorKey == "" {
+		c.CursorKey = "souk catalog cursor"
+	}
+	if c.MemoryTTL == 0 {
+		c.MemoryTTL = time.Second
+	}
+	if c.ExpireEvery <= 0 {
+		c.ExpireEvery = time.Second
+	}
+	if c.LearnEvery <= 0 {
+		c.LearnEvery = 5 * time.Second
+	}
+	if c.Redis.Timeout <= 0 {
+		c.Redis.Timeout = 30 * time.Millisecond
+	}
+}
+
+// Run serves until ctx is done, then drains. A database or a Redis that is late
+// is waited for; health tells about the database, the shop works without Redis.
+func Run(ctx context.Context, cfg Config) (err error) {
+	cfg.setDefaults()
+	tel, err := telemetry.Start(ctx, "catalog", cfg.Telemetry)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		err = errors.Join(err, tel.Shutdown(stopCtx))
+	}()
+	pool, err := pg.Open(ctx, cfg.Postgres, tel)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	store, closeStore, err := decorate(postgres.New(pool, cfg.Currency), cfg, tel)
+	if err != nil {
+		return err
+	}
+	defer closeStore()
+
+	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors,
+		chassisrpc.Check{Name: "postgres", Fn: func(ctx context.Context) error { return ready(ctx, pool) }})
+	if err != nil {
+		return err
+	}
+	cursors := domain.Cursors{Key: []byte(cfg.CursorKey.Reveal())}
+	catalogv1.RegisterCatalogServiceServer(server, rpc.NewServer(store, cursors, cfg.Currency))
+
+	migrated := make(chan struct{})
+	g := run.NewGroup(tel.Log)
+	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
+	g.Add("migrate", func(ctx context.Context) error {
+		if cfg.Migrate {
+			if err := postgres.Migrate(ctx, cfg.Postgres, tel.Log); err != nil {
+				return err
+			}
+		}
+		close(migrated)
+		return nil
+	})
+	keeper := keeper{store: store, log: tel.Log, after: migrated}
+	g.Add("expire holds", func(ctx context.Context) error { return keeper.expireHolds(ctx, cfg.ExpireEvery) })
+	g.Add("learn from sales", func(ctx context.Context) error { return keeper.learn(ctx, cfg.LearnEvery) })
+	g.Add("rpc", server.Serve)
+	return g.Run(ctx)
+}
+
+// decorate puts the caches in front of the store: Redis if there is one, then
+// this process's memory.
+func decorate(store domain.Store, cfg Config, tel *telemetry.Telemetry) (domain.Store, func(), error) {
+	closeAll := func() {}
+	if cfg.Redis.Addr != "" {
+		rdb, err := rediscache.Open(cfg.Redis, tel)
+		if err != nil {
+			return nil, nil, err
+		}
+		closeAll = func() { _ = rdb.Close() }
+		if store, err = rediscache.New(store, rdb, cfg.Redis.Timeout, tel); err != nil {
+			return nil, nil, err
+		}
+	}
+	if cfg.MemoryTTL > 0 {
+		cache, err := memcache.New(store, cfg.MemoryTTL, tel.Meter())
+		if err != nil {
+			return nil, nil, err
+		}
+		store = cache
+	}
+	return store, closeAll, nil
+}
+
+// ready reports whether the database answers and has the tables.
+func ready(ctx context.Context, pool *pgxpool.Pool) error {
+	var name *string
+	if err := pool.QueryRow(ctx, "SELECT to_regclass('copurchases')::text").Scan(&name); err != nil {
+		return err
+	}
+	if name == nil {
+		return fmt.Errorf("the database is not migrated")
+	}
+	return nil
+}
