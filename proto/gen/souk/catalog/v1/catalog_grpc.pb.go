@@ -89,13 +89,15 @@ type CatalogServiceClient interface {
 	// Restock puts returned units of a committed reservation back on sale.
 	// Idempotent by restock_id. Callers: order (refunds).
 	// Errors: NOT_FOUND (RESERVATION_NOT_FOUND), FAILED_PRECONDITION
-	// (RESTOCK_EXCEEDS_SOLD, RESERVATION_NOT_COMMITTED).
+	// (RESTOCK_EXCEEDS_SOLD, RESERVATION_NOT_COMMITTED, RESTOCK_MISMATCH for a
+	// repeat with other lines).
 	Restock(ctx context.Context, in *RestockRequest, opts ...grpc.CallOption) (*RestockResponse, error)
 	// AdjustStock adds to or takes from the stock of variants (goods received,
 	// written off). All lines or none; idempotent by adjustment_id.
 	// Callers: gateway, for an operator.
-	// Errors: NOT_FOUND (SKU_NOT_FOUND), FAILED_PRECONDITION (INSUFFICIENT_STOCK)
-	// when it would take more than is available.
+	// Errors: NOT_FOUND (SKU_NOT_FOUND), FAILED_PRECONDITION (INSUFFICIENT_STOCK,
+	// with a Shortage per SKU) when it would take more than is available,
+	// FAILED_PRECONDITION (ADJUSTMENT_MISMATCH) for a repeat with other changes.
 	AdjustStock(ctx context.Context, in *AdjustStockRequest, opts ...grpc.CallOption) (*AdjustStockResponse, error)
 	// UpsertProducts creates or replaces products with their variants, prices and
 	// absolute stock, all or none. Callers: gateway, for an operator; one call is
@@ -293,13 +295,15 @@ type CatalogServiceServer interface {
 	// Restock puts returned units of a committed reservation back on sale.
 	// Idempotent by restock_id. Callers: order (refunds).
 	// Errors: NOT_FOUND (RESERVATION_NOT_FOUND), FAILED_PRECONDITION
-	// (RESTOCK_EXCEEDS_SOLD, RESERVATION_NOT_COMMITTED).
+	// (RESTOCK_EXCEEDS_SOLD, RESERVATION_NOT_COMMITTED, RESTOCK_MISMATCH for a
+	// repeat with other lines).
 	Restock(context.Context, *RestockRequest) (*RestockResponse, error)
 	// AdjustStock adds to or takes from the stock of variants (goods received,
 	// written off). All lines or none; idempotent by adjustment_id.
 	// Callers: gateway, for an operator.
-	// Errors: NOT_FOUND (SKU_NOT_FOUND), FAILED_PRECONDITION (INSUFFICIENT_STOCK)
-	// when it would take more than is available.
+	// Errors: NOT_FOUND (SKU_NOT_FOUND), FAILED_PRECONDITION (INSUFFICIENT_STOCK,
+	// with a Shortage per SKU) when it would take more than is available,
+	// FAILED_PRECONDITION (ADJUSTMENT_MISMATCH) for a repeat with other changes.
 	AdjustStock(context.Context, *AdjustStockRequest) (*AdjustStockResponse, error)
 	// UpsertProducts creates or replaces products with their variants, prices and
 	// absolute stock, all or none. Callers: gateway, for an operator; one call is
