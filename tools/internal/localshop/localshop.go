@@ -1,0 +1,424 @@
+// Package localshop runs the whole shop on one machine: a private PostgreSQL,
+// Redis, the payment provider's simulator, every service and the gateway, with
+// real connections between them, in this process or in one for each part. It
+// needs no containers and keeps its data in one folder.
+package localshop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/souk-shop/souk/services/chassis/run"
+	"github.com/souk-shop/souk/tools/internal/seed"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
+	"github.com/souk-shop/souk/tools/internal/state"
+)
+
+// readyTimeout bounds the wait for all parts to answer.
+const readyTimeout = 60 * time.Second
+
+// Options say how a shop runs. Only Dir is required.
+type Options struct {
+	// Dir is the data folder. It is made if need be.
+	Dir string
+	// Fresh empties the folder first.
+	Fresh bool
+	// Addr is where the gateway listens; any free loopback port when empty.
+	Addr string
+	// Seed imports the embedded catalog on the folder's first start.
+	Seed bool
+	// Disposable data may be lost with the machine's power: the database syncs
+	// nothing. For tests.
+	Disposable bool
+
+	// Processes runs each service, the gateway and the payment provider in a
+	// process of its own, started again after any death.
+	Processes bool
+	// Exec is the command of such a process, to which the service's name is
+	// added; it has to call RunService. This program with the argument "service"
+	// when nil.
+	Exec []string
+
+	// Env returns further environment variables of a service ("NAME=value"),
+	// which win over the shop's own. life is 1 at its first start and grows with
+	// each one after a death. May be nil.
+	Env func(service string, life int) []string
+	// JobsOnly has orders driven by their jobs alone and not by the process that
+	// placed them. For tests.
+	JobsOnly bool
+	// SpanProcessors see every span of all services. Not with Processes.
+	SpanProcessors []sdktrace.SpanProcessor
+	// Tracer makes what sees every query of a service. Not with Processes.
+	Tracer func(service string) pgx.QueryTracer
+
+	// Console is shown the log lines of ConsoleLevel and above, warnings only
+	// once the shop is ready; nil for none.
+	// All lines are in the folder's logs.
+	Console      io.Writer
+	ConsoleLevel slog.Level
+	// Progress is told how the start goes; may be nil. Calls do not overlap.
+	Progress func(Progress)
+}
+
+// Progress is a step of the start.
+type Progress struct {
+	// Step is what is being done, in a word or two.
+	Step string
+	// Done and Total count what the step has to do; Total is 0 for a step that
+	// is not counted.
+	Done, Total int
+	// Took is set when the step is finished.
+	Took time.Duration
+}
+
+// Shop is a running shop.
+type Shop struct {
+	// URL of the gateway, without a slash at its end.
+	URL string
+	// OperatorToken is for the operator's calls.
+	OperatorToken string
+	// StripesimURL is the payment provider.
+	StripesimURL string
+	// Journal is the path of the payment provider's journal.
+	Journal string
+
+	opts     Options
+	folder   *folder
+	secrets  *secrets
+	log      *slog.Logger
+	logFile  *logFile
+	postgres *Postgres
+	redis    *redis
+	// listeners by service, made before anything is started.
+	listeners map[string]net.Listener
+
+	stop context.CancelFunc
+	done chan struct{} // closed when all services have ended
+	err  error         // why; read after done
+
+	stopOnce sync.Once
+	stopErr  error
+
+	progressMu sync.Mutex
+
+	mu        sync.Mutex
+	processes map[string]*supervised // with Options.Processes
+	startedAt time.Time              // zero until ready
+}
+
+// Start starts a shop and returns when it is ready: all parts answer and, with
+// Seed, the catalog is in. ctx bounds the start; the shop runs until Stop. A
+// shop that cannot start is stopped. *RunningError means that the data folder
+// is in use.
+func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
+	if opts.Addr == "" {
+		opts.Addr = "127.0.0.1:0"
+	}
+	s := &Shop{opts: opts, processes: map[string]*supervised{}, listeners: map[string]net.Listener{}, done: make(chan struct{})}
+	if s.folder, err = openFolder(opts.Dir, false); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Stop(context.WithoutCancel(ctx)))
+		}
+	}()
+	// Before anything is lost or started: a busy port is the likeliest mistake.
+	if err := s.listen(ctx); err != nil {
+		return nil, err
+	}
+	if opts.Fresh {
+		if err := s.folder.empty(); err != nil {
+			return nil, fmt.Errorf("empty %s: %w", s.folder.path, err)
+		}
+	}
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	if err := s.startStores(ctx); err != nil {
+		return nil, err
+	}
+	s.startServices()
+	if err := s.bringUp(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.startedAt = time.Now()
+	s.mu.Unlock()
+	s.logFile.quiet.Store(false)
+	return s, s.writeState()
+}
+
+// listen makes the listeners of all services.
+func (s *Shop) listen(ctx context.Context) error {
+	var lc net.ListenConfig
+	for _, svc := range services {
+		addr := "127.0.0.1:0"
+		if svc.name == "gateway" {
+			addr = s.opts.Addr
+		}
+		lis, err := lc.Listen(ctx, "tcp", addr)
+		if err != nil {
+			return fmt.Errorf("listen on %s: %w", addr, err)
+		}
+		s.listeners[svc.name] = lis
+	}
+	s.URL = "http://" + reachable(s.listeners["gateway"].Addr().(*net.TCPAddr))
+	s.StripesimURL = "http://" + s.listeners["stripesim"].Addr().String()
+	return nil
+}
+
+// reachable is an address that a browser on this machine can open.
+func reachable(a *net.TCPAddr) string {
+	if a.IP.IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", a.Port)
+	}
+	return a.String()
+}
+
+// prepare makes what the folder holds beside the databases.
+func (s *Shop) prepare() (err error) {
+	if err := os.MkdirAll(s.folder.join("logs"), 0o755); err != nil {
+		return err
+	}
+	if s.logFile, err = openLog(s.folder.join("logs", "souk.log"), s.opts.Console, s.opts.ConsoleLevel); err != nil {
+		return err
+	}
+	s.logFile.quiet.Store(s.opts.ConsoleLevel >= slog.LevelWarn)
+	s.log = slog.New(slog.NewJSONHandler(s.logFile, nil)).With("service", "up")
+	if s.secrets, err = s.folder.secrets(); err != nil {
+		return err
+	}
+	s.OperatorToken = s.secrets.OperatorToken
+	s.Journal = state.ProviderJournal(s.folder.path)
+	if err := os.MkdirAll(filepath.Dir(s.Journal), 0o755); err != nil {
+		return err
+	}
+	return s.folder.announce(s.URL)
+}
+
+// startStores starts PostgreSQL and Redis side by side.
+func (s *Shop) startStores(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		defer s.step("postgres", &err)()
+		s.postgres, err = startPostgres(ctx, s.folder, s.secrets, s.opts.Disposable, s.log)
+		return err
+	})
+	g.Go(func() (err error) {
+		defer s.step("redis", &err)()
+		if s.redis, err = startRedis(s.folder, s.log); err != nil {
+			return err
+		}
+		return s.redis.ready(ctx)
+	})
+	return g.Wait()
+}
+
+// startServices starts all services, each in its turn to be stopped in the
+// reverse order.
+func (s *Shop) startServices() {
+	ctx, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	g := run.NewGroup(s.log)
+	for _, svc := range services {
+		if s.opts.Processes {
+			g.Add(svc.name, s.supervise(svc).run)
+		} else {
+			g.Add(svc.name, func(ctx context.Context) error { return s.runInside(ctx, svc) })
+		}
+	}
+	go func() {
+		defer close(s.done)
+		s.err = g.Run(ctx)
+	}()
+}
+
+// bringUp waits for the services, imports the catalog and reads a product.
+func (s *Shop) bringUp(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	client := shopclient.New(s.URL).WithToken(s.OperatorToken)
+	defer client.Close()
+	if err := s.await(ctx, client); err != nil {
+		return err
+	}
+	if s.opts.Seed && !s.folder.seeded() {
+		if err := s.seed(ctx, client); err != nil {
+			return fmt.Errorf("import the catalog: %w", err)
+		}
+	}
+	page, err := client.WithToken("").Products(ctx, shopclient.ProductQuery{Limit: 1})
+	if err != nil {
+		return fmt.Errorf("read the catalog: %w", err)
+	}
+	for _, p := range page.Products {
+		if _, err := client.WithToken("").Product(ctx, p.Code); err != nil {
+			return fmt.Errorf("read a product: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Shop) await(ctx context.Context, client *shopclient.Client) (err error) {
+	defer s.step("services", &err)()
+	return s.waitReady(ctx, client)
+}
+
+func (s *Shop) seed(ctx context.Context, client *shopclient.Client) (err error) {
+	const name = "catalog"
+	defer s.step(name, &err)()
+	_, err = seed.Import(ctx, client, func(done, total int) {
+		s.progress(Progress{Step: name, Done: done, Total: total})
+	})
+	if err != nil {
+		return err
+	}
+	return s.folder.markSeeded()
+}
+
+// step tells of a step's start and, when the returned function is called, of
+// its end, unless it failed.
+func (s *Shop) step(name string, err *error) func() {
+	began := time.Now()
+	s.progress(Progress{Step: name})
+	return func() {
+		if *err == nil {
+			s.progress(Progress{Step: name, Took: time.Since(began)})
+		}
+	}
+}
+
+func (s *Shop) progress(p Progress) {
+	if s.opts.Progress == nil {
+		return
+	}
+	s.progressMu.Lock()
+	defer s.progressMu.Unlock()
+	s.opts.Progress(p)
+}
+
+// WaitReady returns when the shop says that it is ready, or why it did not
+// until ctx ended.
+func (s *Shop) WaitReady(ctx context.Context) error {
+	client := shopclient.New(s.URL)
+	defer client.Close()
+	return s.waitReady(ctx, client)
+}
+
+func (s *Shop) waitReady(ctx context.Context, client *shopclient.Client) error {
+	last := errors.New("no answer yet")
+	for {
+		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+		err := client.Ready(attempt)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		if err := s.hopeless(); err != nil {
+			return err
+		}
+		select {
+		case <-s.done:
+			return fmt.Errorf("the shop ended: %w", s.err)
+		case <-ctx.Done():
+			return fmt.Errorf("the shop is not ready: %w (%w); see %s", last, ctx.Err(), s.folder.join("logs"))
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+}
+
+// hopeless finds a process that does not come up, before anything was ready.
+func (s *Shop) hopeless() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, p := range s.processes {
+		if s.startedAt.IsZero() && p.deaths.Load() >= 5 {
+			return fmt.Errorf("%s does not start; see %s", name, s.folder.join("logs", name+".log"))
+		}
+	}
+	return nil
+}
+
+// Done is closed when the services have ended, by Stop or because one failed.
+func (s *Shop) Done() <-chan struct{} { return s.done }
+
+// Err is why the services have ended, after Done: nil after Stop.
+func (s *Shop) Err() error { return s.err }
+
+// DSN is the connection string of a service's database.
+func (s *Shop) DSN(service string) string { return s.postgres.DSNs()[service] }
+
+// Stop stops the services in the reverse order of their start, each given the
+// time to finish what is under way, then Redis and PostgreSQL. ctx bounds the
+// database's part; the others bound themselves. A second Stop does nothing.
+func (s *Shop) Stop(ctx context.Context) error {
+	s.stopOnce.Do(func() { s.stopErr = s.stopAll(ctx) })
+	return s.stopErr
+}
+
+func (s *Shop) stopAll(ctx context.Context) error {
+	var errs []error
+	s.mu.Lock()
+	s.startedAt = time.Time{} // no more state
+	s.mu.Unlock()
+	errs = append(errs, state.Remove(s.folder.path))
+	if s.stop != nil {
+		s.stop()
+		<-s.done
+		errs = append(errs, s.err)
+	}
+	for _, lis := range s.listeners {
+		lis.Close() // a service has closed its own
+	}
+	if s.redis != nil {
+		s.redis.close()
+	}
+	if s.postgres != nil {
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		errs = append(errs, s.postgres.Stop(ctx))
+	}
+	if s.logFile != nil {
+		errs = append(errs, s.logFile.Close())
+	}
+	errs = append(errs, s.folder.close())
+	return errors.Join(errs...)
+}
+
+// writeState writes the state file, once the shop is ready.
+func (s *Shop) writeState() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.startedAt.IsZero() {
+		return nil
+	}
+	st := &state.State{
+		URL: s.URL, OperatorToken: s.OperatorToken, StripesimURL: s.StripesimURL,
+		Postgres: maps.Clone(s.postgres.DSNs()), StartedAt: s.startedAt,
+		PIDs: map[string]int{"up": os.Getpid(), "postgres": s.postgres.PID()},
+	}
+	if pid := s.redis.pid(); pid != 0 {
+		st.PIDs["redis"] = pid
+	}
+	for name, p := range s.processes {
+		st.PIDs[name] = int(p.pid.Load())
+	}
+	return state.Write(s.folder.path, st)
+}

@@ -1,0 +1,170 @@
+package localshop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
+)
+
+// databases are the services that have one; database and role are named after
+// the service, and the role can connect to no other database.
+var databases = []string{"catalog", "cart", "order", "payment"}
+
+// settings suit a shop with four busy services on a small machine. Every commit
+// is on disk before it is acknowledged.
+var settings = map[string]string{
+	"fsync":              "on",
+	"synchronous_commit": "on",
+	"shared_buffers":     "128MB",
+	"wal_buffers":        "16MB",
+	"max_wal_size":       "2GB",
+	"max_connections":    "100",
+	// An order changes its rows a few times within a second: dead versions are
+	// better removed early.
+	"autovacuum_naptime": "20s",
+}
+
+// Postgres is the database server of a data folder. While it is not stopped it
+// is started again, on the same port, whatever ends it.
+type Postgres struct {
+	opts      pgserver.Options
+	passwords map[string]string
+	log       *slog.Logger
+	port      int
+	folder    *folder // only of StartPostgres
+
+	mu       sync.Mutex
+	server   *pgserver.Server
+	stopping bool
+	watched  chan struct{} // closed when watch has ended
+}
+
+// StartPostgres starts the database server of a data folder alone, without the
+// shop. It refuses while a shop runs on it.
+func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
+	f, err := openFolder(dir, false)
+	if err != nil {
+		return nil, err
+	}
+	sec, err := f.secrets()
+	if err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	p, err := startPostgres(ctx, f, sec, false, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return nil, errors.Join(err, f.close())
+	}
+	p.folder = f
+	return p, nil
+}
+
+func startPostgres(ctx context.Context, f *folder, sec *secrets, disposable bool, log *slog.Logger) (*Postgres, error) {
+	opts := pgserver.Options{Dir: f.join("postgres"), Settings: settings, Log: log}
+	if disposable {
+		opts.Settings, opts.Disposable = map[string]string{"max_connections": "100"}, true
+	}
+	server, err := pgserver.Start(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	p := &Postgres{opts: opts, passwords: sec.Postgres, log: log, port: server.Port(), server: server, watched: make(chan struct{})}
+	if err := p.ensure(ctx); err != nil {
+		return nil, errors.Join(err, server.Stop(ctx))
+	}
+	go p.watch()
+	return p, nil
+}
+
+// ensure makes the databases and their roles.
+func (p *Postgres) ensure(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, name := range databases {
+		g.Go(func() error { return p.server.EnsureDatabase(ctx, name, name, p.passwords[name]) })
+	}
+	g.Go(func() error { return private(ctx, p.server.SuperuserDSN("postgres")) })
+	return g.Wait()
+}
+
+// private keeps the roles out of the databases that everybody may connect to by
+// default.
+func private(ctx context.Context, dsn string) error {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
+	return errors.Join(err, conn.Close(ctx))
+}
+
+// watch starts the server again when it has ended by itself.
+func (p *Postgres) watch() {
+	defer close(p.watched)
+	for {
+		p.mu.Lock()
+		server := p.server
+		p.mu.Unlock()
+		<-server.Done()
+		p.mu.Lock()
+		if p.stopping {
+			p.mu.Unlock()
+			return
+		}
+		p.log.Error("postgres has ended, starting it again")
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		_ = server.Stop(ctx) // it has ended: this gives its lock back
+		opts := p.opts
+		opts.Port = p.port
+		next, err := pgserver.Start(ctx, opts)
+		cancel()
+		if err == nil {
+			p.server = next
+		}
+		p.mu.Unlock()
+		if err != nil {
+			p.log.Error("postgres did not start again", "error", err)
+			time.Sleep(time.Second)
+		}
+	}
+}
+
+// DSNs has the connection string of each service's database.
+func (p *Postgres) DSNs() map[string]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := map[string]string{}
+	for _, name := range databases {
+		out[name] = p.server.DSN(name, name, p.passwords[name])
+	}
+	return out
+}
+
+// PID is the server's process id.
+func (p *Postgres) PID() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.server.Pid()
+}
+
+// Stop shuts the server down.
+func (p *Postgres) Stop(ctx context.Context) error {
+	p.mu.Lock()
+	p.stopping = true
+	err := p.server.Stop(ctx)
+	p.mu.Unlock()
+	<-p.watched
+	if err != nil {
+		err = fmt.Errorf("stop postgres: %w", err)
+	}
+	if p.folder != nil {
+		err = errors.Join(err, p.folder.close())
+	}
+	return err
+}

@@ -1,0 +1,158 @@
+package localshop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/sethvargo/go-envconfig"
+)
+
+// A service process finds its listener, made by its parent, and the end of a
+// pipe that closes with its parent at these file descriptors.
+const (
+	listenerFD = 3
+	lifelineFD = 4
+)
+
+// supervise makes the supervisor of a service's process.
+func (s *Shop) supervise(svc service) *supervised {
+	var life atomic.Int64
+	p := &supervised{name: svc.name, log: s.log}
+	p.command = func() (*exec.Cmd, []io.Closer, []io.Closer, error) {
+		return s.serviceCommand(svc, int(life.Add(1)))
+	}
+	p.onStart = func(pid int) {
+		s.log.Info("process started", "process", svc.name, "pid", pid)
+		if err := s.writeState(); err != nil {
+			s.log.Warn("state not written", "error", err)
+		}
+	}
+	s.mu.Lock()
+	s.processes[svc.name] = p
+	s.mu.Unlock()
+	return p
+}
+
+func (s *Shop) serviceCommand(svc service, life int) (cmd *exec.Cmd, inherited, held []io.Closer, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(inherited)
+		}
+	}()
+	argv := slices.Clone(s.opts.Exec)
+	if len(argv) == 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		argv = []string{self, "service"}
+	}
+	argv = append(argv, svc.name)
+	log, err := os.OpenFile(s.folder.join("logs", svc.name+".log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	inherited = append(inherited, log)
+	listener, err := s.listeners[svc.name].(*net.TCPListener).File()
+	if err != nil {
+		return nil, inherited, nil, err
+	}
+	inherited = append(inherited, listener)
+	lifeline, hold, err := os.Pipe()
+	if err != nil {
+		return nil, inherited, nil, err
+	}
+	inherited = append(inherited, lifeline)
+	cmd = exec.Command(argv[0], argv[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), s.environ(svc.name, life)...)
+	cmd.ExtraFiles = []*os.File{listener, lifeline}
+	return cmd, inherited, []io.Closer{hold}, nil
+}
+
+// RunService is a service's process: it serves on the listener that it was
+// given until ctx is done or its parent is gone. All else is in the
+// environment.
+func RunService(ctx context.Context, name string) error {
+	i := slices.IndexFunc(services, func(s service) bool { return s.name == name })
+	if i < 0 {
+		return fmt.Errorf("no service %q", name)
+	}
+	lis, err := net.FileListener(os.NewFile(listenerFD, "listener"))
+	if err != nil {
+		return fmt.Errorf("%s is started by `souk up --processes`: %w", name, err)
+	}
+	syscall.CloseOnExec(listenerFD)
+	go func() {
+		// Nothing is written to it: it ends when the parent does.
+		_, _ = io.Copy(io.Discard, os.NewFile(lifelineFD, "lifeline"))
+		os.Exit(1)
+	}()
+	return services[i].run(ctx, params{env: envconfig.OsLookuper(), listener: lis})
+}
+
+// Kill ends a service's process at once, as a crash would; it is started again.
+// Only with Options.Processes.
+func (s *Shop) Kill(name string) error {
+	s.mu.Lock()
+	p := s.processes[name]
+	s.mu.Unlock()
+	if p == nil {
+		return fmt.Errorf("%s has no process of its own", name)
+	}
+	pid := int(p.pid.Load())
+	if pid == 0 {
+		return nil // it is dead already
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("kill %s: %w", name, err)
+	}
+	return nil
+}
+
+// PID is the process id of a service, 0 while it has none of its own.
+func (s *Shop) PID(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p := s.processes[name]; p != nil {
+		return int(p.pid.Load())
+	}
+	return 0
+}
+
+// environ are the variables of a service's next life.
+func (s *Shop) environ(name string, life int) []string {
+	vars := s.environment()
+	out := make([]string, 0, len(vars))
+	for k, v := range vars {
+		if strings.HasPrefix(k, prefix(name)) { // no service knows another's secrets
+			out = append(out, k+"="+v)
+		}
+	}
+	if s.opts.Env != nil {
+		out = append(out, s.opts.Env(name, life)...)
+	}
+	return out
+}
+
+// lookuper finds a service's variables inside this process.
+func (s *Shop) lookuper(name string) envconfig.Lookuper {
+	own := map[string]string{}
+	for _, kv := range s.environ(name, 1) {
+		k, v, _ := strings.Cut(kv, "=")
+		own[k] = v
+	}
+	return envconfig.MultiLookuper(envconfig.MapLookuper(own), envconfig.OsLookuper())
+}
+
+// prefix starts the names of a service's variables.
+func prefix(name string) string { return "SOUK_" + strings.ToUpper(name) + "_" }

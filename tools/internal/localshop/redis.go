@@ -1,0 +1,156 @@
+package localshop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+)
+
+// redisMemory bounds what Redis keeps; what was not asked for longest goes.
+const redisMemory = "64mb"
+
+// redis is the shop's cache: a server of its own that keeps nothing on disk.
+type redis struct {
+	addr  string
+	inner *miniredis.Miniredis // set when there is no redis-server
+	proc  *supervised
+	stop  context.CancelFunc
+	done  chan struct{}
+}
+
+// startRedis starts redis-server or valkey-server from PATH, else a small one
+// inside this process. It does not wait until it answers: the shop can do
+// without.
+func startRedis(f *folder, log *slog.Logger) (*redis, error) {
+	binary, err := findRedis()
+	if err != nil {
+		inner, err := miniredis.Run()
+		if err != nil {
+			return nil, err
+		}
+		log.Info("no redis-server or valkey-server on PATH, caching inside this process", "address", inner.Addr())
+		return &redis{addr: inner.Addr(), inner: inner}, nil
+	}
+	dir := f.join("redis")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	if err := endLeftover(filepath.Join(dir, "pid")); err != nil {
+		return nil, err
+	}
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	r := &redis{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), stop: stop, done: make(chan struct{})}
+	r.proc = &supervised{name: "redis", log: log, command: func() (*exec.Cmd, []io.Closer, []io.Closer, error) {
+		cmd := exec.Command(binary,
+			"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--protected-mode", "yes",
+			"--save", "", "--appendonly", "no", "--maxmemory", redisMemory, "--maxmemory-policy", "allkeys-lru",
+			"--dir", dir, "--pidfile", filepath.Join(dir, "pid"), "--logfile", f.join("logs", "redis.log"),
+			"--loglevel", "warning", "--daemonize", "no",
+		)
+		return cmd, nil, nil, nil
+	}}
+	r.proc.onStart = func(pid int) {
+		// Redis itself writes its pid only as a daemon.
+		if err := os.WriteFile(filepath.Join(dir, "pid"), []byte(strconv.Itoa(pid)), 0o600); err != nil {
+			log.Warn("process id of redis not written", "error", err)
+		}
+	}
+	go func() {
+		defer close(r.done)
+		_ = r.proc.run(ctx) // nil: it runs until it is stopped
+	}()
+	return r, nil
+}
+
+func findRedis() (path string, err error) {
+	for _, name := range []string{"redis-server", "valkey-server"} {
+		if path, err = exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", err
+}
+
+// endLeftover ends the Redis of a shop that was killed, where the system did
+// not.
+func endLeftover(pidFile string) error {
+	b, err := os.ReadFile(pidFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || pid < 2 {
+		return os.Remove(pidFile)
+	}
+	// The process id may be somebody else's by now.
+	out, err := exec.Command("ps", "-o", "args=", "-p", strconv.Itoa(pid)).Output()
+	if args := string(out); err == nil && strings.Contains(args, "redis-server") || strings.Contains(args, "valkey-server") {
+		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("end the redis of an earlier run, process id %d: %w", pid, err)
+		}
+	}
+	return os.Remove(pidFile)
+}
+
+// ready waits a moment until Redis takes connections.
+func (r *redis) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var d net.Dialer
+	for {
+		conn, err := d.DialContext(ctx, "tcp", r.addr)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("redis at %s does not answer: %w", r.addr, err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+func (r *redis) pid() int {
+	if r.proc == nil {
+		return 0
+	}
+	return int(r.proc.pid.Load())
+}
+
+func (r *redis) close() {
+	if r.inner != nil {
+		r.inner.Close()
+		return
+	}
+	r.stop()
+	<-r.done
+}
+
+func freePort() (int, error) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer lis.Close()
+	return lis.Addr().(*net.TCPAddr).Port, nil
+}

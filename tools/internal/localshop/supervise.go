@@ -1,0 +1,155 @@
+package localshop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os/exec"
+	"runtime"
+
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+const (
+	// backoff is the pause before a process is started again: the first, and the
+	// longest after several deaths in a row.
+	minBackoff = 100 * time.Millisecond
+	maxBackoff = 2 * time.Second
+	// steady is how long a process has to live for its next death to count as
+	// the first.
+	steady = 5 * time.Second
+	// stopTimeout is how long a process may take to end after SIGTERM.
+	stopTimeout = 20 * time.Second
+)
+
+// supervised keeps a process running: whatever ends it, it is started again
+// until it is told to stop.
+type supervised struct {
+	name string
+	// command makes the command of the next start, and what is to be closed once
+	// it has started (what it inherits) and when it has ended.
+	command func() (cmd *exec.Cmd, inherited, held []io.Closer, err error)
+	log     *slog.Logger
+	// onStart is told the process id of each start; may be nil.
+	onStart func(pid int)
+
+	pid    atomic.Int64 // of the running process, else 0
+	deaths atomic.Int64 // in a row
+}
+
+// run starts the process, again after each death, until ctx is done; then it
+// has the process end and waits for it.
+func (s *supervised) run(ctx context.Context) error {
+	pause := minBackoff
+	for {
+		began := time.Now()
+		err := s.once(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if time.Since(began) > steady {
+			pause = minBackoff
+			s.deaths.Store(0)
+		}
+		s.deaths.Add(1)
+		s.log.WarnContext(ctx, "process ended, starting it again", "process", s.name, "how", err, "in", pause)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, maxBackoff)
+	}
+}
+
+// once runs the process to its end.
+func (s *supervised) once(ctx context.Context) error {
+	cmd, inherited, held, err := s.command()
+	if err != nil {
+		return err
+	}
+	defer closeAll(held)
+	p, err := start(cmd)
+	closeAll(inherited)
+	if err != nil {
+		return err
+	}
+	s.pid.Store(int64(cmd.Process.Pid))
+	defer s.pid.Store(0)
+	if s.onStart != nil {
+		s.onStart(cmd.Process.Pid)
+	}
+	select {
+	case <-p.done:
+		return p.how()
+	case <-ctx.Done():
+	}
+	p.signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(stopTimeout):
+		s.log.WarnContext(ctx, "process does not end, killing it", "process", s.name, "after", stopTimeout)
+		p.signal(syscall.SIGKILL)
+		<-p.done
+	}
+	return nil
+}
+
+func closeAll(list []io.Closer) {
+	for _, c := range list {
+		c.Close()
+	}
+}
+
+// child is a started process.
+type child struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error // read after done
+}
+
+// start starts cmd in a process group of its own, so that Ctrl-C at the
+// terminal reaches the shop, which stops its parts in order, and not all at
+// once. Where the system can do it, the process is killed when this one is gone.
+func start(cmd *exec.Cmd) (*child, error) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	endWithParent(cmd.SysProcAttr)
+	c := &child{cmd: cmd, done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		// The system watches the thread that started the child, so it has to stay.
+		runtime.LockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err != nil {
+			return
+		}
+		c.err = cmd.Wait()
+		close(c.done)
+	}()
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
+	}
+	return c, nil
+}
+
+// how says how the process ended; after done.
+func (c *child) how() error {
+	if c.err == nil {
+		return errors.New("exit status 0")
+	}
+	return c.err
+}
+
+// signal does nothing to a process that has ended.
+func (c *child) signal(sig syscall.Signal) {
+	select {
+	case <-c.done:
+	default:
+		_ = c.cmd.Process.Signal(sig) // it may end meanwhile
+	}
+}

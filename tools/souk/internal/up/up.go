@@ -1,0 +1,151 @@
+// Package up is `souk up`, which runs the whole shop, and `souk seed`, which
+// fills a running one.
+package up
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/souk-shop/souk/tools/internal/localshop"
+	"github.com/souk-shop/souk/tools/internal/seed"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
+	"github.com/souk-shop/souk/tools/internal/state"
+)
+
+// stopTimeout bounds the database's part of a stop.
+const stopTimeout = 10 * time.Second
+
+// Command is `souk up`.
+func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("up", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	addr := flags.String("addr", "127.0.0.1:8080", "where the shop listens, `host:port`; port 0 takes any free one")
+	data := flags.String("data", state.DefaultDir, "the data `folder`; it is kept")
+	fresh := flags.Bool("fresh", false, "empty the data folder first")
+	processes := flags.Bool("processes", false, "run each service in a process of its own, started again after any death")
+	empty := flags.Bool("empty", false, "do not import the embedded catalog")
+	verbose := flags.Bool("v", false, "show more of the log")
+	flags.Usage = func() {
+		fmt.Fprint(stderr, `usage: souk up [flags]
+
+Runs the whole shop on this machine: a private PostgreSQL, Redis (or a small one
+inside), a simulated payment provider, all services and the gateway. On the
+first start it imports a catalog of about 3,000 real products:
+
+  `+seed.Attribution+`
+
+Once everything answers it prints the line "ready http://HOST:PORT". Ctrl-C stops
+it in good order, a second one at once.
+
+`)
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() != 0 {
+		flags.Usage()
+		return errors.New("up takes no arguments")
+	}
+	display := newDisplay(stderr)
+	opts := localshop.Options{
+		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty,
+		Console: display, ConsoleLevel: slog.LevelWarn, Progress: display.progress,
+	}
+	if *verbose {
+		opts.ConsoleLevel = slog.LevelInfo
+	}
+	shop, err := localshop.Start(ctx, opts)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is in use by another program: choose another address with --addr", *addr)
+	}
+	if err != nil {
+		return err
+	}
+	// The start needs far more memory than the shop at rest.
+	debug.FreeOSMemory()
+	introduce(stdout, shop, *data)
+
+	select {
+	case <-ctx.Done():
+		fmt.Fprintln(stderr, "stopping; Ctrl-C again kills")
+	case <-shop.Done():
+		err = errors.New("the shop has ended by itself; see " + filepath.Join(*data, "logs"))
+	}
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	if stopErr := shop.Stop(stopCtx); stopErr != nil || err != nil {
+		return errors.Join(err, stopErr)
+	}
+	fmt.Fprintln(stderr, "stopped")
+	return nil
+}
+
+// introduce says where everything is. The last line is for scripts.
+func introduce(w io.Writer, shop *localshop.Shop, data string) {
+	fmt.Fprintf(w, `
+  storefront      %s/
+  REST API        %[1]s/docs  (%[1]s/openapi.yaml)
+  operator token  %s
+  payments        %s  (simulated: no money moves)
+  data and logs   %s
+
+ready %[1]s
+`, shop.URL, shop.OperatorToken, shop.StripesimURL, data)
+}
+
+// Seed is `souk seed`.
+func Seed(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("seed", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	data := flags.String("data", state.DefaultDir, "the data `folder` of a shop that `souk up` runs")
+	url := flags.String("url", "", "the `URL` of another shop, instead of --data")
+	token := flags.String("token", "", "that shop's operator `token`")
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, `usage: souk seed [flags]
+
+Imports the embedded catalog, %d real products, into a running shop through its
+public API. Products that are there get the catalog's name, price and stock
+again; everything else stays. Source:
+
+  %s
+
+`, seed.Products, seed.Attribution)
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() != 0 || (*url == "") != (*token == "") {
+		flags.Usage()
+		return errors.New("seed takes --data, or --url and --token")
+	}
+	if *url == "" {
+		st, err := state.Read(*data)
+		if err != nil {
+			return err
+		}
+		*url, *token = st.URL, st.OperatorToken
+	}
+	client := shopclient.New(*url).WithToken(*token)
+	defer client.Close()
+	display := newDisplay(stderr)
+	began := time.Now()
+	got, err := seed.Import(ctx, client, func(done, total int) {
+		display.progress(localshop.Progress{Step: "catalog", Done: done, Total: total})
+	})
+	if err != nil {
+		return err
+	}
+	display.progress(localshop.Progress{Step: "catalog", Took: time.Since(began)})
+	fmt.Fprintf(stdout, "%d products created, %d updated\n", got.Created, got.Updated)
+	return nil
+}

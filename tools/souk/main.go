@@ -1,0 +1,101 @@
+// Command souk runs Souk on one machine and works on a running shop: it starts
+// it, fills it, replays a real shop's invoices, audits its books, puts load on
+// it and measures it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/souk-shop/souk/tools/internal/localshop"
+	"github.com/souk-shop/souk/tools/souk/internal/bench"
+	"github.com/souk-shop/souk/tools/souk/internal/load"
+	"github.com/souk-shop/souk/tools/souk/internal/replay"
+	"github.com/souk-shop/souk/tools/souk/internal/up"
+	"github.com/souk-shop/souk/tools/souk/internal/verify"
+)
+
+// command is a subcommand. Each has its own flags and its own help.
+type command struct {
+	name    string
+	summary string // empty hides it from the help
+	run     func(ctx context.Context, args []string, stdout, stderr io.Writer) error
+}
+
+var commands = []command{
+	{"up", "run the whole shop", up.Command},
+	{"seed", "import the embedded catalog into a running shop", up.Seed},
+	{"replay", "replay a real shop's invoices and audit the books", replay.Command},
+	{"verify", "audit the books of a running shop", verify.Command},
+	{"load", "put load on a running shop", load.Command},
+	{"bench", "measure the shop against its limits", bench.Command},
+	{"service", "", service},
+	{"bench-baseline", "", func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
+		return bench.Baseline(ctx, os.Stdin, stdout)
+	}},
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+func run(args []string) int {
+	if len(args) == 0 {
+		usage(os.Stderr)
+		return 2
+	}
+	switch args[0] {
+	case "help", "-h", "-help", "--help":
+		if len(args) == 1 {
+			usage(os.Stdout)
+			return 0
+		}
+		args = []string{args[1], "-h"}
+	}
+	for _, c := range commands {
+		if c.name == args[0] {
+			return execute(c, args[1:])
+		}
+	}
+	fmt.Fprintf(os.Stderr, "souk: no command %q\n\n", args[0])
+	usage(os.Stderr)
+	return 2
+}
+
+func execute(c command, args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // the second signal kills
+	err := c.run(ctx, args, os.Stdout, os.Stderr)
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return 130
+	default:
+		fmt.Fprintf(os.Stderr, "souk %s: %v\n", c.name, err)
+		return 1
+	}
+}
+
+// service is a process of `up --processes`.
+func service(ctx context.Context, args []string, _, _ io.Writer) error {
+	if len(args) != 1 {
+		return errors.New("service takes the name of one")
+	}
+	return localshop.RunService(ctx, args[0])
+}
+
+func usage(w io.Writer) {
+	fmt.Fprint(w, "usage: souk COMMAND [flags]\n\n")
+	for _, c := range commands {
+		if c.summary != "" {
+			fmt.Fprintf(w, "  %-8s %s\n", c.name, c.summary)
+		}
+	}
+	fmt.Fprint(w, "\n`souk COMMAND -h` tells more.\n")
+}
