@@ -1,0 +1,200 @@
+// Package e2e tests the whole shop from outside: every service with real gRPC
+// between them, a real PostgreSQL, a real Redis and the payment simulator,
+// through the REST API and through a browser. One shop serves all tests at
+// once, each with products of its own; when they are through, the books of the
+// whole run are audited.
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/souk-shop/souk/tools/internal/audit"
+	"github.com/souk-shop/souk/tools/internal/localshop"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
+)
+
+var shop *localshop.Shop
+
+// serviceArg has this binary be a service's process, for tests that kill some.
+const serviceArg = "e2e-service"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == serviceArg {
+		ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer cancel()
+		if err := localshop.RunService(ctx, os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (code int, err error) {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "souk-e2e-")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	if shop, err = localshop.Start(ctx, localshop.Options{Dir: dir, Disposable: true}); err != nil {
+		return 1, err
+	}
+	code = m.Run()
+	if code == 0 {
+		err = audit.Check(ctx, sources(shop), time.Minute, os.Stderr)
+	}
+	return code, errors.Join(err, shop.Stop(ctx))
+}
+
+func stop(t *testing.T, s *localshop.Shop) {
+	t.Helper()
+	if err := s.Stop(context.WithoutCancel(t.Context())); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+}
+
+// sources are the books of a shop.
+func sources(s *localshop.Shop) audit.Sources {
+	return audit.Sources{
+		OrderDSN: s.DSN("order"), PaymentDSN: s.DSN("payment"), CatalogDSN: s.DSN("catalog"),
+		ProviderJournal: s.Journal,
+	}
+}
+
+func operator() *shopclient.Client { return shopclient.New(shop.URL).WithToken(shop.OperatorToken) }
+
+func anyone() *shopclient.Client { return shopclient.New(shop.URL) }
+
+var made atomic.Int64
+
+// product puts something new on sale at 250 pence and returns its SKU.
+func product(t testing.TB, stock int64) string {
+	t.Helper()
+	return stocked(t, 1, stock)[0]
+}
+
+// stocked puts n products on sale with one call.
+func stocked(t testing.TB, n int, stock int64) []string {
+	t.Helper()
+	var csv strings.Builder
+	csv.WriteString("code,sku,name,description,category,price,currency,stock\n")
+	skus := make([]string, n)
+	for i := range skus {
+		skus[i] = fmt.Sprintf("E2E-%06d", made.Add(1))
+		fmt.Fprintf(&csv, "%s,%s,Test thing %s,,tests,2.50,GBP,%d\n", skus[i], skus[i], skus[i], stock)
+	}
+	if _, err := operator().ImportProducts(t.Context(), strings.NewReader(csv.String())); err != nil {
+		t.Fatalf("import: %v", err)
+	}
+	return skus
+}
+
+// guest makes a new guest with a cart.
+func guest(t testing.TB, lines ...shopclient.Line) (*shopclient.Client, *shopclient.Cart) {
+	t.Helper()
+	cart, err := anyone().NewCart(t.Context(), lines)
+	if err != nil {
+		t.Fatalf("new cart: %v", err)
+	}
+	return anyone().WithToken(cart.Token), cart
+}
+
+func line(sku string, quantity int64) shopclient.Line {
+	return shopclient.Line{SKU: sku, Quantity: quantity}
+}
+
+func checkoutOf(cartID, card string) shopclient.Checkout {
+	return shopclient.Checkout{
+		CartID: cartID, PaymentMethod: card, Email: "ada@example.com",
+		ShippingAddress: shopclient.Address{Name: "Ada Lovelace", Line1: "12 St James's Square", City: "London", PostalCode: "SW1Y 4LB", Country: "GB"},
+	}
+}
+
+// wait is long enough for any checkout on a busy machine.
+const wait = 25 * time.Second
+
+const (
+	goodCard     = "pm_card_visa"
+	declinedCard = "pm_card_visa_chargeDeclined"
+)
+
+// order places an order and returns it settled.
+func order(t testing.TB, c *shopclient.Client, cartID, card string) *shopclient.Order {
+	t.Helper()
+	o, err := c.PlaceOrder(t.Context(), uuid.NewString(), wait, checkoutOf(cartID, card))
+	if err != nil {
+		t.Fatalf("place order: %v", err)
+	}
+	return settled(t, c, o)
+}
+
+// settled waits for an order's end.
+func settled(t testing.TB, c *shopclient.Client, o *shopclient.Order) *shopclient.Order {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for !o.Settled() {
+		var err error
+		if o, err = c.Order(ctx, o.ID); err != nil {
+			t.Fatalf("order: %v", err)
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("order %s is still %s", o.Number, o.State)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return o
+}
+
+// stockOf is what the operator sees.
+func stockOf(t testing.TB, sku string) shopclient.Stock {
+	t.Helper()
+	p, err := operator().Product(t.Context(), sku)
+	if err != nil {
+		t.Fatalf("product: %v", err)
+	}
+	for _, v := range p.Variants {
+		if v.SKU == sku {
+			if v.Stock == nil {
+				t.Fatalf("the operator is not shown the stock of %s", sku)
+			}
+			return *v.Stock
+		}
+	}
+	t.Fatalf("product %s has no variant of that SKU", sku)
+	return shopclient.Stock{}
+}
+
+// eventually repeats a check until it holds: what follows an answer (a cart
+// cleared, a cache renewed) may take a moment.
+func eventually(t testing.TB, what string, check func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for !check() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("never: %s", what)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
