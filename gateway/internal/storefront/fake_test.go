@@ -29,7 +29,6 @@ type fakeShop struct {
 
 	fail  error                        // of every call, when set
 	place func(o *shop.Order)          // what becomes of a placed order; nil pays it
-	onAdd func()                       // called before a line is added
 	calls map[string]int               // by method
 	last  map[string]shop.ProductQuery // the last query of a listing
 }
@@ -93,6 +92,27 @@ func fail(kind shop.Kind, reason shop.Reason) error {
 func (f *fakeShop) enter(method string) error {
 	f.calls[method]++
 	return f.fail
+}
+
+// failing makes every call fail from now on; nil ends it.
+func (f *fakeShop) failing(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail = err
+}
+
+// placing decides what becomes of orders placed from now on.
+func (f *fakeShop) placing(place func(*shop.Order)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.place = place
+}
+
+// placed is the number of orders.
+func (f *fakeShop) placed() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.orders)
 }
 
 // setStock changes how many there are of a product with one variant.

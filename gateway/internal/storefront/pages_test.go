@@ -1,0 +1,252 @@
+package storefront
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/souk-shop/souk/gateway/internal/shop"
+)
+
+// Every template fits its view: a field that is misspelled fails here, with
+// everything in it and with nothing.
+func TestTemplatesFitTheirViews(t *testing.T) {
+	files, err := newStatic(subStatic(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPages(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	evil := `<script>alert("1")</script>`
+	f := frame{Title: evil, Description: evil, Query: evil, Section: "cart", Refresh: 2}
+	cards := []card{{Name: evil, URL: "/products/1", Picture: "/pictures/1.svg", Price: "£1", Stock: stockOf(0)}, {Stock: stockOf(1)}}
+	links := []categoryLink{{Name: evil, URL: "/categories/x", Picture: "/p", Count: 1, Current: true}}
+	facets := []facetLink{{Label: evil, URL: "/products?q=1", Count: 2, Current: true}}
+	lines := []cartLine{
+		{SKU: evil, Name: evil, URL: "/products/1", Picture: "/p", Price: "£1", Total: "£2", Quantity: "2", Limit: 5, Warning: evil, Fix: "1", Error: evil},
+		{SKU: "GONE", Name: "GONE", Gone: true, Warning: evil},
+	}
+	errs := map[string]string{}
+	for _, name := range []string{"email", "name", "line1", "line2", "city", "postal_code", "country", "payment_method", "form"} {
+		errs[name] = evil
+	}
+	status := orderStatus{State: "PENDING", Mood: "busy", Heading: evil, Text: evil, Steps: orderSteps(shop.StateAuthorizing), Short: []string{evil}, BackTo: true, CancelURL: "/orders/1/cancel"}
+	views := map[string][]view{
+		"home":    {&homePage{}, &homePage{frame: f, Hero: cards, Popular: cards, Categories: links, Products: 3}},
+		"listing": {&listingPage{}, &listingPage{Later: true}, &listingPage{frame: f, Popular: cards, Applied: facets}, &listingPage{frame: f, Heading: evil, Total: 2, Categories: links, Prices: facets, InStock: facets[0], InStockOn: true, Min: evil, Max: evil, Symbol: "£", Action: "/products", Hidden: []field{{evil, evil}}, PriceHides: []field{{"q", evil}}, Sorts: []sortOption{{evil, evil, true}}, Applied: facets, Cards: cards, Next: "/products?cursor=1", Later: true, First: "/products"}},
+		"product": {&productPage{}, &productPage{frame: f, Name: evil, Code: evil, Picture: "/p", Price: "£1", Paragraphs: []string{evil}, Category: links[0], Stock: stockOf(5), Choose: true, Selected: "A", MaxQuantity: 5, Related: cards, Quantity: evil, QuantityError: evil, Variants: []variantOption{{"A", evil, "£1", stockOf(5), true}, {"B", "", "£2", stockOf(0), false}}}},
+		"cart":    {&cartPage{}, &cartPage{frame: f, Lines: lines, Units: 2, Total: "£2", Version: 3, Notice: evil, Problem: evil, Ready: true}, &cartPage{frame: f, Popular: cards}},
+		"checkout": {&checkoutPage{}, &checkoutPage{frame: f, Key: evil, Version: 1, Lines: lines, Units: 2, Total: "£2", Errors: errs, Notice: evil, Test: true, Nations: []nation{{"GB", evil, true}}, Methods: []methodOption{{PaymentMethod{evil, evil, evil, true}, true}},
+			Form: checkoutForm{evil, evil, evil, evil, evil, evil, evil, evil}}},
+		"order":  {&orderPage{}, &orderPage{frame: f, Number: evil, Placed: evil, Status: status, Lines: []orderLine{{evil, "/products/1", "/p", "1", "£1", "£1", 1}}, Total: "£1", Refunded: "£1", Email: evil, Address: []string{evil}, Events: "/orders/1/events", Problem: evil}},
+		"orders": {&ordersPage{}, &ordersPage{Later: true}, &ordersPage{frame: f, Orders: []orderRow{{evil, "/orders/1", evil, evil, "good", "£1"}}, Next: "/orders?cursor=1"}},
+		"error":  {&errorPage{}, &errorPage{frame: f, Status: 503, Heading: evil, Detail: evil, Retry: "/"}},
+	}
+	for _, name := range pageNames {
+		if len(views[name]) < 2 {
+			t.Errorf("template %s has no views here", name)
+		}
+		for _, v := range views[name] {
+			r, err := p.keep(name, v)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+				continue
+			}
+			if len(r.tail) == 0 || !strings.HasSuffix(string(r.head), "Cart ") {
+				t.Errorf("%s: the badge has no place", name)
+			}
+			if html := string(r.head) + string(r.tail); strings.Contains(html, "<script>") {
+				t.Errorf("%s: not escaped:\n%s", name, html)
+			}
+		}
+	}
+}
+
+func TestHome(t *testing.T) {
+	t.Parallel()
+	v := open(t, newFakeShop())
+	p := v.get("/").wants(200, "/")
+	p.count(".hero-shelf a", 3).count(".cards .card", 5).has(".aisles", "Kitchen 3 products").has(".aisles", "Bags 1 product")
+	p.has(".cards", "£4.95")
+	if len(p.header["Set-Cookie"]) > 0 {
+		t.Errorf("a first visit sets cookies: %q", p.header["Set-Cookie"])
+	}
+	res, err := v.client.Head(v.server.URL + "/")
+	if err != nil || res.StatusCode != 200 || res.ContentLength < 1000 {
+		t.Errorf("HEAD: %v %v", res, err)
+	}
+}
+
+func TestListing(t *testing.T) {
+	t.Parallel()
+	f := newFakeShop()
+	for i := range 30 {
+		f.add("N"+string(rune('A'+i%26))+string(rune('A'+i/26)), "Plain Notebook", "Stationery", int64(100+i), 5, int64(i))
+	}
+	v := open(t, f)
+	p := v.get("/products").wants(200, "/products").count(".card", 24).has("h1", "Everything in the shop").has(".results-head", "39 products")
+	next, _ := p.Find("a[rel=next]").Attr("href")
+	v.get(next).wants(200, "/products").count(".card", 15).count("a[rel=next]", 0).has(".pager", "Back to the start")
+
+	v.get("/products?q=heart").count(".card", 2).has("h1", "“heart”").has("option[selected]", "Best match").has(".applied", "“heart”")
+	p = v.get("/products?category=kitchen&sort=price&min=2&max=%C2%A36.00&in_stock=1").wants(200, "/categories/kitchen")
+	p.count(".card", 2).has(".card", "Set of 3 Cake Tins").has(".applied", "price from £2.00 up to £6.00").has("option[selected]", "Price, low to high")
+	if q := f.last["ListProducts"]; *q.MinPrice != 200 || *q.MaxPrice != 600 || !q.InStock || q.Sort != shop.SortPriceAsc || q.Category != "kitchen" {
+		t.Errorf("asked for %+v", q)
+	}
+	// Every facet leads somewhere, keeps the rest and starts at the first page.
+	p = v.get("/categories/bags?q=bag&cursor=after-0&sort=name")
+	p.Find(".facets a, .applied a").Each(func(_ int, s *goquerySelection) {
+		href, _ := s.Attr("href")
+		to, err := url.Parse(href)
+		if err != nil || to.Query().Has("cursor") || to.Query().Get("sort") != "name" {
+			t.Errorf("facet %q leads to %q", s.Text(), href)
+		}
+		v.get(href).wants(200, to.Path)
+	})
+	v.submit(v.get("/products?q=tin"), ".price-form", "min", "1", "max", "").wants(404, "/products") // a GET form, not to be posted
+	v.get("/search?q=heart").wants(200, "/products").count(".card", 2)
+
+	v.get("/products?q=unicorn").wants(200, "/products").count(".results > .empty", 1).has(".empty", "unicorn").count(".card", 8)
+	v.get("/categories/none").wants(404, "/categories/none").has("h1", "no such category")
+}
+
+func TestBadAddresses(t *testing.T) {
+	t.Parallel()
+	f := newFakeShop()
+	v := open(t, f)
+	for path, status := range map[string]int{
+		"/products?q=a%00b": 400, "/products?q=%ff%fe": 400, "/products?q=%zz": 400, "/products?q=" + strings.Repeat("x", 201): 400,
+		"/products?cursor=nonsense": 400, "/products?cursor=" + strings.Repeat("c", 1001): 400, "/products?min=abc": 400, "/products?max=-1": 400, "/products?max=1e9": 400,
+		"/products?min=99999999999999999999": 400, "/products?sort=sideways": 200, "/products/none": 404, "/products/" + strings.Repeat("x", 65): 404, "/products/a%00b": 404,
+		"/products/%3Cscript%3E": 404, "/categories/%3Cb%3E": 404, "/orders?cursor=x": 200, "/orders/123": 404, "/orders/00000000-0000-0000-0000-000000000000": 404,
+		"/orders/00000000-0000-0000-0000-000000000000/events": 404, "/nothing": 404, "/products/": 404, "/static/none.css": 404, "/pictures/none.svg": 404, "/pictures/85123A.png": 404, "/pictures/categories/none.svg": 404,
+		"/checkout": 200, "/cart?added=%3Cscript%3E": 200,
+	} {
+		to := path
+		if path == "/checkout" {
+			to = "/cart"
+		}
+		if p := v.get(path); p.status != status {
+			t.Errorf("GET %s: %d, want %d", path, p.status, status)
+		} else if status == 200 && p.url.Path != strings.SplitN(to, "?", 2)[0] {
+			t.Errorf("GET %s leads to %s", path, p.url)
+		}
+	}
+	if p := v.do(http.MethodDelete, "/cart", ""); p.status != http.StatusMethodNotAllowed {
+		t.Errorf("DELETE /cart: %d", p.status)
+	}
+	v.get("/products?q=%3Cb%3Ebold%3C%2Fb%3E").wants(200, "/products").has("h1", "<b>bold</b>").count("h1 b", 0)
+}
+
+func TestProduct(t *testing.T) {
+	t.Parallel()
+	f := newFakeShop()
+	v := open(t, f)
+	p := v.get("/products/85123A").wants(200, "/products/85123A")
+	p.has("h1", "White Hanging Heart").has(".product-price", "£2.95 In stock").has(".crumbs", "Candles and lights").count(".cards .card", 6)
+	if src, _ := p.Find(".product-picture").Attr("src"); !strings.HasPrefix(src, "/pictures/85123A.svg?v=") {
+		t.Errorf("picture %q", src)
+	}
+	v.get("/products/85099B").has(".product-price", "Only 3 left")
+	v.get("/products/22727").has(".product-price", "Sold out").count("form.buy", 0)
+
+	p = v.get("/products/MUG").has(".product-price", "from £2.50").count(".variant", 3).count(".variant input[disabled]", 1)
+	p.has(".product-text", "And <b>coffee</b>.").count(".product-text b", 0)
+	if sku, _ := p.Find(".variant input[checked]").Attr("value"); sku != "MUG-RED" {
+		t.Errorf("chosen variant %q", sku)
+	}
+	p = v.get("/products/MUG-BIG")
+	if sku, _ := p.Find(".variant input[checked]").Attr("value"); sku != "MUG-BIG" {
+		t.Errorf("chosen variant %q", sku)
+	}
+	// The page everybody gets is kept; the one of a variant is not it.
+	v.get("/products/MUG").has(".variant:has([checked])", "Red")
+}
+
+func TestErrorsAreKindAndSayNothingInternal(t *testing.T) {
+	t.Parallel()
+	f := newFakeShop()
+	v := open(t, f)
+	f.failing(&shop.Error{Kind: shop.KindUnavailable, Reason: shop.ReasonUnavailable, Detail: "x"})
+	p := v.get("/products?q=1").wants(503, "/products").has("h1", "catching its breath")
+	if href, _ := p.Find(".error-page a.button").Attr("href"); href != "/products?q=1" || p.header.Get("Retry-After") == "" {
+		t.Errorf("no way to try again: %q", href)
+	}
+	f.failing(errString("pq: password authentication failed for 10.0.0.1"))
+	p = v.get("/cart").wants(200, "/cart") // nobody's cart needs no service
+	p = v.get("/").wants(500, "/")
+	if strings.Contains(p.Text(), "10.0.0.1") {
+		t.Error("an internal message is shown")
+	}
+	f.failing(nil)
+	v.get("/nothing").wants(404, "/nothing").has(".error-page", "front door")
+}
+
+type errString string
+
+func (e errString) Error() string { return string(e) }
+
+func TestStaticFiles(t *testing.T) {
+	t.Parallel()
+	v := open(t, newFakeShop())
+	p := v.get("/")
+	for _, selector := range []string{"link[rel=stylesheet]", "script[src]", "link[rel=icon]"} {
+		s := p.Find(selector)
+		href, ok := s.Attr("href")
+		if !ok {
+			href, _ = s.Attr("src")
+		}
+		f := v.get(href)
+		if f.status != 200 || !strings.Contains(f.header.Get("Cache-Control"), "immutable") || f.header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %d %v", href, f.status, f.header)
+		}
+		if z := v.do(http.MethodGet, href, "", "Accept-Encoding", "br, gzip"); z.header.Get("Content-Encoding") != "gzip" && selector != "link[rel=icon]" {
+			t.Errorf("%s is not compressed", href)
+		}
+		if z := v.do(http.MethodGet, href, "", "Accept-Encoding", "gzip;q=0"); z.header.Get("Content-Encoding") != "" {
+			t.Errorf("%s is compressed for a browser that refuses", href)
+		}
+	}
+}
+
+func TestPictures(t *testing.T) {
+	t.Parallel()
+	v := open(t, newFakeShop())
+	src, _ := v.get("/").Find(".hero-shelf img").First().Attr("src")
+	p := v.get(src)
+	if p.status != 200 || p.header.Get("Content-Type") != "image/svg+xml" || !strings.Contains(p.header.Get("Cache-Control"), "immutable") || p.Find("svg path").Length() == 0 {
+		t.Errorf("%s: %d %v", src, p.status, p.header)
+	}
+	plain := v.get("/pictures/85123A.svg")
+	if plain.status != 200 || strings.Contains(plain.header.Get("Cache-Control"), "immutable") {
+		t.Errorf("%d %v", plain.status, plain.header)
+	}
+	if again := v.do(http.MethodGet, "/pictures/85123A.svg", "", "If-None-Match", plain.header.Get("ETag")); again.status != http.StatusNotModified {
+		t.Errorf("the same picture again: %d", again.status)
+	}
+	if red, blue := v.get("/pictures/MUG-RED.svg"), v.get("/pictures/MUG-BLUE.svg"); red.header.Get("ETag") == blue.header.Get("ETag") {
+		t.Error("a red mug looks like a blue one")
+	}
+	if p := v.get("/pictures/categories/kitchen.svg"); p.status != 200 {
+		t.Errorf("category: %d", p.status)
+	}
+}
+
+// The drawings kept are bounded, and a bound that is passed loses nothing.
+func TestPictureCacheIsBounded(t *testing.T) {
+	p := newPictures(20 << 10)
+	first := string(p.get("0", "0", "mug"))
+	for i := range 200 {
+		p.get(string(rune('A'+i)), "seed", "mug")
+		if p.size > p.half {
+			t.Fatalf("%d bytes are kept", p.size)
+		}
+	}
+	if string(p.get("0", "0", "mug")) != first {
+		t.Error("a picture changed")
+	}
+}
