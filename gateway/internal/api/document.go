@@ -139,7 +139,7 @@ func (d *document) write(w http.ResponseWriter) error {
 	if d.location != "" {
 		h.Set("Location", d.location)
 	}
-	if d.link != "" {
+	if d.link != "" && d.status != http.StatusNotModified {
 		h.Set("Link", d.link)
 	}
 	if d.applied != "" {

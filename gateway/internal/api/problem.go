@@ -197,6 +197,8 @@ func requestProblem(err error) error {
 		decode  *UnmarshalingParamError
 	)
 	switch {
+	case errors.As(err, &format) && format.ParamName == "Idempotency-Key": // any text but none can be bound
+		return fail(keyMissing, "The Idempotency-Key header is empty.")
 	case errors.As(err, &format):
 		return invalid(shop.FieldError{Field: format.ParamName, Detail: paramHint(format.ParamName)})
 	case errors.As(err, &decode):

@@ -132,7 +132,7 @@ func (s *Shop) empty(ctx context.Context, in SetLines) (*Cart, error) {
 			return nil, err
 		}
 		if in.Version != 0 && in.Version != cart.GetVersion() {
-			return nil, stale(newError(ReasonStale), in.Version)
+			return nil, stale(NewError(ReasonStale), in.Version)
 		}
 		if len(cart.GetLines()) == 0 || !in.Replace {
 			return s.cart(ctx, cart, variants{})
@@ -182,7 +182,7 @@ func (s *Shop) AddLine(ctx context.Context, owner, id uuid.UUID, sku string, qua
 			return nil, unknownSKU("sku", sku)
 		}
 		if want.Quantity > MaxQuantity {
-			e := newError(ReasonQuantityTooLarge)
+			e := NewError(ReasonQuantityTooLarge)
 			e.Fields = []FieldError{{"quantity", fmt.Sprintf("the line would have %d units", want.Quantity)}}
 			return nil, e
 		}
@@ -306,7 +306,7 @@ func (s *Shop) resolve(ctx context.Context, known variants, skus []string) error
 }
 
 func unknownSKU(field, sku string) *Error {
-	e := newError(ReasonSKUNotFound)
+	e := NewError(ReasonSKUNotFound)
 	e.Fields = []FieldError{{field, fmt.Sprintf("there is no SKU %q", sku)}}
 	return e
 }

@@ -105,7 +105,7 @@ func (f *csvFile) problem(line int, format string, args ...any) {
 }
 
 func (f *csvFile) failed() *Error {
-	e := newError(ReasonInvalidCSV)
+	e := NewError(ReasonInvalidCSV)
 	e.Fields = f.listed
 	if more := f.problems - len(f.listed); more > 0 {
 		e.Detail = fmt.Sprintf("The file has %d problems, of which the first %d are listed. Nothing was changed.", f.problems, len(f.listed))
@@ -135,8 +135,8 @@ func (f *csvFile) header(record []string, err error) error {
 			known++
 		}
 	}
-	if known == 0 {
-		f.problem(1, "names no column that is known, so this is not a CSV file of products; %s", columns)
+	if known < len(csvRequired)/2 {
+		f.problem(1, "does not name the columns, so this is not a CSV file of products; %s", columns)
 		return f.failed()
 	}
 	for i, c := range f.columns {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
@@ -183,15 +185,20 @@ var fallback = map[codes.Code]Reason{
 	codes.Canceled:           ReasonUnavailable,
 }
 
-// newError makes an error of the table, with its detail.
-func newError(r Reason) *Error {
+// Reasons lists every reason an error of this package can have.
+func Reasons() []Reason {
+	return slices.Collect(maps.Keys(reasons))
+}
+
+// NewError makes an error of the table, with its detail.
+func NewError(r Reason) *Error {
 	m := reasons[r]
 	return &Error{Kind: m.kind, Reason: r, Detail: m.detail}
 }
 
 // NewInvalid makes the error of a request with wrong fields.
 func NewInvalid(fields ...FieldError) *Error {
-	e := newError(ReasonInvalid)
+	e := NewError(ReasonInvalid)
 	e.Fields = fields
 	return e
 }
@@ -217,7 +224,7 @@ func fromRPC(ctx context.Context, err error) *Error {
 	if st.Code() == codes.Canceled && ctx.Err() != nil {
 		r = ReasonCanceled
 	}
-	e := newError(r)
+	e := NewError(r)
 	e.cause = err
 	if v := info.GetMetadata()["version"]; v != "" {
 		e.Version, _ = strconv.ParseInt(v, 10, 64)

@@ -153,7 +153,7 @@ func (s *Shop) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 	res, err := call(ctx, s, min(c.Wait, MaxWait)+2*s.timeout, s.placeOrder, req)
 	if ReasonOf(err) == ReasonSKUNotFound {
 		// Not what the caller named, but what was in the cart.
-		gone := newError(ReasonLineGone)
+		gone := NewError(ReasonLineGone)
 		gone.cause = err
 		return nil, gone
 	}

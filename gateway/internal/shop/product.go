@@ -186,7 +186,7 @@ func (s *Shop) Product(ctx context.Context, sku string) (*Product, error) {
 // FreshProduct is Product without the cache.
 func (s *Shop) FreshProduct(ctx context.Context, sku string) (*Product, error) {
 	if sku == "" || len(sku) > 64 {
-		return nil, newError(ReasonProductNotFound)
+		return nil, NewError(ReasonProductNotFound)
 	}
 	res, err := call(ctx, s, s.timeout, s.getProduct, &catalogv1.GetProductRequest{
 		Key: &catalogv1.GetProductRequest_Sku{Sku: sku},

@@ -1,0 +1,243 @@
+package gateway
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/session"
+)
+
+func TestCartLifecycle(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	created := s.want(201, "POST", "/v1/carts", `{"lines":[{"sku":"SKU01","quantity":2},{"sku":"SKU02","quantity":1}]}`)
+	var cart cartDoc
+	created.decode(t, &cart)
+	if cart.Token == "" || cart.Units != 3 || cart.Total.Amount != 2*101+102 || !cart.Orderable {
+		t.Fatalf("cart: %s", created.body)
+	}
+	if loc := created.Header.Get("Location"); loc != "/v1/carts/"+cart.ID {
+		t.Errorf("Location %q", loc)
+	}
+	me, at := bearer(cart.Token), "/v1/carts/"+cart.ID
+	got := s.want(200, "GET", at, "", me)
+	if got.Header.Get("Cache-Control") != "no-store" || strings.Contains(string(got.body), "token") {
+		t.Errorf("GET: %v %s", got.Header, got.body)
+	}
+	s.want(304, "GET", at, "", me, header("If-None-Match: "+got.Header.Get("ETag")))
+
+	s.want(200, "POST", at+"/lines", `{"sku":"SKU01","quantity":3}`, me).decode(t, &cart)
+	if cart.Lines[0].Quantity != 5 {
+		t.Errorf("after add: %+v", cart.Lines)
+	}
+	s.want(200, "PUT", at+"/lines/SKU01", `{"quantity":1}`, me).decode(t, &cart)
+	s.want(200, "DELETE", at+"/lines/SKU02", "", me).decode(t, &cart)
+	if len(cart.Lines) != 1 || cart.Lines[0].Quantity != 1 {
+		t.Errorf("after set and remove: %+v", cart.Lines)
+	}
+	s.want(200, "PUT", at+"/lines", `{"lines":[{"sku":"SKU09","quantity":9}]}`, me).decode(t, &cart)
+	if len(cart.Lines) != 1 || cart.Lines[0].SKU != "SKU09" {
+		t.Errorf("after replace: %+v", cart.Lines)
+	}
+	emptied := s.want(200, "PUT", at+"/lines", `{"lines":[]}`, me)
+	emptied.decode(t, &cart)
+	if len(cart.Lines) != 0 || cart.Orderable || !strings.Contains(string(emptied.body), `"lines":[]`) {
+		t.Errorf("emptied: %s", emptied.body)
+	}
+	// Another cart of the same shopper: no new token.
+	var second cartDoc
+	s.want(201, "POST", "/v1/carts", "", me).decode(t, &second)
+	if second.Token != "" || second.ID == cart.ID {
+		t.Errorf("second cart: %+v", second)
+	}
+	s.want(200, "GET", at, "", me)
+}
+
+func TestCartIfMatch(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	cart, me := s.newCart(`{"lines":[{"sku":"SKU01","quantity":2}]}`)
+	at := "/v1/carts/" + cart.ID
+	old := header("If-Match: " + s.want(200, "GET", at, "", me).Header.Get("ETag"))
+	// A price that changed meanwhile does not fail an edit.
+	s.want(200, "POST", "/v1/prices", `{"changes":[{"sku":"SKU01","price":{"amount":5,"currency":"GBP"}}]}`, asOperator)
+	s.want(200, "PUT", at+"/lines/SKU01", `{"quantity":3}`, me, old)
+	for _, req := range [][2]string{
+		{"PUT " + at + "/lines/SKU01", `{"quantity":4}`},
+		{"PUT " + at + "/lines", `{"lines":[]}`},
+		{"PUT " + at + "/lines", `{"lines":[{"sku":"SKU01","quantity":8}]}`},
+		{"DELETE " + at + "/lines/SKU01", ""},
+	} {
+		method, path, _ := strings.Cut(req[0], " ")
+		s.refuses(412, "precondition-failed", method, path, req[1], me, old)
+		s.refuses(412, "precondition-failed", method, path, req[1], me, "If-Match: nonsense")
+		s.refuses(412, "precondition-failed", method, path, req[1], me, `If-Match: W/"3"`)
+	}
+	s.want(200, "GET", at, "", me).decode(t, &cart)
+	if cart.Lines[0].Quantity != 3 {
+		t.Errorf("a refused edit changed the cart: %+v", cart)
+	}
+	s.want(200, "PUT", at+"/lines/SKU01", `{"quantity":4}`, me, "If-Match: *")
+	s.want(200, "PUT", at+"/lines/SKU01", `{"quantity":5}`, me, header(fmt.Sprintf(`If-Match: "%d"`, cart.Version+1)))
+}
+
+// Conflicts under concurrent adds are retried inside, and no unit is lost.
+func TestConcurrentAdds(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	cart, me := s.newCart("")
+	s.cart.mu.Lock()
+	s.cart.conflicts = 3 // as if by another gateway
+	s.cart.mu.Unlock()
+	var wg sync.WaitGroup
+	for i := range 24 {
+		wg.Go(func() {
+			s.want(200, "POST", "/v1/carts/"+cart.ID+"/lines", fmt.Sprintf(`{"sku":"SKU%02d","quantity":1}`, i%3), me)
+		})
+	}
+	wg.Wait()
+	s.want(200, "GET", "/v1/carts/"+cart.ID, "", me).decode(t, &cart)
+	if cart.Units != 24 || len(cart.Lines) != 3 {
+		t.Errorf("cart: %+v", cart)
+	}
+}
+
+func TestCartLimits(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	cart, me := s.newCart(`{"lines":[{"sku":"SKU01","quantity":99999}]}`)
+	at := "/v1/carts/" + cart.ID + "/lines"
+	s.want(200, "POST", at, `{"sku":"SKU01","quantity":1}`, me)
+	s.refuses(422, "quantity-too-large", "POST", at, `{"sku":"SKU01","quantity":1}`, me)
+	p := s.refuses(404, "sku-not-found", "POST", at, `{"sku":"NONE","quantity":1}`, me)
+	if len(p.Errors) != 1 || p.Errors[0].Field != "sku" {
+		t.Errorf("errors: %+v", p.Errors)
+	}
+	p = s.refuses(404, "sku-not-found", "PUT", at, `{"lines":[{"sku":"SKU02","quantity":1},{"sku":"NONE","quantity":1}]}`, me)
+	if len(p.Errors) != 1 || p.Errors[0].Field != "lines[1].sku" {
+		t.Errorf("errors: %+v", p.Errors)
+	}
+	before := len(s.cart.carts)
+	s.refuses(404, "sku-not-found", "POST", "/v1/carts", `{"lines":[{"sku":"NONE","quantity":1}]}`)
+	if len(s.cart.carts) != before {
+		t.Error("a refused cart was made")
+	}
+	// A product taken off sale does not break the cart it is in.
+	s.catalog.mu.Lock()
+	s.catalog.find("SKU01").Code = "GONE"
+	s.catalog.mu.Unlock()
+	s.want(200, "GET", "/v1/carts/"+cart.ID, "", me).decode(t, &cart)
+	if !cart.Lines[0].Gone || cart.Orderable || cart.Total.Amount != 0 {
+		t.Errorf("cart: %+v", cart)
+	}
+	s.want(200, "DELETE", at+"/SKU01", "", me)
+}
+
+func TestWhoMayDoWhat(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	cart, me := s.newCart(`{"lines":[{"sku":"SKU01","quantity":1}]}`)
+	_, thief := s.newCart("")
+	at := "/v1/carts/" + cart.ID
+	line := `{"sku":"SKU01","quantity":1}`
+
+	s.refuses(401, "unauthorized", "GET", at, "")
+	s.refuses(403, "forbidden", "GET", at, "", asOperator)
+	s.refuses(403, "forbidden", "POST", "/v1/carts", "", asOperator)
+	s.refuses(404, "cart-not-found", "GET", at, "", thief)
+	s.refuses(404, "cart-not-found", "POST", at+"/lines", line, thief)
+	s.refuses(404, "cart-not-found", "PUT", at+"/lines", `{"lines":[]}`, thief)
+	s.refuses(404, "cart-not-found", "PUT", at+"/lines/SKU01", `{"quantity":5}`, thief)
+	s.refuses(404, "cart-not-found", "PUT", at+"/lines/NONE", `{"quantity":5}`, thief)
+	s.refuses(404, "cart-not-found", "DELETE", at+"/lines/SKU01", "", thief)
+	s.refuses(404, "cart-not-found", "GET", "/v1/carts/"+uuid.NewString(), "", me)
+
+	order := s.want(202, "POST", "/v1/orders", checkoutOf(cart.ID), me, "Idempotency-Key: k")
+	o := order.Header.Get("Location")
+	s.refuses(404, "cart-not-found", "POST", "/v1/orders", checkoutOf(cart.ID), thief, "Idempotency-Key: k")
+	for _, path := range []string{"", "/events"} {
+		s.refuses(404, "order-not-found", "GET", o+path, "", thief)
+		s.refuses(401, "unauthorized", "GET", o+path, "")
+	}
+	s.refuses(404, "order-not-found", "POST", o+"/cancel", "", thief)
+	s.refuses(401, "unauthorized", "GET", "/v1/orders", "")
+	s.want(200, "GET", o, "", asOperator)
+
+	before := s.calls.Load()
+	for _, op := range []string{"POST /v1/products/import", "POST /v1/prices", "POST /v1/stock-adjustments", "PUT /v1/products/SKU01", "POST " + o + "/refunds"} {
+		method, path, _ := strings.Cut(op, " ")
+		s.refuses(403, "forbidden", method, path, `{}`, me, "Idempotency-Key: k")
+		s.refuses(401, "unauthorized", method, path, `{}`, "Idempotency-Key: k")
+		s.refuses(401, "invalid-token", method, path, `{}`, "Idempotency-Key: k", bearer(testOperator+"x"))
+	}
+	if n := s.calls.Load() - before; n != 0 {
+		t.Errorf("%d calls of services", n)
+	}
+}
+
+func TestForgedTokens(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	cart, _ := s.newCart("")
+	other, err := session.NewTokens(strings.Repeat("x", 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, tail, _ := strings.Cut(cart.Token, ".")
+	tokens := []string{
+		"x", cart.Token + "x", cart.Token[1:], head, head + ".", "." + tail, head + "." + strings.Repeat("A", len(tail)),
+		"B" + cart.Token[1:], other.Encode(session.Shopper{ID: uuid.New()}), strings.Repeat("A", 10_000), cart.Token + ".x",
+	}
+	before := s.calls.Load()
+	for _, token := range tokens {
+		for _, path := range []string{"/v1/carts/" + cart.ID, "/v1/orders"} {
+			s.refuses(401, "invalid-token", "GET", path, "", bearer(token))
+			s.refuses(401, "invalid-token", "GET", path, "", header("Cookie: souk_shopper="+token))
+		}
+		s.refuses(401, "invalid-token", "POST", "/v1/carts", "", bearer(token))
+		s.refuses(401, "invalid-token", "GET", "/v1/categories", "", bearer(token))
+	}
+	s.refuses(401, "invalid-token", "GET", "/v1/orders", "", "Authorization: Basic dTpw")
+	if n := s.calls.Load() - before; n != 0 {
+		t.Errorf("%d calls of services", n)
+	}
+	// What anyone may see, a browser with a spoiled cookie may see.
+	s.want(200, "GET", "/v1/categories", "", "Cookie: souk_shopper=x")
+	// The storefront's cookie is as good as the token.
+	s.want(200, "GET", "/v1/carts/"+cart.ID, "", header("Cookie: souk_shopper="+cart.Token))
+}
+
+func TestCrossOriginWrites(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	cart, me := s.newCart("")
+	cookie := header("Cookie: souk_shopper=" + cart.Token)
+	at, line := "/v1/carts/"+cart.ID+"/lines", `{"sku":"SKU01","quantity":1}`
+	s.refuses(403, "cross-origin", "POST", at, line, cookie, "Sec-Fetch-Site: cross-site")
+	s.refuses(403, "cross-origin", "POST", at, line, cookie, "Origin: https://evil.example")
+	s.want(200, "POST", at, line, cookie, "Sec-Fetch-Site: same-origin")
+	s.want(200, "POST", at, line, cookie)
+	s.want(200, "POST", at, line, me, "Sec-Fetch-Site: cross-site", "Origin: https://partner.example")
+	s.want(200, "GET", "/v1/carts/"+cart.ID, "", cookie, "Sec-Fetch-Site: cross-site")
+}
+
+func TestRateLimit(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *Config) { c.RateLimit, c.RateBurst = 1, 3 })
+	for i := range 3 {
+		a := s.want(200, "GET", "/v1/categories", "")
+		if a.Header.Get("RateLimit-Limit") != "3" || a.Header.Get("RateLimit-Remaining") != fmt.Sprint(2-i) {
+			t.Errorf("headers: %v", a.Header)
+		}
+	}
+	p := s.do("GET", "/v1/categories", "")
+	if p.StatusCode != 429 || p.Header.Get("Retry-After") != "1" || p.Header.Get("RateLimit-Remaining") != "0" {
+		t.Errorf("%d %v", p.StatusCode, p.Header)
+	}
+	s.refuses(429, "too-many-requests", "GET", "/v1/categories", "", "X-Forwarded-For: 203.0.113.9")
+	s.want(200, "GET", "/v1/categories", "", asOperator)
+	s.want(200, "GET", "/healthz", "")
+}

@@ -1,0 +1,421 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/google/uuid"
+	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
+	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// The services, as simple as their contract allows, in memory.
+
+func refused(code codes.Code, reason string, details ...proto.Message) error {
+	all := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: reason, Domain: "test.souk"}}
+	for _, d := range details {
+		all = append(all, protoadapt.MessageV1Of(d))
+	}
+	st, err := status.New(code, "secret internals of "+reason).WithDetails(all...)
+	if err != nil {
+		panic(err)
+	}
+	return st.Err()
+}
+
+type fakeCatalog struct {
+	catalogv1.UnimplementedCatalogServiceServer
+	mu       sync.Mutex
+	products []*catalogv1.Product
+	upserts  int
+	reads    atomic.Int64
+	broken   atomic.Pointer[error] // answers GetProduct, if set
+}
+
+func gbp(units int64) *moneyv1.Money { return &moneyv1.Money{MinorUnits: units, Currency: "GBP"} }
+
+func newFakeCatalog() *fakeCatalog {
+	c := &fakeCatalog{}
+	for i := range 30 {
+		sku := fmt.Sprintf("SKU%02d", i)
+		c.products = append(c.products, &catalogv1.Product{
+			Id: uuid.NewString(), Code: sku, Name: fmt.Sprintf("White <Hanging> Heart & Co %02d", i), Category: "lighting",
+			Popularity: int64(100 - i), UpdatedAt: timestamppb.Now(), Version: 1,
+			Variants: []*catalogv1.Variant{{
+				Sku: sku, Price: gbp(int64(100 + i)), Stock: &catalogv1.Stock{Total: 10, Available: 10}, ProductName: fmt.Sprintf("Heart %02d", i),
+			}},
+		})
+	}
+	return c
+}
+
+func (c *fakeCatalog) find(sku string) *catalogv1.Product {
+	for _, p := range c.products {
+		if p.Code == sku {
+			return p
+		}
+	}
+	return nil
+}
+
+func (c *fakeCatalog) ListProducts(_ context.Context, r *catalogv1.ListProductsRequest) (*catalogv1.ListProductsResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reads.Add(1)
+	from := 0
+	if r.Cursor != "" {
+		if n, _ := fmt.Sscanf(r.Cursor, "c%d", &from); n != 1 {
+			return nil, refused(codes.InvalidArgument, "INVALID_CURSOR")
+		}
+	}
+	to := min(from+int(r.PageSize), len(c.products))
+	res := &catalogv1.ListProductsResponse{}
+	for _, p := range c.products[from:to] {
+		res.Products = append(res.Products, proto.Clone(p).(*catalogv1.Product))
+	}
+	if to < len(c.products) {
+		res.NextCursor = fmt.Sprintf("c%d", to)
+	}
+	if r.WithFacets {
+		res.Facets = &catalogv1.Facets{
+			Total: int64(len(c.products)), InStock: 30, Categories: []*catalogv1.Category{{Slug: "lighting", Name: "Lighting", ProductCount: 30}},
+			Prices: []*catalogv1.PriceBucket{{From: 0, To: 100, Count: 1}, {From: 101, Count: 29}},
+		}
+	}
+	return res, nil
+}
+
+func (c *fakeCatalog) GetProduct(_ context.Context, r *catalogv1.GetProductRequest) (*catalogv1.GetProductResponse, error) {
+	c.reads.Add(1)
+	if err := c.broken.Load(); err != nil {
+		return nil, *err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.find(r.GetSku())
+	if p == nil {
+		return nil, refused(codes.NotFound, "PRODUCT_NOT_FOUND")
+	}
+	return &catalogv1.GetProductResponse{Product: proto.Clone(p).(*catalogv1.Product)}, nil
+}
+
+func (c *fakeCatalog) GetVariants(_ context.Context, r *catalogv1.GetVariantsRequest) (*catalogv1.GetVariantsResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	res := &catalogv1.GetVariantsResponse{}
+	for _, sku := range r.Skus {
+		if p := c.find(sku); p != nil {
+			res.Variants = append(res.Variants, proto.Clone(p.Variants[0]).(*catalogv1.Variant))
+		} else {
+			res.Missing = append(res.Missing, sku)
+		}
+	}
+	return res, nil
+}
+
+func (c *fakeCatalog) ListCategories(context.Context, *catalogv1.ListCategoriesRequest) (*catalogv1.ListCategoriesResponse, error) {
+	return &catalogv1.ListCategoriesResponse{Categories: []*catalogv1.Category{{Slug: "lighting", Name: "Lighting", ProductCount: 30}}}, nil
+}
+
+func (c *fakeCatalog) ListRelated(_ context.Context, r *catalogv1.ListRelatedRequest) (*catalogv1.ListRelatedResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	res := &catalogv1.ListRelatedResponse{}
+	for _, p := range c.products[:r.Limit] {
+		res.Products = append(res.Products, proto.Clone(p).(*catalogv1.Product))
+	}
+	return res, nil
+}
+
+func (c *fakeCatalog) UpsertProducts(_ context.Context, r *catalogv1.UpsertProductsRequest) (*catalogv1.UpsertProductsResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.upserts++
+	res := &catalogv1.UpsertProductsResponse{}
+	for _, in := range r.Products {
+		res.Variants += int64(len(in.Variants))
+		if in.Code == "TAKEN" {
+			return nil, refused(codes.AlreadyExists, "SKU_TAKEN")
+		}
+		if p := c.find(in.Code); p != nil {
+			p.Name, p.Variants[0].Price = in.Name, in.Variants[0].Price
+			res.Updated++
+			continue
+		}
+		c.products = append(c.products, &catalogv1.Product{
+			Id: uuid.NewString(), Code: in.Code, Name: in.Name, Category: in.Category, UpdatedAt: timestamppb.Now(),
+			Variants: []*catalogv1.Variant{{Sku: in.Variants[0].Sku, Price: in.Variants[0].Price, Stock: &catalogv1.Stock{}}},
+		})
+		res.Created++
+	}
+	return res, nil
+}
+
+func (c *fakeCatalog) AdjustStock(_ context.Context, r *catalogv1.AdjustStockRequest) (*catalogv1.AdjustStockResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	res := &catalogv1.AdjustStockResponse{}
+	for _, ch := range r.Changes {
+		p := c.find(ch.Sku)
+		if p == nil {
+			return nil, refused(codes.NotFound, "SKU_NOT_FOUND")
+		}
+		s := p.Variants[0].Stock
+		if s.Available+ch.Delta < 0 {
+			return nil, refused(codes.FailedPrecondition, "INSUFFICIENT_STOCK",
+				&catalogv1.Shortage{Sku: ch.Sku, Requested: -ch.Delta, Available: s.Available})
+		}
+		s.Total += ch.Delta
+		s.Available += ch.Delta
+		res.Variants = append(res.Variants, proto.Clone(p.Variants[0]).(*catalogv1.Variant))
+	}
+	return res, nil
+}
+
+func (c *fakeCatalog) SetPrices(_ context.Context, r *catalogv1.SetPricesRequest) (*catalogv1.SetPricesResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	res := &catalogv1.SetPricesResponse{}
+	for _, ch := range r.Changes {
+		p := c.find(ch.Sku)
+		if p == nil {
+			return nil, refused(codes.NotFound, "SKU_NOT_FOUND")
+		}
+		p.Variants[0].Price = ch.Price
+		res.Variants = append(res.Variants, proto.Clone(p.Variants[0]).(*catalogv1.Variant))
+	}
+	return res, nil
+}
+
+type fakeCart struct {
+	cartv1.UnimplementedCartServiceServer
+	mu    sync.Mutex
+	carts map[string]*cartv1.Cart
+	// conflicts makes that many writes fail as if another came between.
+	conflicts int
+}
+
+func (c *fakeCart) CreateCart(_ context.Context, r *cartv1.CreateCartRequest) (*cartv1.CreateCartResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cart := &cartv1.Cart{Id: r.CartId, OwnerId: r.OwnerId, Version: 1, UpdatedAt: timestamppb.Now()}
+	c.carts[r.CartId] = cart
+	return &cartv1.CreateCartResponse{Cart: proto.Clone(cart).(*cartv1.Cart)}, nil
+}
+
+func (c *fakeCart) get(id, owner string) (*cartv1.Cart, error) {
+	cart := c.carts[id]
+	if cart == nil || cart.OwnerId != owner {
+		return nil, refused(codes.NotFound, "CART_NOT_FOUND")
+	}
+	return cart, nil
+}
+
+func (c *fakeCart) GetCart(_ context.Context, r *cartv1.GetCartRequest) (*cartv1.GetCartResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cart, err := c.get(r.CartId, r.OwnerId)
+	if err != nil {
+		return nil, err
+	}
+	return &cartv1.GetCartResponse{Cart: proto.Clone(cart).(*cartv1.Cart)}, nil
+}
+
+func (c *fakeCart) SetLines(_ context.Context, r *cartv1.SetLinesRequest) (*cartv1.SetLinesResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cart, err := c.get(r.CartId, r.OwnerId)
+	if err != nil {
+		return nil, err
+	}
+	if c.conflicts > 0 && r.ExpectedVersion != nil {
+		c.conflicts--
+		cart.Version++
+	}
+	if r.ExpectedVersion != nil && *r.ExpectedVersion != cart.Version {
+		return nil, refused(codes.Aborted, "VERSION_CONFLICT")
+	}
+	if r.Replace {
+		cart.Lines = nil
+	}
+	for _, l := range r.Lines {
+		at := -1
+		for i := range cart.Lines {
+			if cart.Lines[i].Sku == l.Sku {
+				at = i
+			}
+		}
+		switch {
+		case l.Quantity == 0 && at >= 0:
+			cart.Lines = append(cart.Lines[:at], cart.Lines[at+1:]...)
+		case l.Quantity == 0:
+		case at >= 0:
+			cart.Lines[at].Quantity = l.Quantity
+		default:
+			cart.Lines = append(cart.Lines, &cartv1.CartLine{Sku: l.Sku, Quantity: l.Quantity})
+		}
+	}
+	cart.Version++
+	return &cartv1.SetLinesResponse{Cart: proto.Clone(cart).(*cartv1.Cart)}, nil
+}
+
+type fakeOrder struct {
+	orderv1.UnimplementedOrderServiceServer
+	mu     sync.Mutex
+	carts  *fakeCart
+	orders map[string]*orderv1.Order // by id
+	keys   map[string]*orderv1.Order // by customer and key, as first answered
+	hashes map[string][]byte
+	// refuse answers the next PlaceOrder, if set.
+	refuse error
+	// changes are sent to who watches, one for each that is received.
+	changes  chan *orderv1.Order
+	watching atomic.Int64
+}
+
+func (o *fakeOrder) PlaceOrder(_ context.Context, r *orderv1.PlaceOrderRequest) (*orderv1.PlaceOrderResponse, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.refuse; err != nil {
+		o.refuse = nil
+		return nil, err
+	}
+	key := r.CustomerId + "/" + r.IdempotencyKey
+	if before := o.keys[key]; before != nil {
+		if !bytes.Equal(o.hashes[key], r.RequestHash) {
+			return nil, refused(codes.InvalidArgument, "IDEMPOTENCY_KEY_REUSED")
+		}
+		return &orderv1.PlaceOrderResponse{Order: proto.Clone(before).(*orderv1.Order), Replayed: true}, nil
+	}
+	o.carts.mu.Lock()
+	defer o.carts.mu.Unlock()
+	cart, err := o.carts.get(r.CartId, r.CustomerId)
+	if err != nil {
+		return nil, err
+	}
+	if len(cart.Lines) == 0 {
+		return nil, refused(codes.FailedPrecondition, "CART_EMPTY")
+	}
+	order := &orderv1.Order{
+		Id: uuid.NewString(), Number: "S-7K3M-9QXV", CustomerId: r.CustomerId, State: orderv1.OrderState_ORDER_STATE_PENDING,
+		Email: r.Email, ShippingAddress: r.ShippingAddress, CartId: r.CartId, PlacedAt: timestamppb.Now(), Version: 1,
+		Total: gbp(0), Refunded: gbp(0),
+	}
+	for _, l := range cart.Lines {
+		order.Lines = append(order.Lines, &orderv1.OrderLine{Sku: l.Sku, Name: l.Sku, Quantity: l.Quantity, UnitPrice: gbp(100), Total: gbp(100 * l.Quantity)})
+		order.Total.MinorUnits += 100 * l.Quantity
+	}
+	if r.Wait.AsDuration() > 0 {
+		order.State, order.Version, order.SettledAt = orderv1.OrderState_ORDER_STATE_PAID, 5, timestamppb.Now()
+	}
+	o.orders[order.Id] = order
+	o.keys[key] = proto.Clone(order).(*orderv1.Order)
+	o.hashes[key] = r.RequestHash
+	return &orderv1.PlaceOrderResponse{Order: proto.Clone(order).(*orderv1.Order)}, nil
+}
+
+func (o *fakeOrder) get(id, customer string) (*orderv1.Order, error) {
+	order := o.orders[id]
+	if order == nil || customer != "" && order.CustomerId != customer {
+		return nil, refused(codes.NotFound, "ORDER_NOT_FOUND")
+	}
+	return order, nil
+}
+
+func (o *fakeOrder) GetOrder(_ context.Context, r *orderv1.GetOrderRequest) (*orderv1.GetOrderResponse, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	order, err := o.get(r.OrderId, r.CustomerId)
+	if err != nil {
+		return nil, err
+	}
+	return &orderv1.GetOrderResponse{Order: proto.Clone(order).(*orderv1.Order)}, nil
+}
+
+func (o *fakeOrder) ListOrders(_ context.Context, r *orderv1.ListOrdersRequest) (*orderv1.ListOrdersResponse, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if r.Cursor != "" && r.Cursor != "next" {
+		return nil, refused(codes.InvalidArgument, "INVALID_CURSOR")
+	}
+	res := &orderv1.ListOrdersResponse{}
+	for _, order := range o.orders {
+		if r.CustomerId == "" || order.CustomerId == r.CustomerId {
+			res.Orders = append(res.Orders, proto.Clone(order).(*orderv1.Order))
+			if r.Cursor == "" && len(o.orders) > 1 {
+				res.NextCursor = "next"
+			}
+		}
+	}
+	return res, nil
+}
+
+func (o *fakeOrder) CancelOrder(_ context.Context, r *orderv1.CancelOrderRequest) (*orderv1.CancelOrderResponse, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	order, err := o.get(r.OrderId, r.CustomerId)
+	if err != nil {
+		return nil, err
+	}
+	if order.State == orderv1.OrderState_ORDER_STATE_PAID {
+		return nil, refused(codes.FailedPrecondition, "ORDER_NOT_CANCELLABLE")
+	}
+	order.State, order.CancelReason = orderv1.OrderState_ORDER_STATE_CANCELLING, orderv1.CancelReason_CANCEL_REASON_CUSTOMER
+	return &orderv1.CancelOrderResponse{Order: proto.Clone(order).(*orderv1.Order)}, nil
+}
+
+func (o *fakeOrder) RefundOrder(_ context.Context, r *orderv1.RefundOrderRequest) (*orderv1.RefundOrderResponse, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	order, err := o.get(r.OrderId, "")
+	if err != nil {
+		return nil, err
+	}
+	if order.State != orderv1.OrderState_ORDER_STATE_PAID {
+		return nil, refused(codes.FailedPrecondition, "ORDER_NOT_PAID")
+	}
+	refund := &orderv1.OrderRefund{
+		Id: uuid.NewString(), State: orderv1.OrderRefundState_ORDER_REFUND_STATE_PENDING, Amount: gbp(100), Lines: r.Lines,
+		Restock: r.Restock, Reason: r.Reason, CreatedAt: timestamppb.Now(),
+	}
+	if r.Wait.AsDuration() > 0 {
+		refund.State = orderv1.OrderRefundState_ORDER_REFUND_STATE_SUCCEEDED
+	}
+	return &orderv1.RefundOrderResponse{Refund: refund}, nil
+}
+
+func (o *fakeOrder) WatchOrder(r *orderv1.WatchOrderRequest, stream orderv1.OrderService_WatchOrderServer) error {
+	o.watching.Add(1)
+	defer o.watching.Add(-1)
+	o.mu.Lock()
+	order, err := o.get(r.OrderId, r.CustomerId)
+	if order != nil {
+		order = proto.Clone(order).(*orderv1.Order)
+	}
+	o.mu.Unlock()
+	for err == nil {
+		order.Lines = nil
+		if err = stream.Send(&orderv1.WatchOrderResponse{Order: order}); err != nil || order.State == orderv1.OrderState_ORDER_STATE_PAID {
+			return err
+		}
+		select {
+		case next := <-o.changes:
+			next.Id, next.Number, next.Total = order.Id, order.Number, order.Total
+			order = next
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		}
+	}
+	return err
+}

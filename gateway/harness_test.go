@@ -1,0 +1,308 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/souk-shop/souk/gateway/internal/edge"
+	"github.com/souk-shop/souk/gateway/internal/shop"
+	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
+	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+const (
+	testSecret   = "0123456789abcdef0123456789abcdef"
+	testOperator = "operator-token-of-the-test"
+)
+
+// shopUnderTest is a gateway in front of fake services.
+type shopUnderTest struct {
+	t       *testing.T
+	url     string
+	catalog *fakeCatalog
+	cart    *fakeCart
+	order   *fakeOrder
+	health  *health.Server
+	calls   atomic.Int64 // made of the services
+	client  *http.Client
+}
+
+func start(t *testing.T, change ...func(*Config)) *shopUnderTest {
+	t.Helper()
+	carts := &fakeCart{carts: map[string]*cartv1.Cart{}}
+	s := &shopUnderTest{
+		t: t, catalog: newFakeCatalog(), cart: carts, health: health.NewServer(),
+		order: &fakeOrder{
+			carts: carts, orders: map[string]*orderv1.Order{}, keys: map[string]*orderv1.Order{},
+			hashes: map[string][]byte{}, changes: make(chan *orderv1.Order),
+		},
+		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableCompression: true}},
+	}
+	conn := s.services()
+	cfg := Config{Secret: testSecret, OperatorToken: testOperator}
+	for _, c := range change {
+		c(&cfg)
+	}
+	tel := telemetry.Discard()
+	handler, err := newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": conn}), shop.Clients{
+		Catalog: catalogv1.NewCatalogServiceClient(conn), Cart: cartv1.NewCartServiceClient(conn), Order: orderv1.NewOrderServiceClient(conn),
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	t.Cleanup(s.client.CloseIdleConnections)
+	s.url = server.URL
+	return s
+}
+
+// services serves the fakes on one port and returns a connection to it.
+func (s *shopUnderTest) services() *grpc.ClientConn {
+	s.t.Helper()
+	addr := s.serveOn("127.0.0.1:0")
+	conn, err := rpc.Dial(rpc.ClientConfig{Target: addr}, telemetry.Discard())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// serveOn serves the fakes on an address and returns it.
+func (s *shopUnderTest) serveOn(addr string) string {
+	s.t.Helper()
+	lis, err := net.Listen("tcp", addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	server := grpc.NewServer(
+		grpc.UnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			if !strings.Contains(info.FullMethod, "grpc.health") {
+				s.calls.Add(1)
+			}
+			return next(ctx, req)
+		}))
+	catalogv1.RegisterCatalogServiceServer(server, s.catalog)
+	cartv1.RegisterCartServiceServer(server, s.cart)
+	orderv1.RegisterOrderServiceServer(server, s.order)
+	healthpb.RegisterHealthServer(server, s.health)
+	go func() { _ = server.Serve(lis) }()
+	s.t.Cleanup(server.Stop)
+	return lis.Addr().String()
+}
+
+// answer is a response with its body read.
+type answer struct {
+	*http.Response
+	body []byte
+}
+
+func (a *answer) decode(t *testing.T, into any) {
+	t.Helper()
+	if err := json.Unmarshal(a.body, into); err != nil {
+		t.Fatalf("decode %q: %v", a.body, err)
+	}
+}
+
+// header is one header of a request, "Name: value".
+type header string
+
+func bearer(token string) header { return header("Authorization: Bearer " + token) }
+
+const asOperator = header("Authorization: Bearer " + testOperator)
+
+// do sends a request with a JSON body, or none if body is "", and checks the
+// answer of an API path against openapi.yaml.
+func (s *shopUnderTest) do(method, path, body string, headers ...header) *answer {
+	s.t.Helper()
+	var in io.Reader
+	if body != "" {
+		in = strings.NewReader(body)
+	}
+	req, err := http.NewRequest(method, s.url+path, in)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	for _, h := range headers {
+		name, value, _ := strings.Cut(string(h), ": ")
+		req.Header.Set(name, value)
+	}
+	res, err := s.client.Do(req)
+	if err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer res.Body.Close()
+	a := &answer{Response: res}
+	if a.body, err = io.ReadAll(res.Body); err != nil {
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	if strings.HasPrefix(path, "/v1/") {
+		checkAgainstDocument(s.t, req, a)
+	}
+	return a
+}
+
+// want does a request and checks its status.
+func (s *shopUnderTest) want(status int, method, path, body string, headers ...header) *answer {
+	s.t.Helper()
+	a := s.do(method, path, body, headers...)
+	if a.StatusCode != status {
+		s.t.Fatalf("%s %s: status %d, want %d: %s", method, path, a.StatusCode, status, a.body)
+	}
+	return a
+}
+
+type problem struct {
+	Type      string `json:"type"`
+	Status    int    `json:"status"`
+	Detail    string `json:"detail"`
+	TraceID   string `json:"trace_id"`
+	Errors    []struct{ Field, Detail string }
+	Shortages []struct {
+		SKU                  string
+		Requested, Available int64
+	}
+}
+
+// refuses does a request and checks that it is refused with the problem.
+func (s *shopUnderTest) refuses(status int, slug, method, path, body string, headers ...header) *problem {
+	s.t.Helper()
+	a := s.want(status, method, path, body, headers...)
+	var p problem
+	a.decode(s.t, &p)
+	if ct := a.Header.Get("Content-Type"); ct != "application/problem+json" {
+		s.t.Errorf("%s %s: Content-Type %q", method, path, ct)
+	}
+	if p.Type != "/problems/"+slug || p.Status != status {
+		s.t.Errorf("%s %s: problem %s %d, want %s %d: %s", method, path, p.Type, p.Status, slug, status, a.body)
+	}
+	if len(p.TraceID) != 32 {
+		s.t.Errorf("%s %s: trace_id %q", method, path, p.TraceID)
+	}
+	if strings.Contains(string(a.body), "secret internals") || strings.Contains(string(a.body), "rpc error") {
+		s.t.Errorf("%s %s: an internal message got out: %s", method, path, a.body)
+	}
+	return &p
+}
+
+type cartDoc struct {
+	ID        string
+	Version   int64
+	Token     string
+	Units     int64
+	Orderable bool
+	Total     struct{ Amount int64 }
+	Lines     []struct {
+		SKU      string
+		Quantity int64
+		Gone     bool
+	}
+}
+
+// newCart makes a guest with a cart.
+func (s *shopUnderTest) newCart(body string) (cart cartDoc, token header) {
+	s.t.Helper()
+	s.want(201, "POST", "/v1/carts", body).decode(s.t, &cart)
+	return cart, bearer(cart.Token)
+}
+
+var document = func() *openapi3.T {
+	data, err := os.ReadFile("internal/api/openapi.yaml")
+	if err != nil {
+		panic(err)
+	}
+	doc, err := openapi3.NewLoader().LoadFromData(data)
+	if err != nil {
+		panic(err)
+	}
+	return doc
+}()
+
+var pathParameter = regexp.MustCompile(`\\\{[a-z_]+\\\}`)
+
+// operationOf finds the operation of the document for a request.
+func operationOf(method, path string) *openapi3.Operation {
+	var found *openapi3.Operation
+	for pattern, item := range document.Paths.Map() {
+		re := "^" + pathParameter.ReplaceAllString(regexp.QuoteMeta(pattern), `[^/]+`) + "$"
+		if op := item.GetOperation(method); op != nil && regexp.MustCompile(re).MatchString(path) {
+			if found == nil || !strings.Contains(pattern, "{") {
+				found = op
+			}
+		}
+	}
+	return found
+}
+
+// checkAgainstDocument checks that an answer is one that the document promises.
+func checkAgainstDocument(t *testing.T, req *http.Request, a *answer) {
+	t.Helper()
+	method := req.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	op := operationOf(method, req.URL.EscapedPath())
+	if op == nil || a.StatusCode == http.StatusMethodNotAllowed {
+		return // 404 and 405
+	}
+	ref := op.Responses.Status(a.StatusCode)
+	if ref == nil {
+		t.Errorf("%s %s: status %d is not in the document: %s", method, req.URL, a.StatusCode, a.body)
+		return
+	}
+	for name := range a.Header {
+		switch name {
+		case "Etag", "Location", "Link", "Preference-Applied", "Idempotent-Replayed":
+			known := false
+			for h := range ref.Value.Headers {
+				known = known || http.CanonicalHeaderKey(h) == name
+			}
+			if !known {
+				t.Errorf("%s %s: %d has %s, which the document does not", method, req.URL, a.StatusCode, name)
+			}
+		}
+	}
+	if len(a.body) == 0 || a.Header.Get("Content-Encoding") != "" {
+		return
+	}
+	ct, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
+	media := ref.Value.Content.Get(ct)
+	if media == nil {
+		t.Errorf("%s %s: %d as %s is not in the document", method, req.URL, a.StatusCode, ct)
+		return
+	}
+	if ct == "text/event-stream" {
+		return
+	}
+	var v any
+	dec := json.NewDecoder(bytes.NewReader(a.body))
+	if err := dec.Decode(&v); err != nil {
+		t.Errorf("%s %s: %v", method, req.URL, err)
+		return
+	}
+	if err := media.Schema.Value.VisitJSON(v); err != nil {
+		t.Errorf("%s %s: the body is not as documented: %v", method, req.URL, err)
+	}
+}

@@ -1,0 +1,221 @@
+package api
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/souk-shop/souk/gateway/internal/shop"
+)
+
+func loadDocument(t *testing.T) *openapi3.T {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(specification)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Validate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+// The table of operations says what openapi.yaml says.
+func TestOperationsMatchDocument(t *testing.T) {
+	t.Parallel()
+	doc := loadDocument(t)
+	seen := map[string]bool{}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			name := method + " " + path
+			seen[name] = true
+			have := operations[name]
+			if have == nil {
+				t.Errorf("%s is not in the table", name)
+				continue
+			}
+			var query []string
+			for _, p := range append(slices.Clone(item.Parameters), op.Parameters...) {
+				if p.Value.In == "query" {
+					query = append(query, p.Value.Name)
+				}
+			}
+			if !slices.Equal(query, have.query) {
+				t.Errorf("%s: query %v, the table has %v", name, query, have.query)
+			}
+			json, csv, optional := false, false, false
+			if op.RequestBody != nil {
+				json, csv = op.RequestBody.Value.Content["application/json"] != nil, op.RequestBody.Value.Content["text/csv"] != nil
+				optional = !op.RequestBody.Value.Required
+			}
+			if json != (have.body != nil) || csv != have.csv || optional != have.optional {
+				t.Errorf("%s: the table has another body", name)
+			}
+			if got := accessOf(op.Security); got != have.access {
+				t.Errorf("%s: access %d, the table has %d", name, got, have.access)
+			}
+			if op.Summary == "" || op.Description == "" || op.OperationID == "" {
+				t.Errorf("%s is not described", name)
+			}
+		}
+	}
+	for name := range operations {
+		if !seen[name] {
+			t.Errorf("%s is not in the document", name)
+		}
+	}
+}
+
+func accessOf(security *openapi3.SecurityRequirements) access {
+	if security == nil {
+		return anyone
+	}
+	var schemes []string
+	for _, need := range *security {
+		schemes = append(schemes, strings.Join(slices.Collect(maps.Keys(need)), "+"))
+	}
+	switch strings.Join(schemes, ",") {
+	case ",shopper":
+		return guest
+	case "shopper":
+		return shopper
+	case "shopper,operator":
+		return owner
+	case "operator":
+		return operatorly
+	}
+	return 255
+}
+
+// Examples in the document are valid.
+func TestDocumentExamples(t *testing.T) {
+	t.Parallel()
+	doc := loadDocument(t)
+	all := kinds()
+	for name, ref := range doc.Components.Responses {
+		for _, media := range ref.Value.Content {
+			if media.Example == nil {
+				continue
+			}
+			if err := media.Schema.Value.VisitJSON(media.Example); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			p := media.Example.(map[string]any)
+			k := all[strings.TrimPrefix(p["type"].(string), problemsPath)]
+			if k == nil || float64(k.status) != p["status"] || k.title != p["title"] {
+				t.Errorf("%s: the example %v is not a problem of ours: %+v", name, p, k)
+			}
+		}
+	}
+	for name, ref := range doc.Components.Schemas {
+		if ref.Value.Example != nil {
+			if err := ref.Value.VisitJSON(ref.Value.Example); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+// The generated files are those of the document.
+func TestGeneratedFilesAreCurrent(t *testing.T) {
+	t.Parallel()
+	out := filepath.Join(t.TempDir(), "docs.html")
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./docgen", "openapi.yaml", out)
+	if msg, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("docgen: %v\n%s", err, msg)
+	}
+	want, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(want) != string(docsPage) {
+		t.Error("docs.gen.html is not current: go generate ./internal/api")
+	}
+}
+
+var statusOfKind = map[shop.Kind]int{
+	shop.KindInternal: 500, shop.KindInvalid: 400, shop.KindNotFound: 404, shop.KindConflict: 409, shop.KindPrecondition: 412,
+	shop.KindUnprocessable: 422, shop.KindUnavailable: 503, shop.KindTimeout: 504, shop.KindCanceled: 499,
+}
+
+// Every reason of the shop is a problem with the status of its kind.
+func TestReasonsHaveProblems(t *testing.T) {
+	t.Parallel()
+	reasons := shop.Reasons()
+	for _, r := range reasons {
+		k := reasonKinds[r]
+		if k == nil {
+			t.Errorf("%s has no problem", r)
+			continue
+		}
+		if want := statusOfKind[shop.NewError(r).Kind]; k.status != want {
+			t.Errorf("%s: problem %d, kind %d", r, k.status, want)
+		}
+	}
+	if len(reasons) != len(reasonKinds) {
+		t.Errorf("%d reasons, %d problems", len(reasons), len(reasonKinds))
+	}
+	for slug, k := range kinds() {
+		if k.title == "" || k.about == "" || http.StatusText(k.status) == "" && k.status != 499 {
+			t.Errorf("%s is not explained", slug)
+		}
+	}
+}
+
+func FuzzDecodeJSON(f *testing.F) {
+	for _, seed := range []string{
+		`{"sku":"A","quantity":1}`, `{"sku":"A","quantity":1e400}`, `{"sku":"\u0000"}`, `{"sku":"\\u0000","quantity":1}`,
+		`{"lines":[{"sku":"A","quantity":1}]}`, `[`, `{}x`, "\xff", `{"a":{"b":[1,2,{"c":null}]}}`, `{"cart_id":"x","shipping_address":{}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	bodies := []func() checker{
+		func() checker { return new(Line) }, func() checker { return new(Lines) }, func() checker { return new(NewCart) },
+		func() checker { return new(Checkout) }, func() checker { return new(RefundInput) }, func() checker { return new(ProductInput) },
+		func() checker { return new(StockAdjustment) }, func() checker { return new(PriceChanges) }, func() checker { return new(Quantity) },
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, body := range bodies {
+			err := decodeJSON(data, body())
+			if err == nil {
+				continue
+			}
+			var own *failure
+			var invalid *shop.Error
+			if !errors.As(err, &own) && !errors.As(err, &invalid) {
+				t.Errorf("error of another kind: %v", err)
+			}
+			if k, _ := problemOf(err); k.status != 400 {
+				t.Errorf("status %d: %v", k.status, err)
+			}
+		}
+	})
+}
+
+func FuzzReadCSV(f *testing.F) {
+	const header = "code,sku,name,category,price,currency\n"
+	for _, seed := range []string{header + "A,A,N,c,1.00,GBP\n", header, "", "\"", header + "A,A,\"N,c,1.00,GBP\n", "\xef\xbb\xbf" + header, header + "A,A,\xff,c,1,GBP\n"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, data string) {
+		products, err := shop.ReadCSV(strings.NewReader(data))
+		if err != nil {
+			if shop.ReasonOf(err) != shop.ReasonInvalidCSV {
+				t.Errorf("error of another kind: %v", err)
+			}
+			return
+		}
+		for i := range products {
+			if fields := shop.CheckProduct("", &products[i]); len(fields) > 0 {
+				t.Errorf("a wrong product got through: %v", fields)
+			}
+		}
+	})
+}
