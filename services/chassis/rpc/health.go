@@ -19,6 +19,7 @@ const (
 	Liveness = "liveness"
 
 	checkInterval = 2 * time.Second
+	firstPause    = 25 * time.Millisecond
 	checkTimeout  = time.Second
 )
 
@@ -65,20 +66,33 @@ func (m *monitor) poke() {
 	}
 }
 
-// run polls until ctx is done and says NOT_SERVING then.
+// run polls until ctx is done and says NOT_SERVING then. While something is
+// away it asks more often: at once, after 50 ms, and then at ever longer
+// intervals, so that a start does not wait for health.
 func (m *monitor) run(ctx context.Context) {
 	m.tell(false)
-	ticker := time.NewTicker(m.interval)
-	defer ticker.Stop()
+	pause := firstPause
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		m.poll(ctx)
 		select {
 		case <-ctx.Done():
 			m.tell(false)
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		case <-m.wake:
 		}
+		wasReady := m.ready
+		m.poll(ctx)
+		switch {
+		case m.ready:
+			pause = m.interval
+		case wasReady:
+			pause = min(firstPause, m.interval)
+		default:
+			pause = min(2*pause, m.interval)
+		}
+		timer.Reset(pause)
 	}
 }
 

@@ -104,6 +104,18 @@ func TestAFailedCallAsksForACheckAtOnce(t *testing.T) {
 	f.awaitHealth("", notServing)
 }
 
+func TestAnAbsentDependencyIsAskedForOften(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	f := serveEcho(t, &echo{}, options{interval: time.Hour, checks: []Check{{"late", func(context.Context) error {
+		if asked.Add(1) < 4 {
+			return errors.New("not yet")
+		}
+		return nil
+	}}}})
+	f.awaitHealth("", serving)
+}
+
 func TestOneSlowCheckIsNoOutage(t *testing.T) {
 	t.Parallel()
 	f := serveEcho(t, &echo{}, options{})

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -208,15 +209,29 @@ func eventually(t *testing.T, what string, ok func() bool) {
 
 func TestServerEndsWithItsKilledParent(t *testing.T) {
 	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux can")
+	}
+	child, postmaster := serveInChild(t, folder(t))
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait()
+	eventually(t, "the orphan ends", func() bool { return !alive(postmaster) })
+}
+
+func TestStartAtOnceAfterAKilledParent(t *testing.T) {
+	t.Parallel()
 	dir := folder(t)
 	child, postmaster := serveInChild(t, dir)
 	if err := child.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = child.Wait()
-	// A start at once, while the last one is perhaps still on its way out.
 	s := startServer(t, Options{Dir: dir, Disposable: true})
-	eventually(t, "the orphan ends", func() bool { return !alive(postmaster) })
+	if alive(postmaster) {
+		t.Error("the orphan is still there")
+	}
 	exec1(t, s.SuperuserDSN("postgres"), "SELECT 1")
 }
 
