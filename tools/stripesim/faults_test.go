@@ -114,6 +114,18 @@ func TestDeathAtEveryPoint(t *testing.T) {
 		r, err := c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: refundID, OrderId: order, Amount: gbp(250)})
 		return r.GetRefund().GetState().String(), err
 	}
+	// lost is an authorization whose answer got lost: the attempt stays SENT.
+	lost := func(h *house, c client, order string) (string, error) {
+		fault, _ := faulty(1, "/payment_intents", func(next http.Handler, w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(httptest.NewRecorder(), r)
+			http.Error(w, "{}", http.StatusBadGateway)
+		})
+		h.misbehave(fault)
+		defer h.misbehave(nil)
+		_, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa"))
+		h.reason(err, codes.Unavailable, "OUTCOME_UNKNOWN")
+		return "", nil
+	}
 	type step = func(h *house, c client, order string) (string, error)
 	for _, c := range []struct {
 		point  string
@@ -137,6 +149,8 @@ func TestDeathAtEveryPoint(t *testing.T) {
 		{point: "capture.answered", before: []step{auth("pm_card_visa")}, dies: take, want: captured.String(), taken: 1250},
 		{point: "capture.written", before: []step{auth("pm_card_visa")}, dies: take, want: captured.String(), taken: 1250},
 		{point: "void.sent", before: []step{auth("pm_card_visa")}, dies: cancel, want: voided.String()},
+		{point: "void.sent", before: []step{lost}, dies: cancel, want: voided.String()},
+		{point: "void.replayed", before: []step{lost}, dies: cancel, want: voided.String()},
 		{point: "void.answered", before: []step{auth("pm_card_visa")}, dies: cancel, want: voided.String()},
 		{point: "void.written", before: []step{auth("pm_card_visa")}, dies: cancel, want: voided.String()},
 		{point: "tombstone.written", dies: cancel, want: "ATTEMPT_STATE_UNSPECIFIED"},
@@ -169,7 +183,7 @@ func TestDeathAtEveryPoint(t *testing.T) {
 			}
 			w := h.witness(order)
 			lc, lr := h.ledger(order)
-			if w.authorizations > 1 || w.captures > 1 || w.refunds > 1 || w.held != c.held ||
+			if w.authorizations > 1 || w.captures > 1 || w.refunds > 1 || w.held != c.held || w.waiting != 0 ||
 				w.captured != c.taken || w.refunded != c.given || lc != c.taken || lr != c.given {
 				t.Errorf("witness %+v, ledger %d %d", w, lc, lr)
 			}
@@ -222,6 +236,9 @@ func TestProviderMisbehaves(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newHouse(t)
+			if name == "never answers" {
+				h.timeout = 300 * time.Millisecond
+			}
 			c := h.payments()
 			// until the command has an answer; it must have been unknown before.
 			repeat := func(match string, command func() error) {
@@ -363,6 +380,9 @@ func (h *house) settle(command func() error) {
 			}
 			return
 		}
-		time.Sleep(5 * time.Millisecond) // the pace of the repeats
+		select { // the pace of the repeats
+		case <-h.ctx.Done():
+		case <-time.After(5 * time.Millisecond):
+		}
 	}
 }

@@ -52,6 +52,7 @@ type house struct {
 	journal string
 	front   *httptest.Server
 	dsn     string
+	timeout time.Duration // of a call of the provider
 
 	mu    sync.Mutex
 	fault func(next http.Handler) http.Handler // nil: none
@@ -61,7 +62,7 @@ func newHouse(t testing.TB) *house {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	h := &house{t: t, ctx: ctx, journal: filepath.Join(t.TempDir(), "journal.jsonl")}
+	h := &house{t: t, ctx: ctx, journal: filepath.Join(t.TempDir(), "journal.jsonl"), timeout: 5 * time.Second}
 	h.dsn = pgtest.New(t, nil)
 	l := listen(t)
 	sim, err := url.Parse("http://" + l.Addr().String())
@@ -129,7 +130,7 @@ func (h *house) payments() paymentv1.PaymentServiceClient {
 		return payment.Run(ctx, payment.Config{
 			Server: rpc.ServerConfig{Listener: l}, Postgres: pg.Config{DSN: config.Secret(h.dsn)},
 			Telemetry: telemetry.Config{LogOutput: io.Discard}, Migrate: true,
-			StripeURL: h.front.URL, StripeKey: "sk_test_123", StripeTimeout: 2 * time.Second,
+			StripeURL: h.front.URL, StripeKey: "sk_test_123", StripeTimeout: h.timeout,
 		})
 	})
 	return h.client(l.Addr().String())
@@ -200,6 +201,8 @@ func (h *house) paid(c paymentv1.PaymentServiceClient) (order string) {
 type witness struct {
 	authorizations, captures, refunds int
 	held, captured, refunded          int64
+	// waiting counts payments that their payer could still complete.
+	waiting int
 }
 
 func (h *house) witness(order string) witness {
@@ -226,12 +229,14 @@ func (h *house) witness(order string) witness {
 		case "payment_intent.authorized":
 			w.authorizations++
 			w.held += ev.Amount
+		case "payment_intent.requires_action":
+			w.waiting++
 		case "payment_intent.captured":
 			w.captures++
 			w.captured += ev.Amount
 			w.held -= ev.Amount
 		case "payment_intent.canceled":
-			w.held = 0
+			w.held, w.waiting = 0, 0
 		case "refund.succeeded":
 			w.refunds++
 			w.refunded += ev.Amount
@@ -274,8 +279,8 @@ func (h *house) books(c paymentv1.PaymentServiceClient, order string, wantCaptur
 			h.t.Errorf("order %s, %s: captured %d, refunded %d; want %d, %d", order, book, got[0], got[1], wantCaptured, wantRefunded)
 		}
 	}
-	if w.held != 0 {
-		h.t.Errorf("order %s: %d are still held", order, w.held)
+	if w.held != 0 || w.waiting != 0 {
+		h.t.Errorf("order %s: something is still held: %+v", order, w)
 	}
 }
 
