@@ -81,9 +81,25 @@
     });
   }
 
-  // A page that comes back from the browser's memory may be out of date.
+  // A page that comes back from the browser's memory may be out of date: a form
+  // is loaded anew, elsewhere the number on the cart is enough.
   addEventListener("pageshow", (event) => {
-    if (event.persisted) location.reload();
+    if (!event.persisted) return;
+    if (one("form[data-once], form[data-cart], [data-order-events]")) {
+      location.reload();
+      return;
+    }
+    const units = Number(/(?:^|; )souk_count=(\d+)/.exec(document.cookie)?.[1] ?? 0);
+    const badge = document.createElement("span");
+    badge.dataset.badge = "";
+    if (units > 0) {
+      const number = document.createElement("span");
+      number.className = "badge";
+      number.dataset.cartCount = "";
+      number.textContent = units.toLocaleString("en-GB");
+      badge.append(number);
+    }
+    showBadge(badge.outerHTML);
   });
 
   // Follow an order until it is settled.
