@@ -53,6 +53,11 @@ func (s *Server) clearPostmaster(ctx context.Context) error {
 		return fmt.Errorf("%w: postgres with process id %d serves %s; stop it first (kill -INT %d)", ErrInUse, pid, s.data, pid)
 	}
 	s.log.Warn("shutting down the postgres of an earlier run", "pid", pid)
+	return shutDown(ctx, pid, data)
+}
+
+// shutDown ends a postmaster that is not a child of this process.
+func shutDown(ctx context.Context, pid int, data string) error {
 	_ = syscall.Kill(pid, syscall.SIGINT)
 	for range 600 {
 		if syscall.Kill(pid, 0) == syscall.ESRCH || !isPostmaster(pid, data) {
@@ -67,6 +72,32 @@ func (s *Server) clearPostmaster(ctx context.Context) error {
 	return fmt.Errorf("%w: postgres with process id %d does not stop", ErrInUse, pid)
 }
 
+// Discard removes the folder of a Disposable server whose process has been
+// killed, and stops the server if it is still there. A folder that is in use,
+// or not older than a minute, is left alone: ErrInUse.
+func Discard(ctx context.Context, dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if time.Since(info.ModTime()) < time.Minute {
+		return fmt.Errorf("%w: %s is new", ErrInUse, dir)
+	}
+	lock, err := lockFolder(dir)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if data, err := filepath.EvalSymlinks(filepath.Join(dir, "data")); err == nil {
+		if pid, ok := readPid(filepath.Join(dir, "pid")); ok && isPostmaster(pid, data) {
+			if err := shutDown(ctx, pid, data); err != nil {
+				return err
+			}
+		}
+	}
+	return os.RemoveAll(dir)
+}
+
 // readPid reads the process id in the first line of a file.
 func readPid(name string) (int, bool) {
 	b, err := os.ReadFile(name)
@@ -76,20 +107,4 @@ func readPid(name string) (int, bool) {
 	line, _, _ := strings.Cut(string(b), "\n")
 	pid, err := strconv.Atoi(strings.TrimSpace(line))
 	return pid, err == nil && pid > 1
-}
-
-// Abandoned reports that nobody serves the folder any more, though somebody did
-// until a while ago.
-func Abandoned(dir string) bool {
-	info, err := os.Stat(dir)
-	if err != nil || time.Since(info.ModTime()) < time.Minute {
-		return false
-	}
-	lock, err := lockFolder(dir)
-	if err != nil {
-		return false
-	}
-	defer lock.Close()
-	pid, ok := readPid(filepath.Join(dir, "pid"))
-	return !ok || syscall.Kill(pid, 0) == syscall.ESRCH
 }

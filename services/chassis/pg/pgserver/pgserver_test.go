@@ -235,6 +235,30 @@ func TestStartAtOnceAfterAKilledParent(t *testing.T) {
 	exec1(t, s.SuperuserDSN("postgres"), "SELECT 1")
 }
 
+func TestDiscard(t *testing.T) {
+	t.Parallel()
+	dir := folder(t)
+	old := time.Now().Add(-time.Hour)
+	s := startServer(t, Options{Dir: dir, Disposable: true})
+	if err := os.Chtimes(dir, old, old); err != nil {
+		t.Fatal(err)
+	}
+	if err := Discard(t.Context(), dir); !errors.Is(err, ErrInUse) {
+		t.Errorf("a folder in use: %v", err)
+	}
+	s.lock.Close() // as if the process that started it were gone
+	if err := Discard(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	<-s.Done()
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder is still there: %v", err)
+	}
+	if err := Discard(t.Context(), folder(t)); !errors.Is(err, ErrInUse) {
+		t.Errorf("a new folder: %v", err)
+	}
+}
+
 func TestCommitsOutliveACrash(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)

@@ -100,7 +100,7 @@ func start(ctx context.Context) error {
 	defer cancel()
 	url := os.Getenv("SOUK_TEST_POSTGRES_DSN")
 	if url == "" {
-		sweep()
+		sweep(ctx)
 		dir, err := os.MkdirTemp("", "souk-pgtest-")
 		if err != nil {
 			return err
@@ -210,14 +210,11 @@ func dsn(database string) string {
 	return withDatabase(cc.ConnString(), database)
 }
 
-// sweep removes what test binaries left behind that were killed: their folders
-// are locked by nobody.
-func sweep() {
+// sweep removes what test binaries left behind that were killed.
+func sweep(ctx context.Context) {
 	old, _ := filepath.Glob(filepath.Join(os.TempDir(), "souk-pgtest-*"))
 	for _, dir := range old {
-		if pgserver.Abandoned(dir) {
-			_ = os.RemoveAll(dir)
-		}
+		_ = pgserver.Discard(ctx, dir) // in use, as a rule
 	}
 }
 
