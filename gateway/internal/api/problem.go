@@ -61,6 +61,7 @@ var reasonKinds = map[shop.Reason]*kind{
 	shop.ReasonStale:              {"version-conflict", 409, "Changed at the same time", "Another request changed the cart at the same time. Read it and try again."},
 	shop.ReasonQuantityTooLarge:   {"quantity-too-large", 422, "Too many units", "A line has at most 100,000 units."},
 	shop.ReasonTotalTooLarge:      {"total-too-large", 422, "The total is too large", "The total is more than can be paid at once. Split the order."},
+	shop.ReasonMixedCurrencies:    {"mixed-currencies", 422, "More than one currency", "The cart has prices in more than one currency, and an order has one total. Order them apart."},
 	shop.ReasonKeyReused:          {"idempotency-key-reused", 422, "The key was used before", "The Idempotency-Key was used with another request. A key is for one operation and its repeats; make a new one."},
 	shop.ReasonKeyInFlight:        {"idempotency-key-in-flight", 409, "The first request is still at work", "The first request with this Idempotency-Key has not been answered yet. Repeat after Retry-After with the same key and body."},
 	shop.ReasonNotCancellable:     {"order-not-cancellable", 409, "Too late to cancel", "The money is being taken, or was. A paid order can be refunded."},

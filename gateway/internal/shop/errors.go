@@ -58,6 +58,7 @@ const (
 	ReasonStale              Reason = "VERSION_CONFLICT"
 	ReasonQuantityTooLarge   Reason = "QUANTITY_TOO_LARGE"
 	ReasonTotalTooLarge      Reason = "TOTAL_TOO_LARGE"
+	ReasonMixedCurrencies    Reason = "MIXED_CURRENCIES"
 	ReasonKeyReused          Reason = "IDEMPOTENCY_KEY_REUSED"
 	ReasonKeyInFlight        Reason = "IDEMPOTENCY_KEY_IN_FLIGHT"
 	ReasonNotCancellable     Reason = "ORDER_NOT_CANCELLABLE"
@@ -160,6 +161,7 @@ var reasons = map[Reason]meaning{
 	ReasonStale:              {KindConflict, "The cart was changed by another request at the same time. Read it and try again."},
 	ReasonQuantityTooLarge:   {KindUnprocessable, "A line has at most 100,000 units."},
 	ReasonTotalTooLarge:      {KindUnprocessable, "The total is more than can be paid at once."},
+	ReasonMixedCurrencies:    {KindUnprocessable, "The cart has prices in more than one currency. Order them apart."},
 	ReasonKeyReused:          {KindUnprocessable, "This Idempotency-Key was used before with another request."},
 	ReasonKeyInFlight:        {KindConflict, "The first request with this Idempotency-Key is still at work. Try again shortly."},
 	ReasonNotCancellable:     {KindConflict, "The order can no longer be cancelled."},

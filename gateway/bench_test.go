@@ -1,0 +1,85 @@
+package gateway
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/souk-shop/souk/gateway/internal/edge"
+	"github.com/souk-shop/souk/gateway/internal/shop"
+	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	"github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"google.golang.org/grpc"
+)
+
+// discard is a ResponseWriter that costs nothing.
+type discard struct{ header http.Header }
+
+func (d discard) Header() http.Header         { return d.header }
+func (d discard) Write(b []byte) (int, error) { return len(b), nil }
+func (d discard) WriteHeader(int)             {}
+
+// BenchmarkRead compares what the gateway adds to a request with a bare handler
+// that writes the same bytes; the network, which dwarfs both, is left out.
+func BenchmarkRead(b *testing.B) {
+	s := &shopUnderTest{catalog: newFakeCatalog()}
+	conn := benchConn(b, s.catalog)
+	tel, err := telemetry.Start(b.Context(), "gateway", telemetry.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	handler, err := newHandler(Config{Secret: testSecret, CacheTTL: time.Hour}, tel, edge.NewHealth(nil),
+		shop.Clients{Catalog: catalogv1.NewCatalogServiceClient(conn)}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, path := range []string{"/v1/products/SKU01", "/v1/products", "/v1/products?category=lighting&sort=price", "/products/SKU01"} {
+		b.Run("souk"+path, func(b *testing.B) { read(b, handler, path) })
+		rec := httptest.NewRecorder()
+		handler.ServeHTTP(rec, httptest.NewRequest("GET", path, nil))
+		if rec.Code != 200 {
+			b.Logf("%s: %d", path, rec.Code)
+		}
+		bare := chi.NewRouter()
+		body := rec.Body.Bytes()
+		u, _ := url.Parse(path)
+		bare.Get(u.Path, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(body)
+		})
+		b.Run("bare"+path, func(b *testing.B) { read(b, bare, path) })
+	}
+}
+
+func read(b *testing.B, handler http.Handler, path string) {
+	req := httptest.NewRequest("GET", path, nil)
+	w := discard{http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		handler.ServeHTTP(w, req)
+	}
+}
+
+func benchConn(b *testing.B, catalog *fakeCatalog) *grpc.ClientConn {
+	b.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := grpc.NewServer()
+	catalogv1.RegisterCatalogServiceServer(server, catalog)
+	go func() { _ = server.Serve(lis) }()
+	b.Cleanup(server.Stop)
+	conn, err := rpc.Dial(rpc.ClientConfig{Target: lis.Addr().String()}, telemetry.Discard())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
