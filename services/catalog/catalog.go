@@ -42,7 +42,7 @@ type Config struct {
 	// MemoryTTL is how long answers are kept in this process; negative for not at all.
 	MemoryTTL time.Duration `env:"MEMORY_TTL, default=1s"`
 	// ExpireEvery is how often expired holds are released.
-	ExpireEvery time.Duration `env:"EXPIRE_EVERY, default=1s"`
+	ExpireEvery time.Duration `env:"EXPIRE_EVERY, default=2s"`
 	// LearnEvery is how often sold units are counted into popularity and into
 	// what is bought together.
 	LearnEvery time.Duration `env:"LEARN_EVERY, default=5s"`
@@ -59,7 +59,7 @@ func (c *Config) setDefaults() {
 		c.MemoryTTL = time.Second
 	}
 	if c.ExpireEvery <= 0 {
-		c.ExpireEvery = time.Second
+		c.ExpireEvery = 2 * time.Second
 	}
 	if c.LearnEvery <= 0 {
 		c.LearnEvery = 5 * time.Second
