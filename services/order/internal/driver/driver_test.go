@@ -119,6 +119,9 @@ func (w *world) settled(t tester, id string) domain.Order {
 		if !attempted || (a.State != fake.Voided && a.State != fake.Declined) || a.Captures != 0 {
 			t.Errorf("cancelled with payment %v %+v", attempted, a)
 		}
+		if (o.CancelReason == domain.PaymentDeclined) != (a.State == fake.Declined && o.DeclineCode != "") && o.CancelReason != domain.ByCustomer && o.CancelReason != domain.TimedOut {
+			t.Errorf("cancelled for %s with payment %+v", o.CancelReason, a)
+		}
 		if o.CancelReason == domain.NoReason {
 			t.Error("cancelled without a reason")
 		}

@@ -1,0 +1,219 @@
+package driver_test
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/driver"
+	"github.com/souk-shop/souk/services/order/internal/fake"
+)
+
+const patience = 30 * time.Second
+
+// runner starts a runner that stops with the test.
+func (w *world) runner(t *testing.T, cfg driver.RunnerConfig) (*driver.Runner, context.CancelFunc, <-chan struct{}) {
+	t.Helper()
+	if cfg.Drain == 0 {
+		cfg.Drain = patience
+	}
+	if cfg.Backoff == nil {
+		cfg.Backoff = func(int) time.Duration { return time.Millisecond }
+	}
+	r := driver.NewRunner(w.driver(nil), cfg, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := r.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-ended })
+	return r, cancel, ended
+}
+
+// wait returns the order once it is settled.
+func wait(t *testing.T, changes <-chan domain.Order) domain.Order {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case o := <-changes:
+			if o.State.Terminal() {
+				return o
+			}
+		case <-timeout:
+			t.Fatal("the order does not settle")
+		}
+	}
+}
+
+func TestRunnerRepeats(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var calls atomic.Int32
+	w.network(func(_ context.Context, op, _ string) fake.Loss {
+		if op == "payment.Capture" && calls.Add(1) < 4 {
+			return fake.Answer
+		}
+		return fake.Nothing
+	})
+	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 2, Backlog: 2})
+	o := w.order(t, "pm_card_visa", 2)
+	changes, end := w.hub.Subscribe(o.ID)
+	defer end()
+	if !r.Start(trace.SpanContext{}, o) {
+		t.Fatal("not started")
+	}
+	if got := wait(t, changes); got.State != domain.Paid {
+		t.Errorf("%s", got.State)
+	}
+	stop()
+	<-ended // follow-ups included
+	w.settled(t, o.ID)
+	if r.Start(trace.SpanContext{}, o) {
+		t.Error("a stopped runner accepts work")
+	}
+}
+
+// TestRunnerLeavesToJob: what stays unknown ends after some attempts.
+func TestRunnerLeavesToJob(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var calls atomic.Int32
+	w.network(func(context.Context, string, string) fake.Loss { calls.Add(1); return fake.Request })
+	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 1, Backlog: 1})
+	o := w.order(t, "pm_card_visa", 2)
+	r.Start(trace.SpanContext{}, o)
+	if err := r.Order(t.Context(), o.ID); err == nil { // waits its turn behind the background drive
+		t.Error("the drive succeeded without a network")
+	}
+	stop()
+	<-ended
+	if n := calls.Load(); n != 6 {
+		t.Errorf("%d attempts", n)
+	}
+	if got, err := w.store.Load(t.Context(), o.ID, false); err != nil || got.State != domain.Pending {
+		t.Errorf("%s, %v", got.State, err)
+	}
+}
+
+func TestRunnerIsBounded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var under atomic.Int32
+	entered, gate := make(chan struct{}, 10), make(chan struct{})
+	w.network(func(_ context.Context, op, _ string) fake.Loss {
+		if op == "catalog.Reserve" {
+			if under.Add(1) > 2 {
+				t.Error("more drives at once than allowed")
+			}
+			entered <- struct{}{}
+			<-gate
+			under.Add(-1)
+		}
+		return fake.Nothing
+	})
+	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 2, Backlog: 1})
+	var orders []domain.Order
+	for range 4 {
+		orders = append(orders, w.order(t, "pm_card_visa", 2))
+	}
+	for i, want := range []bool{true, true, true, false} {
+		if got := r.Start(trace.SpanContext{}, orders[i]); got != want {
+			t.Errorf("order %d is accepted: %v", i, got)
+		}
+	}
+	if !r.StartOrder(trace.SpanContext{}, orders[0].ID) {
+		t.Error("an order under way is not accepted again")
+	}
+	<-entered
+	<-entered
+	changes, end := w.hub.Subscribe(orders[2].ID)
+	defer end()
+	close(gate)
+	wait(t, changes)
+	stop()
+	<-ended
+	for _, o := range orders[:3] {
+		w.settled(t, o.ID)
+	}
+	if got, err := w.store.Load(t.Context(), orders[3].ID, false); err != nil || got.State != domain.Pending {
+		t.Errorf("the order beyond the backlog: %s, %v", got.State, err)
+	}
+}
+
+// TestRunnerDrains: a stop waits for drives in flight, but not for ever.
+func TestRunnerDrains(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	entered := make(chan struct{}, 1)
+	w.network(func(ctx context.Context, op, _ string) fake.Loss {
+		if op == "payment.Authorize" {
+			entered <- struct{}{}
+			<-ctx.Done() // payment never answers
+			return fake.Request
+		}
+		return fake.Nothing
+	})
+	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 1, Backlog: 1, Drain: 50 * time.Millisecond})
+	o := w.order(t, "pm_card_visa", 2)
+	r.Start(trace.SpanContext{}, o)
+	<-entered
+	stop()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Fatal("the stop waits for ever")
+	}
+	if got, err := w.store.Load(t.Context(), o.ID, false); err != nil || got.State != domain.Authorizing {
+		t.Errorf("%s, %v", got.State, err)
+	}
+}
+
+func TestRunnerSurvivesPanic(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var calls atomic.Int32
+	w.network(func(_ context.Context, op, _ string) fake.Loss {
+		if calls.Add(1) == 1 {
+			panic("a bug")
+		}
+		return fake.Nothing
+	})
+	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 1, Backlog: 1})
+	o := w.order(t, "pm_card_visa", 2)
+	changes, end := w.hub.Subscribe(o.ID)
+	defer end()
+	r.Start(trace.SpanContext{}, o)
+	wait(t, changes)
+	stop()
+	<-ended
+	w.settled(t, o.ID)
+}
+
+func TestHub(t *testing.T) {
+	t.Parallel()
+	h := driver.NewHub()
+	one, endOne := h.Subscribe("o")
+	two, endTwo := h.Subscribe("o")
+	for v := range int64(100) { // more than anybody reads: nobody blocks
+		h.Publish(domain.Order{ID: "o", Version: v})
+	}
+	h.Publish(domain.Order{ID: "other"})
+	if (<-one).Version != 0 || (<-one).Version != 1 || (<-two).Version != 0 {
+		t.Error("changes come out of order")
+	}
+	endOne()
+	endOne()
+	endTwo()
+	if h.Listeners() != 0 {
+		t.Error("topics are left behind")
+	}
+}
