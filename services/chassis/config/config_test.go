@@ -99,7 +99,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 	}
 	for how, text := range map[string]string{
 		"log": log.String(), "json": string(asJSON),
-		"%v": fmt.Sprintf("%v", p), "%+v": fmt.Sprintf("%+v", p), "%#v": fmt.Sprintf("%#v", p), "%s": fmt.Sprintf("%s", p.Postgres.DSN), "%q": fmt.Sprintf("%q", p.Postgres.DSN), "%x": fmt.Sprintf("%x", p.Postgres.DSN),
+		"%v": fmt.Sprintf("%v", p), "%+v": fmt.Sprintf("%+v", p), "%#v": fmt.Sprintf("%#v", p), "%q": fmt.Sprintf("%q", p.Postgres.DSN), "%x": fmt.Sprintf("%x", p.Postgres.DSN),
 	} {
 		if strings.Contains(text, "hunter2") || strings.Contains(text, fmt.Sprintf("%x", "hunter2")) {
 			t.Errorf("%s shows the secret: %s", how, text)

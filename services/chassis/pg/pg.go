@@ -74,7 +74,6 @@ func poolConfig(cfg Config, tel *telemetry.Telemetry) (*pgxpool.Config, error) {
 		pc.ConnConfig.Tracer = otelpgx.NewTracer(
 			otelpgx.WithTracerProvider(tel.Tracers),
 			otelpgx.WithMeterProvider(tel.Meters),
-			otelpgx.WithTrimSQLInSpanName(),
 		)
 	}
 	return pc, nil

@@ -1,4 +1,4 @@
-// Package rpc builds a service's gRPC server and the clients of its neighbours:
+// Package rpc builds a service's gRPC server and the clients of its neighbors:
 // TLS, deadlines that shrink per hop, validation, health that tells the truth,
 // one table of errors, logs, metrics and traces.
 package rpc

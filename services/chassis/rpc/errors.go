@@ -150,7 +150,7 @@ func matched(err, target error) error {
 	found := err
 	for err != nil && errors.Is(err, target) {
 		found = err
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // walks the chain itself
 		case interface{ Unwrap() error }:
 			err = e.Unwrap()
 		case interface{ Unwrap() []error }:

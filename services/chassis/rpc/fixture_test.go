@@ -176,9 +176,12 @@ func (f *fixture) awaitHealth(service string, want healthpb.HealthCheckResponse_
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
+	deadline := time.After(20 * time.Second)
+	for !ok() {
+		select {
+		case <-deadline:
 			t.Fatal("never: " + what)
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }

@@ -173,8 +173,8 @@ func (i *interceptors) validate(msg proto.Message) error {
 		})
 	}
 	message := "invalid request"
-	if len(bad.FieldViolations) > 0 {
-		message += ": " + bad.FieldViolations[0].GetField() + ": " + bad.FieldViolations[0].GetDescription()
+	if violations := bad.GetFieldViolations(); len(violations) > 0 {
+		message += ": " + violations[0].GetField() + ": " + violations[0].GetDescription()
 	}
 	return i.errs.status(codes.InvalidArgument, ReasonInvalid, message, nil, bad).Err()
 }

@@ -64,7 +64,6 @@ func NewServer(cfg ServerConfig, tel *telemetry.Telemetry, errs ErrorTable, chec
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime: 10 * time.Second, PermitWithoutStream: true,
 		}),
-		grpc.SharedWriteBuffer(true),
 		// Calls run on a few goroutines whose stacks have grown once, and on new
 		// ones when those are busy.
 		grpc.NumStreamWorkers(uint32(2 * runtime.GOMAXPROCS(0))),
@@ -125,16 +124,14 @@ func (s *Server) Serve(ctx context.Context) error {
 	err := s.Server.Serve(s.lis)
 	close(serving)
 	<-stopped
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 func (s *Server) shutdown() {
-	if s.cfg.DrainDelay > 0 {
-		time.Sleep(s.cfg.DrainDelay)
-	}
+	<-time.After(s.cfg.DrainDelay)
 	s.stop(errDraining)
 	cut := time.AfterFunc(s.cfg.DrainTimeout, s.Server.Stop)
 	s.Server.GracefulStop()

@@ -30,7 +30,7 @@ func seen(unary, stream *trace.SpanContext) *echo {
 	}
 }
 
-func callBoth(t *testing.T, f *fixture, ctx context.Context) {
+func callBoth(ctx context.Context, t *testing.T, f *fixture) {
 	t.Helper()
 	if _, err := f.say(ctx, 1); err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestTraceGoesThroughCallsWithoutBeingRecorded(t *testing.T) {
 	var unary, stream trace.SpanContext
 	f := serveEcho(t, seen(&unary, &stream), options{})
 	ctx, span := f.tel.Tracer().Start(t.Context(), "request")
-	callBoth(t, f, ctx)
+	callBoth(ctx, t, f)
 	if id := span.SpanContext().TraceID(); unary.TraceID() != id || stream.TraceID() != id {
 		t.Errorf("trace %v, handlers called in %v and %v", id, unary.TraceID(), stream.TraceID())
 	}
@@ -69,7 +69,7 @@ func TestOneTraceOfClientAndServerSpans(t *testing.T) {
 		telemetry: telemetry.Config{SpanProcessors: []sdktrace.SpanProcessor{spans}},
 	})
 	ctx, span := f.tel.Tracer().Start(t.Context(), "request")
-	callBoth(t, f, ctx)
+	callBoth(ctx, t, f)
 	span.End()
 	eventually(t, "five spans", func() bool { return len(spans.Ended()) >= 5 })
 	kinds := map[trace.SpanKind]int{}
@@ -128,6 +128,7 @@ func TestCallsAreMeasured(t *testing.T) {
 }
 
 func benchmark(b *testing.B, cfg telemetry.Config) {
+	b.Helper()
 	cfg.LogLevel = 4
 	f := serveEcho(b, &echo{say: same}, options{telemetry: cfg})
 	ctx, span := f.tel.Tracer().Start(b.Context(), "request")

@@ -30,7 +30,7 @@ func newHandler(cfg Config) (slog.Handler, error) {
 		return nil, fmt.Errorf("log format %q: want auto, json or pretty", cfg.LogFormat)
 	}
 	if pretty {
-		return tint.NewHandler(out, &tint.Options{
+		return tint.NewTextHandler(out, &tint.Options{
 			Level:      cfg.LogLevel,
 			TimeFormat: time.TimeOnly + ".000",
 			NoColor:    !isTerminal(out) || os.Getenv("NO_COLOR") != "",

@@ -247,7 +247,7 @@ func TestACollectorThatIsAwayIsOneLine(t *testing.T) {
 	for received := 0; received < 3; {
 		_, span := tel.Tracer().Start(t.Context(), "work")
 		span.End()
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 		c.mu.Lock()
 		received = c.paths["/v1/traces"]
 		c.mu.Unlock()
@@ -331,7 +331,8 @@ func BenchmarkUnrecordedRoot(b *testing.B) {
 
 func BenchmarkUnrecordedChild(b *testing.B) {
 	tracer := telemetry.Discard().Tracer()
-	ctx, _ := tracer.Start(b.Context(), "root")
+	ctx, root := tracer.Start(b.Context(), "root")
+	defer root.End()
 	for b.Loop() {
 		_, span := tracer.Start(ctx, "child")
 		span.End()

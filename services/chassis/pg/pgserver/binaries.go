@@ -78,8 +78,8 @@ func candidates(ctx context.Context) []string {
 	add := func(dir string) {
 		// Several ways lead to one installation; initdb finds its files only
 		// from the real one.
-		if real, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres")); err == nil {
-			dir = filepath.Dir(real)
+		if program, err := filepath.EvalSymlinks(filepath.Join(dir, "postgres")); err == nil {
+			dir = filepath.Dir(program)
 		}
 		if !slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)

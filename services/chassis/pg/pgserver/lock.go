@@ -46,13 +46,13 @@ func (s *Server) clearPostmaster(ctx context.Context) error {
 		return err
 	}
 	if !isPostmaster(pid, data) {
-		s.log.Warn("removed the lock file of a postgres that is gone", "file", name, "pid", pid)
+		s.log.WarnContext(ctx, "removed the lock file of a postgres that is gone", "file", name, "pid", pid)
 		return os.Remove(name)
 	}
 	if ours, ok := readPid(filepath.Join(s.opts.Dir, "pid")); !ok || ours != pid {
 		return fmt.Errorf("%w: postgres with process id %d serves %s; stop it first (kill -INT %d)", ErrInUse, pid, s.data, pid)
 	}
-	s.log.Warn("shutting down the postgres of an earlier run", "pid", pid)
+	s.log.WarnContext(ctx, "shutting down the postgres of an earlier run", "pid", pid)
 	return shutDown(ctx, pid, data)
 }
 

@@ -150,6 +150,7 @@ func (s *Server) launchOnce(ctx context.Context, bin binaries, as *account) erro
 		return err
 	}
 	defer log.Close()
+	//nolint:noctx // the server outlives the start, which is what ctx bounds
 	cmd := exec.Command(bin.postgres, s.arguments()...)
 	cmd.Stdout, cmd.Stderr = log, log
 	as.prepare(cmd)
@@ -219,7 +220,7 @@ func (s *Server) Done() <-chan struct{} { return s.process.done }
 // once, to recover at its next start. A second Stop does nothing.
 func (s *Server) Stop(ctx context.Context) error {
 	err := s.stop(ctx)
-	os.Remove(filepath.Join(s.opts.Dir, "pid"))
+	_ = os.Remove(filepath.Join(s.opts.Dir, "pid"))
 	s.lock.Close()
 	s.log.InfoContext(ctx, "postgres has stopped")
 	return err
