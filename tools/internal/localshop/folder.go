@@ -146,7 +146,11 @@ func (f *folder) empty() error {
 	return err
 }
 
-func (f *folder) close() error { return f.lock.Close() }
+// close gives the folder back. Closing alone would leave the lock to a process
+// that is just being forked, until it has become another program.
+func (f *folder) close() error {
+	return errors.Join(syscall.Flock(int(f.lock.Fd()), syscall.LOCK_UN), f.lock.Close())
+}
 
 // secrets are made once for each data folder.
 type secrets struct {

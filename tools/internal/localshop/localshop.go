@@ -215,12 +215,12 @@ func (s *Shop) startStores(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		defer s.step("postgres", &err)()
-		s.postgres, err = startPostgres(ctx, s.folder, s.secrets, s.opts.Disposable, s.log)
+		s.postgres, err = startPostgres(ctx, s.folder, s.secrets, s.opts.Disposable, s.log, s.refreshState)
 		return err
 	})
 	g.Go(func() (err error) {
 		defer s.step("redis", &err)()
-		if s.redis, err = startRedis(s.folder, s.log); err != nil {
+		if s.redis, err = startRedis(s.folder, s.log, s.refreshState); err != nil {
 			return err
 		}
 		return s.redis.ready(ctx)
@@ -400,6 +400,13 @@ func (s *Shop) stopAll(ctx context.Context) error {
 	}
 	errs = append(errs, s.folder.close())
 	return errors.Join(errs...)
+}
+
+// refreshState writes the state file again after a part was started again.
+func (s *Shop) refreshState() {
+	if err := s.writeState(); err != nil {
+		s.log.Warn("state not written", "error", err)
+	}
 }
 
 // writeState writes the state file, once the shop is ready.

@@ -53,6 +53,20 @@ func runShop(dir string) error {
 	return shop.Err()
 }
 
+// eventually waits until something is so.
+func eventually(ctx context.Context, t *testing.T, what string, so func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !so() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("%s: %v", what, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
 func start(t *testing.T, opts localshop.Options) *localshop.Shop {
 	t.Helper()
 	opts.Disposable = true
@@ -184,12 +198,10 @@ func TestProcessesComeBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-		for pid := before; pid == before || pid == 0; pid = shop.PID(name) {
-			if err := ctx.Err(); err != nil {
-				t.Fatalf("%s did not come back: %v", name, err)
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
+		eventually(ctx, t, name+" comes back", func() bool {
+			pid := shop.PID(name)
+			return pid != 0 && pid != before
+		})
 		if err := shop.WaitReady(ctx); err != nil {
 			t.Fatalf("after the end of %s: %v", name, err)
 		}
@@ -231,11 +243,9 @@ func TestNothingOutlivesAKilledShop(t *testing.T) {
 	}
 	_ = cmd.Wait() // killed
 	for name, pid := range st.PIDs {
-		for deadline := time.Now().Add(20 * time.Second); alive(pid); time.Sleep(10 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s (process id %d) is still there", name, pid)
-			}
-		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		eventually(ctx, t, fmt.Sprintf("%s (process id %d) ends", name, pid), func() bool { return !alive(pid) })
+		cancel()
 	}
 	start(t, localshop.Options{Dir: dir})
 }
@@ -282,17 +292,17 @@ func TestPostgresComesBack(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	for {
+	eventually(ctx, t, "postgres comes back", func() bool {
 		conn, err := pgx.Connect(ctx, st.Postgres["order"])
 		if err == nil {
 			conn.Close(ctx)
-			break
 		}
-		if ctx.Err() != nil {
-			t.Fatalf("postgres did not come back: %v", err)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+		return err == nil
+	})
+	eventually(ctx, t, "its new process id is told", func() bool {
+		now, err := state.Read(dir)
+		return err == nil && now.PIDs["postgres"] != st.PIDs["postgres"]
+	})
 	if err := shop.WaitReady(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,11 @@ type Postgres struct {
 	mu       sync.Mutex
 	server   *pgserver.Server
 	stopping bool
+	stop     chan struct{} // closed with stopping
 	watched  chan struct{} // closed when watch has ended
+
+	// onRestart is told of each start but the first; may be nil.
+	onRestart func()
 }
 
 // StartPostgres starts the database server of a data folder alone, without the
@@ -58,7 +62,7 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
-	p, err := startPostgres(ctx, f, sec, false, slog.New(slog.DiscardHandler))
+	p, err := startPostgres(ctx, f, sec, false, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -66,7 +70,7 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	return p, nil
 }
 
-func startPostgres(ctx context.Context, f *folder, sec *secrets, disposable bool, log *slog.Logger) (*Postgres, error) {
+func startPostgres(ctx context.Context, f *folder, sec *secrets, disposable bool, log *slog.Logger, onRestart func()) (*Postgres, error) {
 	opts := pgserver.Options{Dir: f.join("postgres"), Settings: settings, Log: log}
 	if disposable {
 		opts.Settings, opts.Disposable = map[string]string{"max_connections": "100"}, true
@@ -75,7 +79,7 @@ func startPostgres(ctx context.Context, f *folder, sec *secrets, disposable bool
 	if err != nil {
 		return nil, err
 	}
-	p := &Postgres{opts: opts, passwords: sec.Postgres, log: log, port: server.Port(), server: server, watched: make(chan struct{})}
+	p := &Postgres{opts: opts, passwords: sec.Postgres, log: log, port: server.Port(), server: server, stop: make(chan struct{}), watched: make(chan struct{}), onRestart: onRestart}
 	if err := p.ensure(ctx); err != nil {
 		return nil, errors.Join(err, server.Stop(ctx))
 	}
@@ -128,9 +132,16 @@ func (p *Postgres) watch() {
 			p.server = next
 		}
 		p.mu.Unlock()
-		if err != nil {
-			p.log.Error("postgres did not start again", "error", err)
-			time.Sleep(time.Second)
+		if err == nil {
+			if p.onRestart != nil {
+				p.onRestart()
+			}
+			continue
+		}
+		p.log.Error("postgres did not start again", "error", err)
+		select {
+		case <-p.stop:
+		case <-time.After(time.Second):
 		}
 	}
 }
@@ -157,6 +168,7 @@ func (p *Postgres) PID() int {
 func (p *Postgres) Stop(ctx context.Context) error {
 	p.mu.Lock()
 	p.stopping = true
+	close(p.stop)
 	err := p.server.Stop(ctx)
 	p.mu.Unlock()
 	<-p.watched

@@ -32,9 +32,7 @@ func (s *Shop) supervise(svc service) *supervised {
 	}
 	p.onStart = func(pid int) {
 		s.log.Info("process started", "process", svc.name, "pid", pid)
-		if err := s.writeState(); err != nil {
-			s.log.Warn("state not written", "error", err)
-		}
+		s.refreshState()
 	}
 	s.mu.Lock()
 	s.processes[svc.name] = p
@@ -50,7 +48,7 @@ func (s *Shop) serviceCommand(svc service, life int) (cmd *exec.Cmd, inherited, 
 	}()
 	argv := slices.Clone(s.opts.Exec)
 	if len(argv) == 0 {
-		self, err := os.Executable()
+		self, err := executable()
 		if err != nil {
 			return nil, nil, nil, err
 		}
@@ -77,6 +75,23 @@ func (s *Shop) serviceCommand(svc service, life int) (cmd *exec.Cmd, inherited, 
 	cmd.Env = append(os.Environ(), s.environ(svc.name, life)...)
 	cmd.ExtraFiles = []*os.File{listener, lifeline}
 	return cmd, inherited, []io.Closer{hold}, nil
+}
+
+// executable is this program, also when its file was replaced or removed since
+// it started (`go run` and a new build do that).
+func executable() (string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return "", err
+	}
+	running, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return self, nil //nolint:nilerr // a system without /proc
+	}
+	if file, err := os.Stat(self); err != nil || !os.SameFile(file, running) {
+		return "/proc/self/exe", nil
+	}
+	return self, nil
 }
 
 // RunService is a service's process: it serves on the listener that it was

@@ -34,7 +34,7 @@ type redis struct {
 // startRedis starts redis-server or valkey-server from PATH, else a small one
 // inside this process. It does not wait until it answers: the shop can do
 // without.
-func startRedis(f *folder, log *slog.Logger) (*redis, error) {
+func startRedis(f *folder, log *slog.Logger, onStart func()) (*redis, error) {
 	binary, err := findRedis()
 	if err != nil {
 		inner, err := miniredis.Run()
@@ -71,6 +71,7 @@ func startRedis(f *folder, log *slog.Logger) (*redis, error) {
 		if err := os.WriteFile(filepath.Join(dir, "pid"), []byte(strconv.Itoa(pid)), 0o600); err != nil {
 			log.Warn("process id of redis not written", "error", err)
 		}
+		onStart()
 	}
 	go func() {
 		defer close(r.done)

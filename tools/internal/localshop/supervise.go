@@ -49,7 +49,7 @@ func (s *supervised) run(ctx context.Context) error {
 		began := time.Now()
 		err := s.once(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to end
 		}
 		if time.Since(began) > steady {
 			pause = minBackoff

@@ -29,7 +29,7 @@ import (
 // Currency is the currency of all prices.
 const Currency = "GBP"
 
-// Source says where the data come from, as their licence asks.
+// Source says where the data come from, as their license asks.
 const Source = "D. Chen, Online Retail, UCI Machine Learning Repository (2015), doi 10.24432/C5BW33, CC BY 4.0"
 
 // ErrNotCSV is matched by the errors of a file that is no CSV at all.

@@ -20,7 +20,7 @@ import (
 //
 //go:generate go run ./generate -csv $SOUK_ONLINE_RETAIL -out catalog.csv.gz
 
-// Attribution names the source of the catalog, as its licence asks.
+// Attribution names the source of the catalog, as its license asks.
 const Attribution = "D. Chen, Online Retail, UCI Machine Learning Repository (2015), doi 10.24432/C5BW33, CC BY 4.0"
 
 // Products is the number of products in the catalog.
