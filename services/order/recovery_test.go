@@ -1,0 +1,419 @@
+package order
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/order/internal/crash"
+	"github.com/souk-shop/souk/services/order/internal/fake"
+)
+
+// crashOnce is a hook that crashes the first time an order gets to the point.
+func crashOnce(at crash.Point) crash.Hook {
+	var crashed atomic.Bool
+	return func(p crash.Point) error {
+		if p == at && crashed.CompareAndSwap(false, true) {
+			return crash.ErrCrashed
+		}
+		return nil
+	}
+}
+
+// TestJobResumes abandons an order at each point of the protocol. Nobody but its
+// job, which River runs, is left to settle it.
+func TestJobResumes(t *testing.T) {
+	t.Parallel()
+	for _, at := range []crash.Point{
+		crash.Placed, crash.ReserveAnswered, crash.AuthorizingWritten, crash.AuthorizeAnswered, crash.ConfirmingWritten,
+		crash.ConfirmAnswered, crash.CapturingWritten, crash.CaptureAnswered, crash.PaidWritten, crash.CartCleared,
+	} {
+		t.Run(string(at), func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			s.cfg.hook, s.cfg.DriveDelay, s.cfg.jobsStall = crashOnce(at), 10*time.Millisecond, time.Hour
+			s.start()
+			req := s.checkout("pm_card_visa", 0)
+			resp, err := s.client.PlaceOrder(context.Background(), req)
+			if at == crash.Placed { // the call dies with the process; its repeat finds the order
+				if status.Code(err) != codes.Internal {
+					t.Fatalf("%v", err)
+				}
+				resp = s.place(req)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			s.paidOnce(s.settled(resp.GetOrder().GetId()))
+		})
+	}
+}
+
+// TestSweeperResumes takes the jobs away: the sweeper is left.
+func TestSweeperResumes(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.cfg.hook, s.cfg.SweepInterval, s.cfg.jobsStall = crashOnce(crash.CaptureAnswered), 50*time.Millisecond, time.Hour
+	s.start()
+	o := s.place(s.checkout("pm_card_visa", 0)).GetOrder()
+	if _, err := s.pool.Exec(t.Context(), "DELETE FROM river_job"); err != nil {
+		t.Fatal(err)
+	}
+	s.paidOnce(s.settled(o.GetId()))
+}
+
+// TestRestartResumes stops the service with an order half done; the next
+// process takes it up at once, without waiting for its job.
+func TestRestartResumes(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.cfg.jobsStall = time.Millisecond
+	s.cfg.DriveDelay = time.Hour
+	reached := make(chan struct{}, 1)
+	s.cfg.hook = func(p crash.Point) error {
+		if p == crash.CapturingWritten {
+			reached <- struct{}{}
+			return crash.ErrCrashed
+		}
+		return nil
+	}
+	s.start()
+	o := s.place(s.checkout("pm_card_visa", 0)).GetOrder()
+	<-reached
+	s.stop()
+	s.cfg.hook = nil
+	s.start()
+	s.paidOnce(s.settled(o.GetId()))
+}
+
+// TestRefundResumes abandons a refund; its job settles it.
+func TestRefundResumes(t *testing.T) {
+	t.Parallel()
+	for _, at := range []crash.Point{crash.RefundPlaced, crash.RefundAnswered, crash.RestockAnswered} {
+		t.Run(string(at), func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			s.cfg.hook, s.cfg.DriveDelay, s.cfg.jobsStall = crashOnce(at), 10*time.Millisecond, time.Hour
+			s.start()
+			o := s.place(s.checkout("pm_card_visa", 30*time.Second)).GetOrder()
+			req := &orderv1.RefundOrderRequest{
+				OrderId: o.GetId(), IdempotencyKey: "r", RequestHash: make([]byte, 32), Restock: true, Wait: durationpb.New(30 * time.Second),
+			}
+			resp, err := s.client.RefundOrder(context.Background(), req)
+			if at == crash.RefundPlaced && err != nil {
+				resp, err = s.client.RefundOrder(context.Background(), req)
+			}
+			if err != nil || resp.GetRefund().GetState() != orderv1.OrderRefundState_ORDER_REFUND_STATE_SUCCEEDED {
+				t.Fatalf("%v, %v", resp, err)
+			}
+			if a, _ := s.payments.Attempt(o.GetId()); len(a.Refunds) != 1 || s.catalog.Available("A") != 1000 {
+				t.Errorf("%+v, %d", a, s.catalog.Available("A"))
+			}
+		})
+	}
+}
+
+// TestCancelAndWatch cancels an order that waits for payment, under the eyes of
+// a watcher.
+func TestCancelAndWatch(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	gate, waiting := make(chan struct{}), make(chan struct{}, 100)
+	s.payments.Network = func(_ context.Context, op, _ string) fake.Loss {
+		if op == "payment.Authorize" {
+			waiting <- struct{}{}
+			<-gate
+		}
+		return fake.Nothing
+	}
+	s.start()
+	req := s.checkout("pm_card_visa", 0)
+	o := s.place(req).GetOrder()
+	<-waiting
+	watch, err := s.client.WatchOrder(t.Context(), &orderv1.WatchOrderRequest{OrderId: o.GetId(), CustomerId: req.GetCustomerId()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := watch.Recv()
+	if err != nil || first.GetOrder().GetState() != orderv1.OrderState_ORDER_STATE_AUTHORIZING || first.GetOrder().GetLines() != nil {
+		t.Fatalf("%v, %v", first, err)
+	}
+	_, err = s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{OrderId: o.GetId(), CustomerId: uuid.NewString()})
+	refused(t, err, codes.NotFound, "ORDER_NOT_FOUND")
+	c, err := s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{OrderId: o.GetId(), CustomerId: req.GetCustomerId()})
+	if err != nil || c.GetOrder().GetState() != orderv1.OrderState_ORDER_STATE_CANCELLING {
+		t.Fatalf("%v, %v", c, err)
+	}
+	close(gate)
+	var seen []orderv1.OrderState
+	for {
+		resp, err := watch.Recv()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, resp.GetOrder().GetState())
+	}
+	if !slices.Equal(seen, []orderv1.OrderState{orderv1.OrderState_ORDER_STATE_CANCELLING, orderv1.OrderState_ORDER_STATE_CANCELLED}) {
+		t.Errorf("watched %v", seen)
+	}
+	if a, _ := s.payments.Attempt(o.GetId()); a.State != fake.Voided || s.catalog.Available("A") != 1000 {
+		t.Errorf("%+v, %d", a, s.catalog.Available("A"))
+	}
+	for range 2 { // idempotent
+		c, err = s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{OrderId: o.GetId()})
+		if err != nil || c.GetOrder().GetState() != orderv1.OrderState_ORDER_STATE_CANCELLED {
+			t.Errorf("%v, %v", c, err)
+		}
+	}
+	paid := s.place(s.checkout("pm_card_visa", 30*time.Second)).GetOrder()
+	_, err = s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{OrderId: paid.GetId()})
+	refused(t, err, codes.FailedPrecondition, "ORDER_NOT_CANCELLABLE")
+	unknown, err := s.client.WatchOrder(t.Context(), &orderv1.WatchOrderRequest{OrderId: uuid.NewString()})
+	if err == nil {
+		_, err = unknown.Recv()
+	}
+	refused(t, err, codes.NotFound, "ORDER_NOT_FOUND")
+}
+
+// TestPollSeesOtherProcess: a watcher learns of what another process did.
+func TestPollSeesOtherProcess(t *testing.T) {
+	t.Parallel()
+	one := newShop(t)
+	gate := make(chan struct{})
+	one.payments.Network = func(context.Context, string, string) fake.Loss { <-gate; return fake.Nothing }
+	one.start()
+	two := *one
+	two.start()
+	o := one.place(one.checkout("pm_card_visa", 0)).GetOrder()
+	watch, err := two.client.WatchOrder(t.Context(), &orderv1.WatchOrderRequest{OrderId: o.GetId()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	close(gate)
+	var last orderv1.OrderState
+	for {
+		resp, err := watch.Recv()
+		if err != nil {
+			break
+		}
+		last = resp.GetOrder().GetState()
+	}
+	if last != orderv1.OrderState_ORDER_STATE_PAID {
+		t.Errorf("last seen %s", last)
+	}
+}
+
+func TestListPages(t *testing.T) {
+	t.Parallel()
+	s := newShop(t).start()
+	req := s.checkout("pm_card_visa", 0)
+	var want []string
+	for range 5 {
+		req.IdempotencyKey = uuid.NewString()
+		s.carts.Put(req.GetCartId(), s.refilled(req))
+		want = append([]string{s.place(req).GetOrder().GetId()}, want...)
+	}
+	var got []string
+	cursor := ""
+	for {
+		page, err := s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{CustomerId: req.GetCustomerId(), PageSize: 2, Cursor: cursor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range page.GetOrders() {
+			got = append(got, o.GetId())
+		}
+		if cursor = page.GetNextCursor(); cursor == "" {
+			break
+		}
+		_, err = s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{Cursor: cursor}) // another list's
+		refused(t, err, codes.InvalidArgument, "INVALID_CURSOR")
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for _, bad := range []string{"x", "AAAA", "%%%", uuid.NewString()} {
+		_, err := s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{CustomerId: req.GetCustomerId(), Cursor: bad})
+		refused(t, err, codes.InvalidArgument, "INVALID_CURSOR")
+	}
+}
+
+func (s *shop) refilled(req *orderv1.PlaceOrderRequest) fake.Cart {
+	cart := s.carts.Cart(req.GetCartId())
+	if len(cart.Lines) == 0 {
+		full := s.carts.Cart(s.checkout("pm_card_visa", 0).GetCartId())
+		cart.Lines, cart.Version = full.Lines, cart.Version+1
+	}
+	return cart
+}
+
+// TestRefundsAtOnce asks for more refunds than an order has units.
+func TestRefundsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newShop(t).start()
+	o := s.place(s.checkout("pm_card_visa", 30*time.Second)).GetOrder()
+	var wg sync.WaitGroup
+	var made atomic.Int64
+	for range 6 {
+		wg.Go(func() {
+			resp, err := s.client.RefundOrder(context.Background(), &orderv1.RefundOrderRequest{
+				OrderId: o.GetId(), IdempotencyKey: uuid.NewString(), RequestHash: make([]byte, 32),
+				Lines: []*orderv1.RefundLine{{Sku: "A", Quantity: 1}}, Wait: durationpb.New(30 * time.Second),
+			})
+			if err != nil {
+				refused(t, err, codes.FailedPrecondition, "REFUND_EXCEEDS_ORDER")
+				return
+			}
+			made.Add(resp.GetRefund().GetAmount().GetMinorUnits())
+		})
+	}
+	wg.Wait()
+	a, _ := s.payments.Attempt(o.GetId())
+	if made.Load() != 50 || len(a.Refunds) != 2 {
+		t.Errorf("refunded %d, %+v", made.Load(), a.Refunds)
+	}
+}
+
+// TestTrace: the trace of the placing call goes on in the drive, in this process
+// and in a job.
+func TestTrace(t *testing.T) {
+	t.Parallel()
+	for name, hook := range map[string]crash.Hook{"in process": nil, "by the job": crashOnce(crash.Placed)} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			spans := tracetest.NewSpanRecorder()
+			s := newShop(t)
+			s.cfg.Telemetry.SpanProcessors = []sdktrace.SpanProcessor{spans}
+			s.cfg.hook, s.cfg.jobsStall, s.cfg.DriveDelay = hook, time.Hour, 10*time.Millisecond
+			s.start()
+			const id = "0af7651916cd43dd8448eb211c80319c"
+			ctx := metadata.AppendToOutgoingContext(t.Context(), "traceparent", "00-"+id+"-b7ad6b7169203331-01")
+			req := s.checkout("pm_card_visa", 0)
+			resp, err := s.client.PlaceOrder(ctx, req)
+			if err != nil {
+				resp = s.place(req)
+			}
+			s.settled(resp.GetOrder().GetId())
+			s.stop()
+			steps := map[string]bool{}
+			for _, span := range spans.Ended() {
+				if span.SpanContext().TraceID().String() == id {
+					steps[span.Name()] = true
+				}
+			}
+			for _, want := range []string{"order.drive", "souk.catalog.v1.CatalogService/Reserve", "souk.payment.v1.PaymentService/Capture", "souk.cart.v1.CartService/ClearCart"} {
+				if !steps[want] {
+					t.Errorf("no %s in the trace: %v", want, steps)
+				}
+			}
+		})
+	}
+}
+
+// TestLateDependencies starts the service before its database is there: it
+// answers UNAVAILABLE until it is, then works.
+func TestLateDependencies(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := lis.Addr().String()
+	lis.Close() // nobody listens yet
+	host := s.pool.Config().ConnConfig
+	s.cfg.Postgres.DSN = config.Secret(fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", host.User, host.Password, addr, host.Database))
+	s.start()
+	_, err = s.client.GetOrder(t.Context(), &orderv1.GetOrderRequest{OrderId: uuid.NewString()})
+	refused(t, err, codes.Unavailable, "UNAVAILABLE")
+	proxy(t, addr, fmt.Sprintf("%s:%d", host.Host, host.Port))
+	s.settled(s.placeOnceUp(s.checkout("pm_card_visa", 0)))
+}
+
+// proxy forwards connections from one address to another until the test ends.
+func proxy(t *testing.T, from, to string) {
+	t.Helper()
+	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { lis.Close() })
+	go func() {
+		for {
+			in, err := lis.Accept()
+			if err != nil {
+				return
+			}
+			out, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", to)
+			if err != nil {
+				in.Close()
+				continue
+			}
+			go func() { io.Copy(out, in); out.Close() }() //nolint:errcheck // either end may go
+			go func() { io.Copy(in, out); in.Close() }()  //nolint:errcheck // either end may go
+		}
+	}()
+}
+
+func (s *shop) placeOnceUp(req *orderv1.PlaceOrderRequest) string {
+	s.t.Helper()
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		if resp, err := s.client.PlaceOrder(context.Background(), req); err == nil {
+			return resp.GetOrder().GetId()
+		}
+	}
+	s.t.Fatal("the service does not come up")
+	return ""
+}
+
+// TestMigrates: Run brings an empty database up to date when told to.
+func TestMigrates(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.cfg.Postgres.DSN, s.cfg.Migrate = config.Secret(pgtest.New(t, nil)), true
+	s.start()
+	s.placeOnceUp(s.checkout("pm_card_visa", 0))
+}
+
+func TestConfig(t *testing.T) {
+	if err := Run(t.Context(), Config{Hold: time.Minute, Deadline: time.Hour}); err == nil {
+		t.Error("a hold shorter than the deadline is accepted")
+	}
+	if err := Run(t.Context(), Config{CrashAt: "nowhere"}); err == nil {
+		t.Error("a crash point that does not exist is accepted")
+	}
+	var cfg Config
+	t.Setenv("SOUK_ORDER_POSTGRES_DSN", "postgres://x")
+	for _, name := range []string{"CATALOG", "CART", "PAYMENT"} {
+		t.Setenv("SOUK_ORDER_"+name+"_TARGET", name)
+	}
+	t.Setenv("SOUK_ORDER_DRIVE_DELAY", "3s")
+	if err := config.Load(t.Context(), "SOUK_ORDER_", &cfg); err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Payment.Target != "PAYMENT" || cfg.DriveDelay != 3*time.Second || cfg.Deadline != 10*time.Minute || cfg.Server.Listen != ":9090" {
+		t.Errorf("%+v", cfg)
+	}
+}
