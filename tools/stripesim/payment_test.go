@@ -69,8 +69,9 @@ func newHouse(t testing.TB) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	journal := h.journal
 	background(t, func(ctx context.Context) error {
-		return stripesim.Run(ctx, stripesim.Config{Listener: l, Journal: h.journal, Telemetry: telemetry.Config{LogOutput: io.Discard}})
+		return stripesim.Run(ctx, stripesim.Config{Listener: l, Journal: journal, Telemetry: telemetry.Config{LogOutput: io.Discard}})
 	})
 	proxy := httputil.NewSingleHostReverseProxy(sim)
 	h.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
