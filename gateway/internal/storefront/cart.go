@@ -52,7 +52,9 @@ func (s *Storefront) serveCart(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	v := s.newCartPage(r, cart)
-	if cart != nil {
+	if cart == nil {
+		rememberCount(w, r, 0) // sends nothing to those who have no count
+	} else {
 		rememberCount(w, r, cart.Units)
 		if sku := r.URL.Query().Get("added"); sku != "" {
 			for _, l := range cart.Lines {

@@ -269,6 +269,9 @@ func (s *Storefront) serveOrderEvents(w http.ResponseWriter, r *http.Request) er
 	if _, err := s.shop.Order(r.Context(), viewer, id); err != nil {
 		return err
 	}
+	if r.Method == http.MethodHead {
+		return nil
+	}
 	out := http.NewResponseController(w)
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")

@@ -46,6 +46,13 @@ func (s *Storefront) serveProduct(w http.ResponseWriter, r *http.Request) error 
 		return &shop.Error{Kind: shop.KindNotFound, Reason: shop.ReasonProductNotFound}
 	}
 	p, err := s.shop.Product(r.Context(), sku)
+	if upper := strings.ToUpper(sku); upper != sku && shop.ReasonOf(err) == shop.ReasonProductNotFound {
+		// Typed by hand: 85123a is 85123A.
+		if p, upperErr := s.shop.Product(r.Context(), upper); upperErr == nil {
+			http.Redirect(w, r, p.URL, http.StatusMovedPermanently)
+			return nil
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -25,9 +25,35 @@ type static struct {
 	files map[string]*file  // by the name served
 }
 
+// file is something to be served again and again, also compressed.
 type file struct {
 	kind        string
 	plain, gzip []byte
+}
+
+func newFile(kind string, b []byte) *file {
+	var z bytes.Buffer
+	zw, _ := gzip.NewWriterLevel(&z, gzip.BestCompression) // the level is valid
+	_, _ = zw.Write(b)                                     // a buffer never fails
+	_ = zw.Close()
+	return &file{kind: kind, plain: b, gzip: z.Bytes()}
+}
+
+// send writes the file as the client likes it.
+func (f *file) send(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Content-Type", f.kind)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Vary", "Accept-Encoding")
+	body := f.plain
+	if len(f.gzip) < len(f.plain) && acceptsGzip(r) {
+		h.Set("Content-Encoding", "gzip")
+		body = f.gzip
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // the client may be gone
+	}
 }
 
 func newStatic(tree fs.FS) (*static, error) {
@@ -44,14 +70,8 @@ func newStatic(tree fs.FS) (*static, error) {
 		sum := sha256.Sum256(b)
 		ext := path.Ext(e.Name())
 		name := strings.TrimSuffix(e.Name(), ext) + "-" + hex.EncodeToString(sum[:6]) + ext
-		var z bytes.Buffer
-		zw, _ := gzip.NewWriterLevel(&z, gzip.BestCompression) // the level is valid
-		_, _ = zw.Write(b)                                     // a buffer never fails
-		if err := zw.Close(); err != nil {
-			return nil, err
-		}
 		s.urls[e.Name()] = "/static/" + name
-		s.files[name] = &file{kind: kinds[ext], plain: b, gzip: z.Bytes()}
+		s.files[name] = newFile(kinds[ext], b)
 	}
 	return s, nil
 }
@@ -77,20 +97,8 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	h := w.Header()
-	h.Set("Content-Type", f.kind)
-	h.Set("Cache-Control", "public, max-age=31536000, immutable")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Vary", "Accept-Encoding")
-	body := f.plain
-	if acceptsGzip(r) && len(f.gzip) < len(f.plain) {
-		h.Set("Content-Encoding", "gzip")
-		body = f.gzip
-	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the client may be gone
-	}
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	f.send(w, r)
 }
 
 // acceptsGzip reads Accept-Encoding; "gzip;q=0" refuses.

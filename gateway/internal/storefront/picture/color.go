@@ -125,11 +125,18 @@ var quiet = map[string]bool{
 	"GRAPE": true, "CIRCUS": true, "OWL": true, "OWLS": true, "DINOSAUR": true, "VANILLA": true, "HONEYCOMB": true, "GINGERBREAD": true, "PEARL": true, "ELEPHANT": true, "JET": true,
 }
 
+// seasonal are words that do not color what has grown: a Christmas tree is not
+// red, nor a sunflower in a tin gray.
+var seasonal = map[string]bool{"CHRISTMAS": true, "TIN": true, "METAL": true, "ZINC": true, "LOVE": true, "LONDON": true, "VICTORIAN": true}
+
 // tones chooses what the thing is made of: first the colors its name gives, then
 // what the motif is usually made of, then the seed.
 func (w words) tones(m motif, c *chance) (main, accent tone) {
 	var loud, soft []string
 	for _, s := range w.list {
+		if m.grown && seasonal[s] {
+			continue
+		}
 		if hex, ok := colorWords[s]; ok {
 			if quiet[s] {
 				soft = append(soft, hex)

@@ -291,3 +291,48 @@ func drawButterfly(d *drawing) {
 func drawBalloons(d *drawing) {
 	d.s(`<path d="M140 236Q170 320 200 380M262 214Q230 320 200 380M202 190Q204 300 200 380" fill="none" stroke="#8a7a66" stroke-width="3"/><path fill="{a}" d="M262 70c36 0 58 28 58 66 0 42-34 72-58 74-24-2-58-32-58-74 0-38 22-66 58-66z"/><path fill="{ml}" d="M138 96c36 0 58 28 58 66 0 42-34 72-58 74-24-2-58-32-58-74 0-38 22-66 58-66z"/><path fill="{c}" d="M202 46c38 0 60 30 60 70 0 44-36 76-60 78-24-2-60-34-60-78 0-40 22-70 60-70z"/><path fill="#fff" opacity=".35" d="M164 104q4-30 24-36 8 4 0 14-12 8-14 26-6 6-10-4z"/>`)
 }
+
+func drawFan(d *drawing) {
+	d.p(`<g transform="translate(200 290) scale(.84)">`)
+	for i := range 13 {
+		c := []string{d.main.base, d.main.light}[i%2]
+		d.p(`<path fill="%s" d="M-4-60L-25-216Q0-226 25-216L4-60z" transform="rotate(%d)"/>`, c, -72+i*12)
+	}
+	for i := range 13 {
+		d.p(`<path fill="#c0946a" d="M-3 6L-5-96h10L3 6z" transform="rotate(%d)"/>`, -72+i*12)
+	}
+	for i := range 5 {
+		d.p(`<g transform="rotate(%d) translate(-200 -340)">`, -56+i*28)
+		d.emblem(d.figureOf("flower"), 200, 174, 38, d.accent.base, d.accent.light)
+		d.p(`</g>`)
+	}
+	d.s(`<circle r="11" fill="{ad}"/><path d="M0 10q-14 30 0 54M-8 66h16" fill="none" stroke="{a}" stroke-width="5" stroke-linecap="round"/></g>`)
+}
+
+func drawGlider(d *drawing) {
+	d.s(`<g fill="#fff" opacity=".75"><path d="M40 300q10-30 44-22 16-28 48-10 34-4 30 32zM250 96q8-24 34-18 14-22 38-8 28-2 24 26z"/></g><g transform="rotate(-14 200 200)"><path fill="{ms}" d="M176 176L70 96q-14-8-4-18h24q10 0 18 6l124 92z"/><path fill="{m}" d="M52 186q-12-44 4-46h22l30 40 168-6q52 4 62 26-14 28-70 30H92q-30-6-40-44z"/><path fill="#33261f" opacity=".12" d="M58 212q120 8 280-14-14 30-70 32H92q-22-4-34-18z"/><path fill="#d6e6ec" d="M262 176q34 2 46 20h-58q-6-18 12-20z"/><path fill="{ml}" d="M238 204L116 298q-12 10 2 16h26q10 0 16-8l116-102z"/><path fill="{ad}" d="M336 160q12-2 12 40t-12 40q-6 0-6-40t6-40z" opacity=".8"/></g>`)
+	d.p(`<g transform="rotate(-14 200 200)">`)
+	d.emblem("star", 150, 204, 40, d.accent.base, d.accent.deep)
+	d.p(`</g>`)
+}
+
+func drawWindmill(d *drawing) {
+	d.s(`<path d="M200 190v210" stroke="#c0946a" stroke-width="13"/>`)
+	for i := range 4 {
+		c, e := d.cloth, d.accent.base
+		if i%2 == 1 {
+			c, e = d.accent.light, d.main.base
+		}
+		d.p(`<g transform="rotate(%d 200 190)"><path fill="%s" d="M200 190V62q70 6 96 66-30 52-96 62z"/><path fill="%s" d="M200 62q-4 40 30 64 40 16 66 2-26-60-96-66z"/></g>`, i*90+12, c, e)
+	}
+	d.s(`<circle cx="200" cy="190" r="13" fill="#fbf6ec"/><circle cx="200" cy="190" r="6" fill="{md}"/>`)
+}
+
+func drawKeyfob(d *drawing) {
+	d.s(`<circle cx="200" cy="110" r="54" fill="none" stroke="#b7bfc3" stroke-width="11"/><circle cx="200" cy="110" r="54" fill="none" stroke="#dfe4e6" stroke-width="3"/><g transform="rotate(22 200 160)"><circle cx="200" cy="206" r="36" fill="none" stroke="#cfa54e" stroke-width="16"/><path d="M200 240v106M200 340h30M200 310h22" stroke="#cfa54e" stroke-width="15" stroke-linecap="round"/></g><g transform="rotate(-20 200 160)"><path fill="{c}" d="M168 176q32-26 64 0l20 30v104q0 12-12 12h-80q-12 0-12-12V206z"/><circle cx="200" cy="186" r="10" fill="#fbf6ec"/></g>`)
+	d.p(`<g transform="rotate(-20 200 160)">`)
+	if d.cloth == d.main.base {
+		d.emblem(d.figureOf("heart"), 200, 258, 64, contrast(d.main), d.accent.base)
+	}
+	d.p(`</g>`)
+}

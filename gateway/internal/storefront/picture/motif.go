@@ -9,6 +9,7 @@ type motif struct {
 	hangs   bool     // hangs in the air instead of standing on the table
 	sets    bool     // drawn several times for "set of 3"
 	plain   bool     // its surface takes no pattern
+	grown   bool     // a plant: seasons and materials do not color it
 	shadow  int      // half the width of its shadow
 	draw    func(*drawing)
 }
@@ -86,8 +87,8 @@ func init() {
 		{is: "sign", phrases: []string{"SIGN", "METAL SIGN", "PLAQUE", "WOODEN SIGN", "WALL PLAQUE", "HANGING SIGN", "DOOR SIGN", "TIN SIGN"}, colors: []string{ivory, sky, sage, rose, ink, red}, plain: true, hangs: true, draw: drawSign},
 		{is: "chalkboard", phrases: []string{"CHALKBOARD", "BLACK BOARD", "BLACKBOARD", "BLACK BOARD ANT WHITE FINISH", "SLATE", "MEMO"}, colors: []string{wood, white}, plain: true, hangs: true, draw: drawChalkboard},
 		{is: "blocks", phrases: []string{"BLOCK WORD", "BUILDING BLOCK WORD", "BLOCK", "LETTER", "ALPHABET", "LETTERS"}, colors: []string{ivory, wood, white}, plain: true, shadow: 130, draw: drawBlocks},
-		{is: "tree", phrases: []string{"CHRISTMAS TREE", "TREE", "XMAS TREE", "TABLE TREE"}, colors: []string{forest, green, white}, plain: true, sets: true, shadow: 84, draw: drawTree},
-		{is: "wreath", phrases: []string{"WREATH", "CHRISTMAS WREATH", "GARLAND WREATH"}, colors: []string{forest, green, wicker}, plain: true, hangs: true, draw: drawWreath},
+		{is: "tree", grown: true, phrases: []string{"CHRISTMAS TREE", "TREE", "XMAS TREE", "TABLE TREE"}, colors: []string{forest, green, white}, plain: true, sets: true, shadow: 84, draw: drawTree},
+		{is: "wreath", grown: true, phrases: []string{"WREATH", "CHRISTMAS WREATH", "GARLAND WREATH"}, colors: []string{forest, green, wicker}, plain: true, hangs: true, draw: drawWreath},
 		{is: "bauble", phrases: []string{"BAUBLE", "CHRISTMAS DECORATION", "TREE DECORATION", "DECORATION", "BALL", "PENDANT DECORATION", "DECORATIONS", "ORNAMENT", "HANGING DECORATION"}, colors: []string{red, gold, forest, zinc, plum}, hangs: true, draw: drawBauble},
 		{is: "jar", phrases: []string{"JAR", "JAM JAR", "JAM MAKING SET", "JAM MAKING", "SPICE JAR", "SWEETIE JAR", "STORAGE JAR", "POT JAM", "TREASURE JAR", "MEMORY JAR"}, colors: []string{red, rose, orange, plum, yellow}, sets: true, shadow: 74, draw: drawJar},
 		{is: "jug", phrases: []string{"JUG", "PITCHER", "MILK JUG", "CREAMER"}, sets: true, shadow: 78, draw: drawJug},
@@ -100,14 +101,14 @@ func init() {
 		{is: "cutter", phrases: []string{"COOKIE CUTTER", "CUTTER", "BISCUIT CUTTER", "PASTRY CUTTER"}, colors: []string{zinc, copper, red}, plain: true, hangs: true, draw: drawCutter},
 		{is: "cushion", phrases: []string{"CUSHION", "CUSHION COVER", "PILLOW", "HAND WARMER", "WARMER", "PIN CUSHION", "DOORSTOP", "DOOR STOP", "BEAN BAG", "QUILT", "THROW", "BLANKET", "EYE MASK"}, shadow: 106, draw: drawCushion},
 		{is: "doormat", phrases: []string{"DOORMAT", "DOOR MAT", "RUG", "MAT", "BATH MAT", "CARPET"}, colors: []string{wicker, brown, red, slate}, shadow: 0, draw: drawDoormat},
-		{is: "necklace", phrases: []string{"NECKLACE", "NECKL", "PENDANT", "LARIAT", "BEAD", "BEADS", "CHAIN", "KEYRING", "KEY RING", "KEY CHAIN", "CHARM", "PHONE CHARM", "BAG CHARM", "ROSARY", "LOCKET", "KEY FOB"}, hangs: true, plain: true, draw: drawNecklace},
+		{is: "necklace", phrases: []string{"NECKLACE", "NECKL", "PENDANT", "LARIAT", "BEAD", "BEADS", "CHAIN", "CHARM", "PHONE CHARM", "BAG CHARM", "ROSARY", "LOCKET"}, hangs: true, plain: true, draw: drawNecklace},
 		{is: "bracelet", phrases: []string{"BRACELET", "BANGLE", "RING", "EXPANDABLE RING", "BROOCH", "HAIR BOBBLE", "ANKLET"}, hangs: true, plain: true, draw: drawBracelet},
 		{is: "earrings", phrases: []string{"EARRING", "EARRINGS", "HOOP EARRING", "DROP EARRING"}, hangs: true, plain: true, draw: drawEarrings},
 		{is: "hair", phrases: []string{"HAIR CLIP", "HAIR GRIP", "HAIR COMB", "HAIRCLIP", "HAIR SLIDE", "CLIP", "SLIDE", "HEADBAND", "TIARA", "BOW", "RIBBON BOW"}, hangs: true, draw: drawBow},
-		{is: "card", phrases: []string{"CARD", "GREETING CARD", "BIRTHDAY CARD", "CHRISTMAS CARD", "CARD HOLDER", "INVITE", "INVITATION", "POSTCARD", "ENVELOPE", "GIFT TAG", "TAG", "LUGGAGE TAG", "LABEL", "BOOKMARK"}, colors: []string{ivory, white, rose, sky}, shadow: 84, draw: drawCard},
+		{is: "card", phrases: []string{"CARD", "GREETING CARD", "BIRTHDAY CARD", "CHRISTMAS CARD", "CARD HOLDER", "INVITE", "INVITATION", "POSTCARD", "ENVELOPE", "STATIONERY SET", "WRITING SET", "GIFT TAG", "TAG", "LUGGAGE TAG", "LABEL", "BOOKMARK"}, colors: []string{ivory, white, rose, sky}, shadow: 84, draw: drawCard},
 		{is: "wrap", phrases: []string{"WRAP", "GIFT WRAP", "WRAPPING PAPER", "TUBE", "PAPER", "FABRIC", "WALLPAPER", "CREPE PAPER"}, sets: false, shadow: 120, draw: drawWrap},
 		{is: "notebook", phrases: []string{"NOTEBOOK", "BOOK", "SKETCHBOOK", "JOURNAL", "DIARY", "CALENDAR", "PAD", "MEMO PAD", "NOTE BOOK", "ORGANISER", "PLANNER", "ADDRESS BOOK", "COLOURING BOOK", "ALBUM", "PHOTO ALBUM", "SCRAPBOOK", "PASSPORT"}, shadow: 94, draw: drawNotebook},
-		{is: "pencils", phrases: []string{"PENCIL", "PEN", "CRAYON", "CHALK STICK", "CHALK", "COLOURING PENCIL", "RULER", "FELT TIP", "INCENSE", "INCENSE STICK"}, colors: paper, shadow: 74, draw: drawPencils},
+		{is: "pencils", phrases: []string{"PENCIL", "PEN", "CRAYON", "PAINT SET", "COLOURING SET", "PAINT", "CHALK STICK", "CHALK", "COLOURING PENCIL", "RULER", "FELT TIP", "INCENSE", "INCENSE STICK"}, colors: paper, shadow: 74, draw: drawPencils},
 		{is: "cutlery", phrases: []string{"CUTLERY", "CUTLERY SET", "SPOON", "FORK", "KNIFE", "TEASPOON", "SPREADER", "CHOPSTICK", "CAKE SLICE", "WHISK", "SPATULA", "LADLE", "MEASURING SPOON"}, colors: []string{zinc, rose, ivory, sky}, plain: true, hangs: true, draw: drawCutlery},
 		{is: "pan", phrases: []string{"PAN", "FRYING PAN", "SAUCEPAN", "CASSEROLE"}, colors: []string{ink, red, rose}, plain: true, hangs: true, draw: drawPan},
 		{is: "scales", phrases: []string{"SCALE", "KITCHEN SCALE", "WEIGHING SCALE"}, colors: []string{ivory, rose, sage}, plain: true, shadow: 86, draw: drawScales},
@@ -123,6 +124,10 @@ func init() {
 		{is: "house", phrases: []string{"HOUSE", "BIRD HOUSE", "BIRDHOUSE", "PLAYHOUSE", "COTTAGE", "BUILDING", "SHED", "BIRD TABLE", "BIRD BOX", "NESTING BOX", "FEEDER", "BIRD FEEDER", "SEED HOUSE", "DOVECOTE", "TENT", "WIGWAM"}, colors: []string{sky, rose, ivory, sage, wood}, plain: true, shadow: 96, draw: drawHouse},
 		{is: "bank", phrases: []string{"MONEY BANK", "PIGGY BANK", "MONEY BOX", "BANK", "SAVINGS"}, colors: []string{rose, sky, ivory}, shadow: 92, draw: drawPiggy},
 		{is: "balloon", phrases: []string{"BALLOON"}, colors: paper, hangs: true, draw: drawBalloons},
+		{is: "fan", phrases: []string{"FAN", "SILK FAN", "SANDALWOOD FAN"}, hangs: true, draw: drawFan},
+		{is: "glider", phrases: []string{"GLIDER", "PLANE", "AEROPLANE", "AIRCRAFT", "HELICOPTER", "KITE"}, hangs: true, plain: true, draw: drawGlider},
+		{is: "windmill", phrases: []string{"WINDMILL"}, hangs: true, draw: drawWindmill},
+		{is: "keyfob", phrases: []string{"KEY FOB", "KEYRING", "KEY RING", "KEY CHAIN", "KEY"}, hangs: true, draw: drawKeyfob},
 		{is: "soap", phrases: []string{"SOAP", "BATH SALT", "BATH BOMB", "SPONGE", "SOAP HOLDER"}, colors: []string{rose, sage, lilac, cream}, shadow: 104, draw: drawSoap},
 		{is: "bell", phrases: []string{"BELL", "DOORBELL", "COW BELL", "JINGLE BELL"}, colors: []string{gold, zinc, red}, plain: true, hangs: true, draw: drawBell},
 		{is: "glassware", phrases: []string{"GLASS", "TEA GLASS", "WINE GLASS", "GOBLET", "CHAMPAGNE GLASS", "TUMBLERS", "SHOT GLASS", "FLUTE"}, colors: glass, plain: true, sets: true, shadow: 66, draw: drawGlass},
@@ -136,9 +141,9 @@ func init() {
 		{is: "rabbit", phrases: []string{"RABBIT", "BUNNY", "HARE", "BUNNIES", "MOUSE", "BEAR", "TEDDY", "CAT", "DOG", "SHEEP", "FOX", "MONKEY", "ELEPHANT", "PIG", "COW", "REINDEER", "HORSE", "DONKEY", "LAMB", "FROG", "DINOSAUR", "BADGER", "SQUIRREL", "PANDA"}, colors: []string{ivory, "#cdb49a", "#c3bfb9", rose}, plain: true, shadow: 84, draw: drawRabbit},
 		{is: "butterfly", phrases: []string{"BUTTERFLY", "BUTTERFLIES", "DRAGONFLY", "BEE", "LADYBIRD", "MOTH"}, hangs: true, plain: true, draw: drawButterfly},
 		{is: "egg", phrases: []string{"EGG", "EASTER EGG"}, sets: true, shadow: 66, draw: drawEgg},
-		{is: "flower", phrases: []string{"FLOWER", "ROSE", "DAISY", "TULIP", "BLOSSOM", "SUNFLOWER", "POPPY", "ORCHID", "LILY", "LAVENDER", "BOUQUET", "STEM", "POSY", "PEONY", "PICK", "BRANCH", "SPRAY", "HYACINTH", "CARNATION"}, colors: []string{rose, red, yellow, lilac, white}, plain: true, shadow: 58, draw: drawFlower},
+		{is: "flower", grown: true, phrases: []string{"FLOWER", "ROSE", "DAISY", "TULIP", "BLOSSOM", "SUNFLOWER", "POPPY", "ORCHID", "LILY", "LAVENDER", "BOUQUET", "STEM", "POSY", "PEONY", "PICK", "BRANCH", "SPRAY", "HYACINTH", "CARNATION"}, colors: []string{rose, red, yellow, lilac, white}, plain: true, shadow: 58, draw: drawFlower},
 		{is: "toadstool", phrases: []string{"TOADSTOOL", "MUSHROOM"}, colors: []string{red}, plain: true, shadow: 76, draw: drawNightLight},
-		{is: "lovely-tree", phrases: []string{"CHRISTMAS", "XMAS", "ADVENT"}, colors: []string{forest, green}, plain: true, shadow: 84, draw: drawTree},
+		{is: "lovely-tree", grown: true, phrases: []string{"CHRISTMAS", "XMAS", "ADVENT"}, colors: []string{forest, green}, plain: true, shadow: 84, draw: drawTree},
 		// Fields of goods, as categories are called.
 		{is: "watering", phrases: []string{"GARDEN", "GARDENING", "OUTDOOR"}, colors: []string{sage, sky, zinc, cream}, shadow: 88, draw: drawWatering},
 		{is: "necklace", phrases: []string{"JEWELLERY", "JEWELRY", "ACCESSORIES"}, hangs: true, plain: true, draw: drawNecklace},

@@ -98,7 +98,7 @@ func drawBlocks(d *drawing) {
 	n := len(word)
 	side := min(96, 320/n)
 	x0 := 200 - n*side/2
-	inks := []string{d.accent.base, d.accent.deep, d.accent.shade}
+	inks := []string{readable(d.main, d.accent), readable(d.main, newTone(slate)), readable(d.main, newTone(red))}
 	for i := range n {
 		x := x0 + i*side
 		y := 322 - side

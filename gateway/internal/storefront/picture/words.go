@@ -20,15 +20,18 @@ func read(name string) words {
 	up = strings.ReplaceAll(up, "T LIGHT", "TLIGHT")
 	up = strings.ReplaceAll(up, "W/", " WITH ")
 	up = strings.ReplaceAll(up, "'", "")
-	list := strings.FieldsFunc(up, func(r rune) bool {
-		return (r < 'A' || r > 'Z') && (r < '0' || r > '9')
-	})
+	list := split(up)
 	if len(list) > 40 {
 		list = list[:40]
 	}
 	w := words{list: list, count: 1}
 	w.text = " " + strings.Join(list, " ") + " "
 	w.thing = w.text
+	if head, _, ok := strings.Cut(up, ","); ok {
+		if n := len(split(head)); n > 0 {
+			w.thing = " " + strings.Join(list[:min(n, len(list))], " ") + " "
+		}
+	}
 	for _, stop := range []string{" WITH ", " IN ", " FOR ", " FROM ", " AND "} {
 		if i := strings.Index(w.thing, stop); i > 0 {
 			w.thing = w.thing[:i+1]
@@ -36,6 +39,12 @@ func read(name string) words {
 	}
 	w.count = count(list)
 	return w
+}
+
+func split(s string) []string {
+	return strings.FieldsFunc(s, func(r rune) bool {
+		return (r < 'A' || r > 'Z') && (r < '0' || r > '9')
+	})
 }
 
 // count reads "SET OF 3", "SET/6", "PACK OF 12", "S/4", "6 RIBBONS".
