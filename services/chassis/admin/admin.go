@@ -55,7 +55,7 @@ func serve(ctx context.Context, lis net.Listener, cfg Config, tel *telemetry.Tel
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = srv.Close() // a profile under way is not worth waiting for
 	}
-	<-done
+	_ = <-done // http.ErrServerClosed
 	return err
 }
 

@@ -150,7 +150,7 @@ func (s *Server) launchOnce(ctx context.Context, bin binaries, as *account) erro
 		return err
 	}
 	defer log.Close()
-	//nolint:noctx // the server outlives the start, which is what ctx bounds
+	// Without ctx, which bounds the start: the server outlives it.
 	cmd := exec.Command(bin.postgres, s.arguments()...)
 	cmd.Stdout, cmd.Stderr = log, log
 	as.prepare(cmd)
