@@ -96,13 +96,15 @@ func (s *Storefront) sendPicture(w http.ResponseWriter, r *http.Request, seed, w
 	version := picture.Version(seed, words)
 	h := w.Header()
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	h.Set("ETag", `"`+version+`"`)
+	// Weak: the plain and the compressed form share it.
+	tag := `W/"` + version + `"`
+	h.Set("ETag", tag)
 	if r.URL.RawQuery == "v="+version {
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	} else {
 		h.Set("Cache-Control", "public, max-age=3600")
 	}
-	if r.Header.Get("If-None-Match") == `"`+version+`"` {
+	if r.Header.Get("If-None-Match") == tag {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
