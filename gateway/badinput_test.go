@@ -125,7 +125,7 @@ func TestBadInput(t *testing.T) {
 		{"method on a list", 405, "method-not-allowed", "DELETE", "/v1/products", "", ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			sub := *sub(s, t)
+			sub := sub(s, t)
 			before := s.calls.Load()
 			p := sub.refuses(tc.status, tc.slug, tc.method, tc.path, tc.body, me, "Idempotency-Key: k")
 			if n := s.calls.Load() - before; n != 0 {

@@ -164,7 +164,7 @@ func (s *Shop) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.forgetSKUs(order)
+	s.forgetOrdered(order)
 	return &Placed{Order: order, Replayed: res.GetReplayed()}, nil
 }
 
@@ -226,7 +226,7 @@ func (s *Shop) CancelOrder(ctx context.Context, v Viewer, id uuid.UUID) (*Order,
 	}
 	order, err := newOrder(res.GetOrder())
 	if err == nil {
-		s.forgetSKUs(order)
+		s.forgetOrdered(order)
 	}
 	return order, err
 }
@@ -267,8 +267,9 @@ func (s *Shop) RefundOrder(ctx context.Context, r RefundRequest) (refund *Refund
 		return nil, false, err
 	}
 	if r.Restock {
-		s.products.clear()
-		s.lists.clear()
+		for _, l := range out.Lines {
+			s.products.remove(l.SKU)
+		}
 	}
 	return &out, res.GetReplayed(), nil
 }
@@ -299,10 +300,6 @@ func (s *Shop) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Seq2
 				var order *Order
 				if order, err = newOrder(res.GetOrder()); err != nil {
 					break
-				}
-				if order.State.Terminal() {
-					s.products.clear()
-					s.lists.clear()
 				}
 				if !yield(order, nil) || order.State.Terminal() {
 					return

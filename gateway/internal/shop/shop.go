@@ -108,13 +108,13 @@ func (s *Shop) forget() {
 	s.categories.clear()
 }
 
-// forgetSKUs drops the cached products whose stock an order changed, and the
-// listings, which may show them.
-func (s *Shop) forgetSKUs(order *Order) {
+// forgetOrdered drops the cached products whose stock an order changed, so that
+// who ordered sees it. Listings, and products looked up by another name, follow
+// when their time is up: orders are too many to drop those for each.
+func (s *Shop) forgetOrdered(order *Order) {
 	for i := range order.Lines {
 		s.products.remove(order.Lines[i].SKU)
 	}
-	s.lists.clear()
 }
 
 // attempts bounds how often one call is repeated while a service restarts.
