@@ -40,7 +40,7 @@ func migrate(ctx context.Context, dsn string) error {
 
 // shop is the order service, run for real, between fake neighbours.
 type shop struct {
-	t        *testing.T
+	t        testing.TB
 	cfg      Config
 	pool     *pgxpool.Pool
 	catalog  *fake.Catalog
@@ -51,7 +51,7 @@ type shop struct {
 }
 
 // newShop prepares a shop; start starts its service.
-func newShop(t *testing.T, opts ...grpc.ServerOption) *shop {
+func newShop(t testing.TB, opts ...grpc.ServerOption) *shop {
 	t.Helper()
 	s := &shop{t: t, catalog: fake.NewCatalog(), carts: fake.NewCarts(), payments: fake.NewPayments()}
 	dsn := pgtest.New(t, migrate)
@@ -410,7 +410,7 @@ func TestLastUnit(t *testing.T) {
 }
 
 // testLog sends the service's log to the test's.
-type testLog struct{ t *testing.T }
+type testLog struct{ t testing.TB }
 
 func (l testLog) Write(line []byte) (int, error) {
 	l.t.Logf("%s", bytes.TrimSpace(line))

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
@@ -100,6 +101,38 @@ func TestRestartResumes(t *testing.T) {
 	s.cfg.hook = nil
 	s.start()
 	s.paidOnce(s.settled(o.GetId()))
+}
+
+// TestStopAnswersWaiting: a stop does not fail the calls that wait for an order;
+// the next process settles it.
+func TestStopAnswersWaiting(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	gate, waiting := make(chan struct{}), make(chan struct{}, 100)
+	s.payments.Network = func(context.Context, string, string) fake.Loss { waiting <- struct{}{}; <-gate; return fake.Nothing }
+	s.cfg.DrainTimeout, s.cfg.jobsStall = 10*time.Millisecond, time.Millisecond
+	s.start()
+	req := s.checkout("pm_card_visa", 60*time.Second)
+	answered := make(chan *orderv1.PlaceOrderResponse, 1)
+	go func() {
+		resp, err := s.client.PlaceOrder(context.Background(), req)
+		if err != nil {
+			t.Error(err)
+		}
+		answered <- resp
+	}()
+	<-waiting
+	s.stop()
+	resp := <-answered
+	if resp.GetOrder().GetState() != orderv1.OrderState_ORDER_STATE_PENDING {
+		t.Errorf("%v", resp)
+	}
+	close(gate)
+	s.start()
+	s.paidOnce(s.settled(resp.GetOrder().GetId()))
+	if again := s.place(req); !proto.Equal(again.GetOrder(), resp.GetOrder()) {
+		t.Errorf("%v, not %v", again, resp)
+	}
 }
 
 // TestRefundResumes abandons a refund; its job settles it.

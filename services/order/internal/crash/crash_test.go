@@ -2,8 +2,35 @@ package crash
 
 import (
 	"errors"
+	"os"
+	"os/exec"
+	"syscall"
 	"testing"
 )
+
+// TestKills lets a process of its own reach an armed point.
+func TestKills(t *testing.T) {
+	const armed = "SOUK_TEST_CRASH_AT"
+	if setting := os.Getenv(armed); setting != "" {
+		hook, err := Parse(setting)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = hook(Placed)
+		_ = hook(Placed)
+		t.Fatal("still alive")
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKills$")
+	cmd.Env = append(os.Environ(), armed+"=placed:2")
+	err := cmd.Run()
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
+		t.Fatalf("the process ended with %v", err)
+	}
+	if s, ok := exit.Sys().(syscall.WaitStatus); !ok || s.Signal() != syscall.SIGKILL {
+		t.Errorf("the process ended with %v", err)
+	}
+}
 
 func TestParse(t *testing.T) {
 	for _, setting := range []string{"nowhere", "placed:0", "placed:x", "placed:-1", ":1"} {

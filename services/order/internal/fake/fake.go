@@ -73,13 +73,14 @@ type Catalog struct {
 
 	mu           sync.Mutex
 	stock        map[string]int64 // units received
+	taken        map[string]int64 // of them, held or sold
 	prices       map[string]money.Money
 	reservations map[string]*Reservation
 }
 
 // NewCatalog returns a catalog without products.
 func NewCatalog() *Catalog {
-	return &Catalog{stock: map[string]int64{}, prices: map[string]money.Money{}, reservations: map[string]*Reservation{}}
+	return &Catalog{stock: map[string]int64{}, taken: map[string]int64{}, prices: map[string]money.Money{}, reservations: map[string]*Reservation{}}
 }
 
 // Add puts a product on sale.
@@ -95,6 +96,7 @@ func (c *Catalog) Expire(orderID string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if r := c.reservations[orderID]; r != nil && r.State == Held {
+		c.untake(r)
 		r.Expired = true
 	}
 }
@@ -117,26 +119,21 @@ func (c *Catalog) Available(sku string) int64 {
 	return c.available(sku)
 }
 
-func (c *Catalog) available(sku string) int64 {
-	n := c.stock[sku]
-	for _, r := range c.reservations {
-		if r.State == Released || r.Expired {
-			continue
-		}
-		for _, l := range r.Lines {
-			if l.SKU == sku {
-				n -= l.Quantity
-			}
-		}
-		for _, restock := range r.Restocks {
-			for _, l := range restock {
-				if l.SKU == sku {
-					n += l.Quantity
-				}
-			}
+func (c *Catalog) available(sku string) int64 { return c.stock[sku] - c.taken[sku] }
+
+// untake gives back what a reservation still takes.
+func (c *Catalog) untake(r *Reservation) {
+	if r.Expired || r.State == Released {
+		return
+	}
+	for _, l := range r.Lines {
+		c.taken[l.SKU] -= l.Quantity
+	}
+	for _, restock := range r.Restocks {
+		for _, l := range restock {
+			c.taken[l.SKU] += l.Quantity
 		}
 	}
-	return n
 }
 
 // Variants implements rpc.Prices.
@@ -174,6 +171,9 @@ func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.Ca
 		if short.SKUs != nil {
 			return struct{}{}, short
 		}
+		for _, l := range lines {
+			c.taken[l.SKU] += l.Quantity
+		}
 		c.reservations[orderID] = &Reservation{State: Held, Lines: lines, Restocks: map[string][]domain.RefundLine{}}
 		return struct{}{}, nil
 	})
@@ -202,9 +202,10 @@ func (c *Catalog) Release(ctx context.Context, orderID string) error {
 		defer c.mu.Unlock()
 		r := c.reservations[orderID]
 		if r == nil {
-			r = &Reservation{}
+			r = &Reservation{State: Released}
 			c.reservations[orderID] = r
 		}
+		c.untake(r)
 		r.State = Released
 		return struct{}{}, nil
 	})
@@ -222,6 +223,9 @@ func (c *Catalog) Restock(ctx context.Context, refundID, orderID string, lines [
 		}
 		if r.Restocks[refundID] == nil {
 			r.Restocks[refundID] = lines
+			for _, l := range lines {
+				c.taken[l.SKU] -= l.Quantity
+			}
 		}
 		return struct{}{}, nil
 	})

@@ -205,6 +205,8 @@ func (s *Server) await(ctx context.Context, orderID string, changes <-chan domai
 			return domain.Order{}, false, ctx.Err()
 		case <-timer.C:
 			return domain.Order{}, false, nil
+		case <-s.stop:
+			return domain.Order{}, false, nil
 		case o := <-changes:
 			if o.State.Terminal() || (answered && o.AnsweredPending) {
 				return o, true, nil

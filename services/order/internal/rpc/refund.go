@@ -65,6 +65,8 @@ func (s *Server) awaitRefund(ctx context.Context, r domain.Refund, changes <-cha
 			return domain.Refund{}, ctx.Err()
 		case <-timer.C:
 			return r, nil
+		case <-s.stop:
+			return r, nil
 		case <-changes:
 		case <-poll.C:
 		}

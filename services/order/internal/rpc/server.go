@@ -60,11 +60,13 @@ type Server struct {
 	drives  Drives
 	changes Changes
 	crash   crash.Hook
+	stop    <-chan struct{}
 }
 
-// NewServer returns the handlers. hook is crash.Never in ordinary operation.
-func NewServer(store Store, prices Prices, carts CartReader, drives Drives, changes Changes, hook crash.Hook) *Server {
-	return &Server{store: store, prices: prices, carts: carts, drives: drives, changes: changes, crash: hook}
+// NewServer returns the handlers. hook is crash.Never in ordinary operation. When
+// stop is closed, calls that wait are answered with what there is.
+func NewServer(store Store, prices Prices, carts CartReader, drives Drives, changes Changes, hook crash.Hook, stop <-chan struct{}) *Server {
+	return &Server{store: store, prices: prices, carts: carts, drives: drives, changes: changes, crash: hook, stop: stop}
 }
 
 // GetOrder returns an order as it is now.
