@@ -258,7 +258,7 @@ func TestTheCalleeReportsItsTimeoutItself(t *testing.T) {
 	if _, err := f.conn.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, watchMethod); err != nil { // connected
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	if _, err := f.say(ctx, 1); status.Code(err) != codes.DeadlineExceeded {
 		t.Errorf("got %v", err)
