@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Size is the side of a picture in its own units; it scales to any size.
@@ -30,11 +31,27 @@ func URL(sku, name string) string {
 // Version names the picture of these words: it changes with them, and with the
 // edition of the drawing code.
 func Version(seed, name string) string {
-	return strconv.FormatUint(hash(edition, seed, name), 36)
+	return strconv.FormatUint(hash(edition(), seed, name), 36)
 }
 
-// edition is raised when the drawings change, so that caches fetch them anew.
-const edition = "1"
+// edition names the drawings as this program makes them, so that caches fetch
+// them anew when the code changes: a hash of one drawing of each motif, plain and
+// dressed.
+var edition = sync.OnceValue(func() string {
+	var all []string
+	for _, list := range [][]motif{things, beings, {parcel}} {
+		for _, m := range list {
+			for _, dress := range []string{"", "Red Retrospot ", "Pair of Blue Heart ", "Christmas Hanging "} {
+				name := dress
+				if len(m.phrases) > 0 {
+					name += m.phrases[0]
+				}
+				all = append(all, string(SVG("edition", name)))
+			}
+		}
+	}
+	return strconv.FormatUint(hash(all...), 36)
+})
 
 // SVG draws a product. The name is what people see ("Red Retrospot Jumbo Bag");
 // the seed, usually the SKU, varies what the name leaves open.
