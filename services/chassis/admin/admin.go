@@ -55,7 +55,9 @@ func serve(ctx context.Context, lis net.Listener, cfg Config, tel *telemetry.Tel
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = srv.Close() // a profile under way is not worth waiting for
 	}
-	_ = <-done // http.ErrServerClosed
+	if serveErr := <-done; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
 	return err
 }
 
