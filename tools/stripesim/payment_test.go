@@ -518,3 +518,17 @@ func TestTombstone(t *testing.T) {
 		t.Errorf("witness %+v", w)
 	}
 }
+
+// BenchmarkPaid authorizes and captures through the service, 16 orders at once.
+func BenchmarkPaid(b *testing.B) {
+	h := newHouse(b)
+	h.ctx = b.Context()
+	c := h.payments()
+	b.ResetTimer()
+	b.SetParallelism(8)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			h.paid(c)
+		}
+	})
+}
