@@ -123,9 +123,6 @@ func (s *Shop) environment() map[string]string {
 		// One visitor, from one address: the replay and the load are that too.
 		"SOUK_GATEWAY_RATE_LIMIT": "0",
 	}
-	if s.opts.JobsOnly {
-		out["SOUK_ORDER_DRIVERS"] = "-1"
-	}
 	for _, svc := range services {
 		out[prefix(svc.name)+"LOG_LEVEL"] = "info"
 	}
