@@ -130,7 +130,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 	store := postgres.New(pool, postgres.Times{Deadline: cfg.Deadline, DriveDelay: cfg.DriveDelay})
 	hub := driver.NewHub()
-	d := driver.New(store, catalog, payments, carts, hub, hook, tel.Log, tel.Tracer())
+	d, err := driver.New(store, catalog, payments, carts, hub, hook, tel.Log, tel.Tracer(), tel.Meter())
+	if err != nil {
+		return err
+	}
 	runner := driver.NewRunner(d, driver.RunnerConfig{
 		Drivers: cfg.Drivers, Backlog: cfg.Backlog, Drain: cfg.DrainTimeout,
 	}, tel.Log)

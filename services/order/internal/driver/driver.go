@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/souk-shop/souk/services/order/internal/crash"
@@ -29,14 +30,23 @@ type Driver struct {
 	crash    crash.Hook
 	log      *slog.Logger
 	tracer   trace.Tracer
+	settled  metric.Float64Histogram
 }
 
 // New returns a driver. hook is crash.Never in ordinary operation.
-func New(store Store, catalog Catalog, payments Payments, carts Carts, hub *Hub, hook crash.Hook, log *slog.Logger, tracer trace.Tracer) *Driver {
+func New(store Store, catalog Catalog, payments Payments, carts Carts, hub *Hub, hook crash.Hook,
+	log *slog.Logger, tracer trace.Tracer, meter metric.Meter,
+) (*Driver, error) {
+	settled, err := meter.Float64Histogram("souk.order.settle.duration", metric.WithUnit("s"),
+		metric.WithDescription("From the acceptance of an order to PAID or CANCELLED, by state and reason."),
+		metric.WithExplicitBucketBoundaries(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600))
+	if err != nil {
+		return nil, err
+	}
 	return &Driver{
 		store: store, catalog: catalog, payments: payments, carts: carts,
-		hub: hub, crash: hook, log: log, tracer: tracer,
-	}
+		hub: hub, crash: hook, log: log, tracer: tracer, settled: settled,
+	}, nil
 }
 
 // Drive takes an order from wherever it is to its end, follow-ups included. It
@@ -105,6 +115,10 @@ func (d *Driver) step(ctx context.Context, o domain.Order) (domain.Order, error)
 	if t.Reason != domain.NoReason {
 		d.log.InfoContext(ctx, "order is cancelled", "order_id", o.ID, "from", o.State, "reason", t.Reason,
 			"decline_code", note.DeclineCode, "short_skus", note.ShortSKUs)
+	}
+	if next.State.Terminal() {
+		d.settled.Record(ctx, next.SettledAt.Sub(next.PlacedAt).Seconds(), metric.WithAttributes(
+			attribute.String("order.state", string(next.State)), attribute.String("order.cancel_reason", string(next.CancelReason))))
 	}
 	d.hub.Publish(next)
 	return next, d.crash(writtenPoint[next.State])

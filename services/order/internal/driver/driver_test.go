@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	noopmetric "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/souk-shop/souk/proto/money"
@@ -57,7 +58,11 @@ func (w *world) driver(hook crash.Hook) *driver.Driver {
 	if hook == nil {
 		hook = crash.Never
 	}
-	return driver.New(w.store, w.catalog, w.payments, w.carts, w.hub, hook, slog.New(slog.DiscardHandler), noop.Tracer{})
+	d, err := driver.New(w.store, w.catalog, w.payments, w.carts, w.hub, hook, slog.New(slog.DiscardHandler), noop.Tracer{}, noopmetric.Meter{})
+	if err != nil {
+		panic(err)
+	}
+	return d
 }
 
 func (w *world) network(n fake.Network) {
