@@ -336,7 +336,7 @@ func (s *Shop) waitReady(ctx context.Context, client *shopclient.Client) error {
 			return fmt.Errorf("the shop ended: %w", s.err)
 		case <-ctx.Done():
 			return fmt.Errorf("the shop is not ready: %w (%w); see %s", last, ctx.Err(), s.folder.join("logs"))
-		case <-time.After(25 * time.Millisecond):
+		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }

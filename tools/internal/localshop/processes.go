@@ -84,12 +84,11 @@ func executable() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	running, err := os.Stat("/proc/self/exe")
-	if err != nil {
-		return self, nil //nolint:nilerr // a system without /proc
-	}
-	if file, err := os.Stat(self); err != nil || !os.SameFile(file, running) {
-		return "/proc/self/exe", nil
+	const running = "/proc/self/exe"
+	now, nowErr := os.Stat(running) // fails on a system without /proc
+	file, fileErr := os.Stat(self)
+	if nowErr == nil && (fileErr != nil || !os.SameFile(file, now)) {
+		return running, nil
 	}
 	return self, nil
 }
