@@ -84,8 +84,7 @@ func TestSweeperResumes(t *testing.T) {
 func TestRestartResumes(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	s.cfg.jobsStall = time.Millisecond
-	s.cfg.DriveDelay = time.Hour
+	s.cfg.jobsStall, s.cfg.DriveDelay = time.Millisecond, time.Hour
 	reached := make(chan struct{}, 1)
 	s.cfg.hook = func(p crash.Point) error {
 		if p == crash.CapturingWritten {

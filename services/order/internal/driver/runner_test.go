@@ -135,10 +135,16 @@ func TestRunnerIsBounded(t *testing.T) {
 	}
 	<-entered
 	<-entered
-	changes, end := w.hub.Subscribe(orders[2].ID)
-	defer end()
+	var all []<-chan domain.Order
+	for _, o := range orders[:3] {
+		changes, end := w.hub.Subscribe(o.ID)
+		defer end()
+		all = append(all, changes)
+	}
 	close(gate)
-	wait(t, changes)
+	for _, changes := range all {
+		wait(t, changes)
+	}
 	stop()
 	<-ended
 	for _, o := range orders[:3] {

@@ -29,6 +29,8 @@ const (
 	rescueAfter = 30 * time.Second
 	// resumeLimit bounds how many stalled orders one sweep takes up.
 	resumeLimit = 500
+	// startIdle is the idle time of the sweep with which a process starts.
+	startIdle = 500 * time.Millisecond
 )
 
 // Drives is what the jobs need of the runner.
@@ -86,7 +88,8 @@ func (j *Jobs) Run(ctx context.Context) error {
 	if !j.wait(ctx) {
 		return nil
 	}
-	j.Sweep(ctx)
+	// What was under way in a process that has just died is young.
+	j.sweep(ctx, min(j.cfg.Idle, startIdle))
 	client, err := j.start(ctx)
 	if err != nil || client == nil {
 		return err
@@ -96,7 +99,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ticker.C:
-			j.Sweep(ctx)
+			j.sweep(ctx, j.cfg.Idle)
 		case <-ctx.Done():
 			stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jobTimeout)
 			defer cancel()
@@ -153,16 +156,16 @@ func (j *Jobs) start(ctx context.Context) (*river.Client[pgx.Tx], error) {
 	}
 }
 
-// Sweep gives jobs to what has none and takes up, in this process, what seems
-// to have no driver. It is safe at any time: a driver that was alive after all
+// sweep gives jobs to what has none and takes up, in this process, what nothing
+// has happened to for idle and so seems to have no driver. It is safe at any time: a driver that was alive after all
 // is only overtaken, never contradicted.
-func (j *Jobs) Sweep(ctx context.Context) {
+func (j *Jobs) sweep(ctx context.Context, idle time.Duration) {
 	given, err := j.store.Sweep(ctx)
 	if err != nil {
 		j.log.WarnContext(ctx, "sweep failed", "error", err)
 		return
 	}
-	stalled, err := j.store.Stalled(ctx, j.cfg.Idle, resumeLimit)
+	stalled, err := j.store.Stalled(ctx, idle, resumeLimit)
 	if err != nil {
 		j.log.WarnContext(ctx, "sweep failed", "error", err)
 		return
