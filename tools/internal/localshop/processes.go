@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -85,12 +86,17 @@ func executable() (string, error) {
 		return "", err
 	}
 	const running = "/proc/self/exe"
-	now, nowErr := os.Stat(running) // fails on a system without /proc
-	file, fileErr := os.Stat(self)
-	if nowErr == nil && (fileErr != nil || !os.SameFile(file, now)) {
-		return running, nil
+	now, err := os.Stat(running)
+	if errors.Is(err, fs.ErrNotExist) {
+		return self, nil // a system without /proc
 	}
-	return self, nil
+	if err != nil {
+		return "", err
+	}
+	if file, err := os.Stat(self); err == nil && os.SameFile(file, now) {
+		return self, nil
+	}
+	return running, nil
 }
 
 // RunService is a service's process: it serves on the listener that it was
