@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/tools/internal/shopclient"
-	"github.com/souk-shop/souk/tools/souk/internal/state"
+	"github.com/souk-shop/souk/tools/internal/state"
 )
 
 // pagesAKind is how many different pages a reader goes round: more than any

@@ -11,7 +11,7 @@ import (
 
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
-	"github.com/souk-shop/souk/tools/souk/internal/state"
+	"github.com/souk-shop/souk/tools/internal/state"
 )
 
 const (
@@ -82,7 +82,7 @@ func (b *bench) record(ctx context.Context, dir string) ([]checkoutSQL, error) {
 	var out []checkoutSQL
 	for i := range recordings {
 		rec.take()
-		since := time.Now()
+		since := time.Now().Truncate(time.Millisecond) // as exact as an id is
 		id, err := buyer.checkout(ctx, i)
 		if err != nil {
 			return nil, err

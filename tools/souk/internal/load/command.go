@@ -15,7 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/souk-shop/souk/tools/internal/shopclient"
-	"github.com/souk-shop/souk/tools/souk/internal/state"
+	"github.com/souk-shop/souk/tools/internal/state"
 )
 
 // Command is `souk load`.

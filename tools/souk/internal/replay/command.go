@@ -19,7 +19,7 @@ import (
 	"github.com/souk-shop/souk/tools/internal/history"
 	"github.com/souk-shop/souk/tools/internal/retail"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
-	"github.com/souk-shop/souk/tools/souk/internal/state"
+	"github.com/souk-shop/souk/tools/internal/state"
 	"github.com/souk-shop/souk/tools/souk/internal/verify"
 )
 

@@ -345,7 +345,7 @@ func (r *runner) insist(ctx context.Context, call func(context.Context) error) e
 func retriable(err error) bool {
 	var problem *shopclient.Problem
 	if errors.As(err, &problem) {
-		return problem.Status == 409 || problem.Status == 429 || problem.Status >= 500
+		return problem.Type == "/problems/idempotency-key-in-flight" || problem.Status == 429 || problem.Status >= 500
 	}
 	return true // no answer
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/souk-shop/souk/tools/internal/history"
+	"github.com/souk-shop/souk/tools/internal/seed"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
@@ -27,9 +28,12 @@ func (r *runner) stock(ctx context.Context, plan *Plan) error {
 		return err
 	}
 	for _, p := range plan.Products {
+		// As in the embedded catalog, to which most of them are not new.
+		name := seed.Name(p.Name)
+		category := seed.CategoryOf(name)
 		for _, v := range p.Variants {
 			err := w.Write([]string{
-				"RE-" + p.Code, v.SKU, p.Name, v.Price.Format(), "replayed", "Replayed invoices",
+				p.Code, v.SKU, name, v.Price.Format(), category.Slug, category.Name,
 				v.Price.Decimal(), v.Price.Currency, strconv.FormatInt(before[v.SKU]+v.Units, 10),
 			})
 			if err != nil {
@@ -62,7 +66,7 @@ func (r *runner) taken(ctx context.Context, plan *Plan) (map[string]int64, error
 		g.Go(func() error {
 			var product *shopclient.Product
 			err := r.insist(ctx, func(ctx context.Context) (err error) {
-				product, err = r.Shop.Product(ctx, p.Variants[0].SKU)
+				product, err = r.Shop.Product(ctx, p.Code)
 				return err
 			})
 			var problem *shopclient.Problem

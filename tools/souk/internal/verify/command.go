@@ -12,7 +12,7 @@ import (
 
 	"github.com/souk-shop/souk/tools/internal/audit"
 	"github.com/souk-shop/souk/tools/internal/history"
-	"github.com/souk-shop/souk/tools/souk/internal/state"
+	"github.com/souk-shop/souk/tools/internal/state"
 )
 
 // Command is `souk verify`.
