@@ -84,18 +84,22 @@ func TestCartIfMatch(t *testing.T) {
 	s.want(200, "PUT", at+"/lines/SKU01", `{"quantity":5}`, me, header(fmt.Sprintf(`If-Match: "%d"`, cart.Version+1)))
 }
 
-// Conflicts under concurrent adds are retried inside, and no unit is lost.
+// Conflicts under concurrent adds, here by two gateways, are retried inside, and
+// no unit is lost.
 func TestConcurrentAdds(t *testing.T) {
 	t.Parallel()
 	s := start(t)
+	other := sub(s, t)
+	other.url = s.gateway()
 	cart, me := s.newCart("")
 	s.cart.mu.Lock()
 	s.cart.conflicts = 3 // as if by another gateway
 	s.cart.mu.Unlock()
 	var wg sync.WaitGroup
 	for i := range 24 {
+		at := []*shopUnderTest{s, other}[i%2]
 		wg.Go(func() {
-			s.want(200, "POST", "/v1/carts/"+cart.ID+"/lines", fmt.Sprintf(`{"sku":"SKU%02d","quantity":1}`, i%3), me)
+			at.want(200, "POST", "/v1/carts/"+cart.ID+"/lines", fmt.Sprintf(`{"sku":"SKU%02d","quantity":1}`, i%3), me)
 		})
 	}
 	wg.Wait()

@@ -42,6 +42,7 @@ type shopUnderTest struct {
 	order   *fakeOrder
 	health  *health.Server
 	calls   atomic.Int64 // made of the services
+	conn    *grpc.ClientConn
 	client  *http.Client
 }
 
@@ -56,7 +57,16 @@ func start(t *testing.T, change ...func(*Config)) *shopUnderTest {
 		},
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableCompression: true}},
 	}
-	conn := s.services()
+	s.conn = s.services()
+	s.url = s.gateway(change...)
+	t.Cleanup(s.client.CloseIdleConnections)
+	return s
+}
+
+// gateway starts a gateway in front of the services and returns its URL.
+func (s *shopUnderTest) gateway(change ...func(*Config)) string {
+	t, conn := s.t, s.conn
+	t.Helper()
 	cfg := Config{Secret: testSecret, OperatorToken: testOperator}
 	for _, c := range change {
 		c(&cfg)
@@ -70,9 +80,7 @@ func start(t *testing.T, change ...func(*Config)) *shopUnderTest {
 	}
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	t.Cleanup(s.client.CloseIdleConnections)
-	s.url = server.URL
-	return s
+	return server.URL
 }
 
 // services serves the fakes on one port and returns a connection to it.

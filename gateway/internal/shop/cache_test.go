@@ -53,8 +53,10 @@ func TestCacheRemoveDuringLoad(t *testing.T) {
 		<-begun
 		forget(c)
 		fresh := func(context.Context) (string, error) { return "new", nil }
-		if v, _ := c.get(t.Context(), "k", fresh); v != "new" {
-			t.Errorf("%s: %s", name, v)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		if v, err := c.get(ctx, "k", fresh); v != "new" {
+			t.Errorf("%s: %q, %v", name, v, err)
 		}
 		close(finish)
 		if v := <-old; v != "old" {
