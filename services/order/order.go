@@ -13,14 +13,15 @@ import (
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
-	"github.com/souk-shop/souk/services/order/internal/crash"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 	"github.com/souk-shop/souk/services/order/internal/driver"
 	"github.com/souk-shop/souk/services/order/internal/jobs"
+	"github.com/souk-shop/souk/services/order/internal/point"
 	"github.com/souk-shop/souk/services/order/internal/postgres"
 	"github.com/souk-shop/souk/services/order/internal/rpc"
 )
@@ -93,7 +94,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	hook := cfg.hook
 	if hook == nil {
-		if hook, err = crash.Parse(cfg.CrashAt); err != nil {
+		if hook, err = crash.Parse(cfg.CrashAt, point.All()); err != nil {
 			return err
 		}
 	}

@@ -22,9 +22,10 @@ import (
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
-	"github.com/souk-shop/souk/services/order/internal/crash"
 	"github.com/souk-shop/souk/services/order/internal/fake"
+	"github.com/souk-shop/souk/services/order/internal/point"
 )
 
 // crashOnce is a hook that crashes the first time an order gets to the point.
@@ -43,8 +44,8 @@ func crashOnce(at crash.Point) crash.Hook {
 func TestJobResumes(t *testing.T) {
 	t.Parallel()
 	for _, at := range []crash.Point{
-		crash.Placed, crash.ReserveAnswered, crash.AuthorizingWritten, crash.AuthorizeAnswered, crash.ConfirmingWritten,
-		crash.ConfirmAnswered, crash.CapturingWritten, crash.CaptureAnswered, crash.PaidWritten, crash.CartCleared,
+		point.Placed, point.ReserveAnswered, point.AuthorizingWritten, point.AuthorizeAnswered, point.ConfirmingWritten,
+		point.ConfirmAnswered, point.CapturingWritten, point.CaptureAnswered, point.PaidWritten, point.CartCleared,
 	} {
 		t.Run(string(at), func(t *testing.T) {
 			t.Parallel()
@@ -53,7 +54,7 @@ func TestJobResumes(t *testing.T) {
 			s.start()
 			req := s.checkout("pm_card_visa", 0)
 			resp, err := s.client.PlaceOrder(context.Background(), req)
-			if at == crash.Placed { // the call dies with the process; its repeat finds the order
+			if at == point.Placed { // the call dies with the process; its repeat finds the order
 				if status.Code(err) != codes.Internal {
 					t.Fatalf("%v", err)
 				}
@@ -70,7 +71,7 @@ func TestJobResumes(t *testing.T) {
 func TestSweeperResumes(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	s.cfg.hook, s.cfg.SweepInterval, s.cfg.jobsStall = crashOnce(crash.CaptureAnswered), 50*time.Millisecond, time.Hour
+	s.cfg.hook, s.cfg.SweepInterval, s.cfg.jobsStall = crashOnce(point.CaptureAnswered), 50*time.Millisecond, time.Hour
 	s.start()
 	o := s.place(s.checkout("pm_card_visa", 0)).GetOrder()
 	if _, err := s.pool.Exec(t.Context(), "DELETE FROM river_job"); err != nil {
@@ -87,7 +88,7 @@ func TestRestartResumes(t *testing.T) {
 	s.cfg.jobsStall, s.cfg.DriveDelay = time.Millisecond, time.Hour
 	reached := make(chan struct{}, 1)
 	s.cfg.hook = func(p crash.Point) error {
-		if p == crash.CapturingWritten {
+		if p == point.CapturingWritten {
 			reached <- struct{}{}
 			return crash.ErrCrashed
 		}
@@ -137,7 +138,7 @@ func TestStopAnswersWaiting(t *testing.T) {
 // TestRefundResumes abandons a refund; its job settles it.
 func TestRefundResumes(t *testing.T) {
 	t.Parallel()
-	for _, at := range []crash.Point{crash.RefundPlaced, crash.RefundAnswered, crash.RestockAnswered} {
+	for _, at := range []crash.Point{point.RefundPlaced, point.RefundAnswered, point.RestockAnswered} {
 		t.Run(string(at), func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t)
@@ -148,7 +149,7 @@ func TestRefundResumes(t *testing.T) {
 				OrderId: o.GetId(), IdempotencyKey: "r", RequestHash: make([]byte, 32), Restock: true, Wait: durationpb.New(30 * time.Second),
 			}
 			resp, err := s.client.RefundOrder(context.Background(), req)
-			if at == crash.RefundPlaced && err != nil {
+			if at == point.RefundPlaced && err != nil {
 				resp, err = s.client.RefundOrder(context.Background(), req)
 			}
 			if err != nil || resp.GetRefund().GetState() != orderv1.OrderRefundState_ORDER_REFUND_STATE_SUCCEEDED {
@@ -325,7 +326,7 @@ func TestRefundsAtOnce(t *testing.T) {
 // and in a job.
 func TestTrace(t *testing.T) {
 	t.Parallel()
-	for name, hook := range map[string]crash.Hook{"in process": nil, "by the job": crashOnce(crash.Placed)} {
+	for name, hook := range map[string]crash.Hook{"in process": nil, "by the job": crashOnce(point.Placed)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			spans := tracetest.NewSpanRecorder()

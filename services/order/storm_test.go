@@ -8,8 +8,9 @@ import (
 	"time"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
-	"github.com/souk-shop/souk/services/order/internal/crash"
+	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/order/internal/fake"
+	"github.com/souk-shop/souk/services/order/internal/point"
 )
 
 // TestStorm places orders with two processes on one database while a tenth of
@@ -33,7 +34,7 @@ func TestStorm(t *testing.T) {
 	one.catalog.Network, one.payments.Network, one.carts.Network = lossy, lossy, lossy
 	one.cfg.DriveDelay, one.cfg.SweepInterval, one.cfg.jobsStall = 200*time.Millisecond, 200*time.Millisecond, 500*time.Millisecond
 	one.cfg.hook = func(p crash.Point) error {
-		if p != crash.Placed && p != crash.CancellingWritten && rand.IntN(50) == 0 {
+		if p != point.Placed && p != point.CancellingWritten && rand.IntN(50) == 0 {
 			return crash.ErrCrashed
 		}
 		return nil

@@ -12,12 +12,13 @@ import (
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/admin"
 	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
-	"github.com/souk-shop/souk/services/payment/internal/crash"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
+	"github.com/souk-shop/souk/services/payment/internal/point"
 	"github.com/souk-shop/souk/services/payment/internal/postgres"
 	"github.com/souk-shop/souk/services/payment/internal/rpc"
 	"github.com/souk-shop/souk/services/payment/internal/stripe"
@@ -48,7 +49,7 @@ type Config struct {
 // that the provider was asked about are written down. It starts whether or not
 // the database and the provider are there yet; health tells of the database.
 func Run(ctx context.Context, cfg Config) (err error) {
-	hook, err := crash.Parse(cfg.CrashAt)
+	hook, err := crash.Parse(cfg.CrashAt, point.All())
 	if err != nil {
 		return err
 	}

@@ -12,8 +12,9 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/souk-shop/souk/services/order/internal/crash"
+	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/point"
 )
 
 // stepTimeout bounds one call of a neighbour, so that a silent one is asked
@@ -126,12 +127,12 @@ func (d *Driver) step(ctx context.Context, o domain.Order) (domain.Order, error)
 
 // writtenPoint is the crash point after each state was written.
 var writtenPoint = map[domain.State]crash.Point{
-	domain.Authorizing: crash.AuthorizingWritten,
-	domain.Confirming:  crash.ConfirmingWritten,
-	domain.Capturing:   crash.CapturingWritten,
-	domain.Paid:        crash.PaidWritten,
-	domain.Cancelling:  crash.CancellingWritten,
-	domain.Cancelled:   crash.CancelledWritten,
+	domain.Authorizing: point.AuthorizingWritten,
+	domain.Confirming:  point.ConfirmingWritten,
+	domain.Capturing:   point.CapturingWritten,
+	domain.Paid:        point.PaidWritten,
+	domain.Cancelling:  point.CancellingWritten,
+	domain.Cancelled:   point.CancelledWritten,
 }
 
 // perform asks the neighbour whom the state names and returns its definite
@@ -167,11 +168,11 @@ func (d *Driver) reserve(ctx context.Context, o domain.Order) (domain.Event, dom
 	var short *domain.ShortStockError
 	switch {
 	case err == nil:
-		return domain.StockReserved, domain.Note{}, d.crash(crash.ReserveAnswered)
+		return domain.StockReserved, domain.Note{}, d.crash(point.ReserveAnswered)
 	case errors.As(err, &short):
-		return domain.StockShort, domain.Note{ShortSKUs: short.SKUs}, d.crash(crash.ReserveAnswered)
+		return domain.StockShort, domain.Note{ShortSKUs: short.SKUs}, d.crash(point.ReserveAnswered)
 	case errors.Is(err, domain.ErrReservationLost):
-		return domain.StockLost, domain.Note{}, d.crash(crash.ReserveAnswered)
+		return domain.StockLost, domain.Note{}, d.crash(point.ReserveAnswered)
 	}
 	return unknown("reserve", err)
 }
@@ -180,28 +181,28 @@ func (d *Driver) authorize(ctx context.Context, o domain.Order) (domain.Event, d
 	a, err := d.payments.Authorize(ctx, o)
 	switch {
 	case errors.Is(err, domain.ErrPaymentVoided):
-		return domain.PaymentRefused, domain.Note{DeclineCode: "cancelled"}, d.crash(crash.AuthorizeAnswered)
+		return domain.PaymentRefused, domain.Note{DeclineCode: "cancelled"}, d.crash(point.AuthorizeAnswered)
 	case errors.Is(err, domain.ErrPaymentMismatch):
-		return domain.PaymentDiffers, domain.Note{}, d.crash(crash.AuthorizeAnswered)
+		return domain.PaymentDiffers, domain.Note{}, d.crash(point.AuthorizeAnswered)
 	case err != nil:
 		return unknown("authorize", err)
 	case a.Declined:
-		return domain.PaymentRefused, domain.Note{DeclineCode: a.DeclineCode}, d.crash(crash.AuthorizeAnswered)
+		return domain.PaymentRefused, domain.Note{DeclineCode: a.DeclineCode}, d.crash(point.AuthorizeAnswered)
 	case a.Amount != o.Total:
 		d.log.ErrorContext(ctx, "payment authorized another amount than the order's total",
 			"order_id", o.ID, "authorized", a.Amount, "total", o.Total)
-		return domain.PaymentDiffers, domain.Note{}, d.crash(crash.AuthorizeAnswered)
+		return domain.PaymentDiffers, domain.Note{}, d.crash(point.AuthorizeAnswered)
 	}
-	return domain.PaymentAuthorized, domain.Note{}, d.crash(crash.AuthorizeAnswered)
+	return domain.PaymentAuthorized, domain.Note{}, d.crash(point.AuthorizeAnswered)
 }
 
 func (d *Driver) confirm(ctx context.Context, o domain.Order) (domain.Event, domain.Note, error) {
 	err := d.catalog.Confirm(ctx, o.ID)
 	switch {
 	case err == nil:
-		return domain.StockConfirmed, domain.Note{}, d.crash(crash.ConfirmAnswered)
+		return domain.StockConfirmed, domain.Note{}, d.crash(point.ConfirmAnswered)
 	case errors.Is(err, domain.ErrReservationLost):
-		return domain.StockLost, domain.Note{}, d.crash(crash.ConfirmAnswered)
+		return domain.StockLost, domain.Note{}, d.crash(point.ConfirmAnswered)
 	}
 	return unknown("confirm", err)
 }
@@ -210,15 +211,15 @@ func (d *Driver) capture(ctx context.Context, o domain.Order) (domain.Event, dom
 	c, err := d.payments.Capture(ctx, o.ID, o.Total)
 	switch {
 	case errors.Is(err, domain.ErrPaymentMismatch):
-		return domain.PaymentDiffers, domain.Note{}, d.crash(crash.CaptureAnswered)
+		return domain.PaymentDiffers, domain.Note{}, d.crash(point.CaptureAnswered)
 	case errors.Is(err, domain.ErrCaptureRefused):
-		return domain.MoneyRefused, domain.Note{}, d.crash(crash.CaptureAnswered)
+		return domain.MoneyRefused, domain.Note{}, d.crash(point.CaptureAnswered)
 	case err != nil:
 		return unknown("capture", err)
 	case c.Failed:
-		return domain.MoneyRefused, domain.Note{DeclineCode: c.Code}, d.crash(crash.CaptureAnswered)
+		return domain.MoneyRefused, domain.Note{DeclineCode: c.Code}, d.crash(point.CaptureAnswered)
 	}
-	return domain.MoneyCaptured, domain.Note{}, d.crash(crash.CaptureAnswered)
+	return domain.MoneyCaptured, domain.Note{}, d.crash(point.CaptureAnswered)
 }
 
 // giveBack succeeds only when both neighbours said that nothing is held.
@@ -226,7 +227,7 @@ func (d *Driver) giveBack(ctx context.Context, o domain.Order) (domain.Event, do
 	if err := d.catalog.Release(ctx, o.ID); err != nil {
 		return unknown("release", err)
 	}
-	if err := d.crash(crash.ReleaseAnswered); err != nil {
+	if err := d.crash(point.ReleaseAnswered); err != nil {
 		return "", domain.Note{}, err
 	}
 	err := d.payments.Cancel(ctx, o.ID)
@@ -240,7 +241,7 @@ func (d *Driver) giveBack(ctx context.Context, o domain.Order) (domain.Event, do
 	if err != nil {
 		return unknown("cancel payment", err)
 	}
-	return domain.GivenBack, domain.Note{}, d.crash(crash.VoidAnswered)
+	return domain.GivenBack, domain.Note{}, d.crash(point.VoidAnswered)
 }
 
 // followUp does what a paid order leaves to do, until it is acknowledged.
@@ -250,7 +251,7 @@ func (d *Driver) followUp(ctx context.Context, o domain.Order) error {
 	if err := d.carts.Clear(callCtx, o.CartID, o.CustomerID, o.CartVersion); err != nil {
 		return fmt.Errorf("clear cart: %w: %w", domain.ErrOutcomeUnknown, err)
 	}
-	if err := d.crash(crash.CartCleared); err != nil {
+	if err := d.crash(point.CartCleared); err != nil {
 		return err
 	}
 	if err := d.store.Finish(ctx, o.ID); err != nil {

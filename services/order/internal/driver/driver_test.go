@@ -15,12 +15,13 @@ import (
 
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
-	"github.com/souk-shop/souk/services/order/internal/crash"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 	"github.com/souk-shop/souk/services/order/internal/driver"
 	"github.com/souk-shop/souk/services/order/internal/fake"
+	"github.com/souk-shop/souk/services/order/internal/point"
 	"github.com/souk-shop/souk/services/order/internal/postgres"
 )
 
@@ -236,9 +237,9 @@ func TestUnknownIsNeverFailed(t *testing.T) {
 func TestCrashes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	seen := map[crash.Point]bool{crash.Placed: true, crash.RefundPlaced: true} // the RPC's
+	seen := map[crash.Point]bool{point.Placed: true, point.RefundPlaced: true} // the RPC's
 	for _, method := range []string{"pm_card_visa", fake.MethodCaptureFails, fake.MethodDeclined} {
-		for _, at := range crash.Points() {
+		for _, at := range point.All() {
 			o := w.order(t, method, 2)
 			err := w.driver(func(p crash.Point) error {
 				if p == at {
@@ -258,7 +259,7 @@ func TestCrashes(t *testing.T) {
 			}
 		}
 	}
-	for _, at := range []crash.Point{crash.RefundAnswered, crash.RestockAnswered, crash.RefundWritten} {
+	for _, at := range []crash.Point{point.RefundAnswered, point.RestockAnswered, point.RefundWritten} {
 		o := w.order(t, "pm_card_visa", 2)
 		if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
 			t.Fatal(err)
@@ -279,7 +280,7 @@ func TestCrashes(t *testing.T) {
 		}
 		w.refunded(t, o.ID, r.ID)
 	}
-	for _, p := range crash.Points() {
+	for _, p := range point.All() {
 		if !seen[p] {
 			t.Errorf("point %s was never reached", p)
 		}
@@ -371,7 +372,7 @@ func TestNeverCancelledWhileCaptured(t *testing.T) {
 	o := w.order(t, "pm_card_visa", 2)
 	// Die with the authorization, then cancel.
 	_ = w.driver(func(p crash.Point) error {
-		if p == crash.ConfirmingWritten {
+		if p == point.ConfirmingWritten {
 			return crash.ErrCrashed
 		}
 		return nil
@@ -400,12 +401,12 @@ func TestDeadline(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for at, want := range map[crash.Point]domain.State{
-		crash.ReserveAnswered:    domain.Cancelled, // PENDING
-		crash.AuthorizingWritten: domain.Cancelled,
-		crash.AuthorizeAnswered:  domain.Cancelled,
-		crash.ConfirmingWritten:  domain.Cancelled,
-		crash.ConfirmAnswered:    domain.Cancelled,
-		crash.CapturingWritten:   domain.Paid,
+		point.ReserveAnswered:    domain.Cancelled, // PENDING
+		point.AuthorizingWritten: domain.Cancelled,
+		point.AuthorizeAnswered:  domain.Cancelled,
+		point.ConfirmingWritten:  domain.Cancelled,
+		point.ConfirmAnswered:    domain.Cancelled,
+		point.CapturingWritten:   domain.Paid,
 	} {
 		o := w.order(t, "pm_card_visa", 2)
 		_ = w.driver(func(p crash.Point) error {
@@ -433,7 +434,7 @@ func TestLostReservation(t *testing.T) {
 	w := newWorld(t)
 	o := w.order(t, "pm_card_visa", 2)
 	_ = w.driver(func(p crash.Point) error {
-		if p == crash.ConfirmingWritten {
+		if p == point.ConfirmingWritten {
 			return crash.ErrCrashed
 		}
 		return nil

@@ -9,8 +9,8 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/souk-shop/souk/services/order/internal/crash"
 	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/point"
 )
 
 // DriveRefund takes a refund to its end: the money first, then the units, then
@@ -43,7 +43,7 @@ func (d *Driver) DriveRefund(ctx context.Context, refundID string) (err error) {
 	if err != nil {
 		return fmt.Errorf("refund: %w: %w", domain.ErrOutcomeUnknown, err)
 	}
-	if err := d.crash(crash.RefundAnswered); err != nil {
+	if err := d.crash(point.RefundAnswered); err != nil {
 		return err
 	}
 	state := domain.RefundSucceeded
@@ -59,7 +59,7 @@ func (d *Driver) DriveRefund(ctx context.Context, refundID string) (err error) {
 	}
 	span.AddEvent("refund.settled", trace.WithAttributes(attribute.String("refund.state", string(state))))
 	d.publish(ctx, r.OrderID)
-	return d.crash(crash.RefundWritten)
+	return d.crash(point.RefundWritten)
 }
 
 func (d *Driver) restock(ctx context.Context, r domain.Refund) error {
@@ -75,7 +75,7 @@ func (d *Driver) restock(ctx context.Context, r domain.Refund) error {
 	if err != nil {
 		return fmt.Errorf("restock: %w: %w", domain.ErrOutcomeUnknown, err)
 	}
-	return d.crash(crash.RestockAnswered)
+	return d.crash(point.RestockAnswered)
 }
 
 // publish tells whoever waits for a refund of the order; they read it themselves.

@@ -12,7 +12,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/souk-shop/souk/services/order/internal/crash"
+	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 

@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
-	"github.com/souk-shop/souk/services/order/internal/crash"
 	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/point"
 )
 
 // PlaceOrder accepts an order, starts to drive it and answers: at once with the
@@ -51,7 +51,7 @@ func (s *Server) PlaceOrder(ctx context.Context, req *orderv1.PlaceOrderRequest)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.crash(crash.Placed); err != nil {
+	if err := s.crash(point.Placed); err != nil {
 		return nil, err
 	}
 	s.drives.Start(trace.SpanContextFromContext(ctx), o)

@@ -8,8 +8,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
-	"github.com/souk-shop/souk/services/order/internal/crash"
 	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/point"
 )
 
 // RefundOrder gives back lines of a paid order and answers with the refund as
@@ -40,7 +40,7 @@ func (s *Server) RefundOrder(ctx context.Context, req *orderv1.RefundOrderReques
 		return nil, err
 	}
 	if !replayed {
-		if err := s.crash(crash.RefundPlaced); err != nil {
+		if err := s.crash(point.RefundPlaced); err != nil {
 			return nil, err
 		}
 		s.drives.StartRefund(trace.SpanContextFromContext(ctx), refund.ID)

@@ -10,8 +10,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
-	"github.com/souk-shop/souk/services/order/internal/crash"
+	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/point"
 )
 
 // Store is what the handlers need of the database; postgres.Store documents it.
@@ -120,7 +121,7 @@ func (s *Server) CancelOrder(ctx context.Context, req *orderv1.CancelOrderReques
 		return nil, err
 	}
 	if cancelled {
-		if err := s.crash(crash.CancellingWritten); err != nil {
+		if err := s.crash(point.CancellingWritten); err != nil {
 			return nil, err
 		}
 		s.drives.StartOrder(trace.SpanContextFromContext(ctx), req.GetOrderId())

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/souk-shop/souk/proto/money"
-	"github.com/souk-shop/souk/services/payment/internal/crash"
+	"github.com/souk-shop/souk/services/payment/internal/point"
 )
 
 // AuthenticationRequired is the decline code of a payment that would need its
@@ -41,7 +41,7 @@ func (s *Service) Authorize(ctx context.Context, cmd AuthorizeCommand) (Attempt,
 		case a.State != Sent:
 			return authorized(a)
 		}
-		if err := s.crash(crash.AuthorizeSent); err != nil {
+		if err := s.crash(point.AuthorizeSent); err != nil {
 			return Attempt{}, err
 		}
 		return s.authorize(ctx, a)
@@ -51,7 +51,7 @@ func (s *Service) Authorize(ctx context.Context, cmd AuthorizeCommand) (Attempt,
 // authorize settles an attempt that is SENT.
 func (s *Service) authorize(ctx context.Context, a Attempt) (Attempt, error) {
 	hold, err := s.hold(ctx, a)
-	if crashed := s.crash(crash.AuthorizeAnswered); crashed != nil {
+	if crashed := s.crash(point.AuthorizeAnswered); crashed != nil {
 		return Attempt{}, crashed
 	}
 	to, code := Authorized, ""
@@ -66,7 +66,7 @@ func (s *Service) authorize(ctx context.Context, a Attempt) (Attempt, error) {
 		if err := s.provider.Void(ctx, a.voidKey(), hold.PaymentID); err != nil {
 			return Attempt{}, s.unknown(ctx, "authorize", a.OrderID, err)
 		}
-		if err := s.crash(crash.AuthorizeVoided); err != nil {
+		if err := s.crash(point.AuthorizeVoided); err != nil {
 			return Attempt{}, err
 		}
 		to, code = Declined, AuthenticationRequired
@@ -74,7 +74,7 @@ func (s *Service) authorize(ctx context.Context, a Attempt) (Attempt, error) {
 	if a, err = s.move(ctx, a, to, hold.PaymentID, code); err != nil {
 		return Attempt{}, err
 	}
-	if err := s.crash(crash.AuthorizeWritten); err != nil {
+	if err := s.crash(point.AuthorizeWritten); err != nil {
 		return Attempt{}, err
 	}
 	return authorized(a)

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/souk-shop/souk/services/payment/internal/crash"
+	"github.com/souk-shop/souk/services/payment/internal/point"
 )
 
 // Cancel makes sure that nothing of an order is held and nothing ever will be.
@@ -17,7 +17,7 @@ func (s *Service) Cancel(ctx context.Context, orderID string) (Attempt, error) {
 		if err != nil || a.State != VoidSent {
 			return a, err
 		}
-		if err := s.crash(crash.VoidSent); err != nil {
+		if err := s.crash(point.VoidSent); err != nil {
 			return Attempt{}, err
 		}
 		return s.void(ctx, a)
@@ -41,7 +41,7 @@ func (s *Service) startVoid(ctx context.Context, orderID string) (Attempt, error
 				return Attempt{}, err
 			}
 			if buried {
-				return Attempt{OrderID: orderID, ID: id, State: Voided}, s.crash(crash.TombstoneWritten)
+				return Attempt{OrderID: orderID, ID: id, State: Voided}, s.crash(point.TombstoneWritten)
 			}
 			continue
 		}
@@ -70,7 +70,7 @@ func (s *Service) void(ctx context.Context, a Attempt) (Attempt, error) {
 	if held.PaymentID == "" {
 		var err error
 		held, err = s.hold(ctx, a)
-		if crashed := s.crash(crash.VoidReplayed); crashed != nil {
+		if crashed := s.crash(point.VoidReplayed); crashed != nil {
 			return Attempt{}, crashed
 		}
 		refusal, refused := errors.AsType[*Refusal](err)
@@ -86,7 +86,7 @@ func (s *Service) void(ctx context.Context, a Attempt) (Attempt, error) {
 			return Attempt{}, s.unknown(ctx, "cancel", a.OrderID, err)
 		}
 	}
-	if err := s.crash(crash.VoidAnswered); err != nil {
+	if err := s.crash(point.VoidAnswered); err != nil {
 		return Attempt{}, err
 	}
 	a, err := s.move(ctx, a, Voided, held.PaymentID, code)
@@ -96,5 +96,5 @@ func (s *Service) void(ctx context.Context, a Attempt) (Attempt, error) {
 	if a.State != Voided {
 		return Attempt{}, ErrOutcomeUnknown
 	}
-	return a, s.crash(crash.VoidWritten)
+	return a, s.crash(point.VoidWritten)
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 
 	"github.com/souk-shop/souk/proto/money"
-	"github.com/souk-shop/souk/services/payment/internal/crash"
+	"github.com/souk-shop/souk/services/payment/internal/point"
 )
 
 // Capture takes what was authorized, once, however often it is asked. The
@@ -27,7 +27,7 @@ func (s *Service) Capture(ctx context.Context, orderID string, amount money.Mone
 		case a.State != CaptureSent:
 			return captured(a)
 		}
-		if err := s.crash(crash.CaptureSent); err != nil {
+		if err := s.crash(point.CaptureSent); err != nil {
 			return Attempt{}, err
 		}
 		return s.capture(ctx, a)
@@ -37,7 +37,7 @@ func (s *Service) Capture(ctx context.Context, orderID string, amount money.Mone
 // capture settles an attempt that is CAPTURE_SENT.
 func (s *Service) capture(ctx context.Context, a Attempt) (Attempt, error) {
 	err := s.provider.Capture(ctx, a.captureKey(), a.ProviderID, a.Amount)
-	if crashed := s.crash(crash.CaptureAnswered); crashed != nil {
+	if crashed := s.crash(point.CaptureAnswered); crashed != nil {
 		return Attempt{}, crashed
 	}
 	refusal, refused := errors.AsType[*Refusal](err)
@@ -50,7 +50,7 @@ func (s *Service) capture(ctx context.Context, a Attempt) (Attempt, error) {
 		var finished bool
 		a, finished, err = s.finishCapture(ctx, a)
 		if err == nil && finished {
-			err = s.crash(crash.CaptureWritten)
+			err = s.crash(point.CaptureWritten)
 		}
 	}
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/souk-shop/souk/proto/money"
-	"github.com/souk-shop/souk/services/payment/internal/crash"
+	"github.com/souk-shop/souk/services/payment/internal/point"
 )
 
 // Refund gives back part or all of a capture, once per refund id. The answer is
@@ -27,7 +27,7 @@ func (s *Service) Refund(ctx context.Context, id, orderID string, amount money.M
 		case r.State != RefundSent:
 			return r, nil
 		}
-		if err := s.crash(crash.RefundSent); err != nil {
+		if err := s.crash(point.RefundSent); err != nil {
 			return Refund{}, err
 		}
 		return s.refund(ctx, r)
@@ -67,7 +67,7 @@ func (s *Service) refund(ctx context.Context, r Refund) (Refund, error) {
 		return Refund{}, fmt.Errorf("%w: the refund's key has expired", ErrOutcomeUnknown)
 	}
 	providerID, err := s.provider.Refund(ctx, r.key(), r)
-	if crashed := s.crash(crash.RefundAnswered); crashed != nil {
+	if crashed := s.crash(point.RefundAnswered); crashed != nil {
 		return Refund{}, crashed
 	}
 	settled := r
@@ -89,5 +89,5 @@ func (s *Service) refund(ctx context.Context, r Refund) (Refund, error) {
 	if err != nil {
 		return Refund{}, err
 	}
-	return settled, s.crash(crash.RefundWritten)
+	return settled, s.crash(point.RefundWritten)
 }

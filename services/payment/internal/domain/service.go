@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/souk-shop/souk/services/payment/internal/crash"
+	"github.com/souk-shop/souk/services/chassis/crash"
 )
 
 // workTimeout bounds a command that its caller has given up: two or three calls

@@ -1,0 +1,70 @@
+// Package crash makes a process die at a named place, so that tests and fault
+// tools can show that its work survives that. A service lists its places and
+// calls a hook at each.
+package crash
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+// Point is a place between two steps of what a service does.
+type Point string
+
+// ErrCrashed is what a test's hook returns to stand for the death of the
+// process: whoever gets it abandons its work on the spot.
+var ErrCrashed = errors.New("crashed on request")
+
+// Hook is called at each point reached. An error abandons the work; a hook
+// armed for real does not return.
+type Hook func(Point) error
+
+// Never is the hook of ordinary operation.
+func Never(Point) error { return nil }
+
+// Parse returns the hook for a setting: empty for Never, or "<point>" or
+// "<point>:<n>" to kill this process, on Unix with SIGKILL, when it reaches the
+// point for the n-th time. Errors: a name that is not among points, or a number
+// that does not exist.
+func Parse(setting string, points []Point) (Hook, error) {
+	return parse(setting, points, kill)
+}
+
+func parse(setting string, points []Point, kill func()) (Hook, error) {
+	if setting == "" {
+		return Never, nil
+	}
+	name, count, counted := strings.Cut(setting, ":")
+	if !slices.Contains(points, Point(name)) {
+		return nil, fmt.Errorf("crash point %q does not exist; there are %v", name, points)
+	}
+	n := int64(1)
+	if counted {
+		var err error
+		if n, err = strconv.ParseInt(count, 10, 64); err != nil || n < 1 {
+			return nil, fmt.Errorf("crash point %q: %q is not a count", name, count)
+		}
+	}
+	var reached atomic.Int64
+	return func(p Point) error {
+		if p == Point(name) && reached.Add(1) == n {
+			kill()
+			return ErrCrashed
+		}
+		return nil
+	}, nil
+}
+
+// kill ends this process the way a power cut does: no deferred call runs,
+// nothing is flushed or answered. On Unix, Kill is SIGKILL.
+func kill() {
+	if self, err := os.FindProcess(os.Getpid()); err == nil && self.Kill() == nil {
+		select {} // until the signal is delivered
+	}
+	os.Exit(137) // 128 + SIGKILL
+}

@@ -1,0 +1,55 @@
+// Package point names the places between two steps of the checkout protocol at
+// which a process can be made to die.
+package point
+
+import "github.com/souk-shop/souk/services/chassis/crash"
+
+// The points, each right after what it names.
+const (
+	// Placed: the order is committed, nobody drives it yet.
+	Placed crash.Point = "placed"
+	// ReserveAnswered: the stock is held (or short), which is not written yet.
+	ReserveAnswered crash.Point = "reserve.answered"
+	// AuthorizingWritten: the order is AUTHORIZING, payment was not called.
+	AuthorizingWritten crash.Point = "authorizing.written"
+	// AuthorizeAnswered: payment answered, which is not written yet.
+	AuthorizeAnswered crash.Point = "authorize.answered"
+	// ConfirmingWritten: the order is CONFIRMING, the catalog was not called.
+	ConfirmingWritten crash.Point = "confirming.written"
+	// ConfirmAnswered: the stock is committed, which is not written yet.
+	ConfirmAnswered crash.Point = "confirm.answered"
+	// CapturingWritten: the order is CAPTURING, payment was not called.
+	CapturingWritten crash.Point = "capturing.written"
+	// CaptureAnswered: the money is taken, which is not written yet.
+	CaptureAnswered crash.Point = "capture.answered"
+	// PaidWritten: the order is PAID, its cart was not cleared.
+	PaidWritten crash.Point = "paid.written"
+	// CartCleared: the cart is cleared, which is not written yet.
+	CartCleared crash.Point = "cart.cleared"
+	// CancellingWritten: the order is CANCELLING, nothing was given back.
+	CancellingWritten crash.Point = "cancelling.written"
+	// ReleaseAnswered: the stock is given back, the payment was not voided.
+	ReleaseAnswered crash.Point = "release.answered"
+	// VoidAnswered: both are given back, which is not written yet.
+	VoidAnswered crash.Point = "void.answered"
+	// CancelledWritten: the order is CANCELLED.
+	CancelledWritten crash.Point = "cancelled.written"
+	// RefundPlaced: the refund is committed, nobody drives it yet.
+	RefundPlaced crash.Point = "refund.placed"
+	// RefundAnswered: payment answered, the stock was not put back.
+	RefundAnswered crash.Point = "refund.answered"
+	// RestockAnswered: the stock is back, which is not written yet.
+	RestockAnswered crash.Point = "restock.answered"
+	// RefundWritten: the refund is settled.
+	RefundWritten crash.Point = "refund.written"
+)
+
+// All lists every point in the order of the protocol.
+func All() []crash.Point {
+	return []crash.Point{
+		Placed, ReserveAnswered, AuthorizingWritten, AuthorizeAnswered, ConfirmingWritten, ConfirmAnswered,
+		CapturingWritten, CaptureAnswered, PaidWritten, CartCleared,
+		CancellingWritten, ReleaseAnswered, VoidAnswered, CancelledWritten,
+		RefundPlaced, RefundAnswered, RestockAnswered, RefundWritten,
+	}
+}

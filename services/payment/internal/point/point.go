@@ -1,0 +1,50 @@
+// Package point names the places between the write-ahead, the call of the
+// provider and the result at which a process can be made to die.
+package point
+
+import "github.com/souk-shop/souk/services/chassis/crash"
+
+// The points, each right after what it names.
+const (
+	// AuthorizeSent: the attempt is SENT, the provider was not called.
+	AuthorizeSent crash.Point = "authorize.sent"
+	// AuthorizeAnswered: the provider answered, which is not written yet.
+	AuthorizeAnswered crash.Point = "authorize.answered"
+	// AuthorizeVoided: an authorization that needs its payer is void at the
+	// provider, which is not written yet.
+	AuthorizeVoided crash.Point = "authorize.voided"
+	// AuthorizeWritten: the outcome is written, the caller was not answered.
+	AuthorizeWritten crash.Point = "authorize.written"
+	// CaptureSent: the attempt is CAPTURE_SENT, the provider was not called.
+	CaptureSent crash.Point = "capture.sent"
+	// CaptureAnswered: the provider answered, which is not written yet.
+	CaptureAnswered crash.Point = "capture.answered"
+	// CaptureWritten: the outcome is written, the caller was not answered.
+	CaptureWritten crash.Point = "capture.written"
+	// VoidSent: the attempt is VOID_SENT, the provider was not called.
+	VoidSent crash.Point = "void.sent"
+	// VoidReplayed: the authorization was replayed to learn what is held.
+	VoidReplayed crash.Point = "void.replayed"
+	// VoidAnswered: nothing is held any more, which is not written yet.
+	VoidAnswered crash.Point = "void.answered"
+	// VoidWritten: the outcome is written, the caller was not answered.
+	VoidWritten crash.Point = "void.written"
+	// TombstoneWritten: an unknown order is cancelled, the caller was not answered.
+	TombstoneWritten crash.Point = "tombstone.written"
+	// RefundSent: the refund is SENT, the provider was not called.
+	RefundSent crash.Point = "refund.sent"
+	// RefundAnswered: the provider answered, which is not written yet.
+	RefundAnswered crash.Point = "refund.answered"
+	// RefundWritten: the outcome is written, the caller was not answered.
+	RefundWritten crash.Point = "refund.written"
+)
+
+// All lists every point.
+func All() []crash.Point {
+	return []crash.Point{
+		AuthorizeSent, AuthorizeAnswered, AuthorizeVoided, AuthorizeWritten,
+		CaptureSent, CaptureAnswered, CaptureWritten,
+		VoidSent, VoidReplayed, VoidAnswered, VoidWritten, TombstoneWritten,
+		RefundSent, RefundAnswered, RefundWritten,
+	}
+}
