@@ -1,0 +1,123 @@
+package replay
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/souk-shop/souk/tools/internal/audit"
+	"github.com/souk-shop/souk/tools/internal/history"
+	"github.com/souk-shop/souk/tools/internal/localshop"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
+)
+
+// TestAnInterruptedReplayGoesOn replays a sample of the data set on a real
+// shop, stopping it twice: once in the middle of things, once so hard that the
+// history lacks what the shop has already done. The books are those of the plan.
+func TestAnInterruptedReplayGoesOn(t *testing.T) {
+	t.Parallel()
+	plan, _, err := load(filepath.FromSlash("../../../internal/retail/testdata/sample.csv"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan.Sales == 0 || plan.Refunds == 0 || plan.UnmatchedUnits == 0 {
+		t.Fatalf("the sample lacks what is tested: %+v", plan)
+	}
+	shop, err := localshop.Start(t.Context(), localshop.Options{Dir: filepath.Join(t.TempDir(), "data"), Disposable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := shop.Stop(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	path := filepath.Join(t.TempDir(), "history.jsonl")
+	run := func(ctx context.Context, progress func(Progress)) (*Result, error) {
+		log, done, err := history.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer log.Close()
+		return Run(ctx, plan, Options{
+			Shop: shopclient.New(shop.URL).WithToken(shop.OperatorToken), Log: log, Done: done,
+			Concurrency: 4, Patience: time.Minute, Progress: progress,
+		})
+	}
+
+	// Interrupted after a third.
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if _, err := run(ctx, func(p Progress) {
+		if 3*p.Done >= p.Total {
+			cancel()
+		}
+	}); !errors.Is(err, context.Canceled) {
+		t.Fatalf("interrupted replay: %v", err)
+	}
+	// As a crash before the last answers were written down would leave it.
+	forget(t, path, history.KindOrder, 3)
+
+	res, err := run(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Problems) > 0 || res.Done != res.Total || res.Resumed == 0 || res.Resumed == res.Total {
+		t.Errorf("result = %+v", res)
+	}
+	// Once more changes nothing.
+	if res, err := run(t.Context(), nil); err != nil || res.Resumed != res.Total || res.Orders != 0 {
+		t.Errorf("a third run = %+v, %v", res, err)
+	}
+
+	report, err := audit.Run(t.Context(), audit.Sources{
+		OrderDSN: shop.DSN("order"), PaymentDSN: shop.DSN("payment"), CatalogDSN: shop.DSN("catalog"),
+		ProviderJournal: shop.Journal, Histories: []string{path},
+	}, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range report.Differences {
+		t.Errorf("%s: %s", d.Subject, d.What)
+	}
+	for _, book := range report.Books {
+		var captured, refunded int64
+		for _, e := range book.Entries {
+			captured += e.Captured
+			refunded += e.Refunded
+		}
+		if int64(len(book.Entries)) != plan.Sales || captured != plan.Gross.Units || refunded != plan.Refunded.Units {
+			t.Errorf("%s has %d orders, %d captured, %d refunded; the plan has %d, %s, %s",
+				book.Name, len(book.Entries), captured, refunded, plan.Sales, plan.Gross, plan.Refunded)
+		}
+	}
+	if report.Others != 0 || report.Stock.Returned != plan.RefundedUnits || report.Stock.Sold != plan.Units {
+		t.Errorf("others %d, stock %+v", report.Others, report.Stock)
+	}
+}
+
+// forget removes the last n records of a kind.
+func forget(t *testing.T, path string, kind history.Kind, n int) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(string(b), "\n")
+	for i := len(lines) - 1; i >= 0 && n > 0; i-- {
+		if strings.Contains(lines[i], `"kind":"`+string(kind)+`"`) {
+			lines[i] = ""
+			n--
+		}
+	}
+	if n > 0 {
+		t.Fatalf("the history has too few records to forget")
+	}
+	if err := os.WriteFile(path, []byte(strings.Join(lines, "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
