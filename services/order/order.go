@@ -140,7 +140,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}, tel.Log)
 	work := jobs.New(riverPool, store, runner, jobs.Config{
 		Workers: cfg.Workers, SweepInterval: cfg.SweepInterval, Idle: cfg.jobsStall, PollInterval: cfg.jobsPoll,
-	}, tel.Log)
+	}, tel.Log, tel.Tracer())
 
 	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors, chassisrpc.Check{Name: "postgres", Fn: store.Ready})
 	if err != nil {

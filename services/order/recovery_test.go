@@ -12,10 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -319,42 +316,6 @@ func TestRefundsAtOnce(t *testing.T) {
 	a, _ := s.payments.Attempt(o.GetId())
 	if made.Load() != 50 || len(a.Refunds) != 2 {
 		t.Errorf("refunded %d, %+v", made.Load(), a.Refunds)
-	}
-}
-
-// TestTrace: the trace of the placing call goes on in the drive, in this process
-// and in a job.
-func TestTrace(t *testing.T) {
-	t.Parallel()
-	for name, hook := range map[string]crash.Hook{"in process": nil, "by the job": crashOnce(point.Placed)} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			spans := tracetest.NewSpanRecorder()
-			s := newShop(t)
-			s.cfg.Telemetry.SpanProcessors = []sdktrace.SpanProcessor{spans}
-			s.cfg.hook, s.cfg.jobsStall, s.cfg.DriveDelay = hook, time.Hour, 10*time.Millisecond
-			s.start()
-			const id = "0af7651916cd43dd8448eb211c80319c"
-			ctx := metadata.AppendToOutgoingContext(t.Context(), "traceparent", "00-"+id+"-b7ad6b7169203331-01")
-			req := s.checkout("pm_card_visa", 0)
-			resp, err := s.client.PlaceOrder(ctx, req)
-			if err != nil {
-				resp = s.place(req)
-			}
-			s.settled(resp.GetOrder().GetId())
-			s.stop()
-			steps := map[string]bool{}
-			for _, span := range spans.Ended() {
-				if span.SpanContext().TraceID().String() == id {
-					steps[span.Name()] = true
-				}
-			}
-			for _, want := range []string{"order.drive", "souk.catalog.v1.CatalogService/Reserve", "souk.payment.v1.PaymentService/Capture", "souk.cart.v1.CartService/ClearCart"} {
-				if !steps[want] {
-					t.Errorf("no %s in the trace: %v", want, steps)
-				}
-			}
-		})
 	}
 }
 

@@ -9,12 +9,16 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
@@ -71,15 +75,16 @@ type Jobs struct {
 	drives Drives
 	cfg    Config
 	log    *slog.Logger
+	tracer trace.Tracer
 }
 
 // New returns jobs on a pool of their own, which River's polls share with
 // nobody: its listener holds one connection for good.
-func New(pool *pgxpool.Pool, store Store, drives Drives, cfg Config, log *slog.Logger) *Jobs {
+func New(pool *pgxpool.Pool, store Store, drives Drives, cfg Config, log *slog.Logger, tracer trace.Tracer) *Jobs {
 	if cfg.PollInterval == 0 {
 		cfg.PollInterval = 5 * time.Second
 	}
-	return &Jobs{pool: pool, store: store, drives: drives, cfg: cfg, log: log}
+	return &Jobs{pool: pool, store: store, drives: drives, cfg: cfg, log: log, tracer: tracer}
 }
 
 // Run waits for the migrated database, takes up what an earlier process left,
@@ -157,8 +162,8 @@ func (j *Jobs) start(ctx context.Context) (*river.Client[pgx.Tx], error) {
 }
 
 // sweep gives jobs to what has none and takes up, in this process, what nothing
-// has happened to for idle and so seems to have no driver. It is safe at any time: a driver that was alive after all
-// is only overtaken, never contradicted.
+// has happened to for idle and so seems to have no driver. It is safe at any
+// time: a driver that was alive after all is only overtaken, never contradicted.
 func (j *Jobs) sweep(ctx context.Context, idle time.Duration) {
 	given, err := j.store.Sweep(ctx)
 	if err != nil {
@@ -190,8 +195,7 @@ type orderWorker struct {
 
 // Work drives the order once.
 func (w *orderWorker) Work(ctx context.Context, job *river.Job[domain.OrderJob]) error {
-	ctx = resume(ctx, job.Args.TraceParent)
-	return w.jobs.outcome(ctx, job.CreatedAt, job.Args.OrderID, w.jobs.drives.Order(ctx, job.Args.OrderID))
+	return w.jobs.work(ctx, job.JobRow, job.Args.TraceParent, job.Args.OrderID, w.jobs.drives.Order)
 }
 
 type refundWorker struct {
@@ -201,8 +205,26 @@ type refundWorker struct {
 
 // Work drives the refund once.
 func (w *refundWorker) Work(ctx context.Context, job *river.Job[domain.RefundJob]) error {
-	ctx = resume(ctx, job.Args.TraceParent)
-	return w.jobs.outcome(ctx, job.CreatedAt, job.Args.RefundID, w.jobs.drives.Refund(ctx, job.Args.RefundID))
+	return w.jobs.work(ctx, job.JobRow, job.Args.TraceParent, job.Args.RefundID, w.jobs.drives.Refund)
+}
+
+// work is one run of a job: a span of its own in the trace of the call that
+// made the job, and in it one drive.
+func (j *Jobs) work(ctx context.Context, job *rivertype.JobRow, traceparent, id string, drive func(ctx context.Context, id string) error) error {
+	ctx, span := j.tracer.Start(resume(ctx, traceparent), "river.work "+job.Kind,
+		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+			attribute.String("messaging.system", "river"),
+			attribute.String("messaging.operation.type", "process"),
+			attribute.String("messaging.destination.name", job.Queue),
+			attribute.String("messaging.message.id", strconv.FormatInt(job.ID, 10)),
+			attribute.Int("river.job.attempt", job.Attempt),
+		))
+	defer span.End()
+	err := drive(ctx, id)
+	if err != nil {
+		span.SetStatus(codes.Error, err.Error())
+	}
+	return j.outcome(ctx, job.CreatedAt, id, err)
 }
 
 // outcome turns what a drive returned into what River does next. An unknown
