@@ -40,7 +40,10 @@ type Config struct {
 	Payment chassisrpc.ClientConfig `env:", prefix=PAYMENT_"`
 
 	// Drivers is how many orders this process drives at once, and Backlog how many
-	// more wait for their turn; what comes beyond is left to its job.
+	// more wait for their turn; what comes beyond is left to its job. With a
+	// negative number of drivers this process drives nothing itself: the job of
+	// what it accepts is due at once, whatever DriveDelay says, and any process's
+	// workers run it.
 	Drivers int `env:"DRIVERS, default=32"`
 	Backlog int `env:"DRIVE_BACKLOG, default=1024"`
 	// DriveDelay is how far ahead the job of an order is scheduled: the time in
@@ -77,8 +80,36 @@ func (cfg Config) withDefaults() Config {
 	cfg.Hold = cmp.Or(cfg.Hold, domain.DefaultHold)
 	cfg.DrainTimeout = cmp.Or(cfg.DrainTimeout, 10*time.Second)
 	cfg.jobsStall = cmp.Or(cfg.jobsStall, cfg.DriveDelay+5*time.Second)
+	if cfg.Drivers < 0 {
+		cfg.DriveDelay = 0
+		cfg.jobsPoll = cmp.Or(cfg.jobsPoll, promptPoll)
+	}
 	return cfg
 }
+
+// validate refuses what no service could run with.
+func (cfg Config) validate() error {
+	if cfg.Hold <= cfg.Deadline {
+		return fmt.Errorf("hold %v must be longer than deadline %v", cfg.Hold, cfg.Deadline)
+	}
+	for name, n := range map[string]int{"drive backlog": cfg.Backlog, "workers": cfg.Workers} {
+		if n < 0 {
+			return fmt.Errorf("%s %d: it cannot be negative", name, n)
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"drive delay": cfg.DriveDelay, "sweep interval": cfg.SweepInterval,
+		"deadline": cfg.Deadline, "drive drain timeout": cfg.DrainTimeout,
+	} {
+		if d < 0 {
+			return fmt.Errorf("%s %v: it cannot be negative", name, d)
+		}
+	}
+	return nil
+}
+
+// promptPoll is River's poll where jobs do all the driving.
+const promptPoll = 100 * time.Millisecond
 
 // riverConns is the size of the pool that River has for itself: one connection
 // listens for good.
@@ -89,8 +120,8 @@ const riverConns = 3
 // neighbours are there yet; health tells when they are.
 func Run(ctx context.Context, cfg Config) (err error) {
 	cfg = cfg.withDefaults()
-	if cfg.Hold <= cfg.Deadline {
-		return fmt.Errorf("hold %v must be longer than deadline %v", cfg.Hold, cfg.Deadline)
+	if err := cfg.validate(); err != nil {
+		return err
 	}
 	hook := cfg.hook
 	if hook == nil {

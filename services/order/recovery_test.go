@@ -6,12 +6,16 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -61,6 +65,44 @@ func TestJobResumes(t *testing.T) {
 			}
 			s.paidOnce(s.settled(resp.GetOrder().GetId()))
 		})
+	}
+}
+
+// TestJobsOnly: a process without drivers leaves what it accepts to the jobs,
+// which are due at once.
+func TestJobsOnly(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.cfg.Drivers, s.cfg.DriveDelay = -1, time.Hour
+	s.cfg.SweepInterval, s.cfg.jobsStall = 20*time.Millisecond, time.Millisecond // the sweeper has no drivers either
+	spans := tracetest.NewSpanRecorder()
+	s.cfg.Telemetry.SpanProcessors = []sdktrace.SpanProcessor{spans}
+	s.start()
+	o := s.settled(s.place(s.checkout("pm_card_visa", 0)).GetOrder().GetId())
+	s.paidOnce(o)
+	resp, err := s.client.RefundOrder(t.Context(), &orderv1.RefundOrderRequest{
+		OrderId: o.GetId(), IdempotencyKey: "r", RequestHash: make([]byte, 32), Wait: durationpb.New(patience),
+	})
+	if err != nil || resp.GetRefund().GetState() != orderv1.OrderRefundState_ORDER_REFUND_STATE_SUCCEEDED {
+		t.Errorf("%v, %v", resp, err)
+	}
+	s.stop()
+	runs, drives := map[trace.SpanID]bool{}, 0
+	for _, span := range spans.Ended() {
+		if strings.HasPrefix(span.Name(), "river.work ") {
+			runs[span.SpanContext().SpanID()] = true
+		}
+	}
+	for _, span := range spans.Ended() {
+		if !strings.HasPrefix(span.Name(), "order.drive") {
+			continue
+		}
+		if drives++; !runs[span.Parent().SpanID()] {
+			t.Errorf("%s is not a job's", span.Name())
+		}
+	}
+	if drives != 2 {
+		t.Errorf("%d drives, want one of the order and one of the refund", drives)
 	}
 }
 
@@ -387,6 +429,13 @@ func TestMigrates(t *testing.T) {
 func TestConfig(t *testing.T) {
 	if err := Run(t.Context(), Config{Hold: time.Minute, Deadline: time.Hour}); err == nil {
 		t.Error("a hold shorter than the deadline is accepted")
+	}
+	for _, cfg := range []Config{
+		{Backlog: -1}, {Workers: -1}, {DriveDelay: -1}, {SweepInterval: -1}, {Deadline: -1}, {DrainTimeout: -1},
+	} {
+		if err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "negative") {
+			t.Errorf("%+v ends with %v", cfg, err)
+		}
 	}
 	if err := Run(t.Context(), Config{CrashAt: "nowhere"}); err == nil {
 		t.Error("a crash point that does not exist is accepted")

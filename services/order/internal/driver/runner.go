@@ -22,7 +22,8 @@ const attempts = 5
 
 // RunnerConfig bounds a runner.
 type RunnerConfig struct {
-	// Drivers is how many orders are driven at once.
+	// Drivers is how many orders are driven at once. With none, or a negative
+	// number, only jobs drive.
 	Drivers int
 	// Backlog is how many more may wait for their turn; what comes beyond is left
 	// to its job.
@@ -65,7 +66,7 @@ func NewRunner(d *Driver, cfg RunnerConfig, log *slog.Logger) *Runner {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Runner{
-		driver: d, cfg: cfg, log: log, slots: make(chan struct{}, cfg.Drivers),
+		driver: d, cfg: cfg, log: log, slots: make(chan struct{}, max(cfg.Drivers, 0)),
 		ctx: ctx, abort: cancel, stop: make(chan struct{}), active: map[string]*activity{},
 	}
 }
@@ -146,7 +147,7 @@ func (r *Runner) spawn(sc trace.SpanContext, key string, drive func(context.Cont
 		a.again = true
 		return true
 	}
-	if len(r.active) >= r.cfg.Drivers+r.cfg.Backlog {
+	if r.cfg.Drivers <= 0 || len(r.active) >= r.cfg.Drivers+r.cfg.Backlog {
 		return false
 	}
 	a := &activity{done: make(chan struct{})}

@@ -175,16 +175,18 @@ func (j *Jobs) sweep(ctx context.Context, idle time.Duration) {
 		j.log.WarnContext(ctx, "sweep failed", "error", err)
 		return
 	}
+	started := 0
 	for _, s := range stalled {
-		sc := trace.SpanContextFromContext(resume(context.Background(), s.TraceParent))
+		start := j.drives.StartOrder
 		if s.Refund {
-			j.drives.StartRefund(sc, s.ID)
-		} else {
-			j.drives.StartOrder(sc, s.ID)
+			start = j.drives.StartRefund
+		}
+		if start(trace.SpanContextFromContext(resume(context.Background(), s.TraceParent)), s.ID) {
+			started++
 		}
 	}
-	if given > 0 || len(stalled) > 0 {
-		j.log.InfoContext(ctx, "sweep took up unfinished orders", "jobs", given, "stalled", len(stalled))
+	if given > 0 || started > 0 {
+		j.log.InfoContext(ctx, "sweep took up unfinished orders", "jobs", given, "stalled", started)
 	}
 }
 

@@ -21,7 +21,8 @@ type Times struct {
 	// Deadline is how long an order may take to reach CAPTURING.
 	Deadline time.Duration
 	// DriveDelay is how far ahead the job of an order or refund is scheduled: the
-	// time that the process which placed it has to settle it without the job.
+	// time that the process which placed it has to settle it without the job. At 0 the
+	// job is due at once.
 	DriveDelay time.Duration
 }
 

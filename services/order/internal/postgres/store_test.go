@@ -158,36 +158,47 @@ func TestPlaceTakesAnotherNumber(t *testing.T) {
 // an upgrade of River which changes them is noticed.
 func TestJobRowIsRivers(t *testing.T) {
 	t.Parallel()
-	s, pool := open(t)
-	o := place(t, s, newOrder())
-	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	opts := &river.InsertOpts{MaxAttempts: 1000, ScheduledAt: time.Now().Add(15 * time.Second), UniqueOpts: river.UniqueOpts{
-		ByArgs: true, ByState: []rivertype.JobState{
-			rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
-			rivertype.JobStateRetryable, rivertype.JobStateScheduled,
-		},
-	}}
-	own, err := client.Insert(t.Context(), domain.OrderJob{OrderID: o.ID, TraceParent: o.TraceParent}, opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows, err := pool.Query(t.Context(), `SELECT to_jsonb(j) - '{id,created_at,scheduled_at,unique_key}'::text[] FROM river_job j ORDER BY id`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil || len(got) != 2 || got[0] != got[1] {
-		t.Errorf("rows %q, %v", got, err)
-	}
-	var gap time.Duration
-	if err := pool.QueryRow(t.Context(), "SELECT max(scheduled_at) - min(scheduled_at) FROM river_job").Scan(&gap); err != nil || gap > 5*time.Second {
-		t.Errorf("scheduled %v apart, %v", gap, err)
-	}
-	if own.Job.State != rivertype.JobStateScheduled {
-		t.Errorf("River's job is %s", own.Job.State)
+	for delay, state := range map[time.Duration]rivertype.JobState{
+		15 * time.Second: rivertype.JobStateScheduled, 0: rivertype.JobStateAvailable,
+	} {
+		t.Run(delay.String(), func(t *testing.T) {
+			t.Parallel()
+			_, pool := open(t)
+			s := postgres.New(pool, postgres.Times{Deadline: 10 * time.Minute, DriveDelay: delay})
+			o := place(t, s, newOrder())
+			client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			opts := &river.InsertOpts{MaxAttempts: 1000, UniqueOpts: river.UniqueOpts{
+				ByArgs: true, ByState: []rivertype.JobState{
+					rivertype.JobStateAvailable, rivertype.JobStatePending, rivertype.JobStateRunning,
+					rivertype.JobStateRetryable, rivertype.JobStateScheduled,
+				},
+			}}
+			if delay > 0 {
+				opts.ScheduledAt = time.Now().Add(delay)
+			}
+			own, err := client.Insert(t.Context(), domain.OrderJob{OrderID: o.ID, TraceParent: o.TraceParent}, opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows, err := pool.Query(t.Context(), `SELECT to_jsonb(j) - '{id,created_at,scheduled_at,unique_key}'::text[] FROM river_job j ORDER BY id`)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err != nil || len(got) != 2 || got[0] != got[1] {
+				t.Errorf("rows %q, %v", got, err)
+			}
+			var gap time.Duration
+			if err := pool.QueryRow(t.Context(), "SELECT max(scheduled_at) - min(scheduled_at) FROM river_job").Scan(&gap); err != nil || gap > 5*time.Second {
+				t.Errorf("scheduled %v apart, %v", gap, err)
+			}
+			if own.Job.State != state {
+				t.Errorf("River's job is %s", own.Job.State)
+			}
+		})
 	}
 }
 

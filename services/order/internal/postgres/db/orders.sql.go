@@ -426,7 +426,8 @@ WITH placed AS (
     INSERT INTO order_history (order_id, version, state, at) VALUES ($1, 1, 'pending', now())
 ), job AS (
     INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
-    VALUES ('scheduled', 'drive_order', $21, 'default', 1000, now() + $22::interval, $23, B'11110001')
+    VALUES (CASE WHEN $21::interval > '0' THEN 'scheduled' ELSE 'available' END::river_job_state,
+        'drive_order', $22, 'default', 1000, now() + $21::interval, $23, B'11110001')
 )
 SELECT placed_at, answer_by FROM placed
 `
@@ -452,8 +453,8 @@ type PlaceOrderParams struct {
 	Names           []string
 	Quantities      []int64
 	UnitPrices      []int64
-	JobArgs         []byte
 	DriveDelay      time.Duration
+	JobArgs         []byte
 	JobKey          []byte
 }
 
@@ -487,8 +488,8 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.Names,
 		arg.Quantities,
 		arg.UnitPrices,
-		arg.JobArgs,
 		arg.DriveDelay,
+		arg.JobArgs,
 		arg.JobKey,
 	)
 	var i PlaceOrderRow

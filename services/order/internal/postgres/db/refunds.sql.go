@@ -68,7 +68,8 @@ WITH placed AS (
     UPDATE orders SET refunded = refunded + $5, version = version + 1, updated_at = now() WHERE orders.id = $2
 ), job AS (
     INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
-    VALUES ('scheduled', 'drive_refund', $12, 'default', 1000, now() + $13::interval, $14, B'11110001')
+    VALUES (CASE WHEN $12::interval > '0' THEN 'scheduled' ELSE 'available' END::river_job_state,
+        'drive_refund', $13, 'default', 1000, now() + $12::interval, $14, B'11110001')
 )
 SELECT created_at FROM placed
 `
@@ -85,8 +86,8 @@ type PlaceRefundParams struct {
 	Traceparent    string
 	Skus           []string
 	Quantities     []int64
-	JobArgs        []byte
 	DriveDelay     time.Duration
+	JobArgs        []byte
 	JobKey         []byte
 }
 
@@ -105,8 +106,8 @@ func (q *Queries) PlaceRefund(ctx context.Context, db DBTX, arg PlaceRefundParam
 		arg.Traceparent,
 		arg.Skus,
 		arg.Quantities,
-		arg.JobArgs,
 		arg.DriveDelay,
+		arg.JobArgs,
 		arg.JobKey,
 	)
 	var created_at time.Time

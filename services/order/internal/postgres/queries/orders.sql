@@ -19,7 +19,8 @@ WITH placed AS (
     INSERT INTO order_history (order_id, version, state, at) VALUES (@id, 1, 'pending', now())
 ), job AS (
     INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
-    VALUES ('scheduled', 'drive_order', @job_args, 'default', 1000, now() + @drive_delay::interval, @job_key, B'11110001')
+    VALUES (CASE WHEN @drive_delay::interval > '0' THEN 'scheduled' ELSE 'available' END::river_job_state,
+        'drive_order', @job_args, 'default', 1000, now() + @drive_delay::interval, @job_key, B'11110001')
 )
 SELECT placed_at, answer_by FROM placed;
 

@@ -29,7 +29,8 @@ WITH placed AS (
     UPDATE orders SET refunded = refunded + @amount, version = version + 1, updated_at = now() WHERE orders.id = @order_id
 ), job AS (
     INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
-    VALUES ('scheduled', 'drive_refund', @job_args, 'default', 1000, now() + @drive_delay::interval, @job_key, B'11110001')
+    VALUES (CASE WHEN @drive_delay::interval > '0' THEN 'scheduled' ELSE 'available' END::river_job_state,
+        'drive_refund', @job_args, 'default', 1000, now() + @drive_delay::interval, @job_key, B'11110001')
 )
 SELECT created_at FROM placed;
 
