@@ -16,19 +16,16 @@ import (
 )
 
 // TestOneCheckoutIsOneTrace from the client's request through gRPC, SQL, Redis
-// and the River job to the provider's HTTP call. The order's own driver is held
-// back, so that the job must drive.
+// and the River job to the provider's HTTP call. The job must drive, for
+// the order service has no drivers of its own.
 func TestOneCheckoutIsOneTrace(t *testing.T) {
 	t.Parallel()
 	spans := tracetest.NewInMemoryExporter()
 	traced, err := localshop.Start(t.Context(), localshop.Options{
 		Dir:            t.TempDir(),
 		SpanProcessors: []sdktrace.SpanProcessor{sdktrace.NewSimpleSpanProcessor(spans)},
-		Env: func(string, int) []string {
-			// A process that has no room left for an order leaves it to its job.
-			return []string{"SOUK_ORDER_DRIVERS=1", "SOUK_ORDER_DRIVE_BACKLOG=-1", "SOUK_ORDER_DRIVE_DELAY=1ms"}
-		},
-		Disposable: true,
+		JobsOnly:       true,
+		Disposable:     true,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -56,6 +56,9 @@ type Options struct {
 	// which win over the shop's own. life is 1 at its first start and grows with
 	// each one after a death. May be nil.
 	Env func(service string, life int) []string
+	// JobsOnly has orders driven by their jobs alone and not by the process that
+	// accepted them. For tests.
+	JobsOnly bool
 	// SpanProcessors see every span of all services. Not with Processes.
 	SpanProcessors []sdktrace.SpanProcessor
 	// Tracer makes what sees every query of a service. Not with Processes.

@@ -158,6 +158,9 @@ func (s *Shop) wiring() map[string]string {
 			out[prefix(from)+strings.ToUpper(to)+"_TARGET"] = target(to)
 		}
 	}
+	if s.opts.JobsOnly {
+		out["SOUK_ORDER_DRIVERS"] = "-1"
+	}
 	for _, svc := range services {
 		out[prefix(svc.name)+"LOG_FORMAT"] = "json"
 	}
