@@ -74,6 +74,15 @@ type product struct {
 func products(invoices *retail.Invoices) []*product {
 	byCode := map[string]*product{}
 	for _, inv := range invoices.All {
+		if inv.Kind == retail.Cancellation {
+			// A slip of the pen, 74,215 jars, was taken back within minutes: what
+			// came back was never popular.
+			for _, l := range inv.Lines {
+				if p := byCode[l.Code]; p != nil {
+					p.units = max(0, p.units-l.Units())
+				}
+			}
+		}
 		if inv.Kind != retail.Sale {
 			continue
 		}
