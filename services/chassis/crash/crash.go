@@ -29,13 +29,13 @@ func Never(Point) error { return nil }
 
 // Parse returns the hook for a setting: empty for Never, or "<point>" or
 // "<point>:<n>" to kill this process, on Unix with SIGKILL, when it reaches the
-// point for the n-th time. Errors: a name that is not among points, or a number
-// that does not exist.
+// point for the n-th time. Its last words, on standard error, are Epitaph(point).
+// Errors: a name that is not among points, or a number that does not exist.
 func Parse(setting string, points []Point) (Hook, error) {
 	return parse(setting, points, kill)
 }
 
-func parse(setting string, points []Point, kill func()) (Hook, error) {
+func parse(setting string, points []Point, kill func(Point)) (Hook, error) {
 	if setting == "" {
 		return Never, nil
 	}
@@ -53,16 +53,21 @@ func parse(setting string, points []Point, kill func()) (Hook, error) {
 	var reached atomic.Int64
 	return func(p Point) error {
 		if p == Point(name) && reached.Add(1) == n {
-			kill()
+			kill(p)
 			return ErrCrashed
 		}
 		return nil
 	}, nil
 }
 
+// Epitaph is the line by which a process says at which point it was killed, so
+// that its death there can be told from any other.
+func Epitaph(p Point) string { return fmt.Sprintf("killed at crash point %q", p) }
+
 // kill ends this process the way a power cut does: no deferred call runs,
 // nothing is flushed or answered. On Unix, Kill is SIGKILL.
-func kill() {
+func kill(p Point) {
+	fmt.Fprintln(os.Stderr, Epitaph(p))
 	if self, err := os.FindProcess(os.Getpid()); err == nil && self.Kill() == nil {
 		select {} // until the signal is delivered
 	}

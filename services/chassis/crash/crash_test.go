@@ -38,7 +38,7 @@ func TestKills(t *testing.T) {
 	cmd.Stderr = &said
 	err := cmd.Run()
 	exit, ok := errors.AsType[*exec.ExitError](err)
-	if !ok || said.String() != "reached once\n" {
+	if !ok || said.String() != "reached once\n"+Epitaph(sent)+"\n" {
 		t.Fatalf("the process ended with %v, and said %q", err, &said)
 	}
 	if s, ok := exit.Sys().(syscall.WaitStatus); runtime.GOOS != "windows" && (!ok || s.Signal() != syscall.SIGKILL) {
@@ -58,7 +58,7 @@ func TestParse(t *testing.T) {
 	}
 	for setting, want := range map[string]int{"": 0, "letter.sent": 1, "letter.sent:3": 3, "letter.answered": 0} {
 		killed := 0
-		hook, err := parse(setting, points, func() { killed++ })
+		hook, err := parse(setting, points, func(Point) { killed++ })
 		if err != nil {
 			t.Fatal(err)
 		}
