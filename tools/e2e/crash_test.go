@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/tools/internal/audit"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
@@ -35,14 +37,15 @@ func crashPoints() []crashPoint {
 		"confirming.written", "confirm.answered", "capturing.written", "capture.answered", "paid.written", "cart.cleared")
 	add("order", (*crashShop).isDeclined, "cancelling.written", "release.answered", "void.answered", "cancelled.written")
 	add("order", (*crashShop).isRefunded, "refund.placed", "refund.answered", "restock.answered", "refund.written")
-	add("payment", (*crashShop).buys, "authorize.sent", "authorize.answered", "capture.sent", "capture.answered")
-	add("payment", (*crashShop).isRefunded, "refund.sent", "refund.answered")
+	add("payment", (*crashShop).buys, "authorize.sent", "authorize.answered", "authorize.written", "capture.sent", "capture.answered", "capture.written")
+	add("payment", (*crashShop).isRefunded, "refund.sent", "refund.answered", "refund.written")
 	return out
 }
 
 // crashShop is a shop with a process for each service, and what was done in it.
 type crashShop struct {
 	*localshop.Shop
+	dir      string
 	operator *shopclient.Client
 
 	mu    sync.Mutex
@@ -88,9 +91,10 @@ func TestAProcessKilledBetweenStepsResumesAndSettlesOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &crashShop{armed: map[string]string{}, fired: make(chan string, 1)}
+	s := &crashShop{dir: t.TempDir(), armed: map[string]string{}, fired: make(chan string, 1)}
 	s.Shop, err = localshop.Start(t.Context(), localshop.Options{
-		Dir: t.TempDir(), Disposable: true, Processes: true, Exec: []string{exe, serviceArg}, Env: s.env,
+		Dir: s.dir, Disposable: true, Processes: true, Exec: []string{exe, serviceArg}, Env: s.env,
+		RestartPause: 20 * time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +116,9 @@ func TestAProcessKilledBetweenStepsResumesAndSettlesOnce(t *testing.T) {
 		case <-time.After(time.Minute):
 			t.Fatalf("%s never died at %s", p.service, p.point)
 		}
+		if n := s.epitaphs(t, p); n != 1 {
+			t.Fatalf("the process of %s that was to die at %s is dead, but died %d times there", p.service, p.point, n)
+		}
 	}
 	s.wg.Wait()
 	if t.Failed() {
@@ -127,6 +134,17 @@ func TestAProcessKilledBetweenStepsResumesAndSettlesOnce(t *testing.T) {
 	if err := audit.Check(t.Context(), sources(s.Shop), time.Minute, &report); err != nil {
 		t.Errorf("%v\n%s", err, &report)
 	}
+}
+
+// epitaphs counts the deaths at a point, which the process itself logs: another
+// death would prove nothing.
+func (s *crashShop) epitaphs(t *testing.T, p crashPoint) int {
+	t.Helper()
+	log, err := os.ReadFile(filepath.Join(s.dir, "logs", p.service+".log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(log), crash.Epitaph(crash.Point(p.point)))
 }
 
 // insist repeats a call until the shop answers it, as a client with a key may.

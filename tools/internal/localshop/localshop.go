@@ -51,6 +51,10 @@ type Options struct {
 	// added; it has to call RunService. This program with the argument "service"
 	// when nil.
 	Exec []string
+	// RestartPause is the time from the death of such a process to its next
+	// start; when 0, one that grows with deaths in a row, to spare the machine.
+	// For tests that kill a lot.
+	RestartPause time.Duration
 
 	// Env returns further environment variables of a service ("NAME=value"),
 	// which win over the shop's own. life is 1 at its first start and grows with

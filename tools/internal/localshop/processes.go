@@ -27,7 +27,7 @@ const (
 // supervise makes the supervisor of a service's process.
 func (s *Shop) supervise(svc service) *supervised {
 	var life atomic.Int64
-	p := &supervised{name: svc.name, log: s.log}
+	p := &supervised{name: svc.name, log: s.log, pause: s.opts.RestartPause}
 	p.command = func() (*exec.Cmd, []io.Closer, []io.Closer, error) {
 		return s.serviceCommand(svc, int(life.Add(1)))
 	}

@@ -36,6 +36,9 @@ type supervised struct {
 	log     *slog.Logger
 	// onStart is told the process id of each start; may be nil.
 	onStart func(pid int)
+	// pause before each start after a death; when 0, one that grows from
+	// minBackoff to maxBackoff with deaths in a row.
+	pause time.Duration
 
 	pid    atomic.Int64 // of the running process, else 0
 	deaths atomic.Int64 // in a row
@@ -56,6 +59,9 @@ func (s *supervised) run(ctx context.Context) error {
 			s.deaths.Store(0)
 		}
 		s.deaths.Add(1)
+		if s.pause > 0 {
+			pause = s.pause
+		}
 		s.log.WarnContext(ctx, "process ended, starting it again", "process", s.name, "how", err, "in", pause)
 		select {
 		case <-ctx.Done():
