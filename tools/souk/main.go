@@ -15,6 +15,7 @@ import (
 
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/souk/internal/bench"
+	"github.com/souk-shop/souk/tools/souk/internal/images"
 	"github.com/souk-shop/souk/tools/souk/internal/load"
 	"github.com/souk-shop/souk/tools/souk/internal/replay"
 	"github.com/souk-shop/souk/tools/souk/internal/up"
@@ -35,6 +36,7 @@ var commands = []command{
 	{"verify", "audit the books of a running shop", verify.Command},
 	{"load", "put load on a running shop", load.Command},
 	{"bench", "measure the shop against its limits", bench.Command},
+	{"images", "build the programs' images, without Docker", images.Command},
 	{"service", "", service},
 	{"bench-baseline", "", func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
 		return bench.Baseline(ctx, os.Stdin, stdout)

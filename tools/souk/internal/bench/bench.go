@@ -12,8 +12,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -42,7 +44,8 @@ type Side struct {
 	PerSecond []float64 `json:"per_second"` // by round
 	P50Millis float64   `json:"p50_ms"`
 	P99Millis float64   `json:"p99_ms"`
-	// CPUSeconds and PeakBytes are by process; PostgreSQL counts with its backends.
+	// CPUSeconds and PeakBytes are by process; PostgreSQL counts with its
+	// backends, as they are at the end of a round.
 	CPUSeconds map[string]float64 `json:"cpu_seconds,omitempty"`
 	PeakBytes  map[string]int64   `json:"peak_bytes,omitempty"`
 
@@ -149,22 +152,21 @@ PostgreSQL.
 }
 
 func (b *bench) print(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "\t\tper second\tp50\tp99\tCPU\tpeak memory\tratio\t")
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "\t\tper second\tp50\tp99\tCPU\tpeak memory\tratio")
 	for _, r := range b.results {
 		for i, s := range []Side{r.Souk, r.Limit} {
 			name, ratio := r.Name, fmt.Sprintf("%.2f", r.Ratio)
 			if i == 1 {
 				name, ratio = "", "1"
 			}
-			var cpu float64
-			var peak int64
-			for p, c := range s.CPUSeconds {
-				cpu += c
-				peak += s.PeakBytes[p]
+			var cpu, peak []string
+			for _, p := range slices.Sorted(maps.Keys(s.CPUSeconds)) {
+				cpu = append(cpu, fmt.Sprintf("%s %.1f s", p, s.CPUSeconds[p]))
+				peak = append(peak, fmt.Sprintf("%s %d MiB", p, s.PeakBytes[p]>>20))
 			}
-			fmt.Fprintf(tw, "%s\t%s\t%.0f\t%.2f ms\t%.2f ms\t%.1f s\t%d MiB\t%s\t\n",
-				name, s.Name, median(s.PerSecond), s.P50Millis, s.P99Millis, cpu, peak>>20, ratio)
+			fmt.Fprintf(tw, "%s\t%s\t%.0f\t%.2f ms\t%.2f ms\t%s\t%s\t%s\n",
+				name, s.Name, median(s.PerSecond), s.P50Millis, s.P99Millis, strings.Join(cpu, ", "), strings.Join(peak, ", "), ratio)
 		}
 	}
 	return tw.Flush()

@@ -15,38 +15,37 @@ const clockTick = 10 * time.Millisecond
 
 // usage is what a process has used.
 type usage struct {
-	cpu  time.Duration
-	peak int64 // bytes resident at most
+	cpu time.Duration
+	// peak is the largest resident set of the process so far, in bytes.
+	peak int64
+	// anon, file and shmem are the parts of its resident set now, in bytes.
+	anon, file, shmem int64
 }
 
 // usageOf reads a process from /proc. PostgreSQL is a family: with family, all
-// below the process count too. Its peak is the sum of theirs, an upper bound:
-// shared memory counts in each that touched it.
+// below the process count too. The kernel keeps no peak of a family, so its
+// peak is the memory of all as they are now, with what they share counted once.
 func usageOf(pid int, family bool) (usage, error) {
-	if !family {
-		return usageOfOne(pid)
+	total, err := usageOfOne(pid)
+	if err != nil || !family {
+		return total, err
 	}
 	children, err := childrenByParent()
 	if err != nil {
 		return usage{}, err
 	}
-	var total usage
-	var visit func(pid int) error
-	visit = func(pid int) error {
-		u, err := usageOfOne(pid)
+	for _, child := range children[pid] {
+		u, err := usageOfOne(child)
 		if err != nil {
-			return err
+			continue // it has just ended
 		}
 		total.cpu += u.cpu
-		total.peak += u.peak
-		for _, c := range children[pid] {
-			if err := visit(c); err != nil && !os.IsNotExist(err) { // it may just have ended
-				return err
-			}
-		}
-		return nil
+		total.anon += u.anon
+		total.file = max(total.file, u.file)
+		total.shmem = max(total.shmem, u.shmem)
 	}
-	return total, visit(pid)
+	total.peak = total.anon + total.file + total.shmem
+	return total, nil
 }
 
 func usageOfOne(pid int) (usage, error) {
@@ -69,13 +68,16 @@ func usageOfOne(pid int) (usage, error) {
 		return u, err
 	}
 	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			if err != nil {
-				return u, err
-			}
-			u.peak = kb << 10
+		name, rest, _ := strings.Cut(line, ":")
+		into := map[string]*int64{"VmHWM": &u.peak, "RssAnon": &u.anon, "RssFile": &u.file, "RssShmem": &u.shmem}[name]
+		if into == nil {
+			continue
 		}
+		kb, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+		if err != nil {
+			return u, err
+		}
+		*into = kb << 10
 	}
 	return u, nil
 }

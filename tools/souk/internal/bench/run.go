@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -142,24 +143,28 @@ func (b *bench) checkouts(ctx context.Context, dir string, recorded []checkoutSQ
 		if err != nil {
 			return err
 		}
-		pg, err := localshop.StartPostgres(ctx, dir)
-		if err != nil {
-			return err
-		}
-		theirs.pids = map[string]int{"pgx loop": os.Getpid(), "postgres": pg.PID()}
-		most := int(b.time.Seconds()*fastest) + 1
-		err = theirs.measure(func() (sample, error) {
-			return sqlLoop(ctx, pg.DSNs(), recorded, b.concurrency, b.time, most)
-		})
-		if stopErr := pg.Stop(context.WithoutCancel(ctx)); err == nil {
-			err = stopErr
-		}
-		if err != nil {
+		if err := b.limit(ctx, dir, recorded, theirs); err != nil {
 			return err
 		}
 	}
 	b.add("checkout", ours, theirs)
 	return nil
+}
+
+// limit measures a round of the bare loop.
+func (b *bench) limit(ctx context.Context, dir string, recorded []checkoutSQL, side *Side) (err error) {
+	pg, err := localshop.StartPostgres(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, pg.Stop(context.WithoutCancel(ctx))) }()
+	loop, err := prepareSQL(ctx, pg.DSNs(), recorded, b.concurrency, int(b.time.Seconds()*fastest)+1)
+	if err != nil {
+		return err
+	}
+	defer loop.close()
+	side.pids = map[string]int{"pgx loop": os.Getpid(), "postgres": pg.PID()}
+	return side.measure(func() (sample, error) { return loop.run(ctx, b.time) })
 }
 
 // buyer checks out again and again.

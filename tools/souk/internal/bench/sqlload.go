@@ -43,34 +43,55 @@ func copies(recorded []checkoutSQL, n int) []instance {
 	return out
 }
 
+// poolSize is the most connections that a service of a local shop opens.
+const poolSize = 16
+
 // sqlLoop is the limit of checkout: the same statements, round trips and
-// commits, issued by a bare loop from n workers for d, against the same
-// PostgreSQL. Each worker has a connection to each database.
-func sqlLoop(ctx context.Context, dsns map[string]string, recorded []checkoutSQL, n int, d time.Duration, most int) (sample, error) {
-	pools := map[string]*pgxpool.Pool{}
+// commits, issued by a bare loop against the same PostgreSQL.
+type sqlLoop struct {
+	pools map[string]*pgxpool.Pool
+	work  [][]instance // by worker
+}
+
+// prepareSQL connects and makes what n workers send, most each. Neither is to
+// cost the loop anything.
+func prepareSQL(ctx context.Context, dsns map[string]string, recorded []checkoutSQL, n, most int) (*sqlLoop, error) {
+	l := &sqlLoop{pools: map[string]*pgxpool.Pool{}}
 	for _, name := range slices.Sorted(maps.Keys(dsns)) {
 		cfg, err := pgxpool.ParseConfig(dsns[name])
 		if err != nil {
-			return sample{}, err
+			l.close()
+			return nil, err
 		}
-		cfg.MaxConns = int32(n)
-		cfg.MinConns = int32(n)
-		pool, err := pgxpool.NewWithConfig(ctx, cfg)
-		if err != nil {
-			return sample{}, err
+		// As many as the busiest service has: more only queue inside PostgreSQL.
+		cfg.MaxConns = int32(min(n, poolSize))
+		cfg.MinConns = cfg.MaxConns
+		if l.pools[name], err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+			l.close()
+			return nil, err
 		}
-		defer pool.Close()
-		pools[name] = pool
 	}
-	work := make([][]instance, n)
-	for w := range work {
-		work[w] = copies(recorded[w%len(recorded):], most)
+	for w := range n {
+		l.work = append(l.work, copies(recorded[w%len(recorded):], most))
 	}
-	return closedLoop(ctx, n, d, func(ctx context.Context, w, i int) error {
-		if i >= most {
-			return fmt.Errorf("a worker was through %d checkouts before its time was over", most)
+	return l, nil
+}
+
+func (l *sqlLoop) close() {
+	for _, pool := range l.pools {
+		if pool != nil {
+			pool.Close()
 		}
-		return work[w][i].send(ctx, pools)
+	}
+}
+
+// run sends checkouts from all workers for d.
+func (l *sqlLoop) run(ctx context.Context, d time.Duration) (sample, error) {
+	return closedLoop(ctx, len(l.work), d, func(ctx context.Context, w, i int) error {
+		if i >= len(l.work[w]) {
+			return fmt.Errorf("a worker was through %d checkouts before its time was over", i)
+		}
+		return l.work[w][i].send(ctx, l.pools)
 	})
 }
 
