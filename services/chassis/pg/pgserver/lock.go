@@ -31,6 +31,13 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// unlockFolder gives the folder back. Closing alone would leave the lock to a
+// process that is just being forked, until it has become another program.
+func unlockFolder(lock *os.File) {
+	_ = syscall.Flock(int(lock.Fd()), syscall.LOCK_UN) // closing it is the second attempt
+	_ = lock.Close()
+}
+
 // clearPostmaster deals with a postmaster of an earlier life. One that we
 // started, whose parent was killed, is shut down; one that is not ours is left
 // alone: ErrInUse. A postmaster.pid whose process id belongs to somebody else by
@@ -87,7 +94,7 @@ func Discard(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	defer unlockFolder(lock)
 	if data, err := filepath.EvalSymlinks(filepath.Join(dir, "data")); err == nil {
 		if pid, ok := readPid(filepath.Join(dir, "pid")); ok && isPostmaster(pid, data) {
 			if err := shutDown(ctx, pid, data); err != nil {

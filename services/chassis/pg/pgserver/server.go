@@ -89,7 +89,7 @@ func Start(ctx context.Context, opts Options) (_ *Server, err error) {
 	}
 	defer func() {
 		if err != nil {
-			s.lock.Close()
+			unlockFolder(s.lock)
 		}
 	}()
 	home, as, err := s.home()
@@ -221,7 +221,7 @@ func (s *Server) Done() <-chan struct{} { return s.process.done }
 func (s *Server) Stop(ctx context.Context) error {
 	err := s.stop(ctx)
 	_ = os.Remove(filepath.Join(s.opts.Dir, "pid"))
-	s.lock.Close()
+	unlockFolder(s.lock)
 	s.log.InfoContext(ctx, "postgres has stopped")
 	return err
 }
