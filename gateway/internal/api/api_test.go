@@ -169,10 +169,36 @@ func TestReasonsHaveProblems(t *testing.T) {
 	}
 }
 
+// Names of fields are such that equal but for case means equal, on which
+// checkNames rests.
+func TestFieldNames(t *testing.T) {
+	t.Parallel()
+	for name, ref := range loadDocument(t).Components.Schemas {
+		for field := range ref.Value.Properties {
+			if !plainName(field) {
+				t.Errorf("%s.%s is not in small letters", name, field)
+			}
+		}
+	}
+}
+
+// JSON is sent in the order that the document has.
+func TestFieldOrder(t *testing.T) {
+	t.Parallel()
+	doc, err := encode(Problem{Type: "a", Title: "b", Status: 1, Detail: "c"}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := string(doc.body), `{"type":"a","title":"b","status":1,"detail":"c"}`+"\n"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func FuzzDecodeJSON(f *testing.F) {
 	for _, seed := range []string{
 		`{"sku":"A","quantity":1}`, `{"sku":"A","quantity":1e400}`, `{"sku":"\u0000"}`, `{"sku":"\\u0000","quantity":1}`,
 		`{"lines":[{"sku":"A","quantity":1}]}`, `[`, `{}x`, "\xff", `{"a":{"b":[1,2,{"c":null}]}}`, `{"cart_id":"x","shipping_address":{}}`,
+		`{"sku":"A","sku":"B","quantity":1}`, `{"SKU":"A","quantity":1}`, `{"lines":[{"\\u0073ku":"A","sku":"A","quantity":1}]}`,
 	} {
 		f.Add([]byte(seed))
 	}

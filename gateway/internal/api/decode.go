@@ -89,6 +89,9 @@ func decodeJSON(data []byte, into checker) error {
 	if _, err := dec.Token(); err != io.EOF {
 		return fail(malformed, fmt.Sprintf("There is something after the JSON object: byte %d.", dec.InputOffset()))
 	}
+	if err := checkNames(data); err != nil {
+		return err
+	}
 	if fields := into.check(); len(fields) > 0 {
 		return invalid(fields...)
 	}

@@ -139,18 +139,17 @@ func (e ListProductsParamsSort) Valid() bool {
 //
 // Example: {"city":"London","country":"GB","line1":"12 St James's Square","name":"Ada Lovelace","postal_code":"SW1Y 4JH"}
 type Address struct {
-	City string `json:"city"`
+	// Name Who receives.
+	Name string `json:"name"`
+
+	// Line1 Street and number.
+	Line1      string `json:"line1"`
+	Line2      string `json:"line2,omitempty"`
+	City       string `json:"city"`
+	PostalCode string `json:"postal_code,omitempty"`
 
 	// Country ISO 3166-1 alpha-2.
 	Country string `json:"country"`
-
-	// Line1 Street and number.
-	Line1 string `json:"line1"`
-	Line2 string `json:"line2,omitempty"`
-
-	// Name Who receives.
-	Name       string `json:"name"`
-	PostalCode string `json:"postal_code,omitempty"`
 }
 
 // CancelReason Why an order was cancelled.
@@ -160,68 +159,69 @@ type CancelReason string
 type Cart struct {
 	ID openapi_types.UUID `json:"id"`
 
+	// Version Grows with each change of the lines.
+	Version int64 `json:"version"`
+
 	// Lines In the order they were first added.
 	Lines []CartLine `json:"lines"`
 
-	// Orderable That it is not empty and every line has a price. Stock is judged at checkout.
-	Orderable bool `json:"orderable"`
-
-	// Token The new guest's token; only in the answer that made the guest.
-	Token *string `json:"token,omitempty"`
+	// Units Over all lines.
+	Units int64 `json:"units"`
 
 	// Total An exact amount.
 	//
 	// Example: {"amount":295,"currency":"GBP"}
 	Total Money `json:"total"`
 
-	// Units Over all lines.
-	Units     int64     `json:"units"`
+	// Orderable That it is not empty and every line has a price. Stock is judged at checkout.
+	Orderable bool      `json:"orderable"`
 	UpdatedAt time.Time `json:"updated_at"`
 
-	// Version Grows with each change of the lines.
-	Version int64 `json:"version"`
+	// Token The new guest's token; only in the answer that made the guest.
+	Token *string `json:"token,omitempty"`
 }
 
 // CartLine Units of a SKU at today's price.
 type CartLine struct {
-	// Available Units that could be ordered now.
-	Available int64 `json:"available"`
-
-	// Gone True when the SKU is no longer sold; there is no price then.
-	Gone *bool `json:"gone,omitempty"`
+	SKU string `json:"sku"`
 
 	// Name Of the product, and of the variant where there are several.
 	Name string `json:"name"`
 
-	// Picture Path of the product's picture.
-	Picture *string `json:"picture,omitempty"`
-
 	// ProductURL Path of the product's page.
 	ProductURL *string `json:"product_url,omitempty"`
-	Quantity   int64   `json:"quantity"`
-	SKU        string  `json:"sku"`
+
+	// Picture Path of the product's picture.
+	Picture  *string `json:"picture,omitempty"`
+	Quantity int64   `json:"quantity"`
+
+	// UnitPrice An exact amount.
+	//
+	// Example: {"amount":295,"currency":"GBP"}
+	UnitPrice *Money `json:"unit_price,omitempty"`
 
 	// Total An exact amount.
 	//
 	// Example: {"amount":295,"currency":"GBP"}
 	Total *Money `json:"total,omitempty"`
 
-	// UnitPrice An exact amount.
-	//
-	// Example: {"amount":295,"currency":"GBP"}
-	UnitPrice *Money `json:"unit_price,omitempty"`
+	// Available Units that could be ordered now.
+	Available int64 `json:"available"`
+
+	// Gone True when the SKU is no longer sold; there is no price then.
+	Gone *bool `json:"gone,omitempty"`
 }
 
 // Category A group of products.
 type Category struct {
+	// Slug Example: lighting
+	Slug string `json:"slug"`
+
 	// Name Example: Lighting
 	Name string `json:"name"`
 
 	// Products Number of products in it.
 	Products int64 `json:"products"`
-
-	// Slug Example: lighting
-	Slug string `json:"slug"`
 }
 
 // CategoryList All categories, by name.
@@ -230,21 +230,23 @@ type CategoryList struct {
 }
 
 // Checkout An order for the contents of a cart. Prices are the shop's.
+//
+// Example: {"cart_id":"0199d7a0-5b2c-7c3a-9a64-6e1f2b3c4d5e","email":"ada@example.com","payment_method":"pm_card_visa","shipping_address":{"city":"London","country":"GB","line1":"12 St James's Square","name":"Ada Lovelace","postal_code":"SW1Y 4JH"}}
 type Checkout struct {
 	CartID string `json:"cart_id"`
 
 	// CartVersion The version that was seen; 409 when the cart has another. Left out, the cart is taken as it is.
 	CartVersion *int64 `json:"cart_version,omitempty"`
 
-	// Email For the confirmation.
-	//
-	// Example: ada@example.com
-	Email string `json:"email"`
-
 	// PaymentMethod The payment provider's token. Never a card number.
 	//
 	// Example: pm_card_visa
 	PaymentMethod string `json:"payment_method"`
+
+	// Email For the confirmation.
+	//
+	// Example: ada@example.com
+	Email string `json:"email"`
 
 	// ShippingAddress Where the goods go.
 	//
@@ -254,34 +256,36 @@ type Checkout struct {
 
 // Facets Counts of what matches; each group ignores its own part of the filter, so that its alternatives have numbers.
 type Facets struct {
-	Categories []Category `json:"categories"`
-
-	// InStock Products with a unit available.
-	InStock int64         `json:"in_stock"`
-	Prices  []PriceBucket `json:"prices"`
-
 	// Total Products that match the whole filter.
 	Total int64 `json:"total"`
+
+	// InStock Products with a unit available.
+	InStock    int64         `json:"in_stock"`
+	Categories []Category    `json:"categories"`
+	Prices     []PriceBucket `json:"prices"`
 }
 
 // FieldError What is wrong with a field.
 type FieldError struct {
-	Detail string `json:"detail"`
-
 	// Field Example: lines[0].quantity
-	Field string `json:"field"`
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
 }
 
 // Line Units of a SKU.
+//
+// Example: {"quantity":6,"sku":"85123A"}
 type Line struct {
-	// Quantity Example: 6
-	Quantity int64 `json:"quantity"`
-
 	// SKU Example: 85123A
 	SKU string `json:"sku"`
+
+	// Quantity Example: 6
+	Quantity int64 `json:"quantity"`
 }
 
 // Lines All lines of a cart.
+//
+// Example: {"lines":[{"quantity":6,"sku":"85123A"},{"quantity":2,"sku":"22469"}]}
 type Lines struct {
 	// Lines Distinct SKUs.
 	Lines []Line `json:"lines"`
@@ -299,6 +303,8 @@ type Money struct {
 }
 
 // NewCart What to put in a new cart.
+//
+// Example: {"lines":[{"quantity":6,"sku":"85123A"}]}
 type NewCart struct {
 	// Lines Distinct SKUs.
 	Lines []Line `json:"lines,omitempty"`
@@ -306,107 +312,110 @@ type NewCart struct {
 
 // Order A purchase.
 type Order struct {
-	// CancelReason Why an order was cancelled.
-	CancelReason *CancelReason `json:"cancel_reason,omitempty"`
-	CartID       string        `json:"cart_id"`
-
-	// DeclineCode The provider's code when the payment was declined.
-	//
-	// Example: insufficient_funds
-	DeclineCode *string `json:"decline_code,omitempty"`
-	Email       string  `json:"email"`
-
-	// History States it has been in, oldest first.
-	History []StateChange      `json:"history,omitempty"`
-	ID      openapi_types.UUID `json:"id"`
-	Lines   []OrderLine        `json:"lines"`
+	ID openapi_types.UUID `json:"id"`
 
 	// Number What people see.
 	//
 	// Example: S-7K3M-9QXV
-	Number   string    `json:"number"`
-	PlacedAt time.Time `json:"placed_at"`
+	Number string `json:"number"`
+
+	// State Where an order stands. PAID and CANCELLED are final.
+	State OrderState `json:"state"`
+
+	// CancelReason Why an order was cancelled.
+	CancelReason *CancelReason `json:"cancel_reason,omitempty"`
+
+	// DeclineCode The provider's code when the payment was declined.
+	//
+	// Example: insufficient_funds
+	DeclineCode *string     `json:"decline_code,omitempty"`
+	Lines       []OrderLine `json:"lines"`
+
+	// Total An exact amount.
+	//
+	// Example: {"amount":295,"currency":"GBP"}
+	Total Money `json:"total"`
 
 	// Refunded An exact amount.
 	//
 	// Example: {"amount":295,"currency":"GBP"}
-	Refunded Money `json:"refunded"`
-
-	// Refunds Oldest first.
-	Refunds []Refund `json:"refunds,omitempty"`
-
-	// SettledAt When it became PAID or CANCELLED.
-	SettledAt *time.Time `json:"settled_at,omitempty"`
+	Refunded Money  `json:"refunded"`
+	Email    string `json:"email"`
 
 	// ShippingAddress Where the goods go.
 	//
 	// Example: {"city":"London","country":"GB","line1":"12 St James's Square","name":"Ada Lovelace","postal_code":"SW1Y 4JH"}
-	ShippingAddress Address `json:"shipping_address"`
+	ShippingAddress Address   `json:"shipping_address"`
+	CartID          string    `json:"cart_id"`
+	PlacedAt        time.Time `json:"placed_at"`
 
-	// ShortSKUS SKUs of which there was too little, when cancelled for INSUFFICIENT_STOCK.
-	ShortSKUS []string `json:"short_skus,omitempty"`
-
-	// State Where an order stands. PAID and CANCELLED are final.
-	State OrderState `json:"state"`
-
-	// Total An exact amount.
-	//
-	// Example: {"amount":295,"currency":"GBP"}
-	Total Money `json:"total"`
+	// SettledAt When it became PAID or CANCELLED.
+	SettledAt *time.Time `json:"settled_at,omitempty"`
 
 	// Version Grows with each change.
 	Version int64 `json:"version"`
+
+	// Refunds Oldest first.
+	Refunds []Refund `json:"refunds,omitempty"`
+
+	// History States it has been in, oldest first.
+	History []StateChange `json:"history,omitempty"`
+
+	// ShortSKUS SKUs of which there was too little, when cancelled for INSUFFICIENT_STOCK.
+	ShortSKUS []string `json:"short_skus,omitempty"`
 }
 
 // OrderEvent The data of an event of an order.
 type OrderEvent struct {
-	// CancelReason Why an order was cancelled.
-	CancelReason *CancelReason      `json:"cancel_reason,omitempty"`
-	DeclineCode  *string            `json:"decline_code,omitempty"`
-	History      []StateChange      `json:"history,omitempty"`
-	ID           openapi_types.UUID `json:"id"`
-	Number       string             `json:"number"`
-
-	// Refunded An exact amount.
-	//
-	// Example: {"amount":295,"currency":"GBP"}
-	Refunded  Money      `json:"refunded"`
-	SettledAt *time.Time `json:"settled_at,omitempty"`
-	ShortSKUS []string   `json:"short_skus,omitempty"`
+	ID     openapi_types.UUID `json:"id"`
+	Number string             `json:"number"`
 
 	// State Where an order stands. PAID and CANCELLED are final.
 	State OrderState `json:"state"`
 
-	// Total An exact amount.
-	//
-	// Example: {"amount":295,"currency":"GBP"}
-	Total   Money `json:"total"`
-	Version int64 `json:"version"`
-}
-
-// OrderLine What was bought, as it was then.
-type OrderLine struct {
-	Name             string `json:"name"`
-	Quantity         int64  `json:"quantity"`
-	RefundedQuantity int64  `json:"refunded_quantity"`
-	SKU              string `json:"sku"`
+	// CancelReason Why an order was cancelled.
+	CancelReason *CancelReason `json:"cancel_reason,omitempty"`
+	DeclineCode  *string       `json:"decline_code,omitempty"`
 
 	// Total An exact amount.
 	//
 	// Example: {"amount":295,"currency":"GBP"}
 	Total Money `json:"total"`
+
+	// Refunded An exact amount.
+	//
+	// Example: {"amount":295,"currency":"GBP"}
+	Refunded  Money         `json:"refunded"`
+	SettledAt *time.Time    `json:"settled_at,omitempty"`
+	Version   int64         `json:"version"`
+	History   []StateChange `json:"history,omitempty"`
+	ShortSKUS []string      `json:"short_skus,omitempty"`
+}
+
+// OrderLine What was bought, as it was then.
+type OrderLine struct {
+	SKU      string `json:"sku"`
+	Name     string `json:"name"`
+	Quantity int64  `json:"quantity"`
 
 	// UnitPrice An exact amount.
 	//
 	// Example: {"amount":295,"currency":"GBP"}
 	UnitPrice Money `json:"unit_price"`
+
+	// Total An exact amount.
+	//
+	// Example: {"amount":295,"currency":"GBP"}
+	Total            Money `json:"total"`
+	RefundedQuantity int64 `json:"refunded_quantity"`
 }
 
 // OrderPage A page of orders, newest first, without their history.
 type OrderPage struct {
+	Orders []Order `json:"orders"`
+
 	// NextCursor Cursor of the next page; absent on the last.
 	NextCursor *string `json:"next_cursor,omitempty"`
-	Orders     []Order `json:"orders"`
 }
 
 // OrderState Where an order stands. PAID and CANCELLED are final.
@@ -414,25 +423,27 @@ type OrderState string
 
 // PriceBucket Products whose cheapest variant lies in a range of prices.
 type PriceBucket struct {
-	Count int64 `json:"count"`
-
 	// From Minor units, inclusive.
 	From int64 `json:"from"`
 
 	// To Minor units, inclusive; absent for no limit.
-	To *int64 `json:"to,omitempty"`
+	To    *int64 `json:"to,omitempty"`
+	Count int64  `json:"count"`
 }
 
 // PriceChange A SKU's new price.
 type PriceChange struct {
+	SKU string `json:"sku"`
+
 	// Price An exact amount.
 	//
 	// Example: {"amount":295,"currency":"GBP"}
-	Price Money  `json:"price"`
-	SKU   string `json:"sku"`
+	Price Money `json:"price"`
 }
 
 // PriceChanges New prices.
+//
+// Example: {"changes":[{"price":{"amount":325,"currency":"GBP"},"sku":"85123A"}]}
 type PriceChanges struct {
 	// Changes Distinct SKUs.
 	Changes []PriceChange `json:"changes"`
@@ -440,6 +451,11 @@ type PriceChanges struct {
 
 // Problem An error (RFC 9457).
 type Problem struct {
+	// Type Stable; decide by it. The address of a page that explains it.
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+
 	// Detail What is wrong this time; for people.
 	Detail string `json:"detail,omitempty"`
 
@@ -448,66 +464,65 @@ type Problem struct {
 
 	// Shortages SKUs of which there is too little.
 	Shortages []Shortage `json:"shortages,omitempty"`
-	Status    int        `json:"status"`
-	Title     string     `json:"title"`
 
 	// TraceID Finds the request in the shop's logs.
 	TraceID string `json:"trace_id,omitempty"`
-
-	// Type Stable; decide by it. The address of a page that explains it.
-	Type string `json:"type"`
 }
 
 // Product What a product page shows.
 type Product struct {
-	// Available Units over all variants.
-	Available int64 `json:"available"`
-
-	// Category Slug of its category.
-	//
-	// Example: lighting
-	Category string `json:"category"`
+	ID string `json:"id"`
 
 	// Code The operator's own key.
 	//
 	// Example: 85123A
 	Code string `json:"code"`
 
-	// Description Plain text; may be empty.
-	Description string `json:"description"`
-	ID          string `json:"id"`
-
 	// Name Example: White Hanging Heart T-Light Holder
 	Name string `json:"name"`
 
-	// Picture Path of its picture.
-	Picture string `json:"picture"`
+	// Description Plain text; may be empty.
+	Description string `json:"description"`
 
-	// Popularity Higher sells better.
-	Popularity int64 `json:"popularity"`
+	// Category Slug of its category.
+	//
+	// Example: lighting
+	Category string `json:"category"`
 
 	// Price An exact amount.
 	//
 	// Example: {"amount":295,"currency":"GBP"}
-	Price     Money     `json:"price"`
-	UpdatedAt time.Time `json:"updated_at"`
+	Price Money `json:"price"`
+
+	// Available Units over all variants.
+	Available int64 `json:"available"`
+
+	// Variants Cheapest first; never empty.
+	Variants []Variant `json:"variants"`
+
+	// Popularity Higher sells better.
+	Popularity int64     `json:"popularity"`
+	UpdatedAt  time.Time `json:"updated_at"`
 
 	// URL Path of its page on the storefront.
 	URL string `json:"url"`
 
-	// Variants Cheapest first; never empty.
-	Variants []Variant `json:"variants"`
+	// Picture Path of its picture.
+	Picture string `json:"picture"`
 }
 
 // ProductInput A product as an operator writes it.
+//
+// Example: {"category":"candles-lighting","description":"Throws stars at the wall.","name":"Brass Lantern","variants":[{"name":"Small","price":{"amount":1250,"currency":"GBP"},"sku":"LANTERN-S","stock":40},{"name":"Large","price":{"amount":2250,"currency":"GBP"},"sku":"LANTERN-L","stock":15}]}
 type ProductInput struct {
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+
 	// Category Slug; made if there is none.
 	Category string `json:"category"`
 
 	// CategoryName Name of a category to be made.
 	CategoryName string `json:"category_name,omitempty"`
-	Description  string `json:"description,omitempty"`
-	Name         string `json:"name"`
 
 	// Popularity Units sold before this shop counted.
 	Popularity int64          `json:"popularity,omitempty"`
@@ -516,12 +531,13 @@ type ProductInput struct {
 
 // ProductPage A page of products.
 type ProductPage struct {
-	// Facets Counts of what matches; each group ignores its own part of the filter, so that its alternatives have numbers.
-	Facets *Facets `json:"facets,omitempty"`
+	Products []Product `json:"products"`
 
 	// NextCursor Cursor of the next page; absent on the last.
-	NextCursor *string   `json:"next_cursor,omitempty"`
-	Products   []Product `json:"products"`
+	NextCursor *string `json:"next_cursor,omitempty"`
+
+	// Facets Counts of what matches; each group ignores its own part of the filter, so that its alternatives have numbers.
+	Facets *Facets `json:"facets,omitempty"`
 }
 
 // Quantity Units.
@@ -532,31 +548,34 @@ type Quantity struct {
 
 // Refund Money, and perhaps units, given back.
 type Refund struct {
+	ID    string      `json:"id"`
+	State RefundState `json:"state"`
+
 	// Amount An exact amount.
 	//
 	// Example: {"amount":295,"currency":"GBP"}
-	Amount    Money       `json:"amount"`
-	CreatedAt time.Time   `json:"created_at"`
-	ID        string      `json:"id"`
-	Lines     []Line      `json:"lines"`
-	Reason    string      `json:"reason"`
-	Restock   bool        `json:"restock"`
-	State     RefundState `json:"state"`
+	Amount    Money     `json:"amount"`
+	Lines     []Line    `json:"lines"`
+	Restock   bool      `json:"restock"`
+	Reason    string    `json:"reason"`
+	CreatedAt time.Time `json:"created_at"`
 }
 
 // RefundState defines model for Refund.State.
 type RefundState string
 
 // RefundInput What to give back.
+//
+// Example: {"lines":[{"quantity":2,"sku":"85123A"}],"reason":"arrived broken","restock":true}
 type RefundInput struct {
 	// Lines Distinct SKUs of the order; left out or empty means all that is left.
 	Lines []Line `json:"lines,omitempty"`
 
-	// Reason For the record.
-	Reason string `json:"reason,omitempty"`
-
 	// Restock Whether the units go back on sale.
 	Restock bool `json:"restock,omitempty"`
+
+	// Reason For the record.
+	Reason string `json:"reason,omitempty"`
 }
 
 // RelatedProducts Products that are bought together with one.
@@ -566,48 +585,50 @@ type RelatedProducts struct {
 
 // Shortage A SKU of which there is too little.
 type Shortage struct {
-	Available int64  `json:"available"`
-	Requested int64  `json:"requested"`
 	SKU       string `json:"sku"`
+	Requested int64  `json:"requested"`
+	Available int64  `json:"available"`
 }
 
 // StateChange A step of an order.
 type StateChange struct {
-	At time.Time `json:"at"`
-
 	// State Where an order stands. PAID and CANCELLED are final.
 	State OrderState `json:"state"`
+	At    time.Time  `json:"at"`
 }
 
 // Stock Units of a SKU; available + held + committed = total.
 type Stock struct {
-	// Available What can be ordered now.
-	Available int64 `json:"available"`
-
-	// Committed Sold and not returned.
-	Committed int64 `json:"committed"`
+	// Total All units ever received less those written off.
+	Total int64 `json:"total"`
 
 	// Held Held by orders that are not yet settled.
 	Held int64 `json:"held"`
 
-	// Total All units ever received less those written off.
-	Total int64 `json:"total"`
+	// Committed Sold and not returned.
+	Committed int64 `json:"committed"`
+
+	// Available What can be ordered now.
+	Available int64 `json:"available"`
 }
 
 // StockAdjustment Goods received or written off.
+//
+// Example: {"changes":[{"delta":500,"sku":"85123A"}],"reason":"goods received"}
 type StockAdjustment struct {
-	// Changes Distinct SKUs.
-	Changes []StockChange `json:"changes"`
-
 	// Reason For the record.
 	Reason string `json:"reason"`
+
+	// Changes Distinct SKUs.
+	Changes []StockChange `json:"changes"`
 }
 
 // StockChange Units added to a SKU, or taken.
 type StockChange struct {
+	SKU string `json:"sku"`
+
 	// Delta Not zero; negative takes away.
-	Delta int64  `json:"delta"`
-	SKU   string `json:"sku"`
+	Delta int64 `json:"delta"`
 }
 
 // Upserted Counts of what was written.
@@ -624,10 +645,8 @@ type Upserted struct {
 
 // Variant What is priced, stocked and sold.
 type Variant struct {
-	// Available Units that could be ordered now.
-	//
-	// Example: 5000
-	Available int64 `json:"available"`
+	// SKU Example: 85123A
+	SKU string `json:"sku"`
 
 	// Name Tells it from its siblings; absent where there is only one.
 	Name *string `json:"name,omitempty"`
@@ -637,8 +656,10 @@ type Variant struct {
 	// Example: {"amount":295,"currency":"GBP"}
 	Price Money `json:"price"`
 
-	// SKU Example: 85123A
-	SKU string `json:"sku"`
+	// Available Units that could be ordered now.
+	//
+	// Example: 5000
+	Available int64 `json:"available"`
 
 	// Stock Units of a SKU; available + held + committed = total.
 	Stock *Stock `json:"stock,omitempty"`
@@ -646,13 +667,13 @@ type Variant struct {
 
 // VariantInput A variant as an operator writes it.
 type VariantInput struct {
+	SKU  string `json:"sku"`
 	Name string `json:"name,omitempty"`
 
 	// Price An exact amount.
 	//
 	// Example: {"amount":295,"currency":"GBP"}
-	Price Money  `json:"price"`
-	SKU   string `json:"sku"`
+	Price Money `json:"price"`
 
 	// Stock Absolute total; left out keeps what there is.
 	Stock *int64 `json:"stock,omitempty"`
@@ -660,14 +681,14 @@ type VariantInput struct {
 
 // VariantLevel A variant with its stock, for the operator.
 type VariantLevel struct {
-	Name *string `json:"name,omitempty"`
+	SKU         string  `json:"sku"`
+	Name        *string `json:"name,omitempty"`
+	ProductName string  `json:"product_name"`
 
 	// Price An exact amount.
 	//
 	// Example: {"amount":295,"currency":"GBP"}
-	Price       Money  `json:"price"`
-	ProductName string `json:"product_name"`
-	SKU         string `json:"sku"`
+	Price Money `json:"price"`
 
 	// Stock Units of a SKU; available + held + committed = total.
 	Stock Stock `json:"stock"`

@@ -17,17 +17,26 @@ import (
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/souk-shop/souk/gateway/internal/api/fieldorder"
 )
 
 //go:embed docs.html
-var source string
+var pageSource string
 
 func main() {
 	log.SetFlags(0)
 	if len(os.Args) != 3 {
 		log.Fatal("usage: docgen openapi.yaml docs.gen.html")
 	}
-	doc, err := openapi3.NewLoader().LoadFromFile(os.Args[1])
+	source, err := os.ReadFile(os.Args[1])
+	if err != nil {
+		log.Fatal(err)
+	}
+	marked, err := fieldorder.Mark(source)
+	if err != nil {
+		log.Fatal(err)
+	}
+	doc, err := openapi3.NewLoader().LoadFromData(marked)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -91,7 +100,7 @@ func render(doc *openapi3.T) ([]byte, error) {
 		schemas = append(schemas, newSchema(name, ref.Value))
 	}
 	slices.SortFunc(schemas, func(a, b schema) int { return strings.Compare(a.Name, b.Name) })
-	page := template.Must(template.New("docs").Funcs(template.FuncMap{"text": text}).Parse(source))
+	page := template.Must(template.New("docs").Funcs(template.FuncMap{"text": text}).Parse(pageSource))
 	var buf bytes.Buffer
 	err := page.Execute(&buf, map[string]any{"Info": doc.Info, "Groups": groups, "Schemas": schemas})
 	return buf.Bytes(), err
@@ -147,24 +156,53 @@ func newSchema(name string, s *openapi3.Schema) schema {
 		out.Values = strings.Trim(fmt.Sprint(s.Enum), "[]")
 	}
 	if s.Example != nil {
-		b, _ := json.MarshalIndent(s.Example, "", "  ")
-		out.Example = string(b)
+		out.Example = indented(s.Example, s)
 	}
-	for field, ref := range s.Properties {
+	for _, field := range fieldorder.Names(s.Properties) {
+		ref := s.Properties[field]
 		out.Fields = append(out.Fields, param{
 			Name: field, Type: typeOf(ref), Description: ref.Value.Description, Required: slices.Contains(s.Required, field),
 		})
 	}
-	slices.SortFunc(out.Fields, func(a, b param) int {
-		if a.Required != b.Required {
-			if a.Required {
-				return -1
-			}
-			return 1
-		}
-		return strings.Compare(a.Name, b.Name)
-	})
 	return out
+}
+
+// indented writes an example with the fields in the schema's order.
+func indented(example any, s *openapi3.Schema) string {
+	var out bytes.Buffer
+	if err := json.Indent(&out, ordered(example, s), "", "  "); err != nil {
+		log.Fatal(err)
+	}
+	return out.String()
+}
+
+func ordered(v any, s *openapi3.Schema) []byte {
+	var out bytes.Buffer
+	switch v := v.(type) {
+	case map[string]any:
+		sep := "{"
+		for _, name := range fieldorder.Names(s.Properties) {
+			if field, ok := v[name]; ok {
+				fmt.Fprintf(&out, "%s%q:%s", sep, name, ordered(field, s.Properties[name].Value))
+				sep = ","
+			}
+		}
+		out.WriteByte('}')
+	case []any:
+		sep := "["
+		for _, item := range v {
+			fmt.Fprintf(&out, "%s%s", sep, ordered(item, s.Items.Value))
+			sep = ","
+		}
+		out.WriteByte(']')
+	default:
+		enc := json.NewEncoder(&out)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(v); err != nil {
+			log.Fatal(err)
+		}
+	}
+	return out.Bytes()
 }
 
 func refName(ref string) string { return ref[strings.LastIndex(ref, "/")+1:] }
@@ -207,11 +245,15 @@ var (
 )
 
 // text shows the little Markdown that descriptions use: paragraphs, bold,
-// emphasis and code.
+// emphasis, code, and blocks of code, indented by four spaces.
 func text(s string) template.HTML {
 	var out strings.Builder
 	for p := range strings.SplitSeq(strings.TrimSpace(s), "\n\n") {
 		h := template.HTMLEscapeString(p)
+		if strings.HasPrefix(p, "    ") {
+			out.WriteString("<pre>" + strings.TrimPrefix(strings.ReplaceAll(h, "\n    ", "\n"), "    ") + "</pre>\n")
+			continue
+		}
 		h = bold.ReplaceAllString(h, "<strong>$1</strong>")
 		h = tick.ReplaceAllString(h, "<code>$1</code>")
 		h = em.ReplaceAllString(h, "<em>$1</em>")
