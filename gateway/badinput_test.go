@@ -17,8 +17,8 @@ func TestBadInput(t *testing.T) {
 	s := start(t)
 	cart, me := s.newCart(`{"lines":[{"sku":"SKU01","quantity":1}]}`)
 	lines, orders := "/v1/carts/"+cart.ID+"/lines", "/v1/orders"
-	order := func(old, new string) string {
-		body := strings.Replace(checkoutOf(cart.ID), old, new, 1)
+	order := func(old, changed string) string {
+		body := strings.Replace(checkoutOf(cart.ID), old, changed, 1)
 		if body == checkoutOf(cart.ID) {
 			t.Fatalf("%q is not in the body", old)
 		}

@@ -144,7 +144,11 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, clien
 	if err != nil {
 		return nil, err
 	}
-	observer, err := edge.NewObserver(tel, rest.Refuse("internal"))
+	// refuse answers for what stands around the rooms, in the manner of each.
+	refuse := func(slug string, status int) http.Handler {
+		return rooms(rest.Refuse(slug), pages.Refuse(status))
+	}
+	observer, err := edge.NewObserver(tel, refuse("internal", http.StatusInternalServerError))
 	if err != nil {
 		return nil, err
 	}
@@ -152,8 +156,8 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, clien
 		PerSecond: cfg.RateLimit, Burst: cfg.RateBurst, TrustedProxies: proxies,
 	})
 
-	guarded := session.SameOrigin(rest.Refuse("cross-origin"))(rooms(rest, pages))
-	guarded = limiter.Limit(rest.Refuse("too-many-requests"))(guarded)
+	guarded := session.SameOrigin(refuse("cross-origin", http.StatusForbidden))(rooms(rest, pages))
+	guarded = limiter.Limit(refuse("too-many-requests", http.StatusTooManyRequests))(guarded)
 	guarded = sessions.Identify(guarded)
 	return observer.Observe(edge.Protect(cfg.Secure, front(health, guarded))), nil
 }
@@ -240,7 +244,9 @@ func serve(ctx context.Context, cfg Config, handler http.Handler, log *slog.Logg
 		log.WarnContext(ctx, "requests cut off", "after", timeout)
 		err = srv.Close()
 	}
-	<-done
+	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
 	return err
 }
 

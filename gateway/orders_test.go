@@ -221,8 +221,11 @@ func TestOrderEvents(t *testing.T) {
 	gone := open(ctx)
 	leave()
 	gone.Body.Close()
-	for deadline := time.Now().Add(5 * time.Second); s.order.watching.Load() != 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
+	deadline := time.After(5 * time.Second)
+	for s.order.watching.Load() != 0 {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-deadline:
 			t.Fatalf("%d watches still open", s.order.watching.Load())
 		}
 	}

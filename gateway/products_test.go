@@ -176,12 +176,9 @@ func TestServiceErrors(t *testing.T) {
 		s.catalog.broken.Store(&tc.err)
 		s.refuses(tc.status, tc.slug, "GET", "/v1/products/SKU01", "")
 	}
+	unavailable := refused(codes.Unavailable, "UNAVAILABLE")
+	s.catalog.broken.Store(&unavailable)
 	a := s.do("GET", "/v1/products/SKU01", "")
-	s.catalog.broken.Store(new(error))
-	if err := refused(codes.Unavailable, "UNAVAILABLE"); err != nil {
-		s.catalog.broken.Store(&err)
-	}
-	a = s.do("GET", "/v1/products/SKU01", "")
 	if a.Header.Get("Retry-After") == "" {
 		t.Error("503 without Retry-After")
 	}

@@ -5,7 +5,6 @@
 package api
 
 import (
-	_ "embed"
 	"errors"
 	"log/slog"
 	"net/http"

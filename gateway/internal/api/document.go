@@ -184,7 +184,7 @@ func acceptsGzip(header string) bool {
 	for part := range strings.SplitSeq(header, ",") {
 		name, q, _ := strings.Cut(part, ";")
 		name = strings.TrimSpace(name)
-		if name != "gzip" && name != "*" {
+		if !strings.EqualFold(name, "gzip") && name != "*" {
 			continue
 		}
 		q = strings.TrimSpace(q)

@@ -118,7 +118,7 @@ func (f *csvFile) header(record []string, err error) error {
 	columns := "the columns are " + strings.Join(csvRequired, ", ") + " and, if you like, " + strings.Join(csvOptional, ", ")
 	var parse *csv.ParseError
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		f.problem(1, "is missing: the file is empty; %s", columns)
 		return f.failed()
 	case errors.As(err, &parse):

@@ -150,7 +150,7 @@ func (s *Shop) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 	if c.CartVersion != 0 {
 		req.CartVersion = &c.CartVersion
 	}
-	res, err := call(ctx, s, min(c.Wait, MaxWait)+2*s.timeout, s.placeOrder, req)
+	res, err := call(ctx, min(c.Wait, MaxWait)+2*s.timeout, s.placeOrder, req)
 	if ReasonOf(err) == ReasonSKUNotFound {
 		// Not what the caller named, but what was in the cart.
 		gone := NewError(ReasonLineGone)
@@ -185,7 +185,7 @@ func (v Viewer) id() string {
 
 // Order returns an order as it is now. Reasons: ORDER_NOT_FOUND.
 func (s *Shop) Order(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
-	res, err := call(ctx, s, s.timeout, s.getOrder, &orderv1.GetOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+	res, err := call(ctx, s.timeout, s.getOrder, &orderv1.GetOrderRequest{OrderId: id.String(), CustomerId: v.id()})
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +204,7 @@ func (s *Shop) Orders(ctx context.Context, v Viewer, limit int, cursor string) (
 	if limit == 0 {
 		limit = OrdersPage
 	}
-	res, err := call(ctx, s, s.timeout, s.listOrders, &orderv1.ListOrdersRequest{CustomerId: v.id(), PageSize: int32(limit), Cursor: cursor})
+	res, err := call(ctx, s.timeout, s.listOrders, &orderv1.ListOrdersRequest{CustomerId: v.id(), PageSize: int32(limit), Cursor: cursor})
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +220,7 @@ func (s *Shop) Orders(ctx context.Context, v Viewer, limit int, cursor string) (
 // CancelOrder asks for an order to be cancelled; the answer is CANCELLING or
 // CANCELLED. Reasons: ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE.
 func (s *Shop) CancelOrder(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
-	res, err := call(ctx, s, s.timeout, s.cancelOrder, &orderv1.CancelOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+	res, err := call(ctx, s.timeout, s.cancelOrder, &orderv1.CancelOrderRequest{OrderId: id.String(), CustomerId: v.id()})
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +258,7 @@ func (s *Shop) RefundOrder(ctx context.Context, r RefundRequest) (refund *Refund
 	for _, l := range r.Lines {
 		req.Lines = append(req.Lines, &orderv1.RefundLine{Sku: l.SKU, Quantity: l.Quantity})
 	}
-	res, err := call(ctx, s, min(r.Wait, MaxWait)+2*s.timeout, s.refundOrder, req)
+	res, err := call(ctx, min(r.Wait, MaxWait)+2*s.timeout, s.refundOrder, req)
 	if err != nil {
 		return nil, false, err
 	}

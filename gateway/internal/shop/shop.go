@@ -123,7 +123,7 @@ const attempts = 4
 // call runs one RPC under the shop's timeout and repeats it while the service
 // is unavailable. Every RPC that the gateway makes is idempotent, so a repeat
 // is harmless. The error is an *Error.
-func call[Req, Res any](ctx context.Context, s *Shop, timeout time.Duration, rpc func(context.Context, Req) (Res, error), req Req) (Res, error) {
+func call[Req, Res any](ctx context.Context, timeout time.Duration, rpc func(context.Context, Req) (Res, error), req Req) (Res, error) {
 	callCtx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	for n := 1; ; n++ {

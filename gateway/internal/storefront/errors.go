@@ -3,6 +3,7 @@ package storefront
 import (
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/souk-shop/souk/gateway/internal/shop"
@@ -20,6 +21,32 @@ var errNoPage = &pageError{status: http.StatusNotFound, title: "There is no such
 
 func badRequest(detail string) error {
 	return &pageError{status: http.StatusBadRequest, title: "We didn't quite get that", detail: detail}
+}
+
+// refusals are the pages for what is refused before it gets here.
+var refusals = map[int]*pageError{
+	http.StatusForbidden: {
+		status: http.StatusForbidden, title: "That came from somewhere else",
+		detail: "Another site sent this in your name, so nothing was done. If it was you, please do it again from a page of the shop.",
+	},
+	http.StatusTooManyRequests: {
+		status: http.StatusTooManyRequests, title: "One moment, please",
+		detail: "More came from your address than one person clicks. Nothing is lost; please try again in a few seconds.",
+	},
+	http.StatusInternalServerError: {
+		status: http.StatusInternalServerError, title: headings[http.StatusInternalServerError], detail: details[shop.ReasonInternal],
+	},
+}
+
+// Refuse returns a handler that answers every request with the page of a
+// refusal, for the middleware around the storefront. The status is 403 for
+// another site's request, 429 for too many, or 500.
+func (s *Storefront) Refuse(status int) http.Handler {
+	refusal := refusals[status]
+	if refusal == nil {
+		panic("storefront: no such refusal: " + strconv.Itoa(status))
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.showError(w, r, refusal) })
 }
 
 // errorPage is the view of error.html.
@@ -94,8 +121,10 @@ func (s *Storefront) showError(w http.ResponseWriter, r *http.Request, err error
 	if v.Heading == "" {
 		v.Heading = headings[v.Status]
 	}
-	if v.Status >= 500 {
-		w.Header().Set("Retry-After", "3")
+	if v.Status >= 500 || v.Status == http.StatusTooManyRequests {
+		if w.Header().Get("Retry-After") == "" {
+			w.Header().Set("Retry-After", "3")
+		}
 		if r.Method == http.MethodGet {
 			v.Retry = r.URL.RequestURI()
 		}

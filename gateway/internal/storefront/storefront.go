@@ -80,9 +80,9 @@ type Storefront struct {
 // maxForm bounds a form's body: a cart of 2,000 lines fits.
 const maxForm = 256 << 10
 
-// New makes the storefront's handler. It expects session.Manager.Identify and
+// New makes a Storefront. It expects session.Manager.Identify and
 // session.SameOrigin in front of it.
-func New(cfg Config) (http.Handler, error) {
+func New(cfg Config) (*Storefront, error) {
 	if cfg.Shop == nil || cfg.Session == nil {
 		return nil, errors.New("storefront: shop and session are needed")
 	}

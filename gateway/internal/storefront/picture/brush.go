@@ -33,8 +33,8 @@ func (d *drawing) cord(y int) {
 	d.p(`<path d="M200 0V%d" stroke="#7d6a58" stroke-width="3"/>`, y)
 }
 
-// bow ties a ribbon at a point.
-func (d *drawing) bow(x, y, scale float64, t tone) {
-	d.p(`<g transform="translate(%.0f %.0f) scale(%.2f)"><path fill="%s" d="M-4 4L-26 44l14-4 8 12L4 8zM4 4l22 40-14-4-8 12L-4 8z"/>`, x, y, scale, t.shade)
+// bow ties a ribbon in the middle, at the height y.
+func (d *drawing) bow(y, scale float64, t tone) {
+	d.p(`<g transform="translate(200 %.0f) scale(%.2f)"><path fill="%s" d="M-4 4L-26 44l14-4 8 12L4 8zM4 4l22 40-14-4-8 12L-4 8z"/>`, y, scale, t.shade)
 	d.p(`<path fill="%s" d="M0 0C-16-30-50-30-46-4C-44 20-16 16 0 4zM0 0C16-30 50-30 46-4C44 20 16 16 0 4z"/><path fill="%s" d="M-6 0C-16-12-32-14-34-4C-30 6-16 6-6 3zM6 0C16-12 32-14 34-4C30 6 16 6 6 3z" opacity=".6"/><rect x="-9" y="-9" width="18" height="19" rx="6" fill="%s"/></g>`, t.base, t.deep, t.light)
 }

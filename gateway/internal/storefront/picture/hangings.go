@@ -7,13 +7,13 @@ import "math"
 func drawHeart(d *drawing) {
 	d.cord(150)
 	d.s(`<path fill="{c}" d="M200 330C112 262 82 216 92 170c10-50 76-60 108-10 32-50 98-40 108 10 10 46-20 92-108 160z"/><path fill="#33261f" opacity=".09" d="M276 134c18 6 29 20 32 36 10 46-20 92-108 160 70-76 94-130 76-196z"/><path fill="#fff" opacity=".25" d="M116 182q2-28 26-32 10 4 2 12-12 6-14 26-8 6-14-6z"/>`)
-	d.bow(200, 150, .8, d.accent)
+	d.bow(150, .8, d.accent)
 }
 
 func drawStar(d *drawing) {
 	d.cord(96)
 	d.s(`<path fill="{c}" d="M200 90l33 74 80 9-60 54 17 79-70-40-70 40 17-79-60-54 80-9z"/><path fill="#33261f" opacity=".1" d="M200 90l33 74-33 102zM313 173l-113 35 70 98-17-79z"/>`)
-	d.bow(200, 94, .5, d.accent)
+	d.bow(94, .5, d.accent)
 }
 
 func drawBunting(d *drawing) {
@@ -100,7 +100,7 @@ func drawKnob(d *drawing) {
 
 func drawHanger(d *drawing) {
 	d.s(`<path d="M200 176v-26q34-8 30-40-6-28-32-28-24 0-28 22" fill="none" stroke="#a9adb0" stroke-width="9" stroke-linecap="round"/><path fill="{c}" d="M200 160c14 0 20 8 26 14l118 74q16 14 8 28-8 12-28 8H76q-20 4-28-8-8-14 8-28l118-74c6-6 12-14 26-14zm0 44l-96 54h192z" fill-rule="evenodd"/>`)
-	d.bow(200, 168, .8, d.accent)
+	d.bow(168, .8, d.accent)
 }
 
 func drawSign(d *drawing) {
@@ -129,7 +129,7 @@ func drawWreath(d *drawing) {
 		a := float64(i)*2*math.Pi/7 + .3
 		d.p(`<circle cx="%.0f" cy="%.0f" r="10" fill="%s"/>`, 200+100*math.Cos(a), 202+100*math.Sin(a), red)
 	}
-	d.bow(200, 300, 1, newTone(red))
+	d.bow(300, 1, newTone(red))
 }
 
 func drawBauble(d *drawing) {
@@ -147,7 +147,7 @@ func drawBauble(d *drawing) {
 		d.s(`<path d="M99 206q101 32 202 0M106 250q94 32 188 0" fill="none" stroke="{al}" stroke-width="6"/>`)
 		d.emblem(d.figureOf("snow"), 200, 242, 46, contrast(d.main), d.accent.base)
 	}
-	d.bow(200, 100, .6, d.accent)
+	d.bow(100, .6, d.accent)
 }
 
 func drawPlate(d *drawing) {
@@ -222,7 +222,7 @@ func drawEarrings(d *drawing) {
 }
 
 func drawBow(d *drawing) {
-	d.with(d.main.base, d.accent.base, func() { d.bow(200, 180, 2.7, d.main) })
+	d.with(d.main.base, d.accent.base, func() { d.bow(180, 2.7, d.main) })
 	if f := d.figureOf(""); f != "" {
 		d.emblem(f, 200, 182, 56, d.accent.base, d.accent.light)
 	}
@@ -281,7 +281,7 @@ func drawPegs(d *drawing) {
 func drawBell(d *drawing) {
 	d.cord(92)
 	d.s(`<circle cx="200" cy="300" r="22" fill="{md}"/><path fill="{m}" d="M200 96c70 0 74 70 80 120 4 34 26 48 40 68q4 12-10 12H90q-14 0-10-12c14-20 36-34 40-68 6-50 10-120 80-120z"/><path fill="#33261f" opacity=".1" d="M234 104c40 22 42 72 46 112 4 34 26 48 40 68q4 12-10 12h-58c14-60 6-150-18-192z"/><path d="M92 278h216" stroke="{ml}" stroke-width="8"/>`)
-	d.bow(200, 96, .9, d.accent)
+	d.bow(96, .9, d.accent)
 }
 
 func drawButterfly(d *drawing) {

@@ -45,13 +45,11 @@ func motifOf(w words) motif {
 
 var parcel = motif{is: "parcel", shadow: 96, draw: drawParcel}
 
-// things are what a name can be about; they win over beings.
-var things []motif
+// things are what a name can be about; they win over beings, figures that are
+// things only when nothing else is named.
+var things, beings = motifs()
 
-// beings are figures that are things only when nothing else is named.
-var beings []motif
-
-func init() {
+func motifs() (things, beings []motif) {
 	glass := []string{"#a9cdd6", "#d9b3bd", "#c9d8c0", "#e6cf9a", "#bfb2d6"}
 	metal := []string{zinc, "#d9d4c8", gold, "#9fb3b0"}
 	wooden := []string{wood, white, ivory, sage, sky}
@@ -155,4 +153,5 @@ func init() {
 		{is: "card", phrases: []string{"STATIONERY", "WRITING"}, colors: []string{ivory, white, rose, sky}, shadow: 84, draw: drawCard},
 		{is: "kit", phrases: []string{"KIT", "CRAFT", "FELTCRAFT", "SEWING"}, shadow: 82, draw: drawReel},
 	}
+	return things, beings
 }

@@ -4,7 +4,7 @@ package picture
 
 func drawParcel(d *drawing) {
 	d.s(`<rect x="108" y="190" width="184" height="132" rx="5" fill="{c}"/><path fill="#33261f" opacity=".1" d="M252 190h40v132h-40z"/><rect x="98" y="164" width="204" height="36" rx="6" fill="{c}"/><path fill="#33261f" opacity=".13" d="M108 200h184v7H108z"/><path fill="{a}" d="M184 164h32v158h-32z"/>`)
-	d.bow(200, 158, 1.15, d.accent)
+	d.bow(158, 1.15, d.accent)
 }
 
 func drawBag(d *drawing) {

@@ -186,12 +186,12 @@ func drawHen(d *drawing) {
 
 func drawRabbit(d *drawing) {
 	d.s(`<path fill="{m}" d="M168 160C130 60 158 40 184 74q14 26 14 80zM232 160c38-100 10-120-16-86q-14 26-14 80z"/><path fill="#e9b9b4" d="M172 140C152 84 162 72 178 92q8 18 8 48zM228 140c20-56 10-68-6-48q-8 18-8 48z"/><ellipse cx="200" cy="270" rx="74" ry="54" fill="{m}"/><ellipse cx="200" cy="278" rx="44" ry="40" fill="{ml}"/><ellipse cx="200" cy="190" rx="62" ry="56" fill="{m}"/><path fill="#33261f" opacity=".07" d="M240 148q22 20 22 42 0 40-40 54 30-40 18-96z"/><g fill="#3d3a3c"><circle cx="178" cy="184" r="6"/><circle cx="222" cy="184" r="6"/></g><g fill="#e7a8a2"><circle cx="164" cy="204" r="9"/><circle cx="236" cy="204" r="9"/></g><path fill="#c9756f" d="M192 200h16l-8 9z"/><path d="M200 209q-8 12-18 6M200 209q8 12 18 6" fill="none" stroke="#8b5c50" stroke-width="3" stroke-linecap="round"/><g fill="{ms}"><ellipse cx="164" cy="312" rx="28" ry="12"/><ellipse cx="236" cy="312" rx="28" ry="12"/></g>`)
-	d.bow(200, 244, .62, d.accent)
+	d.bow(244, .62, d.accent)
 }
 
 func drawEgg(d *drawing) {
 	d.s(`<path fill="{c}" d="M200 102c62 0 96 92 96 140 0 50-40 80-96 80s-96-30-96-80c0-48 34-140 96-140z"/><path fill="#33261f" opacity=".09" d="M236 116c38 30 60 92 60 126 0 50-40 80-96 80 60-20 80-120 36-206z"/><path fill="#fff" opacity=".3" d="M140 190q12-40 30-54 8 6 0 16-14 24-18 48-8 4-12-10z"/><path fill="{a}" d="M107 218q93 26 186 0l3 24q-96 28-192 0z"/>`)
-	d.bow(200, 232, .8, d.accent)
+	d.bow(232, .8, d.accent)
 }
 
 func drawFlower(d *drawing) {

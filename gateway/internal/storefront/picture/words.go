@@ -66,9 +66,9 @@ func count(list []string) int {
 	return 1
 }
 
-// has tells whether any of the words is in the name.
-func (w words) has(any ...string) bool {
-	for _, s := range any {
+// has tells whether any of the wanted words is in the name.
+func (w words) has(wanted ...string) bool {
+	for _, s := range wanted {
 		if strings.Contains(w.text, " "+s+" ") {
 			return true
 		}
