@@ -226,6 +226,7 @@ func TestCrossOriginWrites(t *testing.T) {
 	s.want(200, "POST", at, line, cookie)
 	s.want(200, "POST", at, line, me, "Sec-Fetch-Site: cross-site", "Origin: https://partner.example")
 	s.want(200, "GET", "/v1/carts/"+cart.ID, "", cookie, "Sec-Fetch-Site: cross-site")
+	s.wantPage(403, "POST", "/cart/lines", "sku=SKU01&quantity=1", cookie, "Sec-Fetch-Site: cross-site")
 }
 
 func TestRateLimit(t *testing.T) {
@@ -242,6 +243,9 @@ func TestRateLimit(t *testing.T) {
 		t.Errorf("%d %v", p.StatusCode, p.Header)
 	}
 	s.refuses(429, "too-many-requests", "GET", "/v1/categories", "", "X-Forwarded-For: 203.0.113.9")
+	if a := s.wantPage(429, "GET", "/products", ""); a.Header.Get("Retry-After") != "1" {
+		t.Errorf("Retry-After of the page: %v", a.Header)
+	}
 	s.want(200, "GET", "/v1/categories", "", asOperator)
 	s.want(200, "GET", "/healthz", "")
 }

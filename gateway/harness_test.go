@@ -194,6 +194,16 @@ type problem struct {
 	}
 }
 
+// wantPage does a request and checks that its answer is for people.
+func (s *shopUnderTest) wantPage(status int, method, path, body string, headers ...header) *answer {
+	s.t.Helper()
+	a := s.want(status, method, path, body, headers...)
+	if ct := a.Header.Get("Content-Type"); ct != "text/html; charset=utf-8" {
+		s.t.Errorf("%s %s: Content-Type %q", method, path, ct)
+	}
+	return a
+}
+
 // refuses does a request and checks that it is refused with the problem.
 func (s *shopUnderTest) refuses(status int, slug, method, path, body string, headers ...header) *problem {
 	s.t.Helper()

@@ -95,6 +95,9 @@ func TestCompression(t *testing.T) {
 		t.Fatalf("unpacked body differs: %v", err)
 	}
 	s.want(304, "GET", "/v1/products", "", "Accept-Encoding: gzip", header("If-None-Match: "+packed.Header.Get("ETag")))
+	if a := s.want(200, "GET", "/v1/products", "", "Accept-Encoding: GZIP"); a.Header.Get("Content-Encoding") != "gzip" {
+		t.Error("GZIP is not gzip")
+	}
 	for _, refuse := range []header{"Accept-Encoding: gzip;q=0", "Accept-Encoding: br"} {
 		if a := s.want(200, "GET", "/v1/products", "", refuse); a.Header.Get("Content-Encoding") != "" {
 			t.Errorf("%s: %v", refuse, a.Header)

@@ -74,6 +74,7 @@ func TestBadQuantitiesChangeNothing(t *testing.T) {
 	v.post("/cart/lines", "sku", "<script>", "quantity", "1").wants(404, "/cart/lines")
 	v.post("/cart/lines", "quantity", "1").wants(404, "/cart/lines")
 	v.do(http.MethodPost, "/cart/lines", "sku=%zz").wants(400, "/cart/lines")
+	v.do(http.MethodPost, "/cart/lines", `{"sku":"MUG"}`, "Content-Type", "application/json").wants(415, "/cart/lines")
 	v.do(http.MethodPost, "/cart/lines", "sku=85123A&quantity=1&x="+strings.Repeat("x", maxForm)).wants(413, "/cart/lines")
 	if len(f.carts) > 0 {
 		t.Error("a cart was made")

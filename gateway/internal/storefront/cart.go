@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -334,6 +335,13 @@ func typed(s string) string {
 
 // readForm reads a posted form; only its body counts.
 func readForm(r *http.Request) error {
+	// ParseForm takes any other type for an empty form.
+	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != "application/x-www-form-urlencoded" {
+		return &pageError{
+			status: http.StatusUnsupportedMediaType, title: "We didn't quite get that",
+			detail: "The forms of this shop are sent as application/x-www-form-urlencoded. Programs are welcome at /docs.",
+		}
+	}
 	if err := r.ParseForm(); err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {

@@ -6,7 +6,6 @@ package main
 
 import (
 	"fmt"
-	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,12 +14,13 @@ import (
 )
 
 func main() {
-	log.SetFlags(0)
 	if len(os.Args) != 4 {
-		log.Fatal("usage: codegen generator config.yaml openapi.yaml")
+		fmt.Fprintln(os.Stderr, "usage: codegen generator config.yaml openapi.yaml")
+		os.Exit(2)
 	}
 	if err := generate(os.Args[1], os.Args[2], os.Args[3]); err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, "codegen:", err)
+		os.Exit(1)
 	}
 }
 
