@@ -41,9 +41,9 @@ func (r *Report) Print(w io.Writer) error {
 		return err
 	}
 	if r.Client && r.Others > 0 {
-		fmt.Fprintf(w, "%d of the orders were placed by other clients.\n", r.Others)
+		fmt.Fprintf(w, "Placed by other clients: %d.\n", r.Others)
 	}
-	fmt.Fprintf(w, "%d orders ended cancelled, with nothing charged.\n\n", r.Cancelled)
+	fmt.Fprintf(w, "Cancelled, with nothing charged: %d.\n\n", r.Cancelled)
 
 	tw = tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, "stock\tSKUs\tunits\tavailable\theld\tsold\t")
