@@ -95,6 +95,7 @@ type Load struct {
 	words    []string
 	stats    map[Action]*stats
 	start    time.Time
+	limit    int64 // of actions in flight
 	inFlight atomic.Int64
 	shed     atomic.Int64
 	refused  atomic.Int64
@@ -105,7 +106,7 @@ type Load struct {
 
 // Prepare learns what the shop sells.
 func Prepare(ctx context.Context, opts Options) (*Load, error) {
-	l := &Load{opts: opts, stats: map[Action]*stats{}}
+	l := &Load{opts: opts, limit: maxInFlight, stats: map[Action]*stats{}}
 	for _, a := range Actions {
 		l.stats[a] = &stats{hist: hdrhistogram.New(1, maxLatency.Microseconds(), 3)}
 	}
@@ -150,7 +151,7 @@ func (l *Load) Run(ctx context.Context) error {
 			}
 		}
 		action, seed := l.pick(rng), rng.Uint64()
-		if l.inFlight.Load() >= maxInFlight {
+		if l.inFlight.Load() >= l.limit {
 			l.shed.Add(1)
 			continue
 		}
