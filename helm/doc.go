@@ -1,0 +1,2 @@
+// Package helm tests the chart in souk/.
+package helm

@@ -1,0 +1,163 @@
+{{/* Names begin with this. */}}
+{{- define "souk.fullname" -}}
+{{- if contains .Chart.Name .Release.Name -}}{{ .Release.Name | trunc 40 | trimSuffix "-" }}{{- else -}}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 40 | trimSuffix "-" }}{{- end -}}
+{{- end -}}
+
+{{/* What every pod of the release has; takes {root}. */}}
+{{- define "souk.releaseSelector" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- end -}}
+
+{{/* What the pods of a component have, and nothing else; takes {root, component}. */}}
+{{- define "souk.selector" -}}
+{{ include "souk.releaseSelector" . }}
+app.kubernetes.io/component: {{ .component }}
+{{- end -}}
+
+{{- define "souk.labels" -}}
+{{ include "souk.selector" . }}
+app.kubernetes.io/part-of: souk
+app.kubernetes.io/version: {{ .root.Values.image.tag | default .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- end -}}
+
+{{/* The image of one of our programs; takes {root, program}. */}}
+{{- define "souk.image" -}}
+{{ .root.Values.image.repository }}/{{ .program }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
+{{- end -}}
+
+{{- define "souk.secretName" -}}
+{{ .Values.secrets.existingSecret | default (include "souk.fullname" .) }}
+{{- end -}}
+
+{{/* The fields of a pod that are the same everywhere; takes {root, user}. */}}
+{{- define "souk.pod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: {{ get . "user" | default 65532 }}
+  runAsGroup: {{ get . "user" | default 65532 }}
+  fsGroup: {{ get . "user" | default 65532 }}
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- with .root.Values.image.pullSecrets }}
+imagePullSecrets:
+{{- range . }}
+  - name: {{ . }}
+{{- end }}
+{{- end }}
+{{- with .root.Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .root.Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "souk.spread" -}}
+{{- if .root.Values.topologySpread.enabled }}
+topologySpreadConstraints:
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+  - maxSkew: 1
+    topologyKey: {{ . }}
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels: {{- include "souk.selector" $ | nindent 8 }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "souk.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* Seconds that a pod may take to end: the delay, the drain, the order service's
+     drives (10 s), and the rest of telemetry (5 s). */}}
+{{- define "souk.grace" -}}
+{{ add .Values.drain.delaySeconds .Values.drain.timeoutSeconds 20 }}
+{{- end -}}
+
+{{/* What our programs have in common; takes {root, service, limits}. */}}
+{{- define "souk.commonEnv" -}}
+- name: {{ printf "SOUK_%s_LOG_LEVEL" (upper .service) }}
+  value: {{ .root.Values.log.level }}
+- name: {{ printf "SOUK_%s_LOG_FORMAT" (upper .service) }}
+  value: json
+- name: GOMEMLIMIT
+  valueFrom:
+    resourceFieldRef: {resource: limits.memory}
+{{- with .root.Values.telemetry.otlpEndpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+- name: POD_NAME
+  valueFrom:
+    fieldRef: {fieldPath: metadata.name}
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: service.instance.id=$(POD_NAME),k8s.pod.name=$(POD_NAME),k8s.namespace.name={{ $.root.Release.Namespace }}
+{{- end }}
+{{- end -}}
+
+{{/* The name and key of the secret with a service's connection string; takes {root, service}. */}}
+{{- define "souk.dsn" -}}
+{{- $pg := .root.Values.postgres -}}
+{{- $own := printf "%s-%s-postgres" (include "souk.fullname" .root) .service -}}
+{{- if eq $pg.kind "external" -}}
+name: {{ required (printf "postgres.external.%s: name the secret with its connection string" .service) (index $pg.external .service) }}
+key: {{ $pg.external.key }}
+{{- else if eq $pg.kind "cnpg" -}}
+name: {{ $own }}-app
+key: uri
+{{- else -}}
+name: {{ $own }}
+key: dsn
+{{- end -}}
+{{- end -}}
+
+{{/* The value of a key in a secret that is there, else the given one, else a
+     random one: made once, kept over upgrades; takes {root, secret, key, value, length}. */}}
+{{- define "souk.kept" -}}
+{{- $there := lookup "v1" "Secret" .root.Release.Namespace .secret -}}
+{{- if .value -}}
+{{ .value }}
+{{- else if and $there $there.data (index $there.data .key) -}}
+{{ index $there.data .key | b64dec }}
+{{- else -}}
+{{ get . "prefix" }}{{ randAlphaNum (int (get . "length" | default 40)) }}
+{{- end -}}
+{{- end -}}
+
+{{/* The gRPC services. */}}
+{{- define "souk.services" -}}
+[catalog, cart, order, payment]
+{{- end -}}
+
+{{/* Who calls whom, and at which port: all that the shop's parts say to each other. */}}
+{{- define "souk.arrows" -}}
+- {from: gateway, to: catalog, port: 9090}
+- {from: gateway, to: cart, port: 9090}
+- {from: gateway, to: order, port: 9090}
+- {from: order, to: catalog, port: 9090}
+- {from: order, to: cart, port: 9090}
+- {from: order, to: payment, port: 9090}
+{{- if .Values.stripesim.enabled }}
+- {from: payment, to: stripesim, port: 12111}
+{{- end }}
+{{- if eq .Values.redis.kind "bundled" }}
+- {from: catalog, to: redis, port: 6379}
+{{- end }}
+{{- if eq .Values.postgres.kind "bundled" }}
+{{- range (include "souk.services" . | fromYamlArray) }}
+- {from: {{ . }}, to: {{ . }}-postgres, port: 5432}
+- {from: {{ . }}-migrate, to: {{ . }}-postgres, port: 5432}
+{{- end }}
+{{- end }}
+- {from: smoke, to: gateway, port: 8080}
+{{- if .Values.seed.enabled }}
+- {from: seed, to: gateway, port: 8080}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,178 @@
+package helm_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+	sigsyaml "sigs.k8s.io/yaml"
+)
+
+// Misspelt, mistyped and impossible values are refused, and the error names
+// them.
+func TestRefusedValues(t *testing.T) {
+	t.Parallel()
+	for values, want := range map[string]string{
+		"gatway: {}":                              "gatway",
+		"gateway: {replica: 2}":                   "replica",
+		"gateway: {replicas: two}":                "replicas",
+		"gateway: {replicas: -1}":                 "replicas",
+		"gateway: {service: {type: Nodeport}}":    "type",
+		"gateway: {autoscaling: {maxReplica: 2}}": "maxReplica",
+		"catalog: {resources: {limits: {cpu: 1}, requests: {mem: 1Gi}}}": "mem",
+		"order: {env: {1BAD: x}}":                        "1BAD",
+		"postgres: {kind: mysql}":                        "kind",
+		"postgres: {bundled: {pasword: x}}":              "pasword",
+		"redis: {kind: external, external: {adress: x}}": "adress",
+		"currency: pounds":                               "currency",
+		"maxConnectionAge: 60":                           "maxConnectionAge",
+		"maxConnectionAge: 1 minute":                     "maxConnectionAge",
+		"image: {pullPolicy: Sometimes}":                 "pullPolicy",
+		"log: {level: trace}":                            "level",
+		"telemetry: {otlpEndpoint: 'collector:4317'}":    "otlpEndpoint",
+		"networkPolicy: {gatewayFrom: [{namespace: x}]}": "gatewayFrom",
+		"ingress: {enabled: 'yes'}":                      "enabled",
+		// What only the templates know.
+		"postgres: {kind: external}":      "postgres.external.",
+		"redis: {kind: external}":         "redis.external.address",
+		"stripesim: {enabled: false}":     "secrets.stripeKey",
+		"secrets: {gatewaySecret: short}": "secrets.gatewaySecret",
+		"httpRoute: {enabled: true}":      "httpRoute.parentRefs",
+	} {
+		if _, err := render(t, values, install); err == nil {
+			t.Errorf("%s: accepted", values)
+		} else if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: the error does not name %s: %v", values, want, err)
+		}
+	}
+}
+
+// value is a leaf of values.yaml with the comment above it.
+type value struct {
+	path, comment, def string
+}
+
+// documented reads the chart's values in their order.
+func documented(t *testing.T) []value {
+	t.Helper()
+	data, err := os.ReadFile("souk/values.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	var all []value
+	var walk func(path string, n *yaml.Node)
+	walk = func(path string, n *yaml.Node) {
+		for i := 0; i < len(n.Content); i += 2 {
+			key, v := n.Content[i], n.Content[i+1]
+			at := strings.TrimPrefix(path+"."+key.Value, ".")
+			comment := key.HeadComment
+			if i := strings.LastIndex(comment, "\n\n"); i >= 0 { // the file's own comment
+				comment = comment[i+2:]
+			}
+			comment = strings.TrimSpace(strings.ReplaceAll(strings.TrimPrefix(comment, "#"), "\n#", ""))
+			if comment == "" && v.Kind == yaml.MappingNode && len(v.Content) > 0 {
+				walk(at, v)
+				continue
+			}
+			var plain any
+			if err := v.Decode(&plain); err != nil {
+				t.Fatal(err)
+			}
+			def, err := json.Marshal(plain)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, value{at, comment, string(def)})
+		}
+	}
+	walk("", doc.Content[0])
+	return all
+}
+
+// Every value has a comment, and README.md a table of them.
+func TestValuesAreDocumented(t *testing.T) {
+	t.Parallel()
+	const name, begin, end = "souk/README.md", "<!-- values: made of values.yaml by `go test ./helm -update` -->\n", "<!-- end of values -->\n"
+	var table strings.Builder
+	table.WriteString("| value | default | what it is |\n|---|---|---|\n")
+	for _, v := range documented(t) {
+		if v.comment == "" {
+			t.Errorf("%s has no comment", v.path)
+		}
+		fmt.Fprintf(&table, "| `%s` | `%s` | %s |\n", v.path, strings.ReplaceAll(v.def, "|", `\|`), strings.ReplaceAll(v.comment, "|", `\|`))
+	}
+	readme, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(readme), begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("%s has no place for the table", name)
+	}
+	current(t, name, []byte(before+begin+table.String()+end+after))
+}
+
+// The schema knows each value that there is, and no others.
+func TestSchemaIsComplete(t *testing.T) {
+	t.Parallel()
+	data, err := os.ReadFile("souk/values.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema map[string]any
+	if err := json.Unmarshal(data, &schema); err != nil {
+		t.Fatal(err)
+	}
+	data, err = os.ReadFile("souk/values.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]any{}
+	if err := sigsyaml.Unmarshal(data, &values); err != nil {
+		t.Fatal(err)
+	}
+	defs := schema["$defs"].(map[string]any)
+	var walk func(path string, s, v map[string]any)
+	walk = func(path string, s, v map[string]any) {
+		if ref, ok := s["$ref"].(string); ok {
+			s = defs[strings.TrimPrefix(ref, "#/$defs/")].(map[string]any)
+		}
+		properties, ok := s["properties"].(map[string]any)
+		if !ok {
+			return // a map with any keys
+		}
+		if closed, ok := s["additionalProperties"].(bool); !ok || closed {
+			t.Errorf("%s takes any key", path)
+		}
+		if strings.HasSuffix(path, ".resources") {
+			return // not every kind is given
+		}
+		for _, key := range slices.Sorted(maps.Keys(properties)) {
+			if _, ok := v[key]; !ok && path+"."+key != ".global" {
+				t.Errorf("%s.%s is in the schema alone", path, key)
+			}
+		}
+		for key, inner := range v {
+			m, _ := inner.(map[string]any)
+			sub, ok := properties[key].(map[string]any)
+			if !ok {
+				t.Errorf("%s.%s is not in the schema", path, key)
+				continue
+			}
+			if m != nil {
+				walk(path+"."+key, sub, m)
+			}
+		}
+	}
+	walk("", schema, values)
+}
