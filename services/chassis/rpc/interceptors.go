@@ -46,6 +46,7 @@ type interceptors struct {
 	validator protovalidate.Validator
 	durations metric.Float64Histogram
 	measures  sync.Map // measure -> metric.MeasurementOption
+	outages   outages
 }
 
 func newInterceptors(tel *telemetry.Telemetry, errs ErrorTable, s *Server) (*interceptors, error) {
@@ -200,13 +201,17 @@ func (i *interceptors) finish(ctx context.Context, method string, started time.T
 		code = st.Code()
 	}
 	i.durations.Record(ctx, took.Seconds(), i.measure(method, code))
-	level := slog.LevelDebug
+	level, leftOut := slog.LevelDebug, 0
 	switch code {
 	case codes.Internal, codes.Unknown, codes.DataLoss:
 		level = slog.LevelError
 	case codes.Unavailable:
 		if !errors.Is(context.Cause(ctx), errDraining) {
-			level = slog.LevelWarn
+			// Metrics count every one.
+			var tell bool
+			if tell, leftOut = i.outages.tell(method, time.Now()); tell {
+				level = slog.LevelWarn
+			}
 			i.server.monitor.poke()
 		}
 	case codes.DeadlineExceeded, codes.ResourceExhausted, codes.Unimplemented:
@@ -221,6 +226,9 @@ func (i *interceptors) finish(ctx context.Context, method string, started time.T
 		if p, ok := peer.FromContext(ctx); ok {
 			attrs = append(attrs, slog.String("peer", p.Addr.String()))
 		}
+		if leftOut > 0 {
+			attrs = append(attrs, slog.Int("left_out", leftOut))
+		}
 		if err != nil {
 			attrs = append(attrs, slog.String("error", err.Error()))
 		}
@@ -229,7 +237,7 @@ func (i *interceptors) finish(ctx context.Context, method string, started time.T
 		}
 		i.tel.Log.LogAttrs(ctx, level, "call", attrs...)
 	}
-	if err != nil && i.tel.Recording && level >= slog.LevelWarn {
+	if err != nil && i.tel.Recording && (level >= slog.LevelWarn || code == codes.Unavailable) {
 		trace.SpanFromContext(ctx).RecordError(err)
 	}
 	return st.Err()
