@@ -42,12 +42,22 @@ func (l *Load) browse(ctx context.Context, rng *rand.Rand) error {
 	return err
 }
 
-// lines picks one to five products, one to three units of each.
+// leastPayment is the smallest amount that the payment provider takes, in minor
+// units: 30 pence.
+const leastPayment = 30
+
+// lines picks one to five products, one to three units of each, more of what is
+// so cheap that nobody could pay for it alone.
 func (l *Load) lines(rng *rand.Rand) []shopclient.Line {
 	n := 1 + rng.IntN(min(5, len(l.products)))
 	out := make([]shopclient.Line, 0, n)
 	for _, i := range rng.Perm(len(l.products))[:n] {
-		out = append(out, shopclient.Line{SKU: l.products[i].Variants[0].SKU, Quantity: int64(1 + rng.IntN(3))})
+		v := l.products[i].Variants[0]
+		units := int64(1 + rng.IntN(3))
+		if price := max(v.Price.Amount, 1); price*units < leastPayment {
+			units = (leastPayment + price - 1) / price
+		}
+		out = append(out, shopclient.Line{SKU: v.SKU, Quantity: units})
 	}
 	return out
 }

@@ -118,7 +118,7 @@ func printTable(w io.Writer, s Snapshot) int {
 		fmt.Fprintf(tw, "%s\t%.1f\t%d\t%d\t%s\t%s\t%s\t\n", r.Action, float64(r.Done)/s.Elapsed.Seconds(), r.Done, r.Errors,
 			r.P50.Round(100*time.Microsecond), r.P99.Round(100*time.Microsecond), r.Max.Round(100*time.Microsecond))
 	}
-	_ = tw.Flush() // as for Fprintf: nothing can be done about an output stream that is gone
+	_ = tw.Flush() // as with Fprintf: nothing can be done about a stream that is gone
 	fmt.Fprintf(w, "%s, %d in flight, %d refused by the shop, %d not sent by the client\n",
 		s.Elapsed.Round(time.Second), s.InFlight, s.Refused, s.Shed)
 	return len(s.Rows) + 2

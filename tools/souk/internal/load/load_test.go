@@ -3,6 +3,8 @@ package load
 import (
 	"math/rand/v2"
 	"testing"
+
+	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
 func TestParseMix(t *testing.T) {
@@ -37,5 +39,22 @@ func TestPickFollowsTheShares(t *testing.T) {
 	}
 	if share := float64(got[Browse]) / n; share < 0.72 || share > 0.78 {
 		t.Errorf("browse was picked %.2f of the time, want 0.75", share)
+	}
+}
+
+// A visitor who cannot pay so little would be an error of the load's own.
+func TestEveryOrderCanBePaid(t *testing.T) {
+	t.Parallel()
+	for _, price := range []int64{1, 4, 29, 30, 31, 295} {
+		v := shopclient.Variant{SKU: "1"}
+		v.Price.Amount = price
+		l := &Load{products: []shopclient.Product{{Variants: []shopclient.Variant{v}}}}
+		for seed := range uint64(20) {
+			for _, line := range l.lines(rand.New(rand.NewPCG(seed, 1))) {
+				if total := line.Quantity * price; total < leastPayment {
+					t.Errorf("%d units at %d cost %d, less than can be paid", line.Quantity, price, total)
+				}
+			}
+		}
 	}
 }
