@@ -109,15 +109,18 @@ func (s *Store) Release(ctx context.Context, orderID string) (domain.Reservation
 			touched domain.Touched
 			found   db.GetReservationRow
 			exists  bool
+			locked  bool
 		)
 		err := s.atomically(ctx, func(b *pgx.Batch) {
 			b.Queue(db.LockReservation, orderID)
 			b.Queue(db.FreeStock, orderID)
 			b.Queue(db.GetReservation, orderID)
 		}, func(r pgx.BatchResults) (err error) {
-			if _, err := r.Exec(); err != nil {
+			lock, err := r.Exec()
+			if err != nil {
 				return fmt.Errorf("lock reservation: %w", err)
 			}
+			locked = lock.RowsAffected() > 0
 			if touched, err = readIDs(r); err != nil {
 				return fmt.Errorf("free stock: %w", err)
 			}
@@ -131,6 +134,8 @@ func (s *Store) Release(ctx context.Context, orderID string) (domain.Reservation
 			res := reservation(found)
 			if step, err := res.OnRelease(); err != nil {
 				return domain.Reservation{}, nil, err
+			} else if step == domain.Move && !locked {
+				continue // a Reserve committed between two of the statements; now it can be locked
 			} else if step == domain.Move {
 				return domain.Reservation{}, nil, fmt.Errorf("reservation %s is still %s after its release", orderID, res.State)
 			}
