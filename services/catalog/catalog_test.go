@@ -96,7 +96,7 @@ func (s *service) ready(t *testing.T) *service {
 
 func eventually(t *testing.T, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !done(); <-time.After(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it does not happen")
 		}

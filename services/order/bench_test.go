@@ -13,7 +13,7 @@ import (
 )
 
 // BenchmarkCheckout settles orders of 25 lines, 16 at a time, between fake
-// neighbours: what the order service and its database cost alone.
+// neighbors: what the order service and its database cost alone.
 func BenchmarkCheckout(b *testing.B) {
 	for _, lines := range []int{25, 700} {
 		b.Run(fmt.Sprint(lines), func(b *testing.B) {

@@ -117,7 +117,7 @@ const riverConns = 3
 
 // Run serves until ctx ends, then stops in good order: no new calls, calls and
 // drives in flight finish. It starts whether or not the database and the
-// neighbours are there yet; health tells when they are.
+// neighbors are there yet; health tells when they are.
 func Run(ctx context.Context, cfg Config) (err error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.validate(); err != nil {
@@ -150,8 +150,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer riverPool.Close()
 
 	var conns []*grpc.ClientConn
-	for _, neighbour := range []chassisrpc.ClientConfig{cfg.Catalog, cfg.Cart, cfg.Payment} {
-		conn, err := chassisrpc.Dial(neighbour, tel)
+	for _, neighbor := range []chassisrpc.ClientConfig{cfg.Catalog, cfg.Cart, cfg.Payment} {
+		conn, err := chassisrpc.Dial(neighbor, tel)
 		if err != nil {
 			return err
 		}

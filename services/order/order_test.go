@@ -38,7 +38,7 @@ func migrate(ctx context.Context, dsn string) error {
 	return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
 }
 
-// shop is the order service, run for real, between fake neighbours.
+// shop is the order service, run for real, between fake neighbors.
 type shop struct {
 	t        testing.TB
 	cfg      Config
@@ -60,9 +60,9 @@ func newShop(t testing.TB, opts ...grpc.ServerOption) *shop {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.pool.Close)
-	neighbours := chassisrpc.ClientConfig{Target: fake.Serve(t, s.catalog, s.carts, s.payments, opts...)}
+	neighbors := chassisrpc.ClientConfig{Target: fake.Serve(t, s.catalog, s.carts, s.payments, opts...)}
 	s.cfg = Config{
-		Postgres: pg.Config{DSN: config.Secret(dsn)}, Catalog: neighbours, Cart: neighbours, Payment: neighbours,
+		Postgres: pg.Config{DSN: config.Secret(dsn)}, Catalog: neighbors, Cart: neighbors, Payment: neighbors,
 		DriveDelay: time.Minute, SweepInterval: time.Minute, jobsPoll: 100 * time.Millisecond,
 	}
 	s.cfg.Telemetry.LogOutput = testLog{t}
@@ -143,7 +143,7 @@ func (s *shop) settled(id string) *orderv1.Order {
 		if !open {
 			return s.get(id)
 		}
-		time.Sleep(5 * time.Millisecond) // a poll with a deadline
+		<-time.After(5 * time.Millisecond) // a poll with a deadline
 	}
 	s.t.Fatalf("order %s does not settle", id)
 	return nil
@@ -370,7 +370,7 @@ func TestPlaceRefusals(t *testing.T) {
 	}
 }
 
-// TestNotSettledAsPaid: what the neighbours refuse ends cancelled, with the
+// TestNotSettledAsPaid: what the neighbors refuse ends cancelled, with the
 // reason, and holds nothing.
 func TestNotSettledAsPaid(t *testing.T) {
 	t.Parallel()

@@ -104,8 +104,8 @@ func checkRun(t *testing.T, spans map[string]sdktrace.ReadOnlySpan, kind, drive 
 	for key, want := range map[attribute.Key]string{
 		"messaging.system": "river", "messaging.destination.name": "default", "river.job.attempt": "1",
 	} {
-		if v, _ := attributes.Value(key); v.Emit() != want {
-			t.Errorf("run of %s: %s is %q, want %q", kind, key, v.Emit(), want)
+		if v, _ := attributes.Value(key); v.String() != want {
+			t.Errorf("run of %s: %s is %q, want %q", kind, key, v.String(), want)
 		}
 	}
 	id, _ := attributes.Value("messaging.message.id")

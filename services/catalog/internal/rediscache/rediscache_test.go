@@ -92,7 +92,7 @@ func TestRedisKilledAndBack(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("Redis is back and not used")
 		}
-		time.Sleep(5 * time.Millisecond)
+		<-time.After(5 * time.Millisecond)
 	}
 }
 

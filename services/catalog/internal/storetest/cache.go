@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -97,7 +98,7 @@ func TestCache(t *testing.T, wrap func(t *testing.T, next domain.Store) domain.S
 			want, wantErr := ask(gate.Store)
 			for range 3 {
 				got, err := ask(cache)
-				if !reflect.DeepEqual(normal(got), normal(want)) || err != wantErr {
+				if !reflect.DeepEqual(normal(got), normal(want)) || !errors.Is(err, wantErr) {
 					t.Errorf("%s: %+v, %v, want %+v, %v", name, got, err, want, wantErr)
 				}
 			}

@@ -58,7 +58,7 @@ const (
 )
 
 // Event is something definite that happened to an order. What is not definite
-// (a timeout, a reset, an internal error of a neighbour) is no event: the step
+// (a timeout, a reset, an internal error of a neighbor) is no event: the step
 // is repeated until its answer is known.
 type Event string
 

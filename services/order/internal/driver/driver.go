@@ -17,7 +17,7 @@ import (
 	"github.com/souk-shop/souk/services/order/internal/point"
 )
 
-// stepTimeout bounds one call of a neighbour, so that a silent one is asked
+// stepTimeout bounds one call of a neighbor, so that a silent one is asked
 // again within the time of a job.
 const stepTimeout = 8 * time.Second
 
@@ -135,7 +135,7 @@ var writtenPoint = map[domain.State]crash.Point{
 	domain.Cancelled:   point.CancelledWritten,
 }
 
-// perform asks the neighbour whom the state names and returns its definite
+// perform asks the neighbor whom the state names and returns its definite
 // answer as an event. Anything else is an error.
 func (d *Driver) perform(ctx context.Context, o domain.Order) (domain.Event, domain.Note, error) {
 	if o.Overdue && o.State.Cancellable() {
@@ -222,7 +222,7 @@ func (d *Driver) capture(ctx context.Context, o domain.Order) (domain.Event, dom
 	return domain.MoneyCaptured, domain.Note{}, d.crash(point.CaptureAnswered)
 }
 
-// giveBack succeeds only when both neighbours said that nothing is held.
+// giveBack succeeds only when both neighbors said that nothing is held.
 func (d *Driver) giveBack(ctx context.Context, o domain.Order) (domain.Event, domain.Note, error) {
 	if err := d.catalog.Release(ctx, o.ID); err != nil {
 		return unknown("release", err)

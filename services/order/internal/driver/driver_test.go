@@ -31,7 +31,7 @@ func migrate(ctx context.Context, dsn string) error {
 	return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
 }
 
-// world is an order service's insides with fake neighbours and a real database.
+// world is an order service's insides with fake neighbors and a real database.
 type world struct {
 	pool     *pgxpool.Pool
 	store    *postgres.Store

@@ -12,7 +12,7 @@ import (
 	"github.com/souk-shop/souk/services/order/internal/fake"
 )
 
-// actor is a driver that stops before each call of a neighbour and at each crash
+// actor is a driver that stops before each call of a neighbor and at each crash
 // point until it is told how to go on, so that a test decides every interleaving.
 type actor struct {
 	stops chan string // where it stopped; "" when it is done

@@ -87,7 +87,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	select {
 	case <-drained:
 	case <-timer.C:
-		r.log.Warn("drives in flight are left to their jobs")
+		r.log.WarnContext(ctx, "drives in flight are left to their jobs")
 		r.abort()
 		<-drained
 	}

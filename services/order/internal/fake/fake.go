@@ -1,5 +1,5 @@
-// Package fake has the neighbours of the order service in memory, for tests.
-// They honour the contracts (idempotent by id, tombstones) and can be told to
+// Package fake has the neighbors of the order service in memory, for tests.
+// They honor the contracts (idempotent by id, tombstones) and can be told to
 // lose a request before it has any effect, or its answer after.
 package fake
 
@@ -20,9 +20,9 @@ type Loss int
 const (
 	// Nothing is lost.
 	Nothing Loss = iota
-	// Request: the neighbour never hears of it.
+	// Request: the neighbor never hears of it.
 	Request
-	// Answer: the neighbour does it, the caller never hears of it.
+	// Answer: the neighbor does it, the caller never hears of it.
 	Answer
 )
 

@@ -19,7 +19,7 @@ import (
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
-// Serve serves the neighbours by gRPC on loopback until the test ends and
+// Serve serves the neighbors by gRPC on loopback until the test ends and
 // returns their address. opts let a test look at what arrives.
 func Serve(t testing.TB, catalog *Catalog, carts *Carts, payments *Payments, opts ...grpc.ServerOption) string {
 	t.Helper()

@@ -109,7 +109,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 			stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jobTimeout)
 			defer cancel()
 			if err := client.Stop(stopCtx); err != nil {
-				j.log.Warn("jobs did not stop in time", "error", err)
+				j.log.WarnContext(ctx, "jobs did not stop in time", "error", err)
 			}
 			return nil
 		}
@@ -245,7 +245,7 @@ func (j *Jobs) outcome(ctx context.Context, created time.Time, id string, err er
 }
 
 // pauseAfter grows with a job's age from 1 s to 15 s, so that an order ends soon
-// after its neighbours are back, and to a minute when it has waited for an hour.
+// after its neighbors are back, and to a minute when it has waited for an hour.
 func pauseAfter(age time.Duration) time.Duration {
 	limit := 15 * time.Second
 	if age > time.Hour {

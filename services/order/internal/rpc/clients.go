@@ -255,7 +255,7 @@ func (p *Payments) Refund(ctx context.Context, refundID, orderID string, amount 
 	}
 }
 
-// reading repeats a read that a neighbour could not serve, for about a second:
+// reading repeats a read that a neighbor could not serve, for about a second:
 // the time of a restart.
 func reading[T any](ctx context.Context, call func() (T, error)) (T, error) {
 	for pause := 50 * time.Millisecond; ; pause *= 2 {

@@ -1,5 +1,5 @@
 // Package rpc is the order service's side of gRPC: the handlers, their error
-// table, and the clients of the neighbours.
+// table, and the clients of the neighbors.
 package rpc
 
 import (

@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -25,7 +24,7 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func migrate(ctx context.Context, dsn string) error {
-	return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
 }
 
 type fixture struct {

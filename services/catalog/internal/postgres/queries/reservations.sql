@@ -72,6 +72,7 @@ WITH found AS (
     SELECT r.order_id, r.state AS before FROM reservations r
     WHERE r.order_id = @order_id AND r.state <> 'released'
       AND NOT EXISTS (SELECT FROM reservation_lines l WHERE l.order_id = r.order_id AND l.returned > 0)
+    FOR NO KEY UPDATE OF r -- for one made since: its state must be the one that is there now
 ), moved AS (
     UPDATE reservations r
     SET state = 'released', settled_at = now(), expired = r.state = 'held' AND r.expires_at <= now()
