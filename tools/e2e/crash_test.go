@@ -58,10 +58,9 @@ type crashShop struct {
 
 // expected is an order that was accepted, and how it has to end.
 type expected struct {
-	c        *shopclient.Client
-	id, sku  string
-	state    string
-	refunded int64
+	c       *shopclient.Client
+	id, sku string
+	state   string
 }
 
 // env arms a service's next life, once.

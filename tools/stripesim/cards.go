@@ -19,20 +19,19 @@ type decline struct {
 }
 
 var (
-	declineGeneric      = &decline{"card_declined", "generic_decline", "Your card was declined."}
-	declineFunds        = &decline{"card_declined", "insufficient_funds", "Your card has insufficient funds."}
-	declineLost         = &decline{"card_declined", "lost_card", "Your card was declined."}
-	declineStolen       = &decline{"card_declined", "stolen_card", "Your card was declined."}
-	declineFraudulent   = &decline{"card_declined", "fraudulent", "Your card was declined."}
-	declineVelocity     = &decline{"card_declined", "card_velocity_exceeded", "Your card was declined for making repeated attempts too frequently or exceeding its amount limit."}
-	declineExpired      = &decline{"expired_card", "", "Your card has expired."}
-	declineCVC          = &decline{"incorrect_cvc", "", "Your card's security code is incorrect."}
-	declineProcessing   = &decline{"processing_error", "", "An error occurred while processing your card. Try again in a little bit."}
-	declineUnauthorized = &decline{"authentication_required", "authentication_required", "Your card was declined. This transaction requires authentication."}
+	declineGeneric    = &decline{"card_declined", "generic_decline", "Your card was declined."}
+	declineFunds      = &decline{"card_declined", "insufficient_funds", "Your card has insufficient funds."}
+	declineLost       = &decline{"card_declined", "lost_card", "Your card was declined."}
+	declineStolen     = &decline{"card_declined", "stolen_card", "Your card was declined."}
+	declineFraudulent = &decline{"card_declined", "fraudulent", "Your card was declined."}
+	declineVelocity   = &decline{"card_declined", "card_velocity_exceeded", "Your card was declined for making repeated attempts too frequently or exceeding its amount limit."}
+	declineExpired    = &decline{"expired_card", "", "Your card has expired."}
+	declineCVC        = &decline{"incorrect_cvc", "", "Your card's security code is incorrect."}
+	declineProcessing = &decline{"processing_error", "", "An error occurred while processing your card. Try again in a little bit."}
 )
 
 // cards are the test payment methods by token.
-var cards = map[string]*card{
+var cards = withBothSpellings(map[string]*card{
 	"pm_card_visa":                   {brand: "visa", last4: "4242", funding: "credit"},
 	"pm_card_visa_debit":             {brand: "visa", last4: "5556", funding: "debit"},
 	"pm_card_mastercard":             {brand: "mastercard", last4: "4444", funding: "credit"},
@@ -52,10 +51,11 @@ var cards = map[string]*card{
 	"pm_card_chargeDeclinedExpiredCard":           {brand: "visa", last4: "0069", funding: "credit", decline: declineExpired},
 	"pm_card_chargeDeclinedIncorrectCvc":          {brand: "visa", last4: "0127", funding: "credit", decline: declineCVC},
 	"pm_card_chargeDeclinedProcessingError":       {brand: "visa", last4: "0119", funding: "credit", decline: declineProcessing},
-}
+})
 
-func init() {
-	// Stripe documents the declines under both spellings.
+// withBothSpellings adds the second token that Stripe documents for each of the
+// declines, and tells every card its token.
+func withBothSpellings(cards map[string]*card) map[string]*card {
 	for _, reason := range []string{
 		"", "InsufficientFunds", "LostCard", "StolenCard", "Fraudulent", "VelocityLimitExceeded",
 		"ExpiredCard", "IncorrectCvc", "ProcessingError",
@@ -66,6 +66,7 @@ func init() {
 	for token, c := range cards {
 		c.token = token
 	}
+	return cards
 }
 
 // maxAmount is the largest amount of a charge, in minor units: eight digits.

@@ -64,9 +64,10 @@ func closedLoop(ctx context.Context, n int, d time.Duration, do func(ctx context
 
 // readLoop requests the paths in turn over n kept-alive connections for d.
 func readLoop(ctx context.Context, addr string, paths []string, n int, d time.Duration) (sample, error) {
+	dialer := net.Dialer{Timeout: 5 * time.Second}
 	conns := make([]*rawConn, n)
 	for i := range conns {
-		c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+		c, err := dialer.DialContext(ctx, "tcp", addr)
 		if err != nil {
 			return sample{}, err
 		}

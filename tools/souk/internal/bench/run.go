@@ -64,13 +64,13 @@ func (b *bench) withShop(ctx context.Context, dir string, use func(*child, *stat
 // record runs a shop in this process and checks out, one after the other,
 // writing down what its services send. All but the last round trips of a
 // checkout happen before its answer; the rest is waited for.
-func (b *bench) record(ctx context.Context, dir string) ([]checkoutSQL, error) {
+func (b *bench) record(ctx context.Context, dir string) (_ []checkoutSQL, err error) {
 	rec := &recorder{}
 	shop, err := localshop.Start(ctx, localshop.Options{Dir: dir, Seed: true, Tracer: rec.forDatabase})
 	if err != nil {
 		return nil, err
 	}
-	defer shop.Stop(context.WithoutCancel(ctx))
+	defer func() { err = errors.Join(err, shop.Stop(context.WithoutCancel(ctx))) }()
 	orders, err := pgx.Connect(ctx, shop.DSN("order"))
 	if err != nil {
 		return nil, err

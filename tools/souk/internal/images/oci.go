@@ -151,7 +151,7 @@ func writeArchive(name string, base []file, bin, prefix, tag, arch string, label
 	if err != nil {
 		return nil, err
 	}
-	defer os.Remove(out.Name())
+	defer func() { _ = os.Remove(out.Name()) }() // gone already once it is renamed
 	defer func() { err = errors.Join(err, out.Close()) }()
 	l := &layout{w: tar.NewWriter(out), written: map[string]bool{}}
 

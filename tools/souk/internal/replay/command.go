@@ -24,7 +24,7 @@ import (
 )
 
 // Command is `souk replay`.
-func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+func Command(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
 	flags := flag.NewFlagSet("replay", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	data := flags.String("data", state.DefaultDir, "the data `folder` of the running shop")
@@ -70,7 +70,7 @@ The file has the columns of the data set
 	if err != nil {
 		return err
 	}
-	defer log.Close()
+	defer func() { err = errors.Join(err, log.Close()) }()
 	if len(done) == 0 {
 		if err := log.Append(history.Record{Kind: history.KindPlan, Key: digest}); err != nil {
 			return err
