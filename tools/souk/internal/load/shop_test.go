@@ -50,7 +50,7 @@ func TestAShopThatHangsDoesNotFillTheMemory(t *testing.T) {
 	go func() { done <- l.Run(context.Background()) }()
 	deadline := time.Now().Add(20 * time.Second)
 	for l.Snapshot().Shed == 0 && time.Now().Before(deadline) {
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 	}
 	if snap := l.Snapshot(); snap.InFlight > 8 || snap.Shed == 0 {
 		t.Errorf("in flight %d, shed %d; want at most 8 in flight and the rest shed", snap.InFlight, snap.Shed)
