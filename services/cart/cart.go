@@ -72,7 +72,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	store := postgres.NewStore(pool)
 
 	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors,
-		chassisrpc.Check{Name: "postgres", Fn: pool.Ping})
+		chassisrpc.Check{Name: "postgres", Fn: func(ctx context.Context) error { return pg.Migrated(ctx, pool, "carts") }})
 	if err != nil {
 		return err
 	}

@@ -5,10 +5,7 @@ package catalog
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
@@ -94,7 +91,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer closeStore()
 
 	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors,
-		chassisrpc.Check{Name: "postgres", Fn: func(ctx context.Context) error { return ready(ctx, pool) }})
+		chassisrpc.Check{Name: "postgres", Fn: func(ctx context.Context) error { return pg.Migrated(ctx, pool, "copurchases") }})
 	if err != nil {
 		return err
 	}
@@ -142,16 +139,4 @@ func decorate(store domain.Store, cfg Config, tel *telemetry.Telemetry) (domain.
 		store = cache
 	}
 	return store, closeAll, nil
-}
-
-// ready reports whether the database answers and has the tables.
-func ready(ctx context.Context, pool *pgxpool.Pool) error {
-	var name *string
-	if err := pool.QueryRow(ctx, "SELECT to_regclass('copurchases')::text").Scan(&name); err != nil {
-		return err
-	}
-	if name == nil {
-		return fmt.Errorf("the database is not migrated")
-	}
-	return nil
 }

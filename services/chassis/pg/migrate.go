@@ -3,6 +3,7 @@ package pg
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -91,5 +92,21 @@ func (sessionLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 
 func (sessionLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", int64(lockID))
+	return err
+}
+
+// ErrNotMigrated means that the database answers but lacks tables.
+var ErrNotMigrated = errors.New("the database is not migrated")
+
+// Migrated is a readiness check: it fails while the database is away, and with
+// ErrNotMigrated until each of the tables is there.
+func Migrated(ctx context.Context, db interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}, tables ...string) error {
+	var there bool
+	err := db.QueryRow(ctx, "SELECT bool_and(to_regclass(t) IS NOT NULL) FROM unnest($1::text[]) t", tables).Scan(&there)
+	if err == nil && !there {
+		err = ErrNotMigrated
+	}
 	return err
 }

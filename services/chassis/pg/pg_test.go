@@ -459,3 +459,31 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestMigrated(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	conn, err := pgx.Connect(ctx, pgtest.New(t, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := pg.Migrated(ctx, conn, "first", "second"); !errors.Is(err, pg.ErrNotMigrated) {
+		t.Errorf("an empty database: %v", err)
+	}
+	for _, table := range []string{"first", "second"} {
+		if err := pg.Migrated(ctx, conn, "first", "second"); !errors.Is(err, pg.ErrNotMigrated) {
+			t.Errorf("before %s: %v", table, err)
+		}
+		if _, err := conn.Exec(ctx, "CREATE TABLE "+table+" ()"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := pg.Migrated(ctx, conn, "first", "second"); err != nil {
+		t.Errorf("all tables there: %v", err)
+	}
+	conn.Close(ctx)
+	if err := pg.Migrated(ctx, conn, "first"); err == nil || errors.Is(err, pg.ErrNotMigrated) {
+		t.Errorf("a database that is away: %v", err)
+	}
+}

@@ -40,15 +40,7 @@ func New(pool *pgxpool.Pool, times Times) *Store {
 
 // Ready fails while the database is away or its schema is not there yet.
 func (s *Store) Ready(ctx context.Context) error {
-	var there bool
-	err := s.pool.QueryRow(ctx, "SELECT to_regclass('orders') IS NOT NULL AND to_regclass('river_job') IS NOT NULL").Scan(&there)
-	if err != nil {
-		return err
-	}
-	if !there {
-		return errors.New("the database is not migrated")
-	}
-	return nil
+	return pg.Migrated(ctx, s.pool, "orders", "river_job")
 }
 
 // Load returns an order with its history and, on request, its lines.

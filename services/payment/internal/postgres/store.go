@@ -24,8 +24,7 @@ func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: db.New(pool)}
 
 // Ready reports whether the database is there and migrated.
 func (s *Store) Ready(ctx context.Context) error {
-	_, err := s.pool.Exec(ctx, "SELECT FROM ledger_entries LIMIT 0")
-	return err
+	return pg.Migrated(ctx, s.pool, "ledger_entries")
 }
 
 // Begin implements domain.Store.
