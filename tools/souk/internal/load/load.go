@@ -94,8 +94,8 @@ type Load struct {
 	products []shopclient.Product
 	words    []string
 	stats    map[Action]*stats
-	start    time.Time
-	limit    int64 // of actions in flight
+	start    atomic.Pointer[time.Time] // nil until Run
+	limit    int64                     // of actions in flight
 	inFlight atomic.Int64
 	shed     atomic.Int64
 	refused  atomic.Int64
@@ -134,12 +134,13 @@ func Prepare(ctx context.Context, opts Options) (*Load, error) {
 // is in flight.
 func (l *Load) Run(ctx context.Context) error {
 	rng := rand.New(rand.NewPCG(l.opts.Seed, 1))
-	l.start = time.Now()
-	end := l.start.Add(l.opts.Duration)
+	start := time.Now()
+	l.start.Store(&start)
+	end := start.Add(l.opts.Duration)
 	var g errgroup.Group
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for due := l.start; due.Before(end); {
+	for due := start; due.Before(end); {
 		// Poisson arrivals: independent visitors.
 		due = due.Add(time.Duration(rng.ExpFloat64() / l.opts.Rate * float64(time.Second)))
 		if wait := time.Until(due); wait > 0 {
@@ -210,7 +211,10 @@ func (l *Load) note(a Action, err error) {
 
 // Snapshot may be called while the load runs.
 func (l *Load) Snapshot() Snapshot {
-	snap := Snapshot{Elapsed: time.Since(l.start), InFlight: l.inFlight.Load(), Shed: l.shed.Load(), Refused: l.refused.Load()}
+	snap := Snapshot{InFlight: l.inFlight.Load(), Shed: l.shed.Load(), Refused: l.refused.Load()}
+	if start := l.start.Load(); start != nil {
+		snap.Elapsed = time.Since(*start)
+	}
 	for _, a := range Actions {
 		s := l.stats[a]
 		s.mu.Lock()
