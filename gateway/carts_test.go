@@ -2,12 +2,15 @@ package gateway
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/session"
+	"google.golang.org/grpc/codes"
 )
 
 func TestCartLifecycle(t *testing.T) {
@@ -107,6 +110,44 @@ func TestConcurrentAdds(t *testing.T) {
 	if cart.Units != 24 || len(cart.Lines) != 3 {
 		t.Errorf("cart: %+v", cart)
 	}
+}
+
+// A write that was made but whose answer was lost is asked for again, and made
+// once.
+func TestALostAnswerAddsOnce(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	cart, me := s.newCart("")
+	s.cart.mu.Lock()
+	s.cart.lost = 2
+	s.cart.mu.Unlock()
+	at := "/v1/carts/" + cart.ID + "/lines"
+	s.want(200, "POST", at, `{"sku":"SKU01","quantity":1}`, me)
+	s.want(200, "POST", at, `{"sku":"SKU01","quantity":1}`, me).decode(t, &cart)
+	if cart.Units != 2 || s.cart.lost != 0 {
+		t.Errorf("cart: %+v, %d answers still to lose", cart, s.cart.lost)
+	}
+}
+
+// A service that is away is waited for, as long as patience lasts.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *Config) { c.CacheTTL, c.Patience = -1, time.Minute })
+	away := refused(codes.Unavailable, "UNAVAILABLE")
+	s.catalog.broken.Store(&away)
+	before := s.calls.Load()
+	done := make(chan struct{})
+	go func() { defer close(done); s.want(200, "GET", "/v1/products/SKU01", "") }()
+	for s.calls.Load() < before+5 { // more than a moment
+		select {
+		case <-done:
+			t.Fatal("no patience")
+		default:
+			runtime.Gosched()
+		}
+	}
+	s.catalog.broken.Store(nil)
+	<-done
 }
 
 func TestCartLimits(t *testing.T) {

@@ -204,6 +204,9 @@ type fakeCart struct {
 	carts map[string]*cartv1.Cart
 	// conflicts makes that many writes fail as if another came between.
 	conflicts int
+	// lost makes that many writes that are made be answered as unavailable.
+	lost int
+	made map[string]bool // ids of changes
 }
 
 func (c *fakeCart) CreateCart(_ context.Context, r *cartv1.CreateCartRequest) (*cartv1.CreateCartResponse, error) {
@@ -239,6 +242,9 @@ func (c *fakeCart) SetLines(_ context.Context, r *cartv1.SetLinesRequest) (*cart
 	if err != nil {
 		return nil, err
 	}
+	if c.made[r.ChangeId] {
+		return &cartv1.SetLinesResponse{Cart: proto.Clone(cart).(*cartv1.Cart)}, nil
+	}
 	if c.conflicts > 0 && r.ExpectedVersion != nil {
 		c.conflicts--
 		cart.Version++
@@ -267,6 +273,11 @@ func (c *fakeCart) SetLines(_ context.Context, r *cartv1.SetLinesRequest) (*cart
 		}
 	}
 	cart.Version++
+	c.made[r.ChangeId] = true
+	if c.lost > 0 {
+		c.lost--
+		return nil, refused(codes.Unavailable, "UNAVAILABLE")
+	}
 	return &cartv1.SetLinesResponse{Cart: proto.Clone(cart).(*cartv1.Cart)}, nil
 }
 

@@ -60,9 +60,15 @@ type Config struct {
 	// CacheTTL is how old a product, a listing or the categories may be when they
 	// are shown; one second when 0, no cache when negative.
 	CacheTTL time.Duration `env:"CACHE_TTL, default=1s"`
+	// Patience is how long a request waits for a service that is being replaced,
+	// 15 s when 0; negative not at all.
+	Patience time.Duration `env:"PATIENCE, default=15s"`
 	// Currency of an empty cart; GBP when "".
 	Currency string `env:"CURRENCY, default=GBP"`
 
+	// MaxConnectionAge is after how long a client is asked to connect anew, so
+	// that it finds new replicas; 0 is never.
+	MaxConnectionAge time.Duration `env:"MAX_CONNECTION_AGE, default=5m"`
 	// DrainDelay is how long the gateway still takes requests after /readyz has
 	// told that it is stopping: the time in which balancers notice.
 	DrainDelay time.Duration `env:"DRAIN_DELAY, default=0s"`
@@ -137,7 +143,7 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, clien
 		return nil, err
 	}
 	souk := shop.New(clients, shop.Options{
-		CacheTTL: cfg.CacheTTL, Currency: cfg.Currency, Draining: draining, Log: tel.Log,
+		CacheTTL: cfg.CacheTTL, Patience: cfg.Patience, Currency: cfg.Currency, Draining: draining, Log: tel.Log,
 	})
 	rest := api.New(api.Config{Shop: souk, Session: sessions, Log: tel.Log})
 	pages, err := storefront.New(storefront.Config{Shop: souk, Session: sessions, Currency: cfg.Currency, Log: tel.Log})
@@ -213,8 +219,9 @@ func serve(ctx context.Context, cfg Config, handler http.Handler, log *slog.Logg
 			return err
 		}
 	}
+	connections := edge.NewConnections(cfg.MaxConnectionAge)
 	srv := &http.Server{
-		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+		Handler: connections.Limit(handler), ConnContext: connections.Context, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
@@ -232,6 +239,7 @@ func serve(ctx context.Context, cfg Config, handler http.Handler, log *slog.Logg
 		return err
 	case <-ctx.Done():
 	}
+	connections.Drain()
 	drain()
 	timeout := cfg.DrainTimeout
 	if timeout == 0 {

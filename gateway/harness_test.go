@@ -48,7 +48,7 @@ type shopUnderTest struct {
 
 func start(t *testing.T, change ...func(*Config)) *shopUnderTest {
 	t.Helper()
-	carts := &fakeCart{carts: map[string]*cartv1.Cart{}}
+	carts := &fakeCart{carts: map[string]*cartv1.Cart{}, made: map[string]bool{}}
 	s := &shopUnderTest{
 		t: t, catalog: newFakeCatalog(), cart: carts, health: health.NewServer(),
 		order: &fakeOrder{
@@ -67,7 +67,7 @@ func start(t *testing.T, change ...func(*Config)) *shopUnderTest {
 func (s *shopUnderTest) gateway(change ...func(*Config)) string {
 	t, conn := s.t, s.conn
 	t.Helper()
-	cfg := Config{Secret: testSecret, OperatorToken: testOperator}
+	cfg := Config{Secret: testSecret, OperatorToken: testOperator, Patience: 100 * time.Millisecond}
 	for _, c := range change {
 		c(&cfg)
 	}

@@ -71,13 +71,13 @@ func (s *Shop) NewCart(ctx context.Context, owner uuid.UUID, lines []LineInput) 
 	if err != nil {
 		return nil, AsError(err)
 	}
-	res, err := call(ctx, s.timeout, s.createCart, &cartv1.CreateCartRequest{CartId: id.String(), OwnerId: owner.String()})
+	res, err := call(ctx, s, s.timeout, s.createCart, &cartv1.CreateCartRequest{CartId: id.String(), OwnerId: owner.String()})
 	if err != nil {
 		return nil, err
 	}
 	cart := res.GetCart()
 	if len(lines) > 0 {
-		set, err := call(ctx, s.timeout, s.setLines, setRequest(SetLines{Owner: owner, Cart: id, Lines: lines, Replace: true}))
+		set, err := call(ctx, s, s.timeout, s.setLines, setRequest(SetLines{Owner: owner, Cart: id, Lines: lines, Replace: true}))
 		if err != nil {
 			return nil, err
 		}
@@ -111,7 +111,7 @@ func (s *Shop) SetLines(ctx context.Context, in SetLines) (*Cart, error) {
 	if len(in.Lines) == 0 {
 		return s.empty(ctx, in)
 	}
-	res, err := call(ctx, s.timeout, s.setLines, setRequest(in))
+	res, err := call(ctx, s, s.timeout, s.setLines, setRequest(in))
 	if err != nil {
 		return nil, stale(err, in.Version)
 	}
@@ -141,7 +141,7 @@ func (s *Shop) empty(ctx context.Context, in SetLines) (*Cart, error) {
 		for _, l := range cart.GetLines() {
 			set.Lines = append(set.Lines, LineInput{SKU: l.GetSku()})
 		}
-		res, err := call(ctx, s.timeout, s.setLines, setRequest(set))
+		res, err := call(ctx, s, s.timeout, s.setLines, setRequest(set))
 		if err != nil {
 			return nil, err
 		}
@@ -154,7 +154,7 @@ func (s *Shop) empty(ctx context.Context, in SetLines) (*Cart, error) {
 // Reasons: CART_NOT_FOUND, SKU_NOT_FOUND, CART_FULL, QUANTITY_TOO_LARGE, and
 // VERSION_CONFLICT only when the cart would not stand still for seconds.
 func (s *Shop) AddLine(ctx context.Context, owner, id uuid.UUID, sku string, quantity int64) (*Cart, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout+s.patience)
 	defer cancel()
 	unlock, err := s.carts.lock(ctx, id)
 	if err != nil {
@@ -186,7 +186,7 @@ func (s *Shop) AddLine(ctx context.Context, owner, id uuid.UUID, sku string, qua
 			e.Fields = []FieldError{{"quantity", fmt.Sprintf("the line would have %d units", want.Quantity)}}
 			return nil, e
 		}
-		res, err := call(ctx, s.timeout, s.setLines, setRequest(SetLines{
+		res, err := call(ctx, s, s.timeout, s.setLines, setRequest(SetLines{
 			Owner: owner, Cart: id, Version: cart.GetVersion(), Lines: []LineInput{want},
 		}))
 		if err != nil {
@@ -212,7 +212,7 @@ func (s *Shop) optimistically(ctx context.Context, attempt func() (*Cart, error)
 }
 
 func (s *Shop) rawCart(ctx context.Context, owner, id uuid.UUID) (*cartv1.Cart, error) {
-	res, err := call(ctx, s.timeout, s.getCart, &cartv1.GetCartRequest{CartId: id.String(), OwnerId: owner.String()})
+	res, err := call(ctx, s, s.timeout, s.getCart, &cartv1.GetCartRequest{CartId: id.String(), OwnerId: owner.String()})
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +235,8 @@ func stale(err error, version int64) error {
 func setRequest(in SetLines) *cartv1.SetLinesRequest {
 	req := &cartv1.SetLinesRequest{
 		CartId: in.Cart.String(), OwnerId: in.Owner.String(), Replace: in.Replace,
-		Lines: make([]*cartv1.LineChange, len(in.Lines)),
+		ChangeId: uuid.NewString(), // call may repeat the request
+		Lines:    make([]*cartv1.LineChange, len(in.Lines)),
 	}
 	if in.Version != 0 {
 		req.ExpectedVersion = &in.Version
@@ -290,7 +291,7 @@ func (s *Shop) resolve(ctx context.Context, known variants, skus []string) error
 	}
 	for len(ask) > 0 {
 		n := min(len(ask), 2000)
-		res, err := call(ctx, s.timeout, s.getVariants, &catalogv1.GetVariantsRequest{Skus: ask[:n]})
+		res, err := call(ctx, s, s.timeout, s.getVariants, &catalogv1.GetVariantsRequest{Skus: ask[:n]})
 		if err != nil {
 			for _, sku := range ask {
 				delete(known, sku)

@@ -50,7 +50,7 @@ func (s *Shop) Upsert(ctx context.Context, products []ProductInput) (Upserted, e
 		req.Products[i] = in
 	}
 	defer s.forget() // also after an error: its outcome may be unknown
-	res, err := call(ctx, importTimeout, s.upsertProducts, req)
+	res, err := call(ctx, s, importTimeout, s.upsertProducts, req)
 	if err != nil {
 		return Upserted{}, err
 	}
@@ -83,7 +83,7 @@ func (s *Shop) AdjustStock(ctx context.Context, key, reason string, changes []St
 		req.Changes[i] = &catalogv1.StockChange{Sku: c.SKU, Delta: c.Delta}
 	}
 	defer s.forget()
-	res, err := call(ctx, s.timeout, s.adjustStock, req)
+	res, err := call(ctx, s, s.timeout, s.adjustStock, req)
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,7 @@ func (s *Shop) SetPrices(ctx context.Context, changes []PriceChange) ([]VariantS
 		req.Changes[i] = &catalogv1.PriceChange{Sku: c.SKU, Price: c.Price.Proto()}
 	}
 	defer s.forget()
-	res, err := call(ctx, s.timeout, s.setPrices, req)
+	res, err := call(ctx, s, s.timeout, s.setPrices, req)
 	if err != nil {
 		return nil, err
 	}

@@ -150,7 +150,7 @@ func (s *Shop) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 	if c.CartVersion != 0 {
 		req.CartVersion = &c.CartVersion
 	}
-	res, err := call(ctx, min(c.Wait, MaxWait)+2*s.timeout, s.placeOrder, req)
+	res, err := call(ctx, s, min(c.Wait, MaxWait)+2*s.timeout, s.placeOrder, req)
 	if ReasonOf(err) == ReasonSKUNotFound {
 		// Not what the caller named, but what was in the cart.
 		gone := NewError(ReasonLineGone)
@@ -185,7 +185,7 @@ func (v Viewer) id() string {
 
 // Order returns an order as it is now. Reasons: ORDER_NOT_FOUND.
 func (s *Shop) Order(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
-	res, err := call(ctx, s.timeout, s.getOrder, &orderv1.GetOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+	res, err := call(ctx, s, s.timeout, s.getOrder, &orderv1.GetOrderRequest{OrderId: id.String(), CustomerId: v.id()})
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +204,7 @@ func (s *Shop) Orders(ctx context.Context, v Viewer, limit int, cursor string) (
 	if limit == 0 {
 		limit = OrdersPage
 	}
-	res, err := call(ctx, s.timeout, s.listOrders, &orderv1.ListOrdersRequest{CustomerId: v.id(), PageSize: int32(limit), Cursor: cursor})
+	res, err := call(ctx, s, s.timeout, s.listOrders, &orderv1.ListOrdersRequest{CustomerId: v.id(), PageSize: int32(limit), Cursor: cursor})
 	if err != nil {
 		return nil, err
 	}
@@ -220,7 +220,7 @@ func (s *Shop) Orders(ctx context.Context, v Viewer, limit int, cursor string) (
 // CancelOrder asks for an order to be cancelled; the answer is CANCELLING or
 // CANCELLED. Reasons: ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE.
 func (s *Shop) CancelOrder(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
-	res, err := call(ctx, s.timeout, s.cancelOrder, &orderv1.CancelOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+	res, err := call(ctx, s, s.timeout, s.cancelOrder, &orderv1.CancelOrderRequest{OrderId: id.String(), CustomerId: v.id()})
 	if err != nil {
 		return nil, err
 	}
@@ -258,7 +258,7 @@ func (s *Shop) RefundOrder(ctx context.Context, r RefundRequest) (refund *Refund
 	for _, l := range r.Lines {
 		req.Lines = append(req.Lines, &orderv1.RefundLine{Sku: l.SKU, Quantity: l.Quantity})
 	}
-	res, err := call(ctx, min(r.Wait, MaxWait)+2*s.timeout, s.refundOrder, req)
+	res, err := call(ctx, s, min(r.Wait, MaxWait)+2*s.timeout, s.refundOrder, req)
 	if err != nil {
 		return nil, false, err
 	}
@@ -289,7 +289,8 @@ func (s *Shop) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Seq2
 			case <-ctx.Done():
 			}
 		}()
-		for failures := 0; ; {
+		failures, until := 0, time.Time{}
+		for {
 			stream, err := s.clients.Order.WatchOrder(ctx, &orderv1.WatchOrderRequest{OrderId: id.String(), CustomerId: v.id()})
 			for err == nil {
 				var res *orderv1.WatchOrderResponse
@@ -308,9 +309,11 @@ func (s *Shop) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Seq2
 			if ctx.Err() != nil {
 				return
 			}
-			failures++
+			if failures++; failures == 1 {
+				until = time.Now().Add(s.patience)
+			}
 			again := errors.Is(err, io.EOF) || retryable(err)
-			if !again || failures > attempts || !pause(ctx, failures) {
+			if !again || !s.waitOut(ctx, failures, until) {
 				if err = fromRPC(ctx, err); ctx.Err() == nil {
 					yield(nil, err)
 				}

@@ -139,7 +139,7 @@ func (s *Shop) ListProducts(ctx context.Context, q ProductQuery) (*ProductPage, 
 		q.Limit = PageSize
 	}
 	load := func(ctx context.Context) (*ProductPage, error) {
-		res, err := call(ctx, s.timeout, s.listProducts, &catalogv1.ListProductsRequest{
+		res, err := call(ctx, s, s.timeout, s.listProducts, &catalogv1.ListProductsRequest{
 			Filter: &catalogv1.ProductFilter{
 				Query: q.Query, Category: q.Category,
 				MinPrice: q.MinPrice, MaxPrice: q.MaxPrice, InStock: q.InStock,
@@ -188,7 +188,7 @@ func (s *Shop) FreshProduct(ctx context.Context, sku string) (*Product, error) {
 	if sku == "" || len(sku) > 64 {
 		return nil, NewError(ReasonProductNotFound)
 	}
-	res, err := call(ctx, s.timeout, s.getProduct, &catalogv1.GetProductRequest{
+	res, err := call(ctx, s, s.timeout, s.getProduct, &catalogv1.GetProductRequest{
 		Key: &catalogv1.GetProductRequest_Sku{Sku: sku},
 	})
 	if err != nil {
@@ -209,7 +209,7 @@ func (s *Shop) Related(ctx context.Context, sku string, limit int) (*ProductPage
 		limit = 6
 	}
 	return s.related.get(ctx, relatedKey{p.ID, limit}, func(ctx context.Context) (*ProductPage, error) {
-		res, err := call(ctx, s.timeout, s.listRelated, &catalogv1.ListRelatedRequest{ProductId: p.ID, Limit: int32(limit)})
+		res, err := call(ctx, s, s.timeout, s.listRelated, &catalogv1.ListRelatedRequest{ProductId: p.ID, Limit: int32(limit)})
 		if err != nil {
 			return nil, err
 		}
@@ -220,7 +220,7 @@ func (s *Shop) Related(ctx context.Context, sku string, limit int) (*ProductPage
 // Categories returns all categories.
 func (s *Shop) Categories(ctx context.Context) (*CategoryList, error) {
 	return s.categories.get(ctx, struct{}{}, func(ctx context.Context) (*CategoryList, error) {
-		res, err := call(ctx, s.timeout, s.listCategories, &catalogv1.ListCategoriesRequest{})
+		res, err := call(ctx, s, s.timeout, s.listCategories, &catalogv1.ListCategoriesRequest{})
 		if err != nil {
 			return nil, err
 		}

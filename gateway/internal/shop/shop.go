@@ -11,6 +11,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
@@ -46,8 +47,13 @@ type Options struct {
 	CacheEntries int
 	// Currency of an empty cart's total. "" means GBP.
 	Currency string
-	// Timeout of a call that does not wait for an order. 0 means five seconds.
+	// Timeout of an attempt of a call that does not wait for an order. 0 means
+	// five seconds.
 	Timeout time.Duration
+	// Patience is how long a call is repeated while its service is unavailable.
+	// 0 means 15 s, in which a cluster replaces a pod, a database's too; negative
+	// not at all.
+	Patience time.Duration
 	// Draining, once closed, ends every watch: the process is about to stop.
 	Draining <-chan struct{}
 	// Log gets what the shop recovers from. nil discards.
@@ -59,6 +65,8 @@ type Shop struct {
 	clients  Clients
 	currency string
 	timeout  time.Duration
+	patience time.Duration
+	waiting  atomic.Int64 // calls that wait for a service to come back
 	log      *slog.Logger
 	draining <-chan struct{}
 
@@ -83,6 +91,9 @@ func New(clients Clients, opts Options) *Shop {
 	if opts.Timeout == 0 {
 		opts.Timeout = 5 * time.Second
 	}
+	if opts.Patience == 0 {
+		opts.Patience = 15 * time.Second
+	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
@@ -90,6 +101,7 @@ func New(clients Clients, opts Options) *Shop {
 		clients:    clients,
 		currency:   opts.Currency,
 		timeout:    opts.Timeout,
+		patience:   max(opts.Patience, 0),
 		log:        opts.Log,
 		draining:   opts.Draining,
 		products:   newCache[string, *Product](opts.CacheTTL, opts.CacheEntries),
@@ -117,21 +129,25 @@ func (s *Shop) forgetOrdered(order *Order) {
 	}
 }
 
-// attempts bounds how often one call is repeated while a service restarts.
-const attempts = 4
+// maxWaiting bounds the calls that wait for a service to come back, and so the
+// memory of a long outage: who comes then is refused at once.
+const maxWaiting = 1000
 
-// call runs one RPC under the shop's timeout and repeats it while the service
-// is unavailable. Every RPC that the gateway makes is idempotent, so a repeat
-// is harmless. The error is an *Error.
-func call[Req, Res any](ctx context.Context, timeout time.Duration, rpc func(context.Context, Req) (Res, error), req Req) (Res, error) {
-	callCtx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+// call runs one RPC, each attempt under the timeout, and repeats it while the
+// service is unavailable, for as long as the shop has patience: a service or a
+// database that is being replaced makes requests slower and fails none. Every
+// RPC that the gateway makes is idempotent, so a repeat is harmless. The error
+// is an *Error.
+func call[Req, Res any](ctx context.Context, s *Shop, timeout time.Duration, rpc func(context.Context, Req) (Res, error), req Req) (Res, error) {
+	until := time.Now().Add(s.patience)
 	for n := 1; ; n++ {
-		res, err := rpc(callCtx, req)
+		attempt, cancel := context.WithTimeout(ctx, timeout)
+		res, err := rpc(attempt, req)
+		cancel()
 		if err == nil {
 			return res, nil
 		}
-		if n == attempts || !retryable(err) || !pause(callCtx, n) {
+		if !retryable(err) || !s.waitOut(ctx, n, until) {
 			var none Res
 			return none, fromRPC(ctx, err)
 		}
@@ -148,10 +164,20 @@ func retryable(err error) bool {
 	return r == "" || r == ReasonUnavailable
 }
 
-// pause waits before attempt n+1, 20 ms doubling, half of it random. It
-// reports false when the context ends first.
+// waitOut pauses before attempt n+1 at an unavailable service. It reports false
+// when there is to be none: it is too late, the context ends, or too many wait.
+func (s *Shop) waitOut(ctx context.Context, n int, until time.Time) bool {
+	defer s.waiting.Add(-1)
+	if s.waiting.Add(1) > maxWaiting {
+		return false
+	}
+	return pause(ctx, n) && time.Now().Before(until)
+}
+
+// pause waits before attempt n+1, 20 ms doubling up to 320 ms, half of it
+// random. It reports false when the context ends first.
 func pause(ctx context.Context, n int) bool {
-	d := 20 * time.Millisecond << min(n-1, 5)
+	d := 20 * time.Millisecond << min(n-1, 4)
 	t := time.NewTimer(d/2 + rand.N(d/2+1))
 	defer t.Stop()
 	select {

@@ -13,7 +13,12 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/resolver/dns"
 )
+
+// A name is asked again at most this often, instead of every 30 s: when a
+// neighbor's only replica is replaced, its calls wait for the next answer.
+func init() { dns.SetMinResolutionInterval(time.Second) }
 
 // Dial returns a connection to a neighbor. It connects in the background, at
 // once, and again after losses; calls made while the neighbor is away fail fast
@@ -38,7 +43,8 @@ func Dial(cfg ClientConfig, tel *telemetry.Telemetry) (*grpc.ClientConn, error) 
 			Backoff: backoff.Config{
 				BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second,
 			},
-			MinConnectTimeout: 3 * time.Second,
+			// The address of a pod that is gone may not even refuse.
+			MinConnectTimeout: 2 * time.Second,
 		}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.WithDefaultCallOptions(

@@ -15,6 +15,8 @@ type Change struct {
 	// Expected is the version that the cart must still be at; 0 stands for
 	// any.
 	Expected int64
+	// ID tells a repeat from a new change; the zero value does not.
+	ID UUID
 }
 
 // Validate returns an *InvalidError for the first thing in c that no cart can

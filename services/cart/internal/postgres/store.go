@@ -62,7 +62,8 @@ func (s *Store) Touch(ctx context.Context, k domain.Key, now time.Time) error {
 }
 
 // Change applies a valid change and returns the cart after it. A change that
-// changes nothing leaves the version as it is. It fails with
+// changes nothing leaves the version as it is, and so does one that was made
+// before, by its ID: the answer may have been lost. It fails with
 // domain.ErrNotFound, a *domain.VersionConflictError or domain.ErrFull.
 func (s *Store) Change(ctx context.Context, k domain.Key, c domain.Change, now time.Time) (domain.Cart, error) {
 	skus := make([]string, len(c.Set))
@@ -74,10 +75,14 @@ func (s *Store) Change(ctx context.Context, k domain.Key, c domain.Change, now t
 		b   batch
 		was db.SetLinesRow
 	)
+	var id *domain.UUID
+	if c.ID != (domain.UUID{}) {
+		id = &c.ID
+	}
 	b.lock(k.ID)
-	b.Queue(db.SetLines, k.ID, k.Owner, skus, quantities, c.Replace, now, domain.SeenAt(now),
+	b.Queue(db.SetLines, id, k.ID, k.Owner, skus, quantities, c.Replace, now, domain.SeenAt(now),
 		c.Expected, int64(domain.MaxLines)).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&was.Version, &was.Lines)
+		return row.Scan(&was.Version, &was.Lines, &was.Made)
 	})
 	cart := b.getCart(k)
 	if err := b.send(ctx, s.pool); err != nil {
@@ -86,6 +91,8 @@ func (s *Store) Change(ctx context.Context, k domain.Key, c domain.Change, now t
 	switch {
 	case was.Version == 0 || cart.Version == 0:
 		return domain.Cart{}, domain.ErrNotFound
+	case was.Made:
+		return *cart, nil
 	case c.Expected != 0 && c.Expected != was.Version:
 		return domain.Cart{}, &domain.VersionConflictError{Current: was.Version}
 	case was.Lines > domain.MaxLines:

@@ -185,6 +185,35 @@ func TestChangeOfAStaleVersionChangesNothing(t *testing.T) {
 	wantLines(t, c, line("A", 1))
 }
 
+func TestAChangeIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	c := newCart(t, s, line("A", 1)) // version 2
+	mine := domain.Change{Set: []domain.Line{line("A", 2)}, Expected: 2, ID: newID()}
+	change(t, s, c.Key, mine)
+	again := change(t, s, c.Key, mine)
+	if again.Version != 3 {
+		t.Errorf("version %d after a repeat, want 3", again.Version)
+	}
+	// Another change came between: the repeat does not undo it.
+	change(t, s, c.Key, domain.Change{Set: []domain.Line{line("A", 7)}, Expected: 3, ID: newID()})
+	again = change(t, s, c.Key, mine)
+	wantLines(t, again, line("A", 7))
+	// The same numbers under another id are another change, and stale.
+	mine.ID = newID()
+	if _, err := s.Change(t.Context(), c.Key, mine, noon); err == nil {
+		t.Error("a new change of an old version was made")
+	}
+	// Without an id each is new.
+	for i := range 10 {
+		change(t, s, c.Key, domain.Change{Set: []domain.Line{line("B", int64(i+1))}})
+	}
+	again, err := s.Get(t.Context(), c.Key)
+	if err != nil || again.Version != 14 {
+		t.Errorf("%+v, %v; want version 14", again, err)
+	}
+}
+
 func TestACartHasItsLimit(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, nil)

@@ -74,6 +74,13 @@ func (s *Server) SetLines(ctx context.Context, req *cartv1.SetLinesRequest) (*ca
 		Replace:  req.GetReplace(),
 		Expected: req.GetExpectedVersion(),
 	}
+	if id := req.GetChangeId(); id != "" {
+		parsed, err := uuid.Parse(id)
+		if err != nil {
+			return nil, detailed(&domain.InvalidError{Field: "change_id", Problem: "is not a UUID"})
+		}
+		change.ID = domain.UUID(parsed)
+	}
 	for i, l := range req.GetLines() {
 		change.Set[i] = domain.Line{SKU: l.GetSku(), Quantity: l.GetQuantity()}
 	}

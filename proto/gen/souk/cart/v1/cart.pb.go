@@ -429,7 +429,10 @@ type SetLinesRequest struct {
 	// Distinct SKUs.
 	Lines []*LineChange `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
 	// Whether lines not named here are removed (the whole cart is set).
-	Replace       bool `protobuf:"varint,5,opt,name=replace,proto3" json:"replace,omitempty"`
+	Replace bool `protobuf:"varint,5,opt,name=replace,proto3" json:"replace,omitempty"`
+	// UUID of the change, new for each. A repeat of a change that was made, as
+	// after an answer that was lost, makes nothing and returns the cart as it is.
+	ChangeId      string `protobuf:"bytes,6,opt,name=change_id,json=changeId,proto3" json:"change_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -497,6 +500,13 @@ func (x *SetLinesRequest) GetReplace() bool {
 		return x.Replace
 	}
 	return false
+}
+
+func (x *SetLinesRequest) GetChangeId() string {
+	if x != nil {
+		return x.ChangeId
+	}
+	return ""
 }
 
 // SetLinesResponse is the cart after the change.
@@ -793,13 +803,14 @@ const file_souk_cart_v1_cart_proto_rawDesc = "" +
 	"\n" +
 	"LineChange\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12'\n" +
-	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x00R\bquantity\"\xfe\x01\n" +
+	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x00R\bquantity\"\xa8\x02\n" +
 	"\x0fSetLinesRequest\x12!\n" +
 	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
 	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\x127\n" +
 	"\x10expected_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x01H\x00R\x0fexpectedVersion\x88\x01\x01\x12;\n" +
 	"\x05lines\x18\x04 \x03(\v2\x18.souk.cart.v1.LineChangeB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\x05lines\x12\x18\n" +
-	"\areplace\x18\x05 \x01(\bR\areplaceB\x13\n" +
+	"\areplace\x18\x05 \x01(\bR\areplace\x12(\n" +
+	"\tchange_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bchangeIdB\x13\n" +
 	"\x11_expected_version\":\n" +
 	"\x10SetLinesResponse\x12&\n" +
 	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\xc6\x01\n" +

@@ -232,12 +232,13 @@ func (q *Queries) MergeCarts(ctx context.Context, arg MergeCartsParams) (int64, 
 
 const SetLines = `-- name: SetLines :one
 WITH cart AS (
-    SELECT c.id, c.version FROM carts c WHERE c.id = $1 AND c.owner_id = $2
+    SELECT c.id, c.version, coalesce($1::uuid = ANY (c.changes), false) AS made
+    FROM carts c WHERE c.id = $2 AND c.owner_id = $3
 ), wanted AS (
     SELECT
-        unnest($3::text[]) AS sku,
-        unnest($4::bigint[]) AS quantity,
-        generate_subscripts($3::text[], 1) AS ordinal
+        unnest($4::text[]) AS sku,
+        unnest($5::bigint[]) AS quantity,
+        generate_subscripts($4::text[], 1) AS ordinal
 ), present AS (
     SELECT l.sku, l.quantity, l.position FROM cart_lines l JOIN cart ON cart.id = l.cart_id
 ), change AS (
@@ -248,15 +249,17 @@ WITH cart AS (
         (p.sku IS NULL)::int - (coalesce(w.quantity, 0) = 0)::int AS growth
     FROM wanted w FULL JOIN present p ON p.sku = w.sku
     WHERE coalesce(w.quantity, 0) <> coalesce(p.quantity, 0)
-      AND (w.sku IS NOT NULL OR $5::boolean)
+      AND (w.sku IS NOT NULL OR $6::boolean)
 ), size AS (
     SELECT (SELECT count(*) FROM present) + (SELECT coalesce(sum(growth), 0) FROM change) AS lines
 ), changed AS (
-    UPDATE carts SET version = version + 1, updated_at = $6, seen_at = $7
-    WHERE carts.id = (SELECT cart.id FROM cart)
-      AND ($8::bigint = 0 OR carts.version = $8)
+    UPDATE carts SET
+        version = version + 1, updated_at = $7, seen_at = $8,
+        changes = CASE WHEN $1 IS NULL THEN changes ELSE ($1::uuid || changes)[1:8] END
+    WHERE carts.id = (SELECT cart.id FROM cart WHERE NOT cart.made)
+      AND ($9::bigint = 0 OR carts.version = $9)
       AND EXISTS (SELECT FROM change)
-      AND (SELECT lines FROM size) <= $9::bigint
+      AND (SELECT lines FROM size) <= $10::bigint
     RETURNING carts.id, carts.version
 ), removed AS (
     DELETE FROM cart_lines l
@@ -273,10 +276,15 @@ WITH cart AS (
     ON CONFLICT (cart_id, sku)
     DO UPDATE SET quantity = excluded.quantity, changed_version = excluded.changed_version
 )
-SELECT coalesce((SELECT cart.version FROM cart), 0)::bigint AS version, lines::bigint FROM size
+SELECT
+    coalesce((SELECT cart.version FROM cart), 0)::bigint AS version,
+    lines::bigint,
+    coalesce((SELECT cart.made FROM cart), false)::boolean AS made
+FROM size
 `
 
 type SetLinesParams struct {
+	ChangeID        domain.UUID
 	ID              domain.UUID
 	OwnerID         domain.UUID
 	SKUs            []string
@@ -291,14 +299,17 @@ type SetLinesParams struct {
 type SetLinesRow struct {
 	Version int64
 	Lines   int64
+	Made    bool
 }
 
 // SetLines writes only if the cart is the owner's, is at the expected version
-// (0: any), would not get too many lines, and would change at all. It answers
-// the version before the change, 0 without such a cart, and how many lines the
-// cart has, or would have, after it.
+// (0: any), would not get too many lines, would change at all, and is not found
+// among the last eight changes. It answers the version before the change, 0
+// without such a cart, how many lines the cart has, or would have, after it, and
+// whether the change was made before.
 func (q *Queries) SetLines(ctx context.Context, arg SetLinesParams) (SetLinesRow, error) {
 	row := q.db.QueryRow(ctx, SetLines,
+		arg.ChangeID,
 		arg.ID,
 		arg.OwnerID,
 		arg.SKUs,
@@ -310,7 +321,7 @@ func (q *Queries) SetLines(ctx context.Context, arg SetLinesParams) (SetLinesRow
 		arg.MaxLines,
 	)
 	var i SetLinesRow
-	err := row.Scan(&i.Version, &i.Lines)
+	err := row.Scan(&i.Version, &i.Lines, &i.Made)
 	return i, err
 }
 

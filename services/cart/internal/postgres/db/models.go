@@ -16,6 +16,7 @@ type Cart struct {
 	Version   int64
 	UpdatedAt time.Time
 	SeenAt    time.Time
+	Changes   []domain.UUID
 }
 
 type CartLine struct {

@@ -43,12 +43,14 @@ UPDATE carts SET seen_at = @seen_at
 WHERE id = @id AND owner_id = @owner_id AND seen_at < @seen_at;
 
 -- SetLines writes only if the cart is the owner's, is at the expected version
--- (0: any), would not get too many lines, and would change at all. It answers
--- the version before the change, 0 without such a cart, and how many lines the
--- cart has, or would have, after it.
+-- (0: any), would not get too many lines, would change at all, and is not found
+-- among the last eight changes. It answers the version before the change, 0
+-- without such a cart, how many lines the cart has, or would have, after it, and
+-- whether the change was made before.
 -- name: SetLines :one
 WITH cart AS (
-    SELECT c.id, c.version FROM carts c WHERE c.id = @id AND c.owner_id = @owner_id
+    SELECT c.id, c.version, coalesce(@change_id::uuid = ANY (c.changes), false) AS made
+    FROM carts c WHERE c.id = @id AND c.owner_id = @owner_id
 ), wanted AS (
     SELECT
         unnest(@skus::text[]) AS sku,
@@ -68,8 +70,10 @@ WITH cart AS (
 ), size AS (
     SELECT (SELECT count(*) FROM present) + (SELECT coalesce(sum(growth), 0) FROM change) AS lines
 ), changed AS (
-    UPDATE carts SET version = version + 1, updated_at = @now, seen_at = @seen_at
-    WHERE carts.id = (SELECT cart.id FROM cart)
+    UPDATE carts SET
+        version = version + 1, updated_at = @now, seen_at = @seen_at,
+        changes = CASE WHEN @change_id IS NULL THEN changes ELSE (@change_id::uuid || changes)[1:8] END
+    WHERE carts.id = (SELECT cart.id FROM cart WHERE NOT cart.made)
       AND (@expected_version::bigint = 0 OR carts.version = @expected_version)
       AND EXISTS (SELECT FROM change)
       AND (SELECT lines FROM size) <= @max_lines::bigint
@@ -89,7 +93,11 @@ WITH cart AS (
     ON CONFLICT (cart_id, sku)
     DO UPDATE SET quantity = excluded.quantity, changed_version = excluded.changed_version
 )
-SELECT coalesce((SELECT cart.version FROM cart), 0)::bigint AS version, lines::bigint FROM size;
+SELECT
+    coalesce((SELECT cart.version FROM cart), 0)::bigint AS version,
+    lines::bigint,
+    coalesce((SELECT cart.made FROM cart), false)::boolean AS made
+FROM size;
 
 -- name: ClearCart :exec
 WITH changed AS (
