@@ -3,6 +3,7 @@ package smoke_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,16 @@ func TestBuyAndSeed(t *testing.T) {
 	}
 	if n := strings.Count(out.String(), "is paid"); n != 2 {
 		t.Errorf("%d orders paid, want 2:\n%s", n, &out)
+	}
+	out.Reset()
+	cfg.Rate, cfg.Duration = 20, 1200*time.Millisecond
+	if err := smoke.Load(t.Context(), cfg, &out); err != nil {
+		t.Errorf("load: %v\n%s", err, &out)
+	}
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+	var last smoke.LoadReport
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || last.Done == 0 || last.Checkouts == 0 || last.InFlight != 0 {
+		t.Errorf("the load reported %v, %v", lines, err)
 	}
 	out.Reset()
 	if err := smoke.Seed(t.Context(), cfg, &out); err != nil || !strings.Contains(out.String(), "nothing to do") {

@@ -13,10 +13,10 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/souk-shop/souk/tools/internal/load"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/souk/internal/bench"
 	"github.com/souk-shop/souk/tools/souk/internal/images"
-	"github.com/souk-shop/souk/tools/souk/internal/load"
 	"github.com/souk-shop/souk/tools/souk/internal/replay"
 	"github.com/souk-shop/souk/tools/souk/internal/up"
 	"github.com/souk-shop/souk/tools/souk/internal/verify"

@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -27,6 +29,7 @@ type Config struct {
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 
+	Admin     admin.Config `env:", prefix=ADMIN_"`
 	Telemetry telemetry.Config
 }
 
@@ -62,7 +65,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer func() { err = errors.Join(err, b.journal.close()) }()
 	tel.Log.InfoContext(ctx, "serving", "address", listener.Addr().String(), "journal", cfg.Journal,
 		"events", b.seq, "read_in", time.Since(began))
-	return serve(ctx, listener, b.handler())
+	g := run.NewGroup(tel.Log)
+	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
+	g.Add("http", func(ctx context.Context) error { return serve(ctx, listener, b.handler()) })
+	return g.Run(ctx)
 }
 
 func serve(ctx context.Context, listener net.Listener, h http.Handler) error {

@@ -1,6 +1,7 @@
 // Command smoke uses a shop from outside: `buy` places an order and waits until
-// it is paid for, `seed` fills an empty catalog. Its configuration is in
-// environment variables that start with SOUK_SMOKE_; see smoke.Config.
+// it is paid for, `seed` fills an empty catalog, `load` sends visitors and fails if
+// one of them does. Its configuration is in environment variables that start with
+// SOUK_SMOKE_; see smoke.Config.
 package main
 
 import (
@@ -14,7 +15,9 @@ import (
 )
 
 func main() {
-	run.Main("smoke", map[string]func(context.Context) error{"buy": with(smoke.Buy), "seed": with(smoke.Seed)})
+	run.Main("smoke", map[string]func(context.Context) error{
+		"buy": with(smoke.Buy), "seed": with(smoke.Seed), "load": with(smoke.Load),
+	})
 }
 
 func with(do func(context.Context, smoke.Config, io.Writer) error) func(context.Context) error {

@@ -58,6 +58,9 @@ type Options struct {
 	Seed     uint64
 	// Timeout of one action; it counts as an error after that.
 	Timeout time.Duration
+	// Strangers each come on a connection of their own, as visitors' browsers do.
+	// Else they share connections.
+	Strangers bool
 }
 
 // Row sums up one action.
@@ -78,6 +81,8 @@ type Snapshot struct {
 	Shed int64
 	// Refused counts answers 429 and 503: the shop protected itself.
 	Refused int64
+	// Slowest is the longest action that ended since the last snapshot.
+	Slowest time.Duration
 	// FirstErrors are a few of the errors, whole.
 	FirstErrors []string
 }
@@ -99,6 +104,7 @@ type Load struct {
 	inFlight atomic.Int64
 	shed     atomic.Int64
 	refused  atomic.Int64
+	slowest  atomic.Int64 // nanoseconds, since the last snapshot
 
 	mu          sync.Mutex
 	firstErrors []string
@@ -183,8 +189,19 @@ func (l *Load) pick(rng *rand.Rand) Action {
 func (l *Load) act(ctx context.Context, a Action, due time.Time, rng *rand.Rand) {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
 	defer cancel()
-	err := l.do(ctx, a, rng)
+	shop := l.opts.Shop
+	if l.opts.Strangers {
+		shop = shopclient.New(shop.URL())
+		defer shop.Close()
+	}
+	err := l.do(ctx, shop, a, rng)
 	took := time.Since(due)
+	for {
+		slowest := l.slowest.Load()
+		if int64(took) <= slowest || l.slowest.CompareAndSwap(slowest, int64(took)) {
+			break
+		}
+	}
 	s := l.stats[a]
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -211,7 +228,7 @@ func (l *Load) note(a Action, err error) {
 
 // Snapshot may be called while the load runs.
 func (l *Load) Snapshot() Snapshot {
-	snap := Snapshot{InFlight: l.inFlight.Load(), Shed: l.shed.Load(), Refused: l.refused.Load()}
+	snap := Snapshot{InFlight: l.inFlight.Load(), Shed: l.shed.Load(), Refused: l.refused.Load(), Slowest: time.Duration(l.slowest.Swap(0))}
 	if start := l.start.Load(); start != nil {
 		snap.Elapsed = time.Since(*start)
 	}

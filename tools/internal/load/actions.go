@@ -18,27 +18,27 @@ var cards = []string{"pm_card_visa", "pm_card_visa_chargeDeclined"}
 // settleWait is how long a checkout asks the shop to wait for the outcome.
 const settleWait = 15 * time.Second
 
-func (l *Load) do(ctx context.Context, a Action, rng *rand.Rand) error {
+func (l *Load) do(ctx context.Context, shop *shopclient.Client, a Action, rng *rand.Rand) error {
 	switch a {
 	case Browse:
-		return l.browse(ctx, rng)
+		return l.browse(ctx, shop, rng)
 	case Search:
-		_, err := l.opts.Shop.Products(ctx, shopclient.ProductQuery{Query: l.words[rng.IntN(len(l.words))]})
+		_, err := shop.Products(ctx, shopclient.ProductQuery{Query: l.words[rng.IntN(len(l.words))]})
 		return err
 	case Cart:
-		return l.cart(ctx, rng)
+		return l.cart(ctx, shop, rng)
 	default:
-		return l.checkout(ctx, rng)
+		return l.checkout(ctx, shop, rng)
 	}
 }
 
-func (l *Load) browse(ctx context.Context, rng *rand.Rand) error {
+func (l *Load) browse(ctx context.Context, shop *shopclient.Client, rng *rand.Rand) error {
 	p := l.products[rng.IntN(len(l.products))]
 	if rng.IntN(3) == 0 {
-		_, err := l.opts.Shop.Products(ctx, shopclient.ProductQuery{Category: p.Category})
+		_, err := shop.Products(ctx, shopclient.ProductQuery{Category: p.Category})
 		return err
 	}
-	_, err := l.opts.Shop.Product(ctx, p.Variants[0].SKU)
+	_, err := shop.Product(ctx, p.Variants[0].SKU)
 	return err
 }
 
@@ -62,18 +62,18 @@ func (l *Load) lines(rng *rand.Rand) []shopclient.Line {
 	return out
 }
 
-func (l *Load) cart(ctx context.Context, rng *rand.Rand) error {
+func (l *Load) cart(ctx context.Context, shop *shopclient.Client, rng *rand.Rand) error {
 	lines := l.lines(rng)
-	cart, err := l.opts.Shop.WithToken("").NewCart(ctx, lines)
+	cart, err := shop.WithToken("").NewCart(ctx, lines)
 	if err != nil {
 		return err
 	}
-	_, err = l.opts.Shop.WithToken(cart.Token).AddLine(ctx, cart.ID, lines[0])
+	_, err = shop.WithToken(cart.Token).AddLine(ctx, cart.ID, lines[0])
 	return err
 }
 
-func (l *Load) checkout(ctx context.Context, rng *rand.Rand) error {
-	cart, err := l.opts.Shop.WithToken("").NewCart(ctx, l.lines(rng))
+func (l *Load) checkout(ctx context.Context, shop *shopclient.Client, rng *rand.Rand) error {
+	cart, err := shop.WithToken("").NewCart(ctx, l.lines(rng))
 	if err != nil {
 		return err
 	}
@@ -85,7 +85,7 @@ func (l *Load) checkout(ctx context.Context, rng *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	order, err := l.opts.Shop.WithToken(cart.Token).PlaceOrder(ctx, key.String(), settleWait, shopclient.Checkout{
+	order, err := shop.WithToken(cart.Token).PlaceOrder(ctx, key.String(), settleWait, shopclient.Checkout{
 		CartID: cart.ID, PaymentMethod: card, Email: "visitor@example.com",
 		ShippingAddress: shopclient.Address{Name: "A Visitor", Line1: "1 High Street", City: "Town", Country: "GB"},
 	})
