@@ -338,7 +338,7 @@ func TestGrace(t *testing.T) {
 	each(t, func(t *testing.T, variant string, isUpgrade bool) {
 		for _, d := range decoded(t, variant, isUpgrade).Deployments {
 			c := d.Spec.Template.Spec.Containers[0]
-			var stop int64
+			var stop, delay int64
 			for _, e := range c.Env {
 				if strings.HasSuffix(e.Name, "_DRAIN_DELAY") || strings.HasSuffix(e.Name, "_DRAIN_TIMEOUT") {
 					var seconds int64
@@ -346,6 +346,9 @@ func TestGrace(t *testing.T) {
 						t.Fatal(err)
 					}
 					stop += seconds
+					if strings.HasSuffix(e.Name, "_DRAIN_DELAY") {
+						delay = seconds
+					}
 				}
 			}
 			switch c.Name {
@@ -355,6 +358,10 @@ func TestGrace(t *testing.T) {
 				stop += 10 // the drives under way
 			}
 			stop += 5 // telemetry
+			// Names are kept for 5 s, and the endpoints behind them take a while.
+			if delay < 8 && variant != "dev" {
+				t.Errorf("%s waits %d s until everybody has noticed", d.Name, delay)
+			}
 			if grace := *d.Spec.Template.Spec.TerminationGracePeriodSeconds; grace <= stop {
 				t.Errorf("%s has %d s of grace, and may take %d s", d.Name, grace, stop)
 			}
@@ -362,11 +369,23 @@ func TestGrace(t *testing.T) {
 	})
 }
 
-// Liveness asks the process alone, readiness what it needs.
+// Liveness asks the process alone, readiness what it needs, and patiently: a
+// database that is replaced takes no pod with it.
 func TestProbes(t *testing.T) {
 	t.Parallel()
 	for _, d := range decoded(t, "default", install).Deployments {
 		c := d.Spec.Template.Spec.Containers[0]
+		if c.StartupProbe == nil || c.LivenessProbe == nil || c.ReadinessProbe == nil {
+			t.Fatalf("%s lacks a probe", c.Name)
+		}
+		if p := c.StartupProbe; p.PeriodSeconds != 1 || p.InitialDelaySeconds != 0 {
+			t.Errorf("%s: its start is noticed late", c.Name)
+		}
+		if p := c.ReadinessProbe; c.Name != "redis" && c.Name != "stripesim" {
+			if away := p.PeriodSeconds * p.FailureThreshold; away < 25 || p.SuccessThreshold > 1 {
+				t.Errorf("%s leaves when what it needs is away for %d s", c.Name, away)
+			}
+		}
 		switch name := c.Name; name {
 		case "catalog", "cart", "order", "payment":
 			for _, p := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe} {
@@ -381,10 +400,22 @@ func TestProbes(t *testing.T) {
 			if c.StartupProbe.HTTPGet.Path != "/healthz" || c.LivenessProbe.HTTPGet.Path != "/healthz" || c.ReadinessProbe.HTTPGet.Path != "/readyz" {
 				t.Error("gateway: paths of its probes")
 			}
-		default:
-			if c.ReadinessProbe == nil {
-				t.Errorf("%s: no readiness probe", name)
+		case "stripesim":
+			if c.LivenessProbe.HTTPGet.Path != "/healthz" {
+				t.Error("stripesim: path of its liveness")
 			}
+		}
+	}
+}
+
+// A name has all replicas' addresses where clients spread their calls, and one
+// that outlives its pod where they do not.
+func TestServiceAddresses(t *testing.T) {
+	t.Parallel()
+	for _, s := range decoded(t, "default", install).Services {
+		headless := s.Spec.ClusterIP == corev1.ClusterIPNone
+		if want := slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == "grpc" }); headless != want {
+			t.Errorf("%s: headless %v", s.Name, headless)
 		}
 	}
 }

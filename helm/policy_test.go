@@ -113,7 +113,7 @@ func TestNetworkPoliciesAtTheEdge(t *testing.T) {
 			}
 			if variant == "everything" {
 				for _, port := range []int{8080, 9090, 9464} {
-					if got, want := ingress(o.Policies, p.meta.Labels, peer{namespace: "monitoring"}, port), port == 9464 && (service || name == "gateway"); got != want {
+					if got, want := ingress(o.Policies, p.meta.Labels, peer{namespace: "monitoring"}, port), port == 9464 && (service || name == "gateway" || name == "stripesim"); got != want {
 						t.Errorf("monitoring -> %s:%d: allowed %v", name, port, got)
 					}
 					if got, want := ingress(o.Policies, p.meta.Labels, peer{namespace: "ingress"}, port), port == 8080 && name == "gateway"; got != want {
