@@ -3,6 +3,10 @@
 // through the REST API and through a browser. One shop serves all tests at
 // once, each with products of its own; when they are through, the books of the
 // whole run are audited.
+//
+// With SOUK_E2E_SHOP, the data folder of a shop that runs already, it is that
+// shop; `souk k8s test` runs them so against a cluster. The tests that kill or
+// trace processes start shops of their own in any case.
 package e2e
 
 import (
@@ -22,9 +26,14 @@ import (
 	"github.com/souk-shop/souk/tools/internal/audit"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
+	"github.com/souk-shop/souk/tools/internal/state"
 )
 
-var shop *localshop.Shop
+// shop is what the tests test.
+var shop struct {
+	URL, OperatorToken string
+	books              audit.Sources
+}
 
 // serviceArg has this binary be a service's process, for tests that kill some.
 const serviceArg = "e2e-service"
@@ -54,14 +63,28 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
-	if shop, err = localshop.Start(ctx, localshop.Options{Dir: dir, Disposable: true}); err != nil {
-		return 1, err
+	if elsewhere := os.Getenv("SOUK_E2E_SHOP"); elsewhere != "" {
+		running, err := state.Read(elsewhere)
+		if err != nil {
+			return 1, err
+		}
+		shop.URL, shop.OperatorToken, shop.books = running.URL, running.OperatorToken, audit.Sources{
+			OrderDSN: running.Postgres["order"], PaymentDSN: running.Postgres["payment"], CatalogDSN: running.Postgres["catalog"],
+			ProviderJournal: running.ProviderJournal(),
+		}
+	} else {
+		own, err := localshop.Start(ctx, localshop.Options{Dir: dir, Disposable: true})
+		if err != nil {
+			return 1, err
+		}
+		defer func() { err = errors.Join(err, own.Stop(ctx)) }()
+		shop.URL, shop.OperatorToken, shop.books = own.URL, own.OperatorToken, sources(own)
 	}
 	code = m.Run()
 	if code == 0 {
-		err = audit.Check(ctx, sources(shop), time.Minute, os.Stderr)
+		err = audit.Check(ctx, shop.books, time.Minute, os.Stderr)
 	}
-	return code, errors.Join(err, shop.Stop(ctx))
+	return code, err
 }
 
 func stop(t *testing.T, s *localshop.Shop) {

@@ -3,14 +3,15 @@ package e2e
 import (
 	"bufio"
 	"encoding/json"
-	"os"
 	"testing"
+
+	"github.com/souk-shop/souk/tools/internal/audit"
 )
 
 // captures counts the provider's captures of an order in its journal.
 func captures(t testing.TB, orderID string) int {
 	t.Helper()
-	f, err := os.Open(shop.Journal)
+	f, err := audit.OpenJournal(t.Context(), shop.books.ProviderJournal)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/souk/internal/bench"
 	"github.com/souk-shop/souk/tools/souk/internal/images"
+	"github.com/souk-shop/souk/tools/souk/internal/k8s"
 	"github.com/souk-shop/souk/tools/souk/internal/replay"
 	"github.com/souk-shop/souk/tools/souk/internal/up"
 	"github.com/souk-shop/souk/tools/souk/internal/verify"
@@ -37,6 +38,7 @@ var commands = []command{
 	{"load", "put load on a running shop", load.Command},
 	{"bench", "measure the shop against its limits", bench.Command},
 	{"images", "build the programs' images, without Docker", images.Command},
+	{"k8s", "run the shop on a Kubernetes cluster, and test it there", k8s.Command},
 	{"service", "", service},
 	{"bench-baseline", "", func(ctx context.Context, _ []string, stdout, _ io.Writer) error {
 		return bench.Baseline(ctx, os.Stdin, stdout)

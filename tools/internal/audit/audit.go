@@ -131,7 +131,7 @@ func (r *Report) money(ctx context.Context, src Sources, orders, payments *pgx.C
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
-	pb, held, err := providerBook(src.ProviderJournal)
+	pb, held, err := providerBook(ctx, src.ProviderJournal)
 	if err != nil {
 		return fmt.Errorf("provider's journal: %w", err)
 	}

@@ -11,8 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -39,7 +41,7 @@ type Book struct {
 type Sources struct {
 	// OrderDSN, PaymentDSN and CatalogDSN are connection strings that may read.
 	OrderDSN, PaymentDSN, CatalogDSN string
-	// ProviderJournal is the path of the simulator's journal.
+	// ProviderJournal is the path or the URL of the simulator's journal.
 	ProviderJournal string
 	// Histories are the paths of the clients' histories; may be empty.
 	Histories []string
@@ -127,6 +129,25 @@ func ledgerBook(ctx context.Context, db *pgx.Conn) (Book, error) {
 	return b, err
 }
 
+// OpenJournal opens the simulator's journal: a file, or what a URL answers.
+func OpenJournal(ctx context.Context, where string) (io.ReadCloser, error) {
+	if !strings.HasPrefix(where, "http://") {
+		return os.Open(filepath.Clean(where))
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, where, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		return nil, errors.Join(fmt.Errorf("%s: %s", where, res.Status), res.Body.Close())
+	}
+	return res.Body, nil
+}
+
 // journalEvent is a line of the simulator's journal, as far as an audit reads it.
 type journalEvent struct {
 	Event         string            `json:"event"`
@@ -139,10 +160,10 @@ type journalEvent struct {
 
 // providerBook is the simulator's journal. Besides the book it returns what
 // the provider still holds: authorized amounts by order id.
-func providerBook(path string) (Book, map[string]int64, error) {
+func providerBook(ctx context.Context, journal string) (Book, map[string]int64, error) {
 	b := Book{Name: "provider's journal", Entries: map[string]Entry{}}
 	held := map[string]int64{}
-	f, err := os.Open(filepath.Clean(path))
+	f, err := OpenJournal(ctx, journal)
 	if err != nil {
 		return b, nil, err
 	}
@@ -159,10 +180,10 @@ func providerBook(path string) (Book, map[string]int64, error) {
 		}
 		var ev journalEvent
 		if err := json.Unmarshal(line, &ev); err != nil {
-			return b, nil, fmt.Errorf("%s: line %d: %w", path, n, err)
+			return b, nil, fmt.Errorf("%s: line %d: %w", journal, n, err)
 		}
 		if err := b.apply(ev, orderOf, held); err != nil {
-			return b, nil, fmt.Errorf("%s: line %d: %w", path, n, err)
+			return b, nil, fmt.Errorf("%s: line %d: %w", journal, n, err)
 		}
 	}
 }

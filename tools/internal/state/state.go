@@ -26,6 +26,9 @@ type State struct {
 	OperatorToken string `json:"operator_token"`
 	// StripesimURL is the payment provider.
 	StripesimURL string `json:"stripesim_url"`
+	// JournalURL answers with the provider's journal, if that is not in the data
+	// folder.
+	JournalURL string `json:"journal_url,omitempty"`
 	// Postgres has the connection string of each service's database.
 	Postgres map[string]string `json:"postgres"`
 	// PIDs has the process ids by name: "up", "postgres", "redis" and, with a
@@ -56,8 +59,14 @@ func Read(dir string) (*State, error) {
 	return s, nil
 }
 
-// ProviderJournal is the path of the payment provider's journal.
-func (s *State) ProviderJournal() string { return ProviderJournal(s.dir) }
+// ProviderJournal is where the payment provider's journal is: a path, or a URL
+// of a shop that runs elsewhere.
+func (s *State) ProviderJournal() string {
+	if s.JournalURL != "" {
+		return s.JournalURL
+	}
+	return ProviderJournal(s.dir)
+}
 
 // ProviderJournal is the path of the payment provider's journal in a data folder.
 func ProviderJournal(dir string) string { return filepath.Join(dir, "stripesim", "journal.jsonl") }

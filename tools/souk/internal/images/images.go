@@ -72,7 +72,7 @@ repository.
 			return err
 		}
 	}
-	root, err := repository(ctx)
+	root, err := Repository(ctx)
 	if err != nil {
 		return err
 	}
@@ -159,8 +159,8 @@ func loadCommand(where, cluster string) ([]string, error) {
 	return argv, nil
 }
 
-// repository returns the root of the repository that the working folder is in.
-func repository(ctx context.Context) (string, error) {
+// Repository returns the root of the repository that the working folder is in.
+func Repository(ctx context.Context) (string, error) {
 	out, err := exec.CommandContext(ctx, "go", "env", "GOWORK").Output()
 	if err != nil {
 		return "", fmt.Errorf("go env: %w", err)

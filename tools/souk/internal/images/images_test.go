@@ -20,7 +20,7 @@ import (
 // archive with its image.
 func TestReproducible(t *testing.T) {
 	t.Parallel()
-	root, err := repository(t.Context())
+	root, err := Repository(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestReference(t *testing.T) {
 // The Dockerfile makes the same images.
 func TestDockerfile(t *testing.T) {
 	t.Parallel()
-	root, err := repository(t.Context())
+	root, err := Repository(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

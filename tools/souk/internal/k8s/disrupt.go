@@ -1,0 +1,182 @@
+package k8s
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/souk-shop/souk/tools/smoke"
+	"github.com/souk-shop/souk/tools/souk/internal/images"
+)
+
+// disruption is something that an operator, or a cluster, does to a shop.
+type disruption struct {
+	name    string
+	summary string
+	needs   string // the flag without which it is not possible
+	do      func(ctx context.Context, t *tester) error
+}
+
+var disruptions = []disruption{
+	{name: "restart-all", summary: "kubectl rollout restart of every deployment at once", do: restartAll},
+	{name: "upgrade", summary: "helm upgrade to another image tag", needs: "tag", do: upgrade},
+	deletion("gateway"), deletion("catalog"), deletion("cart"), deletion("order"), deletion("payment"),
+	deletion("redis"), deletion("stripesim"),
+	deletion("catalog-postgres"), deletion("cart-postgres"), deletion("order-postgres"), deletion("payment-postgres"),
+	{name: "drain", summary: "kubectl drain of a node, and uncordon", needs: "node", do: drain},
+}
+
+// deletion deletes each pod of a component and waits until the next is there.
+func deletion(component string) disruption {
+	return disruption{
+		name: "delete-" + component, summary: "kubectl delete pod of " + component,
+		do: func(ctx context.Context, t *tester) error {
+			pods, err := t.kubectl(ctx, "get", "pods", "--selector", t.selector(component), "--field-selector", "status.phase=Running", "--output", "name")
+			if err != nil {
+				return err
+			}
+			if strings.TrimSpace(pods) == "" {
+				return fmt.Errorf("%s has no pod", component)
+			}
+			for pod := range strings.FieldsSeq(pods) {
+				if _, err := t.kubectl(ctx, "delete", pod, "--wait", "--timeout", "2m"); err != nil {
+					return err
+				}
+				if err := t.ready(ctx); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+func restartAll(ctx context.Context, t *tester) error {
+	_, err := t.kubectl(ctx, "rollout", "restart", "deployment", "--selector", t.selector(""))
+	return err
+}
+
+func upgrade(ctx context.Context, t *tester) error {
+	root, err := images.Repository(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = t.helm(ctx, "upgrade", t.release, chart(root), "--reuse-values", "--set", "image.tag="+t.tag, "--wait", "--timeout", "5m")
+	return err
+}
+
+func drain(ctx context.Context, t *tester) error {
+	defer func() { _, _ = t.kubectl(context.WithoutCancel(ctx), "uncordon", t.node) }()
+	_, err := t.kubectl(ctx, "drain", t.node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout", "5m",
+		"--pod-selector", t.selector("")+",app.kubernetes.io/component!="+visitorComponent)
+	if err != nil {
+		return err
+	}
+	return t.ready(ctx)
+}
+
+// visitorComponent lets the chart's network policies take the visitors' pod for
+// the one of helm test.
+const visitorComponent = "smoke"
+
+// visitors are in the cluster: a port-forward leads to one pod and ends with it,
+// and is not the way that requests take.
+type visitors struct {
+	*tester
+	pod string
+}
+
+// visit lets visitors in and waits until they are served.
+func (t *tester) visit(ctx context.Context) (*visitors, error) {
+	image, err := t.kubectl(ctx, "get", "deployment", t.name("gateway"), "--output", "jsonpath={.spec.template.spec.containers[0].image}")
+	if err != nil {
+		return nil, err
+	}
+	v := &visitors{tester: t, pod: t.name("visitors")}
+	if err := v.stop(ctx); err != nil { // of a test that was cut off
+		return nil, err
+	}
+	if err := t.apply(ctx, v.manifest(strings.Replace(image, "/gateway:", "/smoke:", 1))); err != nil {
+		return nil, err
+	}
+	if _, err := t.kubectl(ctx, "wait", "pod/"+v.pod, "--for", "condition=Ready", "--timeout", "2m"); err != nil {
+		return nil, errors.Join(err, v.stop(context.WithoutCancel(ctx)))
+	}
+	return v, pause(ctx, calm)
+}
+
+// manifest is the visitors' pod. It runs until it is deleted.
+func (v *visitors) manifest(image string) string {
+	node := ""
+	if v.node != "" { // the pod is not to be drained
+		node = fmt.Sprintf(`
+  affinity:
+    nodeAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution:
+        nodeSelectorTerms:
+          - matchExpressions: [{key: kubernetes.io/hostname, operator: NotIn, values: [%q]}]`, v.node)
+	}
+	return fmt.Sprintf(`apiVersion: v1
+kind: Pod
+metadata:
+  name: %s
+  labels: {app.kubernetes.io/name: souk, app.kubernetes.io/instance: %s, app.kubernetes.io/component: %s}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 5
+  automountServiceAccountToken: false
+  securityContext: {runAsNonRoot: true, runAsUser: 65532, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: visitors
+      image: %s
+      args: [load]
+      env:
+        - {name: SOUK_SMOKE_URL, value: "http://%s"}
+        - {name: SOUK_SMOKE_RATE, value: "%g"}
+        - {name: SOUK_SMOKE_DURATION, value: 2h}
+      securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}%s
+`, v.pod, v.release, visitorComponent, image, v.name("gateway"), v.rate, node)
+}
+
+// report returns what the visitors have seen so far.
+func (v *visitors) report(ctx context.Context) (smoke.LoadReport, error) {
+	var r smoke.LoadReport
+	out, err := v.kubectl(ctx, "logs", v.pod, "--tail", "1")
+	if err != nil {
+		return r, err
+	}
+	if err := json.Unmarshal([]byte(out), &r); err != nil {
+		return r, fmt.Errorf("the visitors say %q: %w", out, err)
+	}
+	if time.Since(r.At) > 10*time.Second {
+		return r, fmt.Errorf("the visitors have said nothing since %s", r.At.Format(time.TimeOnly))
+	}
+	return r, nil
+}
+
+// slowest is the longest wait, in milliseconds, that a visitor of the last while
+// had: since time.
+func (v *visitors) slowest(ctx context.Context, since time.Time) (int64, error) {
+	out, err := v.kubectl(ctx, "logs", v.pod, "--since-time", since.UTC().Format(time.RFC3339))
+	if err != nil {
+		return 0, err
+	}
+	var longest int64
+	for line := range strings.Lines(out) {
+		var r smoke.LoadReport
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			return 0, fmt.Errorf("the visitors say %q: %w", line, err)
+		}
+		longest = max(longest, r.SlowestMS)
+	}
+	return longest, nil
+}
+
+// stop sends the visitors away.
+func (v *visitors) stop(ctx context.Context) error {
+	_, err := v.kubectl(ctx, "delete", "pod", v.pod, "--ignore-not-found", "--wait")
+	return err
+}

@@ -1,0 +1,301 @@
+package k8s
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/souk-shop/souk/tools/internal/audit"
+	"github.com/souk-shop/souk/tools/internal/state"
+	"github.com/souk-shop/souk/tools/souk/internal/images"
+)
+
+const testHelp = `usage: souk k8s test [flags]
+
+Tests the shop that "souk k8s up" (or you, with helm) installed: helm test, the
+end-to-end tests through a port-forward, and then one disruption after the other
+while visitors inside the cluster browse, fill carts and buy: no visitor may fail.
+At the end the books are audited.
+
+`
+
+func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var c cluster
+	f := c.flags("test", testHelp, stderr)
+	chosen := f.String("disruptions", "", "the disruptions, comma separated; all but upgrade and drain when empty, \"none\" for none")
+	rate := f.Float64("rate", 20, "visitors a second")
+	tag := f.String("tag", "", "the image tag that the disruption \"upgrade\" upgrades to")
+	node := f.String("node", "", "the node that the disruption \"drain\" drains")
+	suites := f.Bool("suites", true, "run helm test and the end-to-end tests")
+	list := f.Bool("list", false, "list the disruptions")
+	asJSON := f.Bool("json", false, "print the results as JSON")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if f.NArg() != 0 || *rate <= 0 {
+		f.Usage()
+		return errors.New("test takes no arguments, and a rate above 0")
+	}
+	if *list {
+		for _, d := range disruptions {
+			fmt.Fprintf(stdout, "%-26s %s\n", d.name, d.summary)
+		}
+		return nil
+	}
+	wanted, err := chooseDisruptions(*chosen, *tag, *node)
+	if err != nil {
+		return err
+	}
+	if err := c.choose(ctx); err != nil {
+		return err
+	}
+	t := &tester{cluster: &c, rate: *rate, tag: *tag, node: *node, stdout: stdout}
+	if *asJSON {
+		t.stdout = stderr
+	}
+	if *suites {
+		if err := t.suites(ctx); err != nil {
+			return err
+		}
+	}
+	if len(wanted) > 0 {
+		if err := t.disrupt(ctx, wanted); err != nil {
+			return err
+		}
+	}
+	err = t.audit(ctx)
+	if *asJSON {
+		if jsonErr := json.NewEncoder(stdout).Encode(t.results); jsonErr != nil {
+			return jsonErr
+		}
+	}
+	for _, r := range t.results {
+		if r.Failed > 0 || r.Error != "" {
+			err = errors.Join(err, fmt.Errorf("%s: %d visitors failed %s", r.Disruption, r.Failed, r.Error))
+		}
+	}
+	return err
+}
+
+// tester is one run of `souk k8s test`.
+type tester struct {
+	*cluster
+	rate      float64
+	tag, node string
+	stdout    io.Writer
+	results   []result
+}
+
+// suites runs helm test, then the end-to-end tests of the repository through a
+// port-forward.
+func (t *tester) suites(ctx context.Context) error {
+	fmt.Fprintln(t.stdout, "helm test")
+	if _, err := t.helm(ctx, "test", t.release, "--timeout", "5m"); err != nil {
+		logs, _ := t.kubectl(ctx, "logs", t.name("smoke"))
+		return fmt.Errorf("%w\n%s", err, logs)
+	}
+	root, err := images.Repository(ctx)
+	if err != nil {
+		return err
+	}
+	return t.reach(ctx, func(dir string) error {
+		fmt.Fprintln(t.stdout, "go test ./tools/e2e")
+		cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "./tools/e2e")
+		cmd.Dir = root
+		cmd.Env = append(os.Environ(), "SOUK_E2E_SHOP="+dir)
+		cmd.Stdout, cmd.Stderr = t.stdout, t.stdout
+		return cmd.Run()
+	})
+}
+
+// audit compares the books.
+func (t *tester) audit(ctx context.Context) error {
+	return t.reach(ctx, func(dir string) error {
+		shop, err := state.Read(dir)
+		if err != nil {
+			return err
+		}
+		return audit.Check(ctx, audit.Sources{
+			OrderDSN: shop.Postgres["order"], PaymentDSN: shop.Postgres["payment"], CatalogDSN: shop.Postgres["catalog"],
+			ProviderJournal: shop.ProviderJournal(),
+		}, 2*time.Minute, t.stdout)
+	})
+}
+
+// reach opens ways to the gateway, the databases and the payment simulator and
+// writes them as the state of a running shop into a folder, which the tools that
+// take --data understand, for as long as use runs.
+func (t *tester) reach(ctx context.Context, use func(dir string) error) (err error) {
+	dir, err := os.MkdirTemp("", "souk-k8s-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	shop := &state.State{Postgres: map[string]string{}, StartedAt: time.Now()}
+	open := func(service string, port int) (string, error) {
+		fwd, err := t.forward(ctx, service, port)
+		if err != nil {
+			return "", err
+		}
+		context.AfterFunc(ctx, fwd.close)
+		return fwd.addr, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	addr, err := open(t.name("gateway"), 80)
+	if err != nil {
+		return err
+	}
+	shop.URL = "http://" + addr
+	if addr, err = open(t.name("stripesim"), 12111); err != nil {
+		return err
+	}
+	shop.StripesimURL = "http://" + addr
+	shop.JournalURL = shop.StripesimURL + "/_sim/journal" // its file is in the pod
+	for _, service := range []string{"catalog", "cart", "order", "payment"} {
+		name := t.name(service + "-postgres")
+		dsn, err := t.secret(ctx, name, "dsn")
+		if err != nil {
+			return err
+		}
+		at, err := url.Parse(dsn)
+		if err != nil {
+			return fmt.Errorf("secret %s: %w", name, err)
+		}
+		if at.Host, err = open(name, 5432); err != nil {
+			return err
+		}
+		shop.Postgres[service] = at.String()
+	}
+	if shop.OperatorToken, err = t.secret(ctx, t.name(""), "operator-token"); err != nil {
+		return err
+	}
+	if err := state.Write(dir, shop); err != nil {
+		return err
+	}
+	return use(dir)
+}
+
+// result is what visitors saw of a disruption.
+type result struct {
+	Disruption string `json:"disruption"`
+	// Visitors came between its beginning and the time when all pods were ready
+	// again and visitors answered; Failed of them were refused or saw an error.
+	Visitors  int64 `json:"visitors"`
+	Checkouts int64 `json:"checkouts"`
+	Failed    int64 `json:"failed"`
+	// SlowestMS is the longest that one waited, in milliseconds.
+	SlowestMS int64 `json:"slowest_ms"`
+	// Seconds until all pods were ready again.
+	Seconds float64 `json:"seconds"`
+	Error   string  `json:"error,omitempty"`
+}
+
+// calm is how long visitors come before, between and after disruptions, so that
+// what a disruption did is seen under its own name.
+const calm = 8 * time.Second
+
+// disrupt lets visitors in and disrupts, one after the other.
+func (t *tester) disrupt(ctx context.Context, wanted []disruption) (err error) {
+	visitors, err := t.visit(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, visitors.stop(context.WithoutCancel(ctx))) }()
+	calmly := disruption{name: "none", summary: "nothing is disrupted", do: func(context.Context, *tester) error { return nil }}
+	for _, d := range append([]disruption{calmly}, wanted...) {
+		before, err := visitors.report(ctx)
+		if err != nil {
+			return err
+		}
+		began := time.Now()
+		r := result{Disruption: d.name}
+		if err := d.do(ctx, t); err != nil {
+			r.Error = err.Error()
+		} else if err := t.ready(ctx); err != nil {
+			r.Error = err.Error()
+		}
+		r.Seconds = time.Since(began).Seconds()
+		if err := pause(ctx, calm); err != nil {
+			return err
+		}
+		after, err := visitors.report(ctx)
+		if err != nil {
+			return err
+		}
+		r.Visitors, r.Failed = after.Done-before.Done+after.Failed-before.Failed, after.Failed-before.Failed
+		r.Checkouts = after.Checkouts - before.Checkouts
+		if r.SlowestMS, err = visitors.slowest(ctx, began); err != nil {
+			return err
+		}
+		t.results = append(t.results, r)
+		fmt.Fprintf(t.stdout, "%s: %d visitors, %d failed, the slowest waited %s, pods ready after %.1f s %s\n", r.Disruption,
+			r.Visitors, r.Failed, (time.Duration(r.SlowestMS) * time.Millisecond).Round(10*time.Millisecond), r.Seconds, r.Error)
+		if r.Failed > 0 {
+			fmt.Fprintf(t.stdout, "  %s\n", strings.Join(after.Errors, "\n  "))
+		}
+	}
+	fmt.Fprintln(t.stdout)
+	w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "disruption\tvisitors\tcheckouts\tfailed\tslowest\tpods ready after")
+	for _, r := range t.results {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.1f s\t%.1f s\n", r.Disruption, r.Visitors, r.Checkouts, r.Failed, float64(r.SlowestMS)/1000, r.Seconds)
+	}
+	return w.Flush()
+}
+
+// ready waits until every deployment and every database is whole.
+func (t *tester) ready(ctx context.Context) error {
+	for _, kind := range []string{"deployment", "statefulset"} {
+		if _, err := t.kubectl(ctx, "rollout", "status", kind, "--selector", t.selector(""), "--timeout", "5m"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// chooseDisruptions returns the named disruptions, or those that need nothing.
+func chooseDisruptions(names, tag, node string) ([]disruption, error) {
+	var chosen []disruption
+	if names == "none" {
+		return nil, nil
+	}
+	if names == "" {
+		for _, d := range disruptions {
+			if d.needs == "" || d.needs == "tag" && tag != "" || d.needs == "node" && node != "" {
+				chosen = append(chosen, d)
+			}
+		}
+		return chosen, nil
+	}
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(disruptions, func(d disruption) bool { return d.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no disruption %q: see --list", name)
+		}
+		d := disruptions[i]
+		if d.needs == "tag" && tag == "" || d.needs == "node" && node == "" {
+			return nil, fmt.Errorf("%s needs --%s", name, d.needs)
+		}
+		chosen = append(chosen, d)
+	}
+	return chosen, nil
+}
