@@ -12,7 +12,7 @@ import (
 )
 
 // LoadReport is a line that Load writes every second: what happened since it
-// began, but Slowest.
+// began, and the worst since the line before.
 type LoadReport struct {
 	At time.Time `json:"at"`
 	// Done and Failed count actions. A visitor who was refused (429 or 503) has
@@ -25,7 +25,7 @@ type LoadReport struct {
 	Shed      int64 `json:"shed"`
 	// SlowestMS is the longest action since the line before, in milliseconds.
 	SlowestMS int64 `json:"slowest_ms"`
-	// Errors are a few of the failures, whole.
+	// Errors are a few of the failures since the line before, whole.
 	Errors []string `json:"errors,omitempty"`
 }
 
@@ -52,11 +52,11 @@ func Load(ctx context.Context, cfg Config, w io.Writer) error {
 	for {
 		select {
 		case <-tick.C:
-			if _, err := report(w, l.Snapshot()); err != nil {
+			if _, err := report(w, l); err != nil {
 				return err
 			}
 		case err := <-done:
-			last, reportErr := report(w, l.Snapshot())
+			last, reportErr := report(w, l)
 			switch {
 			case err != nil:
 				return err
@@ -70,8 +70,9 @@ func Load(ctx context.Context, cfg Config, w io.Writer) error {
 	}
 }
 
-func report(w io.Writer, s load.Snapshot) (LoadReport, error) {
-	r := LoadReport{At: time.Now(), InFlight: s.InFlight, Shed: s.Shed, SlowestMS: s.Slowest.Milliseconds(), Errors: s.FirstErrors}
+func report(w io.Writer, l *load.Load) (LoadReport, error) {
+	s := l.Snapshot()
+	r := LoadReport{At: time.Now(), InFlight: s.InFlight, Shed: s.Shed, SlowestMS: s.Slowest.Milliseconds(), Errors: l.TakeErrors()}
 	for _, row := range s.Rows {
 		r.Done += row.Done
 		r.Failed += row.Errors

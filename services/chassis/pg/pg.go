@@ -23,7 +23,7 @@ type Config struct {
 	// MaxConns bounds the pool.
 	MaxConns int32 `env:"MAX_CONNS, default=10"`
 	// ConnectTimeout bounds one attempt to connect.
-	ConnectTimeout time.Duration `env:"CONNECT_TIMEOUT, default=5s"`
+	ConnectTimeout time.Duration `env:"CONNECT_TIMEOUT, default=2s"`
 	// StatementTimeout is the server's limit for one statement; 0 is none.
 	StatementTimeout time.Duration `env:"STATEMENT_TIMEOUT, default=30s"`
 	// IdleInTransactionTimeout is after how long the server ends a transaction

@@ -83,7 +83,7 @@ type Snapshot struct {
 	Refused int64
 	// Slowest is the longest action that ended since the last snapshot.
 	Slowest time.Duration
-	// FirstErrors are a few of the errors, whole.
+	// FirstErrors are a few of the errors, whole, that TakeErrors has not taken.
 	FirstErrors []string
 }
 
@@ -224,6 +224,15 @@ func (l *Load) note(a Action, err error) {
 	if len(l.firstErrors) < 5 {
 		l.firstErrors = append(l.firstErrors, fmt.Sprintf("%s: %v", a, err))
 	}
+}
+
+// TakeErrors returns a few of the errors since it was last called, whole.
+func (l *Load) TakeErrors() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	taken := l.firstErrors
+	l.firstErrors = nil
+	return taken
 }
 
 // Snapshot may be called while the load runs.

@@ -157,22 +157,22 @@ func (v *visitors) report(ctx context.Context) (smoke.LoadReport, error) {
 	return r, nil
 }
 
-// slowest is the longest wait, in milliseconds, that a visitor of the last while
-// had: since time.
-func (v *visitors) slowest(ctx context.Context, since time.Time) (int64, error) {
+// worst returns the longest wait, in milliseconds, and a few of the failures that
+// visitors had since a time.
+func (v *visitors) worst(ctx context.Context, since time.Time) (slowestMS int64, failures []string, err error) {
 	out, err := v.kubectl(ctx, "logs", v.pod, "--since-time", since.UTC().Format(time.RFC3339))
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
-	var longest int64
 	for line := range strings.Lines(out) {
 		var r smoke.LoadReport
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			return 0, fmt.Errorf("the visitors say %q: %w", line, err)
+			return 0, nil, fmt.Errorf("the visitors say %q: %w", line, err)
 		}
-		longest = max(longest, r.SlowestMS)
+		slowestMS = max(slowestMS, r.SlowestMS)
+		failures = append(failures, r.Errors...)
 	}
-	return longest, nil
+	return slowestMS, failures[:min(len(failures), 8)], nil
 }
 
 // stop sends the visitors away.

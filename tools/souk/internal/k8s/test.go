@@ -197,7 +197,9 @@ type result struct {
 	SlowestMS int64 `json:"slowest_ms"`
 	// Seconds until all pods were ready again.
 	Seconds float64 `json:"seconds"`
-	Error   string  `json:"error,omitempty"`
+	// Failures are some of what the failed ones saw.
+	Failures []string `json:"failures,omitempty"`
+	Error    string   `json:"error,omitempty"`
 }
 
 // calm is how long visitors come before, between and after disruptions, so that
@@ -234,14 +236,14 @@ func (t *tester) disrupt(ctx context.Context, wanted []disruption) (err error) {
 		}
 		r.Visitors, r.Failed = after.Done-before.Done+after.Failed-before.Failed, after.Failed-before.Failed
 		r.Checkouts = after.Checkouts - before.Checkouts
-		if r.SlowestMS, err = visitors.slowest(ctx, began); err != nil {
+		if r.SlowestMS, r.Failures, err = visitors.worst(ctx, began); err != nil {
 			return err
 		}
 		t.results = append(t.results, r)
 		fmt.Fprintf(t.stdout, "%s: %d visitors, %d failed, the slowest waited %s, pods ready after %.1f s %s\n", r.Disruption,
 			r.Visitors, r.Failed, (time.Duration(r.SlowestMS) * time.Millisecond).Round(10*time.Millisecond), r.Seconds, r.Error)
-		if r.Failed > 0 {
-			fmt.Fprintf(t.stdout, "  %s\n", strings.Join(after.Errors, "\n  "))
+		for _, failure := range r.Failures {
+			fmt.Fprintf(t.stdout, "  %s\n", failure)
 		}
 	}
 	fmt.Fprintln(t.stdout)
