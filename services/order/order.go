@@ -177,7 +177,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	orderv1.RegisterOrderServiceServer(server, rpc.NewServer(store, catalog, carts, runner, hub, hook, ctx.Done()))
+	orderv1.RegisterOrderServiceServer(server, rpc.NewServer(store, catalog, carts, runner, hub, hook, server.Draining()))
 
 	// Stopped in the reverse order: no more calls, no more jobs, then the drives.
 	g := run.NewGroup(tel.Log)

@@ -77,12 +77,12 @@ func (t ErrorTable) Status(ctx context.Context, err error) *status.Status {
 		return opaque(own.GRPCStatus())
 	}
 	switch {
+	case pgerr.IsUnavailable(err): // first: an attempt to connect has a deadline of its own
+		return t.status(codes.Unavailable, ReasonUnavailable, "temporarily unavailable", nil)
 	case errors.Is(err, context.DeadlineExceeded):
 		return status.New(codes.DeadlineExceeded, "deadline exceeded")
 	case errors.Is(err, context.Canceled):
 		return status.New(codes.Canceled, "canceled")
-	case pgerr.IsUnavailable(err):
-		return t.status(codes.Unavailable, ReasonUnavailable, "temporarily unavailable", nil)
 	}
 	return internal
 }

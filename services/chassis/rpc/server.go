@@ -91,6 +91,10 @@ func NewServer(cfg ServerConfig, tel *telemetry.Telemetry, errs ErrorTable, chec
 	return s, nil
 }
 
+// Draining is closed once the drain's delay is over: no new calls are taken, and
+// those that wait for something should be answered.
+func (s *Server) Draining() <-chan struct{} { return s.drain.Done() }
+
 // Addr returns the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.lis.Addr() }
 

@@ -85,16 +85,25 @@ func (l *Load) checkout(ctx context.Context, shop *shopclient.Client, rng *rand.
 	if err != nil {
 		return err
 	}
-	order, err := shop.WithToken(cart.Token).PlaceOrder(ctx, key.String(), settleWait, shopclient.Checkout{
+	guest := shop.WithToken(cart.Token)
+	order, err := guest.PlaceOrder(ctx, key.String(), settleWait, shopclient.Checkout{
 		CartID: cart.ID, PaymentMethod: card, Email: "visitor@example.com",
 		ShippingAddress: shopclient.Address{Name: "A Visitor", Line1: "1 High Street", City: "Town", Country: "GB"},
 	})
 	if err != nil {
 		return err
 	}
+	for !order.Settled() { // accepted: whoever ordered looks again
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("order %s is still %s after %s", order.Number, order.State, l.opts.Timeout)
+		case <-time.After(time.Second):
+		}
+		if order, err = guest.Order(ctx, order.ID); err != nil {
+			return err
+		}
+	}
 	switch {
-	case !order.Settled():
-		return fmt.Errorf("order %s is still %s after %s", order.Number, order.State, settleWait)
 	case card == cards[0] && order.State != shopclient.StatePaid && order.CancelReason != "INSUFFICIENT_STOCK":
 		return fmt.Errorf("order %s ended %s (%s)", order.Number, order.State, order.CancelReason)
 	case card == cards[1] && order.State != shopclient.StateCancelled:
