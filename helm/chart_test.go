@@ -54,6 +54,23 @@ image: {repository: registry.example/souk, tag: v1, pullSecrets: [registry]}
 nodeSelector: {kubernetes.io/os: linux}
 tolerations: [{key: shop, operator: Exists}]
 `,
+	"backup": `
+backup: {enabled: true, keepDays: 7}
+`,
+	"restore": `
+backup: {enabled: true, restore: 20260102-030405}
+gateway: {autoscaling: {enabled: true}}
+`,
+	"offsite": `
+backup:
+  enabled: true
+  restore: 20260102-030405
+  to: s3
+  s3: {url: "s3://backups/souk/", endpoint: "https://minio.example:9000", existingSecret: souk-backup-s3}
+postgres:
+  kind: external
+  external: {catalog: catalog-db, cart: cart-db, order: order-db, payment: payment-db}
+`,
 	"bare": `
 redis: {kind: none}
 networkPolicy: {enabled: false}
@@ -134,6 +151,7 @@ type objects struct {
 	Deployments  []appsv1.Deployment
 	StatefulSets []appsv1.StatefulSet
 	Jobs         []batchv1.Job
+	CronJobs     []batchv1.CronJob
 	Pods         []corev1.Pod
 	Services     []corev1.Service
 	Secrets      []corev1.Secret
@@ -174,6 +192,8 @@ func decoded(t *testing.T, variant string, isUpgrade bool) objects {
 			err = strict(doc, &o.StatefulSets)
 		case "batch/v1 Job":
 			err = strict(doc, &o.Jobs)
+		case "batch/v1 CronJob":
+			err = strict(doc, &o.CronJobs)
 		case "v1 Pod":
 			err = strict(doc, &o.Pods)
 		case "v1 Service":
@@ -235,6 +255,10 @@ func (o objects) pods() []pod {
 	}
 	for _, j := range o.Jobs {
 		all = append(all, pod{j.Name, j.Spec.Template.ObjectMeta, j.Spec.Template.Spec, 0})
+	}
+	for _, c := range o.CronJobs {
+		template := c.Spec.JobTemplate.Spec.Template
+		all = append(all, pod{c.Name, template.ObjectMeta, template.Spec, 0})
 	}
 	for _, p := range o.Pods {
 		all = append(all, pod{p.Name, p.ObjectMeta, p.Spec, 0})
@@ -300,6 +324,9 @@ func TestPods(t *testing.T) {
 					s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem ||
 					s.Capabilities == nil || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) || len(s.Capabilities.Add) > 0 {
 					t.Errorf("%s: security context %+v", p.name, s)
+				}
+				if strings.Contains(strings.Join(slices.Concat(c.Command, c.Args), " "), "$$") {
+					t.Errorf("%s: Kubernetes makes one $ of two in a command", p.name)
 				}
 				if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
 					t.Errorf("%s: resources %+v", p.name, c.Resources)
@@ -505,6 +532,32 @@ func TestMigrations(t *testing.T) {
 		if want := []string{"cart-migrate", "catalog-migrate", "order-migrate", "payment-migrate"}; !slices.Equal(migrating, want) {
 			t.Errorf("%s, upgrade %v: %v migrate", c.variant, c.isUpgrade, migrating)
 		}
+	}
+}
+
+// A restore takes the callers of the databases away first, and all of them.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	for _, variant := range []string{"restore", "offsite"} {
+		o := decoded(t, variant, upgrade)
+		for _, d := range o.Deployments {
+			down := d.Spec.Replicas != nil && *d.Spec.Replicas == 0
+			if keeps := d.Name == "souk-stripesim" || d.Name == "souk-redis"; down == keeps {
+				t.Errorf("%s: down %v", d.Name, down)
+			}
+		}
+		if len(o.Scalers) > 0 {
+			t.Error("a scaler brings pods back")
+		}
+		if len(o.CronJobs) != 1 || !*o.CronJobs[0].Spec.Suspend {
+			t.Error("backups go on")
+		}
+		if !slices.ContainsFunc(o.Jobs, func(j batchv1.Job) bool { return j.Name == "souk-restore-20260102-030405" }) {
+			t.Error("nothing is restored")
+		}
+	}
+	if o := decoded(t, "backup", upgrade); *o.CronJobs[0].Spec.Suspend {
+		t.Error("no backups")
 	}
 }
 

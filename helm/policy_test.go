@@ -34,9 +34,15 @@ func designed(variant string) [][3]any {
 	if variant == "dev" || variant == "k8s" {
 		arrows = append(arrows, [3]any{"seed", "gateway", 8080})
 	}
-	if variant != "prod" && variant != "ha" {
+	if variant != "prod" && variant != "ha" && variant != "offsite" {
 		for _, service := range []string{"catalog", "cart", "order", "payment"} {
 			arrows = append(arrows, [3]any{service, service + "-postgres", 5432}, [3]any{service + "-migrate", service + "-postgres", 5432})
+			if variant == "backup" || variant == "restore" {
+				arrows = append(arrows, [3]any{"backup", service + "-postgres", 5432})
+			}
+			if variant == "restore" {
+				arrows = append(arrows, [3]any{"restore", service + "-postgres", 5432})
+			}
 		}
 	}
 	return arrows
@@ -94,7 +100,7 @@ func TestNetworkPoliciesAtTheEdge(t *testing.T) {
 		for _, p := range o.pods() {
 			name := component(p.meta.Labels)
 			service := slices.Contains([]string{"catalog", "cart", "order", "payment"}, name)
-			for _, port := range []int{80, 443, 4317, 5432, 6379, 8080, 9090, 9464, 12111} {
+			for _, port := range []int{80, 443, 4317, 5432, 6379, 8080, 9000, 9090, 9464, 12111} {
 				in := ingress(o.Policies, p.meta.Labels, outside, port)
 				if want := name == "gateway" && port == 8080 && variant != "everything"; in != want {
 					t.Errorf("the world -> %s:%d: allowed %v", name, port, in)
@@ -104,6 +110,9 @@ func TestNetworkPoliciesAtTheEdge(t *testing.T) {
 				switch variant {
 				case "prod":
 					want = port == 443 && name == "payment" || port == 5432 && (service || strings.HasSuffix(name, "-migrate"))
+				case "offsite":
+					backup := name == "backup" || name == "restore"
+					want = port == 9000 && backup || port == 5432 && (backup || service || strings.HasSuffix(name, "-migrate"))
 				case "everything":
 					want = port == 4317 && (service || name == "gateway" || name == "stripesim") || port == 6379 && name == "catalog"
 				}

@@ -38,11 +38,16 @@ func TestRefusedValues(t *testing.T) {
 		"networkPolicy: {gatewayFrom: [{namespace: x}]}": "gatewayFrom",
 		"ingress: {enabled: 'yes'}":                      "enabled",
 		// What only the templates know.
-		"postgres: {kind: external}":      "postgres.external.",
-		"redis: {kind: external}":         "redis.external.address",
-		"stripesim: {enabled: false}":     "secrets.stripeKey",
-		"secrets: {gatewaySecret: short}": "secrets.gatewaySecret",
-		"httpRoute: {enabled: true}":      "httpRoute.parentRefs",
+		"postgres: {kind: external}":                  "postgres.external.",
+		"redis: {kind: external}":                     "redis.external.address",
+		"backup: {restore: 20260102-030405}":          "backup.enabled",
+		"backup: {enabled: true, to: s3}":             "backup.s3.url",
+		"backup: {enabled: true, restore: yesterday}": "restore",
+		"backup: {enabled: true, schedule: often}":    "schedule",
+		"backup: {enabled: true, s3: {bucket: x}}":    "bucket",
+		"stripesim: {enabled: false}":                 "secrets.stripeKey",
+		"secrets: {gatewaySecret: short}":             "secrets.gatewaySecret",
+		"httpRoute: {enabled: true}":                  "httpRoute.parentRefs",
 	} {
 		if _, err := render(t, values, install); err == nil {
 			t.Errorf("%s: accepted", values)

@@ -131,6 +131,11 @@ key: dsn
 {{- end -}}
 {{- end -}}
 
+{{/* The port of a URL, or what its scheme has; 443 when empty. */}}
+{{- define "souk.urlPort" -}}
+{{ regexFind ":[0-9]+(/|$)" . | trimAll ":/" | default (ternary "80" "443" (hasPrefix "http:" .)) }}
+{{- end -}}
+
 {{/* The gRPC services. */}}
 {{- define "souk.services" -}}
 [catalog, cart, order, payment]
@@ -154,6 +159,12 @@ key: dsn
 {{- range (include "souk.services" . | fromYamlArray) }}
 - {from: {{ . }}, to: {{ . }}-postgres, port: 5432}
 - {from: {{ . }}-migrate, to: {{ . }}-postgres, port: 5432}
+{{- if $.Values.backup.enabled }}
+- {from: backup, to: {{ . }}-postgres, port: 5432}
+{{- end }}
+{{- if $.Values.backup.restore }}
+- {from: restore, to: {{ . }}-postgres, port: 5432}
+{{- end }}
 {{- end }}
 {{- end }}
 - {from: smoke, to: gateway, port: 8080}
@@ -161,3 +172,52 @@ key: dsn
 - {from: seed, to: gateway, port: 8080}
 {{- end }}
 {{- end -}}
+
+{{/* The connection strings of all databases. */}}
+{{- define "souk.backupDSNs" -}}
+{{- range $service := (include "souk.services" . | fromYamlArray) }}
+- name: {{ upper $service }}_DSN
+  valueFrom:
+    secretKeyRef: {{- include "souk.dsn" (dict "root" $ "service" $service) | nindent 6 }}
+{{- end }}
+{{- end -}}
+
+{{/* A container that speaks to the S3 store, but for its name and arguments. */}}
+{{- define "souk.backupRclone" -}}
+image: {{ .Values.backup.s3.image }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+env:
+  - {name: HOME, value: /tmp}
+  - {name: RCLONE_CONFIG, value: /tmp/rclone.conf}
+  - {name: RCLONE_CONFIG_S3_TYPE, value: s3}
+  - {name: RCLONE_CONFIG_S3_PROVIDER, value: {{ ternary "Other" "AWS" (ne .Values.backup.s3.endpoint "") }}}
+  - {name: RCLONE_CONFIG_S3_NO_CHECK_BUCKET, value: "true"}
+  {{- with .Values.backup.s3.endpoint }}
+  - {name: RCLONE_CONFIG_S3_ENDPOINT, value: {{ . | quote }}}
+  {{- end }}
+  {{- with .Values.backup.s3.region }}
+  - {name: RCLONE_CONFIG_S3_REGION, value: {{ . | quote }}}
+  {{- end }}
+  - name: RCLONE_CONFIG_S3_ACCESS_KEY_ID
+    valueFrom:
+      secretKeyRef: {name: {{ .Values.backup.s3.existingSecret }}, key: access-key-id}
+  - name: RCLONE_CONFIG_S3_SECRET_ACCESS_KEY
+    valueFrom:
+      secretKeyRef: {name: {{ .Values.backup.s3.existingSecret }}, key: secret-access-key}
+resources: {{- toYaml .Values.backup.resources | nindent 2 }}
+securityContext: {{- include "souk.containerSecurity" . | nindent 2 }}
+volumeMounts:
+  - {name: backup, mountPath: /backup}
+  - {name: tmp, mountPath: /tmp}
+{{- end -}}
+
+{{/* Where backups are, or wait to be sent. */}}
+{{- define "souk.backupVolumes" -}}
+- name: backup
+  {{- if eq .Values.backup.to "s3" }}
+  emptyDir: {}
+  {{- else }}
+  persistentVolumeClaim: {claimName: {{ .Values.backup.volume.existingClaim | default (printf "%s-backup" (include "souk.fullname" .)) }}}
+  {{- end }}
+- {name: tmp, emptyDir: {}}
+{{- end }}
