@@ -105,7 +105,17 @@ func (t *tester) visit(ctx context.Context) (*visitors, error) {
 	if _, err := t.kubectl(ctx, "wait", "pod/"+v.pod, "--for", "condition=Ready", "--timeout", "2m"); err != nil {
 		return nil, errors.Join(err, v.stop(context.WithoutCancel(ctx)))
 	}
-	return v, pause(ctx, calm)
+	// They come once the shop is ready and has told them what it sells.
+	for until := time.Now().Add(time.Minute); ; {
+		if _, err := v.report(ctx); err == nil {
+			return v, pause(ctx, calm)
+		} else if time.Now().After(until) {
+			return nil, errors.Join(err, v.stop(context.WithoutCancel(ctx)))
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return nil, errors.Join(err, v.stop(context.WithoutCancel(ctx)))
+		}
+	}
 }
 
 // manifest is the visitors' pod. It runs until it is deleted.
