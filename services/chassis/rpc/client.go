@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -16,9 +17,9 @@ import (
 	"google.golang.org/grpc/resolver/dns"
 )
 
-// A name is asked again at most this often, instead of every 30 s: when a
+// resolveOften lets a name be asked again after a second, instead of 30: when a
 // neighbor's only replica is replaced, its calls wait for the next answer.
-func init() { dns.SetMinResolutionInterval(time.Second) }
+var resolveOften = sync.OnceFunc(func() { dns.SetMinResolutionInterval(time.Second) })
 
 // Dial returns a connection to a neighbor. It connects in the background, at
 // once, and again after losses; calls made while the neighbor is away fail fast
@@ -35,6 +36,7 @@ func Dial(cfg ClientConfig, tel *telemetry.Telemetry) (*grpc.ClientConn, error) 
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 5 * time.Second
 	}
+	resolveOften()
 	c := client{timeout: cfg.Timeout, tel: tel}
 	opts := []grpc.DialOption{
 		grpc.WithTransportCredentials(creds),

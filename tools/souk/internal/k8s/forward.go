@@ -25,7 +25,7 @@ func (c *cluster) forward(ctx context.Context, service string, port int) (*forwa
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	f := &forward{done: make(chan struct{})}
-	//nolint:noctx // it outlives the context: close ends it
+	// Without the context, which it outlives: close ends it.
 	f.cmd = exec.Command("kubectl", "--context", c.context, "--namespace", c.namespace,
 		"port-forward", "--address", "127.0.0.1", "service/"+service, fmt.Sprintf(":%d", port))
 	var complaint strings.Builder

@@ -104,14 +104,14 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	step("\n  storefront      %s", c.address(ctx))
+	step("\n  storefront      %s", c.address())
 	step("  operator token  %s", token)
 	step("\n  go run ./tools/souk k8s test --context %s", c.context)
 	return nil
 }
 
 // address is how the storefront is reached.
-func (c *cluster) address(ctx context.Context) string {
+func (c *cluster) address() string {
 	if c.context == "kind-"+kindCluster { // k8s/kind.yaml maps the port
 		return "http://localhost:8080/"
 	}
