@@ -49,7 +49,7 @@ networkPolicy:
   metricsFrom: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]
 ingress: {enabled: true, className: nginx, host: shop.example}
 httpRoute: {enabled: true, parentRefs: [{name: front}], hostnames: [shop.example]}
-podMonitor: {enabled: true, labels: {release: prometheus}}
+serviceMonitor: {enabled: true, labels: {release: prometheus}}
 image: {repository: registry.example/souk, tag: v1, pullSecrets: [registry]}
 nodeSelector: {kubernetes.io/os: linux}
 tolerations: [{key: shop, operator: Exists}]
@@ -70,6 +70,7 @@ backup:
 postgres:
   kind: external
   external: {catalog: catalog-db, cart: cart-db, order: order-db, payment: payment-db}
+redis: {kind: external, external: {existingSecret: redis}}
 `,
 	"bare": `
 redis: {kind: none}
@@ -210,7 +211,7 @@ func decoded(t *testing.T, variant string, isUpgrade bool) objects {
 			err = strict(doc, &o.Budgets)
 		case "autoscaling/v2 HorizontalPodAutoscaler":
 			err = strict(doc, &o.Scalers)
-		case "postgresql.cnpg.io/v1 Cluster", "gateway.networking.k8s.io/v1 HTTPRoute", "monitoring.coreos.com/v1 PodMonitor":
+		case "postgresql.cnpg.io/v1 Cluster", "gateway.networking.k8s.io/v1 HTTPRoute", "monitoring.coreos.com/v1 ServiceMonitor":
 			o.Others = append(o.Others, head)
 		default:
 			t.Errorf("%s %s is not known to the tests", head.APIVersion, head.Kind)
@@ -432,6 +433,30 @@ func TestProbes(t *testing.T) {
 				t.Error("stripesim: path of its liveness")
 			}
 		}
+	}
+}
+
+// Prometheus finds each of our pods by a service that names the port of its
+// metrics, and the service that is open to the world does not have it.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	o := decoded(t, "everything", install)
+	monitored := map[string]bool{}
+	for _, s := range o.Services {
+		if slices.ContainsFunc(s.Spec.Ports, func(p corev1.ServicePort) bool { return p.Name == "metrics" }) {
+			monitored[s.Spec.Selector["app.kubernetes.io/component"]] = true
+			if s.Spec.Type != "" && s.Spec.Type != corev1.ServiceTypeClusterIP || s.Name == "souk-gateway" {
+				t.Errorf("%s shows metrics to the world", s.Name)
+			}
+		}
+	}
+	for _, p := range o.pods() {
+		if slices.ContainsFunc(p.spec.Containers[0].Ports, func(p corev1.ContainerPort) bool { return p.Name == "metrics" }) != monitored[component(p.meta.Labels)] {
+			t.Errorf("%s: has metrics, and is monitored: one without the other", p.name)
+		}
+	}
+	if len(monitored) != 6 {
+		t.Errorf("%d components are monitored", len(monitored))
 	}
 }
 

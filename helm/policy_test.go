@@ -28,7 +28,7 @@ func designed(variant string) [][3]any {
 	if variant != "prod" {
 		arrows = append(arrows, [3]any{"payment", "stripesim", 12111})
 	}
-	if variant != "everything" {
+	if variant != "everything" && variant != "offsite" {
 		arrows = append(arrows, [3]any{"catalog", "redis", 6379})
 	}
 	if variant == "dev" || variant == "k8s" {
@@ -112,7 +112,7 @@ func TestNetworkPoliciesAtTheEdge(t *testing.T) {
 					want = port == 443 && name == "payment" || port == 5432 && (service || strings.HasSuffix(name, "-migrate"))
 				case "offsite":
 					backup := name == "backup" || name == "restore"
-					want = port == 9000 && backup || port == 5432 && (backup || service || strings.HasSuffix(name, "-migrate"))
+					want = port == 9000 && backup || port == 6379 && name == "catalog" || port == 5432 && (backup || service || strings.HasSuffix(name, "-migrate"))
 				case "everything":
 					want = port == 4317 && (service || name == "gateway" || name == "stripesim") || port == 6379 && name == "catalog"
 				}

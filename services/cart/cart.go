@@ -99,7 +99,9 @@ func sweep(ctx context.Context, carts domain.Expirer, ttl, every time.Duration, 
 			log.InfoContext(ctx, "stale carts deleted", "carts", n)
 		}
 		if err != nil && ctx.Err() == nil {
-			log.WarnContext(ctx, "carts not swept", "error", err)
+			if !pg.IsUnavailable(err) { // the readiness check tells of that
+				log.WarnContext(ctx, "carts not swept", "error", err)
+			}
 			pause = min(every, sweepRetry)
 		}
 		select {
