@@ -108,7 +108,7 @@ func (t *tester) visit(ctx context.Context) (*visitors, error) {
 	// They come once the shop is ready and has told them what it sells.
 	for until := time.Now().Add(time.Minute); ; {
 		if _, err := v.report(ctx); err == nil {
-			return v, pause(ctx, calm)
+			return v, pause(ctx, t.calm)
 		} else if time.Now().After(until) {
 			return nil, errors.Join(err, v.stop(context.WithoutCancel(ctx)))
 		}

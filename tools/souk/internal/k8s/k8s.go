@@ -15,21 +15,22 @@ import (
 	"strings"
 )
 
-const usage = `usage: souk k8s up|down|test [flags]
+const usage = `usage: souk k8s up|down|test|connect [flags]
 
-  up    make or reuse a cluster, build and load the images, install the chart
-  down  uninstall it; with --data its volumes and secrets, too
-  test  run the end-to-end tests against it, then replace its pods under load and
-        audit the books
+  up       make or reuse a cluster, build and load the images, install the chart
+  down     uninstall it; with --data its volumes and secrets, too
+  test     run the end-to-end tests against it, then replace its pods under load
+           and audit the books
+  connect  open ways to it, for a browser and for the commands that take --data
 
 ` + "`souk k8s VERB -h` tells more.\n"
 
 // Command is `souk k8s`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	verbs := map[string]func(context.Context, []string, io.Writer, io.Writer) error{"up": up, "down": down, "test": test}
+	verbs := map[string]func(context.Context, []string, io.Writer, io.Writer) error{"up": up, "down": down, "test": test, "connect": connect}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
-		return errors.New("up, down or test?")
+		return errors.New("up, down, test or connect?")
 	}
 	verb, ok := verbs[args[0]]
 	switch {

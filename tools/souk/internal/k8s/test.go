@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -58,7 +57,7 @@ func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := c.choose(ctx); err != nil {
 		return err
 	}
-	t := &tester{cluster: &c, rate: *rate, tag: *tag, node: *node, stdout: stdout}
+	t := &tester{cluster: &c, calm: calm, rate: *rate, tag: *tag, node: *node, stdout: stdout}
 	if *asJSON {
 		t.stdout = stderr
 	}
@@ -78,9 +77,20 @@ func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return jsonErr
 		}
 	}
+	return errors.Join(err, t.verdict())
+}
+
+// verdict fails for disruptions that failed visitors, and for those that none
+// came to.
+func (t *tester) verdict() (err error) {
 	for _, r := range t.results {
-		if r.Failed > 0 || r.Error != "" {
-			err = errors.Join(err, fmt.Errorf("%s: %d visitors failed %s", r.Disruption, r.Failed, r.Error))
+		switch {
+		case r.Error != "":
+			err = errors.Join(err, fmt.Errorf("%s: %s", r.Disruption, r.Error))
+		case r.Visitors == 0:
+			err = errors.Join(err, fmt.Errorf("%s: no visitors came", r.Disruption))
+		case r.Failed > 0:
+			err = errors.Join(err, fmt.Errorf("%s: %d of %d visitors failed", r.Disruption, r.Failed, r.Visitors))
 		}
 	}
 	return err
@@ -89,6 +99,7 @@ func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 // tester is one run of `souk k8s test`.
 type tester struct {
 	*cluster
+	calm      time.Duration
 	rate      float64
 	tag, node string
 	stdout    io.Writer
@@ -107,7 +118,7 @@ func (t *tester) suites(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return t.reach(ctx, func(dir string) error {
+	return t.reach(ctx, "", func(dir string, _ *state.State) error {
 		fmt.Fprintln(t.stdout, "go test ./tools/e2e")
 		cmd := exec.CommandContext(ctx, "go", "test", "-count=1", "./tools/e2e")
 		cmd.Dir = root
@@ -119,70 +130,12 @@ func (t *tester) suites(ctx context.Context) error {
 
 // audit compares the books.
 func (t *tester) audit(ctx context.Context) error {
-	return t.reach(ctx, func(dir string) error {
-		shop, err := state.Read(dir)
-		if err != nil {
-			return err
-		}
+	return t.reach(ctx, "", func(_ string, shop *state.State) error {
 		return audit.Check(ctx, audit.Sources{
 			OrderDSN: shop.Postgres["order"], PaymentDSN: shop.Postgres["payment"], CatalogDSN: shop.Postgres["catalog"],
 			ProviderJournal: shop.ProviderJournal(),
 		}, 2*time.Minute, t.stdout)
 	})
-}
-
-// reach opens ways to the gateway, the databases and the payment simulator and
-// writes them as the state of a running shop into a folder, which the tools that
-// take --data understand, for as long as use runs.
-func (t *tester) reach(ctx context.Context, use func(dir string) error) (err error) {
-	dir, err := os.MkdirTemp("", "souk-k8s-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	shop := &state.State{Postgres: map[string]string{}, StartedAt: time.Now()}
-	open := func(service string, port int) (string, error) {
-		fwd, err := t.forward(ctx, service, port)
-		if err != nil {
-			return "", err
-		}
-		context.AfterFunc(ctx, fwd.close)
-		return fwd.addr, nil
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	addr, err := open(t.name("gateway"), 80)
-	if err != nil {
-		return err
-	}
-	shop.URL = "http://" + addr
-	if addr, err = open(t.name("stripesim"), 12111); err != nil {
-		return err
-	}
-	shop.StripesimURL = "http://" + addr
-	shop.JournalURL = shop.StripesimURL + "/_sim/journal" // its file is in the pod
-	for _, service := range []string{"catalog", "cart", "order", "payment"} {
-		name := t.name(service + "-postgres")
-		dsn, err := t.secret(ctx, name, "dsn")
-		if err != nil {
-			return err
-		}
-		at, err := url.Parse(dsn)
-		if err != nil {
-			return fmt.Errorf("secret %s: %w", name, err)
-		}
-		if at.Host, err = open(name, 5432); err != nil {
-			return err
-		}
-		shop.Postgres[service] = at.String()
-	}
-	if shop.OperatorToken, err = t.secret(ctx, t.name(""), "operator-token"); err != nil {
-		return err
-	}
-	if err := state.Write(dir, shop); err != nil {
-		return err
-	}
-	return use(dir)
 }
 
 // result is what visitors saw of a disruption.
@@ -227,7 +180,7 @@ func (t *tester) disrupt(ctx context.Context, wanted []disruption) (err error) {
 			r.Error = err.Error()
 		}
 		r.Seconds = time.Since(began).Seconds()
-		if err := pause(ctx, calm); err != nil {
+		if err := pause(ctx, t.calm); err != nil {
 			return err
 		}
 		after, err := visitors.report(ctx)

@@ -86,18 +86,9 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 
 	step("installing release %s into namespace %s of %s, images %s", c.release, c.namespace, c.context, tag)
-	install := []string{
-		"upgrade", c.release, chart(root), "--install", "--create-namespace", "--wait", "--timeout", timeout.String(),
-		"--values", filepath.Join(chart(root), "values-dev.yaml"),
-	}
-	for _, v := range values {
-		install = append(install, "--values", v)
-	}
-	install = append(install, "--set", "image.tag="+tag)
 	began := time.Now()
-	if _, err := c.helm(ctx, install...); err != nil {
-		pods, _ := c.kubectl(ctx, "get", "pods") // what is known helps
-		return fmt.Errorf("%w\n%s", err, pods)
+	if err := c.install(ctx, root, tag, values, *timeout); err != nil {
+		return err
 	}
 	step("every pod is ready after %s", time.Since(began).Round(100*time.Millisecond))
 	token, err := c.secret(ctx, c.name(""), "operator-token")
@@ -107,6 +98,22 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	step("\n  storefront      %s", c.address())
 	step("  operator token  %s", token)
 	step("\n  go run ./tools/souk k8s test --context %s", c.context)
+	return nil
+}
+
+// install installs the chart, or upgrades it, and waits for its pods.
+func (c *cluster) install(ctx context.Context, root, tag string, values []string, timeout time.Duration) error {
+	args := []string{
+		"upgrade", c.release, chart(root), "--install", "--create-namespace", "--wait", "--timeout", timeout.String(),
+		"--values", filepath.Join(chart(root), "values-dev.yaml"),
+	}
+	for _, v := range values {
+		args = append(args, "--values", v)
+	}
+	if _, err := c.helm(ctx, append(args, "--set", "image.tag="+tag)...); err != nil {
+		pods, _ := c.kubectl(ctx, "get", "pods") // what is known helps
+		return fmt.Errorf("%w\n%s", err, pods)
+	}
 	return nil
 }
 
