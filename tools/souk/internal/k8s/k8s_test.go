@@ -415,7 +415,7 @@ func TestReach(t *testing.T) {
 		case c.Args[0] == "port-forward":
 			service, ways := c.Args[3], c.Args[4]
 			local, _, _ := strings.Cut(ways, ":")
-			if local == "" {
+			if local == "" && ports[service] == "" {
 				local = fmt.Sprint(40000 + len(ports))
 				ports[service] = local
 			} else if local != ports[service] {
