@@ -1,6 +1,7 @@
 package smoke
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,10 @@ import (
 	"github.com/souk-shop/souk/tools/internal/load"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
+
+// BuyersMix has more who buy than other shops see: what can go wrong goes wrong
+// there.
+const BuyersMix = "browse=40,search=10,cart=20,checkout=30"
 
 // LoadReport is a line that Load writes every second: what happened since it
 // began, and the worst since the line before.
@@ -33,13 +38,17 @@ type LoadReport struct {
 // fails if a visitor did. Each visitor has a connection of its own, as browsers
 // do, so that the visits spread over the gateway's replicas.
 func Load(ctx context.Context, cfg Config, w io.Writer) error {
+	mix, err := load.ParseMix(cmp.Or(cfg.Mix, BuyersMix))
+	if err != nil {
+		return fmt.Errorf("mix: %w", err)
+	}
 	shop := shopclient.New(cfg.URL)
 	defer shop.Close()
 	if err := ready(ctx, shop, cfg.Wait); err != nil {
 		return err
 	}
 	l, err := load.Prepare(ctx, load.Options{
-		Shop: shop, Rate: cfg.Rate, Duration: cfg.Duration, Mix: load.Mix{load.Browse: 40, load.Search: 10, load.Cart: 20, load.Checkout: 30},
+		Shop: shop, Rate: cfg.Rate, Duration: cfg.Duration, Mix: mix,
 		Seed: uint64(time.Now().UnixNano()), Timeout: time.Minute, Strangers: true,
 	})
 	if err != nil {

@@ -30,6 +30,8 @@ type Config struct {
 	// Rate is how many visitors a second Load sends, and Duration for how long.
 	Rate     float64       `env:"RATE, default=10"`
 	Duration time.Duration `env:"DURATION, default=1m"`
+	// Mix is what they do, as shares; BuyersMix when empty.
+	Mix string `env:"MIX"`
 }
 
 // testCode is the product that is bought where there is no other.

@@ -42,7 +42,7 @@ Exits with 1 if an action failed.
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	shares, err := parseMix(*mix)
+	shares, err := ParseMix(*mix)
 	if err != nil {
 		return err
 	}
@@ -89,8 +89,8 @@ Exits with 1 if an action failed.
 	}
 }
 
-// parseMix reads "browse=60,checkout=5"; actions that are not named get no share.
-func parseMix(s string) (Mix, error) {
+// ParseMix reads "browse=60,checkout=5"; actions that are not named get no share.
+func ParseMix(s string) (Mix, error) {
 	m, sum := Mix{}, 0
 	for part := range strings.SplitSeq(s, ",") {
 		name, share, _ := strings.Cut(strings.TrimSpace(part), "=")

@@ -19,8 +19,8 @@ func TestParseMix(t *testing.T) {
 		"steal=1":                                false,
 		"browse=99999999999999999999":            false,
 	} {
-		if _, err := parseMix(in); (err == nil) != ok {
-			t.Errorf("parseMix(%q) = %v, want ok %v", in, err, ok)
+		if _, err := ParseMix(in); (err == nil) != ok {
+			t.Errorf("ParseMix(%q) = %v, want ok %v", in, err, ok)
 		}
 	}
 }

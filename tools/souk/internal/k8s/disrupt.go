@@ -146,9 +146,10 @@ spec:
       env:
         - {name: SOUK_SMOKE_URL, value: "http://%s"}
         - {name: SOUK_SMOKE_RATE, value: "%g"}
+        - {name: SOUK_SMOKE_MIX, value: %q}
         - {name: SOUK_SMOKE_DURATION, value: 2h}
       securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}%s
-`, v.pod, v.release, visitorComponent, image, v.name("gateway"), v.rate, node)
+`, v.pod, v.release, visitorComponent, image, v.name("gateway"), v.rate, v.mix, node)
 }
 
 // report returns what the visitors have seen so far.

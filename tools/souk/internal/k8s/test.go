@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/tools/internal/audit"
+	"github.com/souk-shop/souk/tools/internal/load"
 	"github.com/souk-shop/souk/tools/internal/state"
+	"github.com/souk-shop/souk/tools/smoke"
 	"github.com/souk-shop/souk/tools/souk/internal/images"
 )
 
@@ -32,6 +34,7 @@ func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f := c.flags("test", testHelp, stderr)
 	chosen := f.String("disruptions", "", "the disruptions, comma separated; all but upgrade and drain when empty, \"none\" for none")
 	rate := f.Float64("rate", 20, "visitors a second")
+	mix := f.String("mix", smoke.BuyersMix, "what they do, as `shares`")
 	tag := f.String("tag", "", "the image tag that the disruption \"upgrade\" upgrades to")
 	node := f.String("node", "", "the node that the disruption \"drain\" drains")
 	suites := f.Bool("suites", true, "run helm test and the end-to-end tests")
@@ -50,6 +53,9 @@ func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		return nil
 	}
+	if _, err := load.ParseMix(*mix); err != nil {
+		return err
+	}
 	wanted, err := chooseDisruptions(*chosen, *tag, *node)
 	if err != nil {
 		return err
@@ -57,7 +63,7 @@ func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := c.choose(ctx); err != nil {
 		return err
 	}
-	t := &tester{cluster: &c, calm: calm, rate: *rate, tag: *tag, node: *node, stdout: stdout}
+	t := &tester{cluster: &c, calm: calm, rate: *rate, mix: *mix, tag: *tag, node: *node, stdout: stdout}
 	if *asJSON {
 		t.stdout = stderr
 	}
@@ -89,8 +95,8 @@ func (t *tester) verdict() (err error) {
 			err = errors.Join(err, fmt.Errorf("%s: %s", r.Disruption, r.Error))
 		case r.Visitors == 0:
 			err = errors.Join(err, fmt.Errorf("%s: no visitors came", r.Disruption))
-		case r.Failed > 0:
-			err = errors.Join(err, fmt.Errorf("%s: %d of %d visitors failed", r.Disruption, r.Failed, r.Visitors))
+		case r.Failed+r.TurnedAway > 0:
+			err = errors.Join(err, fmt.Errorf("%s: %d of %d visitors failed, %d more were turned away", r.Disruption, r.Failed, r.Visitors, r.TurnedAway))
 		}
 	}
 	return err
@@ -100,7 +106,8 @@ func (t *tester) verdict() (err error) {
 type tester struct {
 	*cluster
 	calm      time.Duration
-	rate      float64
+	rate      float64 // visitors a second
+	mix       string
 	tag, node string
 	stdout    io.Writer
 	results   []result
@@ -146,6 +153,8 @@ type result struct {
 	Visitors  int64 `json:"visitors"`
 	Checkouts int64 `json:"checkouts"`
 	Failed    int64 `json:"failed"`
+	// TurnedAway found so many before them that they did not even try.
+	TurnedAway int64 `json:"turned_away,omitempty"`
 	// SlowestMS is the longest that one waited, in milliseconds.
 	SlowestMS int64 `json:"slowest_ms"`
 	// Seconds until all pods were ready again.
@@ -188,7 +197,7 @@ func (t *tester) disrupt(ctx context.Context, wanted []disruption) (err error) {
 			return err
 		}
 		r.Visitors, r.Failed = after.Done-before.Done+after.Failed-before.Failed, after.Failed-before.Failed
-		r.Checkouts = after.Checkouts - before.Checkouts
+		r.Checkouts, r.TurnedAway = after.Checkouts-before.Checkouts, after.Shed-before.Shed
 		if r.SlowestMS, r.Failures, err = visitors.worst(ctx, began); err != nil {
 			return err
 		}
