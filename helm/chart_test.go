@@ -340,6 +340,33 @@ func TestPods(t *testing.T) {
 	})
 }
 
+// An upgrade to another image replaces the pods of our programs, and leaves the
+// databases and Redis alone.
+func TestUpgradeKeepsDatabases(t *testing.T) {
+	t.Parallel()
+	templates := func(tag string) map[string]string {
+		pods := map[string]string{}
+		for _, p := range decoded(t, "image: {tag: "+tag+"}\nsecrets: {gatewaySecret: 0123456789abcdef0123456789abcdef}\npostgres: {bundled: {password: p}}", upgrade).pods() {
+			b, err := yaml.Marshal([]any{p.meta, p.spec})
+			if err != nil {
+				t.Fatal(err)
+			}
+			pods[p.name] = string(b)
+		}
+		return pods
+	}
+	one, other := templates("v1"), templates("v2")
+	for name, was := range one {
+		ours := !strings.HasSuffix(name, "-postgres") && !strings.HasSuffix(name, "-redis")
+		if changed := was != other[name]; changed != ours {
+			t.Errorf("%s: changed %v", name, changed)
+		}
+	}
+	if len(one) < 11 {
+		t.Errorf("there are %d pods", len(one))
+	}
+}
+
 // The whole default install fits on a laptop's cluster.
 func TestRequestsOfTheDefaultInstall(t *testing.T) {
 	t.Parallel()

@@ -23,6 +23,13 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end -}}
 
+{{/* The labels of pods: none that changes with a release, or an upgrade would
+     replace databases that it leaves as they are; takes {root, component}. */}}
+{{- define "souk.podLabels" -}}
+{{ include "souk.selector" . }}
+app.kubernetes.io/part-of: souk
+{{- end -}}
+
 {{/* The image of one of our programs; takes {root, program}. */}}
 {{- define "souk.image" -}}
 {{ .root.Values.image.repository }}/{{ .program }}:{{ .root.Values.image.tag | default .root.Chart.AppVersion }}
