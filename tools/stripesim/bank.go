@@ -70,6 +70,10 @@ type stored struct {
 // it follows from the journal.
 type bank struct {
 	now func() time.Time
+	// stopping ends calls that were told to wait.
+	stopping chan struct{}
+	stop     func() // closes stopping
+	faults   faults
 
 	mu          sync.Mutex
 	journal     *journal
@@ -79,12 +83,17 @@ type bank struct {
 	refunds     map[string]*refund
 	refundOrder []*refund
 	keys        map[string]*stored
-	keyOrder    []*stored // oldest first
+	keyOrder    []*stored        // oldest first
+	fired       map[string]int64 // faults by kind
 }
 
 // openBank rebuilds the state from the journal at path.
 func openBank(path string, now func() time.Time) (*bank, error) {
-	b := &bank{now: now, intents: map[string]*intent{}, refunds: map[string]*refund{}, keys: map[string]*stored{}}
+	b := &bank{
+		now: now, stopping: make(chan struct{}), intents: map[string]*intent{}, refunds: map[string]*refund{},
+		keys: map[string]*stored{}, fired: map[string]int64{},
+	}
+	b.stop = sync.OnceFunc(func() { close(b.stopping) })
 	j, err := openJournal(path, func(ev *event) error {
 		_, err := b.apply(ev)
 		return err
@@ -105,12 +114,16 @@ type request struct {
 	id          string
 	key         string
 	fingerprint fingerprint
+	// instead is answered, and kept, instead of what the request came to.
+	instead *apiError
 }
 
 // answer is the result of a request and whether it was kept from an earlier one.
 type answer struct {
 	result
 	replayed bool
+	// executed says that it has just been executed.
+	executed bool
 	// original is the id of the request that was executed.
 	original string
 }
@@ -135,7 +148,13 @@ func (b *bank) execute(req request, decide func() (*event, *apiError)) answer {
 			ev.PaymentIntent = refusal.intent.id
 		}
 	}
-	ev.Seq, ev.At = b.seq+1, b.now().UTC().Truncate(time.Millisecond)
+	if req.instead != nil {
+		ev.Error = req.instead
+		if ev.Event == eventFailed {
+			ev.PaymentIntent = ""
+		}
+	}
+	b.stamp(ev)
 	ev.RequestID, ev.IdempotencyKey, ev.Fingerprint = req.id, req.key, req.fingerprint
 	res, err := b.apply(ev)
 	if err != nil {
@@ -154,7 +173,24 @@ func (b *bank) execute(req request, decide func() (*event, *apiError)) answer {
 		kept.inFlight = false
 		b.mu.Unlock()
 	}
-	return answer{result: res, original: req.id}
+	return answer{result: res, executed: true, original: req.id}
+}
+
+// stamp gives an event its place and time; the caller holds b.mu.
+func (b *bank) stamp(ev *event) {
+	ev.Seq, ev.At = b.seq+1, b.now().UTC().Truncate(time.Millisecond)
+}
+
+// record adds an event that no request decides on, and returns the batch to
+// wait for.
+func (b *bank) record(ev *event) *batch {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stamp(ev)
+	if _, err := b.apply(ev); err != nil {
+		return failedBatch(err)
+	}
+	return b.journal.append(ev)
 }
 
 // read answers from the state, once everything in it is on disk.

@@ -1,6 +1,7 @@
 package stripesim
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -16,6 +17,8 @@ const (
 	eventRefunded       = "refund.succeeded"
 	// eventFailed changes nothing: it keeps the error under the request's key.
 	eventFailed = "request.failed"
+	// eventFault changes nothing: a fault that was asked for has happened.
+	eventFault = "fault.fired"
 )
 
 // event is a line of the journal: what happened, to what, by which request.
@@ -41,7 +44,9 @@ type event struct {
 	Description    string      `json:"description,omitempty"`
 	Suffix         string      `json:"statement_descriptor_suffix,omitempty"`
 	Reason         string      `json:"reason,omitempty"`
-	Error          *apiError   `json:"error,omitempty"`
+	// Error is what the request was answered, whatever happened.
+	Error *apiError `json:"error,omitempty"`
+	Fault *fired    `json:"fault,omitempty"`
 }
 
 // result is what a request that was executed came to: an object as it was
@@ -63,6 +68,11 @@ func (b *bank) apply(ev *event) (result, error) {
 		err := *ev.Error
 		err.stored, err.intent = true, b.intents[ev.PaymentIntent]
 		res.err = &err
+	case eventFault:
+		if ev.Fault == nil {
+			return result{}, errors.New("a fault without a kind")
+		}
+		b.fired[ev.Fault.Kind]++
 	case eventRefunded:
 		in := b.intents[ev.PaymentIntent]
 		if in == nil {
@@ -82,6 +92,11 @@ func (b *bank) apply(ev *event) (result, error) {
 		if ev.Event == eventDeclined {
 			res = result{err: declined(in)}
 		}
+	}
+	if ev.Error != nil && ev.Event != eventFailed {
+		err := *ev.Error
+		err.stored = true
+		res = result{err: &err}
 	}
 	b.seq = ev.Seq
 	if ev.IdempotencyKey != "" {

@@ -1,6 +1,7 @@
 package stripesim
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,16 +22,19 @@ const (
 // handler returns the simulator's HTTP interface.
 func (b *bank) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST /v1/payment_intents", b.post(func(_ string, p *params) (*event, *apiError) { return b.create(p) }))
-	mux.Handle("POST /v1/payment_intents/{id}/confirm", b.post(b.confirm))
-	mux.Handle("POST /v1/payment_intents/{id}/capture", b.post(b.capture))
-	mux.Handle("POST /v1/payment_intents/{id}/cancel", b.post(b.cancel))
-	mux.Handle("POST /v1/refunds", b.post(func(_ string, p *params) (*event, *apiError) { return b.refund(p) }))
-	mux.Handle("GET /v1/payment_intents", b.get(b.listIntents))
-	mux.Handle("GET /v1/payment_intents/{id}", b.get(b.getIntent))
-	mux.Handle("GET /v1/charges/{id}", b.get(b.getCharge))
-	mux.Handle("GET /v1/refunds", b.get(b.listRefunds))
-	mux.Handle("GET /v1/refunds/{id}", b.get(b.getRefund))
+	mux.Handle("POST /v1/payment_intents", b.post(opIntentCreate, func(_ string, p *params) (*event, *apiError) { return b.create(p) }))
+	mux.Handle("POST /v1/payment_intents/{id}/confirm", b.post(opIntentConfirm, b.confirm))
+	mux.Handle("POST /v1/payment_intents/{id}/capture", b.post(opIntentCapture, b.capture))
+	mux.Handle("POST /v1/payment_intents/{id}/cancel", b.post(opIntentCancel, b.cancel))
+	mux.Handle("POST /v1/refunds", b.post(opRefundCreate, func(_ string, p *params) (*event, *apiError) { return b.refund(p) }))
+	mux.Handle("GET /v1/payment_intents", b.get(opIntentList, b.listIntents))
+	mux.Handle("GET /v1/payment_intents/{id}", b.get(opIntentRetrieve, b.getIntent))
+	mux.Handle("GET /v1/charges/{id}", b.get(opChargeRetrieve, b.getCharge))
+	mux.Handle("GET /v1/refunds", b.get(opRefundList, b.listRefunds))
+	mux.Handle("GET /v1/refunds/{id}", b.get(opRefundRetrieve, b.getRefund))
+	mux.HandleFunc("GET /_sim/faults", b.serveFaults)
+	mux.HandleFunc("PUT /_sim/faults", b.serveFaults)
+	mux.HandleFunc("DELETE /_sim/faults", b.serveFaults)
 	mux.HandleFunc("GET /_sim/journal", b.serveJournal)
 	mux.HandleFunc("GET /_sim/summary", b.serveSummary)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -42,10 +46,18 @@ func (b *bank) handler() http.Handler {
 }
 
 // post answers a request that changes something.
-func (b *bank) post(decide func(id string, p *params) (*event, *apiError)) http.Handler {
+func (b *bank) post(operation string, decide func(id string, p *params) (*event, *apiError)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		req := request{id: newID("req_"), key: r.Header.Get("Idempotency-Key")}
+		req := request{id: newID("req_"), key: strings.Clone(r.Header.Get("Idempotency-Key"))}
 		form, err := readForm(w, r)
+		c, faultErr := b.misbehave(operation, req, cmp.Or(r.Header.Get(faultHeader), form.Get(faultMetadata)))
+		if faultErr != nil {
+			writeError(w, req.id, faultErr)
+			return
+		}
+		if !c.before(w, r) {
+			return
+		}
 		if err == nil {
 			err = authorize(r)
 		}
@@ -59,18 +71,22 @@ func (b *bank) post(decide func(id string, p *params) (*event, *apiError)) http.
 			err = expandErr
 		}
 		if err != nil {
+			c.after(r, false)
 			writeError(w, req.id, err)
 			return
 		}
 		if req.key != "" {
-			req.key = strings.Clone(req.key)
 			req.fingerprint = fingerprintOf(r.Method, r.URL.Path, form)
 			w.Header().Set("Idempotency-Key", req.key)
 		}
 		if v := r.Header.Get("Stripe-Version"); v != "" {
 			w.Header().Set("Stripe-Version", v)
 		}
+		if c.is(faultErrorAfterCommit) {
+			req.instead = afterCommit()
+		}
 		answer := b.execute(req, func() (*event, *apiError) { return decide(r.PathValue("id"), p) })
+		c.after(r, answer.executed || answer.replayed && req.instead == nil)
 		if req.key != "" {
 			w.Header().Set("Original-Request", answer.original)
 		}
@@ -86,9 +102,17 @@ func (b *bank) post(decide func(id string, p *params) (*event, *apiError)) http.
 }
 
 // get answers a request that only reads.
-func (b *bank) get(look func(id string, p *params) (any, *apiError)) http.Handler {
+func (b *bank) get(operation string, look func(id string, p *params) (any, *apiError)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := newID("req_")
+		c, faultErr := b.misbehave(operation, request{id: id}, r.Header.Get(faultHeader))
+		if faultErr != nil {
+			writeError(w, id, faultErr)
+			return
+		}
+		if !c.before(w, r) {
+			return
+		}
 		form, parseErr := url.ParseQuery(r.URL.RawQuery)
 		err := authorize(r)
 		if err == nil && parseErr != nil {
@@ -100,10 +124,15 @@ func (b *bank) get(look func(id string, p *params) (any, *apiError)) http.Handle
 			err = expandErr
 		}
 		if err != nil {
+			c.after(r, false)
 			writeError(w, id, err)
 			return
 		}
 		object, err := b.read(func() (any, *apiError) { return look(r.PathValue("id"), p) })
+		c.after(r, true)
+		if c.is(faultErrorAfterCommit) {
+			err = afterCommit()
+		}
 		if err != nil {
 			writeError(w, id, err)
 			return

@@ -113,6 +113,14 @@ func cutOff(file *os.File, size int64) error {
 
 func newBatch() *batch { return &batch{done: make(chan struct{})} }
 
+// failedBatch is what will never be on disk.
+func failedBatch(err error) *batch {
+	b := newBatch()
+	b.err = err
+	close(b.done)
+	return b
+}
+
 // append adds an event after all that were added before and returns the batch
 // to wait for. The caller keeps the order of its events.
 func (j *journal) append(ev *event) *batch {
@@ -123,10 +131,7 @@ func (j *journal) append(ev *event) *batch {
 		err = errClosed
 	}
 	if err != nil {
-		failed := newBatch()
-		failed.err = err
-		close(failed.done)
-		return failed
+		return failedBatch(err)
 	}
 	b := j.pending
 	j.last = b

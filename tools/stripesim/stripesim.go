@@ -67,12 +67,13 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		"events", b.seq, "read_in", time.Since(began))
 	g := run.NewGroup(tel.Log)
 	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
-	g.Add("http", func(ctx context.Context) error { return serve(ctx, listener, b.handler()) })
+	g.Add("http", func(ctx context.Context) error { return serve(ctx, listener, b) })
 	return g.Run(ctx)
 }
 
-func serve(ctx context.Context, listener net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+func serve(ctx context.Context, listener net.Listener, b *bank) error {
+	server := &http.Server{Handler: b.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server.RegisterOnShutdown(b.stop)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {
