@@ -3,6 +3,9 @@
 // guarantees it, the sweeper and a cancellation all come here. The state in the
 // table says where an order is; any number of drivers may work on one order,
 // because every write is guarded by the state and version it was decided on.
+//
+// Package protocol, next door, is the same protocol as a model: read it to learn
+// why each step is where it is, and run it after changing one.
 package driver
 
 import (
