@@ -34,8 +34,11 @@ type intent struct {
 	*header
 	status       string
 	card         *card
-	failure      *decline // of the latest charge
+	failure      *decline // of the latest attempt to pay
+	action       *action  // of the latest that the payer had to act on
 	charges      int      // made so far, refused ones included
+	charged      int64    // when the latest was, Unix seconds
+	refused      *decline // of the latest charge
 	received     int64    // captured, minor units
 	refunded     int64    // minor units
 	canceledAt   int64
@@ -83,15 +86,19 @@ type bank struct {
 	refunds     map[string]*refund
 	refundOrder []*refund
 	keys        map[string]*stored
-	keyOrder    []*stored        // oldest first
-	fired       map[string]int64 // faults by kind
+	keyOrder    []*stored          // oldest first
+	fired       map[string]int64   // faults by kind
+	charges     []chargeRef        // oldest first
+	superseded  map[string]*intent // versions whose charge was not the last, by the charge's id
+	movements   []movement         // oldest first
+	notices     []*notice          // oldest first
 }
 
 // openBank rebuilds the state from the journal at path.
 func openBank(path string, now func() time.Time) (*bank, error) {
 	b := &bank{
 		now: now, stopping: make(chan struct{}), intents: map[string]*intent{}, refunds: map[string]*refund{},
-		keys: map[string]*stored{}, fired: map[string]int64{},
+		keys: map[string]*stored{}, fired: map[string]int64{}, superseded: map[string]*intent{},
 	}
 	b.stop = sync.OnceFunc(func() { close(b.stopping) })
 	j, err := openJournal(path, func(ev *event) error {
@@ -218,13 +225,18 @@ func (b *bank) keep(ev *event, res result) {
 	b.keyOrder = append(b.keyOrder, s)
 }
 
-// forget drops the results whose time is over; the caller holds b.mu.
+// forget drops the results and notices whose time is over; the caller holds b.mu.
 func (b *bank) forget() {
 	limit := b.now().Add(-keyWindow).Unix()
 	for len(b.keyOrder) > 0 && b.keyOrder[0].at <= limit {
 		delete(b.keys, b.keyOrder[0].key)
 		b.keyOrder[0] = nil
 		b.keyOrder = b.keyOrder[1:]
+	}
+	limit = b.now().Add(-noticeWindow).Unix()
+	for len(b.notices) > 0 && b.notices[0].at <= limit {
+		b.notices[0] = nil
+		b.notices = b.notices[1:]
 	}
 }
 

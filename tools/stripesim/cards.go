@@ -16,18 +16,27 @@ type decline struct {
 	// declineCode is the issuer's reason; Stripe has none for some codes.
 	declineCode string
 	message     string
+	// kind is the error's type; cardError if empty.
+	kind string
 }
 
 var (
-	declineGeneric    = &decline{"card_declined", "generic_decline", "Your card was declined."}
-	declineFunds      = &decline{"card_declined", "insufficient_funds", "Your card has insufficient funds."}
-	declineLost       = &decline{"card_declined", "lost_card", "Your card was declined."}
-	declineStolen     = &decline{"card_declined", "stolen_card", "Your card was declined."}
-	declineFraudulent = &decline{"card_declined", "fraudulent", "Your card was declined."}
-	declineVelocity   = &decline{"card_declined", "card_velocity_exceeded", "Your card was declined for making repeated attempts too frequently or exceeding its amount limit."}
-	declineExpired    = &decline{"expired_card", "", "Your card has expired."}
-	declineCVC        = &decline{"incorrect_cvc", "", "Your card's security code is incorrect."}
-	declineProcessing = &decline{"processing_error", "", "An error occurred while processing your card. Try again in a little bit."}
+	declineGeneric    = &decline{code: "card_declined", declineCode: "generic_decline", message: "Your card was declined."}
+	declineFunds      = &decline{code: "card_declined", declineCode: "insufficient_funds", message: "Your card has insufficient funds."}
+	declineLost       = &decline{code: "card_declined", declineCode: "lost_card", message: "Your card was declined."}
+	declineStolen     = &decline{code: "card_declined", declineCode: "stolen_card", message: "Your card was declined."}
+	declineFraudulent = &decline{code: "card_declined", declineCode: "fraudulent", message: "Your card was declined."}
+	declineVelocity   = &decline{code: "card_declined", declineCode: "card_velocity_exceeded", message: "Your card was declined for making repeated attempts too frequently or exceeding its amount limit."}
+	declineExpired    = &decline{code: "expired_card", message: "Your card has expired."}
+	declineCVC        = &decline{code: "incorrect_cvc", message: "Your card's security code is incorrect."}
+	declineProcessing = &decline{code: "processing_error", message: "An error occurred while processing your card. Try again in a little bit."}
+
+	// failedAuthentication is what the payer's issuer says, not the card's.
+	failedAuthentication = &decline{
+		code: "payment_intent_authentication_failure", kind: invalidRequest,
+		message: "The provided PaymentMethod has failed authentication. You can provide payment_method_data or a new PaymentMethod " +
+			"to attempt to fulfill this PaymentIntent again.",
+	}
 )
 
 // cards are the test payment methods by token.

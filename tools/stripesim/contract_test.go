@@ -64,8 +64,9 @@ func TestContract(t *testing.T) {
 			if mocked.Code != http.StatusOK {
 				t.Errorf("stripe-mock refuses %s %s %s: %s", r.Method, r.URL, body, mocked.Body)
 			}
-			kind := check(t, description, answer)
-			seen[r.Method+" "+kind] = true
+			for _, kind := range check(t, description, answer) {
+				seen[r.Method+" "+kind] = true
+			}
 			maps.Copy(w.Header(), answer.Header())
 			w.WriteHeader(answer.Code)
 			_, _ = w.Write(answer.Body.Bytes())
@@ -91,24 +92,36 @@ func TestContract(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pi := "/v1/payment_intents/" + p.GetPayment().GetProviderId()
-	for _, path := range []string{
-		pi, pi + "?expand[]=latest_charge", "/v1/payment_intents?limit=3", "/v1/refunds?payment_intent=" + p.GetPayment().GetProviderId(),
-		"/v1/charges/" + strings.Replace(p.GetPayment().GetProviderId(), "pi_", "ch_", 1) + "1",
-	} {
-		req, err := http.NewRequestWithContext(h.ctx, http.MethodGet, h.front.URL+path, nil)
+	call := func(method, path, fields string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(h.ctx, method, h.front.URL+path, strings.NewReader(fields))
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set("Authorization", "Bearer sk_test_123")
+		if method == http.MethodPost {
+			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
 		resp, err := http.DefaultClient.Do(req)
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
 	}
+	call(http.MethodPost, "/v1/payment_intents", "amount=500&currency=gbp&confirm=true&payment_method=pm_card_authenticationRequired"+
+		"&payment_method_types[]=card&return_url=https://shop.example/back")
+	pi := "/v1/payment_intents/" + p.GetPayment().GetProviderId()
+	for _, path := range []string{
+		pi, pi + "?expand[]=latest_charge", "/v1/payment_intents?limit=3", "/v1/refunds?payment_intent=" + p.GetPayment().GetProviderId(),
+		"/v1/charges/" + strings.Replace(p.GetPayment().GetProviderId(), "pi_", "ch_", 1) + "1",
+		"/v1/charges?created[gte]=1", "/v1/balance_transactions?created[gte]=1&limit=100", "/v1/events?created[gte]=1&limit=100",
+		"/v1/events?type=payment_intent.succeeded",
+	} {
+		call(http.MethodGet, path, "")
+	}
 	for _, want := range []string{
-		"POST payment_intent", "POST refund", "POST error", "GET payment_intent", "GET charge", "GET list",
+		"POST payment_intent", "POST refund", "POST error", "GET payment_intent", "GET charge", "POST redirect_to_url", "POST use_stripe_sdk",
+		"GET list of payment_intent", "GET list of refund", "GET list of charge", "GET list of balance_transaction", "GET list of event",
 	} {
 		if !seen[want] {
 			t.Errorf("never saw %s: %v", want, slices.Sorted(maps.Keys(seen)))
@@ -117,32 +130,44 @@ func TestContract(t *testing.T) {
 }
 
 // check holds an answer of the simulator against the description and returns
-// what it is.
-func check(t *testing.T, description *spec.Spec, answer *httptest.ResponseRecorder) string {
+// what is in it.
+func check(t *testing.T, description *spec.Spec, answer *httptest.ResponseRecorder) (kinds []string) {
 	var body map[string]any
 	if err := json.Unmarshal(answer.Body.Bytes(), &body); err != nil {
 		t.Errorf("answer %s: %v", answer.Body, err)
-		return ""
+		return nil
 	}
-	name, _ := body["object"].(string)
-	objects := []any{body}
-	kind := name
-	switch {
-	case body["error"] != nil:
-		name, kind = "error", "error"
-	case name == "list":
-		objects, _ = body["data"].([]any)
-		name = "payment_intent"
-		if body["url"] == "/v1/refunds" {
-			name = "refund"
-		}
-	}
-	for _, object := range objects {
+	fit := func(name string, object any) {
+		kinds = append(kinds, name)
 		for _, problem := range fits(description, description.Components.Schemas[name], object, name) {
 			t.Errorf("the simulator's %s: %s", name, problem)
 		}
 	}
-	return kind
+	if body["error"] != nil {
+		fit("error", body)
+		return kinds
+	}
+	objects, isList := body["data"].([]any)
+	if !isList {
+		objects = []any{body}
+	}
+	for _, object := range objects {
+		fields, _ := object.(map[string]any)
+		name, _ := fields["object"].(string)
+		if isList {
+			kinds = append(kinds, "list of "+name)
+		}
+		fit(name, object)
+		if action, ok := fields["next_action"].(map[string]any); ok {
+			kinds = append(kinds, fmt.Sprint(action["type"]))
+		}
+		if data, ok := fields["data"].(map[string]any); ok { // what an event is about
+			about, _ := data["object"].(map[string]any)
+			name, _ := about["object"].(string)
+			fit(name, about)
+		}
+	}
+	return kinds
 }
 
 // fits returns how a value differs from a schema.

@@ -15,6 +15,8 @@ const (
 	eventCaptured       = "payment_intent.captured"
 	eventCanceled       = "payment_intent.canceled"
 	eventRefunded       = "refund.succeeded"
+	// eventAuthenticationFailed is no charge: the payer was not the card's owner.
+	eventAuthenticationFailed = "payment_intent.authentication_failed"
 	// eventFailed changes nothing: it keeps the error under the request's key.
 	eventFailed = "request.failed"
 	// eventFault changes nothing: a fault that was asked for has happened.
@@ -44,6 +46,9 @@ type event struct {
 	Description    string      `json:"description,omitempty"`
 	Suffix         string      `json:"statement_descriptor_suffix,omitempty"`
 	Reason         string      `json:"reason,omitempty"`
+	// ReturnURL and Origin belong to payment_intent.requires_action.
+	ReturnURL string `json:"return_url,omitempty"`
+	Origin    string `json:"origin,omitempty"`
 	// Error is what the request was answered, whatever happened.
 	Error *apiError `json:"error,omitempty"`
 	Fault *fired    `json:"fault,omitempty"`
@@ -79,15 +84,19 @@ func (b *bank) apply(ev *event) (result, error) {
 			return result{}, fmt.Errorf("refund %s of unknown payment %s", ev.ID, ev.PaymentIntent)
 		}
 		res.object = b.addRefund(ev, in)
+		b.notice(ev, b.intents[in.id])
 	default:
 		in, err := b.next(ev)
 		if err != nil {
 			return result{}, err
 		}
-		if b.intents[in.id] == nil {
+		prev := b.intents[in.id]
+		if prev == nil {
 			b.order = append(b.order, in.header)
 		}
 		b.intents[in.id] = in
+		b.enter(ev, prev, in)
+		b.notice(ev, in)
 		res.object = in
 		if ev.Event == eventDeclined {
 			res = result{err: declined(in)}
@@ -129,18 +138,21 @@ func (b *bank) next(ev *event) (*intent, error) {
 		}
 	case eventRequiresAction:
 		in.status, in.failure = requiresAction, nil
+		in.action = &action{ev.Origin, ev.ReturnURL}
+	case eventAuthenticationFailed:
+		in.status, in.failure = requiresPaymentMethod, failedAuthentication
 	case eventAuthorized:
 		in.status, in.failure = requiresCapture, nil
-		in.charges++
+		in.charge(ev, nil)
 	case eventDeclined:
 		if in.card == nil || in.card.decline == nil {
 			return nil, fmt.Errorf("payment %s was declined for no reason", ev.ID)
 		}
 		in.status, in.failure = requiresPaymentMethod, in.card.decline
-		in.charges++
+		in.charge(ev, in.card.decline)
 	case eventCaptured:
 		if in.status != requiresCapture {
-			in.charges++ // charged and captured at once
+			in.charge(ev, nil) // charged and captured at once
 		}
 		in.status, in.received, in.failure = succeeded, ev.Amount, nil
 	case eventCanceled:
@@ -149,6 +161,12 @@ func (b *bank) next(ev *event) (*intent, error) {
 		return nil, fmt.Errorf("unknown event %q", ev.Event)
 	}
 	return in, nil
+}
+
+// charge counts another charge of the card, refused if it was.
+func (in *intent) charge(ev *event, refused *decline) {
+	in.charges++
+	in.charged, in.refused = ev.At.Unix(), refused
 }
 
 func (b *bank) addRefund(ev *event, of *intent) *refund {
@@ -161,5 +179,6 @@ func (b *bank) addRefund(ev *event, of *intent) *refund {
 	b.intents[in.id] = &in
 	b.refunds[re.id] = re
 	b.refundOrder = append(b.refundOrder, re)
+	b.movements = append(b.movements, movement{id: transactionID(re.id), re: re, at: re.created})
 	return re
 }

@@ -42,6 +42,10 @@ const (
 	opIntentRetrieve = "payment_intents.retrieve"
 	opIntentList     = "payment_intents.list"
 	opChargeRetrieve = "charges.retrieve"
+	opChargeList     = "charges.list"
+	opMovementList   = "balance_transactions.list"
+	opNoticeRetrieve = "events.retrieve"
+	opNoticeList     = "events.list"
 	opRefundCreate   = "refunds.create"
 	opRefundRetrieve = "refunds.retrieve"
 	opRefundList     = "refunds.list"
@@ -49,7 +53,7 @@ const (
 
 var operations = []string{
 	opIntentCreate, opIntentConfirm, opIntentCapture, opIntentCancel, opIntentRetrieve, opIntentList,
-	opChargeRetrieve, opRefundCreate, opRefundRetrieve, opRefundList,
+	opChargeRetrieve, opChargeList, opMovementList, opNoticeRetrieve, opNoticeList, opRefundCreate, opRefundRetrieve, opRefundList,
 }
 
 const (

@@ -29,9 +29,15 @@ func (b *bank) handler() http.Handler {
 	mux.Handle("POST /v1/refunds", b.post(opRefundCreate, func(_ string, p *params) (*event, *apiError) { return b.refund(p) }))
 	mux.Handle("GET /v1/payment_intents", b.get(opIntentList, b.listIntents))
 	mux.Handle("GET /v1/payment_intents/{id}", b.get(opIntentRetrieve, b.getIntent))
+	mux.Handle("GET /v1/charges", b.get(opChargeList, b.listCharges))
 	mux.Handle("GET /v1/charges/{id}", b.get(opChargeRetrieve, b.getCharge))
 	mux.Handle("GET /v1/refunds", b.get(opRefundList, b.listRefunds))
 	mux.Handle("GET /v1/refunds/{id}", b.get(opRefundRetrieve, b.getRefund))
+	mux.Handle("GET /v1/balance_transactions", b.get(opMovementList, b.listMovements))
+	mux.Handle("GET /v1/events", b.get(opNoticeList, b.listNotices))
+	mux.Handle("GET /v1/events/{id}", b.get(opNoticeRetrieve, b.getNotice))
+	mux.HandleFunc("GET /_sim/payment_intents/{id}/authenticate", b.serveAuthenticate)
+	mux.HandleFunc("POST /_sim/payment_intents/{id}/authenticate", b.serveAuthenticate)
 	mux.HandleFunc("GET /_sim/faults", b.serveFaults)
 	mux.HandleFunc("PUT /_sim/faults", b.serveFaults)
 	mux.HandleFunc("DELETE /_sim/faults", b.serveFaults)
@@ -66,6 +72,7 @@ func (b *bank) post(operation string, decide func(id string, p *params) (*event,
 			err.Type = idempotencyError
 		}
 		p := newParams(form)
+		p.origin = strings.Clone(origin(r))
 		expand, expandErr := expansionOf(p)
 		if err == nil {
 			err = expandErr
@@ -211,6 +218,10 @@ func render(object any, expand expansion) any {
 		return o.render(expand)
 	case *refund:
 		return o.render()
+	case chargeOf:
+		return o.renderCharge()
+	case *notice:
+		return o.render(0)
 	case listObject:
 		for i := range o.Data {
 			o.Data[i] = render(o.Data[i], expand.under("data"))

@@ -45,11 +45,14 @@ func chargeID(h *header, n int) string {
 	return "ch_" + strings.TrimPrefix(h.id, "pi_") + strconv.Itoa(n)
 }
 
-// byCharge returns the intent whose latest charge has the id, or nil.
+// byCharge returns the version of an intent whose latest charge has the id, or nil.
 func (b *bank) byCharge(id string) *intent {
 	rest, ok := strings.CutPrefix(id, "ch_")
 	if !ok || len(rest) <= suffixLen {
 		return nil
+	}
+	if in := b.superseded[id]; in != nil {
+		return in
 	}
 	in := b.intents["pi_"+rest[:suffixLen]]
 	if in == nil || in.charges == 0 || in.chargeID() != id {

@@ -40,6 +40,8 @@ func (b *bank) create(p *params) (*event, *apiError) {
 		return nil, invalid("return_url", "", "You cannot provide a return_url without also setting confirm to true.")
 	case confirm && card == nil:
 		return nil, withoutMethod()
+	case checkReturnURL(returnURL) != nil:
+		return nil, checkReturnURL(returnURL)
 	case confirm && redirects && returnURL == "":
 		return nil, invalid("", "", "This PaymentIntent is configured to accept payment methods enabled in your Dashboard. "+
 			"Because some of these payment methods might redirect your customer off of your page, you must provide a `return_url`. "+
@@ -50,13 +52,16 @@ func (b *bank) create(p *params) (*event, *apiError) {
 	if confirm {
 		ev.Event = outcome(card, ev.CaptureMethod == "manual")
 	}
+	if ev.Event == eventRequiresAction {
+		ev.Origin, ev.ReturnURL = p.origin, returnURL
+	}
 	return ev, nil
 }
 
 // confirm decides on POST /v1/payment_intents/{id}/confirm.
 func (b *bank) confirm(id string, p *params) (*event, *apiError) {
-	token := p.text("payment_method")
-	p.ignore("return_url", "off_session", "expand")
+	token, returnURL := p.text("payment_method"), p.text("return_url")
+	p.ignore("off_session", "expand")
 	if err := p.check(); err != nil {
 		return nil, err
 	}
@@ -76,8 +81,14 @@ func (b *bank) confirm(id string, p *params) (*event, *apiError) {
 		return nil, unexpectedState(in, "confirmed", "requires_payment_method, requires_confirmation, requires_action")
 	case card == nil:
 		return nil, withoutMethod()
+	case checkReturnURL(returnURL) != nil:
+		return nil, checkReturnURL(returnURL)
 	}
-	return in.event(outcome(card, in.manual), in.amount, card), nil
+	ev := in.event(outcome(card, in.manual), in.amount, card)
+	if ev.Event == eventRequiresAction {
+		ev.Origin, ev.ReturnURL = p.origin, returnURL
+	}
+	return ev, nil
 }
 
 // capture decides on POST /v1/payment_intents/{id}/capture.

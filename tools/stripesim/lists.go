@@ -18,7 +18,7 @@ func (b *bank) getCharge(id string, p *params) (any, *apiError) {
 		return nil, err
 	}
 	if in := b.byCharge(id); in != nil {
-		return in.renderCharge(), nil
+		return chargeOf{in}, nil
 	}
 	return nil, missing("id", "charge", id)
 }

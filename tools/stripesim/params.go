@@ -15,6 +15,7 @@ import (
 type params struct {
 	values map[string][]param
 	asked  map[string]bool
+	origin string    // the simulator as the caller reaches it
 	err    *apiError // the first value that could not be read
 }
 

@@ -1,6 +1,9 @@
 package stripesim
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // expansion is the set of fields that a request wants as objects, not as ids.
 type expansion map[string]bool
@@ -65,13 +68,21 @@ type amountDetails struct {
 }
 
 type nextAction struct {
-	Type         string       `json:"type"`
-	UseStripeSDK useStripeSDK `json:"use_stripe_sdk"`
+	Type          string         `json:"type"`
+	RedirectToURL *redirectToURL `json:"redirect_to_url,omitempty"`
+	UseStripeSDK  *useStripeSDK  `json:"use_stripe_sdk,omitempty"`
+}
+
+type redirectToURL struct {
+	ReturnURL string `json:"return_url"`
+	URL       string `json:"url"`
 }
 
 type useStripeSDK struct {
 	Type   string `json:"type"`
 	Source string `json:"source"`
+	// StripeJS is where the payer authenticates.
+	StripeJS string `json:"stripe_js"`
 }
 
 func (in *intent) render(expand expansion) paymentIntent {
@@ -101,18 +112,32 @@ func (in *intent) render(expand expansion) paymentIntent {
 	case requiresCapture:
 		out.AmountCapturable = in.amount
 	case requiresAction:
-		out.NextAction = &nextAction{"use_stripe_sdk", useStripeSDK{"three_d_secure_redirect", derived("src_", in.id)}}
+		out.NextAction = in.nextAction()
 	}
 	if in.card != nil && in.status != requiresPaymentMethod {
 		out.PaymentMethod = orNull(derived("pm_", in.id))
 	}
 	if in.failure != nil {
 		out.LastPaymentError = &errorBody{
-			Charge: in.chargeID(), Code: in.failure.code, DeclineCode: in.failure.declineCode,
-			DocURL: docURL(in.failure.code), Message: in.failure.message, Type: cardError,
+			Code: in.failure.code, DeclineCode: in.failure.declineCode,
+			DocURL: docURL(in.failure.code), Message: in.failure.message, Type: cmp.Or(in.failure.kind, cardError),
+		}
+		if in.failure == in.refused {
+			out.LastPaymentError.Charge = in.chargeID()
 		}
 	}
 	return out
+}
+
+// nextAction says where the payer authenticates: elsewhere if the shop gave a
+// URL to come back to, else on the shop's page.
+func (in *intent) nextAction() *nextAction {
+	if in.action.returnURL != "" {
+		return &nextAction{Type: "redirect_to_url", RedirectToURL: &redirectToURL{in.action.returnURL, in.authenticateURL()}}
+	}
+	return &nextAction{Type: "use_stripe_sdk", UseStripeSDK: &useStripeSDK{
+		"three_d_secure_redirect", derived("src_", in.id), in.authenticateURL(),
+	}}
 }
 
 // charge is Stripe's object, as far as a payment by card fills it.
@@ -170,8 +195,8 @@ type methodDetails struct {
 func (in *intent) renderCharge() charge {
 	out := charge{
 		ID: in.chargeID(), Object: "charge", Amount: in.amount, AmountCaptured: in.received, AmountRefunded: in.refunded,
-		Captured: in.status == succeeded, Created: in.created, Currency: in.currency, Description: orNull(in.description),
-		Metadata: in.metadata, Paid: in.failure == nil, PaymentIntent: in.id, PaymentMethod: derived("pm_", in.id),
+		Captured: in.status == succeeded, Created: in.charged, Currency: in.currency, Description: orNull(in.description),
+		Metadata: in.metadata, Paid: in.refused == nil, PaymentIntent: in.id, PaymentMethod: derived("pm_", in.id),
 		Refunded: in.received > 0 && in.refunded == in.received, Status: "succeeded",
 		Outcome: chargeOutcome{"approved_by_network", nil, "normal", "Payment complete.", "authorized"},
 	}
@@ -180,15 +205,12 @@ func (in *intent) renderCharge() charge {
 	details.Brand, details.Network, details.Last4, details.Funding = in.card.brand, in.card.brand, in.card.last4, in.card.funding
 	details.Country, details.ExpMonth, details.ExpYear = "US", 12, 2034
 	switch {
-	case in.failure != nil:
-		out.Status, out.FailureCode, out.FailureMessage = "failed", &in.failure.code, &in.failure.message
-		reason := in.failure.declineCode
-		if reason == "" {
-			reason = in.failure.code
-		}
+	case in.refused != nil:
+		out.Status, out.FailureCode, out.FailureMessage = "failed", &in.refused.code, &in.refused.message
+		reason := cmp.Or(in.refused.declineCode, in.refused.code)
 		out.Outcome = chargeOutcome{"declined_by_network", &reason, "normal", "The bank returned the decline code `" + reason + "`.", "issuer_declined"}
 	case in.status == succeeded:
-		out.BalanceTransaction = orNull(derived("txn_", out.ID))
+		out.BalanceTransaction = orNull(transactionID(out.ID))
 	case in.status == canceled: // the hold was given back
 		out.Refunded, out.AmountRefunded = true, in.amount
 	}
@@ -216,7 +238,7 @@ type refundObject struct {
 // render shows the refund as the object of Stripe.
 func (re *refund) render() refundObject {
 	return refundObject{
-		ID: re.id, Object: "refund", Amount: re.amount, BalanceTransaction: derived("txn_", re.id),
+		ID: re.id, Object: "refund", Amount: re.amount, BalanceTransaction: transactionID(re.id),
 		Charge: chargeID(re.intent, re.charge), Created: re.created, Currency: re.intent.currency, Metadata: re.metadata,
 		PaymentIntent: re.intent.id, Reason: orNull(re.reason), Status: succeeded,
 	}
