@@ -64,6 +64,7 @@ type checker struct {
 	unit    []unit
 	breaks  [][]Invariant
 
+	start  [2]int32 // orders A and B
 	found  []pair
 	index  [][]int32 // 1 + the place in found, by both numbers; 0 if not reached
 	result *Result
@@ -95,7 +96,8 @@ func newChecker(orders int, after func(order) []move) *checker {
 	c.enumerate(start, after)
 	c.result.Orders = len(c.orders)
 	c.index = make([][]int32, len(c.orders))
-	c.reach(int32(slices.Index(c.orders, other)), int32(slices.Index(c.orders, start)), 0)
+	c.start = [2]int32{int32(slices.Index(c.orders, start)), int32(slices.Index(c.orders, other))}
+	c.reach(c.start[0], c.start[1], 0)
 	return c
 }
 
@@ -245,12 +247,16 @@ func (c *checker) broken(inv Invariant, path []int32) {
 	if _, already := c.result.Broken[inv]; already {
 		return
 	}
-	now := [2]int32{c.found[0].a, c.found[0].b}
+	now := c.start
 	var trace Trace
 	for _, target := range path {
 		trace = append(trace, c.walk(&now, target))
 	}
-	c.result.Broken[inv] = append(trace, "  A is now "+c.orders[now[0]].String(), "  B is now "+c.orders[now[1]].String())
+	trace = append(trace, "  A is now "+c.orders[now[0]].String())
+	if len(c.moves[now[1]]) > 0 { // there is an order B
+		trace = append(trace, "  B is now "+c.orders[now[1]].String())
+	}
+	c.result.Broken[inv] = trace
 }
 
 // walk makes a step that leads from now to a state and tells of it.

@@ -1,7 +1,7 @@
 // Package protocol is the checkout as a model: small enough to be read in one
 // sitting and to be explored completely, state by state. Nothing imports it; it
 // is here to be read and to be run as a test. To learn the checkout, read this
-// page, then model.go from top to bottom.
+// page, then model.go and steps.go from top to bottom.
 //
 // # What is in it
 //
@@ -66,11 +66,16 @@
 //
 //	go test -v -run TestFaults ./services/order/internal/protocol
 //
+// The protocol leans on one promise of somebody else: the provider's about keys.
+// TestProvider shows what breaks without it. Money is in danger when a refusal
+// is not kept under its key, so only an answer that is may be taken for one. A
+// key that keeps an error endangers nothing, but repeating can't end it: such an
+// order waits for reconciliation, as does one past the provider's 24 hours.
+//
 // # What is left out
 //
 // Amounts and several lines (the answer PAYMENT_DIFFERS), placing an order and
 // its idempotency key (one transaction with a unique key), what follows after
-// PAID (cart clearing, refunds), webhooks, and the provider's 24 hours: past
-// those an attempt is NEEDS_REVIEW, which is for people and reconciliation. A
-// provider that answers a key with "I don't know" for good is of that kind.
+// PAID (cart clearing, refunds), webhooks, reconciliation, and the provider's 24
+// hours: past those an attempt is NEEDS_REVIEW.
 package protocol

@@ -31,6 +31,18 @@ const (
 	// NotFoundIsVoided asks the provider whether there is a payment, and takes
 	// "not found" for "there never will be".
 	NotFoundIsVoided
+
+	// What follows are no mistakes of ours but promises that the provider does
+	// not keep. They show what the protocol leans on.
+
+	// ForgetsDecline executes a late repeat of an authorization that was
+	// declined, as if its key were new.
+	ForgetsDecline
+	// ForgetsCaptureRefusal does the same with a refused capture.
+	ForgetsCaptureRefusal
+	// KeepsError executes a call but answers its key with an error for good: no
+	// repeat will ever tell what became of it.
+	KeepsError
 )
 
 var faultNames = map[Fault]string{
@@ -45,6 +57,9 @@ var faultNames = map[Fault]string{
 	TimeoutIsDecline:        "timeout treated as decline at authorize",
 	NewKeyOnRetry:           "a new key on retry",
 	NotFoundIsVoided:        "not found treated as voided",
+	ForgetsDecline:          "the provider forgets that it declined",
+	ForgetsCaptureRefusal:   "the provider forgets that it refused a capture",
+	KeepsError:              "the provider keeps an error under the key",
 }
 
 func (f Fault) String() string { return faultNames[f] }

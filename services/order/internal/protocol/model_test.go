@@ -72,6 +72,29 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestProvider shows what the protocol leans on: what breaks, for one order,
+// when the provider does not keep its promise about keys.
+func TestProvider(t *testing.T) {
+	t.Parallel()
+	for fault, want := range map[Fault][]Invariant{
+		ForgetsDecline:        {CancelledIsClean},
+		ForgetsCaptureRefusal: {EveryOrderEnds, Pivot},
+		KeepsError:            {EveryOrderEnds},
+	} {
+		t.Run(fault.String(), func(t *testing.T) {
+			t.Parallel()
+			r := Explore(fault, 1)
+			slices.Sort(want)
+			if got := broken(r); !slices.Equal(got, want) {
+				t.Errorf("breaks %q, want %q", got, want)
+			}
+			for inv, trace := range r.Broken {
+				t.Logf("breaks %q:\n%s", inv, trace)
+			}
+		})
+	}
+}
+
 func broken(r *Result) []Invariant { return slices.Sorted(maps.Keys(r.Broken)) }
 
 // TestOneOrder: alone, an order can do whatever it can do beside another but be

@@ -64,6 +64,7 @@ const (
 	ProviderVoids        Step = "provider: the void arrives, nothing is held"
 	ProviderRepeats      Step = "provider: a call arrives again, same key and same answer"
 	ProviderCannotVoid   Step = "provider: the void arrives after the capture, refused (after a fault)"
+	ProviderKeepsError   Step = "provider: does as it is asked, but answers with an error for good (fault)"
 	ProviderFindsNothing Step = "provider: looks for the payment, finds none (fault)"
 )
 
@@ -534,15 +535,8 @@ func (m *moves) provider(o order) {
 		next.Net |= saysHeld
 		m.add(ProviderHolds, next)
 	}
-	if next := o; o.has(callFind) && o.Charge == noCharge {
-		next.Net |= saysNotFound
-		m.add(ProviderFindsNothing, next)
-	} else if o.has(callFind) && o.Charge != refused {
-		next.Net |= saysHeld
-		m.add(ProviderRepeats, next)
-	} else if o.has(callFind) {
-		next.Net |= saysDeclined
-		m.add(ProviderRepeats, next)
+	if o.has(callFind) {
+		m.provideFind(o)
 	}
 }
 
@@ -553,9 +547,14 @@ func (m *moves) provideHold(o order) {
 	}
 	no, payer := o, o
 	o.Charge = onHold
+	if m.fault == KeepsError {
+		m.add(ProviderKeepsError, o)
+	}
 	o.Net |= saysHeld
 	m.add(ProviderHolds, o)
-	no.Charge = refused
+	if m.fault != ForgetsDecline {
+		no.Charge = refused
+	}
 	no.Net |= saysDeclined
 	m.add(ProviderDeclines, no)
 	payer.Charge = wantsPayer
@@ -564,15 +563,21 @@ func (m *moves) provideHold(o order) {
 }
 
 func (m *moves) provideTake(o order) {
+	refusedBefore := o.has(saysNotTaken) && m.fault != ForgetsCaptureRefusal
 	switch {
-	case o.has(saysTaken | saysNotTaken):
+	case o.Charge == taken, refusedBefore:
 		m.add(ProviderRepeats, o)
 	case o.Charge == onHold:
 		no := o
 		o.Charge = taken
+		if m.fault == KeepsError {
+			m.add(ProviderKeepsError, o)
+		}
 		o.Net |= saysTaken
 		m.add(ProviderTakes, o)
-		no.Charge = notTaken
+		if m.fault != ForgetsCaptureRefusal {
+			no.Charge = notTaken
+		}
 		no.Net |= saysNotTaken
 		m.add(ProviderRefuses, no)
 	default:
@@ -592,4 +597,19 @@ func (m *moves) provideVoid(o order) {
 	default:
 		m.add(ProviderRepeats, o)
 	}
+}
+
+// provideFind tells of the payment as it is now.
+func (m *moves) provideFind(o order) {
+	switch o.Charge {
+	case noCharge:
+		o.Net |= saysNotFound
+		m.add(ProviderFindsNothing, o)
+		return
+	case refused:
+		o.Net |= saysDeclined
+	default:
+		o.Net |= saysHeld
+	}
+	m.add(ProviderRepeats, o)
 }
