@@ -38,6 +38,7 @@ var variants = map[string]string{
 	"dev":     "souk/values-dev.yaml",
 	"prod":    "souk/values-prod.yaml",
 	"ha":      "souk/values-ha.yaml",
+	"tilt":    "souk/values-tilt.yaml",
 	"k8s":     "../k8s/values.yaml",
 	"everything": `
 telemetry: {otlpEndpoint: "http://collector.observability:4317"}
@@ -414,7 +415,7 @@ func TestGrace(t *testing.T) {
 			}
 			stop += 5 // telemetry
 			// Names are kept for 5 s, and the endpoints behind them take a while.
-			if delay < 8 && variant != "dev" {
+			if delay < 8 && variant != "dev" && variant != "tilt" {
 				t.Errorf("%s waits %d s until everybody has noticed", d.Name, delay)
 			}
 			if grace := *d.Spec.Template.Spec.TerminationGracePeriodSeconds; grace <= stop {

@@ -31,7 +31,7 @@ func designed(variant string) [][3]any {
 	if variant != "everything" && variant != "offsite" {
 		arrows = append(arrows, [3]any{"catalog", "redis", 6379})
 	}
-	if variant == "dev" || variant == "k8s" {
+	if variant == "dev" || variant == "tilt" || variant == "k8s" {
 		arrows = append(arrows, [3]any{"seed", "gateway", 8080})
 	}
 	if variant != "prod" && variant != "ha" && variant != "offsite" {

@@ -83,6 +83,14 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
+{{/* Where a development tool puts a newer program; the images of the Tiltfile look there. */}}
+{{- define "souk.liveMount" -}}
+{name: live, mountPath: /live}
+{{- end -}}
+{{- define "souk.liveVolume" -}}
+{name: live, emptyDir: {}}
+{{- end -}}
+
 {{/* Seconds that a pod may take to end: the delay, the drain, the order service's
      drives (10 s), and the rest of telemetry (5 s). */}}
 {{- define "souk.grace" -}}
