@@ -92,13 +92,20 @@ type bank struct {
 	superseded  map[string]*intent // versions whose charge was not the last, by the charge's id
 	movements   []movement         // oldest first
 	notices     []*notice          // oldest first
+	endpoints   int                // that are told of notices, now
+	pending     map[target]*delivery
+	delivered   int64
+	givenUp     int64
+	courier     *courier // nil without endpoints, and while the journal is read
 }
 
-// openBank rebuilds the state from the journal at path.
-func openBank(path string, now func() time.Time) (*bank, error) {
+// openBank rebuilds the state from the journal at path. endpoints is how many
+// are told of events.
+func openBank(path string, now func() time.Time, endpoints int) (*bank, error) {
 	b := &bank{
 		now: now, stopping: make(chan struct{}), intents: map[string]*intent{}, refunds: map[string]*refund{},
 		keys: map[string]*stored{}, fired: map[string]int64{}, superseded: map[string]*intent{},
+		endpoints: endpoints, pending: map[target]*delivery{},
 	}
 	b.stop = sync.OnceFunc(func() { close(b.stopping) })
 	j, err := openJournal(path, func(ev *event) error {
@@ -161,6 +168,9 @@ func (b *bank) execute(req request, decide func() (*event, *apiError)) answer {
 			ev.PaymentIntent = ""
 		}
 	}
+	if noticeTypes[ev.Event] != "" {
+		ev.Webhooks = b.endpoints
+	}
 	b.stamp(ev)
 	ev.RequestID, ev.IdempotencyKey, ev.Fingerprint = req.id, req.key, req.fingerprint
 	res, err := b.apply(ev)
@@ -168,7 +178,8 @@ func (b *bank) execute(req request, decide func() (*event, *apiError)) answer {
 		b.mu.Unlock()
 		return answer{result: result{err: broken(err)}, original: req.id}
 	}
-	durable := b.journal.append(ev)
+	durable := b.journal.append(ev, true)
+	b.announce(ev, durable)
 	kept := b.keys[req.key]
 	b.mu.Unlock()
 
@@ -193,11 +204,17 @@ func (b *bank) stamp(ev *event) {
 func (b *bank) record(ev *event) *batch {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.note(ev, true)
+}
+
+// note is record for who holds b.mu. What is in no hurry is on disk with the
+// next event that is.
+func (b *bank) note(ev *event, hurry bool) *batch {
 	b.stamp(ev)
 	if _, err := b.apply(ev); err != nil {
 		return failedBatch(err)
 	}
-	return b.journal.append(ev)
+	return b.journal.append(ev, hurry)
 }
 
 // read answers from the state, once everything in it is on disk.

@@ -12,7 +12,7 @@ import (
 // BenchmarkPayment authorizes and captures, 32 at a time, and reports what the
 // simulator keeps of a payment.
 func BenchmarkPayment(b *testing.B) {
-	bank, err := openBank(filepath.Join(b.TempDir(), "j"), time.Now)
+	bank, err := openBank(filepath.Join(b.TempDir(), "j"), time.Now, 0)
 	if err != nil {
 		b.Fatal(err)
 	}

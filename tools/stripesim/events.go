@@ -21,6 +21,9 @@ const (
 	eventFailed = "request.failed"
 	// eventFault changes nothing: a fault that was asked for has happened.
 	eventFault = "fault.fired"
+	// A webhook's endpoint has answered 2xx, or never will.
+	eventDelivered = "webhook.delivered"
+	eventGivenUp   = "webhook.given_up"
 )
 
 // event is a line of the journal: what happened, to what, by which request.
@@ -52,6 +55,9 @@ type event struct {
 	// Error is what the request was answered, whatever happened.
 	Error *apiError `json:"error,omitempty"`
 	Fault *fired    `json:"fault,omitempty"`
+	// Webhooks is how many endpoints are to be told.
+	Webhooks int   `json:"webhooks,omitempty"`
+	Webhook  *hook `json:"webhook,omitempty"`
 }
 
 // result is what a request that was executed came to: an object as it was
@@ -78,6 +84,17 @@ func (b *bank) apply(ev *event) (result, error) {
 			return result{}, errors.New("a fault without a kind")
 		}
 		b.fired[ev.Fault.Kind]++
+		b.struck(ev.Fault)
+	case eventDelivered, eventGivenUp:
+		if ev.Webhook == nil {
+			return result{}, errors.New("no webhook is named")
+		}
+		if ev.Event == eventDelivered {
+			b.delivered++
+		} else {
+			b.givenUp++
+		}
+		delete(b.pending, target{ev.Webhook.Event, ev.Webhook.Endpoint})
 	case eventRefunded:
 		in := b.intents[ev.PaymentIntent]
 		if in == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"path"
@@ -85,14 +86,15 @@ func (d *duration) UnmarshalText(text []byte) error {
 
 // rule says which calls go wrong, and how.
 type rule struct {
-	// Operation is a pattern of path.Match; empty means all.
+	// Operation is a pattern of path.Match for the call, or for the type of the
+	// event that a webhook tells; empty means all.
 	Operation string `json:"operation,omitempty"`
 	Kind      string `json:"kind"`
 	// Rate is the share of the matching calls, from 0 to 1; 1 when nil.
 	Rate *float64 `json:"rate,omitempty"`
 	// Count bounds how often it fires; 0 is no bound.
 	Count int64 `json:"count,omitempty"`
-	// Latency is how long kinds wait that do.
+	// Latency is how long kinds wait that do, webhook_reorder at most.
 	Latency duration `json:"latency,omitzero"`
 	// RetryAfter is what an answer of 429 says, in whole seconds.
 	RetryAfter duration `json:"retry_after,omitzero"`
@@ -106,8 +108,10 @@ func (r *rule) check() error {
 		r.Operation = "*"
 	}
 	names := operations
-	if !slices.Contains(callFaults, r.Kind) {
-		return fmt.Errorf("unknown kind %q; there are %s", r.Kind, strings.Join(callFaults, ", "))
+	if r.webhook() {
+		names = slices.Sorted(maps.Values(noticeTypes))
+	} else if !slices.Contains(callFaults, r.Kind) {
+		return fmt.Errorf("unknown kind %q; there are %s", r.Kind, strings.Join(slices.Concat(callFaults, webhookFaults), ", "))
 	}
 	if !slices.ContainsFunc(names, r.matches) {
 		return fmt.Errorf("operation %q matches none of %s", r.Operation, strings.Join(names, ", "))
@@ -118,8 +122,10 @@ func (r *rule) check() error {
 	if r.Count < 0 {
 		return fmt.Errorf("count %d is negative", r.Count)
 	}
-	if r.Latency == 0 && r.Kind == faultLatency {
-		r.Latency = duration(defaultLatency)
+	if r.Latency == 0 {
+		r.Latency = duration(map[string]time.Duration{
+			faultLatency: defaultLatency, faultDelay: defaultDelay, faultReorder: defaultHold,
+		}[r.Kind])
 	}
 	if r.RetryAfter == 0 && r.Kind == faultRateLimit {
 		r.RetryAfter = duration(defaultRetryAfter)
@@ -129,6 +135,9 @@ func (r *rule) check() error {
 	}
 	return nil
 }
+
+// webhook reports whether it is webhooks that go wrong.
+func (r *rule) webhook() bool { return slices.Contains(webhookFaults, r.Kind) }
 
 func (r *rule) matches(operation string) bool {
 	ok, err := path.Match(r.Operation, operation)
@@ -163,13 +172,14 @@ func (f *faults) set(rules []rule) {
 }
 
 // plan chooses what is to go wrong with a call: waits, and after them at most
-// one other fault. What was chosen must be fired or missed.
-func (f *faults) plan(operation string) []*armed {
+// one other fault; or with a webhook of a type. What was chosen must be fired
+// or missed.
+func (f *faults) plan(operation string, webhook bool) []*armed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var out []*armed
 	for _, r := range f.rules {
-		if !r.matches(operation) {
+		if r.webhook() != webhook || !r.matches(operation) {
 			continue
 		}
 		r.matched++
@@ -210,6 +220,10 @@ type fired struct {
 	// Rule counts from 1; 0 if the call itself asked for the fault.
 	Rule           int    `json:"rule"`
 	IdempotencyKey string `json:"idempotency_key,omitempty"`
+	// Webhook and Endpoint say which webhook had it, and Until when it is to go.
+	Webhook  string    `json:"webhook,omitempty"`
+	Endpoint int       `json:"endpoint,omitempty"`
+	Until    time.Time `json:"until,omitzero"`
 }
 
 // call is a request of the API that may go wrong.
@@ -224,7 +238,7 @@ type call struct {
 // misbehave plans the faults of a call. own is what the call itself asks for.
 func (b *bank) misbehave(operation string, req request, own string) (*call, *apiError) {
 	c := &call{bank: b, operation: operation, request: req}
-	planned := b.faults.plan(operation)
+	planned := b.faults.plan(operation, false)
 	if own != "" {
 		one, err := parseFault(own)
 		if err != nil {
@@ -268,6 +282,9 @@ func parseFault(s string) (*armed, error) {
 	}
 	if err := r.check(); err != nil {
 		return nil, err
+	}
+	if r.webhook() {
+		return nil, fmt.Errorf("%s is no fault of a call", r.Kind)
 	}
 	return &armed{rule: r, planned: 1}, nil
 }

@@ -38,6 +38,8 @@ func (b *bank) handler() http.Handler {
 	mux.Handle("GET /v1/events/{id}", b.get(opNoticeRetrieve, b.getNotice))
 	mux.HandleFunc("GET /_sim/payment_intents/{id}/authenticate", b.serveAuthenticate)
 	mux.HandleFunc("POST /_sim/payment_intents/{id}/authenticate", b.serveAuthenticate)
+	mux.HandleFunc("GET /_sim/webhooks", b.serveWebhooks)
+	mux.HandleFunc("POST /_sim/webhooks/flush", b.serveWebhooks)
 	mux.HandleFunc("GET /_sim/faults", b.serveFaults)
 	mux.HandleFunc("PUT /_sim/faults", b.serveFaults)
 	mux.HandleFunc("DELETE /_sim/faults", b.serveFaults)
@@ -220,8 +222,8 @@ func render(object any, expand expansion) any {
 		return o.render()
 	case chargeOf:
 		return o.renderCharge()
-	case *notice:
-		return o.render(0)
+	case noticeOf:
+		return o.render(o.pending)
 	case listObject:
 		for i := range o.Data {
 			o.Data[i] = render(o.Data[i], expand.under("data"))
@@ -255,6 +257,10 @@ func writeJSON(w http.ResponseWriter, id string, status int, body any) {
 
 // serveJournal streams the events that are on disk.
 func (b *bank) serveJournal(w http.ResponseWriter, _ *http.Request) {
+	if err := b.journal.sync(); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	_, _ = io.Copy(w, b.journal.reader()) // the reader is gone if it fails
 }

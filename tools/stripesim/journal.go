@@ -122,8 +122,9 @@ func failedBatch(err error) *batch {
 }
 
 // append adds an event after all that were added before and returns the batch
-// to wait for. The caller keeps the order of its events.
-func (j *journal) append(ev *event) *batch {
+// to wait for. The caller keeps the order of its events. One that is in no
+// hurry is written with the next one that is, and nobody should wait for it.
+func (j *journal) append(ev *event, hurry bool) *batch {
 	line, err := json.Marshal(ev)
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -134,13 +135,30 @@ func (j *journal) append(ev *event) *batch {
 		return failedBatch(err)
 	}
 	b := j.pending
-	j.last = b
 	b.lines = append(append(b.lines, line...), '\n')
+	if !hurry {
+		return b
+	}
+	j.last = b
 	select {
 	case j.wake <- struct{}{}:
 	default:
 	}
 	return b
+}
+
+// sync returns when everything is on disk, what is in no hurry included.
+func (j *journal) sync() error {
+	j.mu.Lock()
+	if len(j.pending.lines) > 0 && !j.closed {
+		j.last = j.pending
+		select {
+		case j.wake <- struct{}{}:
+		default:
+		}
+	}
+	j.mu.Unlock()
+	return j.settled()
 }
 
 // settled returns when everything appended so far is on disk.

@@ -32,12 +32,20 @@ type notice struct {
 	key       string
 }
 
+// noticeOf is a notice and how many endpoints have not heard of it.
+type noticeOf struct {
+	*notice
+	pending int
+}
+
 // notice adds what an event tells; the caller holds b.mu.
 func (b *bank) notice(ev *event, in *intent) {
-	b.notices = append(b.notices, &notice{
+	n := &notice{
 		id: derived("evt_", ev.RequestID+strconv.FormatInt(ev.Seq, 10)), kind: noticeTypes[ev.Event], at: ev.At.Unix(),
 		intent: in, requestID: ev.RequestID, key: ev.IdempotencyKey,
-	})
+	}
+	b.notices = append(b.notices, n)
+	b.expect(n, ev.Seq, ev.Webhooks)
 }
 
 // listNotices answers GET /v1/events: newest first.
@@ -49,7 +57,7 @@ func (b *bank) listNotices(_ string, p *params) (any, *apiError) {
 	within := created(p)
 	return page(p, "/v1/events", "event", len(b.notices), func(i int) (string, any, bool) {
 		n := b.notices[i]
-		return n.id, n, (len(kinds) == 0 || slices.Contains(kinds, n.kind)) && within(n.at)
+		return n.id, noticeOf{n, b.unheard(n)}, (len(kinds) == 0 || slices.Contains(kinds, n.kind)) && within(n.at)
 	})
 }
 
@@ -59,7 +67,7 @@ func (b *bank) getNotice(id string, p *params) (any, *apiError) {
 	}
 	for _, n := range slices.Backward(b.notices) {
 		if n.id == id {
-			return n, nil
+			return noticeOf{n, b.unheard(n)}, nil
 		}
 	}
 	return nil, missing("id", "event", id)

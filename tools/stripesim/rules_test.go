@@ -168,7 +168,7 @@ func TestHang(t *testing.T) {
 func TestLatency(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		b, err := openBank(filepath.Join(t.TempDir(), "j"), time.Now)
+		b, err := openBank(filepath.Join(t.TempDir(), "j"), time.Now, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

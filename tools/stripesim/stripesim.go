@@ -28,6 +28,8 @@ type Config struct {
 	Journal string `env:"JOURNAL, required"`
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
+	// Webhooks says who is told of events.
+	Webhooks WebhookConfig `env:", prefix=WEBHOOK_"`
 
 	Admin     admin.Config `env:", prefix=ADMIN_"`
 	Telemetry telemetry.Config
@@ -51,6 +53,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if err := cfg.Webhooks.check(); err != nil {
+		return err
+	}
 	began := time.Now()
 	listener := cfg.Listener
 	if listener == nil {
@@ -58,15 +63,18 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			return fmt.Errorf("listen: %w", err)
 		}
 	}
-	b, err := openBank(cfg.Journal, cfg.Now)
+	b, err := openBank(cfg.Journal, cfg.Now, len(cfg.Webhooks.URLs))
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	defer func() { err = errors.Join(err, b.journal.close()) }()
 	tel.Log.InfoContext(ctx, "serving", "address", listener.Addr().String(), "journal", cfg.Journal,
-		"events", b.seq, "read_in", time.Since(began))
+		"events", b.seq, "webhooks_pending", len(b.pending), "read_in", time.Since(began))
 	g := run.NewGroup(tel.Log)
 	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
+	if len(cfg.Webhooks.URLs) > 0 {
+		g.Add("webhooks", newCourier(b, cfg.Webhooks, tel.Log).run)
+	}
 	g.Add("http", func(ctx context.Context) error { return serve(ctx, listener, b) })
 	return g.Run(ctx)
 }

@@ -29,16 +29,21 @@ type sim struct {
 // start runs the simulator on the journal; now may be nil.
 func start(t testing.TB, journal string, now func() time.Time) *sim {
 	t.Helper()
+	return serving(t, Config{Journal: journal, Now: now})
+}
+
+// serving runs the simulator, on a port of its own.
+func serving(t testing.TB, cfg Config) *sim {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() {
-		done <- Run(ctx, Config{Listener: l, Journal: journal, Now: now, Telemetry: telemetry.Config{LogOutput: io.Discard}})
-	}()
-	s := &sim{t: t, url: "http://" + l.Addr().String(), journal: journal}
+	cfg.Listener, cfg.Telemetry = l, telemetry.Config{LogOutput: io.Discard}
+	go func() { done <- Run(ctx, cfg) }()
+	s := &sim{t: t, url: "http://" + l.Addr().String(), journal: cfg.Journal}
 	s.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -514,7 +519,7 @@ func TestJournalFaults(t *testing.T) {
 		if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		b, err := openBank(path, time.Now)
+		b, err := openBank(path, time.Now, 0)
 		if c.events < 0 {
 			if err == nil {
 				t.Errorf("%s: was taken", name)
@@ -525,13 +530,13 @@ func TestJournalFaults(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if _, err := openBank(path, time.Now); err == nil {
+		if _, err := openBank(path, time.Now, 0); err == nil {
 			t.Errorf("%s: a second process took the journal", name)
 		}
 		if err := b.journal.close(); err != nil {
 			t.Error(err)
 		}
-		if err := b.journal.append(&event{}).wait(); err == nil {
+		if err := b.journal.append(&event{}, true).wait(); err == nil {
 			t.Errorf("%s: a closed journal took an event", name)
 		}
 	}
@@ -540,7 +545,7 @@ func TestJournalFaults(t *testing.T) {
 func TestNothingIsAnsweredThatIsNotOnDisk(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "j")
-	b, err := openBank(path, time.Now)
+	b, err := openBank(path, time.Now, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
