@@ -64,7 +64,7 @@ func upgrade(ctx context.Context, t *tester) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.helm(ctx, "upgrade", t.release, chart(root), "--reuse-values", "--set", "image.tag="+t.tag, "--wait", "--timeout", "5m")
+	_, err = t.helm(ctx, "upgrade", t.release, chart(root), "--reset-then-reuse-values", "--set", "image.tag="+t.tag, "--wait", "--timeout", "5m")
 	return err
 }
 
