@@ -289,6 +289,53 @@ func TestProviderMisbehaves(t *testing.T) {
 	}
 }
 
+// TestPaymentsThroughFaults has the simulator itself go wrong, at a rate, and
+// the journal say that it did.
+func TestPaymentsThroughFaults(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	rules := func(method, body string) string {
+		t.Helper()
+		req, err := http.NewRequestWithContext(h.ctx, method, h.front.URL+"/_sim/faults", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s %s %v", resp.Status, text, err)
+		}
+		return string(text)
+	}
+	rules(http.MethodPut, `[
+		{"kind":"latency","latency":"2ms","rate":0.2,"seed":1},
+		{"kind":"drop_after_commit","rate":0.1,"seed":2},
+		{"kind":"drop","rate":0.1,"seed":3},
+		{"kind":"unavailable","rate":0.1,"seed":4},
+		{"kind":"rate_limit","rate":0.1,"seed":5}]`)
+	c := h.payments()
+	together(8, func(int) {
+		for range 5 {
+			order := id()
+			h.settle(func() error { _, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa")); return err })
+			h.settle(func() error { _, err := c.Capture(h.ctx, capture(order)); return err })
+			refund := &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(250)}
+			h.settle(func() error { _, err := c.Refund(h.ctx, refund); return err })
+			h.books(c, order, 1250, 250)
+		}
+	})
+	report := rules(http.MethodDelete, "")
+	for _, kind := range []string{"latency", "drop_after_commit", "drop", "unavailable", "rate_limit"} {
+		if !strings.Contains(report, `"`+kind+`":`) {
+			t.Errorf("%s never fired: %s", kind, report)
+		}
+	}
+}
+
 func TestCaptureOfWhatTheProviderGaveBack(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)

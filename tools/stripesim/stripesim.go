@@ -1,8 +1,3 @@
-// Package stripesim is a payment provider for development, tests and audits.
-// It speaks Stripe's HTTP API as far as payments by card need it
-// (PaymentIntents with manual capture, refunds, idempotency keys, test payment
-// methods) and keeps a journal of its own on disk: what is answered is in it,
-// and a restart continues from it. No money moves and no card number is taken.
 package stripesim
 
 import (

@@ -46,6 +46,8 @@ const (
 {"event":"payment_intent.captured","id":"pi_1","payment_intent":"pi_1","amount":750,"currency":"gbp","metadata":{"order_id":"` + one + `"}}
 {"event":"payment_intent.authorized","id":"pi_2","payment_intent":"pi_2","amount":250,"currency":"gbp","metadata":{"order_id":"` + two + `"}}
 {"event":"payment_intent.canceled","id":"pi_2","payment_intent":"pi_2","amount":250,"currency":"gbp","metadata":{"order_id":"` + two + `"}}
+{"event":"fault.fired","fault":{"kind":"drop_after_commit","operation":"refunds.create","rule":1,"idempotency_key":"refund:r1"}}
+{"event":"webhook.delivered","webhook":{"event":"evt_1","endpoint":1}}
 {"event":"refund.succeeded","id":"re_1","payment_intent":"pi_1","amount":250,"currency":"gbp","metadata":{"refund_id":"` + back + `"}}
 `
 	told = `{"kind":"order","key":"k1","order_id":"` + one + `","state":"PAID","amount":750,"currency":"GBP"}

@@ -1,8 +1,10 @@
-// Command stripesim serves the payment provider simulator.
+// Command stripesim serves the payment provider simulator; "stripesim help"
+// says how it is configured and how it is told to misbehave.
 package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/run"
@@ -18,5 +20,11 @@ func main() {
 			}
 			return stripesim.Run(ctx, cfg)
 		},
+		"help": help, "-h": help, "--help": help,
 	})
+}
+
+func help(context.Context) error {
+	_, err := fmt.Print(stripesim.Help())
+	return err
 }
