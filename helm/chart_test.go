@@ -121,10 +121,15 @@ const (
 // their installation.
 func render(t *testing.T, variant string, isUpgrade bool) (string, error) {
 	t.Helper()
-	c := load(t)
-	v, err := chartutil.ToRenderValues(c, values(t, variant), chartutil.ReleaseOptions{
+	return renderRelease(t, values(t, variant), chartutil.ReleaseOptions{
 		Name: "souk", Namespace: "default", Revision: 1, IsInstall: !isUpgrade, IsUpgrade: isUpgrade,
-	}, chartutil.DefaultCapabilities)
+	})
+}
+
+func renderRelease(t *testing.T, values map[string]any, release chartutil.ReleaseOptions) (string, error) {
+	t.Helper()
+	c := load(t)
+	v, err := chartutil.ToRenderValues(c, values, release, chartutil.DefaultCapabilities)
 	if err != nil {
 		return "", err
 	}
@@ -171,6 +176,11 @@ func decoded(t *testing.T, variant string, isUpgrade bool) objects {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return decode(t, text)
+}
+
+func decode(t *testing.T, text string) objects {
+	t.Helper()
 	var o objects
 	seen := map[string]bool{}
 	for _, doc := range releaseutil.SplitManifests(text) {

@@ -3,6 +3,7 @@ module github.com/souk-shop/souk/helm
 go 1.26.0
 
 require (
+	go.starlark.net v0.0.0-20260908191801-89a6a09411d5
 	go.yaml.in/yaml/v3 v3.0.5
 	helm.sh/helm/v3 v3.22.0
 	k8s.io/api v0.37.0
