@@ -348,6 +348,9 @@ func TestWebhooksOverHTTP(t *testing.T) {
 	if events := s.all("/v1/events?", "pending_webhooks"); fmt.Sprint(events) != "[0]" {
 		t.Errorf("pending %v", events)
 	}
+	if journal := s.get("/_sim/journal").raw; strings.Count(journal, `"webhook.delivered"`) != 2 {
+		t.Errorf("the journal does not say so: %s", journal)
+	}
 	// Nobody is told again, and an endpoint that is new not of what is old.
 	s.stop()
 	cfg.Webhooks.URLs = append(cfg.Webhooks.URLs, endpoint.URL+"/c")
