@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -235,10 +236,10 @@ func TestCommandNeedsAVerb(t *testing.T) {
 // An install that fails says what helm said and which pods there are.
 func TestInstall(t *testing.T) {
 	t.Parallel()
-	fails := false
+	var fails atomic.Bool
 	w := pretended(t, func(c call) *answer {
 		switch {
-		case c.Program == "helm" && fails:
+		case c.Program == "helm" && fails.Load():
 			return &answer{Exit: 1, Stderr: "Error: context deadline exceeded"}
 		case c.Program == "helm":
 			return &answer{}
@@ -254,7 +255,7 @@ func TestInstall(t *testing.T) {
 	if !w.ran(want) {
 		t.Errorf("ran %q, want %q", w.calls, want)
 	}
-	fails = true
+	fails.Store(true)
 	err := w.cluster().install(t.Context(), "/r", "v2", nil, time.Minute)
 	if err == nil || !strings.Contains(err.Error(), "deadline exceeded") || !strings.Contains(err.Error(), "ImagePullBackOff") {
 		t.Errorf("the failure is %v", err)
