@@ -133,6 +133,13 @@ func TestOrderErrors(t *testing.T) {
 	if a := s.do("POST", "/v1/orders", checkoutOf(cart.ID), me, "Idempotency-Key: k"); a.Header.Get("Retry-After") == "" {
 		t.Error("409 in flight without Retry-After")
 	}
+	s.order.mu.Lock()
+	s.order.refuse = refused(codes.ResourceExhausted, "OVERLOADED")
+	s.order.mu.Unlock()
+	a := s.do("POST", "/v1/orders", checkoutOf(cart.ID), me, "Idempotency-Key: k")
+	if a.StatusCode != 503 || !strings.Contains(string(a.body), "/overloaded") || a.Header.Get("Retry-After") == "" {
+		t.Errorf("an order that is too much: %s, %v, %s", a.Status, a.Header, a.body)
+	}
 	// A service that is away for a moment is asked again: nothing shows.
 	s.order.mu.Lock()
 	s.order.refuse = refused(codes.Unavailable, "UNAVAILABLE")

@@ -40,12 +40,12 @@ type Config struct {
 	Payment chassisrpc.ClientConfig `env:", prefix=PAYMENT_"`
 
 	// Drivers is how many orders this process drives at once, and Backlog how many
-	// more wait for their turn; what comes beyond is left to its job. With a
+	// more wait for their turn; when all are taken orders are refused. With a
 	// negative number of drivers this process drives nothing itself: the job of
 	// what it accepts is due at once, whatever DriveDelay says, and any process's
 	// workers run it.
 	Drivers int `env:"DRIVERS, default=32"`
-	Backlog int `env:"DRIVE_BACKLOG, default=1024"`
+	Backlog int `env:"DRIVE_BACKLOG, default=480"`
 	// DriveDelay is how far ahead the job of an order is scheduled: the time in
 	// which the process that placed it settles it.
 	DriveDelay time.Duration `env:"DRIVE_DELAY, default=15s"`
@@ -72,7 +72,7 @@ type Config struct {
 // withDefaults fills what a configuration made in code left at zero.
 func (cfg Config) withDefaults() Config {
 	cfg.Drivers = cmp.Or(cfg.Drivers, 32)
-	cfg.Backlog = cmp.Or(cfg.Backlog, 1024)
+	cfg.Backlog = cmp.Or(cfg.Backlog, 480)
 	cfg.DriveDelay = cmp.Or(cfg.DriveDelay, 15*time.Second)
 	cfg.Workers = cmp.Or(cfg.Workers, 16)
 	cfg.SweepInterval = cmp.Or(cfg.SweepInterval, 20*time.Second)

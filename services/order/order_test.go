@@ -416,3 +416,41 @@ func (l testLog) Write(line []byte) (int, error) {
 	l.t.Logf("%s", bytes.TrimSpace(line))
 	return len(line), nil
 }
+
+// TestOverload: with as many orders before it as it has room for, the service
+// refuses more at once and writes nothing; it takes the refused one later under
+// its key.
+func TestOverload(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.cfg.Drivers, s.cfg.Backlog = 1, 1
+	gate := make(chan struct{})
+	s.catalog.Network = func(ctx context.Context, op, _ string) fake.Loss {
+		if op == "catalog.Reserve" {
+			select {
+			case <-gate:
+			case <-ctx.Done():
+			}
+		}
+		return fake.Nothing
+	}
+	s.start()
+	first, second, third := s.checkout("pm_card_visa", 0), s.checkout("pm_card_visa", 0), s.checkout("pm_card_visa", 30*time.Second)
+	a, b := s.place(first).GetOrder(), s.place(second).GetOrder()
+	for range 3 {
+		_, err := s.client.PlaceOrder(t.Context(), third)
+		refused(t, err, codes.ResourceExhausted, "OVERLOADED")
+	}
+	var orders int
+	if err := s.pool.QueryRow(t.Context(), "SELECT count(*) FROM orders").Scan(&orders); err != nil || orders != 2 {
+		t.Errorf("%d orders, %v", orders, err)
+	}
+	close(gate)
+	s.paidOnce(s.settled(a.GetId()))
+	s.paidOnce(s.settled(b.GetId()))
+	c := s.place(third)
+	if c.GetReplayed() {
+		t.Error("a refused order is remembered")
+	}
+	s.paidOnce(s.settled(c.GetOrder().GetId()))
+}

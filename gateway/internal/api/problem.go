@@ -68,6 +68,7 @@ var reasonKinds = map[shop.Reason]*kind{
 	shop.ReasonNotPaid:            {"order-not-paid", 409, "The order is not paid", "Only a paid order can be refunded."},
 	shop.ReasonRefundExceeds:      {"refund-exceeds-order", 422, "More than is left to refund", "The refund asks for lines or units that the order does not have, or that were refunded before. Nothing was changed."},
 	shop.ReasonAdjustmentMismatch: {"idempotency-key-reused", 422, "The key was used before", ""},
+	shop.ReasonOverloaded:         {"overloaded", 503, "More than the shop can serve", "More people want to buy than the shop can serve at once, and this request was turned away before anything was done. Repeat after Retry-After, with the same Idempotency-Key where one is needed."},
 	shop.ReasonUnavailable:        {"unavailable", 503, "Try again shortly", "A part of the shop does not answer. Repeat after Retry-After, with the same Idempotency-Key where one is needed."},
 	shop.ReasonTimeout:            {"timeout", 504, "No answer in time", "The shop did not answer in time, so the outcome is unknown. Repeat with the same Idempotency-Key: nothing is done twice."},
 	shop.ReasonCanceled:           {"canceled", 499, "The request was cancelled", "The client went away before the answer."},

@@ -30,6 +30,7 @@ type Observer struct {
 	duration metric.Float64Histogram
 	active   atomic.Int64
 	series   sync.Map // of seriesKey to metric.RecordOption
+	outages  telemetry.Outages
 }
 
 type seriesKey struct {
@@ -182,14 +183,25 @@ func (o *Observer) finish(info *requestContext, span trace.Span, r *http.Request
 		}
 	}
 	span.End()
-	level := slog.LevelDebug
+	level, leftOut := slog.LevelDebug, 0
 	if status >= 500 {
 		level = slog.LevelWarn
+		if status == http.StatusServiceUnavailable { // metrics count every one
+			var tell bool
+			if tell, leftOut = o.outages.Tell(key.method+" "+key.route, time.Now()); !tell {
+				level = slog.LevelDebug
+			}
+		}
 	}
 	if o.tel.Log.Enabled(info, level) {
-		o.tel.Log.LogAttrs(info, level, "request",
+		attrs := []slog.Attr{
 			slog.String("method", key.method), slog.String("path", r.URL.Path), slog.String("route", key.route),
-			slog.Int("status", status), slog.Duration("took", took))
+			slog.Int("status", status), slog.Duration("took", took),
+		}
+		if leftOut > 0 {
+			attrs = append(attrs, slog.Int("left_out", leftOut))
+		}
+		o.tel.Log.LogAttrs(info, level, "request", attrs...)
 	}
 }
 

@@ -61,8 +61,11 @@ type SetLines struct {
 }
 
 // NewCart makes a cart with the lines, which may be none.
-// Reasons: SKU_NOT_FOUND.
+// Reasons: SKU_NOT_FOUND, OVERLOADED.
 func (s *Shop) NewCart(ctx context.Context, owner uuid.UUID, lines []LineInput) (*Cart, error) {
+	if err := s.door.enter(); err != nil {
+		return nil, err
+	}
 	known := variants{}
 	if err := s.known(ctx, known, lines); err != nil {
 		return nil, err

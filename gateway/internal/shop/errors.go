@@ -65,6 +65,7 @@ const (
 	ReasonNotPaid            Reason = "ORDER_NOT_PAID"
 	ReasonRefundExceeds      Reason = "REFUND_EXCEEDS_ORDER"
 	ReasonAdjustmentMismatch Reason = "ADJUSTMENT_MISMATCH"
+	ReasonOverloaded         Reason = "OVERLOADED"
 	ReasonUnavailable        Reason = "UNAVAILABLE"
 	ReasonTimeout            Reason = "TIMEOUT"
 	ReasonCanceled           Reason = "CANCELED"
@@ -168,6 +169,7 @@ var reasons = map[Reason]meaning{
 	ReasonNotPaid:            {KindConflict, "Only a paid order can be refunded."},
 	ReasonRefundExceeds:      {KindUnprocessable, "That is more than is left to refund."},
 	ReasonAdjustmentMismatch: {KindUnprocessable, "This Idempotency-Key was used before with another request."},
+	ReasonOverloaded:         {KindUnavailable, "More people want to buy than the shop can serve at once. Nothing was changed. Try again shortly."},
 	ReasonUnavailable:        {KindUnavailable, "A part of the shop is not available at the moment. Try again shortly."},
 	ReasonTimeout:            {KindTimeout, "The shop did not answer in time. Try again; it is safe with the same Idempotency-Key."},
 	ReasonCanceled:           {KindCanceled, "The request was cancelled."},

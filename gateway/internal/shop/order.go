@@ -136,7 +136,7 @@ type Placed struct {
 
 // PlaceOrder orders a cart. The order goes on when the caller goes away.
 // Reasons: CART_NOT_FOUND, CART_EMPTY, CART_VERSION_CONFLICT, LINE_NO_LONGER_SOLD,
-// TOTAL_TOO_LARGE, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT.
+// TOTAL_TOO_LARGE, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, OVERLOADED.
 func (s *Shop) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 	req := &orderv1.PlaceOrderRequest{
 		CustomerId: c.Customer.String(), IdempotencyKey: c.IdempotencyKey, RequestHash: c.hash(),
@@ -151,6 +151,7 @@ func (s *Shop) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 		req.CartVersion = &c.CartVersion
 	}
 	res, err := call(ctx, s, min(c.Wait, MaxWait)+2*s.timeout, s.placeOrder, req)
+	s.door.ordered(err)
 	if ReasonOf(err) == ReasonSKUNotFound {
 		// Not what the caller named, but what was in the cart.
 		gone := NewError(ReasonLineGone)

@@ -75,6 +75,7 @@ type Shop struct {
 	related    *cache[relatedKey, *ProductPage]
 	categories *cache[struct{}, *CategoryList]
 	carts      *locks
+	door       *door
 }
 
 // New makes a Shop.
@@ -109,6 +110,7 @@ func New(clients Clients, opts Options) *Shop {
 		related:    newCache[relatedKey, *ProductPage](opts.CacheTTL, opts.CacheEntries/8),
 		categories: newCache[struct{}, *CategoryList](opts.CacheTTL, 1),
 		carts:      newLocks(256),
+		door:       newDoor(),
 	}
 }
 

@@ -226,6 +226,8 @@ func TestCheckoutWhileTheShopIsDown(t *testing.T) {
 	form := v.get("/checkout")
 	f.failing(&shop.Error{Kind: shop.KindUnavailable, Reason: shop.ReasonUnavailable})
 	p := v.submit(form, ".checkout-form", fill...).wants(503, "/checkout").has(".problem", "one order")
+	f.failing(shop.NewError(shop.ReasonOverloaded))
+	p = v.submit(p, ".checkout-form").wants(503, "/checkout").has(".problem", "So many people")
 	f.failing(nil)
 	if key(p) != key(form) {
 		t.Error("the key changed")

@@ -88,6 +88,7 @@ var details = map[shop.Reason]string{
 	shop.ReasonSKUNotFound:     "We don't have this product, or no longer.",
 	shop.ReasonOrderNotFound:   "There is no such order of yours. Orders can be seen in the browser they were placed with.",
 	shop.ReasonInvalidCursor:   "This page of the list is no longer there. Please start from its first page.",
+	shop.ReasonOverloaded:      "So many people want to buy that we can't serve all at once. Nothing is lost; please try again in a moment.",
 	shop.ReasonUnavailable:     "A part of the shop is not answering just now. Nothing is lost; please try again in a moment.",
 	shop.ReasonTimeout:         "The shop took too long to answer. Nothing is lost; please try again in a moment.",
 	shop.ReasonInternal:        "We have made a note of it. Please try again in a moment.",
@@ -114,7 +115,7 @@ func (s *Storefront) showError(w http.ResponseWriter, r *http.Request, err error
 		switch {
 		case e.Kind == shop.KindCanceled:
 			s.log.DebugContext(r.Context(), "the client went away", "error", err)
-		case v.Status >= 500:
+		case v.Status >= 500 && e.Reason != shop.ReasonOverloaded: // which is no failure
 			s.log.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "error", err)
 		}
 	}

@@ -46,7 +46,7 @@ type interceptors struct {
 	validator protovalidate.Validator
 	durations metric.Float64Histogram
 	measures  sync.Map // measure -> metric.MeasurementOption
-	outages   outages
+	outages   telemetry.Outages
 }
 
 func newInterceptors(tel *telemetry.Telemetry, errs ErrorTable, s *Server) (*interceptors, error) {
@@ -205,16 +205,18 @@ func (i *interceptors) finish(ctx context.Context, method string, started time.T
 	switch code {
 	case codes.Internal, codes.Unknown, codes.DataLoss:
 		level = slog.LevelError
-	case codes.Unavailable:
+	case codes.Unavailable, codes.ResourceExhausted:
 		if !errors.Is(context.Cause(ctx), errDraining) {
 			// Metrics count every one.
 			var tell bool
-			if tell, leftOut = i.outages.tell(method, time.Now()); tell {
+			if tell, leftOut = i.outages.Tell(method, time.Now()); tell {
 				level = slog.LevelWarn
 			}
+		}
+		if code == codes.Unavailable && !errors.Is(context.Cause(ctx), errDraining) {
 			i.server.monitor.poke()
 		}
-	case codes.DeadlineExceeded, codes.ResourceExhausted, codes.Unimplemented:
+	case codes.DeadlineExceeded, codes.Unimplemented:
 		level = slog.LevelWarn
 	}
 	if i.tel.Log.Enabled(ctx, level) {

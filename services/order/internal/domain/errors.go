@@ -23,6 +23,7 @@ var (
 	ErrTotalTooLarge       = errors.New("the order's total is too large")
 	ErrMixedCurrencies     = errors.New("the cart has lines in several currencies")
 	ErrInvalidCursor       = errors.New("the cursor is not one that was issued for this list")
+	ErrOverloaded          = errors.New("there are more orders than can be settled in time")
 	ErrInvalidText         = errors.New("text must not contain NUL characters")
 )
 

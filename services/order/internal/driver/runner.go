@@ -25,8 +25,8 @@ type RunnerConfig struct {
 	// Drivers is how many orders are driven at once. With none, or a negative
 	// number, only jobs drive.
 	Drivers int
-	// Backlog is how many more may wait for their turn; what comes beyond is left
-	// to its job.
+	// Backlog is how many more may wait for their turn. Beyond that the process is
+	// Full, and what comes nevertheless is left to its job.
 	Backlog int
 	// Backoff is the pause after the n-th attempt (from 1); nil for the default,
 	// jittered from 100 ms to 3 s.
@@ -50,6 +50,7 @@ type Runner struct {
 	mu      sync.Mutex
 	stopped bool
 	active  map[string]*activity
+	pausing int // of active, those between two attempts
 	wg      sync.WaitGroup
 }
 
@@ -92,6 +93,16 @@ func (r *Runner) Run(ctx context.Context) error {
 		<-drained
 	}
 	return nil
+}
+
+// Full reports that the process has as much before it as it can settle while
+// somebody waits: what is accepted now would only make all others later. Drives
+// that pause between two attempts do not count: they wait for a neighbor, and
+// an order is better accepted and settled when it is back.
+func (r *Runner) Full() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.cfg.Drivers > 0 && len(r.active)-r.pausing >= r.cfg.Drivers+r.cfg.Backlog
 }
 
 // Start drives an order that was just written by this process; sc is the trace
@@ -193,14 +204,30 @@ func (r *Runner) drive(ctx context.Context, key string, drive func(context.Conte
 			return
 		}
 		r.log.InfoContext(ctx, "drive is repeated", "key", key, "attempt", n, "error", err)
-		timer := time.NewTimer(r.cfg.Backoff(n))
-		select {
-		case <-timer.C:
-		case <-r.stop:
-			timer.Stop()
+		if !r.pause(r.cfg.Backoff(n)) {
 			return
 		}
 	}
+}
+
+// pause waits between two attempts; false at a stop.
+func (r *Runner) pause(d time.Duration) bool {
+	r.pauses(1)
+	defer r.pauses(-1)
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.stop:
+		return false
+	}
+}
+
+func (r *Runner) pauses(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pausing += n
 }
 
 // guard turns a panic into an error: one order must not take down the shop.

@@ -3,6 +3,7 @@ package driver_test
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -126,6 +127,9 @@ func TestRunnerIsBounded(t *testing.T) {
 		orders = append(orders, w.order(t, "pm_card_visa", 2))
 	}
 	for i, want := range []bool{true, true, true, false} {
+		if r.Full() == want {
+			t.Errorf("full before order %d: %v", i, !want)
+		}
 		if got := r.Start(trace.SpanContext{}, orders[i]); got != want {
 			t.Errorf("order %d is accepted: %v", i, got)
 		}
@@ -147,12 +151,46 @@ func TestRunnerIsBounded(t *testing.T) {
 	}
 	stop()
 	<-ended
+	if r.Full() {
+		t.Error("full with nothing to do")
+	}
 	for _, o := range orders[:3] {
 		w.settled(t, o.ID)
 	}
 	if got, err := w.store.Load(t.Context(), orders[3].ID, false); err != nil || got.State != domain.Pending {
 		t.Errorf("the order beyond the backlog: %s, %v", got.State, err)
 	}
+}
+
+// TestRunnerTakesOrdersInAnOutage: orders that wait for a neighbor to come back
+// keep no others from being accepted, and those that have nowhere to wait are
+// left to their jobs.
+func TestRunnerTakesOrdersInAnOutage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.network(func(context.Context, string, string) fake.Loss { return fake.Request })
+	pauses := make(chan struct{}, 10)
+	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 1, Backlog: 1, Backoff: func(int) time.Duration {
+		pauses <- struct{}{}
+		return time.Hour
+	}})
+	for range 2 {
+		if !r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2)) {
+			t.Error("not started")
+		}
+	}
+	<-pauses
+	<-pauses
+	for start := time.Now(); r.Full(); runtime.Gosched() { // they are about to pause
+		if time.Since(start) > patience {
+			t.Fatal("orders that wait for a neighbor count as work")
+		}
+	}
+	if r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2)) {
+		t.Error("more wait in this process than it has room for")
+	}
+	stop()
+	<-ended
 }
 
 // TestRunnerDrains: a stop waits for drives in flight, but not for ever.

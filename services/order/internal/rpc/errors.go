@@ -11,6 +11,7 @@ import (
 var Errors = chassisrpc.ErrorTable{
 	Domain: "order.souk",
 	Rules: []chassisrpc.Rule{
+		{Is: domain.ErrOverloaded, Code: codes.ResourceExhausted, Reason: "OVERLOADED"},
 		{Is: domain.ErrOrderNotFound, Code: codes.NotFound, Reason: "ORDER_NOT_FOUND"},
 		{Is: domain.ErrOrderNotCancellable, Code: codes.FailedPrecondition, Reason: "ORDER_NOT_CANCELLABLE"},
 		{Is: domain.ErrOrderNotPaid, Code: codes.FailedPrecondition, Reason: "ORDER_NOT_PAID"},

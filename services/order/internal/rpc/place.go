@@ -22,6 +22,11 @@ func (s *Server) PlaceOrder(ctx context.Context, req *orderv1.PlaceOrderRequest)
 	if !domain.Text(req.GetIdempotencyKey(), req.GetEmail(), to.GetName(), to.GetLine1(), to.GetLine2(), to.GetCity(), to.GetPostalCode()) {
 		return nil, domain.ErrInvalidText
 	}
+	// Before anything is read: what is refused must cost next to nothing. A repeat
+	// of an accepted order may be refused, too; it is asked again.
+	if s.drives.Full() {
+		return nil, domain.ErrOverloaded
+	}
 	id, err := s.store.FindByKey(ctx, req.GetCustomerId(), req.GetIdempotencyKey())
 	if err == nil {
 		return s.replay(ctx, id, req)

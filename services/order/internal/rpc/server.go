@@ -41,6 +41,8 @@ type CartReader interface {
 // Drives starts the drive of what was just written; false when it is left to
 // its job.
 type Drives interface {
+	// Full says that no order is to be accepted for now.
+	Full() bool
 	Start(sc trace.SpanContext, o domain.Order) bool
 	StartOrder(sc trace.SpanContext, orderID string) bool
 	StartRefund(sc trace.SpanContext, refundID string) bool

@@ -48,7 +48,8 @@ type OrderServiceClient interface {
 	// FAILED_PRECONDITION (TOTAL_TOO_LARGE), INVALID_ARGUMENT
 	// (IDEMPOTENCY_KEY_REUSED) for the key with another request,
 	// ABORTED (IDEMPOTENCY_KEY_IN_FLIGHT) while the first call is still at work
-	// and did not finish within this one's wait.
+	// and did not finish within this one's wait, RESOURCE_EXHAUSTED (OVERLOADED)
+	// when there are more orders than can be settled in time: nothing was done.
 	PlaceOrder(ctx context.Context, in *PlaceOrderRequest, opts ...grpc.CallOption) (*PlaceOrderResponse, error)
 	// GetOrder returns an order as it is now. Callers: gateway.
 	// Errors: NOT_FOUND (ORDER_NOT_FOUND).
@@ -171,7 +172,8 @@ type OrderServiceServer interface {
 	// FAILED_PRECONDITION (TOTAL_TOO_LARGE), INVALID_ARGUMENT
 	// (IDEMPOTENCY_KEY_REUSED) for the key with another request,
 	// ABORTED (IDEMPOTENCY_KEY_IN_FLIGHT) while the first call is still at work
-	// and did not finish within this one's wait.
+	// and did not finish within this one's wait, RESOURCE_EXHAUSTED (OVERLOADED)
+	// when there are more orders than can be settled in time: nothing was done.
 	PlaceOrder(context.Context, *PlaceOrderRequest) (*PlaceOrderResponse, error)
 	// GetOrder returns an order as it is now. Callers: gateway.
 	// Errors: NOT_FOUND (ORDER_NOT_FOUND).

@@ -1,0 +1,119 @@
+package shop
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// crowd is shoppers before a door. Of those who come in, one in buys orders at
+// once; the till takes so many orders a second and refuses the others.
+type crowd struct {
+	door   *door
+	buys   int // one in so many
+	till   int // orders a second
+	inside int
+	credit float64 // orders that the till could take now
+
+	// what happened in the last second
+	letIn, turnedAway, paid, refused int
+}
+
+// second lets so many come, evenly spread.
+func (c *crowd) second(arrivals int) {
+	c.letIn, c.turnedAway, c.paid, c.refused = 0, 0, 0, 0
+	for range arrivals {
+		<-time.After(time.Second / time.Duration(arrivals))                         // by a clock of the test's
+		c.credit = min(c.credit+float64(c.till)/float64(arrivals), float64(c.till)) // a second's orders wait
+		if c.door.enter() != nil {
+			c.turnedAway++
+			continue
+		}
+		c.letIn++
+		if c.inside++; c.inside%c.buys != 0 {
+			continue
+		}
+		if c.credit >= 1 {
+			c.credit--
+			c.paid++
+			c.door.ordered(nil)
+		} else {
+			c.refused++
+			c.door.ordered(NewError(ReasonOverloaded))
+		}
+	}
+}
+
+// When ten times as many come as can pay, most are turned away at the door and
+// not at the till, and the till is as busy as ever.
+func TestDoorTurnsAwayWhomTheTillWould(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &crowd{door: newDoor(), buys: 1, till: 100}
+		for range 10 {
+			c.second(1000)
+		}
+		paid, refused := 0, 0
+		for range 10 {
+			c.second(1000)
+			paid += c.paid
+			refused += c.refused
+		}
+		if paid < 900 || refused > 500 {
+			t.Errorf("in 10 s %d paid and %d were refused at the till, want 1000 and about a quarter of that", paid, refused)
+		}
+	})
+}
+
+// The door is open again soon after the crowd has gone.
+func TestDoorOpensAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &crowd{door: newDoor(), buys: 1, till: 100}
+		for range 10 {
+			c.second(1000)
+		}
+		for range 5 {
+			c.second(80)
+		}
+		for range 10 {
+			if c.second(80); c.turnedAway != 0 {
+				t.Fatalf("%d of 80 are turned away though 100 could pay", c.turnedAway)
+			}
+		}
+	})
+}
+
+// Where few of those who come in order anything, the door does not stay closed
+// because it is closed.
+func TestDoorIsNotKeptClosedByItself(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &crowd{door: newDoor(), buys: 1, till: 100}
+		for range 10 {
+			c.second(2000)
+		}
+		c.buys = 20
+		for range 10 {
+			c.second(1000) // 50 of them would order
+		}
+		if c.turnedAway != 0 {
+			t.Errorf("%d of 1000 are turned away though all who order could pay", c.turnedAway)
+		}
+	})
+}
+
+// What is refused for another reason says nothing about the till.
+func TestDoorMindsOnlyOverload(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDoor()
+		for range 1000 {
+			<-time.After(time.Millisecond)
+			if err := d.enter(); err != nil {
+				t.Fatal(err)
+			}
+			d.ordered(NewError(ReasonCartEmpty))
+		}
+	})
+}
