@@ -46,6 +46,9 @@ type Config struct {
 	// workers run it.
 	Drivers int `env:"DRIVERS, default=32"`
 	Backlog int `env:"DRIVE_BACKLOG, default=480"`
+	// DriveWait is how long they may wait for it: when one has waited longer,
+	// orders are refused until the next have not.
+	DriveWait time.Duration `env:"DRIVE_WAIT, default=1s"`
 	// DriveDelay is how far ahead the job of an order is scheduled: the time in
 	// which the process that placed it settles it.
 	DriveDelay time.Duration `env:"DRIVE_DELAY, default=15s"`
@@ -73,6 +76,7 @@ type Config struct {
 func (cfg Config) withDefaults() Config {
 	cfg.Drivers = cmp.Or(cfg.Drivers, 32)
 	cfg.Backlog = cmp.Or(cfg.Backlog, 480)
+	cfg.DriveWait = cmp.Or(cfg.DriveWait, time.Second)
 	cfg.DriveDelay = cmp.Or(cfg.DriveDelay, 15*time.Second)
 	cfg.Workers = cmp.Or(cfg.Workers, 16)
 	cfg.SweepInterval = cmp.Or(cfg.SweepInterval, 20*time.Second)
@@ -98,7 +102,7 @@ func (cfg Config) validate() error {
 		}
 	}
 	for name, d := range map[string]time.Duration{
-		"drive delay": cfg.DriveDelay, "sweep interval": cfg.SweepInterval,
+		"drive delay": cfg.DriveDelay, "drive wait": cfg.DriveWait, "sweep interval": cfg.SweepInterval,
 		"deadline": cfg.Deadline, "drive drain timeout": cfg.DrainTimeout,
 	} {
 		if d < 0 {
@@ -167,7 +171,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	runner := driver.NewRunner(d, driver.RunnerConfig{
-		Drivers: cfg.Drivers, Backlog: cfg.Backlog, Drain: cfg.DrainTimeout,
+		Drivers: cfg.Drivers, Backlog: cfg.Backlog, MaxWait: cfg.DriveWait, Drain: cfg.DrainTimeout,
 	}, tel.Log)
 	work := jobs.New(riverPool, store, runner, jobs.Config{
 		Workers: cfg.Workers, SweepInterval: cfg.SweepInterval, Idle: cfg.jobsStall, PollInterval: cfg.jobsPoll,

@@ -66,6 +66,7 @@ func (s *Shop) NewCart(ctx context.Context, owner uuid.UUID, lines []LineInput) 
 	if err := s.door.enter(); err != nil {
 		return nil, err
 	}
+	defer s.door.entered()
 	known := variants{}
 	if err := s.known(ctx, known, lines); err != nil {
 		return nil, err

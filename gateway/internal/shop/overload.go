@@ -24,12 +24,16 @@ const (
 	// turned away count as such. Without an end the door would stay closed because
 	// it is closed, wherever many carts become few orders.
 	doorMemory = time.Second
+	// doorWidth is how many carts are made at once: a crowd that comes within a
+	// moment must not be in before the first order is refused.
+	doorWidth = 128
 )
 
 // door lets shoppers in: those who make a new cart.
 type door struct {
 	throttle adaptivethrottler.AdaptiveThrottler[any]
 	refused  atomic.Int64 // when an order was refused last, in Unix nanoseconds
+	entering atomic.Int64
 }
 
 func newDoor() *door {
@@ -38,16 +42,23 @@ func newDoor() *door {
 		WithMaxRejectionRate(doorMax).Build()}
 }
 
-// enter is nil, or the error of who is turned away.
+// enter is nil, or the error of who is turned away. Who enters calls entered
+// once the cart is made.
 func (d *door) enter() error {
 	if d.throttle.TryAcquirePermit() {
-		return nil
+		if d.entering.Add(1) <= doorWidth {
+			return nil
+		}
+		d.entering.Add(-1)
+		return NewError(ReasonOverloaded)
 	}
 	if time.Now().UnixNano()-d.refused.Load() < int64(doorMemory) {
 		d.throttle.RecordFailure()
 	}
 	return NewError(ReasonOverloaded)
 }
+
+func (d *door) entered() { d.entering.Add(-1) }
 
 // ordered notes how an order fared.
 func (d *door) ordered(err error) {

@@ -29,6 +29,7 @@ func (c *crowd) second(arrivals int) {
 			c.turnedAway++
 			continue
 		}
+		c.door.entered()
 		c.letIn++
 		if c.inside++; c.inside%c.buys != 0 {
 			continue
@@ -113,7 +114,32 @@ func TestDoorMindsOnlyOverload(t *testing.T) {
 			if err := d.enter(); err != nil {
 				t.Fatal(err)
 			}
+			d.entered()
 			d.ordered(NewError(ReasonCartEmpty))
 		}
 	})
+}
+
+// A crowd that comes at once is not in before the first has got a cart, and
+// whom it is narrow for now may come in when others are through.
+func TestDoorIsNarrow(t *testing.T) {
+	t.Parallel()
+	d := newDoor()
+	for i := range doorWidth {
+		if err := d.enter(); err != nil {
+			t.Fatalf("shopper %d: %v", i, err)
+		}
+	}
+	for range 3 {
+		if err := d.enter(); ReasonOf(err) != ReasonOverloaded {
+			t.Errorf("one more: %v", err)
+		}
+	}
+	d.entered()
+	if err := d.enter(); err != nil {
+		t.Errorf("after one was through: %v", err)
+	}
+	if err := d.enter(); err == nil {
+		t.Error("two come in for one that was through")
+	}
 }

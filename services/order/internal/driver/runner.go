@@ -28,6 +28,9 @@ type RunnerConfig struct {
 	// Backlog is how many more may wait for their turn. Beyond that the process is
 	// Full, and what comes nevertheless is left to its job.
 	Backlog int
+	// MaxWait is how long they may wait for it: once one has waited longer the
+	// process is Full until one has not. 0 is for ever.
+	MaxWait time.Duration
 	// Backoff is the pause after the n-th attempt (from 1); nil for the default,
 	// jittered from 100 ms to 3 s.
 	Backoff func(n int) time.Duration
@@ -50,7 +53,9 @@ type Runner struct {
 	mu      sync.Mutex
 	stopped bool
 	active  map[string]*activity
-	pausing int // of active, those between two attempts
+	pausing int  // of active, those between two attempts
+	waiting int  // of active, those without a slot
+	late    bool // some wait, and the last that got a slot had for more than MaxWait
 	wg      sync.WaitGroup
 }
 
@@ -102,7 +107,7 @@ func (r *Runner) Run(ctx context.Context) error {
 func (r *Runner) Full() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.cfg.Drivers > 0 && len(r.active)-r.pausing >= r.cfg.Drivers+r.cfg.Backlog
+	return r.cfg.Drivers > 0 && (len(r.active)-r.pausing >= r.cfg.Drivers+r.cfg.Backlog || r.late)
 }
 
 // Start drives an order that was just written by this process; sc is the trace
@@ -189,9 +194,7 @@ func (r *Runner) finish(key string, a *activity) (more bool) {
 
 func (r *Runner) drive(ctx context.Context, key string, drive func(context.Context) error) {
 	for n := 1; ; n++ {
-		select {
-		case r.slots <- struct{}{}:
-		case <-r.stop:
+		if !r.acquire() {
 			return
 		}
 		err := guard(ctx, drive)
@@ -207,6 +210,31 @@ func (r *Runner) drive(ctx context.Context, key string, drive func(context.Conte
 		if !r.pause(r.cfg.Backoff(n)) {
 			return
 		}
+	}
+}
+
+// acquire waits for a slot; false at a stop. Those who wait get one in turn.
+func (r *Runner) acquire() bool {
+	select {
+	case r.slots <- struct{}{}:
+		return true
+	default:
+	}
+	r.mu.Lock()
+	r.waiting++
+	r.mu.Unlock()
+	since := time.Now()
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.waiting--
+		r.late = r.waiting > 0 && r.cfg.MaxWait > 0 && time.Since(since) > r.cfg.MaxWait
+	}()
+	select {
+	case r.slots <- struct{}{}:
+		return true
+	case <-r.stop:
+		return false
 	}
 }
 

@@ -162,6 +162,35 @@ func TestRunnerIsBounded(t *testing.T) {
 	}
 }
 
+// TestRunnerIsFullWhenOrdersWaitTooLong: where orders are slow, fewer may wait.
+func TestRunnerIsFullWhenOrdersWaitTooLong(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	entered, gate := make(chan struct{}), make(chan struct{})
+	w.network(func(_ context.Context, op, _ string) fake.Loss {
+		if op == "catalog.Reserve" {
+			entered <- struct{}{}
+			<-gate
+		}
+		return fake.Nothing
+	})
+	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 1, Backlog: 10, MaxWait: time.Nanosecond})
+	for range 3 {
+		r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2))
+	}
+	for i, want := range []bool{false, true, false} { // nobody had to wait; one still does; none does
+		<-entered
+		for start := time.Now(); r.Full() != want; runtime.Gosched() { // those behind are about to wait
+			if time.Since(start) > patience {
+				t.Fatalf("full during drive %d: %v", i, !want)
+			}
+		}
+		gate <- struct{}{}
+	}
+	stop()
+	<-ended
+}
+
 // TestRunnerTakesOrdersInAnOutage: orders that wait for a neighbor to come back
 // keep no others from being accepted, and those that have nowhere to wait are
 // left to their jobs.
