@@ -37,6 +37,7 @@ var commands = []command{
 	{"verify", "audit the books of a running shop", verify.Command},
 	{"load", "put load on a running shop", load.Command},
 	{"bench", "measure the shop against its limits", bench.Command},
+	{"overload", "send the shop more shoppers than it can serve", bench.OverloadCommand},
 	{"images", "build the programs' images, without Docker", images.Command},
 	{"k8s", "run the shop on a Kubernetes cluster, and test it there", k8s.Command},
 	{"service", "", service},

@@ -79,8 +79,12 @@ type Snapshot struct {
 	InFlight int64
 	// Shed counts arrivals that were never sent because too many were in flight.
 	Shed int64
-	// Refused counts answers 429 and 503: the shop protected itself.
-	Refused int64
+	// Refused counts answers 429 and 503: the shop protected itself. Their
+	// latencies are those of the requests that were refused.
+	Refused                int64
+	RefusedP50, RefusedP99 time.Duration
+	// Unadvised are the refusals that did not say when to come again.
+	Unadvised int64
 	// Slowest is the longest action that ended since the last snapshot.
 	Slowest time.Duration
 	// FirstErrors are a few of the errors, whole, that TakeErrors has not taken.
@@ -103,18 +107,19 @@ type Load struct {
 	limit    int64                     // of actions in flight
 	inFlight atomic.Int64
 	shed     atomic.Int64
-	refused  atomic.Int64
 	slowest  atomic.Int64 // nanoseconds, since the last snapshot
 
 	mu          sync.Mutex
 	firstErrors []string
+	refusals    *hdrhistogram.Histogram // microseconds
+	unadvised   int64
 }
 
 // Prepare learns what the shop sells.
 func Prepare(ctx context.Context, opts Options) (*Load, error) {
-	l := &Load{opts: opts, limit: maxInFlight, stats: map[Action]*stats{}}
+	l := &Load{opts: opts, limit: maxInFlight, stats: map[Action]*stats{}, refusals: newHistogram()}
 	for _, a := range Actions {
-		l.stats[a] = &stats{hist: hdrhistogram.New(1, maxLatency.Microseconds(), 3)}
+		l.stats[a] = &stats{hist: newHistogram()}
 	}
 	cursor := ""
 	for len(l.products) < sampleSize {
@@ -134,6 +139,10 @@ func Prepare(ctx context.Context, opts Options) (*Load, error) {
 		l.words = append(l.words, words(p.Name)...)
 	}
 	return l, nil
+}
+
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1, maxLatency.Microseconds(), 3)
 }
 
 // Run sends the load until its duration is over or ctx ends, and waits for what
@@ -215,12 +224,15 @@ func (l *Load) act(ctx context.Context, a Action, due time.Time, rng *rand.Rand)
 }
 
 func (l *Load) note(a Action, err error) {
-	var problem *shopclient.Problem
-	if errors.As(err, &problem) && (problem.Status == 429 || problem.Status == 503) {
-		l.refused.Add(1)
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	var problem *shopclient.Problem
+	if errors.As(err, &problem) && (problem.Status == 429 || problem.Status == 503) {
+		_ = l.refusals.RecordValue(min(problem.Took, maxLatency).Microseconds())
+		if problem.RetryAfter == 0 {
+			l.unadvised++
+		}
+	}
 	if len(l.firstErrors) < 5 {
 		l.firstErrors = append(l.firstErrors, fmt.Sprintf("%s: %v", a, err))
 	}
@@ -237,21 +249,24 @@ func (l *Load) TakeErrors() []string {
 
 // Snapshot may be called while the load runs.
 func (l *Load) Snapshot() Snapshot {
-	snap := Snapshot{InFlight: l.inFlight.Load(), Shed: l.shed.Load(), Refused: l.refused.Load(), Slowest: time.Duration(l.slowest.Swap(0))}
+	snap := Snapshot{InFlight: l.inFlight.Load(), Shed: l.shed.Load(), Slowest: time.Duration(l.slowest.Swap(0))}
 	if start := l.start.Load(); start != nil {
 		snap.Elapsed = time.Since(*start)
 	}
 	for _, a := range Actions {
 		s := l.stats[a]
 		s.mu.Lock()
-		at := func(q float64) time.Duration {
-			return time.Duration(s.hist.ValueAtQuantile(q)) * time.Microsecond
-		}
-		snap.Rows = append(snap.Rows, Row{a, s.hist.TotalCount(), s.errors, at(50), at(99), time.Duration(s.hist.Max()) * time.Microsecond})
+		snap.Rows = append(snap.Rows, Row{a, s.hist.TotalCount(), s.errors, at(s.hist, 50), at(s.hist, 99), at(s.hist, 100)})
 		s.mu.Unlock()
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	snap.Refused, snap.Unadvised = l.refusals.TotalCount(), l.unadvised
+	snap.RefusedP50, snap.RefusedP99 = at(l.refusals, 50), at(l.refusals, 99)
 	snap.FirstErrors = append(snap.FirstErrors, l.firstErrors...)
-	l.mu.Unlock()
 	return snap
+}
+
+func at(h *hdrhistogram.Histogram, quantile float64) time.Duration {
+	return time.Duration(h.ValueAtQuantile(quantile)) * time.Microsecond
 }

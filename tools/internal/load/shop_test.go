@@ -68,8 +68,12 @@ func TestAShopThatHangsDoesNotFillTheMemory(t *testing.T) {
 // and only a few errors are kept whole.
 func TestRefusalsAreCountedAndErrorsBounded(t *testing.T) {
 	t.Parallel()
+	var asked atomic.Int64
 	l := stub(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/problem+json")
+		if asked.Add(1)%2 == 0 {
+			w.Header().Set("Retry-After", "1")
+		}
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprint(w, `{"type":"/problems/unavailable","title":"away","status":503}`)
 	}, Options{Rate: 400, Duration: 100 * time.Millisecond, Mix: Mix{Search: 1}, Seed: 1, Timeout: 10 * time.Second})
@@ -83,6 +87,9 @@ func TestRefusalsAreCountedAndErrorsBounded(t *testing.T) {
 	}
 	if errs == 0 || snap.Refused != errs {
 		t.Errorf("%d errors, %d refused; want all of them refused", errs, snap.Refused)
+	}
+	if want := (asked.Load() + 1) / 2; snap.Unadvised != want || snap.RefusedP50 == 0 || snap.RefusedP99 < snap.RefusedP50 {
+		t.Errorf("%d refusals without Retry-After, want %d; took %v, %v", snap.Unadvised, want, snap.RefusedP50, snap.RefusedP99)
 	}
 	if n := len(snap.FirstErrors); n == 0 || n > 5 {
 		t.Errorf("%d errors are kept, want 1 to 5", n)

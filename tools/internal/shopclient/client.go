@@ -107,6 +107,7 @@ func (c *Client) do(ctx context.Context, r request, out any) (*Meta, error) {
 	if err != nil {
 		return nil, err
 	}
+	sent := time.Now()
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, err // a *url.Error, which names method and URL
@@ -121,7 +122,9 @@ func (c *Client) do(ctx context.Context, r request, out any) (*Meta, error) {
 		Replayed: res.Header.Get("Idempotent-Replayed") == "true", Header: res.Header,
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return meta, problem(r, res, body)
+		p := problem(r, res, body)
+		p.Took = time.Since(sent)
+		return meta, p
 	}
 	if out == nil || len(body) == 0 {
 		return meta, nil
@@ -189,8 +192,9 @@ type Problem struct {
 	TraceID   string     `json:"trace_id"`
 	// RetryAfter is how long the shop asks to wait; 0 when it does not say.
 	RetryAfter time.Duration `json:"-"`
-	// Call is the method and path that were refused.
-	Call string `json:"-"`
+	// Call is the method and path that were refused, and Took how long it took.
+	Call string        `json:"-"`
+	Took time.Duration `json:"-"`
 }
 
 // FieldError is what is wrong with one field.

@@ -20,14 +20,15 @@ type child struct {
 	line string
 }
 
-// startChild runs this program with other arguments and waits until it prints
-// a line that begins with prefix.
-func startChild(ctx context.Context, in io.Reader, prefix string, args ...string) (*child, error) {
+// startChild runs this program with other arguments, and variables beside its
+// own, and waits until it prints a line that begins with prefix.
+func startChild(ctx context.Context, env []string, in io.Reader, prefix string, args ...string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(self, args...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin = in
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -80,5 +81,5 @@ func (c *child) stop() {
 func startBaseline(ctx context.Context, pages []page) (*child, error) {
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(json.NewEncoder(w).Encode(pages)) }()
-	return startChild(ctx, r, "listening on ", BaselineCommand)
+	return startChild(ctx, nil, r, "listening on ", BaselineCommand)
 }

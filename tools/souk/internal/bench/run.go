@@ -35,7 +35,7 @@ func (b *bench) run(ctx context.Context, dir, only string) error {
 		}
 	}
 	if only != "checkout" {
-		if err := b.withShop(ctx, dir, func(shop *child, st *state.State) error { return b.reading(ctx, shop, st) }); err != nil {
+		if err := withShop(ctx, dir, nil, func(shop *child, st *state.State) error { return b.reading(ctx, shop, st) }); err != nil {
 			return fmt.Errorf("reading: %w", err)
 		}
 	}
@@ -47,9 +47,10 @@ func (b *bench) run(ctx context.Context, dir, only string) error {
 	return nil
 }
 
-// withShop runs the shop as its users do, in a process of its own.
-func (b *bench) withShop(ctx context.Context, dir string, use func(*child, *state.State) error) error {
-	shop, err := startChild(ctx, nil, "ready ", "up", "--data", dir, "--addr", "127.0.0.1:0")
+// withShop runs the shop as its users do, in a process of its own, with
+// variables beside what they have.
+func withShop(ctx context.Context, dir string, env []string, use func(*child, *state.State) error) error {
+	shop, err := startChild(ctx, env, nil, "ready ", "up", "--data", dir, "--addr", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -127,7 +128,7 @@ func waitDone(ctx context.Context, orders *pgx.Conn, id string) error {
 func (b *bench) checkouts(ctx context.Context, dir string, recorded []checkoutSQL) error {
 	ours, theirs := newSide("souk"), newSide("same SQL, bare pgx")
 	for range b.rounds {
-		err := b.withShop(ctx, dir, func(shop *child, st *state.State) error {
+		err := withShop(ctx, dir, nil, func(shop *child, st *state.State) error {
 			buyer, err := newBuyer(ctx, st.URL, b.lines)
 			if err != nil {
 				return err
