@@ -55,6 +55,7 @@ type Runner struct {
 	active  map[string]*activity
 	pausing int  // of active, those between two attempts
 	waiting int  // of active, those without a slot
+	failing bool // the last drive to end failed: a neighbor is away
 	late    bool // some wait, and the last that got a slot had for more than MaxWait
 	wg      sync.WaitGroup
 }
@@ -101,13 +102,14 @@ func (r *Runner) Run(ctx context.Context) error {
 }
 
 // Full reports that the process has as much before it as it can settle while
-// somebody waits: what is accepted now would only make all others later. Drives
-// that pause between two attempts do not count: they wait for a neighbor, and
-// an order is better accepted and settled when it is back.
+// somebody waits: what is accepted now would only make all others later. That is
+// so while drives succeed. While a neighbor is away they wait for it, and an
+// order is better accepted, left to its job, and settled when it is back; those
+// that still pause between two attempts do not count afterwards.
 func (r *Runner) Full() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.cfg.Drivers > 0 && (len(r.active)-r.pausing >= r.cfg.Drivers+r.cfg.Backlog || r.late)
+	return r.cfg.Drivers > 0 && !r.failing && (len(r.active)-r.pausing >= r.cfg.Drivers+r.cfg.Backlog || r.late)
 }
 
 // Start drives an order that was just written by this process; sc is the trace
@@ -198,6 +200,9 @@ func (r *Runner) drive(ctx context.Context, key string, drive func(context.Conte
 			return
 		}
 		err := guard(ctx, drive)
+		r.mu.Lock()
+		r.failing = err != nil
+		r.mu.Unlock()
 		<-r.slots
 		if err == nil || errors.Is(err, crash.ErrCrashed) || errors.Is(err, domain.ErrOrderNotFound) {
 			return

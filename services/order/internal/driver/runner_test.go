@@ -191,9 +191,9 @@ func TestRunnerIsFullWhenOrdersWaitTooLong(t *testing.T) {
 	<-ended
 }
 
-// TestRunnerTakesOrdersInAnOutage: orders that wait for a neighbor to come back
-// keep no others from being accepted, and those that have nowhere to wait are
-// left to their jobs.
+// TestRunnerTakesOrdersInAnOutage: while a neighbor is away, orders that wait for
+// it, or for those that do, keep no others from being accepted; those that have
+// nowhere to wait are left to their jobs.
 func TestRunnerTakesOrdersInAnOutage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -218,6 +218,39 @@ func TestRunnerTakesOrdersInAnOutage(t *testing.T) {
 	if r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2)) {
 		t.Error("more wait in this process than it has room for")
 	}
+	stop()
+	<-ended
+}
+
+// TestRunnerIsNotFullWhileDrivesFail: what waits behind drives that fail waits
+// for a neighbor, however long.
+func TestRunnerIsNotFullWhileDrivesFail(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	entered, gate := make(chan struct{}), make(chan fake.Loss)
+	w.network(func(_ context.Context, op, _ string) fake.Loss {
+		if op != "catalog.Reserve" {
+			return fake.Nothing
+		}
+		entered <- struct{}{}
+		return <-gate
+	})
+	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 1, Backlog: 2, MaxWait: time.Nanosecond, Backoff: func(int) time.Duration { return time.Hour }})
+	for range 3 {
+		r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2))
+	}
+	<-entered
+	if !r.Full() {
+		t.Error("not full with all room taken")
+	}
+	gate <- fake.Request // lost: the first pauses, the second is driven after a wait
+	<-entered
+	if r.Full() {
+		t.Error("full while drives fail")
+	}
+	gate <- fake.Nothing
+	<-entered
+	close(gate)
 	stop()
 	<-ended
 }
