@@ -14,6 +14,7 @@ import (
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/chassis/admin"
 	"github.com/souk-shop/souk/services/chassis/crash"
+	chassisjobs "github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/run"
@@ -115,10 +116,6 @@ func (cfg Config) validate() error {
 // promptPoll is River's poll where jobs do all the driving.
 const promptPoll = 100 * time.Millisecond
 
-// riverConns is the size of the pool that River has for itself: one connection
-// listens for good.
-const riverConns = 3
-
 // Run serves until ctx ends, then stops in good order: no new calls, calls and
 // drives in flight finish. It starts whether or not the database and the
 // neighbors are there yet; health tells when they are.
@@ -147,7 +144,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer pool.Close()
-	riverPool, err := pg.Open(ctx, riverPostgres(cfg.Postgres), quiet())
+	riverPool, err := chassisjobs.OpenPool(ctx, cfg.Postgres, "order")
 	if err != nil {
 		return err
 	}
@@ -197,17 +194,4 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
 	g.Add("server", server.Serve)
 	return g.Run(ctx)
-}
-
-// riverPostgres is the configuration of River's own pool, whose polls nobody
-// wants to see in a trace.
-func riverPostgres(cfg pg.Config) pg.Config {
-	cfg.MaxConns, cfg.Tracer = riverConns, nil
-	return cfg
-}
-
-func quiet() *telemetry.Telemetry {
-	tel := telemetry.Discard()
-	tel.Service = "order-jobs"
-	return tel
 }

@@ -3,6 +3,7 @@
 package payment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -13,11 +14,13 @@ import (
 	"github.com/souk-shop/souk/services/chassis/admin"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
+	chassisjobs "github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
+	"github.com/souk-shop/souk/services/payment/internal/jobs"
 	"github.com/souk-shop/souk/services/payment/internal/point"
 	"github.com/souk-shop/souk/services/payment/internal/postgres"
 	"github.com/souk-shop/souk/services/payment/internal/rpc"
@@ -31,7 +34,8 @@ type Config struct {
 	Postgres  pg.Config `env:", prefix=POSTGRES_"`
 	Telemetry telemetry.Config
 	Admin     admin.Config `env:", prefix=ADMIN_"`
-	// Migrate brings the database up to date; health waits for it.
+	// Migrate brings the database up to date before the jobs begin; health waits
+	// for it.
 	Migrate bool `env:"MIGRATE"`
 
 	// StripeURL is the base of the provider's API, without /v1.
@@ -40,9 +44,14 @@ type Config struct {
 	StripeKey config.Secret `env:"STRIPE_KEY, required"`
 	// StripeTimeout bounds one call of the provider; 10 s when 0.
 	StripeTimeout time.Duration `env:"STRIPE_TIMEOUT, default=10s"`
+	// Workers is how many jobs run at once. They are few, for they come beside
+	// the commands that somebody waits for.
+	Workers int `env:"WORKERS, default=4"`
 	// CrashAt kills the process at a point between a write and a call,
 	// "<point>" or "<point>:<n>" for the n-th time. For fault tests only.
 	CrashAt string `env:"CRASH_AT"`
+
+	jobsPoll time.Duration // tests shorten River's poll
 }
 
 // Run serves until ctx ends, then stops in good order: no new calls, and those
@@ -72,8 +81,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer pool.Close()
+	riverPool, err := chassisjobs.OpenPool(ctx, cfg.Postgres, "payment")
+	if err != nil {
+		return err
+	}
+	defer riverPool.Close()
 	store := postgres.New(pool)
 	payments := domain.NewService(store, provider, time.Now, newID, hook, tel.Log)
+	work := jobs.New(riverPool, store, jobs.Config{Workers: cmp.Or(cfg.Workers, 4), PollInterval: cfg.jobsPoll}, tel.Log)
 
 	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors, chassisrpc.Check{Name: "postgres", Fn: store.Ready})
 	if err != nil {
@@ -81,18 +96,21 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	paymentv1.RegisterPaymentServiceServer(server, rpc.NewServer(payments))
 
-	// Stopped in the reverse order: no more calls, then what callers gave up.
+	// Stopped in the reverse order: no more calls, no more jobs, then what
+	// callers gave up.
 	g := run.NewGroup(tel.Log)
 	g.Add("commands", func(ctx context.Context) error {
 		<-ctx.Done()
 		payments.Wait()
 		return nil
 	})
-	g.Add("migrate", func(ctx context.Context) error {
-		if !cfg.Migrate {
-			return nil
+	g.Add("jobs", func(ctx context.Context) error {
+		if cfg.Migrate {
+			if err := postgres.Migrate(ctx, cfg.Postgres, tel.Log); err != nil {
+				return err
+			}
 		}
-		return postgres.Migrate(ctx, cfg.Postgres, tel.Log)
+		return work.Run(ctx)
 	})
 	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
 	g.Add("server", server.Serve)

@@ -6,31 +6,20 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"strconv"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
-	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
 const (
-	// jobTimeout bounds one run of a job; a job that River has not heard of for
-	// rescueAfter is given to another process (River's default of an hour would
-	// strand orders).
-	jobTimeout  = 20 * time.Second
-	rescueAfter = 30 * time.Second
 	// resumeLimit bounds how many stalled orders one sweep takes up.
 	resumeLimit = 500
 	// startIdle is the idle time of the sweep with which a process starts.
@@ -81,21 +70,21 @@ type Jobs struct {
 // New returns jobs on a pool of their own, which River's polls share with
 // nobody: its listener holds one connection for good.
 func New(pool *pgxpool.Pool, store Store, drives Drives, cfg Config, log *slog.Logger, tracer trace.Tracer) *Jobs {
-	if cfg.PollInterval == 0 {
-		cfg.PollInterval = 5 * time.Second
-	}
 	return &Jobs{pool: pool, store: store, drives: drives, cfg: cfg, log: log, tracer: tracer}
 }
 
 // Run waits for the migrated database, takes up what an earlier process left,
 // and works until ctx ends; then it lets the jobs under way finish.
 func (j *Jobs) Run(ctx context.Context) error {
-	if !j.wait(ctx) {
+	if !jobs.Await(ctx, j.store.Ready) {
 		return nil
 	}
 	// What was under way in a process that has just died is young.
 	j.sweep(ctx, min(j.cfg.Idle, startIdle))
-	client, err := j.start(ctx)
+	workers := river.NewWorkers()
+	river.AddWorker(workers, &orderWorker{jobs: j})
+	river.AddWorker(workers, &refundWorker{jobs: j})
+	client, err := jobs.Start(ctx, j.pool, workers, jobs.Config{Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval}, j.log)
 	if err != nil || client == nil {
 		return err
 	}
@@ -106,57 +95,8 @@ func (j *Jobs) Run(ctx context.Context) error {
 		case <-ticker.C:
 			j.sweep(ctx, j.cfg.Idle)
 		case <-ctx.Done():
-			stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), jobTimeout)
-			defer cancel()
-			if err := client.Stop(stopCtx); err != nil {
-				j.log.WarnContext(ctx, "jobs did not stop in time", "error", err)
-			}
+			jobs.Stop(ctx, client, j.log)
 			return nil
-		}
-	}
-}
-
-// wait returns true when the database is migrated, false when ctx ends first.
-func (j *Jobs) wait(ctx context.Context) bool {
-	pause := 50 * time.Millisecond
-	for {
-		if j.store.Ready(ctx) == nil {
-			return true
-		}
-		if !sleep(ctx, pause) {
-			return false
-		}
-		pause = min(2*pause, time.Second)
-	}
-}
-
-// start returns a running River client, nil when ctx ended before there was one.
-func (j *Jobs) start(ctx context.Context) (*river.Client[pgx.Tx], error) {
-	workers := river.NewWorkers()
-	river.AddWorker(workers, &orderWorker{jobs: j})
-	river.AddWorker(workers, &refundWorker{jobs: j})
-	client, err := river.NewClient(riverpgxv5.New(j.pool), &river.Config{
-		Queues: map[string]river.QueueConfig{
-			river.QueueDefault: {MaxWorkers: j.cfg.Workers, FetchPollInterval: j.cfg.PollInterval},
-		},
-		Workers:                     workers,
-		Logger:                      j.log,
-		JobTimeout:                  jobTimeout,
-		RescueStuckJobsAfter:        rescueAfter,
-		CompletedJobRetentionPeriod: time.Hour,
-		SoftStopTimeout:             jobTimeout,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("river: %w", err)
-	}
-	for {
-		// River stops with Stop, not with ctx, so that jobs under way finish.
-		if err = client.Start(context.WithoutCancel(ctx)); err == nil {
-			return client, nil
-		}
-		j.log.WarnContext(ctx, "jobs cannot start yet", "error", err)
-		if !sleep(ctx, time.Second) {
-			return nil, nil
 		}
 	}
 }
@@ -181,7 +121,7 @@ func (j *Jobs) sweep(ctx context.Context, idle time.Duration) {
 		if s.Refund {
 			start = j.drives.StartRefund
 		}
-		if start(trace.SpanContextFromContext(resume(context.Background(), s.TraceParent)), s.ID) {
+		if start(trace.SpanContextFromContext(jobs.Resume(context.Background(), s.TraceParent)), s.ID) {
 			started++
 		}
 	}
@@ -210,22 +150,11 @@ func (w *refundWorker) Work(ctx context.Context, job *river.Job[domain.RefundJob
 	return w.jobs.work(ctx, job.JobRow, job.Args.TraceParent, job.Args.RefundID, w.jobs.drives.Refund)
 }
 
-// work is one run of a job: a span of its own in the trace of the call that
-// made the job, and in it one drive.
+// work is one run of a job, and in it one drive.
 func (j *Jobs) work(ctx context.Context, job *rivertype.JobRow, traceparent, id string, drive func(ctx context.Context, id string) error) error {
-	ctx, span := j.tracer.Start(resume(ctx, traceparent), "river.work "+job.Kind,
-		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
-			attribute.String("messaging.system", "river"),
-			attribute.String("messaging.operation.type", "process"),
-			attribute.String("messaging.destination.name", job.Queue),
-			attribute.String("messaging.message.id", strconv.FormatInt(job.ID, 10)),
-			attribute.Int("river.job.attempt", job.Attempt),
-		))
-	defer span.End()
+	ctx, end := jobs.Begin(ctx, j.tracer, job, traceparent)
 	err := drive(ctx, id)
-	if err != nil {
-		span.SetStatus(codes.Error, err.Error())
-	}
+	end(err)
 	return j.outcome(ctx, job.CreatedAt, id, err)
 }
 
@@ -253,20 +182,4 @@ func pauseAfter(age time.Duration) time.Duration {
 	}
 	d := min(max(age/4, time.Second), limit)
 	return d/2 + rand.N(d/2)
-}
-
-// resume returns ctx with the span context of a W3C traceparent.
-func resume(ctx context.Context, traceparent string) context.Context {
-	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 
+	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
@@ -16,12 +17,15 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrate brings the payment database to the schema that Store expects. It
-// waits for the database.
+// Migrate brings the payment database to the schema that Store expects, and
+// River's tables with it. It waits for the database.
 func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
 	}
-	return pg.Migrate(ctx, cfg, files, log)
+	if err := pg.Migrate(ctx, cfg, files, log); err != nil {
+		return err
+	}
+	return jobs.Migrate(ctx, cfg, log)
 }

@@ -24,7 +24,7 @@ func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: db.New(pool)}
 
 // Ready reports whether the database is there and migrated.
 func (s *Store) Ready(ctx context.Context) error {
-	return pg.Migrated(ctx, s.pool, "ledger_entries")
+	return pg.Migrated(ctx, s.pool, "ledger_entries", "webhook_events", "river_job")
 }
 
 // Begin implements domain.Store.

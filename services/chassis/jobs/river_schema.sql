@@ -1,4 +1,4 @@
--- The part of River's table that this package writes, for sqlc's eyes only:
+-- The part of River's table that services write themselves, for sqlc's eyes only:
 -- River's own migrations make it.
 CREATE TYPE river_job_state AS ENUM ('available', 'cancelled', 'completed', 'discarded', 'pending', 'retryable', 'running', 'scheduled');
 CREATE TABLE river_job (

@@ -1,0 +1,150 @@
+// Package jobs runs River, the queue of jobs in a service's own database, in
+// the one way in which every service runs it: on a pool of its own, with the
+// times below, started when the database is there and drained at the end.
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivertype"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+const (
+	// Timeout bounds one run of a job; a job that River has not heard of for
+	// rescueAfter is given to another process (River's default of an hour would
+	// strand what the job is for).
+	Timeout     = 20 * time.Second
+	rescueAfter = 30 * time.Second
+	// defaultPoll keeps an idle shop idle.
+	defaultPoll = 5 * time.Second
+	// retention is how long a job that is done can be looked at.
+	retention = time.Hour
+	// poolSize is what River needs for itself: one connection listens for good.
+	poolSize = 3
+)
+
+// OpenPool returns a pool for River alone: its listener holds one connection
+// for good, and nobody wants to see its polls in a trace. service is the name
+// of the service that the server shows for these connections, with "-jobs".
+func OpenPool(ctx context.Context, cfg pg.Config, service string) (*pgxpool.Pool, error) {
+	cfg.MaxConns, cfg.Tracer = poolSize, nil
+	tel := telemetry.Discard()
+	tel.Service = service + "-jobs"
+	return pg.Open(ctx, cfg, tel)
+}
+
+// Config is how the jobs run.
+type Config struct {
+	// Workers is how many jobs run at once in this process.
+	Workers int
+	// PollInterval is how often River looks for jobs that no notification told
+	// it of; 0 for 5 s.
+	PollInterval time.Duration
+	// Periodic are the jobs that one of all processes inserts again and again.
+	Periodic []*river.PeriodicJob
+}
+
+// Start returns a running River client, nil when ctx ended before there was
+// one. It stops with Stop, not with ctx, so that jobs under way finish.
+func Start(ctx context.Context, pool *pgxpool.Pool, workers *river.Workers, cfg Config, log *slog.Logger) (*river.Client[pgx.Tx], error) {
+	if cfg.PollInterval == 0 {
+		cfg.PollInterval = defaultPoll
+	}
+	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+		Queues: map[string]river.QueueConfig{
+			river.QueueDefault: {MaxWorkers: cfg.Workers, FetchPollInterval: cfg.PollInterval},
+		},
+		Workers:                     workers,
+		PeriodicJobs:                cfg.Periodic,
+		Logger:                      log,
+		JobTimeout:                  Timeout,
+		RescueStuckJobsAfter:        rescueAfter,
+		CompletedJobRetentionPeriod: retention,
+		SoftStopTimeout:             Timeout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("river: %w", err)
+	}
+	for {
+		if err = client.Start(context.WithoutCancel(ctx)); err == nil {
+			return client, nil
+		}
+		log.WarnContext(ctx, "jobs cannot start yet", "error", err)
+		if !sleep(ctx, time.Second) {
+			return nil, nil
+		}
+	}
+}
+
+// Stop takes no more jobs and lets those under way finish.
+func Stop(ctx context.Context, client *river.Client[pgx.Tx], log *slog.Logger) {
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Timeout)
+	defer cancel()
+	if err := client.Stop(stopCtx); err != nil {
+		log.WarnContext(ctx, "jobs did not stop in time", "error", err)
+	}
+}
+
+// Await returns true as soon as ready returns nil, false when ctx ends first.
+func Await(ctx context.Context, ready func(context.Context) error) bool {
+	pause := 50 * time.Millisecond
+	for {
+		if ready(ctx) == nil {
+			return true
+		}
+		if !sleep(ctx, pause) {
+			return false
+		}
+		pause = min(2*pause, time.Second)
+	}
+}
+
+// Begin begins one run of a job: a span of its own in the trace of the call
+// that made the job, which traceparent names. end takes what the run came to.
+func Begin(ctx context.Context, tracer trace.Tracer, job *rivertype.JobRow, traceparent string) (_ context.Context, end func(error)) {
+	ctx, span := tracer.Start(Resume(ctx, traceparent), "river.work "+job.Kind,
+		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+			attribute.String("messaging.system", "river"),
+			attribute.String("messaging.operation.type", "process"),
+			attribute.String("messaging.destination.name", job.Queue),
+			attribute.String("messaging.message.id", strconv.FormatInt(job.ID, 10)),
+			attribute.Int("river.job.attempt", job.Attempt),
+		))
+	return ctx, func(err error) {
+		if err != nil {
+			span.SetStatus(codes.Error, err.Error())
+		}
+		span.End()
+	}
+}
+
+// Resume returns ctx with the span context of a W3C traceparent.
+func Resume(ctx context.Context, traceparent string) context.Context {
+	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

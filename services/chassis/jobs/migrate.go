@@ -1,0 +1,46 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+
+	"github.com/souk-shop/souk/services/chassis/pg"
+)
+
+// migrateLock is the advisory lock, in the service's database, of whoever runs
+// River's migrations, which take none themselves.
+const migrateLock = 5_817_302_264_917_035_112
+
+// Migrate brings River's tables to the schema of this version. Replicas may run
+// it at once. The part of that schema which services write themselves is in
+// river_schema.sql, for sqlc.
+func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
+	pool, err := pgxpool.New(ctx, cfg.DSN.Reveal())
+	if err != nil {
+		return fmt.Errorf("postgres DSN: %w", err)
+	}
+	defer pool.Close()
+	lock, err := pool.Acquire(ctx)
+	if err != nil {
+		return fmt.Errorf("lock for River's migrations: %w", err)
+	}
+	defer lock.Release()
+	if _, err := lock.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrateLock)); err != nil {
+		return fmt.Errorf("lock for River's migrations: %w", err)
+	}
+	defer lock.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(migrateLock)) //nolint:errcheck // the session ends next
+	migrator, err := rivermigrate.New[pgx.Tx](riverpgxv5.New(pool), &rivermigrate.Config{Logger: log})
+	if err != nil {
+		return fmt.Errorf("River's migrations: %w", err)
+	}
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return fmt.Errorf("River's migrations: %w", err)
+	}
+	return nil
+}

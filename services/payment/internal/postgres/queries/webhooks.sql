@@ -1,0 +1,2 @@
+-- name: PruneWebhookEvents :execrows
+DELETE FROM webhook_events WHERE received_at < now() - @age::interval;
