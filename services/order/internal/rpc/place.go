@@ -45,7 +45,10 @@ func (s *Server) PlaceOrder(ctx context.Context, req *orderv1.PlaceOrderRequest)
 	wait := req.GetWait().AsDuration()
 	changes, end := s.changes.Subscribe(o.ID)
 	defer end()
-	o, err = s.store.Place(ctx, o, wait, domain.NewNumber)
+	err = commit(ctx, func(ctx context.Context) (err error) {
+		o, err = s.store.Place(ctx, o, wait, domain.NewNumber)
+		return err
+	})
 	if errors.Is(err, domain.ErrKeyTaken) {
 		id, err := s.store.FindByKey(ctx, req.GetCustomerId(), req.GetIdempotencyKey())
 		if err != nil {
@@ -108,6 +111,19 @@ func (s *Server) compose(ctx context.Context, req *orderv1.PlaceOrderRequest) (d
 		CartID: req.GetCartId(), CartVersion: version, PaymentMethod: req.GetPaymentMethod(),
 		TraceParent: traceParent(ctx),
 	}, nil
+}
+
+// commit runs a write that is to be driven from here. Once it has begun it is
+// carried through, whether or not its caller still listens: a call that ended
+// while the database commits would leave what it wrote to a job that is due much
+// later.
+func commit(ctx context.Context, write func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	return write(ctx)
 }
 
 // replay answers a repeat with what its first call was, or will be, answered.
@@ -176,6 +192,8 @@ func placed(o domain.Order, replayed bool) *orderv1.PlaceOrderResponse {
 }
 
 const (
+	// commitTimeout bounds a write that no longer ends with its call.
+	commitTimeout = 5 * time.Second
 	// pollInterval is how often whoever waits looks at the database, for changes
 	// made by another process.
 	pollInterval = time.Second

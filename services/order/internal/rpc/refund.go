@@ -35,7 +35,12 @@ func (s *Server) RefundOrder(ctx context.Context, req *orderv1.RefundOrderReques
 	}
 	changes, end := s.changes.Subscribe(req.GetOrderId())
 	defer end()
-	refund, replayed, err := s.store.PlaceRefund(ctx, want)
+	var refund domain.Refund
+	var replayed bool
+	err = commit(ctx, func(ctx context.Context) (err error) {
+		refund, replayed, err = s.store.PlaceRefund(ctx, want)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -118,7 +118,11 @@ func (s *Server) CancelOrder(ctx context.Context, req *orderv1.CancelOrderReques
 	if _, err := s.store.Get(ctx, req.GetOrderId(), req.GetCustomerId()); err != nil {
 		return nil, err
 	}
-	cancelled, err := s.store.Cancel(ctx, req.GetOrderId())
+	var cancelled bool
+	err := commit(ctx, func(ctx context.Context) (err error) {
+		cancelled, err = s.store.Cancel(ctx, req.GetOrderId())
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
