@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -73,9 +74,12 @@ func TestContract(t *testing.T) {
 		})
 	})
 	c := h.payments()
+	h.fails("payment_intents.create", "payment_intents.capture", "refunds.create") // so that they are looked for
 	order := h.paid(c)
-	if _, err := c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(250)}); err != nil {
-		t.Error(err)
+	for range 2 {
+		if _, err := c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(250)}); err != nil {
+			t.Error(err)
+		}
 	}
 	for _, method := range []string{
 		"pm_card_visa", "pm_card_authenticationRequired", "pm_card_chargeDeclined", "pm_card_chargeDeclinedExpiredCard", "pm_card_unknown",
@@ -112,7 +116,8 @@ func TestContract(t *testing.T) {
 		"&payment_method_types[]=card&return_url=https://shop.example/back")
 	pi := "/v1/payment_intents/" + p.GetPayment().GetProviderId()
 	for _, path := range []string{
-		pi, pi + "?expand[]=latest_charge", "/v1/payment_intents?limit=3", "/v1/refunds?payment_intent=" + p.GetPayment().GetProviderId(),
+		pi, pi + "?expand[]=latest_charge", "/v1/payment_intents?limit=3",
+		"/v1/payment_intents/search?limit=1&query=" + url.QueryEscape("metadata['order_id']:'"+order+"'"), "/v1/refunds?payment_intent=" + p.GetPayment().GetProviderId(),
 		"/v1/charges/" + strings.Replace(p.GetPayment().GetProviderId(), "pi_", "ch_", 1) + "1",
 		"/v1/charges?created[gte]=1", "/v1/balance_transactions?created[gte]=1&limit=100", "/v1/events?created[gte]=1&limit=100",
 		"/v1/events?type=payment_intent.succeeded",
@@ -121,7 +126,7 @@ func TestContract(t *testing.T) {
 	}
 	for _, want := range []string{
 		"POST payment_intent", "POST refund", "POST error", "GET payment_intent", "GET charge", "POST redirect_to_url", "POST use_stripe_sdk",
-		"GET list of payment_intent", "GET list of refund", "GET list of charge", "GET list of balance_transaction", "GET list of event",
+		"GET search for payment_intent", "GET list of payment_intent", "GET list of refund", "GET list of charge", "GET list of balance_transaction", "GET list of event",
 	} {
 		if !seen[want] {
 			t.Errorf("never saw %s: %v", want, slices.Sorted(maps.Keys(seen)))
@@ -154,7 +159,10 @@ func check(t *testing.T, description *spec.Spec, answer *httptest.ResponseRecord
 	for _, object := range objects {
 		fields, _ := object.(map[string]any)
 		name, _ := fields["object"].(string)
-		if isList {
+		switch {
+		case body["object"] == "search_result":
+			kinds = append(kinds, "search for "+name)
+		case isList:
 			kinds = append(kinds, "list of "+name)
 		}
 		fit(name, object)

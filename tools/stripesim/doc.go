@@ -1,9 +1,9 @@
 // Package stripesim is a payment provider for development, tests and audits.
 // It speaks Stripe's HTTP API as far as payments by card need it
 // (PaymentIntents with manual capture, refunds, idempotency keys, test payment
-// methods, lists, events, signed webhooks) and keeps a journal of its own on
-// disk: what is answered is in it, and a restart continues from it. No money
-// moves and no card number is taken.
+// methods, lists, search by metadata, events, signed webhooks) and keeps a
+// journal of its own on disk: what is answered is in it, and a restart continues
+// from it. No money moves and no card number is taken.
 //
 // # Configuration
 //
@@ -49,7 +49,7 @@
 // process; what has fired is in the journal.
 //
 // Operations are payment_intents.create, .confirm, .capture, .cancel,
-// .retrieve, .list; refunds.create, .retrieve, .list; charges.retrieve, .list;
+// .retrieve, .list, .search; refunds.create, .retrieve, .list; charges.retrieve, .list;
 // balance_transactions.list; events.retrieve, .list. Kinds for calls:
 //
 //	latency             waits (30s), then goes on, even if the caller has gone

@@ -42,6 +42,7 @@ const (
 	opIntentCancel   = "payment_intents.cancel"
 	opIntentRetrieve = "payment_intents.retrieve"
 	opIntentList     = "payment_intents.list"
+	opIntentSearch   = "payment_intents.search"
 	opChargeRetrieve = "charges.retrieve"
 	opChargeList     = "charges.list"
 	opMovementList   = "balance_transactions.list"
@@ -53,7 +54,7 @@ const (
 )
 
 var operations = []string{
-	opIntentCreate, opIntentConfirm, opIntentCapture, opIntentCancel, opIntentRetrieve, opIntentList,
+	opIntentCreate, opIntentConfirm, opIntentCapture, opIntentCancel, opIntentRetrieve, opIntentList, opIntentSearch,
 	opChargeRetrieve, opChargeList, opMovementList, opNoticeRetrieve, opNoticeList, opRefundCreate, opRefundRetrieve, opRefundList,
 }
 

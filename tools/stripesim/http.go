@@ -28,6 +28,7 @@ func (b *bank) handler() http.Handler {
 	mux.Handle("POST /v1/payment_intents/{id}/cancel", b.post(opIntentCancel, b.cancel))
 	mux.Handle("POST /v1/refunds", b.post(opRefundCreate, func(_ string, p *params) (*event, *apiError) { return b.refund(p) }))
 	mux.Handle("GET /v1/payment_intents", b.get(opIntentList, b.listIntents))
+	mux.Handle("GET /v1/payment_intents/search", b.get(opIntentSearch, b.searchIntents))
 	mux.Handle("GET /v1/payment_intents/{id}", b.get(opIntentRetrieve, b.getIntent))
 	mux.Handle("GET /v1/charges", b.get(opChargeList, b.listCharges))
 	mux.Handle("GET /v1/charges/{id}", b.get(opChargeRetrieve, b.getCharge))
@@ -225,6 +226,11 @@ func render(object any, expand expansion) any {
 	case noticeOf:
 		return o.render(o.pending)
 	case listObject:
+		for i := range o.Data {
+			o.Data[i] = render(o.Data[i], expand.under("data"))
+		}
+		return o
+	case searchResult:
 		for i := range o.Data {
 			o.Data[i] = render(o.Data[i], expand.under("data"))
 		}

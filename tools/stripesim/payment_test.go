@@ -50,6 +50,7 @@ type house struct {
 	t       testing.TB
 	ctx     context.Context
 	journal string
+	sim     *url.URL // the simulator itself
 	front   *httptest.Server
 	dsn     string
 	timeout time.Duration // of a call of the provider
@@ -69,6 +70,7 @@ func newHouse(t testing.TB) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.sim = sim
 	journal := h.journal
 	background(t, func(ctx context.Context) error {
 		return stripesim.Run(ctx, stripesim.Config{Listener: l, Journal: journal, Telemetry: telemetry.Config{LogOutput: io.Discard}})
@@ -254,8 +256,8 @@ func (h *house) ledger(order string) (captured, refunded int64) {
 		h.t.Fatal(err)
 	}
 	defer conn.Close(h.ctx)
-	err = conn.QueryRow(h.ctx, `SELECT coalesce(sum(amount) FILTER (WHERE kind = 'capture'), 0)::bigint,
-		coalesce(-sum(amount) FILTER (WHERE kind = 'refund'), 0)::bigint
+	err = conn.QueryRow(h.ctx, `SELECT coalesce(sum(amount) FILTER (WHERE kind LIKE '%capture'), 0)::bigint,
+		coalesce(-sum(amount) FILTER (WHERE kind LIKE '%refund'), 0)::bigint
 		FROM ledger_entries WHERE account = 'provider_clearing' AND order_id = $1`, order).Scan(&captured, &refunded)
 	if err != nil {
 		h.t.Fatal(err)

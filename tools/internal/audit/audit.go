@@ -145,13 +145,26 @@ func (r *Report) money(ctx context.Context, src Sources, orders, payments *pgx.C
 		r.Others = r.compareClient(cb, ob)
 	}
 	r.Books = append(r.Books, ob, lb, pb)
-	r.compare(ob, lb)
+	r.compareOrders(ob, lb)
 	r.compare(lb, pb)
-	r.compare(ob, pb)
+	r.compareOrders(ob, pb)
 	if err := r.unbalanced(ctx, payments); err != nil {
 		return err
 	}
 	return r.stillHeld(ctx, orders, held)
+}
+
+// compareOrders compares the orders with a book of money. What was captured of an
+// order that is not paid, and given back whole, is no difference: nothing of it
+// is left.
+func (r *Report) compareOrders(orders, money Book) {
+	left := Book{Name: money.Name, Entries: make(map[string]Entry, len(money.Entries))}
+	for id, e := range money.Entries {
+		if _, paid := orders.Entries[id]; paid || e.Captured != e.Refunded {
+			left.Entries[id] = e
+		}
+	}
+	r.compare(orders, left)
 }
 
 // compare enters a difference for each order that the books tell differently.

@@ -54,6 +54,11 @@ const (
 {"kind":"order","key":"k2","order_id":"` + two + `","state":"CANCELLED","amount":250,"currency":"GBP"}
 {"kind":"refund","key":"r1","order_id":"` + one + `","refund_id":"` + back + `","state":"SUCCEEDED","amount":250,"currency":"GBP"}
 `
+	strayCapture = `{"event":"payment_intent.authorized","id":"pi_3","payment_intent":"pi_3","amount":250,"currency":"gbp","metadata":{"order_id":"` + two + `"}}
+{"event":"payment_intent.captured","id":"pi_3","payment_intent":"pi_3","amount":250,"currency":"gbp","metadata":{"order_id":"` + two + `"}}
+`
+	strayRefund = `{"event":"refund.succeeded","id":"re_3","payment_intent":"pi_3","amount":250,"currency":"gbp","metadata":{"order_id":"` + two + `"}}
+`
 	one  = "01900000-0000-7000-8000-000000000001"
 	two  = "01900000-0000-7000-8000-000000000002"
 	back = "01900000-0000-7000-8000-00000000000b"
@@ -75,6 +80,9 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 		{name: "a capture without its order", order: `UPDATE orders SET state = 'cancelled'`, want: "captured 0"},
 		{name: "a ledger that does not sum to zero", payment: `DELETE FROM ledger_entries WHERE account = 'sales'`, want: "not to zero"},
 		{name: "a capture that is not in the ledger", payment: `DELETE FROM ledger_entries WHERE kind = 'capture'`, want: "captured 0"},
+		{name: "a stray capture, refunded", payment: stray("stray_capture") + stray("stray_refund"), journal: func(s string) string { return s + strayCapture + strayRefund }},
+		{name: "a stray capture, not refunded", payment: stray("stray_capture"), journal: func(s string) string { return s + strayCapture }, want: "captured 250"},
+		{name: "a stray capture that is not in the ledger", journal: func(s string) string { return s + strayCapture + strayRefund }, want: "captured 250"},
 		{name: "a refund twice in the ledger", payment: `INSERT INTO ledger_entries SELECT '` + two + `', account, amount, currency, order_id, kind FROM ledger_entries WHERE kind = 'refund'`, want: "refunded 500 in 2"},
 		{name: "a second capture at the provider", journal: twice("payment_intent.captured"), want: "captured 1500"},
 		{name: "a second refund at the provider", journal: twice("refund.succeeded"), want: "refunded 500"},
@@ -119,6 +127,13 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// stray is the ledger's side of a capture of the cancelled order, or its refund.
+func stray(kind string) string {
+	accounts := map[string]string{"stray_capture": "'provider_clearing', 250) , ('sales', -250)", "stray_refund": "'refunds', 250), ('provider_clearing', -250)"}[kind]
+	return "; INSERT INTO ledger_entries SELECT md5('" + kind + "')::uuid, e.account, e.amount, 'GBP', '" + two + "', '" + kind +
+		"' FROM (VALUES (" + accounts + ") AS e (account, amount)"
 }
 
 func database(t *testing.T, sql string) string {

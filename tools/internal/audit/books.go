@@ -110,9 +110,9 @@ func ledgerBook(ctx context.Context, db *pgx.Conn) (Book, error) {
 	b := Book{Name: "ledger (SQL)", Entries: map[string]Entry{}}
 	rows, err := db.Query(ctx, `
 		SELECT order_id::text, currency,
-			coalesce(sum(amount) FILTER (WHERE kind = 'capture'), 0)::bigint,
-			coalesce(-sum(amount) FILTER (WHERE kind = 'refund'), 0)::bigint,
-			count(DISTINCT transaction_id) FILTER (WHERE kind = 'refund')
+			coalesce(sum(amount) FILTER (WHERE kind LIKE '%capture'), 0)::bigint,
+			coalesce(-sum(amount) FILTER (WHERE kind LIKE '%refund'), 0)::bigint,
+			count(DISTINCT transaction_id) FILTER (WHERE kind LIKE '%refund')
 		FROM ledger_entries WHERE account = 'provider_clearing' GROUP BY order_id, currency`)
 	if err != nil {
 		return b, err

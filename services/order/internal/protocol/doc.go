@@ -1,7 +1,7 @@
 // Package protocol is the checkout as a model: small enough to be read in one
 // sitting and to be explored completely, state by state. Nothing imports it; it
 // is here to be read and to be run as a test. To learn the checkout, read this
-// page, then model.go and steps.go from top to bottom.
+// page, then model.go, steps.go and provider.go from top to bottom.
 //
 // # What is in it
 //
@@ -69,13 +69,14 @@
 // The protocol leans on one promise of somebody else: the provider's about keys.
 // TestProvider shows what breaks without it. Money is in danger when a refusal
 // is not kept under its key, so only an answer that is may be taken for one. A
-// key that keeps an error endangers nothing, but repeating can't end it: such an
-// order waits for reconciliation, as does one past the provider's 24 hours.
+// key that keeps an error endangers nothing: payment looks at what the provider
+// holds, and if there is nothing, a day later the provider's list tells that
+// there never will be.
 //
 // # What is left out
 //
 // Amounts and several lines (the answer PAYMENT_DIFFERS), placing an order and
 // its idempotency key (one transaction with a unique key), what follows after
-// PAID (cart clearing, refunds), webhooks, reconciliation, and the provider's 24
-// hours: past those an attempt is NEEDS_REVIEW.
+// PAID (cart clearing, refunds), webhooks, the ledger's reconciliation, and the
+// state NEEDS_REVIEW, of what is open when the provider's 24 hours are over.
 package protocol

@@ -31,6 +31,9 @@ const (
 	// NotFoundIsVoided asks the provider whether there is a payment, and takes
 	// "not found" for "there never will be".
 	NotFoundIsVoided
+	// ReviewTooSoon takes "not in the provider's list" for "there never will be"
+	// while the authorization may be on its way still.
+	ReviewTooSoon
 
 	// What follows are no mistakes of ours but promises that the provider does
 	// not keep. They show what the protocol leans on.
@@ -41,8 +44,13 @@ const (
 	// ForgetsCaptureRefusal does the same with a refused capture.
 	ForgetsCaptureRefusal
 	// KeepsError executes a call but answers its key with an error for good: no
-	// repeat will ever tell what became of it.
+	// repeat will ever tell what became of it. Stripe does so; looking at what
+	// there is tells.
 	KeepsError
+	// KeepsErrorForNothing keeps such an error of an authorization that it did
+	// not execute: there is nothing to look at. A day later the provider's list
+	// tells, for no call lives so long.
+	KeepsErrorForNothing
 )
 
 var faultNames = map[Fault]string{
@@ -57,9 +65,11 @@ var faultNames = map[Fault]string{
 	TimeoutIsDecline:        "timeout treated as decline at authorize",
 	NewKeyOnRetry:           "a new key on retry",
 	NotFoundIsVoided:        "not found treated as voided",
+	ReviewTooSoon:           "a review before the last call is over",
 	ForgetsDecline:          "the provider forgets that it declined",
 	ForgetsCaptureRefusal:   "the provider forgets that it refused a capture",
 	KeepsError:              "the provider keeps an error under the key",
+	KeepsErrorForNothing:    "the provider keeps an error under the key and did nothing",
 }
 
 func (f Fault) String() string { return faultNames[f] }

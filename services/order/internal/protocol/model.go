@@ -135,7 +135,7 @@ const (
 	callVoid
 	// Only to go wrong: the authorization under a new key.
 	callHoldAgain
-	// Only to go wrong: the question whether there is such a payment.
+	// The question what there is of a payment, when an answer does not tell.
 	callFind
 
 	// The provider's answers. A key has one answer for good.
@@ -146,6 +146,8 @@ const (
 	saysNotTaken
 	saysVoided
 	saysNotFound
+	// An error that the key keeps: it says nothing of what was done.
+	saysError
 )
 
 // answers are what the driver may hear to each question and what it makes of

@@ -55,6 +55,7 @@ func TestFaults(t *testing.T) {
 		TimeoutIsDecline:        {CancelledIsClean, []Invariant{CancelledIsClean}},
 		NewKeyOnRetry:           {OneCharge, []Invariant{CancelledIsClean, EveryOrderEnds, OneCharge}},
 		NotFoundIsVoided:        {CancelledIsClean, []Invariant{CancelledIsClean}},
+		ReviewTooSoon:           {CancelledIsClean, []Invariant{CancelledIsClean}},
 	} {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()
@@ -73,13 +74,14 @@ func TestFaults(t *testing.T) {
 }
 
 // TestProvider shows what the protocol leans on: what breaks, for one order,
-// when the provider does not keep its promise about keys.
+// when the provider does not keep its promise about keys; and what does not.
 func TestProvider(t *testing.T) {
 	t.Parallel()
 	for fault, want := range map[Fault][]Invariant{
 		ForgetsDecline:        {CancelledIsClean},
 		ForgetsCaptureRefusal: {EveryOrderEnds, Pivot},
-		KeepsError:            {EveryOrderEnds},
+		KeepsError:            nil,
+		KeepsErrorForNothing:  nil,
 	} {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()
@@ -90,6 +92,13 @@ func TestProvider(t *testing.T) {
 			}
 			for inv, trace := range r.Broken {
 				t.Logf("breaks %q:\n%s", inv, trace)
+			}
+			kept := false // an error, by the provider
+			for _, m := range r.made {
+				kept = kept || m.step == ProviderKeepsError
+			}
+			if kept != (fault == KeepsError || fault == KeepsErrorForNothing) {
+				t.Errorf("the provider keeps an error: %v", kept)
 			}
 		})
 	}

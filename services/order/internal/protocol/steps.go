@@ -54,6 +54,9 @@ const (
 	PaymentTakesForNo      Step = "payment: the provider is silent, takes that for a no (fault)"
 	PaymentTakesForVoided  Step = "payment: hears \"not found\", takes that for voided (fault)"
 	PaymentCrashes         Step = "payment: crashes"
+	PaymentLooks           Step = "payment: hears an error that the key keeps, asks what there is (after a fault)"
+	ReviewFindsNothing     Step = "payment: a day later, no payment is in the provider's list (after a fault)"
+	ReviewTakesForVoided   Step = "payment: no payment is in the provider's list yet, takes that for voided (fault)"
 
 	ProviderHolds        Step = "provider: the authorization arrives, the money is on hold"
 	ProviderDeclines     Step = "provider: the authorization arrives, declined"
@@ -65,6 +68,7 @@ const (
 	ProviderRepeats      Step = "provider: a call arrives again, same key and same answer"
 	ProviderCannotVoid   Step = "provider: the void arrives after the capture, refused (after a fault)"
 	ProviderKeepsError   Step = "provider: does as it is asked, but answers with an error for good (fault)"
+	ProviderTells        Step = "provider: tells what there is of the payment (after a fault)"
 	ProviderFindsNothing Step = "provider: looks for the payment, finds none (fault)"
 )
 
@@ -134,6 +138,7 @@ func after(o order, fault Fault) []move {
 	m.catalog(o)
 	m.payment(o)
 	m.paymentAndProvider(o)
+	m.review(o)
 	m.provider(o)
 	return m.all
 }
@@ -441,6 +446,10 @@ func (m *moves) paymentAndProvider(o order) {
 		next.Net |= call
 		m.add(PaymentAsks, next)
 	}
+	if next := o; o.has(saysError) && !o.has(callFind) {
+		next.Net |= callFind
+		m.add(PaymentLooks, next)
+	}
 	m.hear(o)
 	silent := o
 	silent.Payment = idle
@@ -470,7 +479,7 @@ func (m *moves) hear(o order) {
 			next.reply(msgAuthorize, ansAuthorized)
 			m.add(PaymentWrites, next)
 		}
-		if next := done; o.has(saysDeclined) {
+		if next := done; o.has(saysDeclined | saysVoided) {
 			next.Attempt = declined
 			next.reply(msgAuthorize, ansRefused)
 			m.add(PaymentWrites, next)
@@ -501,10 +510,10 @@ func (m *moves) hear(o order) {
 		}
 		done.Attempt = voided
 		done.reply(msgCancel, ansNothingHeld)
-		if o.has(saysDeclined) {
+		if o.has(saysDeclined | saysVoided) {
 			m.add(PaymentWrites, done)
 		}
-		if o.has(saysNotFound) {
+		if o.has(saysNotFound) && m.fault == NotFoundIsVoided {
 			m.add(PaymentTakesForVoided, done)
 		}
 	case o.Payment == voiding && o.Attempt == voidSent && o.has(saysVoided):
@@ -514,102 +523,20 @@ func (m *moves) hear(o order) {
 	}
 }
 
-// provider does as it promises: the first call under a key decides, every later
-// one gets the same answer and changes nothing.
-func (m *moves) provider(o order) {
-	if next := o; o.Charge == wantsPayer {
-		next.Charge = onHold
-		m.add(PayerActs, next)
-	}
-	if o.has(callHold) {
-		m.provideHold(o)
-	}
-	if o.has(callTake) {
-		m.provideTake(o)
-	}
-	if o.has(callVoid) {
-		m.provideVoid(o)
-	}
-	if next := o; o.has(callHoldAgain) && o.Second == noCharge {
-		next.Second = onHold
-		next.Net |= saysHeld
-		m.add(ProviderHolds, next)
-	}
-	if o.has(callFind) {
-		m.provideFind(o)
-	}
-}
-
-func (m *moves) provideHold(o order) {
-	if o.Charge != noCharge {
-		m.add(ProviderRepeats, o)
+// review settles what is open when the key's window is over, from the provider's
+// list. That a payment is not in it means that there never will be one only when
+// no call is left that could make it. Stands for Service.Review; what is in the
+// list is observed as after any other look.
+func (m *moves) review(o order) {
+	if o.Charge != noCharge || (o.Attempt != sent && o.Attempt != voidSent) {
 		return
 	}
-	no, payer := o, o
-	o.Charge = onHold
-	if m.fault == KeepsError {
-		m.add(ProviderKeepsError, o)
-	}
-	o.Net |= saysHeld
-	m.add(ProviderHolds, o)
-	if m.fault != ForgetsDecline {
-		no.Charge = refused
-	}
-	no.Net |= saysDeclined
-	m.add(ProviderDeclines, no)
-	payer.Charge = wantsPayer
-	payer.Net |= saysWantsPayer
-	m.add(ProviderWantsPayer, payer)
-}
-
-func (m *moves) provideTake(o order) {
-	refusedBefore := o.has(saysNotTaken) && m.fault != ForgetsCaptureRefusal
+	o.Attempt, o.Payment = voided, idle
 	switch {
-	case o.Charge == taken, refusedBefore:
-		m.add(ProviderRepeats, o)
-	case o.Charge == onHold:
-		no := o
-		o.Charge = taken
-		if m.fault == KeepsError {
-			m.add(ProviderKeepsError, o)
-		}
-		o.Net |= saysTaken
-		m.add(ProviderTakes, o)
-		if m.fault != ForgetsCaptureRefusal {
-			no.Charge = notTaken
-		}
-		no.Net |= saysNotTaken
-		m.add(ProviderRefuses, no)
-	default:
-		o.Net |= saysNotTaken
-		m.add(ProviderRefuses, o)
+	case m.fault == ReviewTooSoon:
+		m.add(ReviewTakesForVoided, o)
+	case o.has(saysError): // the others end before
+		o.Net &^= callHold | saysError // no call is left; the key is forgotten
+		m.add(ReviewFindsNothing, o)
 	}
-}
-
-func (m *moves) provideVoid(o order) {
-	switch o.Charge {
-	case onHold, notTaken, wantsPayer:
-		o.Charge = chargeEnded
-		o.Net |= saysVoided
-		m.add(ProviderVoids, o)
-	case taken:
-		m.add(ProviderCannotVoid, o) // what it says is not "voided"
-	default:
-		m.add(ProviderRepeats, o)
-	}
-}
-
-// provideFind tells of the payment as it is now.
-func (m *moves) provideFind(o order) {
-	switch o.Charge {
-	case noCharge:
-		o.Net |= saysNotFound
-		m.add(ProviderFindsNothing, o)
-		return
-	case refused:
-		o.Net |= saysDeclined
-	default:
-		o.Net |= saysHeld
-	}
-	m.add(ProviderRepeats, o)
 }

@@ -82,7 +82,12 @@ func (s *Service) void(ctx context.Context, a Attempt) (Attempt, error) {
 		}
 	}
 	if held.PaymentID != "" {
-		if err := s.provider.Void(ctx, a.voidKey(), held.PaymentID); err != nil {
+		err := s.provider.Void(ctx, a.voidKey(), held.PaymentID)
+		if errors.Is(err, ErrTaken) { // by somebody else: no capture was asked for
+			err = s.giveBack(ctx, Intent{ID: held.PaymentID, OrderID: a.OrderID, AttemptID: a.ID})
+			code = string(Taken)
+		}
+		if err != nil {
 			return Attempt{}, s.unknown(ctx, "cancel", a.OrderID, err)
 		}
 	}

@@ -24,6 +24,8 @@ var (
 	// ErrOutcomeUnknown means that the provider was asked and its answer is not
 	// known: repeat the command, and do not take it for failed.
 	ErrOutcomeUnknown = errors.New("the payment provider's answer is not known yet")
+	// ErrTaken is a provider's: what was to be voided is captured.
+	ErrTaken = errors.New("the payment is captured at the provider")
 	// ErrInvalidAmount refuses an amount that is not greater than zero.
 	ErrInvalidAmount = errors.New("the amount must be greater than zero")
 )

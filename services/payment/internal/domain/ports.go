@@ -37,20 +37,28 @@ type Store interface {
 	FailRefund(ctx context.Context, id, code string) (bool, error)
 	// Refunds returns an order's refunds, oldest first.
 	Refunds(ctx context.Context, orderID string) ([]Refund, error)
+
+	// EnterStray enters a capture that should not have been, and the refund that
+	// undid it, in the ledger; false if that payment is in it.
+	EnterStray(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error)
 }
 
 // Provider takes the money. A call with a key that was used before has no
-// second effect and the first one's answer. Errors: *Refusal is definitive;
+// second effect and the first one's answer; if that is an error or a refusal,
+// what the provider holds is believed instead. Errors: *Refusal is definitive;
 // anything else means that the outcome is unknown.
 type Provider interface {
 	// Authorize holds the amount.
 	Authorize(ctx context.Context, req Authorization) (Hold, error)
 	// Capture takes the held amount; nil means that it is taken.
 	Capture(ctx context.Context, key, paymentID string, amount money.Money) error
-	// Void gives a hold back; nil means that nothing is held.
+	// Void gives a hold back; nil means that nothing is held. ErrTaken means that
+	// the amount is taken: it can only be refunded.
 	Void(ctx context.Context, key, paymentID string) error
 	// Refund gives back part of a capture and returns the provider's id of it.
 	Refund(ctx context.Context, key string, r Refund) (id string, err error)
+	// Look returns a payment as it is now.
+	Look(ctx context.Context, paymentID string) (Intent, error)
 }
 
 // Authorization is what a provider is asked to hold.

@@ -124,6 +124,14 @@ func (s *Store) Refunds(ctx context.Context, orderID string) ([]domain.Refund, e
 	return out, err
 }
 
+// EnterStray implements domain.Store.
+func (s *Store) EnterStray(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error) {
+	n, err := s.q.EnterStray(ctx, db.EnterStrayParams{
+		OrderID: orderID, ProviderID: paymentID, Amount: amount.Units, Currency: amount.Currency,
+	})
+	return n > 0, err
+}
+
 // moved is the result of a guarded statement: no row means that the guard held
 // it back.
 func moved(row db.Attempt, err error) (domain.Attempt, bool, error) {

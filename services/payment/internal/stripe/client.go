@@ -1,6 +1,8 @@
 // Package stripe is the adapter to Stripe, through stripe-go, or to whatever
-// speaks its wire. It tells a definitive no from an unknown outcome, and never
-// repeats a call on its own: the domain repeats, under its own keys.
+// speaks its wire. It tells a definitive no from an unknown outcome, and leaves
+// repeating to the domain, which repeats under its own keys. An answer that may
+// hide what came of a call, such as an error that a key keeps for a day, is not
+// taken for one: the adapter looks at what the provider holds.
 package stripe
 
 import (
@@ -85,7 +87,7 @@ func newHTTPClient(cfg Config, tel *telemetry.Telemetry) *http.Client {
 	}
 	return &http.Client{
 		Timeout: cfg.Timeout,
-		Transport: otelhttp.NewTransport(transport,
+		Transport: otelhttp.NewTransport(&pausing{next: transport},
 			otelhttp.WithTracerProvider(tel.Tracers),
 			otelhttp.WithMeterProvider(tel.Meters),
 			otelhttp.WithPropagators(tel.Propagator),

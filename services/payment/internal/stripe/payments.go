@@ -26,89 +26,100 @@ func (c *Client) Authorize(ctx context.Context, req domain.Authorization) (domai
 		AutomaticPaymentMethods: &stripego.PaymentIntentCreateAutomaticPaymentMethodsParams{
 			Enabled: stripego.Bool(true), AllowRedirects: stripego.String("never"),
 		},
-		Metadata: map[string]string{"order_id": req.OrderID, "attempt_id": req.AttemptID},
+		Metadata: map[string]string{labelOrder: req.OrderID, labelAttempt: req.AttemptID},
 	}
 	if req.OrderNumber != "" {
 		params.Description = stripego.String("Order " + req.OrderNumber)
-		params.Metadata["order_number"] = req.OrderNumber
+		params.Metadata[labelNumber] = req.OrderNumber
 	}
 	params.SetIdempotencyKey(req.Key)
 	intent, err := c.api.V1PaymentIntents.Create(ctx, params)
 	if err != nil {
-		return domain.Hold{}, c.classify(ctx, "create payment intent", err)
+		return c.afterFailedAuthorize(ctx, req, err)
 	}
+	return toHold(toIntent(intent), req.Amount)
+}
+
+// afterFailedAuthorize looks whether there is a payment of the attempt all the
+// same, and says what became of the authorization.
+func (c *Client) afterFailedAuthorize(ctx context.Context, req domain.Authorization, cause error) (domain.Hold, error) {
+	err := c.classify(ctx, "create payment intent", cause)
+	if !worthALook(cause) {
+		return domain.Hold{}, err
+	}
+	in, found, lookErr := c.find(ctx, req.AttemptID)
 	switch {
-	case intent.Status == stripego.PaymentIntentStatusRequiresAction:
-		return domain.Hold{PaymentID: intent.ID, NeedsAction: true}, nil
-	case intent.Status != stripego.PaymentIntentStatusRequiresCapture:
-		return domain.Hold{}, unexpected("create payment intent", intent)
-	case intent.AmountCapturable != req.Amount.Units || !isCurrency(intent.Currency, req.Amount):
-		return domain.Hold{}, fmt.Errorf("payment %s holds %d %s instead of %s", intent.ID, intent.AmountCapturable, intent.Currency, req.Amount)
+	case lookErr != nil:
+		return domain.Hold{}, unsettled(err, lookErr)
+	case !found:
+		return domain.Hold{}, err
 	}
-	return domain.Hold{PaymentID: intent.ID}, nil
+	return toHold(in, req.Amount)
 }
 
-// Capture captures a PaymentIntent in full. After a refusal it looks at what
-// the payment came to: the refusal may be about a capture that was done before.
-func (c *Client) Capture(ctx context.Context, key, paymentID string, amount money.Money) error {
-	params := &stripego.PaymentIntentCaptureParams{AmountToCapture: stripego.Int64(amount.Units)}
-	params.SetIdempotencyKey(key)
-	intent, err := c.api.V1PaymentIntents.Capture(ctx, paymentID, params)
-	if err != nil {
-		err = c.classify(ctx, "capture payment intent", err)
-		if refusal, refused := errors.AsType[*domain.Refusal](err); refused {
-			return c.afterRefusedCapture(ctx, paymentID, amount, refusal)
+// toHold is what a payment means to who asked for an authorization.
+func toHold(in domain.Intent, want money.Money) (domain.Hold, error) {
+	switch in.Standing {
+	case domain.Waiting:
+		return domain.Hold{PaymentID: in.ID, NeedsAction: true}, nil
+	case domain.Refused:
+		return domain.Hold{}, &domain.Refusal{Code: in.Code, PaymentID: in.ID}
+	case domain.Released:
+		return domain.Hold{}, &domain.Refusal{Code: string(in.Standing), PaymentID: in.ID}
+	case domain.Held, domain.Taken:
+		if in.Amount != want {
+			return domain.Hold{}, fmt.Errorf("payment %s %s %s instead of %s", in.ID, in.Standing, in.Amount, want)
 		}
-		return err
+		return domain.Hold{PaymentID: in.ID}, nil
 	}
-	return takenInFull(intent, amount)
+	return domain.Hold{}, unexpected("create payment intent", in)
 }
 
-func (c *Client) afterRefusedCapture(ctx context.Context, paymentID string, amount money.Money, refusal *domain.Refusal) error {
-	intent, err := c.api.V1PaymentIntents.Retrieve(ctx, paymentID, nil)
-	if err != nil {
-		return c.failed("retrieve payment intent", err)
+// Capture captures a PaymentIntent in full. It believes what the payment came
+// to: a refusal may be about a capture that was done before.
+func (c *Client) Capture(ctx context.Context, key, paymentID string, amount money.Money) error {
+	const name = "capture payment intent"
+	in, failure := c.ask(ctx, name, key, paymentID, func(key string) (*stripego.PaymentIntent, error) {
+		params := &stripego.PaymentIntentCaptureParams{AmountToCapture: stripego.Int64(amount.Units)}
+		params.SetIdempotencyKey(key)
+		return c.api.V1PaymentIntents.Capture(ctx, paymentID, params)
+	})
+	_, refused := errors.AsType[*domain.Refusal](failure)
+	switch {
+	case in.ID == "":
+		return failure
+	case in.Standing == domain.Taken && in.Amount == amount:
+		return nil
+	case in.Standing == domain.Taken:
+		return fmt.Errorf("payment %s took %s instead of %s", in.ID, in.Amount, amount)
+	case refused && in.Standing != domain.Unclear:
+		return failure
+	case in.Standing == domain.Released || in.Standing == domain.Refused:
+		return &domain.Refusal{Code: cmp.Or(in.Code, string(in.Standing)), PaymentID: in.ID}
+	case failure != nil && !refused:
+		return failure
 	}
-	switch intent.Status {
-	case stripego.PaymentIntentStatusSucceeded:
-		return takenInFull(intent, amount)
-	case stripego.PaymentIntentStatusRequiresCapture, stripego.PaymentIntentStatusCanceled,
-		stripego.PaymentIntentStatusRequiresPaymentMethod:
-		return refusal
-	}
-	return unexpected("capture payment intent", intent)
-}
-
-// takenInFull is nil if the intent took exactly the amount.
-func takenInFull(intent *stripego.PaymentIntent, amount money.Money) error {
-	if intent.Status != stripego.PaymentIntentStatusSucceeded {
-		return unexpected("capture payment intent", intent)
-	}
-	if intent.AmountReceived != amount.Units || !isCurrency(intent.Currency, amount) {
-		return fmt.Errorf("payment %s took %d %s instead of %s", intent.ID, intent.AmountReceived, intent.Currency, amount)
-	}
-	return nil
+	return unexpected(name, in)
 }
 
 // Void cancels a PaymentIntent. A refusal is no outcome: either it is canceled
 // already, or what it came to is not known.
 func (c *Client) Void(ctx context.Context, key, paymentID string) error {
-	params := &stripego.PaymentIntentCancelParams{CancellationReason: stripego.String("abandoned")}
-	params.SetIdempotencyKey(key)
-	intent, err := c.api.V1PaymentIntents.Cancel(ctx, paymentID, params)
-	if err != nil {
-		err = c.classify(ctx, "cancel payment intent", err)
-		if _, refused := errors.AsType[*domain.Refusal](err); !refused {
-			return err
-		}
-		if intent, err = c.api.V1PaymentIntents.Retrieve(ctx, paymentID, nil); err != nil {
-			return c.failed("retrieve payment intent", err)
-		}
+	const name = "cancel payment intent"
+	in, failure := c.ask(ctx, name, key, paymentID, func(key string) (*stripego.PaymentIntent, error) {
+		params := &stripego.PaymentIntentCancelParams{CancellationReason: stripego.String("abandoned")}
+		params.SetIdempotencyKey(key)
+		return c.api.V1PaymentIntents.Cancel(ctx, paymentID, params)
+	})
+	switch {
+	case in.ID == "":
+		return failure
+	case in.Standing == domain.Released || in.Standing == domain.Refused:
+		return nil
+	case in.Standing == domain.Taken:
+		return fmt.Errorf("%s: payment %s: %w", name, in.ID, domain.ErrTaken)
 	}
-	if intent.Status != stripego.PaymentIntentStatusCanceled {
-		return unexpected("cancel payment intent", intent)
-	}
-	return nil
+	return unexpected(name, in)
 }
 
 // Refund refunds part of a PaymentIntent.
@@ -116,12 +127,23 @@ func (c *Client) Refund(ctx context.Context, key string, r domain.Refund) (strin
 	params := &stripego.RefundCreateParams{
 		PaymentIntent: stripego.String(r.PaymentID),
 		Amount:        stripego.Int64(r.Amount.Units),
-		Metadata:      map[string]string{"order_id": r.OrderID, "refund_id": r.ID},
+		Metadata:      map[string]string{labelOrder: r.OrderID, labelRefund: r.ID},
 	}
 	params.SetIdempotencyKey(key)
 	refund, err := c.api.V1Refunds.Create(ctx, params)
 	if err != nil {
-		return "", c.classify(ctx, "create refund", err)
+		failure := c.classify(ctx, "create refund", err)
+		if !worthALook(err) {
+			return "", failure
+		}
+		found, lookErr := c.findRefund(ctx, r)
+		switch {
+		case lookErr != nil:
+			return "", unsettled(failure, lookErr)
+		case found == nil:
+			return "", failure
+		}
+		refund = found
 	}
 	if refund.Status == stripego.RefundStatusPending || refund.Status == stripego.RefundStatusRequiresAction {
 		// What the key keeps is how it was; how it is now must be asked.
@@ -129,12 +151,17 @@ func (c *Client) Refund(ctx context.Context, key string, r domain.Refund) (strin
 			return "", c.failed("retrieve refund", err)
 		}
 	}
+	return settledRefund(refund, r)
+}
+
+// settledRefund is what a refund means to who asked for r.
+func settledRefund(refund *stripego.Refund, r domain.Refund) (string, error) {
 	switch refund.Status {
 	case stripego.RefundStatusFailed, stripego.RefundStatusCanceled:
 		return "", &domain.Refusal{Code: cmp.Or(string(refund.FailureReason), string(refund.Status)), PaymentID: r.PaymentID}
 	case stripego.RefundStatusSucceeded:
-		if refund.Amount != r.Amount.Units || !isCurrency(refund.Currency, r.Amount) {
-			return "", fmt.Errorf("refund %s gave %d %s instead of %s", refund.ID, refund.Amount, refund.Currency, r.Amount)
+		if given := toMoney(refund.Amount, refund.Currency); given != r.Amount {
+			return "", fmt.Errorf("refund %s gave %s instead of %s", refund.ID, given, r.Amount)
 		}
 		return refund.ID, nil
 	}
@@ -169,10 +196,6 @@ func (c *Client) classify(ctx context.Context, call string, err error) error {
 }
 
 // unexpected is an answer that fits no rule: an unknown outcome.
-func unexpected(call string, intent *stripego.PaymentIntent) error {
-	return fmt.Errorf("%s: payment %s is %q", call, intent.ID, intent.Status)
-}
-
-func isCurrency(c stripego.Currency, amount money.Money) bool {
-	return strings.EqualFold(string(c), amount.Currency)
+func unexpected(call string, in domain.Intent) error {
+	return fmt.Errorf("%s: payment %s is %s", call, in.ID, in.Standing)
 }

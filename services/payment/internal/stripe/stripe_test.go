@@ -219,7 +219,13 @@ func TestRefusals(t *testing.T) {
 		"amount":         {400, refusedBody("invalid_request_error", "amount_too_small", ""), "amount_too_small"},
 		"without code":   {400, refusedBody("invalid_request_error", "", ""), "invalid_request_error"},
 	} {
-		client := newClient(t, 0, says(c.status, c.body))
+		client := newClient(t, 0, func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet { // there is nothing else
+				says(200, `{"data":[]}`)(w, r)
+				return
+			}
+			says(c.status, c.body)(w, r)
+		})
 		_, err := client.Authorize(t.Context(), authorization)
 		refusal, ok := errors.AsType[*domain.Refusal](err)
 		if !ok || refusal.Code != c.want || refusal.PaymentID != "pi_1" {
@@ -238,7 +244,7 @@ func TestRefusals(t *testing.T) {
 
 func TestAfterARefusalTheStateDecides(t *testing.T) {
 	t.Parallel()
-	const done, refused, unknown = "done", "refused", "unknown"
+
 	for _, c := range []struct {
 		state         string
 		received      int64

@@ -1,0 +1,9 @@
+-- name: EnterStray :execrows
+-- The capture and the refund that undid it. Zero rows: they are in the ledger.
+INSERT INTO ledger_entries (transaction_id, account, amount, currency, order_id, kind, provider_id)
+SELECT md5(e.kind || ':' || @provider_id::text)::uuid, e.account, e.sign * @amount::bigint, @currency::text, @order_id::uuid, e.kind, @provider_id
+FROM (VALUES
+    ('provider_clearing', 1, 'stray_capture'), ('sales', -1, 'stray_capture'),
+    ('refunds', 1, 'stray_refund'), ('provider_clearing', -1, 'stray_refund')
+) AS e (account, sign, kind)
+ON CONFLICT (transaction_id, account) DO NOTHING;

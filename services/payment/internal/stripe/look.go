@@ -1,0 +1,148 @@
+package stripe
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	stripego "github.com/stripe/stripe-go/v85"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+)
+
+// The labels of what this adapter makes.
+const (
+	labelOrder   = "order_id"
+	labelAttempt = "attempt_id"
+	labelRefund  = "refund_id"
+	labelNumber  = "order_number"
+)
+
+// maxPage is the most that Stripe lists at once.
+const maxPage = 100
+
+// Look implements domain.Provider.
+func (c *Client) Look(ctx context.Context, paymentID string) (domain.Intent, error) {
+	intent, err := c.api.V1PaymentIntents.Retrieve(ctx, paymentID, nil)
+	if err != nil {
+		return domain.Intent{}, c.failed("retrieve payment intent", err)
+	}
+	return toIntent(intent), nil
+}
+
+// find looks for the payment of an attempt. That none is found says nothing: it
+// may be on its way, and Stripe's search is up to an hour behind.
+func (c *Client) find(ctx context.Context, attemptID string) (in domain.Intent, found bool, err error) {
+	params := &stripego.PaymentIntentSearchParams{SearchParams: stripego.SearchParams{
+		Query: fmt.Sprintf("metadata['%s']:'%s'", labelAttempt, attemptID), Limit: stripego.Int64(1), Single: true,
+	}}
+	for hit, err := range c.api.V1PaymentIntents.Search(ctx, params).All(ctx) {
+		if err != nil {
+			return domain.Intent{}, false, c.failed("search payment intents", err)
+		}
+		in, err = c.Look(ctx, hit.ID) // what the index has of it may be old
+		return in, err == nil, err
+	}
+	return domain.Intent{}, false, nil
+}
+
+func toIntent(intent *stripego.PaymentIntent) domain.Intent {
+	in := domain.Intent{
+		ID: intent.ID, OrderID: intent.Metadata[labelOrder], AttemptID: intent.Metadata[labelAttempt],
+		Standing: domain.Unclear, Amount: toMoney(intent.Amount, intent.Currency),
+	}
+	switch intent.Status {
+	case stripego.PaymentIntentStatusRequiresCapture:
+		in.Standing, in.Amount.Units = domain.Held, intent.AmountCapturable
+	case stripego.PaymentIntentStatusSucceeded:
+		in.Standing, in.Amount.Units = domain.Taken, intent.AmountReceived
+	case stripego.PaymentIntentStatusCanceled:
+		in.Standing = domain.Released
+	case stripego.PaymentIntentStatusRequiresAction, stripego.PaymentIntentStatusRequiresConfirmation:
+		in.Standing = domain.Waiting
+	case stripego.PaymentIntentStatusRequiresPaymentMethod:
+		in.Standing = domain.Waiting
+		if problem := intent.LastPaymentError; problem != nil {
+			in.Standing = domain.Refused
+			in.Code = cmp.Or(string(problem.DeclineCode), string(problem.Code), string(problem.Type))
+		}
+	}
+	return in
+}
+
+func toMoney(units int64, currency stripego.Currency) money.Money {
+	return money.Money{Units: units, Currency: strings.ToUpper(string(currency))}
+}
+
+// findRefund returns the provider's refund that r became, nil if there is none:
+// by now, for it may be on its way.
+func (c *Client) findRefund(ctx context.Context, r domain.Refund) (*stripego.Refund, error) {
+	params := &stripego.RefundListParams{PaymentIntent: stripego.String(r.PaymentID)}
+	params.Limit = stripego.Int64(maxPage)
+	for refund, err := range c.api.V1Refunds.List(ctx, params).All(ctx) {
+		if err != nil {
+			return nil, c.failed("list refunds", err)
+		}
+		if refund.Metadata[labelRefund] == r.ID {
+			return refund, nil
+		}
+	}
+	return nil, nil
+}
+
+// ask makes a call about one payment. If the answer may hide what came of it, it
+// looks at the payment. It returns the payment as it is then, without an id if
+// only the failure is known, and how the call failed, if it did.
+func (c *Client) ask(ctx context.Context, name, key, paymentID string, call func(key string) (*stripego.PaymentIntent, error)) (domain.Intent, error) {
+	for again := false; ; again = true {
+		intent, err := call(key)
+		if err == nil {
+			return toIntent(intent), nil
+		}
+		failure := c.classify(ctx, name, err)
+		if _, refused := errors.AsType[*domain.Refusal](failure); !refused && !worthALook(err) {
+			return domain.Intent{}, failure
+		}
+		in, lookErr := c.Look(ctx, paymentID)
+		if lookErr != nil {
+			return domain.Intent{}, unsettled(failure, lookErr)
+		}
+		next, ok := nextKey(key, err)
+		if again || !ok || (in.Standing != domain.Held && in.Standing != domain.Waiting) {
+			return in, failure
+		}
+		key = next // nothing came of the first, and nothing ever will
+	}
+}
+
+// unsettled is an outcome that is unknown because the look that would have told
+// failed, too: not even a refusal counts then.
+func unsettled(failure, lookErr error) error {
+	return fmt.Errorf("%v; then %w", failure, lookErr)
+}
+
+// worthALook reports whether a call failed with an answer that may hide what
+// came of it: an error that its key keeps for a day, or a refusal of what was
+// done before. Nothing of the kind can be said of an answer that no key keeps
+// (409 and 429), and none at all is repeated first.
+func worthALook(err error) bool {
+	problem, ok := errors.AsType[*stripego.Error](err)
+	return ok && (problem.HTTPStatusCode == http.StatusBadRequest || problem.HTTPStatusCode >= http.StatusInternalServerError)
+}
+
+// nextKey is the key under which a call may be made once more, when its own
+// keeps an error: every repeat by anybody comes to the same. Only for what the
+// provider does at most once anyway, such as the capture of a payment.
+func nextKey(key string, err error) (string, bool) {
+	problem, ok := errors.AsType[*stripego.Error](err)
+	if !ok || problem.HTTPStatusCode < http.StatusInternalServerError || problem.LastResponse == nil {
+		return "", false
+	}
+	header := problem.LastResponse.Header
+	original := header.Get("Original-Request")
+	return key + ":" + original, header.Get("Idempotent-Replayed") == "true" && original != ""
+}

@@ -1,0 +1,263 @@
+package payment_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/crash"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+	"github.com/souk-shop/souk/services/payment/internal/postgres"
+)
+
+var errSilent = errors.New("the provider is silent")
+
+// bank is a provider in memory. What it is asked is in calls.
+type bank struct {
+	mu      sync.Mutex
+	intents map[string]domain.Intent
+	silent  bool // it does not answer
+	calls   []string
+}
+
+func (b *bank) Authorize(context.Context, domain.Authorization) (domain.Hold, error) {
+	return domain.Hold{}, errSilent
+}
+
+func (b *bank) Capture(context.Context, string, string, money.Money) error { return errSilent }
+
+func (b *bank) Void(_ context.Context, _, paymentID string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls = append(b.calls, "void "+paymentID)
+	in := b.intents[paymentID]
+	switch {
+	case b.silent:
+		return errSilent
+	case in.Standing == domain.Taken:
+		return domain.ErrTaken
+	}
+	in.Standing = domain.Released
+	b.intents[paymentID] = in
+	return nil
+}
+
+func (b *bank) Refund(_ context.Context, key string, r domain.Refund) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.calls = append(b.calls, "refund "+r.PaymentID)
+	if b.silent {
+		return "", errSilent
+	}
+	if key != "refund:"+r.ID {
+		return "", fmt.Errorf("key %s of refund %s", key, r.ID)
+	}
+	return "re_" + r.PaymentID, nil
+}
+
+func (b *bank) Look(_ context.Context, paymentID string) (domain.Intent, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	in, ok := b.intents[paymentID]
+	if b.silent || !ok {
+		return domain.Intent{}, errSilent
+	}
+	return in, nil
+}
+
+// desk is the commands on a real database and a provider in memory.
+type desk struct {
+	*domain.Service
+	store *postgres.Store
+	pool  *pgxpool.Pool
+	bank  *bank
+	now   time.Time
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	pool, err := pgxpool.New(t.Context(), pgtest.New(t, func(ctx context.Context, dsn string) error {
+		return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	d := &desk{store: postgres.New(pool), pool: pool, bank: &bank{intents: map[string]domain.Intent{}}, now: time.Now()}
+	d.Service = domain.NewService(d.store, d.bank, func() time.Time { return d.now }, id, crash.Never, slog.New(slog.DiscardHandler))
+	return d
+}
+
+var price = money.Money{Units: 1250, Currency: "GBP"}
+
+// attempt writes one of 12.50 that has come to a state.
+func (d *desk) attempt(t *testing.T, state domain.State, paymentID string) domain.Attempt {
+	t.Helper()
+	a, _, err := d.store.Begin(t.Context(), domain.Attempt{OrderID: id(), ID: id(), Amount: price, Method: "pm_x"})
+	if err == nil {
+		_, err = d.pool.Exec(t.Context(), "UPDATE attempts SET state = $2, provider_id = $3, captured = CASE $2 WHEN 'captured' THEN amount ELSE 0 END WHERE order_id = $1",
+			a.OrderID, string(state), paymentID)
+	}
+	if err == nil {
+		a, err = d.store.Get(t.Context(), a.OrderID)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// ledger tells an order's entries: "capture 1250, stray_refund -1250".
+func (d *desk) ledger(t *testing.T, order string) string {
+	t.Helper()
+	rows, err := d.pool.Query(t.Context(), "SELECT kind, amount FROM ledger_entries WHERE account = 'provider_clearing' AND order_id = $1 ORDER BY id", order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var kind string
+		var amount int64
+		if err := rows.Scan(&kind, &amount); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, fmt.Sprintf("%s %d", kind, amount))
+	}
+	return strings.Join(out, ", ")
+}
+
+// TestObserve shows a payment to an attempt in every state, twice, for whatever
+// is heard is heard again; and once more when it could not be ended at first.
+func TestObserve(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	type outcome struct {
+		state  domain.State
+		ledger string
+		ends   string // what the provider was asked
+	}
+	const void, back, both, stray = "void", "refund", "void refund", "stray_capture 1250, stray_refund -1250"
+	all := []domain.Standing{domain.Unclear, domain.Waiting, domain.Held, domain.Taken, domain.Refused, domain.Released}
+	wants := map[domain.State]map[domain.Standing]outcome{
+		domain.Sent: {
+			domain.Waiting: {domain.Declined, "", void}, domain.Held: {domain.Authorized, "", ""}, domain.Taken: {domain.Authorized, "", ""},
+			domain.Refused: {domain.Declined, "", ""}, domain.Released: {domain.Declined, "", ""},
+		},
+		domain.Authorized: {},
+		domain.CaptureSent: {
+			domain.Taken: {domain.Captured, "capture 1250", ""}, domain.Released: {domain.CaptureFailed, "", ""},
+		},
+		domain.Captured: {}, domain.CaptureFailed: {},
+		domain.VoidSent: {
+			domain.Unclear: {domain.Voided, "", void}, domain.Waiting: {domain.Voided, "", void}, domain.Held: {domain.Voided, "", void},
+			domain.Taken: {domain.Voided, stray, both}, domain.Refused: {domain.Voided, "", void}, domain.Released: {domain.Voided, "", void},
+		},
+		domain.Declined: {
+			domain.Waiting: {domain.Declined, "", void}, domain.Held: {domain.Declined, "", void}, domain.Taken: {domain.Declined, stray, back},
+		},
+		domain.Voided: {
+			domain.Waiting: {domain.Voided, "", void}, domain.Held: {domain.Voided, "", void}, domain.Taken: {domain.Voided, stray, back},
+		},
+	}
+	for _, state := range slices.Sorted(maps.Keys(wants)) {
+		for _, standing := range all {
+			name := fmt.Sprintf("%s, %s", state, standing)
+			a := d.attempt(t, state, "")
+			in := domain.Intent{ID: "pi_" + a.ID, OrderID: a.OrderID, AttemptID: a.ID, Standing: standing, Amount: price, Code: "no"}
+			d.bank.intents[in.ID] = in
+			want, moves := wants[state][standing]
+			if !moves {
+				want = outcome{state: state}
+			}
+			d.bank.silent = true
+			if _, err := d.Observe(t.Context(), in); want.ends != "" && !errors.Is(err, domain.ErrOutcomeUnknown) {
+				t.Errorf("%s: the provider was silent: %v", name, err)
+			}
+			d.bank.silent, d.bank.calls = false, nil
+			for range 2 {
+				if _, err := d.Look(t.Context(), in.ID); err != nil && !errors.Is(err, domain.ErrOutcomeUnknown) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			got, err := d.store.Get(t.Context(), a.OrderID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var ends []string
+			for _, call := range d.bank.calls {
+				if verb, _, _ := strings.Cut(call, " "); !slices.Contains(ends, verb) {
+					ends = append(ends, verb)
+				}
+			}
+			if o := (outcome{got.State, d.ledger(t, a.OrderID), strings.Join(ends, " ")}); o != want {
+				t.Errorf("%s: %+v, want %+v", name, o, want)
+			}
+			if moves && got.ProviderID != in.ID && !slices.Contains([]domain.State{domain.Declined, domain.Voided, domain.CaptureSent}, state) {
+				t.Errorf("%s: the payment's id is %q", name, got.ProviderID)
+			}
+		}
+	}
+}
+
+// TestObserveAStranger shows payments that are not the attempt's: those of our
+// orders are ended, those of others are left alone.
+func TestObserveAStranger(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	captured := d.attempt(t, domain.Captured, "pi_first")
+	sent := d.attempt(t, domain.Sent, "")
+	buried := id()
+	if _, err := d.Cancel(t.Context(), buried); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		in     domain.Intent
+		ends   string
+		ledger string
+	}{
+		"a second hold":           {domain.Intent{ID: "pi_2", OrderID: captured.OrderID, AttemptID: captured.ID, Standing: domain.Held}, "void pi_2", ""},
+		"a second capture":        {domain.Intent{ID: "pi_3", OrderID: captured.OrderID, AttemptID: captured.ID, Standing: domain.Taken}, "refund pi_3", "stray_capture 1250, stray_refund -1250"},
+		"a hold after a burial":   {domain.Intent{ID: "pi_4", OrderID: buried, AttemptID: id(), Standing: domain.Held}, "void pi_4", ""},
+		"another attempt's":       {domain.Intent{ID: "pi_5", OrderID: sent.OrderID, AttemptID: id(), Standing: domain.Held}, "void pi_5", ""},
+		"an order of others":      {domain.Intent{ID: "pi_6", OrderID: id(), AttemptID: id(), Standing: domain.Taken}, "", ""},
+		"no order":                {domain.Intent{ID: "pi_7", Standing: domain.Taken}, "", ""},
+		"a second that was ended": {domain.Intent{ID: "pi_8", OrderID: sent.OrderID, AttemptID: id(), Standing: domain.Released}, "", ""},
+	} {
+		c.in.Amount = price
+		d.bank.intents[c.in.ID], d.bank.calls = c.in, nil
+		_, err := d.Look(t.Context(), c.in.ID)
+		if unknown := c.ends == "" && c.in.Standing != domain.Released; unknown != errors.Is(err, domain.ErrPaymentNotFound) || (!unknown && err != nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := strings.Join(d.bank.calls, ", "); got != c.ends {
+			t.Errorf("%s: the provider was asked %q, want %q", name, got, c.ends)
+		}
+		if c.in.OrderID != "" && c.ends != "" && c.ledger != "" {
+			if got := d.ledger(t, c.in.OrderID); got != c.ledger {
+				t.Errorf("%s: ledger %q, want %q", name, got, c.ledger)
+			}
+		}
+	}
+	// An amount that is not the attempt's moves nothing.
+	in := domain.Intent{ID: "pi_9", OrderID: sent.OrderID, AttemptID: sent.ID, Standing: domain.Held, Amount: money.Money{Units: 1, Currency: "GBP"}}
+	if _, err := d.Observe(t.Context(), in); !errors.Is(err, domain.ErrOutcomeUnknown) {
+		t.Errorf("another amount: %v", err)
+	}
+	if a, err := d.store.Get(t.Context(), sent.OrderID); err != nil || a.State != domain.Sent {
+		t.Errorf("%+v %v", a, err)
+	}
+}
