@@ -60,6 +60,13 @@ type Options struct {
 	// which win over the shop's own. life is 1 at its first start and grows with
 	// each one after a death. May be nil.
 	Env func(service string, life int) []string
+	// Route returns the address at which From reaches To of one of Links, which is
+	// at addr, host:port. It is asked once for each link, before the services
+	// start. For tests that get in between; may be nil.
+	Route func(from, to, addr string) (string, error)
+	// PostgresDir is where the database server's folder is; in Dir when empty.
+	// Fresh does not empty it.
+	PostgresDir string
 	// JobsOnly has orders driven by their jobs alone and not by the process that
 	// accepted them. For tests.
 	JobsOnly bool
@@ -108,6 +115,8 @@ type Shop struct {
 	redis    *redis
 	// listeners by service, made before anything is started.
 	listeners map[string]net.Listener
+	// connections are the variables by which services find each other.
+	connections map[string]string
 
 	stop context.CancelFunc
 	done chan struct{} // closed when all services have ended
@@ -153,6 +162,9 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 		return nil, err
 	}
 	if err := s.startStores(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.connect(); err != nil {
 		return nil, err
 	}
 	s.startServices()
@@ -219,7 +231,7 @@ func (s *Shop) startStores(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		defer s.step("postgres", &err)()
-		s.postgres, err = startPostgres(ctx, s.folder, s.secrets, s.opts.Disposable, s.log, s.refreshState)
+		s.postgres, err = startPostgres(ctx, s.folder, s.opts.PostgresDir, s.secrets, s.opts.Disposable, s.log, s.refreshState)
 		return err
 	})
 	g.Go(func() (err error) {
@@ -425,11 +437,11 @@ func (s *Shop) writeState() error {
 		Postgres: maps.Clone(s.postgres.DSNs()), StartedAt: s.startedAt,
 		PIDs: map[string]int{"up": os.Getpid(), "postgres": s.postgres.PID()},
 	}
-	if pid := s.redis.pid(); pid != 0 {
-		st.PIDs["redis"] = pid
+	if s.redis.proc != nil {
+		st.PIDs["redis"] = s.redis.proc.pid()
 	}
 	for name, p := range s.processes {
-		st.PIDs[name] = int(p.pid.Load())
+		st.PIDs[name] = p.pid()
 	}
 	return state.Write(s.folder.path, st)
 }

@@ -36,6 +36,9 @@ func TestMain(m *testing.M) {
 		default:
 			os.Exit(m.Run())
 		}
+		if err == nil {
+			os.Exit(0)
+		}
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

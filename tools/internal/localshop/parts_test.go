@@ -89,8 +89,8 @@ func TestSupervised(t *testing.T) {
 	cancel()
 	select {
 	case err := <-done:
-		if err != nil || s.pid.Load() != 0 {
-			t.Errorf("stop: %v, process id %d", err, s.pid.Load())
+		if err != nil || s.pid() != 0 {
+			t.Errorf("stop: %v, process id %d", err, s.pid())
 		}
 	case <-time.After(10 * time.Second):
 		t.Fatal("it did not stop")

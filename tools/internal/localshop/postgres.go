@@ -1,11 +1,13 @@
 package localshop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -62,7 +64,7 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
-	p, err := startPostgres(ctx, f, sec, false, slog.New(slog.DiscardHandler), nil)
+	p, err := startPostgres(ctx, f, "", sec, false, slog.New(slog.DiscardHandler), nil)
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -70,8 +72,9 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	return p, nil
 }
 
-func startPostgres(ctx context.Context, f *folder, sec *secrets, disposable bool, log *slog.Logger, onRestart func()) (*Postgres, error) {
-	opts := pgserver.Options{Dir: f.join("postgres"), Settings: settings, Log: log}
+// startPostgres starts the server on dir, the folder's own when empty.
+func startPostgres(ctx context.Context, f *folder, dir string, sec *secrets, disposable bool, log *slog.Logger, onRestart func()) (*Postgres, error) {
+	opts := pgserver.Options{Dir: cmp.Or(dir, f.join("postgres")), Settings: settings, Log: log}
 	if disposable {
 		opts.Settings, opts.Disposable = map[string]string{"max_connections": "100"}, true
 	}
@@ -121,21 +124,18 @@ func (p *Postgres) watch() {
 			p.mu.Unlock()
 			return
 		}
+		if p.server != server { // it was restarted
+			p.mu.Unlock()
+			continue
+		}
 		p.log.Error("postgres has ended, starting it again")
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		_ = server.Stop(ctx) // it has ended: this gives its lock back
-		opts := p.opts
-		opts.Port = p.port
-		next, err := pgserver.Start(ctx, opts)
+		err := p.startAgain(ctx)
+		p.mu.Unlock()
 		cancel()
 		if err == nil {
-			p.server = next
-		}
-		p.mu.Unlock()
-		if err == nil {
-			if p.onRestart != nil {
-				p.onRestart()
-			}
+			p.restarted()
 			continue
 		}
 		p.log.Error("postgres did not start again", "error", err)
@@ -144,6 +144,50 @@ func (p *Postgres) watch() {
 		case <-time.After(time.Second):
 		}
 	}
+}
+
+// startAgain starts the server on the port it had, under the lock.
+func (p *Postgres) startAgain(ctx context.Context) error {
+	opts := p.opts
+	opts.Port = p.port
+	next, err := pgserver.Start(ctx, opts)
+	if err == nil {
+		p.server = next
+	}
+	return err
+}
+
+func (p *Postgres) restarted() {
+	if p.onRestart != nil {
+		p.onRestart()
+	}
+}
+
+// restart shuts the server down in good order, which ends its connections, and
+// starts it again. A start that fails is tried again in the background.
+func (p *Postgres) restart(ctx context.Context) error {
+	p.mu.Lock()
+	if p.stopping {
+		p.mu.Unlock()
+		return errors.New("postgres is stopping")
+	}
+	err := p.server.Stop(ctx)
+	if err == nil {
+		err = p.startAgain(ctx)
+	}
+	p.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("restart postgres: %w", err)
+	}
+	p.restarted()
+	return nil
+}
+
+// signal sends a signal to the server.
+func (p *Postgres) signal(sig syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.server.Signal(sig)
 }
 
 // DSNs has the connection string of each service's database.

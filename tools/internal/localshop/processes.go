@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -100,7 +101,7 @@ func executable() (string, error) {
 }
 
 // RunService is a service's process: it serves on the listener that it was
-// given until ctx is done or its parent is gone. All else is in the
+// given until ctx is done, SIGTERM comes or its parent is gone. All else is in the
 // environment.
 func RunService(ctx context.Context, name string) error {
 	i := slices.IndexFunc(services, func(s service) bool { return s.name == name })
@@ -112,41 +113,14 @@ func RunService(ctx context.Context, name string) error {
 		return fmt.Errorf("%s is started by `souk up --processes`: %w", name, err)
 	}
 	syscall.CloseOnExec(listenerFD)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+	defer stop()
 	go func() {
 		// Nothing is written to it: it ends when the parent does.
 		_, _ = io.Copy(io.Discard, os.NewFile(lifelineFD, "lifeline"))
 		os.Exit(1)
 	}()
 	return services[i].run(ctx, params{env: envconfig.OsLookuper(), listener: lis})
-}
-
-// Kill ends a service's process at once, as a crash would; it is started again.
-// Only with Options.Processes.
-func (s *Shop) Kill(name string) error {
-	s.mu.Lock()
-	p := s.processes[name]
-	s.mu.Unlock()
-	if p == nil {
-		return fmt.Errorf("%s has no process of its own", name)
-	}
-	pid := int(p.pid.Load())
-	if pid == 0 {
-		return nil // it is dead already
-	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("kill %s: %w", name, err)
-	}
-	return nil
-}
-
-// PID is the process id of a service, 0 while it has none of its own.
-func (s *Shop) PID(name string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if p := s.processes[name]; p != nil {
-		return int(p.pid.Load())
-	}
-	return 0
 }
 
 // environ are the variables of a service's next life.

@@ -131,13 +131,6 @@ func (r *redis) ready(ctx context.Context) error {
 	}
 }
 
-func (r *redis) pid() int {
-	if r.proc == nil {
-		return 0
-	}
-	return int(r.proc.pid.Load())
-}
-
 func (r *redis) close() {
 	if r.inner != nil {
 		r.inner.Close()

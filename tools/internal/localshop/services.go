@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net"
 	"os"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/sethvargo/go-envconfig"
@@ -137,26 +136,15 @@ func (s *Shop) environment() map[string]string {
 
 // wiring are the variables that nobody else can know.
 func (s *Shop) wiring() map[string]string {
-	target := func(name string) string { return s.listeners[name].Addr().String() }
 	out := map[string]string{
 		"SOUK_STRIPESIM_JOURNAL":      s.Journal,
-		"SOUK_CATALOG_REDIS_ADDR":     s.redis.addr,
-		"SOUK_PAYMENT_STRIPE_URL":     s.StripesimURL,
 		"SOUK_PAYMENT_STRIPE_KEY":     s.secrets.Stripe,
 		"SOUK_GATEWAY_SECRET":         s.secrets.Gateway,
 		"SOUK_GATEWAY_OPERATOR_TOKEN": s.secrets.OperatorToken,
 	}
-	for name, dsn := range s.postgres.DSNs() {
-		out[prefix(name)+"POSTGRES_DSN"] = dsn
+	maps.Copy(out, s.connections)
+	for _, name := range databases {
 		out[prefix(name)+"MIGRATE"] = "true"
-	}
-	for from, neighbors := range map[string][]string{
-		"order":   {"catalog", "cart", "payment"},
-		"gateway": {"catalog", "cart", "order", "payment"},
-	} {
-		for _, to := range neighbors {
-			out[prefix(from)+strings.ToUpper(to)+"_TARGET"] = target(to)
-		}
 	}
 	if s.opts.JobsOnly {
 		out["SOUK_ORDER_DRIVERS"] = "-1"

@@ -40,8 +40,17 @@ type supervised struct {
 	// minBackoff to maxBackoff with deaths in a row.
 	pause time.Duration
 
-	pid    atomic.Int64 // of the running process, else 0
-	deaths atomic.Int64 // in a row
+	live    atomic.Pointer[child] // the running process, else nil
+	deaths  atomic.Int64          // in a row
+	renewal atomic.Pointer[child] // the process that is to end for the next one
+}
+
+// pid is the process id, 0 when there is none.
+func (s *supervised) pid() int {
+	if c := s.live.Load(); c != nil {
+		return c.cmd.Process.Pid
+	}
+	return 0
 }
 
 // run starts the process, again after each death, until ctx is done; then it
@@ -53,6 +62,9 @@ func (s *supervised) run(ctx context.Context) error {
 		err := s.once(ctx)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it was told to end
+		}
+		if errors.Is(err, errRenewed) {
+			continue
 		}
 		if time.Since(began) > steady {
 			pause = minBackoff
@@ -72,6 +84,37 @@ func (s *supervised) run(ctx context.Context) error {
 	}
 }
 
+// errRenewed is the end of a process that was told to make room for the next.
+var errRenewed = errors.New("renewed")
+
+// renew has the process end in good order and returns when the next one has
+// started, which is at once.
+func (s *supervised) renew(ctx context.Context) error {
+	old := s.live.Load()
+	if old == nil {
+		return ErrNotRunning
+	}
+	s.renewal.Store(old)
+	old.signal(syscall.SIGTERM)
+	timeout := time.AfterFunc(stopTimeout, func() {
+		s.log.WarnContext(ctx, "process does not end, killing it", "process", s.name, "after", stopTimeout)
+		old.signal(syscall.SIGKILL)
+	})
+	defer timeout.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if now := s.live.Load(); now != nil && now != old {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
 // once runs the process to its end.
 func (s *supervised) once(ctx context.Context) error {
 	cmd, inherited, held, err := s.command()
@@ -84,13 +127,16 @@ func (s *supervised) once(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.pid.Store(int64(cmd.Process.Pid))
-	defer s.pid.Store(0)
+	s.live.Store(p)
+	defer s.live.Store(nil)
 	if s.onStart != nil {
 		s.onStart(cmd.Process.Pid)
 	}
 	select {
 	case <-p.done:
+		if s.renewal.CompareAndSwap(p, nil) && p.err == nil {
+			return errRenewed
+		}
 		return p.how()
 	case <-ctx.Done():
 	}

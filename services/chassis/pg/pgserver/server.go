@@ -212,6 +212,31 @@ func (s *Server) Port() int { return s.port }
 // Pid returns the postmaster's process id.
 func (s *Server) Pid() int { return s.process.pid() }
 
+// Signal sends a signal to the postmaster and, if it is one that stops or
+// continues a process, to all the server's processes. It does nothing to a
+// server that has ended.
+func (s *Server) Signal(sig syscall.Signal) error {
+	if sig == syscall.SIGCONT { // the postmaster last: it makes no new ones meanwhile
+		defer s.process.signal(sig)
+	} else {
+		s.process.signal(sig)
+	}
+	if sig != syscall.SIGSTOP && sig != syscall.SIGCONT {
+		return nil
+	}
+	// Each has made a process group of its own.
+	children, err := childrenOf(s.process.pid())
+	if err != nil {
+		return fmt.Errorf("signal postgres: %w", err)
+	}
+	for _, pid := range children {
+		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("signal postgres: %w", err)
+		}
+	}
+	return nil
+}
+
 // Done is closed when the server has ended, by Stop or by itself.
 func (s *Server) Done() <-chan struct{} { return s.process.done }
 

@@ -1,0 +1,190 @@
+package localshop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// ErrNotRunning means that a part has no process at the moment.
+var ErrNotRunning = errors.New("is not running")
+
+// Parts are the names of all parts of a shop: the stores, then the services in
+// the order of their dependencies.
+func Parts() []string {
+	out := []string{"postgres", "redis"}
+	for _, svc := range services {
+		out = append(out, svc.name)
+	}
+	return out
+}
+
+// process is what keeps a part other than PostgreSQL running; nil when it is
+// inside of this process.
+func (s *Shop) process(part string) *supervised {
+	if part == "redis" {
+		return s.redis.proc
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.processes[part]
+}
+
+// PID is the process id of a part, 0 while it has none of its own.
+func (s *Shop) PID(part string) int {
+	if part == "postgres" {
+		return s.postgres.PID()
+	}
+	if p := s.process(part); p != nil {
+		return p.pid()
+	}
+	return 0
+}
+
+// Signal sends a signal to a part's process. SIGSTOP and SIGCONT reach all
+// processes of PostgreSQL. A part that ends is started again. ErrNotRunning: it
+// has just ended; any other error: it has no process of its own.
+func (s *Shop) Signal(part string, sig syscall.Signal) error {
+	if part == "postgres" {
+		return s.postgres.signal(sig)
+	}
+	p := s.process(part)
+	if p == nil {
+		return fmt.Errorf("%s has no process of its own", part)
+	}
+	c := p.live.Load()
+	if c == nil {
+		return fmt.Errorf("%s: %w", part, ErrNotRunning)
+	}
+	c.signal(sig)
+	return nil
+}
+
+// Kill ends a part at once, as a crash would; it is started again. It does
+// nothing to one that is dead already.
+func (s *Shop) Kill(part string) error {
+	err := s.Signal(part, syscall.SIGKILL)
+	if errors.Is(err, ErrNotRunning) {
+		return nil
+	}
+	return err
+}
+
+// Restart ends a part in good order, waits for what it has under way, starts it
+// again and returns when it answers. Connections to a service wait meanwhile.
+func (s *Shop) Restart(ctx context.Context, part string) error {
+	if part == "postgres" {
+		return s.postgres.restart(ctx)
+	}
+	p := s.process(part)
+	if p == nil {
+		return fmt.Errorf("%s has no process of its own", part)
+	}
+	if err := p.renew(ctx); err != nil {
+		return fmt.Errorf("restart %s: %w", part, err)
+	}
+	return s.Await(ctx, part)
+}
+
+// Await returns when a part answers and, if it is a service, says that it is
+// ready; or when ctx is done, with the last failure. It asks the part itself,
+// whatever Options.Route says.
+func (s *Shop) Await(ctx context.Context, part string) error {
+	if !slices.Contains(Parts(), part) {
+		return fmt.Errorf("no part %q", part)
+	}
+	last := errors.New("no answer")
+	for {
+		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+		err := s.ask(attempt, part)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w (last: %w)", part, ctx.Err(), last)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// ask asks a part once whether it is ready.
+func (s *Shop) ask(ctx context.Context, part string) error {
+	switch part {
+	case "postgres":
+		conn, err := pgx.Connect(ctx, s.DSN(databases[0]))
+		if err != nil {
+			return err
+		}
+		return conn.Close(ctx)
+	case "redis":
+		return pingRedis(ctx, s.redis.addr)
+	case "gateway":
+		return get(ctx, s.URL+"/readyz")
+	case "stripesim":
+		return get(ctx, s.StripesimURL+"/_sim/summary")
+	}
+	conn, err := grpc.NewClient(s.addr(part), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	status, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{})
+	if err == nil && status.Status != healthpb.HealthCheckResponse_SERVING {
+		err = errors.New(status.Status.String())
+	}
+	return err
+}
+
+func get(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return errors.New(resp.Status)
+	}
+	return nil
+}
+
+func pingRedis(ctx context.Context, addr string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	context.AfterFunc(ctx, func() { conn.Close() })
+	if _, err := io.WriteString(conn, "PING\r\n"); err != nil {
+		return err
+	}
+	answer := make([]byte, len("+PONG"))
+	if _, err := io.ReadFull(conn, answer); err != nil {
+		return err
+	}
+	if !strings.HasPrefix(string(answer), "+PONG") {
+		return fmt.Errorf("answered %q", answer)
+	}
+	return nil
+}
