@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -30,6 +31,9 @@ type bank struct {
 	mu      sync.Mutex
 	intents map[string]domain.Intent
 	silent  bool // it does not answer
+	behind  bool // its index is
+	breaks  bool // its list does, before the end
+	listed  [][2]time.Time
 	calls   []string
 }
 
@@ -76,6 +80,41 @@ func (b *bank) Look(_ context.Context, paymentID string) (domain.Intent, error) 
 		return domain.Intent{}, errSilent
 	}
 	return in, nil
+}
+
+func (b *bank) Find(_ context.Context, attemptID string) (domain.Intent, bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, in := range b.intents {
+		if in.AttemptID == attemptID && !b.behind {
+			return in, true, nil
+		}
+	}
+	if b.silent {
+		return domain.Intent{}, false, errSilent
+	}
+	return domain.Intent{}, false, nil
+}
+
+func (b *bank) FindRefund(context.Context, domain.Refund) (string, bool, error) {
+	return "", false, errSilent
+}
+
+func (b *bank) Payments(_ context.Context, from, to time.Time) iter.Seq2[domain.Intent, error] {
+	return func(yield func(domain.Intent, error) bool) {
+		b.mu.Lock()
+		intents := maps.Clone(b.intents)
+		b.listed = append(b.listed, [2]time.Time{from, to})
+		b.mu.Unlock()
+		for _, in := range intents {
+			if !yield(in, nil) {
+				return
+			}
+		}
+		if b.breaks {
+			yield(domain.Intent{}, errSilent)
+		}
+	}
 }
 
 // desk is the commands on a real database and a provider in memory.

@@ -47,6 +47,9 @@ type Config struct {
 	// Workers is how many jobs run at once. They are few, for they come beside
 	// the commands that somebody waits for.
 	Workers int `env:"WORKERS, default=4"`
+	// ReviewEvery is the time between two reviews of payments whose outcome is
+	// unknown for so long that the provider has forgotten their keys; 1 s at least.
+	ReviewEvery time.Duration `env:"REVIEW_EVERY, default=10m"`
 	// CrashAt kills the process at a point between a write and a call,
 	// "<point>" or "<point>:<n>" for the n-th time. For fault tests only.
 	CrashAt string `env:"CRASH_AT"`
@@ -88,7 +91,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer riverPool.Close()
 	store := postgres.New(pool)
 	payments := domain.NewService(store, provider, time.Now, newID, hook, tel.Log)
-	work := jobs.New(riverPool, store, jobs.Config{Workers: cmp.Or(cfg.Workers, 4), PollInterval: cfg.jobsPoll}, tel.Log)
+	work := jobs.New(riverPool, store, jobs.Config{Workers: cmp.Or(cfg.Workers, 4), PollInterval: cfg.jobsPoll, Reviews: payments, ReviewEvery: max(cmp.Or(cfg.ReviewEvery, 10*time.Minute), time.Second)}, tel.Log)
 
 	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors, chassisrpc.Check{Name: "postgres", Fn: store.Ready})
 	if err != nil {

@@ -54,6 +54,7 @@ type house struct {
 	front   *httptest.Server
 	dsn     string
 	timeout time.Duration // of a call of the provider
+	review  time.Duration // between two reviews; 0 for the default
 
 	mu    sync.Mutex
 	fault func(next http.Handler) http.Handler // nil: none
@@ -133,7 +134,7 @@ func (h *house) payments() paymentv1.PaymentServiceClient {
 		return payment.Run(ctx, payment.Config{
 			Server: rpc.ServerConfig{Listener: l}, Postgres: pg.Config{DSN: config.Secret(h.dsn)},
 			Telemetry: telemetry.Config{LogOutput: io.Discard}, Migrate: true,
-			StripeURL: h.front.URL, StripeKey: "sk_test_123", StripeTimeout: h.timeout,
+			StripeURL: h.front.URL, StripeKey: "sk_test_123", StripeTimeout: h.timeout, ReviewEvery: h.review,
 		})
 	})
 	return h.client(l.Addr().String())

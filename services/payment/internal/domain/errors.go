@@ -24,6 +24,8 @@ var (
 	// ErrOutcomeUnknown means that the provider was asked and its answer is not
 	// known: repeat the command, and do not take it for failed.
 	ErrOutcomeUnknown = errors.New("the payment provider's answer is not known yet")
+	// ErrNotUnderReview refuses to settle by hand what is not under review.
+	ErrNotUnderReview = errors.New("the payment is not under review")
 	// ErrTaken is a provider's: what was to be voided is captured.
 	ErrTaken = errors.New("the payment is captured at the provider")
 	// ErrInvalidAmount refuses an amount that is not greater than zero.

@@ -48,6 +48,8 @@ func (s *Service) observe(ctx context.Context, in Intent) (Attempt, error) {
 	case VoidSent:
 		a.ProviderID = in.ID
 		return s.void(ctx, a)
+	case NeedsReview:
+		return s.observeReview(ctx, a, in)
 	case Declined, Voided:
 		return a, s.dispose(ctx, a, in)
 	default: // what is authorized, captured or could not be is settled by a command

@@ -2,6 +2,8 @@ package domain
 
 import (
 	"context"
+	"iter"
+	"time"
 
 	"github.com/souk-shop/souk/proto/money"
 )
@@ -41,6 +43,16 @@ type Store interface {
 	// EnterStray enters a capture that should not have been, and the refund that
 	// undid it, in the ledger; false if that payment is in it.
 	EnterStray(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error)
+
+	// Open returns attempts older than a time whose outcome is open, up to limit
+	// in the order of their order ids, from the one after a given id.
+	Open(ctx context.Context, before time.Time, after string, limit int) ([]Attempt, error)
+	// OpenRefunds does the same for refunds.
+	OpenRefunds(ctx context.Context, before time.Time, after string, limit int) ([]Refund, error)
+	// Settle takes NEEDS_REVIEW to where the decision says, and keeps that.
+	Settle(ctx context.Context, orderID string, to State, providerID, code string, d Decision) (Attempt, bool, error)
+	// SettleRefund takes a refund from SENT to FAILED, and keeps the decision.
+	SettleRefund(ctx context.Context, id, code string, d Decision) (bool, error)
 }
 
 // Provider takes the money. A call with a key that was used before has no
@@ -59,6 +71,15 @@ type Provider interface {
 	Refund(ctx context.Context, key string, r Refund) (id string, err error)
 	// Look returns a payment as it is now.
 	Look(ctx context.Context, paymentID string) (Intent, error)
+	// Find looks for the payment of an attempt. That there is none says nothing:
+	// it may be on its way, or the provider's index behind.
+	Find(ctx context.Context, attemptID string) (in Intent, found bool, err error)
+	// FindRefund looks for what a refund became. None means that there is none
+	// by now. Errors: *Refusal for one that failed.
+	FindRefund(ctx context.Context, r Refund) (id string, found bool, err error)
+	// Payments yields every payment that was made at the provider from one time
+	// to another, in any order. An error ends it: then it is not complete.
+	Payments(ctx context.Context, from, to time.Time) iter.Seq2[Intent, error]
 }
 
 // Authorization is what a provider is asked to hold.

@@ -114,10 +114,9 @@ func (s *Service) move(ctx context.Context, a Attempt, to State, providerID, cod
 // becomes NEEDS_REVIEW.
 func (s *Service) hold(ctx context.Context, a Attempt) (Hold, error) {
 	if s.now().Sub(a.CreatedAt) > keyWindow {
-		if _, err := s.move(ctx, a, NeedsReview, "", ""); err != nil {
+		if _, err := s.review(ctx, a); err != nil {
 			return Hold{}, err
 		}
-		s.log.ErrorContext(ctx, "payment needs review", "order_id", a.OrderID, "attempt_id", a.ID, "since", a.CreatedAt)
 		return Hold{}, errors.New("the authorization's key has expired")
 	}
 	return s.provider.Authorize(ctx, Authorization{

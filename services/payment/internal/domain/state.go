@@ -19,7 +19,8 @@ const (
 	// Voided means that nothing is held and nothing ever will be.
 	Voided State = "voided"
 	// NeedsReview means that the outcome is unknown and the provider no longer
-	// knows the key: nothing is called until somebody looks.
+	// knows the key: nothing is called again. A day on, no order wants the money
+	// any more: what the review finds is given back.
 	NeedsReview State = "needs_review"
 )
 
@@ -35,6 +36,7 @@ var next = map[State][]State{
 	CaptureSent:   {Captured, CaptureFailed},
 	CaptureFailed: {VoidSent},
 	VoidSent:      {Voided, NeedsReview},
+	NeedsReview:   {Declined, Voided},
 }
 
 // CanBecome reports whether to may follow s.

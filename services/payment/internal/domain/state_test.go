@@ -10,6 +10,7 @@ func TestTransitions(t *testing.T) {
 		{CaptureSent, Captured}: true, {CaptureSent, CaptureFailed}: true,
 		{CaptureFailed, VoidSent}: true,
 		{VoidSent, Voided}:        true, {VoidSent, NeedsReview}: true,
+		{NeedsReview, Declined}: true, {NeedsReview, Voided}: true,
 	}
 	for _, from := range States() {
 		for _, to := range States() {
@@ -26,7 +27,7 @@ func TestTransitions(t *testing.T) {
 func TestMoneyNeverMovesAfterItsEnd(t *testing.T) {
 	t.Parallel()
 	// From these states nothing is taken any more, by any sequence of steps.
-	for _, from := range []State{Declined, Voided, VoidSent, CaptureFailed} {
+	for _, from := range []State{Declined, Voided, VoidSent, CaptureFailed, NeedsReview} {
 		seen := map[State]bool{}
 		var walk func(State)
 		walk = func(s State) {

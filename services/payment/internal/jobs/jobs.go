@@ -29,6 +29,9 @@ type Store interface {
 type Config struct {
 	// Workers is how many jobs run at once in this process.
 	Workers int
+	// Reviews is run every ReviewEvery.
+	Reviews     Reviews
+	ReviewEvery time.Duration
 	// PollInterval is how often River looks for jobs; 0 for 5 s.
 	PollInterval time.Duration
 }
@@ -54,10 +57,12 @@ func (j *Jobs) Run(ctx context.Context) error {
 	}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &pruneWorker{jobs: j})
+	river.AddWorker(workers, &reviewWorker{reviews: j.cfg.Reviews, log: j.log})
 	client, err := jobs.Start(ctx, j.pool, workers, jobs.Config{
 		Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval,
 		Periodic: []*river.PeriodicJob{
 			every(pruneEvery, pruneJob{}),
+			every(j.cfg.ReviewEvery, reviewJob{}),
 		},
 	}, j.log)
 	if err != nil || client == nil {

@@ -22,6 +22,7 @@ var Errors = chassisrpc.ErrorTable{
 		{Is: domain.ErrPaymentNotCaptured, Code: codes.FailedPrecondition, Reason: "PAYMENT_NOT_CAPTURED"},
 		{Is: domain.ErrRefundExceedsCapture, Code: codes.FailedPrecondition, Reason: "REFUND_EXCEEDS_CAPTURE"},
 		{Is: domain.ErrRefundMismatch, Code: codes.FailedPrecondition, Reason: "REFUND_MISMATCH"},
+		{Is: domain.ErrNotUnderReview, Code: codes.FailedPrecondition, Reason: "PAYMENT_NOT_UNDER_REVIEW"},
 		{Is: domain.ErrInvalidAmount, Code: codes.InvalidArgument, Reason: chassisrpc.ReasonInvalid},
 	},
 }

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"strings"
+	"time"
 
 	stripego "github.com/stripe/stripe-go/v85"
 
@@ -34,9 +36,8 @@ func (c *Client) Look(ctx context.Context, paymentID string) (domain.Intent, err
 	return toIntent(intent), nil
 }
 
-// find looks for the payment of an attempt. That none is found says nothing: it
-// may be on its way, and Stripe's search is up to an hour behind.
-func (c *Client) find(ctx context.Context, attemptID string) (in domain.Intent, found bool, err error) {
+// Find implements domain.Provider. Stripe's search is up to an hour behind.
+func (c *Client) Find(ctx context.Context, attemptID string) (in domain.Intent, found bool, err error) {
 	params := &stripego.PaymentIntentSearchParams{SearchParams: stripego.SearchParams{
 		Query: fmt.Sprintf("metadata['%s']:'%s'", labelAttempt, attemptID), Limit: stripego.Int64(1), Single: true,
 	}}
@@ -78,20 +79,43 @@ func toMoney(units int64, currency stripego.Currency) money.Money {
 	return money.Money{Units: units, Currency: strings.ToUpper(string(currency))}
 }
 
-// findRefund returns the provider's refund that r became, nil if there is none:
-// by now, for it may be on its way.
-func (c *Client) findRefund(ctx context.Context, r domain.Refund) (*stripego.Refund, error) {
+// FindRefund implements domain.Provider.
+func (c *Client) FindRefund(ctx context.Context, r domain.Refund) (id string, found bool, err error) {
 	params := &stripego.RefundListParams{PaymentIntent: stripego.String(r.PaymentID)}
 	params.Limit = stripego.Int64(maxPage)
 	for refund, err := range c.api.V1Refunds.List(ctx, params).All(ctx) {
 		if err != nil {
-			return nil, c.failed("list refunds", err)
+			return "", false, c.failed("list refunds", err)
 		}
 		if refund.Metadata[labelRefund] == r.ID {
-			return refund, nil
+			id, err := settledRefund(refund, r)
+			return id, true, err
 		}
 	}
-	return nil, nil
+	return "", false, nil
+}
+
+// Payments implements domain.Provider, newest first. Each page has the time of
+// one call.
+func (c *Client) Payments(ctx context.Context, from, to time.Time) iter.Seq2[domain.Intent, error] {
+	return func(yield func(domain.Intent, error) bool) {
+		params := &stripego.PaymentIntentListParams{CreatedRange: between(from, to)}
+		params.Limit = stripego.Int64(maxPage)
+		for intent, err := range c.api.V1PaymentIntents.List(ctx, params).All(ctx) {
+			if err != nil {
+				yield(domain.Intent{}, c.failed("list payment intents", err))
+				return
+			}
+			if !yield(toIntent(intent), nil) {
+				return
+			}
+		}
+	}
+}
+
+// between is from (inclusive) to to (exclusive).
+func between(from, to time.Time) *stripego.RangeQueryParams {
+	return &stripego.RangeQueryParams{GreaterThanOrEqual: from.Unix(), LesserThan: to.Unix()}
 }
 
 // ask makes a call about one payment. If the answer may hide what came of it, it

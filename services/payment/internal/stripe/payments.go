@@ -47,7 +47,7 @@ func (c *Client) afterFailedAuthorize(ctx context.Context, req domain.Authorizat
 	if !worthALook(cause) {
 		return domain.Hold{}, err
 	}
-	in, found, lookErr := c.find(ctx, req.AttemptID)
+	in, found, lookErr := c.Find(ctx, req.AttemptID)
 	switch {
 	case lookErr != nil:
 		return domain.Hold{}, unsettled(err, lookErr)
@@ -136,14 +136,14 @@ func (c *Client) Refund(ctx context.Context, key string, r domain.Refund) (strin
 		if !worthALook(err) {
 			return "", failure
 		}
-		found, lookErr := c.findRefund(ctx, r)
+		id, found, lookErr := c.FindRefund(ctx, r)
 		switch {
+		case found:
+			return id, lookErr
 		case lookErr != nil:
 			return "", unsettled(failure, lookErr)
-		case found == nil:
-			return "", failure
 		}
-		refund = found
+		return "", failure
 	}
 	if refund.Status == stripego.RefundStatusPending || refund.Status == stripego.RefundStatusRequiresAction {
 		// What the key keeps is how it was; how it is now must be asked.

@@ -864,6 +864,135 @@ func (x *GetPaymentResponse) GetPayment() *Payment {
 	return nil
 }
 
+// ResolvePaymentRequest is a person's decision.
+type ResolvePaymentRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the order.
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// UUID of the refund that it is about; empty if it is about the payment.
+	RefundId string `protobuf:"bytes,2,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
+	// The provider's id of the payment ("pi_..."): it is looked at, and what is held
+	// or was taken is given back. Empty: the provider has no such payment or refund.
+	ProviderId string `protobuf:"bytes,3,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
+	// Who says so.
+	Operator string `protobuf:"bytes,4,opt,name=operator,proto3" json:"operator,omitempty"`
+	// Why.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolvePaymentRequest) Reset() {
+	*x = ResolvePaymentRequest{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolvePaymentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolvePaymentRequest) ProtoMessage() {}
+
+func (x *ResolvePaymentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolvePaymentRequest.ProtoReflect.Descriptor instead.
+func (*ResolvePaymentRequest) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ResolvePaymentRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *ResolvePaymentRequest) GetRefundId() string {
+	if x != nil {
+		return x.RefundId
+	}
+	return ""
+}
+
+func (x *ResolvePaymentRequest) GetProviderId() string {
+	if x != nil {
+		return x.ProviderId
+	}
+	return ""
+}
+
+func (x *ResolvePaymentRequest) GetOperator() string {
+	if x != nil {
+		return x.Operator
+	}
+	return ""
+}
+
+func (x *ResolvePaymentRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// ResolvePaymentResponse is the payment as it is then.
+type ResolvePaymentResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolvePaymentResponse) Reset() {
+	*x = ResolvePaymentResponse{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolvePaymentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolvePaymentResponse) ProtoMessage() {}
+
+func (x *ResolvePaymentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolvePaymentResponse.ProtoReflect.Descriptor instead.
+func (*ResolvePaymentResponse) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ResolvePaymentResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
 var File_souk_payment_v1_payment_proto protoreflect.FileDescriptor
 
 const file_souk_payment_v1_payment_proto_rawDesc = "" +
@@ -914,6 +1043,16 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\x11GetPaymentRequest\x12#\n" +
 	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\"H\n" +
 	"\x12GetPaymentResponse\x122\n" +
+	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"\xdc\x01\n" +
+	"\x15ResolvePaymentRequest\x12#\n" +
+	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12(\n" +
+	"\trefund_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\brefundId\x12)\n" +
+	"\vprovider_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\n" +
+	"providerId\x12%\n" +
+	"\boperator\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\boperator\x12\"\n" +
+	"\x06reason\x18\x05 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"L\n" +
+	"\x16ResolvePaymentResponse\x122\n" +
 	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment*\xb4\x02\n" +
 	"\fAttemptState\x12\x1d\n" +
 	"\x19ATTEMPT_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
@@ -930,14 +1069,15 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\x18REFUND_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11REFUND_STATE_SENT\x10\x01\x12\x1a\n" +
 	"\x16REFUND_STATE_SUCCEEDED\x10\x02\x12\x17\n" +
-	"\x13REFUND_STATE_FAILED\x10\x032\x9f\x03\n" +
+	"\x13REFUND_STATE_FAILED\x10\x032\x82\x04\n" +
 	"\x0ePaymentService\x12R\n" +
 	"\tAuthorize\x12!.souk.payment.v1.AuthorizeRequest\x1a\".souk.payment.v1.AuthorizeResponse\x12L\n" +
 	"\aCapture\x12\x1f.souk.payment.v1.CaptureRequest\x1a .souk.payment.v1.CaptureResponse\x12I\n" +
 	"\x06Cancel\x12\x1e.souk.payment.v1.CancelRequest\x1a\x1f.souk.payment.v1.CancelResponse\x12I\n" +
 	"\x06Refund\x12\x1e.souk.payment.v1.RefundRequest\x1a\x1f.souk.payment.v1.RefundResponse\x12U\n" +
 	"\n" +
-	"GetPayment\x12\".souk.payment.v1.GetPaymentRequest\x1a#.souk.payment.v1.GetPaymentResponseB?Z=github.com/souk-shop/souk/proto/gen/souk/payment/v1;paymentv1b\x06proto3"
+	"GetPayment\x12\".souk.payment.v1.GetPaymentRequest\x1a#.souk.payment.v1.GetPaymentResponse\x12a\n" +
+	"\x0eResolvePayment\x12&.souk.payment.v1.ResolvePaymentRequest\x1a'.souk.payment.v1.ResolvePaymentResponseB?Z=github.com/souk-shop/souk/proto/gen/souk/payment/v1;paymentv1b\x06proto3"
 
 var (
 	file_souk_payment_v1_payment_proto_rawDescOnce sync.Once
@@ -952,57 +1092,62 @@ func file_souk_payment_v1_payment_proto_rawDescGZIP() []byte {
 }
 
 var file_souk_payment_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_souk_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_souk_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_souk_payment_v1_payment_proto_goTypes = []any{
-	(AttemptState)(0),             // 0: souk.payment.v1.AttemptState
-	(RefundState)(0),              // 1: souk.payment.v1.RefundState
-	(*Payment)(nil),               // 2: souk.payment.v1.Payment
-	(*Refund)(nil),                // 3: souk.payment.v1.Refund
-	(*AuthorizeRequest)(nil),      // 4: souk.payment.v1.AuthorizeRequest
-	(*AuthorizeResponse)(nil),     // 5: souk.payment.v1.AuthorizeResponse
-	(*CaptureRequest)(nil),        // 6: souk.payment.v1.CaptureRequest
-	(*CaptureResponse)(nil),       // 7: souk.payment.v1.CaptureResponse
-	(*CancelRequest)(nil),         // 8: souk.payment.v1.CancelRequest
-	(*CancelResponse)(nil),        // 9: souk.payment.v1.CancelResponse
-	(*RefundRequest)(nil),         // 10: souk.payment.v1.RefundRequest
-	(*RefundResponse)(nil),        // 11: souk.payment.v1.RefundResponse
-	(*GetPaymentRequest)(nil),     // 12: souk.payment.v1.GetPaymentRequest
-	(*GetPaymentResponse)(nil),    // 13: souk.payment.v1.GetPaymentResponse
-	(*v1.Money)(nil),              // 14: souk.money.v1.Money
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(AttemptState)(0),              // 0: souk.payment.v1.AttemptState
+	(RefundState)(0),               // 1: souk.payment.v1.RefundState
+	(*Payment)(nil),                // 2: souk.payment.v1.Payment
+	(*Refund)(nil),                 // 3: souk.payment.v1.Refund
+	(*AuthorizeRequest)(nil),       // 4: souk.payment.v1.AuthorizeRequest
+	(*AuthorizeResponse)(nil),      // 5: souk.payment.v1.AuthorizeResponse
+	(*CaptureRequest)(nil),         // 6: souk.payment.v1.CaptureRequest
+	(*CaptureResponse)(nil),        // 7: souk.payment.v1.CaptureResponse
+	(*CancelRequest)(nil),          // 8: souk.payment.v1.CancelRequest
+	(*CancelResponse)(nil),         // 9: souk.payment.v1.CancelResponse
+	(*RefundRequest)(nil),          // 10: souk.payment.v1.RefundRequest
+	(*RefundResponse)(nil),         // 11: souk.payment.v1.RefundResponse
+	(*GetPaymentRequest)(nil),      // 12: souk.payment.v1.GetPaymentRequest
+	(*GetPaymentResponse)(nil),     // 13: souk.payment.v1.GetPaymentResponse
+	(*ResolvePaymentRequest)(nil),  // 14: souk.payment.v1.ResolvePaymentRequest
+	(*ResolvePaymentResponse)(nil), // 15: souk.payment.v1.ResolvePaymentResponse
+	(*v1.Money)(nil),               // 16: souk.money.v1.Money
+	(*timestamppb.Timestamp)(nil),  // 17: google.protobuf.Timestamp
 }
 var file_souk_payment_v1_payment_proto_depIdxs = []int32{
 	0,  // 0: souk.payment.v1.Payment.state:type_name -> souk.payment.v1.AttemptState
-	14, // 1: souk.payment.v1.Payment.amount:type_name -> souk.money.v1.Money
-	14, // 2: souk.payment.v1.Payment.captured:type_name -> souk.money.v1.Money
-	14, // 3: souk.payment.v1.Payment.refunded:type_name -> souk.money.v1.Money
+	16, // 1: souk.payment.v1.Payment.amount:type_name -> souk.money.v1.Money
+	16, // 2: souk.payment.v1.Payment.captured:type_name -> souk.money.v1.Money
+	16, // 3: souk.payment.v1.Payment.refunded:type_name -> souk.money.v1.Money
 	3,  // 4: souk.payment.v1.Payment.refunds:type_name -> souk.payment.v1.Refund
-	15, // 5: souk.payment.v1.Payment.created_at:type_name -> google.protobuf.Timestamp
+	17, // 5: souk.payment.v1.Payment.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 6: souk.payment.v1.Refund.state:type_name -> souk.payment.v1.RefundState
-	14, // 7: souk.payment.v1.Refund.amount:type_name -> souk.money.v1.Money
-	14, // 8: souk.payment.v1.AuthorizeRequest.amount:type_name -> souk.money.v1.Money
+	16, // 7: souk.payment.v1.Refund.amount:type_name -> souk.money.v1.Money
+	16, // 8: souk.payment.v1.AuthorizeRequest.amount:type_name -> souk.money.v1.Money
 	2,  // 9: souk.payment.v1.AuthorizeResponse.payment:type_name -> souk.payment.v1.Payment
-	14, // 10: souk.payment.v1.CaptureRequest.amount:type_name -> souk.money.v1.Money
+	16, // 10: souk.payment.v1.CaptureRequest.amount:type_name -> souk.money.v1.Money
 	2,  // 11: souk.payment.v1.CaptureResponse.payment:type_name -> souk.payment.v1.Payment
 	2,  // 12: souk.payment.v1.CancelResponse.payment:type_name -> souk.payment.v1.Payment
-	14, // 13: souk.payment.v1.RefundRequest.amount:type_name -> souk.money.v1.Money
+	16, // 13: souk.payment.v1.RefundRequest.amount:type_name -> souk.money.v1.Money
 	3,  // 14: souk.payment.v1.RefundResponse.refund:type_name -> souk.payment.v1.Refund
 	2,  // 15: souk.payment.v1.GetPaymentResponse.payment:type_name -> souk.payment.v1.Payment
-	4,  // 16: souk.payment.v1.PaymentService.Authorize:input_type -> souk.payment.v1.AuthorizeRequest
-	6,  // 17: souk.payment.v1.PaymentService.Capture:input_type -> souk.payment.v1.CaptureRequest
-	8,  // 18: souk.payment.v1.PaymentService.Cancel:input_type -> souk.payment.v1.CancelRequest
-	10, // 19: souk.payment.v1.PaymentService.Refund:input_type -> souk.payment.v1.RefundRequest
-	12, // 20: souk.payment.v1.PaymentService.GetPayment:input_type -> souk.payment.v1.GetPaymentRequest
-	5,  // 21: souk.payment.v1.PaymentService.Authorize:output_type -> souk.payment.v1.AuthorizeResponse
-	7,  // 22: souk.payment.v1.PaymentService.Capture:output_type -> souk.payment.v1.CaptureResponse
-	9,  // 23: souk.payment.v1.PaymentService.Cancel:output_type -> souk.payment.v1.CancelResponse
-	11, // 24: souk.payment.v1.PaymentService.Refund:output_type -> souk.payment.v1.RefundResponse
-	13, // 25: souk.payment.v1.PaymentService.GetPayment:output_type -> souk.payment.v1.GetPaymentResponse
-	21, // [21:26] is the sub-list for method output_type
-	16, // [16:21] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	2,  // 16: souk.payment.v1.ResolvePaymentResponse.payment:type_name -> souk.payment.v1.Payment
+	4,  // 17: souk.payment.v1.PaymentService.Authorize:input_type -> souk.payment.v1.AuthorizeRequest
+	6,  // 18: souk.payment.v1.PaymentService.Capture:input_type -> souk.payment.v1.CaptureRequest
+	8,  // 19: souk.payment.v1.PaymentService.Cancel:input_type -> souk.payment.v1.CancelRequest
+	10, // 20: souk.payment.v1.PaymentService.Refund:input_type -> souk.payment.v1.RefundRequest
+	12, // 21: souk.payment.v1.PaymentService.GetPayment:input_type -> souk.payment.v1.GetPaymentRequest
+	14, // 22: souk.payment.v1.PaymentService.ResolvePayment:input_type -> souk.payment.v1.ResolvePaymentRequest
+	5,  // 23: souk.payment.v1.PaymentService.Authorize:output_type -> souk.payment.v1.AuthorizeResponse
+	7,  // 24: souk.payment.v1.PaymentService.Capture:output_type -> souk.payment.v1.CaptureResponse
+	9,  // 25: souk.payment.v1.PaymentService.Cancel:output_type -> souk.payment.v1.CancelResponse
+	11, // 26: souk.payment.v1.PaymentService.Refund:output_type -> souk.payment.v1.RefundResponse
+	13, // 27: souk.payment.v1.PaymentService.GetPayment:output_type -> souk.payment.v1.GetPaymentResponse
+	15, // 28: souk.payment.v1.PaymentService.ResolvePayment:output_type -> souk.payment.v1.ResolvePaymentResponse
+	23, // [23:29] is the sub-list for method output_type
+	17, // [17:23] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_souk_payment_v1_payment_proto_init() }
@@ -1016,7 +1161,7 @@ func file_souk_payment_v1_payment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_payment_v1_payment_proto_rawDesc), len(file_souk_payment_v1_payment_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

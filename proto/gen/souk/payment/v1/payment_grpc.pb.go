@@ -19,11 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PaymentService_Authorize_FullMethodName  = "/souk.payment.v1.PaymentService/Authorize"
-	PaymentService_Capture_FullMethodName    = "/souk.payment.v1.PaymentService/Capture"
-	PaymentService_Cancel_FullMethodName     = "/souk.payment.v1.PaymentService/Cancel"
-	PaymentService_Refund_FullMethodName     = "/souk.payment.v1.PaymentService/Refund"
-	PaymentService_GetPayment_FullMethodName = "/souk.payment.v1.PaymentService/GetPayment"
+	PaymentService_Authorize_FullMethodName      = "/souk.payment.v1.PaymentService/Authorize"
+	PaymentService_Capture_FullMethodName        = "/souk.payment.v1.PaymentService/Capture"
+	PaymentService_Cancel_FullMethodName         = "/souk.payment.v1.PaymentService/Cancel"
+	PaymentService_Refund_FullMethodName         = "/souk.payment.v1.PaymentService/Refund"
+	PaymentService_GetPayment_FullMethodName     = "/souk.payment.v1.PaymentService/GetPayment"
+	PaymentService_ResolvePayment_FullMethodName = "/souk.payment.v1.PaymentService/ResolvePayment"
 )
 
 // PaymentServiceClient is the client API for PaymentService service.
@@ -67,6 +68,12 @@ type PaymentServiceClient interface {
 	// GetPayment returns an order's payment with its refunds.
 	// Callers: order, gateway (operator). Errors: NOT_FOUND (PAYMENT_NOT_FOUND).
 	GetPayment(ctx context.Context, in *GetPaymentRequest, opts ...grpc.CallOption) (*GetPaymentResponse, error)
+	// ResolvePayment settles, by a person's word, what is NEEDS_REVIEW or a refund
+	// that is SENT for more than 22 hours, when reconciliation can't. The word and
+	// the reason are kept. Idempotent. Callers: an operator.
+	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND), FAILED_PRECONDITION
+	// (PAYMENT_NOT_UNDER_REVIEW, PAYMENT_MISMATCH), UNAVAILABLE (OUTCOME_UNKNOWN).
+	ResolvePayment(ctx context.Context, in *ResolvePaymentRequest, opts ...grpc.CallOption) (*ResolvePaymentResponse, error)
 }
 
 type paymentServiceClient struct {
@@ -127,6 +134,16 @@ func (c *paymentServiceClient) GetPayment(ctx context.Context, in *GetPaymentReq
 	return out, nil
 }
 
+func (c *paymentServiceClient) ResolvePayment(ctx context.Context, in *ResolvePaymentRequest, opts ...grpc.CallOption) (*ResolvePaymentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolvePaymentResponse)
+	err := c.cc.Invoke(ctx, PaymentService_ResolvePayment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PaymentServiceServer is the server API for PaymentService service.
 // All implementations must embed UnimplementedPaymentServiceServer
 // for forward compatibility.
@@ -168,6 +185,12 @@ type PaymentServiceServer interface {
 	// GetPayment returns an order's payment with its refunds.
 	// Callers: order, gateway (operator). Errors: NOT_FOUND (PAYMENT_NOT_FOUND).
 	GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error)
+	// ResolvePayment settles, by a person's word, what is NEEDS_REVIEW or a refund
+	// that is SENT for more than 22 hours, when reconciliation can't. The word and
+	// the reason are kept. Idempotent. Callers: an operator.
+	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND), FAILED_PRECONDITION
+	// (PAYMENT_NOT_UNDER_REVIEW, PAYMENT_MISMATCH), UNAVAILABLE (OUTCOME_UNKNOWN).
+	ResolvePayment(context.Context, *ResolvePaymentRequest) (*ResolvePaymentResponse, error)
 	mustEmbedUnimplementedPaymentServiceServer()
 }
 
@@ -192,6 +215,9 @@ func (UnimplementedPaymentServiceServer) Refund(context.Context, *RefundRequest)
 }
 func (UnimplementedPaymentServiceServer) GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPayment not implemented")
+}
+func (UnimplementedPaymentServiceServer) ResolvePayment(context.Context, *ResolvePaymentRequest) (*ResolvePaymentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ResolvePayment not implemented")
 }
 func (UnimplementedPaymentServiceServer) mustEmbedUnimplementedPaymentServiceServer() {}
 func (UnimplementedPaymentServiceServer) testEmbeddedByValue()                        {}
@@ -304,6 +330,24 @@ func _PaymentService_GetPayment_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentService_ResolvePayment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolvePaymentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).ResolvePayment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_ResolvePayment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).ResolvePayment(ctx, req.(*ResolvePaymentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PaymentService_ServiceDesc is the grpc.ServiceDesc for PaymentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -330,6 +374,10 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetPayment",
 			Handler:    _PaymentService_GetPayment_Handler,
+		},
+		{
+			MethodName: "ResolvePayment",
+			Handler:    _PaymentService_ResolvePayment_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

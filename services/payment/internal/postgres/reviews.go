@@ -1,0 +1,47 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+	"github.com/souk-shop/souk/services/payment/internal/postgres/db"
+)
+
+// nobody is the id before all others.
+const nobody = "00000000-0000-0000-0000-000000000000"
+
+// Open implements domain.Store.
+func (s *Store) Open(ctx context.Context, before time.Time, after string, limit int) ([]domain.Attempt, error) {
+	rows, err := s.q.OpenAttempts(ctx, db.OpenAttemptsParams{Before: before, After: cmp.Or(after, nobody), MaxRows: int32(limit)}) //nolint:gosec // a page
+	var out []domain.Attempt
+	for _, row := range rows {
+		out = append(out, toAttempt(row))
+	}
+	return out, err
+}
+
+// OpenRefunds implements domain.Store.
+func (s *Store) OpenRefunds(ctx context.Context, before time.Time, after string, limit int) ([]domain.Refund, error) {
+	rows, err := s.q.OpenRefunds(ctx, db.OpenRefundsParams{Before: before, After: cmp.Or(after, nobody), MaxRows: int32(limit)}) //nolint:gosec // a page
+	var out []domain.Refund
+	for _, row := range rows {
+		out = append(out, toRefund(db.GetRefundRow(row)))
+	}
+	return out, err
+}
+
+// Settle implements domain.Store.
+func (s *Store) Settle(ctx context.Context, orderID string, to domain.State, providerID, code string, d domain.Decision) (domain.Attempt, bool, error) {
+	row, err := s.q.SettleAttempt(ctx, db.SettleAttemptParams{
+		OrderID: orderID, ToState: string(to), ProviderID: providerID, Code: code, DecidedBy: d.By, Why: d.Why,
+	})
+	return moved(db.Attempt(row), err)
+}
+
+// SettleRefund implements domain.Store.
+func (s *Store) SettleRefund(ctx context.Context, id, code string, d domain.Decision) (bool, error) {
+	n, err := s.q.SettleRefund(ctx, db.SettleRefundParams{ID: id, FailureCode: code, DecidedBy: d.By, Why: d.Why})
+	return n == 1, err
+}

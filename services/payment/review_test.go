@@ -1,0 +1,165 @@
+package payment_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+)
+
+// reviews returns the decisions about an order.
+func (d *desk) reviews(t *testing.T, order string) (out []string) {
+	t.Helper()
+	rows, err := d.pool.Query(t.Context(), "SELECT from_state || ' to ' || to_state || ' by ' || decided_by || ': ' || why FROM reviews WHERE order_id = $1 ORDER BY id", order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func (d *desk) state(t *testing.T, order string) domain.State {
+	t.Helper()
+	a, err := d.store.Get(t.Context(), order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.State
+}
+
+func (d *desk) review(t *testing.T, want domain.Reviewed) {
+	t.Helper()
+	if got, err := d.Review(t.Context()); err != nil || got != want {
+		t.Errorf("review: %+v %v, want %+v", got, err, want)
+	}
+}
+
+// TestAbsenceHasToBeProven: that no payment is found says nothing until no call
+// can be under way and the list is complete.
+func TestAbsenceHasToBeProven(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	start := d.now
+	sent, cancelled := d.attempt(t, domain.Sent, ""), d.attempt(t, domain.VoidSent, "")
+	for _, step := range []struct {
+		age    time.Duration
+		breaks bool
+		want   domain.Reviewed
+		state  domain.State
+	}{
+		{21 * time.Hour, false, domain.Reviewed{}, domain.Sent},
+		{22*time.Hour + time.Minute, false, domain.Reviewed{Open: 2}, domain.NeedsReview},
+		{24*time.Hour + 50*time.Minute, false, domain.Reviewed{Open: 2}, domain.NeedsReview},
+		{26 * time.Hour, true, domain.Reviewed{Open: 2}, domain.NeedsReview},
+		{26 * time.Hour, false, domain.Reviewed{Settled: 2}, domain.Voided},
+		{27 * time.Hour, false, domain.Reviewed{}, domain.Voided},
+	} {
+		d.now, d.bank.breaks = start.Add(step.age), step.breaks
+		d.review(t, step.want)
+		if got := d.state(t, sent.OrderID); got != step.state {
+			t.Errorf("after %s: %s, want %s", step.age, got, step.state)
+		}
+	}
+	for _, a := range []domain.Attempt{sent, cancelled} {
+		got := d.reviews(t, a.OrderID)
+		if len(got) != 1 || !strings.HasPrefix(got[0], "needs_review to voided by reconciliation: none of the 0 payments") {
+			t.Errorf("reasons %q", got)
+		}
+		if a, err := d.Cancel(t.Context(), a.OrderID); err != nil || a.State != domain.Voided {
+			t.Errorf("cancel: %+v %v", a, err)
+		}
+	}
+	for _, window := range d.bank.listed {
+		if window[0].After(sent.CreatedAt.Add(-time.Hour)) || window[1].Before(d.now.Add(-2*time.Hour)) {
+			t.Errorf("listed %v", window)
+		}
+	}
+}
+
+// TestReviewFinds settles what is found, by the index or, if that is behind, in
+// the list: no order wants the money a day later.
+func TestReviewFinds(t *testing.T) {
+	t.Parallel()
+	for _, behind := range []bool{false, true} {
+		d := newDesk(t)
+		d.bank.behind = behind
+		attempts := map[domain.Standing]domain.Attempt{}
+		for _, standing := range []domain.Standing{domain.Unclear, domain.Waiting, domain.Held, domain.Taken, domain.Refused, domain.Released} {
+			a := d.attempt(t, domain.Sent, "")
+			attempts[standing] = a
+			d.bank.intents["pi_"+a.ID] = domain.Intent{ID: "pi_" + a.ID, OrderID: a.OrderID, AttemptID: a.ID, Standing: standing, Amount: price, Code: "no"}
+		}
+		captured := d.attempt(t, domain.CaptureSent, "pi_captured")
+		d.bank.intents["pi_captured"] = domain.Intent{ID: "pi_captured", OrderID: captured.OrderID, AttemptID: captured.ID, Standing: domain.Taken, Amount: price}
+		d.now = d.now.Add(26 * time.Hour)
+		d.review(t, domain.Reviewed{Settled: 6, Open: 1})
+		d.review(t, domain.Reviewed{Open: 1})
+		for standing, want := range map[domain.Standing]struct {
+			state  domain.State
+			ledger string
+		}{
+			domain.Unclear: {domain.NeedsReview, ""}, domain.Waiting: {domain.Voided, ""}, domain.Held: {domain.Voided, ""},
+			domain.Taken:   {domain.Voided, "stray_capture 1250, stray_refund -1250"},
+			domain.Refused: {domain.Declined, ""}, domain.Released: {domain.Voided, ""},
+		} {
+			a := attempts[standing]
+			if got := d.state(t, a.OrderID); got != want.state {
+				t.Errorf("what is %s: %s, want %s", standing, got, want.state)
+			}
+			if got := d.ledger(t, a.OrderID); got != want.ledger {
+				t.Errorf("what is %s: ledger %q, want %q", standing, got, want.ledger)
+			}
+			if got := len(d.reviews(t, a.OrderID)); (got == 1) != (want.state != domain.NeedsReview) {
+				t.Errorf("what is %s: %d reasons", standing, got)
+			}
+			if in := d.bank.intents["pi_"+a.ID]; in.Standing == domain.Held || in.Standing == domain.Waiting {
+				t.Errorf("what was %s is %s still", standing, in.Standing)
+			}
+		}
+		if state, ledger := d.state(t, captured.OrderID), d.ledger(t, captured.OrderID); state != domain.Captured || ledger != "capture 1250" {
+			t.Errorf("what was captured: %s, %q", state, ledger)
+		}
+	}
+}
+
+func TestResolve(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	by := domain.Decision{By: "Ann", Why: "asked the bank"}
+	young, open, held := d.attempt(t, domain.Sent, ""), d.attempt(t, domain.NeedsReview, ""), d.attempt(t, domain.NeedsReview, "")
+	d.bank.intents["pi_1"] = domain.Intent{ID: "pi_1", OrderID: held.OrderID, AttemptID: held.ID, Standing: domain.Held, Amount: price}
+	for _, c := range []struct {
+		order, payment string
+		want           error
+	}{
+		{young.OrderID, "", domain.ErrNotUnderReview},
+		{id(), "", domain.ErrPaymentNotFound},
+		{open.OrderID, "pi_1", domain.ErrPaymentMismatch},
+		{open.OrderID, "pi_none", domain.ErrOutcomeUnknown},
+		{open.OrderID, "", nil}, {open.OrderID, "", nil},
+		{held.OrderID, "pi_1", nil}, {held.OrderID, "", nil},
+	} {
+		a, err := d.Resolve(t.Context(), c.order, c.payment, by)
+		if !errors.Is(err, c.want) || (err == nil && a.State != domain.Voided) {
+			t.Errorf("%s %q: %+v %v, want %v", c.order, c.payment, a, err, c.want)
+		}
+	}
+	if got := d.reviews(t, open.OrderID); len(got) != 1 || got[0] != "needs_review to voided by Ann: asked the bank" {
+		t.Errorf("reasons %q", got)
+	}
+	if d.bank.intents["pi_1"].Standing != domain.Released {
+		t.Error("what is held stays")
+	}
+	if _, err := d.pool.Exec(t.Context(), "UPDATE reviews SET why = 'no reason'"); err == nil {
+		t.Error("a reason was changed")
+	}
+}
