@@ -24,6 +24,7 @@ import (
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	"github.com/souk-shop/souk/services/catalog"
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/rediscache"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
@@ -283,6 +284,31 @@ func TestRefusals(t *testing.T) {
 
 // The service starts before its database and its Redis, says so, and works when
 // the database has come; Redis never comes.
+// A cursor made with the built-in key, which everybody knows, of a place that no
+// listing has is refused before the database fails on it.
+func TestForgedCursor(t *testing.T) {
+	t.Parallel()
+	s := start(t, pgtest.New(t, nil), nil).ready(t)
+	s.add(t, input("A", "Jam", 100, 1))
+	cursors := domain.Cursors{Key: []byte("souk catalog cursor")}
+	names := domain.Listing{Sort: domain.SortName}
+	for _, p := range []domain.Position{
+		{Match: domain.MatchAll, ID: "42"}, {Match: domain.MatchAll, Text: "\x00", ID: newID()},
+		{Match: "x", ID: newID()}, {Match: domain.MatchWords, ID: newID()}, {Match: domain.MatchClose, ID: newID()},
+	} {
+		_, err := s.ListProducts(t.Context(), &catalogv1.ListProductsRequest{
+			Sort: catalogv1.ProductSort_PRODUCT_SORT_NAME, PageSize: 1, Cursor: cursors.Encode(names, &p),
+		})
+		wantReason(t, err, codes.InvalidArgument, "INVALID_CURSOR")
+	}
+	first, err := s.ListProducts(t.Context(), &catalogv1.ListProductsRequest{
+		Sort: catalogv1.ProductSort_PRODUCT_SORT_NAME, PageSize: 1, Cursor: cursors.Encode(names, &domain.Position{Match: domain.MatchAll, ID: newID()}),
+	})
+	if err != nil || len(first.GetProducts()) != 1 {
+		t.Errorf("%v, %v: an order of the list's own is accepted", first, err)
+	}
+}
+
 func TestDatabaseLate(t *testing.T) {
 	t.Parallel()
 	real, err := pgx.ParseConfig(pgtest.New(t, nil))

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"regexp"
 )
 
 // Cursors turns positions into opaque text and back. The text is bound to the
@@ -48,7 +49,32 @@ func (c Cursors) Decode(l Listing, cursor string) (*Position, error) {
 	if err := json.Unmarshal(body, &b); err != nil {
 		return nil, ErrInvalidCursor
 	}
-	return &Position{Match: Match(b.Match), Key: b.Key, Text: b.Text, ID: b.ID}, nil
+	p := &Position{Match: Match(b.Match), Key: b.Key, Text: b.Text, ID: b.ID}
+	if !p.possible(l) {
+		return nil, ErrInvalidCursor
+	}
+	return p, nil
+}
+
+var productID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// possible reports that a listing can have the position. With a key that
+// everybody knows a checksum proves nothing, and the database fails on what is
+// no id and no text.
+func (p *Position) possible(l Listing) bool {
+	switch p.Match {
+	case MatchAll:
+		if l.Filter.Query != "" {
+			return false
+		}
+	case MatchWords, MatchClose:
+		if l.Filter.Query == "" {
+			return false
+		}
+	default:
+		return false
+	}
+	return productID.MatchString(p.ID) && CheckText("", p.Text) == nil
 }
 
 type cursorBody struct {

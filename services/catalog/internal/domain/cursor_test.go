@@ -16,7 +16,7 @@ func TestCursor(t *testing.T) {
 	c := domain.Cursors{Key: []byte("key")}
 	low, high := int64(1), int64(2)
 	l := domain.Listing{Filter: domain.Filter{Query: "jam", MinPrice: &low}, Sort: domain.SortName, Size: 5}
-	p := &domain.Position{Match: domain.MatchClose, Key: -3, Text: "ä\x00\"<", ID: "id"}
+	p := &domain.Position{Match: domain.MatchClose, Key: -3, Text: "ä\"<", ID: "01900000-0000-7000-8000-000000000000"}
 	text := c.Encode(l, p)
 	l.Size, l.Facets = 7, true // neither is part of what is listed
 	got, err := c.Decode(l, text)
@@ -68,6 +68,37 @@ func TestForgedCursor(t *testing.T) {
 		text := rapid.String().Draw(t, "cursor")
 		if p, err := c.Decode(l, text); text != "" && !errors.Is(err, domain.ErrInvalidCursor) {
 			t.Fatalf("%q is accepted: %+v", text, p)
+		}
+	})
+}
+
+// FuzzCursor: every place that a listing can have comes back from its cursor,
+// and nothing else is taken for one, though the key is known.
+func FuzzCursor(f *testing.F) {
+	const id = "01900000-0000-7000-8000-000000000000"
+	f.Add("", int8(domain.SortName), "all", int64(0), "jam", id, "")
+	f.Add("jam", int8(domain.SortRelevance), "words", int64(-1)<<63, "", id, "AAAA")
+	f.Add("jam", int8(domain.SortPopularity), "close", int64(7), "\x00", "42", "%%%")
+	f.Add("jam", int8(0), "all", int64(7), "\xff", strings.ToUpper("0190000a-0000-7000-8000-000000000000"), strings.Repeat("A", 100))
+	c := domain.Cursors{Key: []byte("souk catalog cursor")}
+	f.Fuzz(func(t *testing.T, query string, sort int8, match string, key int64, text, id, cursor string) {
+		l := domain.Listing{Filter: domain.Filter{Query: query}, Sort: domain.Sort(sort)}
+		if p, err := c.Decode(l, cursor); err != nil && !errors.Is(err, domain.ErrInvalidCursor) {
+			t.Errorf("%q: %v", cursor, err)
+		} else if p != nil && c.Encode(l, p) != cursor {
+			t.Errorf("%q is a cursor, and %+v has %q", cursor, p, c.Encode(l, p))
+		}
+		p := domain.Position{Match: domain.Match(match), Key: key, Text: text, ID: id}
+		got, err := c.Decode(l, c.Encode(l, &p))
+		storable := domain.CheckText("text", text) == nil
+		switch {
+		case err == nil && *got != p && storable:
+			t.Errorf("%+v came back as %+v", p, *got)
+		case err == nil && (len(got.ID) != 36 || strings.Trim(got.ID, "0123456789abcdef-") != "" || domain.CheckText("text", got.Text) != nil ||
+			(got.Match == domain.MatchAll) != (query == "")):
+			t.Errorf("%+v is taken for a place of %+v", *got, l)
+		case err != nil && !errors.Is(err, domain.ErrInvalidCursor):
+			t.Errorf("%+v: %v", p, err)
 		}
 	})
 }

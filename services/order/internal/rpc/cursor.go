@@ -47,7 +47,11 @@ func decodeCursor(customerID, cursor string) (time.Time, string, error) {
 	if sum != checksum(customerID, body) {
 		return time.Time{}, "", domain.ErrInvalidCursor
 	}
-	at := time.UnixMicro(int64(binary.BigEndian.Uint64(body[1:9])))
+	at := time.UnixMicro(int64(binary.BigEndian.Uint64(body[1:9]))).UTC()
+	// Anybody can compute a checksum, and PostgreSQL fails on a time beyond its own.
+	if at.Year() < 1 || at.Year() > 9999 {
+		return time.Time{}, "", domain.ErrInvalidCursor
+	}
 	return at, uuid.UUID(body[9:25]).String(), nil
 }
 
