@@ -35,7 +35,7 @@ const (
 
 // shopUnderTest is a gateway in front of fake services.
 type shopUnderTest struct {
-	t       *testing.T
+	t       testing.TB
 	url     string
 	catalog *fakeCatalog
 	cart    *fakeCart
@@ -46,7 +46,7 @@ type shopUnderTest struct {
 	client  *http.Client
 }
 
-func start(t *testing.T, change ...func(*Config)) *shopUnderTest {
+func start(t testing.TB, change ...func(*Config)) *shopUnderTest {
 	t.Helper()
 	carts := &fakeCart{carts: map[string]*cartv1.Cart{}, made: map[string]bool{}}
 	s := &shopUnderTest{
@@ -124,7 +124,7 @@ type answer struct {
 	body []byte
 }
 
-func (a *answer) decode(t *testing.T, into any) {
+func (a *answer) decode(t testing.TB, into any) {
 	t.Helper()
 	if err := json.Unmarshal(a.body, into); err != nil {
 		t.Fatalf("decode %q: %v", a.body, err)
@@ -275,7 +275,7 @@ func operationOf(method, path string) *openapi3.Operation {
 }
 
 // checkAgainstDocument checks that an answer is one that the document promises.
-func checkAgainstDocument(t *testing.T, req *http.Request, a *answer) {
+func checkAgainstDocument(t testing.TB, req *http.Request, a *answer) {
 	t.Helper()
 	method := req.Method
 	if method == http.MethodHead {

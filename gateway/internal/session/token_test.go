@@ -57,19 +57,53 @@ func TestForgedTokens(t *testing.T) {
 	}
 }
 
-func FuzzDecode(f *testing.F) {
-	tokens, err := NewTokens(secret)
+// FuzzIdentify sends what may stand in the headers that say who is asking. Only
+// the very token that the shop gave makes anybody a shopper, and only the
+// operator's makes the operator.
+func FuzzIdentify(f *testing.F) {
+	const operator = "operator-token-of-the-test"
+	m, err := New(Config{Secret: secret, OperatorToken: operator})
 	if err != nil {
 		f.Fatal(err)
 	}
-	good := tokens.Encode(Shopper{ID: uuid.MustParse("0199d7a0-5b2c-7c3a-9a64-6e1f2b3c4d5e")})
-	for _, seed := range []string{good, "", ".", good + ".", good[1:], strings.Repeat("A", tokenSize), "\x00" + good} {
-		f.Add(seed)
+	given := Shopper{ID: uuid.MustParse("0199d7a0-5b2c-7c3a-9a64-6e1f2b3c4d5e"), Cart: uuid.MustParse("0199d7a0-5b2c-7c3a-9a64-6e1f2b3c4d5f")}
+	good := m.Token(given)
+	stranger, err := New(Config{Secret: strings.ToUpper(secret)})
+	if err != nil {
+		f.Fatal(err)
 	}
-	f.Fuzz(func(t *testing.T, token string) {
-		s, err := tokens.Decode(token)
-		if err == nil && tokens.Encode(s) != token {
-			t.Errorf("two spellings of one token: %q", token)
+	for _, token := range []string{
+		good, "", ".", good + ".", good[1:], strings.Repeat("A", tokenSize), "\x00" + good, good[:20] + "\n" + good[20:],
+		stranger.Token(given), m.Token(Shopper{}), operator, operator + " ",
+	} {
+		f.Add("Bearer "+token, "")
+		f.Add("", CookieName+"="+token)
+	}
+	f.Add("bearer  "+good+" ", CookieName+"="+good)
+	f.Add("Basic "+good, CookieName+`="`+good+`"`)
+	f.Add("", CookieName+"=x; "+CookieName+"="+good)
+	f.Fuzz(func(t *testing.T, authorization, cookie string) {
+		r := httptest.NewRequest("GET", "/", nil)
+		for name, value := range map[string]string{"Authorization": authorization, "Cookie": cookie} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
+		}
+		var id Identity
+		m.Identify(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { id = FromContext(r.Context()) })).ServeHTTP(httptest.NewRecorder(), r)
+		sent := cookie
+		if authorization != "" {
+			sent = authorization
+		}
+		switch {
+		case id.Operator && (!strings.Contains(authorization, operator) || id.Known):
+			t.Errorf("the operator by %q", authorization)
+		case id.Known && (!strings.Contains(sent, good) || id.Shopper != given || id.Forged):
+			t.Errorf("%+v by %q", id, sent)
+		case !id.Known && id.Shopper != Shopper{}:
+			t.Errorf("%+v by %q is not known", id, sent)
+		case authorization != "" && id.Cookie:
+			t.Errorf("the cookie counts beside %q", authorization)
 		}
 	})
 }
