@@ -21,6 +21,7 @@ import (
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/admin"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/rpc"
@@ -75,10 +76,11 @@ type Config struct {
 	// DrainTimeout bounds the wait for requests under way; 15 s when 0.
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=15s"`
 
-	// The services.
+	// The services. Payment is needed for the provider's webhooks alone.
 	Catalog rpc.ClientConfig `env:", prefix=CATALOG_"`
 	Cart    rpc.ClientConfig `env:", prefix=CART_"`
 	Order   rpc.ClientConfig `env:", prefix=ORDER_"`
+	Payment rpc.ClientConfig `env:", prefix=PAYMENT_"`
 
 	Telemetry telemetry.Config
 	Admin     admin.Config `env:", prefix=ADMIN_"`
@@ -110,10 +112,16 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	draining := make(chan struct{})
 	health := edge.NewHealth(conns)
+	// Who can't report a payment can still buy: health does not ask for it.
+	if conns["payment"], err = rpc.Dial(cfg.Payment, tel); err != nil {
+		delete(conns, "payment")
+		return fmt.Errorf("payment: %w", err)
+	}
 	handler, err := newHandler(cfg, tel, health, shop.Clients{
 		Catalog: catalogv1.NewCatalogServiceClient(conns["catalog"]),
 		Cart:    cartv1.NewCartServiceClient(conns["cart"]),
 		Order:   orderv1.NewOrderServiceClient(conns["order"]),
+		Payment: paymentv1.NewPaymentServiceClient(conns["payment"]),
 	}, draining)
 	if err != nil {
 		return err
@@ -165,7 +173,7 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, clien
 	guarded := session.SameOrigin(refuse("cross-origin", http.StatusForbidden))(rooms(rest, pages))
 	guarded = limiter.Limit(refuse("too-many-requests", http.StatusTooManyRequests))(guarded)
 	guarded = sessions.Identify(guarded)
-	return observer.Observe(edge.Protect(cfg.Secure, front(health, guarded))), nil
+	return observer.Observe(edge.Protect(cfg.Secure, front(health, rest.Webhook(), guarded))), nil
 }
 
 // rooms sends a request to the REST API or to the storefront.
@@ -183,8 +191,9 @@ func rooms(rest, pages http.Handler) http.Handler {
 	})
 }
 
-// front answers the questions about health before anything can refuse them.
-func front(health *edge.Health, next http.Handler) http.Handler {
+// front answers the questions about health before anything can refuse them, and
+// the payment provider, who has no cookie, is no page and comes often.
+func front(health *edge.Health, webhook, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/healthz":
@@ -193,6 +202,9 @@ func front(health *edge.Health, next http.Handler) http.Handler {
 		case "/readyz":
 			edge.SetRoute(r.Context(), "/readyz")
 			health.Ready(w, r)
+		case "/webhooks/stripe":
+			edge.SetRoute(r.Context(), "/webhooks/stripe")
+			webhook.ServeHTTP(w, r)
 		default:
 			next.ServeHTTP(w, r)
 		}

@@ -21,6 +21,7 @@ import (
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"google.golang.org/grpc"
@@ -40,6 +41,7 @@ type shopUnderTest struct {
 	catalog *fakeCatalog
 	cart    *fakeCart
 	order   *fakeOrder
+	payment *fakePayment
 	health  *health.Server
 	calls   atomic.Int64 // made of the services
 	conn    *grpc.ClientConn
@@ -50,7 +52,7 @@ func start(t testing.TB, change ...func(*Config)) *shopUnderTest {
 	t.Helper()
 	carts := &fakeCart{carts: map[string]*cartv1.Cart{}, made: map[string]bool{}}
 	s := &shopUnderTest{
-		t: t, catalog: newFakeCatalog(), cart: carts, health: health.NewServer(),
+		t: t, catalog: newFakeCatalog(), cart: carts, health: health.NewServer(), payment: &fakePayment{},
 		order: &fakeOrder{
 			carts: carts, orders: map[string]*orderv1.Order{}, keys: map[string]*orderv1.Order{},
 			hashes: map[string][]byte{}, changes: make(chan *orderv1.Order),
@@ -74,6 +76,7 @@ func (s *shopUnderTest) gateway(change ...func(*Config)) string {
 	tel := telemetry.Discard()
 	handler, err := newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": conn}), shop.Clients{
 		Catalog: catalogv1.NewCatalogServiceClient(conn), Cart: cartv1.NewCartServiceClient(conn), Order: orderv1.NewOrderServiceClient(conn),
+		Payment: paymentv1.NewPaymentServiceClient(conn),
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +115,7 @@ func (s *shopUnderTest) serveOn(addr string) string {
 	catalogv1.RegisterCatalogServiceServer(server, s.catalog)
 	cartv1.RegisterCartServiceServer(server, s.cart)
 	orderv1.RegisterOrderServiceServer(server, s.order)
+	paymentv1.RegisterPaymentServiceServer(server, s.payment)
 	healthpb.RegisterHealthServer(server, s.health)
 	go func() { _ = server.Serve(lis) }()
 	s.t.Cleanup(server.Stop)

@@ -32,6 +32,7 @@ func TestRun(t *testing.T) {
 	cfg := Config{
 		Listener: lis, Secret: testSecret, OperatorToken: testOperator, Patience: 100 * time.Millisecond,
 		Catalog: rpc.ClientConfig{Target: target}, Cart: rpc.ClientConfig{Target: target}, Order: rpc.ClientConfig{Target: target},
+		Payment: rpc.ClientConfig{Target: target},
 	}
 	var log bytes.Buffer
 	cfg.Telemetry.LogOutput = &log

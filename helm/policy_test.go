@@ -20,13 +20,14 @@ func designed(variant string) [][3]any {
 		{"gateway", "catalog", 9090},
 		{"gateway", "cart", 9090},
 		{"gateway", "order", 9090},
+		{"gateway", "payment", 9090},
 		{"order", "catalog", 9090},
 		{"order", "cart", 9090},
 		{"order", "payment", 9090},
 		{"smoke", "gateway", 8080},
 	}
 	if variant != "prod" {
-		arrows = append(arrows, [3]any{"payment", "stripesim", 12111})
+		arrows = append(arrows, [3]any{"payment", "stripesim", 12111}, [3]any{"stripesim", "gateway", 8080})
 	}
 	if variant != "everything" && variant != "offsite" {
 		arrows = append(arrows, [3]any{"catalog", "redis", 6379})

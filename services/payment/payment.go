@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/admin"
@@ -44,6 +46,12 @@ type Config struct {
 	StripeKey config.Secret `env:"STRIPE_KEY, required"`
 	// StripeTimeout bounds one call of the provider; 10 s when 0.
 	StripeTimeout time.Duration `env:"STRIPE_TIMEOUT, default=10s"`
+	// WebhookSecret is what the provider signs webhooks with ("whsec_..."); without
+	// one they are refused, and a lost answer is found by repeats alone.
+	WebhookSecret config.Secret `env:"WEBHOOK_SECRET"`
+	// WebhookAttempts is how often a webhook's event is tried before it is a dead
+	// letter: 200 times are three hours.
+	WebhookAttempts int `env:"WEBHOOK_ATTEMPTS, default=200"`
 	// Workers is how many jobs run at once. They are few, for they come beside
 	// the commands that somebody waits for.
 	Workers int `env:"WORKERS, default=4"`
@@ -53,8 +61,6 @@ type Config struct {
 	// CrashAt kills the process at a point between a write and a call,
 	// "<point>" or "<point>:<n>" for the n-th time. For fault tests only.
 	CrashAt string `env:"CRASH_AT"`
-
-	jobsPoll time.Duration // tests shorten River's poll
 }
 
 // Run serves until ctx ends, then stops in good order: no new calls, and those
@@ -91,13 +97,28 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer riverPool.Close()
 	store := postgres.New(pool)
 	payments := domain.NewService(store, provider, time.Now, newID, hook, tel.Log)
-	work := jobs.New(riverPool, store, jobs.Config{Workers: cmp.Or(cfg.Workers, 4), PollInterval: cfg.jobsPoll, Reviews: payments, ReviewEvery: max(cmp.Or(cfg.ReviewEvery, 10*time.Minute), time.Second)}, tel.Log)
+	events, err := tel.Meter().Int64Counter("souk.payment.webhook.events",
+		metric.WithDescription("Webhook events and attempts at them, by what they came to."))
+	if err != nil {
+		return err
+	}
+	webhooks := domain.NewWebhooks(domain.WebhookConfig{
+		Events: store, Verifier: stripe.NewWebhooks(cfg.WebhookSecret), Payments: payments, Now: time.Now, Crash: hook,
+		Attempts: cmp.Or(cfg.WebhookAttempts, 200), Log: tel.Log,
+		Count: func(ctx context.Context, outcome string) {
+			events.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
+		},
+	})
+	work := jobs.New(riverPool, store, webhooks, jobs.Config{
+		Workers: cmp.Or(cfg.Workers, 4),
+		Reviews: payments, ReviewEvery: max(cmp.Or(cfg.ReviewEvery, 10*time.Minute), time.Second),
+	}, tel.Log, tel.Tracer())
 
 	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors, chassisrpc.Check{Name: "postgres", Fn: store.Ready})
 	if err != nil {
 		return err
 	}
-	paymentv1.RegisterPaymentServiceServer(server, rpc.NewServer(payments))
+	paymentv1.RegisterPaymentServiceServer(server, rpc.NewServer(payments, webhooks))
 
 	// Stopped in the reverse order: no more calls, no more jobs, then what
 	// callers gave up.

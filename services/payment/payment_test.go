@@ -45,6 +45,12 @@ type service struct {
 
 func start(t *testing.T, dsn string, provider http.HandlerFunc, spans ...sdktrace.SpanProcessor) *service {
 	t.Helper()
+	return startWith(t, dsn, provider, func(cfg *payment.Config) { cfg.Telemetry.SpanProcessors = spans })
+}
+
+// startWith is start with a configuration that change has changed.
+func startWith(t *testing.T, dsn string, provider http.HandlerFunc, change func(*payment.Config)) *service {
+	t.Helper()
 	front := httptest.NewServer(provider)
 	t.Cleanup(front.Close)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -53,13 +59,13 @@ func start(t *testing.T, dsn string, provider http.HandlerFunc, spans ...sdktrac
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
-	go func() {
-		ended <- payment.Run(ctx, payment.Config{
-			Server: rpc.ServerConfig{Listener: l}, Postgres: pg.Config{DSN: config.Secret(dsn)}, Migrate: true,
-			Telemetry: telemetry.Config{LogOutput: io.Discard, SpanProcessors: spans},
-			StripeURL: front.URL, StripeKey: "sk_test_1",
-		})
-	}()
+	cfg := payment.Config{
+		Server: rpc.ServerConfig{Listener: l}, Postgres: pg.Config{DSN: config.Secret(dsn)}, Migrate: true,
+		Telemetry: telemetry.Config{LogOutput: io.Discard},
+		StripeURL: front.URL, StripeKey: "sk_test_1",
+	}
+	change(&cfg)
+	go func() { ended <- payment.Run(ctx, cfg) }()
 	s := &service{dsn: dsn, stop: sync.OnceValue(func() error {
 		cancel()
 		select {

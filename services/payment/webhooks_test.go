@@ -1,13 +1,44 @@
 package payment_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/stripe/stripe-go/v85/webhook"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/payment"
 )
+
+const webhookSecret = "whsec_test"
+
+// reported is an event about a payment, signed now.
+func reported(id, kind, paymentID string) *paymentv1.HandleWebhookRequest {
+	body := fmt.Sprintf(`{"id":%q,"object":"event","type":%q,"data":{"object":{"id":%q,"object":"payment_intent"}}}`, id, kind, paymentID)
+	now := time.Now()
+	return &paymentv1.HandleWebhookRequest{
+		Payload:   []byte(body),
+		Signature: "t=" + strconv.FormatInt(now.Unix(), 10) + ",v1=" + hex.EncodeToString(webhook.ComputeSignature(now, []byte(body), webhookSecret)),
+	}
+}
+
+func withSecret(cfg *payment.Config) { cfg.WebhookSecret = webhookSecret }
 
 func database(t *testing.T, dsn string) *pgx.Conn {
 	t.Helper()
@@ -17,6 +48,182 @@ func database(t *testing.T, dsn string) *pgx.Conn {
 	}
 	t.Cleanup(func() { db.Close(context.Background()) })
 	return db
+}
+
+// scan reads one value of a database.
+func scan[T any](t *testing.T, db *pgx.Conn, query string, args ...any) (v T) {
+	t.Helper()
+	if err := db.QueryRow(t.Context(), query, args...).Scan(&v); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return v
+}
+
+// TestAnEventIsAppliedOnce reports one event twenty times at once: one is kept,
+// the provider is asked once, and the ledger has nothing of what it only says.
+func TestAnEventIsAppliedOnce(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	var attempt atomic.Value
+	order := id()
+	dsn := pgtest.New(t, nil)
+	s := startWith(t, dsn, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			asked.Add(1)
+		} else {
+			attempt.Store(r.FormValue("metadata[attempt_id]"))
+		}
+		_, _ = fmt.Fprintf(w, `{"id":"pi_1","object":"payment_intent","amount":1250,"amount_capturable":1250,"currency":"gbp",
+			"status":"requires_capture","metadata":{"order_id":%q,"attempt_id":%q}}`, order, attempt.Load())
+	}, withSecret).ready(t)
+	if _, err := s.Authorize(t.Context(), authorize(order)); err != nil {
+		t.Fatal(err)
+	}
+	event := reported("evt_1", "payment_intent.succeeded", "pi_1") // it is not
+	var wg sync.WaitGroup
+	var first atomic.Int64
+	for range 20 {
+		wg.Go(func() {
+			resp, err := s.HandleWebhook(t.Context(), event)
+			if err != nil || resp.GetEventId() != "evt_1" {
+				t.Errorf("%v, %v", resp, err)
+			}
+			if !resp.GetDuplicate() {
+				first.Add(1)
+			}
+		})
+	}
+	wg.Wait()
+	db := database(t, dsn)
+	until(t, "the event is settled", func() bool {
+		return scan[string](t, db, "SELECT state FROM webhook_events WHERE id = 'evt_1'") != "pending"
+	})
+	until(t, "its job is done", func() bool {
+		return scan[int](t, db, "SELECT count(*) FROM river_job WHERE kind = 'apply_webhook_event' AND state <> 'completed'") == 0
+	})
+	jobs := scan[int](t, db, "SELECT count(*) FROM river_job WHERE kind = 'apply_webhook_event'")
+	if first.Load() != 1 || jobs != 1 || asked.Load() != 1 {
+		t.Errorf("kept %d times with %d jobs, the provider was asked %d times", first.Load(), jobs, asked.Load())
+	}
+	if n := scan[int](t, db, "SELECT count(*) FROM ledger_entries"); n != 0 {
+		t.Errorf("%d entries", n)
+	}
+	if state := s.state(t, order); state != paymentv1.AttemptState_ATTEMPT_STATE_AUTHORIZED {
+		t.Errorf("state %v", state)
+	}
+}
+
+// TestWebhookRefusals keeps nothing of what is not the provider's.
+func TestWebhookRefusals(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t, nil)
+	s := startWith(t, dsn, holds, withSecret).ready(t)
+	refused := func(s *service, reason string, code codes.Code, req *paymentv1.HandleWebhookRequest) {
+		t.Helper()
+		if _, err := s.HandleWebhook(t.Context(), req); rpc.Reason(err) != reason || status.Code(err) != code {
+			t.Errorf("got %v, want %s", err, reason)
+		}
+	}
+	forged := reported("evt_1", "payment_intent.succeeded", "pi_1")
+	forged.Payload = bytes.Replace(forged.GetPayload(), []byte("pi_1"), []byte("pi_2"), 1)
+	refused(s, "WEBHOOK_NOT_SIGNED", codes.InvalidArgument, forged)
+	refused(s, "WEBHOOK_NOT_SIGNED", codes.InvalidArgument, &paymentv1.HandleWebhookRequest{})
+	refused(s, "WEBHOOK_MALFORMED", codes.InvalidArgument, reported("evt 1", "payment_intent.succeeded", "pi_1"))
+	refused(s, "INVALID", codes.InvalidArgument, &paymentv1.HandleWebhookRequest{Payload: make([]byte, 256<<10+1)})
+	if resp, err := s.HandleWebhook(t.Context(), reported("evt_2", "payout.paid", "")); err != nil || resp.GetDuplicate() {
+		t.Errorf("an event about no payment: %v, %v", resp, err)
+	}
+	db := database(t, dsn)
+	events := scan[[]string](t, db, "SELECT array_agg(id || ' ' || state) FROM webhook_events")
+	jobs := scan[int](t, db, "SELECT count(*) FROM river_job WHERE kind = 'apply_webhook_event'")
+	if len(events) != 1 || events[0] != "evt_2 ignored" || jobs != 0 {
+		t.Errorf("events %q, %d jobs", events, jobs)
+	}
+
+	off := start(t, pgtest.New(t, nil), holds).ready(t)
+	refused(off, "WEBHOOKS_OFF", codes.FailedPrecondition, reported("evt_1", "payment_intent.succeeded", "pi_1"))
+	if _, err := off.Authorize(t.Context(), authorize(id())); err != nil {
+		t.Errorf("authorize without a secret of webhooks: %v", err)
+	}
+}
+
+// TestADeadLetter cannot be applied: it is tried so often, left for an operator,
+// logged and counted once.
+func TestADeadLetter(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := l.Addr().String()
+	l.Close()
+	var log lines
+	dsn := pgtest.New(t, nil)
+	s := startWith(t, dsn, func(w http.ResponseWriter, _ *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"resource_missing\",\"message\":\"No such \\u0000 payment\"}}")
+	}, func(cfg *payment.Config) {
+		cfg.WebhookSecret, cfg.WebhookAttempts = webhookSecret, 3
+		cfg.Admin.Listen, cfg.Telemetry.LogOutput = admin, &log
+	}).ready(t)
+	if _, err := s.HandleWebhook(t.Context(), reported("evt_1", "payment_intent.succeeded", "pi_gone")); err != nil {
+		t.Fatal(err)
+	}
+	db := database(t, dsn)
+	until(t, "the event is dead", func() bool {
+		return scan[string](t, db, "SELECT state FROM webhook_events") == "dead"
+	})
+	until(t, "its job is done", func() bool {
+		return scan[string](t, db, "SELECT state::text FROM river_job WHERE kind = 'apply_webhook_event'") == "completed"
+	})
+	if n := asked.Load(); n != 3 {
+		t.Errorf("the provider was asked %d times", n)
+	}
+	if cause := scan[string](t, db, "SELECT last_error FROM webhook_events"); !strings.Contains(cause, "404") {
+		t.Errorf("last error %q", cause)
+	}
+	if n := strings.Count(log.String(), "webhook event is a dead letter"); n != 1 {
+		t.Errorf("logged %d times", n)
+	}
+	resp, err := http.Get("http://" + admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	metrics, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for outcome, n := range map[string]string{"dead": "1", "retried": "2"} {
+		found := false
+		for line := range strings.Lines(string(metrics)) {
+			found = found || strings.HasPrefix(line, "souk_payment_webhook_events") && strings.Contains(line, `outcome="`+outcome+`"`) &&
+				strings.HasSuffix(strings.TrimSpace(line), " "+n)
+		}
+		if !found {
+			t.Errorf("no count of %s events:\n%s", outcome, metrics)
+		}
+	}
+}
+
+// lines is a log that is read while it is written.
+type lines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // TestEventsAreKeptForThirtyDays starts on a database with events of both sides
@@ -39,9 +246,7 @@ func TestEventsAreKeptForThirtyDays(t *testing.T) {
 	start(t, dsn, holds).ready(t)
 	var left []string
 	until(t, "the old one is forgotten", func() bool {
-		if err := db.QueryRow(t.Context(), "SELECT array_agg(id) FROM webhook_events").Scan(&left); err != nil {
-			t.Fatal(err)
-		}
+		left = scan[[]string](t, db, "SELECT array_agg(id) FROM webhook_events")
 		return len(left) < 2
 	})
 	if len(left) != 1 || left[0] != "evt_young" {

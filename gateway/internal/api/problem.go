@@ -31,7 +31,7 @@ var (
 	crossOrigin    = &kind{"cross-origin", 403, "From another site", "A page of another site made the browser send this with the shop's cookie. Programs send an Authorization header instead."}
 	notFound       = &kind{"not-found", 404, "Nothing here", "There is nothing at this path. The paths are in /openapi.yaml, readable at /docs."}
 	notAllowed     = &kind{"method-not-allowed", 405, "Method not allowed", "There is something at this path, but not for this method. The Allow header has those it knows."}
-	tooLarge       = &kind{"content-too-large", 413, "The body is too large", "A body is at most 1 MiB, an import 16 MiB."}
+	tooLarge       = &kind{"content-too-large", 413, "The body is too large", "A body is at most 1 MiB, an import 16 MiB, a webhook 256 KiB."}
 	wrongMediaType = &kind{"unsupported-media-type", 415, "Wrong Content-Type", "Bodies are application/json in UTF-8, an import text/csv, neither compressed."}
 	tooMany        = &kind{"too-many-requests", 429, "Too many requests", "More requests came from this address than one client may send. Retry-After says when to try again, the RateLimit headers how many are left."}
 	tooEarly       = &kind{"precondition-failed", 412, "Changed meanwhile", "The resource has changed since the ETag in If-Match. Read it and decide again."}
@@ -68,6 +68,9 @@ var reasonKinds = map[shop.Reason]*kind{
 	shop.ReasonNotPaid:            {"order-not-paid", 409, "The order is not paid", "Only a paid order can be refunded."},
 	shop.ReasonRefundExceeds:      {"refund-exceeds-order", 422, "More than is left to refund", "The refund asks for lines or units that the order does not have, or that were refunded before. Nothing was changed."},
 	shop.ReasonAdjustmentMismatch: {"idempotency-key-reused", 422, "The key was used before", ""},
+	shop.ReasonWebhookNotSigned:   {"webhook-not-signed", 400, "No valid signature", "A webhook carries the payment provider's signature of its body in Stripe-Signature, made within the last five minutes with the secret that the shop has. Nothing was changed."},
+	shop.ReasonWebhookMalformed:   {"webhook-malformed", 400, "No event", "The body of a webhook is one of the payment provider's events. Nothing was changed."},
+	shop.ReasonWebhooksOff:        {"webhooks-off", 503, "Webhooks are off", "The shop has no secret to check webhooks with. Its operator sets SOUK_PAYMENT_WEBHOOK_SECRET."},
 	shop.ReasonOverloaded:         {"overloaded", 503, "More than the shop can serve", "More people want to buy than the shop can serve at once, and this request was turned away before anything was done. Repeat after Retry-After, with the same Idempotency-Key where one is needed."},
 	shop.ReasonUnavailable:        {"unavailable", 503, "Try again shortly", "A part of the shop does not answer. Repeat after Retry-After, with the same Idempotency-Key where one is needed."},
 	shop.ReasonTimeout:            {"timeout", 504, "No answer in time", "The shop did not answer in time, so the outcome is unknown. Repeat with the same Idempotency-Key: nothing is done twice."},

@@ -65,6 +65,9 @@ const (
 	ReasonNotPaid            Reason = "ORDER_NOT_PAID"
 	ReasonRefundExceeds      Reason = "REFUND_EXCEEDS_ORDER"
 	ReasonAdjustmentMismatch Reason = "ADJUSTMENT_MISMATCH"
+	ReasonWebhookNotSigned   Reason = "WEBHOOK_NOT_SIGNED"
+	ReasonWebhookMalformed   Reason = "WEBHOOK_MALFORMED"
+	ReasonWebhooksOff        Reason = "WEBHOOKS_OFF"
 	ReasonOverloaded         Reason = "OVERLOADED"
 	ReasonUnavailable        Reason = "UNAVAILABLE"
 	ReasonTimeout            Reason = "TIMEOUT"
@@ -169,6 +172,9 @@ var reasons = map[Reason]meaning{
 	ReasonNotPaid:            {KindConflict, "Only a paid order can be refunded."},
 	ReasonRefundExceeds:      {KindUnprocessable, "That is more than is left to refund."},
 	ReasonAdjustmentMismatch: {KindUnprocessable, "This Idempotency-Key was used before with another request."},
+	ReasonWebhookNotSigned:   {KindInvalid, "The signature is not the provider's, not of this body, or too old."},
+	ReasonWebhookMalformed:   {KindInvalid, "The body is signed, but it is no event."},
+	ReasonWebhooksOff:        {KindUnavailable, "The shop takes no webhooks: it has no secret to check them with."},
 	ReasonOverloaded:         {KindUnavailable, "More people want to buy than the shop can serve at once. Nothing was changed. Try again shortly."},
 	ReasonUnavailable:        {KindUnavailable, "A part of the shop is not available at the moment. Try again shortly."},
 	ReasonTimeout:            {KindTimeout, "The shop did not answer in time. Try again; it is safe with the same Idempotency-Key."},

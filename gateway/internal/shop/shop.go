@@ -17,6 +17,7 @@ import (
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -36,6 +37,7 @@ type Clients struct {
 	Catalog catalogv1.CatalogServiceClient
 	Cart    cartv1.CartServiceClient
 	Order   orderv1.OrderServiceClient
+	Payment paymentv1.PaymentServiceClient
 }
 
 // Options tune a Shop; the zero value works.

@@ -161,11 +161,13 @@ key: dsn
 - {from: gateway, to: catalog, port: 9090}
 - {from: gateway, to: cart, port: 9090}
 - {from: gateway, to: order, port: 9090}
+- {from: gateway, to: payment, port: 9090}
 - {from: order, to: catalog, port: 9090}
 - {from: order, to: cart, port: 9090}
 - {from: order, to: payment, port: 9090}
 {{- if .Values.stripesim.enabled }}
 - {from: payment, to: stripesim, port: 12111}
+- {from: stripesim, to: gateway, port: 8080}
 {{- end }}
 {{- if eq .Values.redis.kind "bundled" }}
 - {from: catalog, to: redis, port: 6379}

@@ -157,6 +157,7 @@ type secrets struct {
 	OperatorToken string            `json:"operator_token"`
 	Gateway       string            `json:"gateway_secret"`
 	Stripe        string            `json:"stripe_key"`
+	Webhooks      string            `json:"webhook_secret"`
 	Postgres      map[string]string `json:"postgres"` // passwords by service
 }
 
@@ -177,7 +178,7 @@ func (f *folder) secrets() (*secrets, error) {
 	for _, secret := range []struct {
 		at     *string
 		prefix string
-	}{{&s.OperatorToken, "op_"}, {&s.Gateway, ""}, {&s.Stripe, "sk_test_"}} {
+	}{{&s.OperatorToken, "op_"}, {&s.Gateway, ""}, {&s.Stripe, "sk_test_"}, {&s.Webhooks, "whsec_"}} {
 		if *secret.at == "" {
 			// Two texts, for those who ask for 32 bytes of key.
 			*secret.at, made = secret.prefix+rand.Text()+rand.Text(), true

@@ -25,6 +25,7 @@ func Links() []Link {
 	out := []Link{
 		{From: "catalog", To: "redis", variable: "REDIS_ADDR"},
 		{From: "payment", To: "stripesim", variable: "STRIPE_URL", value: func(_ *Shop, addr string) string { return "http://" + addr }},
+		{From: "stripesim", To: "gateway", variable: "WEBHOOK_URLS", value: func(_ *Shop, addr string) string { return "http://" + addr + "/webhooks/stripe" }},
 	}
 	for _, name := range databases {
 		out = append(out, Link{From: name, To: "postgres", variable: "POSTGRES_DSN", value: func(s *Shop, addr string) string {
@@ -35,7 +36,7 @@ func Links() []Link {
 	}
 	for from, neighbors := range map[string][]string{
 		"order":   {"catalog", "cart", "payment"},
-		"gateway": {"catalog", "cart", "order"},
+		"gateway": {"catalog", "cart", "order", "payment"},
 	} {
 		for _, to := range neighbors {
 			out = append(out, Link{From: from, To: to, variable: strings.ToUpper(to) + "_TARGET"})

@@ -137,10 +137,12 @@ func (s *Shop) environment() map[string]string {
 // wiring are the variables that nobody else can know.
 func (s *Shop) wiring() map[string]string {
 	out := map[string]string{
-		"SOUK_STRIPESIM_JOURNAL":      s.Journal,
-		"SOUK_PAYMENT_STRIPE_KEY":     s.secrets.Stripe,
-		"SOUK_GATEWAY_SECRET":         s.secrets.Gateway,
-		"SOUK_GATEWAY_OPERATOR_TOKEN": s.secrets.OperatorToken,
+		"SOUK_STRIPESIM_JOURNAL":        s.Journal,
+		"SOUK_STRIPESIM_WEBHOOK_SECRET": s.secrets.Webhooks,
+		"SOUK_PAYMENT_STRIPE_KEY":       s.secrets.Stripe,
+		"SOUK_PAYMENT_WEBHOOK_SECRET":   s.secrets.Webhooks,
+		"SOUK_GATEWAY_SECRET":           s.secrets.Gateway,
+		"SOUK_GATEWAY_OPERATOR_TOKEN":   s.secrets.OperatorToken,
 	}
 	maps.Copy(out, s.connections)
 	for _, name := range databases {

@@ -30,6 +30,12 @@ var (
 	ErrTaken = errors.New("the payment is captured at the provider")
 	// ErrInvalidAmount refuses an amount that is not greater than zero.
 	ErrInvalidAmount = errors.New("the amount must be greater than zero")
+	// ErrNotSigned refuses a webhook that the provider did not sign, or not lately.
+	ErrNotSigned = errors.New("the webhook has no valid signature")
+	// ErrMalformed refuses a webhook that is signed and no event.
+	ErrMalformed = errors.New("the webhook is no event")
+	// ErrWebhooksOff refuses every webhook: there is no secret to verify it with.
+	ErrWebhooksOff = errors.New("webhooks are off: no secret is configured")
 )
 
 // Refusal is a provider's definitive no: what was asked did not happen and will

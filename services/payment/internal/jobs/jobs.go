@@ -1,15 +1,21 @@
-// Package jobs does payment's work that no call waits for.
+// Package jobs does payment's work that no call waits for: it applies the
+// events that the provider reports, and forgets them.
 package jobs
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/souk-shop/souk/services/chassis/jobs"
+	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
 const (
@@ -17,12 +23,21 @@ const (
 	// repeat is known; the provider repeats for three days.
 	keepEvents = 30 * 24 * time.Hour
 	pruneEvery = time.Hour
+	// defaultPoll is how late an event may be applied: nothing notifies River of it.
+	defaultPoll = time.Second
+	// maxPause is between two attempts at an event.
+	maxPause = time.Minute
 )
 
 // Store is what the jobs need of the database.
 type Store interface {
 	Ready(ctx context.Context) error
 	PruneEvents(ctx context.Context, age time.Duration) (int64, error)
+}
+
+// Webhooks is what the jobs need of the domain.
+type Webhooks interface {
+	Apply(ctx context.Context, eventID string) error
 }
 
 // Config is how the jobs run.
@@ -32,21 +47,24 @@ type Config struct {
 	// Reviews is run every ReviewEvery.
 	Reviews     Reviews
 	ReviewEvery time.Duration
-	// PollInterval is how often River looks for jobs; 0 for 5 s.
+	// PollInterval is how often River looks for jobs; 0 for 1 s.
 	PollInterval time.Duration
 }
 
 // Jobs runs River.
 type Jobs struct {
-	pool  *pgxpool.Pool
-	store Store
-	cfg   Config
-	log   *slog.Logger
+	pool     *pgxpool.Pool
+	store    Store
+	webhooks Webhooks
+	cfg      Config
+	log      *slog.Logger
+	tracer   trace.Tracer
 }
 
 // New returns jobs on a pool of their own; see chassis/jobs.OpenPool.
-func New(pool *pgxpool.Pool, store Store, cfg Config, log *slog.Logger) *Jobs {
-	return &Jobs{pool: pool, store: store, cfg: cfg, log: log}
+func New(pool *pgxpool.Pool, store Store, webhooks Webhooks, cfg Config, log *slog.Logger, tracer trace.Tracer) *Jobs {
+	cfg.PollInterval = cmp.Or(cfg.PollInterval, defaultPoll)
+	return &Jobs{pool: pool, store: store, webhooks: webhooks, cfg: cfg, log: log, tracer: tracer}
 }
 
 // Run waits for the migrated database and works until ctx ends; then it lets
@@ -56,6 +74,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 		return nil
 	}
 	workers := river.NewWorkers()
+	river.AddWorker(workers, &eventWorker{jobs: j})
 	river.AddWorker(workers, &pruneWorker{jobs: j})
 	river.AddWorker(workers, &reviewWorker{reviews: j.cfg.Reviews, log: j.log})
 	client, err := jobs.Start(ctx, j.pool, workers, jobs.Config{
@@ -79,6 +98,38 @@ func every(period time.Duration, args river.JobArgs) *river.PeriodicJob {
 	return river.NewPeriodicJob(river.PeriodicInterval(period), func() (river.JobArgs, *river.InsertOpts) {
 		return args, &river.InsertOpts{UniqueOpts: river.UniqueOpts{ByArgs: true, ByPeriod: period}}
 	}, &river.PeriodicJobOpts{RunOnStart: true})
+}
+
+type eventWorker struct {
+	river.WorkerDefaults[domain.EventJob]
+	jobs *Jobs
+}
+
+// Work applies an event once. One that could not be applied is no failure of
+// the job: it comes back later, until it is a dead letter.
+func (w *eventWorker) Work(ctx context.Context, job *river.Job[domain.EventJob]) error {
+	ctx, end := jobs.Begin(ctx, w.jobs.tracer, job.JobRow, job.Args.TraceParent)
+	err := w.jobs.webhooks.Apply(ctx, job.Args.EventID)
+	end(err)
+	if err == nil {
+		return nil
+	}
+	attempts := 1
+	if failed, ok := errors.AsType[*domain.NotAppliedError](err); ok {
+		attempts = failed.Attempts
+	}
+	pause := pauseAfter(attempts)
+	w.jobs.log.WarnContext(ctx, "webhook event comes back later", "event", job.Args.EventID, "pause", pause, "error", err)
+	return river.JobSnooze(pause)
+}
+
+// pauseAfter doubles from a second with each attempt, less up to a half.
+func pauseAfter(attempts int) time.Duration {
+	d := maxPause
+	if attempts <= 6 {
+		d = time.Second << max(attempts-1, 0)
+	}
+	return d/2 + rand.N(d/2)
 }
 
 // pruneJob forgets old webhook events.

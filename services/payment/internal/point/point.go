@@ -37,6 +37,14 @@ const (
 	RefundAnswered crash.Point = "refund.answered"
 	// RefundWritten: the outcome is written, the caller was not answered.
 	RefundWritten crash.Point = "refund.written"
+	// EventKept: a webhook's event and its job are written, the provider was not
+	// answered.
+	EventKept crash.Point = "event.kept"
+	// EventApplied: the provider was asked and the attempt moved, the event is
+	// still pending.
+	EventApplied crash.Point = "event.applied"
+	// EventSettled: the event is settled, its job is not done.
+	EventSettled crash.Point = "event.settled"
 )
 
 // All lists every point.
@@ -46,5 +54,6 @@ func All() []crash.Point {
 		CaptureSent, CaptureAnswered, CaptureWritten,
 		VoidSent, VoidReplayed, VoidAnswered, VoidWritten, TombstoneWritten,
 		RefundSent, RefundAnswered, RefundWritten,
+		EventKept, EventApplied, EventSettled,
 	}
 }

@@ -2,11 +2,57 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+	"github.com/souk-shop/souk/services/payment/internal/postgres/db"
 )
+
+// KeepEvent implements domain.EventStore.
+func (s *Store) KeepEvent(ctx context.Context, e domain.Event, traceparent string) (bool, error) {
+	args, err := json.Marshal(domain.EventJob{EventID: e.ID, TraceParent: traceparent})
+	if err != nil {
+		return false, fmt.Errorf("job of the event: %w", err)
+	}
+	n, err := s.q.KeepEvent(ctx, db.KeepEventParams{
+		ID: e.ID, Type: e.Type, PaymentID: e.PaymentID, State: string(e.State), JobArgs: args,
+	})
+	return n == 1, err
+}
+
+// GetEvent implements domain.EventStore.
+func (s *Store) GetEvent(ctx context.Context, id string) (domain.Event, bool, error) {
+	row, err := s.q.GetEvent(ctx, id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return domain.Event{}, false, nil
+	}
+	return toEvent(row), err == nil, err
+}
+
+// SettleEvent implements domain.EventStore.
+func (s *Store) SettleEvent(ctx context.Context, id string, to domain.EventState) error {
+	return s.q.SettleEvent(ctx, db.SettleEventParams{ID: id, State: string(to)})
+}
+
+// FailEvent implements domain.EventStore.
+func (s *Store) FailEvent(ctx context.Context, id, reason string, limit int) (domain.Event, error) {
+	row, err := s.q.FailEvent(ctx, db.FailEventParams{ID: id, LastError: reason, MaxAttempts: int32(limit)})
+	return toEvent(row), err
+}
 
 // PruneEvents forgets the webhook events that are older than age and returns
 // how many those were.
 func (s *Store) PruneEvents(ctx context.Context, age time.Duration) (int64, error) {
 	return s.q.PruneWebhookEvents(ctx, age)
+}
+
+func toEvent(row db.WebhookEvent) domain.Event {
+	return domain.Event{
+		ID: row.ID, Type: row.Type, PaymentID: row.PaymentID, State: domain.EventState(row.State), Attempts: int(row.Attempts),
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"strings"
 
+	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
@@ -17,10 +18,13 @@ import (
 type Server struct {
 	paymentv1.UnimplementedPaymentServiceServer
 	payments *domain.Service
+	webhooks *domain.Webhooks
 }
 
-// NewServer returns the server of the commands.
-func NewServer(payments *domain.Service) *Server { return &Server{payments: payments} }
+// NewServer returns the server of the commands and of the provider's webhooks.
+func NewServer(payments *domain.Service, webhooks *domain.Webhooks) *Server {
+	return &Server{payments: payments, webhooks: webhooks}
+}
 
 // Authorize implements paymentv1.PaymentServiceServer.
 func (s *Server) Authorize(ctx context.Context, req *paymentv1.AuthorizeRequest) (*paymentv1.AuthorizeResponse, error) {
@@ -82,6 +86,22 @@ func (s *Server) GetPayment(ctx context.Context, req *paymentv1.GetPaymentReques
 		return nil, err
 	}
 	return &paymentv1.GetPaymentResponse{Payment: toPayment(a)}, nil
+}
+
+// HandleWebhook implements paymentv1.PaymentServiceServer.
+func (s *Server) HandleWebhook(ctx context.Context, req *paymentv1.HandleWebhookRequest) (*paymentv1.HandleWebhookResponse, error) {
+	e, duplicate, err := s.webhooks.Receive(ctx, req.GetPayload(), req.GetSignature(), traceParent(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &paymentv1.HandleWebhookResponse{EventId: e.ID, Duplicate: duplicate}, nil
+}
+
+// traceParent is the W3C traceparent of the call, for the job that follows it.
+func traceParent(ctx context.Context) string {
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	return carrier.Get("traceparent")
 }
 
 // canonical is a UUID as the database writes it. The request was validated.

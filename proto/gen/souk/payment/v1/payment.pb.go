@@ -864,6 +864,116 @@ func (x *GetPaymentResponse) GetPayment() *Payment {
 	return nil
 }
 
+// HandleWebhookRequest is what the provider sent.
+type HandleWebhookRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The body, byte by byte as it came: it is what is signed.
+	Payload []byte `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
+	// The Stripe-Signature header.
+	Signature     string `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandleWebhookRequest) Reset() {
+	*x = HandleWebhookRequest{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandleWebhookRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandleWebhookRequest) ProtoMessage() {}
+
+func (x *HandleWebhookRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandleWebhookRequest.ProtoReflect.Descriptor instead.
+func (*HandleWebhookRequest) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *HandleWebhookRequest) GetPayload() []byte {
+	if x != nil {
+		return x.Payload
+	}
+	return nil
+}
+
+func (x *HandleWebhookRequest) GetSignature() string {
+	if x != nil {
+		return x.Signature
+	}
+	return ""
+}
+
+// HandleWebhookResponse says that the event is kept.
+type HandleWebhookResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The provider's id of the event ("evt_...").
+	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// It was kept before, and nothing was done.
+	Duplicate     bool `protobuf:"varint,2,opt,name=duplicate,proto3" json:"duplicate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandleWebhookResponse) Reset() {
+	*x = HandleWebhookResponse{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandleWebhookResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandleWebhookResponse) ProtoMessage() {}
+
+func (x *HandleWebhookResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandleWebhookResponse.ProtoReflect.Descriptor instead.
+func (*HandleWebhookResponse) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *HandleWebhookResponse) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *HandleWebhookResponse) GetDuplicate() bool {
+	if x != nil {
+		return x.Duplicate
+	}
+	return false
+}
+
 // ResolvePaymentRequest is a person's decision.
 type ResolvePaymentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -884,7 +994,7 @@ type ResolvePaymentRequest struct {
 
 func (x *ResolvePaymentRequest) Reset() {
 	*x = ResolvePaymentRequest{}
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[12]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -896,7 +1006,7 @@ func (x *ResolvePaymentRequest) String() string {
 func (*ResolvePaymentRequest) ProtoMessage() {}
 
 func (x *ResolvePaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[12]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -909,7 +1019,7 @@ func (x *ResolvePaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvePaymentRequest.ProtoReflect.Descriptor instead.
 func (*ResolvePaymentRequest) Descriptor() ([]byte, []int) {
-	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{12}
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ResolvePaymentRequest) GetOrderId() string {
@@ -958,7 +1068,7 @@ type ResolvePaymentResponse struct {
 
 func (x *ResolvePaymentResponse) Reset() {
 	*x = ResolvePaymentResponse{}
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[13]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +1080,7 @@ func (x *ResolvePaymentResponse) String() string {
 func (*ResolvePaymentResponse) ProtoMessage() {}
 
 func (x *ResolvePaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[13]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +1093,7 @@ func (x *ResolvePaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvePaymentResponse.ProtoReflect.Descriptor instead.
 func (*ResolvePaymentResponse) Descriptor() ([]byte, []int) {
-	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{13}
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ResolvePaymentResponse) GetPayment() *Payment {
@@ -1043,7 +1153,13 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\x11GetPaymentRequest\x12#\n" +
 	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\"H\n" +
 	"\x12GetPaymentResponse\x122\n" +
-	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"\xdc\x01\n" +
+	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"c\n" +
+	"\x14HandleWebhookRequest\x12#\n" +
+	"\apayload\x18\x01 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x10R\apayload\x12&\n" +
+	"\tsignature\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tsignature\"P\n" +
+	"\x15HandleWebhookResponse\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1c\n" +
+	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"\xdc\x01\n" +
 	"\x15ResolvePaymentRequest\x12#\n" +
 	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12(\n" +
 	"\trefund_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\brefundId\x12)\n" +
@@ -1069,14 +1185,15 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\x18REFUND_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11REFUND_STATE_SENT\x10\x01\x12\x1a\n" +
 	"\x16REFUND_STATE_SUCCEEDED\x10\x02\x12\x17\n" +
-	"\x13REFUND_STATE_FAILED\x10\x032\x82\x04\n" +
+	"\x13REFUND_STATE_FAILED\x10\x032\xe2\x04\n" +
 	"\x0ePaymentService\x12R\n" +
 	"\tAuthorize\x12!.souk.payment.v1.AuthorizeRequest\x1a\".souk.payment.v1.AuthorizeResponse\x12L\n" +
 	"\aCapture\x12\x1f.souk.payment.v1.CaptureRequest\x1a .souk.payment.v1.CaptureResponse\x12I\n" +
 	"\x06Cancel\x12\x1e.souk.payment.v1.CancelRequest\x1a\x1f.souk.payment.v1.CancelResponse\x12I\n" +
 	"\x06Refund\x12\x1e.souk.payment.v1.RefundRequest\x1a\x1f.souk.payment.v1.RefundResponse\x12U\n" +
 	"\n" +
-	"GetPayment\x12\".souk.payment.v1.GetPaymentRequest\x1a#.souk.payment.v1.GetPaymentResponse\x12a\n" +
+	"GetPayment\x12\".souk.payment.v1.GetPaymentRequest\x1a#.souk.payment.v1.GetPaymentResponse\x12^\n" +
+	"\rHandleWebhook\x12%.souk.payment.v1.HandleWebhookRequest\x1a&.souk.payment.v1.HandleWebhookResponse\x12a\n" +
 	"\x0eResolvePayment\x12&.souk.payment.v1.ResolvePaymentRequest\x1a'.souk.payment.v1.ResolvePaymentResponseB?Z=github.com/souk-shop/souk/proto/gen/souk/payment/v1;paymentv1b\x06proto3"
 
 var (
@@ -1092,7 +1209,7 @@ func file_souk_payment_v1_payment_proto_rawDescGZIP() []byte {
 }
 
 var file_souk_payment_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_souk_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_souk_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_souk_payment_v1_payment_proto_goTypes = []any{
 	(AttemptState)(0),              // 0: souk.payment.v1.AttemptState
 	(RefundState)(0),               // 1: souk.payment.v1.RefundState
@@ -1108,26 +1225,28 @@ var file_souk_payment_v1_payment_proto_goTypes = []any{
 	(*RefundResponse)(nil),         // 11: souk.payment.v1.RefundResponse
 	(*GetPaymentRequest)(nil),      // 12: souk.payment.v1.GetPaymentRequest
 	(*GetPaymentResponse)(nil),     // 13: souk.payment.v1.GetPaymentResponse
-	(*ResolvePaymentRequest)(nil),  // 14: souk.payment.v1.ResolvePaymentRequest
-	(*ResolvePaymentResponse)(nil), // 15: souk.payment.v1.ResolvePaymentResponse
-	(*v1.Money)(nil),               // 16: souk.money.v1.Money
-	(*timestamppb.Timestamp)(nil),  // 17: google.protobuf.Timestamp
+	(*HandleWebhookRequest)(nil),   // 14: souk.payment.v1.HandleWebhookRequest
+	(*HandleWebhookResponse)(nil),  // 15: souk.payment.v1.HandleWebhookResponse
+	(*ResolvePaymentRequest)(nil),  // 16: souk.payment.v1.ResolvePaymentRequest
+	(*ResolvePaymentResponse)(nil), // 17: souk.payment.v1.ResolvePaymentResponse
+	(*v1.Money)(nil),               // 18: souk.money.v1.Money
+	(*timestamppb.Timestamp)(nil),  // 19: google.protobuf.Timestamp
 }
 var file_souk_payment_v1_payment_proto_depIdxs = []int32{
 	0,  // 0: souk.payment.v1.Payment.state:type_name -> souk.payment.v1.AttemptState
-	16, // 1: souk.payment.v1.Payment.amount:type_name -> souk.money.v1.Money
-	16, // 2: souk.payment.v1.Payment.captured:type_name -> souk.money.v1.Money
-	16, // 3: souk.payment.v1.Payment.refunded:type_name -> souk.money.v1.Money
+	18, // 1: souk.payment.v1.Payment.amount:type_name -> souk.money.v1.Money
+	18, // 2: souk.payment.v1.Payment.captured:type_name -> souk.money.v1.Money
+	18, // 3: souk.payment.v1.Payment.refunded:type_name -> souk.money.v1.Money
 	3,  // 4: souk.payment.v1.Payment.refunds:type_name -> souk.payment.v1.Refund
-	17, // 5: souk.payment.v1.Payment.created_at:type_name -> google.protobuf.Timestamp
+	19, // 5: souk.payment.v1.Payment.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 6: souk.payment.v1.Refund.state:type_name -> souk.payment.v1.RefundState
-	16, // 7: souk.payment.v1.Refund.amount:type_name -> souk.money.v1.Money
-	16, // 8: souk.payment.v1.AuthorizeRequest.amount:type_name -> souk.money.v1.Money
+	18, // 7: souk.payment.v1.Refund.amount:type_name -> souk.money.v1.Money
+	18, // 8: souk.payment.v1.AuthorizeRequest.amount:type_name -> souk.money.v1.Money
 	2,  // 9: souk.payment.v1.AuthorizeResponse.payment:type_name -> souk.payment.v1.Payment
-	16, // 10: souk.payment.v1.CaptureRequest.amount:type_name -> souk.money.v1.Money
+	18, // 10: souk.payment.v1.CaptureRequest.amount:type_name -> souk.money.v1.Money
 	2,  // 11: souk.payment.v1.CaptureResponse.payment:type_name -> souk.payment.v1.Payment
 	2,  // 12: souk.payment.v1.CancelResponse.payment:type_name -> souk.payment.v1.Payment
-	16, // 13: souk.payment.v1.RefundRequest.amount:type_name -> souk.money.v1.Money
+	18, // 13: souk.payment.v1.RefundRequest.amount:type_name -> souk.money.v1.Money
 	3,  // 14: souk.payment.v1.RefundResponse.refund:type_name -> souk.payment.v1.Refund
 	2,  // 15: souk.payment.v1.GetPaymentResponse.payment:type_name -> souk.payment.v1.Payment
 	2,  // 16: souk.payment.v1.ResolvePaymentResponse.payment:type_name -> souk.payment.v1.Payment
@@ -1136,15 +1255,17 @@ var file_souk_payment_v1_payment_proto_depIdxs = []int32{
 	8,  // 19: souk.payment.v1.PaymentService.Cancel:input_type -> souk.payment.v1.CancelRequest
 	10, // 20: souk.payment.v1.PaymentService.Refund:input_type -> souk.payment.v1.RefundRequest
 	12, // 21: souk.payment.v1.PaymentService.GetPayment:input_type -> souk.payment.v1.GetPaymentRequest
-	14, // 22: souk.payment.v1.PaymentService.ResolvePayment:input_type -> souk.payment.v1.ResolvePaymentRequest
-	5,  // 23: souk.payment.v1.PaymentService.Authorize:output_type -> souk.payment.v1.AuthorizeResponse
-	7,  // 24: souk.payment.v1.PaymentService.Capture:output_type -> souk.payment.v1.CaptureResponse
-	9,  // 25: souk.payment.v1.PaymentService.Cancel:output_type -> souk.payment.v1.CancelResponse
-	11, // 26: souk.payment.v1.PaymentService.Refund:output_type -> souk.payment.v1.RefundResponse
-	13, // 27: souk.payment.v1.PaymentService.GetPayment:output_type -> souk.payment.v1.GetPaymentResponse
-	15, // 28: souk.payment.v1.PaymentService.ResolvePayment:output_type -> souk.payment.v1.ResolvePaymentResponse
-	23, // [23:29] is the sub-list for method output_type
-	17, // [17:23] is the sub-list for method input_type
+	14, // 22: souk.payment.v1.PaymentService.HandleWebhook:input_type -> souk.payment.v1.HandleWebhookRequest
+	16, // 23: souk.payment.v1.PaymentService.ResolvePayment:input_type -> souk.payment.v1.ResolvePaymentRequest
+	5,  // 24: souk.payment.v1.PaymentService.Authorize:output_type -> souk.payment.v1.AuthorizeResponse
+	7,  // 25: souk.payment.v1.PaymentService.Capture:output_type -> souk.payment.v1.CaptureResponse
+	9,  // 26: souk.payment.v1.PaymentService.Cancel:output_type -> souk.payment.v1.CancelResponse
+	11, // 27: souk.payment.v1.PaymentService.Refund:output_type -> souk.payment.v1.RefundResponse
+	13, // 28: souk.payment.v1.PaymentService.GetPayment:output_type -> souk.payment.v1.GetPaymentResponse
+	15, // 29: souk.payment.v1.PaymentService.HandleWebhook:output_type -> souk.payment.v1.HandleWebhookResponse
+	17, // 30: souk.payment.v1.PaymentService.ResolvePayment:output_type -> souk.payment.v1.ResolvePaymentResponse
+	24, // [24:31] is the sub-list for method output_type
+	17, // [17:24] is the sub-list for method input_type
 	17, // [17:17] is the sub-list for extension type_name
 	17, // [17:17] is the sub-list for extension extendee
 	0,  // [0:17] is the sub-list for field type_name
@@ -1161,7 +1282,7 @@ func file_souk_payment_v1_payment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_payment_v1_payment_proto_rawDesc), len(file_souk_payment_v1_payment_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

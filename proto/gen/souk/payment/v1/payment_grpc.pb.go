@@ -24,6 +24,7 @@ const (
 	PaymentService_Cancel_FullMethodName         = "/souk.payment.v1.PaymentService/Cancel"
 	PaymentService_Refund_FullMethodName         = "/souk.payment.v1.PaymentService/Refund"
 	PaymentService_GetPayment_FullMethodName     = "/souk.payment.v1.PaymentService/GetPayment"
+	PaymentService_HandleWebhook_FullMethodName  = "/souk.payment.v1.PaymentService/HandleWebhook"
 	PaymentService_ResolvePayment_FullMethodName = "/souk.payment.v1.PaymentService/ResolvePayment"
 )
 
@@ -68,6 +69,15 @@ type PaymentServiceClient interface {
 	// GetPayment returns an order's payment with its refunds.
 	// Callers: order, gateway (operator). Errors: NOT_FOUND (PAYMENT_NOT_FOUND).
 	GetPayment(ctx context.Context, in *GetPaymentRequest, opts ...grpc.CallOption) (*GetPaymentResponse, error)
+	// HandleWebhook takes an event that the provider reports. It keeps the event
+	// and a job that looks the payment up at the provider, in one commit, and
+	// answers then: what the event says is only a hint. Idempotent by the event's
+	// id, which is kept for 30 days. Callers: gateway.
+	// Errors: INVALID_ARGUMENT (WEBHOOK_NOT_SIGNED) when the signature is not the
+	// provider's, is not of this payload or is not from within 5 minutes of now,
+	// INVALID_ARGUMENT (WEBHOOK_MALFORMED) when the payload is signed and no
+	// event, FAILED_PRECONDITION (WEBHOOKS_OFF) without a secret to check with.
+	HandleWebhook(ctx context.Context, in *HandleWebhookRequest, opts ...grpc.CallOption) (*HandleWebhookResponse, error)
 	// ResolvePayment settles, by a person's word, what is NEEDS_REVIEW or a refund
 	// that is SENT for more than 22 hours, when reconciliation can't. The word and
 	// the reason are kept. Idempotent. Callers: an operator.
@@ -134,6 +144,16 @@ func (c *paymentServiceClient) GetPayment(ctx context.Context, in *GetPaymentReq
 	return out, nil
 }
 
+func (c *paymentServiceClient) HandleWebhook(ctx context.Context, in *HandleWebhookRequest, opts ...grpc.CallOption) (*HandleWebhookResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HandleWebhookResponse)
+	err := c.cc.Invoke(ctx, PaymentService_HandleWebhook_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *paymentServiceClient) ResolvePayment(ctx context.Context, in *ResolvePaymentRequest, opts ...grpc.CallOption) (*ResolvePaymentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ResolvePaymentResponse)
@@ -185,6 +205,15 @@ type PaymentServiceServer interface {
 	// GetPayment returns an order's payment with its refunds.
 	// Callers: order, gateway (operator). Errors: NOT_FOUND (PAYMENT_NOT_FOUND).
 	GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error)
+	// HandleWebhook takes an event that the provider reports. It keeps the event
+	// and a job that looks the payment up at the provider, in one commit, and
+	// answers then: what the event says is only a hint. Idempotent by the event's
+	// id, which is kept for 30 days. Callers: gateway.
+	// Errors: INVALID_ARGUMENT (WEBHOOK_NOT_SIGNED) when the signature is not the
+	// provider's, is not of this payload or is not from within 5 minutes of now,
+	// INVALID_ARGUMENT (WEBHOOK_MALFORMED) when the payload is signed and no
+	// event, FAILED_PRECONDITION (WEBHOOKS_OFF) without a secret to check with.
+	HandleWebhook(context.Context, *HandleWebhookRequest) (*HandleWebhookResponse, error)
 	// ResolvePayment settles, by a person's word, what is NEEDS_REVIEW or a refund
 	// that is SENT for more than 22 hours, when reconciliation can't. The word and
 	// the reason are kept. Idempotent. Callers: an operator.
@@ -215,6 +244,9 @@ func (UnimplementedPaymentServiceServer) Refund(context.Context, *RefundRequest)
 }
 func (UnimplementedPaymentServiceServer) GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPayment not implemented")
+}
+func (UnimplementedPaymentServiceServer) HandleWebhook(context.Context, *HandleWebhookRequest) (*HandleWebhookResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method HandleWebhook not implemented")
 }
 func (UnimplementedPaymentServiceServer) ResolvePayment(context.Context, *ResolvePaymentRequest) (*ResolvePaymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResolvePayment not implemented")
@@ -330,6 +362,24 @@ func _PaymentService_GetPayment_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentService_HandleWebhook_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HandleWebhookRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).HandleWebhook(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_HandleWebhook_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).HandleWebhook(ctx, req.(*HandleWebhookRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PaymentService_ResolvePayment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ResolvePaymentRequest)
 	if err := dec(in); err != nil {
@@ -374,6 +424,10 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetPayment",
 			Handler:    _PaymentService_GetPayment_Handler,
+		},
+		{
+			MethodName: "HandleWebhook",
+			Handler:    _PaymentService_HandleWebhook_Handler,
 		},
 		{
 			MethodName: "ResolvePayment",

@@ -24,3 +24,14 @@ type Attempt struct {
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
 }
+
+type WebhookEvent struct {
+	ID         string
+	Type       string
+	PaymentID  string
+	State      string
+	Attempts   int32
+	LastError  string
+	ReceivedAt time.Time
+	UpdatedAt  time.Time
+}

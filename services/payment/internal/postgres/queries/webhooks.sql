@@ -1,2 +1,31 @@
+-- name: KeepEvent :execrows
+-- The event and, if it is pending, the job that applies it, together or not at
+-- all. Zero rows: it was kept before. River's own insert would be a transaction
+-- of four round trips; a test compares the row with one of River's.
+WITH kept AS (
+    INSERT INTO webhook_events (id, type, payment_id, state) VALUES (@id, @type, @payment_id, @state)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING webhook_events.id, webhook_events.state
+), job AS (
+    INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at)
+    SELECT 'available', 'apply_webhook_event', @job_args, 'default', 1000, now() FROM kept WHERE kept.state = 'pending'
+)
+SELECT FROM kept;
+
+-- name: GetEvent :one
+SELECT * FROM webhook_events WHERE id = $1;
+
+-- name: SettleEvent :exec
+UPDATE webhook_events SET state = @state, updated_at = now() WHERE id = @id AND state = 'pending';
+
+-- name: FailEvent :one
+UPDATE webhook_events SET
+    attempts = attempts + 1,
+    last_error = left(@last_error::text, 1000),
+    state = CASE WHEN state = 'pending' AND attempts + 1 >= @max_attempts::integer THEN 'dead' ELSE state END,
+    updated_at = now()
+WHERE id = @id
+RETURNING *;
+
 -- name: PruneWebhookEvents :execrows
 DELETE FROM webhook_events WHERE received_at < now() - @age::interval;

@@ -1,0 +1,99 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// fakePayment takes webhooks, or answers with err.
+type fakePayment struct {
+	paymentv1.UnimplementedPaymentServiceServer
+	mu    sync.Mutex
+	err   error
+	taken []*paymentv1.HandleWebhookRequest
+}
+
+func (p *fakePayment) HandleWebhook(_ context.Context, r *paymentv1.HandleWebhookRequest) (*paymentv1.HandleWebhookResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.err != nil {
+		return nil, p.err
+	}
+	p.taken = append(p.taken, r)
+	return &paymentv1.HandleWebhookResponse{EventId: "evt_1"}, nil
+}
+
+func (p *fakePayment) answer(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = err
+}
+
+const webhooks = "/webhooks/stripe"
+
+// TestWebhookIsHandedOnAsItCame: the body byte by byte, from whomever and
+// however often.
+func TestWebhookIsHandedOnAsItCame(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *Config) { c.RateLimit, c.RateBurst = 1, 1 })
+	for _, body := range []string{`{"id" : "evt_1"}`, "\x00\xff no JSON at all \r\n", strings.Repeat("x", 256<<10)} {
+		a := s.want(204, "POST", webhooks, body, "Stripe-Signature: t=1,v1=00", "Cookie: souk=nonsense",
+			"Origin: https://elsewhere.example", "Sec-Fetch-Site: cross-site", "Content-Type: text/whatever")
+		if len(a.body) != 0 || a.Header.Get("Set-Cookie") != "" || a.Header.Get("RateLimit-Limit") != "" {
+			t.Errorf("answered %q with %v", a.body, a.Header)
+		}
+		last := s.payment.taken[len(s.payment.taken)-1]
+		if string(last.GetPayload()) != body || last.GetSignature() != "t=1,v1=00" {
+			t.Errorf("of %.40q came %.40q, %q", body, last.GetPayload(), last.GetSignature())
+		}
+	}
+	s.want(204, "POST", webhooks, "", "Stripe-Signature: t=1,v1=\xff")
+	if n := len(s.payment.taken); n != 4 {
+		t.Errorf("%d were taken", n)
+	}
+}
+
+// TestWebhookRefusals: what is the sender's fault is 4xx, anything else is to be
+// sent again.
+func TestWebhookRefusals(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	s.refuses(413, "content-too-large", "POST", webhooks, strings.Repeat("x", 256<<10+1))
+	for _, method := range []string{"GET", "PUT", "DELETE"} {
+		s.refuses(405, "method-not-allowed", method, webhooks, "")
+	}
+	for _, c := range []struct {
+		err    error
+		status int
+		slug   string
+	}{
+		{refused(codes.InvalidArgument, "WEBHOOK_NOT_SIGNED"), 400, "webhook-not-signed"},
+		{refused(codes.InvalidArgument, "WEBHOOK_MALFORMED"), 400, "webhook-malformed"},
+		{refused(codes.InvalidArgument, "INVALID"), 400, "invalid"},
+		{refused(codes.FailedPrecondition, "WEBHOOKS_OFF"), 503, "webhooks-off"},
+		{refused(codes.Unavailable, "UNAVAILABLE"), 503, "unavailable"},
+		{refused(codes.Internal, "INTERNAL"), 503, "unavailable"},
+		{refused(codes.FailedPrecondition, "SOMETHING_NEW"), 503, "unavailable"},
+		{status.Error(codes.Unimplemented, "secret internals"), 503, "unavailable"},
+		{status.Error(codes.DeadlineExceeded, "secret internals"), 503, "unavailable"},
+		{errors.New("secret internals"), 503, "unavailable"},
+	} {
+		s.payment.answer(c.err)
+		s.refuses(c.status, c.slug, "POST", webhooks, "{}")
+		if a := s.do("POST", webhooks, "{}"); c.status == 503 && a.Header.Get("Retry-After") == "" {
+			t.Errorf("%v: no Retry-After", c.err)
+		}
+	}
+	s.payment.answer(nil)
+	s.want(204, "POST", webhooks, "{}")
+	if n := len(s.payment.taken); n != 1 {
+		t.Errorf("%d were taken", n)
+	}
+}

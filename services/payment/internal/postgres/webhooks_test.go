@@ -1,0 +1,54 @@
+package postgres_test
+
+import (
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+)
+
+// TestJobRowIsRivers compares the row that KeepEvent writes with River's own, so
+// that an upgrade of River which changes them is noticed.
+func TestJobRowIsRivers(t *testing.T) {
+	t.Parallel()
+	f := newStore(t)
+	if kept, err := f.KeepEvent(f.ctx, domain.Event{ID: "evt_1", State: domain.EventPending}, "00-1-2-01"); err != nil || !kept {
+		t.Fatal(kept, err)
+	}
+	client, err := river.NewClient(riverpgxv5.New(f.pool), &river.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := domain.EventJob{EventID: "evt_1", TraceParent: "00-1-2-01"}
+	if _, err := client.Insert(f.ctx, job, &river.InsertOpts{MaxAttempts: 1000}); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := f.pool.Query(f.ctx, `SELECT to_jsonb(j) - '{id,created_at,scheduled_at}'::text[] FROM river_job j ORDER BY id`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(got) != 2 || got[0] != got[1] {
+		t.Errorf("rows %q, %v", got, err)
+	}
+}
+
+// TestASettledEventStays: whoever comes late changes nothing.
+func TestASettledEventStays(t *testing.T) {
+	t.Parallel()
+	f := newStore(t)
+	if _, err := f.KeepEvent(f.ctx, domain.Event{ID: "evt_1", State: domain.EventPending}, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []domain.EventState{domain.EventApplied, domain.EventIgnored} {
+		if err := f.SettleEvent(f.ctx, "evt_1", to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if e, err := f.FailEvent(f.ctx, "evt_1", "late", 1); err != nil || e.State != domain.EventApplied {
+		t.Errorf("%+v, %v", e, err)
+	}
+}
