@@ -23,6 +23,7 @@ import (
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/run"
@@ -81,6 +82,9 @@ type Config struct {
 	Cart    rpc.ClientConfig `env:", prefix=CART_"`
 	Order   rpc.ClientConfig `env:", prefix=ORDER_"`
 	Payment rpc.ClientConfig `env:", prefix=PAYMENT_"`
+
+	// Clock is wrong in fault tests.
+	Clock clock.Config `env:", prefix=CLOCK_"`
 
 	Telemetry telemetry.Config
 	Admin     admin.Config `env:", prefix=ADMIN_"`
@@ -167,7 +171,7 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, clien
 		return nil, err
 	}
 	limiter := session.NewLimiter(session.LimitConfig{
-		PerSecond: cfg.RateLimit, Burst: cfg.RateBurst, TrustedProxies: proxies,
+		PerSecond: cfg.RateLimit, Burst: cfg.RateBurst, TrustedProxies: proxies, Now: cfg.Clock.Now,
 	})
 
 	guarded := session.SameOrigin(refuse("cross-origin", http.StatusForbidden))(rooms(rest, pages))

@@ -12,6 +12,7 @@ import (
 	"github.com/souk-shop/souk/services/cart/internal/postgres"
 	"github.com/souk-shop/souk/services/cart/internal/rpc"
 	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/run"
@@ -32,6 +33,8 @@ type Config struct {
 	GuestTTL time.Duration `env:"GUEST_TTL, default=720h"`
 	// SweepEvery is how often carts past that are deleted.
 	SweepEvery time.Duration `env:"SWEEP_EVERY, default=1h"`
+	// Clock is wrong in fault tests.
+	Clock clock.Config `env:", prefix=CLOCK_"`
 }
 
 func (c *Config) validate() error {
@@ -76,12 +79,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	cartv1.RegisterCartServiceServer(server, rpc.NewServer(store, time.Now, tel.Log))
+	cartv1.RegisterCartServiceServer(server, rpc.NewServer(store, cfg.Clock.Now, tel.Log))
 
 	g := run.NewGroup(tel.Log)
 	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
 	g.Add("sweeper", func(ctx context.Context) error {
-		return sweep(ctx, store, cfg.GuestTTL, cfg.SweepEvery, tel.Log)
+		return sweep(ctx, store, cfg, tel.Log)
 	})
 	g.Add("rpc", server.Serve)
 	return g.Run(ctx)
@@ -91,10 +94,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 const sweepRetry = time.Minute
 
 // sweep deletes stale carts now and then until ctx is done.
-func sweep(ctx context.Context, carts domain.Expirer, ttl, every time.Duration, log *slog.Logger) error {
+func sweep(ctx context.Context, carts domain.Expirer, cfg Config, log *slog.Logger) error {
 	for {
-		pause := every
-		n, err := domain.Sweep(ctx, carts, time.Now(), ttl)
+		pause := cfg.SweepEvery
+		n, err := domain.Sweep(ctx, carts, cfg.Clock.Now(), cfg.GuestTTL)
 		if n > 0 {
 			log.InfoContext(ctx, "stale carts deleted", "carts", n)
 		}
@@ -102,7 +105,7 @@ func sweep(ctx context.Context, carts domain.Expirer, ttl, every time.Duration, 
 			if !pg.IsUnavailable(err) { // the readiness check tells of that
 				log.WarnContext(ctx, "carts not swept", "error", err)
 			}
-			pause = min(every, sweepRetry)
+			pause = min(cfg.SweepEvery, sweepRetry)
 		}
 		select {
 		case <-ctx.Done():

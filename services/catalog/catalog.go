@@ -14,6 +14,7 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/rediscache"
 	"github.com/souk-shop/souk/services/catalog/internal/rpc"
 	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
@@ -43,6 +44,8 @@ type Config struct {
 	// LearnEvery is how often sold units are counted into popularity and into
 	// what is bought together.
 	LearnEvery time.Duration `env:"LEARN_EVERY, default=5s"`
+	// Clock is wrong in fault tests.
+	Clock clock.Config `env:", prefix=CLOCK_"`
 }
 
 func (c *Config) setDefaults() {
@@ -132,7 +135,7 @@ func decorate(store domain.Store, cfg Config, tel *telemetry.Telemetry) (domain.
 		}
 	}
 	if cfg.MemoryTTL > 0 {
-		cache, err := memcache.New(store, cfg.MemoryTTL, tel.Meter())
+		cache, err := memcache.New(store, cfg.MemoryTTL, cfg.Clock.Now, tel.Meter())
 		if err != nil {
 			return nil, nil, err
 		}

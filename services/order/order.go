@@ -13,6 +13,7 @@ import (
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/crash"
 	chassisjobs "github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
@@ -67,10 +68,22 @@ type Config struct {
 	// CrashAt kills the process at a point of the protocol, "<point>" or
 	// "<point>:<n>" for the n-th time. For fault tests only.
 	CrashAt string `env:"CRASH_AT"`
+	// Clock is wrong in fault tests.
+	Clock clock.Config `env:", prefix=CLOCK_"`
 
 	hook      crash.Hook    // tests simulate crashes with it
 	jobsPoll  time.Duration // tests shorten River's poll
 	jobsStall time.Duration // tests shorten when a driver is taken for dead
+}
+
+// CrashPoints are what Config.CrashAt can name.
+func CrashPoints() []string {
+	points := point.All()
+	out := make([]string, len(points))
+	for i, p := range points {
+		out[i] = string(p)
+	}
+	return out
 }
 
 // withDefaults fills what a configuration made in code left at zero.
@@ -171,7 +184,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		Drivers: cfg.Drivers, Backlog: cfg.Backlog, MaxWait: cfg.DriveWait, Drain: cfg.DrainTimeout,
 	}, tel.Log)
 	work := jobs.New(riverPool, store, runner, jobs.Config{
-		Workers: cfg.Workers, SweepInterval: cfg.SweepInterval, Idle: cfg.jobsStall, PollInterval: cfg.jobsPoll,
+		Workers: cfg.Workers, SweepInterval: cfg.SweepInterval, Idle: cfg.jobsStall, PollInterval: cfg.jobsPoll, Now: cfg.Clock.Now,
 	}, tel.Log, tel.Tracer())
 
 	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors, chassisrpc.Check{Name: "postgres", Fn: store.Ready})

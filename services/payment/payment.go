@@ -14,6 +14,7 @@ import (
 
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
 	chassisjobs "github.com/souk-shop/souk/services/chassis/jobs"
@@ -61,6 +62,18 @@ type Config struct {
 	// CrashAt kills the process at a point between a write and a call,
 	// "<point>" or "<point>:<n>" for the n-th time. For fault tests only.
 	CrashAt string `env:"CRASH_AT"`
+	// Clock is wrong in fault tests.
+	Clock clock.Config `env:", prefix=CLOCK_"`
+}
+
+// CrashPoints are what Config.CrashAt can name.
+func CrashPoints() []string {
+	points := point.All()
+	out := make([]string, len(points))
+	for i, p := range points {
+		out[i] = string(p)
+	}
+	return out
 }
 
 // Run serves until ctx ends, then stops in good order: no new calls, and those
@@ -96,21 +109,21 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	defer riverPool.Close()
 	store := postgres.New(pool)
-	payments := domain.NewService(store, provider, time.Now, newID, hook, tel.Log)
+	payments := domain.NewService(store, provider, cfg.Clock.Now, newID, hook, tel.Log)
 	events, err := tel.Meter().Int64Counter("souk.payment.webhook.events",
 		metric.WithDescription("Webhook events and attempts at them, by what they came to."))
 	if err != nil {
 		return err
 	}
 	webhooks := domain.NewWebhooks(domain.WebhookConfig{
-		Events: store, Verifier: stripe.NewWebhooks(cfg.WebhookSecret), Payments: payments, Now: time.Now, Crash: hook,
+		Events: store, Verifier: stripe.NewWebhooks(cfg.WebhookSecret), Payments: payments, Now: cfg.Clock.Now, Crash: hook,
 		Attempts: cmp.Or(cfg.WebhookAttempts, 200), Log: tel.Log,
 		Count: func(ctx context.Context, outcome string) {
 			events.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
 		},
 	})
 	work := jobs.New(riverPool, store, webhooks, jobs.Config{
-		Workers: cmp.Or(cfg.Workers, 4),
+		Workers: cmp.Or(cfg.Workers, 4), Now: cfg.Clock.Now,
 		Reviews: payments, ReviewEvery: max(cmp.Or(cfg.ReviewEvery, 10*time.Minute), time.Second),
 	}, tel.Log, tel.Tracer())
 

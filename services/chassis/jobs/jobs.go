@@ -57,13 +57,25 @@ type Config struct {
 	PollInterval time.Duration
 	// Periodic are the jobs that one of all processes inserts again and again.
 	Periodic []*river.PeriodicJob
+	// Now is the wall clock by which River decides in this process, such as that
+	// a job is stuck; time.Now when nil. What is due the database tells.
+	Now func() time.Time
 }
+
+// wallClock is a River clock that leaves to the database what is left to it.
+type wallClock func() time.Time
+
+func (c wallClock) Now() time.Time       { return c() }
+func (c wallClock) NowOrNil() *time.Time { return nil }
 
 // Start returns a running River client, nil when ctx ended before there was
 // one. It stops with Stop, not with ctx, so that jobs under way finish.
 func Start(ctx context.Context, pool *pgxpool.Pool, workers *river.Workers, cfg Config, log *slog.Logger) (*river.Client[pgx.Tx], error) {
 	if cfg.PollInterval == 0 {
 		cfg.PollInterval = defaultPoll
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Queues: map[string]river.QueueConfig{
@@ -76,6 +88,7 @@ func Start(ctx context.Context, pool *pgxpool.Pool, workers *river.Workers, cfg 
 		RescueStuckJobsAfter:        rescueAfter,
 		CompletedJobRetentionPeriod: retention,
 		SoftStopTimeout:             Timeout,
+		Test:                        river.TestConfig{Time: wallClock(cfg.Now)},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("river: %w", err)

@@ -27,6 +27,7 @@ type Store struct {
 	flight  fresh.Flight
 	lru     *lru
 	ttl     time.Duration
+	now     func() time.Time
 	lookups metric.Int64Counter
 	hit     metric.MeasurementOption
 	miss    metric.MeasurementOption
@@ -34,7 +35,7 @@ type Store struct {
 
 // New returns a cache in front of next. Listings may show stock, and other
 // replicas' changes, that is up to ttl old.
-func New(next domain.Store, ttl time.Duration, meter metric.Meter) (*Store, error) {
+func New(next domain.Store, ttl time.Duration, now func() time.Time, meter metric.Meter) (*Store, error) {
 	lookups, err := meter.Int64Counter("souk.catalog.cache.lookups", metric.WithDescription("Questions put to a cache of the catalog."))
 	if err != nil {
 		return nil, err
@@ -44,7 +45,7 @@ func New(next domain.Store, ttl time.Duration, meter metric.Meter) (*Store, erro
 		return metric.WithAttributeSet(attribute.NewSet(attribute.String("tier", "memory"), attribute.String("result", r)))
 	}
 	return &Store{
-		Store: next, clock: clock, flight: fresh.Flight{Clock: clock}, lru: newLRU(capacity), ttl: ttl,
+		Store: next, clock: clock, flight: fresh.Flight{Clock: clock}, lru: newLRU(capacity), ttl: ttl, now: now,
 		lookups: lookups, hit: result("hit"), miss: result("miss"),
 	}, nil
 }
@@ -52,7 +53,7 @@ func New(next domain.Store, ttl time.Duration, meter metric.Meter) (*Store, erro
 // read answers from the cache or loads. good tells whether a value read at a
 // moment is still good; weight is in products.
 func read[T any](ctx context.Context, s *Store, key string, good func(T, uint64) bool, weight func(T) int, load func(context.Context) (T, error)) (T, error) {
-	if cached, began, ok := s.lru.get(key, time.Now()); ok {
+	if cached, began, ok := s.lru.get(key, s.now()); ok {
 		if v := cached.(T); good(v, began) {
 			s.lookups.Add(ctx, 1, s.hit)
 			return v, nil
@@ -62,7 +63,7 @@ func read[T any](ctx context.Context, s *Store, key string, good func(T, uint64)
 	v, _, err := fresh.Do(ctx, &s.flight, key, good, func(ctx context.Context, began uint64) (T, error) {
 		v, err := load(ctx)
 		if err == nil && good(v, began) {
-			s.lru.put(&entry{key: key, value: v, began: began, expires: time.Now().Add(s.ttl), weight: weight(v)})
+			s.lru.put(&entry{key: key, value: v, began: began, expires: s.now().Add(s.ttl), weight: weight(v)})
 		}
 		return v, err
 	})

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func wrap(t testing.TB, next domain.Store, ttl time.Duration) domain.Store {
 	t.Helper()
-	cache, err := memcache.New(next, ttl, telemetry.Discard().Meter())
+	cache, err := memcache.New(next, ttl, time.Now, telemetry.Discard().Meter())
 	if err != nil {
 		t.Fatal(err)
 	}

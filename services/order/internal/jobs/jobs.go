@@ -55,6 +55,8 @@ type Config struct {
 	// PollInterval is how often River looks for jobs that no notification told
 	// it of; 0 for 5 s, which keeps an idle shop idle.
 	PollInterval time.Duration
+	// Now is the wall clock of River's own decisions; time.Now when nil.
+	Now func() time.Time
 }
 
 // Jobs runs River and the sweeper.
@@ -84,7 +86,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &orderWorker{jobs: j})
 	river.AddWorker(workers, &refundWorker{jobs: j})
-	client, err := jobs.Start(ctx, j.pool, workers, jobs.Config{Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval}, j.log)
+	client, err := jobs.Start(ctx, j.pool, workers, jobs.Config{Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval, Now: j.cfg.Now}, j.log)
 	if err != nil || client == nil {
 		return err
 	}

@@ -49,6 +49,8 @@ type Config struct {
 	ReviewEvery time.Duration
 	// PollInterval is how often River looks for jobs; 0 for 1 s.
 	PollInterval time.Duration
+	// Now is the wall clock of River's own decisions; time.Now when nil.
+	Now func() time.Time
 }
 
 // Jobs runs River.
@@ -78,7 +80,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 	river.AddWorker(workers, &pruneWorker{jobs: j})
 	river.AddWorker(workers, &reviewWorker{reviews: j.cfg.Reviews, log: j.log})
 	client, err := jobs.Start(ctx, j.pool, workers, jobs.Config{
-		Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval,
+		Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval, Now: j.cfg.Now,
 		Periodic: []*river.PeriodicJob{
 			every(pruneEvery, pruneJob{}),
 			every(j.cfg.ReviewEvery, reviewJob{}),
