@@ -10,8 +10,28 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
+// Kind says which of the shop's promises a difference breaks.
+type Kind string
+
+// The kinds of differences.
+const (
+	// Unsettled: an order or a refund still moves.
+	Unsettled Kind = "unsettled"
+	// Told: the client was told something else than what is.
+	Told Kind = "told"
+	// Money: an order and the money taken for it do not agree.
+	Money Kind = "money"
+	// Held: the provider still holds money for a settled order.
+	Held Kind = "held"
+	// Ledger: the ledger does not balance, or not with the provider's journal.
+	Ledger Kind = "ledger"
+	// Units: stock is oversold, or not what was sold.
+	Units Kind = "units"
+)
+
 // Difference is one thing that two witnesses disagree about.
 type Difference struct {
+	Kind Kind
 	// Subject is what it is about: an order, a SKU, a transaction.
 	Subject string
 	// What says how they differ, with both figures.
@@ -70,7 +90,7 @@ func Run(ctx context.Context, src Sources, wait time.Duration) (*Report, error) 
 		return nil, err
 	}
 	if moving > 0 {
-		r.differ("orders", "%d orders or refunds are not settled after %s", moving, wait)
+		r.differ(Unsettled, "orders", "%d orders or refunds are not settled after %s", moving, wait)
 	}
 	if err := r.money(ctx, src, orders, payments); err != nil {
 		return nil, err
@@ -96,8 +116,8 @@ func Check(ctx context.Context, src Sources, wait time.Duration, w io.Writer) er
 	return nil
 }
 
-func (r *Report) differ(subject, format string, args ...any) {
-	r.Differences = append(r.Differences, Difference{subject, fmt.Sprintf(format, args...)})
+func (r *Report) differ(kind Kind, subject, format string, args ...any) {
+	r.Differences = append(r.Differences, Difference{kind, subject, fmt.Sprintf(format, args...)})
 }
 
 // waitQuiet returns how many orders and refunds still move when it gives up.
@@ -146,7 +166,7 @@ func (r *Report) money(ctx context.Context, src Sources, orders, payments *pgx.C
 	}
 	r.Books = append(r.Books, ob, lb, pb)
 	r.compareOrders(ob, lb)
-	r.compare(lb, pb)
+	r.compare(Ledger, lb, pb)
 	r.compareOrders(ob, pb)
 	if err := r.unbalanced(ctx, payments); err != nil {
 		return err
@@ -164,17 +184,17 @@ func (r *Report) compareOrders(orders, money Book) {
 			left.Entries[id] = e
 		}
 	}
-	r.compare(orders, left)
+	r.compare(Money, orders, left)
 }
 
 // compare enters a difference for each order that the books tell differently.
-func (r *Report) compare(a, b Book) {
+func (r *Report) compare(kind Kind, a, b Book) {
 	for _, id := range ids(a, b) {
 		x, y := a.Entries[id], b.Entries[id]
-		if x.Captured != y.Captured || x.Refunded != y.Refunded || x.Refunds != y.Refunds || x.Currency != y.Currency {
-			r.differ("order "+id, "%s: captured %d, refunded %d in %d %s; %s: captured %d, refunded %d in %d %s",
-				a.Name, x.Captured, x.Refunded, x.Refunds, x.Currency,
-				b.Name, y.Captured, y.Refunded, y.Refunds, y.Currency)
+		if x.Captured != y.Captured || x.Refunded != y.Refunded || x.Refunds != y.Refunds || x.Captures != y.Captures || x.Currency != y.Currency {
+			r.differ(kind, "order "+id, "%s: captured %d in %d, refunded %d in %d %s; %s: captured %d in %d, refunded %d in %d %s",
+				a.Name, x.Captured, x.Captures, x.Refunded, x.Refunds, x.Currency,
+				b.Name, y.Captured, y.Captures, y.Refunded, y.Refunds, y.Currency)
 		}
 	}
 }
@@ -190,7 +210,7 @@ func (r *Report) compareClient(client, orders Book) (others int) {
 			others++
 		}
 	}
-	r.compare(client, own)
+	r.compare(Told, client, own)
 	return others
 }
 
@@ -219,7 +239,7 @@ func (r *Report) unbalanced(ctx context.Context, payments *pgx.Conn) error {
 	var id, currency string
 	var sum int64
 	_, err = pgx.ForEachRow(rows, []any{&id, &currency, &sum}, func() error {
-		r.differ("ledger transaction "+id, "sums to %d %s, not to zero", sum, currency)
+		r.differ(Ledger, "ledger transaction "+id, "sums to %d %s, not to zero", sum, currency)
 		return nil
 	})
 	return err
@@ -246,7 +266,7 @@ func (r *Report) stillHeld(ctx context.Context, orders *pgx.Conn, held map[strin
 	}
 	var id, state string
 	_, err = pgx.ForEachRow(rows, []any{&id, &state}, func() error {
-		r.differ("order "+id, "is %s, and the provider still holds %d", state, held[id])
+		r.differ(Held, "order "+id, "is %s, and the provider still holds %d", state, held[id])
 		return nil
 	})
 	return err

@@ -23,9 +23,11 @@ import (
 
 // Entry is what one book says of one order, in minor units of Currency.
 type Entry struct {
+	// Captures is how many captures make up Captured; one, if all is well.
+	Captures int64
 	Captured int64
-	Refunded int64
 	Refunds  int64
+	Refunded int64
 	Currency string
 	// Lines is the number of order lines; only the orders' book knows it.
 	Lines int64
@@ -67,6 +69,7 @@ func clientBook(paths []string) (Book, error) {
 			switch {
 			case r.Kind == history.KindOrder && r.State == "PAID":
 				e.Captured += r.Amount
+				e.Captures++
 			case r.Kind == history.KindRefund && r.State == "SUCCEEDED":
 				e.Refunded += r.Amount
 				e.Refunds++
@@ -84,7 +87,7 @@ func clientBook(paths []string) (Book, error) {
 func orderBook(ctx context.Context, db *pgx.Conn) (Book, error) {
 	b := Book{Name: "orders (SQL)", Entries: map[string]Entry{}}
 	rows, err := db.Query(ctx, `
-		SELECT o.id::text, o.total, o.currency, coalesce(r.amount, 0), coalesce(r.n, 0), l.n
+		SELECT o.id::text, 1, o.total, o.currency, coalesce(r.amount, 0), coalesce(r.n, 0), l.n
 		FROM orders o
 		JOIN (SELECT order_id, count(*) AS n FROM order_lines GROUP BY order_id) l ON l.order_id = o.id
 		LEFT JOIN (
@@ -97,7 +100,7 @@ func orderBook(ctx context.Context, db *pgx.Conn) (Book, error) {
 	}
 	var id string
 	var e Entry
-	_, err = pgx.ForEachRow(rows, []any{&id, &e.Captured, &e.Currency, &e.Refunded, &e.Refunds, &e.Lines}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &e.Captures, &e.Captured, &e.Currency, &e.Refunded, &e.Refunds, &e.Lines}, func() error {
 		b.Entries[id] = e
 		return nil
 	})
@@ -112,6 +115,7 @@ func ledgerBook(ctx context.Context, db *pgx.Conn) (Book, error) {
 		SELECT order_id::text, currency,
 			coalesce(sum(amount) FILTER (WHERE kind LIKE '%capture'), 0)::bigint,
 			coalesce(-sum(amount) FILTER (WHERE kind LIKE '%refund'), 0)::bigint,
+			count(DISTINCT transaction_id) FILTER (WHERE kind LIKE '%capture'),
 			count(DISTINCT transaction_id) FILTER (WHERE kind LIKE '%refund')
 		FROM ledger_entries WHERE account = 'provider_clearing' GROUP BY order_id, currency`)
 	if err != nil {
@@ -119,7 +123,7 @@ func ledgerBook(ctx context.Context, db *pgx.Conn) (Book, error) {
 	}
 	var id string
 	var e Entry
-	_, err = pgx.ForEachRow(rows, []any{&id, &e.Currency, &e.Captured, &e.Refunded, &e.Refunds}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&id, &e.Currency, &e.Captured, &e.Refunded, &e.Captures, &e.Refunds}, func() error {
 		if _, twice := b.Entries[id]; twice {
 			return fmt.Errorf("order %s is in the ledger in two currencies", id)
 		}
@@ -204,6 +208,7 @@ func (b *Book) apply(ev journalEvent, orderOf map[string]string, held map[string
 	case "payment_intent.captured":
 		e := b.Entries[order]
 		e.Captured += ev.Amount
+		e.Captures++
 		e.Currency = currencyOf(ev)
 		b.Entries[order] = e
 		delete(held, order)

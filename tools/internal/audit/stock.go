@@ -44,16 +44,16 @@ func (r *Report) stock(ctx context.Context, orders, catalog *pgx.Conn) error {
 		r.Stock.Returned += u.returned
 		subject := "SKU " + sku
 		if held < 0 || committed < 0 || held+committed > total {
-			r.differ(subject, "oversold: %d held and %d sold of %d", held, committed, total)
+			r.differ(Units, subject, "oversold: %d held and %d sold of %d", held, committed, total)
 		}
 		if held != lineHeld || committed != lineCommitted {
-			r.differ(subject, "stock says %d held, %d sold; its reservations say %d, %d", held, committed, lineHeld, lineCommitted)
+			r.differ(Units, subject, "stock says %d held, %d sold; its reservations say %d, %d", held, committed, lineHeld, lineCommitted)
 		}
 		if committed != u.sold-u.returned {
-			r.differ(subject, "catalog says %d sold; the orders say %d less %d returned", committed, u.sold, u.returned)
+			r.differ(Units, subject, "catalog says %d sold; the orders say %d less %d returned", committed, u.sold, u.returned)
 		}
 		if held != 0 {
-			r.differ(subject, "%d units are held though every order is settled", held)
+			r.differ(Units, subject, "%d units are held though every order is settled", held)
 		}
 		return nil
 	})
@@ -61,7 +61,7 @@ func (r *Report) stock(ctx context.Context, orders, catalog *pgx.Conn) error {
 		return fmt.Errorf("stock: %w", err)
 	}
 	for sku, u := range byOrders {
-		r.differ("SKU "+sku, "sold %d, but the catalog has no stock of it", u.sold)
+		r.differ(Units, "SKU "+sku, "sold %d, but the catalog has no stock of it", u.sold)
 	}
 	return nil
 }
