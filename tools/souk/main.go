@@ -16,6 +16,7 @@ import (
 	"github.com/souk-shop/souk/tools/internal/load"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/souk/internal/bench"
+	"github.com/souk-shop/souk/tools/souk/internal/chaos"
 	"github.com/souk-shop/souk/tools/souk/internal/images"
 	"github.com/souk-shop/souk/tools/souk/internal/k8s"
 	"github.com/souk-shop/souk/tools/souk/internal/replay"
@@ -38,6 +39,7 @@ var commands = []command{
 	{"load", "put load on a running shop", load.Command},
 	{"bench", "measure the shop against its limits", bench.Command},
 	{"overload", "send the shop more shoppers than it can serve", bench.OverloadCommand},
+	{"chaos", "break the shop while it sells, and audit its promises", chaos.Command},
 	{"images", "build the programs' images, without Docker", images.Command},
 	{"k8s", "run the shop on a Kubernetes cluster, and test it there", k8s.Command},
 	{"service", "", service},

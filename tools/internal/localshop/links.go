@@ -51,7 +51,7 @@ func Links() []Link {
 func (s *Shop) connect() error {
 	s.connections = map[string]string{}
 	for _, l := range Links() {
-		addr := s.addr(l.To)
+		addr := s.Addr(l.To)
 		if s.opts.Route != nil {
 			var err error
 			if addr, err = s.opts.Route(l.From, l.To, addr); err != nil {
@@ -66,8 +66,8 @@ func (s *Shop) connect() error {
 	return nil
 }
 
-// addr is where a part answers, host:port.
-func (s *Shop) addr(part string) string {
+// Addr is where a part answers, host:port.
+func (s *Shop) Addr(part string) string {
 	switch part {
 	case "postgres":
 		return s.postgres.dsn(databases[0]).Host

@@ -53,6 +53,9 @@ func (s *Shop) PID(part string) int {
 	return 0
 }
 
+// LogPath is the log of a service's process.
+func (s *Shop) LogPath(service string) string { return s.folder.join("logs", service+".log") }
+
 // Signal sends a signal to a part's process. SIGSTOP and SIGCONT reach all
 // processes of PostgreSQL. A part that ends is started again. ErrNotRunning: it
 // has just ended; any other error: it has no process of its own.
@@ -134,13 +137,13 @@ func (s *Shop) ask(ctx context.Context, part string) error {
 		}
 		return conn.Close(ctx)
 	case "redis":
-		return pingRedis(ctx, s.redis.addr)
+		return pingRedis(ctx, s.Addr("redis"))
 	case "gateway":
 		return get(ctx, s.URL+"/readyz")
 	case "stripesim":
 		return get(ctx, s.StripesimURL+"/_sim/summary")
 	}
-	conn, err := grpc.NewClient(s.addr(part), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(s.Addr(part), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return err
 	}

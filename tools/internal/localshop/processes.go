@@ -57,7 +57,7 @@ func (s *Shop) serviceCommand(svc service, life int) (cmd *exec.Cmd, inherited, 
 		argv = []string{self, "service"}
 	}
 	argv = append(argv, svc.name)
-	log, err := os.OpenFile(s.folder.join("logs", svc.name+".log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	log, err := os.OpenFile(s.LogPath(svc.name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, nil, nil, err
 	}

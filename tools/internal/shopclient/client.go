@@ -85,6 +85,8 @@ type Meta struct {
 	// same idempotency key.
 	Replayed bool
 	Header   http.Header
+	// Body is the answer's body as it came.
+	Body []byte
 }
 
 // request is one call. The zero value of a field leaves it out.
@@ -120,6 +122,7 @@ func (c *Client) do(ctx context.Context, r request, out any) (*Meta, error) {
 	meta := &Meta{
 		Status: res.StatusCode, ETag: res.Header.Get("ETag"), Location: res.Header.Get("Location"),
 		Replayed: res.Header.Get("Idempotent-Replayed") == "true", Header: res.Header,
+		Body: body,
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		p := problem(r, res, body)

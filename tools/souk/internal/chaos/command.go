@@ -1,0 +1,132 @@
+package chaos
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// defaults of a run.
+const (
+	defaultDuration = 15 * time.Second
+	defaultOrders   = 500
+)
+
+// Command is `souk chaos`.
+func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	names := flags.String("fault", "", "the `NAMES` of faults, with commas between; * stands for anything: kill-*")
+	all := flags.Bool("all", false, "every fault, one after the other")
+	list := flags.Bool("list", false, "list the faults and the promises")
+	duration := flags.Duration("duration", defaultDuration, "how long a fault is repeated")
+	orders := flags.Int("orders", defaultOrders, "how many orders must be accepted for a run to count")
+	seed := flags.Uint64("seed", 0, "repeats the choices of an earlier run; 0 draws a new seed")
+	asJSON := flags.Bool("json", false, "print a JSON object for each run, and nothing else")
+	data := flags.String("data", "", "keep each run's data below this `folder`, instead of removing it")
+	flags.Usage = func() {
+		fmt.Fprint(stderr, `usage: souk chaos [flags] --fault NAMES
+       souk chaos [flags] --all
+       souk chaos --list
+
+Starts a shop with a process for each service, lets visitors buy, breaks it,
+heals it, waits until it is at rest and audits what it promised: each order,
+each penny, each unit and each cart line, by what the visitors were told, by SQL
+and by the payment provider's journal. Exits with 1 if a promise was broken or a
+run does not count.
+
+`)
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() != 0 || *orders < 1 || *duration <= 0 {
+		flags.Usage()
+		return errors.New("chaos takes flags only, at least one order and a duration above 0")
+	}
+	if *list {
+		return printList(stdout)
+	}
+	faults, err := choose(*names, *all)
+	if err != nil {
+		return err
+	}
+	if *seed == 0 {
+		*seed = 1 + rand.Uint64N(1<<32) //nolint:gosec // a number to repeat, not to guess
+	}
+	out := newPrinter(stdout, *asJSON)
+	out.began(len(faults), *seed)
+	for _, f := range faults {
+		res, err := one(ctx, Options{Fault: f, Duration: *duration, Orders: *orders, Seed: *seed, Progress: out.status}, *data)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			res = &Result{Fault: f.Name, Group: f.Group, Seed: *seed, Void: err.Error()}
+		}
+		if err := out.result(res); err != nil {
+			return err
+		}
+	}
+	return out.end()
+}
+
+// one makes a run in a folder of its own.
+func one(ctx context.Context, opts Options, data string) (_ *Result, err error) {
+	if data != "" {
+		opts.Dir = filepath.Join(data, opts.Fault.Name)
+		if err := os.MkdirAll(opts.Dir, 0o755); err != nil {
+			return nil, err
+		}
+		return Run(ctx, opts)
+	}
+	if opts.Dir, err = os.MkdirTemp("", "souk-chaos-"); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(opts.Dir)) }()
+	return Run(ctx, opts)
+}
+
+// choose returns the faults of a comma-separated list of patterns, in the order
+// of Faults.
+func choose(names string, all bool) ([]Fault, error) {
+	if all == (names != "") {
+		return nil, errors.New("name faults with --fault, or all with --all; --list lists them")
+	}
+	if all {
+		return slices.DeleteFunc(Faults(), func(f Fault) bool { return f.Name == "none" }), nil
+	}
+	patterns := strings.Split(names, ",")
+	used := make([]bool, len(patterns))
+	var out []Fault
+	for _, f := range Faults() {
+		for i, p := range patterns {
+			ok, err := filepath.Match(strings.TrimSpace(p), f.Name)
+			if err != nil {
+				return nil, fmt.Errorf("%q: %w", p, err)
+			}
+			if ok {
+				used[i] = true
+				out = append(out, f)
+				break
+			}
+		}
+	}
+	if i := slices.Index(used, false); i >= 0 {
+		return nil, fmt.Errorf("no fault %q; souk chaos --list lists them", patterns[i])
+	}
+	return out, nil
+}
+
+// encode writes a result as a line of JSON.
+func encode(w io.Writer, res *Result) error { return json.NewEncoder(w).Encode(res) }

@@ -1,0 +1,184 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/tools/internal/audit"
+	"github.com/souk-shop/souk/tools/internal/localshop"
+)
+
+// evidence is what the databases and the provider's journal hold once the shop
+// is at rest.
+type evidence struct {
+	books        *audit.Report
+	orders       map[string]orderRow         // by id
+	refunds      map[string]refundRow        // by idempotency key
+	reservations map[string]string           // state by order
+	attempts     map[string]string           // state by order
+	carts        map[string]map[string]int64 // units by cart and SKU
+	stock        map[string]stockRow         // by SKU
+}
+
+// orderRow is an order in SQL.
+type orderRow struct {
+	key, state, currency string
+	total                int64
+	// ends is how often its history says that it came to an end.
+	ends int64
+}
+
+// refundRow is a refund in SQL, and how often its units were put back.
+type refundRow struct {
+	id, order, state string
+	amount           int64
+	restocks         int64
+}
+
+// stockRow is a SKU in SQL, in units.
+type stockRow struct{ total, held, committed int64 }
+
+// moving counts what is still under way, by what it is.
+type moving struct {
+	Orders, Refunds, Payments, Webhooks int64
+}
+
+func (m moving) none() bool { return m == moving{} }
+
+func (m moving) String() string {
+	return fmt.Sprintf("%d orders, %d refunds, %d payments, %d webhooks", m.Orders, m.Refunds, m.Payments, m.Webhooks)
+}
+
+// rest waits until nothing moves in the shop, at most wait, and returns what
+// still does. A database that does not answer counts as moving.
+func rest(ctx context.Context, shop *localshop.Shop, wait time.Duration) (left moving, err error) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	for {
+		left, err = stillMoving(ctx, shop)
+		if err == nil && left.none() {
+			return left, nil
+		}
+		select {
+		case <-ctx.Done():
+			return left, err
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func stillMoving(ctx context.Context, shop *localshop.Shop) (m moving, err error) {
+	err = query(ctx, shop.DSN("order"), `
+		SELECT (SELECT count(*) FROM orders WHERE open), (SELECT count(*) FROM refunds WHERE state = 'pending')`,
+		[]any{&m.Orders, &m.Refunds}, func() {})
+	if err != nil {
+		return m, err
+	}
+	err = query(ctx, shop.DSN("payment"), `
+		SELECT (SELECT count(*) FROM attempts WHERE state IN ('sent', 'authorized', 'capture_sent', 'void_sent'))
+		     + (SELECT count(*) FROM refunds WHERE state = 'sent')`,
+		[]any{&m.Payments}, func() {})
+	return m, err
+}
+
+// query runs a query on a connection of its own and calls each for every row,
+// scanned into dest.
+func query(ctx context.Context, dsn, sql string, dest []any, each func()) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	rows, err := conn.Query(ctx, sql)
+	if err != nil {
+		return err
+	}
+	_, err = pgx.ForEachRow(rows, dest, func() error { each(); return nil })
+	return err
+}
+
+// gather reads everything that the databases and the journal hold.
+func gather(ctx context.Context, shop *localshop.Shop) (*evidence, error) {
+	e := &evidence{
+		orders: map[string]orderRow{}, refunds: map[string]refundRow{}, reservations: map[string]string{},
+		attempts: map[string]string{}, carts: map[string]map[string]int64{}, stock: map[string]stockRow{},
+	}
+	var err error
+	e.books, err = audit.Run(ctx, audit.Sources{
+		OrderDSN: shop.DSN("order"), PaymentDSN: shop.DSN("payment"), CatalogDSN: shop.DSN("catalog"), ProviderJournal: shop.Journal,
+	}, 0)
+	if err != nil {
+		return nil, err
+	}
+	for _, read := range []func(context.Context, *localshop.Shop) error{e.readOrders, e.readPayments, e.readCatalog, e.readCarts} {
+		if err := read(ctx, shop); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+func (e *evidence) readOrders(ctx context.Context, shop *localshop.Shop) error {
+	var id string
+	var o orderRow
+	err := query(ctx, shop.DSN("order"), `
+		SELECT id::text, idempotency_key, state, total, currency,
+			(SELECT count(*) FROM order_history h WHERE h.order_id = o.id AND h.state IN ('paid', 'cancelled'))
+		FROM orders o`, []any{&id, &o.key, &o.state, &o.total, &o.currency, &o.ends}, func() { e.orders[id] = o })
+	if err != nil {
+		return err
+	}
+	var key string
+	var r refundRow
+	return query(ctx, shop.DSN("order"), `SELECT idempotency_key, id::text, order_id::text, state, amount FROM refunds`,
+		[]any{&key, &r.id, &r.order, &r.state, &r.amount}, func() { e.refunds[key] = r })
+}
+
+func (e *evidence) readPayments(ctx context.Context, shop *localshop.Shop) error {
+	var id, state string
+	return query(ctx, shop.DSN("payment"), `SELECT order_id::text, state FROM attempts`,
+		[]any{&id, &state}, func() { e.attempts[id] = state })
+}
+
+func (e *evidence) readCatalog(ctx context.Context, shop *localshop.Shop) error {
+	var id, state string
+	err := query(ctx, shop.DSN("catalog"), `SELECT order_id::text, state FROM reservations`,
+		[]any{&id, &state}, func() { e.reservations[id] = state })
+	if err != nil {
+		return err
+	}
+	var sku string
+	var s stockRow
+	err = query(ctx, shop.DSN("catalog"), `SELECT sku, total, held, committed FROM stock`,
+		[]any{&sku, &s.total, &s.held, &s.committed}, func() { e.stock[sku] = s })
+	if err != nil {
+		return err
+	}
+	restocks := map[string]int64{}
+	err = query(ctx, shop.DSN("catalog"), `SELECT restock_id::text FROM restocks`, []any{&id}, func() { restocks[id]++ })
+	for key, r := range e.refunds {
+		r.restocks = restocks[r.id]
+		e.refunds[key] = r
+	}
+	return err
+}
+
+func (e *evidence) readCarts(ctx context.Context, shop *localshop.Shop) error {
+	var id string
+	var sku *string
+	var units *int64
+	return query(ctx, shop.DSN("cart"), `SELECT c.id::text, l.sku, l.quantity FROM carts c LEFT JOIN cart_lines l ON l.cart_id = c.id`,
+		[]any{&id, &sku, &units}, func() {
+			if e.carts[id] == nil {
+				e.carts[id] = map[string]int64{}
+			}
+			if sku != nil {
+				e.carts[id][*sku] = *units
+			}
+		})
+}

@@ -1,0 +1,146 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/souk-shop/souk/tools/internal/localshop"
+)
+
+const (
+	diskBytes = 400 << 20
+	// diskFull is PostgreSQL's code for it.
+	diskFullCode = "53100"
+)
+
+// diskFault fills the filesystem that the database is on, a small one of its own.
+func diskFault() []Fault {
+	var mu sync.Mutex
+	var disk string // where it is mounted
+	return []Fault{{
+		Name: "disk-full", Group: "disk", Doc: "the filesystem of PostgreSQL's data has no byte left, for 5s (needs root)",
+		Arrange: func(opts *localshop.Options) (undo func() error, err error) {
+			dir, undo, err := mountSmall()
+			if err != nil {
+				return nil, err
+			}
+			mu.Lock()
+			disk = dir
+			mu.Unlock()
+			opts.PostgresDir = filepath.Join(dir, "postgres")
+			return undo, nil
+		},
+		Strike: func(ctx context.Context, s *Stage) error {
+			mu.Lock()
+			filler := filepath.Join(disk, "filler")
+			mu.Unlock()
+			return s.spell(ctx, 5*time.Second, func(ctx context.Context) error {
+				if err := fill(ctx, filler); err != nil {
+					return err
+				}
+				limited, cancel := context.WithTimeout(ctx, 20*time.Second)
+				defer cancel()
+				// It may be in recovery, which needs space, too: then only a look at the
+				// disk tells.
+				err := until(limited, "PostgreSQL says that the disk is full", func() (bool, error) {
+					return noSpace(limited, s.Shop.DSN("cart")), nil
+				})
+				if err != nil {
+					return err
+				}
+				s.Struck(1, "PostgreSQL answered with 53100, no space left on device")
+				return nil
+			}, func(ctx context.Context) error {
+				return errors.Join(os.Remove(filler), s.Shop.Await(ctx, "postgres"))
+			})
+		},
+	}}
+}
+
+// fill writes to a file until the filesystem is full.
+func fill(ctx context.Context, name string) (err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	for size := 1 << 20; size >= 1; {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		_, err := f.Write(make([]byte, size))
+		switch {
+		case errors.Is(err, syscall.ENOSPC):
+			size /= 16 // the rest goes in smaller pieces
+		case err != nil:
+			return err
+		}
+	}
+	return nil
+}
+
+// noSpace asks the database for space and reports whether it says that there is
+// none.
+func noSpace(ctx context.Context, dsn string) bool {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return isDiskFull(err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	_, err = conn.Exec(ctx, "SET temp_buffers = '1MB'; CREATE TEMP TABLE filler AS SELECT repeat(md5(n::text), 60) FROM generate_series(1, 20000) n")
+	return isDiskFull(err)
+}
+
+func isDiskFull(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.Code == diskFullCode
+}
+
+// mountSmall mounts a small filesystem of its own.
+func mountSmall() (dir string, undo func() error, err error) {
+	if os.Geteuid() != 0 {
+		return "", nil, errors.New("it takes root to mount a small filesystem")
+	}
+	top, err := os.MkdirTemp("", "souk-disk-")
+	if err != nil {
+		return "", nil, err
+	}
+	image, dir := filepath.Join(top, "image"), filepath.Join(top, "disk")
+	fail := func(err error) (string, func() error, error) {
+		return "", nil, errors.Join(err, os.RemoveAll(top))
+	}
+	if err := errors.Join(os.Chmod(top, 0o755), os.Mkdir(dir, 0o755), os.WriteFile(image, nil, 0o600), os.Truncate(image, diskBytes)); err != nil {
+		return fail(err)
+	}
+	for _, argv := range [][]string{
+		{"mkfs.ext4", "-q", "-F", "-m", "0", image},
+		{"mount", "-o", "loop", image, dir},
+	} {
+		if out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			return fail(fmt.Errorf("%s: %w: %s", argv[0], err, out))
+		}
+	}
+	return dir, func() error {
+		// What was ended may hold it for a moment.
+		var err error
+		for range 50 {
+			var out []byte
+			if out, err = exec.Command("umount", dir).CombinedOutput(); err == nil {
+				return os.RemoveAll(top)
+			}
+			err = fmt.Errorf("umount: %w: %s", err, out)
+			time.Sleep(100 * time.Millisecond)
+		}
+		return err // and the folder stays: the filesystem is below it
+	}, nil
+}

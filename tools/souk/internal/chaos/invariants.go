@@ -1,0 +1,299 @@
+package chaos
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/souk-shop/souk/tools/internal/audit"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
+)
+
+// Invariant is a promise of the shop.
+type Invariant struct{ Name, Doc string }
+
+// The promises that a run checks.
+const (
+	I1 = "I1"
+	I2 = "I2"
+	I3 = "I3"
+	I4 = "I4"
+	I5 = "I5"
+	I6 = "I6"
+	I7 = "I7"
+	I8 = "I8"
+	I9 = "I9"
+	// Lin is the linearizability of stock and carts.
+	Lin = "L"
+	// Err is that nothing is answered with 500, and under a gentle fault every
+	// call well.
+	Err = "E"
+)
+
+// Invariants lists the promises in the order of the table.
+var Invariants = []Invariant{
+	{I1, "no oversell: available + held + committed = stock, for each SKU"},
+	{I2, "each accepted order ends in exactly one of PAID or CANCELLED, and no other order exists"},
+	{I3, "PAID: exactly one capture, of the same amount and currency"},
+	{I4, "CANCELLED: net captured 0, nothing held, and the stock back"},
+	{I5, "each acknowledged cart line is there"},
+	{I6, "the ledger sums to zero for each currency and equals the provider's journal"},
+	{I7, "the same key gives the byte-identical answer, with another body 422"},
+	{I8, "what follows an order happens once: cart cleared, units of a refund back, webhook applied"},
+	{I9, "everything is settled within 60 s of healing, and the shop sells again"},
+	{Lin, "stock of each SKU and each shared cart are linearizable"},
+	{Err, "no answer is a 500; under a gentle fault no call fails at all"},
+}
+
+// settleLimit is how long after healing an order may take to end.
+const settleLimit = 60 * time.Second
+
+// violations are the broken promises, by invariant.
+type violations map[string][]string
+
+func (v violations) add(invariant, format string, args ...any) {
+	v[invariant] = append(v[invariant], fmt.Sprintf(format, args...))
+}
+
+// trial is a run that is over: all that its verdict rests on.
+type trial struct {
+	rec    *record
+	ev     *evidence
+	goods  map[string]int64 // units on sale at first, by SKU
+	gentle bool
+	healed time.Time
+	atRest time.Time
+	left   moving // what still moved when the wait for rest was over
+}
+
+// check judges a trial. undecided counts histories that were too tangled to
+// decide in time.
+func (t *trial) check() (v violations, undecided int) {
+	v = violations{}
+	t.checkBooks(v)
+	t.checkStock(v)
+	byKey := t.checkOrders(v)
+	t.checkEnds(v)
+	t.checkCarts(v, byKey)
+	t.checkRefunds(v)
+	t.checkTold(v)
+	t.checkTime(v)
+	t.checkAnswers(v)
+	undecided = t.checkLinear(v, byKey)
+	return v, undecided
+}
+
+// checkBooks enters the differences of the audit under the promise they break.
+func (t *trial) checkBooks(v violations) {
+	of := map[audit.Kind]string{
+		audit.Unsettled: I9, audit.Told: I2, audit.Money: I3, audit.Held: I4, audit.Ledger: I6, audit.Units: I1,
+	}
+	for _, d := range t.ev.books.Differences {
+		v.add(of[d.Kind], "%s %s", d.Subject, d.What)
+	}
+}
+
+// checkStock compares the stock with what was there and what was delivered.
+func (t *trial) checkStock(v violations) {
+	sure, perhaps := map[string]int64{}, map[string]int64{}
+	for _, r := range t.rec.restocks {
+		if r.done.IsZero() {
+			perhaps[r.sku] += r.units
+		} else {
+			sure[r.sku] += r.units
+		}
+	}
+	for sku, first := range t.goods {
+		s, ok := t.ev.stock[sku]
+		if low := first + sure[sku]; !ok || s.total < low || s.total > low+perhaps[sku] {
+			v.add(I1, "SKU %s has %d units in all; it had %d, and %d were delivered", sku, s.total, first, sure[sku])
+		}
+	}
+}
+
+// checkOrders compares the orders that were accepted with those that exist. It
+// returns the id of each key's order.
+func (t *trial) checkOrders(v violations) map[string]string {
+	byKey := map[string]string{}
+	for id, o := range t.ev.orders {
+		if other, twice := byKey[o.key]; twice {
+			v.add(I2, "orders %s and %s are of one key", id, other)
+		}
+		byKey[o.key] = id
+	}
+	known := map[string]bool{}
+	for _, p := range t.rec.purchases {
+		known[p.key] = true
+		id, exists := byKey[p.key]
+		switch {
+		case p.order != nil && !exists:
+			v.add(I2, "order %s was accepted and does not exist", p.order.ID)
+		case p.order != nil && id != p.order.ID:
+			v.add(I2, "order %s was accepted; its key belongs to order %s", p.order.ID, id)
+		case p.refused != nil && exists:
+			v.add(I2, "order %s exists, and its visitor was refused: %v", id, p.refused)
+		case p.settled() && p.order.State != told(t.ev.orders[id].state):
+			v.add(I2, "order %s is %s; its visitor was told %s", id, t.ev.orders[id].state, p.order.State)
+		}
+	}
+	for id, o := range t.ev.orders {
+		if !known[o.key] {
+			v.add(I2, "order %s exists, and nobody placed it", id)
+		}
+	}
+	return byKey
+}
+
+// told is a state of SQL as visitors are told it.
+func told(state string) string {
+	switch state {
+	case "paid":
+		return shopclient.StatePaid
+	case "cancelled":
+		return shopclient.StateCancelled
+	}
+	return state
+}
+
+// checkEnds looks at what each order's end did.
+func (t *trial) checkEnds(v violations) {
+	journal := t.ev.books.Books[len(t.ev.books.Books)-1]
+	for id, o := range t.ev.orders {
+		money, attempt, hold := journal.Entries[id], t.ev.attempts[id], t.ev.reservations[id]
+		switch o.state {
+		case "paid":
+			if money.Captures != 1 || money.Captured != o.total || money.Currency != o.currency || attempt != "captured" {
+				v.add(I3, "order %s of %d %s is paid; %d captures of %d %s, payment says %s",
+					id, o.total, o.currency, money.Captures, money.Captured, money.Currency, attempt)
+			}
+			if hold != "committed" {
+				v.add(I1, "order %s is paid; its stock is %q", id, hold)
+			}
+		case "cancelled":
+			if money.Captured != money.Refunded {
+				v.add(I4, "order %s is cancelled; captured %d, refunded %d", id, money.Captured, money.Refunded)
+			}
+			if hold == "held" || hold == "committed" {
+				v.add(I4, "order %s is cancelled; its stock is %s", id, hold)
+			}
+			if attempt == "sent" || attempt == "authorized" {
+				v.add(I4, "order %s is cancelled; its payment is %s", id, attempt)
+			}
+		}
+		if o.ends != 1 {
+			v.add(I2, "order %s is %s and came to an end %d times", id, o.state, o.ends)
+		}
+	}
+}
+
+// checkCarts compares each cart with what was put in and ordered.
+func (t *trial) checkCarts(v violations, byKey map[string]string) {
+	for _, p := range t.rec.purchases {
+		cart, there := t.ev.carts[p.checkout.CartID]
+		if !there {
+			v.add(I5, "cart %s is gone", p.checkout.CartID)
+			continue
+		}
+		left := maps.Clone(cart)
+		state := t.ev.orders[byKey[p.key]].state
+		for _, l := range p.lines {
+			switch units := left[l.SKU]; {
+			case state == "paid" && units != 0:
+				v.add(I8, "cart %s still has %d of %s, which were ordered and paid", p.checkout.CartID, units, l.SKU)
+			case state != "paid" && units != l.Quantity:
+				v.add(I5, "cart %s has %d of %s, and should have %d", p.checkout.CartID, units, l.SKU, l.Quantity)
+			}
+			delete(left, l.SKU)
+		}
+		if p.later != nil {
+			if units := left[p.later.SKU]; units != p.later.Quantity && (p.laterOK || units != 0) {
+				v.add(I5, "cart %s has %d of %s, and %d were put in after the order", p.checkout.CartID, units, p.later.SKU, p.later.Quantity)
+			}
+			delete(left, p.later.SKU)
+		}
+		for sku, units := range left {
+			v.add(I5, "cart %s has %d of %s, which nobody put in", p.checkout.CartID, units, sku)
+		}
+	}
+}
+
+// checkRefunds compares the refunds with what was asked for.
+func (t *trial) checkRefunds(v violations) {
+	known := map[string]bool{}
+	for _, g := range t.rec.refunds {
+		known[g.key] = true
+		r, exists := t.ev.refunds[g.key]
+		switch {
+		case !exists && !g.done.IsZero():
+			v.add(I8, "a refund of order %s was accepted and does not exist", g.purchase.order.ID)
+		case exists && r.state != "succeeded":
+			v.add(I8, "the refund of order %s is %s", r.order, r.state)
+		case exists && r.restocks != 1:
+			v.add(I8, "the units of order %s's refund were put back %d times", r.order, r.restocks)
+		case exists && !g.done.IsZero() && g.amount != r.amount:
+			v.add(I8, "the refund of order %s is %d; its owner was told %d", r.order, r.amount, g.amount)
+		}
+	}
+	for key, r := range t.ev.refunds {
+		if !known[key] {
+			v.add(I8, "order %s has a refund that nobody asked for", r.order)
+		}
+	}
+}
+
+// checkTold enters what the visitors were told that cannot be.
+func (t *trial) checkTold(v violations) {
+	for _, what := range t.rec.told {
+		name, text := I2, what
+		if len(what) > 3 && what[2] == ':' {
+			name, text = what[:2], what[4:]
+		}
+		v.add(name, "%s", text)
+	}
+}
+
+// checkTime looks at how long it took.
+func (t *trial) checkTime(v violations) {
+	if !t.left.none() {
+		v.add(I9, "still under way %s after the shop was healed and left alone: %s", settleLimit, t.left)
+	}
+	for _, p := range t.rec.purchases {
+		if p.sent.Before(t.healed) && p.order != nil && (!p.settled() || p.ended.Sub(t.healed) > settleLimit) {
+			v.add(I9, "order %s was not settled within %s of healing", p.order.ID, settleLimit)
+		}
+	}
+}
+
+// recovery is how long after healing the last order from before it was settled.
+func (t *trial) recovery() time.Duration {
+	var out time.Duration
+	for _, p := range t.rec.purchases {
+		if p.sent.Before(t.healed) && p.settled() {
+			out = max(out, p.ended.Sub(t.healed))
+		}
+	}
+	return out
+}
+
+// checkAnswers looks at the calls that were not answered well.
+func (t *trial) checkAnswers(v violations) {
+	bad := t.rec.errors
+	if t.gentle {
+		bad = t.rec.failed
+	}
+	for _, f := range bad {
+		v.add(Err, "%s", f.what)
+	}
+}
+
+// names of the invariants that are broken, in order.
+func (v violations) names() []string {
+	var out []string
+	for _, i := range Invariants {
+		if len(v[i.Name]) > 0 {
+			out = append(out, i.Name)
+		}
+	}
+	return slices.Clip(out)
+}

@@ -1,0 +1,153 @@
+package chaos
+
+import (
+	"crypto/sha256"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/souk-shop/souk/tools/internal/audit"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
+)
+
+// soundTrial is a small run in which every promise was kept: order o1 is paid
+// and partly given back, o2 is cancelled for want of stock.
+func soundTrial() *trial {
+	began := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	at := func(s int) time.Time { return began.Add(time.Duration(s) * time.Second) }
+	paid := &purchase{
+		key: "k1", checkout: shopclient.Checkout{CartID: "c1"}, good: true,
+		lines: []shopclient.Line{{SKU: "plenty", Quantity: 2}, {SKU: "scarce", Quantity: 12}},
+		later: &shopclient.Line{SKU: "other", Quantity: 3}, laterOK: true,
+		sent: at(1), accepted: at(2), ended: at(3), answer: sha256.Sum256(nil),
+		order: &shopclient.Order{ID: "o1", State: shopclient.StatePaid},
+	}
+	cancelled := &purchase{
+		key: "k2", checkout: shopclient.Checkout{CartID: "c2"}, good: true,
+		lines: []shopclient.Line{{SKU: "scarce", Quantity: 1}},
+		sent:  at(4), accepted: at(5), ended: at(6),
+		order: &shopclient.Order{ID: "o2", State: shopclient.StateCancelled, CancelReason: "INSUFFICIENT_STOCK", ShortSKUs: []string{"scarce"}},
+	}
+	rec := newRecord()
+	rec.began = began
+	rec.purchases = []*purchase{paid, cancelled}
+	rec.restocks = []*restock{{key: "r1", sku: "scarce", units: 5, sent: at(7), done: at(8)}}
+	rec.refunds = []*giveback{{purchase: paid, key: "g1", lines: paid.lines[1:], sent: at(9), done: at(10), state: shopclient.RefundSucceeded, amount: 60}}
+	rec.carts["c3"] = []cartCall{
+		{visitor: 1, add: 2, seen: 2, sent: at(1), done: at(2)},
+		{visitor: 2, add: 3, seen: 5, sent: at(3), done: at(4)},
+		{visitor: 2, add: 4, seen: -1, sent: at(5)},
+		{visitor: 1, seen: 5, sent: at(6), done: at(7)},
+	}
+	return &trial{
+		rec: rec, goods: map[string]int64{"plenty": plentyUnits, "other": plentyUnits, "scarce": scarceUnits},
+		healed: at(4), atRest: at(11),
+		ev: &evidence{
+			books: &audit.Report{Books: []audit.Book{{Name: "journal", Entries: map[string]audit.Entry{
+				"o1": {Captures: 1, Captured: 100, Refunds: 1, Refunded: 60, Currency: "GBP"},
+			}}}},
+			orders: map[string]orderRow{
+				"o1": {key: "k1", state: "paid", currency: "GBP", total: 100, ends: 1},
+				"o2": {key: "k2", state: "cancelled", currency: "GBP", total: 10, ends: 1},
+			},
+			refunds:      map[string]refundRow{"g1": {id: "f1", order: "o1", state: "succeeded", amount: 60, restocks: 1}},
+			reservations: map[string]string{"o1": "committed", "o2": "released"},
+			attempts:     map[string]string{"o1": "captured"},
+			carts:        map[string]map[string]int64{"c1": {"other": 3}, "c2": {"scarce": 1}, "c3": {"plenty": 5}},
+			stock: map[string]stockRow{
+				"plenty": {total: plentyUnits, committed: 2}, "other": {total: plentyUnits}, "scarce": {total: scarceUnits + 5},
+			},
+		},
+	}
+}
+
+func TestASoundTrialIsSound(t *testing.T) {
+	t.Parallel()
+	v, undecided := soundTrial().check()
+	if len(v) > 0 || undecided > 0 {
+		t.Errorf("violations %v, %d undecided", v, undecided)
+	}
+}
+
+// TestEachPromiseCanBeSeenBroken breaks one thing at a time: it must be found,
+// under the promise that it breaks.
+func TestEachPromiseCanBeSeenBroken(t *testing.T) {
+	t.Parallel()
+	order := func(t *trial, id string, change func(*orderRow)) {
+		o := t.ev.orders[id]
+		change(&o)
+		t.ev.orders[id] = o
+	}
+	money := func(t *trial, id string, e audit.Entry) { t.ev.books.Books[0].Entries[id] = e }
+	for _, c := range []struct {
+		name, want string
+		breaks     func(*trial)
+	}{
+		{"a difference of units", I1, func(t *trial) {
+			t.ev.books.Differences = []audit.Difference{{Kind: audit.Units, Subject: "SKU x"}}
+		}},
+		{"stock that nobody delivered", I1, func(t *trial) { t.ev.stock["plenty"] = stockRow{total: plentyUnits + 1, committed: 2} }},
+		{"a delivery that is lost", I1, func(t *trial) { t.ev.stock["plenty"] = stockRow{total: plentyUnits - 1, committed: 2} }},
+		{"paid and not committed", I1, func(t *trial) { t.ev.reservations["o1"] = "held" }},
+		{"an accepted order is gone", I2, func(t *trial) { delete(t.ev.orders, "o2") }},
+		{"an order of another key", I2, func(t *trial) { order(t, "o2", func(o *orderRow) { o.key = "k9" }) }},
+		{"two orders of one key", I2, func(t *trial) { order(t, "o2", func(o *orderRow) { o.key = "k1" }) }},
+		{"an order that ended twice", I2, func(t *trial) { order(t, "o1", func(o *orderRow) { o.ends = 2 }) }},
+		{"an order that never ended", I2, func(t *trial) { order(t, "o2", func(o *orderRow) { o.ends = 0 }) }},
+		{"told another end", I2, func(t *trial) { t.rec.purchases[1].order.State = shopclient.StatePaid }},
+		{"an order of a refused visitor", I2, func(t *trial) { t.rec.purchases[1].refused = &shopclient.Problem{} }},
+		{"a contradiction", I2, func(t *trial) { t.rec.contradiction("two ends") }},
+		{"captured twice", I3, func(t *trial) { money(t, "o1", audit.Entry{Captures: 2, Captured: 200, Currency: "GBP"}) }},
+		{"captured nothing", I3, func(t *trial) { money(t, "o1", audit.Entry{}) }},
+		{"captured another amount", I3, func(t *trial) { money(t, "o1", audit.Entry{Captures: 1, Captured: 99, Currency: "GBP"}) }},
+		{"captured another currency", I3, func(t *trial) { money(t, "o1", audit.Entry{Captures: 1, Captured: 100, Currency: "EUR"}) }},
+		{"a cancelled order is charged", I4, func(t *trial) { money(t, "o2", audit.Entry{Captures: 1, Captured: 10, Currency: "GBP"}) }},
+		{"a cancelled order holds stock", I4, func(t *trial) { t.ev.reservations["o2"] = "held" }},
+		{"a cancelled order holds money", I4, func(t *trial) { t.ev.attempts["o2"] = "authorized" }},
+		{"money is held", I4, func(t *trial) {
+			t.ev.books.Differences = []audit.Difference{{Kind: audit.Held, Subject: "order x"}}
+		}},
+		{"a cart is gone", I5, func(t *trial) { delete(t.ev.carts, "c2") }},
+		{"a line is gone", I5, func(t *trial) { delete(t.ev.carts["c2"], "scarce") }},
+		{"a later line is gone", I5, func(t *trial) { delete(t.ev.carts["c1"], "other") }},
+		{"a line from nowhere", I5, func(t *trial) { t.ev.carts["c1"]["plenty2"] = 1 }},
+		{"the ledger", I6, func(t *trial) {
+			t.ev.books.Differences = []audit.Difference{{Kind: audit.Ledger, Subject: "x"}}
+		}},
+		{"other bytes", I7, func(t *trial) { t.rec.contradiction("I7: other bytes") }},
+		{"a cart is not cleared", I8, func(t *trial) { t.ev.carts["c1"]["plenty"] = 2 }},
+		{"a refund is lost", I8, func(t *trial) { delete(t.ev.refunds, "g1") }},
+		{"units are not put back", I8, func(t *trial) { t.ev.refunds["g1"] = refundRow{order: "o1", state: "succeeded", amount: 60} }},
+		{"a refund that nobody asked for", I8, func(t *trial) { t.rec.refunds = nil }},
+		{"something still moves", I9, func(t *trial) { t.left.Orders = 1 }},
+		{"an order took too long", I9, func(t *trial) { t.rec.purchases[0].ended = t.healed.Add(61 * time.Second) }},
+		{"an add is lost", Lin, func(t *trial) { t.ev.carts["c3"]["plenty"] = 3 }},
+		{"an old cart is shown", Lin, func(t *trial) { t.rec.carts["c3"][3].seen = 2 }},
+		{"sold out, though there is stock", Lin, func(t *trial) {
+			t.rec.purchases[0].sent, t.rec.purchases[0].ended = t.rec.began.Add(10*time.Second), t.rec.began.Add(11*time.Second)
+		}},
+		{"more is available than can be", Lin, func(t *trial) { t.ev.stock["scarce"] = stockRow{total: scarceUnits + 5, committed: -1} }},
+		{"an answer of 500", Err, func(t *trial) { t.rec.failure(t.healed, true, "500") }},
+		{"a failed call under a gentle fault", Err, func(t *trial) { t.gentle = true; t.rec.failure(t.healed, false, "503") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			tr := soundTrial()
+			c.breaks(tr)
+			v, _ := tr.check()
+			if !slices.Contains(v.names(), c.want) {
+				t.Errorf("broken: %v, want %s", v, c.want)
+			}
+		})
+	}
+}
+
+// TestAFailedCallIsNoViolation: under any other fault a call may fail.
+func TestAFailedCallIsNoViolation(t *testing.T) {
+	t.Parallel()
+	tr := soundTrial()
+	tr.rec.failure(tr.healed, false, "503")
+	if v, _ := tr.check(); len(v) > 0 {
+		t.Errorf("violations: %v", v)
+	}
+}

@@ -1,0 +1,160 @@
+package chaos
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// shownViolations is how many of an invariant are printed.
+const shownViolations = 5
+
+// printer shows runs: a line that is written over while one is under way, a
+// line for each that is over, a table at the end.
+type printer struct {
+	w    io.Writer
+	json bool
+	live bool
+
+	mu      sync.Mutex
+	total   int
+	results []*Result
+}
+
+func newPrinter(w io.Writer, json bool) *printer {
+	f, ok := w.(*os.File)
+	return &printer{w: w, json: json, live: ok && !json && term.IsTerminal(int(f.Fd()))}
+}
+
+func (p *printer) began(total int, seed uint64) {
+	p.total = total
+	if !p.json {
+		fmt.Fprintf(p.w, "%d faults, seed %d\n", total, seed)
+	}
+}
+
+// status shows how a run goes, on a terminal.
+func (p *printer) status(s Status) {
+	if !p.live {
+		return
+	}
+	fmt.Fprintf(p.w, "\r\x1b[K[%d/%d] %s  %s  %s  %d orders accepted  struck %d times  %d calls failed  worst %s",
+		len(p.results)+1, p.total, s.Fault, s.Phase, s.Elapsed.Round(100*time.Millisecond), s.Accepted, s.Struck, s.Failed, round(s.Worst))
+}
+
+// result shows a run that is over.
+func (p *printer) result(res *Result) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.results = append(p.results, res)
+	if p.json {
+		return encode(p.w, res)
+	}
+	if p.live {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+	fmt.Fprintf(p.w, "[%d/%d] %-28s %s  %d orders, struck %d times, recovered in %s, took %s\n",
+		len(p.results), p.total, res.Fault, verdict(res), res.Accepted, res.Struck, round(res.Recovery), res.Took.Round(time.Second))
+	if res.Void != "" {
+		fmt.Fprintf(p.w, "      does not count: %s\n", res.Void)
+	}
+	for _, i := range Invariants {
+		list := res.Violations[i.Name]
+		for n, what := range list {
+			if n == shownViolations {
+				fmt.Fprintf(p.w, "      %s and %d more\n", i.Name, len(list)-n)
+				break
+			}
+			fmt.Fprintf(p.w, "      %s %s\n", i.Name, what)
+		}
+	}
+	return nil
+}
+
+func verdict(res *Result) string {
+	switch {
+	case len(res.Violations) > 0:
+		return "BROKEN " + strings.Join(violations(res.Violations).names(), " ")
+	case res.Void != "":
+		return "VOID"
+	}
+	return "kept"
+}
+
+// end prints the table, and returns an error unless all promises were kept.
+func (p *printer) end() error {
+	bad := len(slices.DeleteFunc(slices.Clone(p.results), (*Result).Kept))
+	if !p.json {
+		if err := p.table(); err != nil {
+			return err
+		}
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d of %d runs broke a promise or do not count", bad, len(p.results))
+	}
+	return nil
+}
+
+func (p *printer) table() error {
+	fmt.Fprintln(p.w)
+	tw := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
+	fmt.Fprint(tw, "fault\t")
+	for _, i := range Invariants {
+		fmt.Fprintf(tw, "%s\t", i.Name)
+	}
+	fmt.Fprint(tw, "orders\tstruck\tcalls failed\trecovery\tworst answer\t\n")
+	undecided := 0
+	for _, r := range p.results {
+		fmt.Fprintf(tw, "%s\t", r.Fault)
+		for _, i := range Invariants {
+			fmt.Fprintf(tw, "%s\t", mark(r, i.Name))
+		}
+		fmt.Fprintf(tw, "%d\t%d\t%d of %d\t%s\t%s\t\n", r.Accepted, r.Struck, r.Failed, r.Calls, round(r.Recovery), round(r.Worst))
+		undecided += r.Undecided
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	if undecided > 0 {
+		fmt.Fprintf(p.w, "\n%d histories of stock or carts were too tangled to be decided within %s each.\n", undecided, decideWithin)
+	}
+	return nil
+}
+
+// mark is a cell of the table.
+func mark(r *Result, invariant string) string {
+	switch {
+	case len(r.Violations[invariant]) > 0:
+		return fmt.Sprintf("✗ %d", len(r.Violations[invariant]))
+	case r.Void != "":
+		return "-"
+	}
+	return "✓"
+}
+
+func round(d time.Duration) time.Duration {
+	if d < time.Second {
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(100 * time.Millisecond)
+}
+
+func printList(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "FAULT\tWHAT HAPPENS")
+	for _, f := range Faults() {
+		fmt.Fprintf(tw, "%s\t%s\n", f.Name, f.Doc)
+	}
+	fmt.Fprintln(tw, "\nPROMISE\t")
+	for _, i := range Invariants {
+		fmt.Fprintf(tw, "%s\t%s\n", i.Name, i.Doc)
+	}
+	return tw.Flush()
+}

@@ -1,0 +1,379 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/souk-shop/souk/tools/internal/localshop"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
+)
+
+const (
+	plentyUnits = 1_000_000
+	scarceUnits = 12
+	// warmUp is how many orders are accepted before the first strike.
+	warmUp = 40
+	// strikePause is the quiet time between two strikes.
+	strikePause = 500 * time.Millisecond
+	// enoughWithin is how long after healing the crowd stays to make up the number
+	// of orders.
+	enoughWithin = 3 * time.Minute
+	// leaveWithin is how long the visitors may take to finish what they began.
+	leaveWithin = 90 * time.Second
+)
+
+// Options say how a run goes.
+type Options struct {
+	Fault Fault
+	// Duration is how long the fault is repeated; one that lasts longer ends
+	// later.
+	Duration time.Duration
+	// Orders is how many must be accepted for the run to count.
+	Orders int
+	// Seed decides all that is left to chance in the crowd and the fault. (What
+	// the machine's scheduler does is not repeated.)
+	Seed uint64
+	// Dir is the shop's data folder; it is emptied.
+	Dir string
+	// Exec is localshop.Options.Exec.
+	Exec []string
+	// Progress is told several times a second how it goes; may be nil.
+	Progress func(Status)
+
+	sabotage *sabotage
+}
+
+// Status is how a run goes.
+type Status struct {
+	Fault, Phase string
+	Elapsed      time.Duration
+	Accepted     int
+	Struck       int
+	Failed       int
+	Worst        time.Duration
+}
+
+// Result is the outcome of a run.
+type Result struct {
+	Fault string `json:"fault"`
+	Group string `json:"group"`
+	Seed  uint64 `json:"seed"`
+	// Struck is how often the fault happened, and How what proved it last.
+	Struck int    `json:"struck"`
+	How    string `json:"how"`
+	// Accepted orders, and how they ended.
+	Accepted  int `json:"accepted"`
+	Paid      int `json:"paid"`
+	Cancelled int `json:"cancelled"`
+	// Calls that the visitors made, and how many were not answered well.
+	Calls  int `json:"calls"`
+	Failed int `json:"failed"`
+	// Recovery is how long after healing the last order from before was settled.
+	Recovery time.Duration `json:"recovery_ns"`
+	// Rest is how long after the crowd had left nothing moved any more.
+	Rest time.Duration `json:"rest_ns"`
+	// Worst is the longest that an answered call took.
+	Worst time.Duration `json:"worst_ns"`
+	Took  time.Duration `json:"took_ns"`
+	// Violations of the promises, by invariant.
+	Violations map[string][]string `json:"violations"`
+	// Undecided histories were too tangled to be judged in time.
+	Undecided int `json:"undecided"`
+	// Void says why the run does not count; empty when it does.
+	Void string `json:"void,omitempty"`
+}
+
+// Kept says that the run counts and that every promise was kept.
+func (r *Result) Kept() bool { return r.Void == "" && len(r.Violations) == 0 }
+
+// Run makes one run. An error means that it could not be made to its end; that
+// the shop broke a promise is in the result.
+func Run(ctx context.Context, opts Options) (_ *Result, err error) {
+	began := time.Now()
+	shopOpts := localshop.Options{Dir: opts.Dir, Fresh: true, Disposable: true, Exec: opts.Exec}
+	if opts.Fault.Arrange != nil {
+		undo, err := opts.Fault.Arrange(&shopOpts)
+		if err != nil {
+			return nil, fmt.Errorf("arrange %s: %w", opts.Fault.Name, err)
+		}
+		if undo != nil {
+			defer func() { err = errors.Join(err, undo()) }()
+		}
+	}
+	r := &run{Options: opts, rec: newRecord(), phase: "start", stage: &Stage{}}
+	defer r.show()()
+	if opts.sabotage == nil {
+		r.sabotage = &sabotage{}
+	}
+	if err := r.stage.raise(ctx, shopOpts, opts.Seed, r.sabotage.route); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.stage.close(context.WithoutCancel(ctx))) }()
+	res, err := r.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res.Took = time.Since(began)
+	return res, nil
+}
+
+// run is a run under way.
+type run struct {
+	Options
+	stage *Stage
+	rec   *record
+	goods map[string]int64 // units at first, by SKU
+
+	mu     sync.Mutex
+	phase  string
+	healed time.Time
+}
+
+func (r *run) run(ctx context.Context) (*Result, error) {
+	shop, owner, done, err := r.clients(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	g, err := r.stock(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	crowd := newCrowd(shop, owner, g, r.rec, r.Seed)
+	r.stage.Crowd = crowd
+
+	enter, closeDoors := context.WithCancel(ctx)
+	defer closeDoors()
+	stay, throwOut := context.WithCancel(ctx)
+	defer throwOut()
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		crowd.visit(stay, enter)
+	}()
+	r.enter("warm up")
+	r.until(ctx, time.Minute, func() bool { return r.rec.accepted() >= warmUp })
+
+	strikeErr := r.strike(ctx)
+	r.healed = time.Now()
+	healErr := r.stage.heal(ctx)
+	crowd.Behave(Manners{})
+	r.enter("healed")
+	r.until(ctx, enoughWithin, func() bool { return r.rec.accepted() >= r.Orders })
+	r.enter("leave")
+	closeDoors()
+	select {
+	case <-left:
+	case <-time.After(leaveWithin):
+		throwOut()
+		<-left
+	}
+	if err := errors.Join(ctx.Err(), healErr); err != nil {
+		return nil, err
+	}
+	res, err := r.judge(ctx, crowd)
+	if err != nil {
+		return nil, err
+	}
+	if strikeErr != nil {
+		res.Void = "the fault could not be brought about: " + strikeErr.Error()
+	}
+	return res, nil
+}
+
+// clients returns the visitors' client and the operator's.
+func (r *run) clients(ctx context.Context) (shop, owner *shopclient.Client, done func(), err error) {
+	url, end := r.stage.Shop.URL, func() {}
+	if r.sabotage.front != nil {
+		if url, end, err = r.sabotage.front(ctx, url); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	shop = shopclient.New(url)
+	return shop, shop.WithToken(r.stage.Shop.OperatorToken), func() { shop.Close(); end() }, nil
+}
+
+// stock puts the run's goods on sale.
+func (r *run) stock(ctx context.Context, owner *shopclient.Client) (*goods, error) {
+	g := &goods{}
+	r.goods = map[string]int64{}
+	var csv strings.Builder
+	csv.WriteString("code,sku,name,description,category,price,currency,stock\n")
+	for i := range 16 {
+		sku, units := fmt.Sprintf("CHAOS-%02d", i), int64(plentyUnits)
+		if i < 4 {
+			units = scarceUnits
+			g.scarce = append(g.scarce, sku)
+		} else {
+			g.plenty = append(g.plenty, sku)
+		}
+		r.goods[sku] = units
+		fmt.Fprintf(&csv, "%s,%s,Thing of chaos %d,,chaos,%d.%02d,GBP,%d\n", sku, sku, i, 1+i, 5*i, units)
+	}
+	if _, err := owner.ImportProducts(ctx, strings.NewReader(csv.String())); err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
+	if r.sabotage.started != nil {
+		return g, r.sabotage.started(ctx, r.stage.Shop)
+	}
+	return g, nil
+}
+
+// strike strikes until the time is over or the fault has struck often enough.
+func (r *run) strike(ctx context.Context) error {
+	began := time.Now()
+	for n := 1; ; n++ {
+		r.enter("strike")
+		if err := r.Fault.Strike(ctx, r.stage); err != nil {
+			return err
+		}
+		if r.Fault.Strikes > 0 && n >= r.Fault.Strikes || r.Fault.Strikes == 0 && time.Since(began)+strikePause >= r.Duration {
+			return ctx.Err()
+		}
+		r.enter("pause")
+		pauseFor(ctx, strikePause)
+	}
+}
+
+// judge waits for rest, asks every question again, and compares.
+func (r *run) judge(ctx context.Context, crowd *Crowd) (*Result, error) {
+	r.enter("rest")
+	gone := time.Now()
+	left, err := rest(ctx, r.stage.Shop, settleLimit)
+	if err != nil {
+		return nil, fmt.Errorf("the shop's databases: %w", err)
+	}
+	t := &trial{rec: r.rec, goods: r.goods, gentle: r.Fault.Gentle, healed: r.healed, left: left}
+	res := &Result{Fault: r.Fault.Name, Group: r.Fault.Group, Seed: r.Seed, Rest: time.Since(gone)}
+	r.enter("repeat")
+	r.repeatAll(ctx, crowd)
+	sells := r.buyOnce(ctx, crowd)
+	if _, err = rest(ctx, r.stage.Shop, settleLimit); err != nil {
+		return nil, fmt.Errorf("the shop's databases: %w", err)
+	}
+	t.atRest = time.Now()
+	r.enter("audit")
+	if t.ev, err = gather(ctx, r.stage.Shop); err != nil {
+		return nil, fmt.Errorf("gather evidence: %w", err)
+	}
+	broken, undecided := t.check()
+	if sells != nil {
+		broken.add(I9, "the healed shop does not sell: %v", sells)
+	}
+	res.Violations, res.Undecided = broken, undecided
+	res.Recovery, res.Worst, res.Calls, res.Failed = t.recovery(), r.rec.worst, r.rec.calls, len(r.rec.failed)
+	res.Struck, res.How = r.stage.strikes()
+	res.Accepted = r.rec.accepted()
+	for _, o := range t.ev.orders {
+		switch o.state {
+		case "paid":
+			res.Paid++
+		case "cancelled":
+			res.Cancelled++
+		}
+	}
+	switch {
+	case res.Struck == 0:
+		res.Void = "the fault never struck"
+	case res.Accepted < r.Orders:
+		res.Void = fmt.Sprintf("%d orders were accepted; it takes %d", res.Accepted, r.Orders)
+	}
+	return res, nil
+}
+
+// repeatAll places every accepted order once more: the answer must be the first
+// one's, byte by byte.
+func (r *run) repeatAll(ctx context.Context, crowd *Crowd) {
+	work := make(chan *purchase)
+	var wg sync.WaitGroup
+	for i := range visitors {
+		wg.Go(func() {
+			v := &visitor{Crowd: crowd, n: i, rng: rand.New(rand.NewPCG(r.Seed, uint64(visitors+i)))} //nolint:gosec // as above
+			for p := range work {
+				v.place(ctx, p)
+			}
+		})
+	}
+	for _, p := range r.rec.purchases {
+		if p.order != nil {
+			work <- p
+		}
+	}
+	close(work)
+	wg.Wait()
+}
+
+// buyOnce is one more customer, who pays with a good card.
+func (r *run) buyOnce(ctx context.Context, crowd *Crowd) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	v := &visitor{Crowd: crowd, n: visitors, rng: rand.New(rand.NewPCG(r.Seed, 2*visitors))} //nolint:gosec // as above
+	p := &purchase{key: uuid.NewString(), good: true, wait: settleWait, lines: []shopclient.Line{{SKU: crowd.goods.plenty[0], Quantity: 1}}}
+	if !v.fill(ctx, p) {
+		return errors.New("no cart")
+	}
+	r.rec.begun(p)
+	v.place(ctx, p)
+	if p.order == nil {
+		return fmt.Errorf("no order: %v", p.refused)
+	}
+	v.awaitEnd(ctx, p)
+	if p.order.State != shopclient.StatePaid {
+		return fmt.Errorf("order %s is %s %s", p.order.ID, p.order.State, p.order.CancelReason)
+	}
+	return nil
+}
+
+// until waits for done, at most d.
+func (r *run) until(ctx context.Context, d time.Duration, done func() bool) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	for ctx.Err() == nil && !done() {
+		pauseFor(ctx, 20*time.Millisecond)
+	}
+}
+
+func (r *run) enter(phase string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.phase = phase
+}
+
+// show tells of the progress until the returned function is called.
+func (r *run) show() (end func()) {
+	if r.Progress == nil {
+		return func() {}
+	}
+	began := time.Now()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			r.Progress(r.status(time.Since(began)))
+			select {
+			case <-stop:
+				return
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}()
+	return func() { close(stop); <-stopped }
+}
+
+func (r *run) status(elapsed time.Duration) Status {
+	r.mu.Lock()
+	s := Status{Fault: r.Fault.Name, Phase: r.phase, Elapsed: elapsed}
+	r.mu.Unlock()
+	s.Struck, _ = r.stage.strikes()
+	r.rec.mu.Lock()
+	defer r.rec.mu.Unlock()
+	s.Accepted, s.Failed, s.Worst = r.rec.acceptedN, len(r.rec.failed), r.rec.worst
+	return s
+}
