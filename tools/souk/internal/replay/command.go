@@ -30,6 +30,8 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 	data := flags.String("data", state.DefaultDir, "the data `folder` of the running shop")
 	concurrency := flags.Int("concurrency", 16, "how many customers act at once")
 	patience := flags.Duration("patience", 2*time.Minute, "how long a call is repeated while the shop does not answer")
+	unrest := flags.Bool("chaos", false, "start a shop for the replay alone, and strike it with one random fault after the other until the last invoice is in")
+	seed := flags.Uint64("seed", 0, "with --chaos, repeats an earlier choice of faults; 0 draws a new seed")
 	limit := flags.Int("limit", 0, "replay only the first `N` orders and what cancels them; 0 replays all")
 	flags.Usage = func() {
 		fmt.Fprint(stderr, `usage: souk replay [flags] FILE.csv[.gz]
@@ -52,41 +54,69 @@ The file has the columns of the data set
 		flags.Usage()
 		return errors.New("replay takes one file, a concurrency of 1 or more and a limit of 0 or more")
 	}
-	shop, err := state.Read(*data)
-	if err != nil {
+	d := &drive{out: stdout, data: *data, concurrency: *concurrency, patience: *patience}
+	if *unrest {
+		dataGiven := false
+		flags.Visit(func(f *flag.Flag) { dataGiven = dataGiven || f.Name == "data" })
+		if dataGiven {
+			return errors.New("with --chaos the replay has a shop of its own; leave out --data")
+		}
+	} else if d.shop, err = state.Read(*data); err != nil {
 		return err
 	}
-	plan, digest, err := load(flags.Arg(0), *limit)
-	if err != nil {
+	if d.plan, d.digest, err = load(flags.Arg(0), *limit); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%d orders with %d lines (%d in carts) and %d units, %s\n",
-		plan.Sales, plan.InvoiceLines, plan.Lines, plan.Units, plan.Gross.Format())
-	fmt.Fprintf(stdout, "%d cancellations: %d refunds of %d units, %s; %d lines with %d units match no earlier sale and are left out\n",
-		plan.Cancellations, plan.Refunds, plan.RefundedUnits, plan.Refunded.Format(), plan.UnmatchedLines, plan.UnmatchedUnits)
+	d.introduce()
+	if *unrest {
+		return d.inUnrest(ctx, *seed)
+	}
+	return d.run(ctx)
+}
 
-	path := filepath.Join(history.Dir(*data), "replay-"+digest[:16]+".jsonl")
+// drive is a replay under way.
+type drive struct {
+	out         io.Writer
+	data        string
+	shop        *state.State
+	plan        *Plan
+	digest      string
+	concurrency int
+	patience    time.Duration
+	// calm is called between the last invoice and the audit; may be nil.
+	calm func() error
+}
+
+func (d *drive) introduce() {
+	fmt.Fprintf(d.out, "%d orders with %d lines (%d in carts) and %d units, %s\n",
+		d.plan.Sales, d.plan.InvoiceLines, d.plan.Lines, d.plan.Units, d.plan.Gross.Format())
+	fmt.Fprintf(d.out, "%d cancellations: %d refunds of %d units, %s; %d lines with %d units match no earlier sale and are left out\n",
+		d.plan.Cancellations, d.plan.Refunds, d.plan.RefundedUnits, d.plan.Refunded.Format(), d.plan.UnmatchedLines, d.plan.UnmatchedUnits)
+}
+
+func (d *drive) run(ctx context.Context) (err error) {
+	path := filepath.Join(history.Dir(d.data), "replay-"+d.digest[:16]+".jsonl")
 	log, done, err := history.Open(path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
 	if len(done) == 0 {
-		if err := log.Append(history.Record{Kind: history.KindPlan, Key: digest}); err != nil {
+		if err := log.Append(history.Record{Kind: history.KindPlan, Key: d.digest}); err != nil {
 			return err
 		}
 	} else {
-		fmt.Fprintf(stdout, "going on from %s\n", path)
+		fmt.Fprintf(d.out, "going on from %s\n", path)
 	}
 
-	show := newDisplay(stdout, plan.Gross.Currency)
-	res, err := Run(ctx, plan, Options{
-		Shop: shopclient.New(shop.URL).WithToken(shop.OperatorToken), Log: log, Done: done,
-		Concurrency: *concurrency, Patience: *patience, Progress: show.update,
+	show := newDisplay(d.out, d.plan.Gross.Currency)
+	res, err := Run(ctx, d.plan, Options{
+		Shop: shopclient.New(d.shop.URL).WithToken(d.shop.OperatorToken), Log: log, Done: done,
+		Concurrency: d.concurrency, Patience: d.patience, Progress: show.update,
 	})
 	show.end()
 	if res != nil {
-		fmt.Fprintf(stdout, "%d orders in %s: %.1f a second; %d calls were repeated; %d events were settled before\n",
+		fmt.Fprintf(d.out, "%d orders in %s: %.1f a second; %d calls were repeated; %d events were settled before\n",
 			res.Orders, res.Elapsed.Round(time.Millisecond), float64(res.Orders)/res.Elapsed.Seconds(), res.Retries, res.Resumed)
 	}
 	if err != nil {
@@ -94,13 +124,18 @@ The file has the columns of the data set
 	}
 	for i, p := range res.Problems {
 		if i == 20 {
-			fmt.Fprintf(stdout, "and %d more problems\n", len(res.Problems)-i)
+			fmt.Fprintf(d.out, "and %d more problems\n", len(res.Problems)-i)
 			break
 		}
-		fmt.Fprintln(stdout, "PROBLEM", p)
+		fmt.Fprintln(d.out, "PROBLEM", p)
 	}
-	fmt.Fprintln(stdout)
-	if err := verify.Check(ctx, shop, []string{path}, 90*time.Second, stdout); err != nil {
+	fmt.Fprintln(d.out)
+	if d.calm != nil {
+		if err := d.calm(); err != nil {
+			return err
+		}
+	}
+	if err := verify.Check(ctx, d.shop, []string{path}, 90*time.Second, d.out); err != nil {
 		return err
 	}
 	if len(res.Problems) > 0 {
