@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -252,4 +253,30 @@ func TestEventsAreKeptForThirtyDays(t *testing.T) {
 	if len(left) != 1 || left[0] != "evt_young" {
 		t.Errorf("left are %v", left)
 	}
+}
+
+// TestADeadLetterIsTriedAgain by the statement of docs/webhooks.md.
+func TestADeadLetterIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/webhooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, statement, _ := strings.Cut(string(doc), "```sql\nWITH again")
+	statement, _, found := strings.Cut("WITH again"+statement, "```")
+	if !found {
+		t.Fatal("the statement is not there")
+	}
+	dsn := pgtest.New(t, nil)
+	startWith(t, dsn, holds, withSecret).ready(t)
+	db := database(t, dsn)
+	if _, err := db.Exec(t.Context(), "INSERT INTO webhook_events (id, type, payment_id, state, attempts) VALUES ('evt_...', 'a.b', 'pi_1', 'dead', 200)"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is settled", func() bool {
+		return scan[string](t, db, "SELECT state FROM webhook_events") == "ignored"
+	})
 }

@@ -39,6 +39,7 @@ func crashPoints() []crashPoint {
 	add("order", (*crashShop).isRefunded, "refund.placed", "refund.answered", "restock.answered", "refund.written")
 	add("payment", (*crashShop).buys, "authorize.sent", "authorize.answered", "authorize.written", "capture.sent", "capture.answered", "capture.written")
 	add("payment", (*crashShop).isRefunded, "refund.sent", "refund.answered", "refund.written")
+	add("payment", (*crashShop).buys, "event.kept", "event.applied", "event.settled")
 	return out
 }
 

@@ -86,6 +86,7 @@ func (h *house) paymentProcess(crashAt string) (c paymentv1.PaymentServiceClient
 	addr := freeAddr(h.t)
 	_, wait = process(h.t, "payment", "SOUK_PAYMENT_LISTEN="+addr, "SOUK_PAYMENT_POSTGRES_DSN="+h.dsn,
 		"SOUK_PAYMENT_STRIPE_URL="+h.front.URL, "SOUK_PAYMENT_STRIPE_KEY=sk_test_123", "SOUK_PAYMENT_MIGRATE=true",
+		"SOUK_PAYMENT_WEBHOOK_SECRET="+webhookSecret,
 		"SOUK_PAYMENT_CRASH_AT="+crashAt)
 	return h.client(addr), wait
 }

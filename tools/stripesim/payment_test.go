@@ -20,6 +20,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
@@ -55,6 +56,7 @@ type house struct {
 	dsn     string
 	timeout time.Duration // of a call of the provider
 	review  time.Duration // between two reviews; 0 for the default
+	webhook *webhookFront
 
 	mu    sync.Mutex
 	fault func(next http.Handler) http.Handler // nil: none
@@ -66,6 +68,7 @@ func newHouse(t testing.TB) *house {
 	t.Cleanup(cancel)
 	h := &house{t: t, ctx: ctx, journal: filepath.Join(t.TempDir(), "journal.jsonl"), timeout: 5 * time.Second}
 	h.dsn = pgtest.New(t, nil)
+	h.webhook = newWebhookFront(h)
 	l := listen(t)
 	sim, err := url.Parse("http://" + l.Addr().String())
 	if err != nil {
@@ -74,7 +77,10 @@ func newHouse(t testing.TB) *house {
 	h.sim = sim
 	journal := h.journal
 	background(t, func(ctx context.Context) error {
-		return stripesim.Run(ctx, stripesim.Config{Listener: l, Journal: journal, Telemetry: telemetry.Config{LogOutput: io.Discard}})
+		return stripesim.Run(ctx, stripesim.Config{
+			Listener: l, Journal: journal, Telemetry: telemetry.Config{LogOutput: io.Discard},
+			Webhooks: stripesim.WebhookConfig{URLs: []string{h.webhook.URL}, Secret: webhookSecret},
+		})
 	})
 	proxy := httputil.NewSingleHostReverseProxy(sim)
 	h.front = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -135,12 +141,13 @@ func (h *house) payments() paymentv1.PaymentServiceClient {
 			Server: rpc.ServerConfig{Listener: l}, Postgres: pg.Config{DSN: config.Secret(h.dsn)},
 			Telemetry: telemetry.Config{LogOutput: io.Discard}, Migrate: true,
 			StripeURL: h.front.URL, StripeKey: "sk_test_123", StripeTimeout: h.timeout, ReviewEvery: h.review,
+			WebhookSecret: webhookSecret,
 		})
 	})
 	return h.client(l.Addr().String())
 }
 
-// client waits until the service at addr answers.
+// client waits until the service at addr is ready.
 func (h *house) client(addr string) paymentv1.PaymentServiceClient {
 	h.t.Helper()
 	conn, err := rpc.Dial(rpc.ClientConfig{Target: addr, Timeout: 20 * time.Second}, telemetry.Discard())
@@ -148,12 +155,11 @@ func (h *house) client(addr string) paymentv1.PaymentServiceClient {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(func() { conn.Close() })
-	c := paymentv1.NewPaymentServiceClient(conn)
-	h.until("the service answers", func() bool {
-		_, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{OrderId: id()}, grpc.WaitForReady(true))
-		return status.Code(err) == codes.NotFound
+	h.until("the service is ready", func() bool {
+		r, err := healthpb.NewHealthClient(conn).Check(h.ctx, &healthpb.HealthCheckRequest{}, grpc.WaitForReady(true))
+		return err == nil && r.GetStatus() == healthpb.HealthCheckResponse_SERVING
 	})
-	return c
+	return paymentv1.NewPaymentServiceClient(conn)
 }
 
 // until polls.

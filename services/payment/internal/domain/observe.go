@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/souk-shop/souk/services/payment/internal/point"
 )
 
 // Look asks the provider for one of its payments and observes it. Errors: those
@@ -129,11 +131,17 @@ func (s *Service) giveBack(ctx context.Context, in Intent) error {
 	if err != nil {
 		return s.unknown(ctx, "give back", in.OrderID, err)
 	}
+	if err := s.crash(point.StrayRefunded); err != nil {
+		return err
+	}
 	entered, err := s.store.EnterStray(ctx, in.OrderID, in.ID, in.Amount)
-	if err == nil && entered {
+	if err != nil {
+		return err
+	}
+	if entered {
 		s.log.ErrorContext(ctx, "a capture that should not have been was refunded", "order_id", in.OrderID, "payment", in.ID, "amount", in.Amount)
 	}
-	return err
+	return s.crash(point.StrayWritten)
 }
 
 // alreadyRefunded is the provider's code for a refund of what is refunded.

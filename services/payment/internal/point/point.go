@@ -37,6 +37,11 @@ const (
 	RefundAnswered crash.Point = "refund.answered"
 	// RefundWritten: the outcome is written, the caller was not answered.
 	RefundWritten crash.Point = "refund.written"
+	// StrayRefunded: a capture that should not have been is refunded, the ledger
+	// has neither.
+	StrayRefunded crash.Point = "stray.refunded"
+	// StrayWritten: both are in the ledger, what they were found by is not done.
+	StrayWritten crash.Point = "stray.written"
 	// EventKept: a webhook's event and its job are written, the provider was not
 	// answered.
 	EventKept crash.Point = "event.kept"
@@ -54,6 +59,6 @@ func All() []crash.Point {
 		CaptureSent, CaptureAnswered, CaptureWritten,
 		VoidSent, VoidReplayed, VoidAnswered, VoidWritten, TombstoneWritten,
 		RefundSent, RefundAnswered, RefundWritten,
-		EventKept, EventApplied, EventSettled,
+		StrayRefunded, StrayWritten, EventKept, EventApplied, EventSettled,
 	}
 }

@@ -14,7 +14,7 @@ const failRefund = `-- name: FailRefund :execrows
 WITH moved AS (
     UPDATE refunds r SET state = 'failed', failure_code = $1, updated_at = now()
     WHERE r.id = $2 AND r.state = 'sent'
-    RETURNING id, order_id, state, amount, currency, provider_id, failure_code, created_at, updated_at, stray
+    RETURNING id, order_id, state, amount, currency, provider_id, failure_code, created_at, updated_at
 )
 UPDATE attempts a SET refunding = a.refunding - m.amount, updated_at = now()
 FROM moved m WHERE a.order_id = m.order_id
@@ -38,7 +38,7 @@ const finishRefund = `-- name: FinishRefund :execrows
 WITH moved AS (
     UPDATE refunds r SET state = 'succeeded', provider_id = $1, updated_at = now()
     WHERE r.id = $2 AND r.state = 'sent'
-    RETURNING id, order_id, state, amount, currency, provider_id, failure_code, created_at, updated_at, stray
+    RETURNING id, order_id, state, amount, currency, provider_id, failure_code, created_at, updated_at
 ), summed AS (
     UPDATE attempts a SET refunded = a.refunded + m.amount, updated_at = now()
     FROM moved m WHERE a.order_id = m.order_id
@@ -158,7 +158,7 @@ WITH taken AS (
 ), inserted AS (
     INSERT INTO refunds (id, order_id, state, amount, currency)
     SELECT $4, taken.order_id, 'sent', $1, $3 FROM taken
-    RETURNING id, order_id, state, amount, currency, provider_id, failure_code, created_at, updated_at, stray
+    RETURNING id, order_id, state, amount, currency, provider_id, failure_code, created_at, updated_at
 )
 SELECT i.id, i.order_id, i.state, i.amount, i.currency, i.provider_id, i.failure_code, i.created_at,
     t.provider_id AS payment_id

@@ -194,7 +194,7 @@ const settleRefund = `-- name: SettleRefund :execrows
 WITH moved AS (
     UPDATE refunds r SET state = 'failed', failure_code = $1, updated_at = now()
     WHERE r.id = $2 AND r.state = 'sent'
-    RETURNING id, order_id, state, amount, currency, provider_id, failure_code, created_at, updated_at, stray
+    RETURNING id, order_id, state, amount, currency, provider_id, failure_code, created_at, updated_at
 ), noted AS (
     INSERT INTO reviews (order_id, refund_id, from_state, to_state, decided_by, why)
     SELECT m.order_id, m.id, 'sent', 'failed', $3, $4 FROM moved m
