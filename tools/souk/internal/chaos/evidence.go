@@ -2,7 +2,10 @@ package chaos
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,6 +24,8 @@ type evidence struct {
 	attempts     map[string]string           // state by order
 	carts        map[string]map[string]int64 // units by cart and SKU
 	stock        map[string]stockRow         // by SKU
+	events       map[string]string           // states of the provider's events that payment kept, by id
+	delivered    []string                    // ids of the events that the provider says it delivered
 }
 
 // orderRow is an order in SQL.
@@ -79,8 +84,9 @@ func stillMoving(ctx context.Context, shop *localshop.Shop) (m moving, err error
 	}
 	err = query(ctx, shop.DSN("payment"), `
 		SELECT (SELECT count(*) FROM attempts WHERE state IN ('sent', 'authorized', 'capture_sent', 'void_sent'))
-		     + (SELECT count(*) FROM refunds WHERE state = 'sent')`,
-		[]any{&m.Payments}, func() {})
+		     + (SELECT count(*) FROM refunds WHERE state = 'sent'),
+		       (SELECT count(*) FROM webhook_events WHERE state = 'pending')`,
+		[]any{&m.Payments, &m.Webhooks}, func() {})
 	return m, err
 }
 
@@ -107,6 +113,7 @@ func gather(ctx context.Context, shop *localshop.Shop) (*evidence, error) {
 	e := &evidence{
 		orders: map[string]orderRow{}, refunds: map[string]refundRow{}, reservations: map[string]string{},
 		attempts: map[string]string{}, carts: map[string]map[string]int64{}, stock: map[string]stockRow{},
+		events: map[string]string{},
 	}
 	var err error
 	e.books, err = audit.Run(ctx, audit.Sources{
@@ -115,7 +122,7 @@ func gather(ctx context.Context, shop *localshop.Shop) (*evidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, read := range []func(context.Context, *localshop.Shop) error{e.readOrders, e.readPayments, e.readCatalog, e.readCarts} {
+	for _, read := range []func(context.Context, *localshop.Shop) error{e.readJournal, e.readOrders, e.readPayments, e.readCatalog, e.readCarts} {
 		if err := read(ctx, shop); err != nil {
 			return nil, err
 		}
@@ -141,8 +148,39 @@ func (e *evidence) readOrders(ctx context.Context, shop *localshop.Shop) error {
 
 func (e *evidence) readPayments(ctx context.Context, shop *localshop.Shop) error {
 	var id, state string
-	return query(ctx, shop.DSN("payment"), `SELECT order_id::text, state FROM attempts`,
+	err := query(ctx, shop.DSN("payment"), `SELECT order_id::text, state FROM attempts`,
 		[]any{&id, &state}, func() { e.attempts[id] = state })
+	if err != nil {
+		return err
+	}
+	return query(ctx, shop.DSN("payment"), `SELECT id, state FROM webhook_events`,
+		[]any{&id, &state}, func() { e.events[id] = state })
+}
+
+// readJournal finds the events that the provider has delivered. The journal is
+// read before the databases: what is delivered meanwhile is not missed.
+func (e *evidence) readJournal(ctx context.Context, shop *localshop.Shop) error {
+	f, err := audit.OpenJournal(ctx, shop.Journal)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := json.NewDecoder(f)
+	for {
+		var line struct {
+			Event   string
+			Webhook struct{ Event string }
+		}
+		switch err := lines.Decode(&line); {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // the last line may be under way
+			return nil
+		case err != nil:
+			return fmt.Errorf("%s: %w", shop.Journal, err)
+		}
+		if line.Event == "webhook.delivered" {
+			e.delivered = append(e.delivered, line.Webhook.Event)
+		}
+	}
 }
 
 func (e *evidence) readCatalog(ctx context.Context, shop *localshop.Shop) error {

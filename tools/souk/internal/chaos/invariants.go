@@ -77,6 +77,7 @@ func (t *trial) check() (v violations, undecided int) {
 	t.checkEnds(v)
 	t.checkCarts(v, byKey)
 	t.checkRefunds(v)
+	t.checkEvents(v)
 	t.checkTold(v)
 	t.checkTime(v)
 	t.checkAnswers(v)
@@ -238,6 +239,21 @@ func (t *trial) checkRefunds(v violations) {
 	for key, r := range t.ev.refunds {
 		if !known[key] {
 			v.add(I8, "order %s has a refund that nobody asked for", r.order)
+		}
+	}
+}
+
+// checkEvents looks at the provider's events: what was answered with success is
+// kept, once, since its id is a key, and came to an end.
+func (t *trial) checkEvents(v violations) {
+	for _, id := range t.ev.delivered {
+		if _, kept := t.ev.events[id]; !kept {
+			v.add(I8, "webhook event %s was taken, and is not kept", id)
+		}
+	}
+	for id, state := range t.ev.events {
+		if state != "applied" && state != "ignored" {
+			v.add(I8, "webhook event %s is %s", id, state)
 		}
 	}
 }

@@ -43,6 +43,7 @@ func soundTrial() *trial {
 		rec: rec, goods: map[string]int64{"plenty": plentyUnits, "other": plentyUnits, "scarce": scarceUnits},
 		healed: at(4), atRest: at(11),
 		ev: &evidence{
+			events: map[string]string{"e1": "applied", "e2": "ignored"}, delivered: []string{"e1", "e1", "e2"},
 			books: &audit.Report{Books: []audit.Book{{Name: "journal", Entries: map[string]audit.Entry{
 				"o1": {Captures: 1, Captured: 100, Refunds: 1, Refunded: 60, Currency: "GBP"},
 			}}}},
@@ -119,6 +120,9 @@ func TestEachPromiseCanBeSeenBroken(t *testing.T) {
 		{"a refund is lost", I8, func(t *trial) { delete(t.ev.refunds, "g1") }},
 		{"units are not put back", I8, func(t *trial) { t.ev.refunds["g1"] = refundRow{order: "o1", state: "succeeded", amount: 60} }},
 		{"a refund that nobody asked for", I8, func(t *trial) { t.rec.refunds = nil }},
+		{"a webhook is lost", I8, func(t *trial) { delete(t.ev.events, "e1") }},
+		{"a webhook is a dead letter", I8, func(t *trial) { t.ev.events["e1"] = "dead" }},
+		{"a webhook is not applied", I8, func(t *trial) { t.ev.events["e1"] = "pending" }},
 		{"something still moves", I9, func(t *trial) { t.left.Orders = 1 }},
 		{"an order took too long", I9, func(t *trial) { t.rec.purchases[0].ended = t.healed.Add(61 * time.Second) }},
 		{"an add is lost", Lin, func(t *trial) { t.ev.carts["c3"]["plenty"] = 3 }},

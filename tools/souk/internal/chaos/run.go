@@ -97,7 +97,7 @@ func (r *Result) Kept() bool { return r.Void == "" && len(r.Violations) == 0 }
 // the shop broke a promise is in the result.
 func Run(ctx context.Context, opts Options) (_ *Result, err error) {
 	began := time.Now()
-	shopOpts := localshop.Options{Dir: opts.Dir, Fresh: true, Disposable: true, Exec: opts.Exec}
+	shopOpts := localshop.Options{Dir: opts.Dir, Fresh: true, Exec: opts.Exec}
 	if opts.Fault.Arrange != nil {
 		undo, err := opts.Fault.Arrange(&shopOpts)
 		if err != nil {
