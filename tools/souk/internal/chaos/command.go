@@ -32,7 +32,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	orders := flags.Int("orders", defaultOrders, "how many orders must be accepted for a run to count")
 	seed := flags.Uint64("seed", 0, "repeats the choices of an earlier run; 0 draws a new seed")
 	asJSON := flags.Bool("json", false, "print a JSON object for each run, and nothing else")
-	data := flags.String("data", "", "keep each run's data below this `folder`, instead of removing it")
+	data := flags.String("data", "", "keep each run's data below this `folder`; else only that of a run with something amiss is kept")
 	flags.Usage = func() {
 		fmt.Fprint(stderr, `usage: souk chaos [flags] --fault NAMES
        souk chaos [flags] --all
@@ -72,7 +72,7 @@ run does not count.
 			return ctx.Err()
 		}
 		if err != nil {
-			res = &Result{Fault: f.Name, Group: f.Group, Seed: *seed, Void: err.Error()}
+			return err
 		}
 		if err := out.result(res); err != nil {
 			return err
@@ -81,20 +81,28 @@ run does not count.
 	return out.end()
 }
 
-// one makes a run in a folder of its own.
-func one(ctx context.Context, opts Options, data string) (_ *Result, err error) {
-	if data != "" {
+// one makes a run in a folder of its own, below data if that is given. Without,
+// the folder is removed unless there is something to look for in it.
+func one(ctx context.Context, opts Options, data string) (res *Result, err error) {
+	if data == "" {
+		if opts.Dir, err = os.MkdirTemp("", "souk-chaos-"); err != nil {
+			return nil, err
+		}
+	} else {
 		opts.Dir = filepath.Join(data, opts.Fault.Name)
 		if err := os.MkdirAll(opts.Dir, 0o755); err != nil {
 			return nil, err
 		}
-		return Run(ctx, opts)
 	}
-	if opts.Dir, err = os.MkdirTemp("", "souk-chaos-"); err != nil {
-		return nil, err
+	res, err = Run(ctx, opts)
+	if err != nil {
+		res = &Result{Fault: opts.Fault.Name, Group: opts.Fault.Group, Seed: opts.Seed, Void: err.Error()}
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(opts.Dir)) }()
-	return Run(ctx, opts)
+	if data != "" || !res.Kept() && ctx.Err() == nil {
+		res.Data = opts.Dir
+		return res, nil
+	}
+	return res, os.RemoveAll(opts.Dir)
 }
 
 // choose returns the faults of a comma-separated list of patterns, in the order

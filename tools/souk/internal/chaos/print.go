@@ -65,6 +65,9 @@ func (p *printer) result(res *Result) error {
 	if res.Void != "" {
 		fmt.Fprintf(p.w, "      does not count: %s\n", res.Void)
 	}
+	if !res.Kept() {
+		fmt.Fprintf(p.w, "      data and logs: %s\n", res.Data)
+	}
 	for _, i := range Invariants {
 		list := res.Violations[i.Name]
 		for n, what := range list {

@@ -88,6 +88,8 @@ type Result struct {
 	Undecided int `json:"undecided"`
 	// Void says why the run does not count; empty when it does.
 	Void string `json:"void,omitempty"`
+	// Data is the run's data folder, if it was kept.
+	Data string `json:"data,omitempty"`
 }
 
 // Kept says that the run counts and that every promise was kept.
