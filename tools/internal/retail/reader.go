@@ -132,6 +132,9 @@ func (r *Reader) line(rec []string) (l Line, err error) {
 	if l.Quantity, err = strconv.ParseInt(field(colQuantity), 10, 64); err != nil {
 		return l, fmt.Errorf("Quantity %q is not a whole number", field(colQuantity))
 	}
+	if l.Quantity > maxQuantity || l.Quantity < -maxQuantity {
+		return l, fmt.Errorf("Quantity %d is more than %d, which nobody sells on a line", l.Quantity, maxQuantity)
+	}
 	if l.At, err = r.time(field(colDate)); err != nil {
 		return l, err
 	}
@@ -243,6 +246,10 @@ type price struct {
 	exact          bool // pence is the whole price
 	zero, negative bool
 }
+
+// maxQuantity is far above any quantity of a line, in units (the set has 80,995),
+// and so small that no sum of a file overflows.
+const maxQuantity = 10_000_000
 
 // maxPrice is far above any price of a giftware shop, in pounds.
 const maxPrice = 1_000_000
