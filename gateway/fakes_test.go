@@ -75,7 +75,7 @@ func (c *fakeCatalog) ListProducts(_ context.Context, r *catalogv1.ListProductsR
 	c.reads.Add(1)
 	from := 0
 	if r.Cursor != "" {
-		if n, _ := fmt.Sscanf(r.Cursor, "c%d", &from); n != 1 {
+		if n, _ := fmt.Sscanf(r.Cursor, "c%d", &from); n != 1 || from < 0 || from > len(c.products) {
 			return nil, refused(codes.InvalidArgument, "INVALID_CURSOR")
 		}
 	}

@@ -238,10 +238,22 @@ func FuzzReadCSV(f *testing.F) {
 			}
 			return
 		}
+		codes, skus := map[string]bool{}, map[string]bool{}
 		for i := range products {
-			if fields := shop.CheckProduct("", &products[i]); len(fields) > 0 {
-				t.Errorf("a wrong product got through: %v", fields)
+			p := &products[i]
+			if fields := shop.CheckProduct("", p); len(fields) > 0 || codes[p.Code] {
+				t.Errorf("a wrong product got through: %v, %v", p, fields)
 			}
+			codes[p.Code] = true
+			for _, v := range p.Variants {
+				if skus[v.SKU] || v.Price.Units <= 0 {
+					t.Errorf("a wrong variant got through: %v", v)
+				}
+				skus[v.SKU] = true
+			}
+		}
+		if len(products) == 0 {
+			t.Error("a file without products is taken")
 		}
 	})
 }

@@ -75,7 +75,12 @@ var sorts = []struct {
 	{"newest", "Newest", shop.SortNewest},
 }
 
-const maxQuery = 200 // characters
+const (
+	maxQuery    = 200 // characters
+	maxCategory = 100 // bytes of a slug
+)
+
+var errNoCategory = &pageError{http.StatusNotFound, "There is no such category", "It may have been renamed. All categories are on the first page of the shop."}
 
 func (s *Storefront) serveListing(w http.ResponseWriter, r *http.Request) error {
 	l, err := s.readListing(r)
@@ -83,7 +88,9 @@ func (s *Storefront) serveListing(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	if slug := r.PathValue("slug"); slug != "" {
-		l.category = slug
+		if l.category = slug; len(slug) > maxCategory || !cleanText(slug) {
+			return errNoCategory
+		}
 	} else if l.category != "" {
 		http.Redirect(w, r, l.urlIn(s.currency), http.StatusMovedPermanently)
 		return nil
@@ -100,7 +107,7 @@ func (s *Storefront) serveListing(w http.ResponseWriter, r *http.Request) error 
 				return nil, err
 			}
 			if l.category != "" && !hasCategory(categories, l.category) {
-				return nil, &pageError{http.StatusNotFound, "There is no such category", "It may have been renamed. All categories are on the first page of the shop."}
+				return nil, errNoCategory
 			}
 			v := s.newListingPage(l, products, categories)
 			if len(products.Products) == 0 && l.cursor == "" {
@@ -141,7 +148,7 @@ func (s *Storefront) readListing(r *http.Request) (listing, error) {
 	if utf8.RuneCountInString(l.query) > maxQuery {
 		return l, badRequest("Please search with fewer words: 200 characters at most.")
 	}
-	if l.category = form.Get("category"); len(l.category) > 100 {
+	if l.category = form.Get("category"); len(l.category) > maxCategory {
 		return l, errNoPage
 	}
 	if l.min, err = s.readPrice(form.Get("min")); err != nil {

@@ -122,7 +122,7 @@ func TestBadAddresses(t *testing.T) {
 		"/products?q=a%00b": 400, "/products?q=%ff%fe": 400, "/products?q=%zz": 400, "/products?q=" + strings.Repeat("x", 201): 400,
 		"/products?cursor=nonsense": 400, "/products?cursor=" + strings.Repeat("c", 1001): 400, "/products?min=abc": 400, "/products?max=-1": 400, "/products?max=1e9": 400,
 		"/products?min=99999999999999999999": 400, "/products?sort=sideways": 200, "/products/none": 404, "/products/" + strings.Repeat("x", 65): 404, "/products/a%00b": 404,
-		"/products/%3Cscript%3E": 404, "/categories/%3Cb%3E": 404, "/orders?cursor=x": 200, "/orders/123": 404, "/orders/00000000-0000-0000-0000-000000000000": 404,
+		"/products/%3Cscript%3E": 404, "/categories/%3Cb%3E": 404, "/categories/%ff": 404, "/categories/%00": 404, "/orders?cursor=x": 200, "/orders/123": 404, "/orders/00000000-0000-0000-0000-000000000000": 404,
 		"/orders/00000000-0000-0000-0000-000000000000/events": 404, "/nothing": 404, "/products/": 404, "/static/none.css": 404, "/pictures/none.svg": 404, "/pictures/85123A.png": 404, "/pictures/categories/none.svg": 404,
 		"/checkout": 200, "/cart?added=%3Cscript%3E": 200,
 	} {
