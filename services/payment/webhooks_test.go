@@ -31,7 +31,16 @@ const webhookSecret = "whsec_test"
 
 // reported is an event about a payment, signed now.
 func reported(id, kind, paymentID string) *paymentv1.HandleWebhookRequest {
-	body := fmt.Sprintf(`{"id":%q,"object":"event","type":%q,"data":{"object":{"id":%q,"object":"payment_intent"}}}`, id, kind, paymentID)
+	return signed(fmt.Sprintf(`{"id":%q,"object":"event","type":%q,"data":{"object":{"id":%q,"object":"payment_intent"}}}`, id, kind, paymentID))
+}
+
+// about is an event about pi_1, the payment of an order.
+func about(order, id string) *paymentv1.HandleWebhookRequest {
+	return signed(fmt.Sprintf(`{"id":%q,"object":"event","type":"payment_intent.succeeded",
+		"data":{"object":{"id":"pi_1","object":"payment_intent","metadata":{"order_id":%q}}}}`, id, order))
+}
+
+func signed(body string) *paymentv1.HandleWebhookRequest {
 	now := time.Now()
 	return &paymentv1.HandleWebhookRequest{
 		Payload:   []byte(body),
@@ -279,4 +288,40 @@ func TestADeadLetterIsTriedAgain(t *testing.T) {
 	until(t, "it is settled", func() bool {
 		return scan[string](t, db, "SELECT state FROM webhook_events") == "ignored"
 	})
+}
+
+// TestManyEventsAreAppliedSoon: those of a hundred orders a second do not pile
+// up, and none asks the provider what the shop knows.
+func TestManyEventsAreAppliedSoon(t *testing.T) {
+	t.Parallel()
+	const n = 400
+	var asked atomic.Int64
+	dsn := pgtest.New(t, nil)
+	s := startWith(t, dsn, func(http.ResponseWriter, *http.Request) { asked.Add(1) }, withSecret).ready(t)
+	db := database(t, dsn)
+	order := id()
+	if _, err := db.Exec(t.Context(), `
+		INSERT INTO attempts (order_id, id, state, amount, currency, payment_method, order_number, provider_id, captured)
+		VALUES ($1, gen_random_uuid(), 'captured', 1250, 'GBP', 'pm_card_visa', 'S-1', 'pi_1', 1250)`, order); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	var wg sync.WaitGroup
+	for caller := range 8 {
+		wg.Go(func() {
+			for i := range n / 8 {
+				if _, err := s.HandleWebhook(t.Context(), about(order, fmt.Sprintf("evt_%d_%d", caller, i))); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	until(t, "all are applied", func() bool {
+		return scan[int](t, db, "SELECT count(*) FROM webhook_events WHERE state = 'applied'") == n
+	})
+	t.Logf("%d events in %v", n, time.Since(began))
+	if asked.Load() != 0 {
+		t.Errorf("the provider was asked %d times", asked.Load())
+	}
 }

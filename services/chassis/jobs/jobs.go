@@ -55,6 +55,9 @@ type Config struct {
 	// PollInterval is how often River looks for jobs that no notification told
 	// it of; 0 for 5 s.
 	PollInterval time.Duration
+	// FetchCooldown is the least time between two looks; 0 for River's 100 ms. In
+	// it no more jobs begin than there are workers.
+	FetchCooldown time.Duration
 	// Periodic are the jobs that one of all processes inserts again and again.
 	Periodic []*river.PeriodicJob
 	// Now is the wall clock by which River decides in this process, such as that
@@ -79,7 +82,7 @@ func Start(ctx context.Context, pool *pgxpool.Pool, workers *river.Workers, cfg 
 	}
 	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
 		Queues: map[string]river.QueueConfig{
-			river.QueueDefault: {MaxWorkers: cfg.Workers, FetchPollInterval: cfg.PollInterval},
+			river.QueueDefault: {MaxWorkers: cfg.Workers, FetchPollInterval: cfg.PollInterval, FetchCooldown: cfg.FetchCooldown},
 		},
 		Workers:                     workers,
 		PeriodicJobs:                cfg.Periodic,

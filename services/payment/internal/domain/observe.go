@@ -18,6 +18,16 @@ func (s *Service) Look(ctx context.Context, paymentID string) (Attempt, error) {
 	return s.Observe(ctx, in)
 }
 
+// Final reports whether a payment is an order's and captured: a command has seen
+// that, and no event can move it any more.
+func (s *Service) Final(ctx context.Context, orderID, paymentID string) (bool, error) {
+	a, err := s.store.Get(ctx, orderID)
+	if errors.Is(err, ErrPaymentNotFound) {
+		return false, nil
+	}
+	return a.State == Captured && a.ProviderID == paymentID, err
+}
+
 // Observe takes note of a payment as the provider has it, whoever heard of it
 // first and however often: a payment of an attempt whose outcome is open moves
 // the attempt on, never back; a payment that should not be there (of an order

@@ -19,7 +19,9 @@ type Event struct {
 	// PaymentID is the provider's id of the payment that it is about; empty for
 	// an event about anything else.
 	PaymentID string
-	State     EventState
+	// OrderID is the order's of which the event says that it is the payment.
+	OrderID string
+	State   EventState
 	// Attempts is how often it could not be applied.
 	Attempts int
 }
@@ -43,6 +45,8 @@ const (
 // EventJob is the job that applies an event.
 type EventJob struct {
 	EventID string `json:"event_id"`
+	// OrderID as in Event.
+	OrderID string `json:"order_id"`
 	// TraceParent continues the trace of the webhook.
 	TraceParent string `json:"traceparent"`
 }
@@ -73,6 +77,9 @@ type Verifier interface {
 // Observer looks a payment up at the provider and brings its attempt to where
 // the provider has it. Errors: ErrPaymentNotFound if it is not this shop's.
 type Observer interface {
+	// Final reports whether a payment is the one of the order and nothing can
+	// come of it any more that payment does not know.
+	Final(ctx context.Context, orderID, paymentID string) (bool, error)
 	Look(ctx context.Context, paymentID string) (Attempt, error)
 }
 
@@ -138,14 +145,23 @@ func (e *NotAppliedError) Error() string {
 func (e *NotAppliedError) Unwrap() error { return e.Cause }
 
 // Apply applies an event that was kept; one that is gone or settled is nothing
-// to do. Errors: *NotAppliedError, unless it became a dead letter by that.
-func (w *Webhooks) Apply(ctx context.Context, id string) error {
-	e, found, err := w.Events.GetEvent(ctx, id)
+// to do. The provider is asked unless the command that the event tells of has
+// heard all there is, as it does when nothing goes wrong. Errors: *NotAppliedError, unless it became a dead letter by that.
+func (w *Webhooks) Apply(ctx context.Context, job EventJob) error {
+	e, found, err := w.Events.GetEvent(ctx, job.EventID)
 	if err != nil || !found || e.State != EventPending {
 		return err
 	}
 	to := EventApplied
-	_, err = w.Payments.Look(ctx, e.PaymentID)
+	final := false
+	if job.OrderID != "" {
+		if final, err = w.Payments.Final(ctx, job.OrderID, e.PaymentID); err != nil {
+			return err
+		}
+	}
+	if !final {
+		_, err = w.Payments.Look(ctx, e.PaymentID)
+	}
 	if crashed := w.Crash(point.EventApplied); crashed != nil {
 		return crashed
 	}
@@ -155,7 +171,7 @@ func (w *Webhooks) Apply(ctx context.Context, id string) error {
 	case err != nil:
 		return w.failed(ctx, e, err)
 	}
-	if err := w.Events.SettleEvent(ctx, id, to); err != nil {
+	if err := w.Events.SettleEvent(ctx, e.ID, to); err != nil {
 		return err
 	}
 	w.Count(ctx, string(to))

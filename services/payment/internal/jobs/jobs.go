@@ -25,6 +25,9 @@ const (
 	pruneEvery = time.Hour
 	// defaultPoll is how late an event may be applied: nothing notifies River of it.
 	defaultPoll = time.Second
+	// fetchCooldown lets few workers apply as many events as a busy shop has: two
+	// an order.
+	fetchCooldown = 10 * time.Millisecond
 	// maxPause is between two attempts at an event.
 	maxPause = time.Minute
 )
@@ -37,7 +40,7 @@ type Store interface {
 
 // Webhooks is what the jobs need of the domain.
 type Webhooks interface {
-	Apply(ctx context.Context, eventID string) error
+	Apply(ctx context.Context, job domain.EventJob) error
 }
 
 // Config is how the jobs run.
@@ -80,7 +83,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 	river.AddWorker(workers, &pruneWorker{jobs: j})
 	river.AddWorker(workers, &reviewWorker{reviews: j.cfg.Reviews, log: j.log})
 	client, err := jobs.Start(ctx, j.pool, workers, jobs.Config{
-		Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval, Now: j.cfg.Now,
+		Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval, FetchCooldown: fetchCooldown, Now: j.cfg.Now,
 		Periodic: []*river.PeriodicJob{
 			every(pruneEvery, pruneJob{}),
 			every(j.cfg.ReviewEvery, reviewJob{}),
@@ -111,7 +114,7 @@ type eventWorker struct {
 // the job: it comes back later, until it is a dead letter.
 func (w *eventWorker) Work(ctx context.Context, job *river.Job[domain.EventJob]) error {
 	ctx, end := jobs.Begin(ctx, w.jobs.tracer, job.JobRow, job.Args.TraceParent)
-	err := w.jobs.webhooks.Apply(ctx, job.Args.EventID)
+	err := w.jobs.webhooks.Apply(ctx, job.Args)
 	end(err)
 	if err == nil {
 		return nil

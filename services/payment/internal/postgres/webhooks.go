@@ -15,7 +15,7 @@ import (
 
 // KeepEvent implements domain.EventStore.
 func (s *Store) KeepEvent(ctx context.Context, e domain.Event, traceparent string) (bool, error) {
-	args, err := json.Marshal(domain.EventJob{EventID: e.ID, TraceParent: traceparent})
+	args, err := json.Marshal(domain.EventJob{EventID: e.ID, OrderID: e.OrderID, TraceParent: traceparent})
 	if err != nil {
 		return false, fmt.Errorf("job of the event: %w", err)
 	}

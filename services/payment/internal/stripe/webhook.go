@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stripe/stripe-go/v85/webhook"
 
 	"github.com/souk-shop/souk/services/chassis/config"
@@ -97,6 +98,9 @@ func parseEvent(payload []byte) (domain.Event, error) {
 				ID            string   `json:"id"`
 				Object        string   `json:"object"`
 				PaymentIntent expanded `json:"payment_intent"`
+				Metadata      struct {
+					OrderID string `json:"order_id"`
+				} `json:"metadata"`
 			} `json:"object"`
 		} `json:"data"`
 	}
@@ -106,6 +110,9 @@ func parseEvent(payload []byte) (domain.Event, error) {
 	e := domain.Event{ID: body.ID, Type: body.Type, PaymentID: string(body.Data.Object.PaymentIntent)}
 	if body.Data.Object.Object == "payment_intent" {
 		e.PaymentID = body.Data.Object.ID
+	}
+	if order, err := uuid.Parse(body.Data.Object.Metadata.OrderID); err == nil {
+		e.OrderID = order.String()
 	}
 	if body.Object != "event" || !id.MatchString(e.ID) || !id.MatchString(e.Type) || (e.PaymentID != "" && !id.MatchString(e.PaymentID)) {
 		return domain.Event{}, fmt.Errorf("%w: object %q, id %q, type %q", domain.ErrMalformed, body.Object, e.ID, e.Type)
