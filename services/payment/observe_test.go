@@ -117,6 +117,10 @@ func (b *bank) Payments(_ context.Context, from, to time.Time) iter.Seq2[domain.
 	}
 }
 
+func (b *bank) Movements(context.Context, time.Time, time.Time, string) ([]domain.Movement, string, error) {
+	return nil, "", errSilent
+}
+
 // desk is the commands on a real database and a provider in memory.
 type desk struct {
 	*domain.Service

@@ -57,7 +57,8 @@ type Config struct {
 	// the commands that somebody waits for.
 	Workers int `env:"WORKERS, default=4"`
 	// ReviewEvery is the time between two reviews of payments whose outcome is
-	// unknown for so long that the provider has forgotten their keys; 1 s at least.
+	// unknown for so long that the provider has forgotten their keys, and between
+	// two looks whether the daily reconciliation is due; 1 s at least.
 	ReviewEvery time.Duration `env:"REVIEW_EVERY, default=10m"`
 	// CrashAt kills the process at a point between a write and a call,
 	// "<point>" or "<point>:<n>" for the n-th time. For fault tests only.

@@ -56,8 +56,8 @@ func (b *bank) listMovements(_ string, p *params) (any, *apiError) {
 		if !within(m.at) {
 			return m.id, nil, false
 		}
-		out := m.render()
-		return m.id, out, (kind == "" || out.Type == kind) && (source == "" || out.Source == source) && (currency == "" || out.Currency == currency)
+		out := m.render(nil)
+		return m.id, m, (kind == "" || out.Type == kind) && (source == "" || out.Source == source) && (currency == "" || out.Currency == currency)
 	})
 }
 
@@ -79,12 +79,12 @@ type balanceTransaction struct {
 	FeeDetails        []any    `json:"fee_details"`
 	Net               int64    `json:"net"`
 	ReportingCategory string   `json:"reporting_category"`
-	Source            string   `json:"source"`
+	Source            any      `json:"source"`
 	Status            string   `json:"status"`
 	Type              string   `json:"type"`
 }
 
-func (m movement) render() balanceTransaction {
+func (m movement) render(expand expansion) balanceTransaction {
 	out := balanceTransaction{
 		ID: m.id, Object: "balance_transaction", AvailableOn: m.at, BalanceType: "payments", Created: m.at, FeeDetails: []any{}, Status: "available",
 	}
@@ -95,5 +95,12 @@ func (m movement) render() balanceTransaction {
 		out.Description = orNull(m.in.description)
 	}
 	out.Net, out.ReportingCategory = out.Amount, out.Type
+	switch {
+	case !expand["source"]:
+	case m.re != nil:
+		out.Source = m.re.render()
+	default:
+		out.Source = m.in.renderCharge()
+	}
 	return out
 }

@@ -81,6 +81,7 @@ func TestContract(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	h.reconcile(c)
 	for _, method := range []string{
 		"pm_card_visa", "pm_card_authenticationRequired", "pm_card_chargeDeclined", "pm_card_chargeDeclinedExpiredCard", "pm_card_unknown",
 	} {
@@ -116,7 +117,7 @@ func TestContract(t *testing.T) {
 		"&payment_method_types[]=card&return_url=https://shop.example/back")
 	pi := "/v1/payment_intents/" + p.GetPayment().GetProviderId()
 	for _, path := range []string{
-		pi, pi + "?expand[]=latest_charge", "/v1/payment_intents?limit=3",
+		pi, pi + "?expand[]=latest_charge", "/v1/payment_intents?limit=3", "/v1/payment_intents?created[gte]=1&created[lt]=9999999999&limit=100",
 		"/v1/payment_intents/search?limit=1&query=" + url.QueryEscape("metadata['order_id']:'"+order+"'"), "/v1/refunds?payment_intent=" + p.GetPayment().GetProviderId(),
 		"/v1/charges/" + strings.Replace(p.GetPayment().GetProviderId(), "pi_", "ch_", 1) + "1",
 		"/v1/charges?created[gte]=1", "/v1/balance_transactions?created[gte]=1&limit=100", "/v1/events?created[gte]=1&limit=100",

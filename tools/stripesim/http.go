@@ -198,7 +198,7 @@ func mask(key string) string {
 }
 
 // expandable are the fields that can be asked for as objects.
-var expandable = map[string]bool{"latest_charge": true, "data.latest_charge": true}
+var expandable = map[string]bool{"latest_charge": true, "data.latest_charge": true, "data.source": true}
 
 func expansionOf(p *params) (expansion, *apiError) {
 	var out expansion
@@ -223,6 +223,8 @@ func render(object any, expand expansion) any {
 		return o.render()
 	case chargeOf:
 		return o.renderCharge()
+	case movement:
+		return o.render(expand)
 	case noticeOf:
 		return o.render(o.pending)
 	case listObject:

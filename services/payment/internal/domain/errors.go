@@ -26,6 +26,13 @@ var (
 	ErrOutcomeUnknown = errors.New("the payment provider's answer is not known yet")
 	// ErrNotUnderReview refuses to settle by hand what is not under review.
 	ErrNotUnderReview = errors.New("the payment is not under review")
+	// ErrReconciliationNotFound means that there is none of this id.
+	ErrReconciliationNotFound = errors.New("there is no such reconciliation")
+	// ErrInvalidWindow refuses a window of time that does not begin before its end.
+	ErrInvalidWindow = errors.New("the window must begin before its end")
+	// ErrUnknownThere is a provider's: it has no such payment. That is no reason to
+	// believe that there never will be one.
+	ErrUnknownThere = errors.New("the provider has no such payment")
 	// ErrTaken is a provider's: what was to be voided is captured.
 	ErrTaken = errors.New("the payment is captured at the provider")
 	// ErrInvalidAmount refuses an amount that is not greater than zero.

@@ -53,6 +53,37 @@ type Store interface {
 	Settle(ctx context.Context, orderID string, to State, providerID, code string, d Decision) (Attempt, bool, error)
 	// SettleRefund takes a refund from SENT to FAILED, and keeps the decision.
 	SettleRefund(ctx context.Context, id, code string, d Decision) (bool, error)
+
+	Books
+}
+
+// Books keeps reconciliations, and shows the ledger to them.
+type Books interface {
+	// StartReconciliation writes one in its first phase, unless a daily one that
+	// begins there has been started: then it returns that.
+	StartReconciliation(ctx context.Context, id string, from, to time.Time, daily bool) (Reconciliation, error)
+	// UnfinishedReconciliation reports whether there is one that is not done.
+	UnfinishedReconciliation(ctx context.Context) (Reconciliation, bool, error)
+	// LastDaily reports whether there was a daily one, and returns the last.
+	LastDaily(ctx context.Context) (Reconciliation, bool, error)
+	// Reconciliation returns one with totals and first differences, or
+	// ErrReconciliationNotFound.
+	Reconciliation(ctx context.Context, id string) (Reconciliation, error)
+	// FirstAttempt is when the first attempt began, now if there is none.
+	FirstAttempt(ctx context.Context) (time.Time, error)
+	// Entries returns the ledger's transactions about payments and refunds of
+	// these ids of the provider.
+	Entries(ctx context.Context, refs []string) ([]Entry, error)
+	// Unmatched returns a page of what the ledger has in the window and the
+	// provider's list had not; next is empty at the end.
+	Unmatched(ctx context.Context, r Reconciliation) (page []Entry, next string, err error)
+	// Matched returns the movements that these transactions were matched with.
+	Matched(ctx context.Context, reconciliationID string, transactionIDs []string) (map[string]string, error)
+	// OpenOrders returns those with a command whose outcome is open.
+	OpenOrders(ctx context.Context, orderIDs []string) (map[string]bool, error)
+	// WritePage writes what a page came to and moves on from r's phase and cursor,
+	// unless somebody else has: then it writes nothing and reports false.
+	WritePage(ctx context.Context, r Reconciliation, p Page) (bool, error)
 }
 
 // Provider takes the money. A call with a key that was used before has no
@@ -69,7 +100,7 @@ type Provider interface {
 	Void(ctx context.Context, key, paymentID string) error
 	// Refund gives back part of a capture and returns the provider's id of it.
 	Refund(ctx context.Context, key string, r Refund) (id string, err error)
-	// Look returns a payment as it is now.
+	// Look returns a payment as it is now. Errors: ErrUnknownThere.
 	Look(ctx context.Context, paymentID string) (Intent, error)
 	// Find looks for the payment of an attempt. That there is none says nothing:
 	// it may be on its way, or the provider's index behind.
@@ -80,6 +111,9 @@ type Provider interface {
 	// Payments yields every payment that was made at the provider from one time
 	// to another, in any order. An error ends it: then it is not complete.
 	Payments(ctx context.Context, from, to time.Time) iter.Seq2[Intent, error]
+	// Movements returns a page of what moved from one time to another, newest
+	// first; next is empty at the end.
+	Movements(ctx context.Context, from, to time.Time, cursor string) (page []Movement, next string, err error)
 }
 
 // Authorization is what a provider is asked to hold.

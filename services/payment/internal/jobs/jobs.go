@@ -47,7 +47,7 @@ type Webhooks interface {
 type Config struct {
 	// Workers is how many jobs run at once in this process.
 	Workers int
-	// Reviews is run every ReviewEvery.
+	// Reviews is looked after every ReviewEvery.
 	Reviews     Reviews
 	ReviewEvery time.Duration
 	// PollInterval is how often River looks for jobs; 0 for 1 s.
@@ -82,11 +82,13 @@ func (j *Jobs) Run(ctx context.Context) error {
 	river.AddWorker(workers, &eventWorker{jobs: j})
 	river.AddWorker(workers, &pruneWorker{jobs: j})
 	river.AddWorker(workers, &reviewWorker{reviews: j.cfg.Reviews, log: j.log})
+	river.AddWorker(workers, &reconcileWorker{reviews: j.cfg.Reviews, log: j.log})
 	client, err := jobs.Start(ctx, j.pool, workers, jobs.Config{
 		Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval, FetchCooldown: fetchCooldown, Now: j.cfg.Now,
 		Periodic: []*river.PeriodicJob{
 			every(pruneEvery, pruneJob{}),
 			every(j.cfg.ReviewEvery, reviewJob{}),
+			every(j.cfg.ReviewEvery, reconcileJob{}),
 		},
 	}, j.log)
 	if err != nil || client == nil {

@@ -14,9 +14,11 @@ import (
 // payments. One that is broken off begins again.
 const reviewTimeout = 10 * time.Minute
 
-// Reviews settles payments whose outcome is unknown past their key's window.
+// Reviews settles payments whose outcome is unknown past their key's window, and
+// compares the ledger with the provider.
 type Reviews interface {
 	Review(ctx context.Context) (domain.Reviewed, error)
+	Continue(ctx context.Context) (domain.Reconciliation, bool, error)
 }
 
 // reviewJob is one review of all such payments.
@@ -39,6 +41,32 @@ func (w *reviewWorker) Work(ctx context.Context, _ *river.Job[reviewJob]) error 
 	sum, err := w.reviews.Review(ctx)
 	if sum != (domain.Reviewed{}) {
 		w.log.WarnContext(ctx, "reviewed payments", "settled", sum.Settled, "open", sum.Open)
+	}
+	return err
+}
+
+// reconcileJob begins the daily reconciliation when it is due, and goes on with
+// one that was broken off.
+type reconcileJob struct{}
+
+// Kind implements river.JobArgs.
+func (reconcileJob) Kind() string { return "reconcile" }
+
+type reconcileWorker struct {
+	river.WorkerDefaults[reconcileJob]
+	reviews Reviews
+	log     *slog.Logger
+}
+
+// Timeout implements river.Worker. A job that is out of time goes on where it was.
+func (*reconcileWorker) Timeout(*river.Job[reconcileJob]) time.Duration { return reviewTimeout }
+
+// Work implements river.Worker.
+func (w *reconcileWorker) Work(ctx context.Context, _ *river.Job[reconcileJob]) error {
+	r, worked, err := w.reviews.Continue(ctx)
+	if worked {
+		w.log.InfoContext(ctx, "reconciled", "reconciliation", r.ID, "from", r.From, "to", r.To, "phase", r.Phase,
+			"differences", r.Differences, "in_flight", r.InFlight)
 	}
 	return err
 }

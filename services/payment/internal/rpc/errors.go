@@ -26,6 +26,8 @@ var Errors = chassisrpc.ErrorTable{
 		{Is: domain.ErrMalformed, Code: codes.InvalidArgument, Reason: "WEBHOOK_MALFORMED"},
 		{Is: domain.ErrWebhooksOff, Code: codes.FailedPrecondition, Reason: "WEBHOOKS_OFF"},
 		{Is: domain.ErrNotUnderReview, Code: codes.FailedPrecondition, Reason: "PAYMENT_NOT_UNDER_REVIEW"},
+		{Is: domain.ErrReconciliationNotFound, Code: codes.NotFound, Reason: "RECONCILIATION_NOT_FOUND"},
+		{Is: domain.ErrInvalidWindow, Code: codes.InvalidArgument, Reason: "INVALID_WINDOW"},
 		{Is: domain.ErrInvalidAmount, Code: codes.InvalidArgument, Reason: chassisrpc.ReasonInvalid},
 	},
 }

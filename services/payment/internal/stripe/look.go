@@ -31,7 +31,11 @@ const maxPage = 100
 func (c *Client) Look(ctx context.Context, paymentID string) (domain.Intent, error) {
 	intent, err := c.api.V1PaymentIntents.Retrieve(ctx, paymentID, nil)
 	if err != nil {
-		return domain.Intent{}, c.failed("retrieve payment intent", err)
+		failed := c.failed("retrieve payment intent", err)
+		if problem, ok := errors.AsType[*stripego.Error](err); ok && problem.Code == stripego.ErrorCodeResourceMissing {
+			failed = fmt.Errorf("%w: %w", domain.ErrUnknownThere, failed)
+		}
+		return domain.Intent{}, failed
 	}
 	return toIntent(intent), nil
 }

@@ -1103,6 +1103,501 @@ func (x *ResolvePaymentResponse) GetPayment() *Payment {
 	return nil
 }
 
+// ReconcileRequest says which window of time is compared.
+type ReconcileRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Inclusive. Unset: before the end of the last daily reconciliation.
+	FromTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
+	// Exclusive. Unset: an hour ago. With neither, it is a daily reconciliation.
+	ToTime        *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReconcileRequest) Reset() {
+	*x = ReconcileRequest{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconcileRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconcileRequest) ProtoMessage() {}
+
+func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconcileRequest.ProtoReflect.Descriptor instead.
+func (*ReconcileRequest) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ReconcileRequest) GetFromTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FromTime
+	}
+	return nil
+}
+
+func (x *ReconcileRequest) GetToTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ToTime
+	}
+	return nil
+}
+
+// ReconcileResponse is the report, as far as it is.
+type ReconcileResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The report.
+	Reconciliation *Reconciliation `protobuf:"bytes,1,opt,name=reconciliation,proto3" json:"reconciliation,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReconcileResponse) Reset() {
+	*x = ReconcileResponse{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconcileResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconcileResponse) ProtoMessage() {}
+
+func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconcileResponse.ProtoReflect.Descriptor instead.
+func (*ReconcileResponse) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ReconcileResponse) GetReconciliation() *Reconciliation {
+	if x != nil {
+		return x.Reconciliation
+	}
+	return nil
+}
+
+// GetReconciliationRequest names one.
+type GetReconciliationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID.
+	ReconciliationId string `protobuf:"bytes,1,opt,name=reconciliation_id,json=reconciliationId,proto3" json:"reconciliation_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *GetReconciliationRequest) Reset() {
+	*x = GetReconciliationRequest{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReconciliationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReconciliationRequest) ProtoMessage() {}
+
+func (x *GetReconciliationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReconciliationRequest.ProtoReflect.Descriptor instead.
+func (*GetReconciliationRequest) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetReconciliationRequest) GetReconciliationId() string {
+	if x != nil {
+		return x.ReconciliationId
+	}
+	return ""
+}
+
+// GetReconciliationResponse is the report, as far as it is.
+type GetReconciliationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The report.
+	Reconciliation *Reconciliation `protobuf:"bytes,1,opt,name=reconciliation,proto3" json:"reconciliation,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetReconciliationResponse) Reset() {
+	*x = GetReconciliationResponse{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetReconciliationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetReconciliationResponse) ProtoMessage() {}
+
+func (x *GetReconciliationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetReconciliationResponse.ProtoReflect.Descriptor instead.
+func (*GetReconciliationResponse) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetReconciliationResponse) GetReconciliation() *Reconciliation {
+	if x != nil {
+		return x.Reconciliation
+	}
+	return nil
+}
+
+// Reconciliation is a comparison of the ledger ("here") with the provider's list
+// of movements ("there").
+type Reconciliation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID.
+	ReconciliationId string `protobuf:"bytes,1,opt,name=reconciliation_id,json=reconciliationId,proto3" json:"reconciliation_id,omitempty"`
+	// What moved from this time (inclusive) on
+	FromTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
+	// and before this one is compared.
+	ToTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
+	// Everything is compared.
+	Done bool `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"`
+	// Movements whose command has not ended: they are compared the next time.
+	InFlight int64 `protobuf:"varint,5,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// Sums by currency.
+	Totals []*ReconciliationTotal `protobuf:"bytes,6,rep,name=totals,proto3" json:"totals,omitempty"`
+	// How many differences there are.
+	DifferenceCount int64 `protobuf:"varint,7,opt,name=difference_count,json=differenceCount,proto3" json:"difference_count,omitempty"`
+	// The first 1000 of them.
+	Differences   []*ReconciliationDifference `protobuf:"bytes,8,rep,name=differences,proto3" json:"differences,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reconciliation) Reset() {
+	*x = Reconciliation{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reconciliation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reconciliation) ProtoMessage() {}
+
+func (x *Reconciliation) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reconciliation.ProtoReflect.Descriptor instead.
+func (*Reconciliation) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Reconciliation) GetReconciliationId() string {
+	if x != nil {
+		return x.ReconciliationId
+	}
+	return ""
+}
+
+func (x *Reconciliation) GetFromTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FromTime
+	}
+	return nil
+}
+
+func (x *Reconciliation) GetToTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ToTime
+	}
+	return nil
+}
+
+func (x *Reconciliation) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *Reconciliation) GetInFlight() int64 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+func (x *Reconciliation) GetTotals() []*ReconciliationTotal {
+	if x != nil {
+		return x.Totals
+	}
+	return nil
+}
+
+func (x *Reconciliation) GetDifferenceCount() int64 {
+	if x != nil {
+		return x.DifferenceCount
+	}
+	return 0
+}
+
+func (x *Reconciliation) GetDifferences() []*ReconciliationDifference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+// ReconciliationTotal sums one currency, in minor units.
+type ReconciliationTotal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ISO 4217.
+	Currency string `protobuf:"bytes,1,opt,name=currency,proto3" json:"currency,omitempty"`
+	// Captured by the ledger.
+	CapturedHere int64 `protobuf:"varint,2,opt,name=captured_here,json=capturedHere,proto3" json:"captured_here,omitempty"`
+	// Captured by the provider.
+	CapturedThere int64 `protobuf:"varint,3,opt,name=captured_there,json=capturedThere,proto3" json:"captured_there,omitempty"`
+	// Refunded by the ledger.
+	RefundedHere int64 `protobuf:"varint,4,opt,name=refunded_here,json=refundedHere,proto3" json:"refunded_here,omitempty"`
+	// Refunded by the provider.
+	RefundedThere int64 `protobuf:"varint,5,opt,name=refunded_there,json=refundedThere,proto3" json:"refunded_there,omitempty"`
+	// Captures and refunds in the ledger.
+	MovementsHere int64 `protobuf:"varint,6,opt,name=movements_here,json=movementsHere,proto3" json:"movements_here,omitempty"`
+	// Captures and refunds at the provider.
+	MovementsThere int64 `protobuf:"varint,7,opt,name=movements_there,json=movementsThere,proto3" json:"movements_there,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ReconciliationTotal) Reset() {
+	*x = ReconciliationTotal{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconciliationTotal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconciliationTotal) ProtoMessage() {}
+
+func (x *ReconciliationTotal) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconciliationTotal.ProtoReflect.Descriptor instead.
+func (*ReconciliationTotal) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ReconciliationTotal) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *ReconciliationTotal) GetCapturedHere() int64 {
+	if x != nil {
+		return x.CapturedHere
+	}
+	return 0
+}
+
+func (x *ReconciliationTotal) GetCapturedThere() int64 {
+	if x != nil {
+		return x.CapturedThere
+	}
+	return 0
+}
+
+func (x *ReconciliationTotal) GetRefundedHere() int64 {
+	if x != nil {
+		return x.RefundedHere
+	}
+	return 0
+}
+
+func (x *ReconciliationTotal) GetRefundedThere() int64 {
+	if x != nil {
+		return x.RefundedThere
+	}
+	return 0
+}
+
+func (x *ReconciliationTotal) GetMovementsHere() int64 {
+	if x != nil {
+		return x.MovementsHere
+	}
+	return 0
+}
+
+func (x *ReconciliationTotal) GetMovementsThere() int64 {
+	if x != nil {
+		return x.MovementsThere
+	}
+	return 0
+}
+
+// ReconciliationDifference is one thing that the two tell differently.
+type ReconciliationDifference struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "missing here", "missing there", "amount", "currency", "counted twice here",
+	// "counted twice there", "fee" or "unexpected".
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// The provider's id of it, else the ledger's.
+	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// UUID of the order; may be empty.
+	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// "capture", "refund" or "other".
+	What string `protobuf:"bytes,4,opt,name=what,proto3" json:"what,omitempty"`
+	// The ledger's amount; unset where it is missing.
+	Here *v1.Money `protobuf:"bytes,5,opt,name=here,proto3" json:"here,omitempty"`
+	// The provider's amount; unset where it is missing.
+	There         *v1.Money `protobuf:"bytes,6,opt,name=there,proto3" json:"there,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReconciliationDifference) Reset() {
+	*x = ReconciliationDifference{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconciliationDifference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconciliationDifference) ProtoMessage() {}
+
+func (x *ReconciliationDifference) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconciliationDifference.ProtoReflect.Descriptor instead.
+func (*ReconciliationDifference) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ReconciliationDifference) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ReconciliationDifference) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *ReconciliationDifference) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *ReconciliationDifference) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *ReconciliationDifference) GetHere() *v1.Money {
+	if x != nil {
+		return x.Here
+	}
+	return nil
+}
+
+func (x *ReconciliationDifference) GetThere() *v1.Money {
+	if x != nil {
+		return x.There
+	}
+	return nil
+}
+
 var File_souk_payment_v1_payment_proto protoreflect.FileDescriptor
 
 const file_souk_payment_v1_payment_proto_rawDesc = "" +
@@ -1169,7 +1664,40 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\x06reason\x18\x05 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"L\n" +
 	"\x16ResolvePaymentResponse\x122\n" +
-	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment*\xb4\x02\n" +
+	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"\x80\x01\n" +
+	"\x10ReconcileRequest\x127\n" +
+	"\tfrom_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bfromTime\x123\n" +
+	"\ato_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06toTime\"\\\n" +
+	"\x11ReconcileResponse\x12G\n" +
+	"\x0ereconciliation\x18\x01 \x01(\v2\x1f.souk.payment.v1.ReconciliationR\x0ereconciliation\"Q\n" +
+	"\x18GetReconciliationRequest\x125\n" +
+	"\x11reconciliation_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x10reconciliationId\"d\n" +
+	"\x19GetReconciliationResponse\x12G\n" +
+	"\x0ereconciliation\x18\x01 \x01(\v2\x1f.souk.payment.v1.ReconciliationR\x0ereconciliation\"\x92\x03\n" +
+	"\x0eReconciliation\x12+\n" +
+	"\x11reconciliation_id\x18\x01 \x01(\tR\x10reconciliationId\x127\n" +
+	"\tfrom_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bfromTime\x123\n" +
+	"\ato_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x06toTime\x12\x12\n" +
+	"\x04done\x18\x04 \x01(\bR\x04done\x12\x1b\n" +
+	"\tin_flight\x18\x05 \x01(\x03R\binFlight\x12<\n" +
+	"\x06totals\x18\x06 \x03(\v2$.souk.payment.v1.ReconciliationTotalR\x06totals\x12)\n" +
+	"\x10difference_count\x18\a \x01(\x03R\x0fdifferenceCount\x12K\n" +
+	"\vdifferences\x18\b \x03(\v2).souk.payment.v1.ReconciliationDifferenceR\vdifferences\"\x99\x02\n" +
+	"\x13ReconciliationTotal\x12\x1a\n" +
+	"\bcurrency\x18\x01 \x01(\tR\bcurrency\x12#\n" +
+	"\rcaptured_here\x18\x02 \x01(\x03R\fcapturedHere\x12%\n" +
+	"\x0ecaptured_there\x18\x03 \x01(\x03R\rcapturedThere\x12#\n" +
+	"\rrefunded_here\x18\x04 \x01(\x03R\frefundedHere\x12%\n" +
+	"\x0erefunded_there\x18\x05 \x01(\x03R\rrefundedThere\x12%\n" +
+	"\x0emovements_here\x18\x06 \x01(\x03R\rmovementsHere\x12'\n" +
+	"\x0fmovements_there\x18\a \x01(\x03R\x0emovementsThere\"\xcd\x01\n" +
+	"\x18ReconciliationDifference\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\x12\x19\n" +
+	"\border_id\x18\x03 \x01(\tR\aorderId\x12\x12\n" +
+	"\x04what\x18\x04 \x01(\tR\x04what\x12(\n" +
+	"\x04here\x18\x05 \x01(\v2\x14.souk.money.v1.MoneyR\x04here\x12*\n" +
+	"\x05there\x18\x06 \x01(\v2\x14.souk.money.v1.MoneyR\x05there*\xb4\x02\n" +
 	"\fAttemptState\x12\x1d\n" +
 	"\x19ATTEMPT_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ATTEMPT_STATE_SENT\x10\x01\x12\x1c\n" +
@@ -1185,7 +1713,7 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\x18REFUND_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11REFUND_STATE_SENT\x10\x01\x12\x1a\n" +
 	"\x16REFUND_STATE_SUCCEEDED\x10\x02\x12\x17\n" +
-	"\x13REFUND_STATE_FAILED\x10\x032\xe2\x04\n" +
+	"\x13REFUND_STATE_FAILED\x10\x032\xa2\x06\n" +
 	"\x0ePaymentService\x12R\n" +
 	"\tAuthorize\x12!.souk.payment.v1.AuthorizeRequest\x1a\".souk.payment.v1.AuthorizeResponse\x12L\n" +
 	"\aCapture\x12\x1f.souk.payment.v1.CaptureRequest\x1a .souk.payment.v1.CaptureResponse\x12I\n" +
@@ -1194,7 +1722,9 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\n" +
 	"GetPayment\x12\".souk.payment.v1.GetPaymentRequest\x1a#.souk.payment.v1.GetPaymentResponse\x12^\n" +
 	"\rHandleWebhook\x12%.souk.payment.v1.HandleWebhookRequest\x1a&.souk.payment.v1.HandleWebhookResponse\x12a\n" +
-	"\x0eResolvePayment\x12&.souk.payment.v1.ResolvePaymentRequest\x1a'.souk.payment.v1.ResolvePaymentResponseB?Z=github.com/souk-shop/souk/proto/gen/souk/payment/v1;paymentv1b\x06proto3"
+	"\x0eResolvePayment\x12&.souk.payment.v1.ResolvePaymentRequest\x1a'.souk.payment.v1.ResolvePaymentResponse\x12R\n" +
+	"\tReconcile\x12!.souk.payment.v1.ReconcileRequest\x1a\".souk.payment.v1.ReconcileResponse\x12j\n" +
+	"\x11GetReconciliation\x12).souk.payment.v1.GetReconciliationRequest\x1a*.souk.payment.v1.GetReconciliationResponseB?Z=github.com/souk-shop/souk/proto/gen/souk/payment/v1;paymentv1b\x06proto3"
 
 var (
 	file_souk_payment_v1_payment_proto_rawDescOnce sync.Once
@@ -1209,66 +1739,87 @@ func file_souk_payment_v1_payment_proto_rawDescGZIP() []byte {
 }
 
 var file_souk_payment_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_souk_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_souk_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_souk_payment_v1_payment_proto_goTypes = []any{
-	(AttemptState)(0),              // 0: souk.payment.v1.AttemptState
-	(RefundState)(0),               // 1: souk.payment.v1.RefundState
-	(*Payment)(nil),                // 2: souk.payment.v1.Payment
-	(*Refund)(nil),                 // 3: souk.payment.v1.Refund
-	(*AuthorizeRequest)(nil),       // 4: souk.payment.v1.AuthorizeRequest
-	(*AuthorizeResponse)(nil),      // 5: souk.payment.v1.AuthorizeResponse
-	(*CaptureRequest)(nil),         // 6: souk.payment.v1.CaptureRequest
-	(*CaptureResponse)(nil),        // 7: souk.payment.v1.CaptureResponse
-	(*CancelRequest)(nil),          // 8: souk.payment.v1.CancelRequest
-	(*CancelResponse)(nil),         // 9: souk.payment.v1.CancelResponse
-	(*RefundRequest)(nil),          // 10: souk.payment.v1.RefundRequest
-	(*RefundResponse)(nil),         // 11: souk.payment.v1.RefundResponse
-	(*GetPaymentRequest)(nil),      // 12: souk.payment.v1.GetPaymentRequest
-	(*GetPaymentResponse)(nil),     // 13: souk.payment.v1.GetPaymentResponse
-	(*HandleWebhookRequest)(nil),   // 14: souk.payment.v1.HandleWebhookRequest
-	(*HandleWebhookResponse)(nil),  // 15: souk.payment.v1.HandleWebhookResponse
-	(*ResolvePaymentRequest)(nil),  // 16: souk.payment.v1.ResolvePaymentRequest
-	(*ResolvePaymentResponse)(nil), // 17: souk.payment.v1.ResolvePaymentResponse
-	(*v1.Money)(nil),               // 18: souk.money.v1.Money
-	(*timestamppb.Timestamp)(nil),  // 19: google.protobuf.Timestamp
+	(AttemptState)(0),                 // 0: souk.payment.v1.AttemptState
+	(RefundState)(0),                  // 1: souk.payment.v1.RefundState
+	(*Payment)(nil),                   // 2: souk.payment.v1.Payment
+	(*Refund)(nil),                    // 3: souk.payment.v1.Refund
+	(*AuthorizeRequest)(nil),          // 4: souk.payment.v1.AuthorizeRequest
+	(*AuthorizeResponse)(nil),         // 5: souk.payment.v1.AuthorizeResponse
+	(*CaptureRequest)(nil),            // 6: souk.payment.v1.CaptureRequest
+	(*CaptureResponse)(nil),           // 7: souk.payment.v1.CaptureResponse
+	(*CancelRequest)(nil),             // 8: souk.payment.v1.CancelRequest
+	(*CancelResponse)(nil),            // 9: souk.payment.v1.CancelResponse
+	(*RefundRequest)(nil),             // 10: souk.payment.v1.RefundRequest
+	(*RefundResponse)(nil),            // 11: souk.payment.v1.RefundResponse
+	(*GetPaymentRequest)(nil),         // 12: souk.payment.v1.GetPaymentRequest
+	(*GetPaymentResponse)(nil),        // 13: souk.payment.v1.GetPaymentResponse
+	(*HandleWebhookRequest)(nil),      // 14: souk.payment.v1.HandleWebhookRequest
+	(*HandleWebhookResponse)(nil),     // 15: souk.payment.v1.HandleWebhookResponse
+	(*ResolvePaymentRequest)(nil),     // 16: souk.payment.v1.ResolvePaymentRequest
+	(*ResolvePaymentResponse)(nil),    // 17: souk.payment.v1.ResolvePaymentResponse
+	(*ReconcileRequest)(nil),          // 18: souk.payment.v1.ReconcileRequest
+	(*ReconcileResponse)(nil),         // 19: souk.payment.v1.ReconcileResponse
+	(*GetReconciliationRequest)(nil),  // 20: souk.payment.v1.GetReconciliationRequest
+	(*GetReconciliationResponse)(nil), // 21: souk.payment.v1.GetReconciliationResponse
+	(*Reconciliation)(nil),            // 22: souk.payment.v1.Reconciliation
+	(*ReconciliationTotal)(nil),       // 23: souk.payment.v1.ReconciliationTotal
+	(*ReconciliationDifference)(nil),  // 24: souk.payment.v1.ReconciliationDifference
+	(*v1.Money)(nil),                  // 25: souk.money.v1.Money
+	(*timestamppb.Timestamp)(nil),     // 26: google.protobuf.Timestamp
 }
 var file_souk_payment_v1_payment_proto_depIdxs = []int32{
 	0,  // 0: souk.payment.v1.Payment.state:type_name -> souk.payment.v1.AttemptState
-	18, // 1: souk.payment.v1.Payment.amount:type_name -> souk.money.v1.Money
-	18, // 2: souk.payment.v1.Payment.captured:type_name -> souk.money.v1.Money
-	18, // 3: souk.payment.v1.Payment.refunded:type_name -> souk.money.v1.Money
+	25, // 1: souk.payment.v1.Payment.amount:type_name -> souk.money.v1.Money
+	25, // 2: souk.payment.v1.Payment.captured:type_name -> souk.money.v1.Money
+	25, // 3: souk.payment.v1.Payment.refunded:type_name -> souk.money.v1.Money
 	3,  // 4: souk.payment.v1.Payment.refunds:type_name -> souk.payment.v1.Refund
-	19, // 5: souk.payment.v1.Payment.created_at:type_name -> google.protobuf.Timestamp
+	26, // 5: souk.payment.v1.Payment.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 6: souk.payment.v1.Refund.state:type_name -> souk.payment.v1.RefundState
-	18, // 7: souk.payment.v1.Refund.amount:type_name -> souk.money.v1.Money
-	18, // 8: souk.payment.v1.AuthorizeRequest.amount:type_name -> souk.money.v1.Money
+	25, // 7: souk.payment.v1.Refund.amount:type_name -> souk.money.v1.Money
+	25, // 8: souk.payment.v1.AuthorizeRequest.amount:type_name -> souk.money.v1.Money
 	2,  // 9: souk.payment.v1.AuthorizeResponse.payment:type_name -> souk.payment.v1.Payment
-	18, // 10: souk.payment.v1.CaptureRequest.amount:type_name -> souk.money.v1.Money
+	25, // 10: souk.payment.v1.CaptureRequest.amount:type_name -> souk.money.v1.Money
 	2,  // 11: souk.payment.v1.CaptureResponse.payment:type_name -> souk.payment.v1.Payment
 	2,  // 12: souk.payment.v1.CancelResponse.payment:type_name -> souk.payment.v1.Payment
-	18, // 13: souk.payment.v1.RefundRequest.amount:type_name -> souk.money.v1.Money
+	25, // 13: souk.payment.v1.RefundRequest.amount:type_name -> souk.money.v1.Money
 	3,  // 14: souk.payment.v1.RefundResponse.refund:type_name -> souk.payment.v1.Refund
 	2,  // 15: souk.payment.v1.GetPaymentResponse.payment:type_name -> souk.payment.v1.Payment
 	2,  // 16: souk.payment.v1.ResolvePaymentResponse.payment:type_name -> souk.payment.v1.Payment
-	4,  // 17: souk.payment.v1.PaymentService.Authorize:input_type -> souk.payment.v1.AuthorizeRequest
-	6,  // 18: souk.payment.v1.PaymentService.Capture:input_type -> souk.payment.v1.CaptureRequest
-	8,  // 19: souk.payment.v1.PaymentService.Cancel:input_type -> souk.payment.v1.CancelRequest
-	10, // 20: souk.payment.v1.PaymentService.Refund:input_type -> souk.payment.v1.RefundRequest
-	12, // 21: souk.payment.v1.PaymentService.GetPayment:input_type -> souk.payment.v1.GetPaymentRequest
-	14, // 22: souk.payment.v1.PaymentService.HandleWebhook:input_type -> souk.payment.v1.HandleWebhookRequest
-	16, // 23: souk.payment.v1.PaymentService.ResolvePayment:input_type -> souk.payment.v1.ResolvePaymentRequest
-	5,  // 24: souk.payment.v1.PaymentService.Authorize:output_type -> souk.payment.v1.AuthorizeResponse
-	7,  // 25: souk.payment.v1.PaymentService.Capture:output_type -> souk.payment.v1.CaptureResponse
-	9,  // 26: souk.payment.v1.PaymentService.Cancel:output_type -> souk.payment.v1.CancelResponse
-	11, // 27: souk.payment.v1.PaymentService.Refund:output_type -> souk.payment.v1.RefundResponse
-	13, // 28: souk.payment.v1.PaymentService.GetPayment:output_type -> souk.payment.v1.GetPaymentResponse
-	15, // 29: souk.payment.v1.PaymentService.HandleWebhook:output_type -> souk.payment.v1.HandleWebhookResponse
-	17, // 30: souk.payment.v1.PaymentService.ResolvePayment:output_type -> souk.payment.v1.ResolvePaymentResponse
-	24, // [24:31] is the sub-list for method output_type
-	17, // [17:24] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	26, // 17: souk.payment.v1.ReconcileRequest.from_time:type_name -> google.protobuf.Timestamp
+	26, // 18: souk.payment.v1.ReconcileRequest.to_time:type_name -> google.protobuf.Timestamp
+	22, // 19: souk.payment.v1.ReconcileResponse.reconciliation:type_name -> souk.payment.v1.Reconciliation
+	22, // 20: souk.payment.v1.GetReconciliationResponse.reconciliation:type_name -> souk.payment.v1.Reconciliation
+	26, // 21: souk.payment.v1.Reconciliation.from_time:type_name -> google.protobuf.Timestamp
+	26, // 22: souk.payment.v1.Reconciliation.to_time:type_name -> google.protobuf.Timestamp
+	23, // 23: souk.payment.v1.Reconciliation.totals:type_name -> souk.payment.v1.ReconciliationTotal
+	24, // 24: souk.payment.v1.Reconciliation.differences:type_name -> souk.payment.v1.ReconciliationDifference
+	25, // 25: souk.payment.v1.ReconciliationDifference.here:type_name -> souk.money.v1.Money
+	25, // 26: souk.payment.v1.ReconciliationDifference.there:type_name -> souk.money.v1.Money
+	4,  // 27: souk.payment.v1.PaymentService.Authorize:input_type -> souk.payment.v1.AuthorizeRequest
+	6,  // 28: souk.payment.v1.PaymentService.Capture:input_type -> souk.payment.v1.CaptureRequest
+	8,  // 29: souk.payment.v1.PaymentService.Cancel:input_type -> souk.payment.v1.CancelRequest
+	10, // 30: souk.payment.v1.PaymentService.Refund:input_type -> souk.payment.v1.RefundRequest
+	12, // 31: souk.payment.v1.PaymentService.GetPayment:input_type -> souk.payment.v1.GetPaymentRequest
+	14, // 32: souk.payment.v1.PaymentService.HandleWebhook:input_type -> souk.payment.v1.HandleWebhookRequest
+	16, // 33: souk.payment.v1.PaymentService.ResolvePayment:input_type -> souk.payment.v1.ResolvePaymentRequest
+	18, // 34: souk.payment.v1.PaymentService.Reconcile:input_type -> souk.payment.v1.ReconcileRequest
+	20, // 35: souk.payment.v1.PaymentService.GetReconciliation:input_type -> souk.payment.v1.GetReconciliationRequest
+	5,  // 36: souk.payment.v1.PaymentService.Authorize:output_type -> souk.payment.v1.AuthorizeResponse
+	7,  // 37: souk.payment.v1.PaymentService.Capture:output_type -> souk.payment.v1.CaptureResponse
+	9,  // 38: souk.payment.v1.PaymentService.Cancel:output_type -> souk.payment.v1.CancelResponse
+	11, // 39: souk.payment.v1.PaymentService.Refund:output_type -> souk.payment.v1.RefundResponse
+	13, // 40: souk.payment.v1.PaymentService.GetPayment:output_type -> souk.payment.v1.GetPaymentResponse
+	15, // 41: souk.payment.v1.PaymentService.HandleWebhook:output_type -> souk.payment.v1.HandleWebhookResponse
+	17, // 42: souk.payment.v1.PaymentService.ResolvePayment:output_type -> souk.payment.v1.ResolvePaymentResponse
+	19, // 43: souk.payment.v1.PaymentService.Reconcile:output_type -> souk.payment.v1.ReconcileResponse
+	21, // 44: souk.payment.v1.PaymentService.GetReconciliation:output_type -> souk.payment.v1.GetReconciliationResponse
+	36, // [36:45] is the sub-list for method output_type
+	27, // [27:36] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_souk_payment_v1_payment_proto_init() }
@@ -1282,7 +1833,7 @@ func file_souk_payment_v1_payment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_payment_v1_payment_proto_rawDesc), len(file_souk_payment_v1_payment_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   16,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

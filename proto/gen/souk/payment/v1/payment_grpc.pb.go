@@ -19,13 +19,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PaymentService_Authorize_FullMethodName      = "/souk.payment.v1.PaymentService/Authorize"
-	PaymentService_Capture_FullMethodName        = "/souk.payment.v1.PaymentService/Capture"
-	PaymentService_Cancel_FullMethodName         = "/souk.payment.v1.PaymentService/Cancel"
-	PaymentService_Refund_FullMethodName         = "/souk.payment.v1.PaymentService/Refund"
-	PaymentService_GetPayment_FullMethodName     = "/souk.payment.v1.PaymentService/GetPayment"
-	PaymentService_HandleWebhook_FullMethodName  = "/souk.payment.v1.PaymentService/HandleWebhook"
-	PaymentService_ResolvePayment_FullMethodName = "/souk.payment.v1.PaymentService/ResolvePayment"
+	PaymentService_Authorize_FullMethodName         = "/souk.payment.v1.PaymentService/Authorize"
+	PaymentService_Capture_FullMethodName           = "/souk.payment.v1.PaymentService/Capture"
+	PaymentService_Cancel_FullMethodName            = "/souk.payment.v1.PaymentService/Cancel"
+	PaymentService_Refund_FullMethodName            = "/souk.payment.v1.PaymentService/Refund"
+	PaymentService_GetPayment_FullMethodName        = "/souk.payment.v1.PaymentService/GetPayment"
+	PaymentService_HandleWebhook_FullMethodName     = "/souk.payment.v1.PaymentService/HandleWebhook"
+	PaymentService_ResolvePayment_FullMethodName    = "/souk.payment.v1.PaymentService/ResolvePayment"
+	PaymentService_Reconcile_FullMethodName         = "/souk.payment.v1.PaymentService/Reconcile"
+	PaymentService_GetReconciliation_FullMethodName = "/souk.payment.v1.PaymentService/GetReconciliation"
 )
 
 // PaymentServiceClient is the client API for PaymentService service.
@@ -84,6 +86,16 @@ type PaymentServiceClient interface {
 	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND), FAILED_PRECONDITION
 	// (PAYMENT_NOT_UNDER_REVIEW, PAYMENT_MISMATCH), UNAVAILABLE (OUTCOME_UNKNOWN).
 	ResolvePayment(ctx context.Context, in *ResolvePaymentRequest, opts ...grpc.CallOption) (*ResolvePaymentResponse, error)
+	// Reconcile compares the ledger with the provider's list of movements and
+	// answers with every difference. It answers when the comparison is done, or
+	// before the call's deadline with what there is by then: the service goes on,
+	// and GetReconciliation tells how far it is. It changes neither side.
+	// Callers: gateway (operator).
+	// Errors: INVALID_ARGUMENT (INVALID_WINDOW), UNAVAILABLE (OUTCOME_UNKNOWN).
+	Reconcile(ctx context.Context, in *ReconcileRequest, opts ...grpc.CallOption) (*ReconcileResponse, error)
+	// GetReconciliation returns one. Callers: gateway (operator).
+	// Errors: NOT_FOUND (RECONCILIATION_NOT_FOUND).
+	GetReconciliation(ctx context.Context, in *GetReconciliationRequest, opts ...grpc.CallOption) (*GetReconciliationResponse, error)
 }
 
 type paymentServiceClient struct {
@@ -164,6 +176,26 @@ func (c *paymentServiceClient) ResolvePayment(ctx context.Context, in *ResolvePa
 	return out, nil
 }
 
+func (c *paymentServiceClient) Reconcile(ctx context.Context, in *ReconcileRequest, opts ...grpc.CallOption) (*ReconcileResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReconcileResponse)
+	err := c.cc.Invoke(ctx, PaymentService_Reconcile_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) GetReconciliation(ctx context.Context, in *GetReconciliationRequest, opts ...grpc.CallOption) (*GetReconciliationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetReconciliationResponse)
+	err := c.cc.Invoke(ctx, PaymentService_GetReconciliation_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PaymentServiceServer is the server API for PaymentService service.
 // All implementations must embed UnimplementedPaymentServiceServer
 // for forward compatibility.
@@ -220,6 +252,16 @@ type PaymentServiceServer interface {
 	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND), FAILED_PRECONDITION
 	// (PAYMENT_NOT_UNDER_REVIEW, PAYMENT_MISMATCH), UNAVAILABLE (OUTCOME_UNKNOWN).
 	ResolvePayment(context.Context, *ResolvePaymentRequest) (*ResolvePaymentResponse, error)
+	// Reconcile compares the ledger with the provider's list of movements and
+	// answers with every difference. It answers when the comparison is done, or
+	// before the call's deadline with what there is by then: the service goes on,
+	// and GetReconciliation tells how far it is. It changes neither side.
+	// Callers: gateway (operator).
+	// Errors: INVALID_ARGUMENT (INVALID_WINDOW), UNAVAILABLE (OUTCOME_UNKNOWN).
+	Reconcile(context.Context, *ReconcileRequest) (*ReconcileResponse, error)
+	// GetReconciliation returns one. Callers: gateway (operator).
+	// Errors: NOT_FOUND (RECONCILIATION_NOT_FOUND).
+	GetReconciliation(context.Context, *GetReconciliationRequest) (*GetReconciliationResponse, error)
 	mustEmbedUnimplementedPaymentServiceServer()
 }
 
@@ -250,6 +292,12 @@ func (UnimplementedPaymentServiceServer) HandleWebhook(context.Context, *HandleW
 }
 func (UnimplementedPaymentServiceServer) ResolvePayment(context.Context, *ResolvePaymentRequest) (*ResolvePaymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ResolvePayment not implemented")
+}
+func (UnimplementedPaymentServiceServer) Reconcile(context.Context, *ReconcileRequest) (*ReconcileResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Reconcile not implemented")
+}
+func (UnimplementedPaymentServiceServer) GetReconciliation(context.Context, *GetReconciliationRequest) (*GetReconciliationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetReconciliation not implemented")
 }
 func (UnimplementedPaymentServiceServer) mustEmbedUnimplementedPaymentServiceServer() {}
 func (UnimplementedPaymentServiceServer) testEmbeddedByValue()                        {}
@@ -398,6 +446,42 @@ func _PaymentService_ResolvePayment_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentService_Reconcile_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReconcileRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).Reconcile(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_Reconcile_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).Reconcile(ctx, req.(*ReconcileRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_GetReconciliation_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetReconciliationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).GetReconciliation(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_GetReconciliation_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).GetReconciliation(ctx, req.(*GetReconciliationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PaymentService_ServiceDesc is the grpc.ServiceDesc for PaymentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -432,6 +516,14 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ResolvePayment",
 			Handler:    _PaymentService_ResolvePayment_Handler,
+		},
+		{
+			MethodName: "Reconcile",
+			Handler:    _PaymentService_Reconcile_Handler,
+		},
+		{
+			MethodName: "GetReconciliation",
+			Handler:    _PaymentService_GetReconciliation_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -6,6 +6,8 @@ package db
 
 import (
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 type Attempt struct {
@@ -23,6 +25,42 @@ type Attempt struct {
 	Refunded      int64
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+}
+
+type Reconciliation struct {
+	ID         string
+	FromTime   time.Time
+	ToTime     time.Time
+	Daily      bool
+	Phase      string
+	Cursor     string
+	InFlight   int64
+	StartedAt  time.Time
+	FinishedAt pgtype.Timestamptz
+}
+
+type ReconciliationDifference struct {
+	ID               int64
+	ReconciliationID string
+	Kind             string
+	Subject          string
+	OrderID          string
+	What             string
+	Here             int64
+	HereCurrency     string
+	There            int64
+	ThereCurrency    string
+}
+
+type ReconciliationTotal struct {
+	ReconciliationID string
+	Currency         string
+	CapturedHere     int64
+	CapturedThere    int64
+	RefundedHere     int64
+	RefundedThere    int64
+	MovementsHere    int64
+	MovementsThere   int64
 }
 
 type WebhookEvent struct {

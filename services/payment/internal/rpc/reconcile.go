@@ -1,0 +1,79 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+)
+
+// reconcileReserve is what is kept of a call's time for its answer.
+const reconcileReserve = 500 * time.Millisecond
+
+// Reconcile implements paymentv1.PaymentServiceServer.
+func (s *Server) Reconcile(ctx context.Context, req *paymentv1.ReconcileRequest) (*paymentv1.ReconcileResponse, error) {
+	work := ctx
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		work, cancel = context.WithDeadline(ctx, deadline.Add(-reconcileReserve))
+		defer cancel()
+	}
+	r, err := s.payments.Reconcile(work, timeOf(req.GetFromTime()), timeOf(req.GetToTime()))
+	if r.ID != "" && errors.Is(work.Err(), context.DeadlineExceeded) {
+		r, err = s.payments.Reconciliation(ctx, r.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &paymentv1.ReconcileResponse{Reconciliation: toReconciliation(r)}, nil
+}
+
+// GetReconciliation implements paymentv1.PaymentServiceServer.
+func (s *Server) GetReconciliation(ctx context.Context, req *paymentv1.GetReconciliationRequest) (*paymentv1.GetReconciliationResponse, error) {
+	r, err := s.payments.Reconciliation(ctx, canonical(req.GetReconciliationId()))
+	if err != nil {
+		return nil, err
+	}
+	return &paymentv1.GetReconciliationResponse{Reconciliation: toReconciliation(r)}, nil
+}
+
+// timeOf is the zero time for an unset one.
+func timeOf(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}
+
+func toReconciliation(r domain.Reconciliation) *paymentv1.Reconciliation {
+	out := &paymentv1.Reconciliation{
+		ReconciliationId: r.ID, FromTime: timestamppb.New(r.From), ToTime: timestamppb.New(r.To),
+		Done: r.Phase == domain.PhaseDone, InFlight: r.InFlight, DifferenceCount: r.Differences,
+	}
+	for _, t := range r.Totals {
+		out.Totals = append(out.Totals, &paymentv1.ReconciliationTotal{
+			Currency: t.Currency, CapturedHere: t.CapturedHere, CapturedThere: t.CapturedThere,
+			RefundedHere: t.RefundedHere, RefundedThere: t.RefundedThere, MovementsHere: t.MovementsHere, MovementsThere: t.MovementsThere,
+		})
+	}
+	for _, d := range r.First {
+		out.Differences = append(out.Differences, &paymentv1.ReconciliationDifference{
+			Kind: string(d.Kind), Subject: d.Subject, OrderId: d.OrderID, What: string(d.What), Here: side(d.Here), There: side(d.There),
+		})
+	}
+	return out
+}
+
+// side is unset where it is missing.
+func side(m money.Money) *moneyv1.Money {
+	if m.Currency == "" {
+		return nil
+	}
+	return m.Proto()
+}
