@@ -116,7 +116,7 @@ func (r *Runner) Full() bool {
 // to go on with.
 func (r *Runner) Start(sc trace.SpanContext, o domain.Order) bool {
 	first := true
-	return r.spawn(sc, orderKey(o.ID), func(ctx context.Context) error {
+	return r.spawn(sc, orderKey(o.ID), true, func(ctx context.Context) error {
 		if first {
 			first = false
 			return r.driver.DriveFrom(ctx, o)
@@ -125,16 +125,33 @@ func (r *Runner) Start(sc trace.SpanContext, o domain.Order) bool {
 	})
 }
 
-// StartOrder drives an order from what the table says.
+// StartOrder drives an order from what the table says, once more if it is being
+// driven: something was just written that the drive may not have seen.
 func (r *Runner) StartOrder(sc trace.SpanContext, orderID string) bool {
-	return r.spawn(sc, orderKey(orderID), func(ctx context.Context) error {
+	return r.spawn(sc, orderKey(orderID), true, func(ctx context.Context) error {
 		return r.driver.Drive(ctx, orderID)
 	})
 }
 
-// StartRefund drives a refund.
+// StartRefund drives a refund, as StartOrder an order.
 func (r *Runner) StartRefund(sc trace.SpanContext, refundID string) bool {
-	return r.spawn(sc, refundKey(refundID), func(ctx context.Context) error {
+	return r.spawn(sc, refundKey(refundID), true, func(ctx context.Context) error {
+		return r.driver.DriveRefund(ctx, refundID)
+	})
+}
+
+// ResumeOrder drives an order that seems to have no driver; false when it has
+// one in this process after all, which is waiting for an answer or for its next
+// attempt.
+func (r *Runner) ResumeOrder(sc trace.SpanContext, orderID string) bool {
+	return r.spawn(sc, orderKey(orderID), false, func(ctx context.Context) error {
+		return r.driver.Drive(ctx, orderID)
+	})
+}
+
+// ResumeRefund drives a refund, as ResumeOrder an order.
+func (r *Runner) ResumeRefund(sc trace.SpanContext, refundID string) bool {
+	return r.spawn(sc, refundKey(refundID), false, func(ctx context.Context) error {
 		return r.driver.DriveRefund(ctx, refundID)
 	})
 }
@@ -153,17 +170,18 @@ func (r *Runner) Refund(ctx context.Context, refundID string) error {
 func orderKey(id string) string  { return "order/" + id }
 func refundKey(id string) string { return "refund/" + id }
 
-// spawn runs drive in the background, with repeats. It returns false when it
-// is left to the job.
-func (r *Runner) spawn(sc trace.SpanContext, key string, drive func(context.Context) error) bool {
+// spawn runs drive in the background, with repeats; with again also once more
+// after one that is under way. It returns false when nothing comes of it: it is
+// left to the job, or to the drive under way.
+func (r *Runner) spawn(sc trace.SpanContext, key string, again bool, drive func(context.Context) error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopped {
 		return false
 	}
 	if a := r.active[key]; a != nil {
-		a.again = true
-		return true
+		a.again = a.again || again
+		return again
 	}
 	if r.cfg.Drivers <= 0 || len(r.active) >= r.cfg.Drivers+r.cfg.Backlog {
 		return false

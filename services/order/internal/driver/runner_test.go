@@ -137,6 +137,9 @@ func TestRunnerIsBounded(t *testing.T) {
 	if !r.StartOrder(trace.SpanContext{}, orders[0].ID) {
 		t.Error("an order under way is not accepted again")
 	}
+	if r.ResumeOrder(trace.SpanContext{}, orders[1].ID) {
+		t.Error("an order under way is taken for one without a driver")
+	}
 	<-entered
 	<-entered
 	var all []<-chan domain.Order

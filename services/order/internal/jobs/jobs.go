@@ -31,9 +31,10 @@ type Drives interface {
 	// Order and Refund drive once and return when it is done, or why not.
 	Order(ctx context.Context, orderID string) error
 	Refund(ctx context.Context, refundID string) error
-	// StartOrder and StartRefund drive in the background; false when full.
-	StartOrder(sc trace.SpanContext, orderID string) bool
-	StartRefund(sc trace.SpanContext, refundID string) bool
+	// ResumeOrder and ResumeRefund drive in the background; false when full, or
+	// when this process drives it already.
+	ResumeOrder(sc trace.SpanContext, orderID string) bool
+	ResumeRefund(sc trace.SpanContext, refundID string) bool
 }
 
 // Store is what the sweeper needs of the database.
@@ -119,9 +120,9 @@ func (j *Jobs) sweep(ctx context.Context, idle time.Duration) {
 	}
 	started := 0
 	for _, s := range stalled {
-		start := j.drives.StartOrder
+		start := j.drives.ResumeOrder
 		if s.Refund {
-			start = j.drives.StartRefund
+			start = j.drives.ResumeRefund
 		}
 		if start(trace.SpanContextFromContext(jobs.Resume(context.Background(), s.TraceParent)), s.ID) {
 			started++
