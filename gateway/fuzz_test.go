@@ -24,6 +24,7 @@ import (
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -59,6 +60,7 @@ func startFuzzed(f *testing.F) *fuzzedShop {
 	var err error
 	s.handler, err = newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": s.conn}), shop.Clients{
 		Catalog: catalogv1.NewCatalogServiceClient(s.conn), Cart: cartv1.NewCartServiceClient(s.conn), Order: orderv1.NewOrderServiceClient(s.conn),
+		Payment: paymentv1.NewPaymentServiceClient(s.conn),
 	}, nil)
 	if err != nil {
 		f.Fatal(err)

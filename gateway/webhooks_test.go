@@ -1,8 +1,10 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -96,4 +98,31 @@ func TestWebhookRefusals(t *testing.T) {
 	if n := len(s.payment.taken); n != 1 {
 		t.Errorf("%d were taken", n)
 	}
+}
+
+// FuzzWebhook: whatever a stranger sends as a webhook is handed on as it came,
+// or refused.
+func FuzzWebhook(f *testing.F) {
+	f.Add("POST", "Stripe-Signature: t=1,v1=00", []byte(`{"id":"evt_1"}`))
+	f.Add("POST", "stripe-signature: \xff\nTransfer-Encoding: chunked", []byte("1\r\nx\r\n0\r\n\r\n"))
+	f.Add("POST", "Content-Encoding: gzip\nOrigin: https://elsewhere.example", []byte("\x1f\x8b\x00"))
+	f.Add("GET", "Authorization: Bearer x", []byte{})
+	s := startFuzzed(f)
+	f.Fuzz(func(t *testing.T, method, headers string, body []byte) {
+		s.payment.taken = nil
+		req, read, a := s.send(t, method, webhooks, headers, body)
+		if req == nil || req.URL.Path != webhooks {
+			return
+		}
+		if a.StatusCode != http.StatusNoContent {
+			checkProblem(t, req, a)
+			if len(s.payment.taken) != 0 {
+				t.Errorf("answered %d, and yet handed on", a.StatusCode)
+			}
+			return
+		}
+		if len(s.payment.taken) != 1 || !bytes.Equal(s.payment.taken[0].GetPayload(), read) {
+			t.Errorf("%q became %v", read, s.payment.taken)
+		}
+	})
 }
