@@ -328,6 +328,13 @@ func TestDatabaseLate(t *testing.T) {
 		resp, err := s.health.Check(t.Context(), &healthpb.HealthCheckRequest{})
 		return err == nil && resp.GetStatus() == healthpb.HealthCheckResponse_NOT_SERVING
 	})
+	// Whether there is such a product nobody knows: it is not "not found".
+	_, err = s.GetProduct(t.Context(), &catalogv1.GetProductRequest{Key: &catalogv1.GetProductRequest_Sku{Sku: "A"}})
+	wantReason(t, err, codes.Unavailable, "UNAVAILABLE")
+	_, err = s.GetVariants(t.Context(), &catalogv1.GetVariantsRequest{Skus: []string{"A"}})
+	wantReason(t, err, codes.Unavailable, "UNAVAILABLE")
+	_, err = s.Reserve(t.Context(), &catalogv1.ReserveRequest{OrderId: newID(), Lines: []*catalogv1.StockLine{line("A", 1)}})
+	wantReason(t, err, codes.Unavailable, "UNAVAILABLE")
 	_, err = s.ListCategories(t.Context(), &catalogv1.ListCategoriesRequest{})
 	wantReason(t, err, codes.Unavailable, "UNAVAILABLE")
 

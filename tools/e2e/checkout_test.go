@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -242,6 +243,31 @@ func TestAnOldCartDoesNotBuyWhatIsSoldOut(t *testing.T) {
 	cart, err := late.Cart(t.Context(), lateCart.ID)
 	if err != nil || len(cart.Lines) != 2 {
 		t.Errorf("the cart of a cancelled order = %+v, %v", cart, err)
+	}
+}
+
+// TestTwoLinesOfOneSKUShareItsStock: a SKU is what is stocked, so a cart has one
+// line of it; what is added twice is judged as the sum.
+func TestTwoLinesOfOneSKUShareItsStock(t *testing.T) {
+	t.Parallel()
+	sku := product(t, 5)
+	twice := fmt.Sprintf(`{"lines":[{"sku":%q,"quantity":3},{"sku":%q,"quantity":3}]}`, sku, sku)
+	wantProblem(t, "", "POST", "/v1/carts", twice, nil, http.StatusBadRequest)
+	c, cart := guest(t, line(sku, 3))
+	wantProblem(t, c.Token(), "PUT", "/v1/carts/"+cart.ID+"/lines", twice, nil, http.StatusBadRequest)
+	got, err := c.AddLine(t.Context(), cart.ID, line(sku, 3))
+	if err != nil || len(got.Lines) != 1 || got.Lines[0].Quantity != 6 {
+		t.Fatalf("three and three make %+v, %v", got, err)
+	}
+	o := order(t, c, cart.ID, goodCard)
+	if o.State != shopclient.StateCancelled || o.CancelReason != "INSUFFICIENT_STOCK" || !slices.Equal(o.ShortSKUs, []string{sku}) {
+		t.Errorf("six of five ended %s (%s, short %v)", o.State, o.CancelReason, o.ShortSKUs)
+	}
+	if s := stockOf(t, sku); s.Available != 5 || s.Held != 0 || s.Committed != 0 {
+		t.Errorf("stock = %+v", s)
+	}
+	if n := captures(t, o.ID); n != 0 {
+		t.Errorf("the provider captured %d times", n)
 	}
 }
 

@@ -235,6 +235,29 @@ func TestCheckoutWhileTheShopIsDown(t *testing.T) {
 	v.submit(p, ".checkout-form").wants(200, orderPath(f)).has(".status", "Thank you")
 }
 
+// Who sends the form again while its order is still at work, or a form that has
+// made its order, is shown that order and no error.
+func TestAnOrderUnderWayIsNoErrorPage(t *testing.T) {
+	t.Parallel()
+	f := newFakeShop()
+	f.placing(func(*shop.Order) {}) // it stays pending
+	v := open(t, f)
+	v.post("/cart/lines", "sku", "85123A", "quantity", "2")
+	form := v.get("/checkout")
+	v.submit(form, ".checkout-form", fill...).wants(200, orderPath(f))
+	v.submit(form, ".checkout-form", fill...).wants(200, orderPath(f)).count(".error-page", 0)
+	f.refusing(shop.NewError(shop.ReasonKeyInFlight))
+	v.submit(form, ".checkout-form", fill...).wants(200, "/orders").has(".order-list", "S-7K3M-0001").count(".error-page", 0)
+	// The cart was emptied by the order meanwhile, or somebody else changed it.
+	f.refusing(shop.NewError(shop.ReasonCartEmpty))
+	v.submit(form, ".checkout-form", fill...).wants(200, "/cart").count(".error-page", 0)
+	f.refusing(shop.NewError(shop.ReasonCartVersion))
+	v.submit(form, ".checkout-form", fill...).wants(409, "/checkout").has(".problem", "has changed").count(".error-page", 0)
+	if f.placed() != 1 {
+		t.Errorf("%d orders", f.placed())
+	}
+}
+
 func TestCancelledOrdersSayWhy(t *testing.T) {
 	t.Parallel()
 	f := newFakeShop()

@@ -27,10 +27,11 @@ type fakeShop struct {
 	listed   []uuid.UUID // orders, newest first
 	changed  chan struct{}
 
-	fail  error                        // of every call, when set
-	place func(o *shop.Order)          // what becomes of a placed order; nil pays it
-	calls map[string]int               // by method
-	last  map[string]shop.ProductQuery // the last query of a listing
+	fail   error                        // of every call, when set
+	refuse error                        // of PlaceOrder, when set
+	place  func(o *shop.Order)          // what becomes of a placed order; nil pays it
+	calls  map[string]int               // by method
+	last   map[string]shop.ProductQuery // the last query of a listing
 }
 
 type fakeCart struct {
@@ -99,6 +100,13 @@ func (f *fakeShop) failing(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.fail = err
+}
+
+// refusing makes PlaceOrder fail from now on; nil ends it.
+func (f *fakeShop) refusing(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuse = err
 }
 
 // placing decides what becomes of orders placed from now on.
@@ -354,6 +362,9 @@ func (f *fakeShop) PlaceOrder(_ context.Context, in shop.Checkout) (*shop.Placed
 	defer f.mu.Unlock()
 	if err := f.enter("PlaceOrder"); err != nil {
 		return nil, err
+	}
+	if f.refuse != nil {
+		return nil, f.refuse
 	}
 	if o := f.byKey[in.IdempotencyKey]; o != nil {
 		if o.Email != in.Email || o.Address != in.Address {
