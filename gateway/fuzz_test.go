@@ -210,11 +210,16 @@ var requests = map[string][]request{
 		{headers: asJSON, body: `{"reason":"","changes":[{"sku":"SKU01","delta":-1000000000}]}`}},
 	"POST /v1/prices": {{headers: asJSON, body: `{"changes":[{"sku":"SKU01","price":{"amount":325,"currency":"GBP"}}]}`},
 		{headers: asJSON, body: `{"changes":[{"sku":"SKU01","price":{"amount":1,"currency":"XXX"}}]}`}},
+
+	"POST /v1/reconciliations": {{}, {headers: asJSON, body: `{"from_time":"2026-11-25T00:00:00Z","to_time":"2026-11-26T00:00:00+01:00"}`},
+		{headers: asJSON, body: `{"to_time":"9999-12-31T23:59:60.999999999-23:59"}`}},
+	"GET /v1/reconciliations/{reconciliation_id}": {{}, {id: "{01900000-0000-7000-8000-000000000001}"}},
 }
 
 // forOperator are the operations whose requests carry the operator's token; all
 // others carry the shopper's.
-var forOperator = []string{"PUT /v1/products/{sku}", "POST /v1/products/import", "POST /v1/stock-adjustments", "POST /v1/prices", "POST /v1/orders/{order_id}/refunds"}
+var forOperator = []string{"PUT /v1/products/{sku}", "POST /v1/products/import", "POST /v1/stock-adjustments", "POST /v1/prices", "POST /v1/orders/{order_id}/refunds",
+	"POST /v1/reconciliations", "GET /v1/reconciliations/{reconciliation_id}"}
 
 // No operation goes without: one that is new in openapi.yaml needs requests.
 func TestEveryOperationIsFuzzed(t *testing.T) {
@@ -299,7 +304,7 @@ func fillPath(path, id string) string {
 	if end := strings.IndexByte(path[max(last, 0):], '}'); last >= 0 && end >= 0 && id != "" {
 		path = path[:last] + id + path[last+end+1:]
 	}
-	return strings.NewReplacer("{sku}", "SKU01", "{cart_id}", fuzzShopper.Cart.String(), "{order_id}", fuzzPaid).Replace(path)
+	return strings.NewReplacer("{sku}", "SKU01", "{cart_id}", fuzzShopper.Cart.String(), "{order_id}", fuzzPaid, "{reconciliation_id}", reconciliationID).Replace(path)
 }
 
 // checkProblem checks that a refusal is a problem of a type that is explained.

@@ -77,7 +77,8 @@ type Config struct {
 	// DrainTimeout bounds the wait for requests under way; 15 s when 0.
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=15s"`
 
-	// The services. Payment is needed for the provider's webhooks alone.
+	// The services. Payment is needed for the provider's webhooks and for
+	// reconciliation alone.
 	Catalog rpc.ClientConfig `env:", prefix=CATALOG_"`
 	Cart    rpc.ClientConfig `env:", prefix=CART_"`
 	Order   rpc.ClientConfig `env:", prefix=ORDER_"`

@@ -19,6 +19,7 @@ import (
 	"github.com/souk-shop/souk/tools/souk/internal/chaos"
 	"github.com/souk-shop/souk/tools/souk/internal/images"
 	"github.com/souk-shop/souk/tools/souk/internal/k8s"
+	"github.com/souk-shop/souk/tools/souk/internal/reconcile"
 	"github.com/souk-shop/souk/tools/souk/internal/replay"
 	"github.com/souk-shop/souk/tools/souk/internal/up"
 	"github.com/souk-shop/souk/tools/souk/internal/verify"
@@ -36,6 +37,7 @@ var commands = []command{
 	{"seed", "import the embedded catalog into a running shop", up.Seed},
 	{"replay", "replay a real shop's invoices and audit the books", replay.Command},
 	{"verify", "audit the books of a running shop", verify.Command},
+	{"reconcile", "compare a shop's ledger with its payment provider", reconcile.Command},
 	{"load", "put load on a running shop", load.Command},
 	{"bench", "measure the shop against its limits", bench.Command},
 	{"overload", "send the shop more shoppers than it can serve", bench.OverloadCommand},
@@ -101,7 +103,7 @@ func usage(w io.Writer) {
 	fmt.Fprint(w, "usage: souk COMMAND [flags]\n\n")
 	for _, c := range commands {
 		if c.summary != "" {
-			fmt.Fprintf(w, "  %-8s %s\n", c.name, c.summary)
+			fmt.Fprintf(w, "  %-9s %s\n", c.name, c.summary)
 		}
 	}
 	fmt.Fprint(w, "\n`souk COMMAND -h` tells more.\n")

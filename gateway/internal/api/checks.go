@@ -5,6 +5,7 @@ import (
 	"net/mail"
 	"regexp"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -222,4 +223,14 @@ func (b *ProductInput) product(code string) shop.ProductInput {
 		}
 	}
 	return p
+}
+
+func (b *ReconciliationWindow) check() []shop.FieldError {
+	var c checks
+	for field, t := range map[string]*time.Time{"from_time": b.FromTime, "to_time": b.ToTime} {
+		if t != nil && (t.Year() < 1970 || t.Year() > 9000) {
+			c.add(field, "must be from 1970 to 9000")
+		}
+	}
+	return c
 }

@@ -61,6 +61,9 @@ var operations = map[string]*operation{
 	"POST /v1/products/import":   {access: operatorly, csv: true},
 	"POST /v1/stock-adjustments": {access: operatorly, body: func() checker { return new(StockAdjustment) }},
 	"POST /v1/prices":            {access: operatorly, body: func() checker { return new(PriceChanges) }},
+
+	"POST /v1/reconciliations":                    {access: operatorly, body: func() checker { return new(ReconciliationWindow) }, optional: true},
+	"GET /v1/reconciliations/{reconciliation_id}": {access: operatorly},
 }
 
 // admit lets a request through to its handler when the caller may make it and

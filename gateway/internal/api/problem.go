@@ -71,6 +71,8 @@ var reasonKinds = map[shop.Reason]*kind{
 	shop.ReasonWebhookNotSigned:   {"webhook-not-signed", 400, "No valid signature", "A webhook carries the payment provider's signature of its body in Stripe-Signature, made within the last five minutes with the secret that the shop has. Nothing was changed."},
 	shop.ReasonWebhookMalformed:   {"webhook-malformed", 400, "No event", "The body of a webhook is one of the payment provider's events. Nothing was changed."},
 	shop.ReasonWebhooksOff:        {"webhooks-off", 503, "Webhooks are off", "The shop has no secret to check webhooks with. Its operator sets SOUK_PAYMENT_WEBHOOK_SECRET."},
+	shop.ReasonReconcileNotFound:  {"reconciliation-not-found", 404, "No such reconciliation", "There is no reconciliation with this id."},
+	shop.ReasonInvalidWindow:      {"invalid-window", 400, "No window of time", "from_time must be before to_time. Without the two, the window is that of the daily reconciliation, which begins when there is something an hour old."},
 	shop.ReasonOverloaded:         {"overloaded", 503, "More than the shop can serve", "More people want to buy than the shop can serve at once, and this request was turned away before anything was done. Repeat after Retry-After, with the same Idempotency-Key where one is needed."},
 	shop.ReasonUnavailable:        {"unavailable", 503, "Try again shortly", "A part of the shop does not answer. Repeat after Retry-After, with the same Idempotency-Key where one is needed."},
 	shop.ReasonTimeout:            {"timeout", 504, "No answer in time", "The shop did not answer in time, so the outcome is unknown. Repeat with the same Idempotency-Key: nothing is done twice."},
@@ -228,7 +230,7 @@ func requestProblem(err error) error {
 
 func paramHint(name string) string {
 	switch name {
-	case "cart_id", "order_id":
+	case "cart_id", "order_id", "reconciliation_id":
 		return "must be a UUID"
 	case "limit", "min_price", "max_price":
 		return "must be a whole number"

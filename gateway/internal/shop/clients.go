@@ -6,6 +6,7 @@ import (
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 )
 
 // The RPCs that the shop makes, without the call options it never uses, in the
@@ -73,4 +74,12 @@ func (s *Shop) cancelOrder(ctx context.Context, r *orderv1.CancelOrderRequest) (
 
 func (s *Shop) refundOrder(ctx context.Context, r *orderv1.RefundOrderRequest) (*orderv1.RefundOrderResponse, error) {
 	return s.clients.Order.RefundOrder(ctx, r)
+}
+
+func (s *Shop) reconcile(ctx context.Context, r *paymentv1.ReconcileRequest) (*paymentv1.ReconcileResponse, error) {
+	return s.clients.Payment.Reconcile(ctx, r)
+}
+
+func (s *Shop) getReconciliation(ctx context.Context, r *paymentv1.GetReconciliationRequest) (*paymentv1.GetReconciliationResponse, error) {
+	return s.clients.Payment.GetReconciliation(ctx, r)
 }

@@ -68,6 +68,8 @@ const (
 	ReasonWebhookNotSigned   Reason = "WEBHOOK_NOT_SIGNED"
 	ReasonWebhookMalformed   Reason = "WEBHOOK_MALFORMED"
 	ReasonWebhooksOff        Reason = "WEBHOOKS_OFF"
+	ReasonReconcileNotFound  Reason = "RECONCILIATION_NOT_FOUND"
+	ReasonInvalidWindow      Reason = "INVALID_WINDOW"
 	ReasonOverloaded         Reason = "OVERLOADED"
 	ReasonUnavailable        Reason = "UNAVAILABLE"
 	ReasonTimeout            Reason = "TIMEOUT"
@@ -175,6 +177,8 @@ var reasons = map[Reason]meaning{
 	ReasonWebhookNotSigned:   {KindInvalid, "The signature is not the provider's, not of this body, or too old."},
 	ReasonWebhookMalformed:   {KindInvalid, "The body is signed, but it is no event."},
 	ReasonWebhooksOff:        {KindUnavailable, "The shop takes no webhooks: it has no secret to check them with."},
+	ReasonReconcileNotFound:  {KindNotFound, "There is no such reconciliation."},
+	ReasonInvalidWindow:      {KindInvalid, "The window of time must begin before its end."},
 	ReasonOverloaded:         {KindUnavailable, "More people want to buy than the shop can serve at once. Nothing was changed. Try again shortly."},
 	ReasonUnavailable:        {KindUnavailable, "A part of the shop is not available at the moment. Try again shortly."},
 	ReasonTimeout:            {KindTimeout, "The shop did not answer in time. Try again; it is safe with the same Idempotency-Key."},

@@ -1,0 +1,135 @@
+// Package reconcile is `souk reconcile`: payment's own comparison of its ledger
+// with the payment provider's list.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
+	"github.com/souk-shop/souk/tools/internal/state"
+)
+
+// Command is `souk reconcile`.
+func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("reconcile", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	data := flags.String("data", state.DefaultDir, "the data `folder` of a shop that `souk up` runs")
+	url := flags.String("url", "", "the `URL` of another shop, instead of --data")
+	token := flags.String("token", "", "that shop's operator `token`")
+	since := flags.Duration("since", 0, "how far to look back; 0 for everything there ever was")
+	wait := flags.Duration("wait", 10*time.Minute, "how long the comparison may take")
+	flags.Usage = func() {
+		fmt.Fprint(stderr, `usage: souk reconcile [flags]
+
+Asks a running shop to compare its ledger with the payment provider's list of
+what moved, as it does by itself once a day, and prints the report. What is in
+flight is no difference. Exits with 1 on any difference.
+
+`)
+		flags.PrintDefaults()
+	}
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() != 0 || (*url == "") != (*token == "") {
+		flags.Usage()
+		return errors.New("reconcile takes --data, or --url and --token")
+	}
+	if *url == "" {
+		st, err := state.Read(*data)
+		if err != nil {
+			return err
+		}
+		*url, *token = st.URL, st.OperatorToken
+	}
+	client := shopclient.New(*url).WithToken(*token)
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, *wait)
+	defer cancel()
+	to := time.Now().Add(time.Second).UTC()
+	from := time.Unix(0, 0).UTC()
+	if *since > 0 {
+		from = to.Add(-*since)
+	}
+	return Check(ctx, client, from, to, stdout)
+}
+
+// Check compares a window of time, prints the report and returns an error if
+// ledger and provider differ.
+func Check(ctx context.Context, client *shopclient.Client, from, to time.Time, w io.Writer) error {
+	r, err := client.Reconcile(ctx, from, to)
+	for err == nil && !r.Done { // the shop goes on by itself
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("reconciliation %s is not done: %w", r.ID, ctx.Err())
+		case <-time.After(time.Second):
+		}
+		r, err = client.Reconciliation(ctx, r.ID)
+	}
+	if err != nil {
+		return err
+	}
+	if err := Print(w, r); err != nil {
+		return err
+	}
+	if r.DifferenceCount > 0 {
+		return fmt.Errorf("ledger and provider differ in %d places", r.DifferenceCount)
+	}
+	return nil
+}
+
+// Print writes a report as tables.
+func Print(w io.Writer, r *shopclient.Reconciliation) error {
+	fmt.Fprintf(w, "Reconciliation %s, from %s to %s\n\n", r.ID, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339))
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "book\tcurrency\tmovements\tcaptured\trefunded\tnet\t")
+	for _, t := range r.Totals {
+		row := func(book string, movements, captured, refunded int64) {
+			amount := func(units int64) string { return money.Money{Units: units, Currency: t.Currency}.Format() }
+			fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t\n", book, t.Currency, movements, amount(captured), amount(refunded), amount(captured-refunded))
+		}
+		row("ledger", t.MovementsHere, t.CapturedHere, t.RefundedHere)
+		row("provider", t.MovementsThere, t.CapturedThere, t.RefundedThere)
+	}
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	if r.InFlight > 0 {
+		fmt.Fprintf(w, "In flight: %d.\n", r.InFlight)
+	}
+	fmt.Fprintln(w)
+	if r.DifferenceCount == 0 {
+		_, err := fmt.Fprintln(w, "No difference.")
+		return err
+	}
+	fmt.Fprintf(w, "%d DIFFERENCES\n", r.DifferenceCount)
+	tw = tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, d := range r.Differences {
+		fmt.Fprintf(tw, "  %s\t%s %s\torder %s\there %s\tthere %s\t\n", d.Kind, d.What, d.Subject, orNone(d.OrderID), side(d.Here), side(d.There))
+	}
+	if more := r.DifferenceCount - int64(len(r.Differences)); more > 0 {
+		fmt.Fprintf(tw, "  and %d more\n", more)
+	}
+	return tw.Flush()
+}
+
+func side(m *shopclient.Money) string {
+	if m == nil {
+		return "-"
+	}
+	return money.Money{Units: m.Amount, Currency: m.Currency}.String()
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
