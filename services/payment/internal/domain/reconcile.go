@@ -183,13 +183,14 @@ func (s *Service) Continue(ctx context.Context) (Reconciliation, bool, error) {
 		return r, true, err
 	}
 	last, found, err := s.store.LastDaily(ctx)
-	if err != nil || (found && s.now().Sub(last.To) < reconcileEvery+margin) {
+	until := last.To.Add(margin)
+	if err == nil && !found { // the first one comes a day after the first attempt
+		until, err = s.store.FirstAttempt(ctx)
+	}
+	if err != nil || s.now().Sub(until) < reconcileEvery {
 		return Reconciliation{}, false, err
 	}
 	r, err = s.Reconcile(ctx, time.Time{}, time.Time{})
-	if errors.Is(err, ErrInvalidWindow) { // nothing is old enough
-		return Reconciliation{}, false, nil
-	}
 	return r, true, err
 }
 
