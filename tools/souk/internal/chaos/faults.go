@@ -18,9 +18,9 @@ const (
 // Faults are all faults, group by group.
 func Faults() []Fault {
 	return slices.Concat(
-		none(), kills(), freezes(),
+		none(), kills(), crashes(), freezes(),
 		postgresFaults(), diskFault(), poolFaults(), redisFaults(),
-		partitions(), slownesses(), cuts(),
+		partitions(), slownesses(), cuts(), clockFaults(),
 		providerFaults(), webhookFaults(), clientFaults(), rolling(),
 	)
 }

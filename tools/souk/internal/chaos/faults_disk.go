@@ -19,7 +19,7 @@ import (
 
 const (
 	diskBytes = 400 << 20
-	// diskFull is PostgreSQL's code for it.
+	// diskFullCode is PostgreSQL's for no space.
 	diskFullCode = "53100"
 )
 
@@ -50,8 +50,7 @@ func diskFault() []Fault {
 				}
 				limited, cancel := context.WithTimeout(ctx, 20*time.Second)
 				defer cancel()
-				// It may be in recovery, which needs space, too: then only a look at the
-				// disk tells.
+				// While it recovers, which needs space, too, it says something else.
 				err := until(limited, "PostgreSQL says that the disk is full", func() (bool, error) {
 					return noSpace(limited, s.Shop.DSN("cart")), nil
 				})

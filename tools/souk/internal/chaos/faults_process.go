@@ -95,10 +95,14 @@ func (s *Stage) freeze(ctx context.Context, part string, d time.Duration) error 
 		if err := s.Shop.Signal(part, syscall.SIGSTOP); err != nil {
 			return err
 		}
-		soon, cancel := context.WithTimeout(ctx, 300*time.Millisecond)
-		defer cancel()
-		if err := s.Shop.Await(soon, part); err == nil {
-			return fmt.Errorf("%s answers although it is stopped", part)
+		// The signal takes its time on a busy machine.
+		err = until(ready, part+" falls silent", func() (bool, error) {
+			soon, cancel := context.WithTimeout(ready, 200*time.Millisecond)
+			defer cancel()
+			return s.Shop.Await(soon, part) != nil, nil
+		})
+		if err != nil {
+			return err
 		}
 		s.Struck(1, fmt.Sprintf("%s, process %d, was stopped and did not answer", part, pid))
 		return nil

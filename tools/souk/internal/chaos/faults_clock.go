@@ -1,0 +1,38 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// clockFaults set one service's clock wrong by an hour.
+func clockFaults() []Fault {
+	var out []Fault
+	for _, service := range parts {
+		for _, c := range []struct {
+			name   string
+			offset time.Duration
+		}{{"ahead", time.Hour}, {"behind", -time.Hour}} {
+			out = append(out, Fault{
+				Name: "clock-" + service + "-" + c.name, Group: "clock",
+				Doc: fmt.Sprintf("the clock of %s is an hour %s, for 5s", service, c.name),
+				Strike: func(ctx context.Context, s *Stage) error {
+					return s.spell(ctx, 5*time.Second, func(ctx context.Context) error {
+						s.SetEnv(service, fmt.Sprintf("SOUK_%s_CLOCK_OFFSET=%s", strings.ToUpper(service), c.offset))
+						if err := s.restartQuietly(ctx, service); err != nil {
+							return err
+						}
+						s.Struck(1, fmt.Sprintf("%s, process %d, answered with its clock off by %s", service, s.Shop.PID(service), c.offset))
+						return nil
+					}, func(ctx context.Context) error {
+						s.SetEnv(service)
+						return s.restartQuietly(ctx, service)
+					})
+				},
+			})
+		}
+	}
+	return out
+}

@@ -1,0 +1,61 @@
+package chaos
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"testing"
+
+	"github.com/souk-shop/souk/tools/internal/localshop"
+)
+
+// announced are the faults that the shop is said to survive, beside partitions,
+// which follow from who calls whom.
+func announced() []string {
+	out := []string{
+		"kill-random", "kill-stripesim", "crash-order", "crash-payment",
+		"postgres-kill", "postgres-restart", "postgres-freeze-15s", "disk-full",
+		"redis-flush", "redis-kill", "redis-freeze-15s",
+		"latency-50ms", "latency-500ms", "latency-5000ms", "resets", "truncated",
+		"provider-slow-30s", "provider-drop", "provider-500", "provider-429", "provider-hang", "provider-down-5m",
+		"webhook-triple", "webhook-reorder", "webhook-late", "webhook-never",
+		"client-five-times", "client-disconnect", "client-key-reuse", "rolling-restart",
+	}
+	for _, service := range []string{"gateway", "catalog", "cart", "order", "payment"} {
+		out = append(out, "kill-"+service, "clock-"+service+"-ahead", "clock-"+service+"-behind")
+		for _, seconds := range []int{3, 15, 45} {
+			out = append(out, fmt.Sprintf("freeze-%s-%ds", service, seconds))
+		}
+		if service != "gateway" {
+			out = append(out, "pool-exhausted-"+service)
+		}
+	}
+	return out
+}
+
+func TestTheCatalogueOfFaults(t *testing.T) {
+	t.Parallel()
+	wellFormed := regexp.MustCompile(`^[a-z]+(-[a-z0-9]+)*$`)
+	var names []string
+	for _, f := range Faults() {
+		if slices.Contains(names, f.Name) {
+			t.Errorf("two faults are called %s", f.Name)
+		}
+		names = append(names, f.Name)
+		if !wellFormed.MatchString(f.Name) || f.Group == "" || f.Doc == "" || f.Strike == nil {
+			t.Errorf("%q, group %q, is not complete: %q", f.Name, f.Group, f.Doc)
+		}
+	}
+	for _, name := range announced() {
+		if !slices.Contains(names, name) {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	for _, l := range localshop.Links() {
+		for _, name := range []string{"partition-" + l.From + "-" + l.To, "partition-" + l.To + "-" + l.From} {
+			if !slices.Contains(names, name) {
+				t.Errorf("there is no %s", name)
+			}
+		}
+	}
+}
