@@ -19,7 +19,7 @@ func TestTheShopReconcilesItself(t *testing.T) {
 	client := operator()
 	r, err := client.Reconcile(t.Context(), time.Unix(0, 0).UTC(), time.Now().Add(time.Minute).UTC())
 	for deadline := time.Now().Add(time.Minute); err == nil && !r.Done && time.Now().Before(deadline); {
-		time.Sleep(100 * time.Millisecond) // the shop goes on by itself
+		<-time.After(100 * time.Millisecond) // the shop goes on by itself
 		r, err = client.Reconciliation(t.Context(), r.ID)
 	}
 	if err != nil || !r.Done || r.DifferenceCount != 0 || len(r.Totals) == 0 {

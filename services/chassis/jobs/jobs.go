@@ -133,6 +133,7 @@ func Await(ctx context.Context, ready func(context.Context) error) bool {
 // Begin begins one run of a job: a span of its own in the trace of the call
 // that made the job, which traceparent names. end takes what the run came to.
 func Begin(ctx context.Context, tracer trace.Tracer, job *rivertype.JobRow, traceparent string) (_ context.Context, end func(error)) {
+	//nolint:spancheck // end ends it
 	ctx, span := tracer.Start(Resume(ctx, traceparent), "river.work "+job.Kind,
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 			attribute.String("messaging.system", "river"),
@@ -141,7 +142,7 @@ func Begin(ctx context.Context, tracer trace.Tracer, job *rivertype.JobRow, trac
 			attribute.String("messaging.message.id", strconv.FormatInt(job.ID, 10)),
 			attribute.Int("river.job.attempt", job.Attempt),
 		))
-	return ctx, func(err error) {
+	return ctx, func(err error) { //nolint:spancheck // as above
 		if err != nil {
 			span.SetStatus(codes.Error, err.Error())
 		}

@@ -149,8 +149,8 @@ func (s *Shop) ask(ctx context.Context, part string) error {
 	}
 	defer conn.Close()
 	status, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{})
-	if err == nil && status.Status != healthpb.HealthCheckResponse_SERVING {
-		err = errors.New(status.Status.String())
+	if err == nil && status.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+		err = errors.New(status.GetStatus().String())
 	}
 	return err
 }

@@ -25,7 +25,7 @@ const (
 type Intent struct {
 	// ID is the provider's id.
 	ID string
-	// OrderID and AttemptID are what the authorization was labelled with, empty
+	// OrderID and AttemptID are what the authorization was labeled with, empty
 	// if it was not ours.
 	OrderID, AttemptID string
 	Standing           Standing

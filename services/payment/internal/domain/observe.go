@@ -109,7 +109,7 @@ func (s *Service) dispose(ctx context.Context, a Attempt, in Intent) error {
 	}
 	s.log.WarnContext(ctx, "a payment is there that should not be", "order_id", a.OrderID, "state", a.State,
 		"payment", in.ID, "standing", in.Standing, "amount", in.Amount)
-	err := error(ErrTaken)
+	err := ErrTaken
 	if in.Standing != Taken {
 		err = s.provider.Void(ctx, in.voidKey(), in.ID)
 	}

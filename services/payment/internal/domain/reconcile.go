@@ -39,7 +39,7 @@ type Movement struct {
 	Kind                    MovementKind
 	// Type is the provider's name for the kind.
 	Type string
-	// OrderID is what the payment is labelled with; may be empty.
+	// OrderID is what the payment is labeled with; may be empty.
 	OrderID string
 	// Amount is positive, for a refund too.
 	Amount money.Money

@@ -117,7 +117,7 @@ func (c *Client) Payments(ctx context.Context, from, to time.Time) iter.Seq2[dom
 	}
 }
 
-// between is from (inclusive) to to (exclusive).
+// between is from (inclusive) until to (exclusive).
 func between(from, to time.Time) *stripego.RangeQueryParams {
 	return &stripego.RangeQueryParams{GreaterThanOrEqual: from.Unix(), LesserThan: to.Unix()}
 }
@@ -150,7 +150,7 @@ func (c *Client) ask(ctx context.Context, name, key, paymentID string, call func
 // unsettled is an outcome that is unknown because the look that would have told
 // failed, too: not even a refusal counts then.
 func unsettled(failure, lookErr error) error {
-	return fmt.Errorf("%v; then %w", failure, lookErr)
+	return fmt.Errorf("%s; then %w", failure.Error(), lookErr)
 }
 
 // worthALook reports whether a call failed with an answer that may hide what

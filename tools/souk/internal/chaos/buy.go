@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -43,6 +44,9 @@ func (v *visitor) buy(ctx context.Context) {
 	}
 	if v.rng.Float64() < m.KeyReuse {
 		v.reuseKey(ctx, p)
+	}
+	if v.rng.IntN(25) == 0 {
+		v.changeMind(ctx, p)
 	}
 	if v.rng.IntN(4) == 0 {
 		v.goOnShopping(ctx, p)
@@ -183,7 +187,7 @@ func (v *visitor) reuseKey(ctx context.Context, p *purchase) {
 	})
 	problem, refused := refusal(err)
 	switch {
-	case refused && problem.Status == 422:
+	case refused && problem.Status == http.StatusUnprocessableEntity:
 	case err == nil || refused:
 		v.rec.contradiction("I7: key %s was sent again with another body, and answered with %v", p.key, err)
 		return
@@ -191,6 +195,18 @@ func (v *visitor) reuseKey(ctx context.Context, p *purchase) {
 		return // nobody knows
 	}
 	v.misdeed(func(m *Misdeeds) { m.KeyReuses++ })
+}
+
+// changeMind cancels an order, which may be too late: then it is refused, and the
+// order ends as it would have.
+func (v *visitor) changeMind(ctx context.Context, p *purchase) {
+	err := v.insist(ctx, "cancel an order", func(ctx context.Context) error {
+		_, err := p.shop.CancelOrder(ctx, p.order.ID)
+		return err
+	})
+	if problem, refused := refusal(err); refused && problem.Status != http.StatusConflict {
+		v.rec.contradiction("I2: order %s was not cancelled: %v", p.order.ID, problem)
+	}
 }
 
 // goOnShopping puts something into the cart that was ordered: the order may not

@@ -163,7 +163,7 @@ func (v *visitor) insist(ctx context.Context, what string, call func(context.Con
 			pauseFor(ctx, wait/2+time.Duration(v.rng.Int64N(int64(wait))))
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("%s: nobody knows: %s", what, err)
+			return fmt.Errorf("%s: nobody knows: %s", what, err.Error())
 		}
 	}
 }

@@ -138,7 +138,7 @@ func mountSmall() (dir string, undo func() error, err error) {
 				return os.RemoveAll(top)
 			}
 			err = fmt.Errorf("umount: %w: %s", err, out)
-			time.Sleep(100 * time.Millisecond)
+			<-time.After(100 * time.Millisecond)
 		}
 		return err // and the folder stays: the filesystem is below it
 	}, nil

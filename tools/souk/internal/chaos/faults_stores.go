@@ -73,8 +73,11 @@ func flush(ctx context.Context, addr string) (keys int, err error) {
 	for len(answers) < 6 && in.Scan() {
 		answers = append(answers, in.Text())
 	}
+	if err := in.Err(); err != nil {
+		return 0, err
+	}
 	if len(answers) < 6 || answers[5] != "+OK" {
-		return 0, fmt.Errorf("redis answered %q: %v", answers, in.Err())
+		return 0, fmt.Errorf("redis answered %q", answers)
 	}
 	return strconv.Atoi(strings.TrimPrefix(answers[4], ":"))
 }

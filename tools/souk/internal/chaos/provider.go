@@ -50,7 +50,7 @@ func (p *Provider) Misbehave(ctx context.Context, rules ...Rule) error {
 	return err
 }
 
-// Heal ends all misbehaviour and sends the webhooks that wait.
+// Heal ends all misbehavior and sends the webhooks that wait.
 func (p *Provider) Heal(ctx context.Context) error {
 	if _, err := p.Behave(ctx); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (p *Provider) Heal(ctx context.Context) error {
 	return p.Flush(ctx)
 }
 
-// Behave ends all misbehaviour and returns how often the rules have fired since
+// Behave ends all misbehavior and returns how often the rules have fired since
 // they were set.
 func (p *Provider) Behave(ctx context.Context) (fired int, err error) {
 	return p.faults(ctx, http.MethodDelete, nil)

@@ -324,7 +324,10 @@ func (r *run) buyOnce(ctx context.Context, crowd *Crowd) error {
 	r.rec.begun(p)
 	v.place(ctx, p)
 	if p.order == nil {
-		return fmt.Errorf("no order: %v", p.refused)
+		if p.refused != nil {
+			return p.refused
+		}
+		return errors.New("no answer")
 	}
 	v.awaitEnd(ctx, p)
 	if p.order.State != shopclient.StatePaid {

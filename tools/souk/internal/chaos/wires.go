@@ -165,7 +165,7 @@ func (w *wire) connect(near net.Conn) {
 		reset(near)
 		return
 	}
-	far, err := net.Dial("tcp", w.target)
+	far, err := new(net.Dialer).DialContext(context.Background(), "tcp", w.target)
 	if err != nil {
 		reset(near)
 		return
