@@ -340,7 +340,7 @@ func TestReconciliationIsDaily(t *testing.T) {
 		return n
 	}
 	h.until("a reconciliation", func() bool {
-		return count("SELECT count(*) FROM reconciliations WHERE daily AND phase = 'done' AND to_time - from_time > '72 hours'") == 1
+		return count("SELECT count(*) FROM reconciliations WHERE daily AND phase = 'done' AND to_time - from_time >= '72 hours'") == 1
 	})
 	// A day later there is the next one, which reaches back into the first.
 	h.sql("UPDATE reconciliations SET from_time = from_time - interval '24 hours', to_time = to_time - interval '24 hours'")
