@@ -238,10 +238,11 @@ func serve(ctx context.Context, cfg Config, handler http.Handler, log *slog.Logg
 	}
 	connections := edge.NewConnections(cfg.MaxConnectionAge)
 	srv := &http.Server{
-		Handler: connections.Limit(handler), ConnContext: connections.Context, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+	connections.Attach(srv)
 	done := make(chan error, 1)
 	go func() {
 		if cfg.TLSCert != "" {
@@ -264,15 +265,16 @@ func serve(ctx context.Context, cfg Config, handler http.Handler, log *slog.Logg
 	}
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
-	err := srv.Shutdown(stopCtx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		log.WarnContext(ctx, "requests cut off", "after", timeout)
-		err = srv.Close()
-	}
-	if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+	err := lis.Close()
+	if served := <-done; !errors.Is(served, net.ErrClosed) {
 		err = errors.Join(err, served)
 	}
-	return err
+	cut := connections.Shutdown(stopCtx, srv)
+	if errors.Is(cut, context.DeadlineExceeded) {
+		log.WarnContext(ctx, "requests cut off", "after", timeout)
+		cut = srv.Close()
+	}
+	return errors.Join(err, cut)
 }
 
 func prefixes(cidrs []string) ([]netip.Prefix, error) {

@@ -1,15 +1,21 @@
 package edge_test
 
 import (
+	"context"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/edge"
 )
+
+func hello(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }
 
 func TestConnectionsEnd(t *testing.T) {
 	t.Parallel()
@@ -17,10 +23,8 @@ func TestConnectionsEnd(t *testing.T) {
 	// second went over the connection of the first.
 	reused := func(t *testing.T, c *edge.Connections) (reused bool) {
 		t.Helper()
-		server := httptest.NewUnstartedServer(c.Limit(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = io.WriteString(w, "hello")
-		})))
-		server.Config.ConnContext = c.Context
+		server := httptest.NewUnstartedServer(http.HandlerFunc(hello))
+		c.Attach(server.Config)
 		server.Start()
 		defer server.Close()
 		trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { reused = info.Reused }}
@@ -54,5 +58,61 @@ func TestConnectionsEnd(t *testing.T) {
 		if got := reused(t, tc.connections); got != tc.reused {
 			t.Errorf("%s: reused is %v", name, got)
 		}
+	}
+}
+
+// TestShutdownHearsWhoHasConnected: a request that was on its way when the server
+// was told to stop is answered, a connection from which none comes holds nobody.
+func TestShutdownHearsWhoHasConnected(t *testing.T) {
+	t.Parallel()
+	for name, ask := range map[string]bool{"who asks": true, "who never asks": false, "who leaves": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lis, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			c := edge.NewConnections(0)
+			srv := &http.Server{Handler: http.HandlerFunc(hello), ReadHeaderTimeout: time.Minute}
+			c.Attach(srv)
+			accepted, attached := make(chan struct{}), srv.ConnContext
+			srv.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+				defer close(accepted)
+				return attached(ctx, conn)
+			}
+			served := make(chan error, 1)
+			go func() { served <- srv.Serve(lis) }()
+			conn, err := net.Dial("tcp", lis.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			<-accepted
+			lis.Close()
+			if err := <-served; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("served: %v", err)
+			}
+			c.Drain()
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			down := make(chan error, 1)
+			stopping := make(chan struct{})
+			go func() { close(stopping); down <- c.Shutdown(ctx, srv) }()
+			<-stopping
+			switch {
+			case ask:
+				if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: souk\r\n\r\n"); err != nil {
+					t.Fatal(err)
+				}
+				if answer, err := io.ReadAll(conn); err != nil || !strings.Contains(string(answer), "Connection: close\r\n") || !strings.HasSuffix(string(answer), "hello") {
+					t.Errorf("answer %q, %v", answer, err)
+				}
+			case name == "who leaves":
+				conn.Close()
+			}
+			if err := <-down; err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

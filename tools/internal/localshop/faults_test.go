@@ -157,8 +157,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestRestart restarts every part while visitors look at the shop: nobody sees
-// an error, for connections wait.
+// TestRestart restarts every part while visitors look at the shop and take carts:
+// nobody sees an error, for connections wait.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -175,6 +175,10 @@ func TestRestart(t *testing.T) {
 			for looking.Err() == nil {
 				if _, err := client.Products(looking, shopclient.ProductQuery{Limit: 5}); err != nil && looking.Err() == nil {
 					t.Errorf("look: %v", err)
+				}
+				// A client must not send this again by itself.
+				if _, err := client.NewCart(looking, nil); err != nil && looking.Err() == nil {
+					t.Errorf("take a cart: %v", err)
 				}
 				looks.Add(1)
 			}

@@ -122,6 +122,11 @@ func (s *Shop) environment() map[string]string {
 		// One visitor, from one address: the replay and the load are that too.
 		"SOUK_GATEWAY_RATE_LIMIT": "0",
 	}
+	if s.opts.Processes {
+		// A gateway that is replaced under load closes connections once their
+		// clients have had time to leave them.
+		out["SOUK_GATEWAY_DRAIN_DELAY"] = "1s"
+	}
 	for _, svc := range services {
 		out[prefix(svc.name)+"LOG_LEVEL"] = "info"
 	}

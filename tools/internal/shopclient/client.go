@@ -20,6 +20,12 @@ import (
 // maxAnswer bounds what is read of one answer, in bytes.
 const maxAnswer = 64 << 20
 
+// idleTimeout ends a connection that nobody uses before a stopping gateway does,
+// whose drain's delay is longer: a request that met the closing of the
+// connection it was sent on would be lost, and most can't be sent again blindly
+// (RFC 9112, section 9.3.1).
+const idleTimeout = 300 * time.Millisecond
+
 // Client calls one shop. It is safe for concurrent use; clients made by
 // WithToken share their connections.
 type Client struct {
@@ -43,7 +49,7 @@ func transport() *http.Transport {
 		DialContext:         dialer.DialContext,
 		MaxIdleConns:        0, // unlimited: all go to one host
 		MaxIdleConnsPerHost: 4096,
-		IdleConnTimeout:     90 * time.Second,
+		IdleConnTimeout:     idleTimeout,
 		// The shop is near; to compress costs both sides more than to send.
 		DisableCompression: true,
 		WriteBufferSize:    16 << 10,
