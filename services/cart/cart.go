@@ -75,7 +75,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	store := postgres.NewStore(pool)
 
 	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors,
-		chassisrpc.Check{Name: "postgres", Fn: func(ctx context.Context) error { return pg.Migrated(ctx, pool, "carts") }})
+		chassisrpc.Check{Name: "postgres", Fn: func(ctx context.Context) error { return postgres.Migrated(ctx, pool) }})
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer closeStore()
 
 	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors,
-		chassisrpc.Check{Name: "postgres", Fn: func(ctx context.Context) error { return pg.Migrated(ctx, pool, "copurchases") }})
+		chassisrpc.Check{Name: "postgres", Fn: func(ctx context.Context) error { return postgres.Migrated(ctx, pool) }})
 	if err != nil {
 		return err
 	}

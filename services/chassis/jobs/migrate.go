@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
@@ -35,7 +35,7 @@ func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
 		return fmt.Errorf("lock for River's migrations: %w", err)
 	}
 	defer lock.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(migrateLock)) //nolint:errcheck // the session ends next
-	migrator, err := rivermigrate.New[pgx.Tx](riverpgxv5.New(pool), &rivermigrate.Config{Logger: log})
+	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: log})
 	if err != nil {
 		return fmt.Errorf("River's migrations: %w", err)
 	}
@@ -43,4 +43,27 @@ func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
 		return fmt.Errorf("River's migrations: %w", err)
 	}
 	return nil
+}
+
+// newest is the version of River's schema that this program needs.
+var newest = sync.OnceValues(func() (int64, error) {
+	migrator, err := rivermigrate.New(riverpgxv5.New(nil), nil)
+	if err != nil {
+		return 0, fmt.Errorf("River's migrations: %w", err)
+	}
+	var out int
+	for _, m := range migrator.AllVersions() {
+		out = max(out, m.Version)
+	}
+	return int64(out), nil
+})
+
+// Migrated returns pg.ErrNotMigrated until River's tables are at the schema of
+// this version.
+func Migrated(ctx context.Context, db pg.Queryer) error {
+	version, err := newest()
+	if err != nil {
+		return err
+	}
+	return pg.AtVersion(ctx, db, "river_migration", "version", version)
 }

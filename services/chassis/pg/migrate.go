@@ -14,11 +14,18 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// Migrate brings the database to the newest of the migrations, goose files
-// "00001_name.sql" in the root of an (embedded) file system. It waits for a
-// database that is late until ctx ends. Replicas may run it at once: one of
-// them migrates while the others wait.
+// migrationsDir is where migrations are in a service's (embedded) file system:
+// goose's files, "migrations/00001_name.sql".
+const migrationsDir = "migrations"
+
+// Migrate brings the database to the newest of a service's migrations. It waits
+// for a database that is late until ctx ends. Replicas may run it at once: one
+// of them migrates while the others wait.
 func Migrate(ctx context.Context, cfg Config, migrations fs.FS, log *slog.Logger) error {
+	files, err := fs.Sub(migrations, migrationsDir)
+	if err != nil {
+		return err
+	}
 	cc, err := pgx.ParseConfig(cfg.DSN.Reveal())
 	if err != nil {
 		return fmt.Errorf("postgres DSN: %w", err)
@@ -31,7 +38,7 @@ func Migrate(ctx context.Context, cfg Config, migrations fs.FS, log *slog.Logger
 	if err := wait(ctx, pinger{db}, complaint(ctx, log)); err != nil {
 		return err
 	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, migrations,
+	provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
 		goose.WithSessionLocker(sessionLock{}), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
@@ -95,16 +102,42 @@ func (sessionLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-// ErrNotMigrated means that the database answers but lacks tables.
+// ErrNotMigrated means that the database answers but is older than the program.
 var ErrNotMigrated = errors.New("the database is not migrated")
 
-// Migrated is a readiness check: it fails while the database is away, and with
-// ErrNotMigrated until each of the tables is there.
-func Migrated(ctx context.Context, db interface {
+// Queryer is a connection or a pool.
+type Queryer interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}, tables ...string) error {
+}
+
+// Migrated is a readiness check: it fails while the database is away, and with
+// ErrNotMigrated until the newest of a service's migrations is applied. A
+// database that is newer still is the next version's, and good for this one.
+func Migrated(ctx context.Context, db Queryer, migrations fs.FS) error {
+	files, err := fs.Glob(migrations, migrationsDir+"/*.sql")
+	if err != nil {
+		return err
+	}
+	var newest int64
+	for _, file := range files {
+		version, err := goose.NumericComponent(file)
+		if err != nil {
+			return err
+		}
+		newest = max(newest, version)
+	}
+	return AtVersion(ctx, db, "goose_db_version", "version_id", newest)
+}
+
+// AtVersion returns ErrNotMigrated until a table of applied migrations is there
+// and has the one of a version, in a column, or a later one.
+func AtVersion(ctx context.Context, db Queryer, table, column string, version int64) error {
 	var there bool
-	err := db.QueryRow(ctx, "SELECT bool_and(to_regclass(t) IS NOT NULL) FROM unnest($1::text[]) t", tables).Scan(&there)
+	err := db.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", table).Scan(&there)
+	if err == nil && there {
+		err = db.QueryRow(ctx, "SELECT coalesce(max("+pgx.Identifier{column}.Sanitize()+"), 0) >= $1 FROM "+
+			pgx.Identifier{table}.Sanitize(), version).Scan(&there)
+	}
 	if err == nil && !there {
 		err = ErrNotMigrated
 	}

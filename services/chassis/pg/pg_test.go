@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"strings"
@@ -32,7 +33,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 var quiet = slog.New(slog.DiscardHandler)
 
 var accounts = fstest.MapFS{
-	"00001_accounts.sql": {Data: []byte(`-- +goose Up
+	"migrations/00001_accounts.sql": {Data: []byte(`-- +goose Up
 CREATE TABLE accounts (
 	id int CONSTRAINT accounts_pkey PRIMARY KEY,
 	balance int NOT NULL CONSTRAINT accounts_balance CHECK (balance >= 0),
@@ -278,9 +279,9 @@ func TestMigrationsOfReplicasAtOnce(t *testing.T) {
 	dsn := pgtest.New(t, nil)
 	migrations := fstest.MapFS{}
 	for i := range 5 {
-		migrations[fmt.Sprintf("%05d_step.sql", i+1)] = &fstest.MapFile{Data: fmt.Appendf(nil, "-- +goose Up\nCREATE TABLE t%d (x int); SELECT pg_sleep(0.01);\n", i)}
+		migrations[fmt.Sprintf("migrations/%05d_step.sql", i+1)] = &fstest.MapFile{Data: fmt.Appendf(nil, "-- +goose Up\nCREATE TABLE t%d (x int); SELECT pg_sleep(0.01);\n", i)}
 	}
-	migrations["00006_index.sql"] = &fstest.MapFile{Data: []byte("-- +goose NO TRANSACTION\n-- +goose Up\nCREATE INDEX CONCURRENTLY i ON t0 (x);\n")}
+	migrations["migrations/00006_index.sql"] = &fstest.MapFile{Data: []byte("-- +goose NO TRANSACTION\n-- +goose Up\nCREATE INDEX CONCURRENTLY i ON t0 (x);\n")}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -301,7 +302,7 @@ func TestMigrationsOfReplicasAtOnce(t *testing.T) {
 func TestAFailedMigrationChangesNothing(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t, nil)
-	broken := fstest.MapFS{"00001_x.sql": {Data: []byte("-- +goose Up\nCREATE TABLE t (x int);\nSELECT nonsense;\n")}}
+	broken := fstest.MapFS{"migrations/00001_x.sql": {Data: []byte("-- +goose Up\nCREATE TABLE t (x int);\nSELECT nonsense;\n")}}
 	err := pg.Migrate(t.Context(), pg.Config{DSN: config.Secret(dsn)}, broken, quiet)
 	if err == nil || !strings.Contains(err.Error(), "nonsense") {
 		t.Errorf("got %v", err)
@@ -460,30 +461,39 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestMigrated: a program is ready once the newest of its migrations is applied,
+// not while the first of them are.
 func TestMigrated(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	conn, err := pgx.Connect(ctx, pgtest.New(t, nil))
+	dsn := pgtest.New(t, nil)
+	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if err := pg.Migrated(ctx, conn, "first", "second"); !errors.Is(err, pg.ErrNotMigrated) {
+	older := fstest.MapFS{"migrations/00001_first.sql": {Data: []byte("-- +goose Up\nCREATE TABLE first ();\n-- +goose Down\n")}}
+	newer := fstest.MapFS{"migrations/00012_second.sql": {Data: []byte("-- +goose Up\nALTER TABLE first ADD x int;\n-- +goose Down\n")}}
+	maps.Copy(newer, older)
+	if err := pg.Migrated(ctx, conn, older); !errors.Is(err, pg.ErrNotMigrated) {
 		t.Errorf("an empty database: %v", err)
 	}
-	for _, table := range []string{"first", "second"} {
-		if err := pg.Migrated(ctx, conn, "first", "second"); !errors.Is(err, pg.ErrNotMigrated) {
-			t.Errorf("before %s: %v", table, err)
-		}
-		if _, err := conn.Exec(ctx, "CREATE TABLE "+table+" ()"); err != nil {
+	for _, step := range []struct {
+		migrations fstest.MapFS
+		newer      error
+	}{{older, pg.ErrNotMigrated}, {newer, nil}} {
+		if err := pg.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, step.migrations, quiet); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := pg.Migrated(ctx, conn, "first", "second"); err != nil {
-		t.Errorf("all tables there: %v", err)
+		if err := pg.Migrated(ctx, conn, older); err != nil {
+			t.Errorf("the older program: %v", err)
+		}
+		if err := pg.Migrated(ctx, conn, newer); !errors.Is(err, step.newer) {
+			t.Errorf("the newer program: %v, want %v", err, step.newer)
+		}
 	}
 	conn.Close(ctx)
-	if err := pg.Migrated(ctx, conn, "first"); err == nil || errors.Is(err, pg.ErrNotMigrated) {
+	if err := pg.Migrated(ctx, conn, older); err == nil || errors.Is(err, pg.ErrNotMigrated) {
 		t.Errorf("a database that is away: %v", err)
 	}
 }

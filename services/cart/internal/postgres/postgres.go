@@ -5,8 +5,9 @@ package postgres
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
@@ -18,9 +19,10 @@ var migrations embed.FS
 
 // Migrate brings the cart database to the schema that Store expects.
 func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	return pg.Migrate(ctx, cfg, files, log)
+	return pg.Migrate(ctx, cfg, migrations, log)
+}
+
+// Migrated is nil once the cart database has the schema that Store expects.
+func Migrated(ctx context.Context, pool *pgxpool.Pool) error {
+	return pg.Migrated(ctx, pool, migrations)
 }

@@ -4,7 +4,6 @@ package postgres
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -21,11 +20,12 @@ var migrations embed.FS
 
 // Migrate brings the database to the schema of this build.
 func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
-	dir, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	return pg.Migrate(ctx, cfg, dir, log)
+	return pg.Migrate(ctx, cfg, migrations, log)
+}
+
+// Migrated is nil once the database has the schema of this build.
+func Migrated(ctx context.Context, pool *pgxpool.Pool) error {
+	return pg.Migrated(ctx, pool, migrations)
 }
 
 // Store implements domain.Store. Its methods may be called concurrently.

@@ -4,7 +4,6 @@ package postgres
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"log/slog"
 
 	"github.com/souk-shop/souk/services/chassis/jobs"
@@ -20,11 +19,7 @@ var migrations embed.FS
 // tables, then River's. It waits for a database that is late. Replicas may run
 // it at once.
 func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
-	own, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	if err := pg.Migrate(ctx, cfg, own, log); err != nil {
+	if err := pg.Migrate(ctx, cfg, migrations, log); err != nil {
 		return err
 	}
 	return jobs.Migrate(ctx, cfg, log)

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 	"github.com/souk-shop/souk/services/order/internal/postgres/db"
@@ -40,7 +41,10 @@ func New(pool *pgxpool.Pool, times Times) *Store {
 
 // Ready fails while the database is away or its schema is not there yet.
 func (s *Store) Ready(ctx context.Context) error {
-	return pg.Migrated(ctx, s.pool, "orders", "river_job")
+	if err := pg.Migrated(ctx, s.pool, migrations); err != nil {
+		return err
+	}
+	return jobs.Migrated(ctx, s.pool)
 }
 
 // Load returns an order with its history and, on request, its lines.

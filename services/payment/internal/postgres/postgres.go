@@ -5,7 +5,6 @@ package postgres
 import (
 	"context"
 	"embed"
-	"io/fs"
 	"log/slog"
 
 	"github.com/souk-shop/souk/services/chassis/jobs"
@@ -20,11 +19,7 @@ var migrations embed.FS
 // Migrate brings the payment database to the schema that Store expects, and
 // River's tables with it. It waits for the database.
 func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	if err := pg.Migrate(ctx, cfg, files, log); err != nil {
+	if err := pg.Migrate(ctx, cfg, migrations, log); err != nil {
 		return err
 	}
 	return jobs.Migrate(ctx, cfg, log)

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 	"github.com/souk-shop/souk/services/payment/internal/postgres/db"
@@ -24,7 +25,10 @@ func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: db.New(pool)}
 
 // Ready reports whether the database is there and migrated.
 func (s *Store) Ready(ctx context.Context) error {
-	return pg.Migrated(ctx, s.pool, "ledger_entries", "webhook_events", "river_job")
+	if err := pg.Migrated(ctx, s.pool, migrations); err != nil {
+		return err
+	}
+	return jobs.Migrated(ctx, s.pool)
 }
 
 // Begin implements domain.Store.
