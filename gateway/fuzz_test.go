@@ -334,6 +334,7 @@ var problemTypes = map[string]bool{
 	"sku-taken": true, "cart-empty": true, "cart-full": true, "cart-version-conflict": true, "version-conflict": true,
 	"quantity-too-large": true, "total-too-large": true, "mixed-currencies": true, "idempotency-key-reused": true,
 	"order-not-cancellable": true, "order-not-paid": true, "refund-exceeds-order": true,
+	"invalid-window": true, "reconciliation-not-found": true,
 }
 
 // checkAccepted checks that what was done was asked for as the document says: no
