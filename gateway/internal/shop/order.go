@@ -150,6 +150,7 @@ func (s *Shop) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 	if c.CartVersion != 0 {
 		req.CartVersion = &c.CartVersion
 	}
+	s.door.ordering()
 	res, err := call(ctx, s, min(c.Wait, MaxWait)+2*s.timeout, s.placeOrder, req)
 	s.door.ordered(err)
 	if ReasonOf(err) == ReasonSKUNotFound {

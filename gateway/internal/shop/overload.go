@@ -1,29 +1,37 @@
 package shop
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/failsafe-go/failsafe-go/adaptivethrottler"
 )
 
 // Orders are refused when there are more than can be settled in time. A shop
 // that lets everybody fill a cart then does most of its work for people whom it
-// turns away at the till. The door turns them away first: the more orders are
-// refused, the fewer new carts there are, and who has a cart gets to pay.
+// turns away at the till. The door turns them away first: once orders are
+// refused, it lets in as many a second as were served lately, and a few more so
+// that the till never waits for shoppers. Who has a cart gets to pay.
 //
-// How many is client-side throttling as in "Site Reliability Engineering"
-// (Beyer et al., 2016), chapter 21: of all who come, as many are let in as were
-// served lately, and a quarter more so that the till never waits for shoppers.
+// To let in what was served lately, and a margin, is client-side throttling as in
+// "Site Reliability Engineering" (Beyer et al., 2016), chapter 21. That turns a
+// share of those who come away; the door counts those it lets in, so that it is
+// open at once to the few who come after a crowd, and those who look and never
+// buy do not close it.
 const (
-	doorWindow   = 4 * time.Second // what "lately" is
-	doorFailures = 0.2             // the quarter more
-	doorSamples  = 50              // fewer prove nothing
-	doorMax      = 0.98            // a few always come in
-	// doorMemory is how long after the last order that was refused those who are
-	// turned away count as such. Without an end the door would stay closed because
-	// it is closed, wherever many carts become few orders.
-	doorMemory = time.Second
+	// doorWindow is what "lately" is, in steps of doorStep.
+	doorWindow = 4 * time.Second
+	doorStep   = 500 * time.Millisecond
+	doorMargin = 1.1
+	// doorBusy is the share of the orders begun that was served, below which the
+	// till falls behind, whether it refuses the others or has them wait.
+	doorBusy = 0.9
+	// When the till does not, for doorWindow, the door opens, faster with each
+	// step: by this much more a second, of what was let in.
+	doorOpening = 0.1
+	// doorLeast shoppers a second always come in, to see whether the till is back.
+	doorLeast = 2
+	// doorBurst is how long the places nobody took are kept.
+	doorBurst = 250 * time.Millisecond
 	// doorWidth is how many carts are made at once: a crowd that comes within a
 	// moment must not be in before the first order is refused.
 	doorWidth = 128
@@ -31,41 +39,128 @@ const (
 
 // door lets shoppers in: those who make a new cart.
 type door struct {
-	throttle adaptivethrottler.AdaptiveThrottler[any]
-	refused  atomic.Int64 // when an order was refused last, in Unix nanoseconds
 	entering atomic.Int64
+
+	mu sync.Mutex
+	// rate is how many a second come in; 0 is everybody.
+	rate float64
+	// places are free now, as of filled.
+	places float64
+	filled time.Time
+	// steps are the counts of the last doorWindow, the one under way at now.
+	steps [doorWindow / doorStep]doorCounts
+	now   int
+	begun time.Time
+	// opening counts the steps since the door began to open.
+	opening int
 }
 
-func newDoor() *door {
-	return &door{throttle: adaptivethrottler.NewBuilder[any]().
-		WithFailureRateThreshold(doorFailures, doorSamples, doorWindow).
-		WithMaxRejectionRate(doorMax).Build()}
-}
+// doorCounts are shoppers who came and who were let in, and orders begun, served
+// and refused.
+type doorCounts struct{ came, in, begun, served, refused float64 }
+
+func newDoor() *door { return &door{} }
 
 // enter is nil, or the error of who is turned away. Who enters calls entered
 // once the cart is made.
 func (d *door) enter() error {
-	if d.throttle.TryAcquirePermit() {
-		if d.entering.Add(1) <= doorWidth {
-			return nil
-		}
+	if !d.place() {
+		return NewError(ReasonOverloaded)
+	}
+	if d.entering.Add(1) > doorWidth {
 		d.entering.Add(-1)
 		return NewError(ReasonOverloaded)
 	}
-	if time.Now().UnixNano()-d.refused.Load() < int64(doorMemory) {
-		d.throttle.RecordFailure()
-	}
-	return NewError(ReasonOverloaded)
+	return nil
 }
 
 func (d *door) entered() { d.entering.Add(-1) }
 
+// place takes a place inside, if there is one.
+func (d *door) place() bool {
+	now := time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.step(now)
+	count := &d.steps[d.now]
+	count.came++
+	if d.rate > 0 {
+		d.places = min(d.places+d.rate*now.Sub(d.filled).Seconds(), max(1, d.rate*doorBurst.Seconds()))
+		d.filled = now
+		if d.places < 1 {
+			return false
+		}
+		d.places--
+	}
+	count.in++
+	return true
+}
+
+// ordering notes that an order begins; ordered must be called at its end.
+func (d *door) ordering() {
+	now := time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.step(now)
+	d.steps[d.now].begun++
+}
+
 // ordered notes how an order fared.
 func (d *door) ordered(err error) {
-	if ReasonOf(err) != ReasonOverloaded {
-		d.throttle.RecordSuccess()
+	now := time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.step(now)
+	if ReasonOf(err) == ReasonOverloaded {
+		d.steps[d.now].refused++
+	} else {
+		d.steps[d.now].served++
+	}
+}
+
+// step ends the steps whose time is up, and sets the rate by what was counted.
+func (d *door) step(now time.Time) {
+	if now.Sub(d.begun) > 2*doorWindow { // nobody was here
+		d.rate, d.opening, d.begun = 0, 0, now
+		d.steps = [len(d.steps)]doorCounts{}
 		return
 	}
-	d.refused.Store(time.Now().UnixNano())
-	d.throttle.RecordFailure()
+	for now.Sub(d.begun) >= doorStep {
+		d.begun = d.begun.Add(doorStep)
+		var sum doorCounts
+		for _, s := range d.steps {
+			sum.came += s.came
+			sum.in += s.in
+			sum.begun += s.begun
+			sum.served += s.served
+			sum.refused += s.refused
+		}
+		d.rate = d.next(sum)
+		d.now = (d.now + 1) % len(d.steps)
+		d.steps[d.now] = doorCounts{}
+	}
+}
+
+// next is the rate after a window with these counts. Orders that are refused
+// close the door; those that have to wait keep it from opening.
+func (d *door) next(sum doorCounts) float64 {
+	seconds := doorWindow.Seconds()
+	share := 1.0 // of the orders, that was served
+	if sum.begun > 0 {
+		share = min(1, sum.served/sum.begun)
+	}
+	if sum.refused > 0 || d.rate > 0 && share < doorBusy {
+		d.opening = 0
+		// Not all who come in order anything: the share of the orders is taken.
+		return max(doorLeast, doorMargin*sum.in/seconds*share)
+	}
+	if d.rate > 0 {
+		d.opening++
+		rate := d.rate * (1 + doorOpening*float64(d.opening)*doorStep.Seconds()*doorStep.Seconds())
+		if rate < 2*sum.came/seconds {
+			return rate
+		}
+	}
+	d.opening = 0
+	return 0
 }

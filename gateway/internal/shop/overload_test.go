@@ -34,6 +34,7 @@ func (c *crowd) second(arrivals int) {
 		if c.inside++; c.inside%c.buys != 0 {
 			continue
 		}
+		c.door.ordering()
 		if c.credit >= 1 {
 			c.credit--
 			c.paid++
@@ -95,7 +96,7 @@ func TestDoorIsNotKeptClosedByItself(t *testing.T) {
 			c.second(2000)
 		}
 		c.buys = 20
-		for range 10 {
+		for range 12 {
 			c.second(1000) // 50 of them would order
 		}
 		if c.turnedAway != 0 {
@@ -115,6 +116,7 @@ func TestDoorMindsOnlyOverload(t *testing.T) {
 				t.Fatal(err)
 			}
 			d.entered()
+			d.ordering()
 			d.ordered(NewError(ReasonCartEmpty))
 		}
 	})
@@ -141,5 +143,25 @@ func TestDoorIsNarrow(t *testing.T) {
 	}
 	if err := d.enter(); err == nil {
 		t.Error("two come in for one that was through")
+	}
+}
+
+// Orders that have to wait longer and longer keep the door from opening, before
+// one is refused.
+func TestDoorSeesTheQueue(t *testing.T) {
+	t.Parallel()
+	d := newDoor()
+	d.rate = 100
+	crowd := doorCounts{came: 4000, in: 400, begun: 400, served: 400}
+	if rate := d.next(crowd); rate <= 100 {
+		t.Errorf("the till keeps up, and %.0f a second come in, not more than 100", rate)
+	}
+	crowd.served = 320
+	if rate := d.next(crowd); rate > 95 {
+		t.Errorf("the till serves 80 a second, and %.0f come in", rate)
+	}
+	d.rate = 0
+	if rate := d.next(crowd); rate != 0 {
+		t.Errorf("an open door is closed to all but %.0f though nobody is refused", rate)
 	}
 }

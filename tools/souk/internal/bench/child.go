@@ -21,8 +21,9 @@ type child struct {
 }
 
 // startChild runs this program with other arguments, and variables beside its
-// own, and waits until it prints a line that begins with prefix.
-func startChild(ctx context.Context, env []string, in io.Reader, prefix string, args ...string) (*child, error) {
+// own, and waits until it prints a line that begins with prefix. on starts it
+// where it is to run; nil is anywhere.
+func startChild(ctx context.Context, on func(start func() error) error, env []string, in io.Reader, prefix string, args ...string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -35,7 +36,10 @@ func startChild(ctx context.Context, env []string, in io.Reader, prefix string, 
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	if on == nil {
+		on = func(start func() error) error { return start() }
+	}
+	if err := on(cmd.Start); err != nil {
 		return nil, err
 	}
 	c := &child{cmd: cmd}
@@ -81,5 +85,5 @@ func (c *child) stop() {
 func startBaseline(ctx context.Context, pages []page) (*child, error) {
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(json.NewEncoder(w).Encode(pages)) }()
-	return startChild(ctx, nil, r, "listening on ", BaselineCommand)
+	return startChild(ctx, nil, nil, r, "listening on ", BaselineCommand)
 }

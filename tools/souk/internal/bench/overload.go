@@ -66,6 +66,8 @@ type Overload struct {
 	// flood of readers were paid.
 	BrowsePeak  float64 `json:"browse_peak_per_second"`
 	BrowseShare float64 `json:"browse_share_paid"`
+	// Processors is how many the shoppers and the shop with its PostgreSQL have.
+	Processors map[string]int `json:"processors"`
 	// Broken are the promises that were not kept.
 	Broken []string `json:"broken"`
 
@@ -93,8 +95,9 @@ fails when goodput falls below 90% (twice) or 80% (ten times) of the peak, when
 half of the refusals take longer than 20 ms or do not say when to come again,
 when memory keeps growing, when the shop is not itself again 10 s later, or when
 readers keep more than 5% of the checkouts from being paid. As a control it does
-the same to a shop that accepts every order: that must fail. The shoppers run on
-the shop's machine and take their share of its processors.
+the same to a shop that accepts every order: that must fail. On Linux, with two
+processors or more, the shoppers have half of them and the shop the others, as
+people bring processors of their own.
 
 `)
 		flags.PrintDefaults()
@@ -106,15 +109,20 @@ the shop's machine and take their share of its processors.
 		flags.Usage()
 		return errors.New("overload takes no arguments; crowds come for 4s at least")
 	}
+	on, here, there, err := apart()
+	if err != nil {
+		return err
+	}
+	o.Processors = map[string]int{"shoppers": here, "shop and postgres": there}
 	dir, err := os.MkdirTemp("", "souk-overload-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := withShop(ctx, dir, nil, func(shop *child, st *state.State) error { return o.measure(ctx, shop, st) }); err != nil {
+	if err := withShop(ctx, on, dir, nil, func(shop *child, st *state.State) error { return o.measure(ctx, shop, st) }); err != nil {
 		return err
 	}
-	if err := withShop(ctx, dir, noShedding, func(shop *child, st *state.State) error { return o.control(ctx, shop, st) }); err != nil {
+	if err := withShop(ctx, on, dir, noShedding, func(shop *child, st *state.State) error { return o.control(ctx, shop, st) }); err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
 	if *asJSON {
@@ -411,6 +419,7 @@ func (o *Overload) print(w io.Writer) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
+	fmt.Fprintf(w, "Processors: %d for the shoppers, %d for the shop and its PostgreSQL.\n", o.Processors["shoppers"], o.Processors["shop and postgres"])
 	fmt.Fprintf(w, "Peak: %.0f checkouts a second. Itself again %.1f s after ten times the peak.\n", o.Peak, o.Recovery)
 	fmt.Fprintf(w, "Readers: %.0f pages a second at best; with ten times as many readers %.1f%% of the checkouts were paid.\n", o.BrowsePeak, 100*o.BrowseShare)
 	for _, b := range o.Broken {

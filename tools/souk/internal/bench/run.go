@@ -35,7 +35,7 @@ func (b *bench) run(ctx context.Context, dir, only string) error {
 		}
 	}
 	if only != "checkout" {
-		if err := withShop(ctx, dir, nil, func(shop *child, st *state.State) error { return b.reading(ctx, shop, st) }); err != nil {
+		if err := withShop(ctx, nil, dir, nil, func(shop *child, st *state.State) error { return b.reading(ctx, shop, st) }); err != nil {
 			return fmt.Errorf("reading: %w", err)
 		}
 	}
@@ -49,8 +49,8 @@ func (b *bench) run(ctx context.Context, dir, only string) error {
 
 // withShop runs the shop as its users do, in a process of its own, with
 // variables beside what they have.
-func withShop(ctx context.Context, dir string, env []string, use func(*child, *state.State) error) error {
-	shop, err := startChild(ctx, env, nil, "ready ", "up", "--data", dir, "--addr", "127.0.0.1:0")
+func withShop(ctx context.Context, on func(start func() error) error, dir string, env []string, use func(*child, *state.State) error) error {
+	shop, err := startChild(ctx, on, env, nil, "ready ", "up", "--data", dir, "--addr", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func waitDone(ctx context.Context, orders *pgx.Conn, id string) error {
 func (b *bench) checkouts(ctx context.Context, dir string, recorded []checkoutSQL) error {
 	ours, theirs := newSide("souk"), newSide("same SQL, bare pgx")
 	for range b.rounds {
-		err := withShop(ctx, dir, nil, func(shop *child, st *state.State) error {
+		err := withShop(ctx, nil, dir, nil, func(shop *child, st *state.State) error {
 			buyer, err := newBuyer(ctx, st.URL, b.lines)
 			if err != nil {
 				return err
