@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -72,10 +74,22 @@ func process(t testing.TB, kind string, env ...string) (kill, wait func()) {
 	return kill, wait
 }
 
-// freeAddr is an address that nobody listens on.
+// addrs counts the addresses that were given out.
+var addrs atomic.Int32
+
+// freeAddr is an address that a process can listen on, and the next one after
+// its death: on Linux nobody else uses its IP address. Elsewhere there is only
+// one, and its port could be taken in between.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	l := listen(t)
+	ip := "127.0.0.1"
+	if runtime.GOOS == "linux" {
+		ip = fmt.Sprintf("127.%d.%d.%d", 1+os.Getpid()%250, os.Getpid()/250%250, addrs.Add(1))
+	}
+	l, err := net.Listen("tcp", ip+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer l.Close()
 	return l.Addr().String()
 }
