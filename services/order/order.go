@@ -77,14 +77,7 @@ type Config struct {
 }
 
 // CrashPoints are what Config.CrashAt can name.
-func CrashPoints() []string {
-	points := point.All()
-	out := make([]string, len(points))
-	for i, p := range points {
-		out[i] = string(p)
-	}
-	return out
-}
+func CrashPoints() []string { return crash.Names(point.All()) }
 
 // withDefaults fills what a configuration made in code left at zero.
 func (cfg Config) withDefaults() Config {

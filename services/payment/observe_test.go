@@ -35,6 +35,7 @@ type bank struct {
 	breaks  bool // its list does, before the end
 	listed  [][2]time.Time
 	calls   []string
+	refunds map[string]string // the provider's id by ours
 }
 
 func (b *bank) Authorize(context.Context, domain.Authorization) (domain.Hold, error) {
@@ -66,8 +67,8 @@ func (b *bank) Refund(_ context.Context, key string, r domain.Refund) (string, e
 	if b.silent {
 		return "", errSilent
 	}
-	if key != "refund:"+r.ID {
-		return "", fmt.Errorf("key %s of refund %s", key, r.ID)
+	if key != "refund:"+r.PaymentID {
+		return "", fmt.Errorf("key %s of what is given back of %s", key, r.PaymentID)
 	}
 	return "re_" + r.PaymentID, nil
 }
@@ -96,8 +97,14 @@ func (b *bank) Find(_ context.Context, attemptID string) (domain.Intent, bool, e
 	return domain.Intent{}, false, nil
 }
 
-func (b *bank) FindRefund(context.Context, domain.Refund) (string, bool, error) {
-	return "", false, errSilent
+func (b *bank) FindRefund(_ context.Context, r domain.Refund) (string, bool, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.silent {
+		return "", false, errSilent
+	}
+	made, found := b.refunds[r.ID]
+	return made, found, nil
 }
 
 func (b *bank) Payments(_ context.Context, from, to time.Time) iter.Seq2[domain.Intent, error] {
@@ -194,7 +201,7 @@ func TestObserve(t *testing.T) {
 		ends   string // what the provider was asked
 	}
 	const void, back, both, stray = "void", "refund", "void refund", "stray_capture 1250, stray_refund -1250"
-	all := []domain.Standing{domain.Unclear, domain.Waiting, domain.Held, domain.Taken, domain.Refused, domain.Released}
+	all := []domain.Standing{domain.Unclear, domain.Unconfirmed, domain.Waiting, domain.Held, domain.Taken, domain.Refused, domain.Released}
 	wants := map[domain.State]map[domain.Standing]outcome{
 		domain.Sent: {
 			domain.Waiting: {domain.Declined, "", void}, domain.Held: {domain.Authorized, "", ""}, domain.Taken: {domain.Authorized, "", ""},
@@ -206,14 +213,14 @@ func TestObserve(t *testing.T) {
 		},
 		domain.Captured: {}, domain.CaptureFailed: {},
 		domain.VoidSent: {
-			domain.Unclear: {domain.Voided, "", void}, domain.Waiting: {domain.Voided, "", void}, domain.Held: {domain.Voided, "", void},
+			domain.Unclear: {domain.Voided, "", void}, domain.Unconfirmed: {domain.Voided, "", void}, domain.Waiting: {domain.Voided, "", void}, domain.Held: {domain.Voided, "", void},
 			domain.Taken: {domain.Voided, stray, both}, domain.Refused: {domain.Voided, "", void}, domain.Released: {domain.Voided, "", void},
 		},
 		domain.Declined: {
-			domain.Waiting: {domain.Declined, "", void}, domain.Held: {domain.Declined, "", void}, domain.Taken: {domain.Declined, stray, back},
+			domain.Unconfirmed: {domain.Declined, "", void}, domain.Waiting: {domain.Declined, "", void}, domain.Held: {domain.Declined, "", void}, domain.Taken: {domain.Declined, stray, back},
 		},
 		domain.Voided: {
-			domain.Waiting: {domain.Voided, "", void}, domain.Held: {domain.Voided, "", void}, domain.Taken: {domain.Voided, stray, back},
+			domain.Unconfirmed: {domain.Voided, "", void}, domain.Waiting: {domain.Voided, "", void}, domain.Held: {domain.Voided, "", void}, domain.Taken: {domain.Voided, stray, back},
 		},
 	}
 	for _, state := range slices.Sorted(maps.Keys(wants)) {
@@ -276,6 +283,8 @@ func TestObserveAStranger(t *testing.T) {
 		"a second capture":        {domain.Intent{ID: "pi_3", OrderID: captured.OrderID, AttemptID: captured.ID, Standing: domain.Taken}, "refund pi_3", "stray_capture 1250, stray_refund -1250"},
 		"a hold after a burial":   {domain.Intent{ID: "pi_4", OrderID: buried, AttemptID: id(), Standing: domain.Held}, "void pi_4", ""},
 		"another attempt's":       {domain.Intent{ID: "pi_5", OrderID: sent.OrderID, AttemptID: id(), Standing: domain.Held}, "void pi_5", ""},
+		"a second stray capture":  {domain.Intent{ID: "pi_10", OrderID: captured.OrderID, AttemptID: captured.ID, Standing: domain.Taken}, "refund pi_10", ""},
+		"made by hand":            {domain.Intent{ID: "pi_11", OrderID: sent.OrderID, Standing: domain.Taken}, "", ""},
 		"an order of others":      {domain.Intent{ID: "pi_6", OrderID: id(), AttemptID: id(), Standing: domain.Taken}, "", ""},
 		"no order":                {domain.Intent{ID: "pi_7", Standing: domain.Taken}, "", ""},
 		"a second that was ended": {domain.Intent{ID: "pi_8", OrderID: sent.OrderID, AttemptID: id(), Standing: domain.Released}, "", ""},
@@ -294,6 +303,12 @@ func TestObserveAStranger(t *testing.T) {
 				t.Errorf("%s: ledger %q, want %q", name, got, c.ledger)
 			}
 		}
+	}
+	// What anybody wrote on the attempt's own payment makes it no stranger.
+	d.bank.calls = nil
+	relabeled := domain.Intent{ID: "pi_first", OrderID: captured.OrderID, AttemptID: id(), Standing: domain.Taken, Amount: price}
+	if a, err := d.Observe(t.Context(), relabeled); err != nil || a.State != domain.Captured || len(d.bank.calls) != 0 {
+		t.Errorf("another label: %+v %v %q", a, err, d.bank.calls)
 	}
 	// An amount that is not the attempt's moves nothing.
 	in := domain.Intent{ID: "pi_9", OrderID: sent.OrderID, AttemptID: sent.ID, Standing: domain.Held, Amount: money.Money{Units: 1, Currency: "GBP"}}

@@ -68,14 +68,7 @@ type Config struct {
 }
 
 // CrashPoints are what Config.CrashAt can name.
-func CrashPoints() []string {
-	points := point.All()
-	out := make([]string, len(points))
-	for i, p := range points {
-		out[i] = string(p)
-	}
-	return out
-}
+func CrashPoints() []string { return crash.Names(point.All()) }
 
 // Run serves until ctx ends, then stops in good order: no new calls, and those
 // that the provider was asked about are written down. It starts whether or not

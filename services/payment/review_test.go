@@ -93,7 +93,7 @@ func TestReviewFinds(t *testing.T) {
 		d := newDesk(t)
 		d.bank.behind = behind
 		attempts := map[domain.Standing]domain.Attempt{}
-		for _, standing := range []domain.Standing{domain.Unclear, domain.Waiting, domain.Held, domain.Taken, domain.Refused, domain.Released} {
+		for _, standing := range []domain.Standing{domain.Unclear, domain.Unconfirmed, domain.Waiting, domain.Held, domain.Taken, domain.Refused, domain.Released} {
 			a := d.attempt(t, domain.Sent, "")
 			attempts[standing] = a
 			d.bank.intents["pi_"+a.ID] = domain.Intent{ID: "pi_" + a.ID, OrderID: a.OrderID, AttemptID: a.ID, Standing: standing, Amount: price, Code: "no"}
@@ -101,13 +101,13 @@ func TestReviewFinds(t *testing.T) {
 		captured := d.attempt(t, domain.CaptureSent, "pi_captured")
 		d.bank.intents["pi_captured"] = domain.Intent{ID: "pi_captured", OrderID: captured.OrderID, AttemptID: captured.ID, Standing: domain.Taken, Amount: price}
 		d.now = d.now.Add(26 * time.Hour)
-		d.review(t, domain.Reviewed{Settled: 6, Open: 1})
+		d.review(t, domain.Reviewed{Settled: 7, Open: 1})
 		d.review(t, domain.Reviewed{Open: 1})
 		for standing, want := range map[domain.Standing]struct {
 			state  domain.State
 			ledger string
 		}{
-			domain.Unclear: {domain.NeedsReview, ""}, domain.Waiting: {domain.Voided, ""}, domain.Held: {domain.Voided, ""},
+			domain.Unclear: {domain.NeedsReview, ""}, domain.Unconfirmed: {domain.Voided, ""}, domain.Waiting: {domain.Voided, ""}, domain.Held: {domain.Voided, ""},
 			domain.Taken:   {domain.Voided, "stray_capture 1250, stray_refund -1250"},
 			domain.Refused: {domain.Declined, ""}, domain.Released: {domain.Voided, ""},
 		} {
@@ -153,13 +153,56 @@ func TestResolve(t *testing.T) {
 			t.Errorf("%s %q: %+v %v, want %v", c.order, c.payment, a, err, c.want)
 		}
 	}
-	if got := d.reviews(t, open.OrderID); len(got) != 1 || got[0] != "needs_review to voided by Ann: asked the bank" {
-		t.Errorf("reasons %q", got)
+	for _, order := range []string{open.OrderID, held.OrderID} {
+		if got := d.reviews(t, order); len(got) != 1 || got[0] != "needs_review to voided by Ann: asked the bank" {
+			t.Errorf("reasons %q", got)
+		}
 	}
 	if d.bank.intents["pi_1"].Standing != domain.Released {
 		t.Error("what is held stays")
 	}
 	if _, err := d.pool.Exec(t.Context(), "UPDATE reviews SET why = 'no reason'"); err == nil {
 		t.Error("a reason was changed")
+	}
+}
+
+// TestResolveRefund: a person's word that there was no refund counts only where
+// the provider has none, or the money would be given back twice.
+func TestResolveRefund(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	by := domain.Decision{By: "Ann", Why: "asked the bank"}
+	d.bank.silent = true
+	begin := func() domain.Refund {
+		t.Helper()
+		a := d.attempt(t, domain.Captured, "pi_"+id())
+		r := domain.Refund{ID: id(), OrderID: a.OrderID}
+		if _, err := d.Refund(t.Context(), r.ID, a.OrderID, price); !errors.Is(err, domain.ErrOutcomeUnknown) {
+			t.Fatal(err)
+		}
+		return r
+	}
+	made, absent, claimed := begin(), begin(), begin()
+	if _, err := d.ResolveRefund(t.Context(), absent.ID, absent.OrderID, "", by); !errors.Is(err, domain.ErrNotUnderReview) {
+		t.Errorf("a young one: %v", err)
+	}
+	d.now = d.now.Add(26 * time.Hour)
+	if _, err := d.ResolveRefund(t.Context(), absent.ID, absent.OrderID, "", by); !errors.Is(err, domain.ErrOutcomeUnknown) {
+		t.Errorf("the provider is silent: %v", err)
+	}
+	d.bank.silent, d.bank.refunds = false, map[string]string{made.ID: "re_1"}
+	for _, c := range []struct {
+		refund domain.Refund
+		named  string
+		state  domain.RefundState
+		want   error
+	}{
+		{made, "", domain.RefundSucceeded, nil}, {made, "", domain.RefundSucceeded, nil},
+		{absent, "", domain.RefundFailed, nil}, {absent, "", domain.RefundFailed, nil},
+		{claimed, "re_2", "", domain.ErrPaymentMismatch}, {domain.Refund{ID: id(), OrderID: made.OrderID}, "", "", domain.ErrPaymentNotFound},
+	} {
+		if r, err := d.ResolveRefund(t.Context(), c.refund.ID, c.refund.OrderID, c.named, by); !errors.Is(err, c.want) || r.State != c.state {
+			t.Errorf("%+v %q: %+v %v", c.refund, c.named, r, err)
+		}
 	}
 }

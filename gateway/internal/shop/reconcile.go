@@ -57,9 +57,12 @@ func (s *Shop) Reconcile(ctx context.Context, from, to time.Time) (*Reconciliati
 	if !to.IsZero() {
 		req.ToTime = timestamppb.New(to)
 	}
-	res, err := call(ctx, s, reconcileTimeout, s.reconcile, req)
+	// Not repeated: each call may begin a comparison of its own.
+	attempt, cancel := context.WithTimeout(ctx, reconcileTimeout)
+	defer cancel()
+	res, err := s.reconcile(attempt, req)
 	if err != nil {
-		return nil, err
+		return nil, fromRPC(ctx, err)
 	}
 	return reconciliation(res.GetReconciliation()), nil
 }

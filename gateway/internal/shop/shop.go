@@ -140,8 +140,8 @@ const maxWaiting = 1000
 // call runs one RPC, each attempt under the timeout, and repeats it while the
 // service is unavailable, for as long as the shop has patience: a service or a
 // database that is being replaced makes requests slower and fails none. Every
-// RPC that the gateway makes is idempotent, so a repeat is harmless. The error
-// is an *Error.
+// RPC that the gateway calls so is idempotent, and a repeat harmless. The error is
+// an *Error.
 func call[Req, Res any](ctx context.Context, s *Shop, timeout time.Duration, rpc func(context.Context, Req) (Res, error), req Req) (Res, error) {
 	until := time.Now().Add(s.patience)
 	for n := 1; ; n++ {

@@ -16,6 +16,15 @@ import (
 // Point is a place between two steps of what a service does.
 type Point string
 
+// Names are points as a setting names them.
+func Names(points []Point) []string {
+	out := make([]string, len(points))
+	for i, p := range points {
+		out[i] = string(p)
+	}
+	return out
+}
+
 // ErrCrashed is what a test's hook returns to stand for the death of the
 // process: whoever gets it abandons its work on the spot.
 var ErrCrashed = errors.New("crashed on request")

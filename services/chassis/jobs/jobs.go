@@ -30,6 +30,8 @@ const (
 	// strand what the job is for).
 	Timeout     = 20 * time.Second
 	rescueAfter = 30 * time.Second
+	// stopTimeout lets jobs take Timeout, and write what came of them.
+	stopTimeout = Timeout + 5*time.Second
 	// defaultPoll keeps an idle shop idle.
 	defaultPoll = 5 * time.Second
 	// retention is how long a job that is done can be looked at.
@@ -109,7 +111,7 @@ func Start(ctx context.Context, pool *pgxpool.Pool, workers *river.Workers, cfg 
 
 // Stop takes no more jobs and lets those under way finish.
 func Stop(ctx context.Context, client *river.Client[pgx.Tx], log *slog.Logger) {
-	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Timeout)
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()
 	if err := client.Stop(stopCtx); err != nil {
 		log.WarnContext(ctx, "jobs did not stop in time", "error", err)
@@ -148,6 +150,14 @@ func Begin(ctx context.Context, tracer trace.Tracer, job *rivertype.JobRow, trac
 		}
 		span.End()
 	}
+}
+
+// TraceParent is the W3C form of ctx's span context, for a job that goes on with
+// it; empty without a trace.
+func TraceParent(ctx context.Context) string {
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	return carrier.Get("traceparent")
 }
 
 // Resume returns ctx with the span context of a W3C traceparent.

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 	"github.com/souk-shop/souk/services/order/internal/point"
 )
@@ -109,7 +110,7 @@ func (s *Server) compose(ctx context.Context, req *orderv1.PlaceOrderRequest) (d
 		IdempotencyKey: req.GetIdempotencyKey(), RequestHash: req.GetRequestHash(),
 		Lines: lines, Total: total, Email: req.GetEmail(), Address: address(req.GetShippingAddress()),
 		CartID: req.GetCartId(), CartVersion: version, PaymentMethod: req.GetPaymentMethod(),
-		TraceParent: traceParent(ctx),
+		TraceParent: jobs.TraceParent(ctx),
 	}, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 	"github.com/souk-shop/souk/services/order/internal/point"
 )
@@ -25,7 +26,7 @@ func (s *Server) RefundOrder(ctx context.Context, req *orderv1.RefundOrderReques
 	want := domain.Refund{
 		ID: id.String(), OrderID: req.GetOrderId(), IdempotencyKey: req.GetIdempotencyKey(),
 		RequestHash: req.GetRequestHash(), Restock: req.GetRestock(), Reason: req.GetReason(),
-		TraceParent: traceParent(ctx),
+		TraceParent: jobs.TraceParent(ctx),
 	}
 	for _, l := range req.GetLines() {
 		if !domain.Text(l.GetSku()) {

@@ -6,7 +6,6 @@ import (
 	"context"
 	"time"
 
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
@@ -190,12 +189,4 @@ func watched(o domain.Order) *orderv1.WatchOrderResponse {
 	p := orderProto(o)
 	p.Lines = nil
 	return &orderv1.WatchOrderResponse{Order: p}
-}
-
-// traceParent returns the W3C form of the call's trace context, for the job
-// that goes on with it; empty without a trace.
-func traceParent(ctx context.Context) string {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier.Get("traceparent")
 }

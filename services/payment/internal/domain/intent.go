@@ -9,6 +9,8 @@ type Standing string
 const (
 	// Unclear says nothing: look again later.
 	Unclear Standing = "unclear"
+	// Unconfirmed holds nothing yet: it is being made, or was left half made.
+	Unconfirmed Standing = "unconfirmed"
 	// Waiting holds nothing until the payer has done something.
 	Waiting Standing = "waiting"
 	// Held holds the amount.
@@ -37,11 +39,11 @@ type Intent struct {
 
 // active reports whether the payer's money is held, taken, or could be held yet.
 func (in Intent) active() bool {
-	return in.Standing == Held || in.Standing == Taken || in.Standing == Waiting
+	return in.Standing == Held || in.Standing == Taken || in.Standing == Waiting || in.Standing == Unconfirmed
 }
 
 // voidKey is the key under which a payment that should not be there is voided.
 func (in Intent) voidKey() string { return "void:" + in.ID }
 
 // refundKey is the key under which such a payment is given back.
-func (in Intent) refundKey() string { return "refund:" + in.AttemptID }
+func (in Intent) refundKey() string { return "refund:" + in.ID }

@@ -33,10 +33,10 @@ func (s *Service) Final(ctx context.Context, orderID, paymentID string) (bool, e
 // the attempt on, never back; a payment that should not be there (of an order
 // that was cancelled or declined, or a second one of an order) is voided, or
 // given back if it was taken. It returns the attempt as it is then. Errors:
-// ErrPaymentNotFound for an order that payment never heard of, which is left
-// alone; ErrOutcomeUnknown when it has to be observed again.
+// ErrPaymentNotFound for a payment that this service did not make, or of an order
+// that it never heard of, which is left alone; ErrOutcomeUnknown when it has to be observed again.
 func (s *Service) Observe(ctx context.Context, in Intent) (Attempt, error) {
-	if in.OrderID == "" {
+	if in.OrderID == "" || in.AttemptID == "" {
 		return Attempt{}, ErrPaymentNotFound
 	}
 	return run(ctx, s, in.OrderID, func(ctx context.Context) (Attempt, error) {
@@ -49,7 +49,9 @@ func (s *Service) observe(ctx context.Context, in Intent) (Attempt, error) {
 	if err != nil {
 		return Attempt{}, err
 	}
-	if in.AttemptID != a.ID || (a.ProviderID != "" && a.ProviderID != in.ID) {
+	// A payment is the attempt's by the id that was written down, or before that by
+	// its label, which anybody can change at the provider.
+	if a.ProviderID != in.ID && (a.ProviderID != "" || in.AttemptID != a.ID) {
 		return a, s.dispose(ctx, a, in)
 	}
 	switch a.State {
@@ -61,7 +63,7 @@ func (s *Service) observe(ctx context.Context, in Intent) (Attempt, error) {
 		a.ProviderID = in.ID
 		return s.void(ctx, a)
 	case NeedsReview:
-		return s.observeReview(ctx, a, in)
+		return s.observeReview(ctx, a, in, decided(in))
 	case Declined, Voided:
 		return a, s.dispose(ctx, a, in)
 	default: // what is authorized, captured or could not be is settled by a command
@@ -81,7 +83,7 @@ func (s *Service) observeSent(ctx context.Context, a Attempt, in Intent) (Attemp
 			return Attempt{}, s.unknown(ctx, "observe", a.OrderID, err)
 		}
 		return s.move(ctx, a, Declined, in.ID, AuthenticationRequired)
-	case in.active() && in.Amount == a.Amount:
+	case (in.Standing == Held || in.Standing == Taken) && in.Amount == a.Amount:
 		return s.move(ctx, a, Authorized, in.ID, "")
 	}
 	return Attempt{}, s.unknown(ctx, "observe", a.OrderID, in.mismatch(a))

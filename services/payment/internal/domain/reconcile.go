@@ -37,8 +37,6 @@ type Movement struct {
 	// RefundID only for a refund.
 	ID, PaymentID, RefundID string
 	Kind                    MovementKind
-	// Type is the provider's name for the kind.
-	Type string
 	// OrderID is what the payment is labeled with; may be empty.
 	OrderID string
 	// Amount is positive, for a refund too.
@@ -123,8 +121,7 @@ type Reconciliation struct {
 	From, To time.Time
 	Phase    Phase
 	// Cursor is where the phase goes on.
-	Cursor                string
-	StartedAt, FinishedAt time.Time
+	Cursor string
 	// InFlight counts movements whose command has not ended: the next one compares
 	// them again.
 	InFlight int64
@@ -261,6 +258,11 @@ func (s *Service) compareThere(ctx context.Context, r Reconciliation) (Page, err
 			orders = append(orders, m.OrderID)
 		}
 	}
+	// Before the entries: what ends between the two is there, not missing.
+	open, err := s.store.OpenOrders(ctx, orders)
+	if err != nil {
+		return Page{}, err
+	}
 	entries, err := s.store.Entries(ctx, refs)
 	if err != nil {
 		return Page{}, err
@@ -270,10 +272,6 @@ func (s *Service) compareThere(ctx context.Context, r Reconciliation) (Page, err
 		ids = append(ids, e.TransactionID)
 	}
 	before, err := s.store.Matched(ctx, r.ID, ids)
-	if err != nil {
-		return Page{}, err
-	}
-	open, err := s.store.OpenOrders(ctx, orders)
 	if err != nil {
 		return Page{}, err
 	}

@@ -152,12 +152,16 @@ func (s *Service) reviewFound(ctx context.Context, in Intent, sum *Reviewed) {
 	sum.Open++
 }
 
+// decided is what a payment at the provider decides by itself.
+func decided(in Intent) Decision {
+	return Decision{reviewer, fmt.Sprintf("the provider's payment %s was %s with %s", in.ID, in.Standing, in.Amount)}
+}
+
 // observeReview settles an attempt that is NEEDS_REVIEW by its payment.
-func (s *Service) observeReview(ctx context.Context, a Attempt, in Intent) (Attempt, error) {
+func (s *Service) observeReview(ctx context.Context, a Attempt, in Intent, d Decision) (Attempt, error) {
 	if in.Standing == Unclear {
 		return Attempt{}, s.unknown(ctx, "observe", a.OrderID, in.mismatch(a))
 	}
-	d := Decision{reviewer, fmt.Sprintf("the provider's payment %s was %s with %s", in.ID, in.Standing, in.Amount)}
 	if in.Standing == Refused {
 		return s.settle(ctx, a, Declined, in.ID, in.Code, d)
 	}
@@ -207,21 +211,26 @@ func (s *Service) reviewRefunds(ctx context.Context, before time.Time, sum *Revi
 }
 
 func (s *Service) reviewRefund(ctx context.Context, r Refund) (settled bool, err error) {
-	id, found, err := s.provider.FindRefund(ctx, r)
-	refusal, refused := errors.AsType[*Refusal](err)
-	switch {
-	case refused:
-		_, err = s.store.FailRefund(ctx, r.ID, refusal.Code)
-	case err != nil:
-		return false, err
-	case found:
-		_, err = s.store.FinishRefund(ctx, r.ID, id)
-	case s.now().Sub(r.CreatedAt) < absentAfter:
-		return false, nil
-	default:
-		_, err = s.store.SettleRefund(ctx, r.ID, codeAbsent, Decision{reviewer, "none of the refunds that the provider lists of payment " + r.PaymentID + " is this one"})
+	found, err := s.findRefund(ctx, r)
+	if err != nil || found || s.now().Sub(r.CreatedAt) < absentAfter {
+		return found, err
 	}
+	_, err = s.store.SettleRefund(ctx, r.ID, codeAbsent, Decision{reviewer, "none of the refunds that the provider lists of payment " + r.PaymentID + " is this one"})
 	return err == nil, err
+}
+
+// findRefund looks for a refund at the provider and, if it is there, settles it
+// as it was made or refused.
+func (s *Service) findRefund(ctx context.Context, r Refund) (found bool, err error) {
+	id, found, err := s.provider.FindRefund(ctx, r)
+	if refusal, refused := errors.AsType[*Refusal](err); refused {
+		_, err = s.store.FailRefund(ctx, r.ID, refusal.Code)
+		return err == nil, err
+	}
+	if err == nil && found {
+		_, err = s.store.FinishRefund(ctx, r.ID, id)
+	}
+	return found, err
 }
 
 // Resolve settles a payment under review by a person's word: that there is no
@@ -249,14 +258,16 @@ func (s *Service) Resolve(ctx context.Context, orderID, paymentID string, d Deci
 		if in.AttemptID != a.ID {
 			return Attempt{}, ErrPaymentMismatch
 		}
-		return s.observeReview(ctx, a, in)
+		return s.observeReview(ctx, a, in, d)
 	})
 }
 
 // ResolveRefund settles a refund that is past its key's window by a person's
-// word: the provider did not make it. Errors: ErrPaymentNotFound,
-// ErrNotUnderReview.
-func (s *Service) ResolveRefund(ctx context.Context, id, orderID string, d Decision) (Refund, error) {
+// word: that the provider did not make it or, with its id, that it did. The
+// provider is asked first: what it knows of the refund counts. Errors:
+// ErrPaymentNotFound, ErrPaymentMismatch when the refund with that id is not this
+// one, ErrNotUnderReview, ErrOutcomeUnknown.
+func (s *Service) ResolveRefund(ctx context.Context, id, orderID, refundID string, d Decision) (Refund, error) {
 	return run(ctx, s, orderID, func(ctx context.Context) (Refund, error) {
 		r, found, err := s.store.GetRefund(ctx, id)
 		switch {
@@ -269,8 +280,16 @@ func (s *Service) ResolveRefund(ctx context.Context, id, orderID string, d Decis
 		case s.now().Sub(r.CreatedAt) <= keyWindow:
 			return Refund{}, ErrNotUnderReview
 		}
-		if _, err := s.store.SettleRefund(ctx, id, codeAbsent, d); err != nil {
-			return Refund{}, err
+		found, err = s.findRefund(ctx, r)
+		switch {
+		case err != nil:
+			return Refund{}, s.unknown(ctx, "resolve", orderID, err)
+		case !found && refundID != "":
+			return Refund{}, ErrPaymentMismatch
+		case !found:
+			if _, err := s.store.SettleRefund(ctx, id, codeAbsent, d); err != nil {
+				return Refund{}, err
+			}
 		}
 		r, _, err = s.store.GetRefund(ctx, id)
 		return r, err

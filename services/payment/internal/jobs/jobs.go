@@ -1,9 +1,9 @@
 // Package jobs does payment's work that no call waits for: it applies the
-// events that the provider reports, and forgets them.
+// events that the provider reports and forgets them, reviews what has no outcome,
+// and reconciles the ledger with the provider.
 package jobs
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -23,8 +23,8 @@ const (
 	// repeat is known; the provider repeats for three days.
 	keepEvents = 30 * 24 * time.Hour
 	pruneEvery = time.Hour
-	// defaultPoll is how late an event may be applied: nothing notifies River of it.
-	defaultPoll = time.Second
+	// poll is how late an event may be applied: nothing notifies River of it.
+	poll = time.Second
 	// fetchCooldown lets few workers apply as many events as a busy shop has: two
 	// an order.
 	fetchCooldown = 10 * time.Millisecond
@@ -50,8 +50,6 @@ type Config struct {
 	// Reviews is looked after every ReviewEvery.
 	Reviews     Reviews
 	ReviewEvery time.Duration
-	// PollInterval is how often River looks for jobs; 0 for 1 s.
-	PollInterval time.Duration
 	// Now is the wall clock of River's own decisions; time.Now when nil.
 	Now func() time.Time
 }
@@ -68,7 +66,6 @@ type Jobs struct {
 
 // New returns jobs on a pool of their own; see chassis/jobs.OpenPool.
 func New(pool *pgxpool.Pool, store Store, webhooks Webhooks, cfg Config, log *slog.Logger, tracer trace.Tracer) *Jobs {
-	cfg.PollInterval = cmp.Or(cfg.PollInterval, defaultPoll)
 	return &Jobs{pool: pool, store: store, webhooks: webhooks, cfg: cfg, log: log, tracer: tracer}
 }
 
@@ -81,10 +78,10 @@ func (j *Jobs) Run(ctx context.Context) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &eventWorker{jobs: j})
 	river.AddWorker(workers, &pruneWorker{jobs: j})
-	river.AddWorker(workers, &reviewWorker{reviews: j.cfg.Reviews, log: j.log})
-	river.AddWorker(workers, &reconcileWorker{reviews: j.cfg.Reviews, log: j.log})
+	river.AddWorker(workers, &reviewWorker{reviews: j.cfg.Reviews, log: j.log, stopping: ctx})
+	river.AddWorker(workers, &reconcileWorker{reviews: j.cfg.Reviews, log: j.log, stopping: ctx})
 	client, err := jobs.Start(ctx, j.pool, workers, jobs.Config{
-		Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval, FetchCooldown: fetchCooldown, Now: j.cfg.Now,
+		Workers: j.cfg.Workers, PollInterval: poll, FetchCooldown: fetchCooldown, Now: j.cfg.Now,
 		Periodic: []*river.PeriodicJob{
 			every(pruneEvery, pruneJob{}),
 			every(j.cfg.ReviewEvery, reviewJob{}),

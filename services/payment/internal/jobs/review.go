@@ -29,8 +29,9 @@ func (reviewJob) Kind() string { return "review_payments" }
 
 type reviewWorker struct {
 	river.WorkerDefaults[reviewJob]
-	reviews Reviews
-	log     *slog.Logger
+	reviews  Reviews
+	log      *slog.Logger
+	stopping context.Context //nolint:containedctx // the process's, not a call's
 }
 
 // Timeout implements river.Worker.
@@ -38,6 +39,8 @@ func (*reviewWorker) Timeout(*river.Job[reviewJob]) time.Duration { return revie
 
 // Work implements river.Worker.
 func (w *reviewWorker) Work(ctx context.Context, _ *river.Job[reviewJob]) error {
+	ctx, end := until(ctx, w.stopping)
+	defer end()
 	sum, err := w.reviews.Review(ctx)
 	if sum != (domain.Reviewed{}) {
 		w.log.WarnContext(ctx, "reviewed payments", "settled", sum.Settled, "open", sum.Open)
@@ -54,8 +57,9 @@ func (reconcileJob) Kind() string { return "reconcile" }
 
 type reconcileWorker struct {
 	river.WorkerDefaults[reconcileJob]
-	reviews Reviews
-	log     *slog.Logger
+	reviews  Reviews
+	log      *slog.Logger
+	stopping context.Context //nolint:containedctx // the process's, not a call's
 }
 
 // Timeout implements river.Worker. A job that is out of time goes on where it was.
@@ -63,10 +67,20 @@ func (*reconcileWorker) Timeout(*river.Job[reconcileJob]) time.Duration { return
 
 // Work implements river.Worker.
 func (w *reconcileWorker) Work(ctx context.Context, _ *river.Job[reconcileJob]) error {
+	ctx, end := until(ctx, w.stopping)
+	defer end()
 	r, worked, err := w.reviews.Continue(ctx)
-	if worked {
+	if worked && err == nil {
 		w.log.InfoContext(ctx, "reconciled", "reconciliation", r.ID, "from", r.From, "to", r.To, "phase", r.Phase,
 			"differences", r.Differences, "in_flight", r.InFlight)
 	}
 	return err
+}
+
+// until returns ctx that ends with the process, too: what takes longer than a
+// process may take to stop is broken off, and begins again elsewhere.
+func until(ctx, stopping context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	unhook := context.AfterFunc(stopping, cancel)
+	return ctx, func() { unhook(); cancel() }
 }

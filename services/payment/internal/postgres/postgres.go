@@ -1,5 +1,6 @@
 // Package postgres keeps attempts, refunds and the ledger in PostgreSQL. Every
-// method of Store that writes is one statement: one round trip, one commit.
+// method of Store that a command writes with is one statement: one round trip,
+// one commit.
 package postgres
 
 import (

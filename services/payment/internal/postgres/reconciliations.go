@@ -176,7 +176,7 @@ func (s *Store) WritePage(ctx context.Context, r domain.Reconciliation, p domain
 func toReconciliation(row db.Reconciliation) domain.Reconciliation {
 	return domain.Reconciliation{
 		ID: row.ID, From: row.FromTime, To: row.ToTime, Phase: domain.Phase(row.Phase), Cursor: row.Cursor,
-		StartedAt: row.StartedAt, FinishedAt: row.FinishedAt.Time, InFlight: row.InFlight,
+		InFlight: row.InFlight,
 	}
 }
 

@@ -12,7 +12,7 @@ func (s *Server) ResolvePayment(ctx context.Context, req *paymentv1.ResolvePayme
 	order, decision := canonical(req.GetOrderId()), domain.Decision{By: req.GetOperator(), Why: req.GetReason()}
 	var err error
 	if req.GetRefundId() != "" {
-		_, err = s.payments.ResolveRefund(ctx, canonical(req.GetRefundId()), order, decision)
+		_, err = s.payments.ResolveRefund(ctx, canonical(req.GetRefundId()), order, req.GetProviderId(), decision)
 	} else {
 		_, err = s.payments.Resolve(ctx, order, req.GetProviderId(), decision)
 	}

@@ -5,12 +5,12 @@ import (
 	"context"
 	"strings"
 
-	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
@@ -90,18 +90,11 @@ func (s *Server) GetPayment(ctx context.Context, req *paymentv1.GetPaymentReques
 
 // HandleWebhook implements paymentv1.PaymentServiceServer.
 func (s *Server) HandleWebhook(ctx context.Context, req *paymentv1.HandleWebhookRequest) (*paymentv1.HandleWebhookResponse, error) {
-	e, duplicate, err := s.webhooks.Receive(ctx, req.GetPayload(), req.GetSignature(), traceParent(ctx))
+	e, duplicate, err := s.webhooks.Receive(ctx, req.GetPayload(), req.GetSignature(), jobs.TraceParent(ctx))
 	if err != nil {
 		return nil, err
 	}
 	return &paymentv1.HandleWebhookResponse{EventId: e.ID, Duplicate: duplicate}, nil
-}
-
-// traceParent is the W3C traceparent of the call, for the job that follows it.
-func traceParent(ctx context.Context) string {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier.Get("traceparent")
 }
 
 // canonical is a UUID as the database writes it. The request was validated.

@@ -67,10 +67,12 @@ func toIntent(intent *stripego.PaymentIntent) domain.Intent {
 		in.Standing, in.Amount.Units = domain.Taken, intent.AmountReceived
 	case stripego.PaymentIntentStatusCanceled:
 		in.Standing = domain.Released
-	case stripego.PaymentIntentStatusRequiresAction, stripego.PaymentIntentStatusRequiresConfirmation:
+	case stripego.PaymentIntentStatusRequiresAction:
 		in.Standing = domain.Waiting
+	case stripego.PaymentIntentStatusRequiresConfirmation:
+		in.Standing = domain.Unconfirmed
 	case stripego.PaymentIntentStatusRequiresPaymentMethod:
-		in.Standing = domain.Waiting
+		in.Standing = domain.Unconfirmed
 		if problem := intent.LastPaymentError; problem != nil {
 			in.Standing = domain.Refused
 			in.Code = cmp.Or(string(problem.DeclineCode), string(problem.Code), string(problem.Type))
@@ -140,7 +142,7 @@ func (c *Client) ask(ctx context.Context, name, key, paymentID string, call func
 			return domain.Intent{}, unsettled(failure, lookErr)
 		}
 		next, ok := nextKey(key, err)
-		if again || !ok || (in.Standing != domain.Held && in.Standing != domain.Waiting) {
+		if again || !ok || (in.Standing != domain.Held && in.Standing != domain.Waiting && in.Standing != domain.Unconfirmed) {
 			return in, failure
 		}
 		key = next // nothing came of the first, and nothing ever will

@@ -40,14 +40,15 @@ func (c *Client) Movements(ctx context.Context, from, to time.Time, cursor strin
 
 func toMovement(t *stripego.BalanceTransaction) domain.Movement {
 	m := domain.Movement{
-		ID: t.ID, Kind: domain.MovementOther, Type: string(t.Type), Amount: toMoney(t.Amount, t.Currency), Fee: t.Fee, At: time.Unix(t.Created, 0),
+		ID: t.ID, Kind: domain.MovementOther, Amount: toMoney(t.Amount, t.Currency), Fee: t.Fee, At: time.Unix(t.Created, 0),
 	}
 	switch {
 	case t.Source == nil:
-	case t.Type == stripego.BalanceTransactionTypeCharge && t.Source.Charge != nil:
+	// Cards are charged and refunded, other methods pay and are paid back.
+	case (t.Type == stripego.BalanceTransactionTypeCharge || t.Type == stripego.BalanceTransactionTypePayment) && t.Source.Charge != nil:
 		m.Kind = domain.MovementCapture
 		m.PaymentID, m.OrderID = intentID(t.Source.Charge.PaymentIntent), t.Source.Charge.Metadata[labelOrder]
-	case t.Type == stripego.BalanceTransactionTypeRefund && t.Source.Refund != nil:
+	case (t.Type == stripego.BalanceTransactionTypeRefund || t.Type == stripego.BalanceTransactionTypePaymentRefund) && t.Source.Refund != nil:
 		m.Kind, m.Amount.Units = domain.MovementRefund, -t.Amount
 		m.RefundID = t.Source.Refund.ID
 		m.PaymentID, m.OrderID = intentID(t.Source.Refund.PaymentIntent), t.Source.Refund.Metadata[labelOrder]

@@ -22,15 +22,15 @@ func TestMovements(t *testing.T) {
 		}
 		says(200, `{"has_more":true,"data":[
 			{"id":"txn_1","type":"charge","amount":1250,"fee":3,"currency":"gbp","created":7,"source":{"object":"charge","id":"ch_1","payment_intent":"pi_1","metadata":{"order_id":"o"}}},
-			{"id":"txn_2","type":"refund","amount":-250,"currency":"gbp","created":6,"source":{"object":"refund","id":"re_1","payment_intent":"pi_1"}},
+			{"id":"txn_2","type":"payment_refund","amount":-250,"currency":"gbp","created":6,"source":{"object":"refund","id":"re_1","payment_intent":"pi_1"}},
 			{"id":"txn_3","type":"adjustment","amount":-9,"currency":"jpy","created":6,"source":"du_1"}]}`)(w, r)
 	})
 	gbp := func(units int64) money.Money { return money.Money{Units: units, Currency: "GBP"} }
 	page, next, err := c.Movements(t.Context(), time.Unix(5, 0), time.Unix(8, 0), "")
 	if want := []domain.Movement{
-		{ID: "txn_1", Kind: domain.MovementCapture, Type: "charge", PaymentID: "pi_1", OrderID: "o", Amount: gbp(1250), Fee: 3, At: time.Unix(7, 0)},
-		{ID: "txn_2", Kind: domain.MovementRefund, Type: "refund", PaymentID: "pi_1", RefundID: "re_1", Amount: gbp(250), At: time.Unix(6, 0)},
-		{ID: "txn_3", Kind: domain.MovementOther, Type: "adjustment", Amount: money.Money{Units: -9, Currency: "JPY"}, At: time.Unix(6, 0)},
+		{ID: "txn_1", Kind: domain.MovementCapture, PaymentID: "pi_1", OrderID: "o", Amount: gbp(1250), Fee: 3, At: time.Unix(7, 0)},
+		{ID: "txn_2", Kind: domain.MovementRefund, PaymentID: "pi_1", RefundID: "re_1", Amount: gbp(250), At: time.Unix(6, 0)},
+		{ID: "txn_3", Kind: domain.MovementOther, Amount: money.Money{Units: -9, Currency: "JPY"}, At: time.Unix(6, 0)},
 	}; err != nil || next != "txn_3" || !reflect.DeepEqual(page, want) {
 		t.Errorf("%+v %q %v, want %+v", page, next, err, want)
 	}

@@ -57,14 +57,24 @@ func (p *pausing) pause(seconds string) {
 	}
 }
 
-// wait returns when the pause is over, or an error if ctx ends before that.
+// wait returns when the pause is over, also one that begins meanwhile, or an
+// error if ctx ends before that.
 func (p *pausing) wait(ctx context.Context) error {
-	p.mu.Lock()
-	left, length := time.Until(p.until), p.length
-	p.mu.Unlock()
-	if left <= 0 {
-		return nil
+	for {
+		p.mu.Lock()
+		left, length := time.Until(p.until), p.length
+		p.mu.Unlock()
+		if left <= 0 {
+			return nil
+		}
+		if err := sleep(ctx, left, length); err != nil {
+			return err
+		}
 	}
+}
+
+// sleep takes what is left of a pause of a length, and a bit.
+func sleep(ctx context.Context, left, length time.Duration) error {
 	left += time.Duration(rand.Float64() * spread * float64(length)) //nolint:gosec // no secret: it spreads load
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < left {
 		return fmt.Errorf("the provider asked for a pause that lasts %s yet", left.Round(time.Millisecond))

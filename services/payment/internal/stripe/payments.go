@@ -60,7 +60,7 @@ func (c *Client) afterFailedAuthorize(ctx context.Context, req domain.Authorizat
 // toHold is what a payment means to who asked for an authorization.
 func toHold(in domain.Intent, want money.Money) (domain.Hold, error) {
 	switch in.Standing {
-	case domain.Waiting:
+	case domain.Waiting, domain.Unconfirmed: // the call that would confirm it has ended
 		return domain.Hold{PaymentID: in.ID, NeedsAction: true}, nil
 	case domain.Refused:
 		return domain.Hold{}, &domain.Refusal{Code: in.Code, PaymentID: in.ID}

@@ -101,9 +101,10 @@ func (q *Queries) KeepEvent(ctx context.Context, arg KeepEventParams) (int64, er
 }
 
 const pruneWebhookEvents = `-- name: PruneWebhookEvents :execrows
-DELETE FROM webhook_events WHERE received_at < now() - $1::interval
+DELETE FROM webhook_events WHERE received_at < now() - $1::interval AND state <> 'dead'
 `
 
+// Dead letters stay until somebody has looked at them.
 func (q *Queries) PruneWebhookEvents(ctx context.Context, age time.Duration) (int64, error) {
 	result, err := q.db.Exec(ctx, pruneWebhookEvents, age)
 	if err != nil {

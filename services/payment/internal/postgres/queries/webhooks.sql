@@ -28,4 +28,5 @@ WHERE id = @id
 RETURNING *;
 
 -- name: PruneWebhookEvents :execrows
-DELETE FROM webhook_events WHERE received_at < now() - @age::interval;
+-- Dead letters stay until somebody has looked at them.
+DELETE FROM webhook_events WHERE received_at < now() - @age::interval AND state <> 'dead';
