@@ -86,7 +86,8 @@
 //
 //	GET  /_sim/webhooks        endpoints, and what is pending, waiting, delivered,
 //	                           given up, never sent
-//	POST /_sim/webhooks/flush  sends at once what waits for its time
+//	POST /_sim/webhooks/flush  sends at once what waits for its time, and writes
+//	                           down what was delivered
 //
 // # Authentication
 //

@@ -487,6 +487,11 @@ func (b *bank) serveWebhooks(w http.ResponseWriter, r *http.Request) {
 	b.mu.Unlock()
 	if c != nil && r.Method == http.MethodPost {
 		out.Flushed = c.flush()
+		// What was delivered so far is in the journal then.
+		if err := b.journal.sync(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
 	}
 	b.mu.Lock()
 	out.Pending, out.Delivered, out.GivenUp, out.Never = len(b.pending), b.delivered, b.givenUp, b.fired[faultNever]

@@ -59,6 +59,8 @@ const (
 `
 	strayRefund = `{"event":"refund.succeeded","id":"re_3","payment_intent":"pi_3","amount":250,"currency":"gbp","metadata":{"order_id":"` + two + `"}}
 `
+	secondHold = `{"event":"payment_intent.authorized","id":"pi_9","payment_intent":"pi_9","amount":750,"currency":"gbp","metadata":{"order_id":"` + one + `"}}
+`
 	one  = "01900000-0000-7000-8000-000000000001"
 	two  = "01900000-0000-7000-8000-000000000002"
 	back = "01900000-0000-7000-8000-00000000000b"
@@ -87,6 +89,7 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 		{name: "a second capture at the provider", journal: twice("payment_intent.captured"), want: "captured 1500"},
 		{name: "a second refund at the provider", journal: twice("refund.succeeded"), want: "refunded 500"},
 		{name: "a forgotten hold", journal: without("payment_intent.canceled"), want: "still holds 250"},
+		{name: "a second hold of a captured order", journal: func(s string) string { return secondHold + s }, want: "is paid, and the provider still holds 750"},
 		{name: "the client was told of more", told: func(s string) string { return strings.Replace(s, "CANCELLED", "PAID", 1) }, want: "client was told"},
 		{name: "oversold", catalog: `UPDATE stock SET total = 1`, want: "oversold"},
 		{name: "stock that is not its reservations", catalog: `UPDATE stock SET held = 1`, want: "its reservations say"},

@@ -166,7 +166,7 @@ type journalEvent struct {
 // the provider still holds: authorized amounts by order id.
 func providerBook(ctx context.Context, journal string) (Book, map[string]int64, error) {
 	b := Book{Name: "provider's journal", Entries: map[string]Entry{}}
-	held := map[string]int64{}
+	held := map[string]hold{} // by payment
 	f, err := OpenJournal(ctx, journal)
 	if err != nil {
 		return b, nil, err
@@ -177,7 +177,7 @@ func providerBook(ctx context.Context, journal string) (Book, map[string]int64, 
 	for n := 1; ; n++ {
 		line, err := br.ReadBytes('\n')
 		if errors.Is(err, io.EOF) { // a line without its end is not in the journal yet
-			return b, held, nil
+			return b, perOrder(held), nil
 		}
 		if err != nil {
 			return b, nil, err
@@ -192,8 +192,22 @@ func providerBook(ctx context.Context, journal string) (Book, map[string]int64, 
 	}
 }
 
+// hold is what a payment holds of an order's payer.
+type hold struct {
+	order  string
+	amount int64
+}
+
+func perOrder(held map[string]hold) map[string]int64 {
+	out := map[string]int64{}
+	for _, h := range held {
+		out[h.order] += h.amount
+	}
+	return out
+}
+
 // apply enters one event of the provider's journal.
-func (b *Book) apply(ev journalEvent, orderOf map[string]string, held map[string]int64) error {
+func (b *Book) apply(ev journalEvent, orderOf map[string]string, held map[string]hold) error {
 	order := ev.Metadata["order_id"]
 	if order == "" {
 		order = orderOf[ev.PaymentIntent]
@@ -204,16 +218,16 @@ func (b *Book) apply(ev journalEvent, orderOf map[string]string, held map[string
 			return fmt.Errorf("payment %s names no order", ev.ID)
 		}
 		orderOf[ev.ID] = order
-		held[order] += ev.Amount
+		held[ev.ID] = hold{order, ev.Amount}
 	case "payment_intent.captured":
 		e := b.Entries[order]
 		e.Captured += ev.Amount
 		e.Captures++
 		e.Currency = currencyOf(ev)
 		b.Entries[order] = e
-		delete(held, order)
+		delete(held, ev.ID)
 	case "payment_intent.canceled":
-		delete(held, order)
+		delete(held, ev.ID)
 	case "refund.succeeded":
 		e := b.Entries[order]
 		e.Refunded += ev.Amount

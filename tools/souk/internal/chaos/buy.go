@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -172,7 +173,7 @@ func (v *visitor) hangUp(ctx context.Context, p *purchase) {
 	after := time.Duration(v.rng.Int64N(int64(30 * time.Millisecond)))
 	ctx, cancel := context.WithTimeout(ctx, after)
 	defer cancel()
-	if err := v.ask(ctx, p, nil); err != nil {
+	if err := v.ask(ctx, p, nil); errors.Is(err, context.DeadlineExceeded) {
 		v.misdeed(func(m *Misdeeds) { m.HangUps++ })
 	}
 }

@@ -96,7 +96,10 @@ func one(ctx context.Context, opts Options, data string) (res *Result, err error
 	}
 	res, err = Run(ctx, opts)
 	if err != nil {
-		res = &Result{Fault: opts.Fault.Name, Group: opts.Fault.Group, Seed: opts.Seed, Void: err.Error()}
+		if res == nil {
+			res = &Result{Fault: opts.Fault.Name, Group: opts.Fault.Group, Seed: opts.Seed}
+		}
+		res.Void = err.Error()
 	}
 	if data != "" || !res.Kept() && ctx.Err() == nil {
 		res.Data = opts.Dir

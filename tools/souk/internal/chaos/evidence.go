@@ -25,7 +25,7 @@ type evidence struct {
 	carts        map[string]map[string]int64 // units by cart and SKU
 	stock        map[string]stockRow         // by SKU
 	events       map[string]string           // states of the provider's events that payment kept, by id
-	delivered    []string                    // ids of the events that the provider says it delivered
+	webhooks     webhooks
 }
 
 // orderRow is an order in SQL.
@@ -43,39 +43,68 @@ type refundRow struct {
 	restocks         int64
 }
 
+// webhooks is what the provider's journal says of the events that somebody is to
+// be told of.
+type webhooks struct {
+	owed      int           // tellings, of whatever event
+	delivered map[hook]bool // answered with success
+	withheld  map[hook]bool // by a fault, for good
+	givenUp   map[hook]bool // after three days
+}
+
+// told is how many of the tellings came to an end.
+func (w webhooks) told() int { return len(w.delivered) + len(w.withheld) + len(w.givenUp) }
+
+// hook is one event for one endpoint.
+type hook struct {
+	Event    string
+	Endpoint int
+}
+
 // stockRow is a SKU in SQL, in units.
 type stockRow struct{ total, held, committed int64 }
 
 // moving counts what is still under way, by what it is.
 type moving struct {
 	Orders, Refunds, Payments, Webhooks int64
+	// Untold are webhooks that the provider has yet to deliver.
+	Untold int64
 }
 
 func (m moving) none() bool { return m == moving{} }
 
 func (m moving) String() string {
-	return fmt.Sprintf("%d orders, %d refunds, %d payments, %d webhooks", m.Orders, m.Refunds, m.Payments, m.Webhooks)
+	return fmt.Sprintf("%d orders, %d refunds, %d payments, %d webhooks, %d webhooks that are not delivered",
+		m.Orders, m.Refunds, m.Payments, m.Webhooks, m.Untold)
 }
 
 // rest waits until nothing moves in the shop, at most wait, and returns what
-// still does. A database that does not answer counts as moving.
-func rest(ctx context.Context, shop *localshop.Shop, wait time.Duration) (left moving, err error) {
-	ctx, cancel := context.WithTimeout(ctx, wait)
+// still does. Who does not answer counts as moving.
+func rest(ctx context.Context, s *Stage, wait time.Duration) (left moving, err error) {
+	resting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	left = moving{Orders: -1, Refunds: -1, Payments: -1, Webhooks: -1, Untold: -1} // nobody has answered yet
 	for {
-		left, err = stillMoving(ctx, shop)
-		if err == nil && left.none() {
-			return left, nil
+		now, err := stillMoving(resting, s)
+		switch {
+		case err == nil && now.none():
+			return now, nil
+		case err == nil:
+			left = now
 		}
 		select {
-		case <-ctx.Done():
-			return left, err
+		case <-resting.Done():
+			return left, ctx.Err()
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-func stillMoving(ctx context.Context, shop *localshop.Shop) (m moving, err error) {
+func stillMoving(ctx context.Context, s *Stage) (m moving, err error) {
+	shop := s.Shop
+	if m.Untold, err = s.Provider.Flush(ctx); err != nil {
+		return m, err
+	}
 	err = query(ctx, shop.DSN("order"), `
 		SELECT (SELECT count(*) FROM orders WHERE open), (SELECT count(*) FROM refunds WHERE state = 'pending')`,
 		[]any{&m.Orders, &m.Refunds}, func() {})
@@ -113,7 +142,8 @@ func gather(ctx context.Context, shop *localshop.Shop) (*evidence, error) {
 	e := &evidence{
 		orders: map[string]orderRow{}, refunds: map[string]refundRow{}, reservations: map[string]string{},
 		attempts: map[string]string{}, carts: map[string]map[string]int64{}, stock: map[string]stockRow{},
-		events: map[string]string{},
+		events:   map[string]string{},
+		webhooks: webhooks{delivered: map[hook]bool{}, withheld: map[hook]bool{}, givenUp: map[hook]bool{}},
 	}
 	var err error
 	e.books, err = audit.Run(ctx, audit.Sources{
@@ -157,7 +187,7 @@ func (e *evidence) readPayments(ctx context.Context, shop *localshop.Shop) error
 		[]any{&id, &state}, func() { e.events[id] = state })
 }
 
-// readJournal finds the events that the provider has delivered. The journal is
+// readJournal finds what the provider owed and delivered. The journal is
 // read before the databases: what is delivered meanwhile is not missed.
 func (e *evidence) readJournal(ctx context.Context, shop *localshop.Shop) error {
 	f, err := audit.OpenJournal(ctx, shop.Journal)
@@ -168,8 +198,14 @@ func (e *evidence) readJournal(ctx context.Context, shop *localshop.Shop) error 
 	lines := json.NewDecoder(f)
 	for {
 		var line struct {
-			Event   string
-			Webhook struct{ Event string }
+			Event    string
+			Webhooks int
+			Webhook  hook
+			Fault    struct {
+				Kind     string
+				Webhook  string
+				Endpoint int
+			}
 		}
 		switch err := lines.Decode(&line); {
 		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF): // the last line may be under way
@@ -177,8 +213,14 @@ func (e *evidence) readJournal(ctx context.Context, shop *localshop.Shop) error 
 		case err != nil:
 			return fmt.Errorf("%s: %w", shop.Journal, err)
 		}
-		if line.Event == "webhook.delivered" {
-			e.delivered = append(e.delivered, line.Webhook.Event)
+		e.webhooks.owed += line.Webhooks
+		switch {
+		case line.Event == "webhook.delivered":
+			e.webhooks.delivered[line.Webhook] = true
+		case line.Event == "webhook.given_up":
+			e.webhooks.givenUp[line.Webhook] = true
+		case line.Fault.Kind == "webhook_never":
+			e.webhooks.withheld[hook{line.Fault.Webhook, line.Fault.Endpoint}] = true
 		}
 	}
 }

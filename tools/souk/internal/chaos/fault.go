@@ -15,7 +15,7 @@ import (
 type Fault struct {
 	// Name as in `souk chaos --fault NAME`: lower case and dashes.
 	Name string
-	// Group is the row of the summary that the fault belongs to.
+	// Group is the kind of fault, such as "partition".
 	Group string
 	// Doc says in a line what happens.
 	Doc string

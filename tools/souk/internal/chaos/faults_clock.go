@@ -20,7 +20,11 @@ func clockFaults() []Fault {
 				Doc: fmt.Sprintf("the clock of %s is an hour %s, for 5s", service, c.name),
 				Strike: func(ctx context.Context, s *Stage) error {
 					return s.spell(ctx, 5*time.Second, func(ctx context.Context) error {
-						s.SetEnv(service, fmt.Sprintf("SOUK_%s_CLOCK_OFFSET=%s", strings.ToUpper(service), c.offset))
+						vars := []string{fmt.Sprintf("SOUK_%s_CLOCK_OFFSET=%s", strings.ToUpper(service), c.offset)}
+						if service == "gateway" { // what asks for the time there is the limit of requests
+							vars = append(vars, "SOUK_GATEWAY_RATE_LIMIT=100000")
+						}
+						s.SetEnv(service, vars...)
 						if err := s.restartQuietly(ctx, service); err != nil {
 							return err
 						}

@@ -19,7 +19,8 @@ func (s *Stage) misbehave(ctx context.Context, d time.Duration, rules ...Rule) e
 			return err
 		}
 		s.Struck(fired, fmt.Sprintf("%d times by the provider's count", fired))
-		return s.Provider.Flush(ctx)
+		_, err = s.Provider.Flush(ctx)
+		return err
 	})
 }
 

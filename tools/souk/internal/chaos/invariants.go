@@ -3,7 +3,6 @@ package chaos
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/souk-shop/souk/tools/internal/audit"
@@ -134,6 +133,9 @@ func (t *trial) checkOrders(v violations) map[string]string {
 			v.add(I2, "order %s was accepted; its key belongs to order %s", p.order.ID, id)
 		case p.refused != nil && exists:
 			v.add(I2, "order %s exists, and its visitor was refused: %v", id, p.refused)
+		case p.order != nil && (p.order.Total.Amount != t.ev.orders[id].total || p.order.Total.Currency != t.ev.orders[id].currency):
+			v.add(I3, "order %s is of %d %s; its visitor was told %d %s", id, t.ev.orders[id].total, t.ev.orders[id].currency,
+				p.order.Total.Amount, p.order.Total.Currency)
 		case p.settled() && p.order.State != told(t.ev.orders[id].state):
 			v.add(I2, "order %s is %s; its visitor was told %s", id, t.ev.orders[id].state, p.order.State)
 		}
@@ -243,13 +245,21 @@ func (t *trial) checkRefunds(v violations) {
 	}
 }
 
-// checkEvents looks at the provider's events: what was answered with success is
-// kept, once, since its id is a key, and came to an end.
+// checkEvents looks at the provider's events: all were delivered but those that a
+// fault withheld; what was answered with success is kept, once, since its id is a
+// key, and came to an end.
 func (t *trial) checkEvents(v violations) {
-	for _, id := range t.ev.delivered {
-		if _, kept := t.ev.events[id]; !kept {
-			v.add(I8, "webhook event %s was taken, and is not kept", id)
+	w := t.ev.webhooks
+	for hook := range w.delivered {
+		if _, kept := t.ev.events[hook.Event]; !kept {
+			v.add(I8, "webhook event %s was taken, and is not kept", hook.Event)
 		}
+	}
+	for hook := range w.givenUp {
+		v.add(I8, "the provider gave webhook event %s up", hook.Event)
+	}
+	if w.told() != w.owed {
+		v.add(I8, "the provider owed %d webhooks, delivered %d and withheld %d", w.owed, len(w.delivered), len(w.withheld))
 	}
 	for id, state := range t.ev.events {
 		if state != "applied" && state != "ignored" {
@@ -311,5 +321,5 @@ func (v violations) names() []string {
 			out = append(out, i.Name)
 		}
 	}
-	return slices.Clip(out)
+	return out
 }

@@ -20,13 +20,13 @@ func soundTrial() *trial {
 		lines: []shopclient.Line{{SKU: "plenty", Quantity: 2}, {SKU: "scarce", Quantity: 12}},
 		later: &shopclient.Line{SKU: "other", Quantity: 3}, laterOK: true,
 		sent: at(1), accepted: at(2), ended: at(3), answer: sha256.Sum256(nil),
-		order: &shopclient.Order{ID: "o1", State: shopclient.StatePaid},
+		order: &shopclient.Order{ID: "o1", State: shopclient.StatePaid, Total: shopclient.Money{Amount: 100, Currency: "GBP"}},
 	}
 	cancelled := &purchase{
 		key: "k2", checkout: shopclient.Checkout{CartID: "c2"}, good: true,
 		lines: []shopclient.Line{{SKU: "scarce", Quantity: 1}},
 		sent:  at(4), accepted: at(5), ended: at(6),
-		order: &shopclient.Order{ID: "o2", State: shopclient.StateCancelled, CancelReason: "INSUFFICIENT_STOCK", ShortSKUs: []string{"scarce"}},
+		order: &shopclient.Order{ID: "o2", State: shopclient.StateCancelled, Total: shopclient.Money{Amount: 10, Currency: "GBP"}, CancelReason: "INSUFFICIENT_STOCK", ShortSKUs: []string{"scarce"}},
 	}
 	rec := newRecord()
 	rec.began = began
@@ -43,7 +43,7 @@ func soundTrial() *trial {
 		rec: rec, goods: map[string]int64{"plenty": plentyUnits, "other": plentyUnits, "scarce": scarceUnits},
 		healed: at(4), atRest: at(11),
 		ev: &evidence{
-			events: map[string]string{"e1": "applied", "e2": "ignored"}, delivered: []string{"e1", "e1", "e2"},
+			events: map[string]string{"e1": "applied", "e2": "ignored"}, webhooks: webhooks{owed: 3, delivered: map[hook]bool{{"e1", 1}: true, {"e2", 1}: true}, withheld: map[hook]bool{{"e3", 1}: true}},
 			books: &audit.Report{Books: []audit.Book{{Name: "journal", Entries: map[string]audit.Entry{
 				"o1": {Captures: 1, Captured: 100, Refunds: 1, Refunded: 60, Currency: "GBP"},
 			}}}},
@@ -102,6 +102,8 @@ func TestEachPromiseCanBeSeenBroken(t *testing.T) {
 		{"captured nothing", I3, func(t *trial) { money(t, "o1", audit.Entry{}) }},
 		{"captured another amount", I3, func(t *trial) { money(t, "o1", audit.Entry{Captures: 1, Captured: 99, Currency: "GBP"}) }},
 		{"captured another currency", I3, func(t *trial) { money(t, "o1", audit.Entry{Captures: 1, Captured: 100, Currency: "EUR"}) }},
+		{"told another total", I3, func(t *trial) { t.rec.purchases[0].order.Total.Amount = 99 }},
+		{"told another currency", I3, func(t *trial) { t.rec.purchases[0].order.Total.Currency = "EUR" }},
 		{"a cancelled order is charged", I4, func(t *trial) { money(t, "o2", audit.Entry{Captures: 1, Captured: 10, Currency: "GBP"}) }},
 		{"a cancelled order holds stock", I4, func(t *trial) { t.ev.reservations["o2"] = "held" }},
 		{"a cancelled order holds money", I4, func(t *trial) { t.ev.attempts["o2"] = "authorized" }},
@@ -121,9 +123,15 @@ func TestEachPromiseCanBeSeenBroken(t *testing.T) {
 		{"units are not put back", I8, func(t *trial) { t.ev.refunds["g1"] = refundRow{order: "o1", state: "succeeded", amount: 60} }},
 		{"a refund that nobody asked for", I8, func(t *trial) { t.rec.refunds = nil }},
 		{"a webhook is lost", I8, func(t *trial) { delete(t.ev.events, "e1") }},
+		{"a webhook is never delivered", I8, func(t *trial) { t.ev.webhooks.owed++ }},
+		{"a webhook is given up", I8, func(t *trial) {
+			t.ev.webhooks.owed++
+			t.ev.webhooks.givenUp = map[hook]bool{{"e4", 1}: true}
+		}},
 		{"a webhook is a dead letter", I8, func(t *trial) { t.ev.events["e1"] = "dead" }},
 		{"a webhook is not applied", I8, func(t *trial) { t.ev.events["e1"] = "pending" }},
 		{"something still moves", I9, func(t *trial) { t.left.Orders = 1 }},
+		{"a webhook is on its way", I9, func(t *trial) { t.left.Untold = 1 }},
 		{"an order took too long", I9, func(t *trial) { t.rec.purchases[0].ended = t.healed.Add(61 * time.Second) }},
 		{"an add is lost", Lin, func(t *trial) { t.ev.carts["c3"]["plenty"] = 3 }},
 		{"an old cart is shown", Lin, func(t *trial) { t.rec.carts["c3"][3].seen = 2 }},

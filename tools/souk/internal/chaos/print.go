@@ -113,20 +113,15 @@ func (p *printer) table() error {
 		fmt.Fprintf(tw, "%s\t", i.Name)
 	}
 	fmt.Fprint(tw, "orders\tstruck\tcalls failed\trecovery\tworst answer\t\n")
-	undecided := 0
 	for _, r := range p.results {
 		fmt.Fprintf(tw, "%s\t", r.Fault)
 		for _, i := range Invariants {
 			fmt.Fprintf(tw, "%s\t", mark(r, i.Name))
 		}
 		fmt.Fprintf(tw, "%d\t%d\t%d of %d\t%s\t%s\t\n", r.Accepted, r.Struck, r.Failed, r.Calls, round(r.Recovery), round(r.Worst))
-		undecided += r.Undecided
 	}
 	if err := tw.Flush(); err != nil {
 		return err
-	}
-	if undecided > 0 {
-		fmt.Fprintf(p.w, "\n%d histories of stock or carts were too tangled to be decided within %s each.\n", undecided, decideWithin)
 	}
 	return nil
 }

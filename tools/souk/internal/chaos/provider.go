@@ -55,7 +55,8 @@ func (p *Provider) Heal(ctx context.Context) error {
 	if _, err := p.Behave(ctx); err != nil {
 		return err
 	}
-	return p.Flush(ctx)
+	_, err := p.Flush(ctx)
+	return err
 }
 
 // Behave ends all misbehavior and returns how often the rules have fired since
@@ -64,14 +65,12 @@ func (p *Provider) Behave(ctx context.Context) (fired int, err error) {
 	return p.faults(ctx, http.MethodDelete, nil)
 }
 
-// Fired is how often the rules have fired since they were set.
-func (p *Provider) Fired(ctx context.Context) (int, error) {
-	return p.faults(ctx, http.MethodGet, nil)
-}
-
-// Flush sends the webhooks that wait for their time.
-func (p *Provider) Flush(ctx context.Context) error {
-	return p.call(ctx, http.MethodPost, "/_sim/webhooks/flush", nil, nil)
+// Flush sends the webhooks that wait for their time, and returns how many are not
+// delivered yet.
+func (p *Provider) Flush(ctx context.Context) (pending int64, err error) {
+	var report struct{ Pending int64 }
+	err = p.call(ctx, http.MethodPost, "/_sim/webhooks/flush", nil, &report)
+	return report.Pending, err
 }
 
 func (p *Provider) faults(ctx context.Context, method string, rules []Rule) (fired int, err error) {

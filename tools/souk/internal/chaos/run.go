@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -101,9 +102,9 @@ func Run(ctx context.Context, opts Options) (_ *Result, err error) {
 	began := time.Now()
 	shopOpts := localshop.Options{Dir: opts.Dir, Fresh: true, Exec: opts.Exec}
 	if opts.Fault.Arrange != nil {
-		undo, err := opts.Fault.Arrange(&shopOpts)
-		if err != nil {
-			return nil, fmt.Errorf("arrange %s: %w", opts.Fault.Name, err)
+		undo, failed := opts.Fault.Arrange(&shopOpts)
+		if failed != nil {
+			return nil, fmt.Errorf("arrange %s: %w", opts.Fault.Name, failed)
 		}
 		if undo != nil {
 			defer func() { err = errors.Join(err, undo()) }()
@@ -248,16 +249,17 @@ func (r *run) strike(ctx context.Context) error {
 func (r *run) judge(ctx context.Context, crowd *Crowd) (*Result, error) {
 	r.enter("rest")
 	gone := time.Now()
-	left, err := rest(ctx, r.stage.Shop, settleLimit)
+	left, err := rest(ctx, r.stage, settleLimit)
 	if err != nil {
 		return nil, fmt.Errorf("the shop's databases: %w", err)
 	}
 	t := &trial{rec: r.rec, goods: r.goods, gentle: r.Fault.Gentle, healed: r.healed, left: left}
 	res := &Result{Fault: r.Fault.Name, Group: r.Fault.Group, Seed: r.Seed, Rest: time.Since(gone)}
 	r.enter("repeat")
-	r.repeatAll(ctx, crowd)
+	accepted := r.rec.accepted()
+	silent := r.repeatAll(ctx, crowd)
 	sells := r.buyOnce(ctx, crowd)
-	if _, err = rest(ctx, r.stage.Shop, settleLimit); err != nil {
+	if _, err = rest(ctx, r.stage, settleLimit); err != nil {
 		return nil, fmt.Errorf("the shop's databases: %w", err)
 	}
 	t.atRest = time.Now()
@@ -266,13 +268,16 @@ func (r *run) judge(ctx context.Context, crowd *Crowd) (*Result, error) {
 		return nil, fmt.Errorf("gather evidence: %w", err)
 	}
 	broken, undecided := t.check()
+	if silent > 0 {
+		broken.add(I9, "%d of %d accepted orders gave no answer when they were placed again, for %s", silent, accepted, settleLimit)
+	}
 	if sells != nil {
 		broken.add(I9, "the healed shop does not sell: %v", sells)
 	}
 	res.Violations, res.Undecided = broken, undecided
 	res.Recovery, res.Worst, res.Calls, res.Failed = t.recovery(), r.rec.worst, r.rec.calls, len(r.rec.failed)
 	res.Struck, res.How = r.stage.strikes()
-	res.Accepted = r.rec.accepted()
+	res.Accepted = accepted
 	for _, o := range t.ev.orders {
 		switch o.state {
 		case "paid":
@@ -286,13 +291,18 @@ func (r *run) judge(ctx context.Context, crowd *Crowd) (*Result, error) {
 		res.Void = "the fault never struck"
 	case res.Accepted < r.Orders:
 		res.Void = fmt.Sprintf("%d orders were accepted; it takes %d", res.Accepted, r.Orders)
+	case res.Undecided > 0:
+		res.Void = fmt.Sprintf("%d histories were too tangled to be judged within %s each", res.Undecided, decideWithin)
 	}
 	return res, nil
 }
 
 // repeatAll places every accepted order once more: the answer must be the first
-// one's, byte by byte.
-func (r *run) repeatAll(ctx context.Context, crowd *Crowd) {
+// one's, byte by byte. It returns how many gave none.
+func (r *run) repeatAll(ctx context.Context, crowd *Crowd) (silent int64) {
+	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	defer cancel()
+	var unanswered atomic.Int64
 	work := make(chan *purchase)
 	var wg sync.WaitGroup
 	for i := range visitors {
@@ -300,6 +310,9 @@ func (r *run) repeatAll(ctx context.Context, crowd *Crowd) {
 			v := &visitor{Crowd: crowd, n: i, rng: rand.New(rand.NewPCG(r.Seed, uint64(visitors+i)))} //nolint:gosec // as above
 			for p := range work {
 				v.place(ctx, p)
+				if ctx.Err() != nil {
+					unanswered.Add(1)
+				}
 			}
 		})
 	}
@@ -310,6 +323,7 @@ func (r *run) repeatAll(ctx context.Context, crowd *Crowd) {
 	}
 	close(work)
 	wg.Wait()
+	return unanswered.Load()
 }
 
 // buyOnce is one more customer, who pays with a good card.

@@ -18,6 +18,7 @@ type Unrest struct {
 
 	stage  *Stage
 	faults []Fault
+	calm   chan struct{} // closed when no strike is to begin any more
 	stop   context.CancelFunc
 	done   chan struct{}
 	struck map[string]int // by fault; read after done
@@ -27,7 +28,7 @@ type Unrest struct {
 // StartUnrest starts a shop on an emptied data folder. Nothing strikes it until
 // Begin. The seed decides which faults there are and when.
 func StartUnrest(ctx context.Context, dir string, seed uint64) (*Unrest, error) {
-	u := &Unrest{stage: &Stage{}, struck: map[string]int{}, done: make(chan struct{})}
+	u := &Unrest{stage: &Stage{}, struck: map[string]int{}, done: make(chan struct{}), calm: make(chan struct{})}
 	for _, f := range Faults() {
 		if !f.Alone && f.Arrange == nil {
 			u.faults = append(u.faults, f)
@@ -53,7 +54,12 @@ func (u *Unrest) Begin(ctx context.Context) {
 			}
 			u.strike(ctx, hand[0])
 			hand = hand[1:]
-			pauseFor(ctx, time.Second+time.Duration(u.stage.Rand.Int64N(int64(2*time.Second))))
+			select {
+			case <-u.calm:
+				return
+			case <-ctx.Done():
+			case <-time.After(time.Second + time.Duration(u.stage.Rand.Int64N(int64(2*time.Second)))):
+			}
 		}
 	}()
 }
@@ -70,10 +76,11 @@ func (u *Unrest) strike(ctx context.Context, f Fault) {
 	}
 }
 
-// Calm ends the strikes, heals the shop, and returns how often each fault
-// struck. An error names the faults that could not be brought about.
+// Calm lets the strike under way come to its end, after which the shop is healed,
+// begins no other, and returns how often each fault struck. An error names the
+// faults that could not be brought about.
 func (u *Unrest) Calm() (struck map[string]int, err error) {
-	u.stop()
+	close(u.calm)
 	<-u.done
 	return u.struck, errors.Join(u.failed...)
 }

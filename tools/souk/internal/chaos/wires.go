@@ -136,8 +136,8 @@ func (w *wire) now(way int) (Harm, <-chan struct{}) {
 func (w *wire) cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.hits.Add(int64(len(w.conns) / 2)) // it has two ends here
 	for c := range w.conns {
-		w.hits.Add(1)
 		reset(c)
 	}
 	clear(w.conns)
@@ -171,8 +171,17 @@ func (w *wire) connect(near net.Conn) {
 		return
 	}
 	w.mu.Lock()
-	w.conns[near], w.conns[far] = true, true
+	refused := w.harm[there].Refuse // since it was asked, and all others were cut
+	if !refused {
+		w.conns[near], w.conns[far] = true, true
+	}
 	w.mu.Unlock()
+	if refused {
+		w.hits.Add(1)
+		reset(near)
+		reset(far)
+		return
+	}
 	ctx, end := context.WithCancel(context.Background())
 	var ways sync.WaitGroup
 	ways.Go(func() { w.carry(ctx, end, there, near, far) })
@@ -215,7 +224,7 @@ func (w *wire) carry(ctx context.Context, end context.CancelFunc, way int, from,
 		}
 	}()
 	for m := range queue {
-		h, ok := w.await(ctx, way, m.at)
+		h, ok := w.await(ctx, way, m)
 		if !ok {
 			return
 		}
@@ -251,19 +260,19 @@ func (w *wire) carry(ctx context.Context, end context.CancelFunc, way int, from,
 
 // await waits until a message that was read at a time may arrive, and returns
 // what else is done to it; false when the connection ended meanwhile.
-func (w *wire) await(ctx context.Context, way int, at time.Time) (Harm, bool) {
+func (w *wire) await(ctx context.Context, way int, m message) (Harm, bool) {
 	for hit := false; ; {
 		h, changed := w.now(way)
 		if !h.Lose && h.Delay == 0 {
 			return h, true
 		}
-		if !hit {
+		if !hit && len(m.data) > 0 {
 			w.hits.Add(1)
 			hit = true
 		}
 		var arrives <-chan time.Time // never
 		if !h.Lose {
-			arrives = time.After(time.Until(at.Add(h.Delay)))
+			arrives = time.After(time.Until(m.at.Add(h.Delay)))
 		}
 		select {
 		case <-arrives:

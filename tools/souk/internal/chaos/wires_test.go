@@ -107,8 +107,8 @@ func TestALossIsOneWayAndMadeUpFor(t *testing.T) {
 		if got, err := c.say(t, "hello", soon); !errors.Is(err, syscall.ETIMEDOUT) && !isTimeout(err) {
 			t.Errorf("%v: heard %q, %v", way, got, err)
 		}
-		if w.Hits() != 1 {
-			t.Errorf("%v: %d hits", way, w.Hits())
+		for w.Hits() != 1 && t.Context().Err() == nil { // it is read before it is lost
+			<-time.After(time.Millisecond)
 		}
 		if err := w.Heal(); err != nil {
 			t.Fatal(err)

@@ -130,12 +130,11 @@ func (d *drive) run(ctx context.Context) (err error) {
 		fmt.Fprintln(d.out, "PROBLEM", p)
 	}
 	fmt.Fprintln(d.out)
+	var unrest error
 	if d.calm != nil {
-		if err := d.calm(); err != nil {
-			return err
-		}
+		unrest = d.calm()
 	}
-	if err := verify.Check(ctx, d.shop, []string{path}, 90*time.Second, d.out); err != nil {
+	if err := errors.Join(unrest, verify.Check(ctx, d.shop, []string{path}, 90*time.Second, d.out)); err != nil {
 		return err
 	}
 	if len(res.Problems) > 0 {

@@ -26,7 +26,7 @@ func (d *drive) inUnrest(ctx context.Context, seed uint64) (err error) {
 	fmt.Fprintf(d.out, "striking with seed %d; data in %s\n", seed, d.data)
 	unrest, err := chaos.StartUnrest(ctx, d.data, seed)
 	if err != nil {
-		return err
+		return errors.Join(err, os.RemoveAll(d.data))
 	}
 	defer func() {
 		if err = errors.Join(err, unrest.Stop(context.WithoutCancel(ctx))); err == nil {
