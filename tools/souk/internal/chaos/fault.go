@@ -54,6 +54,7 @@ type Stage struct {
 	mu     sync.Mutex
 	struck int
 	last   string
+	missed []string
 	env    map[string][]string
 }
 
@@ -99,6 +100,13 @@ func (s *Stage) Struck(n int, how string) {
 	if n > 0 {
 		s.last = how
 	}
+}
+
+// Missed notes a place that the fault would have struck at, had anybody come by.
+func (s *Stage) Missed(where string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.missed = append(s.missed, where)
 }
 
 // strikes is how often the fault has happened, and how it did last.

@@ -74,12 +74,15 @@ func (s *Stage) crash(ctx context.Context, service, point string) error {
 		n, err := epitaphs(log, point)
 		return n > before, err
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		s.Struck(1, fmt.Sprintf("%s said that it %s", service, crash.Epitaph(crash.Point(point))))
-	} else if reached.Err() == nil || ctx.Err() != nil {
+	case reached.Err() == nil || ctx.Err() != nil:
 		return err
+	default: // nobody came by: the next point
+		s.Missed(point)
 	}
-	return nil // nobody came by: the next point
+	return nil
 }
 
 // disarm has a service live on without a point at which it dies.

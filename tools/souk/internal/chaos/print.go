@@ -65,6 +65,9 @@ func (p *printer) result(res *Result) error {
 	if res.Void != "" {
 		fmt.Fprintf(p.w, "      does not count: %s\n", res.Void)
 	}
+	if len(res.Missed) > 0 {
+		fmt.Fprintf(p.w, "      nobody came by at %s\n", strings.Join(res.Missed, ", "))
+	}
 	if !res.Kept() {
 		fmt.Fprintf(p.w, "      data and logs: %s\n", res.Data)
 	}

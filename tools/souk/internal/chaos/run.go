@@ -69,6 +69,8 @@ type Result struct {
 	// Struck is how often the fault happened, and How what proved it last.
 	Struck int    `json:"struck"`
 	How    string `json:"how"`
+	// Missed are the places where it would have struck, and nobody came by.
+	Missed []string `json:"missed,omitempty"`
 	// Accepted orders, and how they ended.
 	Accepted  int `json:"accepted"`
 	Paid      int `json:"paid"`
@@ -277,6 +279,7 @@ func (r *run) judge(ctx context.Context, crowd *Crowd) (*Result, error) {
 	res.Violations, res.Undecided = broken, undecided
 	res.Recovery, res.Worst, res.Calls, res.Failed = t.recovery(), r.rec.worst, r.rec.calls, len(r.rec.failed)
 	res.Struck, res.How = r.stage.strikes()
+	res.Missed = r.stage.missed
 	res.Accepted = accepted
 	for _, o := range t.ev.orders {
 		switch o.state {
