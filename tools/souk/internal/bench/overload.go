@@ -35,7 +35,7 @@ var noShedding = []string{"SOUK_ORDER_DRIVE_BACKLOG=100000000", "SOUK_ORDER_DRIV
 type Crowd struct {
 	Name string `json:"name"`
 	// Offered and Paid are checkouts a second: those begun, and those whose
-	// outcome came within patience; Share is Paid by the peak.
+	// outcome came within patience; Share is Paid by the peak's.
 	Offered float64 `json:"offered_per_second"`
 	Paid    float64 `json:"paid_per_second"`
 	Share   float64 `json:"share_of_peak"`
@@ -57,6 +57,8 @@ type Crowd struct {
 
 // Overload is what `souk overload` measured.
 type Overload struct {
+	// Peak is the best goodput in steps of increasing rates, checkouts a second,
+	// which the rates of the crowds are multiples of.
 	Peak   float64 `json:"peak_per_second"`
 	Crowds []Crowd `json:"crowds"`
 	// Recovery is how long after the largest crowd had gone the shop was itself
@@ -90,7 +92,8 @@ func OverloadCommand(ctx context.Context, args []string, stdout, stderr io.Write
 
 Starts a shop of its own in a temporary folder, finds how many checkouts a second
 it serves at best, and sends it twice and ten times as many shoppers, who come
-whether or not it keeps up, and then ten times the readers that it can serve. It
+whether or not it keeps up, with the peak itself between, and then ten times the
+readers that it can serve. It
 fails when goodput falls below 90% (twice) or 80% (ten times) of the peak, when
 half of the refusals take longer than 20 ms or do not say when to come again,
 when memory keeps growing, when the shop is not itself again 10 s later, or when
@@ -250,7 +253,21 @@ func (o *Overload) measure(ctx context.Context, shop *child, st *state.State) er
 	if err != nil {
 		return err
 	}
+	// Machines change under a measurement: the peak is held before and after each
+	// crowd, for as long, and the crowd's share is of the mean of the two.
+	peak := func() (float64, error) {
+		c, err := o.one(ctx, "the peak", o.Peak, st.URL)
+		return c.Paid, err
+	}
+	before, err := peak()
+	if err != nil {
+		return err
+	}
 	twice, err := o.one(ctx, "twice the peak", 2*o.Peak, st.URL)
+	if err != nil {
+		return err
+	}
+	between, err := peak()
 	if err != nil {
 		return err
 	}
@@ -259,10 +276,16 @@ func (o *Overload) measure(ctx context.Context, shop *child, st *state.State) er
 		return err
 	}
 	o.Recovery = after
+	end, err := peak()
+	if err != nil {
+		return err
+	}
 	for _, c := range []struct {
 		Crowd
-		least float64
-	}{{twice, 0.9}, {ten, 0.8}} {
+		peak, least float64
+	}{{twice, (before + between) / 2, 0.9}, {ten, (between + end) / 2, 0.8}} {
+		c.Share = c.Paid / c.peak
+		o.share(c.Name, c.Share)
 		if c.Share < c.least {
 			o.broken("%s: goodput is %.0f%% of the peak, not %.0f%%", c.Name, 100*c.Share, 100*c.least)
 		}
@@ -279,10 +302,20 @@ func (o *Overload) measure(ctx context.Context, shop *child, st *state.State) er
 	return o.browsing(ctx, st)
 }
 
-// findPeak raises the rate by half until less than nine tenths of the shoppers
-// pay in time: the peak is the best goodput seen on the way.
+// share notes what a crowd's share of the peak was.
+func (o *Overload) share(name string, share float64) {
+	for i := range o.Crowds {
+		if o.Crowds[i].Name == name {
+			o.Crowds[i].Share = share
+		}
+	}
+}
+
+// findPeak raises the rate by a quarter until, twice in a row, less than nine
+// tenths of the shoppers pay in time: the peak is the best goodput on the way.
 func (o *Overload) findPeak(ctx context.Context, url string) error {
-	for rate := 40.0; ; rate *= 1.5 {
+	behind := 0
+	for rate := 40.0; behind < 2; rate *= 1.25 {
 		c, err := o.come(ctx, url, rate, 6*time.Second)
 		if err != nil {
 			return err
@@ -294,9 +327,12 @@ func (o *Overload) findPeak(ctx context.Context, url string) error {
 		o.Peak = max(o.Peak, s.Paid)
 		fmt.Fprintf(o.progress, "looking for the peak: %.0f a second come, %.0f pay\n", rate, s.Paid)
 		if s.Paid < 0.9*rate {
-			return nil
+			behind++
+		} else {
+			behind = 0
 		}
 	}
+	return nil
 }
 
 // one is a crowd from beginning to end.
