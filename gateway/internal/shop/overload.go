@@ -22,14 +22,27 @@ const (
 	doorWindow = 4 * time.Second
 	doorStep   = 500 * time.Millisecond
 	doorMargin = 1.1
+	// The door closes when so many orders are refused, and that share of them:
+	// fewer may just have come in an unlucky moment.
+	doorRefused      = 5
+	doorRefusedShare = 0.1
 	// doorBusy is the share of the orders begun that was served, below which the
 	// till falls behind, whether it refuses the others or has them wait.
 	doorBusy = 0.9
 	// When the till does not, for doorWindow, the door opens, faster with each
 	// step: by this much more a second, of what was let in.
 	doorOpening = 0.1
-	// doorLeast shoppers a second always come in, to see whether the till is back.
-	doorLeast = 2
+	// A till may refuse or delay everybody because something that it needs is away
+	// for a moment, and serve as many as before when that is back. The door
+	// remembers how many those were in its best step, of which it forgets
+	// doorForgets with each step in which somebody orders (half in 11 s). It lets
+	// doorProbe of them in whatever the till does, and twice as many with each step
+	// in which the till keeps up, until they are doorTrust of them: a best step is
+	// better than what can be had each time. doorLeast a second always come in.
+	doorForgets = 0.03
+	doorProbe   = 0.25
+	doorTrust   = 0.75
+	doorLeast   = 2
 	// doorBurst is how long the places nobody took are kept.
 	doorBurst = 250 * time.Millisecond
 	// doorWidth is how many carts are made at once: a crowd that comes within a
@@ -44,6 +57,8 @@ type door struct {
 	mu sync.Mutex
 	// rate is how many a second come in; 0 is everybody.
 	rate float64
+	// known is how many a second came in and were served in the best step.
+	known float64
 	// places are free now, as of filled.
 	places float64
 	filled time.Time
@@ -58,6 +73,14 @@ type door struct {
 // doorCounts are shoppers who came and who were let in, and orders begun, served
 // and refused.
 type doorCounts struct{ came, in, begun, served, refused float64 }
+
+// share is that of the orders begun that was served.
+func (c doorCounts) share() float64 {
+	if c.begun == 0 {
+		return 1
+	}
+	return min(1, c.served/c.begun)
+}
 
 func newDoor() *door { return &door{} }
 
@@ -121,7 +144,7 @@ func (d *door) ordered(err error) {
 // step ends the steps whose time is up, and sets the rate by what was counted.
 func (d *door) step(now time.Time) {
 	if now.Sub(d.begun) > 2*doorWindow { // nobody was here
-		d.rate, d.opening, d.begun = 0, 0, now
+		d.rate, d.known, d.opening, d.begun = 0, 0, 0, now
 		d.steps = [len(d.steps)]doorCounts{}
 		return
 	}
@@ -135,26 +158,40 @@ func (d *door) step(now time.Time) {
 			sum.served += s.served
 			sum.refused += s.refused
 		}
-		d.rate = d.next(sum)
+		d.rate = d.next(sum, d.steps[d.now])
 		d.now = (d.now + 1) % len(d.steps)
 		d.steps[d.now] = doorCounts{}
 	}
 }
 
-// next is the rate after a window with these counts. Orders that are refused
-// close the door; those that have to wait keep it from opening.
-func (d *door) next(sum doorCounts) float64 {
+// next is the rate after a window with these counts, of which last are those of
+// its last step. Orders that are refused close the door; those that have to wait
+// keep it from opening.
+func (d *door) next(sum, last doorCounts) float64 {
 	seconds := doorWindow.Seconds()
-	share := 1.0 // of the orders, that was served
-	if sum.begun > 0 {
-		share = min(1, sum.served/sum.begun)
+	share := sum.share()
+	// Not all who come in order anything: the share of the orders is taken.
+	served := sum.in / seconds * share
+	if last.begun > 0 {
+		d.known = max(d.known*(1-doorForgets), last.in/doorStep.Seconds()*last.share())
 	}
-	if sum.refused > 0 || d.rate > 0 && share < doorBusy {
+	trusted := doorTrust * d.known
+	keepsUp := last.served > 0 && last.refused == 0 && last.share() >= doorBusy
+	behind := sum.refused > 0 || share < doorBusy
+	if d.rate == 0 {
+		behind = sum.refused >= max(doorRefused, doorRefusedShare*sum.begun)
+	}
+	switch {
+	case d.rate > 0 && keepsUp && d.rate < trusted:
 		d.opening = 0
-		// Not all who come in order anything: the share of the orders is taken.
-		return max(doorLeast, doorMargin*sum.in/seconds*share)
-	}
-	if d.rate > 0 {
+		return min(2*d.rate, trusted)
+	case d.rate > 0 && keepsUp && behind: // it was, a moment ago
+		d.opening = 0
+		return d.rate
+	case behind:
+		d.opening = 0
+		return max(doorLeast, doorProbe*d.known, doorMargin*served)
+	case d.rate > 0:
 		d.opening++
 		rate := d.rate * (1 + doorOpening*float64(d.opening)*doorStep.Seconds()*doorStep.Seconds())
 		if rate < 2*sum.came/seconds {

@@ -105,6 +105,52 @@ func TestDoorIsNotKeptClosedByItself(t *testing.T) {
 	})
 }
 
+// A till that stands still for a moment, because something it needs is away, is
+// not one that can serve nobody: those who came before may come when it is back.
+func TestDoorRemembersWhatTheTillServed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &crowd{door: newDoor(), buys: 1, till: 100}
+		for range 10 {
+			c.second(80)
+		}
+		for range 20 { // 3 s in which all wait
+			<-time.After(150 * time.Millisecond)
+			if c.door.enter() == nil {
+				c.door.entered()
+				c.door.ordering()
+			}
+		}
+		for range 20 {
+			c.door.ordering()
+			c.door.ordered(NewError(ReasonOverloaded))
+			c.door.ordered(nil) // who waited
+		}
+		turnedAway := 0
+		for range 10 {
+			c.second(80)
+			turnedAway += c.turnedAway
+		}
+		if turnedAway > 800/3 {
+			t.Errorf("%d of 800 are turned away though 1000 could pay", turnedAway)
+		}
+	})
+}
+
+// An order or two that were refused in an unlucky moment close no door.
+func TestDoorForgivesAFew(t *testing.T) {
+	t.Parallel()
+	d := newDoor()
+	crowd := doorCounts{came: 400, in: 400, begun: 400, served: 398, refused: 2}
+	if rate := d.next(crowd, crowd); rate != 0 {
+		t.Errorf("2 of 400 orders are refused, and all but %.0f turned away", rate)
+	}
+	crowd.served, crowd.refused = 300, 100
+	if rate := d.next(crowd, crowd); rate == 0 {
+		t.Error("a quarter of the orders is refused, and the door is open")
+	}
+}
+
 // What is refused for another reason says nothing about the till.
 func TestDoorMindsOnlyOverload(t *testing.T) {
 	t.Parallel()
@@ -153,15 +199,16 @@ func TestDoorSeesTheQueue(t *testing.T) {
 	d := newDoor()
 	d.rate = 100
 	crowd := doorCounts{came: 4000, in: 400, begun: 400, served: 400}
-	if rate := d.next(crowd); rate <= 100 {
+	last := doorCounts{came: 500, in: 50, begun: 50, served: 50}
+	if rate := d.next(crowd, last); rate <= 100 {
 		t.Errorf("the till keeps up, and %.0f a second come in, not more than 100", rate)
 	}
-	crowd.served = 320
-	if rate := d.next(crowd); rate > 95 {
+	crowd.served, last.served = 320, 40
+	if rate := d.next(crowd, last); rate > 95 {
 		t.Errorf("the till serves 80 a second, and %.0f come in", rate)
 	}
 	d.rate = 0
-	if rate := d.next(crowd); rate != 0 {
+	if rate := d.next(crowd, last); rate != 0 {
 		t.Errorf("an open door is closed to all but %.0f though nobody is refused", rate)
 	}
 }
