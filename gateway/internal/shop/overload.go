@@ -175,29 +175,30 @@ func (d *door) next(sum, last doorCounts) float64 {
 	if last.begun > 0 {
 		d.known = max(d.known*(1-doorForgets), last.in/doorStep.Seconds()*last.share())
 	}
+	closed := max(doorLeast, doorProbe*d.known, doorMargin*served)
+	if d.rate == 0 {
+		if sum.refused < max(doorRefused, doorRefusedShare*sum.begun) {
+			return 0
+		}
+		return closed
+	}
+	opening := d.opening + 1
+	d.opening = 0
 	trusted := doorTrust * d.known
 	keepsUp := last.served > 0 && last.refused == 0 && last.share() >= doorBusy
 	behind := sum.refused > 0 || share < doorBusy
-	if d.rate == 0 {
-		behind = sum.refused >= max(doorRefused, doorRefusedShare*sum.begun)
-	}
 	switch {
-	case d.rate > 0 && keepsUp && d.rate < trusted:
-		d.opening = 0
+	case keepsUp && d.rate < trusted:
 		return min(2*d.rate, trusted)
-	case d.rate > 0 && keepsUp && behind: // it was, a moment ago
-		d.opening = 0
+	case keepsUp && behind: // it was, a moment ago
 		return d.rate
 	case behind:
-		d.opening = 0
-		return max(doorLeast, doorProbe*d.known, doorMargin*served)
-	case d.rate > 0:
-		d.opening++
-		rate := d.rate * (1 + doorOpening*float64(d.opening)*doorStep.Seconds()*doorStep.Seconds())
-		if rate < 2*sum.came/seconds {
-			return rate
-		}
+		return closed
 	}
-	d.opening = 0
-	return 0
+	rate := d.rate * (1 + doorOpening*float64(opening)*doorStep.Seconds()*doorStep.Seconds())
+	if rate >= 2*sum.came/seconds {
+		return 0
+	}
+	d.opening = opening
+	return rate
 }

@@ -15,14 +15,14 @@ type crowd struct {
 	inside int
 	credit float64 // orders that the till could take now
 
-	// what happened in the last second
+	// what happened in the last seconds
 	letIn, turnedAway, paid, refused int
 }
 
-// second lets so many come, evenly spread.
-func (c *crowd) second(arrivals int) {
+// seconds lets so many come in each of n seconds, evenly spread.
+func (c *crowd) seconds(n, arrivals int) {
 	c.letIn, c.turnedAway, c.paid, c.refused = 0, 0, 0, 0
-	for range arrivals {
+	for range n * arrivals {
 		<-time.After(time.Second / time.Duration(arrivals))                         // by a clock of the test's
 		c.credit = min(c.credit+float64(c.till)/float64(arrivals), float64(c.till)) // a second's orders wait
 		if c.door.enter() != nil {
@@ -52,17 +52,10 @@ func TestDoorTurnsAwayWhomTheTillWould(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &crowd{door: newDoor(), buys: 1, till: 100}
-		for range 10 {
-			c.second(1000)
-		}
-		paid, refused := 0, 0
-		for range 10 {
-			c.second(1000)
-			paid += c.paid
-			refused += c.refused
-		}
-		if paid < 900 || refused > 500 {
-			t.Errorf("in 10 s %d paid and %d were refused at the till, want 1000 and about a quarter of that", paid, refused)
+		c.seconds(10, 1000)
+		c.seconds(10, 1000)
+		if c.paid < 900 || c.refused > 500 {
+			t.Errorf("in 10 s %d paid and %d were refused at the till, want 1000 and about a quarter of that", c.paid, c.refused)
 		}
 	})
 }
@@ -72,16 +65,10 @@ func TestDoorOpensAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &crowd{door: newDoor(), buys: 1, till: 100}
-		for range 10 {
-			c.second(1000)
-		}
-		for range 5 {
-			c.second(80)
-		}
-		for range 10 {
-			if c.second(80); c.turnedAway != 0 {
-				t.Fatalf("%d of 80 are turned away though 100 could pay", c.turnedAway)
-			}
+		c.seconds(10, 1000)
+		c.seconds(5, 80)
+		if c.seconds(10, 80); c.turnedAway != 0 {
+			t.Fatalf("%d of 800 are turned away though 1000 could pay", c.turnedAway)
 		}
 	})
 }
@@ -92,13 +79,10 @@ func TestDoorIsNotKeptClosedByItself(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &crowd{door: newDoor(), buys: 1, till: 100}
-		for range 10 {
-			c.second(2000)
-		}
+		c.seconds(10, 2000)
 		c.buys = 20
-		for range 12 {
-			c.second(1000) // 50 of them would order
-		}
+		c.seconds(11, 1000) // 50 of them would order
+		c.seconds(1, 1000)
 		if c.turnedAway != 0 {
 			t.Errorf("%d of 1000 are turned away though all who order could pay", c.turnedAway)
 		}
@@ -111,9 +95,7 @@ func TestDoorRemembersWhatTheTillServed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		c := &crowd{door: newDoor(), buys: 1, till: 100}
-		for range 10 {
-			c.second(80)
-		}
+		c.seconds(10, 80)
 		for range 20 { // 3 s in which all wait
 			<-time.After(150 * time.Millisecond)
 			if c.door.enter() == nil {
@@ -126,13 +108,8 @@ func TestDoorRemembersWhatTheTillServed(t *testing.T) {
 			c.door.ordered(NewError(ReasonOverloaded))
 			c.door.ordered(nil) // who waited
 		}
-		turnedAway := 0
-		for range 10 {
-			c.second(80)
-			turnedAway += c.turnedAway
-		}
-		if turnedAway > 800/3 {
-			t.Errorf("%d of 800 are turned away though 1000 could pay", turnedAway)
+		if c.seconds(10, 80); c.turnedAway > 800/3 {
+			t.Errorf("%d of 800 are turned away though 1000 could pay", c.turnedAway)
 		}
 	})
 }

@@ -34,7 +34,8 @@ func (s *Service) Final(ctx context.Context, orderID, paymentID string) (bool, e
 // that was cancelled or declined, or a second one of an order) is voided, or
 // given back if it was taken. It returns the attempt as it is then. Errors:
 // ErrPaymentNotFound for a payment that this service did not make, or of an order
-// that it never heard of, which is left alone; ErrOutcomeUnknown when it has to be observed again.
+// that it never heard of, which is left alone; ErrOutcomeUnknown when it has to be
+// observed again.
 func (s *Service) Observe(ctx context.Context, in Intent) (Attempt, error) {
 	if in.OrderID == "" || in.AttemptID == "" {
 		return Attempt{}, ErrPaymentNotFound

@@ -59,8 +59,8 @@ type Crowd struct {
 type Overload struct {
 	// Peak is the best goodput in steps of increasing rates, checkouts a second,
 	// which the rates of the crowds are multiples of.
-	Peak   float64 `json:"peak_per_second"`
-	Crowds []Crowd `json:"crowds"`
+	Peak   float64  `json:"peak_per_second"`
+	Crowds []*Crowd `json:"crowds"`
 	// Recovery is how long after the largest crowd had gone the shop was itself
 	// again, in seconds; negative when it was not within the time looked at.
 	Recovery float64 `json:"recovery_seconds"`
@@ -93,14 +93,13 @@ func OverloadCommand(ctx context.Context, args []string, stdout, stderr io.Write
 Starts a shop of its own in a temporary folder, finds how many checkouts a second
 it serves at best, and sends it twice and ten times as many shoppers, who come
 whether or not it keeps up, with the peak itself between, and then ten times the
-readers that it can serve. It
-fails when goodput falls below 90% (twice) or 80% (ten times) of the peak, when
-half of the refusals take longer than 20 ms or do not say when to come again,
-when memory keeps growing, when the shop is not itself again 10 s later, or when
-readers keep more than 5% of the checkouts from being paid. As a control it does
-the same to a shop that accepts every order: that must fail. On Linux, with two
-processors or more, the shoppers have half of them and the shop the others, as
-people bring processors of their own.
+readers that it can serve. It fails when goodput falls below 90% (twice) or 80%
+(ten times) of the peak, when half of the refusals take longer than 20 ms or do
+not say when to come again, when memory keeps growing, when the shop is not
+itself again 10 s later, or when readers keep more than 5% of the checkouts from
+being paid. As a control it does the same to a shop that accepts every order: that
+must fail. On Linux, with two processors or more, the shoppers have half of them
+and the shop the others, as people bring processors of their own.
 
 `)
 		flags.PrintDefaults()
@@ -174,24 +173,24 @@ func (c *crowd) look() (load.Row, load.Snapshot) {
 
 // sum measures a crowd until it has stopped coming: the first quarter is left to
 // the queues to fill.
-func (o *Overload) sum(ctx context.Context, name string, c *crowd) (Crowd, error) {
+func (o *Overload) sum(ctx context.Context, name string, c *crowd) (*Crowd, error) {
 	if err := wait(ctx, c.d/4); err != nil {
-		return Crowd{}, err
+		return nil, err
 	}
 	from, s1 := c.look()
 	before, err := o.usages()
 	if err != nil {
-		return Crowd{}, err
+		return nil, err
 	}
 	if err := wait(ctx, c.d-s1.Elapsed); err != nil {
-		return Crowd{}, err
+		return nil, err
 	}
 	to, s := c.look()
 	after, err := o.usages()
 	if err != nil {
-		return Crowd{}, err
+		return nil, err
 	}
-	sum := Crowd{
+	sum := &Crowd{
 		Name: name, Offered: c.rate, Paid: float64(to.Done-from.Done) / (s.Elapsed - s1.Elapsed).Seconds(),
 		P50: millis(to.P50), P99: millis(to.P99), Refused: s.Refused, RefusedP50: millis(s.RefusedP50), RefusedP99: millis(s.RefusedP99),
 		Failed: to.Errors - s.Refused, Cores: map[string]float64{}, PeakBytes: after["shop"].peak,
@@ -235,7 +234,9 @@ func (o *Overload) broken(format string, args ...any) {
 	o.Broken = append(o.Broken, fmt.Sprintf(format, args...))
 }
 
-func (o *Overload) add(c Crowd) {
+// add notes a crowd, with its share of the peak that was looked for.
+func (o *Overload) add(c *Crowd) {
+	c.Share = c.Paid / o.Peak
 	o.Crowds = append(o.Crowds, c)
 	fmt.Fprintf(o.progress, "%s: %.0f a second come, %.0f pay\n", c.Name, c.Offered, c.Paid)
 }
@@ -257,7 +258,10 @@ func (o *Overload) measure(ctx context.Context, shop *child, st *state.State) er
 	// crowd, for as long, and the crowd's share is of the mean of the two.
 	peak := func() (float64, error) {
 		c, err := o.one(ctx, "the peak", o.Peak, st.URL)
-		return c.Paid, err
+		if err != nil {
+			return 0, err
+		}
+		return c.Paid, nil
 	}
 	before, err := peak()
 	if err != nil {
@@ -281,11 +285,10 @@ func (o *Overload) measure(ctx context.Context, shop *child, st *state.State) er
 		return err
 	}
 	for _, c := range []struct {
-		Crowd
+		*Crowd
 		peak, least float64
 	}{{twice, (before + between) / 2, 0.9}, {ten, (between + end) / 2, 0.8}} {
 		c.Share = c.Paid / c.peak
-		o.share(c.Name, c.Share)
 		if c.Share < c.least {
 			o.broken("%s: goodput is %.0f%% of the peak, not %.0f%%", c.Name, 100*c.Share, 100*c.least)
 		}
@@ -300,15 +303,6 @@ func (o *Overload) measure(ctx context.Context, shop *child, st *state.State) er
 		o.broken("memory grows with the crowd: %d MiB at twice, %d MiB at ten times the peak", twice.PeakBytes>>20, ten.PeakBytes>>20)
 	}
 	return o.browsing(ctx, st)
-}
-
-// share notes what a crowd's share of the peak was.
-func (o *Overload) share(name string, share float64) {
-	for i := range o.Crowds {
-		if o.Crowds[i].Name == name {
-			o.Crowds[i].Share = share
-		}
-	}
 }
 
 // findPeak raises the rate by a quarter until, twice in a row, less than nine
@@ -336,32 +330,30 @@ func (o *Overload) findPeak(ctx context.Context, url string) error {
 }
 
 // one is a crowd from beginning to end.
-func (o *Overload) one(ctx context.Context, name string, rate float64, url string) (Crowd, error) {
+func (o *Overload) one(ctx context.Context, name string, rate float64, url string) (*Crowd, error) {
 	c, err := o.come(ctx, url, rate, o.time)
 	if err != nil {
-		return Crowd{}, err
+		return nil, err
 	}
 	s, err := o.sum(ctx, name, c)
 	if err := errors.Join(err, <-c.done); err != nil {
 		return s, err
 	}
-	s.Share = s.Paid / o.Peak
 	o.add(s)
 	return s, nil
 }
 
 // tenfold is the largest crowd, and the calm after it. It returns how long, in
 // seconds, it took until checkouts were as quick as before; -1 for never.
-func (o *Overload) tenfold(ctx context.Context, url string, usual Crowd) (Crowd, float64, error) {
+func (o *Overload) tenfold(ctx context.Context, url string, usual *Crowd) (*Crowd, float64, error) {
 	c, err := o.come(ctx, url, 10*o.Peak, o.time)
 	if err != nil {
-		return Crowd{}, 0, err
+		return nil, 0, err
 	}
 	s, err := o.sum(ctx, "ten times the peak", c)
 	if err != nil {
 		return s, 0, err
 	}
-	s.Share = s.Paid / o.Peak
 	o.add(s)
 	gone := time.Now()
 	after, err := o.come(ctx, url, usual.Offered, 15*time.Second)
@@ -423,7 +415,6 @@ func (o *Overload) browsing(ctx context.Context, st *state.State) error {
 	}
 	row, _ := c.look()
 	o.BrowseShare = float64(row.Done) / float64(row.Done+row.Errors)
-	s.Share = s.Paid / o.Peak
 	o.add(s)
 	if o.BrowseShare < 0.95 {
 		o.broken("readers keep %.0f%% of the checkouts from being paid", 100*(1-o.BrowseShare))
