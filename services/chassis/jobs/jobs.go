@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -103,7 +104,7 @@ func Start(ctx context.Context, pool *pgxpool.Pool, workers *river.Workers, cfg 
 			return client, nil
 		}
 		log.WarnContext(ctx, "jobs cannot start yet", "error", err)
-		if !sleep(ctx, time.Second) {
+		if retry.Sleep(ctx, time.Second) != nil {
 			return nil, nil
 		}
 	}
@@ -120,16 +121,8 @@ func Stop(ctx context.Context, client *river.Client[pgx.Tx], log *slog.Logger) {
 
 // Await returns true as soon as ready returns nil, false when ctx ends first.
 func Await(ctx context.Context, ready func(context.Context) error) bool {
-	pause := 50 * time.Millisecond
-	for {
-		if ready(ctx) == nil {
-			return true
-		}
-		if !sleep(ctx, pause) {
-			return false
-		}
-		pause = min(2*pause, time.Second)
-	}
+	policy := retry.Policy{Backoff: retry.Backoff{Initial: 50 * time.Millisecond, Max: time.Second}}
+	return retry.Do(ctx, policy, ready) == nil
 }
 
 // Begin begins one run of a job: a span of its own in the trace of the call
@@ -163,15 +156,4 @@ func TraceParent(ctx context.Context) string {
 // Resume returns ctx with the span context of a W3C traceparent.
 func Resume(ctx context.Context, traceparent string) context.Context {
 	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 // migrationsDir is where migrations are in a service's (embedded) file system:
@@ -89,10 +91,8 @@ func (sessionLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
 		if locked {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
+		if err := retry.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -82,30 +83,24 @@ func poolConfig(cfg Config, tel *telemetry.Telemetry) (*pgxpool.Config, error) {
 // Pinger is the part of a pool that Wait needs.
 type Pinger interface{ Ping(context.Context) error }
 
-// Wait returns when the database answers, or ctx's error joined with the last
-// failure before that. It asks again after 50 ms, then after longer, up to 1 s.
+// Wait returns when the database answers, or an error that wraps ctx's and the
+// last failure before that.
 func Wait(ctx context.Context, db Pinger) error { return wait(ctx, db, func(error) {}) }
 
-// wait is Wait that tells about each failure.
+// wait is Wait that reports each failure.
 func wait(ctx context.Context, db Pinger, failed func(error)) error {
-	var last error
-	for pause := 50 * time.Millisecond; ; pause = min(pause*2, time.Second) {
+	policy := retry.Policy{Backoff: retry.Backoff{Initial: 50 * time.Millisecond, Max: time.Second}}
+	err := retry.Do(ctx, policy, func(ctx context.Context) error {
 		err := db.Ping(ctx)
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() == nil || last == nil {
-			last = err
-		}
-		if ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil {
 			failed(err)
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for postgres: %w (last: %w)", ctx.Err(), last)
-		case <-time.After(pause):
-		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("wait for postgres: %w", err)
 	}
+	return nil
 }
 
 // IsUnique reports a violation of the named unique constraint or index; any

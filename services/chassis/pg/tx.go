@@ -2,17 +2,21 @@ package pg
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
-// maxAttempts bounds how often InTx runs a transaction.
-const maxAttempts = 6
+// Conflicts is when a transaction that lost against another one is run again: up
+// to 6 times in all, after 2, 4, 8, 16 and 32 ms at most.
+var Conflicts = retry.Policy{
+	Backoff:  retry.Backoff{Initial: 2 * time.Millisecond, Max: 32 * time.Millisecond},
+	Attempts: 6,
+	If:       pgerr.IsRetryable,
+}
 
 // Beginner starts transactions: a pool or a connection.
 type Beginner interface {
@@ -25,27 +29,14 @@ type TxFunc = func(ctx context.Context, tx pgx.Tx) error
 
 // InTx runs fn in a transaction: commits when it returns nil, else rolls back
 // and returns its error. A transaction that loses against another
-// (serialization_failure, deadlock_detected) is run again from its start, up
-// to 6 times in all, after a short random pause. The context is the
-// transaction's; when it ends, so does the transaction.
+// (serialization_failure, deadlock_detected) is run again from its start, as
+// Conflicts says. The context is the transaction's; when it ends, so does the
+// transaction.
 //
 // An error that IsUnavailable after fn returned nil may mean that the commit
 // happened: only an idempotent retry tells.
 func InTx(ctx context.Context, db Beginner, opts pgx.TxOptions, fn TxFunc) error {
-	for attempt := 1; ; attempt++ {
-		err := once(ctx, db, opts, fn)
-		if err == nil || !pgerr.IsRetryable(err) || attempt == maxAttempts {
-			return err
-		}
-		// 2, 4, 8, 16, 32 ms, each halved at random.
-		pause := time.Millisecond << attempt
-		pause = pause/2 + rand.N(pause/2+1)
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		case <-time.After(pause):
-		}
-	}
+	return retry.Do(ctx, Conflicts, func(ctx context.Context) error { return once(ctx, db, opts, fn) })
 }
 
 func once(ctx context.Context, db Beginner, opts pgx.TxOptions, fn TxFunc) (err error) {

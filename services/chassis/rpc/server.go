@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"google.golang.org/grpc"
@@ -122,7 +123,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		}
 		stopPolling()
 		<-polled // health says NOT_SERVING from here on
-		s.shutdown()
+		s.shutdown(context.WithoutCancel(ctx))
 	}()
 	s.tel.Log.InfoContext(ctx, "serving", "address", s.lis.Addr().String())
 	err := s.Server.Serve(s.lis)
@@ -134,8 +135,8 @@ func (s *Server) Serve(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) shutdown() {
-	<-time.After(s.cfg.DrainDelay)
+func (s *Server) shutdown(ctx context.Context) {
+	_ = retry.Sleep(ctx, s.cfg.DrainDelay)
 	s.stop(errDraining)
 	cut := time.AfterFunc(s.cfg.DrainTimeout, s.Server.Stop)
 	s.Server.GracefulStop()

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 // lockFolder keeps other processes from serving the same folder. The lock is
@@ -70,10 +72,8 @@ func shutDown(ctx context.Context, pid int, data string) error {
 		if syscall.Kill(pid, 0) == syscall.ESRCH || !isPostmaster(pid, data) {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
+		if err := retry.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return err
 		}
 	}
 	return fmt.Errorf("%w: postgres with process id %d does not stop", ErrInUse, pid)

@@ -29,6 +29,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 // ErrInUse means that another process serves the same folder.
@@ -132,14 +134,12 @@ func (s *Server) launch(ctx context.Context, bin binaries, as *account) error {
 			return nil
 		}
 		exited, ok := errors.AsType[*exitError](err)
-		retry := ok && (s.opts.Port == 0 && exited.portTaken() || exited.dying())
-		if !retry || time.Now().After(deadline) {
+		again := ok && (s.opts.Port == 0 && exited.portTaken() || exited.dying())
+		if !again || time.Now().After(deadline) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
+		if retry.Sleep(ctx, 100*time.Millisecond) != nil {
 			return err
-		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
