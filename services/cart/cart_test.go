@@ -206,6 +206,73 @@ func TestTheWayOfACart(t *testing.T) {
 	wantLines(t, s.get(t, customer), line("22423", 1))
 }
 
+func TestAddLine(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ctx, c := t.Context(), s.create(t, line("A", 1)) // version 2
+	req := func(sku string, delta int64) *cartv1.AddLineRequest {
+		return &cartv1.AddLineRequest{
+			CartId: c.GetId(), OwnerId: c.GetOwnerId(), Sku: sku, Delta: delta, ChangeId: newID(),
+		}
+	}
+	once := req("A", 2)
+	for range 2 { // the second repeats the first
+		added, err := s.AddLine(ctx, once)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantLines(t, added.GetCart(), line("A", 3))
+		if v := added.GetCart().GetVersion(); v != 3 {
+			t.Errorf("version %d, want 3", v)
+		}
+	}
+	if _, err := s.AddLine(ctx, req("B", 100_000)); err != nil {
+		t.Fatal(err)
+	}
+
+	stale := req("A", 1)
+	stale.ExpectedVersion = proto.Int64(3)
+	_, err := s.AddLine(ctx, stale)
+	wantError(t, err, codes.Aborted, "VERSION_CONFLICT")
+	if v := rpc.Metadata(err)["version"]; v != "4" {
+		t.Errorf("the conflict names version %q, want 4", v)
+	}
+	_, err = s.AddLine(ctx, req("B", 1))
+	wantError(t, err, codes.FailedPrecondition, "QUANTITY_TOO_LARGE")
+	if m := rpc.Metadata(err); m["sku"] != "B" || m["quantity"] != "100001" {
+		t.Errorf("the error has metadata %v, want sku B and quantity 100001", m)
+	}
+	thief := req("A", 1)
+	thief.OwnerId = newID()
+	_, err = s.AddLine(ctx, thief)
+	wantError(t, err, codes.NotFound, "CART_NOT_FOUND")
+
+	for field, bad := range map[string]*cartv1.AddLineRequest{
+		"cart_id":   {OwnerId: c.GetOwnerId(), Sku: "A", Delta: 1, ChangeId: newID()},
+		"sku":       req("A\x00", 1),
+		"delta":     req("A", 0),
+		"change_id": {CartId: c.GetId(), OwnerId: c.GetOwnerId(), Sku: "A", Delta: 1},
+	} {
+		_, err := s.AddLine(ctx, bad)
+		wantError(t, err, codes.InvalidArgument, "INVALID")
+		if d, _ := rpc.Detail[*errdetails.BadRequest](err); d.GetFieldViolations()[0].GetField() != field {
+			t.Errorf("the answer names %v, want %s", d, field)
+		}
+	}
+	wantLines(t, s.get(t, c), line("A", 3), line("B", 100_000))
+
+	// A replacement by nothing empties the cart.
+	emptied, err := s.SetLines(ctx, &cartv1.SetLinesRequest{
+		CartId: c.GetId(), OwnerId: c.GetOwnerId(), Replace: true, ExpectedVersion: proto.Int64(4),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(emptied.GetCart().GetLines()) != 0 || emptied.GetCart().GetVersion() != 5 {
+		t.Errorf("emptied cart is %v", emptied.GetCart())
+	}
+}
+
 func TestAStrangersCartIsNotFound(t *testing.T) {
 	t.Parallel()
 	s := start(t)

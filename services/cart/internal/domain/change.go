@@ -48,6 +48,35 @@ func (c Change) Validate() error {
 	return nil
 }
 
+// Addition is a number of units to add to what a cart has of a SKU.
+type Addition struct {
+	SKU string
+	// Delta is in units, 1 to MaxQuantity.
+	Delta int64
+	// Expected is the version that the cart must still be at; 0 stands for
+	// any.
+	Expected int64
+	// ID tells a repeat from a new addition. It is never zero: an addition that
+	// is repeated unrecognised would be made twice.
+	ID UUID
+}
+
+// Validate returns an *InvalidError for the first thing in a that no cart can
+// take.
+func (a Addition) Validate() error {
+	switch problem := skuProblem(a.SKU); {
+	case problem != "":
+		return &InvalidError{"sku", problem}
+	case a.Delta < 1 || a.Delta > MaxQuantity:
+		return &InvalidError{"delta", fmt.Sprintf("is not from 1 to %d", MaxQuantity)}
+	case a.Expected < 0:
+		return &InvalidError{"expected_version", "is negative"}
+	case a.ID == UUID{}:
+		return &InvalidError{"change_id", "is missing"}
+	}
+	return nil
+}
+
 // skuProblem says why sku is no SKU; empty if it is one. Whether anything is
 // sold under it is the catalog's to know.
 func skuProblem(sku string) string {

@@ -66,6 +66,35 @@ func TestChangeValidate(t *testing.T) {
 	}
 }
 
+func TestAdditionValidate(t *testing.T) {
+	t.Parallel()
+	id := domain.UUID{1}
+	for _, tt := range []struct {
+		name  string
+		add   domain.Addition
+		field string // of the error; empty if the addition is valid
+	}{
+		{"one unit", domain.Addition{SKU: "A", Delta: 1, ID: id}, ""},
+		{"most units", domain.Addition{SKU: "A", Delta: domain.MaxQuantity, ID: id}, ""},
+		{"a version", domain.Addition{SKU: "A", Delta: 1, ID: id, Expected: 7}, ""},
+		{"nothing", domain.Addition{SKU: "A", ID: id}, "delta"},
+		{"less", domain.Addition{SKU: "A", Delta: -1, ID: id}, "delta"},
+		{"too many units", domain.Addition{SKU: "A", Delta: domain.MaxQuantity + 1, ID: id}, "delta"},
+		{"empty SKU", domain.Addition{Delta: 1, ID: id}, "sku"},
+		{"NUL in SKU", domain.Addition{SKU: "A\x00", Delta: 1, ID: id}, "sku"},
+		{"negative version", domain.Addition{SKU: "A", Delta: 1, ID: id, Expected: -1}, "expected_version"},
+		{"no id", domain.Addition{SKU: "A", Delta: 1}, "change_id"},
+	} {
+		var invalid *domain.InvalidError
+		switch err := tt.add.Validate(); {
+		case tt.field == "" && err != nil:
+			t.Errorf("%s: refused: %v", tt.name, err)
+		case tt.field != "" && (!errors.As(err, &invalid) || invalid.Field != tt.field):
+			t.Errorf("%s: %v, want an InvalidError about %s", tt.name, err, tt.field)
+		}
+	}
+}
+
 func TestVersionConflictNamesTheCurrentVersion(t *testing.T) {
 	t.Parallel()
 	err := fmt.Errorf("set lines: %w", &domain.VersionConflictError{Current: 7})

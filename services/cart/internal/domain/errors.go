@@ -14,6 +14,8 @@ var (
 	ErrTaken = errors.New("the cart's id is taken")
 	// ErrFull says that a change would leave more than MaxLines lines.
 	ErrFull = fmt.Errorf("a cart holds at most %d lines", MaxLines)
+	// ErrQuantityTooLarge is what every QuantityTooLargeError is.
+	ErrQuantityTooLarge = fmt.Errorf("a line holds at most %d units", MaxQuantity)
 	// ErrVersionConflict is what every VersionConflictError is.
 	ErrVersionConflict = errors.New("the cart has changed")
 	// ErrInvalid is what every InvalidError is.
@@ -37,6 +39,26 @@ func (e *VersionConflictError) Is(target error) bool { return target == ErrVersi
 // ErrorMetadata tells the caller the version to read from.
 func (e *VersionConflictError) ErrorMetadata() map[string]string {
 	return map[string]string{"version": strconv.FormatInt(e.Current, 10)}
+}
+
+// QuantityTooLargeError says that an addition would leave more than MaxQuantity
+// units of a SKU.
+type QuantityTooLargeError struct {
+	SKU string
+	// Quantity is the number of units that the line would have.
+	Quantity int64
+}
+
+func (e *QuantityTooLargeError) Error() string {
+	return fmt.Sprintf("the line %q would have %d units, at most %d are allowed", e.SKU, e.Quantity, MaxQuantity)
+}
+
+// Is makes errors.Is(err, ErrQuantityTooLarge) true.
+func (e *QuantityTooLargeError) Is(target error) bool { return target == ErrQuantityTooLarge }
+
+// ErrorMetadata names the line and what it would have had.
+func (e *QuantityTooLargeError) ErrorMetadata() map[string]string {
+	return map[string]string{"sku": e.SKU, "quantity": strconv.FormatInt(e.Quantity, 10)}
 }
 
 // InvalidError says which part of a request can never be right.

@@ -37,6 +37,17 @@ func (b *batch) getCart(k domain.Key) *domain.Cart {
 	return cart
 }
 
+// addLine adds units to a line; send fails with pgx.ErrNoRows if there is no
+// cart.
+func (b *batch) addLine(p db.AddLineParams) *db.AddLineRow {
+	r := new(db.AddLineRow)
+	b.Queue(db.AddLine, p.ID, p.ChangeID, p.OwnerID, p.SKU, p.Delta, p.Now, p.SeenAt,
+		p.ExpectedVersion, p.MaxQuantity, p.MaxLines).QueryRow(func(row pgx.Row) error {
+		return row.Scan(&r.Made, &r.Added, &r.Quantity, &r.Lines, &r.Version, &r.UpdatedAt, &r.SeenAt, &r.SKUs, &r.Quantities)
+	})
+	return r
+}
+
 // send runs the batch. Its nil means that the transaction is committed.
 func (b *batch) send(ctx context.Context, pool *pgxpool.Pool) error {
 	return pool.SendBatch(ctx, &b.Batch).Close()

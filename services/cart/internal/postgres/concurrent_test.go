@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,6 +78,119 @@ func TestConcurrentAddsAreNeverLost(t *testing.T) {
 	if shared := c.Lines[0]; shared != line("SHARED", writers) {
 		t.Errorf("shared line %v, want %d units", shared, writers)
 	}
+}
+
+// Each writer is shown the cart that its own addition made: as many units as
+// versions after the first, with its own line among them.
+func TestConcurrentAdditionsAreNeverLost(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	ctx, c := bounded(t), newCart(t, s)
+	const writers, rounds = 16, 10
+	together(writers, func(i int) {
+		own := fmt.Sprintf("OWN-%d", i)
+		for n := range rounds {
+			sku := "SHARED"
+			if n%2 == 1 {
+				sku = own
+			}
+			a := addition(sku, 1)
+			for range 2 { // the second is a repeat, unless eight others came between
+				got, err := s.Add(ctx, c.Key, a, noon)
+				if err != nil {
+					t.Errorf("writer %d: %v", i, err)
+					return
+				}
+				var units int64
+				for _, l := range got.Lines {
+					units += l.Quantity
+				}
+				if units != got.Version-1 {
+					t.Errorf("writer %d was shown %d units at version %d", i, units, got.Version)
+				}
+				if !slices.ContainsFunc(got.Lines, func(l domain.Line) bool { return l.SKU == sku }) {
+					t.Errorf("writer %d was not shown its line %s: %v", i, sku, got.Lines)
+				}
+				if n > 0 {
+					break
+				}
+			}
+		}
+	})
+	c, err := s.Get(ctx, c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range c.Lines {
+		if want := int64(rounds / 2); l.SKU != "SHARED" && l.Quantity != want {
+			t.Errorf("line %v, want %d units", l, want)
+		}
+	}
+	if i := slices.IndexFunc(c.Lines, func(l domain.Line) bool { return l.SKU == "SHARED" }); i < 0 ||
+		c.Lines[i].Quantity < writers*rounds/2 || len(c.Lines) != writers+1 {
+		t.Errorf("lines %v, want %d shared units and %d lines", c.Lines, writers*rounds/2, writers+1)
+	}
+}
+
+// The limits hold for the sum of what all writers add, and every unit that was
+// acknowledged is there.
+func TestConcurrentAdditionsStopAtTheLimits(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	const room, writers = 5, 20
+	lines := manyLines(domain.MaxLines - room)
+	lines[0].Quantity = domain.MaxQuantity - room
+	ctx, c := bounded(t), newCart(t, s, lines...)
+	var full, large atomic.Int64
+	together(2*writers, func(i int) {
+		a, want, count := addition(fmt.Sprintf("OWN-%d", i), 1), domain.ErrFull, &full
+		if i%2 == 0 {
+			a, want, count = addition(lines[0].SKU, 1), domain.ErrQuantityTooLarge, &large
+		}
+		_, err := s.Add(ctx, c.Key, a, noon)
+		switch {
+		case errors.Is(err, want):
+			count.Add(1)
+		case err != nil:
+			t.Errorf("writer %d: %v", i, err)
+		}
+	})
+	c, err := s.Get(ctx, c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Lines) != domain.MaxLines || c.Lines[0].Quantity != domain.MaxQuantity {
+		t.Errorf("%d lines, the first %v", len(c.Lines), c.Lines[0])
+	}
+	if full.Load() != writers-room || large.Load() != writers-room {
+		t.Errorf("%d and %d refused, want %d of each", full.Load(), large.Load(), writers-room)
+	}
+}
+
+// An addition and a replacement of the whole cart: the one that commits later
+// sees the other. The lines that a replacement leaves are its own, and an
+// addition that comes after it is added to them.
+func TestConcurrentAdditionsAndReplaces(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	ctx, c := bounded(t), newCart(t, s)
+	together(16, func(i int) {
+		for range 10 {
+			if i%4 != 0 {
+				if _, err := s.Add(ctx, c.Key, addition(fmt.Sprintf("OWN-%d", i), 1), noon); err != nil {
+					t.Errorf("writer %d: %v", i, err)
+				}
+				continue
+			}
+			mine := []domain.Line{line(fmt.Sprintf("A-%d", i), 1), line(fmt.Sprintf("B-%d", i), 1)}
+			got, err := s.Change(ctx, c.Key, domain.Change{Set: mine, Replace: true}, noon)
+			if err != nil {
+				t.Errorf("writer %d: %v", i, err)
+			} else if !slices.Contains(got.Lines, mine[0]) || len(got.Lines) != 2 {
+				t.Errorf("writer %d replaced the cart and was shown %v", i, got.Lines)
+			}
+		}
+	})
 }
 
 func TestConcurrentSetsOfDifferentLinesAllStay(t *testing.T) {
@@ -196,14 +310,14 @@ func TestMergesThatCrossDoNotDeadlock(t *testing.T) {
 	}
 }
 
-// A merge, a change, a clear and the sweeper at the same carts: each call
+// A merge, a change, an addition, a clear and the sweeper at the same carts: each call
 // succeeds or says that the cart is gone; nothing deadlocks.
 func TestEverythingAtOnce(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, nil)
 	ctx := bounded(t)
 	a, b := newCart(t, s, manyLines(50)...), newCart(t, s, manyLines(60)...)
-	together(8, func(i int) {
+	together(9, func(i int) {
 		for n := range 15 {
 			var err error
 			switch i {
@@ -222,6 +336,8 @@ func TestEverythingAtOnce(t *testing.T) {
 			case 6:
 				err = s.Clear(ctx, a.Key, 3, noon)
 			case 7:
+				_, err = s.Add(ctx, a.Key, addition("ADDED", 1), noon)
+			case 8:
 				_, err = s.Expire(ctx, noon.Add(time.Hour), 10)
 			}
 			if err != nil && !errors.Is(err, domain.ErrNotFound) {

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -91,6 +92,27 @@ func (m *model) change(k domain.Key, ch domain.Change, now time.Time) error {
 		changed = changed || len(c.lines) < n
 	}
 	c.advance(changed, now)
+	return nil
+}
+
+func (m *model) add(k domain.Key, a domain.Addition, now time.Time) error {
+	c := m.find(k)
+	if c == nil {
+		return domain.ErrNotFound
+	}
+	if a.Expected != 0 && a.Expected != c.version {
+		return domain.ErrVersionConflict
+	}
+	sum := a.Delta
+	for _, l := range c.lines {
+		if l.SKU == a.SKU {
+			sum += l.Quantity
+		}
+	}
+	if sum > domain.MaxQuantity {
+		return domain.ErrQuantityTooLarge
+	}
+	c.advance(c.set(a.SKU, sum, c.version+1), now)
 	return nil
 }
 
@@ -188,6 +210,25 @@ func TestStoreBehavesLikeTheModel(t *testing.T) {
 				}
 				_, err := s.Change(ctx, k, ch, now)
 				agree(t, "change", err, m.change(k, ch, now))
+			},
+			"add": func(t *rapid.T) {
+				k := key(t, "cart")
+				a := addition(
+					rapid.SampledFrom([]string{"A", "B", "C", "D", "é"}).Draw(t, "sku"),
+					rapid.SampledFrom([]int64{1, 2, domain.MaxQuantity}).Draw(t, "delta"),
+				)
+				a.Expected = rapid.Int64Range(0, 4).Draw(t, "expected")
+				got, err := s.Add(ctx, k, a, now)
+				agree(t, "add", err, m.add(k, a, now))
+				if err != nil {
+					return
+				}
+				if stored, err := s.Get(ctx, k); err != nil || !reflect.DeepEqual(got, stored) {
+					t.Fatalf("add answered %+v, stored is %+v, %v", got, stored, err)
+				}
+				if again, err := s.Add(ctx, k, a, now); err != nil || !reflect.DeepEqual(again, got) {
+					t.Fatalf("a repeat answered %+v, %v, the first %+v", again, err, got)
+				}
 			},
 			"clear": func(t *rapid.T) {
 				k, upTo := key(t, "cart"), rapid.Int64Range(1, 6).Draw(t, "up to")

@@ -101,6 +101,59 @@ func (s *Store) Change(ctx context.Context, k domain.Key, c domain.Change, now t
 	return *cart, nil
 }
 
+// Add makes a valid addition and returns the cart after it. One that was made
+// before, by its ID, changes nothing. It fails with domain.ErrNotFound, a
+// *domain.VersionConflictError, a *domain.QuantityTooLargeError or
+// domain.ErrFull.
+func (s *Store) Add(ctx context.Context, k domain.Key, a domain.Addition, now time.Time) (domain.Cart, error) {
+	args := db.AddLineParams{
+		ID: k.ID, OwnerID: k.Owner, SKU: a.SKU, Delta: a.Delta, ChangeID: a.ID, ExpectedVersion: a.Expected,
+		Now: now, SeenAt: domain.SeenAt(now), MaxQuantity: domain.MaxQuantity, MaxLines: domain.MaxLines,
+	}
+	row, err := s.q.AddLine(ctx, args)
+	if err == nil && !row.Added && !row.Made && refusal(a, row) == nil {
+		// Another writer committed while the statement waited for the lock.
+		row, err = s.addLocked(ctx, args)
+	}
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return domain.Cart{}, domain.ErrNotFound
+	case err != nil:
+		return domain.Cart{}, fmt.Errorf("add line: %w", err)
+	case !row.Added && !row.Made:
+		if err := refusal(a, row); err != nil {
+			return domain.Cart{}, err
+		}
+		return domain.Cart{}, domain.ErrNotFound // the sweeper has just deleted it
+	}
+	return toCart(k, db.GetCartRow{
+		Version: row.Version, UpdatedAt: row.UpdatedAt, SeenAt: row.SeenAt, SKUs: row.SKUs, Quantities: row.Quantities,
+	}), nil
+}
+
+// refusal is what the cart that row was read from has against a, or nil.
+func refusal(a domain.Addition, row db.AddLineRow) error {
+	switch {
+	case a.Expected != 0 && a.Expected != row.Version:
+		return &domain.VersionConflictError{Current: row.Version}
+	case row.Quantity > domain.MaxQuantity:
+		return &domain.QuantityTooLargeError{SKU: a.SKU, Quantity: row.Quantity}
+	case row.Lines > domain.MaxLines:
+		return domain.ErrFull
+	}
+	return nil
+}
+
+// addLocked is AddLine with the lock taken before its snapshot: no other
+// writer's commit can come between.
+func (s *Store) addLocked(ctx context.Context, args db.AddLineParams) (db.AddLineRow, error) {
+	var b batch
+	b.lock(args.ID)
+	row := b.addLine(args)
+	err := b.send(ctx, s.pool)
+	return *row, err
+}
+
 // Clear removes the lines that have not changed since the version upTo. There
 // may be none, and no cart.
 func (s *Store) Clear(ctx context.Context, k domain.Key, upTo int64, now time.Time) error {

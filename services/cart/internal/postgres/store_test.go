@@ -44,6 +44,10 @@ func line(sku string, quantity int64) domain.Line {
 	return domain.Line{SKU: sku, Quantity: quantity}
 }
 
+func addition(sku string, delta int64) domain.Addition {
+	return domain.Addition{SKU: sku, Delta: delta, ID: newID()}
+}
+
 func newID() domain.UUID { return domain.UUID(uuid.Must(uuid.NewV7())) }
 
 func newKey() domain.Key { return domain.Key{ID: newID(), Owner: newID()} }
@@ -109,6 +113,9 @@ func TestAnotherOwnersCartIsNotFound(t *testing.T) {
 	_, err := s.Change(t.Context(), thief, domain.Change{Replace: true}, noon)
 	if !errors.Is(err, domain.ErrNotFound) {
 		t.Errorf("Change: %v, want ErrNotFound", err)
+	}
+	if _, err := s.Add(t.Context(), thief, addition("A", 1), noon); !errors.Is(err, domain.ErrNotFound) {
+		t.Errorf("Add: %v, want ErrNotFound", err)
 	}
 	if _, err := s.Merge(t.Context(), mine.Key, thief, noon); !errors.Is(err, domain.ErrNotFound) {
 		t.Errorf("Merge into: %v, want ErrNotFound", err)
@@ -212,6 +219,95 @@ func TestAChangeIsMadeOnce(t *testing.T) {
 	if err != nil || again.Version != 14 {
 		t.Errorf("%+v, %v; want version 14", again, err)
 	}
+}
+
+func TestAdd(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	c := newCart(t, s, line("B", 1), line("A", 2)) // version 2
+	add := func(a domain.Addition) domain.Cart {
+		t.Helper()
+		later := noon.Add(time.Hour)
+		got, err := s.Add(t.Context(), c.Key, a, later)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := s.Get(t.Context(), c.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Version != stored.Version || !got.UpdatedAt.Equal(later) || !got.SeenAt.Equal(domain.SeenAt(later)) ||
+			!got.UpdatedAt.Equal(stored.UpdatedAt) || !got.SeenAt.Equal(stored.SeenAt) {
+			t.Errorf("answered %+v, stored %+v", got, stored)
+		}
+		wantLines(t, stored, got.Lines...)
+		return got
+	}
+
+	wantLines(t, add(addition("B", 4)), line("B", 5), line("A", 2))
+	got := add(addition("C", 1))
+	wantLines(t, got, line("B", 5), line("A", 2), line("C", 1))
+	if got.Version != 4 {
+		t.Errorf("version %d, want 4", got.Version)
+	}
+
+	expecting := addition("A", 1)
+	expecting.Expected = 4
+	wantLines(t, add(expecting), line("B", 5), line("A", 3), line("C", 1))
+	// A repeat adds nothing, whatever version it expects.
+	if again := add(expecting); again.Version != 5 {
+		t.Errorf("version %d after a repeat, want 5", again.Version)
+	}
+	expecting.ID = newID()
+	_, err := s.Add(t.Context(), c.Key, expecting, noon)
+	var conflict *domain.VersionConflictError
+	if !errors.As(err, &conflict) || conflict.Current != 5 {
+		t.Errorf("expecting version 4: %v, want a conflict that names 5", err)
+	}
+	if _, err := s.Add(t.Context(), newKey(), addition("A", 1), noon); !errors.Is(err, domain.ErrNotFound) {
+		t.Errorf("unknown cart: %v, want ErrNotFound", err)
+	}
+
+	// Clear sees an addition as a change of the line.
+	if err := s.Clear(t.Context(), c.Key, 4, noon); err != nil {
+		t.Fatal(err)
+	}
+	c, err = s.Get(t.Context(), c.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, c, line("A", 3))
+}
+
+func TestAddKeepsTheLimits(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	many := manyLines(domain.MaxLines)
+	many[0].Quantity = domain.MaxQuantity - 1
+	full := newCart(t, s, many...) // version 2
+	first := many[0].SKU
+
+	_, err := s.Add(t.Context(), full.Key, addition("X", 1), noon)
+	if !errors.Is(err, domain.ErrFull) {
+		t.Errorf("line %d: %v, want ErrFull", domain.MaxLines+1, err)
+	}
+	_, err = s.Add(t.Context(), full.Key, addition(first, 2), noon)
+	var large *domain.QuantityTooLargeError
+	if !errors.As(err, &large) || large.SKU != first || large.Quantity != domain.MaxQuantity+1 {
+		t.Errorf("%d units: %v, want a QuantityTooLargeError", domain.MaxQuantity+1, err)
+	}
+	c, err := s.Get(t.Context(), full.Key)
+	if err != nil || c.Version != 2 {
+		t.Errorf("refused additions left %+v, %v", c, err)
+	}
+	wantLines(t, c, many...)
+
+	c, err = s.Add(t.Context(), full.Key, addition(first, 1), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	many[0].Quantity++
+	wantLines(t, c, many...)
 }
 
 func TestACartHasItsLimit(t *testing.T) {
@@ -393,9 +489,11 @@ func TestEveryCallIsOneRoundTrip(t *testing.T) {
 		{"create another", func() error { _, err := s.Create(ctx, guest, noon); return err }},
 		{"set 2,000 lines", func() error { _, err := s.Change(ctx, k, domain.Change{Set: lines}, noon); return err }},
 		{"set 2,000 more", func() error { _, err := s.Change(ctx, guest, domain.Change{Set: lines}, noon); return err }},
+		{"add to 2,000 lines", func() error { _, err := s.Add(ctx, k, addition("SKU-1999", 1), noon); return err }},
 		{"get", func() error { _, err := s.Get(ctx, k); return err }},
 		{"merge", func() error { _, err := s.Merge(ctx, guest, k, noon); return err }},
 		{"clear", func() error { return s.Clear(ctx, k, 2, noon) }},
+		{"add", func() error { _, err := s.Add(ctx, k, addition("SKU-0000", 1), noon); return err }},
 	} {
 		before := trips.n
 		if err := call.do(); err != nil {

@@ -18,6 +18,7 @@ var Errors = chassisrpc.ErrorTable{
 		{Is: domain.ErrTaken, Code: codes.AlreadyExists, Reason: "CART_TAKEN"},
 		{Is: domain.ErrVersionConflict, Code: codes.Aborted, Reason: "VERSION_CONFLICT"},
 		{Is: domain.ErrFull, Code: codes.FailedPrecondition, Reason: "CART_FULL"},
+		{Is: domain.ErrQuantityTooLarge, Code: codes.FailedPrecondition, Reason: "QUANTITY_TOO_LARGE"},
 		{Is: domain.ErrInvalid, Code: codes.InvalidArgument, Reason: "INVALID"},
 	},
 }

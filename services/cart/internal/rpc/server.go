@@ -19,6 +19,7 @@ type Carts interface {
 	Get(ctx context.Context, k domain.Key) (domain.Cart, error)
 	Touch(ctx context.Context, k domain.Key, now time.Time) error
 	Change(ctx context.Context, k domain.Key, c domain.Change, now time.Time) (domain.Cart, error)
+	Add(ctx context.Context, k domain.Key, a domain.Addition, now time.Time) (domain.Cart, error)
 	Clear(ctx context.Context, k domain.Key, upTo int64, now time.Time) error
 	Merge(ctx context.Context, from, into domain.Key, now time.Time) (domain.Cart, error)
 }
@@ -63,6 +64,29 @@ func (s *Server) GetCart(ctx context.Context, req *cartv1.GetCartRequest) (*cart
 	return &cartv1.GetCartResponse{Cart: s.show(ctx, c)}, nil
 }
 
+// AddLine implements cartv1.CartServiceServer.
+func (s *Server) AddLine(ctx context.Context, req *cartv1.AddLineRequest) (*cartv1.AddLineResponse, error) {
+	k, err := key("cart_id", req.GetCartId(), "owner_id", req.GetOwnerId())
+	if err != nil {
+		return nil, err
+	}
+	id, err := parseUUID("change_id", req.GetChangeId())
+	if err != nil {
+		return nil, err
+	}
+	add := domain.Addition{
+		SKU: req.GetSku(), Delta: req.GetDelta(), Expected: req.GetExpectedVersion(), ID: id,
+	}
+	if err := add.Validate(); err != nil {
+		return nil, detailed(err)
+	}
+	c, err := s.carts.Add(ctx, k, add, s.now())
+	if err != nil {
+		return nil, err
+	}
+	return &cartv1.AddLineResponse{Cart: s.show(ctx, c)}, nil
+}
+
 // SetLines implements cartv1.CartServiceServer.
 func (s *Server) SetLines(ctx context.Context, req *cartv1.SetLinesRequest) (*cartv1.SetLinesResponse, error) {
 	k, err := key("cart_id", req.GetCartId(), "owner_id", req.GetOwnerId())
@@ -75,11 +99,12 @@ func (s *Server) SetLines(ctx context.Context, req *cartv1.SetLinesRequest) (*ca
 		Expected: req.GetExpectedVersion(),
 	}
 	if id := req.GetChangeId(); id != "" {
-		parsed, err := uuid.Parse(id)
-		if err != nil {
-			return nil, detailed(&domain.InvalidError{Field: "change_id", Problem: "is not a UUID"})
+		if change.ID, err = parseUUID("change_id", id); err != nil {
+			return nil, err
 		}
-		change.ID = domain.UUID(parsed)
+	}
+	if len(req.GetLines()) == 0 && !req.GetReplace() {
+		return nil, detailed(&domain.InvalidError{Field: "lines", Problem: "is empty, which only replace allows"})
 	}
 	for i, l := range req.GetLines() {
 		change.Set[i] = domain.Line{SKU: l.GetSku(), Quantity: l.GetQuantity()}
@@ -125,15 +150,23 @@ func (s *Server) ClearCart(ctx context.Context, req *cartv1.ClearCartRequest) (*
 
 // key reads the two ids of a cart; the fields' names are for the error.
 func key(idField, id, ownerField, owner string) (domain.Key, error) {
-	i, err := uuid.Parse(id)
+	i, err := parseUUID(idField, id)
 	if err != nil {
-		return domain.Key{}, detailed(&domain.InvalidError{Field: idField, Problem: "is not a UUID"})
+		return domain.Key{}, err
 	}
-	o, err := uuid.Parse(owner)
+	o, err := parseUUID(ownerField, owner)
 	if err != nil {
-		return domain.Key{}, detailed(&domain.InvalidError{Field: ownerField, Problem: "is not a UUID"})
+		return domain.Key{}, err
 	}
-	return domain.Key{ID: domain.UUID(i), Owner: domain.UUID(o)}, nil
+	return domain.Key{ID: i, Owner: o}, nil
+}
+
+func parseUUID(field, value string) (domain.UUID, error) {
+	id, err := uuid.Parse(value)
+	if err != nil {
+		return domain.UUID{}, detailed(&domain.InvalidError{Field: field, Problem: "is not a UUID"})
+	}
+	return domain.UUID(id), nil
 }
 
 // show returns the cart as its owner gets to see it. A cart that is shown is in

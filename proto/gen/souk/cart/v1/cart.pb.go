@@ -362,6 +362,145 @@ func (x *GetCartResponse) GetCart() *Cart {
 	return nil
 }
 
+// AddLineRequest adds units to a line.
+type AddLineRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID.
+	CartId string `protobuf:"bytes,1,opt,name=cart_id,json=cartId,proto3" json:"cart_id,omitempty"`
+	// UUID of the owner.
+	OwnerId string `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	// The SKU; the caller has checked that it exists.
+	Sku string `protobuf:"bytes,3,opt,name=sku,proto3" json:"sku,omitempty"`
+	// Units to add.
+	Delta int64 `protobuf:"varint,4,opt,name=delta,proto3" json:"delta,omitempty"`
+	// UUID of the change, new for each. A repeat of one of the cart's last eight
+	// changes, as after an answer that was lost, adds nothing and returns the
+	// cart as it is.
+	ChangeId string `protobuf:"bytes,5,opt,name=change_id,json=changeId,proto3" json:"change_id,omitempty"`
+	// The version the caller saw; unset adds at any.
+	ExpectedVersion *int64 `protobuf:"varint,6,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *AddLineRequest) Reset() {
+	*x = AddLineRequest{}
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddLineRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddLineRequest) ProtoMessage() {}
+
+func (x *AddLineRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddLineRequest.ProtoReflect.Descriptor instead.
+func (*AddLineRequest) Descriptor() ([]byte, []int) {
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *AddLineRequest) GetCartId() string {
+	if x != nil {
+		return x.CartId
+	}
+	return ""
+}
+
+func (x *AddLineRequest) GetOwnerId() string {
+	if x != nil {
+		return x.OwnerId
+	}
+	return ""
+}
+
+func (x *AddLineRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *AddLineRequest) GetDelta() int64 {
+	if x != nil {
+		return x.Delta
+	}
+	return 0
+}
+
+func (x *AddLineRequest) GetChangeId() string {
+	if x != nil {
+		return x.ChangeId
+	}
+	return ""
+}
+
+func (x *AddLineRequest) GetExpectedVersion() int64 {
+	if x != nil && x.ExpectedVersion != nil {
+		return *x.ExpectedVersion
+	}
+	return 0
+}
+
+// AddLineResponse is the cart after the change.
+type AddLineResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The cart.
+	Cart          *Cart `protobuf:"bytes,1,opt,name=cart,proto3" json:"cart,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddLineResponse) Reset() {
+	*x = AddLineResponse{}
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddLineResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddLineResponse) ProtoMessage() {}
+
+func (x *AddLineResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddLineResponse.ProtoReflect.Descriptor instead.
+func (*AddLineResponse) Descriptor() ([]byte, []int) {
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *AddLineResponse) GetCart() *Cart {
+	if x != nil {
+		return x.Cart
+	}
+	return nil
+}
+
 // LineChange sets a line.
 type LineChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -375,7 +514,7 @@ type LineChange struct {
 
 func (x *LineChange) Reset() {
 	*x = LineChange{}
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[6]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +526,7 @@ func (x *LineChange) String() string {
 func (*LineChange) ProtoMessage() {}
 
 func (x *LineChange) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[6]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +539,7 @@ func (x *LineChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LineChange.ProtoReflect.Descriptor instead.
 func (*LineChange) Descriptor() ([]byte, []int) {
-	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{6}
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LineChange) GetSku() string {
@@ -426,7 +565,7 @@ type SetLinesRequest struct {
 	OwnerId string `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
 	// The version the caller saw; unset writes over any.
 	ExpectedVersion *int64 `protobuf:"varint,3,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
-	// Distinct SKUs.
+	// Distinct SKUs. May be empty only with replace, which empties the cart.
 	Lines []*LineChange `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
 	// Whether lines not named here are removed (the whole cart is set).
 	Replace bool `protobuf:"varint,5,opt,name=replace,proto3" json:"replace,omitempty"`
@@ -439,7 +578,7 @@ type SetLinesRequest struct {
 
 func (x *SetLinesRequest) Reset() {
 	*x = SetLinesRequest{}
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[7]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -451,7 +590,7 @@ func (x *SetLinesRequest) String() string {
 func (*SetLinesRequest) ProtoMessage() {}
 
 func (x *SetLinesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[7]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -464,7 +603,7 @@ func (x *SetLinesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLinesRequest.ProtoReflect.Descriptor instead.
 func (*SetLinesRequest) Descriptor() ([]byte, []int) {
-	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{7}
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *SetLinesRequest) GetCartId() string {
@@ -520,7 +659,7 @@ type SetLinesResponse struct {
 
 func (x *SetLinesResponse) Reset() {
 	*x = SetLinesResponse{}
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[8]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -532,7 +671,7 @@ func (x *SetLinesResponse) String() string {
 func (*SetLinesResponse) ProtoMessage() {}
 
 func (x *SetLinesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[8]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -545,7 +684,7 @@ func (x *SetLinesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetLinesResponse.ProtoReflect.Descriptor instead.
 func (*SetLinesResponse) Descriptor() ([]byte, []int) {
-	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{8}
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SetLinesResponse) GetCart() *Cart {
@@ -572,7 +711,7 @@ type MergeCartRequest struct {
 
 func (x *MergeCartRequest) Reset() {
 	*x = MergeCartRequest{}
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[9]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +723,7 @@ func (x *MergeCartRequest) String() string {
 func (*MergeCartRequest) ProtoMessage() {}
 
 func (x *MergeCartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[9]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +736,7 @@ func (x *MergeCartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MergeCartRequest.ProtoReflect.Descriptor instead.
 func (*MergeCartRequest) Descriptor() ([]byte, []int) {
-	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{9}
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *MergeCartRequest) GetFromCartId() string {
@@ -639,7 +778,7 @@ type MergeCartResponse struct {
 
 func (x *MergeCartResponse) Reset() {
 	*x = MergeCartResponse{}
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[10]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -651,7 +790,7 @@ func (x *MergeCartResponse) String() string {
 func (*MergeCartResponse) ProtoMessage() {}
 
 func (x *MergeCartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[10]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -664,7 +803,7 @@ func (x *MergeCartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MergeCartResponse.ProtoReflect.Descriptor instead.
 func (*MergeCartResponse) Descriptor() ([]byte, []int) {
-	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{10}
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MergeCartResponse) GetCart() *Cart {
@@ -689,7 +828,7 @@ type ClearCartRequest struct {
 
 func (x *ClearCartRequest) Reset() {
 	*x = ClearCartRequest{}
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[11]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +840,7 @@ func (x *ClearCartRequest) String() string {
 func (*ClearCartRequest) ProtoMessage() {}
 
 func (x *ClearCartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[11]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +853,7 @@ func (x *ClearCartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearCartRequest.ProtoReflect.Descriptor instead.
 func (*ClearCartRequest) Descriptor() ([]byte, []int) {
-	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{11}
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ClearCartRequest) GetCartId() string {
@@ -747,7 +886,7 @@ type ClearCartResponse struct {
 
 func (x *ClearCartResponse) Reset() {
 	*x = ClearCartResponse{}
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[12]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -759,7 +898,7 @@ func (x *ClearCartResponse) String() string {
 func (*ClearCartResponse) ProtoMessage() {}
 
 func (x *ClearCartResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_cart_v1_cart_proto_msgTypes[12]
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -772,7 +911,7 @@ func (x *ClearCartResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearCartResponse.ProtoReflect.Descriptor instead.
 func (*ClearCartResponse) Descriptor() ([]byte, []int) {
-	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{12}
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{14}
 }
 
 var File_souk_cart_v1_cart_proto protoreflect.FileDescriptor
@@ -799,16 +938,26 @@ const file_souk_cart_v1_cart_proto_rawDesc = "" +
 	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
 	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\"9\n" +
 	"\x0fGetCartResponse\x12&\n" +
+	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\x8d\x02\n" +
+	"\x0eAddLineRequest\x12!\n" +
+	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
+	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\x12\x1b\n" +
+	"\x03sku\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12!\n" +
+	"\x05delta\x18\x04 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x01R\x05delta\x12%\n" +
+	"\tchange_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bchangeId\x127\n" +
+	"\x10expected_version\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x01H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
+	"\x11_expected_version\"9\n" +
+	"\x0fAddLineResponse\x12&\n" +
 	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"R\n" +
 	"\n" +
 	"LineChange\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12'\n" +
-	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x00R\bquantity\"\xa8\x02\n" +
+	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x00R\bquantity\"\xa6\x02\n" +
 	"\x0fSetLinesRequest\x12!\n" +
 	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
 	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\x127\n" +
-	"\x10expected_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x01H\x00R\x0fexpectedVersion\x88\x01\x01\x12;\n" +
-	"\x05lines\x18\x04 \x03(\v2\x18.souk.cart.v1.LineChangeB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\x05lines\x12\x18\n" +
+	"\x10expected_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x01H\x00R\x0fexpectedVersion\x88\x01\x01\x129\n" +
+	"\x05lines\x18\x04 \x03(\v2\x18.souk.cart.v1.LineChangeB\t\xbaH\x06\x92\x01\x03\x10\xd0\x0fR\x05lines\x12\x18\n" +
 	"\areplace\x18\x05 \x01(\bR\areplace\x12(\n" +
 	"\tchange_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bchangeIdB\x13\n" +
 	"\x11_expected_version\":\n" +
@@ -827,11 +976,12 @@ const file_souk_cart_v1_cart_proto_rawDesc = "" +
 	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
 	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\x12+\n" +
 	"\rup_to_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\vupToVersion\"\x13\n" +
-	"\x11ClearCartResponse2\x8d\x03\n" +
+	"\x11ClearCartResponse2\xd5\x03\n" +
 	"\vCartService\x12O\n" +
 	"\n" +
 	"CreateCart\x12\x1f.souk.cart.v1.CreateCartRequest\x1a .souk.cart.v1.CreateCartResponse\x12F\n" +
-	"\aGetCart\x12\x1c.souk.cart.v1.GetCartRequest\x1a\x1d.souk.cart.v1.GetCartResponse\x12I\n" +
+	"\aGetCart\x12\x1c.souk.cart.v1.GetCartRequest\x1a\x1d.souk.cart.v1.GetCartResponse\x12F\n" +
+	"\aAddLine\x12\x1c.souk.cart.v1.AddLineRequest\x1a\x1d.souk.cart.v1.AddLineResponse\x12I\n" +
 	"\bSetLines\x12\x1d.souk.cart.v1.SetLinesRequest\x1a\x1e.souk.cart.v1.SetLinesResponse\x12L\n" +
 	"\tMergeCart\x12\x1e.souk.cart.v1.MergeCartRequest\x1a\x1f.souk.cart.v1.MergeCartResponse\x12L\n" +
 	"\tClearCart\x12\x1e.souk.cart.v1.ClearCartRequest\x1a\x1f.souk.cart.v1.ClearCartResponseB9Z7github.com/souk-shop/souk/proto/gen/souk/cart/v1;cartv1b\x06proto3"
@@ -848,7 +998,7 @@ func file_souk_cart_v1_cart_proto_rawDescGZIP() []byte {
 	return file_souk_cart_v1_cart_proto_rawDescData
 }
 
-var file_souk_cart_v1_cart_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_souk_cart_v1_cart_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_souk_cart_v1_cart_proto_goTypes = []any{
 	(*Cart)(nil),                  // 0: souk.cart.v1.Cart
 	(*CartLine)(nil),              // 1: souk.cart.v1.CartLine
@@ -856,38 +1006,43 @@ var file_souk_cart_v1_cart_proto_goTypes = []any{
 	(*CreateCartResponse)(nil),    // 3: souk.cart.v1.CreateCartResponse
 	(*GetCartRequest)(nil),        // 4: souk.cart.v1.GetCartRequest
 	(*GetCartResponse)(nil),       // 5: souk.cart.v1.GetCartResponse
-	(*LineChange)(nil),            // 6: souk.cart.v1.LineChange
-	(*SetLinesRequest)(nil),       // 7: souk.cart.v1.SetLinesRequest
-	(*SetLinesResponse)(nil),      // 8: souk.cart.v1.SetLinesResponse
-	(*MergeCartRequest)(nil),      // 9: souk.cart.v1.MergeCartRequest
-	(*MergeCartResponse)(nil),     // 10: souk.cart.v1.MergeCartResponse
-	(*ClearCartRequest)(nil),      // 11: souk.cart.v1.ClearCartRequest
-	(*ClearCartResponse)(nil),     // 12: souk.cart.v1.ClearCartResponse
-	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*AddLineRequest)(nil),        // 6: souk.cart.v1.AddLineRequest
+	(*AddLineResponse)(nil),       // 7: souk.cart.v1.AddLineResponse
+	(*LineChange)(nil),            // 8: souk.cart.v1.LineChange
+	(*SetLinesRequest)(nil),       // 9: souk.cart.v1.SetLinesRequest
+	(*SetLinesResponse)(nil),      // 10: souk.cart.v1.SetLinesResponse
+	(*MergeCartRequest)(nil),      // 11: souk.cart.v1.MergeCartRequest
+	(*MergeCartResponse)(nil),     // 12: souk.cart.v1.MergeCartResponse
+	(*ClearCartRequest)(nil),      // 13: souk.cart.v1.ClearCartRequest
+	(*ClearCartResponse)(nil),     // 14: souk.cart.v1.ClearCartResponse
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_souk_cart_v1_cart_proto_depIdxs = []int32{
 	1,  // 0: souk.cart.v1.Cart.lines:type_name -> souk.cart.v1.CartLine
-	13, // 1: souk.cart.v1.Cart.updated_at:type_name -> google.protobuf.Timestamp
+	15, // 1: souk.cart.v1.Cart.updated_at:type_name -> google.protobuf.Timestamp
 	0,  // 2: souk.cart.v1.CreateCartResponse.cart:type_name -> souk.cart.v1.Cart
 	0,  // 3: souk.cart.v1.GetCartResponse.cart:type_name -> souk.cart.v1.Cart
-	6,  // 4: souk.cart.v1.SetLinesRequest.lines:type_name -> souk.cart.v1.LineChange
-	0,  // 5: souk.cart.v1.SetLinesResponse.cart:type_name -> souk.cart.v1.Cart
-	0,  // 6: souk.cart.v1.MergeCartResponse.cart:type_name -> souk.cart.v1.Cart
-	2,  // 7: souk.cart.v1.CartService.CreateCart:input_type -> souk.cart.v1.CreateCartRequest
-	4,  // 8: souk.cart.v1.CartService.GetCart:input_type -> souk.cart.v1.GetCartRequest
-	7,  // 9: souk.cart.v1.CartService.SetLines:input_type -> souk.cart.v1.SetLinesRequest
-	9,  // 10: souk.cart.v1.CartService.MergeCart:input_type -> souk.cart.v1.MergeCartRequest
-	11, // 11: souk.cart.v1.CartService.ClearCart:input_type -> souk.cart.v1.ClearCartRequest
-	3,  // 12: souk.cart.v1.CartService.CreateCart:output_type -> souk.cart.v1.CreateCartResponse
-	5,  // 13: souk.cart.v1.CartService.GetCart:output_type -> souk.cart.v1.GetCartResponse
-	8,  // 14: souk.cart.v1.CartService.SetLines:output_type -> souk.cart.v1.SetLinesResponse
-	10, // 15: souk.cart.v1.CartService.MergeCart:output_type -> souk.cart.v1.MergeCartResponse
-	12, // 16: souk.cart.v1.CartService.ClearCart:output_type -> souk.cart.v1.ClearCartResponse
-	12, // [12:17] is the sub-list for method output_type
-	7,  // [7:12] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	0,  // 4: souk.cart.v1.AddLineResponse.cart:type_name -> souk.cart.v1.Cart
+	8,  // 5: souk.cart.v1.SetLinesRequest.lines:type_name -> souk.cart.v1.LineChange
+	0,  // 6: souk.cart.v1.SetLinesResponse.cart:type_name -> souk.cart.v1.Cart
+	0,  // 7: souk.cart.v1.MergeCartResponse.cart:type_name -> souk.cart.v1.Cart
+	2,  // 8: souk.cart.v1.CartService.CreateCart:input_type -> souk.cart.v1.CreateCartRequest
+	4,  // 9: souk.cart.v1.CartService.GetCart:input_type -> souk.cart.v1.GetCartRequest
+	6,  // 10: souk.cart.v1.CartService.AddLine:input_type -> souk.cart.v1.AddLineRequest
+	9,  // 11: souk.cart.v1.CartService.SetLines:input_type -> souk.cart.v1.SetLinesRequest
+	11, // 12: souk.cart.v1.CartService.MergeCart:input_type -> souk.cart.v1.MergeCartRequest
+	13, // 13: souk.cart.v1.CartService.ClearCart:input_type -> souk.cart.v1.ClearCartRequest
+	3,  // 14: souk.cart.v1.CartService.CreateCart:output_type -> souk.cart.v1.CreateCartResponse
+	5,  // 15: souk.cart.v1.CartService.GetCart:output_type -> souk.cart.v1.GetCartResponse
+	7,  // 16: souk.cart.v1.CartService.AddLine:output_type -> souk.cart.v1.AddLineResponse
+	10, // 17: souk.cart.v1.CartService.SetLines:output_type -> souk.cart.v1.SetLinesResponse
+	12, // 18: souk.cart.v1.CartService.MergeCart:output_type -> souk.cart.v1.MergeCartResponse
+	14, // 19: souk.cart.v1.CartService.ClearCart:output_type -> souk.cart.v1.ClearCartResponse
+	14, // [14:20] is the sub-list for method output_type
+	8,  // [8:14] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_souk_cart_v1_cart_proto_init() }
@@ -895,14 +1050,15 @@ func file_souk_cart_v1_cart_proto_init() {
 	if File_souk_cart_v1_cart_proto != nil {
 		return
 	}
-	file_souk_cart_v1_cart_proto_msgTypes[7].OneofWrappers = []any{}
+	file_souk_cart_v1_cart_proto_msgTypes[6].OneofWrappers = []any{}
+	file_souk_cart_v1_cart_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_cart_v1_cart_proto_rawDesc), len(file_souk_cart_v1_cart_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   13,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,6 +21,7 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	CartService_CreateCart_FullMethodName = "/souk.cart.v1.CartService/CreateCart"
 	CartService_GetCart_FullMethodName    = "/souk.cart.v1.CartService/GetCart"
+	CartService_AddLine_FullMethodName    = "/souk.cart.v1.CartService/AddLine"
 	CartService_SetLines_FullMethodName   = "/souk.cart.v1.CartService/SetLines"
 	CartService_MergeCart_FullMethodName  = "/souk.cart.v1.CartService/MergeCart"
 	CartService_ClearCart_FullMethodName  = "/souk.cart.v1.CartService/ClearCart"
@@ -44,6 +45,15 @@ type CartServiceClient interface {
 	// GetCart returns a cart. Callers: gateway, order.
 	// Errors: NOT_FOUND (CART_NOT_FOUND).
 	GetCart(ctx context.Context, in *GetCartRequest, opts ...grpc.CallOption) (*GetCartResponse, error)
+	// AddLine adds units of a SKU to what the cart has. Concurrent adds to one
+	// cart are all kept. With expected_version set, only if the cart is still at
+	// it. A limit that would be exceeded changes nothing.
+	// Callers: gateway.
+	// Errors: NOT_FOUND (CART_NOT_FOUND), ABORTED (VERSION_CONFLICT, with the
+	// current version in ErrorInfo metadata "version"), FAILED_PRECONDITION
+	// (CART_FULL) beyond 2,000 lines, FAILED_PRECONDITION (QUANTITY_TOO_LARGE,
+	// with the SKU in ErrorInfo metadata "sku") beyond 100,000 units of the line.
+	AddLine(ctx context.Context, in *AddLineRequest, opts ...grpc.CallOption) (*AddLineResponse, error)
 	// SetLines sets the absolute quantity of lines, all or none; quantity 0
 	// removes a line. With expected_version set, only if the cart is still at it.
 	// Callers: gateway.
@@ -85,6 +95,16 @@ func (c *cartServiceClient) GetCart(ctx context.Context, in *GetCartRequest, opt
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetCartResponse)
 	err := c.cc.Invoke(ctx, CartService_GetCart_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *cartServiceClient) AddLine(ctx context.Context, in *AddLineRequest, opts ...grpc.CallOption) (*AddLineResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddLineResponse)
+	err := c.cc.Invoke(ctx, CartService_AddLine_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -139,6 +159,15 @@ type CartServiceServer interface {
 	// GetCart returns a cart. Callers: gateway, order.
 	// Errors: NOT_FOUND (CART_NOT_FOUND).
 	GetCart(context.Context, *GetCartRequest) (*GetCartResponse, error)
+	// AddLine adds units of a SKU to what the cart has. Concurrent adds to one
+	// cart are all kept. With expected_version set, only if the cart is still at
+	// it. A limit that would be exceeded changes nothing.
+	// Callers: gateway.
+	// Errors: NOT_FOUND (CART_NOT_FOUND), ABORTED (VERSION_CONFLICT, with the
+	// current version in ErrorInfo metadata "version"), FAILED_PRECONDITION
+	// (CART_FULL) beyond 2,000 lines, FAILED_PRECONDITION (QUANTITY_TOO_LARGE,
+	// with the SKU in ErrorInfo metadata "sku") beyond 100,000 units of the line.
+	AddLine(context.Context, *AddLineRequest) (*AddLineResponse, error)
 	// SetLines sets the absolute quantity of lines, all or none; quantity 0
 	// removes a line. With expected_version set, only if the cart is still at it.
 	// Callers: gateway.
@@ -171,6 +200,9 @@ func (UnimplementedCartServiceServer) CreateCart(context.Context, *CreateCartReq
 }
 func (UnimplementedCartServiceServer) GetCart(context.Context, *GetCartRequest) (*GetCartResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetCart not implemented")
+}
+func (UnimplementedCartServiceServer) AddLine(context.Context, *AddLineRequest) (*AddLineResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddLine not implemented")
 }
 func (UnimplementedCartServiceServer) SetLines(context.Context, *SetLinesRequest) (*SetLinesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetLines not implemented")
@@ -234,6 +266,24 @@ func _CartService_GetCart_Handler(srv interface{}, ctx context.Context, dec func
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CartServiceServer).GetCart(ctx, req.(*GetCartRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CartService_AddLine_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddLineRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CartServiceServer).AddLine(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CartService_AddLine_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CartServiceServer).AddLine(ctx, req.(*AddLineRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -306,6 +356,10 @@ var CartService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetCart",
 			Handler:    _CartService_GetCart_Handler,
+		},
+		{
+			MethodName: "AddLine",
+			Handler:    _CartService_AddLine_Handler,
 		},
 		{
 			MethodName: "SetLines",

@@ -12,6 +12,115 @@ import (
 	"github.com/souk-shop/souk/services/cart/internal/domain"
 )
 
+const AddLine = `-- name: AddLine :one
+WITH lock AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(hashtextextended(CAST($1::uuid AS text), 0))
+), cart AS (
+    SELECT
+        c.id, c.version, c.updated_at, c.seen_at,
+        $2::uuid = ANY (c.changes) AS made
+    FROM lock, carts c WHERE c.id = $1 AND c.owner_id = $3
+), present AS (
+    SELECT l.sku, l.quantity, l.position FROM cart_lines l JOIN cart ON cart.id = l.cart_id
+), line AS (
+    SELECT
+        coalesce(sum(quantity) FILTER (WHERE sku = $4::text), 0)::bigint + $5::bigint AS quantity,
+        coalesce(min(position) FILTER (WHERE sku = $4), coalesce(max(position), 0) + 1) AS position,
+        count(*) FILTER (WHERE sku <> $4) + 1 AS lines
+    FROM present
+), changed AS (
+    UPDATE carts SET
+        version = carts.version + 1, updated_at = $6::timestamptz, seen_at = $7::timestamptz,
+        changes = ($2::uuid || carts.changes)[1:8]
+    FROM cart, line
+    WHERE carts.id = cart.id AND carts.version = cart.version
+      AND NOT cart.made
+      AND ($8::bigint = 0 OR cart.version = $8)
+      AND line.quantity <= $9::bigint
+      AND line.lines <= $10::bigint
+    RETURNING carts.id, carts.version, carts.updated_at, carts.seen_at, line.quantity, line.position
+), written AS (
+    INSERT INTO cart_lines (cart_id, sku, quantity, position, changed_version)
+    SELECT changed.id, $4, changed.quantity, changed.position, changed.version FROM changed
+    ON CONFLICT (cart_id, sku)
+    DO UPDATE SET quantity = excluded.quantity, changed_version = excluded.changed_version
+), after AS (
+    SELECT sku, quantity, position FROM present WHERE sku <> $4 OR NOT EXISTS (SELECT FROM changed)
+    UNION ALL
+    SELECT $4, quantity, position FROM changed
+)
+SELECT
+    cart.made::boolean AS made,
+    (changed.id IS NOT NULL)::boolean AS added,
+    line.quantity::bigint AS quantity,
+    line.lines::bigint AS lines,
+    coalesce(changed.version, cart.version)::bigint AS version,
+    coalesce(changed.updated_at, cart.updated_at)::timestamptz AS updated_at,
+    coalesce(changed.seen_at, cart.seen_at)::timestamptz AS seen_at,
+    ARRAY(SELECT after.sku FROM after ORDER BY after.position)::text[] AS skus,
+    ARRAY(SELECT after.quantity FROM after ORDER BY after.position)::bigint[] AS quantities
+FROM cart CROSS JOIN line LEFT JOIN changed ON true
+`
+
+type AddLineParams struct {
+	ID              domain.UUID
+	ChangeID        domain.UUID
+	OwnerID         domain.UUID
+	SKU             string
+	Delta           int64
+	Now             time.Time
+	SeenAt          time.Time
+	ExpectedVersion int64
+	MaxQuantity     int64
+	MaxLines        int64
+}
+
+type AddLineRow struct {
+	Made       bool
+	Added      bool
+	Quantity   int64
+	Lines      int64
+	Version    int64
+	UpdatedAt  time.Time
+	SeenAt     time.Time
+	SKUs       []string
+	Quantities []int64
+}
+
+// AddLine adds units to one line and answers the cart after it, in one statement.
+// It takes the lock itself, but its snapshot is older than the lock: if another
+// writer committed in between, the cart's row is no longer at the version that
+// the lines were read at, the update finds no row and nothing is written. The
+// answer then says that it was not added though nothing is against it, and the
+// caller repeats the statement in a batch after LockCarts.
+func (q *Queries) AddLine(ctx context.Context, arg AddLineParams) (AddLineRow, error) {
+	row := q.db.QueryRow(ctx, AddLine,
+		arg.ID,
+		arg.ChangeID,
+		arg.OwnerID,
+		arg.SKU,
+		arg.Delta,
+		arg.Now,
+		arg.SeenAt,
+		arg.ExpectedVersion,
+		arg.MaxQuantity,
+		arg.MaxLines,
+	)
+	var i AddLineRow
+	err := row.Scan(
+		&i.Made,
+		&i.Added,
+		&i.Quantity,
+		&i.Lines,
+		&i.Version,
+		&i.UpdatedAt,
+		&i.SeenAt,
+		&i.SKUs,
+		&i.Quantities,
+	)
+	return i, err
+}
+
 const ClearCart = `-- name: ClearCart :exec
 WITH changed AS (
     UPDATE carts c SET version = version + 1, updated_at = $2, seen_at = $3

@@ -2,8 +2,8 @@
 -- server runs it as one transaction. The lock is on the cart's id, so that it
 -- holds whether or not there is such a cart, and it comes first, so that the
 -- statement after it starts with a snapshot that no other writer can outdate.
--- (One statement could not do both: it would wait for a writer but go on to
--- read the lines as they were before the wait.)
+-- (One statement cannot do both: it would wait for a writer but go on to read
+-- the lines as they were before the wait. AddLine does, and notices.)
 --
 -- Only the sweeper deletes carts without it. It passes over rows that are
 -- locked, and every change locks its cart's row before it touches a line.
@@ -98,6 +98,61 @@ SELECT
     lines::bigint,
     coalesce((SELECT cart.made FROM cart), false)::boolean AS made
 FROM size;
+
+-- AddLine adds units to one line and answers the cart after it, in one statement.
+-- It takes the lock itself, but its snapshot is older than the lock: if another
+-- writer committed in between, the cart's row is no longer at the version that
+-- the lines were read at, the update finds no row and nothing is written. The
+-- answer then says that it was not added though nothing is against it, and the
+-- caller repeats the statement in a batch after LockCarts.
+-- name: AddLine :one
+WITH lock AS MATERIALIZED (
+    SELECT pg_advisory_xact_lock(hashtextextended(CAST(@id::uuid AS text), 0))
+), cart AS (
+    SELECT
+        c.id, c.version, c.updated_at, c.seen_at,
+        @change_id::uuid = ANY (c.changes) AS made
+    FROM lock, carts c WHERE c.id = @id AND c.owner_id = @owner_id
+), present AS (
+    SELECT l.sku, l.quantity, l.position FROM cart_lines l JOIN cart ON cart.id = l.cart_id
+), line AS (
+    SELECT
+        coalesce(sum(quantity) FILTER (WHERE sku = @sku::text), 0)::bigint + @delta::bigint AS quantity,
+        coalesce(min(position) FILTER (WHERE sku = @sku), coalesce(max(position), 0) + 1) AS position,
+        count(*) FILTER (WHERE sku <> @sku) + 1 AS lines
+    FROM present
+), changed AS (
+    UPDATE carts SET
+        version = carts.version + 1, updated_at = @now::timestamptz, seen_at = @seen_at::timestamptz,
+        changes = (@change_id::uuid || carts.changes)[1:8]
+    FROM cart, line
+    WHERE carts.id = cart.id AND carts.version = cart.version
+      AND NOT cart.made
+      AND (@expected_version::bigint = 0 OR cart.version = @expected_version)
+      AND line.quantity <= @max_quantity::bigint
+      AND line.lines <= @max_lines::bigint
+    RETURNING carts.id, carts.version, carts.updated_at, carts.seen_at, line.quantity, line.position
+), written AS (
+    INSERT INTO cart_lines (cart_id, sku, quantity, position, changed_version)
+    SELECT changed.id, @sku, changed.quantity, changed.position, changed.version FROM changed
+    ON CONFLICT (cart_id, sku)
+    DO UPDATE SET quantity = excluded.quantity, changed_version = excluded.changed_version
+), after AS (
+    SELECT sku, quantity, position FROM present WHERE sku <> @sku OR NOT EXISTS (SELECT FROM changed)
+    UNION ALL
+    SELECT @sku, quantity, position FROM changed
+)
+SELECT
+    cart.made::boolean AS made,
+    (changed.id IS NOT NULL)::boolean AS added,
+    line.quantity::bigint AS quantity,
+    line.lines::bigint AS lines,
+    coalesce(changed.version, cart.version)::bigint AS version,
+    coalesce(changed.updated_at, cart.updated_at)::timestamptz AS updated_at,
+    coalesce(changed.seen_at, cart.seen_at)::timestamptz AS seen_at,
+    ARRAY(SELECT after.sku FROM after ORDER BY after.position)::text[] AS skus,
+    ARRAY(SELECT after.quantity FROM after ORDER BY after.position)::bigint[] AS quantities
+FROM cart CROSS JOIN line LEFT JOIN changed ON true;
 
 -- name: ClearCart :exec
 WITH changed AS (
