@@ -70,36 +70,46 @@ func (s *Store) Reserve(ctx context.Context, orderID string, lines []domain.Stoc
 	return res, nil, nil
 }
 
-// Confirm implements domain.Reservations, in one round trip.
+// Confirm implements domain.Reservations, in one round trip; two if a Reserve
+// commits between the statements of the first.
 func (s *Store) Confirm(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
-	var (
-		touched domain.Touched
-		found   db.GetReservationRow
-		exists  bool
-	)
-	err := s.atomically(ctx, func(b *pgx.Batch) {
+	for again := false; ; again = true {
+		res, touched, err := s.confirm(ctx, orderID)
+		if err != nil {
+			return domain.Reservation{}, nil, err
+		}
+		step, err := res.OnConfirm()
+		switch {
+		case err != nil:
+			return domain.Reservation{}, nil, err
+		case step == domain.Stay:
+			return res, touched, nil
+		case again:
+			return domain.Reservation{}, nil, fmt.Errorf("reservation %s is still %s after its confirmation", orderID, res.State)
+		}
+	}
+}
+
+// confirm commits what is held and reads the reservation, each as of its own
+// snapshot.
+func (s *Store) confirm(ctx context.Context, orderID string) (res domain.Reservation, touched domain.Touched, err error) {
+	exists := false
+	err = s.atomically(ctx, func(b *pgx.Batch) {
 		b.Queue(db.CommitStock, orderID)
 		b.Queue(db.GetReservation, orderID)
 	}, func(r pgx.BatchResults) (err error) {
 		if touched, err = readIDs(r); err != nil {
 			return fmt.Errorf("commit stock: %w", err)
 		}
+		var found db.GetReservationRow
 		found, exists, err = readReservation(r)
+		res = reservation(found)
 		return err
 	})
-	if err != nil {
-		return domain.Reservation{}, nil, err
+	if err == nil && !exists {
+		err = domain.ErrReservationNotFound
 	}
-	if !exists {
-		return domain.Reservation{}, nil, domain.ErrReservationNotFound
-	}
-	res := reservation(found)
-	if step, err := res.OnConfirm(); err != nil {
-		return domain.Reservation{}, nil, err
-	} else if step == domain.Move {
-		return domain.Reservation{}, nil, fmt.Errorf("reservation %s is still %s after its confirmation", orderID, res.State)
-	}
-	return res, touched, nil
+	return res, touched, err
 }
 
 // Release implements domain.Reservations: one round trip, two for a tombstone.

@@ -159,6 +159,62 @@ func TestReleaseRacesReserve(t *testing.T) {
 	s.wantStock("A", 50, 0, 0)
 }
 
+// A Reserve commits after Confirm has looked for something to commit and before
+// it reads the reservation: Confirm sells what is held then.
+func TestConfirmMeetsReserve(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	s.add(simple("A", "a", 100, 50))
+	// Every update of stock, also one of no row, waits for a lock that the test
+	// holds. CommitStock has its snapshot by then.
+	const lock = 7
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Release()
+	for _, sql := range []string{
+		fmt.Sprintf(`CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS
+			$$ BEGIN PERFORM pg_advisory_xact_lock_shared(%d); RETURN NULL; END $$`, lock),
+		"CREATE TRIGGER wait BEFORE UPDATE ON stock FOR EACH STATEMENT EXECUTE FUNCTION wait()",
+		fmt.Sprintf("SELECT pg_advisory_lock(%d)", lock),
+	} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	order := newID()
+	confirmed := make(chan error, 1)
+	go func() {
+		_, _, err := s.Confirm(ctx, order)
+		confirmed <- err
+	}()
+	for waiting := false; !waiting; {
+		if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+			AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))`).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// This session holds the lock: its own updates do not wait.
+	for _, sql := range []string{
+		"INSERT INTO reservations (order_id, state, expires_at, lines_hash) VALUES ($1, 'held', now() + interval '1 hour', '')",
+		"INSERT INTO reservation_lines (order_id, sku, quantity) VALUES ($1, 'A', 2)",
+		"UPDATE stock SET held = 2 WHERE sku = 'A' AND $1::text <> ''",
+	} {
+		if _, err := conn.Exec(ctx, sql, order); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := conn.Exec(ctx, fmt.Sprintf("SELECT pg_advisory_unlock(%d)", lock)); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-confirmed; err != nil {
+		t.Errorf("Confirm: %v", err)
+	}
+	s.wantStock("A", 50, 0, 2)
+}
+
 func TestExpiry(t *testing.T) {
 	t.Parallel()
 	s, ctx := newShop(t), t.Context()

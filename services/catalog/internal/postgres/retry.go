@@ -2,21 +2,26 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
+
+// lostRace is when a transaction that lost a race (deadlock) is sent again.
+var lostRace = retry.Policy{
+	Backoff:  retry.Backoff{Initial: 4 * time.Millisecond, Max: 64 * time.Millisecond},
+	Attempts: 6,
+	If:       pg.IsRetryable,
+}
 
 // atomically sends statements as one implicit transaction in one round trip:
 // they all happen or none, and the last one's end is the commit. read must
-// consume the results. A transaction that lost a race (deadlock) is sent again.
+// consume the results. A transaction that lost a race is sent again.
 func (s *Store) atomically(ctx context.Context, queue func(*pgx.Batch), read func(pgx.BatchResults) error) error {
-	const attempts = 6
-	for attempt := 1; ; attempt++ {
+	return retry.Do(ctx, lostRace, func(ctx context.Context) error {
 		var batch pgx.Batch
 		queue(&batch)
 		results := s.pool.SendBatch(ctx, &batch)
@@ -25,14 +30,6 @@ func (s *Store) atomically(ctx context.Context, queue func(*pgx.Batch), read fun
 		if closeErr := results.Close(); err == nil {
 			err = closeErr
 		}
-		if err == nil || !pg.IsRetryable(err) || attempt == attempts {
-			return err
-		}
-		pause := time.Millisecond << attempt
-		select {
-		case <-ctx.Done():
-			return errors.Join(ctx.Err(), err)
-		case <-time.After(pause/2 + rand.N(pause)):
-		}
-	}
+		return err
+	})
 }
