@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/services/order/internal/app/apptest"
 	"github.com/souk-shop/souk/services/order/internal/domain"
-	"github.com/souk-shop/souk/services/order/internal/fake"
 )
 
 // BenchmarkCheckout settles orders of 25 lines, 16 at a time, between fake
@@ -33,7 +33,7 @@ func BenchmarkCheckout(b *testing.B) {
 				wg.Go(func() {
 					defer func() { <-slots }()
 					req := s.checkout("pm_card_visa", 30*time.Second)
-					s.carts.Put(req.GetCartId(), fake.Cart{Owner: req.GetCustomerId(), Version: 3, Lines: cart})
+					s.carts.Put(req.GetCartId(), apptest.Cart{Owner: req.GetCustomerId(), Version: 3, Lines: cart})
 					if _, err := s.client.PlaceOrder(context.Background(), req); err != nil {
 						b.Error(err)
 					}

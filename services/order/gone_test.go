@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
-	"github.com/souk-shop/souk/services/order/internal/fake"
+	"github.com/souk-shop/souk/services/order/internal/app/apptest"
 )
 
 // TestACallerThatGoesAwayWhileItsOrderIsWritten: once a write has begun it is
@@ -58,12 +58,12 @@ func TestACallerThatGoesAwayWhileItsCancellationIsWritten(t *testing.T) {
 	s := newShop(t)
 	s.cfg.DriveDelay, s.cfg.SweepInterval = time.Hour, time.Hour
 	gate, waiting := make(chan struct{}), make(chan struct{}, 100)
-	s.payments.Network = func(_ context.Context, op, _ string) fake.Loss {
+	s.payments.Network = func(_ context.Context, op, _ string) apptest.Loss {
 		if op == "payment.Authorize" {
 			waiting <- struct{}{}
 			<-gate
 		}
-		return fake.Nothing
+		return apptest.Nothing
 	}
 	s.start()
 	o := s.place(s.checkout("pm_card_visa", 0)).GetOrder()

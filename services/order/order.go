@@ -20,10 +20,10 @@ import (
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"github.com/souk-shop/souk/services/order/internal/app"
+	"github.com/souk-shop/souk/services/order/internal/app/crashpoint"
 	"github.com/souk-shop/souk/services/order/internal/domain"
-	"github.com/souk-shop/souk/services/order/internal/driver"
 	"github.com/souk-shop/souk/services/order/internal/jobs"
-	"github.com/souk-shop/souk/services/order/internal/point"
 	"github.com/souk-shop/souk/services/order/internal/postgres"
 	"github.com/souk-shop/souk/services/order/internal/rpc"
 )
@@ -74,10 +74,11 @@ type Config struct {
 	hook      crash.Hook    // tests simulate crashes with it
 	jobsPoll  time.Duration // tests shorten River's poll
 	jobsStall time.Duration // tests shorten when a driver is taken for dead
+	refresh   time.Duration // tests change how often waiting calls look for what no notification reported
 }
 
 // CrashPoints are what Config.CrashAt can name.
-func CrashPoints() []string { return crash.Names(point.All()) }
+func CrashPoints() []string { return crash.Names(crashpoint.All()) }
 
 // withDefaults fills what a configuration made in code left at zero.
 func (cfg Config) withDefaults() Config {
@@ -132,7 +133,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	hook := cfg.hook
 	if hook == nil {
-		if hook, err = crash.Parse(cfg.CrashAt, point.All()); err != nil {
+		if hook, err = crash.Parse(cfg.CrashAt, crashpoint.All()); err != nil {
 			return err
 		}
 	}
@@ -165,29 +166,36 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		defer conn.Close()
 		conns = append(conns, conn)
 	}
-	catalog, carts, payments := rpc.NewCatalog(conns[0], cfg.Hold), rpc.NewCarts(conns[1]), rpc.NewPayments(conns[2])
-
 	store := postgres.New(pool, postgres.Times{Deadline: cfg.Deadline, DriveDelay: cfg.DriveDelay})
-	hub := driver.NewHub()
-	d, err := driver.New(store, catalog, payments, carts, hub, hook, tel.Log, tel.Tracer(), tel.Meter())
+	ports := crashpoint.Wrap(app.Ports{
+		Orders: store, Refunds: store,
+		Catalog: rpc.NewCatalog(conns[0], cfg.Hold), Carts: rpc.NewCarts(conns[1]), Payments: rpc.NewPayments(conns[2]),
+	}, hook)
+	changes := app.NewBroadcaster()
+	driver, err := app.NewDriver(app.DriverConfig{Ports: ports, Changes: changes, Log: tel.Log, Tracer: tel.Tracer(), Meter: tel.Meter()})
 	if err != nil {
 		return err
 	}
-	runner := driver.NewRunner(d, driver.RunnerConfig{
+	runner := app.NewRunner(driver, app.RunnerConfig{
 		Drivers: cfg.Drivers, Backlog: cfg.Backlog, MaxWait: cfg.DriveWait, Drain: cfg.DrainTimeout,
 	}, tel.Log)
-	work := jobs.New(riverPool, store, runner, jobs.Config{
-		Workers: cfg.Workers, SweepInterval: cfg.SweepInterval, Idle: cfg.jobsStall, PollInterval: cfg.jobsPoll, Now: cfg.Clock.Now,
-	}, tel.Log, tel.Tracer())
-
+	replicas := app.NewReplicas(app.ReplicasConfig{
+		Changes: changes, Feed: postgres.NewFeed(pool), Orders: store, Log: tel.Log, Refresh: cfg.refresh,
+	})
 	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors, chassisrpc.Check{Name: "postgres", Fn: store.Ready})
 	if err != nil {
 		return err
 	}
-	orderv1.RegisterOrderServiceServer(server, rpc.NewServer(store, catalog, carts, runner, hub, hook, server.Draining()))
+	orders := app.New(app.Config{Ports: ports, Runner: runner, Changes: changes, Draining: server.Draining()})
+	orderv1.RegisterOrderServiceServer(server, rpc.NewServer(orders))
+	work := jobs.New(jobs.Config{
+		Pool: riverPool, Ready: store.Ready, Drives: runner, Sweeper: orders, Log: tel.Log, Tracer: tel.Tracer(),
+		Workers: cfg.Workers, SweepInterval: cfg.SweepInterval, Idle: cfg.jobsStall, PollInterval: cfg.jobsPoll, Now: cfg.Clock.Now,
+	})
 
 	// Stopped in the reverse order: no more calls, no more jobs, then the drives.
 	g := run.NewGroup(tel.Log)
+	g.Add("replicas", replicas.Run)
 	g.Add("drives", runner.Run)
 	g.Add("jobs", func(ctx context.Context) error {
 		if cfg.Migrate {

@@ -25,9 +25,10 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/order/internal/app/apptest"
 	"github.com/souk-shop/souk/services/order/internal/domain"
-	"github.com/souk-shop/souk/services/order/internal/fake"
 	"github.com/souk-shop/souk/services/order/internal/postgres"
+	"github.com/souk-shop/souk/services/order/internal/rpc/rpctest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -43,9 +44,9 @@ type shop struct {
 	t        testing.TB
 	cfg      Config
 	pool     *pgxpool.Pool
-	catalog  *fake.Catalog
-	carts    *fake.Carts
-	payments *fake.Payments
+	catalog  *apptest.Catalog
+	carts    *apptest.Carts
+	payments *apptest.Payments
 	client   orderv1.OrderServiceClient
 	stop     func() // stops the service and waits for it
 }
@@ -53,14 +54,14 @@ type shop struct {
 // newShop prepares a shop; start starts its service.
 func newShop(t testing.TB, opts ...grpc.ServerOption) *shop {
 	t.Helper()
-	s := &shop{t: t, catalog: fake.NewCatalog(), carts: fake.NewCarts(), payments: fake.NewPayments()}
+	s := &shop{t: t, catalog: apptest.NewCatalog(), carts: apptest.NewCarts(), payments: apptest.NewPayments()}
 	dsn := pgtest.New(t, migrate)
 	var err error
 	if s.pool, err = pgxpool.New(t.Context(), dsn); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.pool.Close)
-	neighbors := chassisrpc.ClientConfig{Target: fake.Serve(t, s.catalog, s.carts, s.payments, opts...)}
+	neighbors := chassisrpc.ClientConfig{Target: rpctest.Serve(t, s.catalog, s.carts, s.payments, opts...)}
 	s.cfg = Config{
 		Postgres: pg.Config{DSN: config.Secret(dsn)}, Catalog: neighbors, Cart: neighbors, Payment: neighbors,
 		DriveDelay: time.Minute, SweepInterval: time.Minute, jobsPoll: 100 * time.Millisecond,
@@ -112,7 +113,7 @@ func impatient(ctx context.Context, method string, req, reply any, cc *grpc.Clie
 // checkout returns a request to buy a new cart of 2 A and 1 B.
 func (s *shop) checkout(method string, wait time.Duration) *orderv1.PlaceOrderRequest {
 	customer, cart := uuid.NewString(), uuid.NewString()
-	s.carts.Put(cart, fake.Cart{Owner: customer, Version: 3, Lines: []domain.CartLine{{SKU: "A", Quantity: 2}, {SKU: "B", Quantity: 1}}})
+	s.carts.Put(cart, apptest.Cart{Owner: customer, Version: 3, Lines: []domain.CartLine{{SKU: "A", Quantity: 2}, {SKU: "B", Quantity: 1}}})
 	hash := sha256.Sum256([]byte(cart))
 	return &orderv1.PlaceOrderRequest{
 		CustomerId: customer, IdempotencyKey: uuid.NewString(), RequestHash: hash[:], CartId: cart,
@@ -172,7 +173,7 @@ func (s *shop) paidOnce(o *orderv1.Order) {
 	a, _ := s.payments.Attempt(o.GetId())
 	r, _ := s.catalog.Reservation(o.GetId())
 	if o.GetState() != orderv1.OrderState_ORDER_STATE_PAID || a.Captures != 1 || a.Amount.Units != o.GetTotal().GetMinorUnits() ||
-		r.State != fake.Committed || s.carts.Cart(o.GetCartId()).Cleared != 3 {
+		r.State != apptest.Committed || s.carts.Cart(o.GetCartId()).Cleared != 3 {
 		s.t.Errorf("order %v\npayment %+v\nreservation %+v\ncart %+v", o, a, r, s.carts.Cart(o.GetCartId()))
 	}
 }
@@ -241,7 +242,7 @@ func TestWaitEnds(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	gate := make(chan struct{})
-	s.payments.Network = func(context.Context, string, string) fake.Loss { <-gate; return fake.Nothing }
+	s.payments.Network = func(context.Context, string, string) apptest.Loss { <-gate; return apptest.Nothing }
 	s.start()
 	req := s.checkout("pm_card_visa", 100*time.Millisecond)
 	first := s.place(req)
@@ -309,7 +310,11 @@ func TestInFlight(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	gate, waiting := make(chan struct{}), make(chan struct{}, 100)
-	s.payments.Network = func(context.Context, string, string) fake.Loss { waiting <- struct{}{}; <-gate; return fake.Nothing }
+	s.payments.Network = func(context.Context, string, string) apptest.Loss {
+		waiting <- struct{}{}
+		<-gate
+		return apptest.Nothing
+	}
 	s.start()
 	req := s.checkout("pm_card_visa", 60*time.Second)
 	first := make(chan *orderv1.PlaceOrderResponse, 1)
@@ -346,7 +351,7 @@ func TestPlaceRefusals(t *testing.T) {
 	}
 	lines := func(lines ...domain.CartLine) func(*orderv1.PlaceOrderRequest) {
 		return func(req *orderv1.PlaceOrderRequest) {
-			s.carts.Put(req.GetCartId(), fake.Cart{Owner: req.GetCustomerId(), Version: 3, Lines: lines})
+			s.carts.Put(req.GetCartId(), apptest.Cart{Owner: req.GetCustomerId(), Version: 3, Lines: lines})
 		}
 	}
 	refused(t, place(lines()), codes.FailedPrecondition, "CART_EMPTY")
@@ -375,7 +380,7 @@ func TestPlaceRefusals(t *testing.T) {
 func TestNotSettledAsPaid(t *testing.T) {
 	t.Parallel()
 	s := newShop(t).start()
-	o := s.place(s.checkout(fake.MethodDeclined, 30*time.Second)).GetOrder()
+	o := s.place(s.checkout(apptest.MethodDeclined, 30*time.Second)).GetOrder()
 	if o.GetState() != orderv1.OrderState_ORDER_STATE_CANCELLED || o.GetDeclineCode() != "generic_decline" ||
 		o.GetCancelReason() != orderv1.CancelReason_CANCEL_REASON_PAYMENT_DECLINED || s.catalog.Available("A") != 1000 {
 		t.Errorf("%v", o)
@@ -425,14 +430,14 @@ func TestOverload(t *testing.T) {
 	s := newShop(t)
 	s.cfg.Drivers, s.cfg.Backlog = 1, 1
 	gate := make(chan struct{})
-	s.catalog.Network = func(ctx context.Context, op, _ string) fake.Loss {
+	s.catalog.Network = func(ctx context.Context, op, _ string) apptest.Loss {
 		if op == "catalog.Reserve" {
 			select {
 			case <-gate:
 			case <-ctx.Done():
 			}
 		}
-		return fake.Nothing
+		return apptest.Nothing
 	}
 	s.start()
 	first, second, third := s.checkout("pm_card_visa", 0), s.checkout("pm_card_visa", 0), s.checkout("pm_card_visa", 30*time.Second)

@@ -26,11 +26,11 @@ import (
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
-	"github.com/souk-shop/souk/services/order/internal/fake"
-	"github.com/souk-shop/souk/services/order/internal/point"
+	"github.com/souk-shop/souk/services/order/internal/app/apptest"
+	"github.com/souk-shop/souk/services/order/internal/app/crashpoint"
 )
 
-// crashOnce is a hook that crashes the first time an order gets to the point.
+// crashOnce is a hook that crashes the first time an order gets to the crashpoint.
 func crashOnce(at crash.Point) crash.Hook {
 	var crashed atomic.Bool
 	return func(p crash.Point) error {
@@ -46,8 +46,8 @@ func crashOnce(at crash.Point) crash.Hook {
 func TestJobResumes(t *testing.T) {
 	t.Parallel()
 	for _, at := range []crash.Point{
-		point.Placed, point.ReserveAnswered, point.AuthorizingWritten, point.AuthorizeAnswered, point.ConfirmingWritten,
-		point.ConfirmAnswered, point.CapturingWritten, point.CaptureAnswered, point.PaidWritten, point.CartCleared,
+		crashpoint.Placed, crashpoint.ReserveAnswered, crashpoint.AuthorizingWritten, crashpoint.AuthorizeAnswered, crashpoint.ConfirmingWritten,
+		crashpoint.ConfirmAnswered, crashpoint.CapturingWritten, crashpoint.CaptureAnswered, crashpoint.PaidWritten, crashpoint.CartCleared,
 	} {
 		t.Run(string(at), func(t *testing.T) {
 			t.Parallel()
@@ -56,7 +56,7 @@ func TestJobResumes(t *testing.T) {
 			s.start()
 			req := s.checkout("pm_card_visa", 0)
 			resp, err := s.client.PlaceOrder(context.Background(), req)
-			if at == point.Placed { // the call dies with the process; its repeat finds the order
+			if at == crashpoint.Placed { // the call dies with the process; its repeat finds the order
 				if status.Code(err) != codes.Internal {
 					t.Fatalf("%v", err)
 				}
@@ -112,7 +112,7 @@ func TestJobsOnly(t *testing.T) {
 func TestSweeperResumes(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	s.cfg.hook, s.cfg.SweepInterval, s.cfg.jobsStall = crashOnce(point.CaptureAnswered), 50*time.Millisecond, time.Hour
+	s.cfg.hook, s.cfg.SweepInterval, s.cfg.jobsStall = crashOnce(crashpoint.CaptureAnswered), 50*time.Millisecond, time.Hour
 	s.start()
 	o := s.place(s.checkout("pm_card_visa", 0)).GetOrder()
 	if _, err := s.pool.Exec(t.Context(), "DELETE FROM river_job"); err != nil {
@@ -129,7 +129,7 @@ func TestRestartResumes(t *testing.T) {
 	s.cfg.jobsStall, s.cfg.DriveDelay = time.Millisecond, time.Hour
 	reached := make(chan struct{}, 1)
 	s.cfg.hook = func(p crash.Point) error {
-		if p == point.CapturingWritten {
+		if p == crashpoint.CapturingWritten {
 			reached <- struct{}{}
 			return crash.ErrCrashed
 		}
@@ -150,7 +150,11 @@ func TestStopAnswersWaiting(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	gate, waiting := make(chan struct{}), make(chan struct{}, 100)
-	s.payments.Network = func(context.Context, string, string) fake.Loss { waiting <- struct{}{}; <-gate; return fake.Nothing }
+	s.payments.Network = func(context.Context, string, string) apptest.Loss {
+		waiting <- struct{}{}
+		<-gate
+		return apptest.Nothing
+	}
 	s.cfg.DrainTimeout, s.cfg.jobsStall = 10*time.Millisecond, time.Millisecond
 	s.start()
 	req := s.checkout("pm_card_visa", 60*time.Second)
@@ -179,7 +183,7 @@ func TestStopAnswersWaiting(t *testing.T) {
 // TestRefundResumes abandons a refund; its job settles it.
 func TestRefundResumes(t *testing.T) {
 	t.Parallel()
-	for _, at := range []crash.Point{point.RefundPlaced, point.RefundAnswered, point.RestockAnswered} {
+	for _, at := range []crash.Point{crashpoint.RefundPlaced, crashpoint.RefundAnswered, crashpoint.RestockAnswered} {
 		t.Run(string(at), func(t *testing.T) {
 			t.Parallel()
 			s := newShop(t)
@@ -190,7 +194,7 @@ func TestRefundResumes(t *testing.T) {
 				OrderId: o.GetId(), IdempotencyKey: "r", RequestHash: make([]byte, 32), Restock: true, Wait: durationpb.New(30 * time.Second),
 			}
 			resp, err := s.client.RefundOrder(context.Background(), req)
-			if at == point.RefundPlaced && err != nil {
+			if at == crashpoint.RefundPlaced && err != nil {
 				resp, err = s.client.RefundOrder(context.Background(), req)
 			}
 			if err != nil || resp.GetRefund().GetState() != orderv1.OrderRefundState_ORDER_REFUND_STATE_SUCCEEDED {
@@ -209,12 +213,12 @@ func TestCancelAndWatch(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
 	gate, waiting := make(chan struct{}), make(chan struct{}, 100)
-	s.payments.Network = func(_ context.Context, op, _ string) fake.Loss {
+	s.payments.Network = func(_ context.Context, op, _ string) apptest.Loss {
 		if op == "payment.Authorize" {
 			waiting <- struct{}{}
 			<-gate
 		}
-		return fake.Nothing
+		return apptest.Nothing
 	}
 	s.start()
 	req := s.checkout("pm_card_visa", 0)
@@ -249,7 +253,7 @@ func TestCancelAndWatch(t *testing.T) {
 	if !slices.Equal(seen, []orderv1.OrderState{orderv1.OrderState_ORDER_STATE_CANCELLING, orderv1.OrderState_ORDER_STATE_CANCELLED}) {
 		t.Errorf("watched %v", seen)
 	}
-	if a, _ := s.payments.Attempt(o.GetId()); a.State != fake.Voided || s.catalog.Available("A") != 1000 {
+	if a, _ := s.payments.Attempt(o.GetId()); a.State != apptest.Voided || s.catalog.Available("A") != 1000 {
 		t.Errorf("%+v, %d", a, s.catalog.Available("A"))
 	}
 	for range 2 { // idempotent
@@ -273,7 +277,7 @@ func TestPollSeesOtherProcess(t *testing.T) {
 	t.Parallel()
 	one := newShop(t)
 	gate := make(chan struct{})
-	one.payments.Network = func(context.Context, string, string) fake.Loss { <-gate; return fake.Nothing }
+	one.payments.Network = func(context.Context, string, string) apptest.Loss { <-gate; return apptest.Nothing }
 	one.start()
 	two := *one
 	two.start()

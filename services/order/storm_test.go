@@ -9,8 +9,8 @@ import (
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/chassis/crash"
-	"github.com/souk-shop/souk/services/order/internal/fake"
-	"github.com/souk-shop/souk/services/order/internal/point"
+	"github.com/souk-shop/souk/services/order/internal/app/apptest"
+	"github.com/souk-shop/souk/services/order/internal/app/crashpoint"
 )
 
 // TestStorm places orders with two processes on one database while a tenth of
@@ -19,22 +19,22 @@ import (
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	one := newShop(t)
-	lossy := func(_ context.Context, op, _ string) fake.Loss {
+	lossy := func(_ context.Context, op, _ string) apptest.Loss {
 		if op == "cart.Get" || op == "catalog.Variants" {
-			return fake.Nothing // nothing is placed without them
+			return apptest.Nothing // nothing is placed without them
 		}
 		switch rand.IntN(20) {
 		case 0:
-			return fake.Request
+			return apptest.Request
 		case 1:
-			return fake.Answer
+			return apptest.Answer
 		}
-		return fake.Nothing
+		return apptest.Nothing
 	}
 	one.catalog.Network, one.payments.Network, one.carts.Network = lossy, lossy, lossy
 	one.cfg.DriveDelay, one.cfg.SweepInterval, one.cfg.jobsStall = 200*time.Millisecond, 200*time.Millisecond, 500*time.Millisecond
 	one.cfg.hook = func(p crash.Point) error {
-		if p != point.Placed && p != point.CancellingWritten && rand.IntN(50) == 0 {
+		if p != crashpoint.Placed && p != crashpoint.CancellingWritten && rand.IntN(50) == 0 {
 			return crash.ErrCrashed
 		}
 		return nil
@@ -51,7 +51,7 @@ func TestStorm(t *testing.T) {
 			for n := range 20 {
 				method := "pm_card_visa"
 				if n%5 == 4 {
-					method = fake.MethodCaptureFails
+					method = apptest.MethodCaptureFails
 				}
 				id := s.place(s.checkout(method, 0)).GetOrder().GetId()
 				ids <- id
@@ -76,7 +76,7 @@ func TestStorm(t *testing.T) {
 		case orderv1.OrderState_ORDER_STATE_CANCELLED:
 			a, _ := one.payments.Attempt(id)
 			r, _ := one.catalog.Reservation(id)
-			if a.State != fake.Voided || a.Captures != 0 || r.State != fake.Released {
+			if a.State != apptest.Voided || a.Captures != 0 || r.State != apptest.Released {
 				t.Errorf("cancelled with %+v, %+v", a, r)
 			}
 		}

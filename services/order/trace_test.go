@@ -19,7 +19,7 @@ import (
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/chassis/crash"
-	"github.com/souk-shop/souk/services/order/internal/point"
+	"github.com/souk-shop/souk/services/order/internal/app/crashpoint"
 )
 
 // TestTrace: the trace of a placing call goes on in the drive, in this process
@@ -34,7 +34,7 @@ func TestTrace(t *testing.T) {
 			s.cfg.Telemetry.SpanProcessors = []sdktrace.SpanProcessor{spans}
 			s.cfg.jobsStall, s.cfg.DriveDelay = time.Hour, time.Hour
 			if byJob {
-				orders, refunds := crashOnce(point.Placed), crashOnce(point.RefundPlaced)
+				orders, refunds := crashOnce(crashpoint.Placed), crashOnce(crashpoint.RefundPlaced)
 				s.cfg.hook = func(p crash.Point) error { return errors.Join(orders(p), refunds(p)) }
 				s.cfg.DriveDelay = 10 * time.Millisecond
 			}

@@ -97,8 +97,23 @@ type Change struct {
 	At      time.Time
 }
 
-// AsPlaced returns the order as it was when it was accepted: what a caller
-// that does not wait is told, and every repeat of that call after it.
+// Settled tells whether the order never changes state again.
+func (o Order) Settled() bool { return o.State.Terminal() }
+
+// Answered tells whether it is decided what PlaceOrder answers.
+func (o Order) Answered() bool { return o.AnsweredPending || o.Settled() }
+
+// Answer returns what every PlaceOrder call under the order's key is answered
+// with, once that is decided.
+func (o Order) Answer() Order {
+	if o.AnsweredPending {
+		return o.AsPlaced()
+	}
+	return o.AsSettled()
+}
+
+// AsPlaced returns the order as it was when it was accepted: the answer to a
+// caller that does not wait, and to every repeat of that call.
 func (o Order) AsPlaced() Order {
 	o = o.withoutRefunds()
 	o.State, o.CancelReason, o.DeclineCode, o.ShortSKUs = Pending, NoReason, "", nil
@@ -131,7 +146,7 @@ func (o Order) withoutRefunds() Order {
 	return o
 }
 
-// CartLine is a number of units of a SKU that somebody wants.
+// CartLine is a number of units of a SKU in a cart.
 type CartLine struct {
 	SKU      string
 	Quantity int64

@@ -1,6 +1,6 @@
 // Package jobs guarantees that every order and refund is driven to its end: by
 // a River job for each, inserted in the commit that made it, and by a sweeper
-// that looks for whatever has no live job or no live driver.
+// that looks for what has no live job or no live driver.
 package jobs
 
 import (
@@ -19,33 +19,53 @@ import (
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
-const (
-	// resumeLimit bounds how many stalled orders one sweep takes up.
-	resumeLimit = 500
-	// startIdle is the idle time of the sweep with which a process starts.
-	startIdle = 500 * time.Millisecond
-)
+// startIdle is the idle time of the sweep with which a process starts.
+const startIdle = 500 * time.Millisecond
 
-// Drives is what the jobs need of the runner.
+// OrderArgs are the arguments of the job that guarantees an order. The statements
+// of package postgres that insert such jobs write the same.
+type OrderArgs struct {
+	OrderID string `json:"order_id"`
+	// TraceParent continues the trace of the call that placed the order.
+	TraceParent string `json:"traceparent"`
+}
+
+// Kind names the job.
+func (OrderArgs) Kind() string { return "drive_order" }
+
+// RefundArgs are the arguments of the job that guarantees a refund.
+type RefundArgs struct {
+	RefundID string `json:"refund_id"`
+	// TraceParent continues the trace of the call that asked for the refund.
+	TraceParent string `json:"traceparent"`
+}
+
+// Kind names the job.
+func (RefundArgs) Kind() string { return "drive_refund" }
+
+// Drives is what the jobs need of app.Runner.
 type Drives interface {
 	// Order and Refund drive once and return when it is done, or why not.
 	Order(ctx context.Context, orderID string) error
 	Refund(ctx context.Context, refundID string) error
-	// ResumeOrder and ResumeRefund drive in the background; false when full, or
-	// when this process drives it already.
-	ResumeOrder(sc trace.SpanContext, orderID string) bool
-	ResumeRefund(sc trace.SpanContext, refundID string) bool
 }
 
-// Store is what the sweeper needs of the database.
-type Store interface {
-	Ready(ctx context.Context) error
-	Sweep(ctx context.Context) (int, error)
-	Stalled(ctx context.Context, idle time.Duration, limit int) ([]domain.Stalled, error)
+// Sweeper is what the jobs need of app.App.
+type Sweeper interface {
+	Sweep(ctx context.Context, idle time.Duration) (jobs, drives int, err error)
 }
 
-// Config is how the jobs run.
+// Config is what the jobs are made of and how they run.
 type Config struct {
+	// Pool is for River alone: its listener holds one connection for good.
+	Pool *pgxpool.Pool
+	// Ready fails while the database is not there or not migrated.
+	Ready   func(context.Context) error
+	Drives  Drives
+	Sweeper Sweeper
+	Log     *slog.Logger
+	Tracer  trace.Tracer
+
 	// Workers is how many jobs run at once in this process.
 	Workers int
 	// SweepInterval is the time between two sweeps.
@@ -53,33 +73,23 @@ type Config struct {
 	// Idle is how long nothing may have happened to an unfinished order before a
 	// sweep takes its driver for dead.
 	Idle time.Duration
-	// PollInterval is how often River looks for jobs that no notification told
-	// it of; 0 for 5 s, which keeps an idle shop idle.
+	// PollInterval is how often River looks for jobs that no notification reported;
+	// 0 for 5 s, which keeps an idle shop idle.
 	PollInterval time.Duration
 	// Now is the wall clock of River's own decisions; time.Now when nil.
 	Now func() time.Time
 }
 
 // Jobs runs River and the sweeper.
-type Jobs struct {
-	pool   *pgxpool.Pool
-	store  Store
-	drives Drives
-	cfg    Config
-	log    *slog.Logger
-	tracer trace.Tracer
-}
+type Jobs struct{ cfg Config }
 
-// New returns jobs on a pool of their own, which River's polls share with
-// nobody: its listener holds one connection for good.
-func New(pool *pgxpool.Pool, store Store, drives Drives, cfg Config, log *slog.Logger, tracer trace.Tracer) *Jobs {
-	return &Jobs{pool: pool, store: store, drives: drives, cfg: cfg, log: log, tracer: tracer}
-}
+// New returns jobs. Run runs them.
+func New(cfg Config) *Jobs { return &Jobs{cfg: cfg} }
 
 // Run waits for the migrated database, takes up what an earlier process left,
 // and works until ctx ends; then it lets the jobs under way finish.
 func (j *Jobs) Run(ctx context.Context) error {
-	if !jobs.Await(ctx, j.store.Ready) {
+	if !jobs.Await(ctx, j.cfg.Ready) {
 		return nil
 	}
 	// What was under way in a process that has just died is young.
@@ -87,7 +97,9 @@ func (j *Jobs) Run(ctx context.Context) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &orderWorker{jobs: j})
 	river.AddWorker(workers, &refundWorker{jobs: j})
-	client, err := jobs.Start(ctx, j.pool, workers, jobs.Config{Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval, Now: j.cfg.Now}, j.log)
+	client, err := jobs.Start(ctx, j.cfg.Pool, workers, jobs.Config{
+		Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval, Now: j.cfg.Now,
+	}, j.cfg.Log)
 	if err != nil || client == nil {
 		return err
 	}
@@ -98,71 +110,53 @@ func (j *Jobs) Run(ctx context.Context) error {
 		case <-ticker.C:
 			j.sweep(ctx, j.cfg.Idle)
 		case <-ctx.Done():
-			jobs.Stop(ctx, client, j.log)
+			jobs.Stop(ctx, client, j.cfg.Log)
 			return nil
 		}
 	}
 }
 
-// sweep gives jobs to what has none and takes up, in this process, what nothing
-// has happened to for idle and so seems to have no driver. It is safe at any
-// time: a driver that was alive after all is only overtaken, never contradicted.
 func (j *Jobs) sweep(ctx context.Context, idle time.Duration) {
-	given, err := j.store.Sweep(ctx)
+	inserted, started, err := j.cfg.Sweeper.Sweep(ctx, idle)
 	if err != nil {
-		j.log.WarnContext(ctx, "sweep failed", "error", err)
+		j.cfg.Log.WarnContext(ctx, "sweep failed", "error", err)
 		return
 	}
-	stalled, err := j.store.Stalled(ctx, idle, resumeLimit)
-	if err != nil {
-		j.log.WarnContext(ctx, "sweep failed", "error", err)
-		return
-	}
-	started := 0
-	for _, s := range stalled {
-		start := j.drives.ResumeOrder
-		if s.Refund {
-			start = j.drives.ResumeRefund
-		}
-		if start(trace.SpanContextFromContext(jobs.Resume(context.Background(), s.TraceParent)), s.ID) {
-			started++
-		}
-	}
-	if given > 0 || started > 0 {
-		j.log.InfoContext(ctx, "sweep took up unfinished orders", "jobs", given, "stalled", started)
+	if inserted > 0 || started > 0 {
+		j.cfg.Log.InfoContext(ctx, "sweep took up unfinished orders", "jobs", inserted, "stalled", started)
 	}
 }
 
 type orderWorker struct {
-	river.WorkerDefaults[domain.OrderJob]
+	river.WorkerDefaults[OrderArgs]
 	jobs *Jobs
 }
 
 // Work drives the order once.
-func (w *orderWorker) Work(ctx context.Context, job *river.Job[domain.OrderJob]) error {
-	return w.jobs.work(ctx, job.JobRow, job.Args.TraceParent, job.Args.OrderID, w.jobs.drives.Order)
+func (w *orderWorker) Work(ctx context.Context, job *river.Job[OrderArgs]) error {
+	return w.jobs.work(ctx, job.JobRow, job.Args.TraceParent, job.Args.OrderID, w.jobs.cfg.Drives.Order)
 }
 
 type refundWorker struct {
-	river.WorkerDefaults[domain.RefundJob]
+	river.WorkerDefaults[RefundArgs]
 	jobs *Jobs
 }
 
 // Work drives the refund once.
-func (w *refundWorker) Work(ctx context.Context, job *river.Job[domain.RefundJob]) error {
-	return w.jobs.work(ctx, job.JobRow, job.Args.TraceParent, job.Args.RefundID, w.jobs.drives.Refund)
+func (w *refundWorker) Work(ctx context.Context, job *river.Job[RefundArgs]) error {
+	return w.jobs.work(ctx, job.JobRow, job.Args.TraceParent, job.Args.RefundID, w.jobs.cfg.Drives.Refund)
 }
 
 // work is one run of a job, and in it one drive.
 func (j *Jobs) work(ctx context.Context, job *rivertype.JobRow, traceparent, id string, drive func(ctx context.Context, id string) error) error {
-	ctx, end := jobs.Begin(ctx, j.tracer, job, traceparent)
+	ctx, end := jobs.Begin(ctx, j.cfg.Tracer, job, traceparent)
 	err := drive(ctx, id)
 	end(err)
 	return j.outcome(ctx, job.CreatedAt, id, err)
 }
 
 // outcome turns what a drive returned into what River does next. An unknown
-// outcome is no failure of the job: it comes back later, as often as it takes.
+// outcome does not fail the job: the job is repeated later, without a limit.
 func (j *Jobs) outcome(ctx context.Context, created time.Time, id string, err error) error {
 	switch {
 	case err == nil:
@@ -171,13 +165,13 @@ func (j *Jobs) outcome(ctx context.Context, created time.Time, id string, err er
 		return river.JobCancel(err)
 	default:
 		pause := pauseAfter(time.Since(created))
-		j.log.WarnContext(ctx, "job comes back later", "id", id, "pause", pause, "error", err)
+		j.cfg.Log.WarnContext(ctx, "job is repeated later", "id", id, "pause", pause, "error", err)
 		return river.JobSnooze(pause)
 	}
 }
 
 // pauseAfter grows with a job's age from 1 s to 15 s, so that an order ends soon
-// after its neighbors are back, and to a minute when it has waited for an hour.
+// after its neighbors have recovered, and to a minute when it has waited for an hour.
 func pauseAfter(age time.Duration) time.Duration {
 	limit := 15 * time.Second
 	if age > time.Hour {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/postgres/db"
 )
 
@@ -17,22 +17,21 @@ import (
 func orderJobKey(orderID string) []byte   { return []byte("drive_order/" + orderID) }
 func refundJobKey(refundID string) []byte { return []byte("drive_refund/" + refundID) }
 
-// Sweep gives a job to every order and refund that is not done and has no live
-// one, and returns how many it gave.
-func (s *Store) Sweep(ctx context.Context) (int, error) {
+// InsertMissingJobs implements app.Orders.
+func (s *Store) InsertMissingJobs(ctx context.Context) (int, error) {
 	orders, err := s.q.SweepOrders(ctx, s.pool)
 	if err != nil {
-		return 0, fmt.Errorf("sweep orders: %w", err)
+		return 0, fmt.Errorf("jobs of orders: %w", err)
 	}
 	refunds, err := s.q.SweepRefunds(ctx, s.pool)
 	if err != nil {
-		return len(orders), fmt.Errorf("sweep refunds: %w", err)
+		return len(orders), fmt.Errorf("jobs of refunds: %w", err)
 	}
 	return len(orders) + len(refunds), nil
 }
 
-// Stalled returns up to limit of each that nothing has happened to for idle.
-func (s *Store) Stalled(ctx context.Context, idle time.Duration, limit int) ([]domain.Stalled, error) {
+// Stalled implements app.Orders.
+func (s *Store) Stalled(ctx context.Context, idle time.Duration, limit int) ([]app.Stalled, error) {
 	orders, err := s.q.IdleOrders(ctx, s.pool, db.IdleOrdersParams{Idle: idle, MaxRows: int32(limit)})
 	if err != nil {
 		return nil, fmt.Errorf("look for stalled orders: %w", err)
@@ -41,12 +40,12 @@ func (s *Store) Stalled(ctx context.Context, idle time.Duration, limit int) ([]d
 	if err != nil {
 		return nil, fmt.Errorf("look for stalled refunds: %w", err)
 	}
-	out := make([]domain.Stalled, 0, len(orders)+len(refunds))
+	out := make([]app.Stalled, 0, len(orders)+len(refunds))
 	for _, o := range orders {
-		out = append(out, domain.Stalled{ID: o.ID, TraceParent: o.Traceparent})
+		out = append(out, app.Stalled{ID: o.ID, TraceParent: o.Traceparent})
 	}
 	for _, r := range refunds {
-		out = append(out, domain.Stalled{ID: r.ID, Refund: true, TraceParent: r.Traceparent})
+		out = append(out, app.Stalled{ID: r.ID, Refund: true, TraceParent: r.Traceparent})
 	}
 	return out, nil
 }

@@ -19,8 +19,7 @@ import (
 // in a million taken.
 const numbers = 5
 
-// FindByKey returns the id of the order under a customer's idempotency key.
-// Errors: domain.ErrOrderNotFound.
+// FindByKey implements app.Orders.
 func (s *Store) FindByKey(ctx context.Context, customerID, key string) (string, error) {
 	id, err := s.q.OrderByKey(ctx, s.pool, db.OrderByKeyParams{CustomerID: customerID, IdempotencyKey: key})
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -32,25 +31,18 @@ func (s *Store) FindByKey(ctx context.Context, customerID, key string) (string, 
 	return id, nil
 }
 
-// Place writes a new order, its lines, the first row of its history and the job
-// that guarantees it, in one commit, and returns it as written. wait is how long
-// the caller means to wait for the outcome; without one the answer is given with
-// the order itself. newNumber makes order numbers. Errors: domain.ErrKeyTaken.
+// Place implements app.Orders.
 func (s *Store) Place(ctx context.Context, o domain.Order, wait time.Duration, newNumber func() string) (domain.Order, error) {
 	address, err := json.Marshal(o.Address)
 	if err != nil {
 		return domain.Order{}, fmt.Errorf("shipping address: %w", err)
-	}
-	args, err := json.Marshal(domain.OrderJob{OrderID: o.ID, TraceParent: o.TraceParent})
-	if err != nil {
-		return domain.Order{}, fmt.Errorf("job of the order: %w", err)
 	}
 	p := db.PlaceOrderParams{
 		ID: o.ID, CustomerID: o.CustomerID, IdempotencyKey: o.IdempotencyKey, RequestHash: o.RequestHash,
 		Total: o.Total.Units, Currency: o.Total.Currency, CartID: o.CartID, CartVersion: o.CartVersion,
 		PaymentMethod: o.PaymentMethod, Email: o.Email, ShippingAddress: address,
 		AnsweredPending: wait == 0, Wait: wait, TimeLimit: s.times.Deadline, Traceparent: o.TraceParent,
-		JobArgs: args, DriveDelay: s.times.DriveDelay, JobKey: orderJobKey(o.ID),
+		DriveDelay: s.times.DriveDelay, JobKey: orderJobKey(o.ID),
 		Skus: make([]string, len(o.Lines)), Names: make([]string, len(o.Lines)),
 		Quantities: make([]int64, len(o.Lines)), UnitPrices: make([]int64, len(o.Lines)),
 	}
@@ -79,9 +71,7 @@ func (s *Store) Place(ctx context.Context, o domain.Order, wait time.Duration, n
 	return domain.Order{}, fmt.Errorf("place order: no free number in %d: %w", numbers, err)
 }
 
-// AnswerPending decides that the call which placed an order, and every repeat of
-// it, is answered with the order as it was placed. It returns false when the
-// order was settled first; then they are answered with the order as settled.
+// AnswerPending implements app.Orders.
 func (s *Store) AnswerPending(ctx context.Context, orderID string) (bool, error) {
 	n, err := s.q.AnswerPending(ctx, s.pool, orderID)
 	if err != nil {
@@ -90,11 +80,28 @@ func (s *Store) AnswerPending(ctx context.Context, orderID string) (bool, error)
 	if n > 0 {
 		return true, nil
 	}
-	head, err := s.Head(ctx, orderID)
-	return head.AnsweredPending, err
+	answer, err := s.answer(ctx, orderID)
+	return answer.AnsweredPending, err
 }
 
-// Advance writes a transition; see driver.Store.
+// AnswerDue implements app.Orders.
+func (s *Store) AnswerDue(ctx context.Context, orderID string) (bool, error) {
+	answer, err := s.answer(ctx, orderID)
+	return answer.AnswerDue, err
+}
+
+func (s *Store) answer(ctx context.Context, orderID string) (db.AnswerRow, error) {
+	row, err := s.q.Answer(ctx, s.pool, orderID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return row, domain.ErrOrderNotFound
+	}
+	if err != nil {
+		return row, fmt.Errorf("read answer of order: %w", err)
+	}
+	return row, nil
+}
+
+// Advance implements app.Orders.
 func (s *Store) Advance(ctx context.Context, o domain.Order, t domain.Transition, note domain.Note) (domain.Order, bool, error) {
 	if note.ShortSKUs == nil {
 		note.ShortSKUs = []string{}
@@ -123,14 +130,13 @@ func (s *Store) Advance(ctx context.Context, o domain.Order, t domain.Transition
 	if t.To.Terminal() {
 		o.SettledAt = row.UpdatedAt
 	}
-	// A new slice: the old one is shared with whoever was told of the order before.
+	// A new slice: the old one is shared with subscribers that were sent the order before.
 	o.History = append(o.History[:len(o.History):len(o.History)],
 		domain.Change{State: t.To, Version: row.Version, At: row.UpdatedAt})
 	return o, true, nil
 }
 
-// Cancel takes an order that is not capturing yet to CANCELLING on its
-// customer's request and returns false when it is too late, or done already.
+// Cancel implements app.Orders.
 func (s *Store) Cancel(ctx context.Context, orderID string) (bool, error) {
 	_, err := s.q.CancelOrder(ctx, s.pool, orderID)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -142,7 +148,7 @@ func (s *Store) Cancel(ctx context.Context, orderID string) (bool, error) {
 	return true, nil
 }
 
-// Finish notes that nothing is left to do for a settled order.
+// Finish implements app.Orders.
 func (s *Store) Finish(ctx context.Context, orderID string) error {
 	return s.q.FinishOrder(ctx, s.pool, db.FinishOrderParams{ID: orderID, JobKey: orderJobKey(orderID)})
 }

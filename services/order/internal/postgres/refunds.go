@@ -3,7 +3,6 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -14,17 +13,9 @@ import (
 	"github.com/souk-shop/souk/services/order/internal/postgres/db"
 )
 
-// PlaceRefund writes a refund of what is left of an order, in one transaction
-// that holds the order's row, so that refunds asked for at the same time never
-// add up to more than was captured. want has ID, OrderID, IdempotencyKey,
-// RequestHash, Lines (none for all that is left), Restock, Reason and
-// TraceParent. It returns the refund and whether an earlier call had made it.
-// Errors: domain.ErrOrderNotFound, ErrKeyReused, ErrOrderNotPaid, ErrRefundExceedsOrder.
+// PlaceRefund implements app.Refunds. One transaction holds the order's row, so that
+// concurrent refunds never add up to more than was captured.
 func (s *Store) PlaceRefund(ctx context.Context, want domain.Refund) (refund domain.Refund, replayed bool, err error) {
-	args, err := json.Marshal(domain.RefundJob{RefundID: want.ID, TraceParent: want.TraceParent})
-	if err != nil {
-		return domain.Refund{}, false, fmt.Errorf("job of the refund: %w", err)
-	}
 	err = pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		row, err := s.q.LockOrder(ctx, tx, want.OrderID)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -60,7 +51,7 @@ func (s *Store) PlaceRefund(ctx context.Context, want domain.Refund) (refund dom
 		p := db.PlaceRefundParams{
 			ID: refund.ID, OrderID: refund.OrderID, IdempotencyKey: refund.IdempotencyKey, RequestHash: refund.RequestHash,
 			Amount: refund.Amount.Units, Currency: refund.Amount.Currency, Restock: refund.Restock, Reason: refund.Reason,
-			Traceparent: refund.TraceParent, JobArgs: args, DriveDelay: s.times.DriveDelay, JobKey: refundJobKey(refund.ID),
+			Traceparent: refund.TraceParent, DriveDelay: s.times.DriveDelay, JobKey: refundJobKey(refund.ID),
 		}
 		for _, l := range refund.Lines {
 			p.Skus, p.Quantities = append(p.Skus, l.SKU), append(p.Quantities, l.Quantity)
@@ -77,7 +68,7 @@ func (s *Store) PlaceRefund(ctx context.Context, want domain.Refund) (refund dom
 	return refund, replayed, nil
 }
 
-// LoadRefund returns a refund with its lines. Errors: domain.ErrOrderNotFound.
+// LoadRefund implements app.Refunds.
 func (s *Store) LoadRefund(ctx context.Context, refundID string) (domain.Refund, error) {
 	row, err := s.q.Refund(ctx, s.pool, refundID)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -101,7 +92,7 @@ func (s *Store) refund(ctx context.Context, tx db.DBTX, row db.Refund) (domain.R
 	return r, nil
 }
 
-// SettleRefund writes the outcome of a pending refund; see driver.Store.
+// SettleRefund implements app.Refunds.
 func (s *Store) SettleRefund(ctx context.Context, r domain.Refund, state domain.RefundState, failureCode string) error {
 	_, err := s.q.SettleRefund(ctx, s.pool, db.SettleRefundParams{
 		ID: r.ID, State: string(state), FailureCode: failureCode, JobKey: refundJobKey(r.ID),

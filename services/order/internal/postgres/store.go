@@ -13,6 +13,7 @@ import (
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 	"github.com/souk-shop/souk/services/order/internal/postgres/db"
 )
@@ -39,7 +40,7 @@ func New(pool *pgxpool.Pool, times Times) *Store {
 	return &Store{pool: pool, times: times, q: db.New()}
 }
 
-// Ready fails while the database is away or its schema is not there yet.
+// Ready fails while the database is unavailable or its schema is older than this version.
 func (s *Store) Ready(ctx context.Context) error {
 	if err := pg.Migrated(ctx, s.pool, migrations); err != nil {
 		return err
@@ -47,14 +48,12 @@ func (s *Store) Ready(ctx context.Context) error {
 	return jobs.Migrated(ctx, s.pool)
 }
 
-// Load returns an order with its history and, on request, its lines.
-// Errors: domain.ErrOrderNotFound.
+// Load implements app.Orders.
 func (s *Store) Load(ctx context.Context, orderID string, lines bool) (domain.Order, error) {
 	return load(ctx, s.q, s.pool, orderID, lines, false)
 }
 
-// Get returns an order with everything. customerID limits it to that customer's;
-// empty is anybody's. Errors: domain.ErrOrderNotFound.
+// Get implements app.Orders.
 func (s *Store) Get(ctx context.Context, orderID, customerID string) (domain.Order, error) {
 	var o domain.Order
 	// One snapshot, so that what is refunded agrees with the refunds.
@@ -109,16 +108,15 @@ func load(ctx context.Context, q *db.Queries, tx db.DBTX, orderID string, lines,
 	return one[0], nil
 }
 
-// List returns up to limit orders after a place in the list, newest first, with
-// lines and refunds. customerID limits it to that customer's; empty is everybody's.
-func (s *Store) List(ctx context.Context, customerID string, beforeAt time.Time, beforeID string, limit int) ([]domain.Order, error) {
+// List implements app.Orders, with lines and refunds.
+func (s *Store) List(ctx context.Context, customerID string, after app.Position, limit int) ([]domain.Order, error) {
 	var rows []db.Order
 	var err error
 	if customerID == "" {
-		rows, err = s.q.AllOrders(ctx, s.pool, db.AllOrdersParams{BeforeAt: beforeAt, BeforeID: beforeID, MaxRows: int32(limit)})
+		rows, err = s.q.AllOrders(ctx, s.pool, db.AllOrdersParams{BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit)})
 	} else {
 		rows, err = s.q.CustomerOrders(ctx, s.pool, db.CustomerOrdersParams{
-			CustomerID: customerID, BeforeAt: beforeAt, BeforeID: beforeID, MaxRows: int32(limit),
+			CustomerID: customerID, BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit),
 		})
 	}
 	if err != nil {
@@ -139,19 +137,17 @@ func (s *Store) List(ctx context.Context, customerID string, beforeAt time.Time,
 	return orders, addRefunds(ctx, s.q, s.pool, orders)
 }
 
-// Head reads the head of an order. Errors: domain.ErrOrderNotFound.
-func (s *Store) Head(ctx context.Context, orderID string) (domain.Head, error) {
-	row, err := s.q.OrderHead(ctx, s.pool, orderID)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return domain.Head{}, domain.ErrOrderNotFound
-	}
+// Heads implements app.Heads.
+func (s *Store) Heads(ctx context.Context, orderIDs []string) ([]app.Head, error) {
+	rows, err := s.q.Heads(ctx, s.pool, orderIDs)
 	if err != nil {
-		return domain.Head{}, fmt.Errorf("read order's head: %w", err)
+		return nil, fmt.Errorf("read heads of orders: %w", err)
 	}
-	return domain.Head{
-		State: domain.State(row.State), Version: row.Version,
-		AnsweredPending: row.AnsweredPending, AnswerDue: row.AnswerDue,
-	}, nil
+	heads := make([]app.Head, len(rows))
+	for i, r := range rows {
+		heads[i] = app.Head{ID: r.ID, Version: r.Version, AnsweredPending: r.AnsweredPending}
+	}
+	return heads, nil
 }
 
 func addLines(ctx context.Context, q *db.Queries, tx db.DBTX, orders []domain.Order) error {

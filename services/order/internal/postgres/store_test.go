@@ -19,7 +19,9 @@ import (
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/domain"
+	orderjobs "github.com/souk-shop/souk/services/order/internal/jobs"
 	"github.com/souk-shop/souk/services/order/internal/postgres"
 )
 
@@ -179,7 +181,7 @@ func TestJobRowIsRivers(t *testing.T) {
 			if delay > 0 {
 				opts.ScheduledAt = time.Now().Add(delay)
 			}
-			own, err := client.Insert(t.Context(), domain.OrderJob{OrderID: o.ID, TraceParent: o.TraceParent}, opts)
+			own, err := client.Insert(t.Context(), orderjobs.OrderArgs{OrderID: o.ID, TraceParent: o.TraceParent}, opts)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -274,8 +276,8 @@ func TestAnswerIsDecidedOnce(t *testing.T) {
 	if err != nil || o.AnsweredPending {
 		t.Fatalf("%+v, %v", o, err)
 	}
-	if head, err := s.Head(t.Context(), o.ID); err != nil || head.AnswerDue {
-		t.Errorf("%+v, %v", head, err)
+	if due, err := s.AnswerDue(t.Context(), o.ID); err != nil || due {
+		t.Errorf("%v, %v", due, err)
 	}
 	if pending, err := s.AnswerPending(t.Context(), o.ID); !pending || err != nil {
 		t.Errorf("unsettled: %v, %v", pending, err)
@@ -331,17 +333,17 @@ func TestSweep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := s.Sweep(ctx); n != 0 || err != nil {
+	if n, err := s.InsertMissingJobs(ctx); n != 0 || err != nil {
 		t.Errorf("everything has a job, yet it gave %d, %v", n, err)
 	}
 	for _, lost := range []string{"DELETE FROM river_job", "UPDATE river_job SET state = 'discarded', finalized_at = now()"} {
 		if _, err := pool.Exec(ctx, lost); err != nil {
 			t.Fatal(err)
 		}
-		if n, err := s.Sweep(ctx); n != 2 || err != nil {
+		if n, err := s.InsertMissingJobs(ctx); n != 2 || err != nil {
 			t.Errorf("after %s it gave %d, %v", lost, n, err)
 		}
-		if n, err := s.Sweep(ctx); n != 0 || err != nil {
+		if n, err := s.InsertMissingJobs(ctx); n != 0 || err != nil {
 			t.Errorf("again it gave %d, %v", n, err)
 		}
 	}
@@ -381,10 +383,10 @@ func TestList(t *testing.T) {
 		want = append([]string{place(t, s, o).ID}, want...)
 		place(t, s, newOrder()) // somebody else's
 	}
-	at, id := time.Now().Add(time.Hour), uuid.Max.String()
+	after := app.Newest()
 	var got []string
 	for {
-		page, err := s.List(t.Context(), customer, at, id, 2)
+		page, err := s.List(t.Context(), customer, after, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -397,7 +399,7 @@ func TestList(t *testing.T) {
 			}
 			got = append(got, o.ID)
 		}
-		at, id = page[len(page)-1].PlacedAt, page[len(page)-1].ID
+		after = app.Position{PlacedAt: page[len(page)-1].PlacedAt, ID: page[len(page)-1].ID}
 	}
 	if len(got) != 5 {
 		t.Fatalf("got %v", got)
@@ -407,7 +409,7 @@ func TestList(t *testing.T) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	}
-	if all, err := s.List(t.Context(), "", time.Now().Add(time.Hour), uuid.Max.String(), 100); err != nil || len(all) != 10 {
+	if all, err := s.List(t.Context(), "", app.Newest(), 100); err != nil || len(all) != 10 {
 		t.Errorf("everybody's: %d, %v", len(all), err)
 	}
 }

@@ -208,7 +208,7 @@ var questions = map[domain.State][]message{
 	domain.Cancelling:  {msgRelease, msgCancel},
 }
 
-// customer may cancel at any time. Stands for Server.CancelOrder: one guarded
+// customer may cancel at any time. Stands for App.CancelOrder: one guarded
 // update decides.
 func (m *moves) customer(o order) {
 	if m.become(&o, domain.CancelAsked) {

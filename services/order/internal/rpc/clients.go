@@ -15,8 +15,8 @@ import (
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/proto/money"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/domain"
-	"github.com/souk-shop/souk/services/order/internal/driver"
 )
 
 // Catalog is the catalog as the checkout sees it. Only a reason that the
@@ -32,7 +32,7 @@ func NewCatalog(conn grpc.ClientConnInterface, hold time.Duration) *Catalog {
 	return &Catalog{client: catalogv1.NewCatalogServiceClient(conn), hold: hold}
 }
 
-// Variants returns what is known of the SKUs, with prices; unknown ones are left out.
+// Variants implements app.Catalog.
 func (c *Catalog) Variants(ctx context.Context, skus []string) ([]domain.Variant, error) {
 	resp, err := reading(ctx, func() (*catalogv1.GetVariantsResponse, error) {
 		return c.client.GetVariants(ctx, &catalogv1.GetVariantsRequest{Skus: skus})
@@ -55,7 +55,7 @@ func (c *Catalog) Variants(ctx context.Context, skus []string) ([]domain.Variant
 	return variants, nil
 }
 
-// Reserve implements driver.Catalog.
+// Reserve implements app.Catalog.
 func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.CartLine) error {
 	req := &catalogv1.ReserveRequest{OrderId: orderID, Hold: durationpb.New(c.hold), Lines: make([]*catalogv1.StockLine, len(lines))}
 	for i, l := range lines {
@@ -82,7 +82,7 @@ func shortages(err error) []string {
 	return skus
 }
 
-// Confirm implements driver.Catalog.
+// Confirm implements app.Catalog.
 func (c *Catalog) Confirm(ctx context.Context, orderID string) error {
 	_, err := c.client.Confirm(ctx, &catalogv1.ConfirmRequest{OrderId: orderID})
 	switch chassisrpc.Reason(err) {
@@ -92,7 +92,7 @@ func (c *Catalog) Confirm(ctx context.Context, orderID string) error {
 	return err
 }
 
-// Release implements driver.Catalog.
+// Release implements app.Catalog.
 func (c *Catalog) Release(ctx context.Context, orderID string) error {
 	resp, err := c.client.Release(ctx, &catalogv1.ReleaseRequest{OrderId: orderID})
 	if err != nil {
@@ -104,7 +104,7 @@ func (c *Catalog) Release(ctx context.Context, orderID string) error {
 	return nil
 }
 
-// Restock implements driver.Catalog.
+// Restock implements app.Catalog.
 func (c *Catalog) Restock(ctx context.Context, refundID, orderID string, lines []domain.RefundLine) error {
 	req := &catalogv1.RestockRequest{RestockId: refundID, OrderId: orderID, Lines: make([]*catalogv1.StockLine, len(lines))}
 	for i, l := range lines {
@@ -126,7 +126,7 @@ func NewCarts(conn grpc.ClientConnInterface) *Carts {
 	return &Carts{client: cartv1.NewCartServiceClient(conn)}
 }
 
-// Get returns the lines of a cart and its version. Errors: domain.ErrCartNotFound.
+// Get implements app.Carts.
 func (c *Carts) Get(ctx context.Context, cartID, ownerID string) ([]domain.CartLine, int64, error) {
 	resp, err := reading(ctx, func() (*cartv1.GetCartResponse, error) {
 		return c.client.GetCart(ctx, &cartv1.GetCartRequest{CartId: cartID, OwnerId: ownerID})
@@ -144,7 +144,7 @@ func (c *Carts) Get(ctx context.Context, cartID, ownerID string) ([]domain.CartL
 	return lines, resp.GetCart().GetVersion(), nil
 }
 
-// Clear implements driver.Carts.
+// Clear implements app.Carts.
 func (c *Carts) Clear(ctx context.Context, cartID, ownerID string, upToVersion int64) error {
 	_, err := c.client.ClearCart(ctx, &cartv1.ClearCartRequest{CartId: cartID, OwnerId: ownerID, UpToVersion: upToVersion})
 	return err
@@ -160,62 +160,62 @@ func NewPayments(conn grpc.ClientConnInterface) *Payments {
 	return &Payments{client: paymentv1.NewPaymentServiceClient(conn)}
 }
 
-// Authorize implements driver.Payments.
-func (p *Payments) Authorize(ctx context.Context, o domain.Order) (driver.Authorization, error) {
+// Authorize implements app.Payments.
+func (p *Payments) Authorize(ctx context.Context, o domain.Order) (app.Authorization, error) {
 	resp, err := p.client.Authorize(ctx, &paymentv1.AuthorizeRequest{
 		OrderId: o.ID, Amount: o.Total.Proto(), PaymentMethod: o.PaymentMethod, OrderNumber: o.Number,
 	})
 	switch chassisrpc.Reason(err) {
 	case "PAYMENT_CANCELLED":
-		return driver.Authorization{}, domain.ErrPaymentVoided
+		return app.Authorization{}, domain.ErrPaymentVoided
 	case "PAYMENT_MISMATCH":
-		return driver.Authorization{}, domain.ErrPaymentMismatch
+		return app.Authorization{}, domain.ErrPaymentMismatch
 	}
 	if err != nil {
-		return driver.Authorization{}, err
+		return app.Authorization{}, err
 	}
 	payment := resp.GetPayment()
 	switch payment.GetState() {
 	case paymentv1.AttemptState_ATTEMPT_STATE_DECLINED:
-		return driver.Authorization{Declined: true, DeclineCode: payment.GetDeclineCode()}, nil
+		return app.Authorization{Declined: true, DeclineCode: payment.GetDeclineCode()}, nil
 	case paymentv1.AttemptState_ATTEMPT_STATE_VOID_SENT, paymentv1.AttemptState_ATTEMPT_STATE_VOIDED:
-		return driver.Authorization{}, domain.ErrPaymentVoided
+		return app.Authorization{}, domain.ErrPaymentVoided
 	case paymentv1.AttemptState_ATTEMPT_STATE_AUTHORIZED, paymentv1.AttemptState_ATTEMPT_STATE_CAPTURE_SENT,
 		paymentv1.AttemptState_ATTEMPT_STATE_CAPTURED, paymentv1.AttemptState_ATTEMPT_STATE_CAPTURE_FAILED:
 		// The later states are seen by a driver that was overtaken.
 		amount, err := money.FromProto(payment.GetAmount())
 		if err != nil {
-			return driver.Authorization{}, fmt.Errorf("payment: authorized amount: %w", err)
+			return app.Authorization{}, fmt.Errorf("payment: authorized amount: %w", err)
 		}
-		return driver.Authorization{Amount: amount}, nil
+		return app.Authorization{Amount: amount}, nil
 	default:
-		return driver.Authorization{}, fmt.Errorf("payment answered an authorization with %s", payment.GetState())
+		return app.Authorization{}, fmt.Errorf("payment answered an authorization with %s", payment.GetState())
 	}
 }
 
-// Capture implements driver.Payments.
-func (p *Payments) Capture(ctx context.Context, orderID string, amount money.Money) (driver.Outcome, error) {
+// Capture implements app.Payments.
+func (p *Payments) Capture(ctx context.Context, orderID string, amount money.Money) (app.Outcome, error) {
 	resp, err := p.client.Capture(ctx, &paymentv1.CaptureRequest{OrderId: orderID, Amount: amount.Proto()})
 	switch chassisrpc.Reason(err) {
 	case "AMOUNT_MISMATCH":
-		return driver.Outcome{}, domain.ErrPaymentMismatch
+		return app.Outcome{}, domain.ErrPaymentMismatch
 	case "PAYMENT_NOT_AUTHORIZED":
-		return driver.Outcome{}, domain.ErrCaptureRefused
+		return app.Outcome{}, domain.ErrCaptureRefused
 	}
 	if err != nil {
-		return driver.Outcome{}, err
+		return app.Outcome{}, err
 	}
 	switch state := resp.GetPayment().GetState(); state {
 	case paymentv1.AttemptState_ATTEMPT_STATE_CAPTURED:
-		return driver.Outcome{}, nil
+		return app.Outcome{}, nil
 	case paymentv1.AttemptState_ATTEMPT_STATE_CAPTURE_FAILED:
-		return driver.Outcome{Failed: true, Code: resp.GetPayment().GetDeclineCode()}, nil
+		return app.Outcome{Failed: true, Code: resp.GetPayment().GetDeclineCode()}, nil
 	default:
-		return driver.Outcome{}, fmt.Errorf("payment answered a capture with %s", state)
+		return app.Outcome{}, fmt.Errorf("payment answered a capture with %s", state)
 	}
 }
 
-// Cancel implements driver.Payments.
+// Cancel implements app.Payments.
 func (p *Payments) Cancel(ctx context.Context, orderID string) error {
 	resp, err := p.client.Cancel(ctx, &paymentv1.CancelRequest{OrderId: orderID})
 	if chassisrpc.Reason(err) == "PAYMENT_CAPTURED" {
@@ -235,23 +235,23 @@ func (p *Payments) Cancel(ctx context.Context, orderID string) error {
 	}
 }
 
-// Refund implements driver.Payments.
-func (p *Payments) Refund(ctx context.Context, refundID, orderID string, amount money.Money) (driver.Outcome, error) {
+// Refund implements app.Payments.
+func (p *Payments) Refund(ctx context.Context, refundID, orderID string, amount money.Money) (app.Outcome, error) {
 	resp, err := p.client.Refund(ctx, &paymentv1.RefundRequest{RefundId: refundID, OrderId: orderID, Amount: amount.Proto()})
 	switch reason := chassisrpc.Reason(err); reason {
 	case "PAYMENT_NOT_CAPTURED", "REFUND_EXCEEDS_CAPTURE", "REFUND_MISMATCH":
-		return driver.Outcome{}, fmt.Errorf("%w: %s", domain.ErrRefundRefused, reason)
+		return app.Outcome{}, fmt.Errorf("%w: %s", domain.ErrRefundRefused, reason)
 	}
 	if err != nil {
-		return driver.Outcome{}, err
+		return app.Outcome{}, err
 	}
 	switch state := resp.GetRefund().GetState(); state {
 	case paymentv1.RefundState_REFUND_STATE_SUCCEEDED:
-		return driver.Outcome{}, nil
+		return app.Outcome{}, nil
 	case paymentv1.RefundState_REFUND_STATE_FAILED:
-		return driver.Outcome{Failed: true, Code: resp.GetRefund().GetFailureCode()}, nil
+		return app.Outcome{Failed: true, Code: resp.GetRefund().GetFailureCode()}, nil
 	default:
-		return driver.Outcome{}, fmt.Errorf("payment answered a refund with %s", state)
+		return app.Outcome{}, fmt.Errorf("payment answered a refund with %s", state)
 	}
 }
 

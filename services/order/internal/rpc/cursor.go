@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
@@ -18,11 +19,6 @@ const (
 	cursorVersion = 1
 	cursorBytes   = 1 + 8 + 16 + 4
 )
-
-// start is the place before every order.
-func start() (time.Time, string) {
-	return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), uuid.Max.String()
-}
 
 func encodeCursor(customerID string, last domain.Order) (string, error) {
 	id, err := uuid.Parse(last.ID)
@@ -37,22 +33,22 @@ func encodeCursor(customerID string, last domain.Order) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b), nil
 }
 
-// decodeCursor returns the place. Errors: domain.ErrInvalidCursor.
-func decodeCursor(customerID, cursor string) (time.Time, string, error) {
+// decodeCursor returns the position. Errors: domain.ErrInvalidCursor.
+func decodeCursor(customerID, cursor string) (app.Position, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
 	if err != nil || len(b) != cursorBytes || b[0] != cursorVersion {
-		return time.Time{}, "", domain.ErrInvalidCursor
+		return app.Position{}, domain.ErrInvalidCursor
 	}
 	body, sum := b[:cursorBytes-4], binary.BigEndian.Uint32(b[cursorBytes-4:])
 	if sum != checksum(customerID, body) {
-		return time.Time{}, "", domain.ErrInvalidCursor
+		return app.Position{}, domain.ErrInvalidCursor
 	}
 	at := time.UnixMicro(int64(binary.BigEndian.Uint64(body[1:9]))).UTC()
 	// Anybody can compute a checksum, and PostgreSQL fails on a time beyond its own.
 	if at.Year() < 1 || at.Year() > 9999 {
-		return time.Time{}, "", domain.ErrInvalidCursor
+		return app.Position{}, domain.ErrInvalidCursor
 	}
-	return at, uuid.UUID(body[9:25]).String(), nil
+	return app.Position{PlacedAt: at, ID: uuid.UUID(body[9:25]).String()}, nil
 }
 
 func checksum(customerID string, body []byte) uint32 {

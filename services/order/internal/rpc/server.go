@@ -1,79 +1,40 @@
-// Package rpc is the order service's side of gRPC: the handlers, their error
-// table, and the clients of the neighbors.
+// Package rpc is the order service's side of gRPC: it translates between the
+// contract and the use cases, maps errors to reasons, and calls the neighbors.
 package rpc
 
 import (
 	"context"
-	"time"
-
-	"go.opentelemetry.io/otel/trace"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
-	"github.com/souk-shop/souk/services/chassis/crash"
+	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/domain"
-	"github.com/souk-shop/souk/services/order/internal/point"
 )
-
-// Store is what the handlers need of the database; postgres.Store documents it.
-type Store interface {
-	FindByKey(ctx context.Context, customerID, key string) (string, error)
-	Place(ctx context.Context, o domain.Order, wait time.Duration, newNumber func() string) (domain.Order, error)
-	AnswerPending(ctx context.Context, orderID string) (bool, error)
-	Get(ctx context.Context, orderID, customerID string) (domain.Order, error)
-	List(ctx context.Context, customerID string, beforeAt time.Time, beforeID string, limit int) ([]domain.Order, error)
-	Head(ctx context.Context, orderID string) (domain.Head, error)
-	Cancel(ctx context.Context, orderID string) (bool, error)
-	PlaceRefund(ctx context.Context, want domain.Refund) (domain.Refund, bool, error)
-	LoadRefund(ctx context.Context, refundID string) (domain.Refund, error)
-}
-
-// Prices is what placing an order needs of the catalog.
-type Prices interface {
-	Variants(ctx context.Context, skus []string) ([]domain.Variant, error)
-}
-
-// CartReader is what placing an order needs of cart.
-type CartReader interface {
-	Get(ctx context.Context, cartID, ownerID string) ([]domain.CartLine, int64, error)
-}
-
-// Drives starts the drive of what was just written; false when it is left to
-// its job.
-type Drives interface {
-	// Full says that no order is to be accepted for now.
-	Full() bool
-	Start(sc trace.SpanContext, o domain.Order) bool
-	StartOrder(sc trace.SpanContext, orderID string) bool
-	StartRefund(sc trace.SpanContext, refundID string) bool
-}
-
-// Changes tells of changes made in this process.
-type Changes interface {
-	Subscribe(orderID string) (<-chan domain.Order, func())
-	Publish(o domain.Order)
-}
 
 // Server implements orderv1.OrderServiceServer.
 type Server struct {
 	orderv1.UnimplementedOrderServiceServer
-	store   Store
-	prices  Prices
-	carts   CartReader
-	drives  Drives
-	changes Changes
-	crash   crash.Hook
-	stop    <-chan struct{}
+	app *app.App
 }
 
-// NewServer returns the handlers. hook is crash.Never in ordinary operation. When
-// stop is closed, calls that wait are answered with what there is.
-func NewServer(store Store, prices Prices, carts CartReader, drives Drives, changes Changes, hook crash.Hook, stop <-chan struct{}) *Server {
-	return &Server{store: store, prices: prices, carts: carts, drives: drives, changes: changes, crash: hook, stop: stop}
+// NewServer returns the handlers.
+func NewServer(a *app.App) *Server { return &Server{app: a} }
+
+// PlaceOrder accepts an order, starts to drive it and answers.
+func (s *Server) PlaceOrder(ctx context.Context, req *orderv1.PlaceOrderRequest) (*orderv1.PlaceOrderResponse, error) {
+	placed, err := s.app.PlaceOrder(ctx, app.PlaceOrderRequest{
+		CustomerID: req.GetCustomerId(), IdempotencyKey: req.GetIdempotencyKey(), RequestHash: req.GetRequestHash(),
+		CartID: req.GetCartId(), CartVersion: req.CartVersion, PaymentMethod: req.GetPaymentMethod(), //nolint:protogetter // nil is no version
+		Email: req.GetEmail(), Address: address(req.GetShippingAddress()), Wait: req.GetWait().AsDuration(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &orderv1.PlaceOrderResponse{Order: orderProto(placed.Order), Replayed: placed.Replayed}, nil
 }
 
 // GetOrder returns an order as it is now.
 func (s *Server) GetOrder(ctx context.Context, req *orderv1.GetOrderRequest) (*orderv1.GetOrderResponse, error) {
-	o, err := s.store.Get(ctx, req.GetOrderId(), req.GetCustomerId())
+	o, err := s.app.GetOrder(ctx, req.GetOrderId(), req.GetCustomerId())
 	if err != nil {
 		return nil, err
 	}
@@ -82,111 +43,61 @@ func (s *Server) GetOrder(ctx context.Context, req *orderv1.GetOrderRequest) (*o
 
 // ListOrders returns a page of orders, newest first.
 func (s *Server) ListOrders(ctx context.Context, req *orderv1.ListOrdersRequest) (*orderv1.ListOrdersResponse, error) {
-	size := int(req.GetPageSize())
-	if size == 0 {
-		size = 20
-	}
-	at, id := start()
+	after := app.Newest()
 	if req.GetCursor() != "" {
 		var err error
-		if at, id, err = decodeCursor(req.GetCustomerId(), req.GetCursor()); err != nil {
+		if after, err = decodeCursor(req.GetCustomerId(), req.GetCursor()); err != nil {
 			return nil, err
 		}
 	}
-	orders, err := s.store.List(ctx, req.GetCustomerId(), at, id, size+1)
-	if err != nil {
-		return nil, err
-	}
-	resp := &orderv1.ListOrdersResponse{}
-	if len(orders) > size {
-		orders = orders[:size]
-		if resp.NextCursor, err = encodeCursor(req.GetCustomerId(), orders[size-1]); err != nil {
-			return nil, err
-		}
-	}
-	for _, o := range orders {
-		resp.Orders = append(resp.Orders, orderProto(o))
-	}
-	return resp, nil
-}
-
-// CancelOrder asks for an order to be cancelled. Whether it is still possible is
-// decided by one guarded update: once an order is CAPTURING, no cancellation
-// gets in, and once it is CANCELLING, no capture does.
-func (s *Server) CancelOrder(ctx context.Context, req *orderv1.CancelOrderRequest) (*orderv1.CancelOrderResponse, error) {
-	if _, err := s.store.Get(ctx, req.GetOrderId(), req.GetCustomerId()); err != nil {
-		return nil, err
-	}
-	var cancelled bool
-	err := commit(ctx, func(ctx context.Context) (err error) {
-		cancelled, err = s.store.Cancel(ctx, req.GetOrderId())
-		return err
+	page, more, err := s.app.ListOrders(ctx, app.ListOrdersRequest{
+		CustomerID: req.GetCustomerId(), After: after, PageSize: int(req.GetPageSize()),
 	})
 	if err != nil {
 		return nil, err
 	}
-	if cancelled {
-		if err := s.crash(point.CancellingWritten); err != nil {
+	resp := &orderv1.ListOrdersResponse{}
+	for _, o := range page {
+		resp.Orders = append(resp.Orders, orderProto(o))
+	}
+	if more {
+		if resp.NextCursor, err = encodeCursor(req.GetCustomerId(), page[len(page)-1]); err != nil {
 			return nil, err
 		}
-		s.drives.StartOrder(trace.SpanContextFromContext(ctx), req.GetOrderId())
 	}
-	o, err := s.store.Get(ctx, req.GetOrderId(), req.GetCustomerId())
+	return resp, nil
+}
+
+// CancelOrder asks for an order to be cancelled.
+func (s *Server) CancelOrder(ctx context.Context, req *orderv1.CancelOrderRequest) (*orderv1.CancelOrderResponse, error) {
+	o, err := s.app.CancelOrder(ctx, req.GetOrderId(), req.GetCustomerId())
 	if err != nil {
 		return nil, err
-	}
-	if o.State != domain.Cancelling && o.State != domain.Cancelled {
-		return nil, domain.ErrOrderNotCancellable
-	}
-	if cancelled {
-		s.changes.Publish(o)
 	}
 	return &orderv1.CancelOrderResponse{Order: orderProto(o)}, nil
 }
 
-// WatchOrder sends an order after each change until it is settled.
-func (s *Server) WatchOrder(req *orderv1.WatchOrderRequest, stream orderv1.OrderService_WatchOrderServer) error {
-	ctx := stream.Context()
-	changes, end := s.changes.Subscribe(req.GetOrderId())
-	defer end()
-	o, err := s.store.Get(ctx, req.GetOrderId(), req.GetCustomerId())
+// RefundOrder gives back lines of a paid order.
+func (s *Server) RefundOrder(ctx context.Context, req *orderv1.RefundOrderRequest) (*orderv1.RefundOrderResponse, error) {
+	want := app.RefundOrderRequest{
+		OrderID: req.GetOrderId(), IdempotencyKey: req.GetIdempotencyKey(), RequestHash: req.GetRequestHash(),
+		Restock: req.GetRestock(), Reason: req.GetReason(), Wait: req.GetWait().AsDuration(),
+	}
+	for _, l := range req.GetLines() {
+		want.Lines = append(want.Lines, domain.RefundLine{SKU: l.GetSku(), Quantity: l.GetQuantity()})
+	}
+	refund, replayed, err := s.app.RefundOrder(ctx, want)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	poll := time.NewTicker(pollInterval)
-	defer poll.Stop()
-	for {
-		if err := stream.Send(watched(o)); err != nil {
-			return err
-		}
-		if o.State.Terminal() {
-			return nil
-		}
-		for last := o.Version; o.Version <= last; {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case changed := <-changes:
-				if changed.Version > last {
-					o = changed
-				}
-			case <-poll.C:
-				head, err := s.store.Head(ctx, o.ID)
-				if err != nil {
-					return err
-				}
-				if head.Version > last {
-					if o, err = s.store.Get(ctx, o.ID, req.GetCustomerId()); err != nil {
-						return err
-					}
-				}
-			}
-		}
-	}
+	return &orderv1.RefundOrderResponse{Refund: refundProto(refund), Replayed: replayed}, nil
 }
 
-func watched(o domain.Order) *orderv1.WatchOrderResponse {
-	p := orderProto(o)
-	p.Lines = nil
-	return &orderv1.WatchOrderResponse{Order: p}
+// WatchOrder sends an order, without its lines, after each change until it is settled.
+func (s *Server) WatchOrder(req *orderv1.WatchOrderRequest, stream orderv1.OrderService_WatchOrderServer) error {
+	return s.app.WatchOrder(stream.Context(), req.GetOrderId(), req.GetCustomerId(), func(o domain.Order) error {
+		p := orderProto(o)
+		p.Lines = nil
+		return stream.Send(&orderv1.WatchOrderResponse{Order: p})
+	})
 }

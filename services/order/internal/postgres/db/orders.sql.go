@@ -53,7 +53,7 @@ type AdvanceRow struct {
 }
 
 // A transition happens only from the state and version it was decided on. No
-// row means that somebody else was faster. A cancelled order has nothing left to
+// row means that another writer was faster. A cancelled order has nothing left to
 // do, so its job goes in the same commit; a job that is running is left to its
 // worker.
 func (q *Queries) Advance(ctx context.Context, db DBTX, arg AdvanceParams) (AdvanceRow, error) {
@@ -134,6 +134,22 @@ func (q *Queries) AllOrders(ctx context.Context, db DBTX, arg AllOrdersParams) (
 		return nil, err
 	}
 	return items, nil
+}
+
+const answer = `-- name: Answer :one
+SELECT answered_pending, (now() > answer_by)::boolean AS answer_due FROM orders WHERE id = $1
+`
+
+type AnswerRow struct {
+	AnsweredPending bool
+	AnswerDue       bool
+}
+
+func (q *Queries) Answer(ctx context.Context, db DBTX, id string) (AnswerRow, error) {
+	row := db.QueryRow(ctx, answer, id)
+	var i AnswerRow
+	err := row.Scan(&i.AnsweredPending, &i.AnswerDue)
+	return i, err
 }
 
 const answerPending = `-- name: AnswerPending :execrows
@@ -250,6 +266,36 @@ type FinishOrderParams struct {
 func (q *Queries) FinishOrder(ctx context.Context, db DBTX, arg FinishOrderParams) error {
 	_, err := db.Exec(ctx, finishOrder, arg.JobKey, arg.ID)
 	return err
+}
+
+const heads = `-- name: Heads :many
+SELECT id, version, answered_pending FROM orders WHERE id = ANY($1::uuid[])
+`
+
+type HeadsRow struct {
+	ID              string
+	Version         int64
+	AnsweredPending bool
+}
+
+func (q *Queries) Heads(ctx context.Context, db DBTX, ids []string) ([]HeadsRow, error) {
+	rows, err := db.Query(ctx, heads, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []HeadsRow
+	for rows.Next() {
+		var i HeadsRow
+		if err := rows.Scan(&i.ID, &i.Version, &i.AnsweredPending); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const history = `-- name: History :many
@@ -385,29 +431,6 @@ func (q *Queries) OrderByKey(ctx context.Context, db DBTX, arg OrderByKeyParams)
 	return id, err
 }
 
-const orderHead = `-- name: OrderHead :one
-SELECT state, version, answered_pending, (now() > answer_by)::boolean AS answer_due FROM orders WHERE id = $1
-`
-
-type OrderHeadRow struct {
-	State           string
-	Version         int64
-	AnsweredPending bool
-	AnswerDue       bool
-}
-
-func (q *Queries) OrderHead(ctx context.Context, db DBTX, id string) (OrderHeadRow, error) {
-	row := db.QueryRow(ctx, orderHead, id)
-	var i OrderHeadRow
-	err := row.Scan(
-		&i.State,
-		&i.Version,
-		&i.AnsweredPending,
-		&i.AnswerDue,
-	)
-	return i, err
-}
-
 const placeOrder = `-- name: PlaceOrder :one
 WITH placed AS (
     INSERT INTO orders (id, number, customer_id, idempotency_key, request_hash, state, total, currency,
@@ -427,7 +450,7 @@ WITH placed AS (
 ), job AS (
     INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
     VALUES (CASE WHEN $21::interval > '0' THEN 'scheduled' ELSE 'available' END::river_job_state,
-        'drive_order', $22, 'default', 1000, now() + $21::interval, $23, B'11110001')
+        'drive_order', jsonb_build_object('order_id', $1::uuid, 'traceparent', $16::text), 'default', 1000, now() + $21::interval, $22, B'11110001')
 )
 SELECT placed_at, answer_by FROM placed
 `
@@ -454,7 +477,6 @@ type PlaceOrderParams struct {
 	Quantities      []int64
 	UnitPrices      []int64
 	DriveDelay      time.Duration
-	JobArgs         []byte
 	JobKey          []byte
 }
 
@@ -489,7 +511,6 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.Quantities,
 		arg.UnitPrices,
 		arg.DriveDelay,
-		arg.JobArgs,
 		arg.JobKey,
 	)
 	var i PlaceOrderRow

@@ -69,7 +69,7 @@ WITH placed AS (
 ), job AS (
     INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
     VALUES (CASE WHEN $12::interval > '0' THEN 'scheduled' ELSE 'available' END::river_job_state,
-        'drive_refund', $13, 'default', 1000, now() + $12::interval, $14, B'11110001')
+        'drive_refund', jsonb_build_object('refund_id', $1::uuid, 'traceparent', $9::text), 'default', 1000, now() + $12::interval, $13, B'11110001')
 )
 SELECT created_at FROM placed
 `
@@ -87,7 +87,6 @@ type PlaceRefundParams struct {
 	Skus           []string
 	Quantities     []int64
 	DriveDelay     time.Duration
-	JobArgs        []byte
 	JobKey         []byte
 }
 
@@ -107,7 +106,6 @@ func (q *Queries) PlaceRefund(ctx context.Context, db DBTX, arg PlaceRefundParam
 		arg.Skus,
 		arg.Quantities,
 		arg.DriveDelay,
-		arg.JobArgs,
 		arg.JobKey,
 	)
 	var created_at time.Time

@@ -20,7 +20,7 @@ WITH placed AS (
 ), job AS (
     INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
     VALUES (CASE WHEN @drive_delay::interval > '0' THEN 'scheduled' ELSE 'available' END::river_job_state,
-        'drive_order', @job_args, 'default', 1000, now() + @drive_delay::interval, @job_key, B'11110001')
+        'drive_order', jsonb_build_object('order_id', @id::uuid, 'traceparent', @traceparent::text), 'default', 1000, now() + @drive_delay::interval, @job_key, B'11110001')
 )
 SELECT placed_at, answer_by FROM placed;
 
@@ -30,8 +30,11 @@ SELECT id FROM orders WHERE customer_id = @customer_id AND idempotency_key = @id
 -- name: Order :one
 SELECT sqlc.embed(orders), (now() > deadline)::boolean AS overdue FROM orders WHERE id = @id;
 
--- name: OrderHead :one
-SELECT state, version, answered_pending, (now() > answer_by)::boolean AS answer_due FROM orders WHERE id = @id;
+-- name: Answer :one
+SELECT answered_pending, (now() > answer_by)::boolean AS answer_due FROM orders WHERE id = @id;
+
+-- name: Heads :many
+SELECT id, version, answered_pending FROM orders WHERE id = ANY(@ids::uuid[]);
 
 -- name: Lines :many
 SELECT order_id, sku, name, quantity, unit_price, total, refunded_quantity
@@ -57,7 +60,7 @@ WHERE (placed_at, id) < (@before_at::timestamptz, @before_id::uuid)
 ORDER BY placed_at DESC, id DESC LIMIT @max_rows;
 
 -- A transition happens only from the state and version it was decided on. No
--- row means that somebody else was faster. A cancelled order has nothing left to
+-- row means that another writer was faster. A cancelled order has nothing left to
 -- do, so its job goes in the same commit; a job that is running is left to its
 -- worker.
 -- name: Advance :one

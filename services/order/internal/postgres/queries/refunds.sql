@@ -30,7 +30,7 @@ WITH placed AS (
 ), job AS (
     INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
     VALUES (CASE WHEN @drive_delay::interval > '0' THEN 'scheduled' ELSE 'available' END::river_job_state,
-        'drive_refund', @job_args, 'default', 1000, now() + @drive_delay::interval, @job_key, B'11110001')
+        'drive_refund', jsonb_build_object('refund_id', @id::uuid, 'traceparent', @traceparent::text), 'default', 1000, now() + @drive_delay::interval, @job_key, B'11110001')
 )
 SELECT created_at FROM placed;
 

@@ -1,4 +1,4 @@
-package driver_test
+package app_test
 
 import (
 	"context"
@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/souk-shop/souk/services/chassis/crash"
+	"github.com/souk-shop/souk/services/order/internal/app/apptest"
 	"github.com/souk-shop/souk/services/order/internal/domain"
-	"github.com/souk-shop/souk/services/order/internal/fake"
 )
 
 // actor is a driver that stops before each call of a neighbor and at each crash
@@ -24,8 +24,8 @@ type actor struct {
 
 // fate is how an actor goes on.
 type fate struct {
-	loss  fake.Loss // of the call
-	crash bool      // at the point
+	loss  apptest.Loss // of the call
+	crash bool         // at the point
 }
 
 type actorKey struct{}
@@ -56,10 +56,10 @@ func (a *actor) step(f fate) {
 }
 
 // stopped is the network of actors.
-func stopped(ctx context.Context, op, _ string) fake.Loss {
+func stopped(ctx context.Context, op, _ string) apptest.Loss {
 	a, ok := ctx.Value(actorKey{}).(*actor)
 	if !ok {
-		return fake.Nothing
+		return apptest.Nothing
 	}
 	a.stops <- "call " + op
 	return (<-a.fates).loss
@@ -78,7 +78,7 @@ func TestInterleavings(t *testing.T) {
 	ends := map[domain.State]int{}
 	rapid.Check(t, func(rt *rapid.T) {
 		method := rapid.SampledFrom([]string{
-			"pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_visa", fake.MethodDeclined, fake.MethodCaptureFails, fake.MethodAnotherAmount,
+			"pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_visa", apptest.MethodDeclined, apptest.MethodCaptureFails, apptest.MethodAnotherAmount,
 		}).Draw(rt, "method")
 		o := w.order(t, method, int64(rapid.SampledFrom([]int{2, 2, 2, 2, 1}).Draw(rt, "stock")))
 		actors := []*actor{w.actor(o.ID), w.actor(o.ID)}
@@ -102,7 +102,7 @@ func TestInterleavings(t *testing.T) {
 					continue
 				}
 				a.step(fate{
-					loss:  rapid.SampledFrom([]fake.Loss{fake.Nothing, fake.Nothing, fake.Nothing, fake.Request, fake.Answer}).Draw(rt, a.where),
+					loss:  rapid.SampledFrom([]apptest.Loss{apptest.Nothing, apptest.Nothing, apptest.Nothing, apptest.Request, apptest.Answer}).Draw(rt, a.where),
 					crash: rapid.IntRange(0, 19).Draw(rt, "crash") == 13,
 				})
 				if a.where == "" && a.err != nil && !errors.Is(a.err, domain.ErrOutcomeUnknown) && !errors.Is(a.err, crash.ErrCrashed) {

@@ -1,4 +1,4 @@
-package driver_test
+package app_test
 
 import (
 	"context"
@@ -18,10 +18,10 @@ import (
 	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/order/internal/app"
+	"github.com/souk-shop/souk/services/order/internal/app/apptest"
+	"github.com/souk-shop/souk/services/order/internal/app/crashpoint"
 	"github.com/souk-shop/souk/services/order/internal/domain"
-	"github.com/souk-shop/souk/services/order/internal/driver"
-	"github.com/souk-shop/souk/services/order/internal/fake"
-	"github.com/souk-shop/souk/services/order/internal/point"
 	"github.com/souk-shop/souk/services/order/internal/postgres"
 )
 
@@ -35,10 +35,10 @@ func migrate(ctx context.Context, dsn string) error {
 type world struct {
 	pool     *pgxpool.Pool
 	store    *postgres.Store
-	catalog  *fake.Catalog
-	payments *fake.Payments
-	carts    *fake.Carts
-	hub      *driver.Hub
+	catalog  *apptest.Catalog
+	payments *apptest.Payments
+	carts    *apptest.Carts
+	changes  *app.Broadcaster
 }
 
 func newWorld(t *testing.T) *world {
@@ -50,23 +50,28 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(pool.Close)
 	return &world{
 		pool: pool, store: postgres.New(pool, postgres.Times{Deadline: 10 * time.Minute, DriveDelay: time.Minute}),
-		catalog: fake.NewCatalog(), payments: fake.NewPayments(), carts: fake.NewCarts(), hub: driver.NewHub(),
+		catalog: apptest.NewCatalog(), payments: apptest.NewPayments(), carts: apptest.NewCarts(), changes: app.NewBroadcaster(),
 	}
 }
 
 // driver returns a driver of this world; hook nil never crashes.
-func (w *world) driver(hook crash.Hook) *driver.Driver {
+func (w *world) driver(hook crash.Hook) *app.Driver {
 	if hook == nil {
 		hook = crash.Never
 	}
-	d, err := driver.New(w.store, w.catalog, w.payments, w.carts, w.hub, hook, slog.New(slog.DiscardHandler), noop.Tracer{}, noopmetric.Meter{})
+	d, err := app.NewDriver(app.DriverConfig{
+		Ports: crashpoint.Wrap(app.Ports{
+			Orders: w.store, Refunds: w.store, Catalog: w.catalog, Carts: w.carts, Payments: w.payments,
+		}, hook),
+		Changes: w.changes, Log: slog.New(slog.DiscardHandler), Tracer: noop.Tracer{}, Meter: noopmetric.Meter{},
+	})
 	if err != nil {
 		panic(err)
 	}
 	return d
 }
 
-func (w *world) network(n fake.Network) {
+func (w *world) network(n apptest.Network) {
 	w.catalog.Network, w.payments.Network, w.carts.Network = n, n, n
 }
 
@@ -88,7 +93,7 @@ func (w *world) order(t tester, method string, stock int64) domain.Order {
 			{SKU: b, Name: "Bag", Quantity: 1, UnitPrice: gbp(295), Total: gbp(295)},
 		},
 	}
-	w.carts.Put(o.CartID, fake.Cart{Owner: o.CustomerID, Version: 3, Lines: []domain.CartLine{{SKU: a, Quantity: 2}, {SKU: b, Quantity: 1}}})
+	w.carts.Put(o.CartID, apptest.Cart{Owner: o.CustomerID, Version: 3, Lines: []domain.CartLine{{SKU: a, Quantity: 2}, {SKU: b, Quantity: 1}}})
 	o, err := w.store.Place(context.Background(), o, 0, domain.NewNumber)
 	if err != nil {
 		t.Fatal(err)
@@ -109,23 +114,23 @@ func (w *world) settled(t tester, id string) domain.Order {
 	a, attempted := w.payments.Attempt(id)
 	switch o.State {
 	case domain.Paid:
-		if !reserved || r.State != fake.Committed || r.Expired {
+		if !reserved || r.State != apptest.Committed || r.Expired {
 			t.Errorf("paid with reservation %+v", r)
 		}
-		if a.State != fake.Captured || a.Captures != 1 || a.Amount != o.Total {
+		if a.State != apptest.Captured || a.Captures != 1 || a.Amount != o.Total {
 			t.Errorf("paid with payment %+v", a)
 		}
 		if cart := w.carts.Cart(o.CartID); cart.Cleared != o.CartVersion {
 			t.Errorf("paid with cart %+v", cart)
 		}
 	case domain.Cancelled:
-		if !reserved || r.State != fake.Released {
+		if !reserved || r.State != apptest.Released {
 			t.Errorf("cancelled with reservation %v %+v", reserved, r)
 		}
-		if !attempted || (a.State != fake.Voided && a.State != fake.Declined) || a.Captures != 0 {
+		if !attempted || (a.State != apptest.Voided && a.State != apptest.Declined) || a.Captures != 0 {
 			t.Errorf("cancelled with payment %v %+v", attempted, a)
 		}
-		if (o.CancelReason == domain.PaymentDeclined) != (a.State == fake.Declined && o.DeclineCode != "") && o.CancelReason != domain.ByCustomer && o.CancelReason != domain.TimedOut {
+		if (o.CancelReason == domain.PaymentDeclined) != (a.State == apptest.Declined && o.DeclineCode != "") && o.CancelReason != domain.ByCustomer && o.CancelReason != domain.TimedOut {
 			t.Errorf("cancelled for %s with payment %+v", o.CancelReason, a)
 		}
 		if o.CancelReason == domain.NoReason {
@@ -168,9 +173,9 @@ func TestDrive(t *testing.T) {
 	}{
 		"paid":           {"pm_card_visa", 2, domain.Paid, domain.NoReason},
 		"short":          {"pm_card_visa", 1, domain.Cancelled, domain.InsufficientStock},
-		"declined":       {fake.MethodDeclined, 2, domain.Cancelled, domain.PaymentDeclined},
-		"capture fails":  {fake.MethodCaptureFails, 2, domain.Cancelled, domain.CaptureFailed},
-		"another amount": {fake.MethodAnotherAmount, 2, domain.Cancelled, domain.AmountMismatch},
+		"declined":       {apptest.MethodDeclined, 2, domain.Cancelled, domain.PaymentDeclined},
+		"capture fails":  {apptest.MethodCaptureFails, 2, domain.Cancelled, domain.CaptureFailed},
+		"another amount": {apptest.MethodAnotherAmount, 2, domain.Cancelled, domain.AmountMismatch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := w.order(t, c.method, c.stock)
@@ -200,22 +205,22 @@ func TestDrive(t *testing.T) {
 func TestUnknownIsNeverFailed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, loss := range []fake.Loss{fake.Request, fake.Answer} {
+	for _, loss := range []apptest.Loss{apptest.Request, apptest.Answer} {
 		for op, method := range map[string]string{
 			"catalog.Reserve": "pm_card_visa", "payment.Authorize": "pm_card_visa", "catalog.Confirm": "pm_card_visa",
 			"payment.Capture": "pm_card_visa", "cart.Clear": "pm_card_visa",
-			"catalog.Release": fake.MethodDeclined, "payment.Cancel": fake.MethodCaptureFails,
+			"catalog.Release": apptest.MethodDeclined, "payment.Cancel": apptest.MethodCaptureFails,
 		} {
 			lost := false
-			w.network(func(_ context.Context, called, _ string) fake.Loss {
+			w.network(func(_ context.Context, called, _ string) apptest.Loss {
 				if called == op && !lost {
 					lost = true
 					return loss
 				}
-				return fake.Nothing
+				return apptest.Nothing
 			})
 			o := w.order(t, method, 2)
-			if err := w.driver(nil).Drive(t.Context(), o.ID); !errors.Is(err, domain.ErrOutcomeUnknown) || !errors.Is(err, fake.ErrLost) {
+			if err := w.driver(nil).Drive(t.Context(), o.ID); !errors.Is(err, domain.ErrOutcomeUnknown) || !errors.Is(err, apptest.ErrLost) {
 				t.Fatalf("%s lost: %v", op, err)
 			}
 			if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
@@ -237,9 +242,9 @@ func TestUnknownIsNeverFailed(t *testing.T) {
 func TestCrashes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	seen := map[crash.Point]bool{point.Placed: true, point.RefundPlaced: true} // the RPC's
-	for _, method := range []string{"pm_card_visa", fake.MethodCaptureFails, fake.MethodDeclined} {
-		for _, at := range point.All() {
+	seen := map[crash.Point]bool{crashpoint.Placed: true, crashpoint.RefundPlaced: true} // those of the use cases
+	for _, method := range []string{"pm_card_visa", apptest.MethodCaptureFails, apptest.MethodDeclined} {
+		for _, at := range crashpoint.All() {
 			o := w.order(t, method, 2)
 			err := w.driver(func(p crash.Point) error {
 				if p == at {
@@ -259,7 +264,7 @@ func TestCrashes(t *testing.T) {
 			}
 		}
 	}
-	for _, at := range []crash.Point{point.RefundAnswered, point.RestockAnswered, point.RefundWritten} {
+	for _, at := range []crash.Point{crashpoint.RefundAnswered, crashpoint.RestockAnswered, crashpoint.RefundWritten} {
 		o := w.order(t, "pm_card_visa", 2)
 		if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
 			t.Fatal(err)
@@ -280,7 +285,7 @@ func TestCrashes(t *testing.T) {
 		}
 		w.refunded(t, o.ID, r.ID)
 	}
-	for _, p := range point.All() {
+	for _, p := range crashpoint.All() {
 		if !seen[p] {
 			t.Errorf("point %s was never reached", p)
 		}
@@ -320,19 +325,19 @@ func TestRefundLosses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for _, op := range []string{"payment.Refund", "catalog.Restock"} {
-		for _, loss := range []fake.Loss{fake.Request, fake.Answer} {
+		for _, loss := range []apptest.Loss{apptest.Request, apptest.Answer} {
 			o := w.order(t, "pm_card_visa", 2)
 			if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
 				t.Fatal(err)
 			}
 			r := w.refund(t, o.ID, true)
 			lost := false
-			w.network(func(_ context.Context, called, _ string) fake.Loss {
+			w.network(func(_ context.Context, called, _ string) apptest.Loss {
 				if called == op && !lost {
 					lost = true
 					return loss
 				}
-				return fake.Nothing
+				return apptest.Nothing
 			})
 			if err := w.driver(nil).DriveRefund(t.Context(), r.ID); !errors.Is(err, domain.ErrOutcomeUnknown) {
 				t.Fatalf("%s: %v", op, err)
@@ -348,7 +353,7 @@ func TestRefundLosses(t *testing.T) {
 func TestRefundRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	o := w.order(t, fake.MethodRefundFails, 2)
+	o := w.order(t, apptest.MethodRefundFails, 2)
 	if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -372,7 +377,7 @@ func TestNeverCancelledWhileCaptured(t *testing.T) {
 	o := w.order(t, "pm_card_visa", 2)
 	// Die with the authorization, then cancel.
 	_ = w.driver(func(p crash.Point) error {
-		if p == point.ConfirmingWritten {
+		if p == crashpoint.ConfirmingWritten {
 			return crash.ErrCrashed
 		}
 		return nil
@@ -380,7 +385,7 @@ func TestNeverCancelledWhileCaptured(t *testing.T) {
 	if ok, err := w.store.Cancel(t.Context(), o.ID); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
-	w.payments.Force(o.ID, fake.Captured)
+	w.payments.Force(o.ID, apptest.Captured)
 	for range 3 {
 		if err := w.driver(nil).Drive(t.Context(), o.ID); !errors.Is(err, domain.ErrOutcomeUnknown) || !errors.Is(err, domain.ErrPaymentCaptured) {
 			t.Fatalf("%v", err)
@@ -389,7 +394,7 @@ func TestNeverCancelledWhileCaptured(t *testing.T) {
 	if got, err := w.store.Load(t.Context(), o.ID, false); err != nil || got.State != domain.Cancelling {
 		t.Fatalf("%s, %v", got.State, err)
 	}
-	w.payments.Force(o.ID, fake.Voided) // reconciliation
+	w.payments.Force(o.ID, apptest.Voided) // reconciliation
 	if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
 		t.Fatal(err)
 	}
@@ -401,12 +406,12 @@ func TestDeadline(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	for at, want := range map[crash.Point]domain.State{
-		point.ReserveAnswered:    domain.Cancelled, // PENDING
-		point.AuthorizingWritten: domain.Cancelled,
-		point.AuthorizeAnswered:  domain.Cancelled,
-		point.ConfirmingWritten:  domain.Cancelled,
-		point.ConfirmAnswered:    domain.Cancelled,
-		point.CapturingWritten:   domain.Paid,
+		crashpoint.ReserveAnswered:    domain.Cancelled, // PENDING
+		crashpoint.AuthorizingWritten: domain.Cancelled,
+		crashpoint.AuthorizeAnswered:  domain.Cancelled,
+		crashpoint.ConfirmingWritten:  domain.Cancelled,
+		crashpoint.ConfirmAnswered:    domain.Cancelled,
+		crashpoint.CapturingWritten:   domain.Paid,
 	} {
 		o := w.order(t, "pm_card_visa", 2)
 		_ = w.driver(func(p crash.Point) error {
@@ -434,7 +439,7 @@ func TestLostReservation(t *testing.T) {
 	w := newWorld(t)
 	o := w.order(t, "pm_card_visa", 2)
 	_ = w.driver(func(p crash.Point) error {
-		if p == point.ConfirmingWritten {
+		if p == crashpoint.ConfirmingWritten {
 			return crash.ErrCrashed
 		}
 		return nil

@@ -1,7 +1,7 @@
-// Package fake has the neighbors of the order service in memory, for tests.
-// They honor the contracts (idempotent by id, tombstones) and can be told to
+// Package apptest has the neighbors of the order service in memory, for tests.
+// They honor the contracts (idempotent by id, tombstones). A test can make them
 // lose a request before it has any effect, or its answer after.
-package fake
+package apptest
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 	"sync"
 
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/domain"
-	"github.com/souk-shop/souk/services/order/internal/driver"
 )
 
 // Loss is what happens to one call.
@@ -20,9 +20,9 @@ type Loss int
 const (
 	// Nothing is lost.
 	Nothing Loss = iota
-	// Request: the neighbor never hears of it.
+	// Request: it does not reach the neighbor.
 	Request
-	// Answer: the neighbor does it, the caller never hears of it.
+	// Answer: the neighbor does it, its answer does not reach the caller.
 	Answer
 )
 
@@ -136,7 +136,7 @@ func (c *Catalog) untake(r *Reservation) {
 	}
 }
 
-// Variants implements rpc.Prices.
+// Variants implements app.Catalog.
 func (c *Catalog) Variants(ctx context.Context, skus []string) ([]domain.Variant, error) {
 	return call(ctx, c.Network, "catalog.Variants", "", func() ([]domain.Variant, error) {
 		c.mu.Lock()
@@ -151,7 +151,7 @@ func (c *Catalog) Variants(ctx context.Context, skus []string) ([]domain.Variant
 	})
 }
 
-// Reserve implements driver.Catalog.
+// Reserve implements app.Catalog.
 func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.CartLine) error {
 	_, err := call(ctx, c.Network, "catalog.Reserve", orderID, func() (struct{}, error) {
 		c.mu.Lock()
@@ -180,7 +180,7 @@ func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.Ca
 	return err
 }
 
-// Confirm implements driver.Catalog.
+// Confirm implements app.Catalog.
 func (c *Catalog) Confirm(ctx context.Context, orderID string) error {
 	_, err := call(ctx, c.Network, "catalog.Confirm", orderID, func() (struct{}, error) {
 		c.mu.Lock()
@@ -195,7 +195,7 @@ func (c *Catalog) Confirm(ctx context.Context, orderID string) error {
 	return err
 }
 
-// Release implements driver.Catalog.
+// Release implements app.Catalog.
 func (c *Catalog) Release(ctx context.Context, orderID string) error {
 	_, err := call(ctx, c.Network, "catalog.Release", orderID, func() (struct{}, error) {
 		c.mu.Lock()
@@ -212,7 +212,7 @@ func (c *Catalog) Release(ctx context.Context, orderID string) error {
 	return err
 }
 
-// Restock implements driver.Catalog.
+// Restock implements app.Catalog.
 func (c *Catalog) Restock(ctx context.Context, refundID, orderID string, lines []domain.RefundLine) error {
 	_, err := call(ctx, c.Network, "catalog.Restock", orderID, func() (struct{}, error) {
 		c.mu.Lock()
@@ -266,7 +266,7 @@ type Payments struct {
 	attempts map[string]*Attempt
 }
 
-// NewPayments returns a payment service that nobody has paid with.
+// NewPayments returns a payment service without payments.
 func NewPayments() *Payments { return &Payments{attempts: map[string]*Attempt{}} }
 
 // Attempt returns an order's payment.
@@ -280,16 +280,16 @@ func (p *Payments) Attempt(orderID string) (Attempt, bool) {
 	return *a, true
 }
 
-// Force sets the state of an order's payment, as somebody else would.
+// Force sets the state of an order's payment, as a change outside of the protocol would.
 func (p *Payments) Force(orderID, state string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.attempts[orderID].State = state
 }
 
-// Authorize implements driver.Payments.
-func (p *Payments) Authorize(ctx context.Context, o domain.Order) (driver.Authorization, error) {
-	return call(ctx, p.Network, "payment.Authorize", o.ID, func() (driver.Authorization, error) {
+// Authorize implements app.Payments.
+func (p *Payments) Authorize(ctx context.Context, o domain.Order) (app.Authorization, error) {
+	return call(ctx, p.Network, "payment.Authorize", o.ID, func() (app.Authorization, error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		a := p.attempts[o.ID]
@@ -305,38 +305,38 @@ func (p *Payments) Authorize(ctx context.Context, o domain.Order) (driver.Author
 		}
 		switch a.State {
 		case Voided:
-			return driver.Authorization{}, domain.ErrPaymentVoided
+			return app.Authorization{}, domain.ErrPaymentVoided
 		case Declined:
-			return driver.Authorization{Declined: true, DeclineCode: "generic_decline"}, nil
+			return app.Authorization{Declined: true, DeclineCode: "generic_decline"}, nil
 		}
-		return driver.Authorization{Amount: a.Amount}, nil
+		return app.Authorization{Amount: a.Amount}, nil
 	})
 }
 
-// Capture implements driver.Payments.
-func (p *Payments) Capture(ctx context.Context, orderID string, amount money.Money) (driver.Outcome, error) {
-	return call(ctx, p.Network, "payment.Capture", orderID, func() (driver.Outcome, error) {
+// Capture implements app.Payments.
+func (p *Payments) Capture(ctx context.Context, orderID string, amount money.Money) (app.Outcome, error) {
+	return call(ctx, p.Network, "payment.Capture", orderID, func() (app.Outcome, error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		a := p.attempts[orderID]
 		switch {
 		case a == nil || a.State == Voided || a.State == Declined:
-			return driver.Outcome{}, domain.ErrCaptureRefused
+			return app.Outcome{}, domain.ErrCaptureRefused
 		case a.Amount != amount:
-			return driver.Outcome{}, domain.ErrPaymentMismatch
+			return app.Outcome{}, domain.ErrPaymentMismatch
 		case a.State == Captured:
-			return driver.Outcome{}, nil
+			return app.Outcome{}, nil
 		case a.Method == MethodCaptureFails:
 			a.State = CaptureFailed
-			return driver.Outcome{Failed: true, Code: "charge_expired"}, nil
+			return app.Outcome{Failed: true, Code: "charge_expired"}, nil
 		}
 		a.State = Captured
 		a.Captures++
-		return driver.Outcome{}, nil
+		return app.Outcome{}, nil
 	})
 }
 
-// Cancel implements driver.Payments.
+// Cancel implements app.Payments.
 func (p *Payments) Cancel(ctx context.Context, orderID string) error {
 	_, err := call(ctx, p.Network, "payment.Cancel", orderID, func() (struct{}, error) {
 		p.mu.Lock()
@@ -355,34 +355,34 @@ func (p *Payments) Cancel(ctx context.Context, orderID string) error {
 	return err
 }
 
-// Refund implements driver.Payments.
-func (p *Payments) Refund(ctx context.Context, refundID, orderID string, amount money.Money) (driver.Outcome, error) {
-	return call(ctx, p.Network, "payment.Refund", orderID, func() (driver.Outcome, error) {
+// Refund implements app.Payments.
+func (p *Payments) Refund(ctx context.Context, refundID, orderID string, amount money.Money) (app.Outcome, error) {
+	return call(ctx, p.Network, "payment.Refund", orderID, func() (app.Outcome, error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		a := p.attempts[orderID]
 		if a == nil || a.State != Captured {
-			return driver.Outcome{}, domain.ErrRefundRefused
+			return app.Outcome{}, domain.ErrRefundRefused
 		}
 		if a.Method == MethodRefundFails {
-			return driver.Outcome{Failed: true, Code: "lost_or_stolen_card"}, nil
+			return app.Outcome{Failed: true, Code: "lost_or_stolen_card"}, nil
 		}
 		if _, ok := a.Refunds[refundID]; ok {
-			return driver.Outcome{}, nil
+			return app.Outcome{}, nil
 		}
 		sum := amount.Units
 		for _, r := range a.Refunds {
 			sum += r.Units
 		}
 		if sum > a.Amount.Units {
-			return driver.Outcome{}, domain.ErrRefundRefused
+			return app.Outcome{}, domain.ErrRefundRefused
 		}
 		a.Refunds[refundID] = amount
-		return driver.Outcome{}, nil
+		return app.Outcome{}, nil
 	})
 }
 
-// Cart is somebody's cart.
+// Cart is a customer's cart.
 type Cart struct {
 	Owner   string
 	Version int64
@@ -418,7 +418,7 @@ func (c *Carts) Cart(id string) Cart {
 	return Cart{}
 }
 
-// Get implements rpc.CartReader.
+// Get implements app.Carts.
 func (c *Carts) Get(ctx context.Context, cartID, ownerID string) ([]domain.CartLine, int64, error) {
 	type found struct {
 		lines   []domain.CartLine
@@ -436,7 +436,7 @@ func (c *Carts) Get(ctx context.Context, cartID, ownerID string) ([]domain.CartL
 	return f.lines, f.version, err
 }
 
-// Clear implements driver.Carts.
+// Clear implements app.Carts.
 func (c *Carts) Clear(ctx context.Context, cartID, ownerID string, upToVersion int64) error {
 	_, err := call(ctx, c.Network, "cart.Clear", cartID, func() (struct{}, error) {
 		c.mu.Lock()

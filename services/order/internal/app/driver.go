@@ -1,4 +1,4 @@
-package driver
+package app
 
 import (
 	"context"
@@ -12,50 +12,49 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/order/internal/domain"
-	"github.com/souk-shop/souk/services/order/internal/point"
 )
 
-// stepTimeout bounds one call of a neighbor, so that a silent one is asked
+// stepTimeout bounds one step, so that a neighbor that does not answer is asked
 // again within the time of a job.
 const stepTimeout = 8 * time.Second
 
-// Driver performs the steps of the protocol.
-type Driver struct {
-	store    Store
-	catalog  Catalog
-	payments Payments
-	carts    Carts
-	hub      *Hub
-	crash    crash.Hook
-	log      *slog.Logger
-	tracer   trace.Tracer
-	settled  metric.Float64Histogram
+// DriverConfig is what a driver is made of.
+type DriverConfig struct {
+	Ports
+	// Changes is told of each transition.
+	Changes *Broadcaster
+	Log     *slog.Logger
+	Tracer  trace.Tracer
+	Meter   metric.Meter
 }
 
-// New returns a driver. hook is crash.Never in ordinary operation.
-func New(store Store, catalog Catalog, payments Payments, carts Carts, hub *Hub, hook crash.Hook,
-	log *slog.Logger, tracer trace.Tracer, meter metric.Meter,
-) (*Driver, error) {
-	settled, err := meter.Float64Histogram("souk.order.settle.duration", metric.WithUnit("s"),
+// Driver performs the steps of the protocol.
+type Driver struct {
+	Ports
+	changes *Broadcaster
+	log     *slog.Logger
+	tracer  trace.Tracer
+	settled metric.Float64Histogram
+}
+
+// NewDriver returns a driver.
+func NewDriver(cfg DriverConfig) (*Driver, error) {
+	settled, err := cfg.Meter.Float64Histogram("souk.order.settle.duration", metric.WithUnit("s"),
 		metric.WithDescription("From the acceptance of an order to PAID or CANCELLED, by state and reason."),
 		metric.WithExplicitBucketBoundaries(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600))
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{
-		store: store, catalog: catalog, payments: payments, carts: carts,
-		hub: hub, crash: hook, log: log, tracer: tracer, settled: settled,
-	}, nil
+	return &Driver{Ports: cfg.Ports, changes: cfg.Changes, log: cfg.Log, tracer: cfg.Tracer, settled: settled}, nil
 }
 
-// Drive takes an order from wherever it is to its end, follow-ups included. It
-// returns nil when nothing is left to do. Errors: domain.ErrOrderNotFound;
+// Drive takes an order from its current state to its end, follow-ups included.
+// It returns nil when nothing is left to do. Errors: domain.ErrOrderNotFound;
 // domain.ErrOutcomeUnknown when a step's outcome is not known, and then Drive
 // has to be called again, later; those of the store, likewise.
 func (d *Driver) Drive(ctx context.Context, orderID string) error {
-	o, err := d.store.Load(ctx, orderID, true)
+	o, err := d.Orders.Load(ctx, orderID, true)
 	if err != nil {
 		return fmt.Errorf("load order: %w", err)
 	}
@@ -74,7 +73,7 @@ func (d *Driver) DriveFrom(ctx context.Context, o domain.Order) (err error) {
 		}
 		span.End()
 	}()
-	for !o.State.Terminal() {
+	for !o.Settled() {
 		if o, err = d.step(ctx, o); err != nil {
 			return err
 		}
@@ -85,7 +84,7 @@ func (d *Driver) DriveFrom(ctx context.Context, o domain.Order) (err error) {
 	return nil
 }
 
-// step performs what the order's state asks for and writes what came of it. It
+// step performs what the order's state asks for and writes the outcome. It
 // returns the order as it is now.
 func (d *Driver) step(ctx context.Context, o domain.Order) (domain.Order, error) {
 	event, note, err := d.perform(ctx, o)
@@ -98,45 +97,40 @@ func (d *Driver) step(ctx context.Context, o domain.Order) (domain.Order, error)
 	if err != nil {
 		return o, err
 	}
-	next, written, err := d.store.Advance(ctx, o, t, note)
+	next, written, err := d.Orders.Advance(ctx, o, t, note)
 	if err != nil {
 		return o, fmt.Errorf("advance %s to %s: %w", o.State, t.To, err)
 	}
 	if !written {
 		// Another driver or a cancellation was faster: go on from what it wrote.
 		trace.SpanFromContext(ctx).AddEvent("order.overtaken")
-		if next, err = d.store.Load(ctx, o.ID, true); err != nil {
+		if next, err = d.Orders.Load(ctx, o.ID, true); err != nil {
 			return o, fmt.Errorf("reload order: %w", err)
 		}
 		return next, nil
 	}
+	d.report(ctx, o, event, next, note)
+	d.changes.Publish(next)
+	return next, nil
+}
+
+// report records a transition in the trace, the log and the metrics.
+func (d *Driver) report(ctx context.Context, o domain.Order, event domain.Event, next domain.Order, note domain.Note) {
 	trace.SpanFromContext(ctx).AddEvent("order.transition", trace.WithAttributes(
 		attribute.String("order.from", string(o.State)), attribute.String("order.event", string(event)),
 		attribute.String("order.to", string(next.State))))
-	if t.Reason != domain.NoReason {
-		d.log.InfoContext(ctx, "order is cancelled", "order_id", o.ID, "from", o.State, "reason", t.Reason,
+	if next.State == domain.Cancelling {
+		d.log.InfoContext(ctx, "order is cancelled", "order_id", o.ID, "from", o.State, "reason", next.CancelReason,
 			"decline_code", note.DeclineCode, "short_skus", note.ShortSKUs)
 	}
-	if next.State.Terminal() {
+	if next.Settled() {
 		d.settled.Record(ctx, next.SettledAt.Sub(next.PlacedAt).Seconds(), metric.WithAttributes(
 			attribute.String("order.state", string(next.State)), attribute.String("order.cancel_reason", string(next.CancelReason))))
 	}
-	d.hub.Publish(next)
-	return next, d.crash(writtenPoint[next.State])
 }
 
-// writtenPoint is the crash point after each state was written.
-var writtenPoint = map[domain.State]crash.Point{
-	domain.Authorizing: point.AuthorizingWritten,
-	domain.Confirming:  point.ConfirmingWritten,
-	domain.Capturing:   point.CapturingWritten,
-	domain.Paid:        point.PaidWritten,
-	domain.Cancelling:  point.CancellingWritten,
-	domain.Cancelled:   point.CancelledWritten,
-}
-
-// perform asks the neighbor whom the state names and returns its definite
-// answer as an event. Anything else is an error.
+// perform asks the neighbor that the state names and returns its definite answer
+// as an event. Anything else is an error.
 func (d *Driver) perform(ctx context.Context, o domain.Order) (domain.Event, domain.Note, error) {
 	if o.Overdue && o.State.Cancellable() {
 		return domain.DeadlinePassed, domain.Note{}, nil
@@ -164,97 +158,92 @@ func (d *Driver) reserve(ctx context.Context, o domain.Order) (domain.Event, dom
 	for i, l := range o.Lines {
 		lines[i] = domain.CartLine{SKU: l.SKU, Quantity: l.Quantity}
 	}
-	err := d.catalog.Reserve(ctx, o.ID, lines)
+	err := d.Catalog.Reserve(ctx, o.ID, lines)
 	var short *domain.ShortStockError
 	switch {
 	case err == nil:
-		return domain.StockReserved, domain.Note{}, d.crash(point.ReserveAnswered)
+		return domain.StockReserved, domain.Note{}, nil
 	case errors.As(err, &short):
-		return domain.StockShort, domain.Note{ShortSKUs: short.SKUs}, d.crash(point.ReserveAnswered)
+		return domain.StockShort, domain.Note{ShortSKUs: short.SKUs}, nil
 	case errors.Is(err, domain.ErrReservationLost):
-		return domain.StockLost, domain.Note{}, d.crash(point.ReserveAnswered)
+		return domain.StockLost, domain.Note{}, nil
 	}
 	return unknown("reserve", err)
 }
 
 func (d *Driver) authorize(ctx context.Context, o domain.Order) (domain.Event, domain.Note, error) {
-	a, err := d.payments.Authorize(ctx, o)
+	a, err := d.Payments.Authorize(ctx, o)
 	switch {
 	case errors.Is(err, domain.ErrPaymentVoided):
-		return domain.PaymentRefused, domain.Note{DeclineCode: "cancelled"}, d.crash(point.AuthorizeAnswered)
+		return domain.PaymentRefused, domain.Note{DeclineCode: "cancelled"}, nil
 	case errors.Is(err, domain.ErrPaymentMismatch):
-		return domain.PaymentDiffers, domain.Note{}, d.crash(point.AuthorizeAnswered)
+		return domain.PaymentDiffers, domain.Note{}, nil
 	case err != nil:
 		return unknown("authorize", err)
 	case a.Declined:
-		return domain.PaymentRefused, domain.Note{DeclineCode: a.DeclineCode}, d.crash(point.AuthorizeAnswered)
+		return domain.PaymentRefused, domain.Note{DeclineCode: a.DeclineCode}, nil
 	case a.Amount != o.Total:
 		d.log.ErrorContext(ctx, "payment authorized another amount than the order's total",
 			"order_id", o.ID, "authorized", a.Amount, "total", o.Total)
-		return domain.PaymentDiffers, domain.Note{}, d.crash(point.AuthorizeAnswered)
+		return domain.PaymentDiffers, domain.Note{}, nil
 	}
-	return domain.PaymentAuthorized, domain.Note{}, d.crash(point.AuthorizeAnswered)
+	return domain.PaymentAuthorized, domain.Note{}, nil
 }
 
 func (d *Driver) confirm(ctx context.Context, o domain.Order) (domain.Event, domain.Note, error) {
-	err := d.catalog.Confirm(ctx, o.ID)
+	err := d.Catalog.Confirm(ctx, o.ID)
 	switch {
 	case err == nil:
-		return domain.StockConfirmed, domain.Note{}, d.crash(point.ConfirmAnswered)
+		return domain.StockConfirmed, domain.Note{}, nil
 	case errors.Is(err, domain.ErrReservationLost):
-		return domain.StockLost, domain.Note{}, d.crash(point.ConfirmAnswered)
+		return domain.StockLost, domain.Note{}, nil
 	}
 	return unknown("confirm", err)
 }
 
 func (d *Driver) capture(ctx context.Context, o domain.Order) (domain.Event, domain.Note, error) {
-	c, err := d.payments.Capture(ctx, o.ID, o.Total)
+	c, err := d.Payments.Capture(ctx, o.ID, o.Total)
 	switch {
 	case errors.Is(err, domain.ErrPaymentMismatch):
-		return domain.PaymentDiffers, domain.Note{}, d.crash(point.CaptureAnswered)
+		return domain.PaymentDiffers, domain.Note{}, nil
 	case errors.Is(err, domain.ErrCaptureRefused):
-		return domain.MoneyRefused, domain.Note{}, d.crash(point.CaptureAnswered)
+		return domain.MoneyRefused, domain.Note{}, nil
 	case err != nil:
 		return unknown("capture", err)
 	case c.Failed:
-		return domain.MoneyRefused, domain.Note{DeclineCode: c.Code}, d.crash(point.CaptureAnswered)
+		return domain.MoneyRefused, domain.Note{DeclineCode: c.Code}, nil
 	}
-	return domain.MoneyCaptured, domain.Note{}, d.crash(point.CaptureAnswered)
+	return domain.MoneyCaptured, domain.Note{}, nil
 }
 
-// giveBack succeeds only when both neighbors said that nothing is held.
+// giveBack succeeds only when the catalog and payment both answered that nothing
+// is held.
 func (d *Driver) giveBack(ctx context.Context, o domain.Order) (domain.Event, domain.Note, error) {
-	if err := d.catalog.Release(ctx, o.ID); err != nil {
+	if err := d.Catalog.Release(ctx, o.ID); err != nil {
 		return unknown("release", err)
 	}
-	if err := d.crash(point.ReleaseAnswered); err != nil {
-		return "", domain.Note{}, err
-	}
-	err := d.payments.Cancel(ctx, o.ID)
+	err := d.Payments.Cancel(ctx, o.ID)
 	if errors.Is(err, domain.ErrPaymentCaptured) {
-		// The protocol never captures what it may cancel; somebody else did. The
-		// order stays CANCELLING, and never claims that nothing was taken, until
-		// payment's reconciliation has refunded the capture.
+		// The protocol never captures what it may cancel: this capture was made
+		// outside of it. The order stays CANCELLING, and never claims that nothing
+		// was taken, until payment's reconciliation has refunded the capture.
 		d.log.ErrorContext(ctx, "the payment of an order that is being cancelled is captured",
 			"order_id", o.ID, "number", o.Number, "reason", o.CancelReason)
 	}
 	if err != nil {
 		return unknown("cancel payment", err)
 	}
-	return domain.GivenBack, domain.Note{}, d.crash(point.VoidAnswered)
+	return domain.GivenBack, domain.Note{}, nil
 }
 
 // followUp does what a paid order leaves to do, until it is acknowledged.
 func (d *Driver) followUp(ctx context.Context, o domain.Order) error {
 	callCtx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	if err := d.carts.Clear(callCtx, o.CartID, o.CustomerID, o.CartVersion); err != nil {
+	if err := d.Carts.Clear(callCtx, o.CartID, o.CustomerID, o.CartVersion); err != nil {
 		return fmt.Errorf("clear cart: %w: %w", domain.ErrOutcomeUnknown, err)
 	}
-	if err := d.crash(point.CartCleared); err != nil {
-		return err
-	}
-	if err := d.store.Finish(ctx, o.ID); err != nil {
+	if err := d.Orders.Finish(ctx, o.ID); err != nil {
 		return fmt.Errorf("finish order: %w", err)
 	}
 	return nil

@@ -1,4 +1,4 @@
-package driver_test
+package app_test
 
 import (
 	"context"
@@ -10,15 +10,15 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/services/order/internal/app"
+	"github.com/souk-shop/souk/services/order/internal/app/apptest"
 	"github.com/souk-shop/souk/services/order/internal/domain"
-	"github.com/souk-shop/souk/services/order/internal/driver"
-	"github.com/souk-shop/souk/services/order/internal/fake"
 )
 
 const patience = 30 * time.Second
 
 // runner starts a runner that stops with the test.
-func (w *world) runner(t *testing.T, cfg driver.RunnerConfig) (*driver.Runner, context.CancelFunc, <-chan struct{}) {
+func (w *world) runner(t *testing.T, cfg app.RunnerConfig) (*app.Runner, context.CancelFunc, <-chan struct{}) {
 	t.Helper()
 	if cfg.Drain == 0 {
 		cfg.Drain = patience
@@ -26,7 +26,7 @@ func (w *world) runner(t *testing.T, cfg driver.RunnerConfig) (*driver.Runner, c
 	if cfg.Backoff == nil {
 		cfg.Backoff = func(int) time.Duration { return time.Millisecond }
 	}
-	r := driver.NewRunner(w.driver(nil), cfg, slog.New(slog.DiscardHandler))
+	r := app.NewRunner(w.driver(nil), cfg, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -59,15 +59,15 @@ func TestRunnerRepeats(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var calls atomic.Int32
-	w.network(func(_ context.Context, op, _ string) fake.Loss {
+	w.network(func(_ context.Context, op, _ string) apptest.Loss {
 		if op == "payment.Capture" && calls.Add(1) < 4 {
-			return fake.Answer
+			return apptest.Answer
 		}
-		return fake.Nothing
+		return apptest.Nothing
 	})
-	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 2, Backlog: 2})
+	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 2, Backlog: 2})
 	o := w.order(t, "pm_card_visa", 2)
-	changes, end := w.hub.Subscribe(o.ID)
+	changes, end := w.changes.Subscribe(o.ID)
 	defer end()
 	if !r.Start(trace.SpanContext{}, o) {
 		t.Fatal("not started")
@@ -88,8 +88,8 @@ func TestRunnerLeavesToJob(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var calls atomic.Int32
-	w.network(func(context.Context, string, string) fake.Loss { calls.Add(1); return fake.Request })
-	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 1, Backlog: 1})
+	w.network(func(context.Context, string, string) apptest.Loss { calls.Add(1); return apptest.Request })
+	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 1})
 	o := w.order(t, "pm_card_visa", 2)
 	r.Start(trace.SpanContext{}, o)
 	if err := r.Order(t.Context(), o.ID); err == nil { // waits its turn behind the background drive
@@ -110,7 +110,7 @@ func TestRunnerIsBounded(t *testing.T) {
 	w := newWorld(t)
 	var under atomic.Int32
 	entered, gate := make(chan struct{}, 10), make(chan struct{})
-	w.network(func(_ context.Context, op, _ string) fake.Loss {
+	w.network(func(_ context.Context, op, _ string) apptest.Loss {
 		if op == "catalog.Reserve" {
 			if under.Add(1) > 2 {
 				t.Error("more drives at once than allowed")
@@ -119,9 +119,9 @@ func TestRunnerIsBounded(t *testing.T) {
 			<-gate
 			under.Add(-1)
 		}
-		return fake.Nothing
+		return apptest.Nothing
 	})
-	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 2, Backlog: 1})
+	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 2, Backlog: 1})
 	var orders []domain.Order
 	for range 4 {
 		orders = append(orders, w.order(t, "pm_card_visa", 2))
@@ -144,7 +144,7 @@ func TestRunnerIsBounded(t *testing.T) {
 	<-entered
 	var all []<-chan domain.Order
 	for _, o := range orders[:3] {
-		changes, end := w.hub.Subscribe(o.ID)
+		changes, end := w.changes.Subscribe(o.ID)
 		defer end()
 		all = append(all, changes)
 	}
@@ -170,14 +170,14 @@ func TestRunnerIsFullWhenOrdersWaitTooLong(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	entered, gate := make(chan struct{}), make(chan struct{})
-	w.network(func(_ context.Context, op, _ string) fake.Loss {
+	w.network(func(_ context.Context, op, _ string) apptest.Loss {
 		if op == "catalog.Reserve" {
 			entered <- struct{}{}
 			<-gate
 		}
-		return fake.Nothing
+		return apptest.Nothing
 	})
-	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 1, Backlog: 10, MaxWait: time.Nanosecond})
+	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 10, MaxWait: time.Nanosecond})
 	for range 3 {
 		r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2))
 	}
@@ -200,9 +200,9 @@ func TestRunnerIsFullWhenOrdersWaitTooLong(t *testing.T) {
 func TestRunnerTakesOrdersInAnOutage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.network(func(context.Context, string, string) fake.Loss { return fake.Request })
+	w.network(func(context.Context, string, string) apptest.Loss { return apptest.Request })
 	pauses := make(chan struct{}, 10)
-	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 1, Backlog: 1, Backoff: func(int) time.Duration {
+	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 1, Backoff: func(int) time.Duration {
 		pauses <- struct{}{}
 		return time.Hour
 	}})
@@ -230,15 +230,15 @@ func TestRunnerTakesOrdersInAnOutage(t *testing.T) {
 func TestRunnerIsNotFullWhileDrivesFail(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	entered, gate := make(chan struct{}), make(chan fake.Loss)
-	w.network(func(_ context.Context, op, _ string) fake.Loss {
+	entered, gate := make(chan struct{}), make(chan apptest.Loss)
+	w.network(func(_ context.Context, op, _ string) apptest.Loss {
 		if op != "catalog.Reserve" {
-			return fake.Nothing
+			return apptest.Nothing
 		}
 		entered <- struct{}{}
 		return <-gate
 	})
-	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 1, Backlog: 2, MaxWait: time.Nanosecond, Backoff: func(int) time.Duration { return time.Hour }})
+	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 2, MaxWait: time.Nanosecond, Backoff: func(int) time.Duration { return time.Hour }})
 	for range 3 {
 		r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2))
 	}
@@ -246,12 +246,12 @@ func TestRunnerIsNotFullWhileDrivesFail(t *testing.T) {
 	if !r.Full() {
 		t.Error("not full with all room taken")
 	}
-	gate <- fake.Request // lost: the first pauses, the second is driven after a wait
+	gate <- apptest.Request // lost: the first pauses, the second is driven after a wait
 	<-entered
 	if r.Full() {
 		t.Error("full while drives fail")
 	}
-	gate <- fake.Nothing
+	gate <- apptest.Nothing
 	<-entered
 	close(gate)
 	stop()
@@ -263,15 +263,15 @@ func TestRunnerDrains(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	entered := make(chan struct{}, 1)
-	w.network(func(ctx context.Context, op, _ string) fake.Loss {
+	w.network(func(ctx context.Context, op, _ string) apptest.Loss {
 		if op == "payment.Authorize" {
 			entered <- struct{}{}
 			<-ctx.Done() // payment never answers
-			return fake.Request
+			return apptest.Request
 		}
-		return fake.Nothing
+		return apptest.Nothing
 	})
-	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 1, Backlog: 1, Drain: 50 * time.Millisecond})
+	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 1, Drain: 50 * time.Millisecond})
 	o := w.order(t, "pm_card_visa", 2)
 	r.Start(trace.SpanContext{}, o)
 	<-entered
@@ -290,39 +290,19 @@ func TestRunnerSurvivesPanic(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var calls atomic.Int32
-	w.network(func(_ context.Context, op, _ string) fake.Loss {
+	w.network(func(_ context.Context, op, _ string) apptest.Loss {
 		if calls.Add(1) == 1 {
 			panic("a bug")
 		}
-		return fake.Nothing
+		return apptest.Nothing
 	})
-	r, stop, ended := w.runner(t, driver.RunnerConfig{Drivers: 1, Backlog: 1})
+	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 1})
 	o := w.order(t, "pm_card_visa", 2)
-	changes, end := w.hub.Subscribe(o.ID)
+	changes, end := w.changes.Subscribe(o.ID)
 	defer end()
 	r.Start(trace.SpanContext{}, o)
 	wait(t, changes)
 	stop()
 	<-ended
 	w.settled(t, o.ID)
-}
-
-func TestHub(t *testing.T) {
-	t.Parallel()
-	h := driver.NewHub()
-	one, endOne := h.Subscribe("o")
-	two, endTwo := h.Subscribe("o")
-	for v := range int64(100) { // more than anybody reads: nobody blocks
-		h.Publish(domain.Order{ID: "o", Version: v})
-	}
-	h.Publish(domain.Order{ID: "other"})
-	if (<-one).Version != 0 || (<-one).Version != 1 || (<-two).Version != 0 {
-		t.Error("changes come out of order")
-	}
-	endOne()
-	endOne()
-	endTwo()
-	if h.Listeners() != 0 {
-		t.Error("topics are left behind")
-	}
 }

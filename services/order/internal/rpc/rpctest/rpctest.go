@@ -1,4 +1,5 @@
-package fake
+// Package rpctest serves package apptest's neighbors by gRPC, for tests.
+package rpctest
 
 import (
 	"context"
@@ -16,12 +17,13 @@ import (
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/order/internal/app/apptest"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
 // Serve serves the neighbors by gRPC on loopback until the test ends and
 // returns their address. opts let a test look at what arrives.
-func Serve(t testing.TB, catalog *Catalog, carts *Carts, payments *Payments, opts ...grpc.ServerOption) string {
+func Serve(t testing.TB, catalog *apptest.Catalog, carts *apptest.Carts, payments *apptest.Payments, opts ...grpc.ServerOption) string {
 	t.Helper()
 	lis, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -62,7 +64,7 @@ func wire(err error, reasons map[error]string) error {
 
 type catalogServer struct {
 	catalogv1.UnimplementedCatalogServiceServer
-	fake *Catalog
+	fake *apptest.Catalog
 }
 
 func (s *catalogServer) GetVariants(ctx context.Context, req *catalogv1.GetVariantsRequest) (*catalogv1.GetVariantsResponse, error) {
@@ -117,7 +119,7 @@ func (s *catalogServer) Restock(ctx context.Context, req *catalogv1.RestockReque
 
 type cartServer struct {
 	cartv1.UnimplementedCartServiceServer
-	fake *Carts
+	fake *apptest.Carts
 }
 
 func (s *cartServer) GetCart(ctx context.Context, req *cartv1.GetCartRequest) (*cartv1.GetCartResponse, error) {
@@ -141,16 +143,16 @@ func (s *cartServer) ClearCart(ctx context.Context, req *cartv1.ClearCartRequest
 
 type paymentServer struct {
 	paymentv1.UnimplementedPaymentServiceServer
-	fake *Payments
+	fake *apptest.Payments
 }
 
 // attemptStates are the wire's names of the fake's states.
 var attemptStates = map[string]paymentv1.AttemptState{
-	Authorized:    paymentv1.AttemptState_ATTEMPT_STATE_AUTHORIZED,
-	Declined:      paymentv1.AttemptState_ATTEMPT_STATE_DECLINED,
-	Captured:      paymentv1.AttemptState_ATTEMPT_STATE_CAPTURED,
-	CaptureFailed: paymentv1.AttemptState_ATTEMPT_STATE_CAPTURE_FAILED,
-	Voided:        paymentv1.AttemptState_ATTEMPT_STATE_VOIDED,
+	apptest.Authorized:    paymentv1.AttemptState_ATTEMPT_STATE_AUTHORIZED,
+	apptest.Declined:      paymentv1.AttemptState_ATTEMPT_STATE_DECLINED,
+	apptest.Captured:      paymentv1.AttemptState_ATTEMPT_STATE_CAPTURED,
+	apptest.CaptureFailed: paymentv1.AttemptState_ATTEMPT_STATE_CAPTURE_FAILED,
+	apptest.Voided:        paymentv1.AttemptState_ATTEMPT_STATE_VOIDED,
 }
 
 // payment is the payment of an order as it is now.

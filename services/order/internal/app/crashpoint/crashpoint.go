@@ -1,12 +1,14 @@
-// Package point names the places between two steps of the checkout protocol at
-// which a process can be made to die.
-package point
+// Package crashpoint names the places between two steps of the checkout protocol
+// at which a fault test can kill the process, and puts them there: Wrap's ports hit
+// a point right after the call that it is named after. The use cases and the
+// driver do not know of it.
+package crashpoint
 
 import "github.com/souk-shop/souk/services/chassis/crash"
 
 // The points, each right after what it names.
 const (
-	// Placed: the order is committed, nobody drives it yet.
+	// Placed: the order is committed, no drive has begun.
 	Placed crash.Point = "placed"
 	// ReserveAnswered: the stock is held (or short), which is not written yet.
 	ReserveAnswered crash.Point = "reserve.answered"
@@ -20,7 +22,7 @@ const (
 	ConfirmAnswered crash.Point = "confirm.answered"
 	// CapturingWritten: the order is CAPTURING, payment was not called.
 	CapturingWritten crash.Point = "capturing.written"
-	// CaptureAnswered: the money is taken, which is not written yet.
+	// CaptureAnswered: the money is captured, which is not written yet.
 	CaptureAnswered crash.Point = "capture.answered"
 	// PaidWritten: the order is PAID, its cart was not cleared.
 	PaidWritten crash.Point = "paid.written"
@@ -34,7 +36,7 @@ const (
 	VoidAnswered crash.Point = "void.answered"
 	// CancelledWritten: the order is CANCELLED.
 	CancelledWritten crash.Point = "cancelled.written"
-	// RefundPlaced: the refund is committed, nobody drives it yet.
+	// RefundPlaced: the refund is committed, no drive has begun.
 	RefundPlaced crash.Point = "refund.placed"
 	// RefundAnswered: payment answered, the stock was not put back.
 	RefundAnswered crash.Point = "refund.answered"

@@ -1,0 +1,49 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/souk-shop/souk/services/order/internal/domain"
+)
+
+// defaultPageSize is the size of a page for which none is asked.
+const defaultPageSize = 20
+
+// Position is a place in a list of orders: after the order with this time and id.
+type Position struct {
+	PlacedAt time.Time
+	ID       string
+}
+
+// Newest is the place before every order.
+func Newest() Position {
+	return Position{PlacedAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), ID: uuid.Max.String()}
+}
+
+// ListOrdersRequest asks for a page of a customer's orders; of everybody's when
+// CustomerID is empty.
+type ListOrdersRequest struct {
+	CustomerID string
+	After      Position
+	// PageSize is 20 when 0.
+	PageSize int
+}
+
+// ListOrders returns a page of orders, newest first, and whether more follow.
+func (a *App) ListOrders(ctx context.Context, req ListOrdersRequest) (page []domain.Order, more bool, err error) {
+	size := req.PageSize
+	if size == 0 {
+		size = defaultPageSize
+	}
+	orders, err := a.Orders.List(ctx, req.CustomerID, req.After, size+1)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(orders) > size {
+		return orders[:size], true, nil
+	}
+	return orders, false, nil
+}

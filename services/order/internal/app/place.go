@@ -1,0 +1,213 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/souk-shop/souk/services/order/internal/domain"
+)
+
+// replayWait is how long a repeat waits at least for the first call's answer.
+const replayWait = 5 * time.Second
+
+// PlaceOrderRequest is what a customer wants to buy.
+type PlaceOrderRequest struct {
+	CustomerID string
+	// IdempotencyKey is the customer's name for this purchase, and RequestHash
+	// tells whether a repeat asks for the same.
+	IdempotencyKey string
+	RequestHash    []byte
+
+	CartID string
+	// CartVersion, unless nil, is the version that the cart has to have.
+	CartVersion   *int64
+	PaymentMethod string
+	Email         string
+	Address       domain.Address
+	// Wait is how long the caller waits for the order to be settled.
+	Wait time.Duration
+}
+
+// Placed is the answer to a PlaceOrderRequest.
+type Placed struct {
+	// Order as it was placed or, for a call that waited, as it was settled.
+	Order domain.Order
+	// Replayed: an earlier call had placed it.
+	Replayed bool
+}
+
+// PlaceOrder accepts an order, starts to drive it and answers: at once with the
+// order as placed, or, for a call that waits, with the order as settled if that
+// is in time. Which of the two it is, is decided once for a key. Errors:
+// domain.ErrInvalidText, ErrOverloaded, ErrKeyReused, ErrKeyInFlight, those of
+// priceCart.
+func (a *App) PlaceOrder(ctx context.Context, req PlaceOrderRequest) (Placed, error) {
+	to := req.Address
+	if !domain.Text(req.IdempotencyKey, req.Email, to.Name, to.Line1, to.Line2, to.City, to.PostalCode) {
+		return Placed{}, domain.ErrInvalidText
+	}
+	// Before anything is read: a refusal must cost next to nothing. A repeat of an
+	// accepted order may be refused, too; its caller asks again.
+	if a.runner.Full() {
+		return Placed{}, domain.ErrOverloaded
+	}
+	id, err := a.Orders.FindByKey(ctx, req.CustomerID, req.IdempotencyKey)
+	if err == nil {
+		return a.replay(ctx, id, req)
+	}
+	if !errors.Is(err, domain.ErrOrderNotFound) {
+		return Placed{}, err
+	}
+	o, err := a.priceCart(ctx, req)
+	if err != nil {
+		// The cart may be what it is because this very key has bought it meanwhile.
+		if id, found := a.Orders.FindByKey(ctx, req.CustomerID, req.IdempotencyKey); found == nil {
+			return a.replay(ctx, id, req)
+		}
+		return Placed{}, err
+	}
+	changes, end := a.changes.Subscribe(o.ID)
+	defer end()
+	err = commit(ctx, func(ctx context.Context) (err error) {
+		o, err = a.Orders.Place(ctx, o, req.Wait, domain.NewNumber)
+		return err
+	})
+	if errors.Is(err, domain.ErrKeyTaken) {
+		id, err := a.Orders.FindByKey(ctx, req.CustomerID, req.IdempotencyKey)
+		if err != nil {
+			return Placed{}, err
+		}
+		return a.replay(ctx, id, req)
+	}
+	if err != nil {
+		return Placed{}, err
+	}
+	a.runner.Start(trace.SpanContextFromContext(ctx), o)
+	if req.Wait == 0 {
+		return Placed{Order: o.AsPlaced()}, nil
+	}
+	settled, done, err := a.await(ctx, changes, until(ctx, req.Wait), domain.Order.Settled)
+	if err != nil {
+		return Placed{}, err
+	}
+	if !done {
+		return a.decideAnswer(ctx, o, false)
+	}
+	return Placed{Order: settled.Answer()}, nil
+}
+
+// priceCart makes a new order from the customer's cart and the catalog's prices.
+// Nothing is written. Errors: domain.ErrCartNotFound, *domain.CartConflictError,
+// those of domain.Price.
+func (a *App) priceCart(ctx context.Context, req PlaceOrderRequest) (domain.Order, error) {
+	cart, version, err := a.Carts.Get(ctx, req.CartID, req.CustomerID)
+	if err != nil {
+		return domain.Order{}, err
+	}
+	if req.CartVersion != nil && *req.CartVersion != version {
+		return domain.Order{}, &domain.CartConflictError{Version: version}
+	}
+	if len(cart) == 0 {
+		return domain.Order{}, domain.ErrCartEmpty
+	}
+	skus := make([]string, len(cart))
+	for i, l := range cart {
+		skus[i] = l.SKU
+	}
+	variants, err := a.Catalog.Variants(ctx, skus)
+	if err != nil {
+		return domain.Order{}, err
+	}
+	lines, total, err := domain.Price(cart, variants)
+	if err != nil {
+		return domain.Order{}, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return domain.Order{}, err
+	}
+	return domain.Order{
+		ID: id.String(), CustomerID: req.CustomerID,
+		IdempotencyKey: req.IdempotencyKey, RequestHash: req.RequestHash,
+		Lines: lines, Total: total, Email: req.Email, Address: req.Address,
+		CartID: req.CartID, CartVersion: version, PaymentMethod: req.PaymentMethod,
+		TraceParent: traceParent(ctx),
+	}, nil
+}
+
+// replay answers a repeat with what its first call was, or will be, answered.
+// Errors: domain.ErrKeyReused, ErrKeyInFlight.
+func (a *App) replay(ctx context.Context, orderID string, req PlaceOrderRequest) (Placed, error) {
+	changes, end := a.changes.Subscribe(orderID)
+	defer end()
+	o, err := a.Orders.Get(ctx, orderID, req.CustomerID)
+	if err != nil {
+		return Placed{}, err
+	}
+	if !bytes.Equal(o.RequestHash, req.RequestHash) {
+		return Placed{}, domain.ErrKeyReused
+	}
+	if o.Answered() {
+		return Placed{Order: o.Answer(), Replayed: true}, nil
+	}
+	// The first call still waits, and its answer is this one's.
+	answered, done, err := a.await(ctx, changes, until(ctx, max(req.Wait, replayWait)), domain.Order.Answered)
+	if err != nil {
+		return Placed{}, err
+	}
+	if done {
+		return Placed{Order: answered.Answer(), Replayed: true}, nil
+	}
+	due, err := a.Orders.AnswerDue(ctx, orderID)
+	if err != nil {
+		return Placed{}, err
+	}
+	if !due {
+		return Placed{}, domain.ErrKeyInFlight
+	}
+	// The first call is gone: this one decides for both.
+	return a.decideAnswer(ctx, o, true)
+}
+
+// decideAnswer settles the answer of a key for which waiting is over.
+func (a *App) decideAnswer(ctx context.Context, o domain.Order, replayed bool) (Placed, error) {
+	pending, err := a.Orders.AnswerPending(ctx, o.ID)
+	if err != nil {
+		return Placed{}, err
+	}
+	if pending {
+		o.AnsweredPending = true
+		a.changes.Publish(o) // for repeats that wait
+		return Placed{Order: o.AsPlaced(), Replayed: replayed}, nil
+	}
+	if o, err = a.Orders.Get(ctx, o.ID, ""); err != nil {
+		return Placed{}, err
+	}
+	return Placed{Order: o.Answer(), Replayed: replayed}, nil
+}
+
+// await returns the first published version of an order that is what the caller
+// waits for; false when there is none in time.
+func (a *App) await(ctx context.Context, changes <-chan domain.Order, end time.Time, awaited func(domain.Order) bool) (domain.Order, bool, error) {
+	timer := time.NewTimer(time.Until(end))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return domain.Order{}, false, ctx.Err()
+		case <-timer.C:
+			return domain.Order{}, false, nil
+		case <-a.draining:
+			return domain.Order{}, false, nil
+		case o := <-changes:
+			if awaited(o) {
+				return o, true, nil
+			}
+		}
+	}
+}

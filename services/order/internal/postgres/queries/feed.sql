@@ -1,0 +1,2 @@
+-- name: Notify :exec
+SELECT pg_notify(@channel::text, payload) FROM unnest(@payloads::text[]) AS payload;
