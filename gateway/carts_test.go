@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"google.golang.org/grpc/codes"
 )
 
@@ -129,10 +129,10 @@ func TestALostAnswerAddsOnce(t *testing.T) {
 	}
 }
 
-// A service that is away is waited for, as long as patience lasts.
-func TestPatience(t *testing.T) {
+// Calls of an unavailable service are repeated, as long as the retry budget lasts.
+func TestRetryBudget(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(c *Config) { c.CacheTTL, c.Patience = -1, time.Minute })
+	s := start(t, func(c *Config) { c.CacheTTL, c.RetryBudget = -1, time.Minute })
 	away := refused(codes.Unavailable, "UNAVAILABLE")
 	s.catalog.broken.Store(&away)
 	before := s.calls.Load()
@@ -141,7 +141,7 @@ func TestPatience(t *testing.T) {
 	for s.calls.Load() < before+5 { // more than a moment
 		select {
 		case <-done:
-			t.Fatal("no patience")
+			t.Fatal("no repeat")
 		default:
 			runtime.Gosched()
 		}
@@ -227,14 +227,14 @@ func TestForgedTokens(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	cart, _ := s.newCart("")
-	other, err := session.NewTokens(strings.Repeat("x", 32))
+	other, err := auth.NewTokens(strings.Repeat("x", 32))
 	if err != nil {
 		t.Fatal(err)
 	}
 	head, tail, _ := strings.Cut(cart.Token, ".")
 	tokens := []string{
 		"x", cart.Token + "x", cart.Token[1:], head, head + ".", "." + tail, head + "." + strings.Repeat("A", len(tail)),
-		"B" + cart.Token[1:], other.Encode(session.Shopper{ID: uuid.New()}), strings.Repeat("A", 10_000), cart.Token + ".x",
+		"B" + cart.Token[1:], other.Encode(auth.Shopper{ID: uuid.New()}), strings.Repeat("A", 10_000), cart.Token + ".x",
 	}
 	before := s.calls.Load()
 	for _, token := range tokens {

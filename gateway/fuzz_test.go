@@ -18,8 +18,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/edge"
-	"github.com/souk-shop/souk/gateway/internal/session"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
@@ -34,7 +34,7 @@ import (
 // What a fuzzed request finds in the shop: a shopper with a cart, an order that
 // is paid and one that is not.
 var (
-	fuzzShopper = session.Shopper{
+	fuzzShopper = auth.Shopper{
 		ID: uuid.MustParse("0199d7a0-0000-7000-8000-000000000001"), Cart: uuid.MustParse("0199d7a0-0000-7000-8000-000000000002"),
 	}
 	fuzzPaid    = "0199d7a0-0000-7000-8000-000000000003"
@@ -54,7 +54,7 @@ type fuzzedShop struct {
 func startFuzzed(f *testing.F) *fuzzedShop {
 	f.Helper()
 	s := &fuzzedShop{shopUnderTest: start(f)}
-	cfg := Config{Secret: testSecret, OperatorToken: testOperator, CacheTTL: -1, Patience: -1}
+	cfg := Config{Secret: testSecret, OperatorToken: testOperator, CacheTTL: -1, RetryBudget: -1}
 	tel := telemetry.Discard()
 	tel.Log = slog.New(slog.NewTextHandler(&s.log, nil))
 	var err error
@@ -65,7 +65,7 @@ func startFuzzed(f *testing.F) *fuzzedShop {
 	if err != nil {
 		f.Fatal(err)
 	}
-	sessions, err := session.New(session.Config{Secret: testSecret})
+	sessions, err := auth.New(auth.Config{Secret: testSecret})
 	if err != nil {
 		f.Fatal(err)
 	}

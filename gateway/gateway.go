@@ -6,18 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
-	"net/http"
-	"net/netip"
-	"strings"
 	"time"
 
-	"github.com/souk-shop/souk/gateway/internal/api"
 	"github.com/souk-shop/souk/gateway/internal/edge"
-	"github.com/souk-shop/souk/gateway/internal/session"
 	"github.com/souk-shop/souk/gateway/internal/shop"
-	"github.com/souk-shop/souk/gateway/internal/storefront"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
@@ -31,7 +24,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Config is what the gateway's operator chooses; its variables start with
+// Config is what the operator of the gateway configures; its variables start with
 // SOUK_GATEWAY_.
 type Config struct {
 	// Listen is the address of the shop, host:port or :port.
@@ -62,17 +55,17 @@ type Config struct {
 	// CacheTTL is how old a product, a listing or the categories may be when they
 	// are shown; one second when 0, no cache when negative.
 	CacheTTL time.Duration `env:"CACHE_TTL, default=1s"`
-	// Patience is how long a request waits for a service that is being replaced,
-	// 15 s when 0; negative not at all.
-	Patience time.Duration `env:"PATIENCE, default=15s"`
+	// RetryBudget is how long a call of an unavailable service is repeated, 15 s
+	// when 0; negative not at all.
+	RetryBudget time.Duration `env:"RETRY_BUDGET, default=15s"`
 	// Currency of an empty cart; GBP when "".
 	Currency string `env:"CURRENCY, default=GBP"`
 
 	// MaxConnectionAge is after how long a client is asked to connect anew, so
 	// that it finds new replicas; 0 is never.
 	MaxConnectionAge time.Duration `env:"MAX_CONNECTION_AGE, default=5m"`
-	// DrainDelay is how long the gateway still takes requests after /readyz has
-	// told that it is stopping: the time in which balancers notice.
+	// DrainDelay is how long the gateway still accepts requests after /readyz has
+	// begun to answer 503, so that load balancers notice.
 	DrainDelay time.Duration `env:"DRAIN_DELAY, default=0s"`
 	// DrainTimeout bounds the wait for requests under way; 15 s when 0.
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=15s"`
@@ -91,8 +84,8 @@ type Config struct {
 	Admin     admin.Config `env:", prefix=ADMIN_"`
 }
 
-// Run serves until ctx is done, then drains. Services that are late are waited
-// for: /readyz tells.
+// Run serves until ctx is done, then drains. It starts without its services:
+// /readyz says which are missing.
 func Run(ctx context.Context, cfg Config) (err error) {
 	tel, err := telemetry.Start(ctx, "gateway", cfg.Telemetry)
 	if err != nil {
@@ -117,7 +110,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	draining := make(chan struct{})
 	health := edge.NewHealth(conns)
-	// Who can't report a payment can still buy: health does not ask for it.
+	// Shoppers can buy while webhooks wait: payment is no part of the health.
 	if conns["payment"], err = rpc.Dial(cfg.Payment, tel); err != nil {
 		delete(conns, "payment")
 		return fmt.Errorf("payment: %w", err)
@@ -134,163 +127,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	g := run.NewGroup(tel.Log)
 	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
 	g.Add("http", func(ctx context.Context) error {
-		return serve(ctx, cfg, handler, tel.Log, func() {
-			health.Stop()
-			sleep(cfg.DrainDelay)
-			close(draining)
+		return edge.Serve(ctx, edge.ServerConfig{
+			Handler: handler, Listen: cfg.Listen, Listener: cfg.Listener, TLSCert: cfg.TLSCert, TLSKey: cfg.TLSKey,
+			MaxConnectionAge: cfg.MaxConnectionAge, DrainDelay: cfg.DrainDelay, DrainTimeout: cfg.DrainTimeout,
+			Stopping: health.Stop, Draining: func() { close(draining) }, Log: tel.Log,
 		})
 	})
 	return g.Run(ctx)
-}
-
-// newHandler puts the rooms of the gateway behind the edge.
-func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, clients shop.Clients, draining <-chan struct{}) (http.Handler, error) {
-	proxies, err := prefixes(cfg.TrustedProxies)
-	if err != nil {
-		return nil, err
-	}
-	sessions, err := session.New(session.Config{
-		Secret: cfg.Secret.Reveal(), OperatorToken: cfg.OperatorToken.Reveal(), SecureCookies: cfg.Secure,
-	})
-	if err != nil {
-		return nil, err
-	}
-	souk := shop.New(clients, shop.Options{
-		CacheTTL: cfg.CacheTTL, Patience: cfg.Patience, Currency: cfg.Currency, Draining: draining, Log: tel.Log,
-	})
-	rest := api.New(api.Config{Shop: souk, Session: sessions, Log: tel.Log})
-	pages, err := storefront.New(storefront.Config{Shop: souk, Session: sessions, Currency: cfg.Currency, Log: tel.Log})
-	if err != nil {
-		return nil, err
-	}
-	// refuse answers for what stands around the rooms, in the manner of each.
-	refuse := func(slug string, status int) http.Handler {
-		return rooms(rest.Refuse(slug), pages.Refuse(status))
-	}
-	observer, err := edge.NewObserver(tel, refuse("internal", http.StatusInternalServerError))
-	if err != nil {
-		return nil, err
-	}
-	limiter := session.NewLimiter(session.LimitConfig{
-		PerSecond: cfg.RateLimit, Burst: cfg.RateBurst, TrustedProxies: proxies, Now: cfg.Clock.Now,
-	})
-
-	guarded := session.SameOrigin(refuse("cross-origin", http.StatusForbidden))(rooms(rest, pages))
-	guarded = limiter.Limit(refuse("too-many-requests", http.StatusTooManyRequests))(guarded)
-	guarded = sessions.Identify(guarded)
-	return observer.Observe(edge.Protect(cfg.Secure, front(health, rest.Webhook(), guarded))), nil
-}
-
-// rooms sends a request to the REST API or to the storefront.
-func rooms(rest, pages http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := r.URL.Path
-		switch {
-		case strings.HasPrefix(path, "/v1/"), path == "/v1",
-			path == "/openapi.yaml", path == "/docs", strings.HasPrefix(path, "/docs/"), strings.HasPrefix(path, "/problems/"):
-			rest.ServeHTTP(w, r)
-		default:
-			pages.ServeHTTP(w, r)
-			edge.SetRoute(r.Context(), r.Pattern)
-		}
-	})
-}
-
-// front answers the questions about health before anything can refuse them, and
-// the payment provider, who has no cookie, is no page and comes often.
-func front(health *edge.Health, webhook, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/healthz":
-			edge.SetRoute(r.Context(), "/healthz")
-			health.Live(w, r)
-		case "/readyz":
-			edge.SetRoute(r.Context(), "/readyz")
-			health.Ready(w, r)
-		case "/webhooks/stripe":
-			edge.SetRoute(r.Context(), "/webhooks/stripe")
-			webhook.ServeHTTP(w, r)
-		default:
-			next.ServeHTTP(w, r)
-		}
-	})
-}
-
-// The limits of the server. A request may wait for an order for 30 s and a bit;
-// streams and imports set deadlines of their own.
-const (
-	readHeaderTimeout = 10 * time.Second
-	readTimeout       = 60 * time.Second
-	writeTimeout      = 90 * time.Second
-	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
-)
-
-// serve listens until ctx is done, then calls drain and lets the requests under
-// way finish.
-func serve(ctx context.Context, cfg Config, handler http.Handler, log *slog.Logger, drain func()) error {
-	lis := cfg.Listener
-	if lis == nil {
-		var err error
-		if lis, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
-			return err
-		}
-	}
-	connections := edge.NewConnections(cfg.MaxConnectionAge)
-	srv := &http.Server{
-		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
-	connections.Attach(srv)
-	done := make(chan error, 1)
-	go func() {
-		if cfg.TLSCert != "" {
-			done <- srv.ServeTLS(lis, cfg.TLSCert, cfg.TLSKey)
-		} else {
-			done <- srv.Serve(lis)
-		}
-	}()
-	log.InfoContext(ctx, "serving", "address", lis.Addr().String())
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-	}
-	connections.Drain()
-	drain()
-	timeout := cfg.DrainTimeout
-	if timeout == 0 {
-		timeout = 15 * time.Second
-	}
-	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-	defer cancel()
-	err := lis.Close()
-	if served := <-done; !errors.Is(served, net.ErrClosed) {
-		err = errors.Join(err, served)
-	}
-	cut := connections.Shutdown(stopCtx, srv)
-	if errors.Is(cut, context.DeadlineExceeded) {
-		log.WarnContext(ctx, "requests cut off", "after", timeout)
-		cut = srv.Close()
-	}
-	return errors.Join(err, cut)
-}
-
-func prefixes(cidrs []string) ([]netip.Prefix, error) {
-	var out []netip.Prefix
-	for _, s := range cidrs {
-		p, err := netip.ParsePrefix(strings.TrimSpace(s))
-		if err != nil {
-			return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
-		}
-		out = append(out, p)
-	}
-	return out, nil
-}
-
-func sleep(d time.Duration) {
-	if d > 0 {
-		<-time.After(d)
-	}
 }

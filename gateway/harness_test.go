@@ -69,7 +69,7 @@ func start(t testing.TB, change ...func(*Config)) *shopUnderTest {
 func (s *shopUnderTest) gateway(change ...func(*Config)) string {
 	t, conn := s.t, s.conn
 	t.Helper()
-	cfg := Config{Secret: testSecret, OperatorToken: testOperator, Patience: 100 * time.Millisecond}
+	cfg := Config{Secret: testSecret, OperatorToken: testOperator, RetryBudget: 100 * time.Millisecond}
 	for _, c := range change {
 		c(&cfg)
 	}

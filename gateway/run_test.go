@@ -30,7 +30,7 @@ func TestRun(t *testing.T) {
 	late.Close() // nobody there yet
 	ctx, stop := context.WithCancel(t.Context())
 	cfg := Config{
-		Listener: lis, Secret: testSecret, OperatorToken: testOperator, Patience: 100 * time.Millisecond,
+		Listener: lis, Secret: testSecret, OperatorToken: testOperator, RetryBudget: 100 * time.Millisecond,
 		Catalog: rpc.ClientConfig{Target: target}, Cart: rpc.ClientConfig{Target: target}, Order: rpc.ClientConfig{Target: target},
 		Payment: rpc.ClientConfig{Target: target},
 	}

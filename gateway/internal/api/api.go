@@ -12,14 +12,14 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 )
 
 // API answers the REST requests. It implements the generated interface.
 type API struct {
 	shop      *shop.Shop
-	session   *session.Manager
+	session   *auth.Manager
 	log       *slog.Logger
 	heartbeat time.Duration
 	handler   http.Handler
@@ -28,7 +28,7 @@ type API struct {
 // Config of an API.
 type Config struct {
 	Shop    *shop.Shop
-	Session *session.Manager
+	Session *auth.Manager
 	Log     *slog.Logger
 }
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 )
 
@@ -27,7 +27,7 @@ func (a *API) CreateCart(ctx context.Context, req CreateCartRequestObject) (Crea
 	}
 	token := ""
 	if fresh {
-		token = a.session.Token(session.Shopper{ID: who.ID, Cart: cart.ID})
+		token = a.session.Token(auth.Shopper{ID: who.ID, Cart: cart.ID})
 	}
 	doc, err := cartDocument(cart, token)
 	if err != nil {
@@ -121,4 +121,4 @@ func cartDocument(cart *shop.Cart, token string) (*document, error) {
 }
 
 // shopperID is the caller's; admit has seen to it that there is one.
-func shopperID(ctx context.Context) uuid.UUID { return session.FromContext(ctx).Shopper.ID }
+func shopperID(ctx context.Context) uuid.UUID { return auth.FromContext(ctx).Shopper.ID }

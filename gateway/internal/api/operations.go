@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/edge"
-	"github.com/souk-shop/souk/gateway/internal/session"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 )
 
@@ -74,7 +74,7 @@ func (a *API) admit(next http.Handler) http.Handler {
 		route := chi.RouteContext(r.Context()).RoutePattern()
 		edge.SetRoute(r.Context(), route)
 		op := operations[r.Method+" "+route]
-		if err := op.admits(session.FromContext(r.Context())); err != nil {
+		if err := op.admits(auth.FromContext(r.Context())); err != nil {
 			a.writeProblem(w, r, err)
 			return
 		}
@@ -106,7 +106,7 @@ func (a *API) admit(next http.Handler) http.Handler {
 	})
 }
 
-func (op *operation) admits(id session.Identity) error {
+func (op *operation) admits(id auth.Identity) error {
 	if id.Forged && (!id.Cookie || op.access != anyone) {
 		return fail(invalidToken, "The token was not made by this shop.")
 	}

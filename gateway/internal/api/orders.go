@@ -9,13 +9,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 )
 
 // viewer is who looks at orders; admit has seen to it that there is one.
 func viewer(ctx context.Context) shop.Viewer {
-	id := session.FromContext(ctx)
+	id := auth.FromContext(ctx)
 	return shop.Viewer{Customer: id.Shopper.ID, Operator: id.Operator}
 }
 

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
-	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 )
 
@@ -28,7 +28,7 @@ func (a *API) ListProducts(ctx context.Context, req ListProductsRequestObject) (
 	if err != nil {
 		return nil, err
 	}
-	operator := session.FromContext(ctx).Operator
+	operator := auth.FromContext(ctx).Operator
 	q.Fresh = operator
 	page, err := a.shop.ListProducts(ctx, q)
 	if err != nil {
@@ -168,7 +168,7 @@ func (a *API) GetProduct(ctx context.Context, req GetProductRequestObject) (GetP
 	if !cleanParam(req.SKU) {
 		return nil, invalid(shop.FieldError{Field: "sku", Detail: "must be UTF-8 text without control characters"})
 	}
-	operator := session.FromContext(ctx).Operator
+	operator := auth.FromContext(ctx).Operator
 	find := a.shop.Product
 	if operator {
 		find = a.shop.FreshProduct

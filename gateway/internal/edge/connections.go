@@ -26,7 +26,7 @@ type Connections struct {
 	mu sync.Mutex
 	// unheard are connections that no request has come from yet.
 	unheard map[net.Conn]struct{}
-	// heard is closed once there are none; nil while nobody waits for that.
+	// heard is closed once there are none; nil while Shutdown does not wait.
 	heard chan struct{}
 }
 
@@ -55,9 +55,11 @@ func (c *Connections) Drain() { c.draining.Store(true) }
 // accepted but not yet read from; these are waited for. It returns when requests
 // under way have ended, or with ctx's error.
 func (c *Connections) Shutdown(ctx context.Context, srv *http.Server) error {
+	timer := time.NewTimer(silence)
+	defer timer.Stop()
 	select {
 	case <-c.allHeard():
-	case <-time.After(silence):
+	case <-timer.C:
 		c.closeUnheard()
 	case <-ctx.Done():
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // Health tells whether the gateway lives and whether it can serve. Living never
-// depends on a neighbor: restarting the gateway repairs none.
+// depends on a service: restarting the gateway repairs none.
 type Health struct {
 	names    []string
 	clients  []healthpb.HealthClient
@@ -66,7 +66,7 @@ func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 
 const (
 	serving = "serving"
-	// checkEvery bounds what a stranger's requests to /readyz cost the services.
+	// checkEvery bounds what unauthorised requests to /readyz cost the services.
 	checkEvery   = 250 * time.Millisecond
 	checkTimeout = time.Second
 )

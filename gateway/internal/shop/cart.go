@@ -158,7 +158,7 @@ func (s *Shop) empty(ctx context.Context, in SetLines) (*Cart, error) {
 // Reasons: CART_NOT_FOUND, SKU_NOT_FOUND, CART_FULL, QUANTITY_TOO_LARGE, and
 // VERSION_CONFLICT only when the cart would not stand still for seconds.
 func (s *Shop) AddLine(ctx context.Context, owner, id uuid.UUID, sku string, quantity int64) (*Cart, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout+s.patience)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout+s.retryBudget)
 	defer cancel()
 	unlock, err := s.carts.lock(ctx, id)
 	if err != nil {

@@ -312,7 +312,7 @@ func (s *Shop) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Seq2
 				return
 			}
 			if failures++; failures == 1 {
-				until = time.Now().Add(s.patience)
+				until = time.Now().Add(s.retryBudget)
 			}
 			again := errors.Is(err, io.EOF) || retryable(err)
 			if !again || !s.waitOut(ctx, failures, until) {

@@ -52,10 +52,10 @@ type Options struct {
 	// Timeout of an attempt of a call that does not wait for an order. 0 means
 	// five seconds.
 	Timeout time.Duration
-	// Patience is how long a call is repeated while its service is unavailable.
+	// RetryBudget is how long a call is repeated while its service is unavailable.
 	// 0 means 15 s, in which a cluster replaces a pod, a database's too; negative
 	// not at all.
-	Patience time.Duration
+	RetryBudget time.Duration
 	// Draining, once closed, ends every watch: the process is about to stop.
 	Draining <-chan struct{}
 	// Log gets what the shop recovers from. nil discards.
@@ -64,13 +64,13 @@ type Options struct {
 
 // Shop is the whole shop as its front ends see it. Safe for concurrent use.
 type Shop struct {
-	clients  Clients
-	currency string
-	timeout  time.Duration
-	patience time.Duration
-	waiting  atomic.Int64 // calls that wait for a service to come back
-	log      *slog.Logger
-	draining <-chan struct{}
+	clients     Clients
+	currency    string
+	timeout     time.Duration
+	retryBudget time.Duration
+	waiting     atomic.Int64 // calls that wait for a service to come back
+	log         *slog.Logger
+	draining    <-chan struct{}
 
 	products   *cache[string, *Product]
 	lists      *cache[listKey, *ProductPage]
@@ -94,25 +94,25 @@ func New(clients Clients, opts Options) *Shop {
 	if opts.Timeout == 0 {
 		opts.Timeout = 5 * time.Second
 	}
-	if opts.Patience == 0 {
-		opts.Patience = 15 * time.Second
+	if opts.RetryBudget == 0 {
+		opts.RetryBudget = 15 * time.Second
 	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Shop{
-		clients:    clients,
-		currency:   opts.Currency,
-		timeout:    opts.Timeout,
-		patience:   max(opts.Patience, 0),
-		log:        opts.Log,
-		draining:   opts.Draining,
-		products:   newCache[string, *Product](opts.CacheTTL, opts.CacheEntries),
-		lists:      newCache[listKey, *ProductPage](opts.CacheTTL, opts.CacheEntries/8),
-		related:    newCache[relatedKey, *ProductPage](opts.CacheTTL, opts.CacheEntries/8),
-		categories: newCache[struct{}, *CategoryList](opts.CacheTTL, 1),
-		carts:      newLocks(256),
-		door:       newDoor(),
+		clients:     clients,
+		currency:    opts.Currency,
+		timeout:     opts.Timeout,
+		retryBudget: max(opts.RetryBudget, 0),
+		log:         opts.Log,
+		draining:    opts.Draining,
+		products:    newCache[string, *Product](opts.CacheTTL, opts.CacheEntries),
+		lists:       newCache[listKey, *ProductPage](opts.CacheTTL, opts.CacheEntries/8),
+		related:     newCache[relatedKey, *ProductPage](opts.CacheTTL, opts.CacheEntries/8),
+		categories:  newCache[struct{}, *CategoryList](opts.CacheTTL, 1),
+		carts:       newLocks(256),
+		door:        newDoor(),
 	}
 }
 
@@ -138,12 +138,12 @@ func (s *Shop) forgetOrdered(order *Order) {
 const maxWaiting = 1000
 
 // call runs one RPC, each attempt under the timeout, and repeats it while the
-// service is unavailable, for as long as the shop has patience: a service or a
+// service is unavailable, within the retry budget: a service or a
 // database that is being replaced makes requests slower and fails none. Every
 // RPC that the gateway calls so is idempotent, and a repeat harmless. The error is
 // an *Error.
 func call[Req, Res any](ctx context.Context, s *Shop, timeout time.Duration, rpc func(context.Context, Req) (Res, error), req Req) (Res, error) {
-	until := time.Now().Add(s.patience)
+	until := time.Now().Add(s.retryBudget)
 	for n := 1; ; n++ {
 		attempt, cancel := context.WithTimeout(ctx, timeout)
 		res, err := rpc(attempt, req)

@@ -11,8 +11,8 @@ import (
 const MaxWebhook = 256 << 10
 
 // HandleWebhook hands what the payment provider reports to payment, body and
-// signature as they came. It returns when the event is kept. There is no
-// patience with a service that is away: the provider repeats.
+// signature as they came. It returns when the event is kept. It
+// is not repeated while payment is unavailable: the provider does that.
 func (s *Shop) HandleWebhook(ctx context.Context, payload []byte, signature string) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()

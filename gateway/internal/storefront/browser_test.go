@@ -10,7 +10,8 @@ import (
 	"testing"
 
 	"github.com/PuerkitoBio/goquery"
-	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/gateway/internal/edge"
 )
 
 // visitor is a browser without scripts.
@@ -32,7 +33,7 @@ type page struct {
 // open starts a storefront over the shop and returns a first visitor.
 func open(t testing.TB, f *fakeShop) *visitor {
 	t.Helper()
-	sessions, err := session.New(session.Config{Secret: strings.Repeat("secret ", 8)})
+	sessions, err := auth.New(auth.Config{Secret: strings.Repeat("secret ", 8)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func open(t testing.TB, f *fakeShop) *visitor {
 		t.Fatal(err)
 	}
 	refuse := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "another site", http.StatusForbidden) })
-	server := httptest.NewServer(sessions.Identify(session.SameOrigin(refuse)(h)))
+	server := httptest.NewServer(edge.BrowserPolicy{}.Protect(sessions.Identify(edge.SameOrigin(refuse)(h))))
 	t.Cleanup(server.Close)
 	return (&visitor{t: t, server: server}).another()
 }

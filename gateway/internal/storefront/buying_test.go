@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 )
 
@@ -112,7 +112,7 @@ func TestStrangersAndForgers(t *testing.T) {
 
 	forger := v.another()
 	at, _ := url.Parse(v.server.URL)
-	forger.client.Jar.SetCookies(at, []*http.Cookie{{Name: session.CookieName, Value: "forged"}, {Name: countCookie, Value: "<b>7</b>"}})
+	forger.client.Jar.SetCookies(at, []*http.Cookie{{Name: auth.CookieName, Value: "forged"}, {Name: countCookie, Value: "<b>7</b>"}})
 	if b := forger.get("/cart").wants(200, "/cart").badge(); b != "" {
 		t.Errorf("a forged count shows %q", b)
 	}

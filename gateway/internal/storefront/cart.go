@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 )
 
@@ -54,9 +54,9 @@ func (s *Storefront) serveCart(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := s.newCartPage(r, cart)
 	if cart == nil {
-		rememberCount(w, r, 0) // sends nothing to those who have no count
+		s.rememberCount(w, r, 0) // sends nothing to those who have no count
 	} else {
-		rememberCount(w, r, cart.Units)
+		s.rememberCount(w, r, cart.Units)
 		if sku := r.URL.Query().Get("added"); sku != "" {
 			for _, l := range cart.Lines {
 				if l.SKU == sku {
@@ -73,7 +73,7 @@ func (s *Storefront) serveCart(w http.ResponseWriter, r *http.Request) error {
 
 // currentCart is the shopper's cart; nil for those who have none yet.
 func (s *Storefront) currentCart(r *http.Request) (*shop.Cart, error) {
-	id := session.FromContext(r.Context())
+	id := auth.FromContext(r.Context())
 	if !id.Known || !id.Shopper.HasCart() {
 		return nil, nil
 	}
@@ -162,7 +162,7 @@ func (s *Storefront) addToCart(w http.ResponseWriter, r *http.Request) error {
 		shopper.Cart = cart.ID
 		s.session.SetCookie(w, r, shopper)
 	}
-	rememberCount(w, r, cart.Units)
+	s.rememberCount(w, r, cart.Units)
 	if wantsJSON(r) {
 		name := sku
 		for _, l := range cart.Lines {
@@ -231,7 +231,7 @@ func (s *Storefront) updateCart(w http.ResponseWriter, r *http.Request) error {
 	} else if change.Version != 0 && change.Version != cart.Version {
 		return s.showChangedCart(w, r)
 	}
-	rememberCount(w, r, cart.Units)
+	s.rememberCount(w, r, cart.Units)
 	if r.PostForm.Get("then") == "checkout" {
 		http.Redirect(w, r, "/checkout", http.StatusSeeOther)
 		return nil
@@ -250,7 +250,7 @@ func (s *Storefront) showChangedCart(w http.ResponseWriter, r *http.Request) err
 	v := s.newCartPage(r, cart)
 	v.Problem = "Your cart was changed in another window in the meantime. This is how it is now; please make your change again."
 	if cart != nil {
-		rememberCount(w, r, cart.Units)
+		s.rememberCount(w, r, cart.Units)
 	}
 	return s.show(w, r, http.StatusConflict, "cart", v)
 }
@@ -258,7 +258,7 @@ func (s *Storefront) showChangedCart(w http.ResponseWriter, r *http.Request) err
 // readCartForm reads what is to be changed. When something typed is wrong it
 // returns the page that says so instead.
 func (s *Storefront) readCartForm(r *http.Request, cart *shop.Cart) (shop.SetLines, *cartPage) {
-	id := session.FromContext(r.Context())
+	id := auth.FromContext(r.Context())
 	change := shop.SetLines{Owner: id.Shopper.ID, Cart: cart.ID}
 	// Removing is meant whatever else has changed; a quantity is not.
 	if sku := r.PostForm.Get("remove"); sku != "" {

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 )
 
@@ -37,17 +37,17 @@ const checkoutWait = 2 * time.Second
 // checkoutPage is the view of checkout.html.
 type checkoutPage struct {
 	frame
-	Key     string // one order for one rendered form, however often it is sent
-	Version int64  // of the cart that is shown
-	Lines   []cartLine
-	Units   int64
-	Total   string
-	Form    checkoutForm
-	Errors  map[string]string // by field
-	Notice  string
-	Methods []methodOption
-	Test    bool
-	Nations []nation
+	Key       string // one order for one rendered form, however often it is sent
+	Version   int64  // of the cart that is shown
+	Lines     []cartLine
+	Units     int64
+	Total     string
+	Form      checkoutForm
+	Errors    map[string]string // by field
+	Notice    string
+	Methods   []methodOption
+	Test      bool
+	Countries []country
 }
 
 // checkoutForm is what is typed.
@@ -60,7 +60,7 @@ type methodOption struct {
 	Selected bool
 }
 
-type nation struct {
+type country struct {
 	Code, Name string
 	Selected   bool
 }
@@ -106,9 +106,9 @@ func (s *Storefront) newCheckoutPage(cart *shop.Cart, form checkoutForm) *checko
 		v.Methods = append(v.Methods, methodOption{m, m.ID == form.Method})
 		v.Test = v.Test || m.Test
 	}
-	for _, n := range nations {
+	for _, n := range countries {
 		n.Selected = n.Code == form.Country
-		v.Nations = append(v.Nations, n)
+		v.Countries = append(v.Countries, n)
 	}
 	return v
 }
@@ -118,7 +118,7 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(r); err != nil {
 		return err
 	}
-	id := session.FromContext(r.Context())
+	id := auth.FromContext(r.Context())
 	if !id.Known || !id.Shopper.HasCart() {
 		http.Redirect(w, r, "/cart", http.StatusSeeOther)
 		return nil
@@ -141,7 +141,7 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request) error {
 		return s.notPlaced(w, r, form, key, err)
 	}
 	if placed.Order.State == shop.StatePaid && !placed.Replayed {
-		rememberCount(w, r, 0)
+		s.rememberCount(w, r, 0)
 	}
 	http.Redirect(w, r, "/orders/"+placed.Order.ID.String(), http.StatusSeeOther)
 	return nil
@@ -261,7 +261,7 @@ func (s *Storefront) readCheckout(r *http.Request) (checkoutForm, map[string]str
 	if wrong["email"] == "" && !plausibleEmail(f.Email) {
 		wrong["email"] = "This doesn't look like an email address. It should be like name@example.com."
 	}
-	if wrong["country"] == "" && !knownNation(f.Country) {
+	if wrong["country"] == "" && !knownCountry(f.Country) {
 		wrong["country"] = "Please choose a country from the list."
 	}
 	if wrong["payment_method"] == "" && !s.offers(f.Method) {

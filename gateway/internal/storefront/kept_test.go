@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/PuerkitoBio/goquery"
-	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/auth"
 )
 
 type goquerySelection = goquery.Selection
@@ -73,7 +73,7 @@ func TestKeptPageFollowsTheProduct(t *testing.T) {
 // BenchmarkProductPage compares the product page with a bare handler that
 // writes the same bytes, both over HTTP.
 func BenchmarkProductPage(b *testing.B) {
-	sessions, err := session.New(session.Config{Secret: strings.Repeat("secret ", 8)})
+	sessions, err := auth.New(auth.Config{Secret: strings.Repeat("secret ", 8)})
 	if err != nil {
 		b.Fatal(err)
 	}

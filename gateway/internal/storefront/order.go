@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 )
 
@@ -120,7 +120,7 @@ func orderID(r *http.Request) (shop.Viewer, uuid.UUID, error) {
 	if err != nil || len(text) != 36 {
 		return shop.Viewer{}, id, notFound
 	}
-	who := session.FromContext(r.Context())
+	who := auth.FromContext(r.Context())
 	if !who.Known {
 		return shop.Viewer{}, id, notFound
 	}
@@ -131,7 +131,7 @@ func orderID(r *http.Request) (shop.Viewer, uuid.UUID, error) {
 // leaves the cart moments after the payment; a cart that still holds just that
 // is as good as empty.
 func (s *Storefront) recount(w http.ResponseWriter, r *http.Request, order *shop.Order) {
-	if order.CartID != session.FromContext(r.Context()).Shopper.Cart.String() || cartCount(r, w) == 0 {
+	if order.CartID != auth.FromContext(r.Context()).Shopper.Cart.String() || cartCount(r, w) == 0 {
 		return
 	}
 	cart, err := s.currentCart(r)
@@ -139,7 +139,7 @@ func (s *Storefront) recount(w http.ResponseWriter, r *http.Request, order *shop
 		s.log.WarnContext(r.Context(), "the cart could not be counted after an order", "error", err)
 		return
 	}
-	rememberCount(w, r, unitsAfter(order, cart))
+	s.rememberCount(w, r, unitsAfter(order, cart))
 }
 
 // unitsAfter is how many units are in the cart when what was ordered has left.
@@ -175,10 +175,7 @@ func newOrderPage(o *shop.Order) *orderPage {
 	if o.Refunded.Units > 0 {
 		v.Refunded = o.Refunded.Format()
 	}
-	country := o.Address.Country
-	if name := nationName(country); name != "" {
-		country = name
-	}
+	country := firstOf(countryName(o.Address.Country), o.Address.Country)
 	for _, line := range []string{o.Address.Name, o.Address.Line1, o.Address.Line2, strings.TrimSpace(o.Address.City + " " + o.Address.PostalCode), country} {
 		if line != "" {
 			v.Address = append(v.Address, line)

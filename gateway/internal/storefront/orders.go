@@ -4,7 +4,7 @@ import (
 	"net/http"
 	"net/url"
 
-	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 )
 
@@ -40,7 +40,7 @@ func (s *Storefront) serveOrders(w http.ResponseWriter, r *http.Request) error {
 		return &shop.Error{Kind: shop.KindInvalid, Reason: shop.ReasonInvalidCursor}
 	}
 	v.Later = cursor != ""
-	id := session.FromContext(r.Context())
+	id := auth.FromContext(r.Context())
 	if !id.Known {
 		return s.show(w, r, http.StatusOK, "orders", v)
 	}

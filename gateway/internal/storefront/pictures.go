@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
 )
@@ -95,7 +96,7 @@ func (s *Storefront) serveCategoryPicture(w http.ResponseWriter, r *http.Request
 func (s *Storefront) sendPicture(w http.ResponseWriter, r *http.Request, seed, words string) {
 	version := picture.Version(seed, words)
 	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	h.Set("Content-Security-Policy", edge.PicturePolicy)
 	// Weak: the plain and the compressed form share it.
 	tag := `W/"` + version + `"`
 	h.Set("ETag", tag)

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/souk-shop/souk/gateway/internal/edge"
 )
 
 //go:embed templates/*.html
@@ -113,12 +115,9 @@ func (s *Storefront) show(w http.ResponseWriter, r *http.Request, status int, na
 
 // Header values that are the same each time; net/http does not change them.
 var (
-	htmlType    = []string{"text/html; charset=utf-8"}
-	privately   = []string{"private, no-cache"}
-	varyCookie  = []string{"Cookie"}
-	pagePolicy  = []string{policy}
-	noSniff     = []string{"nosniff"}
-	sameReferer = []string{"same-origin"}
+	htmlType   = []string{"text/html; charset=utf-8"}
+	privately  = []string{"private, no-cache"}
+	varyCookie = []string{"Cookie"}
 )
 
 // send writes the halves of a page with the badge between them.
@@ -128,9 +127,6 @@ func (s *Storefront) send(w http.ResponseWriter, r *http.Request, status int, he
 	h["Content-Type"] = htmlType
 	h["Cache-Control"] = privately
 	h["Vary"] = varyCookie
-	h["Content-Security-Policy"] = pagePolicy
-	h["X-Content-Type-Options"] = noSniff
-	h["Referrer-Policy"] = sameReferer
 	h["Content-Length"] = []string{strconv.Itoa(len(head) + len(badge) + len(tail))}
 	w.WriteHeader(status)
 	if r.Method == http.MethodHead {
@@ -142,7 +138,7 @@ func (s *Storefront) send(w http.ResponseWriter, r *http.Request, status int, he
 	buf.Write(head)
 	buf.WriteString(badge)
 	buf.Write(tail)
-	_, _ = w.Write(buf.Bytes()) // the client may be gone; there is nobody to tell
+	_, _ = w.Write(buf.Bytes()) // the client may be gone; there is no one to report to
 	s.pages.buffers.Put(buf)
 	return nil
 }
@@ -161,7 +157,7 @@ func cartCount(r *http.Request, w http.ResponseWriter) int64 {
 			return parseCount(v)
 		}
 	}
-	// Most requests of a crowd come without cookies; they pay nothing.
+	// Most requests come without cookies; they cost nothing here.
 	if len(r.Header["Cookie"]) == 0 {
 		return 0
 	}
@@ -181,14 +177,11 @@ func parseCount(s string) int64 {
 }
 
 // rememberCount sends the count cookie when it is not what the browser has.
-func rememberCount(w http.ResponseWriter, r *http.Request, units int64) {
+func (s *Storefront) rememberCount(w http.ResponseWriter, r *http.Request, units int64) {
 	if cartCount(r, w) == units {
 		return
 	}
-	http.SetCookie(w, &http.Cookie{
-		Name: countCookie, Value: strconv.FormatInt(units, 10), Path: "/",
-		MaxAge: 365 * 24 * 3600, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil,
-	})
+	s.policy.SetCookie(w, r, edge.Cookie{Name: countCookie, Value: strconv.FormatInt(units, 10), Scripts: true})
 }
 
 // badges are the first few, ready.

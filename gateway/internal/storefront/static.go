@@ -43,7 +43,6 @@ func newFile(kind string, b []byte) *file {
 func (f *file) send(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", f.kind)
-	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Vary", "Accept-Encoding")
 	body := f.plain
 	if len(f.gzip) < len(f.plain) && acceptsGzip(r) {

@@ -21,7 +21,8 @@ import (
 	"net/http"
 
 	"github.com/google/uuid"
-	"github.com/souk-shop/souk/gateway/internal/session"
+	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 )
 
@@ -46,8 +47,8 @@ type Shop interface {
 
 // Sessions makes guests and remembers them.
 type Sessions interface {
-	Ensure(ctx context.Context) (s session.Shopper, fresh bool, err error)
-	SetCookie(w http.ResponseWriter, r *http.Request, s session.Shopper)
+	Ensure(ctx context.Context) (s auth.Shopper, fresh bool, err error)
+	SetCookie(w http.ResponseWriter, r *http.Request, s auth.Shopper)
 }
 
 // Config of the storefront.
@@ -59,6 +60,8 @@ type Config struct {
 	// PaymentMethods offered at checkout; nil means the test cards of the
 	// simulated provider.
 	PaymentMethods []PaymentMethod
+	// Policy has the attributes of cookies.
+	Policy edge.BrowserPolicy
 	// Log gets errors that are ours. nil discards.
 	Log *slog.Logger
 }
@@ -69,6 +72,7 @@ type Storefront struct {
 	session  Sessions
 	currency string
 	methods  []PaymentMethod
+	policy   edge.BrowserPolicy
 	log      *slog.Logger
 
 	pages    *pages
@@ -80,8 +84,8 @@ type Storefront struct {
 // maxForm bounds a form's body: a cart of 2,000 lines fits.
 const maxForm = 256 << 10
 
-// New makes a Storefront. It expects session.Manager.Identify and
-// session.SameOrigin in front of it.
+// New makes a Storefront. It expects auth.Manager.Identify and
+// edge.SameOrigin in front of it.
 func New(cfg Config) (*Storefront, error) {
 	if cfg.Shop == nil || cfg.Session == nil {
 		return nil, errors.New("storefront: shop and session are needed")
@@ -96,7 +100,7 @@ func New(cfg Config) (*Storefront, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Storefront{
-		shop: cfg.Shop, session: cfg.Session, currency: cfg.Currency, methods: cfg.PaymentMethods, log: cfg.Log,
+		shop: cfg.Shop, session: cfg.Session, currency: cfg.Currency, methods: cfg.PaymentMethods, policy: cfg.Policy, log: cfg.Log,
 		mux: http.NewServeMux(),
 	}
 	files, err := fs.Sub(staticFiles, "static")
@@ -143,9 +147,6 @@ func (s *Storefront) page(pattern string, h func(http.ResponseWriter, *http.Requ
 		}
 	})
 }
-
-// policy lets a page load what this shop serves, and nothing else.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 func (s *Storefront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {

@@ -1,7 +1,6 @@
-// Package session tells who is asking: shoppers by a signed token, in an
-// Authorization header or a cookie, and the operator by a secret one. It also
-// holds what keeps strangers out: cross-origin protection and rate limits.
-package session
+// Package auth identifies the caller of a request: a shopper by a signed token, in
+// an Authorization header or a cookie, and the operator by a secret one.
+package auth
 
 import (
 	"crypto/hmac"
@@ -29,7 +28,7 @@ func NewShopper() (Shopper, error) {
 }
 
 // ErrToken is returned for a token that this shop did not make.
-var ErrToken = errors.New("session: token is not valid")
+var ErrToken = errors.New("auth: token is not valid")
 
 // MinSecret is the least number of bytes of a signing secret.
 const MinSecret = 32
@@ -57,7 +56,7 @@ type Tokens struct {
 // least MinSecret bytes long; another secret ends every session.
 func NewTokens(secret string) (*Tokens, error) {
 	if len(secret) < MinSecret {
-		return nil, fmt.Errorf("session: the secret has %d bytes, at least %d are needed", len(secret), MinSecret)
+		return nil, fmt.Errorf("auth: the secret has %d bytes, at least %d are needed", len(secret), MinSecret)
 	}
 	return &Tokens{secret: []byte(secret)}, nil
 }

@@ -1,4 +1,4 @@
-package session
+package edge
 
 import "net/http"
 

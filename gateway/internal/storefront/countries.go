@@ -1,7 +1,7 @@
 package storefront
 
-// nations are the countries the shop sends to, the home country first.
-var nations = []nation{
+// countries are those the shop sends to, the home country first.
+var countries = []country{
 	{Code: "GB", Name: "United Kingdom"},
 	{Code: "AU", Name: "Australia"}, {Code: "AT", Name: "Austria"}, {Code: "BH", Name: "Bahrain"}, {Code: "BE", Name: "Belgium"},
 	{Code: "BR", Name: "Brazil"}, {Code: "CA", Name: "Canada"}, {Code: "CY", Name: "Cyprus"}, {Code: "CZ", Name: "Czechia"},
@@ -14,11 +14,11 @@ var nations = []nation{
 	{Code: "CH", Name: "Switzerland"}, {Code: "AE", Name: "United Arab Emirates"}, {Code: "US", Name: "United States"},
 }
 
-func knownNation(code string) bool { return nationName(code) != "" }
+func knownCountry(code string) bool { return countryName(code) != "" }
 
-// nationName is what people call a country; empty for one we don't send to.
-func nationName(code string) string {
-	for _, n := range nations {
+// countryName is what people call a country; empty for one we don't send to.
+func countryName(code string) string {
+	for _, n := range countries {
 		if n.Code == code {
 			return n.Name
 		}

@@ -109,7 +109,7 @@ func TestPanics(t *testing.T) {
 
 func TestProtect(t *testing.T) {
 	t.Parallel()
-	h := Protect(false, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	h := BrowserPolicy{}.Protect(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	for path, csp := range map[string]bool{"/": true, "/products/x": true, "/docs": true, "/v1/products": false} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
@@ -119,7 +119,7 @@ func TestProtect(t *testing.T) {
 		}
 	}
 	w := httptest.NewRecorder()
-	Protect(true, http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	BrowserPolicy{HTTPSOnly: true}.Protect(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if w.Header().Get("Strict-Transport-Security") == "" {
 		t.Error("no HSTS behind HTTPS")
 	}

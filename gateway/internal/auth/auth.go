@@ -1,20 +1,18 @@
-package session
+package auth
 
 import (
 	"context"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/edge"
 )
 
 // CookieName is the cookie that holds a shopper's token.
 const CookieName = "souk_shopper"
 
-const cookieAge = 365 * 24 * time.Hour
-
-// Identity is who is asking, as far as the request says.
+// Identity is the caller, as far as the request says.
 type Identity struct {
 	// Shopper is set when Known.
 	Shopper Shopper
@@ -36,16 +34,15 @@ type Config struct {
 	Secret string
 	// OperatorToken is the operator's; "" turns the operator's calls off.
 	OperatorToken string
-	// SecureCookies marks cookies Secure also when the request came without
-	// TLS: a proxy in front ends it.
-	SecureCookies bool
+	// Policy has the attributes of the cookie.
+	Policy edge.BrowserPolicy
 }
 
 // Manager reads and writes identities. Safe for concurrent use.
 type Manager struct {
 	tokens   *Tokens
 	operator operatorToken
-	secure   bool
+	policy   edge.BrowserPolicy
 }
 
 // New makes a Manager.
@@ -54,12 +51,12 @@ func New(cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Manager{tokens: tokens, operator: newOperatorToken(cfg.OperatorToken), secure: cfg.SecureCookies}, nil
+	return &Manager{tokens: tokens, operator: newOperatorToken(cfg.OperatorToken), policy: cfg.Policy}, nil
 }
 
 type identityKey struct{}
 
-// FromContext returns who is asking; nobody outside of Identify.
+// FromContext returns the caller; the zero Identity outside of Identify.
 func FromContext(ctx context.Context) Identity {
 	id, _ := ctx.Value(identityKey{}).(*Identity)
 	if id == nil {
@@ -68,11 +65,11 @@ func FromContext(ctx context.Context) Identity {
 	return *id
 }
 
-// Identify puts who is asking into the request's context. An Authorization
+// Identify puts the caller into the request's context. An Authorization
 // header wins over a cookie. It never refuses a request.
 func (m *Manager) Identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// Most reads come from nobody; they pay nothing.
+		// Most reads are anonymous; they cost nothing here.
 		if id := m.identify(r); id != nil {
 			r = r.WithContext(context.WithValue(r.Context(), identityKey{}, id))
 		}
@@ -115,11 +112,7 @@ func (m *Manager) Shopper(token string) (Shopper, error) { return m.tokens.Decod
 
 // SetCookie sends the shopper's cookie. Call it before the body is written.
 func (m *Manager) SetCookie(w http.ResponseWriter, r *http.Request, s Shopper) {
-	http.SetCookie(w, &http.Cookie{
-		Name: CookieName, Value: m.tokens.Encode(s), Path: "/",
-		MaxAge: int(cookieAge / time.Second), HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: m.secure || r.TLS != nil,
-	})
+	m.policy.SetCookie(w, r, edge.Cookie{Name: CookieName, Value: m.tokens.Encode(s)})
 }
 
 // Ensure returns the shopper of the request, or makes a guest. It reports true

@@ -1,6 +1,7 @@
-// Package edge is what every request of the gateway passes first: the recovery
-// of panics, the trace, the metrics, the access log, the headers that protect
-// browsers, and the answers about health.
+// Package edge is what every request of the gateway passes first: the server and
+// its connections, the recovery of panics, the trace, the metrics, the access
+// log, the policy for browsers, the check of the origin, the rate limit, and the
+// answers about health.
 package edge
 
 import (
@@ -10,7 +11,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -132,8 +132,8 @@ func (o *Observer) Observe(next http.Handler) http.Handler {
 	})
 }
 
-// start begins the span, which finish ends; one that nobody records costs
-// nothing but its id.
+// start begins the span, which finish ends; a span that is not recorded costs
+// only its id.
 //
 //nolint:spancheck // it is handed on
 func (o *Observer) start(ctx context.Context, r *http.Request) (context.Context, trace.Span) {
@@ -150,7 +150,7 @@ func (o *Observer) start(ctx context.Context, r *http.Request) (context.Context,
 }
 
 // recovered answers for a handler that panicked. What was begun is cut off, so
-// that nobody takes half an answer for a whole one.
+// that no client takes half an answer for a whole one.
 func (o *Observer) recovered(w *recorder, r *http.Request, p any) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p)
@@ -232,34 +232,4 @@ func scheme(r *http.Request) string {
 		return "https"
 	}
 	return "http"
-}
-
-// Header values that every answer shares; net/http does not change them.
-var (
-	nosniff  = []string{"nosniff"}
-	referrer = []string{"strict-origin-when-cross-origin"}
-	deny     = []string{"DENY"}
-	opener   = []string{"same-origin"}
-	policy   = []string{"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; " +
-		"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"}
-	transport = []string{"max-age=31536000"}
-)
-
-// Protect sets the headers that tell browsers what a page of the shop may do.
-// secure says that the shop is reached by HTTPS only.
-func Protect(secure bool, next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h["X-Content-Type-Options"] = nosniff
-		if secure || r.TLS != nil {
-			h["Strict-Transport-Security"] = transport
-		}
-		if !strings.HasPrefix(r.URL.Path, "/v1/") {
-			h["Content-Security-Policy"] = policy
-			h["Referrer-Policy"] = referrer
-			h["X-Frame-Options"] = deny
-			h["Cross-Origin-Opener-Policy"] = opener
-		}
-		next.ServeHTTP(w, r)
-	})
 }

@@ -1,4 +1,4 @@
-package session
+package edge
 
 import (
 	"math"
@@ -19,16 +19,18 @@ type LimitConfig struct {
 	// TrustedProxies are the networks whose X-Forwarded-For is believed. Empty
 	// means that the peer's address is the client's.
 	TrustedProxies []netip.Prefix
+	// Exempt requests are not counted; nil means none.
+	Exempt func(*http.Request) bool
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
 }
 
-// Limiter is a token bucket per client address (an IPv6 client is its /64). The
-// operator is not limited. Each gateway counts for itself. Safe for concurrent
-// use.
+// Limiter is a token bucket per client address (an IPv6 client is its /64). Each
+// gateway counts for itself. Safe for concurrent use.
 type Limiter struct {
 	rate, burst float64
 	trusted     []netip.Prefix
+	exempt      func(*http.Request) bool
 	now         func() time.Time
 	limitHeader []string
 	shards      [16]limiterShard
@@ -51,11 +53,14 @@ func NewLimiter(cfg LimitConfig) *Limiter {
 	if cfg.Burst == 0 {
 		cfg.Burst = 10 * cfg.PerSecond
 	}
+	if cfg.Exempt == nil {
+		cfg.Exempt = func(*http.Request) bool { return false }
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	l := &Limiter{
-		rate: float64(cfg.PerSecond), burst: float64(max(cfg.Burst, 1)), trusted: cfg.TrustedProxies, now: cfg.Now,
+		rate: float64(cfg.PerSecond), burst: float64(max(cfg.Burst, 1)), trusted: cfg.TrustedProxies, exempt: cfg.Exempt, now: cfg.Now,
 		limitHeader: []string{strconv.Itoa(max(cfg.Burst, 1))},
 	}
 	for i := range l.shards {
@@ -65,14 +70,14 @@ func NewLimiter(cfg LimitConfig) *Limiter {
 }
 
 // Limit refuses what comes too often, after it has set the RateLimit headers and
-// Retry-After. It goes inside of Identify.
+// Retry-After.
 func (l *Limiter) Limit(refuse http.Handler) func(http.Handler) http.Handler {
 	if l.rate <= 0 {
 		return func(next http.Handler) http.Handler { return next }
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if FromContext(r.Context()).Operator {
+			if l.exempt(r) {
 				next.ServeHTTP(w, r)
 				return
 			}
