@@ -4,11 +4,10 @@ package cart
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"time"
 
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
-	"github.com/souk-shop/souk/services/cart/internal/domain"
+	"github.com/souk-shop/souk/services/cart/internal/app"
 	"github.com/souk-shop/souk/services/cart/internal/postgres"
 	"github.com/souk-shop/souk/services/cart/internal/rpc"
 	"github.com/souk-shop/souk/services/chassis/admin"
@@ -79,38 +78,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	cartv1.RegisterCartServiceServer(server, rpc.NewServer(store, cfg.Clock.Now, tel.Log))
+	cartv1.RegisterCartServiceServer(server, rpc.NewServer(app.New(store, cfg.Clock.Now, tel.Log)))
 
 	g := run.NewGroup(tel.Log)
 	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
-	g.Add("sweeper", func(ctx context.Context) error {
-		return sweep(ctx, store, cfg, tel.Log)
-	})
+	sweeper := app.Sweeper{Carts: store, TTL: cfg.GuestTTL, Every: cfg.SweepEvery, Now: cfg.Clock.Now, Log: tel.Log}
+	g.Add("sweeper", sweeper.Run)
 	g.Add("rpc", server.Serve)
 	return g.Run(ctx)
-}
-
-// sweepRetry is the pause after a sweep that failed.
-const sweepRetry = time.Minute
-
-// sweep deletes stale carts now and then until ctx is done.
-func sweep(ctx context.Context, carts domain.Expirer, cfg Config, log *slog.Logger) error {
-	for {
-		pause := cfg.SweepEvery
-		n, err := domain.Sweep(ctx, carts, cfg.Clock.Now(), cfg.GuestTTL)
-		if n > 0 {
-			log.InfoContext(ctx, "stale carts deleted", "carts", n)
-		}
-		if err != nil && ctx.Err() == nil {
-			if !pg.IsUnavailable(err) { // the readiness check tells of that
-				log.WarnContext(ctx, "carts not swept", "error", err)
-			}
-			pause = min(cfg.SweepEvery, sweepRetry)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
-	}
 }

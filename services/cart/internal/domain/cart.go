@@ -4,11 +4,17 @@
 package domain
 
 import (
+	"fmt"
 	"time"
 )
 
 // UUID is an identifier in its canonical binary form.
 type UUID [16]byte
+
+// String returns the text form, with hyphens.
+func (u UUID) String() string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+}
 
 const (
 	// MaxLines is the number of lines that a cart holds at most.
@@ -26,7 +32,7 @@ type Key struct {
 	Owner UUID
 }
 
-// Cart is what somebody means to buy.
+// Cart is what a shopper means to buy.
 type Cart struct {
 	Key
 	// Version grows by one with every change; a new cart is at 1.

@@ -194,7 +194,7 @@ func (s *Store) Merge(ctx context.Context, from, into domain.Key, now time.Time)
 	return *cart, nil
 }
 
-// Expire implements domain.Expirer.
+// Expire implements app.Expirer.
 func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (int, error) {
 	n, err := s.q.ExpireCarts(ctx, db.ExpireCartsParams{Before: before, Batch: int32(limit)})
 	if err != nil {

@@ -3,40 +3,23 @@ package rpc
 
 import (
 	"context"
-	"log/slog"
-	"time"
 
 	"github.com/google/uuid"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
+	"github.com/souk-shop/souk/services/cart/internal/app"
 	"github.com/souk-shop/souk/services/cart/internal/domain"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
-
-// Carts is what the handlers need of the store. Its methods fail with the
-// domain's errors; any other is a fault of the store.
-type Carts interface {
-	Create(ctx context.Context, k domain.Key, now time.Time) (domain.Cart, error)
-	Get(ctx context.Context, k domain.Key) (domain.Cart, error)
-	Touch(ctx context.Context, k domain.Key, now time.Time) error
-	Change(ctx context.Context, k domain.Key, c domain.Change, now time.Time) (domain.Cart, error)
-	Add(ctx context.Context, k domain.Key, a domain.Addition, now time.Time) (domain.Cart, error)
-	Clear(ctx context.Context, k domain.Key, upTo int64, now time.Time) error
-	Merge(ctx context.Context, from, into domain.Key, now time.Time) (domain.Cart, error)
-}
 
 // Server implements cartv1.CartServiceServer. Requests reach it validated
 // against the contract's constraints.
 type Server struct {
 	cartv1.UnimplementedCartServiceServer
-	carts Carts
-	now   func() time.Time
-	log   *slog.Logger
+	app *app.App
 }
 
-// NewServer returns a server of carts that takes the time from now.
-func NewServer(carts Carts, now func() time.Time, log *slog.Logger) *Server {
-	return &Server{carts: carts, now: now, log: log}
-}
+// NewServer returns a server of the use cases.
+func NewServer(a *app.App) *Server { return &Server{app: a} }
 
 // CreateCart implements cartv1.CartServiceServer.
 func (s *Server) CreateCart(ctx context.Context, req *cartv1.CreateCartRequest) (*cartv1.CreateCartResponse, error) {
@@ -44,11 +27,11 @@ func (s *Server) CreateCart(ctx context.Context, req *cartv1.CreateCartRequest) 
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.carts.Create(ctx, k, s.now())
+	c, err := s.app.Create(ctx, k)
 	if err != nil {
 		return nil, err
 	}
-	return &cartv1.CreateCartResponse{Cart: s.show(ctx, c)}, nil
+	return &cartv1.CreateCartResponse{Cart: toProto(c)}, nil
 }
 
 // GetCart implements cartv1.CartServiceServer.
@@ -57,11 +40,11 @@ func (s *Server) GetCart(ctx context.Context, req *cartv1.GetCartRequest) (*cart
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.carts.Get(ctx, k)
+	c, err := s.app.Get(ctx, k)
 	if err != nil {
 		return nil, err
 	}
-	return &cartv1.GetCartResponse{Cart: s.show(ctx, c)}, nil
+	return &cartv1.GetCartResponse{Cart: toProto(c)}, nil
 }
 
 // AddLine implements cartv1.CartServiceServer.
@@ -77,14 +60,11 @@ func (s *Server) AddLine(ctx context.Context, req *cartv1.AddLineRequest) (*cart
 	add := domain.Addition{
 		SKU: req.GetSku(), Delta: req.GetDelta(), Expected: req.GetExpectedVersion(), ID: id,
 	}
-	if err := add.Validate(); err != nil {
+	c, err := s.app.AddLine(ctx, k, add)
+	if err != nil {
 		return nil, detailed(err)
 	}
-	c, err := s.carts.Add(ctx, k, add, s.now())
-	if err != nil {
-		return nil, err
-	}
-	return &cartv1.AddLineResponse{Cart: s.show(ctx, c)}, nil
+	return &cartv1.AddLineResponse{Cart: toProto(c)}, nil
 }
 
 // SetLines implements cartv1.CartServiceServer.
@@ -103,20 +83,14 @@ func (s *Server) SetLines(ctx context.Context, req *cartv1.SetLinesRequest) (*ca
 			return nil, err
 		}
 	}
-	if len(req.GetLines()) == 0 && !req.GetReplace() {
-		return nil, detailed(&domain.InvalidError{Field: "lines", Problem: "is empty, which only replace allows"})
-	}
 	for i, l := range req.GetLines() {
 		change.Set[i] = domain.Line{SKU: l.GetSku(), Quantity: l.GetQuantity()}
 	}
-	if err := change.Validate(); err != nil {
+	c, err := s.app.SetLines(ctx, k, change)
+	if err != nil {
 		return nil, detailed(err)
 	}
-	c, err := s.carts.Change(ctx, k, change, s.now())
-	if err != nil {
-		return nil, err
-	}
-	return &cartv1.SetLinesResponse{Cart: s.show(ctx, c)}, nil
+	return &cartv1.SetLinesResponse{Cart: toProto(c)}, nil
 }
 
 // MergeCart implements cartv1.CartServiceServer.
@@ -129,11 +103,11 @@ func (s *Server) MergeCart(ctx context.Context, req *cartv1.MergeCartRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.carts.Merge(ctx, from, into, s.now())
+	c, err := s.app.Merge(ctx, from, into)
 	if err != nil {
 		return nil, err
 	}
-	return &cartv1.MergeCartResponse{Cart: s.show(ctx, c)}, nil
+	return &cartv1.MergeCartResponse{Cart: toProto(c)}, nil
 }
 
 // ClearCart implements cartv1.CartServiceServer.
@@ -142,7 +116,7 @@ func (s *Server) ClearCart(ctx context.Context, req *cartv1.ClearCartRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	if err := s.carts.Clear(ctx, k, req.GetUpToVersion(), s.now()); err != nil {
+	if err := s.app.Clear(ctx, k, req.GetUpToVersion()); err != nil {
 		return nil, err
 	}
 	return &cartv1.ClearCartResponse{}, nil
@@ -169,26 +143,14 @@ func parseUUID(field, value string) (domain.UUID, error) {
 	return domain.UUID(id), nil
 }
 
-// show returns the cart as its owner gets to see it. A cart that is shown is in
-// use: this is noted, at most once an hour, unless a change has just done so.
-func (s *Server) show(ctx context.Context, c domain.Cart) *cartv1.Cart {
-	if now := s.now(); c.SeenAt.Before(domain.SeenAt(now)) {
-		if err := s.carts.Touch(ctx, c.Key, now); err != nil {
-			// The cart may expire early; its owner's call has succeeded.
-			s.log.WarnContext(ctx, "cart not marked as seen", "cart_id", uuid.UUID(c.ID), "error", err)
-		}
-	}
-	return toProto(c)
-}
-
 func toProto(c domain.Cart) *cartv1.Cart {
 	lines := make([]*cartv1.CartLine, len(c.Lines))
 	for i, l := range c.Lines {
 		lines[i] = &cartv1.CartLine{Sku: l.SKU, Quantity: l.Quantity}
 	}
 	return &cartv1.Cart{
-		Id:        uuid.UUID(c.ID).String(),
-		OwnerId:   uuid.UUID(c.Owner).String(),
+		Id:        c.ID.String(),
+		OwnerId:   c.Owner.String(),
 		Version:   c.Version,
 		Lines:     lines,
 		UpdatedAt: timestamppb.New(c.UpdatedAt),

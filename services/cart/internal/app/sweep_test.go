@@ -1,4 +1,4 @@
-package domain_test
+package app_test
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/services/cart/internal/app"
 	"github.com/souk-shop/souk/services/cart/internal/domain"
 )
 
@@ -36,21 +37,27 @@ func (s *shelf) Expire(_ context.Context, before time.Time, limit int) (int, err
 	return n, nil
 }
 
+func sweep(t *testing.T, carts app.Expirer, now time.Time, ttl time.Duration) (int, error) {
+	t.Helper()
+	s := app.Sweeper{Carts: carts, TTL: ttl, Now: func() time.Time { return now }}
+	return s.Sweep(t.Context())
+}
+
 func TestSweepDeletesInBatches(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 21, 10, 30, 0, 0, time.UTC)
 	const ttl = 30 * 24 * time.Hour
 	old := domain.SeenAt(now.Add(-ttl - time.Hour))
 	carts := &shelf{}
-	for range 2*domain.SweepBatch + 1 {
+	for range 2*app.SweepBatch + 1 {
 		carts.seen = append(carts.seen, old)
 	}
 	fresh := domain.SeenAt(now)
 	carts.seen = append(carts.seen, fresh)
 
-	n, err := domain.Sweep(t.Context(), carts, now, ttl)
-	if err != nil || n != 2*domain.SweepBatch+1 {
-		t.Errorf("swept %d carts, error %v; want %d", n, err, 2*domain.SweepBatch+1)
+	n, err := sweep(t, carts, now, ttl)
+	if err != nil || n != 2*app.SweepBatch+1 {
+		t.Errorf("swept %d carts, error %v; want %d", n, err, 2*app.SweepBatch+1)
 	}
 	if len(carts.seen) != 1 || carts.seen[0] != fresh {
 		t.Errorf("%d carts are left, want the fresh one", len(carts.seen))
@@ -75,7 +82,7 @@ func TestSweepNeverCutsATimeShort(t *testing.T) {
 		{ttl + time.Hour, 1},
 	} {
 		carts := &shelf{seen: []time.Time{domain.SeenAt(seen)}}
-		n, err := domain.Sweep(t.Context(), carts, seen.Add(tt.after), ttl)
+		n, err := sweep(t, carts, seen.Add(tt.after), ttl)
 		if err != nil || n != tt.want {
 			t.Errorf("%s after the last use: swept %d, error %v; want %d", tt.after, n, err, tt.want)
 		}
@@ -86,11 +93,11 @@ func TestSweepReportsWhatItDidBeforeItFailed(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 	carts := &shelf{fail: 2}
-	for range domain.SweepBatch + 1 {
+	for range app.SweepBatch + 1 {
 		carts.seen = append(carts.seen, now.Add(-48*time.Hour))
 	}
-	n, err := domain.Sweep(t.Context(), carts, now, time.Hour)
-	if !errors.Is(err, errDatabase) || n != domain.SweepBatch {
-		t.Errorf("swept %d, error %v; want %d and the database's error", n, err, domain.SweepBatch)
+	n, err := sweep(t, carts, now, time.Hour)
+	if !errors.Is(err, errDatabase) || n != app.SweepBatch {
+		t.Errorf("swept %d, error %v; want %d and the database's error", n, err, app.SweepBatch)
 	}
 }
