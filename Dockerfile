@@ -25,7 +25,7 @@ COPY tools tools
 # certificates of an image are the Go image's.
 RUN mkdir -p /out \
  && build() { (cd "$1" && shift && go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o /out/ "$@"); } \
- && build services ./catalog/cmd/catalog ./cart/cmd/cart ./order/cmd/order ./payment/cmd/payment \
+ && build services $(cd services && ls -d ./*/cmd/*) \
  && build gateway ./cmd/gateway \
  && build tools ./stripesim/cmd/stripesim ./smoke/cmd/smoke \
  && cp "$(go env GOROOT)/lib/time/zoneinfo.zip" /out/zoneinfo.zip

@@ -13,30 +13,31 @@ import (
 // component is a pod's part in the shop.
 func component(labels map[string]string) string { return labels["app.kubernetes.io/component"] }
 
-// designed are the shop's arrows, from the design and not from the chart: from,
-// to and port.
-func designed(variant string) [][3]any {
-	arrows := [][3]any{
-		{"gateway", "catalog", 9090},
-		{"gateway", "cart", 9090},
-		{"gateway", "order", 9090},
-		{"gateway", "payment", 9090},
-		{"order", "catalog", 9090},
-		{"order", "cart", 9090},
-		{"order", "payment", 9090},
-		{"smoke", "gateway", 8080},
+// designed are the shop's arrows, from the topology and not from the chart's
+// templates: from, to and port.
+func designed(t *testing.T, variant string) [][3]any {
+	t.Helper()
+	ports := map[string]int{}
+	for _, p := range topology(t) {
+		ports[p.Name] = p.Port
 	}
-	if variant != "prod" {
-		arrows = append(arrows, [3]any{"payment", "stripesim", 12111}, [3]any{"stripesim", "gateway", 8080})
-	}
-	if variant != "everything" && variant != "offsite" {
-		arrows = append(arrows, [3]any{"catalog", "redis", 6379})
+	var arrows [][3]any
+	for _, p := range topology(t) {
+		for _, to := range p.Calls {
+			if variant != "prod" || p.Name != "stripesim" && to != "stripesim" {
+				arrows = append(arrows, [3]any{p.Name, to, ports[to]})
+			}
+		}
+		if p.Redis && variant != "everything" && variant != "offsite" {
+			arrows = append(arrows, [3]any{p.Name, "redis", ports["redis"]})
+		}
 	}
 	if variant == "dev" || variant == "tilt" || variant == "k8s" {
 		arrows = append(arrows, [3]any{"seed", "gateway", 8080})
 	}
 	if variant != "prod" && variant != "ha" && variant != "offsite" {
-		for _, service := range []string{"catalog", "cart", "order", "payment"} {
+		for _, p := range topology(t, "service") {
+			service := p.Name
 			arrows = append(arrows, [3]any{service, service + "-postgres", 5432}, [3]any{service + "-migrate", service + "-postgres", 5432})
 			if variant == "backup" || variant == "restore" {
 				arrows = append(arrows, [3]any{"backup", service + "-postgres", 5432})
@@ -58,7 +59,7 @@ func TestNetworkPoliciesAllowTheArrows(t *testing.T) {
 			return // without policies
 		}
 		o := decoded(t, variant, isUpgrade)
-		want := designed(variant)
+		want := designed(t, variant)
 		pods := o.pods()
 		ports := []int{53, 443, 80, 22}
 		for _, p := range pods {
@@ -100,7 +101,7 @@ func TestNetworkPoliciesAtTheEdge(t *testing.T) {
 		o := decoded(t, variant, isUpgrade)
 		for _, p := range o.pods() {
 			name := component(p.meta.Labels)
-			service := slices.Contains([]string{"catalog", "cart", "order", "payment"}, name)
+			service := isService(t, name)
 			for _, port := range []int{80, 443, 4317, 5432, 6379, 8080, 9000, 9090, 9464, 12111} {
 				in := ingress(o.Policies, p.meta.Labels, outside, port)
 				if want := name == "gateway" && port == 8080 && variant != "everything"; in != want {

@@ -69,8 +69,7 @@ func run(m *testing.M) (code int, err error) {
 			return 1, err
 		}
 		shop.URL, shop.OperatorToken, shop.books = running.URL, running.OperatorToken, audit.Sources{
-			OrderDSN: running.Postgres["order"], PaymentDSN: running.Postgres["payment"], CatalogDSN: running.Postgres["catalog"],
-			ProviderJournal: running.ProviderJournal(),
+			Databases: running.Postgres, ProviderJournal: running.ProviderJournal(),
 		}
 	} else {
 		own, err := localshop.Start(ctx, localshop.Options{Dir: dir, Disposable: true})
@@ -96,10 +95,7 @@ func stop(t *testing.T, s *localshop.Shop) {
 
 // sources are the books of a shop.
 func sources(s *localshop.Shop) audit.Sources {
-	return audit.Sources{
-		OrderDSN: s.DSN("order"), PaymentDSN: s.DSN("payment"), CatalogDSN: s.DSN("catalog"),
-		ProviderJournal: s.Journal,
-	}
+	return audit.Sources{Databases: s.DSNs(), ProviderJournal: s.Journal}
 }
 
 func operator() *shopclient.Client { return shopclient.New(shop.URL).WithToken(shop.OperatorToken) }

@@ -151,26 +151,54 @@ key: dsn
 {{ regexFind ":[0-9]+(/|$)" . | trimAll ":/" | default (ternary "80" "443" (hasPrefix "http:" .)) }}
 {{- end -}}
 
-{{/* The gRPC services. */}}
-{{- define "souk.services" -}}
-[catalog, cart, order, payment]
+{{/* The parts of the shop, from the table that tools/internal/topology keeps. */}}
+{{- define "souk.parts" -}}
+{{ (.Files.Get "topology.yaml" | fromYaml).parts | toYaml }}
 {{- end -}}
 
-{{/* Who calls whom, and at which port: all that the shop's parts say to each other. */}}
-{{- define "souk.arrows" -}}
-- {from: gateway, to: catalog, port: 9090}
-- {from: gateway, to: cart, port: 9090}
-- {from: gateway, to: order, port: 9090}
-- {from: gateway, to: payment, port: 9090}
-- {from: order, to: catalog, port: 9090}
-- {from: order, to: cart, port: 9090}
-- {from: order, to: payment, port: 9090}
-{{- if .Values.stripesim.enabled }}
-- {from: payment, to: stripesim, port: 12111}
-- {from: stripesim, to: gateway, port: 8080}
+{{/* The part of a name. */}}
+{{- define "souk.part" -}}
+{{- range (include "souk.parts" .root | fromYamlArray) }}{{ if eq .name $.name }}{{ toYaml . }}{{ end }}{{ end }}
+{{- end -}}
+
+{{/* The gRPC services. */}}
+{{- define "souk.services" -}}
+{{- range (include "souk.parts" . | fromYamlArray) }}
+{{- if eq .kind "service" }}
+- {{ .name }}
 {{- end }}
-{{- if eq .Values.redis.kind "bundled" }}
-- {from: catalog, to: redis, port: 6379}
+{{- end }}
+{{- end -}}
+
+{{/* Where a gRPC client finds the services that a part calls. */}}
+{{- define "souk.targets" -}}
+{{- $services := include "souk.services" .root | fromYamlArray }}
+{{- range (include "souk.part" . | fromYaml).calls }}
+{{- if has . $services }}
+- name: SOUK_{{ upper $.name }}_{{ upper . }}_TARGET
+  value: dns:///{{ include "souk.fullname" $.root }}-{{ . }}:{{ (include "souk.part" (dict "root" $.root "name" .) | fromYaml).port }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Each connection between the shop's parts: from, to and port. */}}
+{{- define "souk.arrows" -}}
+{{- $parts := include "souk.parts" . | fromYamlArray }}
+{{- $absent := list }}
+{{- if not .Values.stripesim.enabled }}{{ $absent = append $absent "stripesim" }}{{ end }}
+{{- $port := dict }}
+{{- range $parts }}{{ $_ := set $port .name .port }}{{ end }}
+{{- range $from := $parts }}
+{{- if not (has .name $absent) }}
+{{- range .calls }}
+{{- if not (has . $absent) }}
+- {from: {{ $from.name }}, to: {{ . }}, port: {{ index $port . }}}
+{{- end }}
+{{- end }}
+{{- if and .redis (eq $.Values.redis.kind "bundled") }}
+- {from: {{ .name }}, to: redis, port: {{ $port.redis }}}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if eq .Values.postgres.kind "bundled" }}
 {{- range (include "souk.services" . | fromYamlArray) }}
@@ -184,7 +212,6 @@ key: dsn
 {{- end }}
 {{- end }}
 {{- end }}
-- {from: smoke, to: gateway, port: 8080}
 {{- if .Values.seed.enabled }}
 - {from: seed, to: gateway, port: 8080}
 {{- end }}

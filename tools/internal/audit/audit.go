@@ -68,17 +68,17 @@ func (r *Report) Clean() bool { return len(r.Differences) == 0 }
 // is reported as a difference, not as an error: an order that never settles is
 // a broken promise.
 func Run(ctx context.Context, src Sources, wait time.Duration) (*Report, error) {
-	orders, err := pgx.Connect(ctx, src.OrderDSN)
+	orders, err := pgx.Connect(ctx, src.Databases["order"])
 	if err != nil {
 		return nil, fmt.Errorf("order database: %w", err)
 	}
 	defer orders.Close(context.WithoutCancel(ctx))
-	payments, err := pgx.Connect(ctx, src.PaymentDSN)
+	payments, err := pgx.Connect(ctx, src.Databases["payment"])
 	if err != nil {
 		return nil, fmt.Errorf("payment database: %w", err)
 	}
 	defer payments.Close(context.WithoutCancel(ctx))
-	catalog, err := pgx.Connect(ctx, src.CatalogDSN)
+	catalog, err := pgx.Connect(ctx, src.Databases["catalog"])
 	if err != nil {
 		return nil, fmt.Errorf("catalog database: %w", err)
 	}

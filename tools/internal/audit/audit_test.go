@@ -112,9 +112,11 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 				return path
 			}
 			report, err := audit.Run(t.Context(), audit.Sources{
-				OrderDSN:        database(t, orderTables+tt.order),
-				PaymentDSN:      database(t, paymentTables+tt.payment),
-				CatalogDSN:      database(t, catalogTables+tt.catalog),
+				Databases: map[string]string{
+					"order":   database(t, orderTables+tt.order),
+					"payment": database(t, paymentTables+tt.payment),
+					"catalog": database(t, catalogTables+tt.catalog),
+				},
 				ProviderJournal: write("journal.jsonl", journal, tt.journal),
 				Histories:       []string{write("history.jsonl", told, tt.told)},
 			}, 0)

@@ -41,8 +41,9 @@ type Book struct {
 
 // Sources is where the books are.
 type Sources struct {
-	// OrderDSN, PaymentDSN and CatalogDSN are connection strings that may read.
-	OrderDSN, PaymentDSN, CatalogDSN string
+	// Databases has connection strings that may read, by service: order, payment
+	// and catalog.
+	Databases map[string]string
 	// ProviderJournal is the path or the URL of the simulator's journal.
 	ProviderJournal string
 	// Histories are the paths of the clients' histories; may be empty.

@@ -19,7 +19,13 @@ import (
 
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
+
+// parts are the names of all parts of a running shop.
+func parts() []string {
+	return topology.Names(topology.Of(topology.Store, topology.Provider, topology.Service, topology.Gateway))
+}
 
 // forward passes the connections to an address on and counts them.
 func forward(t *testing.T, to string, connections *atomic.Int64) (addr string) {
@@ -113,7 +119,7 @@ func TestSignals(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	for _, part := range localshop.Parts() {
+	for _, part := range parts() {
 		await(ctx, t, shop, part)
 		pid := shop.PID(part)
 		if pid == 0 {
@@ -184,7 +190,7 @@ func TestRestart(t *testing.T) {
 			}
 		})
 	}
-	for _, part := range slices.DeleteFunc(localshop.Parts(), func(part string) bool { return part == "postgres" }) {
+	for _, part := range slices.DeleteFunc(parts(), func(part string) bool { return part == "postgres" }) {
 		pid, before := shop.PID(part), looks.Load()
 		if err := shop.Restart(ctx, part); err != nil {
 			t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/souk-shop/souk/tools/internal/state"
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // Names in a data folder. The lock also marks a folder as one.
@@ -187,7 +188,7 @@ func (f *folder) secrets() (*secrets, error) {
 	if s.Postgres == nil {
 		s.Postgres = map[string]string{}
 	}
-	for _, name := range databases {
+	for _, name := range topology.Databases() {
 		if s.Postgres[name] == "" {
 			s.Postgres[name], made = rand.Text(), true
 		}

@@ -6,48 +6,44 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
-// Link is a way by which one part of the shop calls another.
+// Link is a connection from one part of the shop to another, or to a store.
 type Link struct {
-	// From is a service; To is one, or "postgres" or "redis".
 	From, To string
 
-	// variable tells From where To is; without From's prefix.
+	// variable has the address of To, by its full name.
 	variable string
-	// value is the variable's for an address, host:port; the address itself when
-	// nil.
+	// value makes the variable's value of an address, host:port.
 	value func(s *Shop, addr string) string
 }
 
-// Links are all ways by which the shop's parts call each other, in a fixed order.
+// Links are all connections between the shop's parts, sorted.
 func Links() []Link {
-	out := []Link{
-		{From: "catalog", To: "redis", variable: "REDIS_ADDR"},
-		{From: "payment", To: "stripesim", variable: "STRIPE_URL", value: func(_ *Shop, addr string) string { return "http://" + addr }},
-		{From: "stripesim", To: "gateway", variable: "WEBHOOK_URLS", value: func(_ *Shop, addr string) string { return "http://" + addr + "/webhooks/stripe" }},
-	}
-	for _, name := range databases {
-		out = append(out, Link{From: name, To: "postgres", variable: "POSTGRES_DSN", value: func(s *Shop, addr string) string {
-			dsn := s.postgres.dsn(name)
-			dsn.Host = addr
-			return dsn.String()
-		}})
-	}
-	for from, neighbors := range map[string][]string{
-		"order":   {"catalog", "cart", "payment"},
-		"gateway": {"catalog", "cart", "order", "payment"},
-	} {
-		for _, to := range neighbors {
-			out = append(out, Link{From: from, To: to, variable: strings.ToUpper(to) + "_TARGET"})
+	var out []Link
+	for _, part := range topology.Processes() {
+		for _, c := range part.Calls {
+			out = append(out, Link{part.Name, c.To, part.Prefix() + c.Variable, func(_ *Shop, addr string) string { return c.Before + addr + c.After }})
+		}
+		if part.Redis {
+			out = append(out, Link{part.Name, topology.Redis, part.Prefix() + "REDIS_ADDR", func(_ *Shop, addr string) string { return addr }})
+		}
+		if part.Database {
+			out = append(out, Link{part.Name, topology.Postgres, part.Prefix() + "POSTGRES_DSN", func(s *Shop, addr string) string {
+				dsn := s.postgres.dsn(part.Name)
+				dsn.Host = addr
+				return dsn.String()
+			}})
 		}
 	}
 	slices.SortFunc(out, func(a, b Link) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
 	return out
 }
 
-// connect fills in where each part finds the others, by Options.Route. Addresses
-// are for the shop's life, so that it is asked once for each link.
+// connect sets where each part finds the others, by Options.Route. It asks once
+// for each link: addresses stay the same while the shop runs.
 func (s *Shop) connect() error {
 	s.connections = map[string]string{}
 	for _, l := range Links() {
@@ -58,10 +54,7 @@ func (s *Shop) connect() error {
 				return fmt.Errorf("route from %s to %s: %w", l.From, l.To, err)
 			}
 		}
-		if l.value != nil {
-			addr = l.value(s, addr)
-		}
-		s.connections[prefix(l.From)+l.variable] = addr
+		s.connections[l.variable] = l.value(s, addr)
 	}
 	return nil
 }
@@ -69,11 +62,11 @@ func (s *Shop) connect() error {
 // Addr is where a part answers, host:port.
 func (s *Shop) Addr(part string) string {
 	switch part {
-	case "postgres":
-		return s.postgres.dsn(databases[0]).Host
-	case "redis":
+	case topology.Postgres:
+		return s.postgres.addr()
+	case topology.Redis:
 		return s.redis.addr
-	case "gateway":
+	case topology.Edge:
 		return strings.TrimPrefix(s.URL, "http://")
 	default:
 		return s.listeners[part].Addr().String()

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -25,6 +24,7 @@ import (
 	"github.com/souk-shop/souk/tools/internal/seed"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/internal/state"
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // readyTimeout bounds the wait for all parts to answer.
@@ -181,19 +181,19 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 // listen makes the listeners of all services.
 func (s *Shop) listen(ctx context.Context) error {
 	var lc net.ListenConfig
-	for _, svc := range services {
+	for _, part := range topology.Processes() {
 		addr := "127.0.0.1:0"
-		if svc.name == "gateway" {
+		if part.Kind == topology.Gateway {
 			addr = s.opts.Addr
 		}
 		lis, err := lc.Listen(ctx, "tcp", addr)
 		if err != nil {
 			return fmt.Errorf("listen on %s: %w", addr, err)
 		}
-		s.listeners[svc.name] = lis
+		s.listeners[part.Name] = lis
 	}
-	s.URL = "http://" + reachable(s.listeners["gateway"].Addr().(*net.TCPAddr))
-	s.StripesimURL = "http://" + s.listeners["stripesim"].Addr().String()
+	s.URL = "http://" + reachable(s.listeners[topology.Edge].Addr().(*net.TCPAddr))
+	s.StripesimURL = "http://" + s.listeners[topology.Stripesim].Addr().String()
 	return nil
 }
 
@@ -250,11 +250,11 @@ func (s *Shop) startServices() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	g := run.NewGroup(s.log)
-	for _, svc := range services {
+	for _, part := range topology.Processes() {
 		if s.opts.Processes {
-			g.Add(svc.name, s.supervise(svc).run)
+			g.Add(part.Name, s.supervise(part).run)
 		} else {
-			g.Add(svc.name, func(ctx context.Context) error { return s.runInside(ctx, svc) })
+			g.Add(part.Name, func(ctx context.Context) error { return s.runInside(ctx, part) })
 		}
 	}
 	go func() {
@@ -381,6 +381,9 @@ func (s *Shop) Err() error { return s.err }
 // DSN is the connection string of a service's database.
 func (s *Shop) DSN(service string) string { return s.postgres.DSNs()[service] }
 
+// DSNs are the connection strings of all databases, by service.
+func (s *Shop) DSNs() map[string]string { return s.postgres.DSNs() }
+
 // Stop stops the services in the reverse order of their start, each given the
 // time to finish what is under way, then Redis and PostgreSQL. ctx bounds the
 // database's part; the others bound themselves. A second Stop does nothing.
@@ -434,7 +437,7 @@ func (s *Shop) writeState() error {
 	}
 	st := &state.State{
 		URL: s.URL, OperatorToken: s.OperatorToken, StripesimURL: s.StripesimURL,
-		Postgres: maps.Clone(s.postgres.DSNs()), StartedAt: s.startedAt,
+		Postgres: s.postgres.DSNs(), StartedAt: s.startedAt,
 		PIDs: map[string]int{"up": os.Getpid(), "postgres": s.postgres.PID()},
 	}
 	if s.redis.proc != nil {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -16,25 +15,17 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // ErrNotRunning means that a part has no process at the moment.
 var ErrNotRunning = errors.New("is not running")
 
-// Parts are the names of all parts of a shop: the stores, then the services in
-// the order of their dependencies.
-func Parts() []string {
-	out := []string{"postgres", "redis"}
-	for _, svc := range services {
-		out = append(out, svc.name)
-	}
-	return out
-}
-
 // process is what keeps a part other than PostgreSQL running; nil when it is
 // inside of this process.
 func (s *Shop) process(part string) *supervised {
-	if part == "redis" {
+	if part == topology.Redis {
 		return s.redis.proc
 	}
 	s.mu.Lock()
@@ -44,7 +35,7 @@ func (s *Shop) process(part string) *supervised {
 
 // PID is the process id of a part, 0 while it has none of its own.
 func (s *Shop) PID(part string) int {
-	if part == "postgres" {
+	if part == topology.Postgres {
 		return s.postgres.PID()
 	}
 	if p := s.process(part); p != nil {
@@ -60,7 +51,7 @@ func (s *Shop) LogPath(service string) string { return s.folder.join("logs", ser
 // processes of PostgreSQL. A part that ends is started again. ErrNotRunning: it
 // has just ended; any other error: it has no process of its own.
 func (s *Shop) Signal(part string, sig syscall.Signal) error {
-	if part == "postgres" {
+	if part == topology.Postgres {
 		return s.postgres.signal(sig)
 	}
 	p := s.process(part)
@@ -88,7 +79,7 @@ func (s *Shop) Kill(part string) error {
 // Restart ends a part in good order, waits for what it has under way, starts it
 // again and returns when it answers. Connections to a service wait meanwhile.
 func (s *Shop) Restart(ctx context.Context, part string) error {
-	if part == "postgres" {
+	if part == topology.Postgres {
 		return s.postgres.restart(ctx)
 	}
 	p := s.process(part)
@@ -105,7 +96,7 @@ func (s *Shop) Restart(ctx context.Context, part string) error {
 // ready; or when ctx is done, with the last failure. It asks the part itself,
 // whatever Options.Route says.
 func (s *Shop) Await(ctx context.Context, part string) error {
-	if !slices.Contains(Parts(), part) {
+	if p, ok := topology.Find(part); !ok || p.Kind == topology.Tool {
 		return fmt.Errorf("no part %q", part)
 	}
 	last := errors.New("no answer")
@@ -130,17 +121,17 @@ func (s *Shop) Await(ctx context.Context, part string) error {
 // ask asks a part once whether it is ready.
 func (s *Shop) ask(ctx context.Context, part string) error {
 	switch part {
-	case "postgres":
-		conn, err := pgx.Connect(ctx, s.DSN(databases[0]))
+	case topology.Postgres:
+		conn, err := pgx.Connect(ctx, s.DSN(topology.Databases()[0]))
 		if err != nil {
 			return err
 		}
 		return conn.Close(ctx)
-	case "redis":
-		return pingRedis(ctx, s.Addr("redis"))
-	case "gateway":
+	case topology.Redis:
+		return pingRedis(ctx, s.Addr(topology.Redis))
+	case topology.Edge:
 		return get(ctx, s.URL+"/readyz")
-	case "stripesim":
+	case topology.Stripesim:
 		return get(ctx, s.StripesimURL+"/_sim/summary")
 	}
 	conn, err := grpc.NewClient(s.Addr(part), grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 func TestFolder(t *testing.T) {
@@ -36,7 +38,7 @@ func TestFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first.OperatorToken == "" || len(first.Gateway) < 32 || len(first.Postgres) != len(databases) {
+	if first.OperatorToken == "" || len(first.Gateway) < 32 || len(first.Postgres) != len(topology.Databases()) {
 		t.Errorf("secrets %+v", first)
 	}
 	again, err := f.secrets()

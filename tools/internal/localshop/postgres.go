@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -14,13 +16,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
-// databases are the services that have one; database and role are named after
-// the service, and the role can connect to no other database.
-var databases = []string{"catalog", "cart", "order", "payment"}
-
-// settings suit a shop with four busy services on a small machine. Every commit
+// settings suit a shop with a few busy services on a small machine. Every commit
 // is on disk before it is acknowledged.
 var settings = map[string]string{
 	"fsync":              "on",
@@ -93,7 +92,7 @@ func startPostgres(ctx context.Context, f *folder, dir string, sec *secrets, dis
 // ensure makes the databases and their roles.
 func (p *Postgres) ensure(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, name := range databases {
+	for _, name := range topology.Databases() {
 		g.Go(func() error { return p.server.EnsureDatabase(ctx, name, name, p.passwords[name]) })
 	}
 	g.Go(func() error { return private(ctx, p.server.SuperuserDSN("postgres")) })
@@ -195,11 +194,14 @@ func (p *Postgres) DSNs() map[string]string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := map[string]string{}
-	for _, name := range databases {
+	for _, name := range topology.Databases() {
 		out[name] = p.server.DSN(name, name, p.passwords[name])
 	}
 	return out
 }
+
+// addr is where the server listens.
+func (p *Postgres) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.port)) }
 
 // PID is the server's process id.
 func (p *Postgres) PID() int {

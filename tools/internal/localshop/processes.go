@@ -16,6 +16,8 @@ import (
 	"syscall"
 
 	"github.com/sethvargo/go-envconfig"
+
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // A service process finds its listener, made by its parent, and the end of a
@@ -26,23 +28,23 @@ const (
 )
 
 // supervise makes the supervisor of a service's process.
-func (s *Shop) supervise(svc service) *supervised {
+func (s *Shop) supervise(part topology.Part) *supervised {
 	var life atomic.Int64
-	p := &supervised{name: svc.name, log: s.log, pause: s.opts.RestartPause}
+	p := &supervised{name: part.Name, log: s.log, pause: s.opts.RestartPause}
 	p.command = func() (*exec.Cmd, []io.Closer, []io.Closer, error) {
-		return s.serviceCommand(svc, int(life.Add(1)))
+		return s.serviceCommand(part, int(life.Add(1)))
 	}
 	p.onStart = func(pid int) {
-		s.log.Info("process started", "process", svc.name, "pid", pid)
+		s.log.Info("process started", "process", part.Name, "pid", pid)
 		s.refreshState()
 	}
 	s.mu.Lock()
-	s.processes[svc.name] = p
+	s.processes[part.Name] = p
 	s.mu.Unlock()
 	return p
 }
 
-func (s *Shop) serviceCommand(svc service, life int) (cmd *exec.Cmd, inherited, held []io.Closer, err error) {
+func (s *Shop) serviceCommand(part topology.Part, life int) (cmd *exec.Cmd, inherited, held []io.Closer, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(inherited)
@@ -56,13 +58,13 @@ func (s *Shop) serviceCommand(svc service, life int) (cmd *exec.Cmd, inherited, 
 		}
 		argv = []string{self, "service"}
 	}
-	argv = append(argv, svc.name)
-	log, err := os.OpenFile(s.LogPath(svc.name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	argv = append(argv, part.Name)
+	log, err := os.OpenFile(s.LogPath(part.Name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	inherited = append(inherited, log)
-	listener, err := s.listeners[svc.name].(*net.TCPListener).File()
+	listener, err := s.listeners[part.Name].(*net.TCPListener).File()
 	if err != nil {
 		return nil, inherited, nil, err
 	}
@@ -74,7 +76,7 @@ func (s *Shop) serviceCommand(svc service, life int) (cmd *exec.Cmd, inherited, 
 	inherited = append(inherited, lifeline)
 	cmd = exec.Command(argv[0], argv[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(os.Environ(), s.environ(svc.name, life)...)
+	cmd.Env = append(os.Environ(), s.environ(part, life)...)
 	cmd.ExtraFiles = []*os.File{listener, lifeline}
 	return cmd, inherited, []io.Closer{hold}, nil
 }
@@ -104,8 +106,8 @@ func executable() (string, error) {
 // given until ctx is done, SIGTERM comes or its parent is gone. All else is in the
 // environment.
 func RunService(ctx context.Context, name string) error {
-	i := slices.IndexFunc(services, func(s service) bool { return s.name == name })
-	if i < 0 {
+	part, ok := topology.Find(name)
+	if !ok || !slices.Contains(topology.Names(topology.Processes()), name) {
 		return fmt.Errorf("no service %q", name)
 	}
 	lis, err := net.FileListener(os.NewFile(listenerFD, "listener"))
@@ -120,33 +122,30 @@ func RunService(ctx context.Context, name string) error {
 		_, _ = io.Copy(io.Discard, os.NewFile(lifelineFD, "lifeline"))
 		os.Exit(1)
 	}()
-	return services[i].run(ctx, params{env: envconfig.OsLookuper(), listener: lis})
+	return part.Run(ctx, topology.Process{Env: envconfig.OsLookuper(), Listener: lis})
 }
 
 // environ are the variables of a service's next life.
-func (s *Shop) environ(name string, life int) []string {
+func (s *Shop) environ(part topology.Part, life int) []string {
 	vars := s.environment()
 	out := make([]string, 0, len(vars))
 	for k, v := range vars {
-		if strings.HasPrefix(k, prefix(name)) { // no service knows another's secrets
+		if strings.HasPrefix(k, part.Prefix()) { // no service knows another's secrets
 			out = append(out, k+"="+v)
 		}
 	}
 	if s.opts.Env != nil {
-		out = append(out, s.opts.Env(name, life)...)
+		out = append(out, s.opts.Env(part.Name, life)...)
 	}
 	return out
 }
 
 // lookuper finds a service's variables inside this process.
-func (s *Shop) lookuper(name string) envconfig.Lookuper {
+func (s *Shop) lookuper(part topology.Part) envconfig.Lookuper {
 	own := map[string]string{}
-	for _, kv := range s.environ(name, 1) {
+	for _, kv := range s.environ(part, 1) {
 		k, v, _ := strings.Cut(kv, "=")
 		own[k] = v
 	}
 	return envconfig.MultiLookuper(envconfig.MapLookuper(own), envconfig.OsLookuper())
 }
-
-// prefix starts the names of a service's variables.
-func prefix(name string) string { return "SOUK_" + strings.ToUpper(name) + "_" }

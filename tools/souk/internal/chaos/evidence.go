@@ -146,9 +146,7 @@ func gather(ctx context.Context, shop *localshop.Shop) (*evidence, error) {
 		webhooks: webhooks{delivered: map[hook]bool{}, withheld: map[hook]bool{}, givenUp: map[hook]bool{}},
 	}
 	var err error
-	e.books, err = audit.Run(ctx, audit.Sources{
-		OrderDSN: shop.DSN("order"), PaymentDSN: shop.DSN("payment"), CatalogDSN: shop.DSN("catalog"), ProviderJournal: shop.Journal,
-	}, 0)
+	e.books, err = audit.Run(ctx, audit.Sources{Databases: shop.DSNs(), ProviderJournal: shop.Journal}, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -10,8 +10,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/crash"
-	"github.com/souk-shop/souk/services/order"
-	"github.com/souk-shop/souk/services/payment"
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // crashWithin is how long the visitors may take to bring a service to a point.
@@ -19,10 +18,13 @@ import (
 const crashWithin = 10 * time.Second
 
 func crashes() []Fault {
-	return []Fault{
-		crashFault("order", order.CrashPoints()),
-		crashFault("payment", payment.CrashPoints()),
+	var out []Fault
+	for _, part := range topology.Parts {
+		if len(part.CrashPoints) > 0 {
+			out = append(out, crashFault(part.Name, part.CrashPoints))
+		}
 	}
+	return out
 }
 
 func crashFault(service string, points []string) Fault {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // tinyPool is how many connections an exhausted pool has.
@@ -15,7 +17,7 @@ const tinyPool = 2
 
 func poolFaults() []Fault {
 	var out []Fault
-	for _, service := range []string{"catalog", "cart", "order", "payment"} {
+	for _, service := range topology.Databases() {
 		out = append(out, Fault{
 			Name: "pool-exhausted-" + service, Group: "pool",
 			Doc: fmt.Sprintf("%s has %d connections to its database, and both wait for a lock, for 6s", service, tinyPool),

@@ -4,14 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/souk-shop/souk/tools/internal/localshop"
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // parts of the shop that are its own: the provider is not.
-var parts = []string{"gateway", "catalog", "cart", "order", "payment"}
+var parts = topology.Names(topology.Of(topology.Gateway, topology.Service))
 
 // replaced waits until a part is another process than pid.
 func (s *Stage) replaced(ctx context.Context, part string, pid int) error {
@@ -50,7 +52,7 @@ func (s *Stage) kill(ctx context.Context, part string) error {
 
 func kills() []Fault {
 	var out []Fault
-	for _, part := range append(parts, "stripesim") {
+	for _, part := range append(slices.Clone(parts), topology.Stripesim) {
 		out = append(out, Fault{
 			Name: "kill-" + part, Group: "kill", Doc: "SIGKILL of " + part + ", again and again",
 			Strike: func(ctx context.Context, s *Stage) error { return s.kill(ctx, part) },

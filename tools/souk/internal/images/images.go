@@ -14,26 +14,9 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
-
-// Programs are the shop's programs by the name of their image, each with its
-// module's folder and its package there.
-var Programs = []Program{
-	{"catalog", "services", "./catalog/cmd/catalog"},
-	{"cart", "services", "./cart/cmd/cart"},
-	{"order", "services", "./order/cmd/order"},
-	{"payment", "services", "./payment/cmd/payment"},
-	{"gateway", "gateway", "./cmd/gateway"},
-	{"stripesim", "tools", "./stripesim/cmd/stripesim"},
-	{"smoke", "tools", "./smoke/cmd/smoke"},
-}
-
-// Program is one of the shop's programs.
-type Program struct {
-	Name    string
-	Module  string // folder below the root of the repository
-	Package string // relative to Module
-}
 
 // Command is `souk images`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -112,21 +95,18 @@ repository.
 }
 
 // choose returns the named programs, or all.
-func choose(names []string) ([]Program, error) {
+func choose(names []string) ([]topology.Part, error) {
+	all := topology.Programs()
 	if len(names) == 0 {
-		return Programs, nil
+		return all, nil
 	}
-	var chosen []Program
+	var chosen []topology.Part
 	for _, name := range names {
-		i := slices.IndexFunc(Programs, func(p Program) bool { return p.Name == name })
+		i := slices.IndexFunc(all, func(p topology.Part) bool { return p.Name == name })
 		if i < 0 {
-			var known []string
-			for _, p := range Programs {
-				known = append(known, p.Name)
-			}
-			return nil, fmt.Errorf("no program %q; there are: %s", name, strings.Join(known, ", "))
+			return nil, fmt.Errorf("no program %q; there are: %s", name, strings.Join(topology.Names(all), ", "))
 		}
-		chosen = append(chosen, Programs[i])
+		chosen = append(chosen, all[i])
 	}
 	return chosen, nil
 }
@@ -175,7 +155,7 @@ func Repository(ctx context.Context) (string, error) {
 // Compile builds static, stripped programs for Linux into dir. The same sources
 // and the same Go give the same bytes, wherever the repository is. The modules
 // share Go's build cache, so that what several programs use is compiled once.
-func Compile(ctx context.Context, root, dir, arch string, programs []Program, stderr io.Writer) error {
+func Compile(ctx context.Context, root, dir, arch string, programs []topology.Part, stderr io.Writer) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}

@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // Where things are in an image, as in the Dockerfile.
@@ -146,7 +148,7 @@ var epoch = time.Unix(0, 0).UTC()
 
 // writeArchive writes the images of the programs in bin as one OCI layout in a
 // tar file. They share the layer of base.
-func writeArchive(name string, base []file, bin, prefix, tag, arch string, labels map[string]string, programs []Program) (_ []info, err error) {
+func writeArchive(name string, base []file, bin, prefix, tag, arch string, labels map[string]string, programs []topology.Part) (_ []info, err error) {
 	out, err := os.CreateTemp(filepath.Dir(name), ".souk-*.tar")
 	if err != nil {
 		return nil, err

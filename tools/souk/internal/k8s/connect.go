@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/tools/internal/state"
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // connectedDir is the data folder of a shop on a cluster: one of its own, so that
@@ -75,17 +76,19 @@ func (c *cluster) reach(ctx context.Context, dir string, use func(dir string, sh
 	open := func(service string, port int) (string, error) { return c.forward(ctx, &forwards, service, port) }
 
 	shop := &state.State{Postgres: map[string]string{}, StartedAt: time.Now()}
-	addr, err := open(c.name("gateway"), 80)
+	addr, err := open(c.name(topology.Edge), 80)
 	if err != nil {
 		return err
 	}
 	shop.URL = "http://" + addr
-	if addr, err = open(c.name("stripesim"), 12111); err != nil {
+	provider, _ := topology.Find(topology.Stripesim)
+	if addr, err = open(c.name(provider.Name), provider.Port); err != nil {
 		return err
 	}
 	shop.StripesimURL = "http://" + addr
 	shop.JournalURL = shop.StripesimURL + "/_sim/journal" // its file is in the pod
-	for _, service := range []string{"catalog", "cart", "order", "payment"} {
+	database, _ := topology.Find(topology.Postgres)
+	for _, service := range topology.Databases() {
 		name := c.name(service + "-postgres")
 		dsn, err := c.secret(ctx, name, "dsn")
 		if err != nil {
@@ -95,7 +98,7 @@ func (c *cluster) reach(ctx context.Context, dir string, use func(dir string, sh
 		if err != nil {
 			return fmt.Errorf("secret %s: %w", name, err)
 		}
-		if at.Host, err = open(name, 5432); err != nil {
+		if at.Host, err = open(name, database.Port); err != nil {
 			return err
 		}
 		shop.Postgres[service] = at.String()

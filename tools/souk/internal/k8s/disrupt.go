@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/souk-shop/souk/tools/internal/topology"
 	"github.com/souk-shop/souk/tools/smoke"
 	"github.com/souk-shop/souk/tools/souk/internal/images"
 )
@@ -20,13 +21,19 @@ type disruption struct {
 	do      func(ctx context.Context, t *tester) error
 }
 
-var disruptions = []disruption{
-	{name: "restart-all", summary: "kubectl rollout restart of every deployment at once", do: restartAll},
-	{name: "upgrade", summary: "helm upgrade to another image tag", needs: "tag", do: upgrade},
-	deletion("gateway"), deletion("catalog"), deletion("cart"), deletion("order"), deletion("payment"),
-	deletion("redis"), deletion("stripesim"),
-	deletion("catalog-postgres"), deletion("cart-postgres"), deletion("order-postgres"), deletion("payment-postgres"),
-	{name: "drain", summary: "kubectl drain of a node, and uncordon", needs: "node", do: drain},
+func disruptions() []disruption {
+	out := []disruption{
+		{name: "restart-all", summary: "kubectl rollout restart of every deployment at once", do: restartAll},
+		{name: "upgrade", summary: "helm upgrade to another image tag", needs: "tag", do: upgrade},
+	}
+	for _, p := range topology.Processes() {
+		out = append(out, deletion(p.Name))
+	}
+	out = append(out, deletion(topology.Redis))
+	for _, name := range topology.Databases() {
+		out = append(out, deletion(name+"-postgres"))
+	}
+	return append(out, disruption{name: "drain", summary: "kubectl drain of a node, and uncordon", needs: "node", do: drain})
 }
 
 // deletion deletes each pod of a component and waits until the next is there.

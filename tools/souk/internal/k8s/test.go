@@ -48,7 +48,7 @@ func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return errors.New("test takes no arguments, and a rate above 0")
 	}
 	if *list {
-		for _, d := range disruptions {
+		for _, d := range disruptions() {
 			fmt.Fprintf(stdout, "%-26s %s\n", d.name, d.summary)
 		}
 		return nil
@@ -138,10 +138,7 @@ func (t *tester) suites(ctx context.Context) error {
 // audit compares the books.
 func (t *tester) audit(ctx context.Context) error {
 	return t.reach(ctx, "", func(_ string, shop *state.State) error {
-		return audit.Check(ctx, audit.Sources{
-			OrderDSN: shop.Postgres["order"], PaymentDSN: shop.Postgres["payment"], CatalogDSN: shop.Postgres["catalog"],
-			ProviderJournal: shop.ProviderJournal(),
-		}, 2*time.Minute, t.stdout)
+		return audit.Check(ctx, audit.Sources{Databases: shop.Postgres, ProviderJournal: shop.ProviderJournal()}, 2*time.Minute, t.stdout)
 	})
 }
 
@@ -243,19 +240,20 @@ func chooseDisruptions(names, tag, node string) ([]disruption, error) {
 		return nil, nil
 	}
 	if names == "" {
-		for _, d := range disruptions {
+		for _, d := range disruptions() {
 			if d.needs == "" || d.needs == "tag" && tag != "" || d.needs == "node" && node != "" {
 				chosen = append(chosen, d)
 			}
 		}
 		return chosen, nil
 	}
+	all := disruptions()
 	for name := range strings.SplitSeq(names, ",") {
-		i := slices.IndexFunc(disruptions, func(d disruption) bool { return d.name == name })
+		i := slices.IndexFunc(all, func(d disruption) bool { return d.name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("there is no disruption %q: see --list", name)
 		}
-		d := disruptions[i]
+		d := all[i]
 		if d.needs == "tag" && tag == "" || d.needs == "node" && node == "" {
 			return nil, fmt.Errorf("%s needs --%s", name, d.needs)
 		}

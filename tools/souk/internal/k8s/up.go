@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/souk-shop/souk/tools/internal/topology"
 	"github.com/souk-shop/souk/tools/souk/internal/images"
 )
 
@@ -69,7 +70,7 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 	step("building the images")
 	dir := filepath.Join(root, "bin", "images")
-	if err := images.Compile(ctx, root, dir, runtime.GOARCH, images.Programs, stderr); err != nil {
+	if err := images.Compile(ctx, root, dir, runtime.GOARCH, topology.Programs(), stderr); err != nil {
 		return err
 	}
 	// A tag of their content: pods are replaced when it changes, and only then.
@@ -151,7 +152,7 @@ func loader(load, context string) (where, name string, err error) {
 // contentTag is a tag for programs that changes when one of them does.
 func contentTag(dir string) (string, error) {
 	sum := sha256.New()
-	for _, p := range images.Programs {
+	for _, p := range topology.Programs() {
 		if err := hashFile(sum, filepath.Join(dir, p.Name)); err != nil {
 			return "", err
 		}

@@ -75,8 +75,7 @@ func TestAnInterruptedReplayGoesOn(t *testing.T) {
 	}
 
 	report, err := audit.Run(t.Context(), audit.Sources{
-		OrderDSN: shop.DSN("order"), PaymentDSN: shop.DSN("payment"), CatalogDSN: shop.DSN("catalog"),
-		ProviderJournal: shop.Journal, Histories: []string{path},
+		Databases: shop.DSNs(), ProviderJournal: shop.Journal, Histories: []string{path},
 	}, time.Minute)
 	if err != nil {
 		t.Fatal(err)

@@ -53,7 +53,6 @@ journal; and the stock with what was sold. Exits with 1 on any difference.
 // prints the report and returns an error if the books differ.
 func Check(ctx context.Context, shop *state.State, histories []string, wait time.Duration, w io.Writer) error {
 	return audit.Check(ctx, audit.Sources{
-		OrderDSN: shop.Postgres["order"], PaymentDSN: shop.Postgres["payment"], CatalogDSN: shop.Postgres["catalog"],
-		ProviderJournal: shop.ProviderJournal(), Histories: histories,
+		Databases: shop.Postgres, ProviderJournal: shop.ProviderJournal(), Histories: histories,
 	}, wait, w)
 }

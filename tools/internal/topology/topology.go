@@ -1,0 +1,161 @@
+// Package topology is the one table of the shop's parts. What starts, builds,
+// deploys, breaks, audits or draws the shop takes its list of parts from here:
+// localshop, images, k8s and chaos directly, the chart and the Tiltfile through
+// helm/souk/topology.yaml, and the docs through the picture that Mermaid draws.
+package topology
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/souk-shop/souk/gateway"
+	"github.com/souk-shop/souk/services/cart"
+	"github.com/souk-shop/souk/services/catalog"
+	"github.com/souk-shop/souk/services/order"
+	"github.com/souk-shop/souk/services/payment"
+	"github.com/souk-shop/souk/tools/stripesim"
+)
+
+//go:generate go run ./generate
+
+// Kind is what a part is.
+type Kind string
+
+// The kinds of parts.
+const (
+	Store    Kind = "store"    // not ours: PostgreSQL, Redis
+	Provider Kind = "provider" // the payment provider's simulator
+	Service  Kind = "service"  // gRPC, in the cluster only
+	Gateway  Kind = "gateway"  // HTTP, reached from the internet
+	Tool     Kind = "tool"     // an image that runs to its end, no part of a running shop
+)
+
+// The names of the parts that have a role of their own.
+const (
+	Postgres  = "postgres"
+	Redis     = "redis"
+	Stripesim = "stripesim"
+	Edge      = "gateway"
+)
+
+// Part is a process of the shop, or a store that its processes use.
+type Part struct {
+	// Name of the process, image, command, log, database and role.
+	Name string
+	Kind Kind
+	// Module is the folder of the program's module, and Package its command
+	// there; empty for a store.
+	Module, Package string
+	// Port is where it listens in a container; 0 for a tool.
+	Port int
+	// Calls are the parts that it opens connections to, besides its stores.
+	Calls []Call
+	// Database means a PostgreSQL database and a role of its own.
+	Database bool
+	// Redis means that it keeps copies in Redis.
+	Redis bool
+	// CrashPoints are the places at which fault tests can end it.
+	CrashPoints []string
+
+	run runner
+}
+
+// Call is how a part finds another one.
+type Call struct {
+	To string
+	// Variable has the address, without the caller's prefix.
+	Variable string
+	// Before and After surround host:port in the variable's value.
+	Before, After string
+}
+
+// Parts is the table, in the order of start: each part needs only those before
+// it. (The provider's webhooks wait for the gateway.)
+var Parts = []Part{
+	{Name: Postgres, Kind: Store, Port: 5432},
+	{Name: Redis, Kind: Store, Port: 6379},
+	{
+		Name: Stripesim, Kind: Provider, Module: "tools", Package: "./stripesim/cmd/stripesim", Port: 12111,
+		Calls: []Call{{To: Edge, Variable: "WEBHOOK_URLS", Before: "http://", After: "/webhooks/stripe"}},
+		run: start(stripesim.Run, func(c *stripesim.Config) places {
+			return places{listener: &c.Listener, telemetry: &c.Telemetry}
+		}),
+	},
+	service("catalog", Part{Redis: true}, start(catalog.Run, func(c *catalog.Config) places {
+		return places{&c.Server.Listener, &c.Telemetry, &c.Postgres.Tracer}
+	})),
+	service("cart", Part{}, start(cart.Run, func(c *cart.Config) places {
+		return places{&c.Server.Listener, &c.Telemetry, &c.Postgres.Tracer}
+	})),
+	service("payment", Part{
+		Calls:       []Call{{To: Stripesim, Variable: "STRIPE_URL", Before: "http://"}},
+		CrashPoints: payment.CrashPoints(),
+	}, start(payment.Run, func(c *payment.Config) places {
+		return places{&c.Server.Listener, &c.Telemetry, &c.Postgres.Tracer}
+	})),
+	service("order", Part{Calls: targets("catalog", "cart", "payment"), CrashPoints: order.CrashPoints()}, start(order.Run, func(c *order.Config) places {
+		return places{&c.Server.Listener, &c.Telemetry, &c.Postgres.Tracer}
+	})),
+	{
+		Name: Edge, Kind: Gateway, Module: "gateway", Package: "./cmd/gateway", Port: 8080,
+		Calls: targets("catalog", "cart", "order", "payment"),
+		run: start(gateway.Run, func(c *gateway.Config) places {
+			return places{listener: &c.Listener, telemetry: &c.Telemetry}
+		}),
+	},
+	{Name: "smoke", Kind: Tool, Module: "tools", Package: "./smoke/cmd/smoke", Calls: []Call{{To: Edge}}},
+}
+
+// service completes what all services have in common: their folder, a database
+// and the port of gRPC.
+func service(name string, p Part, run runner) Part {
+	p.Name, p.Kind, p.Module, p.Package = name, Service, "services", "./"+name+"/cmd/"+name
+	p.Port, p.Database, p.run = 9090, true, run
+	return p
+}
+
+// targets are gRPC calls.
+func targets(names ...string) []Call {
+	var out []Call
+	for _, name := range names {
+		out = append(out, Call{To: name, Variable: strings.ToUpper(name) + "_TARGET"})
+	}
+	return out
+}
+
+// Of returns the parts of the kinds, in the order of start.
+func Of(kinds ...Kind) []Part {
+	return slices.DeleteFunc(slices.Clone(Parts), func(p Part) bool { return !slices.Contains(kinds, p.Kind) })
+}
+
+// Processes are the programs of a running shop, in the order of start.
+func Processes() []Part { return Of(Provider, Service, Gateway) }
+
+// Programs are the parts that have an image.
+func Programs() []Part { return Of(Provider, Service, Gateway, Tool) }
+
+// Databases are the names of the parts that have one.
+func Databases() []string {
+	return Names(slices.DeleteFunc(slices.Clone(Parts), func(p Part) bool { return !p.Database }))
+}
+
+// Names returns the parts' names.
+func Names(parts []Part) []string {
+	out := make([]string, 0, len(parts))
+	for _, p := range parts {
+		out = append(out, p.Name)
+	}
+	return out
+}
+
+// Find returns the part of a name.
+func Find(name string) (Part, bool) {
+	i := slices.IndexFunc(Parts, func(p Part) bool { return p.Name == name })
+	if i < 0 {
+		return Part{}, false
+	}
+	return Parts[i], true
+}
+
+// Prefix starts the names of a part's environment variables.
+func (p Part) Prefix() string { return "SOUK_" + strings.ToUpper(p.Name) + "_" }
