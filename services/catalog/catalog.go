@@ -8,12 +8,13 @@ import (
 	"time"
 
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	"github.com/souk-shop/souk/services/catalog/internal/app"
+	"github.com/souk-shop/souk/services/catalog/internal/cached"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
-	"github.com/souk-shop/souk/services/catalog/internal/memcache"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres"
-	"github.com/souk-shop/souk/services/catalog/internal/rediscache"
 	"github.com/souk-shop/souk/services/catalog/internal/rpc"
 	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
@@ -27,7 +28,7 @@ import (
 type Config struct {
 	Server    chassisrpc.ServerConfig
 	Postgres  pg.Config         `env:", prefix=POSTGRES_"`
-	Redis     rediscache.Config `env:", prefix=REDIS_"`
+	Redis     cache.RedisConfig `env:", prefix=REDIS_"`
 	Telemetry telemetry.Config
 	Admin     admin.Config `env:", prefix=ADMIN_"`
 	// Migrate migrates the database before it is used.
@@ -87,11 +88,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer pool.Close()
-	store, closeStore, err := decorate(postgres.New(pool, cfg.Currency), cfg, tel)
+	store, err := cached.New(postgres.New(pool, cfg.Currency), cfg.MemoryTTL, cfg.Redis, tel)
 	if err != nil {
 		return err
 	}
-	defer closeStore()
+	defer store.Close()
 
 	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors,
 		chassisrpc.Check{Name: "postgres", Fn: func(ctx context.Context) error { return postgres.Migrated(ctx, pool) }})
@@ -99,7 +100,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	cursors := domain.Cursors{Key: []byte(cfg.CursorKey.Reveal())}
-	catalogv1.RegisterCatalogServiceServer(server, rpc.NewServer(store, cursors, cfg.Currency))
+	catalogv1.RegisterCatalogServiceServer(server, rpc.NewServer(app.New(store, cursors, cfg.Currency)))
 
 	migrated := make(chan struct{})
 	g := run.NewGroup(tel.Log)
@@ -113,33 +114,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		close(migrated)
 		return nil
 	})
-	keeper := keeper{store: store, log: tel.Log, after: migrated}
-	g.Add("expire holds", func(ctx context.Context) error { return keeper.expireHolds(ctx, cfg.ExpireEvery) })
-	g.Add("learn from sales", func(ctx context.Context) error { return keeper.learn(ctx, cfg.LearnEvery) })
+	background := app.Background{
+		Store: store, ExpireEvery: cfg.ExpireEvery, LearnEvery: cfg.LearnEvery, After: migrated, Log: tel.Log,
+	}
+	g.Add("expire holds", background.ExpireHolds)
+	g.Add("learn from sales", background.Learn)
 	g.Add("rpc", server.Serve)
 	return g.Run(ctx)
-}
-
-// decorate puts the caches in front of the store: Redis if there is one, then
-// this process's memory.
-func decorate(store domain.Store, cfg Config, tel *telemetry.Telemetry) (domain.Store, func(), error) {
-	closeAll := func() {}
-	if cfg.Redis.Addr != "" {
-		rdb, err := rediscache.Open(cfg.Redis, tel)
-		if err != nil {
-			return nil, nil, err
-		}
-		closeAll = func() { _ = rdb.Close() }
-		if store, err = rediscache.New(store, rdb, cfg.Redis.Timeout, tel); err != nil {
-			return nil, nil, err
-		}
-	}
-	if cfg.MemoryTTL > 0 {
-		cache, err := memcache.New(store, cfg.MemoryTTL, cfg.Clock.Now, tel.Meter())
-		if err != nil {
-			return nil, nil, err
-		}
-		store = cache
-	}
-	return store, closeAll, nil
 }

@@ -25,7 +25,7 @@ import (
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	"github.com/souk-shop/souk/services/catalog"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
-	"github.com/souk-shop/souk/services/catalog/internal/rediscache"
+	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
@@ -323,7 +323,7 @@ func TestDatabaseLate(t *testing.T) {
 	_ = lis.Close()
 	dsn := fmt.Sprintf("host=%s port=%d user=%s password='%s' dbname=%s sslmode=disable", addr.IP, addr.Port, real.User, real.Password, real.Database)
 
-	s := start(t, dsn, func(cfg *catalog.Config) { cfg.Redis = rediscache.Config{Addr: "127.0.0.1:1"} })
+	s := start(t, dsn, func(cfg *catalog.Config) { cfg.Redis = cache.RedisConfig{Addr: "127.0.0.1:1"} })
 	eventually(t, func() bool {
 		resp, err := s.health.Check(t.Context(), &healthpb.HealthCheckRequest{})
 		return err == nil && resp.GetStatus() == healthpb.HealthCheckResponse_NOT_SERVING

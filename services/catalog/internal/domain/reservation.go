@@ -36,6 +36,9 @@ type Reservation struct {
 	Returned bool
 }
 
+// Touched are the ids of the products whose stock a command changed.
+type Touched []string
+
 // StockLine is a number of units of a SKU.
 type StockLine struct {
 	SKU      string
@@ -120,7 +123,7 @@ func (r Reservation) OnRestock() error {
 	return nil
 }
 
-// OnExpire decides about the sweeper's visit: Held -> Released once expired.
+// OnExpire decides about the release of expired holds: Held -> Released once expired.
 func (r Reservation) OnExpire() Step {
 	if r.State == Held && r.Expired {
 		return Move

@@ -19,7 +19,7 @@ const (
 	pairLines  = 12
 )
 
-// ExpireHolds implements domain.Keeper, oldest first.
+// ExpireHolds implements app.Maintenance, oldest first.
 func (s *Store) ExpireHolds(ctx context.Context) (domain.Touched, error) {
 	touched, err := s.q.ExpireHolds(ctx, expireBatch)
 	if err != nil {
@@ -28,7 +28,7 @@ func (s *Store) ExpireHolds(ctx context.Context) (domain.Touched, error) {
 	return touched, nil
 }
 
-// RefreshPopularity implements domain.Keeper.
+// RefreshPopularity implements app.Maintenance.
 func (s *Store) RefreshPopularity(ctx context.Context) (domain.Touched, error) {
 	changed, err := s.q.RefreshPopularity(ctx, popularityBatch)
 	if err != nil {
@@ -37,7 +37,7 @@ func (s *Store) RefreshPopularity(ctx context.Context) (domain.Touched, error) {
 	return changed, nil
 }
 
-// CountPairs implements domain.Keeper.
+// CountPairs implements app.Maintenance.
 func (s *Store) CountPairs(ctx context.Context) (int, error) {
 	n, err := s.q.CountPairs(ctx, db.CountPairsParams{MaxOrders: pairOrders, MaxLines: pairLines})
 	if err != nil {

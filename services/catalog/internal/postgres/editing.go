@@ -16,7 +16,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
-// SetPrices implements domain.Editor.
+// SetPrices implements app.Editor.
 func (s *Store) SetPrices(ctx context.Context, changes []domain.PriceChange) ([]domain.Variant, error) {
 	skus, prices := make([]string, len(changes)), make([]int64, len(changes))
 	for i, c := range changes {
@@ -53,7 +53,7 @@ func (s *Store) SetPrices(ctx context.Context, changes []domain.PriceChange) ([]
 	return s.variants(ctx, skus)
 }
 
-// AdjustStock implements domain.Editor.
+// AdjustStock implements app.Editor.
 func (s *Store) AdjustStock(ctx context.Context, a domain.Adjustment) ([]domain.Variant, error) {
 	err := s.adjust(ctx, a)
 	if short := (*domain.ShortageError)(nil); errors.As(err, &short) {

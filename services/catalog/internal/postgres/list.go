@@ -33,7 +33,7 @@ type listRow struct {
 	Text string
 }
 
-// List implements domain.Reader.
+// List implements app.Reader.
 func (s *Store) List(ctx context.Context, l domain.Listing) (domain.Page, error) {
 	match, err := s.match(ctx, l)
 	if err != nil {

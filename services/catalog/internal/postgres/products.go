@@ -14,7 +14,7 @@ import (
 // products returns them, the variants of a product in a row.
 type productRow = db.ProductsByIDRow
 
-// ProductByID implements domain.Reader.
+// ProductByID implements app.Reader.
 func (s *Store) ProductByID(ctx context.Context, id string) (domain.Product, error) {
 	rows, err := s.q.ProductsByID(ctx, []string{id})
 	if err != nil {
@@ -23,7 +23,7 @@ func (s *Store) ProductByID(ctx context.Context, id string) (domain.Product, err
 	return single(rows)
 }
 
-// ProductByCode implements domain.Reader.
+// ProductByCode implements app.Reader.
 func (s *Store) ProductByCode(ctx context.Context, code string) (domain.Product, error) {
 	rows, err := s.q.ProductByCode(ctx, code)
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *Store) ProductByCode(ctx context.Context, code string) (domain.Product,
 	return single(same)
 }
 
-// Related implements domain.Reader.
+// Related implements app.Reader.
 func (s *Store) Related(ctx context.Context, productID string, limit int) ([]domain.Product, error) {
 	rows, err := s.q.RelatedProducts(ctx, db.RelatedProductsParams{ProductID: productID, MaxProducts: int32(limit)})
 	if err != nil {
@@ -58,7 +58,7 @@ func (s *Store) Related(ctx context.Context, productID string, limit int) ([]dom
 	return assemble(same), nil
 }
 
-// Variants implements domain.Reader. Where expired holds make a SKU look sold
+// Variants implements app.Reader. Where expired holds make a SKU look sold
 // out, it releases them first.
 func (s *Store) Variants(ctx context.Context, skus []string) ([]domain.Variant, error) {
 	found, err := s.variants(ctx, skus)
@@ -106,7 +106,7 @@ func (s *Store) variants(ctx context.Context, skus []string) ([]domain.Variant, 
 	return found, nil
 }
 
-// Categories implements domain.Reader.
+// Categories implements app.Reader.
 func (s *Store) Categories(ctx context.Context) ([]domain.Category, error) {
 	rows, err := s.q.Categories(ctx)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
-// Reserve implements domain.Reservations. Enough stock is one round trip.
+// Reserve implements app.Reservations. Enough stock is one round trip.
 func (s *Store) Reserve(ctx context.Context, orderID string, lines []domain.StockLine, hold time.Duration) (domain.Reservation, domain.Touched, error) {
 	skus, quantities := columns(lines)
 	fingerprint := domain.Fingerprint(lines)
@@ -70,7 +70,7 @@ func (s *Store) Reserve(ctx context.Context, orderID string, lines []domain.Stoc
 	return res, nil, nil
 }
 
-// Confirm implements domain.Reservations, in one round trip; two if a Reserve
+// Confirm implements app.Reservations, in one round trip; two if a Reserve
 // commits between the statements of the first.
 func (s *Store) Confirm(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
 	for again := false; ; again = true {
@@ -112,7 +112,7 @@ func (s *Store) confirm(ctx context.Context, orderID string) (res domain.Reserva
 	return res, touched, err
 }
 
-// Release implements domain.Reservations: one round trip, two for a tombstone.
+// Release implements app.Reservations: one round trip, two for a tombstone.
 func (s *Store) Release(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
 	for {
 		var (
@@ -158,7 +158,7 @@ func (s *Store) Release(ctx context.Context, orderID string) (domain.Reservation
 	}
 }
 
-// Restock implements domain.Reservations.
+// Restock implements app.Reservations.
 func (s *Store) Restock(ctx context.Context, restockID, orderID string, lines []domain.StockLine) (domain.Touched, error) {
 	skus, quantities := columns(lines)
 	fingerprint := domain.Fingerprint(lines)

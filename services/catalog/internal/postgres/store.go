@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/app"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
@@ -28,14 +28,14 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) error {
 	return pg.Migrated(ctx, pool, migrations)
 }
 
-// Store implements domain.Store. Its methods may be called concurrently.
+// Store implements app.Store. Its methods may be called concurrently.
 type Store struct {
 	pool     *pgxpool.Pool
 	q        *db.Queries
 	currency string
 }
 
-var _ domain.Store = (*Store)(nil)
+var _ app.Store = (*Store)(nil)
 
 // New returns a store on a migrated database. All prices it writes are in
 // currency; the domain has checked them.

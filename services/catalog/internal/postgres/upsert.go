@@ -16,7 +16,7 @@ import (
 // told at once what the tables hold, instead of at autovacuum's next visit.
 const analyzeAbove = 200
 
-// Upsert implements domain.Editor: a fixed number of statements, whatever the
+// Upsert implements app.Editor: a fixed number of statements, whatever the
 // number of products.
 func (s *Store) Upsert(ctx context.Context, products []domain.ProductInput) (domain.UpsertResult, error) {
 	var result domain.UpsertResult

@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/services/catalog/internal/app"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 )
 
 // Gate lets a test hold up readers between their read and its return.
 type Gate struct {
-	domain.Store
+	app.Store
 	mu      sync.Mutex
 	arrived chan struct{}
 	open    chan struct{}
@@ -31,7 +32,7 @@ func (g *Gate) Close() (arrived <-chan struct{}, open func()) {
 	return g.arrived, func() { close(opened) }
 }
 
-// ProductByID implements domain.Reader.
+// ProductByID implements app.Reader.
 func (g *Gate) ProductByID(ctx context.Context, id string) (domain.Product, error) {
 	g.Loads.Add(1)
 	p, err := g.Store.ProductByID(ctx, id)
@@ -48,8 +49,8 @@ func (g *Gate) ProductByID(ctx context.Context, id string) (domain.Product, erro
 
 // TestCache checks what every cache in front of a store must keep. wrap puts
 // the cache in front.
-func TestCache(t *testing.T, wrap func(t *testing.T, next domain.Store) domain.Store) {
-	start := func(t *testing.T) (*Gate, domain.Store) {
+func TestCache(t *testing.T, wrap func(t *testing.T, next app.Store) app.Store) {
+	start := func(t *testing.T) (*Gate, app.Store) {
 		t.Parallel()
 		store, _ := New(t)
 		gate := &Gate{Store: store}
@@ -59,7 +60,7 @@ func TestCache(t *testing.T, wrap func(t *testing.T, next domain.Store) domain.S
 		}
 		return gate, cache
 	}
-	product := func(t *testing.T, s domain.Store, code string) domain.Product {
+	product := func(t *testing.T, s app.Store, code string) domain.Product {
 		t.Helper()
 		p, err := s.ProductByCode(t.Context(), code)
 		if err != nil {
@@ -67,7 +68,7 @@ func TestCache(t *testing.T, wrap func(t *testing.T, next domain.Store) domain.S
 		}
 		return p
 	}
-	price := func(t *testing.T, s domain.Store, units int64) {
+	price := func(t *testing.T, s app.Store, units int64) {
 		t.Helper()
 		if _, err := s.SetPrices(t.Context(), []domain.PriceChange{{SKU: "A", Price: GBP(units)}}); err != nil {
 			t.Fatal(err)
@@ -77,21 +78,21 @@ func TestCache(t *testing.T, wrap func(t *testing.T, next domain.Store) domain.S
 	t.Run("same answers", func(t *testing.T) {
 		gate, cache := start(t)
 		a := product(t, gate.Store, "A")
-		for name, ask := range map[string]func(s domain.Store) (any, error){
-			"by id":         func(s domain.Store) (any, error) { return s.ProductByID(t.Context(), a.ID) },
-			"by code":       func(s domain.Store) (any, error) { return s.ProductByCode(t.Context(), "B") },
-			"unknown":       func(s domain.Store) (any, error) { return s.ProductByID(t.Context(), NewID()) },
-			"categories":    func(s domain.Store) (any, error) { return s.Categories(t.Context()) },
-			"related":       func(s domain.Store) (any, error) { return s.Related(t.Context(), a.ID, 3) },
-			"related of no": func(s domain.Store) (any, error) { return s.Related(t.Context(), NewID(), 3) },
-			"variants":      func(s domain.Store) (any, error) { return s.Variants(t.Context(), []string{"B", "A", "NO"}) },
-			"list": func(s domain.Store) (any, error) {
+		for name, ask := range map[string]func(s app.Store) (any, error){
+			"by id":         func(s app.Store) (any, error) { return s.ProductByID(t.Context(), a.ID) },
+			"by code":       func(s app.Store) (any, error) { return s.ProductByCode(t.Context(), "B") },
+			"unknown":       func(s app.Store) (any, error) { return s.ProductByID(t.Context(), NewID()) },
+			"categories":    func(s app.Store) (any, error) { return s.Categories(t.Context()) },
+			"related":       func(s app.Store) (any, error) { return s.Related(t.Context(), a.ID, 3) },
+			"related of no": func(s app.Store) (any, error) { return s.Related(t.Context(), NewID(), 3) },
+			"variants":      func(s app.Store) (any, error) { return s.Variants(t.Context(), []string{"B", "A", "NO"}) },
+			"list": func(s app.Store) (any, error) {
 				return s.List(t.Context(), domain.Listing{Sort: domain.SortName, Size: 1, Facets: true})
 			},
-			"search": func(s domain.Store) (any, error) {
+			"search": func(s app.Store) (any, error) {
 				return s.List(t.Context(), domain.Listing{Filter: domain.Filter{Query: "bery"}, Sort: domain.SortRelevance, Size: 1})
 			},
-			"second page": func(s domain.Store) (any, error) {
+			"second page": func(s app.Store) (any, error) {
 				return s.List(t.Context(), domain.Listing{Sort: domain.SortNewest, Size: 1, After: &domain.Position{Match: domain.MatchAll, ID: NewID()}})
 			},
 		} {

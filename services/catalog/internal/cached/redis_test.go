@@ -1,19 +1,25 @@
-package rediscache_test
+package cached_test
 
 import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/services/catalog/internal/app"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
-	"github.com/souk-shop/souk/services/catalog/internal/rediscache"
 	"github.com/souk-shop/souk/services/catalog/internal/storetest"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
-func TestCache(t *testing.T) {
+func TestRedis(t *testing.T) {
 	t.Parallel()
-	storetest.TestCache(t, func(t *testing.T, next domain.Store) domain.Store {
+	storetest.TestCache(t, func(t *testing.T, next app.Store) app.Store {
 		return newServer(t).start().wrap(next, time.Second)
+	})
+}
+
+func TestMemoryAndRedis(t *testing.T) {
+	t.Parallel()
+	storetest.TestCache(t, func(t *testing.T, next app.Store) app.Store {
+		return newServer(t).start().wrapped(next, time.Hour, time.Second)
 	})
 }
 
@@ -147,20 +153,5 @@ func TestRedisLate(t *testing.T) {
 	}
 	if p, err := cache.ProductByCode(t.Context(), "A"); err != nil || p.Name != "a" {
 		t.Errorf("%+v, %v", p, err)
-	}
-}
-
-func TestOpen(t *testing.T) {
-	t.Parallel()
-	for _, addr := range []string{"localhost:6379", "/run/redis.sock", "redis://user:word@host:1/2"} {
-		rdb, err := rediscache.Open(rediscache.Config{Addr: addr}, telemetry.Discard())
-		if err != nil {
-			t.Errorf("%s: %v", addr, err)
-			continue
-		}
-		_ = rdb.Close()
-	}
-	if _, err := rediscache.Open(rediscache.Config{Addr: "ftp://x"}, telemetry.Discard()); err == nil {
-		t.Error("an address of nothing is accepted")
 	}
 }

@@ -1,4 +1,4 @@
-package rediscache_test
+package cached_test
 
 import (
 	"context"
@@ -12,9 +12,11 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/souk-shop/souk/services/catalog/internal/app"
+	"github.com/souk-shop/souk/services/catalog/internal/cached"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
-	"github.com/souk-shop/souk/services/catalog/internal/rediscache"
 	"github.com/souk-shop/souk/services/catalog/internal/storetest"
+	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
@@ -96,7 +98,7 @@ func (s *server) freeze() (thaw func()) {
 
 func (s *server) client() *redis.Client {
 	s.t.Helper()
-	rdb, err := rediscache.Open(rediscache.Config{Addr: s.socket, Timeout: 200 * time.Millisecond}, telemetry.Discard())
+	rdb, err := cache.OpenRedis(cache.RedisConfig{Addr: s.socket, Timeout: 200 * time.Millisecond}, telemetry.Discard())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -106,18 +108,25 @@ func (s *server) client() *redis.Client {
 
 // wrap puts the cache in front of a store, with its own clock: two of them are
 // two replicas.
-func (s *server) wrap(next domain.Store, timeout time.Duration) domain.Store {
+func (s *server) wrap(next app.Store, timeout time.Duration) app.Store {
 	s.t.Helper()
-	cache, err := rediscache.New(next, s.client(), timeout, telemetry.Discard())
+	return s.wrapped(next, 0, timeout)
+}
+
+// wrapped is wrap with a layer in memory before the one in Redis.
+func (s *server) wrapped(next app.Store, memory, timeout time.Duration) app.Store {
+	s.t.Helper()
+	c, err := cached.New(next, memory, cache.RedisConfig{Addr: s.socket, Timeout: timeout}, telemetry.Discard())
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return cache
+	s.t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
 // shop is a cache on a Redis of its own, in front of a store with one product A
 // for 1.00.
-func shop(t *testing.T) (*server, *storetest.Gate, domain.Store, string) {
+func shop(t *testing.T) (*server, *storetest.Gate, app.Store, string) {
 	t.Helper()
 	store, _ := storetest.New(t)
 	gate := &storetest.Gate{Store: store}
@@ -132,7 +141,7 @@ func shop(t *testing.T) (*server, *storetest.Gate, domain.Store, string) {
 	return s, gate, s.wrap(gate, 200*time.Millisecond), p.ID
 }
 
-func price(t *testing.T, s domain.Store, id string) int64 {
+func price(t *testing.T, s app.Store, id string) int64 {
 	t.Helper()
 	p, err := s.ProductByID(t.Context(), id)
 	if err != nil {
@@ -141,7 +150,7 @@ func price(t *testing.T, s domain.Store, id string) int64 {
 	return p.Variants[0].Price.Units
 }
 
-func setPrice(t *testing.T, s domain.Store, units int64) {
+func setPrice(t *testing.T, s app.Store, units int64) {
 	t.Helper()
 	if _, err := s.SetPrices(t.Context(), []domain.PriceChange{{SKU: "A", Price: storetest.GBP(units)}}); err != nil {
 		t.Fatal(err)

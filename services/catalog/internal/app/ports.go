@@ -1,11 +1,14 @@
-package domain
+package app
 
 import (
 	"context"
 	"time"
+
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
 )
 
-// Store keeps the catalog. The postgres package implements it; caches decorate it.
+// Store keeps the catalog. Package postgres implements it, package cached
+// decorates it.
 //
 // Every write returns after its commit; a read that begins after that sees it.
 // Everything returned belongs to the caller of the write methods; the products
@@ -14,66 +17,63 @@ type Store interface {
 	Reader
 	Reservations
 	Editor
-	Keeper
+	Maintenance
 }
 
 // Reader answers questions.
 type Reader interface {
 	// List returns a page. Errors: none of its own.
-	List(ctx context.Context, l Listing) (Page, error)
+	List(ctx context.Context, l domain.Listing) (domain.Page, error)
 	// ProductByID errors: ErrProductNotFound.
-	ProductByID(ctx context.Context, id string) (Product, error)
+	ProductByID(ctx context.Context, id string) (domain.Product, error)
 	// ProductByCode finds by the SKU of any variant, else by the product's code.
 	// Errors: ErrProductNotFound.
-	ProductByCode(ctx context.Context, code string) (Product, error)
+	ProductByCode(ctx context.Context, code string) (domain.Product, error)
 	// Variants returns those that exist, in the order of the SKUs.
-	Variants(ctx context.Context, skus []string) ([]Variant, error)
+	Variants(ctx context.Context, skus []string) ([]domain.Variant, error)
 	// Categories returns all, by name.
-	Categories(ctx context.Context) ([]Category, error)
+	Categories(ctx context.Context) ([]domain.Category, error)
 	// Related returns up to limit products bought together with the given one,
 	// then popular ones of its category. Errors: ErrProductNotFound.
-	Related(ctx context.Context, productID string, limit int) ([]Product, error)
+	Related(ctx context.Context, productID string, limit int) ([]domain.Product, error)
 }
-
-// Touched are the ids of the products whose stock a command changed.
-type Touched []string
 
 // Reservations puts stock aside. Every command is idempotent.
 type Reservations interface {
 	// Reserve holds the lines, all or none. The lines have distinct SKUs.
 	// Errors: ShortageError, ErrSKUNotFound, ErrReservationReleased, ErrReservationMismatch.
-	Reserve(ctx context.Context, orderID string, lines []StockLine, hold time.Duration) (Reservation, Touched, error)
+	Reserve(ctx context.Context, orderID string, lines []domain.StockLine, hold time.Duration) (domain.Reservation, domain.Touched, error)
 	// Confirm sells what is held. Errors: ErrReservationNotFound,
 	// ErrReservationExpired, ErrReservationReleased.
-	Confirm(ctx context.Context, orderID string) (Reservation, Touched, error)
+	Confirm(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error)
 	// Release gives the units back, or leaves a tombstone for an unknown order.
 	// Errors: ErrReservationReturned.
-	Release(ctx context.Context, orderID string) (Reservation, Touched, error)
+	Release(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error)
 	// Restock puts sold units back on sale. Errors: ErrReservationNotFound,
 	// ErrReservationNotCommitted, ErrRestockExceedsSold, ErrRestockMismatch.
-	Restock(ctx context.Context, restockID, orderID string, lines []StockLine) (Touched, error)
+	Restock(ctx context.Context, restockID, orderID string, lines []domain.StockLine) (domain.Touched, error)
 }
 
 // Editor is what an operator does.
 type Editor interface {
 	// Upsert creates or replaces products, all or none.
 	// Errors: ErrSKUTaken, ErrStockBelowCommitted.
-	Upsert(ctx context.Context, products []ProductInput) (UpsertResult, error)
+	Upsert(ctx context.Context, products []domain.ProductInput) (domain.UpsertResult, error)
 	// AdjustStock carries out an adjustment once, all or nothing.
 	// Errors: ErrSKUNotFound, ShortageError, ErrAdjustmentMismatch.
-	AdjustStock(ctx context.Context, a Adjustment) ([]Variant, error)
+	AdjustStock(ctx context.Context, a domain.Adjustment) ([]domain.Variant, error)
 	// SetPrices changes prices, all or none. Errors: ErrSKUNotFound.
-	SetPrices(ctx context.Context, changes []PriceChange) ([]Variant, error)
+	SetPrices(ctx context.Context, changes []domain.PriceChange) ([]domain.Variant, error)
 }
 
-// Keeper is the work that is done in the background, a bounded batch a call.
-type Keeper interface {
+// Maintenance is the work of the background, a bounded batch a call.
+type Maintenance interface {
 	// ExpireHolds releases holds that have expired and returns the products
 	// whose stock changed; none means that no hold was due.
-	ExpireHolds(ctx context.Context) (Touched, error)
+	ExpireHolds(ctx context.Context) (domain.Touched, error)
 	// RefreshPopularity counts sold units into the products and returns those
 	// it changed.
-	RefreshPopularity(ctx context.Context) (Touched, error)
+	RefreshPopularity(ctx context.Context) (domain.Touched, error)
 	// CountPairs counts what was bought together in orders not yet counted and
 	// returns their number.
 	CountPairs(ctx context.Context) (int, error)

@@ -1,37 +1,37 @@
-package memcache_test
+package cached_test
 
 import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/services/catalog/internal/app"
+	"github.com/souk-shop/souk/services/catalog/internal/cached"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
-	"github.com/souk-shop/souk/services/catalog/internal/memcache"
 	"github.com/souk-shop/souk/services/catalog/internal/storetest"
-	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
-
-func wrap(t testing.TB, next domain.Store, ttl time.Duration) domain.Store {
+func inMemory(t testing.TB, next app.Store, ttl time.Duration) app.Store {
 	t.Helper()
-	cache, err := memcache.New(next, ttl, time.Now, telemetry.Discard().Meter())
+	c, err := cached.New(next, ttl, cache.RedisConfig{}, telemetry.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cache
+	t.Cleanup(func() { _ = c.Close() })
+	return c
 }
 
-func TestCache(t *testing.T) {
+func TestMemory(t *testing.T) {
 	t.Parallel()
-	storetest.TestCache(t, func(t *testing.T, next domain.Store) domain.Store { return wrap(t, next, time.Hour) })
+	storetest.TestCache(t, func(t *testing.T, next app.Store) app.Store { return inMemory(t, next, time.Hour) })
 }
 
 func TestEntriesEnd(t *testing.T) {
 	t.Parallel()
 	store, _ := storetest.New(t)
 	gate := &storetest.Gate{Store: store}
-	cache := wrap(t, gate, time.Nanosecond)
+	cache := inMemory(t, gate, time.Nanosecond)
 	if _, err := cache.Upsert(t.Context(), []domain.ProductInput{storetest.Simple("A", "a", 1, 1)}); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func BenchmarkProductByCode(b *testing.B) {
 	if _, err := store.Upsert(b.Context(), []domain.ProductInput{storetest.Simple("A", "a", 1, 1)}); err != nil {
 		b.Fatal(err)
 	}
-	for name, s := range map[string]domain.Store{"postgres": store, "memory": wrap(b, store, time.Second)} {
+	for name, s := range map[string]app.Store{"postgres": store, "memory": inMemory(b, store, time.Second)} {
 		b.Run(name, func(b *testing.B) {
 			b.RunParallel(func(p *testing.PB) {
 				for p.Next() {

@@ -1,4 +1,4 @@
-package rediscache
+package cache
 
 import (
 	"sync"
@@ -38,7 +38,7 @@ func (b *breaker) allow() bool {
 	return true
 }
 
-// done tells how a call ended. It reports whether the breaker opened or closed by it.
+// done records how a call ended. It reports whether the breaker opened or closed by it.
 func (b *breaker) done(ok bool) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,0 +1,72 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
+)
+
+// busyPause is the pause between two batches while there is more to do: the
+// background never takes more than a part of the database.
+const busyPause = 50 * time.Millisecond
+
+// Background does the work that no call waits for. Replicas may do it at once.
+type Background struct {
+	Store Maintenance
+	// ExpireEvery is how often expired holds are released.
+	ExpireEvery time.Duration
+	// LearnEvery is how often sold units are counted.
+	LearnEvery time.Duration
+	// After is closed when the database may be used.
+	After <-chan struct{}
+	Log   *slog.Logger
+}
+
+// ExpireHolds releases expired holds until ctx is done.
+func (b *Background) ExpireHolds(ctx context.Context) error {
+	return b.loop(ctx, b.ExpireEvery, func(ctx context.Context) (more bool, err error) {
+		touched, err := b.Store.ExpireHolds(ctx)
+		if len(touched) > 0 {
+			b.Log.InfoContext(ctx, "expired holds released", "products", len(touched))
+		}
+		return len(touched) > 0, err
+	})
+}
+
+// Learn counts what was sold until ctx is done: one batch of each an interval, so
+// that a rush of orders is learned from later and costs no more.
+func (b *Background) Learn(ctx context.Context) error {
+	return b.loop(ctx, b.LearnEvery, func(ctx context.Context) (more bool, err error) {
+		if _, err := b.Store.CountPairs(ctx); err != nil {
+			return false, err
+		}
+		_, err = b.Store.RefreshPopularity(ctx)
+		return false, err
+	})
+}
+
+// loop calls work again and again: after busyPause while there is more, else after
+// every.
+func (b *Background) loop(ctx context.Context, every time.Duration, work func(context.Context) (bool, error)) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-b.After:
+	}
+	for failed := false; ; {
+		more, err := work(ctx)
+		if err != nil && ctx.Err() == nil && !failed { // once per outage
+			b.Log.WarnContext(ctx, "background work failed; it is tried again", "error", err)
+		}
+		failed = err != nil
+		pause := every
+		if more {
+			pause = min(busyPause, every)
+		}
+		if retry.Sleep(ctx, pause) != nil {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,79 @@
+package app
+
+import (
+	"context"
+
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
+)
+
+// relatedDefault is how many related products are listed when the caller does not
+// say.
+const relatedDefault = 6
+
+// List returns a page of a listing and the cursor of the next page, "" after the
+// last. A size of 0 is the default; cursor is "" for the first page.
+func (a *App) List(ctx context.Context, l domain.Listing, cursor string) (page domain.Page, next string, err error) {
+	if l.Size == 0 {
+		l.Size = domain.DefaultPageSize
+	}
+	if err := domain.CheckFilter(l.Filter); err != nil {
+		return domain.Page{}, "", err
+	}
+	if l.After, err = a.cursors.Decode(l, cursor); err != nil {
+		return domain.Page{}, "", err
+	}
+	if page, err = a.store.List(ctx, l); err != nil {
+		return domain.Page{}, "", err
+	}
+	return page, a.cursors.Encode(l, page.Next), nil
+}
+
+// ProductByID returns a product.
+func (a *App) ProductByID(ctx context.Context, id string) (domain.Product, error) {
+	return a.store.ProductByID(ctx, id)
+}
+
+// ProductBySKU returns the product of a variant, or the one that has the SKU as its
+// code.
+func (a *App) ProductBySKU(ctx context.Context, sku string) (domain.Product, error) {
+	if err := domain.CheckText("sku", sku); err != nil {
+		return domain.Product{}, err
+	}
+	return a.store.ProductByCode(ctx, sku)
+}
+
+// Variants returns the variants that exist and the SKUs of those that do not, both
+// in the order of skus.
+func (a *App) Variants(ctx context.Context, skus []string) (found []domain.Variant, missing []string, err error) {
+	for _, sku := range skus {
+		if err := domain.CheckText("skus", sku); err != nil {
+			return nil, nil, err
+		}
+	}
+	if found, err = a.store.Variants(ctx, skus); err != nil {
+		return nil, nil, err
+	}
+	i := 0 // both are in the order of the request
+	for _, sku := range skus {
+		if i < len(found) && found[i].SKU == sku {
+			i++
+			continue
+		}
+		missing = append(missing, sku)
+	}
+	return found, missing, nil
+}
+
+// Categories returns all categories, by name.
+func (a *App) Categories(ctx context.Context) ([]domain.Category, error) {
+	return a.store.Categories(ctx)
+}
+
+// Related returns up to limit products that go with a product; limit 0 is the
+// default.
+func (a *App) Related(ctx context.Context, productID string, limit int) ([]domain.Product, error) {
+	if limit == 0 {
+		limit = relatedDefault
+	}
+	return a.store.Related(ctx, productID, limit)
+}

@@ -1,0 +1,31 @@
+package cache
+
+import (
+	"testing"
+	"time"
+)
+
+func TestClock(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	before := c.read()
+	if !c.fresh(before) || !c.freshItem(before, "a") || c.changedWithin(time.Hour, "a") {
+		t.Error("something changed before anything was changed")
+	}
+	c.change([]string{"a"})
+	if c.freshItem(before, "a") || !c.fresh(before) || !c.changedWithin(time.Hour, "a") {
+		t.Error("the change of an item is not seen, or is taken for one of all")
+	}
+	if after := c.read(); !c.freshItem(after, "a") {
+		t.Error("a read after the change is not fresh")
+	}
+	between := c.read()
+	c.change(nil)
+	if c.read() != between {
+		t.Error("nothing changed, and yet time went on")
+	}
+	c.changeAll()
+	if c.fresh(between) || c.freshItem(between, "b") || !c.fresh(c.read()) {
+		t.Error("a change of all is not seen")
+	}
+}

@@ -1,0 +1,50 @@
+package cache
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	m, err := newMemory(time.Hour, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	put := func(key string, began uint64, weight uint32) {
+		m.put(key, entry{value: fmt.Sprint(key, began), began: began, weight: weight})
+	}
+	put("a", 3, 4)
+	put("a", 2, 4) // a slower reader's
+	if e, ok := m.get("a"); !ok || e.value != "a3" || e.began != 3 {
+		t.Errorf("%+v, %v", e, ok)
+	}
+	put("a", 4, 5)
+	if e, ok := m.get("a"); !ok || e.value != "a4" {
+		t.Errorf("%+v, %v", e, ok)
+	}
+	for i := range 1000 {
+		put(fmt.Sprint(i), 1, 3)
+	}
+	m.entries.CleanUp()
+	if w, n := m.entries.WeightedSize(), m.entries.EstimatedSize(); w > 10 || n > 3 {
+		t.Errorf("weight %d, %d entries", w, n)
+	}
+}
+
+func TestMemoryForgets(t *testing.T) {
+	t.Parallel()
+	m, err := newMemory(time.Nanosecond, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.close()
+	for began := range uint64(5) {
+		m.put("a", entry{began: 5 - began, weight: 1})
+		if e, ok := m.get("a"); ok {
+			t.Errorf("%+v is kept beyond its time", e)
+		}
+	}
+}
