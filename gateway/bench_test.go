@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
-	"github.com/souk-shop/souk/gateway/internal/shop"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -34,7 +34,7 @@ func BenchmarkRead(b *testing.B) {
 		b.Fatal(err)
 	}
 	handler, err := newHandler(Config{Secret: testSecret, CacheTTL: time.Hour}, tel, edge.NewHealth(nil),
-		shop.Clients{Catalog: catalogv1.NewCatalogServiceClient(conn)}, nil)
+		client.Services{Catalog: catalogv1.NewCatalogServiceClient(conn)}, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -87,17 +87,13 @@ func TestCartIfMatch(t *testing.T) {
 	s.want(200, "PUT", at+"/lines/SKU01", `{"quantity":5}`, me, header(fmt.Sprintf(`If-Match: "%d"`, cart.Version+1)))
 }
 
-// Conflicts under concurrent adds, here by two gateways, are retried inside, and
-// no unit is lost.
+// No unit of concurrent adds, here by two gateways, is lost.
 func TestConcurrentAdds(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	other := sub(s, t)
 	other.url = s.gateway()
 	cart, me := s.newCart("")
-	s.cart.mu.Lock()
-	s.cart.conflicts = 3 // as if by another gateway
-	s.cart.mu.Unlock()
 	var wg sync.WaitGroup
 	for i := range 24 {
 		at := []*shopUnderTest{s, other}[i%2]
@@ -109,6 +105,25 @@ func TestConcurrentAdds(t *testing.T) {
 	s.want(200, "GET", "/v1/carts/"+cart.ID, "", me).decode(t, &cart)
 	if cart.Units != 24 || len(cart.Lines) != 3 {
 		t.Errorf("cart: %+v", cart)
+	}
+}
+
+// An add is one call of the cart service, after one that looks the SKU up; so is
+// emptying a cart, which looks nothing up.
+func TestAddIsOneCall(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	cart, me := s.newCart("")
+	at := "/v1/carts/" + cart.ID + "/lines"
+	before := s.calls.Load()
+	s.want(200, "POST", at, `{"sku":"SKU01","quantity":1}`, me)
+	if n := s.calls.Load() - before; n != 2 {
+		t.Errorf("%d calls to add, want 2", n)
+	}
+	before = s.calls.Load()
+	s.want(200, "PUT", at, `{"lines":[]}`, me)
+	if n := s.calls.Load() - before; n != 1 {
+		t.Errorf("%d calls to empty the cart, want 1", n)
 	}
 }
 

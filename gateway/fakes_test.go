@@ -202,8 +202,6 @@ type fakeCart struct {
 	cartv1.UnimplementedCartServiceServer
 	mu    sync.Mutex
 	carts map[string]*cartv1.Cart
-	// conflicts makes that many writes fail as if another came between.
-	conflicts int
 	// lost makes that many writes that are made be answered as unavailable.
 	lost int
 	made map[string]bool // ids of changes
@@ -245,10 +243,6 @@ func (c *fakeCart) SetLines(_ context.Context, r *cartv1.SetLinesRequest) (*cart
 	if c.made[r.ChangeId] {
 		return &cartv1.SetLinesResponse{Cart: proto.Clone(cart).(*cartv1.Cart)}, nil
 	}
-	if c.conflicts > 0 && r.ExpectedVersion != nil {
-		c.conflicts--
-		cart.Version++
-	}
 	if r.ExpectedVersion != nil && *r.ExpectedVersion != cart.Version {
 		return nil, refused(codes.Aborted, "VERSION_CONFLICT")
 	}
@@ -279,6 +273,39 @@ func (c *fakeCart) SetLines(_ context.Context, r *cartv1.SetLinesRequest) (*cart
 		return nil, refused(codes.Unavailable, "UNAVAILABLE")
 	}
 	return &cartv1.SetLinesResponse{Cart: proto.Clone(cart).(*cartv1.Cart)}, nil
+}
+
+func (c *fakeCart) AddLine(_ context.Context, r *cartv1.AddLineRequest) (*cartv1.AddLineResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cart, err := c.get(r.CartId, r.OwnerId)
+	if err != nil {
+		return nil, err
+	}
+	if c.made[r.ChangeId] {
+		return &cartv1.AddLineResponse{Cart: proto.Clone(cart).(*cartv1.Cart)}, nil
+	}
+	var line *cartv1.CartLine
+	for _, l := range cart.Lines {
+		if l.Sku == r.Sku {
+			line = l
+		}
+	}
+	if line == nil {
+		line = &cartv1.CartLine{Sku: r.Sku}
+		cart.Lines = append(cart.Lines, line)
+	}
+	if line.Quantity+r.Delta > 100_000 {
+		return nil, refused(codes.FailedPrecondition, "QUANTITY_TOO_LARGE")
+	}
+	line.Quantity += r.Delta
+	cart.Version++
+	c.made[r.ChangeId] = true
+	if c.lost > 0 {
+		c.lost--
+		return nil, refused(codes.Unavailable, "UNAVAILABLE")
+	}
+	return &cartv1.AddLineResponse{Cart: proto.Clone(cart).(*cartv1.Cart)}, nil
 }
 
 type fakeOrder struct {

@@ -19,8 +19,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
-	"github.com/souk-shop/souk/gateway/internal/shop"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
@@ -58,7 +58,7 @@ func startFuzzed(f *testing.F) *fuzzedShop {
 	tel := telemetry.Discard()
 	tel.Log = slog.New(slog.NewTextHandler(&s.log, nil))
 	var err error
-	s.handler, err = newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": s.conn}), shop.Clients{
+	s.handler, err = newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": s.conn}), client.Services{
 		Catalog: catalogv1.NewCatalogServiceClient(s.conn), Cart: cartv1.NewCartServiceClient(s.conn), Order: orderv1.NewOrderServiceClient(s.conn),
 		Payment: paymentv1.NewPaymentServiceClient(s.conn),
 	}, nil)
@@ -313,7 +313,7 @@ func checkProblem(t *testing.T, req *http.Request, a *answer) {
 	if len(a.body) == 0 && req.Method == http.MethodHead {
 		return
 	}
-	var p problem
+	var p problemDocument
 	a.decode(t, &p)
 	slug, ok := strings.CutPrefix(p.Type, "/problems/")
 	if ct := a.Header.Get("Content-Type"); !ok || !problemTypes[slug] || p.Status != a.StatusCode || ct != "application/problem+json" {

@@ -5,16 +5,11 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"time"
 
+	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
-	"github.com/souk-shop/souk/gateway/internal/shop"
-	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
-	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
-	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
-	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/admin"
 	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/config"
@@ -96,31 +91,15 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		defer cancel()
 		err = errors.Join(err, tel.Shutdown(stopCtx))
 	}()
-	conns := map[string]*grpc.ClientConn{}
-	defer func() {
-		for _, conn := range conns {
-			err = errors.Join(err, conn.Close())
-		}
-	}()
-	for name, client := range map[string]rpc.ClientConfig{"catalog": cfg.Catalog, "cart": cfg.Cart, "order": cfg.Order} {
-		if conns[name], err = rpc.Dial(client, tel); err != nil {
-			delete(conns, name)
-			return fmt.Errorf("%s: %w", name, err)
-		}
+	conns, err := client.Dial(client.Targets{Catalog: cfg.Catalog, Cart: cfg.Cart, Order: cfg.Order, Payment: cfg.Payment}, tel)
+	if err != nil {
+		return err
 	}
-	draining := make(chan struct{})
-	health := edge.NewHealth(conns)
+	defer func() { err = errors.Join(err, conns.Close()) }()
 	// Shoppers can buy while webhooks wait: payment is no part of the health.
-	if conns["payment"], err = rpc.Dial(cfg.Payment, tel); err != nil {
-		delete(conns, "payment")
-		return fmt.Errorf("payment: %w", err)
-	}
-	handler, err := newHandler(cfg, tel, health, shop.Clients{
-		Catalog: catalogv1.NewCatalogServiceClient(conns["catalog"]),
-		Cart:    cartv1.NewCartServiceClient(conns["cart"]),
-		Order:   orderv1.NewOrderServiceClient(conns["order"]),
-		Payment: paymentv1.NewPaymentServiceClient(conns["payment"]),
-	}, draining)
+	health := edge.NewHealth(map[string]*grpc.ClientConn{"catalog": conns["catalog"], "cart": conns["cart"], "order": conns["order"]})
+	draining := make(chan struct{})
+	handler, err := newHandler(cfg, tel, health, conns.Services(), draining)
 	if err != nil {
 		return err
 	}

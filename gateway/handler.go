@@ -8,17 +8,27 @@ import (
 
 	"github.com/souk-shop/souk/gateway/internal/api"
 	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/edge/admission"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
+	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/gateway/internal/shop/payment"
 	"github.com/souk-shop/souk/gateway/internal/storefront"
+	"github.com/souk-shop/souk/gateway/internal/webhook"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // newHandler puts the edge around the REST API, the storefront and the webhook.
-func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, clients shop.Clients, draining <-chan struct{}) (http.Handler, error) {
+func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, services client.Services, draining <-chan struct{}) (http.Handler, error) {
 	proxies, err := prefixes(cfg.TrustedProxies)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Currency == "" {
+		cfg.Currency = "GBP"
 	}
 	policy := edge.BrowserPolicy{HTTPSOnly: cfg.Secure}
 	callers, err := auth.New(auth.Config{
@@ -27,20 +37,32 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, clien
 	if err != nil {
 		return nil, err
 	}
-	souk := shop.New(clients, shop.Options{
-		CacheTTL: cfg.CacheTTL, RetryBudget: cfg.RetryBudget, Currency: cfg.Currency, Draining: draining, Log: tel.Log,
+	control := admission.New()
+	caller := client.New(client.Config{RetryBudget: cfg.RetryBudget})
+	products := catalog.New(catalog.Config{Client: services.Catalog, Caller: caller, CacheTTL: cfg.CacheTTL})
+	carts := cart.New(cart.Config{
+		Client: services.Cart, Caller: caller, Variants: products, Admission: control, Currency: cfg.Currency,
 	})
-	rest := api.New(api.Config{Shop: souk, Session: callers, Log: tel.Log})
-	pages, err := storefront.New(storefront.Config{Shop: souk, Session: callers, Currency: cfg.Currency, Policy: policy, Log: tel.Log})
+	orders := order.New(order.Config{
+		Client: services.Order, Caller: caller, Admission: control, Stock: products, Draining: draining,
+	})
+	payments := payment.New(services.Payment, caller)
+
+	rest := api.New(api.Config{
+		Catalog: products, Carts: carts, Orders: orders, Payments: payments, Session: callers, Log: tel.Log,
+	})
+	pages, err := storefront.New(storefront.Config{
+		Catalog: products, Carts: carts, Orders: orders, Session: callers, Currency: cfg.Currency, Policy: policy, Log: tel.Log,
+	})
 	if err != nil {
 		return nil, err
 	}
+	webhooks := webhook.New(webhook.Config{Payments: payments, Problem: rest.WriteProblem, Log: tel.Log})
+
 	// refuse answers for the edge: with a problem for the API, with a page for the
 	// storefront.
-	refuse := func(slug string, status int) http.Handler {
-		return presenters(rest.Refuse(slug), pages.Refuse(status))
-	}
-	observer, err := edge.NewObserver(tel, refuse("internal", http.StatusInternalServerError))
+	refuse := func(t *problem.Type) http.Handler { return presenters(rest.Refuse(t), pages.Refuse(t)) }
+	observer, err := edge.NewObserver(tel, refuse(problem.Internal))
 	if err != nil {
 		return nil, err
 	}
@@ -49,10 +71,10 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, clien
 		Exempt: func(r *http.Request) bool { return auth.FromContext(r.Context()).Operator },
 	})
 
-	guarded := edge.SameOrigin(refuse("cross-origin", http.StatusForbidden))(presenters(rest, pages))
-	guarded = limiter.Limit(refuse("too-many-requests", http.StatusTooManyRequests))(guarded)
+	guarded := edge.SameOrigin(refuse(problem.CrossOrigin))(presenters(rest, pages))
+	guarded = limiter.Limit(refuse(problem.TooManyRequests))(guarded)
 	guarded = callers.Identify(guarded)
-	return observer.Observe(policy.Protect(unguarded(health, rest.Webhook(), guarded))), nil
+	return observer.Observe(policy.Protect(unguarded(health, webhooks, guarded))), nil
 }
 
 // presenters sends a request to the REST API or to the storefront.

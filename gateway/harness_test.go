@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
-	"github.com/souk-shop/souk/gateway/internal/shop"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
@@ -74,7 +74,7 @@ func (s *shopUnderTest) gateway(change ...func(*Config)) string {
 		c(&cfg)
 	}
 	tel := telemetry.Discard()
-	handler, err := newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": conn}), shop.Clients{
+	handler, err := newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": conn}), client.Services{
 		Catalog: catalogv1.NewCatalogServiceClient(conn), Cart: cartv1.NewCartServiceClient(conn), Order: orderv1.NewOrderServiceClient(conn),
 		Payment: paymentv1.NewPaymentServiceClient(conn),
 	}, nil)
@@ -186,7 +186,7 @@ func (s *shopUnderTest) want(status int, method, path, body string, headers ...h
 	return a
 }
 
-type problem struct {
+type problemDocument struct {
 	Type      string `json:"type"`
 	Status    int    `json:"status"`
 	Detail    string `json:"detail"`
@@ -209,10 +209,10 @@ func (s *shopUnderTest) wantPage(status int, method, path, body string, headers 
 }
 
 // refuses does a request and checks that it is refused with the problem.
-func (s *shopUnderTest) refuses(status int, slug, method, path, body string, headers ...header) *problem {
+func (s *shopUnderTest) refuses(status int, slug, method, path, body string, headers ...header) *problemDocument {
 	s.t.Helper()
 	a := s.want(status, method, path, body, headers...)
-	var p problem
+	var p problemDocument
 	a.decode(s.t, &p)
 	if ct := a.Header.Get("Content-Type"); ct != "application/problem+json" {
 		s.t.Errorf("%s %s: Content-Type %q", method, path, ct)

@@ -190,7 +190,7 @@ func TestServiceErrors(t *testing.T) {
 func TestDocumentationPages(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	for _, path := range []string{"/openapi.yaml", "/docs", "/docs/style.css", "/problems/invalid", "/problems/idempotency-key-reused"} {
+	for _, path := range []string{"/openapi.yaml", "/docs", "/docs/style.css", "/problems/", "/problems/invalid", "/problems/idempotency-key-reused"} {
 		a := s.want(200, "GET", path, "")
 		if len(a.body) < 300 || a.Header.Get("Content-Security-Policy") == "" || a.Header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: %d bytes, %v", path, len(a.body), a.Header)

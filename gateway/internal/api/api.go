@@ -1,6 +1,6 @@
 // Package api is the REST interface of the shop under /v1, as openapi.yaml
 // describes it: the generated strict server, the handlers that translate to and
-// from package shop, and the presenter of problems. It also serves what explains
+// from the use cases, and the presenter of problems. It also serves what explains
 // it: /openapi.yaml, /docs and a page for each type of problem.
 package api
 
@@ -13,12 +13,19 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/souk-shop/souk/gateway/internal/auth"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
+	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/gateway/internal/shop/payment"
 )
 
 // API answers the REST requests. It implements the generated interface.
 type API struct {
-	shop      *shop.Shop
+	catalog   *catalog.Catalog
+	carts     *cart.Carts
+	orders    *order.Orders
+	payments  *payment.Payments
 	session   *auth.Manager
 	log       *slog.Logger
 	heartbeat time.Duration
@@ -27,16 +34,22 @@ type API struct {
 
 // Config of an API.
 type Config struct {
-	Shop    *shop.Shop
-	Session *auth.Manager
-	Log     *slog.Logger
+	Catalog  *catalog.Catalog
+	Carts    *cart.Carts
+	Orders   *order.Orders
+	Payments *payment.Payments
+	Session  *auth.Manager
+	Log      *slog.Logger
 }
 
 var _ StrictServerInterface = (*API)(nil)
 
 // New makes an API.
 func New(cfg Config) *API {
-	a := &API{shop: cfg.Shop, session: cfg.Session, log: cfg.Log, heartbeat: heartbeat}
+	a := &API{
+		catalog: cfg.Catalog, carts: cfg.Carts, orders: cfg.Orders, payments: cfg.Payments,
+		session: cfg.Session, log: cfg.Log, heartbeat: heartbeat,
+	}
 	a.handler = a.routes()
 	return a
 }
@@ -58,15 +71,14 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a *API) routes() http.Handler {
 	mux := chi.NewRouter()
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		a.writeProblem(w, r, fail(notFound, "There is nothing at this path."))
+		a.WriteProblem(w, r, problem.Newf(problem.NotFound, "There is nothing at this path."))
 	})
 	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		f := fail(notAllowed, "There is something here, but not for "+methodName(r.Method)+".")
-		f.allow = allowed(mux, r)
-		a.writeProblem(w, r, f)
+		w.Header().Set("Allow", allowed(mux, r))
+		a.WriteProblem(w, r, problem.Newf(problem.MethodNotAllowed, "There is something here, but not for %s.", methodName(r.Method)))
 	})
 	refuse := func(w http.ResponseWriter, r *http.Request, err error) {
-		a.writeProblem(w, r, requestProblem(err))
+		a.WriteProblem(w, r, requestProblem(err))
 	}
 	strict := NewStrictHandlerWithOptions(a, nil, StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: refuse,
@@ -74,7 +86,7 @@ func (a *API) routes() http.Handler {
 			if errors.Is(err, errClientGone) {
 				return
 			}
-			a.writeProblem(w, r, err)
+			a.WriteProblem(w, r, err)
 		},
 	})
 	HandlerWithOptions(strict, ChiServerOptions{

@@ -3,7 +3,6 @@ package api
 import (
 	"errors"
 	"maps"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +11,8 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 )
 
 func loadDocument(t *testing.T) *openapi3.T {
@@ -98,7 +98,10 @@ func accessOf(security *openapi3.SecurityRequirements) access {
 func TestDocumentExamples(t *testing.T) {
 	t.Parallel()
 	doc := loadDocument(t)
-	all := kinds()
+	all := map[string]*problem.Type{}
+	for _, t := range problem.All() {
+		all[t.URI()] = t
+	}
 	for name, ref := range doc.Components.Responses {
 		for _, media := range ref.Value.Content {
 			if media.Example == nil {
@@ -108,8 +111,8 @@ func TestDocumentExamples(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 			p := media.Example.(map[string]any)
-			k := all[strings.TrimPrefix(p["type"].(string), problemsPath)]
-			if k == nil || float64(k.status) != p["status"] || k.title != p["title"] {
+			k := all[p["type"].(string)]
+			if k == nil || float64(k.Status) != p["status"] || k.Title != p["title"] {
 				t.Errorf("%s: the example %v is not a problem of ours: %+v", name, p, k)
 			}
 		}
@@ -137,35 +140,6 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 	}
 	if string(want) != string(docsPage) {
 		t.Error("docs.gen.html is not current: go generate ./internal/api")
-	}
-}
-
-var statusOfKind = map[shop.Kind]int{
-	shop.KindInternal: 500, shop.KindInvalid: 400, shop.KindNotFound: 404, shop.KindConflict: 409, shop.KindPrecondition: 412,
-	shop.KindUnprocessable: 422, shop.KindUnavailable: 503, shop.KindTimeout: 504, shop.KindCanceled: 499,
-}
-
-// Every reason of the shop is a problem with the status of its kind.
-func TestReasonsHaveProblems(t *testing.T) {
-	t.Parallel()
-	reasons := shop.Reasons()
-	for _, r := range reasons {
-		k := reasonKinds[r]
-		if k == nil {
-			t.Errorf("%s has no problem", r)
-			continue
-		}
-		if want := statusOfKind[shop.NewError(r).Kind]; k.status != want {
-			t.Errorf("%s: problem %d, kind %d", r, k.status, want)
-		}
-	}
-	if len(reasons) != len(reasonKinds) {
-		t.Errorf("%d reasons, %d problems", len(reasons), len(reasonKinds))
-	}
-	for slug, k := range kinds() {
-		if k.title == "" || k.about == "" || http.StatusText(k.status) == "" && k.status != 499 {
-			t.Errorf("%s is not explained", slug)
-		}
 	}
 }
 
@@ -213,13 +187,12 @@ func FuzzDecodeJSON(f *testing.F) {
 			if err == nil {
 				continue
 			}
-			var own *failure
-			var invalid *shop.Error
-			if !errors.As(err, &own) && !errors.As(err, &invalid) {
+			var own *problem.Error
+			if !errors.As(err, &own) {
 				t.Errorf("error of another kind: %v", err)
 			}
-			if k, _ := problemOf(err); k.status != 400 {
-				t.Errorf("status %d: %v", k.status, err)
+			if status := problem.As(err).Type.Status; status != 400 {
+				t.Errorf("status %d: %v", status, err)
 			}
 		}
 	})
@@ -231,9 +204,9 @@ func FuzzReadCSV(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, data string) {
-		products, err := shop.ReadCSV(strings.NewReader(data))
+		products, err := catalog.ReadCSV(strings.NewReader(data))
 		if err != nil {
-			if shop.ReasonOf(err) != shop.ReasonInvalidCSV {
+			if !problem.Is(err, problem.InvalidCSV) {
 				t.Errorf("error of another kind: %v", err)
 			}
 			return
@@ -241,7 +214,7 @@ func FuzzReadCSV(f *testing.F) {
 		codes, skus := map[string]bool{}, map[string]bool{}
 		for i := range products {
 			p := &products[i]
-			if fields := shop.CheckProduct("", p); len(fields) > 0 || codes[p.Code] {
+			if fields := catalog.CheckProduct("", p); len(fields) > 0 || codes[p.Code] {
 				t.Errorf("a wrong product got through: %v, %v", p, fields)
 			}
 			codes[p.Code] = true

@@ -8,7 +8,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 )
 
 // CreateCart answers POST /v1/carts.
@@ -17,11 +18,11 @@ func (a *API) CreateCart(ctx context.Context, req CreateCartRequestObject) (Crea
 	if err != nil {
 		return nil, err
 	}
-	var lines []shop.LineInput
+	var lines []cart.LineInput
 	if req.Body != nil {
 		lines = lineInputs(req.Body.Lines)
 	}
-	cart, err := a.shop.NewCart(ctx, who.ID, lines)
+	cart, err := a.carts.NewCart(ctx, who.ID, lines)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +40,7 @@ func (a *API) CreateCart(ctx context.Context, req CreateCartRequestObject) (Crea
 
 // GetCart answers GET /v1/carts/{cart_id}.
 func (a *API) GetCart(ctx context.Context, req GetCartRequestObject) (GetCartResponseObject, error) {
-	doc, err := answerCart(a.shop.Cart(ctx, shopperID(ctx), req.CartID))
+	doc, err := answerCart(a.carts.Cart(ctx, shopperID(ctx), req.CartID))
 	if err == nil && doc.body.matches(req.Params.IfNoneMatch) {
 		doc.status = http.StatusNotModified
 	}
@@ -53,20 +54,20 @@ func (a *API) ReplaceLines(ctx context.Context, req ReplaceLinesRequestObject) (
 
 // AddLine answers POST /v1/carts/{cart_id}/lines.
 func (a *API) AddLine(ctx context.Context, req AddLineRequestObject) (AddLineResponseObject, error) {
-	return answerCart(a.shop.AddLine(ctx, shopperID(ctx), req.CartID, req.Body.SKU, req.Body.Quantity))
+	return answerCart(a.carts.AddLine(ctx, shopperID(ctx), req.CartID, req.Body.SKU, req.Body.Quantity))
 }
 
 // SetLine answers PUT /v1/carts/{cart_id}/lines/{sku}.
 func (a *API) SetLine(ctx context.Context, req SetLineRequestObject) (SetLineResponseObject, error) {
-	return a.setLine(ctx, req.CartID, req.Params.IfMatch, shop.LineInput{SKU: req.SKU, Quantity: req.Body.Quantity})
+	return a.setLine(ctx, req.CartID, req.Params.IfMatch, cart.LineInput{SKU: req.SKU, Quantity: req.Body.Quantity})
 }
 
 // RemoveLine answers DELETE /v1/carts/{cart_id}/lines/{sku}.
 func (a *API) RemoveLine(ctx context.Context, req RemoveLineRequestObject) (RemoveLineResponseObject, error) {
-	return a.setLine(ctx, req.CartID, req.Params.IfMatch, shop.LineInput{SKU: req.SKU})
+	return a.setLine(ctx, req.CartID, req.Params.IfMatch, cart.LineInput{SKU: req.SKU})
 }
 
-func (a *API) setLine(ctx context.Context, cart uuid.UUID, ifMatch *string, line shop.LineInput) (*document, error) {
+func (a *API) setLine(ctx context.Context, cart uuid.UUID, ifMatch *string, line cart.LineInput) (*document, error) {
 	var c checks
 	c.sku("sku", line.SKU)
 	if !cleanParam(line.SKU) {
@@ -78,13 +79,13 @@ func (a *API) setLine(ctx context.Context, cart uuid.UUID, ifMatch *string, line
 	return a.setLines(ctx, cart, ifMatch, false, line)
 }
 
-func (a *API) setLines(ctx context.Context, cart uuid.UUID, ifMatch *string, replace bool, lines ...shop.LineInput) (*document, error) {
+func (a *API) setLines(ctx context.Context, id uuid.UUID, ifMatch *string, replace bool, lines ...cart.LineInput) (*document, error) {
 	version, err := matchVersion(ifMatch)
 	if err != nil {
 		return nil, err
 	}
-	return answerCart(a.shop.SetLines(ctx, shop.SetLines{
-		Owner: shopperID(ctx), Cart: cart, Version: version, Lines: lines, Replace: replace,
+	return answerCart(a.carts.SetLines(ctx, cart.SetLines{
+		Owner: shopperID(ctx), Cart: id, Version: version, Lines: lines, Replace: replace,
 	}))
 }
 
@@ -99,20 +100,20 @@ func matchVersion(header *string) (int64, error) {
 	version, _, _ := strings.Cut(tag, "-")
 	n, err := strconv.ParseInt(version, 10, 64)
 	if !ok || !closed || err != nil || n < 1 {
-		return 0, fail(tooEarly, "If-Match names no state that the cart was in: send the ETag as it came.")
+		return 0, problem.Newf(problem.PreconditionFailed, "If-Match names no state that the cart was in: send the ETag as it came.")
 	}
 	return n, nil
 }
 
 // answerCart answers with a cart, or passes its error on.
-func answerCart(cart *shop.Cart, err error) (*document, error) {
+func answerCart(cart *cart.Cart, err error) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
 	return cartDocument(cart, "")
 }
 
-func cartDocument(cart *shop.Cart, token string) (*document, error) {
+func cartDocument(cart *cart.Cart, token string) (*document, error) {
 	body, err := encode(newCartDoc(cart, token), strconv.FormatInt(cart.Version, 10))
 	if err != nil {
 		return nil, err

@@ -9,7 +9,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/uuid"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/proto/money"
 )
 
@@ -24,11 +26,11 @@ var (
 // maxFieldErrors bounds the errors of one answer.
 const maxFieldErrors = 20
 
-type checks []shop.FieldError
+type checks []problem.Field
 
 func (c *checks) add(field, format string, args ...any) {
 	if len(*c) < maxFieldErrors {
-		*c = append(*c, shop.FieldError{Field: field, Detail: fmt.Sprintf(format, args...)})
+		*c = append(*c, problem.Field{Field: field, Detail: fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -70,15 +72,15 @@ func (c *checks) price(field string, m Money) {
 }
 
 func (c *checks) lines(lines []Line) {
-	if len(lines) > shop.MaxCartLines {
-		c.add("lines", "must be at most %d", shop.MaxCartLines)
+	if len(lines) > cart.MaxLines {
+		c.add("lines", "must be at most %d", cart.MaxLines)
 		return
 	}
 	seen := make(map[string]bool, len(lines))
 	for i, l := range lines {
 		at := fmt.Sprintf("lines[%d].", i)
 		c.sku(at+"sku", l.SKU)
-		c.between(at+"quantity", l.Quantity, 1, shop.MaxQuantity)
+		c.between(at+"quantity", l.Quantity, 1, cart.MaxQuantity)
 		if seen[l.SKU] {
 			c.add(at+"sku", "is there twice")
 		}
@@ -86,26 +88,26 @@ func (c *checks) lines(lines []Line) {
 	}
 }
 
-func (b *Line) check() []shop.FieldError {
+func (b *Line) check() []problem.Field {
 	var c checks
 	c.sku("sku", b.SKU)
-	c.between("quantity", b.Quantity, 1, shop.MaxQuantity)
+	c.between("quantity", b.Quantity, 1, cart.MaxQuantity)
 	return c
 }
 
-func (b *Quantity) check() []shop.FieldError {
+func (b *Quantity) check() []problem.Field {
 	var c checks
-	c.between("quantity", b.Quantity, 1, shop.MaxQuantity)
+	c.between("quantity", b.Quantity, 1, cart.MaxQuantity)
 	return c
 }
 
-func (b *NewCart) check() []shop.FieldError {
+func (b *NewCart) check() []problem.Field {
 	var c checks
 	c.lines(b.Lines)
 	return c
 }
 
-func (b *Lines) check() []shop.FieldError {
+func (b *Lines) check() []problem.Field {
 	var c checks
 	if b.Lines == nil {
 		c.add("lines", "is required")
@@ -114,7 +116,7 @@ func (b *Lines) check() []shop.FieldError {
 	return c
 }
 
-func (b *Checkout) check() []shop.FieldError {
+func (b *Checkout) check() []problem.Field {
 	var c checks
 	if _, err := uuid.Parse(b.CartID); err != nil || len(b.CartID) != 36 {
 		c.add("cart_id", "must be a UUID")
@@ -149,14 +151,14 @@ func validEmail(s string) bool {
 	return err == nil && addr.Address == s && addr.Name == ""
 }
 
-func (b *RefundInput) check() []shop.FieldError {
+func (b *RefundInput) check() []problem.Field {
 	var c checks
 	c.lines(b.Lines)
 	c.text("reason", b.Reason, 0, 200)
 	return c
 }
 
-func (b *StockAdjustment) check() []shop.FieldError {
+func (b *StockAdjustment) check() []problem.Field {
 	var c checks
 	c.text("reason", b.Reason, 1, 200)
 	c.between("changes", int64(len(b.Changes)), 1, 2000)
@@ -176,7 +178,7 @@ func (b *StockAdjustment) check() []shop.FieldError {
 	return c
 }
 
-func (b *PriceChanges) check() []shop.FieldError {
+func (b *PriceChanges) check() []problem.Field {
 	var c checks
 	c.between("changes", int64(len(b.Changes)), 1, 2000)
 	seen := map[string]bool{}
@@ -193,10 +195,10 @@ func (b *PriceChanges) check() []shop.FieldError {
 }
 
 // check leaves the code, which is in the path, to the handler.
-func (b *ProductInput) check() []shop.FieldError {
+func (b *ProductInput) check() []problem.Field {
 	var c checks
 	for i, v := range b.Variants {
-		if len(b.Variants) <= shop.MaxVariants {
+		if len(b.Variants) <= catalog.MaxVariants {
 			c.price(fmt.Sprintf("variants[%d].price", i), v.Price)
 		}
 	}
@@ -204,20 +206,20 @@ func (b *ProductInput) check() []shop.FieldError {
 	for i := range p.Variants {
 		p.Variants[i].Price.Units = max(p.Variants[i].Price.Units, 1) // told above
 	}
-	for _, e := range shop.CheckProduct("", &p) {
+	for _, e := range catalog.CheckProduct("", &p) {
 		c.add(e.Field, "%s", e.Detail)
 	}
 	return c
 }
 
-func (b *ProductInput) product(code string) shop.ProductInput {
-	p := shop.ProductInput{
+func (b *ProductInput) product(code string) catalog.ProductInput {
+	p := catalog.ProductInput{
 		Code: code, Name: b.Name, Description: b.Description, Category: b.Category,
 		CategoryName: b.CategoryName, Popularity: b.Popularity,
-		Variants: make([]shop.VariantInput, len(b.Variants)),
+		Variants: make([]catalog.VariantInput, len(b.Variants)),
 	}
 	for i, v := range b.Variants {
-		p.Variants[i] = shop.VariantInput{
+		p.Variants[i] = catalog.VariantInput{
 			SKU: v.SKU, Name: v.Name, Stock: v.Stock,
 			Price: money.Money{Units: v.Price.Amount, Currency: v.Price.Currency},
 		}
@@ -225,7 +227,7 @@ func (b *ProductInput) product(code string) shop.ProductInput {
 	return p
 }
 
-func (b *ReconciliationWindow) check() []shop.FieldError {
+func (b *ReconciliationWindow) check() []problem.Field {
 	var c checks
 	for field, t := range map[string]*time.Time{"from_time": b.FromTime, "to_time": b.ToTime} {
 		if t != nil && (t.Year() < 1970 || t.Year() > 9000) {

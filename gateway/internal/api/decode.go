@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
 )
 
 // The limits of bodies, in bytes.
@@ -21,7 +20,7 @@ const (
 )
 
 // checker is a decoded body that knows what values make sense in it.
-type checker interface{ check() []shop.FieldError }
+type checker interface{ check() []problem.Field }
 
 // readJSON reads a whole body into the value and checks it. Everything that is
 // not exactly one JSON object of known fields, with values in range, is an
@@ -49,11 +48,11 @@ func readError(err error) error {
 	if errors.As(err, &large) {
 		return bodyTooLarge(large.Limit)
 	}
-	return fail(malformed, "The body could not be read to its end.")
+	return problem.Newf(problem.BodyMalformed, "The body could not be read to its end.")
 }
 
 func bodyTooLarge(limit int64) error {
-	return fail(tooLarge, fmt.Sprintf("The body is more than %d bytes.", limit))
+	return problem.Newf(problem.BodyTooLarge, "The body is more than %d bytes.", limit)
 }
 
 // mediaType refuses a Content-Type other than the one wanted, an encoding other
@@ -65,7 +64,7 @@ func mediaType(r *http.Request, want string) error {
 	if err != nil || got != want ||
 		charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") ||
 		encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return fail(wrongMediaType, "This takes "+want+" in UTF-8, not compressed.")
+		return problem.Newf(problem.WrongMediaType, "This takes %s in UTF-8, not compressed.", want)
 	}
 	return nil
 }
@@ -73,13 +72,13 @@ func mediaType(r *http.Request, want string) error {
 // decodeJSON decodes one JSON object strictly and checks its values.
 func decodeJSON(data []byte, into checker) error {
 	if !utf8.Valid(data) {
-		return fail(malformed, fmt.Sprintf("The body is not UTF-8: byte %d.", invalidAt(data)))
+		return problem.Newf(problem.BodyMalformed, "The body is not UTF-8: byte %d.", invalidAt(data))
 	}
 	if at := escapedNUL(data); at >= 0 {
-		return fail(malformed, fmt.Sprintf("The body has a NUL character (\\u0000): byte %d.", at))
+		return problem.Newf(problem.BodyMalformed, "The body has a NUL character (\\u0000): byte %d.", at)
 	}
 	if first := bytes.TrimLeft(data, " \t\r\n"); len(first) == 0 || first[0] != '{' {
-		return fail(malformed, "The body must be a JSON object.")
+		return problem.Newf(problem.BodyMalformed, "The body must be a JSON object.")
 	}
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.DisallowUnknownFields()
@@ -87,7 +86,7 @@ func decodeJSON(data []byte, into checker) error {
 		return decodeError(err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return fail(malformed, fmt.Sprintf("There is something after the JSON object: byte %d.", dec.InputOffset()))
+		return problem.Newf(problem.BodyMalformed, "There is something after the JSON object: byte %d.", dec.InputOffset())
 	}
 	if err := checkNames(data); err != nil {
 		return err
@@ -105,15 +104,15 @@ func decodeError(err error) error {
 	)
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return fail(malformed, "The JSON ends too early.")
+		return problem.Newf(problem.BodyMalformed, "The JSON ends too early.")
 	case errors.As(err, &syntax):
-		return fail(malformed, fmt.Sprintf("The JSON is malformed: byte %d.", syntax.Offset))
+		return problem.Newf(problem.BodyMalformed, "The JSON is malformed: byte %d.", syntax.Offset)
 	case errors.As(err, &typed):
 		field := typed.Field
 		if field == "" {
 			field = "body"
 		}
-		return invalid(shop.FieldError{Field: field, Detail: typeHint(typed)})
+		return invalid(problem.Field{Field: field, Detail: typeHint(typed)})
 	}
 	// encoding/json has no type for this one.
 	if name, ok := strings.CutPrefix(err.Error(), `json: unknown field `); ok {
@@ -126,9 +125,9 @@ func decodeError(err error) error {
 		if len(name) > 100 {
 			name = strings.ToValidUTF8(name[:100], "") + "…"
 		}
-		return invalid(shop.FieldError{Field: name, Detail: detail})
+		return invalid(problem.Field{Field: name, Detail: detail})
 	}
-	return fail(malformed, "The JSON can't be read.")
+	return problem.Newf(problem.BodyMalformed, "The JSON can't be read.")
 }
 
 // typeHint says what a field should have been, in JSON's words.

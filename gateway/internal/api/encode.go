@@ -4,7 +4,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
+	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	"github.com/souk-shop/souk/proto/money"
 )
 
@@ -36,12 +38,12 @@ func optMoney(m money.Money) *Money {
 	return &v
 }
 
-func newStock(s shop.Stock) Stock {
+func newStock(s catalog.Stock) Stock {
 	return Stock{Total: s.Total, Held: s.Held, Committed: s.Committed, Available: s.Available}
 }
 
 // newProduct shows the stock in detail to the operator only.
-func newProduct(p *shop.Product, operator bool) Product {
+func newProduct(p *catalog.Product, operator bool) Product {
 	out := Product{
 		ID: p.ID, Code: p.Code, Name: p.Name, Description: p.Description, Category: p.Category,
 		Price: newMoney(p.Price), Available: p.Available, Popularity: p.Popularity,
@@ -58,7 +60,7 @@ func newProduct(p *shop.Product, operator bool) Product {
 	return out
 }
 
-func newProducts(in []*shop.Product, operator bool) []Product {
+func newProducts(in []*catalog.Product, operator bool) []Product {
 	out := make([]Product, len(in))
 	for i, p := range in {
 		out[i] = newProduct(p, operator)
@@ -66,7 +68,7 @@ func newProducts(in []*shop.Product, operator bool) []Product {
 	return out
 }
 
-func newProductPage(p *shop.ProductPage, operator bool) ProductPage {
+func newProductPage(p *catalog.ProductPage, operator bool) ProductPage {
 	out := ProductPage{Products: newProducts(p.Products, operator), NextCursor: opt(p.NextCursor)}
 	if f := p.Facets; f != nil {
 		out.Facets = &Facets{
@@ -80,7 +82,7 @@ func newProductPage(p *shop.ProductPage, operator bool) ProductPage {
 	return out
 }
 
-func newCategories(in []shop.Category) []Category {
+func newCategories(in []catalog.Category) []Category {
 	out := make([]Category, len(in))
 	for i, c := range in {
 		out[i] = Category{Slug: c.Slug, Name: c.Name, Products: c.Products}
@@ -88,7 +90,7 @@ func newCategories(in []shop.Category) []Category {
 	return out
 }
 
-func newCartDoc(c *shop.Cart, token string) Cart {
+func newCartDoc(c *cart.Cart, token string) Cart {
 	out := Cart{
 		ID: c.ID, Version: c.Version, Units: c.Units, Total: newMoney(c.Total), Orderable: c.Orderable,
 		UpdatedAt: c.UpdatedAt, Token: opt(token), Lines: make([]CartLine, len(c.Lines)),
@@ -104,7 +106,7 @@ func newCartDoc(c *shop.Cart, token string) Cart {
 	return out
 }
 
-func newOrder(o *shop.Order) Order {
+func newOrder(o *order.Order) Order {
 	out := Order{
 		ID: o.ID, Number: o.Number, State: OrderState(o.State), CancelReason: opt(CancelReason(o.CancelReason)),
 		DeclineCode: opt(o.DeclineCode), Lines: make([]OrderLine, len(o.Lines)),
@@ -128,7 +130,7 @@ func newOrder(o *shop.Order) Order {
 	return out
 }
 
-func newHistory(in []shop.StateChange) []StateChange {
+func newHistory(in []order.StateChange) []StateChange {
 	var out []StateChange
 	for _, h := range in {
 		out = append(out, StateChange{State: OrderState(h.State), At: h.At})
@@ -136,7 +138,7 @@ func newHistory(in []shop.StateChange) []StateChange {
 	return out
 }
 
-func newOrderEvent(o *shop.Order) OrderEvent {
+func newOrderEvent(o *order.Order) OrderEvent {
 	return OrderEvent{
 		ID: o.ID, Number: o.Number, State: OrderState(o.State), CancelReason: opt(CancelReason(o.CancelReason)),
 		DeclineCode: opt(o.DeclineCode), Total: newMoney(o.Total), Refunded: newMoney(o.Refunded),
@@ -144,7 +146,7 @@ func newOrderEvent(o *shop.Order) OrderEvent {
 	}
 }
 
-func newRefund(r *shop.Refund) Refund {
+func newRefund(r *order.Refund) Refund {
 	out := Refund{
 		ID: r.ID, State: RefundState(r.State), Amount: newMoney(r.Amount), Restock: r.Restock,
 		Reason: r.Reason, CreatedAt: r.CreatedAt, Lines: make([]Line, len(r.Lines)),
@@ -155,7 +157,7 @@ func newRefund(r *shop.Refund) Refund {
 	return out
 }
 
-func newLevels(in []shop.VariantStock) VariantLevels {
+func newLevels(in []catalog.Variant) VariantLevels {
 	out := VariantLevels{Variants: make([]VariantLevel, len(in))}
 	for i, v := range in {
 		out.Variants[i] = VariantLevel{
@@ -166,10 +168,10 @@ func newLevels(in []shop.VariantStock) VariantLevels {
 	return out
 }
 
-func lineInputs(in []Line) []shop.LineInput {
-	out := make([]shop.LineInput, len(in))
+func lineInputs(in []Line) []cart.LineInput {
+	out := make([]cart.LineInput, len(in))
 	for i, l := range in {
-		out[i] = shop.LineInput{SKU: l.SKU, Quantity: l.Quantity}
+		out[i] = cart.LineInput{SKU: l.SKU, Quantity: l.Quantity}
 	}
 	return out
 }

@@ -8,7 +8,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/order"
 )
 
 // heartbeat is how often a quiet stream sends a comment, so that no proxy takes
@@ -19,7 +20,7 @@ const heartbeat = 15 * time.Second
 func (a *API) WatchOrder(ctx context.Context, req WatchOrderRequestObject) (WatchOrderResponseObject, error) {
 	watch := make(chan watched)
 	ctx, cancel := context.WithCancel(ctx)
-	go follow(ctx, a.shop.WatchOrder(ctx, viewer(ctx), req.OrderID), watch)
+	go follow(ctx, a.orders.WatchOrder(ctx, viewer(ctx), req.OrderID), watch)
 	// The first event, or the error instead of one, decides the status.
 	first, ok := <-watch
 	if ok && first.err == nil {
@@ -27,18 +28,18 @@ func (a *API) WatchOrder(ctx context.Context, req WatchOrderRequestObject) (Watc
 	}
 	cancel()
 	if !ok {
-		return nil, shop.AsError(context.Cause(ctx))
+		return nil, problem.As(context.Cause(ctx))
 	}
 	return nil, first.err
 }
 
 type watched struct {
-	order *shop.Order
+	order *order.Order
 	err   error
 }
 
 // follow sends what the watch yields until it or ctx ends, and closes out.
-func follow(ctx context.Context, watch iter.Seq2[*shop.Order, error], out chan<- watched) {
+func follow(ctx context.Context, watch iter.Seq2[*order.Order, error], out chan<- watched) {
 	defer close(out)
 	for order, err := range watch {
 		select {
@@ -53,7 +54,7 @@ func follow(ctx context.Context, watch iter.Seq2[*shop.Order, error], out chan<-
 type stream struct {
 	ctx    context.Context // ends with the request
 	cancel context.CancelFunc
-	first  *shop.Order
+	first  *order.Order
 	rest   <-chan watched
 	beat   time.Duration
 }
@@ -95,7 +96,7 @@ func (s *stream) VisitWatchOrderResponse(w http.ResponseWriter) error {
 	}
 }
 
-func (s *stream) send(w http.ResponseWriter, control *http.ResponseController, order *shop.Order) bool {
+func (s *stream) send(w http.ResponseWriter, control *http.ResponseController, order *order.Order) bool {
 	data, err := json.Marshal(newOrderEvent(order))
 	if err != nil {
 		return false

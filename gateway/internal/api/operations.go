@@ -12,7 +12,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/edge"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
 )
 
 // access says whose token an operation takes.
@@ -75,28 +75,28 @@ func (a *API) admit(next http.Handler) http.Handler {
 		edge.SetRoute(r.Context(), route)
 		op := operations[r.Method+" "+route]
 		if err := op.admits(auth.FromContext(r.Context())); err != nil {
-			a.writeProblem(w, r, err)
+			a.WriteProblem(w, r, err)
 			return
 		}
 		if r.URL.RawQuery != "" {
 			if err := op.checkQuery(r.URL.RawQuery); err != nil {
-				a.writeProblem(w, r, err)
+				a.WriteProblem(w, r, err)
 				return
 			}
 		}
 		switch {
 		case op.csv:
 			if err := importBody(w, r); err != nil {
-				a.writeProblem(w, r, err)
+				a.WriteProblem(w, r, err)
 				return
 			}
 		case op.body != nil:
 			data, some, err := readJSON(w, r, op.body())
 			if err == nil && !some && !op.optional {
-				err = fail(malformed, "The body is missing.")
+				err = problem.Newf(problem.BodyMalformed, "The body is missing.")
 			}
 			if err != nil {
-				a.writeProblem(w, r, err)
+				a.WriteProblem(w, r, err)
 				return
 			}
 			// The generated code decodes it once more.
@@ -108,26 +108,26 @@ func (a *API) admit(next http.Handler) http.Handler {
 
 func (op *operation) admits(id auth.Identity) error {
 	if id.Forged && (!id.Cookie || op.access != anyone) {
-		return fail(invalidToken, "The token was not made by this shop.")
+		return problem.Newf(problem.InvalidToken, "The token was not made by this shop.")
 	}
 	switch op.access {
 	case operatorly:
 		if !id.Operator && id.Known {
-			return fail(forbidden, "This needs the operator's token.")
+			return problem.Newf(problem.Forbidden, "This needs the operator's token.")
 		}
 		if !id.Operator {
-			return fail(unauthorized, "This needs the operator's token.")
+			return problem.Newf(problem.Unauthorized, "This needs the operator's token.")
 		}
 	case owner:
 		if !id.Operator && !id.Known {
-			return fail(unauthorized, "This needs a shopper's token. POST /v1/carts gives one.")
+			return problem.Newf(problem.Unauthorized, "This needs a shopper's token. POST /v1/carts gives one.")
 		}
 	case shopper, guest:
 		if id.Operator {
-			return fail(forbidden, "This is for a shopper: send a shopper's token.")
+			return problem.Newf(problem.Forbidden, "This is for a shopper: send a shopper's token.")
 		}
 		if op.access == shopper && !id.Known {
-			return fail(unauthorized, "This needs a shopper's token. POST /v1/carts gives one.")
+			return problem.Newf(problem.Unauthorized, "This needs a shopper's token. POST /v1/carts gives one.")
 		}
 	}
 	return nil
@@ -137,7 +137,7 @@ func (op *operation) admits(id auth.Identity) error {
 func (op *operation) checkQuery(raw string) error {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return invalid(shop.FieldError{Field: "query", Detail: "is not a valid query string"})
+		return invalid(problem.Field{Field: "query", Detail: "is not a valid query string"})
 	}
 	var c checks
 	for name, vs := range values {

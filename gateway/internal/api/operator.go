@@ -5,28 +5,29 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 )
 
 // PutProduct answers PUT /v1/products/{sku}.
 func (a *API) PutProduct(ctx context.Context, req PutProductRequestObject) (PutProductResponseObject, error) {
 	product := req.Body.product(req.SKU)
-	if fields := shop.CheckProduct("", &product); len(fields) > 0 {
+	if fields := catalog.CheckProduct("", &product); len(fields) > 0 {
 		return nil, invalid(fields...)
 	}
-	return upserted(a.shop.Upsert(ctx, []shop.ProductInput{product}))
+	return upserted(a.catalog.Upsert(ctx, []catalog.ProductInput{product}))
 }
 
 // ImportProducts answers POST /v1/products/import.
 func (a *API) ImportProducts(ctx context.Context, req ImportProductsRequestObject) (ImportProductsResponseObject, error) {
-	doc, err := upserted(a.shop.ImportCSV(ctx, req.Body))
-	if known := (*shop.Error)(nil); err != nil && !errors.As(err, &known) {
+	doc, err := upserted(a.catalog.ImportCSV(ctx, req.Body))
+	if known := (*problem.Error)(nil); err != nil && !errors.As(err, &known) {
 		return nil, readError(err) // of the body
 	}
 	return doc, err
 }
 
-func upserted(u shop.Upserted, err error) (*document, error) {
+func upserted(u catalog.Upserted, err error) (*document, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -39,11 +40,11 @@ func (a *API) AdjustStock(ctx context.Context, req AdjustStockRequestObject) (Ad
 	if err != nil {
 		return nil, err
 	}
-	changes := make([]shop.StockChange, len(req.Body.Changes))
+	changes := make([]catalog.StockChange, len(req.Body.Changes))
 	for i, c := range req.Body.Changes {
-		changes[i] = shop.StockChange{SKU: c.SKU, Delta: c.Delta}
+		changes[i] = catalog.StockChange{SKU: c.SKU, Delta: c.Delta}
 	}
-	levels, err := a.shop.AdjustStock(ctx, key, req.Body.Reason, changes)
+	levels, err := a.catalog.AdjustStock(ctx, key, req.Body.Reason, changes)
 	if err != nil {
 		return nil, err
 	}
@@ -52,12 +53,12 @@ func (a *API) AdjustStock(ctx context.Context, req AdjustStockRequestObject) (Ad
 
 // SetPrices answers POST /v1/prices.
 func (a *API) SetPrices(ctx context.Context, req SetPricesRequestObject) (SetPricesResponseObject, error) {
-	changes := make([]shop.PriceChange, len(req.Body.Changes))
+	changes := make([]catalog.PriceChange, len(req.Body.Changes))
 	for i, c := range req.Body.Changes {
 		changes[i].SKU = c.SKU
 		changes[i].Price.Units, changes[i].Price.Currency = c.Price.Amount, c.Price.Currency
 	}
-	levels, err := a.shop.SetPrices(ctx, changes)
+	levels, err := a.catalog.SetPrices(ctx, changes)
 	if err != nil {
 		return nil, err
 	}

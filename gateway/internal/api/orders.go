@@ -10,13 +10,14 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/order"
 )
 
 // viewer is who looks at orders; admit has seen to it that there is one.
-func viewer(ctx context.Context) shop.Viewer {
+func viewer(ctx context.Context) order.Viewer {
 	id := auth.FromContext(ctx)
-	return shop.Viewer{Customer: id.Shopper.ID, Operator: id.Operator}
+	return order.Viewer{Customer: id.Shopper.ID, Operator: id.Operator}
 }
 
 // PlaceOrder answers POST /v1/orders. Its body is made of nothing but the order
@@ -29,21 +30,21 @@ func (a *API) PlaceOrder(ctx context.Context, req PlaceOrderRequestObject) (Plac
 	wait, applied := preferredWait(req.Params.Prefer)
 	cart, err := uuid.Parse(req.Body.CartID)
 	if err != nil {
-		return nil, invalid(shop.FieldError{Field: "cart_id", Detail: "must be a UUID"})
+		return nil, invalid(problem.Field{Field: "cart_id", Detail: "must be a UUID"})
 	}
-	checkout := shop.Checkout{
+	checkout := order.Checkout{
 		Customer: shopperID(ctx), IdempotencyKey: key, Cart: cart,
 		PaymentMethod: req.Body.PaymentMethod, Email: req.Body.Email,
 		Wait: wait,
 	}
 	to := &req.Body.ShippingAddress
-	checkout.Address = shop.Address{
+	checkout.Address = order.Address{
 		Name: to.Name, Line1: to.Line1, Line2: to.Line2, City: to.City, PostalCode: to.PostalCode, Country: to.Country,
 	}
 	if v := req.Body.CartVersion; v != nil {
 		checkout.CartVersion = *v
 	}
-	placed, err := a.shop.PlaceOrder(ctx, checkout)
+	placed, err := a.orders.PlaceOrder(ctx, checkout)
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +69,7 @@ func (a *API) ListOrders(ctx context.Context, req ListOrdersRequestObject) (List
 	if len(c) > 0 {
 		return nil, invalid(c...)
 	}
-	page, err := a.shop.Orders(ctx, viewer(ctx), n, after)
+	page, err := a.orders.Orders(ctx, viewer(ctx), n, after)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +94,7 @@ func (a *API) ListOrders(ctx context.Context, req ListOrdersRequestObject) (List
 
 // GetOrder answers GET /v1/orders/{order_id}.
 func (a *API) GetOrder(ctx context.Context, req GetOrderRequestObject) (GetOrderResponseObject, error) {
-	order, err := a.shop.Order(ctx, viewer(ctx), req.OrderID)
+	order, err := a.orders.Order(ctx, viewer(ctx), req.OrderID)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +107,7 @@ func (a *API) GetOrder(ctx context.Context, req GetOrderRequestObject) (GetOrder
 
 // CancelOrder answers POST /v1/orders/{order_id}/cancel.
 func (a *API) CancelOrder(ctx context.Context, req CancelOrderRequestObject) (CancelOrderResponseObject, error) {
-	order, err := a.shop.CancelOrder(ctx, viewer(ctx), req.OrderID)
+	order, err := a.orders.CancelOrder(ctx, viewer(ctx), req.OrderID)
 	if err != nil {
 		return nil, err
 	}
@@ -124,8 +125,8 @@ func (a *API) RefundOrder(ctx context.Context, req RefundOrderRequestObject) (Re
 		return nil, err
 	}
 	wait, applied := preferredWait(req.Params.Prefer)
-	refund, replayed, err := a.shop.RefundOrder(ctx, shop.RefundRequest{
-		Order: req.OrderID, IdempotencyKey: key, Lines: lineInputs(req.Body.Lines),
+	refund, replayed, err := a.orders.RefundOrder(ctx, order.RefundRequest{
+		Order: req.OrderID, IdempotencyKey: key, Lines: refundLines(req.Body.Lines),
 		Restock: req.Body.Restock, Reason: req.Body.Reason, Wait: wait,
 	})
 	if err != nil {
@@ -142,7 +143,15 @@ func (a *API) RefundOrder(ctx context.Context, req RefundOrderRequestObject) (Re
 	return doc, nil
 }
 
-func orderDocument(order *shop.Order) (*document, error) {
+func refundLines(in []Line) []order.RefundLine {
+	out := make([]order.RefundLine, len(in))
+	for i, l := range in {
+		out[i] = order.RefundLine{SKU: l.SKU, Quantity: l.Quantity}
+	}
+	return out
+}
+
+func orderDocument(order *order.Order) (*document, error) {
 	body, err := encode(newOrder(order), strconv.FormatInt(order.Version, 10))
 	if err != nil {
 		return nil, err
@@ -153,11 +162,11 @@ func orderDocument(order *shop.Order) (*document, error) {
 // idempotencyKey checks the key: printable ASCII, no spaces at its ends.
 func idempotencyKey(key string) (string, error) {
 	if key == "" {
-		return "", fail(keyMissing, "The Idempotency-Key header is empty.")
+		return "", problem.Newf(problem.IdempotencyKeyMissing, "The Idempotency-Key header is empty.")
 	}
 	printable := !strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' })
 	if len(key) > 255 || !printable {
-		return "", invalid(shop.FieldError{Field: "Idempotency-Key", Detail: "must be 1 to 255 printable ASCII characters"})
+		return "", invalid(problem.Field{Field: "Idempotency-Key", Detail: "must be 1 to 255 printable ASCII characters"})
 	}
 	return key, nil
 }
@@ -178,7 +187,7 @@ func preferredWait(header *string) (wait time.Duration, applied string) {
 		if err != nil {
 			return 0, ""
 		}
-		wait = min(time.Duration(n)*time.Second, shop.MaxWait)
+		wait = min(time.Duration(n)*time.Second, order.MaxWait)
 		return wait, "wait=" + strconv.Itoa(int(wait/time.Second))
 	}
 	return 0, ""

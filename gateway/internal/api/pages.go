@@ -1,13 +1,12 @@
 package api
 
 import (
-	"bytes"
 	_ "embed"
-	"html/template"
 	"net/http"
 	"strconv"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/souk-shop/souk/gateway/internal/problem"
 )
 
 //go:embed openapi.yaml
@@ -19,11 +18,6 @@ var docsPage []byte
 //go:embed docs.css
 var docsStyle []byte
 
-//go:embed problem.html
-var problemSource string
-
-var problemPage = template.Must(template.New("problem").Parse(problemSource))
-
 // routePages serves what explains the API.
 func (a *API) routePages(mux chi.Router) {
 	static := func(path, contentType string, body []byte) {
@@ -33,12 +27,8 @@ func (a *API) routePages(mux chi.Router) {
 	static("/openapi.yaml", "application/yaml", specification)
 	static("/docs", "text/html; charset=utf-8", docsPage)
 	static("/docs/style.css", "text/css; charset=utf-8", docsStyle)
-	for slug, k := range kinds() {
-		var buf bytes.Buffer
-		if err := problemPage.Execute(&buf, map[string]any{"Slug": slug, "Title": k.title, "Status": k.status, "About": k.about}); err != nil {
-			panic(err) // the template is ours
-		}
-		static(problemsPath+slug, "text/html; charset=utf-8", buf.Bytes())
+	for path, body := range problem.Pages() {
+		static(path, "text/html; charset=utf-8", body)
 	}
 }
 

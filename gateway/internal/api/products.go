@@ -8,17 +8,18 @@ import (
 	"unicode/utf8"
 
 	"github.com/souk-shop/souk/gateway/internal/auth"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 )
 
 // sorts are the values of the sort parameter.
-var sorts = map[ListProductsParamsSort]shop.Sort{
-	"relevance":  shop.SortDefault,
-	"popularity": shop.SortPopularity,
-	"price":      shop.SortPriceAsc,
-	"-price":     shop.SortPriceDesc,
-	"name":       shop.SortName,
-	"newest":     shop.SortNewest,
+var sorts = map[ListProductsParamsSort]catalog.Sort{
+	"relevance":  catalog.SortDefault,
+	"popularity": catalog.SortPopularity,
+	"price":      catalog.SortPriceAsc,
+	"-price":     catalog.SortPriceDesc,
+	"name":       catalog.SortName,
+	"newest":     catalog.SortNewest,
 }
 
 // ListProducts answers GET /v1/products.
@@ -30,7 +31,7 @@ func (a *API) ListProducts(ctx context.Context, req ListProductsRequestObject) (
 	}
 	operator := auth.FromContext(ctx).Operator
 	q.Fresh = operator
-	page, err := a.shop.ListProducts(ctx, q)
+	page, err := a.catalog.ListProducts(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -44,9 +45,9 @@ func (a *API) ListProducts(ctx context.Context, req ListProductsRequestObject) (
 	return doc, nil
 }
 
-func productQuery(p *ListProductsParams) (shop.ProductQuery, error) {
+func productQuery(p *ListProductsParams) (catalog.ProductQuery, error) {
 	var c checks
-	q := shop.ProductQuery{MinPrice: p.MinPrice, MaxPrice: p.MaxPrice}
+	q := catalog.ProductQuery{MinPrice: p.MinPrice, MaxPrice: p.MaxPrice}
 	if p.Q != nil {
 		q.Query = *p.Q
 		if utf8.RuneCountInString(q.Query) > 200 {
@@ -134,7 +135,7 @@ func nextLink(path string, values url.Values, cursor string) string {
 
 // reading answers a read of a shared value with its document, encoded once for
 // as long as the value lives. The operator's is its own, and private.
-func reading(memo *shop.Memo, operator bool, ifNoneMatch *string, build func() any) (*document, error) {
+func reading(memo *catalog.Memo, operator bool, ifNoneMatch *string, build func() any) (*document, error) {
 	var body *rendered
 	if operator {
 		var err error
@@ -142,7 +143,7 @@ func reading(memo *shop.Memo, operator bool, ifNoneMatch *string, build func() a
 			return nil, err
 		}
 	} else {
-		made := memo.Of(shop.SlotJSON, func() any {
+		made := memo.Of(catalog.SlotJSON, func() any {
 			body, err := encode(build(), "")
 			return encoded{body, err}
 		}).(encoded)
@@ -166,12 +167,12 @@ type encoded struct {
 // GetProduct answers GET /v1/products/{sku}.
 func (a *API) GetProduct(ctx context.Context, req GetProductRequestObject) (GetProductResponseObject, error) {
 	if !cleanParam(req.SKU) {
-		return nil, invalid(shop.FieldError{Field: "sku", Detail: "must be UTF-8 text without control characters"})
+		return nil, invalid(problem.Field{Field: "sku", Detail: "must be UTF-8 text without control characters"})
 	}
 	operator := auth.FromContext(ctx).Operator
-	find := a.shop.Product
+	find := a.catalog.Product
 	if operator {
-		find = a.shop.FreshProduct
+		find = a.catalog.FreshProduct
 	}
 	p, err := find(ctx, req.SKU)
 	if err != nil {
@@ -190,7 +191,7 @@ func (a *API) ListRelated(ctx context.Context, req ListRelatedRequestObject) (Li
 	if len(c) > 0 {
 		return nil, invalid(c...)
 	}
-	page, err := a.shop.Related(ctx, req.SKU, n)
+	page, err := a.catalog.Related(ctx, req.SKU, n)
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +202,7 @@ func (a *API) ListRelated(ctx context.Context, req ListRelatedRequestObject) (Li
 
 // ListCategories answers GET /v1/categories.
 func (a *API) ListCategories(ctx context.Context, req ListCategoriesRequestObject) (ListCategoriesResponseObject, error) {
-	list, err := a.shop.Categories(ctx)
+	list, err := a.catalog.Categories(ctx)
 	if err != nil {
 		return nil, err
 	}

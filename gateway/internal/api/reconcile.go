@@ -5,8 +5,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/shop/payment"
 )
 
 // Reconcile answers POST /v1/reconciliations.
@@ -15,7 +14,7 @@ func (a *API) Reconcile(ctx context.Context, req ReconcileRequestObject) (Reconc
 	if req.Body != nil {
 		from, to = timeOr(req.Body.FromTime), timeOr(req.Body.ToTime)
 	}
-	r, err := a.shop.Reconcile(ctx, from, to)
+	r, err := a.payments.Reconcile(ctx, from, to)
 	if err != nil {
 		return nil, err
 	}
@@ -24,7 +23,7 @@ func (a *API) Reconcile(ctx context.Context, req ReconcileRequestObject) (Reconc
 
 // GetReconciliation answers GET /v1/reconciliations/{reconciliation_id}.
 func (a *API) GetReconciliation(ctx context.Context, req GetReconciliationRequestObject) (GetReconciliationResponseObject, error) {
-	r, err := a.shop.Reconciliation(ctx, req.ReconciliationID.String())
+	r, err := a.payments.Reconciliation(ctx, req.ReconciliationID.String())
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +37,7 @@ func timeOr(t *time.Time) time.Time {
 	return *t
 }
 
-func newReconciliation(r *shop.Reconciliation) (*document, error) {
+func newReconciliation(r *payment.Reconciliation) (*document, error) {
 	id, err := uuid.Parse(r.ID)
 	if err != nil {
 		return nil, err

@@ -37,7 +37,7 @@ func open(t testing.TB, f *fakeShop) *visitor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := New(Config{Shop: f, Session: sessions})
+	h, err := New(Config{Catalog: f, Carts: f, Orders: f, Session: sessions})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/order"
 )
 
 // fill is a good address.
@@ -224,9 +225,9 @@ func TestCheckoutWhileTheShopIsDown(t *testing.T) {
 	v := open(t, f)
 	v.post("/cart/lines", "sku", "85123A", "quantity", "2")
 	form := v.get("/checkout")
-	f.failing(&shop.Error{Kind: shop.KindUnavailable, Reason: shop.ReasonUnavailable})
+	f.failing(problem.New(problem.Unavailable))
 	p := v.submit(form, ".checkout-form", fill...).wants(503, "/checkout").has(".problem", "one order")
-	f.failing(shop.NewError(shop.ReasonOverloaded))
+	f.failing(problem.New(problem.Overloaded))
 	p = v.submit(p, ".checkout-form").wants(503, "/checkout").has(".problem", "So many people")
 	f.failing(nil)
 	if key(p) != key(form) {
@@ -240,18 +241,18 @@ func TestCheckoutWhileTheShopIsDown(t *testing.T) {
 func TestAnOrderUnderWayIsNoErrorPage(t *testing.T) {
 	t.Parallel()
 	f := newFakeShop()
-	f.placing(func(*shop.Order) {}) // it stays pending
+	f.placing(func(*order.Order) {}) // it stays pending
 	v := open(t, f)
 	v.post("/cart/lines", "sku", "85123A", "quantity", "2")
 	form := v.get("/checkout")
 	v.submit(form, ".checkout-form", fill...).wants(200, orderPath(f))
 	v.submit(form, ".checkout-form", fill...).wants(200, orderPath(f)).count(".error-page", 0)
-	f.refusing(shop.NewError(shop.ReasonKeyInFlight))
+	f.refusing(problem.New(problem.IdempotencyKeyInFlight))
 	v.submit(form, ".checkout-form", fill...).wants(200, "/orders").has(".order-list", "S-7K3M-0001").count(".error-page", 0)
 	// The cart was emptied by the order meanwhile, or somebody else changed it.
-	f.refusing(shop.NewError(shop.ReasonCartEmpty))
+	f.refusing(problem.New(problem.CartEmpty))
 	v.submit(form, ".checkout-form", fill...).wants(200, "/cart").count(".error-page", 0)
-	f.refusing(shop.NewError(shop.ReasonCartVersion))
+	f.refusing(problem.New(problem.CartVersionConflict))
 	v.submit(form, ".checkout-form", fill...).wants(409, "/checkout").has(".problem", "has changed").count(".error-page", 0)
 	if f.placed() != 1 {
 		t.Errorf("%d orders", f.placed())
@@ -270,8 +271,8 @@ func TestCancelledOrdersSayWhy(t *testing.T) {
 		{"TIMED_OUT", "", "too long"},
 		{"SOMETHING_NEW", "", "cancelled"},
 	} {
-		f.placing(func(o *shop.Order) {
-			o.State, o.CancelReason, o.DeclineCode = shop.StateCancelled, c.reason, c.decline
+		f.placing(func(o *order.Order) {
+			o.State, o.CancelReason, o.DeclineCode = order.StateCancelled, c.reason, c.decline
 			if c.reason == "INSUFFICIENT_STOCK" {
 				o.ShortSKUs = []string{"85123A"}
 			}
@@ -287,7 +288,7 @@ func TestCancelledOrdersSayWhy(t *testing.T) {
 func TestOrderIsFollowedLive(t *testing.T) {
 	t.Parallel()
 	f := newFakeShop()
-	f.placing(func(*shop.Order) {})
+	f.placing(func(*order.Order) {})
 	v := open(t, f)
 	v.post("/cart/lines", "sku", "85123A", "quantity", "2")
 	p := v.submit(v.get("/checkout"), ".checkout-form", fill...).wants(200, orderPath(f))
@@ -321,16 +322,16 @@ func TestOrderIsFollowedLive(t *testing.T) {
 		return o
 	}
 	id := uuid.MustParse(strings.TrimPrefix(orderPath(f), "/orders/"))
-	if o := next(); o.State != shop.StatePending || o.Settled {
+	if o := next(); o.State != order.StatePending || o.Settled {
 		t.Errorf("first event %+v", o)
 	}
-	f.setOrder(id, func(o *shop.Order) { o.State = shop.StateCapturing })
-	if o := next(); o.State != shop.StateCapturing || !strings.Contains(o.Status, "Nearly there") {
+	f.setOrder(id, func(o *order.Order) { o.State = order.StateCapturing })
+	if o := next(); o.State != order.StateCapturing || !strings.Contains(o.Status, "Nearly there") {
 		t.Errorf("second event %+v", o)
 	}
 	v.post(orderPath(f)+"/cancel").wants(409, orderPath(f)+"/cancel").has(".problem", "too late")
-	f.setOrder(id, func(o *shop.Order) {
-		o.State, o.CancelReason, o.ShortSKUs = shop.StateCancelled, "INSUFFICIENT_STOCK", []string{"85123A"}
+	f.setOrder(id, func(o *order.Order) {
+		o.State, o.CancelReason, o.ShortSKUs = order.StateCancelled, "INSUFFICIENT_STOCK", []string{"85123A"}
 	})
 	if o := next(); !o.Settled || !strings.Contains(o.Status, "White Hanging Heart") {
 		t.Errorf("last event %+v", o)
@@ -345,7 +346,7 @@ func TestOrderIsFollowedLive(t *testing.T) {
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	f := newFakeShop()
-	f.placing(func(*shop.Order) {})
+	f.placing(func(*order.Order) {})
 	v := open(t, f)
 	v.post("/cart/lines", "sku", "85123A", "quantity", "2")
 	p := v.submit(v.get("/checkout"), ".checkout-form", fill...)

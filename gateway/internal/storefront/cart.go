@@ -11,7 +11,9 @@ import (
 	"strings"
 
 	"github.com/souk-shop/souk/gateway/internal/auth"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 )
 
 // cartPage is the view of cart.html.
@@ -72,22 +74,22 @@ func (s *Storefront) serveCart(w http.ResponseWriter, r *http.Request) error {
 }
 
 // currentCart is the shopper's cart; nil for those who have none yet.
-func (s *Storefront) currentCart(r *http.Request) (*shop.Cart, error) {
+func (s *Storefront) currentCart(r *http.Request) (*cart.Cart, error) {
 	id := auth.FromContext(r.Context())
 	if !id.Known || !id.Shopper.HasCart() {
 		return nil, nil
 	}
-	cart, err := s.shop.Cart(r.Context(), id.Shopper.ID, id.Shopper.Cart)
-	if shop.ReasonOf(err) == shop.ReasonCartNotFound {
+	cart, err := s.carts.Cart(r.Context(), id.Shopper.ID, id.Shopper.Cart)
+	if problem.Is(err, problem.CartNotFound) {
 		return nil, nil // it expired
 	}
 	return cart, err
 }
 
-func (s *Storefront) newCartPage(r *http.Request, cart *shop.Cart) *cartPage {
+func (s *Storefront) newCartPage(r *http.Request, cart *cart.Cart) *cartPage {
 	v := &cartPage{frame: frame{Title: "Your cart", Section: "cart"}}
 	if cart == nil || len(cart.Lines) == 0 {
-		popular, err := s.shop.ListProducts(r.Context(), shop.ProductQuery{Sort: shop.SortPopularity, InStock: true, Limit: 8})
+		popular, err := s.catalog.ListProducts(r.Context(), catalog.ProductQuery{Sort: catalog.SortPopularity, InStock: true, Limit: 8})
 		if err == nil {
 			v.Popular = newCards(popular.Products)
 		} else {
@@ -104,10 +106,10 @@ func (s *Storefront) newCartPage(r *http.Request, cart *shop.Cart) *cartPage {
 	return v
 }
 
-func newCartLine(l *shop.CartLine) cartLine {
+func newCartLine(l *cart.Line) cartLine {
 	line := cartLine{
 		SKU: l.SKU, Name: l.Name, URL: l.ProductURL, Picture: l.Picture,
-		Quantity: strconv.FormatInt(l.Quantity, 10), Limit: shop.MaxQuantity, Gone: l.Gone,
+		Quantity: strconv.FormatInt(l.Quantity, 10), Limit: cart.MaxQuantity, Gone: l.Gone,
 	}
 	if l.Gone {
 		line.Warning = "We no longer sell this. Please remove it to go on."
@@ -132,7 +134,7 @@ func (s *Storefront) addToCart(w http.ResponseWriter, r *http.Request) error {
 	}
 	sku := r.PostForm.Get("sku")
 	if !plausibleSKU(sku) {
-		return &shop.Error{Kind: shop.KindNotFound, Reason: shop.ReasonSKUNotFound}
+		return problem.New(problem.SKUNotFound)
 	}
 	quantity, complaint := readQuantity(r.PostForm.Get("quantity"), 1)
 	if complaint != "" {
@@ -142,35 +144,35 @@ func (s *Storefront) addToCart(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var cart *shop.Cart
+	var now *cart.Cart
 	if shopper.HasCart() {
-		cart, err = s.shop.AddLine(r.Context(), shopper.ID, shopper.Cart, sku, quantity)
+		now, err = s.carts.AddLine(r.Context(), shopper.ID, shopper.Cart, sku, quantity)
 	}
-	if !shopper.HasCart() || shop.ReasonOf(err) == shop.ReasonCartNotFound {
-		cart, err = s.shop.NewCart(r.Context(), shopper.ID, []shop.LineInput{{SKU: sku, Quantity: quantity}})
+	if !shopper.HasCart() || problem.Is(err, problem.CartNotFound) {
+		now, err = s.carts.NewCart(r.Context(), shopper.ID, []cart.LineInput{{SKU: sku, Quantity: quantity}})
 	}
-	switch shop.ReasonOf(err) {
-	case "":
-	case shop.ReasonSKUNotFound:
-		return &shop.Error{Kind: shop.KindNotFound, Reason: shop.ReasonSKUNotFound}
-	case shop.ReasonQuantityTooLarge:
+	switch {
+	case err == nil:
+	case problem.Is(err, problem.SKUNotFound):
+		return problem.New(problem.SKUNotFound)
+	case problem.Is(err, problem.QuantityTooLarge):
 		return s.refuseQuantity(w, r, sku, "With what is in your cart already that is more than the 100,000 a line can hold.")
 	default:
 		return err
 	}
-	if fresh || shopper.Cart != cart.ID {
-		shopper.Cart = cart.ID
+	if fresh || shopper.Cart != now.ID {
+		shopper.Cart = now.ID
 		s.session.SetCookie(w, r, shopper)
 	}
-	s.rememberCount(w, r, cart.Units)
+	s.rememberCount(w, r, now.Units)
 	if wantsJSON(r) {
 		name := sku
-		for _, l := range cart.Lines {
+		for _, l := range now.Lines {
 			if l.SKU == sku {
 				name = l.Name
 			}
 		}
-		sendJSON(w, http.StatusOK, added{Units: cart.Units, Badge: badgeOf(cart.Units), Message: name + " is in your cart."})
+		sendJSON(w, http.StatusOK, added{Units: now.Units, Badge: badgeOf(now.Units), Message: name + " is in your cart."})
 		return nil
 	}
 	http.Redirect(w, r, "/cart?"+url.Values{"added": {sku}}.Encode(), http.StatusSeeOther)
@@ -186,7 +188,7 @@ type added struct {
 
 // refuseQuantity shows the product again with what is wrong beside the field.
 func (s *Storefront) refuseQuantity(w http.ResponseWriter, r *http.Request, sku, complaint string) error {
-	p, err := s.shop.Product(r.Context(), sku)
+	p, err := s.catalog.Product(r.Context(), sku)
 	if err != nil {
 		return err
 	}
@@ -220,10 +222,10 @@ func (s *Storefront) updateCart(w http.ResponseWriter, r *http.Request) error {
 		return s.show(w, r, http.StatusBadRequest, "cart", page)
 	}
 	if len(change.Lines) > 0 {
-		cart, err = s.shop.SetLines(r.Context(), change)
-		switch shop.ReasonOf(err) {
-		case "":
-		case shop.ReasonStale, shop.ReasonSKUNotFound, shop.ReasonCartNotFound:
+		cart, err = s.carts.SetLines(r.Context(), change)
+		switch {
+		case err == nil:
+		case problem.Is(err, problem.PreconditionFailed, problem.VersionConflict, problem.SKUNotFound, problem.CartNotFound):
 			return s.showChangedCart(w, r)
 		default:
 			return err
@@ -257,23 +259,23 @@ func (s *Storefront) showChangedCart(w http.ResponseWriter, r *http.Request) err
 
 // readCartForm reads what is to be changed. When something typed is wrong it
 // returns the page that says so instead.
-func (s *Storefront) readCartForm(r *http.Request, cart *shop.Cart) (shop.SetLines, *cartPage) {
+func (s *Storefront) readCartForm(r *http.Request, now *cart.Cart) (cart.SetLines, *cartPage) {
 	id := auth.FromContext(r.Context())
-	change := shop.SetLines{Owner: id.Shopper.ID, Cart: cart.ID}
+	change := cart.SetLines{Owner: id.Shopper.ID, Cart: now.ID}
 	// Removing is meant whatever else has changed; a quantity is not.
 	if sku := r.PostForm.Get("remove"); sku != "" {
-		for _, l := range cart.Lines {
+		for _, l := range now.Lines {
 			if l.SKU == sku {
-				change.Lines = []shop.LineInput{{SKU: sku}}
+				change.Lines = []cart.LineInput{{SKU: sku}}
 			}
 		}
 		return change, nil
 	}
 	change.Version, _ = strconv.ParseInt(r.PostForm.Get("version"), 10, 64)
 	change.Version = max(change.Version, 0)
-	page := s.newCartPage(r, cart)
+	page := s.newCartPage(r, now)
 	wrong := false
-	for i, l := range cart.Lines {
+	for i, l := range now.Lines {
 		name := quantityField(l.SKU)
 		if fix, ok := strings.CutPrefix(r.PostForm.Get("fix"), l.SKU+":"); ok {
 			r.PostForm.Set(name, fix)
@@ -289,7 +291,7 @@ func (s *Storefront) readCartForm(r *http.Request, cart *shop.Cart) (shop.SetLin
 			continue
 		}
 		if quantity != l.Quantity {
-			change.Lines = append(change.Lines, shop.LineInput{SKU: l.SKU, Quantity: quantity})
+			change.Lines = append(change.Lines, cart.LineInput{SKU: l.SKU, Quantity: quantity})
 		}
 	}
 	if wrong {
@@ -305,7 +307,7 @@ func readQuantity(text string, least int64) (n int64, complaint string) {
 	text = strings.TrimSpace(text)
 	n, err := strconv.ParseInt(text, 10, 64)
 	switch {
-	case err == nil && n >= least && n <= shop.MaxQuantity:
+	case err == nil && n >= least && n <= cart.MaxQuantity:
 		return n, ""
 	case err == nil && n < least && least == 1:
 		return 0, "One is the least you can order."

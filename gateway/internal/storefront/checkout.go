@@ -10,7 +10,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
+	"github.com/souk-shop/souk/gateway/internal/shop/order"
 )
 
 // PaymentMethod is a way to pay that the checkout offers.
@@ -79,7 +81,7 @@ func (s *Storefront) serveCheckout(w http.ResponseWriter, r *http.Request) error
 }
 
 // ready reports whether the cart can be ordered as far as one can see now.
-func ready(cart *shop.Cart) bool {
+func ready(cart *cart.Cart) bool {
 	if cart == nil || !cart.Orderable {
 		return false
 	}
@@ -91,7 +93,7 @@ func ready(cart *shop.Cart) bool {
 	return true
 }
 
-func (s *Storefront) newCheckoutPage(cart *shop.Cart, form checkoutForm) *checkoutPage {
+func (s *Storefront) newCheckoutPage(cart *cart.Cart, form checkoutForm) *checkoutPage {
 	v := &checkoutPage{
 		frame: frame{Title: "Checkout", Section: "cart"},
 		Key:   uuid.NewString(), Form: form, Errors: map[string]string{},
@@ -132,15 +134,15 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request) error {
 	if len(wrong) > 0 {
 		return s.showCheckout(w, r, http.StatusUnprocessableEntity, form, key, wrong, "Please look at the marked fields. Nothing was ordered yet.")
 	}
-	placed, err := s.shop.PlaceOrder(r.Context(), shop.Checkout{
+	placed, err := s.orders.PlaceOrder(r.Context(), order.Checkout{
 		Customer: id.Shopper.ID, IdempotencyKey: key, Cart: id.Shopper.Cart, CartVersion: version,
 		PaymentMethod: form.Method, Email: form.Email, Wait: checkoutWait,
-		Address: shop.Address{Name: form.Name, Line1: form.Line1, Line2: form.Line2, City: form.City, PostalCode: form.PostalCode, Country: form.Country},
+		Address: order.Address{Name: form.Name, Line1: form.Line1, Line2: form.Line2, City: form.City, PostalCode: form.PostalCode, Country: form.Country},
 	})
 	if err != nil {
 		return s.notPlaced(w, r, form, key, err)
 	}
-	if placed.Order.State == shop.StatePaid && !placed.Replayed {
+	if placed.Order.State == order.StatePaid && !placed.Replayed {
 		s.rememberCount(w, r, 0)
 	}
 	http.Redirect(w, r, "/orders/"+placed.Order.ID.String(), http.StatusSeeOther)
@@ -149,26 +151,26 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request) error {
 
 // notPlaced answers a checkout that did not make an order.
 func (s *Storefront) notPlaced(w http.ResponseWriter, r *http.Request, form checkoutForm, key string, err error) error {
-	e := shop.AsError(err)
+	e := problem.As(err)
 	switch {
-	case e.Reason == shop.ReasonCartVersion:
+	case e.Type == problem.CartVersionConflict:
 		// Another cart is another order: it gets a key of its own.
 		return s.showCheckout(w, r, http.StatusConflict, form, "", nil, "Your cart has changed since this page was opened. This is what it holds now; please look it over and order again.")
-	case e.Reason == shop.ReasonCartEmpty, e.Reason == shop.ReasonCartNotFound, e.Reason == shop.ReasonSKUNotFound:
+	case e.Type == problem.CartEmpty, e.Type == problem.CartNotFound, e.Type == problem.SKUNotFound:
 		http.Redirect(w, r, "/cart?checkout=1", http.StatusSeeOther)
 		return nil
-	case e.Reason == shop.ReasonKeyInFlight:
+	case e.Type == problem.IdempotencyKeyInFlight:
 		// The first click is still at work; its order is first in the list.
 		http.Redirect(w, r, "/orders", http.StatusSeeOther)
 		return nil
-	case e.Reason == shop.ReasonKeyReused:
+	case e.Type == problem.IdempotencyKeyReused:
 		return &pageError{http.StatusConflict, "This form was sent before", "It has already made an order, with what it said then. You find it under “Your orders”. To order again, open the checkout anew."}
-	case e.Kind == shop.KindInvalid && len(e.Fields) > 0:
+	case e.Type == problem.RequestInvalid && len(e.Fields) > 0:
 		return s.showCheckout(w, r, http.StatusUnprocessableEntity, form, key, refused(e.Fields), "Please look at the marked fields. Nothing was ordered yet.")
-	case e.Reason == shop.ReasonOverloaded:
+	case e.Type == problem.Overloaded:
 		w.Header().Set("Retry-After", "3")
 		return s.showCheckout(w, r, http.StatusServiceUnavailable, form, key, nil, "So many people are ordering that we can't take your order just now. Please send the form again in a moment: however often you do, it makes one order and one payment.")
-	case e.Kind == shop.KindUnavailable, e.Kind == shop.KindTimeout:
+	case statusOf(e) == http.StatusServiceUnavailable:
 		s.log.ErrorContext(r.Context(), "checkout failed", "error", err)
 		w.Header().Set("Retry-After", "3")
 		return s.showCheckout(w, r, http.StatusServiceUnavailable, form, key, nil, "The shop did not answer in time. Please send the form again: however often you do, it makes one order and one payment.")
@@ -204,7 +206,7 @@ func (s *Storefront) showCheckout(w http.ResponseWriter, r *http.Request, status
 }
 
 // refused maps the service's names of fields to the form's.
-func refused(fields []shop.FieldError) map[string]string {
+func refused(fields []problem.Field) map[string]string {
 	out := map[string]string{}
 	for _, f := range fields {
 		name := f.Field[strings.LastIndexByte(f.Field, '.')+1:]

@@ -3,10 +3,9 @@ package storefront
 import (
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
 )
 
 // pageError is an error of a page itself, in words for people.
@@ -23,30 +22,29 @@ func badRequest(detail string) error {
 	return &pageError{status: http.StatusBadRequest, title: "We didn't quite get that", detail: detail}
 }
 
-// refusals are the pages for what is refused before it gets here.
-var refusals = map[int]*pageError{
-	http.StatusForbidden: {
+// refusals are the pages for what the edge refuses.
+var refusals = map[*problem.Type]*pageError{
+	problem.Internal: {
+		status: http.StatusInternalServerError, title: headings[http.StatusInternalServerError], detail: details[problem.Internal],
+	},
+	problem.CrossOrigin: {
 		status: http.StatusForbidden, title: "That came from somewhere else",
 		detail: "Another site sent this in your name, so nothing was done. If it was you, please do it again from a page of the shop.",
 	},
-	http.StatusTooManyRequests: {
+	problem.TooManyRequests: {
 		status: http.StatusTooManyRequests, title: "One moment, please",
 		detail: "More came from your address than one person clicks. Nothing is lost; please try again in a few seconds.",
 	},
-	http.StatusInternalServerError: {
-		status: http.StatusInternalServerError, title: headings[http.StatusInternalServerError], detail: details[shop.ReasonInternal],
-	},
 }
 
-// Refuse returns a handler that answers every request with the page of a
-// refusal, for the middleware around the storefront. The status is 403 for
-// another site's request, 429 for too many, or 500.
-func (s *Storefront) Refuse(status int) http.Handler {
-	refusal := refusals[status]
-	if refusal == nil {
-		panic("storefront: no such refusal: " + strconv.Itoa(status))
+// Refuse returns a handler that answers every request with the page of an error
+// of the type, for the middleware around the storefront.
+func (s *Storefront) Refuse(t *problem.Type) http.Handler {
+	var err error = problem.New(t)
+	if refusal := refusals[t]; refusal != nil {
+		err = refusal
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.showError(w, r, refusal) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.showError(w, r, err) })
 }
 
 // errorPage is the view of error.html.
@@ -58,17 +56,16 @@ type errorPage struct {
 	Retry   string // address to try again; empty when that would not help
 }
 
-// statuses is what a kind of error is to a browser.
-var statuses = map[shop.Kind]int{
-	shop.KindInternal:      http.StatusInternalServerError,
-	shop.KindInvalid:       http.StatusBadRequest,
-	shop.KindNotFound:      http.StatusNotFound,
-	shop.KindConflict:      http.StatusConflict,
-	shop.KindPrecondition:  http.StatusConflict,
-	shop.KindUnprocessable: http.StatusUnprocessableEntity,
-	shop.KindUnavailable:   http.StatusServiceUnavailable,
-	shop.KindTimeout:       http.StatusServiceUnavailable,
-	shop.KindCanceled:      499,
+// statusOf is the status of a page for an error. Browsers get no status that only
+// programs understand.
+func statusOf(e *problem.Error) int {
+	switch e.Type.Status {
+	case http.StatusPreconditionFailed:
+		return http.StatusConflict
+	case http.StatusGatewayTimeout:
+		return http.StatusServiceUnavailable
+	}
+	return e.Type.Status
 }
 
 // headings by status.
@@ -83,17 +80,17 @@ var headings = map[int]string{
 }
 
 // details say it better than the service does, for people.
-var details = map[shop.Reason]string{
-	shop.ReasonProductNotFound: "We don't have this product, or no longer.",
-	shop.ReasonSKUNotFound:     "We don't have this product, or no longer.",
-	shop.ReasonOrderNotFound:   "There is no such order of yours. Orders can be seen in the browser they were placed with.",
-	shop.ReasonInvalidCursor:   "This page of the list is no longer there. Please start from its first page.",
-	shop.ReasonOverloaded:      "So many people want to buy that we can't serve all at once. Nothing is lost; please try again in a moment.",
-	shop.ReasonUnavailable:     "A part of the shop is not answering just now. Nothing is lost; please try again in a moment.",
-	shop.ReasonTimeout:         "The shop took too long to answer. Nothing is lost; please try again in a moment.",
-	shop.ReasonInternal:        "We have made a note of it. Please try again in a moment.",
-	shop.ReasonCartFull:        "A cart holds 2,000 different items at most.",
-	shop.ReasonTotalTooLarge:   "This is more than can be paid at once. Please order in two parts.",
+var details = map[*problem.Type]string{
+	problem.ProductNotFound: "We don't have this product, or no longer.",
+	problem.SKUNotFound:     "We don't have this product, or no longer.",
+	problem.OrderNotFound:   "There is no such order of yours. Orders can be seen in the browser they were placed with.",
+	problem.InvalidCursor:   "This page of the list is no longer there. Please start from its first page.",
+	problem.Overloaded:      "So many people want to buy that we can't serve all at once. Nothing is lost; please try again in a moment.",
+	problem.Unavailable:     "A part of the shop is not answering just now. Nothing is lost; please try again in a moment.",
+	problem.Timeout:         "The shop took too long to answer. Nothing is lost; please try again in a moment.",
+	problem.Internal:        "We have made a note of it. Please try again in a moment.",
+	problem.CartFull:        "A cart holds 2,000 different items at most.",
+	problem.TotalTooLarge:   "This is more than can be paid at once. Please order in two parts.",
 }
 
 // showError turns an error into a page.
@@ -107,15 +104,15 @@ func (s *Storefront) showError(w http.ResponseWriter, r *http.Request, err error
 	case errors.As(err, &large):
 		v.Status, v.Detail = http.StatusRequestEntityTooLarge, "What was sent is larger than any form of this shop."
 	default:
-		e := shop.AsError(err)
-		v.Status, v.Detail = statuses[e.Kind], details[e.Reason]
+		e := problem.As(err)
+		v.Status, v.Detail = statusOf(e), details[e.Type]
 		if v.Detail == "" {
 			v.Detail = e.Detail
 		}
 		switch {
-		case e.Kind == shop.KindCanceled:
+		case e.Type == problem.Canceled:
 			s.log.DebugContext(r.Context(), "the client went away", "error", err)
-		case v.Status >= 500 && e.Reason != shop.ReasonOverloaded: // which is no failure
+		case v.Status >= 500 && e.Type != problem.Overloaded: // which is no failure
 			s.log.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "error", err)
 		}
 	}

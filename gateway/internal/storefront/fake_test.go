@@ -11,40 +11,43 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
+	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	"github.com/souk-shop/souk/proto/money"
 )
 
 // fakeShop is a shop in memory, with the answers of the real one.
 type fakeShop struct {
 	mu       sync.Mutex
-	products []*shop.Product
+	products []*catalog.Product
 	names    map[string]string // of categories
 	carts    map[uuid.UUID]*fakeCart
-	orders   map[uuid.UUID]*shop.Order
+	orders   map[uuid.UUID]*order.Order
 	owners   map[uuid.UUID]uuid.UUID
-	byKey    map[string]*shop.Order
+	byKey    map[string]*order.Order
 	listed   []uuid.UUID // orders, newest first
 	changed  chan struct{}
 
-	fail   error                        // of every call, when set
-	refuse error                        // of PlaceOrder, when set
-	place  func(o *shop.Order)          // what becomes of a placed order; nil pays it
-	calls  map[string]int               // by method
-	last   map[string]shop.ProductQuery // the last query of a listing
+	fail   error                           // of every call, when set
+	refuse error                           // of PlaceOrder, when set
+	place  func(o *order.Order)            // what becomes of a placed order; nil pays it
+	calls  map[string]int                  // by method
+	last   map[string]catalog.ProductQuery // the last query of a listing
 }
 
 type fakeCart struct {
 	owner   uuid.UUID
 	version int64
-	lines   []shop.LineInput
+	lines   []cart.LineInput
 }
 
 func newFakeShop() *fakeShop {
 	f := &fakeShop{
-		names: map[string]string{}, carts: map[uuid.UUID]*fakeCart{}, orders: map[uuid.UUID]*shop.Order{},
-		owners: map[uuid.UUID]uuid.UUID{}, byKey: map[string]*shop.Order{}, changed: make(chan struct{}),
-		calls: map[string]int{}, last: map[string]shop.ProductQuery{},
+		names: map[string]string{}, carts: map[uuid.UUID]*fakeCart{}, orders: map[uuid.UUID]*order.Order{},
+		owners: map[uuid.UUID]uuid.UUID{}, byKey: map[string]*order.Order{}, changed: make(chan struct{}),
+		calls: map[string]int{}, last: map[string]catalog.ProductQuery{},
 	}
 	for i, p := range []struct {
 		sku, name, category string
@@ -61,13 +64,13 @@ func newFakeShop() *fakeShop {
 	} {
 		f.add(p.sku, p.name, p.category, p.price, p.available, int64(1000-i))
 	}
-	f.products = append(f.products, &shop.Product{
+	f.products = append(f.products, &catalog.Product{
 		ID: uuid.NewString(), Code: "MUG", Name: "Polkadot Mug", Description: "Holds tea.\nAnd <b>coffee</b>.", Category: "kitchen",
 		Price: gbp(250), Available: 7, URL: "/products/MUG", Picture: "/pictures/MUG.svg", Popularity: 10,
-		Variants: []shop.Variant{
-			{SKU: "MUG-RED", Name: "Red", Price: gbp(250), Stock: shop.Stock{Available: 5}},
-			{SKU: "MUG-BLUE", Name: "Blue", Price: gbp(250), Stock: shop.Stock{}},
-			{SKU: "MUG-BIG", Name: "Big, green", Price: gbp(395), Stock: shop.Stock{Available: 2}},
+		Variants: []catalog.Variant{
+			{SKU: "MUG-RED", Name: "Red", Price: gbp(250), Stock: catalog.Stock{Available: 5}},
+			{SKU: "MUG-BLUE", Name: "Blue", Price: gbp(250), Stock: catalog.Stock{}},
+			{SKU: "MUG-BIG", Name: "Big, green", Price: gbp(395), Stock: catalog.Stock{Available: 2}},
 		},
 	})
 	return f
@@ -79,16 +82,14 @@ func slug(name string) string { return strings.ToLower(strings.ReplaceAll(name, 
 
 func (f *fakeShop) add(sku, name, category string, price, available, popularity int64) {
 	f.names[slug(category)] = category
-	f.products = append(f.products, &shop.Product{
+	f.products = append(f.products, &catalog.Product{
 		ID: uuid.NewString(), Code: sku, Name: name, Category: slug(category), Price: gbp(price), Available: available,
-		Popularity: popularity, URL: shop.ProductURL(sku), Picture: shop.PictureURL(sku),
-		Variants: []shop.Variant{{SKU: sku, Price: gbp(price), Stock: shop.Stock{Available: available, Total: available}}},
+		Popularity: popularity, URL: catalog.ProductURL(sku), Picture: catalog.PictureURL(sku),
+		Variants: []catalog.Variant{{SKU: sku, Price: gbp(price), Stock: catalog.Stock{Available: available, Total: available}}},
 	})
 }
 
-func fail(kind shop.Kind, reason shop.Reason) error {
-	return &shop.Error{Kind: kind, Reason: reason, Detail: "Detail of " + string(reason) + "."}
-}
+func fail(t *problem.Type) error { return problem.Newf(t, "Detail of %s.", t.Slug) }
 
 func (f *fakeShop) enter(method string) error {
 	f.calls[method]++
@@ -110,7 +111,7 @@ func (f *fakeShop) refusing(err error) {
 }
 
 // placing decides what becomes of orders placed from now on.
-func (f *fakeShop) placing(place func(*shop.Order)) {
+func (f *fakeShop) placing(place func(*order.Order)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.place = place
@@ -129,22 +130,22 @@ func (f *fakeShop) setStock(sku string, n int64) {
 	defer f.mu.Unlock()
 	for i, p := range f.products {
 		if p.Code == sku {
-			f.products[i] = &shop.Product{
+			f.products[i] = &catalog.Product{
 				ID: p.ID, Code: p.Code, Name: p.Name, Category: p.Category, Price: p.Price, Available: n, URL: p.URL, Picture: p.Picture, Popularity: p.Popularity,
-				Variants: []shop.Variant{{SKU: sku, Price: p.Price, Stock: shop.Stock{Available: n}}},
+				Variants: []catalog.Variant{{SKU: sku, Price: p.Price, Stock: catalog.Stock{Available: n}}},
 			}
 		}
 	}
 }
 
-func (f *fakeShop) ListProducts(_ context.Context, q shop.ProductQuery) (*shop.ProductPage, error) {
+func (f *fakeShop) ListProducts(_ context.Context, q catalog.ProductQuery) (*catalog.ProductPage, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("ListProducts"); err != nil {
 		return nil, err
 	}
 	f.last["ListProducts"] = q
-	page := &shop.ProductPage{Facets: &shop.Facets{}}
+	page := &catalog.ProductPage{Facets: &catalog.Facets{}}
 	counts := map[string]int64{}
 	for _, p := range f.products {
 		if q.Query != "" && !strings.Contains(strings.ToLower(p.Name), strings.ToLower(q.Query)) ||
@@ -158,13 +159,13 @@ func (f *fakeShop) ListProducts(_ context.Context, q shop.ProductQuery) (*shop.P
 		}
 		page.Products = append(page.Products, p)
 	}
-	slices.SortStableFunc(page.Products, func(a, b *shop.Product) int {
+	slices.SortStableFunc(page.Products, func(a, b *catalog.Product) int {
 		switch q.Sort {
-		case shop.SortPriceAsc:
+		case catalog.SortPriceAsc:
 			return cmp.Compare(a.Price.Units, b.Price.Units)
-		case shop.SortPriceDesc:
+		case catalog.SortPriceDesc:
 			return cmp.Compare(b.Price.Units, a.Price.Units)
-		case shop.SortName:
+		case catalog.SortName:
 			return cmp.Compare(a.Name, b.Name)
 		default:
 			return cmp.Compare(b.Popularity, a.Popularity)
@@ -178,21 +179,21 @@ func (f *fakeShop) ListProducts(_ context.Context, q shop.ProductQuery) (*shop.P
 			}
 		}
 	}) {
-		page.Facets.Categories = append(page.Facets.Categories, shop.Category{Slug: s, Name: f.names[s], Products: counts[s]})
+		page.Facets.Categories = append(page.Facets.Categories, catalog.Category{Slug: s, Name: f.names[s], Products: counts[s]})
 	}
 	for _, p := range page.Products {
 		if p.Available > 0 {
 			page.Facets.InStock++
 		}
 	}
-	page.Facets.Prices = []shop.PriceBucket{{To: 199, Count: 2}, {From: 200, To: 499, Count: 5}, {From: 500, Count: 1}}
+	page.Facets.Prices = []catalog.PriceBucket{{To: 199, Count: 2}, {From: 200, To: 499, Count: 5}, {From: 500, Count: 1}}
 	from := 0
 	if q.Cursor != "" {
 		if _, err := fmt.Sscanf(q.Cursor, "after-%d", &from); err != nil || from > len(page.Products) {
-			return nil, fail(shop.KindInvalid, shop.ReasonInvalidCursor)
+			return nil, fail(problem.InvalidCursor)
 		}
 	}
-	limit := cmp.Or(q.Limit, shop.PageSize)
+	limit := cmp.Or(q.Limit, catalog.PageSize)
 	to := min(from+limit, len(page.Products))
 	if to < len(page.Products) {
 		page.NextCursor = fmt.Sprintf("after-%d", to)
@@ -201,7 +202,7 @@ func (f *fakeShop) ListProducts(_ context.Context, q shop.ProductQuery) (*shop.P
 	return page, nil
 }
 
-func (f *fakeShop) find(sku string) (*shop.Product, *shop.Variant) {
+func (f *fakeShop) find(sku string) (*catalog.Product, *catalog.Variant) {
 	for _, p := range f.products {
 		for i := range p.Variants {
 			if p.Variants[i].SKU == sku || p.Code == sku {
@@ -212,7 +213,7 @@ func (f *fakeShop) find(sku string) (*shop.Product, *shop.Variant) {
 	return nil, nil
 }
 
-func (f *fakeShop) Product(_ context.Context, sku string) (*shop.Product, error) {
+func (f *fakeShop) Product(_ context.Context, sku string) (*catalog.Product, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("Product"); err != nil {
@@ -221,16 +222,16 @@ func (f *fakeShop) Product(_ context.Context, sku string) (*shop.Product, error)
 	if p, _ := f.find(sku); p != nil {
 		return p, nil
 	}
-	return nil, fail(shop.KindNotFound, shop.ReasonProductNotFound)
+	return nil, fail(problem.ProductNotFound)
 }
 
-func (f *fakeShop) Related(_ context.Context, sku string, limit int) (*shop.ProductPage, error) {
+func (f *fakeShop) Related(_ context.Context, sku string, limit int) (*catalog.ProductPage, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("Related"); err != nil {
 		return nil, err
 	}
-	page := &shop.ProductPage{}
+	page := &catalog.ProductPage{}
 	for _, p := range f.products {
 		if p.Code != sku && len(page.Products) < limit {
 			page.Products = append(page.Products, p)
@@ -239,7 +240,7 @@ func (f *fakeShop) Related(_ context.Context, sku string, limit int) (*shop.Prod
 	return page, nil
 }
 
-func (f *fakeShop) Categories(context.Context) (*shop.CategoryList, error) {
+func (f *fakeShop) Categories(context.Context) (*catalog.CategoryList, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("Categories"); err != nil {
@@ -249,35 +250,35 @@ func (f *fakeShop) Categories(context.Context) (*shop.CategoryList, error) {
 	for _, p := range f.products {
 		counts[p.Category]++
 	}
-	list := &shop.CategoryList{}
+	list := &catalog.CategoryList{}
 	for s, n := range counts {
-		list.Categories = append(list.Categories, shop.Category{Slug: s, Name: f.names[s], Products: n})
+		list.Categories = append(list.Categories, catalog.Category{Slug: s, Name: f.names[s], Products: n})
 	}
-	slices.SortFunc(list.Categories, func(a, b shop.Category) int { return cmp.Compare(a.Slug, b.Slug) })
+	slices.SortFunc(list.Categories, func(a, b catalog.Category) int { return cmp.Compare(a.Slug, b.Slug) })
 	return list, nil
 }
 
-func (f *fakeShop) view(id uuid.UUID) *shop.Cart {
+func (f *fakeShop) view(id uuid.UUID) *cart.Cart {
 	c := f.carts[id]
-	cart := &shop.Cart{ID: id, Version: c.version, Orderable: len(c.lines) > 0, Total: gbp(0)}
+	now := &cart.Cart{ID: id, Version: c.version, Orderable: len(c.lines) > 0, Total: gbp(0)}
 	for _, l := range c.lines {
-		line := shop.CartLine{SKU: l.SKU, Name: l.SKU, Quantity: l.Quantity}
-		cart.Units += l.Quantity
+		line := cart.Line{SKU: l.SKU, Name: l.SKU, Quantity: l.Quantity}
+		now.Units += l.Quantity
 		p, v := f.find(l.SKU)
 		if p == nil {
-			line.Gone, cart.Orderable = true, false
+			line.Gone, now.Orderable = true, false
 		} else {
-			line.Name, line.ProductURL, line.Picture = p.Name, shop.ProductURL(l.SKU), shop.PictureURL(l.SKU)
+			line.Name, line.ProductURL, line.Picture = p.Name, catalog.ProductURL(l.SKU), catalog.PictureURL(l.SKU)
 			line.UnitPrice, line.Available = v.Price, v.Stock.Available
 			line.Total = gbp(v.Price.Units * l.Quantity)
-			cart.Total.Units += line.Total.Units
+			now.Total.Units += line.Total.Units
 		}
-		cart.Lines = append(cart.Lines, line)
+		now.Lines = append(now.Lines, line)
 	}
-	return cart
+	return now
 }
 
-func (f *fakeShop) NewCart(_ context.Context, owner uuid.UUID, lines []shop.LineInput) (*shop.Cart, error) {
+func (f *fakeShop) NewCart(_ context.Context, owner uuid.UUID, lines []cart.LineInput) (*cart.Cart, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("NewCart"); err != nil {
@@ -285,7 +286,7 @@ func (f *fakeShop) NewCart(_ context.Context, owner uuid.UUID, lines []shop.Line
 	}
 	for _, l := range lines {
 		if p, _ := f.find(l.SKU); p == nil {
-			return nil, fail(shop.KindUnprocessable, shop.ReasonSKUNotFound)
+			return nil, fail(problem.SKUNotFound)
 		}
 	}
 	id := uuid.New()
@@ -293,19 +294,19 @@ func (f *fakeShop) NewCart(_ context.Context, owner uuid.UUID, lines []shop.Line
 	return f.view(id), nil
 }
 
-func (f *fakeShop) Cart(_ context.Context, owner, id uuid.UUID) (*shop.Cart, error) {
+func (f *fakeShop) Cart(_ context.Context, owner, id uuid.UUID) (*cart.Cart, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("Cart"); err != nil {
 		return nil, err
 	}
 	if c := f.carts[id]; c == nil || c.owner != owner {
-		return nil, fail(shop.KindNotFound, shop.ReasonCartNotFound)
+		return nil, fail(problem.CartNotFound)
 	}
 	return f.view(id), nil
 }
 
-func (f *fakeShop) SetLines(_ context.Context, in shop.SetLines) (*shop.Cart, error) {
+func (f *fakeShop) SetLines(_ context.Context, in cart.SetLines) (*cart.Cart, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("SetLines"); err != nil {
@@ -313,13 +314,13 @@ func (f *fakeShop) SetLines(_ context.Context, in shop.SetLines) (*shop.Cart, er
 	}
 	c := f.carts[in.Cart]
 	if c == nil || c.owner != in.Owner {
-		return nil, fail(shop.KindNotFound, shop.ReasonCartNotFound)
+		return nil, fail(problem.CartNotFound)
 	}
 	if in.Version != 0 && in.Version != c.version {
-		return nil, fail(shop.KindPrecondition, shop.ReasonStale)
+		return nil, fail(problem.PreconditionFailed)
 	}
 	for _, l := range in.Lines {
-		c.lines = slices.DeleteFunc(slices.Clone(c.lines), func(have shop.LineInput) bool { return have.SKU == l.SKU && l.Quantity == 0 })
+		c.lines = slices.DeleteFunc(slices.Clone(c.lines), func(have cart.LineInput) bool { return have.SKU == l.SKU && l.Quantity == 0 })
 		for i := range c.lines {
 			if c.lines[i].SKU == l.SKU {
 				c.lines[i].Quantity = l.Quantity
@@ -330,7 +331,7 @@ func (f *fakeShop) SetLines(_ context.Context, in shop.SetLines) (*shop.Cart, er
 	return f.view(in.Cart), nil
 }
 
-func (f *fakeShop) AddLine(_ context.Context, owner, id uuid.UUID, sku string, quantity int64) (*shop.Cart, error) {
+func (f *fakeShop) AddLine(_ context.Context, owner, id uuid.UUID, sku string, quantity int64) (*cart.Cart, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("AddLine"); err != nil {
@@ -338,26 +339,26 @@ func (f *fakeShop) AddLine(_ context.Context, owner, id uuid.UUID, sku string, q
 	}
 	c := f.carts[id]
 	if c == nil || c.owner != owner {
-		return nil, fail(shop.KindNotFound, shop.ReasonCartNotFound)
+		return nil, fail(problem.CartNotFound)
 	}
 	if p, _ := f.find(sku); p == nil {
-		return nil, fail(shop.KindUnprocessable, shop.ReasonSKUNotFound)
+		return nil, fail(problem.SKUNotFound)
 	}
 	c.version++
 	for i := range c.lines {
 		if c.lines[i].SKU == sku {
-			if c.lines[i].Quantity+quantity > shop.MaxQuantity {
-				return nil, fail(shop.KindUnprocessable, shop.ReasonQuantityTooLarge)
+			if c.lines[i].Quantity+quantity > cart.MaxQuantity {
+				return nil, fail(problem.QuantityTooLarge)
 			}
 			c.lines[i].Quantity += quantity
 			return f.view(id), nil
 		}
 	}
-	c.lines = append(c.lines, shop.LineInput{SKU: sku, Quantity: quantity})
+	c.lines = append(c.lines, cart.LineInput{SKU: sku, Quantity: quantity})
 	return f.view(id), nil
 }
 
-func (f *fakeShop) PlaceOrder(_ context.Context, in shop.Checkout) (*shop.Placed, error) {
+func (f *fakeShop) PlaceOrder(_ context.Context, in order.Checkout) (*order.Placed, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("PlaceOrder"); err != nil {
@@ -368,40 +369,40 @@ func (f *fakeShop) PlaceOrder(_ context.Context, in shop.Checkout) (*shop.Placed
 	}
 	if o := f.byKey[in.IdempotencyKey]; o != nil {
 		if o.Email != in.Email || o.Address != in.Address {
-			return nil, fail(shop.KindUnprocessable, shop.ReasonKeyReused)
+			return nil, fail(problem.IdempotencyKeyReused)
 		}
-		return &shop.Placed{Order: o, Replayed: true}, nil
+		return &order.Placed{Order: o, Replayed: true}, nil
 	}
 	c := f.carts[in.Cart]
 	switch {
 	case c == nil || c.owner != in.Customer:
-		return nil, fail(shop.KindNotFound, shop.ReasonCartNotFound)
+		return nil, fail(problem.CartNotFound)
 	case len(c.lines) == 0:
-		return nil, fail(shop.KindConflict, shop.ReasonCartEmpty)
+		return nil, fail(problem.CartEmpty)
 	case c.version != in.CartVersion:
-		return nil, fail(shop.KindConflict, shop.ReasonCartVersion)
+		return nil, fail(problem.CartVersionConflict)
 	}
-	cart := f.view(in.Cart)
-	o := &shop.Order{
-		ID: uuid.New(), Number: fmt.Sprintf("S-7K3M-%04d", len(f.orders)+1), State: shop.StatePending, Total: cart.Total, Refunded: gbp(0),
+	now := f.view(in.Cart)
+	o := &order.Order{
+		ID: uuid.New(), Number: fmt.Sprintf("S-7K3M-%04d", len(f.orders)+1), State: order.StatePending, Total: now.Total, Refunded: gbp(0),
 		Email: in.Email, Address: in.Address, CartID: in.Cart.String(), PlacedAt: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), Version: 1,
 	}
-	for _, l := range cart.Lines {
-		o.Lines = append(o.Lines, shop.OrderLine{SKU: l.SKU, Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice, Total: l.Total})
+	for _, l := range now.Lines {
+		o.Lines = append(o.Lines, order.Line{SKU: l.SKU, Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice, Total: l.Total})
 	}
 	f.orders[o.ID], f.owners[o.ID], f.byKey[in.IdempotencyKey] = o, in.Customer, o
 	f.listed = append([]uuid.UUID{o.ID}, f.listed...)
 	if f.place != nil {
 		f.place(o)
 	} else {
-		o.State = shop.StatePaid
+		o.State = order.StatePaid
 		c.lines, c.version = nil, c.version+1
 	}
-	return &shop.Placed{Order: o}, nil
+	return &order.Placed{Order: o}, nil
 }
 
 // setOrder changes an order, as the order service would.
-func (f *fakeShop) setOrder(id uuid.UUID, change func(*shop.Order)) {
+func (f *fakeShop) setOrder(id uuid.UUID, change func(*order.Order)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	o := *f.orders[id]
@@ -412,7 +413,7 @@ func (f *fakeShop) setOrder(id uuid.UUID, change func(*shop.Order)) {
 	f.changed = make(chan struct{})
 }
 
-func (f *fakeShop) Order(_ context.Context, v shop.Viewer, id uuid.UUID) (*shop.Order, error) {
+func (f *fakeShop) Order(_ context.Context, v order.Viewer, id uuid.UUID) (*order.Order, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("Order"); err != nil {
@@ -421,19 +422,19 @@ func (f *fakeShop) Order(_ context.Context, v shop.Viewer, id uuid.UUID) (*shop.
 	if o := f.orders[id]; o != nil && f.owners[id] == v.Customer {
 		return o, nil
 	}
-	return nil, fail(shop.KindNotFound, shop.ReasonOrderNotFound)
+	return nil, fail(problem.OrderNotFound)
 }
 
-func (f *fakeShop) Orders(_ context.Context, v shop.Viewer, _ int, cursor string) (*shop.OrderPage, error) {
+func (f *fakeShop) Orders(_ context.Context, v order.Viewer, _ int, cursor string) (*order.Page, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("Orders"); err != nil {
 		return nil, err
 	}
 	if cursor != "" {
-		return nil, fail(shop.KindInvalid, shop.ReasonInvalidCursor)
+		return nil, fail(problem.InvalidCursor)
 	}
-	page := &shop.OrderPage{}
+	page := &order.Page{}
 	for _, id := range f.listed {
 		if f.owners[id] == v.Customer {
 			page.Orders = append(page.Orders, f.orders[id])
@@ -442,7 +443,7 @@ func (f *fakeShop) Orders(_ context.Context, v shop.Viewer, _ int, cursor string
 	return page, nil
 }
 
-func (f *fakeShop) CancelOrder(_ context.Context, v shop.Viewer, id uuid.UUID) (*shop.Order, error) {
+func (f *fakeShop) CancelOrder(_ context.Context, v order.Viewer, id uuid.UUID) (*order.Order, error) {
 	f.mu.Lock()
 	o := f.orders[id]
 	err := f.enter("CancelOrder")
@@ -451,22 +452,22 @@ func (f *fakeShop) CancelOrder(_ context.Context, v shop.Viewer, id uuid.UUID) (
 	case err != nil:
 		return nil, err
 	case o == nil || f.owners[id] != v.Customer:
-		return nil, fail(shop.KindNotFound, shop.ReasonOrderNotFound)
-	case o.State == shop.StatePaid || o.State == shop.StateCapturing:
-		return nil, fail(shop.KindConflict, shop.ReasonNotCancellable)
+		return nil, fail(problem.OrderNotFound)
+	case o.State == order.StatePaid || o.State == order.StateCapturing:
+		return nil, fail(problem.OrderNotCancellable)
 	}
-	f.setOrder(id, func(o *shop.Order) { o.State, o.CancelReason = shop.StateCancelled, "CUSTOMER" })
+	f.setOrder(id, func(o *order.Order) { o.State, o.CancelReason = order.StateCancelled, "CUSTOMER" })
 	return o, nil
 }
 
-func (f *fakeShop) WatchOrder(ctx context.Context, v shop.Viewer, id uuid.UUID) iter.Seq2[*shop.Order, error] {
-	return func(yield func(*shop.Order, error) bool) {
+func (f *fakeShop) WatchOrder(ctx context.Context, v order.Viewer, id uuid.UUID) iter.Seq2[*order.Order, error] {
+	return func(yield func(*order.Order, error) bool) {
 		for {
 			f.mu.Lock()
 			o, changed := f.orders[id], f.changed
 			f.mu.Unlock()
 			if o == nil || f.owners[id] != v.Customer {
-				yield(nil, fail(shop.KindNotFound, shop.ReasonOrderNotFound))
+				yield(nil, fail(problem.OrderNotFound))
 				return
 			}
 			short := *o

@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/http"
 
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 )
 
 // homePage is the view of home.html.
@@ -19,13 +19,13 @@ type homePage struct {
 const homeProducts = 12
 
 func (s *Storefront) serveHome(w http.ResponseWriter, r *http.Request) error {
-	popular, err := s.shop.ListProducts(r.Context(), shop.ProductQuery{Sort: shop.SortPopularity, InStock: true, Limit: homeProducts + 3})
+	popular, err := s.catalog.ListProducts(r.Context(), catalog.ProductQuery{Sort: catalog.SortPopularity, InStock: true, Limit: homeProducts + 3})
 	if err != nil {
 		return err
 	}
-	made := popular.Memo.Of(shop.SlotPage, func() any {
+	made := popular.Memo.Of(catalog.SlotPage, func() any {
 		return s.keepOrErr("home", func() (view, error) {
-			categories, err := s.shop.Categories(detached(r))
+			categories, err := s.catalog.Categories(detached(r))
 			if err != nil {
 				return nil, err
 			}
@@ -35,7 +35,7 @@ func (s *Storefront) serveHome(w http.ResponseWriter, r *http.Request) error {
 	return s.sendKept(w, r, made)
 }
 
-func newHomePage(popular *shop.ProductPage, categories *shop.CategoryList) *homePage {
+func newHomePage(popular *catalog.ProductPage, categories *catalog.CategoryList) *homePage {
 	v := &homePage{
 		frame:      frame{Title: "Gifts with a bit of charm", Section: "home", Description: "Souk is a small giftware shop: bags, lanterns, tins, bunting and a thousand little things for the home."},
 		Categories: newCategoryLinks(categories.Categories),

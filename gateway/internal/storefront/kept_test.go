@@ -77,7 +77,8 @@ func BenchmarkProductPage(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	h, err := New(Config{Shop: newFakeShop(), Session: sessions})
+	f := newFakeShop()
+	h, err := New(Config{Catalog: f, Carts: f, Orders: f, Session: sessions})
 	if err != nil {
 		b.Fatal(err)
 	}

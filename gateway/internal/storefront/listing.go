@@ -8,7 +8,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/proto/money"
 )
 
@@ -65,14 +66,14 @@ type listing struct {
 // sorts are the orders offered; "" is relevance for a search.
 var sorts = []struct {
 	value, label string
-	sort         shop.Sort
+	sort         catalog.Sort
 }{
-	{"", "Best match", shop.SortDefault},
-	{"popularity", "Most popular", shop.SortPopularity},
-	{"price", "Price, low to high", shop.SortPriceAsc},
-	{"-price", "Price, high to low", shop.SortPriceDesc},
-	{"name", "Name", shop.SortName},
-	{"newest", "Newest", shop.SortNewest},
+	{"", "Best match", catalog.SortDefault},
+	{"popularity", "Most popular", catalog.SortPopularity},
+	{"price", "Price, low to high", catalog.SortPriceAsc},
+	{"-price", "Price, high to low", catalog.SortPriceDesc},
+	{"name", "Name", catalog.SortName},
+	{"newest", "Newest", catalog.SortNewest},
 }
 
 const (
@@ -95,14 +96,14 @@ func (s *Storefront) serveListing(w http.ResponseWriter, r *http.Request) error 
 		http.Redirect(w, r, l.urlIn(s.currency), http.StatusMovedPermanently)
 		return nil
 	}
-	products, err := s.shop.ListProducts(r.Context(), l.productQuery())
+	products, err := s.catalog.ListProducts(r.Context(), l.productQuery())
 	if err != nil {
 		return err
 	}
-	made := products.Memo.Of(shop.SlotPage, func() any {
+	made := products.Memo.Of(catalog.SlotPage, func() any {
 		return s.keepOrErr("listing", func() (view, error) {
 			ctx := detached(r)
-			categories, err := s.shop.Categories(ctx)
+			categories, err := s.catalog.Categories(ctx)
 			if err != nil {
 				return nil, err
 			}
@@ -111,7 +112,7 @@ func (s *Storefront) serveListing(w http.ResponseWriter, r *http.Request) error 
 			}
 			v := s.newListingPage(l, products, categories)
 			if len(products.Products) == 0 && l.cursor == "" {
-				popular, err := s.shop.ListProducts(ctx, shop.ProductQuery{Sort: shop.SortPopularity, InStock: true, Limit: 8})
+				popular, err := s.catalog.ListProducts(ctx, catalog.ProductQuery{Sort: catalog.SortPopularity, InStock: true, Limit: 8})
 				if err != nil {
 					return nil, err
 				}
@@ -167,7 +168,7 @@ func (s *Storefront) readListing(r *http.Request) (listing, error) {
 		l.sort = "" // that is the order without words anyway
 	}
 	if l.cursor = form.Get("cursor"); len(l.cursor) > 1000 {
-		return l, &shop.Error{Kind: shop.KindInvalid, Reason: shop.ReasonInvalidCursor}
+		return l, problem.New(problem.InvalidCursor)
 	}
 	return l, nil
 }
@@ -192,8 +193,8 @@ func cleanText(s string) bool {
 	})
 }
 
-func (l listing) productQuery() shop.ProductQuery {
-	q := shop.ProductQuery{
+func (l listing) productQuery() catalog.ProductQuery {
+	q := catalog.ProductQuery{
 		Query: l.query, Category: l.category, MinPrice: l.min, MaxPrice: l.max,
 		InStock: l.inStock, Cursor: l.cursor, Facets: true,
 	}
@@ -258,12 +259,12 @@ func (l listing) with(change func(*listing)) listing {
 	return l
 }
 
-func hasCategory(list *shop.CategoryList, slug string) bool {
-	return slices.ContainsFunc(list.Categories, func(c shop.Category) bool { return c.Slug == slug })
+func hasCategory(list *catalog.CategoryList, slug string) bool {
+	return slices.ContainsFunc(list.Categories, func(c catalog.Category) bool { return c.Slug == slug })
 }
 
 // categoryName is what people call a category; its slug when it is unknown.
-func categoryName(list *shop.CategoryList, slug string) string {
+func categoryName(list *catalog.CategoryList, slug string) string {
 	for _, c := range list.Categories {
 		if c.Slug == slug {
 			return c.Name
@@ -272,7 +273,7 @@ func categoryName(list *shop.CategoryList, slug string) string {
 	return slug
 }
 
-func (s *Storefront) newListingPage(l listing, p *shop.ProductPage, categories *shop.CategoryList) *listingPage {
+func (s *Storefront) newListingPage(l listing, p *catalog.ProductPage, categories *catalog.CategoryList) *listingPage {
 	address := func(change func(*listing)) string { return l.with(change).urlIn(s.currency) }
 	v := &listingPage{
 		frame:     frame{Query: l.query, Section: "products"},
@@ -318,7 +319,7 @@ func (s *Storefront) newListingPage(l listing, p *shop.ProductPage, categories *
 }
 
 // addFacets makes the links that narrow.
-func (v *listingPage) addFacets(l listing, f *shop.Facets, address func(func(*listing)) string, currency string) {
+func (v *listingPage) addFacets(l listing, f *catalog.Facets, address func(func(*listing)) string, currency string) {
 	if f == nil {
 		return
 	}
@@ -357,7 +358,7 @@ func same(have *int64, want int64, set bool) bool {
 	return have != nil && *have == want
 }
 
-func bucketLabel(b shop.PriceBucket, currency string) string {
+func bucketLabel(b catalog.PriceBucket, currency string) string {
 	from, to := money.Money{Units: b.From, Currency: currency}, money.Money{Units: b.To, Currency: currency}
 	switch {
 	case b.To == 0:
@@ -370,7 +371,7 @@ func bucketLabel(b shop.PriceBucket, currency string) string {
 }
 
 // addApplied lists what narrows now, with the way to take it away.
-func (v *listingPage) addApplied(l listing, categories *shop.CategoryList, address func(func(*listing)) string, currency string) {
+func (v *listingPage) addApplied(l listing, categories *catalog.CategoryList, address func(func(*listing)) string, currency string) {
 	add := func(label string, change func(*listing)) {
 		v.Applied = append(v.Applied, facetLink{Label: label, URL: address(change)})
 	}

@@ -10,7 +10,10 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
+	"github.com/souk-shop/souk/gateway/internal/shop/order"
 )
 
 // orderPage is the view of order.html.
@@ -31,7 +34,7 @@ type orderPage struct {
 // orderStatus is where an order stands, in words. It is also what the live
 // updates bring.
 type orderStatus struct {
-	State     shop.OrderState
+	State     order.State
 	Mood      string // "busy", "good" or "bad"; also a CSS class
 	Heading   string
 	Text      string
@@ -61,14 +64,14 @@ type orderLine struct {
 // saying is a state in words.
 type saying struct{ heading, text string }
 
-var sayings = map[shop.OrderState]saying{
-	shop.StatePending:     {"We have your order", "We are putting your items aside for you."},
-	shop.StateAuthorizing: {"Your items are put aside", "Now we are asking your bank."},
-	shop.StateConfirming:  {"Your bank said yes", "We are wrapping up your items."},
-	shop.StateCapturing:   {"Nearly there", "The payment is on its way."},
-	shop.StatePaid:        {"Thank you! Your order is complete", "It is paid, and your items are yours. We are packing them now."},
-	shop.StateCancelling:  {"We are cancelling the order", "Your items go back on the shelf, and nothing is charged."},
-	shop.StateCancelled:   {"This order was cancelled", "Nothing was charged."},
+var sayings = map[order.State]saying{
+	order.StatePending:     {"We have your order", "We are putting your items aside for you."},
+	order.StateAuthorizing: {"Your items are put aside", "Now we are asking your bank."},
+	order.StateConfirming:  {"Your bank said yes", "We are wrapping up your items."},
+	order.StateCapturing:   {"Nearly there", "The payment is on its way."},
+	order.StatePaid:        {"Thank you! Your order is complete", "It is paid, and your items are yours. We are packing them now."},
+	order.StateCancelling:  {"We are cancelling the order", "Your items go back on the shelf, and nothing is charged."},
+	order.StateCancelled:   {"This order was cancelled", "Nothing was charged."},
 }
 
 // cancelSayings say why an order was cancelled.
@@ -94,43 +97,43 @@ var declines = map[string]string{
 }
 
 func (s *Storefront) serveOrder(w http.ResponseWriter, r *http.Request) error {
-	order, err := s.order(r)
+	o, err := s.order(r)
 	if err != nil {
 		return err
 	}
-	if order.State == shop.StatePaid {
-		s.recount(w, r, order)
+	if o.State == order.StatePaid {
+		s.recount(w, r, o)
 	}
-	return s.show(w, r, http.StatusOK, "order", newOrderPage(order))
+	return s.show(w, r, http.StatusOK, "order", newOrderPage(o))
 }
 
 // order is the one in the address, if it is the shopper's.
-func (s *Storefront) order(r *http.Request) (*shop.Order, error) {
+func (s *Storefront) order(r *http.Request) (*order.Order, error) {
 	viewer, id, err := orderID(r)
 	if err != nil {
 		return nil, err
 	}
-	return s.shop.Order(r.Context(), viewer, id)
+	return s.orders.Order(r.Context(), viewer, id)
 }
 
-func orderID(r *http.Request) (shop.Viewer, uuid.UUID, error) {
-	notFound := &shop.Error{Kind: shop.KindNotFound, Reason: shop.ReasonOrderNotFound}
+func orderID(r *http.Request) (order.Viewer, uuid.UUID, error) {
+	notFound := problem.New(problem.OrderNotFound)
 	text := r.PathValue("id")
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != 36 {
-		return shop.Viewer{}, id, notFound
+		return order.Viewer{}, id, notFound
 	}
 	who := auth.FromContext(r.Context())
 	if !who.Known {
-		return shop.Viewer{}, id, notFound
+		return order.Viewer{}, id, notFound
 	}
-	return shop.Viewer{Customer: who.Shopper.ID}, id, nil
+	return order.Viewer{Customer: who.Shopper.ID}, id, nil
 }
 
 // recount sets the number on the cart right after a purchase. What was bought
 // leaves the cart moments after the payment; a cart that still holds just that
 // is as good as empty.
-func (s *Storefront) recount(w http.ResponseWriter, r *http.Request, order *shop.Order) {
+func (s *Storefront) recount(w http.ResponseWriter, r *http.Request, order *order.Order) {
 	if order.CartID != auth.FromContext(r.Context()).Shopper.Cart.String() || cartCount(r, w) == 0 {
 		return
 	}
@@ -143,7 +146,7 @@ func (s *Storefront) recount(w http.ResponseWriter, r *http.Request, order *shop
 }
 
 // unitsAfter is how many units are in the cart when what was ordered has left.
-func unitsAfter(order *shop.Order, cart *shop.Cart) int64 {
+func unitsAfter(order *order.Order, cart *cart.Cart) int64 {
 	if cart == nil {
 		return 0
 	}
@@ -162,7 +165,7 @@ func unitsAfter(order *shop.Order, cart *shop.Cart) int64 {
 	return 0
 }
 
-func newOrderPage(o *shop.Order) *orderPage {
+func newOrderPage(o *order.Order) *orderPage {
 	v := &orderPage{
 		frame:  frame{Title: "Order " + o.Number, Section: "orders"},
 		Number: o.Number, Placed: o.PlacedAt.UTC().Format("2 January 2006, 15:04 MST"),
@@ -183,23 +186,23 @@ func newOrderPage(o *shop.Order) *orderPage {
 	}
 	for _, l := range o.Lines {
 		v.Lines = append(v.Lines, orderLine{
-			Name: l.Name, URL: shop.ProductURL(l.SKU), Picture: shop.PictureURL(l.SKU),
+			Name: l.Name, URL: catalog.ProductURL(l.SKU), Picture: catalog.PictureURL(l.SKU),
 			Quantity: count(l.Quantity), Price: l.UnitPrice.Format(), Total: l.Total.Format(), Refunded: l.RefundedQuantity,
 		})
 	}
 	return v
 }
 
-func newOrderStatus(o *shop.Order) orderStatus {
+func newOrderStatus(o *order.Order) orderStatus {
 	v := orderStatus{State: o.State, Mood: "busy"}
 	say, ok := sayings[o.State]
 	if !ok {
 		say = saying{"We have your order", "We are at work on it."}
 	}
 	switch o.State {
-	case shop.StatePaid:
+	case order.StatePaid:
 		v.Mood = "good"
-	case shop.StateCancelled:
+	case order.StateCancelled:
 		v.Mood, v.BackTo = "bad", o.CancelReason != "CUSTOMER"
 		if c, ok := cancelSayings[o.CancelReason]; ok {
 			say = c
@@ -207,7 +210,7 @@ func newOrderStatus(o *shop.Order) orderStatus {
 		if bank := declines[o.DeclineCode]; bank != "" && o.CancelReason == "PAYMENT_DECLINED" {
 			say.text = bank + " " + say.text
 		}
-	case shop.StatePending, shop.StateAuthorizing, shop.StateConfirming:
+	case order.StatePending, order.StateAuthorizing, order.StateConfirming:
 		v.CancelURL = "/orders/" + o.ID.String() + "/cancel"
 	}
 	v.Heading, v.Text = say.heading, say.text
@@ -224,9 +227,9 @@ func newOrderStatus(o *shop.Order) orderStatus {
 
 // orderSteps are the stations of an order that goes well; a cancelled one has
 // none.
-func orderSteps(state shop.OrderState) []orderStep {
-	at, ok := map[shop.OrderState]int{
-		shop.StatePending: 1, shop.StateAuthorizing: 2, shop.StateConfirming: 2, shop.StateCapturing: 2, shop.StatePaid: 4,
+func orderSteps(state order.State) []orderStep {
+	at, ok := map[order.State]int{
+		order.StatePending: 1, order.StateAuthorizing: 2, order.StateConfirming: 2, order.StateCapturing: 2, order.StatePaid: 4,
 	}[state]
 	if !ok {
 		return nil
@@ -245,9 +248,9 @@ func orderSteps(state shop.OrderState) []orderStep {
 
 // liveOrder is what an event brings to the script.
 type liveOrder struct {
-	State   shop.OrderState `json:"state"`
-	Settled bool            `json:"settled"`
-	Status  string          `json:"status"` // markup of the status
+	State   order.State `json:"state"`
+	Settled bool        `json:"settled"`
+	Status  string      `json:"status"` // markup of the status
 }
 
 // longestWatch ends a stream that nobody may be reading; the browser comes back.
@@ -263,7 +266,7 @@ func (s *Storefront) serveOrderEvents(w http.ResponseWriter, r *http.Request) er
 		return err
 	}
 	// Whether it is the shopper's is known before the stream starts.
-	if _, err := s.shop.Order(r.Context(), viewer, id); err != nil {
+	if _, err := s.orders.Order(r.Context(), viewer, id); err != nil {
 		return err
 	}
 	if r.Method == http.MethodHead {
@@ -290,11 +293,11 @@ func (s *Storefront) serveOrderEvents(w http.ResponseWriter, r *http.Request) er
 
 // streamOrder writes an event per change. An error after the start ends the
 // stream; the browser asks again.
-func (s *Storefront) streamOrder(r *http.Request, viewer shop.Viewer, id uuid.UUID, write func(string) bool) {
+func (s *Storefront) streamOrder(r *http.Request, viewer order.Viewer, id uuid.UUID, write func(string) bool) {
 	ctx, cancel := context.WithTimeout(r.Context(), longestWatch)
 	defer cancel()
 	var last int64 = -1
-	for seen, err := range s.shop.WatchOrder(ctx, viewer, id) {
+	for seen, err := range s.orders.WatchOrder(ctx, viewer, id) {
 		if err != nil {
 			s.log.WarnContext(ctx, "watching an order ended", "order", id, "error", err)
 			return
@@ -306,7 +309,7 @@ func (s *Storefront) streamOrder(r *http.Request, viewer shop.Viewer, id uuid.UU
 		// What is watched has no lines; their names are needed to say what
 		// was out of stock.
 		if len(seen.ShortSKUs) > 0 && len(seen.Lines) == 0 {
-			if full, err := s.shop.Order(ctx, viewer, id); err == nil {
+			if full, err := s.orders.Order(ctx, viewer, id); err == nil {
 				seen = full
 			}
 		}
@@ -321,7 +324,7 @@ func (s *Storefront) streamOrder(r *http.Request, viewer shop.Viewer, id uuid.UU
 	}
 }
 
-func (s *Storefront) newLiveOrder(o *shop.Order) ([]byte, error) {
+func (s *Storefront) newLiveOrder(o *order.Order) ([]byte, error) {
 	status, err := s.pages.fragment("order", "status", newOrderStatus(o))
 	if err != nil {
 		return nil, err
@@ -335,9 +338,9 @@ func (s *Storefront) cancelOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.shop.CancelOrder(r.Context(), viewer, id)
-	if shop.ReasonOf(err) == shop.ReasonNotCancellable {
-		order, err := s.shop.Order(r.Context(), viewer, id)
+	_, err = s.orders.CancelOrder(r.Context(), viewer, id)
+	if problem.Is(err, problem.OrderNotCancellable) {
+		order, err := s.orders.Order(r.Context(), viewer, id)
 		if err != nil {
 			return err
 		}

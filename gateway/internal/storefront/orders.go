@@ -5,7 +5,8 @@ import (
 	"net/url"
 
 	"github.com/souk-shop/souk/gateway/internal/auth"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/order"
 )
 
 // ordersPage is the view of orders.html.
@@ -27,24 +28,24 @@ type orderRow struct {
 }
 
 // shortStates are states in a word or two.
-var shortStates = map[shop.OrderState]string{
-	shop.StatePaid:       "Complete",
-	shop.StateCancelled:  "Cancelled",
-	shop.StateCancelling: "Being cancelled",
+var shortStates = map[order.State]string{
+	order.StatePaid:       "Complete",
+	order.StateCancelled:  "Cancelled",
+	order.StateCancelling: "Being cancelled",
 }
 
 func (s *Storefront) serveOrders(w http.ResponseWriter, r *http.Request) error {
 	v := &ordersPage{frame: frame{Title: "Your orders", Section: "orders"}}
 	cursor := r.URL.Query().Get("cursor")
 	if len(cursor) > 1000 || !cleanText(cursor) {
-		return &shop.Error{Kind: shop.KindInvalid, Reason: shop.ReasonInvalidCursor}
+		return problem.New(problem.InvalidCursor)
 	}
 	v.Later = cursor != ""
 	id := auth.FromContext(r.Context())
 	if !id.Known {
 		return s.show(w, r, http.StatusOK, "orders", v)
 	}
-	page, err := s.shop.Orders(r.Context(), shop.Viewer{Customer: id.Shopper.ID}, 0, cursor)
+	page, err := s.orders.Orders(r.Context(), order.Viewer{Customer: id.Shopper.ID}, 0, cursor)
 	if err != nil {
 		return err
 	}
@@ -54,12 +55,12 @@ func (s *Storefront) serveOrders(w http.ResponseWriter, r *http.Request) error {
 			Placed: o.PlacedAt.UTC().Format("2 January 2006, 15:04"), State: firstOf(shortStates[o.State], "In the works"), Mood: "busy",
 		}
 		switch o.State {
-		case shop.StatePaid:
+		case order.StatePaid:
 			row.Mood = "good"
 			if o.Refunded.Units > 0 {
 				row.State = "Complete, refunded " + o.Refunded.Format()
 			}
-		case shop.StateCancelled:
+		case order.StateCancelled:
 			row.Mood = "bad"
 		}
 		v.Orders = append(v.Orders, row)

@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
+	"github.com/souk-shop/souk/gateway/internal/shop/order"
 )
 
 // Every template fits its view: a field that is misspelled fails here, with
@@ -33,7 +35,7 @@ func TestTemplatesFitTheirViews(t *testing.T) {
 	for _, name := range []string{"email", "name", "line1", "line2", "city", "postal_code", "country", "payment_method", "form"} {
 		errs[name] = evil
 	}
-	status := orderStatus{State: "PENDING", Mood: "busy", Heading: evil, Text: evil, Steps: orderSteps(shop.StateAuthorizing), Short: []string{evil}, BackTo: true, CancelURL: "/orders/1/cancel"}
+	status := orderStatus{State: "PENDING", Mood: "busy", Heading: evil, Text: evil, Steps: orderSteps(order.StateAuthorizing), Short: []string{evil}, BackTo: true, CancelURL: "/orders/1/cancel"}
 	views := map[string][]view{
 		"home":    {&homePage{}, &homePage{frame: f, Hero: cards, Popular: cards, Categories: links, Products: 3}},
 		"listing": {&listingPage{}, &listingPage{Later: true}, &listingPage{frame: f, Popular: cards, Applied: facets}, &listingPage{frame: f, Heading: evil, Total: 2, Categories: links, Prices: facets, InStock: facets[0], InStockOn: true, Min: evil, Max: evil, Symbol: "£", Action: "/products", Hidden: []field{{evil, evil}}, PriceHides: []field{{"q", evil}}, Sorts: []sortOption{{evil, evil, true}}, Applied: facets, Cards: cards, Next: "/products?cursor=1", Later: true, First: "/products"}},
@@ -94,7 +96,7 @@ func TestListing(t *testing.T) {
 	v.get("/products?q=heart").count(".card", 2).has("h1", "“heart”").has("option[selected]", "Best match").has(".applied", "“heart”")
 	p = v.get("/products?category=kitchen&sort=price&min=2&max=%C2%A36.00&in_stock=1").wants(200, "/categories/kitchen")
 	p.count(".card", 2).has(".card", "Set of 3 Cake Tins").has(".applied", "price from £2.00 up to £6.00").has("option[selected]", "Price, low to high")
-	if q := f.last["ListProducts"]; *q.MinPrice != 200 || *q.MaxPrice != 600 || !q.InStock || q.Sort != shop.SortPriceAsc || q.Category != "kitchen" {
+	if q := f.last["ListProducts"]; *q.MinPrice != 200 || *q.MaxPrice != 600 || !q.InStock || q.Sort != catalog.SortPriceAsc || q.Category != "kitchen" {
 		t.Errorf("asked for %+v", q)
 	}
 	// Every facet leads somewhere, keeps the rest and starts at the first page.
@@ -172,7 +174,7 @@ func TestErrorsAreKindAndSayNothingInternal(t *testing.T) {
 	t.Parallel()
 	f := newFakeShop()
 	v := open(t, f)
-	f.failing(&shop.Error{Kind: shop.KindUnavailable, Reason: shop.ReasonUnavailable, Detail: "x"})
+	f.failing(problem.New(problem.Unavailable))
 	p := v.get("/products?q=1").wants(503, "/products").has("h1", "catching its breath")
 	if href, _ := p.Find(".error-page a.button").Attr("href"); href != "/products?q=1" || p.header.Get("Retry-After") == "" {
 		t.Errorf("no way to try again: %q", href)

@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"github.com/souk-shop/souk/gateway/internal/edge"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
 )
 
@@ -66,7 +66,7 @@ func (s *Storefront) servePicture(w http.ResponseWriter, r *http.Request) error 
 	if !ok || !plausibleSKU(sku) {
 		return errNoPage
 	}
-	p, err := s.shop.Product(r.Context(), sku)
+	p, err := s.catalog.Product(r.Context(), sku)
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (s *Storefront) serveCategoryPicture(w http.ResponseWriter, r *http.Request
 	if !ok {
 		return errNoPage
 	}
-	list, err := s.shop.Categories(r.Context())
+	list, err := s.catalog.Categories(r.Context())
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (s *Storefront) sendPicture(w http.ResponseWriter, r *http.Request, seed, w
 
 // pictureWords are the words that a product, or one of its variants, is drawn
 // from.
-func pictureWords(p *shop.Product, sku string) string {
+func pictureWords(p *catalog.Product, sku string) string {
 	for i := range p.Variants {
 		if v := &p.Variants[i]; v.SKU == sku && sku != p.Code && v.Name != "" {
 			return p.Name + " " + v.Name

@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
 )
 
@@ -43,12 +45,12 @@ const relatedProducts = 6
 func (s *Storefront) serveProduct(w http.ResponseWriter, r *http.Request) error {
 	sku := r.PathValue("sku")
 	if !plausibleSKU(sku) {
-		return &shop.Error{Kind: shop.KindNotFound, Reason: shop.ReasonProductNotFound}
+		return problem.New(problem.ProductNotFound)
 	}
-	p, err := s.shop.Product(r.Context(), sku)
-	if upper := strings.ToUpper(sku); upper != sku && shop.ReasonOf(err) == shop.ReasonProductNotFound {
+	p, err := s.catalog.Product(r.Context(), sku)
+	if upper := strings.ToUpper(sku); upper != sku && problem.Is(err, problem.ProductNotFound) {
 		// Typed by hand: 85123a is 85123A.
-		if p, upperErr := s.shop.Product(r.Context(), upper); upperErr == nil {
+		if p, upperErr := s.catalog.Product(r.Context(), upper); upperErr == nil {
 			http.Redirect(w, r, p.URL, http.StatusMovedPermanently)
 			return nil
 		}
@@ -61,7 +63,7 @@ func (s *Storefront) serveProduct(w http.ResponseWriter, r *http.Request) error 
 		// page that is kept.
 		return s.show(w, r, http.StatusOK, "product", s.newProductPage(r, p, sku))
 	}
-	made := p.Memo.Of(shop.SlotPage, func() any {
+	made := p.Memo.Of(catalog.SlotPage, func() any {
 		return s.keepOrErr("product", func() (view, error) {
 			return s.newProductPage(r, p, ""), nil
 		})
@@ -71,13 +73,13 @@ func (s *Storefront) serveProduct(w http.ResponseWriter, r *http.Request) error 
 
 // isVariant reports that the SKU names a variant other than by the product's
 // own code.
-func isVariant(p *shop.Product, sku string) bool {
+func isVariant(p *catalog.Product, sku string) bool {
 	return sku != p.Code && sku != p.Variants[0].SKU
 }
 
 // newProductPage makes the view. Related products and the category's name are
 // trimmings: without them there is still a page.
-func (s *Storefront) newProductPage(r *http.Request, p *shop.Product, selected string) *productPage {
+func (s *Storefront) newProductPage(r *http.Request, p *catalog.Product, selected string) *productPage {
 	ctx := detached(r)
 	v := &productPage{
 		frame:    frame{Title: p.Name, Description: firstOf(p.Description, p.Name+" at Souk, "+priceOf(p)+"."), Section: "products"},
@@ -104,7 +106,7 @@ func (s *Storefront) newProductPage(r *http.Request, p *shop.Product, selected s
 		if option.Selected {
 			v.Selected = variant.SKU
 		}
-		v.MaxQuantity = max(v.MaxQuantity, min(variant.Stock.Available, shop.MaxQuantity))
+		v.MaxQuantity = max(v.MaxQuantity, min(variant.Stock.Available, cart.MaxQuantity))
 		v.Variants = append(v.Variants, option)
 	}
 	if v.Selected == "" && len(v.Variants) > 0 {
@@ -112,13 +114,13 @@ func (s *Storefront) newProductPage(r *http.Request, p *shop.Product, selected s
 	}
 	if p.Category != "" {
 		v.Category = categoryLink{Name: p.Category, URL: categoryURL(p.Category)}
-		if list, err := s.shop.Categories(ctx); err == nil {
+		if list, err := s.catalog.Categories(ctx); err == nil {
 			v.Category.Name = categoryName(list, p.Category)
 		} else {
 			s.log.WarnContext(ctx, "product page without its category's name", "error", err)
 		}
 	}
-	if related, err := s.shop.Related(ctx, p.Code, relatedProducts); err == nil {
+	if related, err := s.catalog.Related(ctx, p.Code, relatedProducts); err == nil {
 		v.Related = newCards(related.Products)
 	} else {
 		s.log.WarnContext(ctx, "product page without related products", "error", err)

@@ -6,7 +6,7 @@
 // files are embedded; templates are parsed once, at the start.
 //
 // The part of a page that is the same for everybody is rendered once and kept
-// with the shop's cached value it shows (shop.Memo), so it is at most as old as
+// with the shop's cached value it shows (catalog.Memo), so it is at most as old as
 // that: a product page shows a product up to one second old, with related
 // products and category names up to one second older. What belongs to the
 // shopper, the number on the cart, is put between its two halves.
@@ -23,26 +23,34 @@ import (
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/edge"
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
+	"github.com/souk-shop/souk/gateway/internal/shop/order"
 )
 
-// Shop is what the pages need of the shop.
-type Shop interface {
-	ListProducts(ctx context.Context, q shop.ProductQuery) (*shop.ProductPage, error)
-	Product(ctx context.Context, sku string) (*shop.Product, error)
-	Related(ctx context.Context, sku string, limit int) (*shop.ProductPage, error)
-	Categories(ctx context.Context) (*shop.CategoryList, error)
+// Catalog is what the pages need of the catalog.
+type Catalog interface {
+	ListProducts(ctx context.Context, q catalog.ProductQuery) (*catalog.ProductPage, error)
+	Product(ctx context.Context, sku string) (*catalog.Product, error)
+	Related(ctx context.Context, sku string, limit int) (*catalog.ProductPage, error)
+	Categories(ctx context.Context) (*catalog.CategoryList, error)
+}
 
-	NewCart(ctx context.Context, owner uuid.UUID, lines []shop.LineInput) (*shop.Cart, error)
-	Cart(ctx context.Context, owner, id uuid.UUID) (*shop.Cart, error)
-	SetLines(ctx context.Context, in shop.SetLines) (*shop.Cart, error)
-	AddLine(ctx context.Context, owner, id uuid.UUID, sku string, quantity int64) (*shop.Cart, error)
+// Carts is what the pages need of the carts.
+type Carts interface {
+	NewCart(ctx context.Context, owner uuid.UUID, lines []cart.LineInput) (*cart.Cart, error)
+	Cart(ctx context.Context, owner, id uuid.UUID) (*cart.Cart, error)
+	SetLines(ctx context.Context, in cart.SetLines) (*cart.Cart, error)
+	AddLine(ctx context.Context, owner, id uuid.UUID, sku string, quantity int64) (*cart.Cart, error)
+}
 
-	PlaceOrder(ctx context.Context, c shop.Checkout) (*shop.Placed, error)
-	Order(ctx context.Context, v shop.Viewer, id uuid.UUID) (*shop.Order, error)
-	Orders(ctx context.Context, v shop.Viewer, limit int, cursor string) (*shop.OrderPage, error)
-	CancelOrder(ctx context.Context, v shop.Viewer, id uuid.UUID) (*shop.Order, error)
-	WatchOrder(ctx context.Context, v shop.Viewer, id uuid.UUID) iter.Seq2[*shop.Order, error]
+// Orders is what the pages need of the orders.
+type Orders interface {
+	PlaceOrder(ctx context.Context, c order.Checkout) (*order.Placed, error)
+	Order(ctx context.Context, v order.Viewer, id uuid.UUID) (*order.Order, error)
+	Orders(ctx context.Context, v order.Viewer, limit int, cursor string) (*order.Page, error)
+	CancelOrder(ctx context.Context, v order.Viewer, id uuid.UUID) (*order.Order, error)
+	WatchOrder(ctx context.Context, v order.Viewer, id uuid.UUID) iter.Seq2[*order.Order, error]
 }
 
 // Sessions makes guests and remembers them.
@@ -53,7 +61,9 @@ type Sessions interface {
 
 // Config of the storefront.
 type Config struct {
-	Shop    Shop
+	Catalog Catalog
+	Carts   Carts
+	Orders  Orders
 	Session Sessions
 	// Currency of the price filter; "" means GBP.
 	Currency string
@@ -68,7 +78,9 @@ type Config struct {
 
 // Storefront serves the pages.
 type Storefront struct {
-	shop     Shop
+	catalog  Catalog
+	carts    Carts
+	orders   Orders
 	session  Sessions
 	currency string
 	methods  []PaymentMethod
@@ -87,8 +99,8 @@ const maxForm = 256 << 10
 // New makes a Storefront. It expects auth.Manager.Identify and
 // edge.SameOrigin in front of it.
 func New(cfg Config) (*Storefront, error) {
-	if cfg.Shop == nil || cfg.Session == nil {
-		return nil, errors.New("storefront: shop and session are needed")
+	if cfg.Catalog == nil || cfg.Carts == nil || cfg.Orders == nil || cfg.Session == nil {
+		return nil, errors.New("storefront: the catalog, the carts, the orders and the session are needed")
 	}
 	if cfg.Currency == "" {
 		cfg.Currency = "GBP"
@@ -100,7 +112,7 @@ func New(cfg Config) (*Storefront, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Storefront{
-		shop: cfg.Shop, session: cfg.Session, currency: cfg.Currency, methods: cfg.PaymentMethods, policy: cfg.Policy, log: cfg.Log,
+		catalog: cfg.Catalog, carts: cfg.Carts, orders: cfg.Orders, session: cfg.Session, currency: cfg.Currency, methods: cfg.PaymentMethods, policy: cfg.Policy, log: cfg.Log,
 		mux: http.NewServeMux(),
 	}
 	files, err := fs.Sub(staticFiles, "static")

@@ -3,7 +3,7 @@ package storefront
 import (
 	"fmt"
 
-	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
 )
 
@@ -36,14 +36,14 @@ func stockOf(available int64) stock {
 	}
 }
 
-func newCard(p *shop.Product) card {
+func newCard(p *catalog.Product) card {
 	return card{
 		Name: p.Name, URL: p.URL, Picture: picture.URL(p.Code, p.Name),
 		Price: priceOf(p), Stock: stockOf(p.Available),
 	}
 }
 
-func newCards(products []*shop.Product) []card {
+func newCards(products []*catalog.Product) []card {
 	cards := make([]card, len(products))
 	for i, p := range products {
 		cards[i] = newCard(p)
@@ -52,7 +52,7 @@ func newCards(products []*shop.Product) []card {
 }
 
 // priceOf is a product's price: "from" the cheapest variant when they differ.
-func priceOf(p *shop.Product) string {
+func priceOf(p *catalog.Product) string {
 	if n := len(p.Variants); n > 1 && p.Variants[n-1].Price != p.Price {
 		return "from " + p.Price.Format()
 	}
@@ -70,7 +70,7 @@ type categoryLink struct {
 
 func categoryURL(slug string) string { return "/categories/" + slug }
 
-func newCategoryLinks(list []shop.Category) []categoryLink {
+func newCategoryLinks(list []catalog.Category) []categoryLink {
 	links := make([]categoryLink, 0, len(list))
 	for _, c := range list {
 		if c.Products > 0 {

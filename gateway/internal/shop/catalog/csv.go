@@ -1,4 +1,4 @@
-package shop
+package catalog
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/proto/money"
 )
 
@@ -31,15 +32,15 @@ var (
 
 // ImportCSV creates or replaces the products of a CSV file, all or none. Several
 // rows with one code are the variants of one product; cells that all variants
-// share may be empty after the first row. Reasons: INVALID_CSV with the first
-// problems by line, SKU_TAKEN, STOCK_BELOW_COMMITTED. An error of the reader is
+// share may be empty after the first row. Problems: InvalidCSV with the first
+// problems by line, SKUTaken, StockBelowCommitted. An error of the reader is
 // returned as it is.
-func (s *Shop) ImportCSV(ctx context.Context, r io.Reader) (Upserted, error) {
+func (c *Catalog) ImportCSV(ctx context.Context, r io.Reader) (Upserted, error) {
 	products, err := ReadCSV(r)
 	if err != nil {
 		return Upserted{}, err
 	}
-	return s.Upsert(ctx, products)
+	return c.Upsert(ctx, products)
 }
 
 // ReadCSV reads the file of ImportCSV and changes nothing.
@@ -94,18 +95,18 @@ type csvFile struct {
 	lines    []int          // of each product's first row
 	byCode   map[string]int // index in products
 	bySKU    map[string]int // line
-	listed   []FieldError
+	listed   []problem.Field
 	problems int
 }
 
 func (f *csvFile) problem(line int, format string, args ...any) {
 	if f.problems++; len(f.listed) < maxProblems {
-		f.listed = append(f.listed, FieldError{"line " + strconv.Itoa(line), fmt.Sprintf(format, args...)})
+		f.listed = append(f.listed, problem.Field{Field: "line " + strconv.Itoa(line), Detail: fmt.Sprintf(format, args...)})
 	}
 }
 
-func (f *csvFile) failed() *Error {
-	e := NewError(ReasonInvalidCSV)
+func (f *csvFile) failed() *problem.Error {
+	e := problem.New(problem.InvalidCSV)
 	e.Fields = f.listed
 	if more := f.problems - len(f.listed); more > 0 {
 		e.Detail = fmt.Sprintf("The file has %d problems, of which the first %d are listed. Nothing was changed.", f.problems, len(f.listed))

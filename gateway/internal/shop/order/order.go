@@ -1,4 +1,6 @@
-package shop
+// Package order has the use cases of orders: placing, reading, watching,
+// cancelling and refunding them.
+package order
 
 import (
 	"context"
@@ -11,38 +13,91 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/client"
+	"github.com/souk-shop/souk/gateway/internal/problem"
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/proto/money"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// OrderState is where an order stands: the name of the contract's enum value.
-type OrderState string
+// Limits of requests.
+const (
+	PageSize = 20 // orders a page when the caller does not say
+	MaxWait  = 30 * time.Second
+)
+
+// State is where an order stands: the name of the contract's enum value.
+type State string
 
 // The states.
 const (
-	StatePending     OrderState = "PENDING"
-	StateAuthorizing OrderState = "AUTHORIZING"
-	StateConfirming  OrderState = "CONFIRMING"
-	StateCapturing   OrderState = "CAPTURING"
-	StatePaid        OrderState = "PAID"
-	StateCancelling  OrderState = "CANCELLING"
-	StateCancelled   OrderState = "CANCELLED"
+	StatePending     State = "PENDING"
+	StateAuthorizing State = "AUTHORIZING"
+	StateConfirming  State = "CONFIRMING"
+	StateCapturing   State = "CAPTURING"
+	StatePaid        State = "PAID"
+	StateCancelling  State = "CANCELLING"
+	StateCancelled   State = "CANCELLED"
 )
 
 // Terminal reports that the order is settled.
-func (s OrderState) Terminal() bool { return s == StatePaid || s == StateCancelled }
+func (s State) Terminal() bool { return s == StatePaid || s == StateCancelled }
+
+// Client are the RPCs of the order service that the gateway calls.
+type Client interface {
+	PlaceOrder(context.Context, *orderv1.PlaceOrderRequest, ...grpc.CallOption) (*orderv1.PlaceOrderResponse, error)
+	GetOrder(context.Context, *orderv1.GetOrderRequest, ...grpc.CallOption) (*orderv1.GetOrderResponse, error)
+	ListOrders(context.Context, *orderv1.ListOrdersRequest, ...grpc.CallOption) (*orderv1.ListOrdersResponse, error)
+	CancelOrder(context.Context, *orderv1.CancelOrderRequest, ...grpc.CallOption) (*orderv1.CancelOrderResponse, error)
+	RefundOrder(context.Context, *orderv1.RefundOrderRequest, ...grpc.CallOption) (*orderv1.RefundOrderResponse, error)
+	WatchOrder(context.Context, *orderv1.WatchOrderRequest, ...grpc.CallOption) (grpc.ServerStreamingClient[orderv1.WatchOrderResponse], error)
+}
+
+// Admission observes how orders fare.
+type Admission interface {
+	OrderBegun()
+	// OrderEnded follows; refused says that the order service had no capacity.
+	OrderEnded(refused bool)
+}
+
+// Stock is notified of SKUs whose stock an order changed.
+type Stock interface{ StockChanged(skus ...string) }
+
+// Config of Orders.
+type Config struct {
+	Client    Client
+	Caller    *client.Caller
+	Admission Admission
+	Stock     Stock
+	// Draining, once closed, ends every watch: the process is about to stop.
+	Draining <-chan struct{}
+}
+
+// Orders has the use cases. Safe for concurrent use.
+type Orders struct{ cfg Config }
+
+// New makes Orders.
+func New(cfg Config) *Orders { return &Orders{cfg} }
+
+func (o *Orders) stockChanged(order *Order) {
+	for i := range order.Lines {
+		o.cfg.Stock.StockChanged(order.Lines[i].SKU)
+	}
+}
 
 // Order is a purchase. Which fields are set depends on where it comes from: a
 // listing has no history, a watched order no lines.
 type Order struct {
 	ID           uuid.UUID
 	Number       string // what people see
-	State        OrderState
+	State        State
 	CancelReason string // "INSUFFICIENT_STOCK", "PAYMENT_DECLINED", ...; "" unless cancelled
 	DeclineCode  string // the provider's
-	Lines        []OrderLine
+	Lines        []Line
 	Total        money.Money
 	Refunded     money.Money
 	Email        string
@@ -56,8 +111,8 @@ type Order struct {
 	ShortSKUs    []string // when cancelled for INSUFFICIENT_STOCK
 }
 
-// OrderLine is what was bought, as it was then.
-type OrderLine struct {
+// Line is what was bought, as it was then.
+type Line struct {
 	SKU              string
 	Name             string
 	Quantity         int64
@@ -68,7 +123,7 @@ type OrderLine struct {
 
 // StateChange is a step of an order.
 type StateChange struct {
-	State OrderState
+	State State
 	At    time.Time
 }
 
@@ -77,10 +132,16 @@ type Refund struct {
 	ID        string
 	State     string // "PENDING", "SUCCEEDED", "FAILED"
 	Amount    money.Money
-	Lines     []LineInput
+	Lines     []RefundLine
 	Restock   bool
 	Reason    string
 	CreatedAt time.Time
+}
+
+// RefundLine is a number of units of a SKU that are given back.
+type RefundLine struct {
+	SKU      string
+	Quantity int64
 }
 
 // Address is where the goods go.
@@ -135,9 +196,9 @@ type Placed struct {
 }
 
 // PlaceOrder orders a cart. The order goes on when the caller goes away.
-// Reasons: CART_NOT_FOUND, CART_EMPTY, CART_VERSION_CONFLICT, LINE_NO_LONGER_SOLD,
-// TOTAL_TOO_LARGE, IDEMPOTENCY_KEY_REUSED, IDEMPOTENCY_KEY_IN_FLIGHT, OVERLOADED.
-func (s *Shop) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
+// Problems: CartNotFound, CartEmpty, CartVersionConflict, LineNoLongerSold,
+// TotalTooLarge, IdempotencyKeyReused, IdempotencyKeyInFlight, Overloaded.
+func (o *Orders) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 	req := &orderv1.PlaceOrderRequest{
 		CustomerId: c.Customer.String(), IdempotencyKey: c.IdempotencyKey, RequestHash: c.hash(),
 		CartId: c.Cart.String(), PaymentMethod: c.PaymentMethod, Email: c.Email,
@@ -150,13 +211,13 @@ func (s *Shop) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 	if c.CartVersion != 0 {
 		req.CartVersion = &c.CartVersion
 	}
-	s.door.ordering()
-	res, err := call(ctx, s, min(c.Wait, MaxWait)+2*s.timeout, s.placeOrder, req)
-	s.door.ordered(err)
-	if ReasonOf(err) == ReasonSKUNotFound {
+	o.cfg.Admission.OrderBegun()
+	res, err := client.Call(ctx, o.cfg.Caller, min(c.Wait, MaxWait)+o.cfg.Caller.Timeout, o.cfg.Client.PlaceOrder, req)
+	o.cfg.Admission.OrderEnded(problem.Is(err, problem.Overloaded))
+	if problem.Is(err, problem.SKUNotFound) {
 		// Not what the caller named, but what was in the cart.
-		gone := NewError(ReasonLineGone)
-		gone.cause = err
+		gone := problem.New(problem.LineNoLongerSold)
+		gone.Cause = err
 		return nil, gone
 	}
 	if err != nil {
@@ -166,7 +227,7 @@ func (s *Shop) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.forgetOrdered(order)
+	o.stockChanged(order)
 	return &Placed{Order: order, Replayed: res.GetReplayed()}, nil
 }
 
@@ -181,36 +242,36 @@ func (v Viewer) id() string {
 	if v.Operator {
 		return ""
 	}
-	// A viewer who is nobody sees nobody's orders, not everybody's.
+	// The zero customer has no orders; an empty id would mean all orders.
 	return v.Customer.String()
 }
 
-// Order returns an order as it is now. Reasons: ORDER_NOT_FOUND.
-func (s *Shop) Order(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
-	res, err := call(ctx, s, s.timeout, s.getOrder, &orderv1.GetOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+// Order returns an order as it is now. Problems: OrderNotFound.
+func (o *Orders) Order(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
+	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.GetOrder, &orderv1.GetOrderRequest{OrderId: id.String(), CustomerId: v.id()})
 	if err != nil {
 		return nil, err
 	}
 	return newOrder(res.GetOrder())
 }
 
-// OrderPage is a page of orders, newest first, without their history.
-type OrderPage struct {
+// Page is a page of orders, newest first, without their history.
+type Page struct {
 	Orders     []*Order
 	NextCursor string // "" on the last page
 }
 
 // Orders returns a page of the viewer's orders. A limit of 0 means 20.
-// Reasons: INVALID_CURSOR.
-func (s *Shop) Orders(ctx context.Context, v Viewer, limit int, cursor string) (*OrderPage, error) {
+// Problems: InvalidCursor.
+func (o *Orders) Orders(ctx context.Context, v Viewer, limit int, cursor string) (*Page, error) {
 	if limit == 0 {
-		limit = OrdersPage
+		limit = PageSize
 	}
-	res, err := call(ctx, s, s.timeout, s.listOrders, &orderv1.ListOrdersRequest{CustomerId: v.id(), PageSize: int32(limit), Cursor: cursor})
+	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.ListOrders, &orderv1.ListOrdersRequest{CustomerId: v.id(), PageSize: int32(limit), Cursor: cursor})
 	if err != nil {
 		return nil, err
 	}
-	page := &OrderPage{Orders: make([]*Order, len(res.GetOrders())), NextCursor: res.GetNextCursor()}
+	page := &Page{Orders: make([]*Order, len(res.GetOrders())), NextCursor: res.GetNextCursor()}
 	for i, o := range res.GetOrders() {
 		if page.Orders[i], err = newOrder(o); err != nil {
 			return nil, err
@@ -220,15 +281,15 @@ func (s *Shop) Orders(ctx context.Context, v Viewer, limit int, cursor string) (
 }
 
 // CancelOrder asks for an order to be cancelled; the answer is CANCELLING or
-// CANCELLED. Reasons: ORDER_NOT_FOUND, ORDER_NOT_CANCELLABLE.
-func (s *Shop) CancelOrder(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
-	res, err := call(ctx, s, s.timeout, s.cancelOrder, &orderv1.CancelOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+// CANCELLED. Problems: OrderNotFound, OrderNotCancellable.
+func (o *Orders) CancelOrder(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
+	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.CancelOrder, &orderv1.CancelOrderRequest{OrderId: id.String(), CustomerId: v.id()})
 	if err != nil {
 		return nil, err
 	}
 	order, err := newOrder(res.GetOrder())
 	if err == nil {
-		s.forgetOrdered(order)
+		o.stockChanged(order)
 	}
 	return order, err
 }
@@ -237,21 +298,21 @@ func (s *Shop) CancelOrder(ctx context.Context, v Viewer, id uuid.UUID) (*Order,
 type RefundRequest struct {
 	Order          uuid.UUID
 	IdempotencyKey string
-	Lines          []LineInput // empty means all that is left
-	Restock        bool        // whether the units go back on sale
+	Lines          []RefundLine // empty means all that is left
+	Restock        bool         // whether the units go back on sale
 	Reason         string
 	Wait           time.Duration // for the outcome, at most MaxWait
 }
 
 // RefundOrder gives back lines of a paid order. The refund is PENDING,
 // SUCCEEDED or FAILED; replayed says that an earlier call made it.
-// Reasons: ORDER_NOT_FOUND, ORDER_NOT_PAID, REFUND_EXCEEDS_ORDER,
-// IDEMPOTENCY_KEY_REUSED.
-func (s *Shop) RefundOrder(ctx context.Context, r RefundRequest) (refund *Refund, replayed bool, err error) {
+// Problems: OrderNotFound, OrderNotPaid, RefundExceedsOrder,
+// IdempotencyKeyReused.
+func (o *Orders) RefundOrder(ctx context.Context, r RefundRequest) (refund *Refund, replayed bool, err error) {
 	req := &orderv1.RefundOrderRequest{
 		OrderId: r.Order.String(), IdempotencyKey: r.IdempotencyKey,
 		RequestHash: digest(struct {
-			Lines   []LineInput
+			Lines   []RefundLine
 			Restock bool
 			Reason  string
 		}{r.Lines, r.Restock, r.Reason}),
@@ -260,7 +321,7 @@ func (s *Shop) RefundOrder(ctx context.Context, r RefundRequest) (refund *Refund
 	for _, l := range r.Lines {
 		req.Lines = append(req.Lines, &orderv1.RefundLine{Sku: l.SKU, Quantity: l.Quantity})
 	}
-	res, err := call(ctx, s, min(r.Wait, MaxWait)+2*s.timeout, s.refundOrder, req)
+	res, err := client.Call(ctx, o.cfg.Caller, min(r.Wait, MaxWait)+o.cfg.Caller.Timeout, o.cfg.Client.RefundOrder, req)
 	if err != nil {
 		return nil, false, err
 	}
@@ -270,7 +331,7 @@ func (s *Shop) RefundOrder(ctx context.Context, r RefundRequest) (refund *Refund
 	}
 	if r.Restock {
 		for _, l := range out.Lines {
-			s.products.remove(l.SKU)
+			o.cfg.Stock.StockChanged(l.SKU)
 		}
 	}
 	return &out, res.GetReplayed(), nil
@@ -279,27 +340,27 @@ func (s *Shop) RefundOrder(ctx context.Context, r RefundRequest) (refund *Refund
 // WatchOrder yields the order as it is, then after each change, without its
 // lines, until it is settled, ctx ends or the process drains. It yields one error at most, the last.
 // When the order service restarts the watch is taken up again, so a state may
-// come twice. Reasons: ORDER_NOT_FOUND.
-func (s *Shop) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Seq2[*Order, error] {
+// come twice. Problems: OrderNotFound.
+func (o *Orders) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Seq2[*Order, error] {
 	return func(yield func(*Order, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel() // ends the stream when the reader stops
 		go func() {
 			select {
-			case <-s.draining:
+			case <-o.cfg.Draining:
 				cancel()
 			case <-ctx.Done():
 			}
 		}()
-		failures, until := 0, time.Time{}
+		retries := o.cfg.Caller.Retries()
 		for {
-			stream, err := s.clients.Order.WatchOrder(ctx, &orderv1.WatchOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+			stream, err := o.cfg.Client.WatchOrder(ctx, &orderv1.WatchOrderRequest{OrderId: id.String(), CustomerId: v.id()})
 			for err == nil {
 				var res *orderv1.WatchOrderResponse
 				if res, err = stream.Recv(); err != nil {
 					break
 				}
-				failures = 0
+				retries.Succeeded()
 				var order *Order
 				if order, err = newOrder(res.GetOrder()); err != nil {
 					break
@@ -308,15 +369,11 @@ func (s *Shop) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Seq2
 					return
 				}
 			}
-			if ctx.Err() != nil {
-				return
+			if errors.Is(err, io.EOF) {
+				err = errEnded
 			}
-			if failures++; failures == 1 {
-				until = time.Now().Add(s.retryBudget)
-			}
-			again := errors.Is(err, io.EOF) || retryable(err)
-			if !again || !s.waitOut(ctx, failures, until) {
-				if err = fromRPC(ctx, err); ctx.Err() == nil {
+			if !retries.Again(ctx, err) {
+				if err := client.Error(ctx, err); ctx.Err() == nil {
 					yield(nil, err)
 				}
 				return
@@ -325,15 +382,18 @@ func (s *Shop) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Seq2
 	}
 }
 
+// errEnded is a stream that ended before the order was settled: the service stops.
+var errEnded = status.Error(codes.Unavailable, "the stream ended")
+
 func newOrder(in *orderv1.Order) (*Order, error) {
 	id, err := uuid.Parse(in.GetId())
 	if err != nil {
-		return nil, AsError(err)
+		return nil, problem.As(err)
 	}
 	a := in.GetShippingAddress()
 	o := &Order{
 		ID: id, Number: in.GetNumber(), Version: in.GetVersion(),
-		State:       OrderState(strings.TrimPrefix(in.GetState().String(), "ORDER_STATE_")),
+		State:       State(strings.TrimPrefix(in.GetState().String(), "ORDER_STATE_")),
 		DeclineCode: in.GetDeclineCode(), Email: in.GetEmail(), CartID: in.GetCartId(),
 		Address: Address{
 			Name: a.GetName(), Line1: a.GetLine1(), Line2: a.GetLine2(),
@@ -357,7 +417,7 @@ func newOrder(in *orderv1.Order) (*Order, error) {
 		o.Refunded.Currency = o.Total.Currency
 	}
 	for _, l := range in.GetLines() {
-		line := OrderLine{SKU: l.GetSku(), Name: l.GetName(), Quantity: l.GetQuantity(), RefundedQuantity: l.GetRefundedQuantity()}
+		line := Line{SKU: l.GetSku(), Name: l.GetName(), Quantity: l.GetQuantity(), RefundedQuantity: l.GetRefundedQuantity()}
 		if line.UnitPrice, err = optionalMoney(l.GetUnitPrice()); err != nil {
 			return nil, err
 		}
@@ -375,7 +435,7 @@ func newOrder(in *orderv1.Order) (*Order, error) {
 	}
 	for _, h := range in.GetHistory() {
 		o.History = append(o.History, StateChange{
-			State: OrderState(strings.TrimPrefix(h.GetState().String(), "ORDER_STATE_")), At: h.GetAt().AsTime(),
+			State: State(strings.TrimPrefix(h.GetState().String(), "ORDER_STATE_")), At: h.GetAt().AsTime(),
 		})
 	}
 	return o, nil
@@ -387,7 +447,7 @@ func newRefund(in *orderv1.OrderRefund) (Refund, error) {
 		Restock: in.GetRestock(), Reason: in.GetReason(), CreatedAt: in.GetCreatedAt().AsTime(),
 	}
 	for _, l := range in.GetLines() {
-		r.Lines = append(r.Lines, LineInput{SKU: l.GetSku(), Quantity: l.GetQuantity()})
+		r.Lines = append(r.Lines, RefundLine{SKU: l.GetSku(), Quantity: l.GetQuantity()})
 	}
 	var err error
 	r.Amount, err = optionalMoney(in.GetAmount())
@@ -401,7 +461,7 @@ func optionalMoney(m *moneyv1.Money) (money.Money, error) {
 	}
 	v, err := money.FromProto(m)
 	if err != nil {
-		return v, AsError(err)
+		return v, problem.As(err)
 	}
 	return v, nil
 }

@@ -1,10 +1,12 @@
-package shop
+package catalog
 
 import (
 	"fmt"
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/souk-shop/souk/gateway/internal/problem"
 )
 
 // The limits of a product's texts, in characters, and of its numbers. The
@@ -24,10 +26,10 @@ var (
 )
 
 // checks collects what is wrong, under the name the client knows a field by.
-type checks []FieldError
+type checks []problem.Field
 
 func (c *checks) add(field, format string, args ...any) {
-	*c = append(*c, FieldError{field, fmt.Sprintf(format, args...)})
+	*c = append(*c, problem.Field{Field: field, Detail: fmt.Sprintf(format, args...)})
 }
 
 func (c *checks) code(field, s string) {
@@ -61,7 +63,7 @@ func (c *checks) count(field string, n, least, most int64) {
 
 // CheckProduct reports what is wrong with a product, fields named as in the
 // REST document, under the prefix.
-func CheckProduct(prefix string, p *ProductInput) []FieldError {
+func CheckProduct(prefix string, p *ProductInput) []problem.Field {
 	var c checks
 	c.code(prefix+"code", p.Code)
 	c.text(prefix+"name", p.Name, 1, MaxName)

@@ -1,9 +1,10 @@
-package shop
+package catalog
 
 import (
 	"context"
 
 	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/client"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"github.com/souk-shop/souk/proto/money"
 )
@@ -35,8 +36,8 @@ type Upserted struct {
 }
 
 // Upsert creates or replaces products, all or none.
-// Reasons: STOCK_BELOW_COMMITTED, SKU_TAKEN.
-func (s *Shop) Upsert(ctx context.Context, products []ProductInput) (Upserted, error) {
+// Problems: StockBelowCommitted, SKUTaken.
+func (c *Catalog) Upsert(ctx context.Context, products []ProductInput) (Upserted, error) {
 	req := &catalogv1.UpsertProductsRequest{Products: make([]*catalogv1.ProductInput, len(products))}
 	for i, p := range products {
 		in := &catalogv1.ProductInput{
@@ -49,8 +50,8 @@ func (s *Shop) Upsert(ctx context.Context, products []ProductInput) (Upserted, e
 		}
 		req.Products[i] = in
 	}
-	defer s.forget() // also after an error: its outcome may be unknown
-	res, err := call(ctx, s, importTimeout, s.upsertProducts, req)
+	defer c.forget() // also after an error: its outcome may be unknown
+	res, err := client.Call(ctx, c.caller, importTimeout, c.client.UpsertProducts, req)
 	if err != nil {
 		return Upserted{}, err
 	}
@@ -63,31 +64,25 @@ type StockChange struct {
 	Delta int64
 }
 
-// VariantStock is a variant after a change of its stock or price.
-type VariantStock struct {
-	Variant
-	ProductName string
-}
-
 // adjustments is the name space of the ids that idempotency keys become.
 var adjustments = uuid.MustParse("0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506")
 
 // AdjustStock changes stock, all lines or none, once for each key.
-// Reasons: SKU_NOT_FOUND, INSUFFICIENT_STOCK.
-func (s *Shop) AdjustStock(ctx context.Context, key, reason string, changes []StockChange) ([]VariantStock, error) {
+// Problems: SKUNotFound, InsufficientStock.
+func (c *Catalog) AdjustStock(ctx context.Context, key, reason string, changes []StockChange) ([]Variant, error) {
 	req := &catalogv1.AdjustStockRequest{
 		AdjustmentId: uuid.NewSHA1(adjustments, []byte(key)).String(),
 		Reason:       reason, Changes: make([]*catalogv1.StockChange, len(changes)),
 	}
-	for i, c := range changes {
-		req.Changes[i] = &catalogv1.StockChange{Sku: c.SKU, Delta: c.Delta}
+	for i, change := range changes {
+		req.Changes[i] = &catalogv1.StockChange{Sku: change.SKU, Delta: change.Delta}
 	}
-	defer s.forget()
-	res, err := call(ctx, s, s.timeout, s.adjustStock, req)
+	defer c.forget()
+	res, err := client.Call(ctx, c.caller, 0, c.client.AdjustStock, req)
 	if err != nil {
 		return nil, err
 	}
-	return variantStocks(res.GetVariants())
+	return variants(res.GetVariants())
 }
 
 // PriceChange sets the price of a SKU.
@@ -96,28 +91,27 @@ type PriceChange struct {
 	Price money.Money
 }
 
-// SetPrices changes prices, all or none. Reasons: SKU_NOT_FOUND.
-func (s *Shop) SetPrices(ctx context.Context, changes []PriceChange) ([]VariantStock, error) {
+// SetPrices changes prices, all or none. Problems: SKUNotFound.
+func (c *Catalog) SetPrices(ctx context.Context, changes []PriceChange) ([]Variant, error) {
 	req := &catalogv1.SetPricesRequest{Changes: make([]*catalogv1.PriceChange, len(changes))}
-	for i, c := range changes {
-		req.Changes[i] = &catalogv1.PriceChange{Sku: c.SKU, Price: c.Price.Proto()}
+	for i, change := range changes {
+		req.Changes[i] = &catalogv1.PriceChange{Sku: change.SKU, Price: change.Price.Proto()}
 	}
-	defer s.forget()
-	res, err := call(ctx, s, s.timeout, s.setPrices, req)
+	defer c.forget()
+	res, err := client.Call(ctx, c.caller, 0, c.client.SetPrices, req)
 	if err != nil {
 		return nil, err
 	}
-	return variantStocks(res.GetVariants())
+	return variants(res.GetVariants())
 }
 
-func variantStocks(in []*catalogv1.Variant) ([]VariantStock, error) {
-	out := make([]VariantStock, len(in))
+func variants(in []*catalogv1.Variant) ([]Variant, error) {
+	out := make([]Variant, len(in))
 	for i, v := range in {
 		var err error
-		if out[i].Variant, err = variant(v); err != nil {
+		if out[i], err = variant(v); err != nil {
 			return nil, err
 		}
-		out[i].ProductName = v.GetProductName()
 	}
 	return out, nil
 }

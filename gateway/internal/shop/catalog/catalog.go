@@ -1,13 +1,91 @@
-package shop
+// Package catalog has the use cases of products: reading them, through a small
+// cache in this process, and writing them for the operator. Its values are ready
+// for a page or a JSON document.
+package catalog
 
 import (
 	"context"
 	"net/url"
+	"slices"
 	"time"
 
+	"github.com/souk-shop/souk/gateway/internal/client"
+	"github.com/souk-shop/souk/gateway/internal/problem"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"github.com/souk-shop/souk/proto/money"
+	"google.golang.org/grpc"
 )
+
+// PageSize is how many products a page has when the caller does not say.
+const PageSize = 24
+
+// Client are the RPCs of the catalog service that the gateway calls.
+type Client interface {
+	ListProducts(context.Context, *catalogv1.ListProductsRequest, ...grpc.CallOption) (*catalogv1.ListProductsResponse, error)
+	GetProduct(context.Context, *catalogv1.GetProductRequest, ...grpc.CallOption) (*catalogv1.GetProductResponse, error)
+	GetVariants(context.Context, *catalogv1.GetVariantsRequest, ...grpc.CallOption) (*catalogv1.GetVariantsResponse, error)
+	ListCategories(context.Context, *catalogv1.ListCategoriesRequest, ...grpc.CallOption) (*catalogv1.ListCategoriesResponse, error)
+	ListRelated(context.Context, *catalogv1.ListRelatedRequest, ...grpc.CallOption) (*catalogv1.ListRelatedResponse, error)
+	UpsertProducts(context.Context, *catalogv1.UpsertProductsRequest, ...grpc.CallOption) (*catalogv1.UpsertProductsResponse, error)
+	AdjustStock(context.Context, *catalogv1.AdjustStockRequest, ...grpc.CallOption) (*catalogv1.AdjustStockResponse, error)
+	SetPrices(context.Context, *catalogv1.SetPricesRequest, ...grpc.CallOption) (*catalogv1.SetPricesResponse, error)
+}
+
+// Config of a Catalog.
+type Config struct {
+	Client Client
+	Caller *client.Caller
+	// CacheTTL bounds how old a product, a listing or the categories may be
+	// when they are shown. 0 means one second, negative turns the cache off.
+	CacheTTL time.Duration
+	// CacheEntries bounds the number of cached answers. 0 means 8,192.
+	CacheEntries int
+}
+
+// Catalog has the use cases. Safe for concurrent use.
+type Catalog struct {
+	client Client
+	caller *client.Caller
+
+	products   *cache[string, *Product]
+	lists      *cache[listKey, *ProductPage]
+	related    *cache[relatedKey, *ProductPage]
+	categories *cache[struct{}, *CategoryList]
+}
+
+// New makes a Catalog.
+func New(cfg Config) *Catalog {
+	if cfg.CacheTTL == 0 {
+		cfg.CacheTTL = time.Second
+	}
+	if cfg.CacheEntries == 0 {
+		cfg.CacheEntries = 8192
+	}
+	return &Catalog{
+		client: cfg.Client, caller: cfg.Caller,
+		products:   newCache[string, *Product](cfg.CacheTTL, cfg.CacheEntries),
+		lists:      newCache[listKey, *ProductPage](cfg.CacheTTL, cfg.CacheEntries/8),
+		related:    newCache[relatedKey, *ProductPage](cfg.CacheTTL, cfg.CacheEntries/8),
+		categories: newCache[struct{}, *CategoryList](cfg.CacheTTL, 1),
+	}
+}
+
+// forget drops every cached read after an operator's write.
+func (c *Catalog) forget() {
+	c.products.clear()
+	c.lists.clear()
+	c.related.clear()
+	c.categories.clear()
+}
+
+// StockChanged drops the cached products of SKUs whose stock an order changed, so
+// that the customer sees it. Listings, and products looked up by another name,
+// expire by themselves: orders are too many to drop those for each.
+func (c *Catalog) StockChanged(skus ...string) {
+	for _, sku := range skus {
+		c.products.remove(sku)
+	}
+}
 
 // Product is what a product page shows. Values are shared between requests: do
 // not change them.
@@ -31,10 +109,11 @@ type Product struct {
 
 // Variant is what is priced, stocked and sold.
 type Variant struct {
-	SKU   string
-	Name  string // tells it from its siblings; empty where there is only one
-	Price money.Money
-	Stock Stock
+	SKU         string
+	Name        string // tells it from its siblings; empty where there is only one
+	ProductName string
+	Price       money.Money
+	Stock       Stock
 }
 
 // Stock counts units: Available + Held + Committed = Total.
@@ -133,13 +212,13 @@ type relatedKey struct {
 }
 
 // ListProducts returns a page of products.
-// Reasons: INVALID_CURSOR.
-func (s *Shop) ListProducts(ctx context.Context, q ProductQuery) (*ProductPage, error) {
+// Problems: InvalidCursor.
+func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPage, error) {
 	if q.Limit == 0 {
 		q.Limit = PageSize
 	}
 	load := func(ctx context.Context) (*ProductPage, error) {
-		res, err := call(ctx, s, s.timeout, s.listProducts, &catalogv1.ListProductsRequest{
+		res, err := client.Call(ctx, c.caller, 0, c.client.ListProducts, &catalogv1.ListProductsRequest{
 			Filter: &catalogv1.ProductFilter{
 				Query: q.Query, Category: q.Category,
 				MinPrice: q.MinPrice, MaxPrice: q.MaxPrice, InStock: q.InStock,
@@ -172,23 +251,23 @@ func (s *Shop) ListProducts(ctx context.Context, q ProductQuery) (*ProductPage, 
 	if q.MaxPrice != nil {
 		key.max = *q.MaxPrice
 	}
-	return s.lists.get(ctx, key, load)
+	return c.lists.get(ctx, key, load)
 }
 
 // Product returns the product of a SKU or a product code.
-// Reasons: PRODUCT_NOT_FOUND.
-func (s *Shop) Product(ctx context.Context, sku string) (*Product, error) {
-	return s.products.get(ctx, sku, func(ctx context.Context) (*Product, error) {
-		return s.FreshProduct(ctx, sku)
+// Problems: ProductNotFound.
+func (c *Catalog) Product(ctx context.Context, sku string) (*Product, error) {
+	return c.products.get(ctx, sku, func(ctx context.Context) (*Product, error) {
+		return c.FreshProduct(ctx, sku)
 	})
 }
 
 // FreshProduct is Product without the cache.
-func (s *Shop) FreshProduct(ctx context.Context, sku string) (*Product, error) {
+func (c *Catalog) FreshProduct(ctx context.Context, sku string) (*Product, error) {
 	if sku == "" || len(sku) > 64 {
-		return nil, NewError(ReasonProductNotFound)
+		return nil, problem.New(problem.ProductNotFound)
 	}
-	res, err := call(ctx, s, s.timeout, s.getProduct, &catalogv1.GetProductRequest{
+	res, err := client.Call(ctx, c.caller, 0, c.client.GetProduct, &catalogv1.GetProductRequest{
 		Key: &catalogv1.GetProductRequest_Sku{Sku: sku},
 	})
 	if err != nil {
@@ -199,17 +278,17 @@ func (s *Shop) FreshProduct(ctx context.Context, sku string) (*Product, error) {
 
 // Related returns products that are bought together with the one of the SKU, or
 // like it. A limit of 0 means 6; 24 is the most.
-// Reasons: PRODUCT_NOT_FOUND.
-func (s *Shop) Related(ctx context.Context, sku string, limit int) (*ProductPage, error) {
-	p, err := s.Product(ctx, sku)
+// Problems: ProductNotFound.
+func (c *Catalog) Related(ctx context.Context, sku string, limit int) (*ProductPage, error) {
+	p, err := c.Product(ctx, sku)
 	if err != nil {
 		return nil, err
 	}
 	if limit == 0 {
 		limit = 6
 	}
-	return s.related.get(ctx, relatedKey{p.ID, limit}, func(ctx context.Context) (*ProductPage, error) {
-		res, err := call(ctx, s, s.timeout, s.listRelated, &catalogv1.ListRelatedRequest{ProductId: p.ID, Limit: int32(limit)})
+	return c.related.get(ctx, relatedKey{p.ID, limit}, func(ctx context.Context) (*ProductPage, error) {
+		res, err := client.Call(ctx, c.caller, 0, c.client.ListRelated, &catalogv1.ListRelatedRequest{ProductId: p.ID, Limit: int32(limit)})
 		if err != nil {
 			return nil, err
 		}
@@ -218,18 +297,38 @@ func (s *Shop) Related(ctx context.Context, sku string, limit int) (*ProductPage
 }
 
 // Categories returns all categories.
-func (s *Shop) Categories(ctx context.Context) (*CategoryList, error) {
-	return s.categories.get(ctx, struct{}{}, func(ctx context.Context) (*CategoryList, error) {
-		res, err := call(ctx, s, s.timeout, s.listCategories, &catalogv1.ListCategoriesRequest{})
+func (c *Catalog) Categories(ctx context.Context) (*CategoryList, error) {
+	return c.categories.get(ctx, struct{}{}, func(ctx context.Context) (*CategoryList, error) {
+		res, err := client.Call(ctx, c.caller, 0, c.client.ListCategories, &catalogv1.ListCategoriesRequest{})
 		if err != nil {
 			return nil, err
 		}
 		list := &CategoryList{Categories: categories(res.GetCategories()), names: map[string]string{}}
-		for _, c := range list.Categories {
-			list.names[c.Slug] = c.Name
+		for _, category := range list.Categories {
+			list.names[category.Slug] = category.Name
 		}
 		return list, nil
 	})
+}
+
+// maxLookup is how many SKUs one call of the catalog service takes.
+const maxLookup = 2000
+
+// Variants looks SKUs up. Those that are not sold are missing in the answer; a
+// variant whose price is not valid has none.
+func (c *Catalog) Variants(ctx context.Context, skus []string) (map[string]Variant, error) {
+	found := make(map[string]Variant, len(skus))
+	for chunk := range slices.Chunk(skus, maxLookup) {
+		res, err := client.Call(ctx, c.caller, 0, c.client.GetVariants, &catalogv1.GetVariantsRequest{Skus: chunk})
+		if err != nil {
+			return nil, err
+		}
+		for _, in := range res.GetVariants() {
+			v, _ := variant(in)
+			found[v.SKU] = v
+		}
+	}
+	return found, nil
 }
 
 // ProductURL is the path of a product's page on the storefront.
@@ -271,15 +370,17 @@ func product(in *catalogv1.Product) (*Product, error) {
 }
 
 func variant(in *catalogv1.Variant) (Variant, error) {
+	st := in.GetStock()
+	v := Variant{
+		SKU: in.GetSku(), Name: in.GetName(), ProductName: in.GetProductName(),
+		Stock: Stock{Total: st.GetTotal(), Held: st.GetHeld(), Committed: st.GetCommitted(), Available: st.GetAvailable()},
+	}
 	price, err := money.FromProto(in.GetPrice())
 	if err != nil {
-		return Variant{}, AsError(err)
+		return v, problem.As(err)
 	}
-	st := in.GetStock()
-	return Variant{
-		SKU: in.GetSku(), Name: in.GetName(), Price: price,
-		Stock: Stock{Total: st.GetTotal(), Held: st.GetHeld(), Committed: st.GetCommitted(), Available: st.GetAvailable()},
-	}, nil
+	v.Price = price
+	return v, nil
 }
 
 func categories(in []*catalogv1.Category) []Category {

@@ -1,10 +1,12 @@
-package shop
+package catalog
 
 import (
 	"context"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/souk-shop/souk/gateway/internal/client"
 )
 
 // cache keeps the answers to reads for a short time. Concurrent readers of one
@@ -69,7 +71,7 @@ func (c *cache[K, V]) get(ctx context.Context, key K, load func(context.Context)
 		return e.value, e.err
 	case <-ctx.Done():
 		var none V
-		return none, fromRPC(ctx, ctx.Err())
+		return none, client.Error(ctx, ctx.Err())
 	}
 }
 
@@ -137,30 +139,4 @@ func (m *Memo) Of(slot Slot, build func() any) any {
 	v := build()
 	m.made[slot].Store(v)
 	return v
-}
-
-// locks serialize work on one cart within this process, so that concurrent
-// adds wait for each other instead of conflicting. Correctness does not rest on
-// them: the cart's version does that, also between processes.
-type locks struct {
-	slots []chan struct{}
-}
-
-func newLocks(n int) *locks {
-	l := &locks{slots: make([]chan struct{}, n)}
-	for i := range l.slots {
-		l.slots[i] = make(chan struct{}, 1)
-	}
-	return l
-}
-
-// lock waits for the key's slot; unlock must be called when err is nil.
-func (l *locks) lock(ctx context.Context, key [16]byte) (unlock func(), err error) {
-	slot := l.slots[(int(key[15])|int(key[14])<<8)%len(l.slots)]
-	select {
-	case slot <- struct{}{}:
-		return func() { <-slot }, nil
-	case <-ctx.Done():
-		return nil, fromRPC(ctx, ctx.Err())
-	}
 }

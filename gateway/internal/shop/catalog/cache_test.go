@@ -1,4 +1,4 @@
-package shop
+package catalog
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/souk-shop/souk/gateway/internal/problem"
 )
 
 func TestCacheAge(t *testing.T) {
@@ -31,7 +33,7 @@ func TestCacheAge(t *testing.T) {
 	}
 }
 
-// Who reads after a write never gets what was loaded before it, not even from a
+// A reader that comes after a write never gets what was loaded before it, not even from a
 // load that is still under way.
 func TestCacheRemoveDuringLoad(t *testing.T) {
 	t.Parallel()
@@ -89,13 +91,13 @@ func TestCacheErrorsAndLeavers(t *testing.T) {
 	}()
 	<-begun
 	leave()
-	if err := <-left; ReasonOf(err) != ReasonCanceled {
-		t.Errorf("who left got %v", err)
+	if err := <-left; !problem.Is(err, problem.Canceled) {
+		t.Errorf("the reader that left got %v", err)
 	}
 	close(finish)
 	v, err := c.get(t.Context(), "k", func(context.Context) (int, error) { return 0, boom })
 	if v != 7 || err != nil {
-		t.Errorf("who stayed got %d, %v", v, err)
+		t.Errorf("the reader that stayed got %d, %v", v, err)
 	}
 }
 

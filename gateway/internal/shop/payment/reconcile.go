@@ -1,4 +1,4 @@
-package shop
+package payment
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/souk-shop/souk/gateway/internal/client"
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/proto/money"
@@ -48,8 +49,8 @@ type ReconciliationDifference struct {
 }
 
 // Reconcile compares what moved from one time to another; zero times are those
-// of the daily comparison. Reasons: INVALID_WINDOW.
-func (s *Shop) Reconcile(ctx context.Context, from, to time.Time) (*Reconciliation, error) {
+// of the daily comparison. Problems: InvalidWindow.
+func (p *Payments) Reconcile(ctx context.Context, from, to time.Time) (*Reconciliation, error) {
 	req := &paymentv1.ReconcileRequest{}
 	if !from.IsZero() {
 		req.FromTime = timestamppb.New(from)
@@ -58,19 +59,17 @@ func (s *Shop) Reconcile(ctx context.Context, from, to time.Time) (*Reconciliati
 		req.ToTime = timestamppb.New(to)
 	}
 	// Not repeated: each call may begin a comparison of its own.
-	attempt, cancel := context.WithTimeout(ctx, reconcileTimeout)
-	defer cancel()
-	res, err := s.reconcile(attempt, req)
+	res, err := client.Once(ctx, reconcileTimeout, p.client.Reconcile, req)
 	if err != nil {
-		return nil, fromRPC(ctx, err)
+		return nil, err
 	}
 	return reconciliation(res.GetReconciliation()), nil
 }
 
-// Reconciliation returns a comparison by its id. Reasons:
-// RECONCILIATION_NOT_FOUND.
-func (s *Shop) Reconciliation(ctx context.Context, id string) (*Reconciliation, error) {
-	res, err := call(ctx, s, s.timeout, s.getReconciliation, &paymentv1.GetReconciliationRequest{ReconciliationId: id})
+// Reconciliation returns a comparison by its id. Problems:
+// ReconciliationNotFound.
+func (p *Payments) Reconciliation(ctx context.Context, id string) (*Reconciliation, error) {
+	res, err := client.Call(ctx, p.caller, 0, p.client.GetReconciliation, &paymentv1.GetReconciliationRequest{ReconciliationId: id})
 	if err != nil {
 		return nil, err
 	}

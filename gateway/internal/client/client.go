@@ -1,0 +1,182 @@
+// Package client is how the gateway calls the services: the connections, the
+// timeout of an attempt, the repetition of calls of an unavailable service, and
+// the translation of their errors into package problem's.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
+	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Services are the services that the gateway calls.
+type Services struct {
+	Catalog catalogv1.CatalogServiceClient
+	Cart    cartv1.CartServiceClient
+	Order   orderv1.OrderServiceClient
+	Payment paymentv1.PaymentServiceClient
+}
+
+// Targets say where the services are.
+type Targets struct{ Catalog, Cart, Order, Payment rpc.ClientConfig }
+
+// Connections are connections to the services, by the service's name.
+type Connections map[string]*grpc.ClientConn
+
+// Dial makes the connections. It does not wait for the services.
+func Dial(to Targets, tel *telemetry.Telemetry) (Connections, error) {
+	conns := Connections{}
+	for name, target := range map[string]rpc.ClientConfig{
+		"catalog": to.Catalog, "cart": to.Cart, "order": to.Order, "payment": to.Payment,
+	} {
+		conn, err := rpc.Dial(target, tel)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", name, err), conns.Close())
+		}
+		conns[name] = conn
+	}
+	return conns, nil
+}
+
+// Services returns the clients over the connections.
+func (c Connections) Services() Services {
+	return Services{
+		Catalog: catalogv1.NewCatalogServiceClient(c["catalog"]),
+		Cart:    cartv1.NewCartServiceClient(c["cart"]),
+		Order:   orderv1.NewOrderServiceClient(c["order"]),
+		Payment: paymentv1.NewPaymentServiceClient(c["payment"]),
+	}
+}
+
+// Close closes the connections.
+func (c Connections) Close() error {
+	var err error
+	for _, conn := range c {
+		err = errors.Join(err, conn.Close())
+	}
+	return err
+}
+
+// Config of a Caller; the zero value works.
+type Config struct {
+	// Timeout of an attempt of a call that does not wait for an order. 0 means
+	// five seconds.
+	Timeout time.Duration
+	// RetryBudget is how long a call is repeated while its service is unavailable.
+	// 0 means 15 s, in which a cluster replaces a pod, a database's too; negative
+	// not at all.
+	RetryBudget time.Duration
+}
+
+// maxWaiting bounds the calls that wait for a service to recover, and so the
+// memory that an outage costs; a call beyond it fails at once.
+const maxWaiting = 1000
+
+// backoff is the pause between attempts.
+var backoff = retry.Backoff{Initial: 20 * time.Millisecond, Max: 320 * time.Millisecond}
+
+// Caller makes calls under one policy. Safe for concurrent use.
+type Caller struct {
+	// Timeout is that of an attempt.
+	Timeout time.Duration
+	budget  time.Duration
+	waiting atomic.Int64
+}
+
+// New makes a Caller.
+func New(cfg Config) *Caller {
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 5 * time.Second
+	}
+	if cfg.RetryBudget == 0 {
+		cfg.RetryBudget = 15 * time.Second
+	}
+	return &Caller{Timeout: cfg.Timeout, budget: max(cfg.RetryBudget, 0)}
+}
+
+// Call makes an RPC, each attempt under the Caller's timeout and a longer wait,
+// which is how long the service itself may wait. It repeats the RPC within the
+// retry budget while the service is unavailable: a service or a database that is
+// being replaced makes requests slower and fails none. So the RPC must be
+// idempotent. The error is a *problem.Error.
+func Call[Req, Res any](ctx context.Context, c *Caller, wait time.Duration, rpc func(context.Context, Req, ...grpc.CallOption) (Res, error), req Req) (Res, error) {
+	retries := Retries{caller: c, until: time.Now().Add(c.budget)}
+	for {
+		res, err := attempt(ctx, c.Timeout+wait, rpc, req)
+		if err == nil {
+			return res, nil
+		}
+		if !retries.Again(ctx, err) {
+			var none Res
+			return none, Error(ctx, err)
+		}
+	}
+}
+
+// Once makes an RPC that must not be repeated, under the timeout. The error is a
+// *problem.Error.
+func Once[Req, Res any](ctx context.Context, timeout time.Duration, rpc func(context.Context, Req, ...grpc.CallOption) (Res, error), req Req) (Res, error) {
+	res, err := attempt(ctx, timeout, rpc, req)
+	if err != nil {
+		return res, Error(ctx, err)
+	}
+	return res, nil
+}
+
+func attempt[Req, Res any](ctx context.Context, timeout time.Duration, rpc func(context.Context, Req, ...grpc.CallOption) (Res, error), req Req) (Res, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return rpc(ctx, req)
+}
+
+// Retries are the repetitions of one call.
+type Retries struct {
+	caller   *Caller
+	failures int
+	until    time.Time
+}
+
+// Retries starts a call whose budget begins with its first failure.
+func (c *Caller) Retries() *Retries { return &Retries{caller: c} }
+
+// Succeeded renews the budget.
+func (r *Retries) Succeeded() { r.failures, r.until = 0, time.Time{} }
+
+// Again reports whether a call that failed with this error is to be repeated, and
+// pauses before it does. The pause is 10 to 20 ms first and doubles up to 320 ms.
+func (r *Retries) Again(ctx context.Context, err error) bool {
+	if !retryable(err) {
+		return false
+	}
+	if r.failures++; r.until.IsZero() {
+		r.until = time.Now().Add(r.caller.budget)
+	}
+	defer r.caller.waiting.Add(-1)
+	if r.caller.waiting.Add(1) > maxWaiting {
+		return false
+	}
+	return retry.Sleep(ctx, backoff.Delay(r.failures)) == nil && time.Now().Before(r.until)
+}
+
+// retryable tells an unavailable service from one that answered. A reason says
+// that it did answer, other than with its own unavailability.
+func retryable(err error) bool {
+	if status.Code(err) != codes.Unavailable {
+		return false
+	}
+	reason := rpc.Reason(err)
+	return reason == "" || reason == unavailable
+}

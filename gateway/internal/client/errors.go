@@ -1,0 +1,69 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	"github.com/souk-shop/souk/services/chassis/rpc"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// unavailable is the reason of a service whose own dependency is unavailable.
+const unavailable = "UNAVAILABLE"
+
+// fallback is what a code means when the reason is unknown.
+var fallback = map[codes.Code]*problem.Type{
+	codes.InvalidArgument:    problem.RequestInvalid,
+	codes.OutOfRange:         problem.RequestInvalid,
+	codes.NotFound:           problem.NotFound,
+	codes.AlreadyExists:      problem.Conflict,
+	codes.FailedPrecondition: problem.Conflict,
+	codes.Aborted:            problem.Conflict,
+	codes.ResourceExhausted:  problem.Unavailable,
+	codes.Unavailable:        problem.Unavailable,
+	codes.DeadlineExceeded:   problem.Timeout,
+	codes.Canceled:           problem.Unavailable,
+}
+
+// Error translates what a client returned. The caller's own context tells a
+// caller that went away from a service that cancelled.
+func Error(ctx context.Context, err error) *problem.Error {
+	var known *problem.Error
+	if errors.As(err, &known) {
+		return known
+	}
+	st, ok := status.FromError(err)
+	if !ok {
+		st = status.FromContextError(err)
+	}
+	t := problem.OfReason(rpc.Reason(err))
+	if t == nil {
+		if t = fallback[st.Code()]; t == nil {
+			t = problem.Internal
+		}
+	}
+	if st.Code() == codes.Canceled && ctx.Err() != nil {
+		t = problem.Canceled
+	}
+	e := problem.New(t)
+	e.Cause = err
+	if v := rpc.Metadata(err)["version"]; v != "" {
+		e.Version, _ = strconv.ParseInt(v, 10, 64)
+	}
+	for _, d := range st.Details() {
+		switch d := d.(type) {
+		case *errdetails.BadRequest:
+			for _, v := range d.GetFieldViolations() {
+				e.Fields = append(e.Fields, problem.Field{Field: v.GetField(), Detail: v.GetDescription()})
+			}
+		case *catalogv1.Shortage:
+			e.Shortages = append(e.Shortages, problem.Shortage{SKU: d.GetSku(), Requested: d.GetRequested(), Available: d.GetAvailable()})
+		}
+	}
+	return e
+}

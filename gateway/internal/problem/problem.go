@@ -1,0 +1,106 @@
+// Package problem has what can go wrong for a client of the gateway: one table of
+// the types of problems, and the error that use cases return and presenters show.
+package problem
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Path is the prefix of a problem's type: "/problems/cart-not-found" is also the
+// address of its page.
+const Path = "/problems/"
+
+// Type is a type of problem (RFC 9457).
+type Type struct {
+	// Slug is the last part of the type.
+	Slug string
+	// Status is the HTTP status; Title and Status never differ for a type.
+	Status int
+	Title  string
+	// Detail says in a sentence what is wrong, where an error does not say more.
+	Detail string
+	// About is the text of its page, for programmers: what to do about it.
+	About string
+}
+
+// URI is the type as it stands in a problem document.
+func (t *Type) URI() string { return Path + t.Slug }
+
+// Error is every error that a use case returns. Its text is for the log.
+type Error struct {
+	Type *Type
+	// Detail says in a sentence what is wrong, for people. Never an internal message.
+	Detail string
+	// Fields names what is wrong in the request; may be empty.
+	Fields []Field
+	// Shortages are the SKUs of which there is too little; InsufficientStock only.
+	Shortages []Shortage
+	// Version is the current version after a VersionConflict; 0 when unknown.
+	Version int64
+	// Cause is what a service or the network reported; may be nil.
+	Cause error
+}
+
+// Field is what is wrong with one field or line of a request.
+type Field struct {
+	Field  string // as the client wrote it: "lines[0].sku", "line 12"
+	Detail string
+}
+
+// Shortage is a SKU of which there is too little.
+type Shortage struct {
+	SKU       string
+	Requested int64
+	Available int64
+}
+
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("%s: %v", e.Type.Slug, e.Cause)
+	}
+	return fmt.Sprintf("%s: %s", e.Type.Slug, e.Detail)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// New makes an error of a type, with the type's detail.
+func New(t *Type) *Error { return &Error{Type: t, Detail: t.Detail} }
+
+// Newf makes an error of a type with a detail of its own.
+func Newf(t *Type, format string, args ...any) *Error {
+	return &Error{Type: t, Detail: fmt.Sprintf(format, args...)}
+}
+
+// Invalid makes the error of a request with wrong fields.
+func Invalid(fields ...Field) *Error {
+	e := New(RequestInvalid)
+	e.Fields = fields
+	return e
+}
+
+// As returns the *Error in err; any other error becomes Internal.
+func As(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	e = New(Internal)
+	e.Cause = err
+	return e
+}
+
+// Is reports whether err is an error of one of the types.
+func Is(err error, types ...*Type) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	for _, t := range types {
+		if e.Type == t {
+			return true
+		}
+	}
+	return false
+}

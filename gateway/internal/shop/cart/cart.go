@@ -1,0 +1,224 @@
+// Package cart has the use cases of carts: a shopper's lines at today's prices.
+package cart
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/client"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
+	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
+	"github.com/souk-shop/souk/proto/money"
+	"google.golang.org/grpc"
+)
+
+// Limits of a cart; the cart service checks them again.
+const (
+	MaxQuantity = 100_000 // units a line
+	MaxLines    = 2_000
+)
+
+// Client are the RPCs of the cart service that the gateway calls.
+type Client interface {
+	CreateCart(context.Context, *cartv1.CreateCartRequest, ...grpc.CallOption) (*cartv1.CreateCartResponse, error)
+	GetCart(context.Context, *cartv1.GetCartRequest, ...grpc.CallOption) (*cartv1.GetCartResponse, error)
+	AddLine(context.Context, *cartv1.AddLineRequest, ...grpc.CallOption) (*cartv1.AddLineResponse, error)
+	SetLines(context.Context, *cartv1.SetLinesRequest, ...grpc.CallOption) (*cartv1.SetLinesResponse, error)
+}
+
+// Variants looks SKUs up; those that are not sold are missing in its answer.
+type Variants interface {
+	Variants(ctx context.Context, skus []string) (map[string]catalog.Variant, error)
+}
+
+// Admission decides who may start a cart.
+type Admission interface {
+	Admit() bool
+	// Entered follows when Admit reported true.
+	Entered()
+}
+
+// Config of Carts.
+type Config struct {
+	Client    Client
+	Caller    *client.Caller
+	Variants  Variants
+	Admission Admission
+	// Currency of an empty cart's total.
+	Currency string
+}
+
+// Carts has the use cases. Safe for concurrent use.
+type Carts struct{ cfg Config }
+
+// New makes Carts.
+func New(cfg Config) *Carts { return &Carts{cfg} }
+
+// Cart is what a shopper means to buy, at today's prices. The prices of an order
+// are taken by the order service when it is placed.
+type Cart struct {
+	ID        uuid.UUID
+	Version   int64
+	Lines     []Line // in the order they were first added
+	Units     int64  // over all lines
+	Total     money.Money
+	UpdatedAt time.Time
+	// Orderable says that there is something in it and every line can be bought
+	// as far as the price goes. Stock is judged at checkout.
+	Orderable bool
+}
+
+// Line is a number of units of a variant.
+type Line struct {
+	SKU        string
+	Name       string // product, and variant where there are several
+	ProductURL string
+	Picture    string
+	Quantity   int64
+	UnitPrice  money.Money // zero value when Gone
+	Total      money.Money
+	Available  int64 // units that could be reserved now
+	// Gone says that the SKU is no longer sold.
+	Gone bool
+}
+
+// Short reports that there are fewer units than wanted.
+func (l *Line) Short() bool { return l.Available < l.Quantity }
+
+// LineInput is a wanted quantity of a SKU.
+type LineInput struct {
+	SKU      string
+	Quantity int64 // absolute; 0 removes the line
+}
+
+// SetLines changes a cart; see Carts.SetLines.
+type SetLines struct {
+	Owner uuid.UUID
+	Cart  uuid.UUID
+	// Version is the version the caller saw; 0 writes over any.
+	Version int64
+	Lines   []LineInput // distinct SKUs; empty only with Replace
+	// Replace removes the lines not named.
+	Replace bool
+}
+
+// NewCart makes a cart with the lines, which may be none. Problems: SKUNotFound,
+// Overloaded.
+func (c *Carts) NewCart(ctx context.Context, owner uuid.UUID, lines []LineInput) (*Cart, error) {
+	if !c.cfg.Admission.Admit() {
+		return nil, problem.New(problem.Overloaded)
+	}
+	defer c.cfg.Admission.Entered()
+	v := c.newView()
+	if err := v.check(ctx, lines); err != nil {
+		return nil, err
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return nil, problem.As(err)
+	}
+	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.CreateCart, &cartv1.CreateCartRequest{CartId: id.String(), OwnerId: owner.String()})
+	if err != nil {
+		return nil, err
+	}
+	cart := res.GetCart()
+	if len(lines) > 0 {
+		if cart, err = c.set(ctx, SetLines{Owner: owner, Cart: id, Lines: lines, Replace: true}); err != nil {
+			return nil, err
+		}
+	}
+	return v.cart(ctx, cart)
+}
+
+// Cart returns a cart of the owner. Problems: CartNotFound.
+func (c *Carts) Cart(ctx context.Context, owner, id uuid.UUID) (*Cart, error) {
+	cart, err := c.get(ctx, owner, id)
+	if err != nil {
+		return nil, err
+	}
+	return c.newView().cart(ctx, cart)
+}
+
+// SetLines sets the absolute quantity of lines, all or none.
+// Problems: CartNotFound, SKUNotFound, CartFull, PreconditionFailed when the cart
+// is no longer at the version given.
+func (c *Carts) SetLines(ctx context.Context, in SetLines) (*Cart, error) {
+	v := c.newView()
+	if err := v.check(ctx, in.Lines); err != nil {
+		return nil, c.ownFirst(ctx, in.Owner, in.Cart, err)
+	}
+	cart, err := c.set(ctx, in)
+	if in.Version != 0 && problem.Is(err, problem.VersionConflict) {
+		failed := *problem.As(err)
+		failed.Type, failed.Detail = problem.PreconditionFailed, "The cart has changed since you saw it. Read it and try again."
+		return nil, &failed
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v.cart(ctx, cart)
+}
+
+// AddLine adds units of a SKU to what the cart has. Concurrent adds are all kept.
+// Problems: CartNotFound, SKUNotFound, CartFull, QuantityTooLarge.
+func (c *Carts) AddLine(ctx context.Context, owner, id uuid.UUID, sku string, quantity int64) (*Cart, error) {
+	v := c.newView()
+	if err := v.resolve(ctx, sku); err != nil {
+		return nil, err
+	}
+	if !v.sold(sku) {
+		return nil, c.ownFirst(ctx, owner, id, unknownSKU("sku", sku))
+	}
+	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.AddLine, &cartv1.AddLineRequest{
+		CartId: id.String(), OwnerId: owner.String(), Sku: sku, Delta: quantity,
+		ChangeId: uuid.NewString(), // a repeat adds nothing
+	})
+	if problem.Is(err, problem.QuantityTooLarge) {
+		large := *problem.As(err)
+		large.Fields = []problem.Field{{Field: "quantity", Detail: fmt.Sprintf("the line would have more than %d units", MaxQuantity)}}
+		return nil, &large
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v.cart(ctx, res.GetCart())
+}
+
+// ownFirst returns the error of reading the cart, or else err: a wrong SKU in a
+// cart of another owner is a wrong cart.
+func (c *Carts) ownFirst(ctx context.Context, owner, id uuid.UUID, err error) error {
+	if _, cartErr := c.get(ctx, owner, id); cartErr != nil {
+		return cartErr
+	}
+	return err
+}
+
+func (c *Carts) get(ctx context.Context, owner, id uuid.UUID) (*cartv1.Cart, error) {
+	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.GetCart, &cartv1.GetCartRequest{CartId: id.String(), OwnerId: owner.String()})
+	if err != nil {
+		return nil, err
+	}
+	return res.GetCart(), nil
+}
+
+func (c *Carts) set(ctx context.Context, in SetLines) (*cartv1.Cart, error) {
+	req := &cartv1.SetLinesRequest{
+		CartId: in.Cart.String(), OwnerId: in.Owner.String(), Replace: in.Replace,
+		ChangeId: uuid.NewString(), // a repeat changes nothing
+		Lines:    make([]*cartv1.LineChange, len(in.Lines)),
+	}
+	if in.Version != 0 {
+		req.ExpectedVersion = &in.Version
+	}
+	for i, l := range in.Lines {
+		req.Lines[i] = &cartv1.LineChange{Sku: l.SKU, Quantity: l.Quantity}
+	}
+	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.SetLines, req)
+	if err != nil {
+		return nil, err
+	}
+	return res.GetCart(), nil
+}

@@ -1,0 +1,39 @@
+// Package payment has the use cases of the payment provider's reports and of the
+// comparison with the provider's list.
+package payment
+
+import (
+	"context"
+	"strings"
+
+	"github.com/souk-shop/souk/gateway/internal/client"
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"google.golang.org/grpc"
+)
+
+// Client are the RPCs of the payment service that the gateway calls.
+type Client interface {
+	HandleWebhook(context.Context, *paymentv1.HandleWebhookRequest, ...grpc.CallOption) (*paymentv1.HandleWebhookResponse, error)
+	Reconcile(context.Context, *paymentv1.ReconcileRequest, ...grpc.CallOption) (*paymentv1.ReconcileResponse, error)
+	GetReconciliation(context.Context, *paymentv1.GetReconciliationRequest, ...grpc.CallOption) (*paymentv1.GetReconciliationResponse, error)
+}
+
+// Payments has the use cases. Safe for concurrent use.
+type Payments struct {
+	client Client
+	caller *client.Caller
+}
+
+// New makes Payments.
+func New(service Client, caller *client.Caller) *Payments { return &Payments{service, caller} }
+
+// HandleWebhook hands an event of the payment provider to the payment service,
+// body and signature as they came. It returns when the event is stored. It is not
+// repeated while the payment service is unavailable: the provider does that.
+func (p *Payments) HandleWebhook(ctx context.Context, payload []byte, signature string) error {
+	_, err := client.Once(ctx, p.caller.Timeout, p.client.HandleWebhook, &paymentv1.HandleWebhookRequest{
+		Payload:   payload,
+		Signature: strings.ToValidUTF8(signature, "?"), // a header may be any bytes, a message's text may not
+	})
+	return err
+}
