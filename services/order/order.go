@@ -190,7 +190,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	orderv1.RegisterOrderServiceServer(server, rpc.NewServer(orders))
 	work := jobs.New(jobs.Config{
 		Pool: riverPool, Ready: store.Ready, Drives: runner, Sweeper: orders, Log: tel.Log, Tracer: tel.Tracer(),
-		Workers: cfg.Workers, SweepInterval: cfg.SweepInterval, Idle: cfg.jobsStall, PollInterval: cfg.jobsPoll, Now: cfg.Clock.Now,
+		Workers: cfg.Workers, SweepInterval: cfg.SweepInterval, Idle: cfg.jobsStall, PollInterval: cfg.jobsPoll, Clock: cfg.Clock,
 	})
 
 	// Stopped in the reverse order: no more calls, no more jobs, then the drives.

@@ -117,7 +117,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		},
 	})
 	work := jobs.New(riverPool, store, webhooks, jobs.Config{
-		Workers: cmp.Or(cfg.Workers, 4), Now: cfg.Clock.Now,
+		Workers: cmp.Or(cfg.Workers, 4), Clock: cfg.Clock,
 		Reviews: payments, ReviewEvery: max(cmp.Or(cfg.ReviewEvery, 10*time.Minute), time.Second),
 	}, tel.Log, tel.Tracer())
 

@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -63,16 +64,11 @@ type Config struct {
 	FetchCooldown time.Duration
 	// Periodic are the jobs that one of all processes inserts again and again.
 	Periodic []*river.PeriodicJob
-	// Now is the wall clock by which River decides in this process, such as that
-	// a job is stuck; time.Now when nil. What is due the database tells.
-	Now func() time.Time
+	// Configure changes River's own configuration before it starts, for tests. It is
+	// the only way to River's clock: River 0.51 takes one in its TestConfig alone,
+	// and reads the machine's where it looks for stuck jobs.
+	Configure func(*river.Config)
 }
-
-// wallClock is a River clock that leaves to the database what is left to it.
-type wallClock func() time.Time
-
-func (c wallClock) Now() time.Time       { return c() }
-func (c wallClock) NowOrNil() *time.Time { return nil }
 
 // Start returns a running River client, nil when ctx ended before there was
 // one. It stops with Stop, not with ctx, so that jobs under way finish.
@@ -80,10 +76,7 @@ func Start(ctx context.Context, pool *pgxpool.Pool, workers *river.Workers, cfg 
 	if cfg.PollInterval == 0 {
 		cfg.PollInterval = defaultPoll
 	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
-	}
-	client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{
+	rc := &river.Config{
 		Queues: map[string]river.QueueConfig{
 			river.QueueDefault: {MaxWorkers: cfg.Workers, FetchPollInterval: cfg.PollInterval, FetchCooldown: cfg.FetchCooldown},
 		},
@@ -94,8 +87,11 @@ func Start(ctx context.Context, pool *pgxpool.Pool, workers *river.Workers, cfg 
 		RescueStuckJobsAfter:        rescueAfter,
 		CompletedJobRetentionPeriod: retention,
 		SoftStopTimeout:             Timeout,
-		Test:                        river.TestConfig{Time: wallClock(cfg.Now)},
-	})
+	}
+	if cfg.Configure != nil {
+		cfg.Configure(rc)
+	}
+	client, err := river.NewClient(riverpgxv5.New(pool), rc)
 	if err != nil {
 		return nil, fmt.Errorf("river: %w", err)
 	}
@@ -108,6 +104,12 @@ func Start(ctx context.Context, pool *pgxpool.Pool, workers *river.Workers, cfg 
 			return nil, nil
 		}
 	}
+}
+
+// Snooze is what a worker returns to have its job repeated after d. River adds d to
+// the machine's time; the offset makes that the time of this process's clock.
+func Snooze(d time.Duration, c clock.Config) error {
+	return river.JobSnooze(max(0, d+c.Offset))
 }
 
 // Stop takes no more jobs and lets those under way finish.

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"context"
+	"embed"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -13,14 +14,30 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
-// migrateLock is the advisory lock, in the service's database, of whoever runs
+// migrateLock is the advisory lock, in the service's database, that serializes
 // River's migrations, which take none themselves.
 const migrateLock = 5_817_302_264_917_035_112
 
-// Migrate brings River's tables to the schema of this version. Replicas may run
-// it at once. The part of that schema which services write themselves is in
-// river_schema.sql, for sqlc.
+// functions are what services' statements may call: souk_job_insert,
+// souk_job_delete, souk_live_jobs and souk_job_key. What they need of River's schema
+// is in river_schema.sql, for sqlc.
+//
+//go:embed migrations/*.sql
+var functions embed.FS
+
+// functionsTable is where the applied migrations of functions are noted.
+const functionsTable = "souk_jobs_version"
+
+// Migrate brings River's tables, and then the functions over them, to the schema
+// of this version. Replicas may run it at once.
 func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
+	if err := migrateRiver(ctx, cfg, log); err != nil {
+		return err
+	}
+	return pg.MigrateTable(ctx, cfg, functionsTable, functions, log)
+}
+
+func migrateRiver(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
 	pool, err := pgxpool.New(ctx, cfg.DSN.Reveal())
 	if err != nil {
 		return fmt.Errorf("postgres DSN: %w", err)
@@ -58,12 +75,15 @@ var newest = sync.OnceValues(func() (int64, error) {
 	return int64(out), nil
 })
 
-// Migrated returns pg.ErrNotMigrated until River's tables are at the schema of
-// this version.
+// Migrated returns pg.ErrNotMigrated until River's tables and the functions over
+// them are at the schema of this version.
 func Migrated(ctx context.Context, db pg.Queryer) error {
 	version, err := newest()
 	if err != nil {
 		return err
 	}
-	return pg.AtVersion(ctx, db, "river_migration", "version", version)
+	if err := pg.AtVersion(ctx, db, "river_migration", "version", version); err != nil {
+		return err
+	}
+	return pg.MigratedTable(ctx, db, functionsTable, functions)
 }

@@ -45,6 +45,13 @@ func TestMigrated(t *testing.T) {
 			t.Errorf("at version %d: %v", version.Version, err)
 		}
 	}
+	// What the previous version of this program left.
+	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := jobs.Migrated(ctx, pool); !errors.Is(err, pg.ErrNotMigrated) {
+		t.Errorf("without the functions: %v", err)
+	}
 	if err := jobs.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, quiet); err != nil {
 		t.Fatal(err)
 	}

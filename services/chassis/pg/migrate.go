@@ -20,10 +20,19 @@ import (
 // goose's files, "migrations/00001_name.sql".
 const migrationsDir = "migrations"
 
+// versionsTable is where the applied migrations of a service are noted.
+const versionsTable = "goose_db_version"
+
 // Migrate brings the database to the newest of a service's migrations. It waits
 // for a database that is late until ctx ends. Replicas may run it at once: one
 // of them migrates while the others wait.
 func Migrate(ctx context.Context, cfg Config, migrations fs.FS, log *slog.Logger) error {
+	return MigrateTable(ctx, cfg, versionsTable, migrations, log)
+}
+
+// MigrateTable is Migrate for migrations that are not the service's own: those
+// applied are noted in another table.
+func MigrateTable(ctx context.Context, cfg Config, table string, migrations fs.FS, log *slog.Logger) error {
 	files, err := fs.Sub(migrations, migrationsDir)
 	if err != nil {
 		return err
@@ -41,7 +50,7 @@ func Migrate(ctx context.Context, cfg Config, migrations fs.FS, log *slog.Logger
 		return err
 	}
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
-		goose.WithSessionLocker(sessionLock{}), goose.WithLogger(goose.NopLogger()))
+		goose.WithTableName(table), goose.WithSessionLocker(sessionLock{}), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -114,6 +123,11 @@ type Queryer interface {
 // ErrNotMigrated until the newest of a service's migrations is applied. A
 // database that is newer still is the next version's, and good for this one.
 func Migrated(ctx context.Context, db Queryer, migrations fs.FS) error {
+	return MigratedTable(ctx, db, versionsTable, migrations)
+}
+
+// MigratedTable is Migrated for what MigrateTable applies.
+func MigratedTable(ctx context.Context, db Queryer, table string, migrations fs.FS) error {
 	files, err := fs.Glob(migrations, migrationsDir+"/*.sql")
 	if err != nil {
 		return err
@@ -126,7 +140,7 @@ func Migrated(ctx context.Context, db Queryer, migrations fs.FS) error {
 		}
 		newest = max(newest, version)
 	}
-	return AtVersion(ctx, db, "goose_db_version", "version_id", newest)
+	return AtVersion(ctx, db, table, "version_id", newest)
 }
 
 // AtVersion returns ErrNotMigrated until a table of applied migrations is there

@@ -15,6 +15,7 @@ import (
 	"github.com/riverqueue/river/rivertype"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
@@ -76,8 +77,8 @@ type Config struct {
 	// PollInterval is how often River looks for jobs that no notification reported;
 	// 0 for 5 s, which keeps an idle shop idle.
 	PollInterval time.Duration
-	// Now is the wall clock of River's own decisions; time.Now when nil.
-	Now func() time.Time
+	// Clock is the process's, by which a job that is repeated later is due.
+	Clock clock.Config
 }
 
 // Jobs runs River and the sweeper.
@@ -98,7 +99,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 	river.AddWorker(workers, &orderWorker{jobs: j})
 	river.AddWorker(workers, &refundWorker{jobs: j})
 	client, err := jobs.Start(ctx, j.cfg.Pool, workers, jobs.Config{
-		Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval, Now: j.cfg.Now,
+		Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval,
 	}, j.cfg.Log)
 	if err != nil || client == nil {
 		return err
@@ -166,7 +167,7 @@ func (j *Jobs) outcome(ctx context.Context, created time.Time, id string, err er
 	default:
 		pause := pauseAfter(time.Since(created))
 		j.cfg.Log.WarnContext(ctx, "job is repeated later", "id", id, "pause", pause, "error", err)
-		return river.JobSnooze(pause)
+		return jobs.Snooze(pause, j.cfg.Clock)
 	}
 }
 

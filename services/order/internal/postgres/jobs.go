@@ -9,14 +9,6 @@ import (
 	"github.com/souk-shop/souk/services/order/internal/postgres/db"
 )
 
-// The statements that make an order or a refund, and the sweeper's, write their
-// jobs into River's table themselves: River's own insert would cost two more
-// round trips within the transaction. A test compares such a row with one of River's.
-
-// The unique keys: one live job an order, one a refund.
-func orderJobKey(orderID string) []byte   { return []byte("drive_order/" + orderID) }
-func refundJobKey(refundID string) []byte { return []byte("drive_refund/" + refundID) }
-
 // InsertMissingJobs implements app.Orders.
 func (s *Store) InsertMissingJobs(ctx context.Context) (int, error) {
 	orders, err := s.q.SweepOrders(ctx, s.pool)
@@ -25,9 +17,9 @@ func (s *Store) InsertMissingJobs(ctx context.Context) (int, error) {
 	}
 	refunds, err := s.q.SweepRefunds(ctx, s.pool)
 	if err != nil {
-		return len(orders), fmt.Errorf("jobs of refunds: %w", err)
+		return int(orders), fmt.Errorf("jobs of refunds: %w", err)
 	}
-	return len(orders) + len(refunds), nil
+	return int(orders + refunds), nil
 }
 
 // Stalled implements app.Orders.

@@ -42,8 +42,8 @@ func (s *Store) Place(ctx context.Context, o domain.Order, wait time.Duration, n
 		Total: o.Total.Units, Currency: o.Total.Currency, CartID: o.CartID, CartVersion: o.CartVersion,
 		PaymentMethod: o.PaymentMethod, Email: o.Email, ShippingAddress: address,
 		AnsweredPending: wait == 0, Wait: wait, TimeLimit: s.times.Deadline, Traceparent: o.TraceParent,
-		DriveDelay: s.times.DriveDelay, JobKey: orderJobKey(o.ID),
-		Skus: make([]string, len(o.Lines)), Names: make([]string, len(o.Lines)),
+		DriveDelay: s.times.DriveDelay,
+		Skus:       make([]string, len(o.Lines)), Names: make([]string, len(o.Lines)),
 		Quantities: make([]int64, len(o.Lines)), UnitPrices: make([]int64, len(o.Lines)),
 	}
 	for i, l := range o.Lines {
@@ -108,7 +108,7 @@ func (s *Store) Advance(ctx context.Context, o domain.Order, t domain.Transition
 	}
 	row, err := s.q.Advance(ctx, s.pool, db.AdvanceParams{
 		ID: o.ID, OldState: string(o.State), OldVersion: o.Version, NewState: string(t.To),
-		Reason: string(t.Reason), DeclineCode: note.DeclineCode, ShortSkus: note.ShortSKUs, JobKey: orderJobKey(o.ID),
+		Reason: string(t.Reason), DeclineCode: note.DeclineCode, ShortSkus: note.ShortSKUs,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return o, false, nil
@@ -150,5 +150,5 @@ func (s *Store) Cancel(ctx context.Context, orderID string) (bool, error) {
 
 // Finish implements app.Orders.
 func (s *Store) Finish(ctx context.Context, orderID string) error {
-	return s.q.FinishOrder(ctx, s.pool, db.FinishOrderParams{ID: orderID, JobKey: orderJobKey(orderID)})
+	return s.q.FinishOrder(ctx, s.pool, orderID)
 }

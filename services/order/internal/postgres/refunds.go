@@ -51,7 +51,7 @@ func (s *Store) PlaceRefund(ctx context.Context, want domain.Refund) (refund dom
 		p := db.PlaceRefundParams{
 			ID: refund.ID, OrderID: refund.OrderID, IdempotencyKey: refund.IdempotencyKey, RequestHash: refund.RequestHash,
 			Amount: refund.Amount.Units, Currency: refund.Amount.Currency, Restock: refund.Restock, Reason: refund.Reason,
-			Traceparent: refund.TraceParent, DriveDelay: s.times.DriveDelay, JobKey: refundJobKey(refund.ID),
+			Traceparent: refund.TraceParent, DriveDelay: s.times.DriveDelay,
 		}
 		for _, l := range refund.Lines {
 			p.Skus, p.Quantities = append(p.Skus, l.SKU), append(p.Quantities, l.Quantity)
@@ -95,7 +95,7 @@ func (s *Store) refund(ctx context.Context, tx db.DBTX, row db.Refund) (domain.R
 // SettleRefund implements app.Refunds.
 func (s *Store) SettleRefund(ctx context.Context, r domain.Refund, state domain.RefundState, failureCode string) error {
 	_, err := s.q.SettleRefund(ctx, s.pool, db.SettleRefundParams{
-		ID: r.ID, State: string(state), FailureCode: failureCode, JobKey: refundJobKey(r.ID),
+		ID: r.ID, State: string(state), FailureCode: failureCode,
 	})
 	if err != nil {
 		return fmt.Errorf("settle refund: %w", err)

@@ -14,6 +14,7 @@ import (
 	"github.com/riverqueue/river"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
@@ -50,8 +51,8 @@ type Config struct {
 	// Reviews is looked after every ReviewEvery.
 	Reviews     Reviews
 	ReviewEvery time.Duration
-	// Now is the wall clock of River's own decisions; time.Now when nil.
-	Now func() time.Time
+	// Clock is the process's, by which a job that is repeated later is due.
+	Clock clock.Config
 }
 
 // Jobs runs River.
@@ -81,7 +82,7 @@ func (j *Jobs) Run(ctx context.Context) error {
 	river.AddWorker(workers, &reviewWorker{reviews: j.cfg.Reviews, log: j.log, stopping: ctx})
 	river.AddWorker(workers, &reconcileWorker{reviews: j.cfg.Reviews, log: j.log, stopping: ctx})
 	client, err := jobs.Start(ctx, j.pool, workers, jobs.Config{
-		Workers: j.cfg.Workers, PollInterval: poll, FetchCooldown: fetchCooldown, Now: j.cfg.Now,
+		Workers: j.cfg.Workers, PollInterval: poll, FetchCooldown: fetchCooldown,
 		Periodic: []*river.PeriodicJob{
 			every(pruneEvery, pruneJob{}),
 			every(j.cfg.ReviewEvery, reviewJob{}),
@@ -124,7 +125,7 @@ func (w *eventWorker) Work(ctx context.Context, job *river.Job[domain.EventJob])
 	}
 	pause := pauseAfter(attempts)
 	w.jobs.log.WarnContext(ctx, "webhook event comes back later", "event", job.Args.EventID, "pause", pause, "error", err)
-	return river.JobSnooze(pause)
+	return jobs.Snooze(pause, w.jobs.cfg.Clock)
 }
 
 // pauseAfter doubles from a second with each attempt, less up to a half.

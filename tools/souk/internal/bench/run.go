@@ -111,7 +111,7 @@ func waitDone(ctx context.Context, orders *pgx.Conn, id string) error {
 	defer tick.Stop()
 	for {
 		var busy bool
-		err := orders.QueryRow(ctx, `SELECT EXISTS (SELECT FROM river_job WHERE args::text LIKE '%' || $1 || '%' AND state NOT IN ('completed', 'cancelled', 'discarded'))`, id).Scan(&busy)
+		err := orders.QueryRow(ctx, `SELECT EXISTS (SELECT FROM souk_live_jobs() WHERE args->>'order_id' = $1)`, id).Scan(&busy)
 		if err != nil || !busy {
 			return err
 		}

@@ -27,11 +27,9 @@ WITH moved AS (
     INSERT INTO order_history (order_id, version, state, at)
     SELECT moved.id, moved.version, $1, moved.updated_at FROM moved
 ), job AS (
-    DELETE FROM river_job
-    WHERE $1 = 'cancelled' AND EXISTS (SELECT FROM moved) AND unique_key = $8
-        AND unique_states IS NOT NULL AND river_job_state_in_bitmask(unique_states, river_job.state) AND river_job.state <> 'running'
+    SELECT count(souk_job_delete('drive_order', 'order_id', moved.id::text)) FROM moved WHERE $1 = 'cancelled'
 )
-SELECT version, updated_at, answered_pending, (now() > deadline)::boolean AS overdue FROM moved
+SELECT version, updated_at, answered_pending, (now() > deadline)::boolean AS overdue FROM moved CROSS JOIN job
 `
 
 type AdvanceParams struct {
@@ -42,7 +40,6 @@ type AdvanceParams struct {
 	ID          string
 	OldState    string
 	OldVersion  int64
-	JobKey      []byte
 }
 
 type AdvanceRow struct {
@@ -65,7 +62,6 @@ func (q *Queries) Advance(ctx context.Context, db DBTX, arg AdvanceParams) (Adva
 		arg.ID,
 		arg.OldState,
 		arg.OldVersion,
-		arg.JobKey,
 	)
 	var i AdvanceRow
 	err := row.Scan(
@@ -251,20 +247,13 @@ func (q *Queries) CustomerOrders(ctx context.Context, db DBTX, arg CustomerOrder
 
 const finishOrder = `-- name: FinishOrder :exec
 WITH finished AS (
-    UPDATE orders SET open = false WHERE orders.id = $2 AND state IN ('paid', 'cancelled') AND open RETURNING orders.id
+    UPDATE orders SET open = false WHERE orders.id = $1 AND state IN ('paid', 'cancelled') AND open RETURNING orders.id
 )
-DELETE FROM river_job
-WHERE EXISTS (SELECT FROM finished) AND unique_key = $1
-    AND unique_states IS NOT NULL AND river_job_state_in_bitmask(unique_states, river_job.state) AND river_job.state <> 'running'
+SELECT souk_job_delete('drive_order', 'order_id', finished.id::text) FROM finished
 `
 
-type FinishOrderParams struct {
-	JobKey []byte
-	ID     string
-}
-
-func (q *Queries) FinishOrder(ctx context.Context, db DBTX, arg FinishOrderParams) error {
-	_, err := db.Exec(ctx, finishOrder, arg.JobKey, arg.ID)
+func (q *Queries) FinishOrder(ctx context.Context, db DBTX, id string) error {
+	_, err := db.Exec(ctx, finishOrder, id)
 	return err
 }
 
@@ -448,11 +437,10 @@ WITH placed AS (
 ), history AS (
     INSERT INTO order_history (order_id, version, state, at) VALUES ($1, 1, 'pending', now())
 ), job AS (
-    INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
-    VALUES (CASE WHEN $21::interval > '0' THEN 'scheduled' ELSE 'available' END::river_job_state,
-        'drive_order', jsonb_build_object('order_id', $1::uuid, 'traceparent', $16::text), 'default', 1000, now() + $21::interval, $22, B'11110001')
+    SELECT souk_job_insert('drive_order', jsonb_build_object('order_id', $1::uuid, 'traceparent', $16::text),
+        'order_id', $21)
 )
-SELECT placed_at, answer_by FROM placed
+SELECT placed_at, answer_by FROM placed CROSS JOIN job
 `
 
 type PlaceOrderParams struct {
@@ -477,7 +465,6 @@ type PlaceOrderParams struct {
 	Quantities      []int64
 	UnitPrices      []int64
 	DriveDelay      time.Duration
-	JobKey          []byte
 }
 
 type PlaceOrderRow struct {
@@ -511,7 +498,6 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.Quantities,
 		arg.UnitPrices,
 		arg.DriveDelay,
-		arg.JobKey,
 	)
 	var i PlaceOrderRow
 	err := row.Scan(&i.PlacedAt, &i.AnswerBy)

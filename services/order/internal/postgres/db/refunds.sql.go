@@ -67,11 +67,10 @@ WITH placed AS (
 ), booked AS (
     UPDATE orders SET refunded = refunded + $5, version = version + 1, updated_at = now() WHERE orders.id = $2
 ), job AS (
-    INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
-    VALUES (CASE WHEN $12::interval > '0' THEN 'scheduled' ELSE 'available' END::river_job_state,
-        'drive_refund', jsonb_build_object('refund_id', $1::uuid, 'traceparent', $9::text), 'default', 1000, now() + $12::interval, $13, B'11110001')
+    SELECT souk_job_insert('drive_refund', jsonb_build_object('refund_id', $1::uuid, 'traceparent', $9::text),
+        'refund_id', $12)
 )
-SELECT created_at FROM placed
+SELECT created_at FROM placed CROSS JOIN job
 `
 
 type PlaceRefundParams struct {
@@ -87,7 +86,6 @@ type PlaceRefundParams struct {
 	Skus           []string
 	Quantities     []int64
 	DriveDelay     time.Duration
-	JobKey         []byte
 }
 
 // The refund, its lines, what it takes from the order and the job that
@@ -106,7 +104,6 @@ func (q *Queries) PlaceRefund(ctx context.Context, db DBTX, arg PlaceRefundParam
 		arg.Skus,
 		arg.Quantities,
 		arg.DriveDelay,
-		arg.JobKey,
 	)
 	var created_at time.Time
 	err := row.Scan(&created_at)
@@ -178,31 +175,23 @@ WITH settled AS (
     FROM refund_lines l, settled s
     WHERE $1::text = 'failed' AND l.refund_id = s.id AND o.order_id = s.order_id AND o.sku = l.sku
 ), job AS (
-    DELETE FROM river_job
-    WHERE EXISTS (SELECT FROM settled) AND unique_key = $4
-        AND unique_states IS NOT NULL AND river_job_state_in_bitmask(unique_states, river_job.state) AND river_job.state <> 'running'
+    SELECT count(souk_job_delete('drive_refund', 'refund_id', settled.id::text)) FROM settled
 )
 UPDATE orders SET
     refunded = refunded - CASE WHEN $1::text = 'failed' THEN s.amount ELSE 0 END,
     version = version + 1, updated_at = now()
-FROM settled s WHERE orders.id = s.order_id
+FROM settled s CROSS JOIN job WHERE orders.id = s.order_id
 `
 
 type SettleRefundParams struct {
 	State       string
 	FailureCode string
 	ID          string
-	JobKey      []byte
 }
 
 // A refund is settled once; one that failed gives back what it took.
 func (q *Queries) SettleRefund(ctx context.Context, db DBTX, arg SettleRefundParams) (int64, error) {
-	result, err := db.Exec(ctx, settleRefund,
-		arg.State,
-		arg.FailureCode,
-		arg.ID,
-		arg.JobKey,
-	)
+	result, err := db.Exec(ctx, settleRefund, arg.State, arg.FailureCode, arg.ID)
 	if err != nil {
 		return 0, err
 	}

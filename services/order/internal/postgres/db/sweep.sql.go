@@ -80,69 +80,39 @@ func (q *Queries) IdleRefunds(ctx context.Context, db DBTX, arg IdleRefundsParam
 	return items, nil
 }
 
-const sweepOrders = `-- name: SweepOrders :many
-INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
-SELECT 'available', 'drive_order', jsonb_build_object('order_id', o.id, 'traceparent', o.traceparent), 'default', 1000, now(),
-    convert_to('drive_order/' || o.id, 'UTF8'), B'11110001'
-FROM orders o
-WHERE o.open AND NOT EXISTS (
-    SELECT FROM river_job j WHERE j.unique_key = convert_to('drive_order/' || o.id, 'UTF8')
-        AND j.unique_states IS NOT NULL AND river_job_state_in_bitmask(j.unique_states, j.state))
-ORDER BY o.id LIMIT 1000
-ON CONFLICT DO NOTHING
-RETURNING id
+const sweepOrders = `-- name: SweepOrders :one
+WITH jobless AS (
+    SELECT o.id, o.traceparent FROM orders o
+    WHERE o.open AND NOT EXISTS (
+        SELECT FROM souk_live_jobs() j WHERE j.unique_key = souk_job_key('drive_order', 'order_id', o.id::text))
+    ORDER BY o.id LIMIT 1000
+)
+SELECT count(souk_job_insert('drive_order', jsonb_build_object('order_id', id, 'traceparent', traceparent), 'order_id', '0'))
+FROM jobless
 `
 
 // Whatever is not done and has no live job gets one.
-func (q *Queries) SweepOrders(ctx context.Context, db DBTX) ([]int64, error) {
-	rows, err := db.Query(ctx, sweepOrders)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+func (q *Queries) SweepOrders(ctx context.Context, db DBTX) (int64, error) {
+	row := db.QueryRow(ctx, sweepOrders)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
-const sweepRefunds = `-- name: SweepRefunds :many
-INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
-SELECT 'available', 'drive_refund', jsonb_build_object('refund_id', r.id, 'traceparent', r.traceparent), 'default', 1000, now(),
-    convert_to('drive_refund/' || r.id, 'UTF8'), B'11110001'
-FROM refunds r
-WHERE r.state = 'pending' AND NOT EXISTS (
-    SELECT FROM river_job j WHERE j.unique_key = convert_to('drive_refund/' || r.id, 'UTF8')
-        AND j.unique_states IS NOT NULL AND river_job_state_in_bitmask(j.unique_states, j.state))
-ORDER BY r.id LIMIT 1000
-ON CONFLICT DO NOTHING
-RETURNING id
+const sweepRefunds = `-- name: SweepRefunds :one
+WITH jobless AS (
+    SELECT r.id, r.traceparent FROM refunds r
+    WHERE r.state = 'pending' AND NOT EXISTS (
+        SELECT FROM souk_live_jobs() j WHERE j.unique_key = souk_job_key('drive_refund', 'refund_id', r.id::text))
+    ORDER BY r.id LIMIT 1000
+)
+SELECT count(souk_job_insert('drive_refund', jsonb_build_object('refund_id', id, 'traceparent', traceparent), 'refund_id', '0'))
+FROM jobless
 `
 
-func (q *Queries) SweepRefunds(ctx context.Context, db DBTX) ([]int64, error) {
-	rows, err := db.Query(ctx, sweepRefunds)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []int64
-	for rows.Next() {
-		var id int64
-		if err := rows.Scan(&id); err != nil {
-			return nil, err
-		}
-		items = append(items, id)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
+func (q *Queries) SweepRefunds(ctx context.Context, db DBTX) (int64, error) {
+	row := db.QueryRow(ctx, sweepRefunds)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }

@@ -1,6 +1,6 @@
 -- One statement places an order, so that it is one round trip and one commit:
 -- the order, its lines, the first row of its history and the job that
--- guarantees that it is driven.
+-- guarantees that it is driven (chassis/jobs has the functions for jobs).
 -- name: PlaceOrder :one
 WITH placed AS (
     INSERT INTO orders (id, number, customer_id, idempotency_key, request_hash, state, total, currency,
@@ -18,11 +18,10 @@ WITH placed AS (
 ), history AS (
     INSERT INTO order_history (order_id, version, state, at) VALUES (@id, 1, 'pending', now())
 ), job AS (
-    INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
-    VALUES (CASE WHEN @drive_delay::interval > '0' THEN 'scheduled' ELSE 'available' END::river_job_state,
-        'drive_order', jsonb_build_object('order_id', @id::uuid, 'traceparent', @traceparent::text), 'default', 1000, now() + @drive_delay::interval, @job_key, B'11110001')
+    SELECT souk_job_insert('drive_order', jsonb_build_object('order_id', @id::uuid, 'traceparent', @traceparent::text),
+        'order_id', @drive_delay)
 )
-SELECT placed_at, answer_by FROM placed;
+SELECT placed_at, answer_by FROM placed CROSS JOIN job;
 
 -- name: OrderByKey :one
 SELECT id FROM orders WHERE customer_id = @customer_id AND idempotency_key = @idempotency_key;
@@ -80,11 +79,9 @@ WITH moved AS (
     INSERT INTO order_history (order_id, version, state, at)
     SELECT moved.id, moved.version, @new_state, moved.updated_at FROM moved
 ), job AS (
-    DELETE FROM river_job
-    WHERE @new_state = 'cancelled' AND EXISTS (SELECT FROM moved) AND unique_key = @job_key
-        AND unique_states IS NOT NULL AND river_job_state_in_bitmask(unique_states, river_job.state) AND river_job.state <> 'running'
+    SELECT count(souk_job_delete('drive_order', 'order_id', moved.id::text)) FROM moved WHERE @new_state = 'cancelled'
 )
-SELECT version, updated_at, answered_pending, (now() > deadline)::boolean AS overdue FROM moved;
+SELECT version, updated_at, answered_pending, (now() > deadline)::boolean AS overdue FROM moved CROSS JOIN job;
 
 -- name: CancelOrder :one
 WITH moved AS (
@@ -105,6 +102,4 @@ WHERE id = @id AND state NOT IN ('paid', 'cancelled') AND NOT answered_pending;
 WITH finished AS (
     UPDATE orders SET open = false WHERE orders.id = @id AND state IN ('paid', 'cancelled') AND open RETURNING orders.id
 )
-DELETE FROM river_job
-WHERE EXISTS (SELECT FROM finished) AND unique_key = @job_key
-    AND unique_states IS NOT NULL AND river_job_state_in_bitmask(unique_states, river_job.state) AND river_job.state <> 'running';
+SELECT souk_job_delete('drive_order', 'order_id', finished.id::text) FROM finished;

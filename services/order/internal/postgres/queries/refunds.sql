@@ -28,11 +28,10 @@ WITH placed AS (
 ), booked AS (
     UPDATE orders SET refunded = refunded + @amount, version = version + 1, updated_at = now() WHERE orders.id = @order_id
 ), job AS (
-    INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at, unique_key, unique_states)
-    VALUES (CASE WHEN @drive_delay::interval > '0' THEN 'scheduled' ELSE 'available' END::river_job_state,
-        'drive_refund', jsonb_build_object('refund_id', @id::uuid, 'traceparent', @traceparent::text), 'default', 1000, now() + @drive_delay::interval, @job_key, B'11110001')
+    SELECT souk_job_insert('drive_refund', jsonb_build_object('refund_id', @id::uuid, 'traceparent', @traceparent::text),
+        'refund_id', @drive_delay)
 )
-SELECT created_at FROM placed;
+SELECT created_at FROM placed CROSS JOIN job;
 
 -- A refund is settled once; one that failed gives back what it took.
 -- name: SettleRefund :execrows
@@ -45,11 +44,9 @@ WITH settled AS (
     FROM refund_lines l, settled s
     WHERE @state::text = 'failed' AND l.refund_id = s.id AND o.order_id = s.order_id AND o.sku = l.sku
 ), job AS (
-    DELETE FROM river_job
-    WHERE EXISTS (SELECT FROM settled) AND unique_key = @job_key
-        AND unique_states IS NOT NULL AND river_job_state_in_bitmask(unique_states, river_job.state) AND river_job.state <> 'running'
+    SELECT count(souk_job_delete('drive_refund', 'refund_id', settled.id::text)) FROM settled
 )
 UPDATE orders SET
     refunded = refunded - CASE WHEN @state::text = 'failed' THEN s.amount ELSE 0 END,
     version = version + 1, updated_at = now()
-FROM settled s WHERE orders.id = s.order_id;
+FROM settled s CROSS JOIN job WHERE orders.id = s.order_id;

@@ -69,10 +69,9 @@ WITH kept AS (
     ON CONFLICT (id) DO NOTHING
     RETURNING webhook_events.id, webhook_events.state
 ), job AS (
-    INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at)
-    SELECT 'available', 'apply_webhook_event', $5, 'default', 1000, now() FROM kept WHERE kept.state = 'pending'
+    SELECT count(souk_job_insert('apply_webhook_event', $5, '', '0')) FROM kept WHERE kept.state = 'pending'
 )
-SELECT FROM kept
+SELECT FROM kept CROSS JOIN job
 `
 
 type KeepEventParams struct {

@@ -1,16 +1,15 @@
 -- name: KeepEvent :execrows
 -- The event and, if it is pending, the job that applies it, together or not at
--- all. Zero rows: it was kept before. River's own insert would be a transaction
--- of four round trips; a test compares the row with one of River's.
+-- all. Zero rows: it was kept before. River's own client
+-- would take a transaction of four round trips.
 WITH kept AS (
     INSERT INTO webhook_events (id, type, payment_id, state) VALUES (@id, @type, @payment_id, @state)
     ON CONFLICT (id) DO NOTHING
     RETURNING webhook_events.id, webhook_events.state
 ), job AS (
-    INSERT INTO river_job (state, kind, args, queue, max_attempts, scheduled_at)
-    SELECT 'available', 'apply_webhook_event', @job_args, 'default', 1000, now() FROM kept WHERE kept.state = 'pending'
+    SELECT count(souk_job_insert('apply_webhook_event', @job_args, '', '0')) FROM kept WHERE kept.state = 'pending'
 )
-SELECT FROM kept;
+SELECT FROM kept CROSS JOIN job;
 
 -- name: GetEvent :one
 SELECT * FROM webhook_events WHERE id = $1;
