@@ -23,7 +23,7 @@ import (
 // The services, as simple as their contract allows, in memory.
 
 func refused(code codes.Code, reason string, details ...proto.Message) error {
-	all := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: reason, Domain: "test.souk"}}
+	all := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: reason, Domain: "set by inDomain"}}
 	for _, d := range details {
 		all = append(all, protoadapt.MessageV1Of(d))
 	}

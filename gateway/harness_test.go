@@ -24,9 +24,12 @@ import (
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/anypb"
 )
 
 const (
@@ -110,7 +113,11 @@ func (s *shopUnderTest) serveOn(addr string) string {
 			if !strings.Contains(info.FullMethod, "grpc.health") {
 				s.calls.Add(1)
 			}
-			return next(ctx, req)
+			res, err := next(ctx, req)
+			return res, inDomain(err, info.FullMethod)
+		}),
+		grpc.StreamInterceptor(func(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+			return inDomain(next(srv, stream), info.FullMethod)
 		}))
 	catalogv1.RegisterCatalogServiceServer(server, s.catalog)
 	cartv1.RegisterCartServiceServer(server, s.cart)
@@ -120,6 +127,26 @@ func (s *shopUnderTest) serveOn(addr string) string {
 	go func() { _ = server.Serve(lis) }()
 	s.t.Cleanup(server.Stop)
 	return lis.Addr().String()
+}
+
+// inDomain makes an error of a fake one of the service whose method it is:
+// "/souk.cart.v1.CartService/GetCart" is of "cart.souk".
+func inDomain(err error, method string) error {
+	if err == nil {
+		return nil
+	}
+	p := status.Convert(err).Proto()
+	for i, d := range p.GetDetails() {
+		info := &errdetails.ErrorInfo{}
+		if d.UnmarshalTo(info) != nil {
+			continue
+		}
+		info.Domain = strings.Split(method, ".")[1] + ".souk"
+		if p.Details[i], err = anypb.New(info); err != nil {
+			return err
+		}
+	}
+	return status.ErrorProto(p)
 }
 
 // answer is a response with its body read.

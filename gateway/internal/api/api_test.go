@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -123,6 +124,23 @@ func TestDocumentExamples(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
+	}
+}
+
+// The document lists the types of problems that there are.
+func TestProblemTypesMatchDocument(t *testing.T) {
+	t.Parallel()
+	var want, got []string
+	for _, p := range problem.All() {
+		want = append(want, p.Slug)
+	}
+	text := loadDocument(t).Components.Schemas["Problem"].Value.Properties["type"].Value.Description
+	_, list, _ := strings.Cut(text, "one of")
+	for _, quoted := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(list, -1) {
+		got = append(got, quoted[1])
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the document has the types %v, want %v", got, want)
 	}
 }
 

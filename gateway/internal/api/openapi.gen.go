@@ -451,7 +451,17 @@ type PriceChanges struct {
 
 // Problem An error (RFC 9457).
 type Problem struct {
-	// Type Stable; decide by it. The address of a page that explains it.
+	// Type Stable; decide by it. The address of a page that explains it: `/problems/` and one of
+	// `canceled`, `cart-empty`, `cart-full`, `cart-not-found`, `cart-taken`, `cart-version-conflict`, `conflict`,
+	// `content-too-large`, `cross-origin`, `forbidden`, `idempotency-key-in-flight`, `idempotency-key-missing`,
+	// `idempotency-key-reused`, `insufficient-stock`, `internal`, `invalid`, `invalid-csv`, `invalid-cursor`,
+	// `invalid-token`, `invalid-window`, `line-no-longer-sold`, `malformed-body`, `method-not-allowed`,
+	// `mixed-currencies`, `not-found`, `order-not-cancellable`, `order-not-found`, `order-not-paid`, `overloaded`,
+	// `precondition-failed`, `product-not-found`, `quantity-too-large`, `reconciliation-not-found`,
+	// `refund-exceeds-order`, `sku-not-found`, `sku-taken`, `stock-below-committed`, `timeout`, `too-many-requests`,
+	// `total-too-large`, `unauthorized`, `unavailable`, `unsupported-media-type`, `version-conflict`,
+	// `webhook-malformed`, `webhook-not-signed`, `webhooks-off`.
+	// New ones may be added.
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`

@@ -30,6 +30,16 @@ var fallback = map[codes.Code]*problem.Type{
 	codes.Canceled:           problem.Unavailable,
 }
 
+// reasonOf returns the reason of a service's error.
+func reasonOf(st *status.Status) problem.Reason {
+	for _, d := range st.Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok {
+			return problem.Reason{Domain: info.GetDomain(), Reason: info.GetReason()}
+		}
+	}
+	return problem.Reason{}
+}
+
 // Error translates what a client returned. The caller's own context tells a
 // caller that went away from a service that cancelled.
 func Error(ctx context.Context, err error) *problem.Error {
@@ -41,7 +51,7 @@ func Error(ctx context.Context, err error) *problem.Error {
 	if !ok {
 		st = status.FromContextError(err)
 	}
-	t := problem.OfReason(rpc.Reason(err))
+	t := problem.OfReason(reasonOf(st))
 	if t == nil {
 		if t = fallback[st.Code()]; t == nil {
 			t = problem.Internal

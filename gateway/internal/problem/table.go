@@ -14,20 +14,23 @@ var (
 	WrongMediaType        = &Type{"unsupported-media-type", 415, "Wrong Content-Type", "The Content-Type is not one that this takes.", "Bodies are application/json in UTF-8, an import text/csv, neither compressed."}
 	TooManyRequests       = &Type{"too-many-requests", 429, "Too many requests", "Too many requests. Try again after the seconds in Retry-After.", "More requests came from this address than one client may send. Retry-After says when to try again, the RateLimit headers how many are left."}
 	PreconditionFailed    = &Type{"precondition-failed", 412, "Changed meanwhile", "The resource has changed since you saw it. Read it and try again.", "The resource has changed since the ETag in If-Match. Read it and decide again."}
+	Internal              = &Type{"internal", 500, "Something went wrong", "Something went wrong on our side.", "The fault is ours. The trace id finds the request in the shop's logs. Repeating a request with the same Idempotency-Key is safe."}
+	RequestInvalid        = &Type{"invalid", 400, "The request is not valid", "The request is not valid.", "A field or parameter is missing, unknown, of the wrong type or out of range. errors names each. Prices and totals are never sent: the shop knows them. Nothing was changed."}
+	InvalidCSV            = &Type{"invalid-csv", 400, "The file can't be imported", "The file can't be imported. Nothing was changed.", "The file is not CSV, lacks a column, has an unknown one, or has lines that make no sense. errors lists the first twenty by line. Nothing was changed."}
+	Conflict              = &Type{"conflict", 409, "Not in this state", "That is not possible in the present state.", "The request conflicts with the present state of things. Read it again and decide."}
+	Unavailable           = &Type{"unavailable", 503, "Try again shortly", "A part of the shop is not available at the moment. Try again shortly.", "A part of the shop does not answer. Repeat after Retry-After, with the same Idempotency-Key where one is needed."}
+	Timeout               = &Type{"timeout", 504, "No answer in time", "The shop did not answer in time. Try again; it is safe with the same Idempotency-Key.", "The shop did not answer in time, so the outcome is unknown. Repeat with the same Idempotency-Key: nothing is done twice."}
+	Canceled              = &Type{"canceled", 499, "The request was cancelled", "The request was cancelled.", "The client went away before the answer."}
 )
 
 // The types of what services report.
 var (
-	Internal               = &Type{"internal", 500, "Something went wrong", "Something went wrong on our side.", "The fault is ours. The trace id finds the request in the shop's logs. Repeating a request with the same Idempotency-Key is safe."}
-	RequestInvalid         = &Type{"invalid", 400, "The request is not valid", "The request is not valid.", "A field or parameter is missing, unknown, of the wrong type or out of range. errors names each. Prices and totals are never sent: the shop knows them. Nothing was changed."}
 	InvalidCursor          = &Type{"invalid-cursor", 400, "The cursor is not valid", "The cursor was not issued for this listing. Start again without one.", "A cursor is taken as it is from next_cursor and used with the same filter and order. Start again without one."}
-	InvalidCSV             = &Type{"invalid-csv", 400, "The file can't be imported", "The file can't be imported. Nothing was changed.", "The file is not CSV, lacks a column, has an unknown one, or has lines that make no sense. errors lists the first twenty by line. Nothing was changed."}
 	ProductNotFound        = &Type{"product-not-found", 404, "No such product", "There is no such product.", "There is no product with this SKU or code."}
 	SKUNotFound            = &Type{"sku-not-found", 404, "No such SKU", "There is no such SKU on sale.", "The request names a SKU that is not on sale. errors says which. Nothing was changed."}
 	LineNoLongerSold       = &Type{"line-no-longer-sold", 409, "Something is no longer sold", "Something in the cart is no longer sold. Take it out and order again.", "The cart has a SKU that is no longer on sale. GET the cart: the line is marked gone. Take it out and order again, with a new Idempotency-Key."}
 	CartNotFound           = &Type{"cart-not-found", 404, "No such cart", "There is no such cart, or it is not yours.", "There is no cart with this id, or it is somebody else's, or it was a guest's and is long gone."}
 	OrderNotFound          = &Type{"order-not-found", 404, "No such order", "There is no such order, or it is not yours.", "There is no order with this id, or it is somebody else's."}
-	Conflict               = &Type{"conflict", 409, "Not in this state", "That is not possible in the present state.", "The request conflicts with the present state of things. Read it again and decide."}
 	InsufficientStock      = &Type{"insufficient-stock", 409, "Not enough stock", "There is not enough stock.", "There are fewer units than wanted. shortages says of what. Nothing was changed."}
 	StockBelowCommitted    = &Type{"stock-below-committed", 409, "Stock below what is promised", "The new stock is less than what is already held and sold.", "The new absolute stock is less than what orders hold and what was sold. Nothing was changed."}
 	SKUTaken               = &Type{"sku-taken", 409, "The SKU is taken", "A SKU belongs to another product.", "A SKU belongs to one product for good, and this one belongs to another. Nothing was changed."}
@@ -50,55 +53,55 @@ var (
 	ReconciliationNotFound = &Type{"reconciliation-not-found", 404, "No such reconciliation", "There is no such reconciliation.", "There is no reconciliation with this id."}
 	InvalidWindow          = &Type{"invalid-window", 400, "No window of time", "The window of time must begin before its end.", "from_time must be before to_time. Without the two, the window is that of the daily reconciliation, which begins when there is something an hour old."}
 	Overloaded             = &Type{"overloaded", 503, "More than the shop can serve", "More people want to buy than the shop can serve at once. Nothing was changed. Try again shortly.", "More people want to buy than the shop can serve at once, and this request was turned away before anything was done. Repeat after Retry-After, with the same Idempotency-Key where one is needed."}
-	Unavailable            = &Type{"unavailable", 503, "Try again shortly", "A part of the shop is not available at the moment. Try again shortly.", "A part of the shop does not answer. Repeat after Retry-After, with the same Idempotency-Key where one is needed."}
-	Timeout                = &Type{"timeout", 504, "No answer in time", "The shop did not answer in time. Try again; it is safe with the same Idempotency-Key.", "The shop did not answer in time, so the outcome is unknown. Repeat with the same Idempotency-Key: nothing is done twice."}
-	Canceled               = &Type{"canceled", 499, "The request was cancelled", "The request was cancelled.", "The client went away before the answer."}
 )
 
 // own are the types that no service reports.
-var own = []*Type{BodyMalformed, IdempotencyKeyMissing, Unauthorized, InvalidToken, Forbidden, CrossOrigin, NotFound, MethodNotAllowed, BodyTooLarge, WrongMediaType, TooManyRequests, PreconditionFailed}
+var own = []*Type{
+	BodyMalformed, IdempotencyKeyMissing, Unauthorized, InvalidToken, Forbidden, CrossOrigin, NotFound, MethodNotAllowed, BodyTooLarge, WrongMediaType, TooManyRequests, PreconditionFailed,
+	Internal, RequestInvalid, InvalidCSV, Conflict, Unavailable, Timeout, Canceled,
+}
 
-// reasons are the types by the reason of the service.
-var reasons = map[string]*Type{
-	"INTERNAL":                  Internal,
-	"INVALID":                   RequestInvalid,
-	"INVALID_CURSOR":            InvalidCursor,
-	"INVALID_CSV":               InvalidCSV,
-	"PRODUCT_NOT_FOUND":         ProductNotFound,
-	"SKU_NOT_FOUND":             SKUNotFound,
-	"LINE_NO_LONGER_SOLD":       LineNoLongerSold,
-	"CART_NOT_FOUND":            CartNotFound,
-	"ORDER_NOT_FOUND":           OrderNotFound,
-	"CONFLICT":                  Conflict,
-	"INSUFFICIENT_STOCK":        InsufficientStock,
-	"STOCK_BELOW_COMMITTED":     StockBelowCommitted,
-	"SKU_TAKEN":                 SKUTaken,
-	"CART_EMPTY":                CartEmpty,
-	"CART_FULL":                 CartFull,
-	"CART_TAKEN":                CartTaken,
-	"CART_VERSION_CONFLICT":     CartVersionConflict,
-	"VERSION_CONFLICT":          VersionConflict,
-	"QUANTITY_TOO_LARGE":        QuantityTooLarge,
-	"TOTAL_TOO_LARGE":           TotalTooLarge,
-	"MIXED_CURRENCIES":          MixedCurrencies,
-	"IDEMPOTENCY_KEY_REUSED":    IdempotencyKeyReused,
-	"IDEMPOTENCY_KEY_IN_FLIGHT": IdempotencyKeyInFlight,
-	"ORDER_NOT_CANCELLABLE":     OrderNotCancellable,
-	"ORDER_NOT_PAID":            OrderNotPaid,
-	"REFUND_EXCEEDS_ORDER":      RefundExceedsOrder,
-	"ADJUSTMENT_MISMATCH":       IdempotencyKeyReused,
-	"WEBHOOK_NOT_SIGNED":        WebhookNotSigned,
-	"WEBHOOK_MALFORMED":         WebhookMalformed,
-	"WEBHOOKS_OFF":              WebhooksOff,
-	"RECONCILIATION_NOT_FOUND":  ReconciliationNotFound,
-	"INVALID_WINDOW":            InvalidWindow,
-	"OVERLOADED":                Overloaded,
-	"UNAVAILABLE":               Unavailable,
-	"TIMEOUT":                   Timeout,
-	"CANCELED":                  Canceled,
-	"NOT_FOUND":                 NotFound,
+// Reason is a reason of a service's error: the domain and reason of its ErrorInfo.
+type Reason struct{ Domain, Reason string }
+
+// reasons are the types by the reason.
+var reasons = map[Reason]*Type{
+	{"cart.souk", "CART_FULL"}:          CartFull,
+	{"cart.souk", "CART_NOT_FOUND"}:     CartNotFound,
+	{"cart.souk", "CART_TAKEN"}:         CartTaken,
+	{"cart.souk", "QUANTITY_TOO_LARGE"}: QuantityTooLarge,
+	{"cart.souk", "VERSION_CONFLICT"}:   VersionConflict,
+
+	{"catalog.souk", "ADJUSTMENT_MISMATCH"}:   IdempotencyKeyReused,
+	{"catalog.souk", "INSUFFICIENT_STOCK"}:    InsufficientStock,
+	{"catalog.souk", "INVALID_CURSOR"}:        InvalidCursor,
+	{"catalog.souk", "PRODUCT_NOT_FOUND"}:     ProductNotFound,
+	{"catalog.souk", "SKU_NOT_FOUND"}:         SKUNotFound,
+	{"catalog.souk", "SKU_TAKEN"}:             SKUTaken,
+	{"catalog.souk", "STOCK_BELOW_COMMITTED"}: StockBelowCommitted,
+
+	{"order.souk", "CART_EMPTY"}:                CartEmpty,
+	{"order.souk", "CART_NOT_FOUND"}:            CartNotFound,
+	{"order.souk", "CART_VERSION_CONFLICT"}:     CartVersionConflict,
+	{"order.souk", "IDEMPOTENCY_KEY_IN_FLIGHT"}: IdempotencyKeyInFlight,
+	{"order.souk", "IDEMPOTENCY_KEY_REUSED"}:    IdempotencyKeyReused,
+	{"order.souk", "INVALID_CURSOR"}:            InvalidCursor,
+	{"order.souk", "MIXED_CURRENCIES"}:          MixedCurrencies,
+	{"order.souk", "ORDER_NOT_CANCELLABLE"}:     OrderNotCancellable,
+	{"order.souk", "ORDER_NOT_FOUND"}:           OrderNotFound,
+	{"order.souk", "ORDER_NOT_PAID"}:            OrderNotPaid,
+	{"order.souk", "OVERLOADED"}:                Overloaded,
+	{"order.souk", "REFUND_EXCEEDS_ORDER"}:      RefundExceedsOrder,
+	{"order.souk", "SKU_NOT_FOUND"}:             LineNoLongerSold, // a SKU of the cart, which the request does not name
+	{"order.souk", "TOTAL_TOO_LARGE"}:           TotalTooLarge,
+
+	{"payment.souk", "INVALID_WINDOW"}:           InvalidWindow,
+	{"payment.souk", "RECONCILIATION_NOT_FOUND"}: ReconciliationNotFound,
+	{"payment.souk", "WEBHOOKS_OFF"}:             WebhooksOff,
+	{"payment.souk", "WEBHOOK_MALFORMED"}:        WebhookMalformed,
+	{"payment.souk", "WEBHOOK_NOT_SIGNED"}:       WebhookNotSigned,
 }
 
 // OfReason returns the type of a service's reason; nil for one that is not in the
 // table.
-func OfReason(reason string) *Type { return reasons[reason] }
+func OfReason(r Reason) *Type { return reasons[r] }

@@ -156,7 +156,7 @@ func (s *Storefront) notPlaced(w http.ResponseWriter, r *http.Request, form chec
 	case e.Type == problem.CartVersionConflict:
 		// Another cart is another order: it gets a key of its own.
 		return s.showCheckout(w, r, http.StatusConflict, form, "", nil, "Your cart has changed since this page was opened. This is what it holds now; please look it over and order again.")
-	case e.Type == problem.CartEmpty, e.Type == problem.CartNotFound, e.Type == problem.SKUNotFound:
+	case e.Type == problem.CartEmpty, e.Type == problem.CartNotFound, e.Type == problem.LineNoLongerSold:
 		http.Redirect(w, r, "/cart?checkout=1", http.StatusSeeOther)
 		return nil
 	case e.Type == problem.IdempotencyKeyInFlight:

@@ -214,12 +214,6 @@ func (o *Orders) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 	o.cfg.Admission.OrderBegun()
 	res, err := client.Call(ctx, o.cfg.Caller, min(c.Wait, MaxWait)+o.cfg.Caller.Timeout, o.cfg.Client.PlaceOrder, req)
 	o.cfg.Admission.OrderEnded(problem.Is(err, problem.Overloaded))
-	if problem.Is(err, problem.SKUNotFound) {
-		// Not what the caller named, but what was in the cart.
-		gone := problem.New(problem.LineNoLongerSold)
-		gone.Cause = err
-		return nil, gone
-	}
 	if err != nil {
 		return nil, err
 	}
