@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Whatever is wrong with a request is told as a problem, and nothing behind the
+// Whatever is wrong with a request is answered with a problem, and nothing behind the
 // gateway is asked.
 func TestBadInput(t *testing.T) {
 	t.Parallel()

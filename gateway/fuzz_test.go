@@ -243,7 +243,7 @@ func TestEveryOperationIsFuzzed(t *testing.T) {
 	}
 }
 
-// groupOf tells which target fuzzes an operation.
+// groupOf says which target fuzzes an operation.
 func groupOf(operation string) string {
 	_, path, _ := strings.Cut(operation, " ")
 	switch {

@@ -148,7 +148,7 @@ func TestOperatorWritesAreSeenAtOnce(t *testing.T) {
 	}
 }
 
-// Readers of one product share one load, and one who leaves spoils it for nobody.
+// Readers of one product share one load, and a reader that leaves spoils it for no other.
 func TestConcurrentReadsShareOneLoad(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *Config) { c.CacheTTL = time.Hour })

@@ -37,7 +37,7 @@ func (p *fakePayment) GetReconciliation(ctx context.Context, r *paymentv1.GetRec
 	return &paymentv1.GetReconciliationResponse{Reconciliation: res.GetReconciliation()}, err
 }
 
-// TestReconcile: the operator gets the report, nobody else does.
+// TestReconcile: the operator gets the report, no other caller does.
 func TestReconcile(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -27,7 +27,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	target := late.Addr().String()
-	late.Close() // nobody there yet
+	late.Close() // nothing listens there yet
 	ctx, stop := context.WithCancel(t.Context())
 	cfg := Config{
 		Listener: lis, Secret: testSecret, OperatorToken: testOperator, RetryBudget: 100 * time.Millisecond,

@@ -100,7 +100,7 @@ func TestWebhookRefusals(t *testing.T) {
 	}
 }
 
-// FuzzWebhook: whatever a stranger sends as a webhook is handed on as it came,
+// FuzzWebhook: whatever is sent as a webhook is handed on as it came,
 // or refused.
 func FuzzWebhook(f *testing.F) {
 	f.Add("POST", "Stripe-Signature: t=1,v1=00", []byte(`{"id":"evt_1"}`))

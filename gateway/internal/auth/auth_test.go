@@ -67,13 +67,13 @@ func FuzzIdentify(f *testing.F) {
 	}
 	given := Shopper{ID: uuid.MustParse("0199d7a0-5b2c-7c3a-9a64-6e1f2b3c4d5e"), Cart: uuid.MustParse("0199d7a0-5b2c-7c3a-9a64-6e1f2b3c4d5f")}
 	good := m.Token(given)
-	stranger, err := New(Config{Secret: strings.ToUpper(secret)})
+	other, err := New(Config{Secret: strings.ToUpper(secret)})
 	if err != nil {
 		f.Fatal(err)
 	}
 	for _, token := range []string{
 		good, "", ".", good + ".", good[1:], strings.Repeat("A", tokenSize), "\x00" + good, good[:20] + "\n" + good[20:],
-		stranger.Token(given), m.Token(Shopper{}), operator, operator + " ",
+		other.Token(given), m.Token(Shopper{}), operator, operator + " ",
 	} {
 		f.Add("Bearer "+token, "")
 		f.Add("", CookieName+"="+token)

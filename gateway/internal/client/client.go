@@ -171,7 +171,7 @@ func (r *Retries) Again(ctx context.Context, err error) bool {
 	return retry.Sleep(ctx, backoff.Delay(r.failures)) == nil && time.Now().Before(r.until)
 }
 
-// retryable tells an unavailable service from one that answered. A reason says
+// retryable distinguishes an unavailable service from one that answered. A reason says
 // that it did answer, other than with its own unavailability.
 func retryable(err error) bool {
 	if status.Code(err) != codes.Unavailable {

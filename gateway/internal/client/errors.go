@@ -40,8 +40,8 @@ func reasonOf(st *status.Status) problem.Reason {
 	return problem.Reason{}
 }
 
-// Error translates what a client returned. The caller's own context tells a
-// caller that went away from a service that cancelled.
+// Error translates what a client returned. The caller's own context
+// distinguishes a caller that went away from a service that cancelled.
 func Error(ctx context.Context, err error) *problem.Error {
 	var known *problem.Error
 	if errors.As(err, &known) {

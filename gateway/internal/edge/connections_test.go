@@ -61,11 +61,11 @@ func TestConnectionsEnd(t *testing.T) {
 	}
 }
 
-// TestShutdownHearsWhoHasConnected: a request that was on its way when the server
-// was told to stop is answered, a connection from which none comes holds nobody.
-func TestShutdownHearsWhoHasConnected(t *testing.T) {
+// TestShutdownAnswersConnectedClients: a request that was on its way when the server
+// was stopped is answered, a connection from which none comes delays nothing.
+func TestShutdownAnswersConnectedClients(t *testing.T) {
 	t.Parallel()
-	for name, ask := range map[string]bool{"who asks": true, "who never asks": false, "who leaves": false} {
+	for name, ask := range map[string]bool{"one that asks": true, "one that never asks": false, "one that leaves": false} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			lis, err := net.Listen("tcp", "127.0.0.1:0")
@@ -107,7 +107,7 @@ func TestShutdownHearsWhoHasConnected(t *testing.T) {
 				if answer, err := io.ReadAll(conn); err != nil || !strings.Contains(string(answer), "Connection: close\r\n") || !strings.HasSuffix(string(answer), "hello") {
 					t.Errorf("answer %q, %v", answer, err)
 				}
-			case name == "who leaves":
+			case name == "one that leaves":
 				conn.Close()
 			}
 			if err := <-down; err != nil {

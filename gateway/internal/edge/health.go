@@ -14,7 +14,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// Health tells whether the gateway lives and whether it can serve. Living never
+// Health reports whether the gateway lives and whether it can serve. Living never
 // depends on a service: restarting the gateway repairs none.
 type Health struct {
 	names    []string

@@ -29,14 +29,14 @@ var (
 	ProductNotFound        = &Type{"product-not-found", 404, "No such product", "There is no such product.", "There is no product with this SKU or code."}
 	SKUNotFound            = &Type{"sku-not-found", 404, "No such SKU", "There is no such SKU on sale.", "The request names a SKU that is not on sale. errors says which. Nothing was changed."}
 	LineNoLongerSold       = &Type{"line-no-longer-sold", 409, "Something is no longer sold", "Something in the cart is no longer sold. Take it out and order again.", "The cart has a SKU that is no longer on sale. GET the cart: the line is marked gone. Take it out and order again, with a new Idempotency-Key."}
-	CartNotFound           = &Type{"cart-not-found", 404, "No such cart", "There is no such cart, or it is not yours.", "There is no cart with this id, or it is somebody else's, or it was a guest's and is long gone."}
-	OrderNotFound          = &Type{"order-not-found", 404, "No such order", "There is no such order, or it is not yours.", "There is no order with this id, or it is somebody else's."}
+	CartNotFound           = &Type{"cart-not-found", 404, "No such cart", "There is no such cart, or it is not yours.", "There is no cart with this id, or it is another shopper's, or it was a guest's and has expired."}
+	OrderNotFound          = &Type{"order-not-found", 404, "No such order", "There is no such order, or it is not yours.", "There is no order with this id, or it is another shopper's."}
 	InsufficientStock      = &Type{"insufficient-stock", 409, "Not enough stock", "There is not enough stock.", "There are fewer units than wanted. shortages says of what. Nothing was changed."}
 	StockBelowCommitted    = &Type{"stock-below-committed", 409, "Stock below what is promised", "The new stock is less than what is already held and sold.", "The new absolute stock is less than what orders hold and what was sold. Nothing was changed."}
 	SKUTaken               = &Type{"sku-taken", 409, "The SKU is taken", "A SKU belongs to another product.", "A SKU belongs to one product for good, and this one belongs to another. Nothing was changed."}
 	CartEmpty              = &Type{"cart-empty", 409, "The cart is empty", "The cart is empty.", "An order needs a line."}
 	CartFull               = &Type{"cart-full", 422, "The cart is full", "A cart has at most 2,000 lines.", "A cart has at most 2,000 lines."}
-	CartTaken              = &Type{"cart-taken", 409, "The cart is taken", "The cart belongs to somebody else.", "The cart belongs to somebody else."}
+	CartTaken              = &Type{"cart-taken", 409, "The cart is taken", "The cart belongs to another shopper.", "The cart belongs to another shopper."}
 	CartVersionConflict    = &Type{"cart-version-conflict", 409, "The cart has changed", "The cart has changed since the version that was ordered. Look at it and order again.", "The order named a version of the cart (cart_version) and the cart has another. Read the cart and order again, with a new Idempotency-Key."}
 	VersionConflict        = &Type{"version-conflict", 409, "Changed at the same time", "The cart was changed by another request at the same time. Read it and try again.", "Another request changed the cart at the same time. Read it and try again."}
 	QuantityTooLarge       = &Type{"quantity-too-large", 422, "Too many units", "A line has at most 100,000 units.", "A line has at most 100,000 units."}

@@ -14,14 +14,14 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/edge"
 )
 
-// visitor is a browser without scripts.
-type visitor struct {
+// browser is a browser without scripts.
+type browser struct {
 	t      testing.TB
 	server *httptest.Server
 	client *http.Client
 }
 
-// page is what a visitor sees.
+// page is what a browser sees.
 type page struct {
 	*goquery.Document
 	t      testing.TB
@@ -30,8 +30,8 @@ type page struct {
 	url    *url.URL
 }
 
-// open starts a storefront over the shop and returns a first visitor.
-func open(t testing.TB, f *fakeShop) *visitor {
+// open starts a storefront over the shop and returns a first browser.
+func open(t testing.TB, f *fakeShop) *browser {
 	t.Helper()
 	sessions, err := auth.New(auth.Config{Secret: strings.Repeat("secret ", 8)})
 	if err != nil {
@@ -44,24 +44,24 @@ func open(t testing.TB, f *fakeShop) *visitor {
 	refuse := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "another site", http.StatusForbidden) })
 	server := httptest.NewServer(edge.BrowserPolicy{}.Protect(sessions.Identify(edge.SameOrigin(refuse)(h))))
 	t.Cleanup(server.Close)
-	return (&visitor{t: t, server: server}).another()
+	return (&browser{t: t, server: server}).another()
 }
 
-// another is a second visitor of the same shop.
-func (v *visitor) another() *visitor {
+// another is a second browser of the same shop.
+func (v *browser) another() *browser {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		v.t.Fatal(err)
 	}
-	return &visitor{t: v.t, server: v.server, client: &http.Client{Jar: jar}}
+	return &browser{t: v.t, server: v.server, client: &http.Client{Jar: jar}}
 }
 
-// twin is the same visitor's second window.
-func (v *visitor) twin() *visitor {
-	return &visitor{t: v.t, server: v.server, client: &http.Client{Jar: v.client.Jar}}
+// twin is the same browser's second window.
+func (v *browser) twin() *browser {
+	return &browser{t: v.t, server: v.server, client: &http.Client{Jar: v.client.Jar}}
 }
 
-func (v *visitor) do(method, path, body string, header ...string) *page {
+func (v *browser) do(method, path, body string, header ...string) *page {
 	v.t.Helper()
 	req, err := http.NewRequestWithContext(v.t.Context(), method, v.server.URL+path, strings.NewReader(body))
 	if err != nil {
@@ -93,13 +93,13 @@ func (v *visitor) do(method, path, body string, header ...string) *page {
 	return p
 }
 
-func (v *visitor) get(path string) *page {
+func (v *browser) get(path string) *page {
 	v.t.Helper()
 	return v.do(http.MethodGet, path, "")
 }
 
 // post sends a form and follows where it leads.
-func (v *visitor) post(path string, fields ...string) *page {
+func (v *browser) post(path string, fields ...string) *page {
 	v.t.Helper()
 	form := url.Values{}
 	for i := 0; i+1 < len(fields); i += 2 {
@@ -109,7 +109,7 @@ func (v *visitor) post(path string, fields ...string) *page {
 }
 
 // submit sends a form of the page as it stands, with some fields filled in.
-func (v *visitor) submit(p *page, selector string, fill ...string) *page {
+func (v *browser) submit(p *page, selector string, fill ...string) *page {
 	v.t.Helper()
 	form := p.Find(selector)
 	if form.Length() != 1 {
@@ -183,7 +183,7 @@ func (p *page) sound() {
 	}
 }
 
-// wants checks the status and where the visitor ended up.
+// wants checks the status and where the browser ended up.
 func (p *page) wants(status int, path string) *page {
 	p.t.Helper()
 	if p.status != status || p.url.Path != path {

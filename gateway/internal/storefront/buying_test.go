@@ -35,7 +35,7 @@ func TestCart(t *testing.T) {
 		t.Errorf("badge on another page %q", b)
 	}
 	if b := v.another().get("/").badge(); b != "" {
-		t.Errorf("a stranger's badge %q", b)
+		t.Errorf("another shopper's badge %q", b)
 	}
 	p = v.submit(v.get("/cart"), "form.cart", "quantity.85123A", "5").wants(200, "/cart").has(".sum", "£17.25")
 	if p.badge() != "6" {
@@ -249,7 +249,7 @@ func TestAnOrderUnderWayIsNoErrorPage(t *testing.T) {
 	v.submit(form, ".checkout-form", fill...).wants(200, orderPath(f)).count(".error-page", 0)
 	f.refusing(problem.New(problem.IdempotencyKeyInFlight))
 	v.submit(form, ".checkout-form", fill...).wants(200, "/orders").has(".order-list", "S-7K3M-0001").count(".error-page", 0)
-	// The cart was emptied by the order meanwhile, or somebody else changed it.
+	// The cart was emptied by the order meanwhile, or changed in another window.
 	f.refusing(problem.New(problem.CartEmpty))
 	v.submit(form, ".checkout-form", fill...).wants(200, "/cart").count(".error-page", 0)
 	f.refusing(problem.New(problem.CartVersionConflict))

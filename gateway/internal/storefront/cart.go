@@ -242,7 +242,7 @@ func (s *Storefront) updateCart(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// showChangedCart shows the cart as it is now to somebody who changed an older
+// showChangedCart shows the cart as it is now to a shopper who changed an older
 // one.
 func (s *Storefront) showChangedCart(w http.ResponseWriter, r *http.Request) error {
 	cart, err := s.currentCart(r)

@@ -57,7 +57,7 @@ type kept struct {
 }
 
 // keepOrErr makes a page to be kept. An error is kept as well: for as long as
-// the value it belongs to, a second at most, nobody asks again.
+// the value it belongs to, a second at most, it is not tried again.
 func (s *Storefront) keepOrErr(name string, build func() (view, error)) *kept {
 	v, err := build()
 	if err != nil {

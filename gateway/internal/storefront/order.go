@@ -253,7 +253,7 @@ type liveOrder struct {
 	Status  string      `json:"status"` // markup of the status
 }
 
-// longestWatch ends a stream that nobody may be reading; the browser comes back.
+// longestWatch ends a stream that may have no reader; a browser connects again.
 const longestWatch = 5 * time.Minute
 
 // eventTimeout bounds the writing of one event.

@@ -180,7 +180,7 @@ func TestErrorsAreKindAndSayNothingInternal(t *testing.T) {
 		t.Errorf("no way to try again: %q", href)
 	}
 	f.failing(errString("pq: password authentication failed for 10.0.0.1"))
-	v.get("/cart").wants(200, "/cart") // nobody's cart needs no service
+	v.get("/cart").wants(200, "/cart") // without a cart no service is needed
 	p = v.get("/").wants(500, "/")
 	if strings.Contains(p.Text(), "10.0.0.1") {
 		t.Error("an internal message is shown")

@@ -123,8 +123,8 @@ func pictureWords(p *catalog.Product, sku string) string {
 	return p.Name
 }
 
-// plausibleSKU tells addresses that can name a product from those that can't,
-// without asking the catalog.
+// plausibleSKU reports whether an address can name a product, without asking the
+// catalog.
 func plausibleSKU(sku string) bool {
 	if sku == "" || len(sku) > 64 {
 		return false

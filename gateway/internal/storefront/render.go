@@ -143,7 +143,7 @@ func (s *Storefront) send(w http.ResponseWriter, r *http.Request, status int, he
 	return nil
 }
 
-// countCookie tells how many units are in the cart, so that any page can show it
+// countCookie says how many units are in the cart, so that any page can show it
 // without asking. It is a hint that holds no identity: the cart's own page, and
 // every change made here, set it right.
 const countCookie = "souk_count"

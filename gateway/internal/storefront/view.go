@@ -22,7 +22,7 @@ type stock struct {
 	Text  string
 }
 
-// lowStock is from how few units on a shopper is told the number.
+// lowStock is the number of units from which down a page shows it.
 const lowStock = 10
 
 func stockOf(available int64) stock {

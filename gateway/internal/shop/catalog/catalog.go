@@ -110,7 +110,7 @@ type Product struct {
 // Variant is what is priced, stocked and sold.
 type Variant struct {
 	SKU         string
-	Name        string // tells it from its siblings; empty where there is only one
+	Name        string // distinguishes it from its siblings; empty where there is only one
 	ProductName string
 	Price       money.Money
 	Stock       Stock

@@ -21,7 +21,7 @@ import (
 // transaction.
 const importTimeout = 2 * time.Minute
 
-// maxProblems is how many problems of a file are told; the rest are counted.
+// maxProblems is how many problems of a file are listed; the rest are counted.
 const maxProblems = 20
 
 // The columns of an import. Their order in the file is free.
