@@ -399,7 +399,7 @@ func TestOrderNumbersAreUnique(t *testing.T) {
 	wg.Wait()
 }
 
-// TestCancelRacesTheCheckout: whatever wins, the order ends once and the books
+// TestCancelRacesTheCheckout: whatever wins, the order ends once and the ledgers
 // agree (they are audited at the end).
 func TestCancelRacesTheCheckout(t *testing.T) {
 	t.Parallel()

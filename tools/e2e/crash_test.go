@@ -84,7 +84,7 @@ func (s *crashShop) env(service string, life int) []string {
 // TestAProcessKilledBetweenStepsResumesAndSettlesOnce kills the order and the
 // payment service with SIGKILL at every point between two steps of the
 // protocol, while orders of earlier deaths are still being taken up again. In
-// the end each order has ended once, and the books are equal.
+// the end each order has ended once, and the ledgers are equal.
 func TestAProcessKilledBetweenStepsResumesAndSettlesOnce(t *testing.T) {
 	t.Parallel()
 	exe, err := os.Executable()

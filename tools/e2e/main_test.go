@@ -1,7 +1,7 @@
 // Package e2e tests the whole shop from outside: every service with real gRPC
 // between them, a real PostgreSQL, a real Redis and the payment simulator,
 // through the REST API and through a browser. One shop serves all tests at
-// once, each with products of its own; when they are through, the books of the
+// once, each with products of its own; when they are through, the ledgers of the
 // whole run are audited.
 //
 // With SOUK_E2E_SHOP, the data folder of a shop that runs already, it is that
@@ -32,7 +32,7 @@ import (
 // shop is what the tests test.
 var shop struct {
 	URL, OperatorToken string
-	books              audit.Sources
+	ledgers            audit.Sources
 }
 
 // serviceArg has this binary be a service's process, for tests that kill some.
@@ -68,7 +68,7 @@ func run(m *testing.M) (code int, err error) {
 		if err != nil {
 			return 1, err
 		}
-		shop.URL, shop.OperatorToken, shop.books = running.URL, running.OperatorToken, audit.Sources{
+		shop.URL, shop.OperatorToken, shop.ledgers = running.URL, running.OperatorToken, audit.Sources{
 			Databases: running.Postgres, ProviderJournal: running.ProviderJournal(),
 		}
 	} else {
@@ -77,11 +77,11 @@ func run(m *testing.M) (code int, err error) {
 			return 1, err
 		}
 		defer func() { err = errors.Join(err, own.Stop(ctx)) }()
-		shop.URL, shop.OperatorToken, shop.books = own.URL, own.OperatorToken, sources(own)
+		shop.URL, shop.OperatorToken, shop.ledgers = own.URL, own.OperatorToken, sources(own)
 	}
 	code = m.Run()
 	if code == 0 {
-		err = audit.Check(ctx, shop.books, time.Minute, os.Stderr)
+		err = audit.Check(ctx, shop.ledgers, time.Minute, os.Stderr)
 	}
 	return code, err
 }
@@ -93,7 +93,7 @@ func stop(t *testing.T, s *localshop.Shop) {
 	}
 }
 
-// sources are the books of a shop.
+// sources are the ledgers of a shop.
 func sources(s *localshop.Shop) audit.Sources {
 	return audit.Sources{Databases: s.DSNs(), ProviderJournal: s.Journal}
 }

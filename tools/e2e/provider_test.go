@@ -11,7 +11,7 @@ import (
 // captures counts the provider's captures of an order in its journal.
 func captures(t testing.TB, orderID string) int {
 	t.Helper()
-	f, err := audit.OpenJournal(t.Context(), shop.books.ProviderJournal)
+	f, err := audit.OpenJournal(t.Context(), shop.ledgers.ProviderJournal)
 	if err != nil {
 		t.Fatal(err)
 	}

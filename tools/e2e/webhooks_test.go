@@ -29,7 +29,7 @@ const unreliable = `[
 // TestWebhooksTripledReorderedLateAndNever buys, is declined, cancels and is
 // refunded while the provider's reports are of no use. Each order ends as it
 // should, none is paid or refunded twice, and when the late reports come they
-// change nothing: the books are equal before and after.
+// change nothing: the ledgers are equal before and after.
 func TestWebhooksTripledReorderedLateAndNever(t *testing.T) {
 	t.Parallel()
 	s, err := localshop.Start(t.Context(), localshop.Options{Dir: t.TempDir(), Disposable: true})
@@ -77,14 +77,14 @@ func TestWebhooksTripledReorderedLateAndNever(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	books := func(when string) {
+	ledgers := func(when string) {
 		t.Helper()
 		var report strings.Builder
 		if err := audit.Check(t.Context(), sources(s), time.Minute, &report); err != nil {
 			t.Fatalf("%s the late webhooks: %v\n%s", when, err, &report)
 		}
 	}
-	books("before")
+	ledgers("before")
 	eventually(t, "the late webhooks come", func() bool {
 		var left struct{ Pending int }
 		simulate(t, s, http.MethodPost, "/_sim/webhooks/flush", "", &left)
@@ -108,7 +108,7 @@ func TestWebhooksTripledReorderedLateAndNever(t *testing.T) {
 	if states != "applied" {
 		t.Errorf("events ended %s", states)
 	}
-	books("after")
+	ledgers("after")
 	var report struct{ Fired map[string]int }
 	simulate(t, s, http.MethodGet, "/_sim/faults", "", &report)
 	for _, kind := range []string{"webhook_triple", "webhook_reorder", "webhook_delay", "webhook_never"} {

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/seed"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
@@ -141,14 +142,12 @@ func settled(ctx context.Context, c *shopclient.Client, order *shopclient.Order)
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
 	for !order.Settled() {
-		select {
-		case <-ctx.Done():
+		if retry.Sleep(ctx, 250*time.Millisecond) != nil {
 			return nil, fmt.Errorf("order %s is %s after %v", order.Number, order.State, settleTimeout)
-		case <-time.After(250 * time.Millisecond):
 		}
 		var err error
 		if order, err = c.Order(ctx, order.ID); err != nil {
-			return nil, fmt.Errorf("look at the order: %w", err)
+			return nil, fmt.Errorf("get the order: %w", err)
 		}
 	}
 	return order, nil
@@ -158,15 +157,9 @@ func settled(ctx context.Context, c *shopclient.Client, order *shopclient.Order)
 func ready(ctx context.Context, c *shopclient.Client, limit time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	for {
-		err := c.Ready(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the shop at %s is not ready after %v: %w", c.URL(), limit, err)
-		case <-time.After(500 * time.Millisecond):
-		}
+	every := retry.Policy{Backoff: retry.Backoff{Initial: 500 * time.Millisecond}}
+	if err := retry.Do(ctx, every, c.Ready); err != nil {
+		return fmt.Errorf("the shop at %s is not ready after %v: %w", c.URL(), limit, err)
 	}
+	return nil
 }

@@ -1,5 +1,5 @@
 // Command souk runs Souk on one machine and works on a running shop: it starts
-// it, fills it, replays a real shop's invoices, audits its books, puts load on
+// it, fills it, replays a real shop's invoices, audits its ledgers, puts load on
 // it and measures it.
 package main
 
@@ -35,8 +35,8 @@ type command struct {
 var commands = []command{
 	{"up", "run the whole shop", up.Command},
 	{"seed", "import the embedded catalog into a running shop", up.Seed},
-	{"replay", "replay a real shop's invoices and audit the books", replay.Command},
-	{"verify", "audit the books of a running shop", verify.Command},
+	{"replay", "replay a real shop's invoices and audit the ledgers", replay.Command},
+	{"verify", "audit the ledgers of a running shop", verify.Command},
 	{"reconcile", "compare a shop's ledger with its payment provider", reconcile.Command},
 	{"load", "put load on a running shop", load.Command},
 	{"bench", "measure the shop against its limits", bench.Command},

@@ -15,21 +15,21 @@ type Kind string
 
 // The kinds of differences.
 const (
-	// Unsettled: an order or a refund still moves.
+	// Unsettled: an order or a refund is still under way.
 	Unsettled Kind = "unsettled"
-	// Told: the client was told something else than what is.
-	Told Kind = "told"
+	// ClientDiffers: the client got an answer that is not so.
+	ClientDiffers Kind = "client"
 	// Money: an order and the money taken for it do not agree.
 	Money Kind = "money"
 	// Held: the provider still holds money for a settled order.
 	Held Kind = "held"
-	// Ledger: the ledger does not balance, or not with the provider's journal.
-	Ledger Kind = "ledger"
+	// Unbalanced: payment's ledger does not balance, or not with the provider's journal.
+	Unbalanced Kind = "unbalanced"
 	// Units: stock is oversold, or not what was sold.
 	Units Kind = "units"
 )
 
-// Difference is one thing that two witnesses disagree about.
+// Difference is one thing that two ledgers disagree about.
 type Difference struct {
 	Kind Kind
 	// Subject is what it is about: an order, a SKU, a transaction.
@@ -40,16 +40,16 @@ type Difference struct {
 
 // Report is the outcome of an audit.
 type Report struct {
-	// Books in the order client (if there is one), orders, ledger, provider.
-	Books []Book
-	// Client says whether the first book is a client's.
+	// Ledgers in the order client (if there is one), orders, ledger, provider.
+	Ledgers []Ledger
+	// Client says whether the first ledger is a client's.
 	Client bool
 	// Others is the number of orders in SQL that no client's history has.
 	Others int
 	Stock  Stock
 	// Cancelled is the number of orders that ended without money moved.
 	Cancelled int64
-	// Differences is empty when the books are equal.
+	// Differences is empty when the ledgers are equal.
 	Differences []Difference
 }
 
@@ -60,11 +60,11 @@ type Stock struct {
 	Sold, Returned int64
 }
 
-// Clean says whether all witnesses agree.
+// Clean reports whether all ledgers agree.
 func (r *Report) Clean() bool { return len(r.Differences) == 0 }
 
 // Run waits until the shop is quiet (no order, refund or hold of one still
-// moving), at most wait, and compares the books. A shop that does not get quiet
+// moving), at most wait, and compares the ledgers. A shop that does not get quiet
 // is reported as a difference, not as an error: an order that never settles is
 // a broken promise.
 func Run(ctx context.Context, src Sources, wait time.Duration) (*Report, error) {
@@ -101,7 +101,7 @@ func Run(ctx context.Context, src Sources, wait time.Duration) (*Report, error) 
 	return r, nil
 }
 
-// Check runs the audit, prints the report and returns an error if the books differ.
+// Check runs the audit, prints the report and returns an error if the ledgers differ.
 func Check(ctx context.Context, src Sources, wait time.Duration, w io.Writer) error {
 	report, err := Run(ctx, src, wait)
 	if err != nil {
@@ -111,7 +111,7 @@ func Check(ctx context.Context, src Sources, wait time.Duration, w io.Writer) er
 		return err
 	}
 	if !report.Clean() {
-		return fmt.Errorf("the books differ in %d places", len(report.Differences))
+		return fmt.Errorf("the ledgers differ in %d places", len(report.Differences))
 	}
 	return nil
 }
@@ -143,30 +143,30 @@ func waitQuiet(ctx context.Context, orders *pgx.Conn, wait time.Duration) (movin
 }
 
 func (r *Report) money(ctx context.Context, src Sources, orders, payments *pgx.Conn) error {
-	ob, err := orderBook(ctx, orders)
+	ob, err := orderLedger(ctx, orders)
 	if err != nil {
 		return fmt.Errorf("orders: %w", err)
 	}
-	lb, err := ledgerBook(ctx, payments)
+	lb, err := paymentLedger(ctx, payments)
 	if err != nil {
 		return fmt.Errorf("ledger: %w", err)
 	}
-	pb, held, err := providerBook(ctx, src.ProviderJournal)
+	pb, held, err := providerLedger(ctx, src.ProviderJournal)
 	if err != nil {
 		return fmt.Errorf("provider's journal: %w", err)
 	}
 	if len(src.Histories) > 0 {
-		cb, err := clientBook(src.Histories)
+		cb, err := clientLedger(src.Histories)
 		if err != nil {
 			return fmt.Errorf("client's history: %w", err)
 		}
 		r.Client = true
-		r.Books = append(r.Books, cb)
+		r.Ledgers = append(r.Ledgers, cb)
 		r.Others = r.compareClient(cb, ob)
 	}
-	r.Books = append(r.Books, ob, lb, pb)
+	r.Ledgers = append(r.Ledgers, ob, lb, pb)
 	r.compareOrders(ob, lb)
-	r.compare(Ledger, lb, pb)
+	r.compare(Unbalanced, lb, pb)
 	r.compareOrders(ob, pb)
 	if err := r.unbalanced(ctx, payments); err != nil {
 		return err
@@ -174,11 +174,11 @@ func (r *Report) money(ctx context.Context, src Sources, orders, payments *pgx.C
 	return r.stillHeld(ctx, orders, held)
 }
 
-// compareOrders compares the orders with a book of money. What was captured of an
-// order that is not paid, and given back whole, is no difference: nothing of it
+// compareOrders compares the orders with a ledger of money. What was captured of an
+// order that is not paid, and refunded whole, is no difference: nothing of it
 // is left.
-func (r *Report) compareOrders(orders, money Book) {
-	left := Book{Name: money.Name, Entries: make(map[string]Entry, len(money.Entries))}
+func (r *Report) compareOrders(orders, money Ledger) {
+	left := Ledger{Name: money.Name, Entries: make(map[string]Entry, len(money.Entries))}
 	for id, e := range money.Entries {
 		if _, paid := orders.Entries[id]; paid || e.Captured != e.Refunded {
 			left.Entries[id] = e
@@ -187,8 +187,8 @@ func (r *Report) compareOrders(orders, money Book) {
 	r.compare(Money, orders, left)
 }
 
-// compare enters a difference for each order that the books tell differently.
-func (r *Report) compare(kind Kind, a, b Book) {
+// compare adds a difference for each order on which the ledgers disagree.
+func (r *Report) compare(kind Kind, a, b Ledger) {
 	for _, id := range ids(a, b) {
 		x, y := a.Entries[id], b.Entries[id]
 		if x.Captured != y.Captured || x.Refunded != y.Refunded || x.Refunds != y.Refunds || x.Captures != y.Captures || x.Currency != y.Currency {
@@ -200,9 +200,9 @@ func (r *Report) compare(kind Kind, a, b Book) {
 }
 
 // compareClient compares the orders that the client knows. Other orders are
-// other clients' business; it returns how many there are.
-func (r *Report) compareClient(client, orders Book) (others int) {
-	own := Book{Name: orders.Name, Entries: make(map[string]Entry, len(client.Entries))}
+// of other clients; it returns how many there are.
+func (r *Report) compareClient(client, orders Ledger) (others int) {
+	own := Ledger{Name: orders.Name, Entries: make(map[string]Entry, len(client.Entries))}
 	for id, e := range orders.Entries {
 		if _, ok := client.Entries[id]; ok {
 			own.Entries[id] = e
@@ -210,11 +210,11 @@ func (r *Report) compareClient(client, orders Book) (others int) {
 			others++
 		}
 	}
-	r.compare(Told, client, own)
+	r.compare(ClientDiffers, client, own)
 	return others
 }
 
-func ids(a, b Book) []string {
+func ids(a, b Ledger) []string {
 	out := make([]string, 0, len(a.Entries))
 	for id := range a.Entries {
 		out = append(out, id)
@@ -228,7 +228,7 @@ func ids(a, b Book) []string {
 	return out
 }
 
-// unbalanced enters each ledger transaction that does not sum to zero.
+// unbalanced adds each ledger transaction that does not sum to zero.
 func (r *Report) unbalanced(ctx context.Context, payments *pgx.Conn) error {
 	rows, err := payments.Query(ctx, `
 		SELECT transaction_id::text, currency, sum(amount)::bigint FROM ledger_entries
@@ -239,13 +239,13 @@ func (r *Report) unbalanced(ctx context.Context, payments *pgx.Conn) error {
 	var id, currency string
 	var sum int64
 	_, err = pgx.ForEachRow(rows, []any{&id, &currency, &sum}, func() error {
-		r.differ(Ledger, "ledger transaction "+id, "sums to %d %s, not to zero", sum, currency)
+		r.differ(Unbalanced, "ledger transaction "+id, "sums to %d %s, not to zero", sum, currency)
 		return nil
 	})
 	return err
 }
 
-// stillHeld enters each settled order on whose card the provider still holds money.
+// stillHeld adds each settled order on whose card the provider still holds money.
 func (r *Report) stillHeld(ctx context.Context, orders *pgx.Conn, held map[string]int64) error {
 	if err := orders.QueryRow(ctx, `SELECT count(*) FROM orders WHERE state = 'cancelled'`).Scan(&r.Cancelled); err != nil {
 		return fmt.Errorf("cancelled orders: %w", err)

@@ -75,7 +75,7 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 		journal, told           func(string) string
 		want                    string // of the first difference; empty for none
 	}{
-		{name: "equal books"},
+		{name: "equal ledgers"},
 		{name: "an order that does not settle", order: `UPDATE orders SET state = 'capturing' WHERE state = 'cancelled'`, want: "not settled"},
 		{name: "a refund that does not settle", order: `UPDATE refunds SET state = 'pending'`, want: "not settled"},
 		{name: "a penny in the orders", order: `UPDATE orders SET total = 751 WHERE state = 'paid'`, want: "captured 751"},
@@ -90,7 +90,7 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 		{name: "a second refund at the provider", journal: twice("refund.succeeded"), want: "refunded 500"},
 		{name: "a forgotten hold", journal: without("payment_intent.canceled"), want: "still holds 250"},
 		{name: "a second hold of a captured order", journal: func(s string) string { return secondHold + s }, want: "is paid, and the provider still holds 750"},
-		{name: "the client was told of more", told: func(s string) string { return strings.Replace(s, "CANCELLED", "PAID", 1) }, want: "client was told"},
+		{name: "an answer of more", told: func(s string) string { return strings.Replace(s, "CANCELLED", "PAID", 1) }, want: "client (answers)"},
 		{name: "oversold", catalog: `UPDATE stock SET total = 1`, want: "oversold"},
 		{name: "stock that is not its reservations", catalog: `UPDATE stock SET held = 1`, want: "its reservations say"},
 		{name: "a reservation of a cancelled order", catalog: `UPDATE reservations SET state = 'committed'; UPDATE stock SET committed = 3`, want: "the orders say"},

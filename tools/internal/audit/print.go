@@ -11,9 +11,9 @@ import (
 // shown is how many differences are printed one by one.
 const shown = 20
 
-// totals sums a book. Amounts of different currencies are never added up: the
-// shop has one, and the books are compared order by order with theirs.
-func (b Book) totals() (orders, captured, refunds, refunded int64, currency string) {
+// totals sums a ledger. Amounts of different currencies are never added up: the
+// shop has one, and the ledgers are compared order by order with theirs.
+func (b Ledger) totals() (orders, captured, refunds, refunded int64, currency string) {
 	currency = "GBP"
 	for _, e := range b.Entries {
 		orders++
@@ -28,8 +28,8 @@ func (b Book) totals() (orders, captured, refunds, refunded int64, currency stri
 // Print writes the report as tables.
 func (r *Report) Print(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "book\torders\tcaptured\trefunds\trefunded\tnet\t")
-	for _, b := range r.Books {
+	fmt.Fprintln(tw, "ledger\torders\tcaptured\trefunds\trefunded\tnet\t")
+	for _, b := range r.Ledgers {
 		orders, captured, refunds, refunded, currency := b.totals()
 		format := func(units int64) string {
 			m := money.Money{Units: units, Currency: currency}

@@ -118,7 +118,7 @@ func read(r io.Reader) (records []Record, whole int64, err error) {
 }
 
 // Append writes a record. When it returns, the record survives the end of this
-// process (not of the machine: the shop's books are the ones under test).
+// process (not of the machine: the shop's ledgers are the ones under test).
 func (l *Log) Append(rec Record) error {
 	b, err := json.Marshal(rec)
 	if err != nil {

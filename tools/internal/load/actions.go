@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
@@ -93,11 +94,9 @@ func (l *Load) checkout(ctx context.Context, shop *shopclient.Client, rng *rand.
 	if err != nil {
 		return err
 	}
-	for !order.Settled() { // accepted: whoever ordered looks again
-		select {
-		case <-ctx.Done():
+	for !order.Settled() { // accepted: the client polls
+		if retry.Sleep(ctx, time.Second) != nil {
 			return fmt.Errorf("order %s is still %s after %s", order.Number, order.State, l.opts.Timeout)
-		case <-time.After(time.Second):
 		}
 		if order, err = guest.Order(ctx, order.ID); err != nil {
 			return err

@@ -3,7 +3,6 @@ package load
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -14,31 +13,24 @@ import (
 
 	"golang.org/x/term"
 
-	"github.com/souk-shop/souk/tools/internal/shopclient"
-	"github.com/souk-shop/souk/tools/internal/state"
+	"github.com/souk-shop/souk/tools/internal/cli"
 )
 
 // Command is `souk load`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("load", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	data := flags.String("data", state.DefaultDir, "the data `folder` of the running shop")
-	url := flags.String("url", "", "the shop's `URL`, instead of the one in the data folder")
+	flags := cli.Flags("load", `usage: souk load [flags]
+
+Puts load on a running shop: actions start at the given rate whether or not
+earlier ones have been answered, and latency counts from when one was due.
+Exits with 1 if an action failed.
+
+`, stderr)
+	running := cli.Guest(flags)
 	rate := flags.Float64("rate", 50, "actions a second")
 	duration := flags.Duration("duration", 30*time.Second, "how long to go on; Ctrl-C ends it earlier")
 	mix := flags.String("mix", "browse=60,search=20,cart=15,checkout=5", "shares of the actions")
 	seed := flags.Uint64("seed", 1, "start of the random choices")
 	timeout := flags.Duration("timeout", 30*time.Second, "when an action counts as an error")
-	flags.Usage = func() {
-		fmt.Fprint(stderr, `usage: souk load [flags]
-
-Sends visitors to a running shop: actions start at the given rate whether or not
-earlier ones have been answered, and latency counts from when one was due.
-Exits with 1 if an action failed.
-
-`)
-		flags.PrintDefaults()
-	}
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -50,15 +42,12 @@ Exits with 1 if an action failed.
 		flags.Usage()
 		return errors.New("load takes no arguments, a rate above 0 and a duration above 0")
 	}
-	if *url == "" {
-		shop, err := state.Read(*data)
-		if err != nil {
-			return err
-		}
-		*url = shop.URL
+	shop, err := running.Client()
+	if err != nil {
+		return err
 	}
 	l, err := Prepare(ctx, Options{
-		Shop: shopclient.New(*url), Rate: *rate, Duration: *duration, Mix: shares, Seed: *seed, Timeout: *timeout,
+		Shop: shop, Rate: *rate, Duration: *duration, Mix: shares, Seed: *seed, Timeout: *timeout,
 	})
 	if err != nil {
 		return err

@@ -20,6 +20,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/tools/internal/seed"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
@@ -336,28 +337,30 @@ func (s *Shop) WaitReady(ctx context.Context) error {
 }
 
 func (s *Shop) waitReady(ctx context.Context, client *shopclient.Client) error {
-	last := errors.New("no answer yet")
-	for {
-		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
-		err := client.Ready(attempt)
-		cancel()
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() == nil {
-			last = err
-		}
-		if err := s.hopeless(); err != nil {
-			return err
-		}
-		select {
-		case <-s.done:
-			return fmt.Errorf("the shop ended: %w", s.err)
-		case <-ctx.Done():
-			return fmt.Errorf("the shop is not ready: %w (%w); see %s", last, ctx.Err(), s.folder.join("logs"))
-		case <-time.After(50 * time.Millisecond):
-		}
+	var ended error
+	err := retry.Do(ctx, retry.Policy{
+		Backoff: retry.Backoff{Initial: 50 * time.Millisecond},
+		If: func(error) bool {
+			select {
+			case <-s.done:
+				ended = fmt.Errorf("the shop ended: %w", s.err)
+			default:
+				ended = s.hopeless()
+			}
+			return ended == nil
+		},
+	}, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		return client.Ready(ctx)
+	})
+	switch {
+	case err == nil:
+		return nil
+	case ended != nil:
+		return ended
 	}
+	return fmt.Errorf("the shop is not ready: %w; see %s", err, s.folder.join("logs"))
 }
 
 // hopeless finds a process that does not come up, before anything was ready.

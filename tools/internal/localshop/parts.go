@@ -16,6 +16,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
@@ -99,23 +100,20 @@ func (s *Shop) Await(ctx context.Context, part string) error {
 	if p, ok := topology.Find(part); !ok || p.Kind == topology.Tool {
 		return fmt.Errorf("no part %q", part)
 	}
-	last := errors.New("no answer")
-	for {
-		attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
-		err := s.ask(attempt, part)
-		cancel()
-		if err == nil {
-			return nil
-		}
-		if ctx.Err() == nil {
-			last = err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s: %w (last: %w)", part, ctx.Err(), last)
-		case <-time.After(10 * time.Millisecond):
-		}
+	err := poll(ctx, 10*time.Millisecond, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		return s.ask(ctx, part)
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", part, err)
 	}
+	return nil
+}
+
+// poll calls ready until it returns nil or ctx is done.
+func poll(ctx context.Context, every time.Duration, ready func(context.Context) error) error {
+	return retry.Do(ctx, retry.Policy{Backoff: retry.Backoff{Initial: every}}, ready)
 }
 
 // ask asks a part once whether it is ready.

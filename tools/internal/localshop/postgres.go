@@ -48,7 +48,7 @@ type Postgres struct {
 	stop     chan struct{} // closed with stopping
 	watched  chan struct{} // closed when watch has ended
 
-	// onRestart is told of each start but the first; may be nil.
+	// onRestart is called after each start but the first; may be nil.
 	onRestart func()
 }
 
@@ -138,10 +138,12 @@ func (p *Postgres) watch() {
 			continue
 		}
 		p.log.Error("postgres did not start again", "error", err)
+		pause := time.NewTimer(time.Second)
 		select {
 		case <-p.stop:
-		case <-time.After(time.Second):
+		case <-pause.C:
 		}
+		pause.Stop()
 	}
 }
 

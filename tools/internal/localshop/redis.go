@@ -103,7 +103,7 @@ func endLeftover(pidFile string) error {
 	if err != nil || pid < 2 {
 		return os.Remove(pidFile)
 	}
-	// The process id may be somebody else's by now.
+	// The process id may be another program's by now.
 	out, err := exec.Command("ps", "-o", "args=", "-p", strconv.Itoa(pid)).Output()
 	if args := string(out); err == nil && strings.Contains(args, "redis-server") || strings.Contains(args, "valkey-server") {
 		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
@@ -118,17 +118,17 @@ func (r *redis) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	var d net.Dialer
-	for {
+	err := poll(ctx, 5*time.Millisecond, func(ctx context.Context) error {
 		conn, err := d.DialContext(ctx, "tcp", r.addr)
-		if err == nil {
-			return conn.Close()
+		if err != nil {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("redis at %s does not answer: %w", r.addr, err)
-		case <-time.After(5 * time.Millisecond):
-		}
+		return conn.Close()
+	})
+	if err != nil {
+		return fmt.Errorf("redis at %s does not answer: %w", r.addr, err)
 	}
+	return nil
 }
 
 func (r *redis) close() {

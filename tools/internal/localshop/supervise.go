@@ -8,10 +8,11 @@ import (
 	"log/slog"
 	"os/exec"
 	"runtime"
-
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 const (
@@ -34,7 +35,7 @@ type supervised struct {
 	// it has started (what it inherits) and when it has ended.
 	command func() (cmd *exec.Cmd, inherited, held []io.Closer, err error)
 	log     *slog.Logger
-	// onStart is told the process id of each start; may be nil.
+	// onStart is called with the process id of each start; may be nil.
 	onStart func(pid int)
 	// pause before each start after a death; when 0, one that grows from
 	// minBackoff to maxBackoff with deaths in a row.
@@ -75,10 +76,8 @@ func (s *supervised) run(ctx context.Context) error {
 			pause = s.pause
 		}
 		s.log.WarnContext(ctx, "process ended, starting it again", "process", s.name, "how", err, "in", pause)
-		select {
-		case <-ctx.Done():
+		if retry.Sleep(ctx, pause) != nil {
 			return nil
-		case <-time.After(pause):
 		}
 		pause = min(2*pause, maxBackoff)
 	}
@@ -95,12 +94,7 @@ func (s *supervised) renew(ctx context.Context) error {
 		return ErrNotRunning
 	}
 	s.renewal.Store(old)
-	old.signal(syscall.SIGTERM)
-	timeout := time.AfterFunc(stopTimeout, func() {
-		s.log.WarnContext(ctx, "process does not end, killing it", "process", s.name, "after", stopTimeout)
-		old.signal(syscall.SIGKILL)
-	})
-	defer timeout.Stop()
+	s.end(ctx, old)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -140,15 +134,19 @@ func (s *supervised) once(ctx context.Context) error {
 		return p.how()
 	case <-ctx.Done():
 	}
+	s.end(ctx, p)
+	<-p.done
+	return nil
+}
+
+// end has a process end in good order, and kills it when it does not.
+func (s *supervised) end(ctx context.Context, p *child) {
 	p.signal(syscall.SIGTERM)
-	select {
-	case <-p.done:
-	case <-time.After(stopTimeout):
+	kill := time.AfterFunc(stopTimeout, func() {
 		s.log.WarnContext(ctx, "process does not end, killing it", "process", s.name, "after", stopTimeout)
 		p.signal(syscall.SIGKILL)
-		<-p.done
-	}
-	return nil
+	})
+	go func() { <-p.done; kill.Stop() }()
 }
 
 func closeAll(list []io.Closer) {

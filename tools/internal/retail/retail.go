@@ -2,7 +2,7 @@
 // UCI Machine Learning Repository, 2015, doi 10.24432/C5BW33, CC BY 4.0): what
 // a UK giftware shop sold, one CSV line for each line of an invoice.
 //
-// A real shop's books have corners, and each has one rule here:
+// A real shop's ledgers have corners, and each has one rule here:
 //
 //   - An invoice is an order, unless its number begins with C (a cancellation,
 //     with negative quantities and no link to the sale it undoes) or A (an

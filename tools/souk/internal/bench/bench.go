@@ -9,7 +9,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -18,6 +17,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/souk-shop/souk/tools/internal/cli"
 )
 
 type bench struct {
@@ -108,8 +109,14 @@ func median(x []float64) float64 {
 
 // Command is `souk bench`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags := cli.Flags("bench", `usage: souk bench [flags]
+
+Starts a shop of its own in a temporary folder and measures it against its
+limits in the same run: reading against a bare chi handler that writes the same
+bytes, checkout against the same SQL issued by a bare pgx loop against the same
+PostgreSQL.
+
+`, stderr)
 	only := flags.String("only", "", "measure only `read` or checkout")
 	b := &bench{progress: stderr}
 	flags.IntVar(&b.rounds, "rounds", 3, "rounds of each side; the ratio is their median")
@@ -117,17 +124,6 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	flags.IntVar(&b.concurrency, "concurrency", 16, "connections that read, customers that order")
 	flags.IntVar(&b.lines, "lines", 5, "lines of an order")
 	asJSON := flags.Bool("json", false, "print the results as JSON")
-	flags.Usage = func() {
-		fmt.Fprint(stderr, `usage: souk bench [flags]
-
-Starts a shop of its own in a temporary folder and measures it against its
-limits in the same run: reading against a bare chi handler that writes the same
-bytes, checkout against the same SQL issued by a bare pgx loop against the same
-PostgreSQL.
-
-`)
-		flags.PrintDefaults()
-	}
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
@@ -21,18 +22,18 @@ const (
 	declinedCard = "pm_card_visa_chargeDeclined"
 	// settleWait is how long half of the orders ask the shop to wait for their end.
 	settleWait = 8 * time.Second
-	// openLimit is how many orders a visitor leaves open behind it.
+	// openLimit is how many orders a shopper leaves open behind it.
 	openLimit = 3
 )
 
 // buy fills a cart, orders it and, after a while, sees the order to its end.
-func (v *visitor) buy(ctx context.Context) {
+func (v *shopper) buy(ctx context.Context) {
 	p := v.basket(ctx)
 	if p == nil {
 		return
 	}
 	v.rec.begun(p)
-	m := *v.manners.Load()
+	m := *v.behavior.Load()
 	switch {
 	case v.rng.Float64() < m.HangUps:
 		v.hangUp(ctx, p)
@@ -59,16 +60,16 @@ func (v *visitor) buy(ctx context.Context) {
 	}
 }
 
-// leave sees all that the visitor began to its end.
-func (v *visitor) leave(ctx context.Context) {
+// leave sees all that the shopper began to its end.
+func (v *shopper) leave(ctx context.Context) {
 	for _, p := range v.open {
 		v.awaitEnd(ctx, p)
 	}
 	v.open = nil
 }
 
-// basket makes a cart of a new guest, who means to order it.
-func (v *visitor) basket(ctx context.Context) *purchase {
+// basket makes a cart of a new guest, to order it.
+func (v *shopper) basket(ctx context.Context) *purchase {
 	p := &purchase{key: uuid.NewString(), good: v.rng.IntN(20) != 0, lines: v.goods.pick(v.rng)}
 	if v.rng.IntN(2) == 0 {
 		p.wait = settleWait
@@ -80,22 +81,22 @@ func (v *visitor) basket(ctx context.Context) *purchase {
 }
 
 // fill makes the cart of a purchase, and says whether there is one.
-func (v *visitor) fill(ctx context.Context, p *purchase) bool {
+func (v *shopper) fill(ctx context.Context, p *purchase) bool {
 	var cart *shopclient.Cart
-	err := v.insist(ctx, "make a cart", func(ctx context.Context) (err error) {
-		cart, err = v.shop.NewCart(ctx, p.lines) // a repeat makes another: nobody has the first one's token
+	err := v.retry(ctx, "make a cart", func(ctx context.Context) (err error) {
+		cart, err = v.shop.NewCart(ctx, p.lines) // a repeat makes another: the first one's token is lost
 		return err
 	})
 	if err != nil {
 		if definite(err) {
-			v.rec.contradiction("I5: a cart of goods on sale was refused: %v", err)
+			v.rec.contradiction(NoLostLine, "a cart of goods on sale was refused: %v", err)
 		}
 		return false
 	}
 	p.shop = v.shop.WithToken(cart.Token)
 	p.checkout = shopclient.Checkout{
-		CartID: cart.ID, CartVersion: cart.Version, PaymentMethod: goodCard, Email: "visitor@example.com",
-		ShippingAddress: shopclient.Address{Name: fmt.Sprintf("Visitor %d", v.n), Line1: "1 High Street", City: "Town", Country: "GB"},
+		CartID: cart.ID, CartVersion: cart.Version, PaymentMethod: goodCard, Email: "shopper@example.com",
+		ShippingAddress: shopclient.Address{Name: fmt.Sprintf("Shopper %d", v.n), Line1: "1 High Street", City: "Town", Country: "GB"},
 	}
 	if !p.good {
 		p.checkout.PaymentMethod = declinedCard
@@ -105,11 +106,11 @@ func (v *visitor) fill(ctx context.Context, p *purchase) bool {
 }
 
 // place orders until the shop has taken the order or refused it.
-func (v *visitor) place(ctx context.Context, p *purchase) {
-	err := v.insist(ctx, "place an order", func(ctx context.Context) error { return v.ask(ctx, p, nil) })
+func (v *shopper) place(ctx context.Context, p *purchase) {
+	err := v.retry(ctx, "place an order", func(ctx context.Context) error { return v.ask(ctx, p, nil) })
 	if problem, refused := refusal(err); refused {
 		if p.order != nil {
-			v.rec.contradiction("order %s was accepted, and its repeat refused: %v", p.order.ID, err)
+			v.rec.contradiction(SettledOnce, "order %s was accepted, and its repeat refused: %v", p.order.ID, err)
 			return
 		}
 		p.refused = problem
@@ -118,7 +119,7 @@ func (v *visitor) place(ctx context.Context, p *purchase) {
 
 // ask makes one call that places the order and judges its answer. Several may
 // run at once with a lock.
-func (v *visitor) ask(ctx context.Context, p *purchase, lock sync.Locker) error {
+func (v *shopper) ask(ctx context.Context, p *purchase, lock sync.Locker) error {
 	order, meta, err := p.shop.PlaceOrderMeta(ctx, p.key, p.wait, p.checkout)
 	if err != nil {
 		return err
@@ -130,19 +131,19 @@ func (v *visitor) ask(ctx context.Context, p *purchase, lock sync.Locker) error 
 	if p.order == nil {
 		p.accepted, p.order, p.body, p.answer = time.Now(), order, meta.Body, sha256.Sum256(meta.Body)
 		v.rec.took()
-		v.told(p, order)
+		v.answered(p, order)
 		return nil
 	}
 	if sha256.Sum256(meta.Body) != p.answer {
-		v.rec.contradiction("I7: key %s was answered with other bytes:\n  %s\n  %s", p.key, bytes.TrimSpace(p.body), bytes.TrimSpace(meta.Body))
+		v.rec.contradiction(SameKeySameAnswer, "key %s was answered with other bytes:\n  %s\n  %s", p.key, bytes.TrimSpace(p.body), bytes.TrimSpace(meta.Body))
 	}
 	return nil
 }
 
-// told enters what the visitor hears of its order.
-func (v *visitor) told(p *purchase, order *shopclient.Order) {
+// answered records an answer about an order.
+func (v *shopper) answered(p *purchase, order *shopclient.Order) {
 	if p.settled() && order.State != p.order.State {
-		v.rec.contradiction("I2: order %s ended %s, and then was %s", order.ID, p.order.State, order.State)
+		v.rec.contradiction(SettledOnce, "order %s ended %s, and then was %s", order.ID, p.order.State, order.State)
 		return
 	}
 	p.order = order
@@ -155,7 +156,7 @@ func (v *visitor) told(p *purchase, order *shopclient.Order) {
 }
 
 // clicks places the order with several calls at once.
-func (v *visitor) clicks(ctx context.Context, p *purchase, n int) {
+func (v *shopper) clicks(ctx context.Context, p *purchase, n int) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for range n {
@@ -165,24 +166,24 @@ func (v *visitor) clicks(ctx context.Context, p *purchase, n int) {
 		})
 	}
 	wg.Wait()
-	v.misdeed(func(m *Misdeeds) { m.Clicks++ })
+	v.misused(func(m *Misuse) { m.Clicks++ })
 }
 
 // hangUp gives a call up in the middle.
-func (v *visitor) hangUp(ctx context.Context, p *purchase) {
+func (v *shopper) hangUp(ctx context.Context, p *purchase) {
 	after := time.Duration(v.rng.Int64N(int64(30 * time.Millisecond)))
 	ctx, cancel := context.WithTimeout(ctx, after)
 	defer cancel()
 	if err := v.ask(ctx, p, nil); errors.Is(err, context.DeadlineExceeded) {
-		v.misdeed(func(m *Misdeeds) { m.HangUps++ })
+		v.misused(func(m *Misuse) { m.HangUps++ })
 	}
 }
 
 // reuseKey sends another order with a key that was used.
-func (v *visitor) reuseKey(ctx context.Context, p *purchase) {
+func (v *shopper) reuseKey(ctx context.Context, p *purchase) {
 	other := p.checkout
-	other.Email = "somebody.else@example.com"
-	err := v.insist(ctx, "reuse a key", func(ctx context.Context) error {
+	other.Email = "another.shopper@example.com"
+	err := v.retry(ctx, "reuse a key", func(ctx context.Context) error {
 		_, err := p.shop.PlaceOrder(ctx, p.key, p.wait, other)
 		return err
 	})
@@ -190,79 +191,79 @@ func (v *visitor) reuseKey(ctx context.Context, p *purchase) {
 	switch {
 	case refused && problem.Status == http.StatusUnprocessableEntity:
 	case err == nil || refused:
-		v.rec.contradiction("I7: key %s was sent again with another body, and answered with %v", p.key, err)
+		v.rec.contradiction(SameKeySameAnswer, "key %s was sent again with another body, and answered with %v", p.key, err)
 		return
 	default:
-		return // nobody knows
+		return // the outcome is unknown
 	}
-	v.misdeed(func(m *Misdeeds) { m.KeyReuses++ })
+	v.misused(func(m *Misuse) { m.KeyReuses++ })
 }
 
 // changeMind cancels an order, which may be too late: then it is refused, and the
 // order ends as it would have.
-func (v *visitor) changeMind(ctx context.Context, p *purchase) {
-	err := v.insist(ctx, "cancel an order", func(ctx context.Context) error {
+func (v *shopper) changeMind(ctx context.Context, p *purchase) {
+	err := v.retry(ctx, "cancel an order", func(ctx context.Context) error {
 		_, err := p.shop.CancelOrder(ctx, p.order.ID)
 		return err
 	})
 	if problem, refused := refusal(err); refused && problem.Status != http.StatusConflict {
-		v.rec.contradiction("I2: order %s was not cancelled: %v", p.order.ID, problem)
+		v.rec.contradiction(SettledOnce, "order %s was not cancelled: %v", p.order.ID, problem)
 	}
 }
 
 // goOnShopping puts something into the cart that was ordered: the order may not
 // take it out.
-func (v *visitor) goOnShopping(ctx context.Context, p *purchase) {
+func (v *shopper) goOnShopping(ctx context.Context, p *purchase) {
 	sku := v.goods.other(v.rng, p.lines)
 	line := shopclient.Line{SKU: sku, Quantity: 1 + int64(v.rng.IntN(5))}
 	p.later = &line
-	err := v.insist(ctx, "go on shopping", func(ctx context.Context) error {
+	err := v.retry(ctx, "go on shopping", func(ctx context.Context) error {
 		_, err := p.shop.SetLine(ctx, p.checkout.CartID, line, "")
 		return err
 	})
 	p.laterOK = err == nil
 	if definite(err) {
-		v.rec.contradiction("I5: a line was refused in cart %s, which is there: %v", p.checkout.CartID, err)
+		v.rec.contradiction(NoLostLine, "a line was refused in cart %s, which is there: %v", p.checkout.CartID, err)
 	}
 }
 
 // awaitEnd asks after an order until it is settled.
-func (v *visitor) awaitEnd(ctx context.Context, p *purchase) {
+func (v *shopper) awaitEnd(ctx context.Context, p *purchase) {
 	for wait := 20 * time.Millisecond; !p.settled() && ctx.Err() == nil; wait = min(2*wait, 500*time.Millisecond) {
-		err := v.insist(ctx, "ask after an order", func(ctx context.Context) error {
+		err := v.retry(ctx, "ask after an order", func(ctx context.Context) error {
 			order, err := p.shop.Order(ctx, p.order.ID)
 			if err == nil {
-				v.told(p, order)
+				v.answered(p, order)
 			}
 			return err
 		})
 		if definite(err) {
-			v.rec.contradiction("I2: order %s was accepted, and then refused to its owner: %v", p.order.ID, err)
+			v.rec.contradiction(SettledOnce, "order %s was accepted, and then refused to its owner: %v", p.order.ID, err)
 			return
 		}
 		if !p.settled() {
-			pauseFor(ctx, wait)
+			_ = retry.Sleep(ctx, wait) // the loop ends with ctx
 		}
 	}
 }
 
-// giveBack has the operator refund a line of a paid order and put it back on sale.
-func (v *visitor) giveBack(ctx context.Context) {
+// refund has the operator refund a line of a paid order and put it back on sale.
+func (v *shopper) refund(ctx context.Context) {
 	if len(v.paid) == 0 {
 		return
 	}
 	i := v.rng.IntN(len(v.paid))
 	p := v.paid[i]
 	v.paid = slices.Delete(v.paid, i, i+1)
-	g := &giveback{purchase: p, key: uuid.NewString(), lines: p.lines[len(p.lines)-1:], sent: time.Now()}
-	v.rec.gaveBack(g)
+	g := &refund{purchase: p, key: uuid.NewString(), lines: p.lines[len(p.lines)-1:], sent: time.Now()}
+	v.rec.refunded(g)
 	var refund *shopclient.Refund
-	err := v.insist(ctx, "refund", func(ctx context.Context) (err error) {
+	err := v.retry(ctx, "refund", func(ctx context.Context) (err error) {
 		refund, err = v.owner.Refund(ctx, p.order.ID, g.key, settleWait, shopclient.RefundRequest{Lines: g.lines, Restock: true, Reason: "changed their mind"})
 		return err
 	})
 	if problem, refused := refusal(err); refused {
-		v.rec.contradiction("I4: a refund of paid order %s was refused: %v", p.order.ID, problem)
+		v.rec.contradiction(NothingHeld, "a refund of paid order %s was refused: %v", p.order.ID, problem)
 		return
 	}
 	if err == nil {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -13,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/souk-shop/souk/tools/internal/cli"
 )
 
 // defaults of a run.
@@ -23,30 +24,25 @@ const (
 
 // Command is `souk chaos`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags := cli.Flags("chaos", `usage: souk chaos [flags] --fault NAMES
+       souk chaos [flags] --all
+       souk chaos --list
+
+Starts a shop with a process for each service, runs a workload of shoppers,
+injects a fault, heals it, waits until nothing is under way and checks the
+invariants: each order, each penny, each unit and each cart line, by the answers
+that the shoppers got, by SQL and by the payment provider's journal. Exits with 1
+if an invariant was broken or a run does not count.
+
+`, stderr)
 	names := flags.String("fault", "", "the `NAMES` of faults, with commas between; * stands for anything: kill-*")
 	all := flags.Bool("all", false, "every fault, one after the other")
-	list := flags.Bool("list", false, "list the faults and the promises")
+	list := flags.Bool("list", false, "list the faults and the invariants")
 	duration := flags.Duration("duration", defaultDuration, "how long a fault is repeated")
 	orders := flags.Int("orders", defaultOrders, "how many orders must be accepted for a run to count")
 	seed := flags.Uint64("seed", 0, "repeats the choices of an earlier run; 0 draws a new seed")
 	asJSON := flags.Bool("json", false, "print a JSON object for each run, and nothing else")
 	data := flags.String("data", "", "keep each run's data below this `folder`; else only that of a run with something amiss is kept")
-	flags.Usage = func() {
-		fmt.Fprint(stderr, `usage: souk chaos [flags] --fault NAMES
-       souk chaos [flags] --all
-       souk chaos --list
-
-Starts a shop with a process for each service, lets visitors buy, breaks it,
-heals it, waits until it is at rest and audits what it promised: each order,
-each penny, each unit and each cart line, by what the visitors were told, by SQL
-and by the payment provider's journal. Exits with 1 if a promise was broken or a
-run does not count.
-
-`)
-		flags.PrintDefaults()
-	}
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/audit"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 )
@@ -17,7 +18,7 @@ import (
 // evidence is what the databases and the provider's journal hold once the shop
 // is at rest.
 type evidence struct {
-	books        *audit.Report
+	report       *audit.Report
 	orders       map[string]orderRow         // by id
 	refunds      map[string]refundRow        // by idempotency key
 	reservations map[string]string           // state by order
@@ -43,17 +44,17 @@ type refundRow struct {
 	restocks         int64
 }
 
-// webhooks is what the provider's journal says of the events that somebody is to
-// be told of.
+// webhooks is what the provider's journal says of the events that it has to
+// deliver.
 type webhooks struct {
-	owed      int           // tellings, of whatever event
+	owed      int           // deliveries, of whatever event
 	delivered map[hook]bool // answered with success
 	withheld  map[hook]bool // by a fault, for good
 	givenUp   map[hook]bool // after three days
 }
 
-// told is how many of the tellings came to an end.
-func (w webhooks) told() int { return len(w.delivered) + len(w.withheld) + len(w.givenUp) }
+// ended is how many of the deliveries that were owed came to an end.
+func (w webhooks) ended() int { return len(w.delivered) + len(w.withheld) + len(w.givenUp) }
 
 // hook is one event for one endpoint.
 type hook struct {
@@ -67,42 +68,40 @@ type stockRow struct{ total, held, committed int64 }
 // moving counts what is still under way, by what it is.
 type moving struct {
 	Orders, Refunds, Payments, Webhooks int64
-	// Untold are webhooks that the provider has yet to deliver.
-	Untold int64
+	// Undelivered are webhooks that the provider has yet to deliver.
+	Undelivered int64
 }
 
 func (m moving) none() bool { return m == moving{} }
 
 func (m moving) String() string {
 	return fmt.Sprintf("%d orders, %d refunds, %d payments, %d webhooks, %d webhooks that are not delivered",
-		m.Orders, m.Refunds, m.Payments, m.Webhooks, m.Untold)
+		m.Orders, m.Refunds, m.Payments, m.Webhooks, m.Undelivered)
 }
 
-// rest waits until nothing moves in the shop, at most wait, and returns what
-// still does. Who does not answer counts as moving.
-func rest(ctx context.Context, s *Stage, wait time.Duration) (left moving, err error) {
+// rest waits until nothing is under way in the shop, at most wait, and returns what
+// still does. A part that does not answer counts as moving.
+func rest(ctx context.Context, e *Environment, wait time.Duration) (left moving, err error) {
 	resting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	left = moving{Orders: -1, Refunds: -1, Payments: -1, Webhooks: -1, Untold: -1} // nobody has answered yet
+	left = moving{Orders: -1, Refunds: -1, Payments: -1, Webhooks: -1, Undelivered: -1} // no answer yet
 	for {
-		now, err := stillMoving(resting, s)
+		now, err := stillMoving(resting, e)
 		switch {
 		case err == nil && now.none():
 			return now, nil
 		case err == nil:
 			left = now
 		}
-		select {
-		case <-resting.Done():
+		if retry.Sleep(resting, 100*time.Millisecond) != nil {
 			return left, ctx.Err()
-		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
-func stillMoving(ctx context.Context, s *Stage) (m moving, err error) {
-	shop := s.Shop
-	if m.Untold, err = s.Provider.Flush(ctx); err != nil {
+func stillMoving(ctx context.Context, e *Environment) (m moving, err error) {
+	shop := e.Shop
+	if m.Undelivered, err = e.Provider.Flush(ctx); err != nil {
 		return m, err
 	}
 	err = query(ctx, shop.DSN("order"), `
@@ -146,7 +145,7 @@ func gather(ctx context.Context, shop *localshop.Shop) (*evidence, error) {
 		webhooks: webhooks{delivered: map[hook]bool{}, withheld: map[hook]bool{}, givenUp: map[hook]bool{}},
 	}
 	var err error
-	e.books, err = audit.Run(ctx, audit.Sources{Databases: shop.DSNs(), ProviderJournal: shop.Journal}, 0)
+	e.report, err = audit.Run(ctx, audit.Sources{Databases: shop.DSNs(), ProviderJournal: shop.Journal}, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -186,7 +185,7 @@ func (e *evidence) readPayments(ctx context.Context, shop *localshop.Shop) error
 }
 
 // readJournal finds what the provider owed and delivered. The journal is
-// read before the databases: what is delivered meanwhile is not missed.
+// read before the databases: what is delivered meanwhile is not unreached.
 func (e *evidence) readJournal(ctx context.Context, shop *localshop.Shop) error {
 	f, err := audit.OpenJournal(ctx, shop.Journal)
 	if err != nil {

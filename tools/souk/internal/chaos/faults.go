@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 const (
-	// comeback is how long a part may take to answer again once it is healed.
-	comeback = time.Minute
-	// glance is the time between two looks at whether something has happened.
-	glance = 10 * time.Millisecond
+	// recoverWithin is how long a part may take to answer again after healing.
+	recoverWithin = time.Minute
+	// pollEvery is the time between two checks of a condition.
+	pollEvery = 10 * time.Millisecond
 )
 
 // Faults are all faults, group by group.
@@ -28,29 +30,29 @@ func Faults() []Fault {
 func none() []Fault {
 	return []Fault{{
 		Name: "none", Group: "none", Doc: "nothing happens: what a run looks like without a fault",
-		Strike: func(_ context.Context, s *Stage) error {
-			s.Struck(1, "nothing, as announced")
+		Inject: func(_ context.Context, e *Environment) error {
+			e.Injected(1, "nothing, as announced")
 			return nil
 		},
 		Gentle: true, Alone: true,
 	}}
 }
 
-// spell breaks something, holds it broken for d, and mends it whatever happens:
-// also when begin fails half way and when ctx ends.
-func (s *Stage) spell(ctx context.Context, d time.Duration, begin func(context.Context) error, end func(context.Context) error) (err error) {
+// during begins a fault, keeps it for d, and ends it in any case: also when begin
+// fails half way and when ctx ends.
+func (e *Environment) during(ctx context.Context, d time.Duration, begin func(context.Context) error, end func(context.Context) error) (err error) {
 	defer func() {
-		mending, cancel := context.WithTimeout(context.WithoutCancel(ctx), comeback)
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), recoverWithin)
 		defer cancel()
-		err = errors.Join(err, end(mending))
+		err = errors.Join(err, end(ending))
 	}()
 	if err := begin(ctx); err != nil {
 		return err
 	}
-	return s.Hold(ctx, d)
+	return retry.Sleep(ctx, d)
 }
 
-// until waits for something to be so.
+// until waits for a condition.
 func until(ctx context.Context, what string, so func() (bool, error)) error {
 	for {
 		switch ok, err := so(); {
@@ -59,10 +61,8 @@ func until(ctx context.Context, what string, so func() (bool, error)) error {
 		case ok:
 			return nil
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", what, ctx.Err())
-		case <-time.After(glance):
+		if err := retry.Sleep(ctx, pollEvery); err != nil {
+			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
 }

@@ -18,21 +18,21 @@ func clockFaults() []Fault {
 			out = append(out, Fault{
 				Name: "clock-" + service + "-" + c.name, Group: "clock",
 				Doc: fmt.Sprintf("the clock of %s is an hour %s, for 5s", service, c.name),
-				Strike: func(ctx context.Context, s *Stage) error {
-					return s.spell(ctx, 5*time.Second, func(ctx context.Context) error {
+				Inject: func(ctx context.Context, e *Environment) error {
+					return e.during(ctx, 5*time.Second, func(ctx context.Context) error {
 						vars := []string{fmt.Sprintf("SOUK_%s_CLOCK_OFFSET=%s", strings.ToUpper(service), c.offset)}
 						if service == "gateway" { // what asks for the time there is the limit of requests
 							vars = append(vars, "SOUK_GATEWAY_RATE_LIMIT=100000")
 						}
-						s.SetEnv(service, vars...)
-						if err := s.restartQuietly(ctx, service); err != nil {
+						e.SetEnv(service, vars...)
+						if err := e.restartQuietly(ctx, service); err != nil {
 							return err
 						}
-						s.Struck(1, fmt.Sprintf("%s, process %d, answered with its clock off by %s", service, s.Shop.PID(service), c.offset))
+						e.Injected(1, fmt.Sprintf("%s, process %d, answered with its clock off by %s", service, e.Shop.PID(service), c.offset))
 						return nil
 					}, func(ctx context.Context) error {
-						s.SetEnv(service)
-						return s.restartQuietly(ctx, service)
+						e.SetEnv(service)
+						return e.restartQuietly(ctx, service)
 					})
 				},
 			})

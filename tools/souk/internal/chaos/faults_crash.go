@@ -13,7 +13,7 @@ import (
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
-// crashWithin is how long the visitors may take to bring a service to a point.
+// crashWithin is how long the shoppers may take to bring a service to a point.
 // Some are reached only where something else goes wrong, too.
 const crashWithin = 10 * time.Second
 
@@ -31,74 +31,74 @@ func crashFault(service string, points []string) Fault {
 	return Fault{
 		Name: "crash-" + service, Group: "crash",
 		Doc: fmt.Sprintf("%s dies between two steps, at each of %d points in turn", service, len(points)),
-		Strike: func(ctx context.Context, s *Stage) error {
-			return s.spell(ctx, 0, func(ctx context.Context) error {
+		Inject: func(ctx context.Context, e *Environment) error {
+			return e.during(ctx, 0, func(ctx context.Context) error {
 				for _, point := range points {
-					if err := s.crash(ctx, service, point); err != nil {
+					if err := e.crash(ctx, service, point); err != nil {
 						return err
 					}
 				}
 				return nil
 			}, func(ctx context.Context) error {
-				return errors.Join(s.disarm(ctx, service), s.Provider.Heal(ctx))
+				return errors.Join(e.disarm(ctx, service), e.Provider.Heal(ctx))
 			})
 		},
-		Strikes: 1,
+		Times: 1,
 	}
 }
 
-// crash lets a service die at a point, if the visitors bring it there. Declined
+// crash lets a service die at a point, if the shoppers bring it there. Declined
 // cards, sold-out goods and refunds bring it to most; a provider that loses
 // answers to those that repair.
-func (s *Stage) crash(ctx context.Context, service, point string) error {
-	log := s.Shop.LogPath(service)
-	before, err := epitaphs(log, point)
+func (e *Environment) crash(ctx context.Context, service, point string) error {
+	log := e.Shop.LogPath(service)
+	before, err := deathsAt(log, point)
 	if err != nil {
 		return err
 	}
-	if err := s.Provider.Misbehave(ctx, Rule{Kind: "drop_after_commit", Rate: 0.05, Seed: s.Rand.Uint64()}); err != nil {
+	if err := e.Provider.Misbehave(ctx, Rule{Kind: "drop_after_commit", Rate: 0.05, Seed: e.Rand.Uint64()}); err != nil {
 		return err
 	}
-	s.SetEnv(service, fmt.Sprintf("SOUK_%s_CRASH_AT=%s", strings.ToUpper(service), point))
-	back, cancel := context.WithTimeout(ctx, comeback)
+	e.SetEnv(service, fmt.Sprintf("SOUK_%s_CRASH_AT=%s", strings.ToUpper(service), point))
+	back, cancel := context.WithTimeout(ctx, recoverWithin)
 	defer cancel()
-	pid, err := s.running(back, service)
+	pid, err := e.running(back, service)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.Shop.Kill(service), s.replaced(back, service, pid)); err != nil {
+	if err := errors.Join(e.Shop.Kill(service), e.replaced(back, service, pid)); err != nil {
 		return err
 	}
-	s.SetEnv(service) // the life after the armed one is an ordinary one
+	e.SetEnv(service) // the life after the armed one is an ordinary one
 	reached, cancel := context.WithTimeout(ctx, crashWithin)
 	defer cancel()
 	err = until(reached, service+" dies at "+point, func() (bool, error) {
-		n, err := epitaphs(log, point)
+		n, err := deathsAt(log, point)
 		return n > before, err
 	})
 	switch {
 	case err == nil:
-		s.Struck(1, fmt.Sprintf("%s said that it %s", service, crash.Epitaph(crash.Point(point))))
+		e.Injected(1, fmt.Sprintf("%s said that it %s", service, crash.Epitaph(crash.Point(point))))
 	case reached.Err() == nil || ctx.Err() != nil:
 		return err
-	default: // nobody came by: the next point
-		s.Missed(point)
+	default: // no call reached it: the next point
+		e.Unreached(point)
 	}
 	return nil
 }
 
 // disarm has a service live on without a point at which it dies.
-func (s *Stage) disarm(ctx context.Context, service string) error {
-	s.SetEnv(service)
-	pid, err := s.running(ctx, service)
+func (e *Environment) disarm(ctx context.Context, service string) error {
+	e.SetEnv(service)
+	pid, err := e.running(ctx, service)
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.Shop.Kill(service), s.replaced(ctx, service, pid), s.Shop.Await(ctx, service))
+	return errors.Join(e.Shop.Kill(service), e.replaced(ctx, service, pid), e.Shop.Await(ctx, service))
 }
 
-// epitaphs counts the deaths at a point, which the process itself logs.
-func epitaphs(log, point string) (int, error) {
+// deathsAt counts the deaths at a point, which the process itself logs.
+func deathsAt(log, point string) (int, error) {
 	b, err := os.ReadFile(log)
 	return bytes.Count(b, []byte(crash.Epitaph(crash.Point(point)))), err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 )
 
@@ -40,11 +41,11 @@ func diskFault() []Fault {
 			opts.PostgresDir = filepath.Join(dir, "postgres")
 			return undo, nil
 		},
-		Strike: func(ctx context.Context, s *Stage) error {
+		Inject: func(ctx context.Context, e *Environment) error {
 			mu.Lock()
 			filler := filepath.Join(disk, "filler")
 			mu.Unlock()
-			return s.spell(ctx, 5*time.Second, func(ctx context.Context) error {
+			return e.during(ctx, 5*time.Second, func(ctx context.Context) error {
 				if err := fill(ctx, filler); err != nil {
 					return err
 				}
@@ -52,15 +53,15 @@ func diskFault() []Fault {
 				defer cancel()
 				// While it recovers, which needs space, too, it says something else.
 				err := until(limited, "PostgreSQL says that the disk is full", func() (bool, error) {
-					return noSpace(limited, s.Shop.DSN("cart")), nil
+					return noSpace(limited, e.Shop.DSN("cart")), nil
 				})
 				if err != nil {
 					return err
 				}
-				s.Struck(1, "PostgreSQL answered with 53100, no space left on device")
+				e.Injected(1, "PostgreSQL answered with 53100, no space left on device")
 				return nil
 			}, func(ctx context.Context) error {
-				return errors.Join(os.Remove(filler), s.Shop.Await(ctx, "postgres"))
+				return errors.Join(os.Remove(filler), e.Shop.Await(ctx, "postgres"))
 			})
 		},
 	}}
@@ -138,7 +139,7 @@ func mountSmall() (dir string, undo func() error, err error) {
 				return os.RemoveAll(top)
 			}
 			err = fmt.Errorf("umount: %w: %s", err, out)
-			<-time.After(100 * time.Millisecond)
+			_ = retry.Sleep(context.Background(), 100*time.Millisecond) // the run's context may have ended
 		}
 		return err // and the folder stays: the filesystem is below it
 	}, nil

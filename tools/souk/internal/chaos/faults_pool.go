@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
@@ -21,16 +22,16 @@ func poolFaults() []Fault {
 		out = append(out, Fault{
 			Name: "pool-exhausted-" + service, Group: "pool",
 			Doc: fmt.Sprintf("%s has %d connections to its database, and both wait for a lock, for 6s", service, tinyPool),
-			Strike: func(ctx context.Context, s *Stage) error {
-				return s.spell(ctx, 0, func(ctx context.Context) error {
-					s.SetEnv(service, fmt.Sprintf("SOUK_%s_POSTGRES_MAX_CONNS=%d", strings.ToUpper(service), tinyPool))
-					if err := s.restartQuietly(ctx, service); err != nil {
+			Inject: func(ctx context.Context, e *Environment) error {
+				return e.during(ctx, 0, func(ctx context.Context) error {
+					e.SetEnv(service, fmt.Sprintf("SOUK_%s_POSTGRES_MAX_CONNS=%d", strings.ToUpper(service), tinyPool))
+					if err := e.restartQuietly(ctx, service); err != nil {
 						return err
 					}
-					return s.lockUp(ctx, service, 6*time.Second)
+					return e.lockUp(ctx, service, 6*time.Second)
 				}, func(ctx context.Context) error {
-					s.SetEnv(service)
-					return s.restartQuietly(ctx, service)
+					e.SetEnv(service)
+					return e.restartQuietly(ctx, service)
 				})
 			},
 		})
@@ -39,23 +40,23 @@ func poolFaults() []Fault {
 }
 
 // restartQuietly restarts a part with another environment, which proves nothing.
-func (s *Stage) restartQuietly(ctx context.Context, part string) error {
-	ctx, cancel := context.WithTimeout(ctx, comeback)
+func (e *Environment) restartQuietly(ctx context.Context, part string) error {
+	ctx, cancel := context.WithTimeout(ctx, recoverWithin)
 	defer cancel()
-	if _, err := s.running(ctx, part); err != nil {
+	if _, err := e.running(ctx, part); err != nil {
 		return err
 	}
-	return s.Shop.Restart(ctx, part)
+	return e.Shop.Restart(ctx, part)
 }
 
 // lockUp locks all tables of a service for d, so that whatever it does waits
 // with its connection in the hand.
-func (s *Stage) lockUp(ctx context.Context, service string, d time.Duration) (err error) {
-	conn, err := pgx.Connect(ctx, s.Shop.DSN(service))
+func (e *Environment) lockUp(ctx context.Context, service string, d time.Duration) (err error) {
+	conn, err := pgx.Connect(ctx, e.Shop.DSN(service))
 	if err != nil {
 		return err
 	}
-	watch, err := pgx.Connect(ctx, s.Shop.DSN(service))
+	watch, err := pgx.Connect(ctx, e.Shop.DSN(service))
 	if err != nil {
 		return errors.Join(err, conn.Close(ctx))
 	}
@@ -77,7 +78,7 @@ func (s *Stage) lockUp(ctx context.Context, service string, d time.Duration) (er
 		var waiting int
 		err := watch.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'`, "souk-"+service).Scan(&waiting)
 		if waiting >= tinyPool {
-			s.Struck(1, fmt.Sprintf("all %d connections of %s waited for a lock", waiting, service))
+			e.Injected(1, fmt.Sprintf("all %d connections of %s waited for a lock", waiting, service))
 			return true, err
 		}
 		return time.Since(began) > d, err
@@ -85,7 +86,7 @@ func (s *Stage) lockUp(ctx context.Context, service string, d time.Duration) (er
 	if err != nil {
 		return err
 	}
-	return s.Hold(ctx, d-time.Since(began))
+	return retry.Sleep(ctx, d-time.Since(began))
 }
 
 // tablesOf returns the service's own tables, quoted.
@@ -97,8 +98,9 @@ func tablesOf(ctx context.Context, conn *pgx.Conn) ([]string, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// lockAll locks tables until the connection is closed. Who holds one of them and
-// wants another would wait for us as we for him: we give up soon and try again.
+// lockAll locks tables until the connection is closed. A transaction that holds
+// one of them and wants another would deadlock with it: it gives up soon and tries
+// again.
 func lockAll(ctx context.Context, conn *pgx.Conn, tables []string) error {
 	for attempt := 0; ; attempt++ {
 		_, err := conn.Exec(ctx, "BEGIN; SET LOCAL lock_timeout = '300ms'; LOCK TABLE "+strings.Join(tables, ", "))

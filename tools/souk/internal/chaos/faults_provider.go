@@ -7,19 +7,19 @@ import (
 )
 
 // misbehave has the provider follow rules for d.
-func (s *Stage) misbehave(ctx context.Context, d time.Duration, rules ...Rule) error {
+func (e *Environment) misbehave(ctx context.Context, d time.Duration, rules ...Rule) error {
 	for i := range rules {
-		rules[i].Seed = s.Rand.Uint64()
+		rules[i].Seed = e.Rand.Uint64()
 	}
-	return s.spell(ctx, d, func(ctx context.Context) error {
-		return s.Provider.Misbehave(ctx, rules...)
+	return e.during(ctx, d, func(ctx context.Context) error {
+		return e.Provider.Misbehave(ctx, rules...)
 	}, func(ctx context.Context) error {
-		fired, err := s.Provider.Behave(ctx)
+		fired, err := e.Provider.Behave(ctx)
 		if err != nil {
 			return err
 		}
-		s.Struck(fired, fmt.Sprintf("%d times by the provider's count", fired))
-		_, err = s.Provider.Flush(ctx)
+		e.Injected(fired, fmt.Sprintf("%d times by the provider's count", fired))
+		_, err = e.Provider.Flush(ctx)
 		return err
 	})
 }
@@ -28,7 +28,7 @@ func providerFaults() []Fault {
 	fault := func(name, doc string, d time.Duration, rules ...Rule) Fault {
 		return Fault{
 			Name: "provider-" + name, Group: "provider", Doc: "the provider " + doc,
-			Strike: func(ctx context.Context, s *Stage) error { return s.misbehave(ctx, d, rules...) },
+			Inject: func(ctx context.Context, e *Environment) error { return e.misbehave(ctx, d, rules...) },
 		}
 	}
 	return []Fault{
@@ -44,10 +44,10 @@ func providerFaults() []Fault {
 			Rule{Kind: "hang", Rate: 0.1}, Rule{Kind: "hang_after_commit", Rate: 0.1}),
 		{
 			Name: "provider-down-5m", Group: "provider", Doc: "the provider resets every connection for 5 minutes",
-			Strike: func(ctx context.Context, s *Stage) error {
-				return s.harm(ctx, "payment", "stripesim", Harm{Refuse: true}, 5*time.Minute, "connections were refused")
+			Inject: func(ctx context.Context, e *Environment) error {
+				return e.disturb(ctx, "payment", "stripesim", Toxic{Refuse: true}, 5*time.Minute, "connections were refused")
 			},
-			Strikes: 1, Alone: true,
+			Times: 1, Alone: true,
 		},
 	}
 }
@@ -56,7 +56,7 @@ func webhookFaults() []Fault {
 	fault := func(name, doc string, rule Rule) Fault {
 		return Fault{
 			Name: "webhook-" + name, Group: "webhook", Doc: doc,
-			Strike: func(ctx context.Context, s *Stage) error { return s.misbehave(ctx, 4*time.Second, rule) },
+			Inject: func(ctx context.Context, e *Environment) error { return e.misbehave(ctx, 4*time.Second, rule) },
 		}
 	}
 	return []Fault{

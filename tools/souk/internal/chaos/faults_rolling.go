@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 // rolling restarts what can be replaced without an outage: every process but
@@ -11,12 +13,12 @@ import (
 func rolling() []Fault {
 	return []Fault{{
 		Name: "rolling-restart", Group: "restart", Doc: "every part but PostgreSQL is restarted in turn, and no call may fail",
-		Strike: func(ctx context.Context, s *Stage) error {
+		Inject: func(ctx context.Context, e *Environment) error {
 			for _, part := range append([]string{"redis", "stripesim"}, parts...) {
-				if err := s.restart(ctx, part); err != nil {
+				if err := e.restart(ctx, part); err != nil {
 					return err
 				}
-				if err := s.Hold(ctx, 300*time.Millisecond); err != nil {
+				if err := retry.Sleep(ctx, 300*time.Millisecond); err != nil {
 					return err
 				}
 			}
@@ -27,20 +29,20 @@ func rolling() []Fault {
 }
 
 // restart restarts a part in good order.
-func (s *Stage) restart(ctx context.Context, part string) error {
-	ctx, cancel := context.WithTimeout(ctx, comeback)
+func (e *Environment) restart(ctx context.Context, part string) error {
+	ctx, cancel := context.WithTimeout(ctx, recoverWithin)
 	defer cancel()
-	pid, err := s.running(ctx, part)
+	pid, err := e.running(ctx, part)
 	if err != nil {
 		return err
 	}
-	if err := s.Shop.Restart(ctx, part); err != nil {
+	if err := e.Shop.Restart(ctx, part); err != nil {
 		return err
 	}
-	now := s.Shop.PID(part)
+	now := e.Shop.PID(part)
 	if now == pid {
 		return fmt.Errorf("%s is still process %d", part, pid)
 	}
-	s.Struck(1, fmt.Sprintf("%s, process %d, ended in good order, and process %d took over", part, pid, now))
+	e.Injected(1, fmt.Sprintf("%s, process %d, ended in good order, and process %d took over", part, pid, now))
 	return nil
 }

@@ -9,22 +9,24 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 func postgresFaults() []Fault {
 	return []Fault{{
 		Name: "postgres-kill", Group: "postgres", Doc: "SIGKILL of PostgreSQL, which recovers",
-		Strike: func(ctx context.Context, s *Stage) error { return s.kill(ctx, "postgres") },
+		Inject: func(ctx context.Context, e *Environment) error { return e.kill(ctx, "postgres") },
 	}, {
 		Name: "postgres-restart", Group: "postgres", Doc: "PostgreSQL shuts down, ending all connections, and starts again",
-		Strike: func(ctx context.Context, s *Stage) error {
-			ctx, cancel := context.WithTimeout(ctx, comeback)
+		Inject: func(ctx context.Context, e *Environment) error {
+			ctx, cancel := context.WithTimeout(ctx, recoverWithin)
 			defer cancel()
-			pid := s.Shop.PID("postgres")
-			if err := s.Shop.Restart(ctx, "postgres"); err != nil {
+			pid := e.Shop.PID("postgres")
+			if err := e.Shop.Restart(ctx, "postgres"); err != nil {
 				return err
 			}
-			s.Struck(1, fmt.Sprintf("process %d became process %d", pid, s.Shop.PID("postgres")))
+			e.Injected(1, fmt.Sprintf("process %d became process %d", pid, e.Shop.PID("postgres")))
 			return nil
 		},
 	}, freezeFault("postgres-freeze", "postgres", "postgres", 15*time.Second)}
@@ -33,16 +35,16 @@ func postgresFaults() []Fault {
 func redisFaults() []Fault {
 	return []Fault{{
 		Name: "redis-flush", Group: "redis", Doc: "FLUSHALL, several times a second",
-		Strike: func(ctx context.Context, s *Stage) error {
+		Inject: func(ctx context.Context, e *Environment) error {
 			for range 10 {
-				n, err := flush(ctx, s.Shop.Addr("redis"))
+				n, err := flush(ctx, e.Shop.Addr("redis"))
 				if err != nil {
 					return err
 				}
 				if n > 0 {
-					s.Struck(1, fmt.Sprintf("%d copies were lost", n))
+					e.Injected(1, fmt.Sprintf("%d copies were lost", n))
 				}
-				if err := s.Hold(ctx, 150*time.Millisecond); err != nil {
+				if err := retry.Sleep(ctx, 150*time.Millisecond); err != nil {
 					return err
 				}
 			}
@@ -50,7 +52,7 @@ func redisFaults() []Fault {
 		},
 	}, {
 		Name: "redis-kill", Group: "redis", Doc: "SIGKILL of Redis, which comes back empty",
-		Strike: func(ctx context.Context, s *Stage) error { return s.kill(ctx, "redis") },
+		Inject: func(ctx context.Context, e *Environment) error { return e.kill(ctx, "redis") },
 	}, freezeFault("redis-freeze", "redis", "redis", 15*time.Second)}
 }
 

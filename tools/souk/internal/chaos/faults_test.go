@@ -42,7 +42,7 @@ func TestTheCatalogueOfFaults(t *testing.T) {
 			t.Errorf("two faults are called %s", f.Name)
 		}
 		names = append(names, f.Name)
-		if !wellFormed.MatchString(f.Name) || f.Group == "" || f.Doc == "" || f.Strike == nil {
+		if !wellFormed.MatchString(f.Name) || f.Group == "" || f.Doc == "" || f.Inject == nil {
 			t.Errorf("%q, group %q, is not complete: %q", f.Name, f.Group, f.Doc)
 		}
 	}

@@ -9,46 +9,43 @@ import (
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
-// Invariant is a promise of the shop.
+// Invariant is what must hold of a shop, whatever the fault.
 type Invariant struct{ Name, Doc string }
 
-// The promises that a run checks.
+// The invariants that a run checks.
 const (
-	I1 = "I1"
-	I2 = "I2"
-	I3 = "I3"
-	I4 = "I4"
-	I5 = "I5"
-	I6 = "I6"
-	I7 = "I7"
-	I8 = "I8"
-	I9 = "I9"
-	// Lin is the linearizability of stock and carts.
-	Lin = "L"
-	// Err is that nothing is answered with 500, and under a gentle fault every
-	// call well.
-	Err = "E"
+	NoOversell            = "NoOversell"
+	SettledOnce           = "SettledOnce"
+	ChargedOnce           = "ChargedOnce"
+	NothingHeld           = "NothingHeld"
+	NoLostLine            = "NoLostLine"
+	LedgerMatchesProvider = "LedgerMatchesProvider"
+	SameKeySameAnswer     = "SameKeySameAnswer"
+	EffectsOnce           = "EffectsOnce"
+	SettlesInTime         = "SettlesInTime"
+	Linearizable          = "Linearizable"
+	NoInternalErrors      = "NoInternalErrors"
 )
 
-// Invariants lists the promises in the order of the table.
+// Invariants lists the invariants.
 var Invariants = []Invariant{
-	{I1, "no oversell: available + held + committed = stock, for each SKU"},
-	{I2, "each accepted order ends in exactly one of PAID or CANCELLED, and no other order exists"},
-	{I3, "PAID: exactly one capture, of the same amount and currency"},
-	{I4, "CANCELLED: net captured 0, nothing held, and the stock back"},
-	{I5, "each acknowledged cart line is there"},
-	{I6, "the ledger sums to zero for each currency and equals the provider's journal"},
-	{I7, "the same key gives the byte-identical answer, with another body 422"},
-	{I8, "what follows an order happens once: cart cleared, units of a refund back, webhook applied"},
-	{I9, "everything is settled within 60 s of healing, and the shop sells again"},
-	{Lin, "stock of each SKU and each shared cart are linearizable"},
-	{Err, "no answer is a 500; under a gentle fault no call fails at all"},
+	{NoOversell, "available + held + committed = stock, for each SKU"},
+	{SettledOnce, "each accepted order ends in exactly one of PAID or CANCELLED, and no other order exists"},
+	{ChargedOnce, "PAID: exactly one capture, of the same amount and currency"},
+	{NothingHeld, "CANCELLED: net captured 0, nothing held, and the stock back"},
+	{NoLostLine, "each acknowledged cart line is there"},
+	{LedgerMatchesProvider, "the ledger sums to zero for each currency and equals the provider's journal"},
+	{SameKeySameAnswer, "the same key gives the byte-identical answer, with another body 422"},
+	{EffectsOnce, "what follows an order happens once: cart cleared, units of a refund back, webhook applied"},
+	{SettlesInTime, "everything is settled within 60 s of healing, and the shop sells again"},
+	{Linearizable, "stock of each SKU and each shared cart are linearizable"},
+	{NoInternalErrors, "no answer is a 500; under a gentle fault no call fails at all"},
 }
 
 // settleLimit is how long after healing an order may take to end.
 const settleLimit = 60 * time.Second
 
-// violations are the broken promises, by invariant.
+// violations are what broke each invariant.
 type violations map[string][]string
 
 func (v violations) add(invariant, format string, args ...any) {
@@ -70,7 +67,7 @@ type trial struct {
 // decide in time.
 func (t *trial) check() (v violations, undecided int) {
 	v = violations{}
-	t.checkBooks(v)
+	t.checkLedgers(v)
 	t.checkStock(v)
 	byKey := t.checkOrders(v)
 	t.checkEnds(v)
@@ -84,12 +81,12 @@ func (t *trial) check() (v violations, undecided int) {
 	return v, undecided
 }
 
-// checkBooks enters the differences of the audit under the promise they break.
-func (t *trial) checkBooks(v violations) {
+// checkLedgers adds the differences of the audit under the invariant that they break.
+func (t *trial) checkLedgers(v violations) {
 	of := map[audit.Kind]string{
-		audit.Unsettled: I9, audit.Told: I2, audit.Money: I3, audit.Held: I4, audit.Ledger: I6, audit.Units: I1,
+		audit.Unsettled: SettlesInTime, audit.ClientDiffers: SettledOnce, audit.Money: ChargedOnce, audit.Held: NothingHeld, audit.Unbalanced: LedgerMatchesProvider, audit.Units: NoOversell,
 	}
-	for _, d := range t.ev.books.Differences {
+	for _, d := range t.ev.report.Differences {
 		v.add(of[d.Kind], "%s %s", d.Subject, d.What)
 	}
 }
@@ -107,7 +104,7 @@ func (t *trial) checkStock(v violations) {
 	for sku, first := range t.goods {
 		s, ok := t.ev.stock[sku]
 		if low := first + sure[sku]; !ok || s.total < low || s.total > low+perhaps[sku] {
-			v.add(I1, "SKU %s has %d units in all; it had %d, and %d were delivered", sku, s.total, first, sure[sku])
+			v.add(NoOversell, "SKU %s has %d units in all; it had %d, and %d were delivered", sku, s.total, first, sure[sku])
 		}
 	}
 }
@@ -118,7 +115,7 @@ func (t *trial) checkOrders(v violations) map[string]string {
 	byKey := map[string]string{}
 	for id, o := range t.ev.orders {
 		if other, twice := byKey[o.key]; twice {
-			v.add(I2, "orders %s and %s are of one key", id, other)
+			v.add(SettledOnce, "orders %s and %s are of one key", id, other)
 		}
 		byKey[o.key] = id
 	}
@@ -128,28 +125,28 @@ func (t *trial) checkOrders(v violations) map[string]string {
 		id, exists := byKey[p.key]
 		switch {
 		case p.order != nil && !exists:
-			v.add(I2, "order %s was accepted and does not exist", p.order.ID)
+			v.add(SettledOnce, "order %s was accepted and does not exist", p.order.ID)
 		case p.order != nil && id != p.order.ID:
-			v.add(I2, "order %s was accepted; its key belongs to order %s", p.order.ID, id)
+			v.add(SettledOnce, "order %s was accepted; its key belongs to order %s", p.order.ID, id)
 		case p.refused != nil && exists:
-			v.add(I2, "order %s exists, and its visitor was refused: %v", id, p.refused)
+			v.add(SettledOnce, "order %s exists, and its client was refused: %v", id, p.refused)
 		case p.order != nil && (p.order.Total.Amount != t.ev.orders[id].total || p.order.Total.Currency != t.ev.orders[id].currency):
-			v.add(I3, "order %s is of %d %s; its visitor was told %d %s", id, t.ev.orders[id].total, t.ev.orders[id].currency,
+			v.add(ChargedOnce, "order %s is of %d %s; the client's answer says %d %s", id, t.ev.orders[id].total, t.ev.orders[id].currency,
 				p.order.Total.Amount, p.order.Total.Currency)
-		case p.settled() && p.order.State != told(t.ev.orders[id].state):
-			v.add(I2, "order %s is %s; its visitor was told %s", id, t.ev.orders[id].state, p.order.State)
+		case p.settled() && p.order.State != publicState(t.ev.orders[id].state):
+			v.add(SettledOnce, "order %s is %s; the client's answer says %s", id, t.ev.orders[id].state, p.order.State)
 		}
 	}
 	for id, o := range t.ev.orders {
 		if !known[o.key] {
-			v.add(I2, "order %s exists, and nobody placed it", id)
+			v.add(SettledOnce, "order %s exists, and no client placed it", id)
 		}
 	}
 	return byKey
 }
 
-// told is a state of SQL as visitors are told it.
-func told(state string) string {
+// publicState is the API's word for a state in SQL.
+func publicState(state string) string {
 	switch state {
 	case "paid":
 		return shopclient.StatePaid
@@ -161,31 +158,31 @@ func told(state string) string {
 
 // checkEnds looks at what each order's end did.
 func (t *trial) checkEnds(v violations) {
-	journal := t.ev.books.Books[len(t.ev.books.Books)-1]
+	journal := t.ev.report.Ledgers[len(t.ev.report.Ledgers)-1]
 	for id, o := range t.ev.orders {
 		money, attempt, hold := journal.Entries[id], t.ev.attempts[id], t.ev.reservations[id]
 		switch o.state {
 		case "paid":
 			if money.Captures != 1 || money.Captured != o.total || money.Currency != o.currency || attempt != "captured" {
-				v.add(I3, "order %s of %d %s is paid; %d captures of %d %s, payment says %s",
+				v.add(ChargedOnce, "order %s of %d %s is paid; %d captures of %d %s, payment says %s",
 					id, o.total, o.currency, money.Captures, money.Captured, money.Currency, attempt)
 			}
 			if hold != "committed" {
-				v.add(I1, "order %s is paid; its stock is %q", id, hold)
+				v.add(NoOversell, "order %s is paid; its stock is %q", id, hold)
 			}
 		case "cancelled":
 			if money.Captured != money.Refunded {
-				v.add(I4, "order %s is cancelled; captured %d, refunded %d", id, money.Captured, money.Refunded)
+				v.add(NothingHeld, "order %s is cancelled; captured %d, refunded %d", id, money.Captured, money.Refunded)
 			}
 			if hold == "held" || hold == "committed" {
-				v.add(I4, "order %s is cancelled; its stock is %s", id, hold)
+				v.add(NothingHeld, "order %s is cancelled; its stock is %s", id, hold)
 			}
 			if attempt == "sent" || attempt == "authorized" {
-				v.add(I4, "order %s is cancelled; its payment is %s", id, attempt)
+				v.add(NothingHeld, "order %s is cancelled; its payment is %s", id, attempt)
 			}
 		}
 		if o.ends != 1 {
-			v.add(I2, "order %s is %s and came to an end %d times", id, o.state, o.ends)
+			v.add(SettledOnce, "order %s is %s and came to an end %d times", id, o.state, o.ends)
 		}
 	}
 }
@@ -195,7 +192,7 @@ func (t *trial) checkCarts(v violations, byKey map[string]string) {
 	for _, p := range t.rec.purchases {
 		cart, there := t.ev.carts[p.checkout.CartID]
 		if !there {
-			v.add(I5, "cart %s is gone", p.checkout.CartID)
+			v.add(NoLostLine, "cart %s does not exist", p.checkout.CartID)
 			continue
 		}
 		left := maps.Clone(cart)
@@ -203,20 +200,20 @@ func (t *trial) checkCarts(v violations, byKey map[string]string) {
 		for _, l := range p.lines {
 			switch units := left[l.SKU]; {
 			case state == "paid" && units != 0:
-				v.add(I8, "cart %s still has %d of %s, which were ordered and paid", p.checkout.CartID, units, l.SKU)
+				v.add(EffectsOnce, "cart %s still has %d of %s, which were ordered and paid", p.checkout.CartID, units, l.SKU)
 			case state != "paid" && units != l.Quantity:
-				v.add(I5, "cart %s has %d of %s, and should have %d", p.checkout.CartID, units, l.SKU, l.Quantity)
+				v.add(NoLostLine, "cart %s has %d of %s, and should have %d", p.checkout.CartID, units, l.SKU, l.Quantity)
 			}
 			delete(left, l.SKU)
 		}
 		if p.later != nil {
 			if units := left[p.later.SKU]; units != p.later.Quantity && (p.laterOK || units != 0) {
-				v.add(I5, "cart %s has %d of %s, and %d were put in after the order", p.checkout.CartID, units, p.later.SKU, p.later.Quantity)
+				v.add(NoLostLine, "cart %s has %d of %s, and %d were put in after the order", p.checkout.CartID, units, p.later.SKU, p.later.Quantity)
 			}
 			delete(left, p.later.SKU)
 		}
 		for sku, units := range left {
-			v.add(I5, "cart %s has %d of %s, which nobody put in", p.checkout.CartID, units, sku)
+			v.add(NoLostLine, "cart %s has %d of %s, which no client put in", p.checkout.CartID, units, sku)
 		}
 	}
 }
@@ -229,18 +226,18 @@ func (t *trial) checkRefunds(v violations) {
 		r, exists := t.ev.refunds[g.key]
 		switch {
 		case !exists && !g.done.IsZero():
-			v.add(I8, "a refund of order %s was accepted and does not exist", g.purchase.order.ID)
+			v.add(EffectsOnce, "a refund of order %s was accepted and does not exist", g.purchase.order.ID)
 		case exists && r.state != "succeeded":
-			v.add(I8, "the refund of order %s is %s", r.order, r.state)
+			v.add(EffectsOnce, "the refund of order %s is %s", r.order, r.state)
 		case exists && r.restocks != 1:
-			v.add(I8, "the units of order %s's refund were put back %d times", r.order, r.restocks)
+			v.add(EffectsOnce, "the units of order %s's refund were put back %d times", r.order, r.restocks)
 		case exists && !g.done.IsZero() && g.amount != r.amount:
-			v.add(I8, "the refund of order %s is %d; its owner was told %d", r.order, r.amount, g.amount)
+			v.add(EffectsOnce, "the refund of order %s is %d; the client's answer says %d", r.order, r.amount, g.amount)
 		}
 	}
 	for key, r := range t.ev.refunds {
 		if !known[key] {
-			v.add(I8, "order %s has a refund that nobody asked for", r.order)
+			v.add(EffectsOnce, "order %s has a refund that no client asked for", r.order)
 		}
 	}
 }
@@ -252,41 +249,37 @@ func (t *trial) checkEvents(v violations) {
 	w := t.ev.webhooks
 	for hook := range w.delivered {
 		if _, kept := t.ev.events[hook.Event]; !kept {
-			v.add(I8, "webhook event %s was taken, and is not kept", hook.Event)
+			v.add(EffectsOnce, "webhook event %s was accepted, and is not kept", hook.Event)
 		}
 	}
 	for hook := range w.givenUp {
-		v.add(I8, "the provider gave webhook event %s up", hook.Event)
+		v.add(EffectsOnce, "the provider gave up webhook event %s", hook.Event)
 	}
-	if w.told() != w.owed {
-		v.add(I8, "the provider owed %d webhooks, delivered %d and withheld %d", w.owed, len(w.delivered), len(w.withheld))
+	if w.ended() != w.owed {
+		v.add(EffectsOnce, "the provider owed %d webhooks, delivered %d and withheld %d", w.owed, len(w.delivered), len(w.withheld))
 	}
 	for id, state := range t.ev.events {
 		if state != "applied" && state != "ignored" {
-			v.add(I8, "webhook event %s is %s", id, state)
+			v.add(EffectsOnce, "webhook event %s is %s", id, state)
 		}
 	}
 }
 
-// checkTold enters what the visitors were told that cannot be.
+// checkTold adds the answers that contradict each other.
 func (t *trial) checkTold(v violations) {
-	for _, what := range t.rec.told {
-		name, text := I2, what
-		if len(what) > 3 && what[2] == ':' {
-			name, text = what[:2], what[4:]
-		}
-		v.add(name, "%s", text)
+	for _, c := range t.rec.contradictions {
+		v.add(c.invariant, "%s", c.what)
 	}
 }
 
 // checkTime looks at how long it took.
 func (t *trial) checkTime(v violations) {
 	if !t.left.none() {
-		v.add(I9, "still under way %s after the shop was healed and left alone: %s", settleLimit, t.left)
+		v.add(SettlesInTime, "still under way %s after the shop was healed and the workload ended: %s", settleLimit, t.left)
 	}
 	for _, p := range t.rec.purchases {
 		if p.sent.Before(t.healed) && p.order != nil && (!p.settled() || p.ended.Sub(t.healed) > settleLimit) {
-			v.add(I9, "order %s was not settled within %s of healing", p.order.ID, settleLimit)
+			v.add(SettlesInTime, "order %s was not settled within %s of healing", p.order.ID, settleLimit)
 		}
 	}
 }
@@ -309,7 +302,7 @@ func (t *trial) checkAnswers(v violations) {
 		bad = t.rec.failed
 	}
 	for _, f := range bad {
-		v.add(Err, "%s", f.what)
+		v.add(NoInternalErrors, "%s", f.what)
 	}
 }
 

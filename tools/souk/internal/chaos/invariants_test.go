@@ -32,19 +32,19 @@ func soundTrial() *trial {
 	rec.began = began
 	rec.purchases = []*purchase{paid, cancelled}
 	rec.restocks = []*restock{{key: "r1", sku: "scarce", units: 5, sent: at(7), done: at(8)}}
-	rec.refunds = []*giveback{{purchase: paid, key: "g1", lines: paid.lines[1:], sent: at(9), done: at(10), state: shopclient.RefundSucceeded, amount: 60}}
+	rec.refunds = []*refund{{purchase: paid, key: "g1", lines: paid.lines[1:], sent: at(9), done: at(10), state: shopclient.RefundSucceeded, amount: 60}}
 	rec.carts["c3"] = []cartCall{
-		{visitor: 1, add: 2, seen: 2, sent: at(1), done: at(2)},
-		{visitor: 2, add: 3, seen: 5, sent: at(3), done: at(4)},
-		{visitor: 2, add: 4, seen: -1, sent: at(5)},
-		{visitor: 1, seen: 5, sent: at(6), done: at(7)},
+		{shopper: 1, add: 2, seen: 2, sent: at(1), done: at(2)},
+		{shopper: 2, add: 3, seen: 5, sent: at(3), done: at(4)},
+		{shopper: 2, add: 4, seen: -1, sent: at(5)},
+		{shopper: 1, seen: 5, sent: at(6), done: at(7)},
 	}
 	return &trial{
 		rec: rec, goods: map[string]int64{"plenty": plentyUnits, "other": plentyUnits, "scarce": scarceUnits},
 		healed: at(4), atRest: at(11),
 		ev: &evidence{
 			events: map[string]string{"e1": "applied", "e2": "ignored"}, webhooks: webhooks{owed: 3, delivered: map[hook]bool{{"e1", 1}: true, {"e2", 1}: true}, withheld: map[hook]bool{{"e3", 1}: true}},
-			books: &audit.Report{Books: []audit.Book{{Name: "journal", Entries: map[string]audit.Entry{
+			report: &audit.Report{Ledgers: []audit.Ledger{{Name: "journal", Entries: map[string]audit.Entry{
 				"o1": {Captures: 1, Captured: 100, Refunds: 1, Refunded: 60, Currency: "GBP"},
 			}}}},
 			orders: map[string]orderRow{
@@ -79,68 +79,68 @@ func TestEachPromiseCanBeSeenBroken(t *testing.T) {
 		change(&o)
 		t.ev.orders[id] = o
 	}
-	money := func(t *trial, id string, e audit.Entry) { t.ev.books.Books[0].Entries[id] = e }
+	money := func(t *trial, id string, e audit.Entry) { t.ev.report.Ledgers[0].Entries[id] = e }
 	for _, c := range []struct {
 		name, want string
 		breaks     func(*trial)
 	}{
-		{"a difference of units", I1, func(t *trial) {
-			t.ev.books.Differences = []audit.Difference{{Kind: audit.Units, Subject: "SKU x"}}
+		{"a difference of units", NoOversell, func(t *trial) {
+			t.ev.report.Differences = []audit.Difference{{Kind: audit.Units, Subject: "SKU x"}}
 		}},
-		{"stock that nobody delivered", I1, func(t *trial) { t.ev.stock["plenty"] = stockRow{total: plentyUnits + 1, committed: 2} }},
-		{"a delivery that is lost", I1, func(t *trial) { t.ev.stock["plenty"] = stockRow{total: plentyUnits - 1, committed: 2} }},
-		{"paid and not committed", I1, func(t *trial) { t.ev.reservations["o1"] = "held" }},
-		{"an accepted order is gone", I2, func(t *trial) { delete(t.ev.orders, "o2") }},
-		{"an order of another key", I2, func(t *trial) { order(t, "o2", func(o *orderRow) { o.key = "k9" }) }},
-		{"two orders of one key", I2, func(t *trial) { order(t, "o2", func(o *orderRow) { o.key = "k1" }) }},
-		{"an order that ended twice", I2, func(t *trial) { order(t, "o1", func(o *orderRow) { o.ends = 2 }) }},
-		{"an order that never ended", I2, func(t *trial) { order(t, "o2", func(o *orderRow) { o.ends = 0 }) }},
-		{"told another end", I2, func(t *trial) { t.rec.purchases[1].order.State = shopclient.StatePaid }},
-		{"an order of a refused visitor", I2, func(t *trial) { t.rec.purchases[1].refused = &shopclient.Problem{} }},
-		{"a contradiction", I2, func(t *trial) { t.rec.contradiction("two ends") }},
-		{"captured twice", I3, func(t *trial) { money(t, "o1", audit.Entry{Captures: 2, Captured: 200, Currency: "GBP"}) }},
-		{"captured nothing", I3, func(t *trial) { money(t, "o1", audit.Entry{}) }},
-		{"captured another amount", I3, func(t *trial) { money(t, "o1", audit.Entry{Captures: 1, Captured: 99, Currency: "GBP"}) }},
-		{"captured another currency", I3, func(t *trial) { money(t, "o1", audit.Entry{Captures: 1, Captured: 100, Currency: "EUR"}) }},
-		{"told another total", I3, func(t *trial) { t.rec.purchases[0].order.Total.Amount = 99 }},
-		{"told another currency", I3, func(t *trial) { t.rec.purchases[0].order.Total.Currency = "EUR" }},
-		{"a cancelled order is charged", I4, func(t *trial) { money(t, "o2", audit.Entry{Captures: 1, Captured: 10, Currency: "GBP"}) }},
-		{"a cancelled order holds stock", I4, func(t *trial) { t.ev.reservations["o2"] = "held" }},
-		{"a cancelled order holds money", I4, func(t *trial) { t.ev.attempts["o2"] = "authorized" }},
-		{"money is held", I4, func(t *trial) {
-			t.ev.books.Differences = []audit.Difference{{Kind: audit.Held, Subject: "order x"}}
+		{"stock that nobody delivered", NoOversell, func(t *trial) { t.ev.stock["plenty"] = stockRow{total: plentyUnits + 1, committed: 2} }},
+		{"a delivery that is lost", NoOversell, func(t *trial) { t.ev.stock["plenty"] = stockRow{total: plentyUnits - 1, committed: 2} }},
+		{"paid and not committed", NoOversell, func(t *trial) { t.ev.reservations["o1"] = "held" }},
+		{"an accepted order is gone", SettledOnce, func(t *trial) { delete(t.ev.orders, "o2") }},
+		{"an order of another key", SettledOnce, func(t *trial) { order(t, "o2", func(o *orderRow) { o.key = "k9" }) }},
+		{"two orders of one key", SettledOnce, func(t *trial) { order(t, "o2", func(o *orderRow) { o.key = "k1" }) }},
+		{"an order that ended twice", SettledOnce, func(t *trial) { order(t, "o1", func(o *orderRow) { o.ends = 2 }) }},
+		{"an order that never ended", SettledOnce, func(t *trial) { order(t, "o2", func(o *orderRow) { o.ends = 0 }) }},
+		{"told another end", SettledOnce, func(t *trial) { t.rec.purchases[1].order.State = shopclient.StatePaid }},
+		{"an order of a refused shopper", SettledOnce, func(t *trial) { t.rec.purchases[1].refused = &shopclient.Problem{} }},
+		{"a contradiction", SettledOnce, func(t *trial) { t.rec.contradiction(SettledOnce, "two ends") }},
+		{"captured twice", ChargedOnce, func(t *trial) { money(t, "o1", audit.Entry{Captures: 2, Captured: 200, Currency: "GBP"}) }},
+		{"captured nothing", ChargedOnce, func(t *trial) { money(t, "o1", audit.Entry{}) }},
+		{"captured another amount", ChargedOnce, func(t *trial) { money(t, "o1", audit.Entry{Captures: 1, Captured: 99, Currency: "GBP"}) }},
+		{"captured another currency", ChargedOnce, func(t *trial) { money(t, "o1", audit.Entry{Captures: 1, Captured: 100, Currency: "EUR"}) }},
+		{"told another total", ChargedOnce, func(t *trial) { t.rec.purchases[0].order.Total.Amount = 99 }},
+		{"told another currency", ChargedOnce, func(t *trial) { t.rec.purchases[0].order.Total.Currency = "EUR" }},
+		{"a cancelled order is charged", NothingHeld, func(t *trial) { money(t, "o2", audit.Entry{Captures: 1, Captured: 10, Currency: "GBP"}) }},
+		{"a cancelled order holds stock", NothingHeld, func(t *trial) { t.ev.reservations["o2"] = "held" }},
+		{"a cancelled order holds money", NothingHeld, func(t *trial) { t.ev.attempts["o2"] = "authorized" }},
+		{"money is held", NothingHeld, func(t *trial) {
+			t.ev.report.Differences = []audit.Difference{{Kind: audit.Held, Subject: "order x"}}
 		}},
-		{"a cart is gone", I5, func(t *trial) { delete(t.ev.carts, "c2") }},
-		{"a line is gone", I5, func(t *trial) { delete(t.ev.carts["c2"], "scarce") }},
-		{"a later line is gone", I5, func(t *trial) { delete(t.ev.carts["c1"], "other") }},
-		{"a line from nowhere", I5, func(t *trial) { t.ev.carts["c1"]["plenty2"] = 1 }},
-		{"the ledger", I6, func(t *trial) {
-			t.ev.books.Differences = []audit.Difference{{Kind: audit.Ledger, Subject: "x"}}
+		{"a cart is gone", NoLostLine, func(t *trial) { delete(t.ev.carts, "c2") }},
+		{"a line is gone", NoLostLine, func(t *trial) { delete(t.ev.carts["c2"], "scarce") }},
+		{"a later line is gone", NoLostLine, func(t *trial) { delete(t.ev.carts["c1"], "other") }},
+		{"a line from nowhere", NoLostLine, func(t *trial) { t.ev.carts["c1"]["plenty2"] = 1 }},
+		{"the ledger", LedgerMatchesProvider, func(t *trial) {
+			t.ev.report.Differences = []audit.Difference{{Kind: audit.Unbalanced, Subject: "x"}}
 		}},
-		{"other bytes", I7, func(t *trial) { t.rec.contradiction("I7: other bytes") }},
-		{"a cart is not cleared", I8, func(t *trial) { t.ev.carts["c1"]["plenty"] = 2 }},
-		{"a refund is lost", I8, func(t *trial) { delete(t.ev.refunds, "g1") }},
-		{"units are not put back", I8, func(t *trial) { t.ev.refunds["g1"] = refundRow{order: "o1", state: "succeeded", amount: 60} }},
-		{"a refund that nobody asked for", I8, func(t *trial) { t.rec.refunds = nil }},
-		{"a webhook is lost", I8, func(t *trial) { delete(t.ev.events, "e1") }},
-		{"a webhook is never delivered", I8, func(t *trial) { t.ev.webhooks.owed++ }},
-		{"a webhook is given up", I8, func(t *trial) {
+		{"other bytes", SameKeySameAnswer, func(t *trial) { t.rec.contradiction(SameKeySameAnswer, "other bytes") }},
+		{"a cart is not cleared", EffectsOnce, func(t *trial) { t.ev.carts["c1"]["plenty"] = 2 }},
+		{"a refund is lost", EffectsOnce, func(t *trial) { delete(t.ev.refunds, "g1") }},
+		{"units are not put back", EffectsOnce, func(t *trial) { t.ev.refunds["g1"] = refundRow{order: "o1", state: "succeeded", amount: 60} }},
+		{"a refund that nobody asked for", EffectsOnce, func(t *trial) { t.rec.refunds = nil }},
+		{"a webhook is lost", EffectsOnce, func(t *trial) { delete(t.ev.events, "e1") }},
+		{"a webhook is never delivered", EffectsOnce, func(t *trial) { t.ev.webhooks.owed++ }},
+		{"a webhook is given up", EffectsOnce, func(t *trial) {
 			t.ev.webhooks.owed++
 			t.ev.webhooks.givenUp = map[hook]bool{{"e4", 1}: true}
 		}},
-		{"a webhook is a dead letter", I8, func(t *trial) { t.ev.events["e1"] = "dead" }},
-		{"a webhook is not applied", I8, func(t *trial) { t.ev.events["e1"] = "pending" }},
-		{"something still moves", I9, func(t *trial) { t.left.Orders = 1 }},
-		{"a webhook is on its way", I9, func(t *trial) { t.left.Untold = 1 }},
-		{"an order took too long", I9, func(t *trial) { t.rec.purchases[0].ended = t.healed.Add(61 * time.Second) }},
-		{"an add is lost", Lin, func(t *trial) { t.ev.carts["c3"]["plenty"] = 3 }},
-		{"an old cart is shown", Lin, func(t *trial) { t.rec.carts["c3"][3].seen = 2 }},
-		{"sold out, though there is stock", Lin, func(t *trial) {
+		{"a webhook is a dead letter", EffectsOnce, func(t *trial) { t.ev.events["e1"] = "dead" }},
+		{"a webhook is not applied", EffectsOnce, func(t *trial) { t.ev.events["e1"] = "pending" }},
+		{"something still moves", SettlesInTime, func(t *trial) { t.left.Orders = 1 }},
+		{"a webhook is on its way", SettlesInTime, func(t *trial) { t.left.Undelivered = 1 }},
+		{"an order took too long", SettlesInTime, func(t *trial) { t.rec.purchases[0].ended = t.healed.Add(61 * time.Second) }},
+		{"an add is lost", Linearizable, func(t *trial) { t.ev.carts["c3"]["plenty"] = 3 }},
+		{"an old cart is shown", Linearizable, func(t *trial) { t.rec.carts["c3"][3].seen = 2 }},
+		{"sold out, though there is stock", Linearizable, func(t *trial) {
 			t.rec.purchases[0].sent, t.rec.purchases[0].ended = t.rec.began.Add(10*time.Second), t.rec.began.Add(11*time.Second)
 		}},
-		{"more is available than can be", Lin, func(t *trial) { t.ev.stock["scarce"] = stockRow{total: scarceUnits + 5, committed: -1} }},
-		{"an answer of 500", Err, func(t *trial) { t.rec.failure(t.healed, true, "500") }},
-		{"a failed call under a gentle fault", Err, func(t *trial) { t.gentle = true; t.rec.failure(t.healed, false, "503") }},
+		{"more is available than can be", Linearizable, func(t *trial) { t.ev.stock["scarce"] = stockRow{total: scarceUnits + 5, committed: -1} }},
+		{"an answer of 500", NoInternalErrors, func(t *trial) { t.rec.failure(t.healed, true, "500") }},
+		{"a failed call under a gentle fault", NoInternalErrors, func(t *trial) { t.gentle = true; t.rec.failure(t.healed, false, "503") }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

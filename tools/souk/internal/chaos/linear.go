@@ -19,7 +19,7 @@ import (
 // decideWithin bounds the search for one history.
 const decideWithin = 5 * time.Second
 
-// forever is the end of a call whose answer nobody got: it may take effect at
+// forever is the end of a call that was not answered: it may take effect at
 // any time, or never.
 const forever = math.MaxInt64
 
@@ -29,7 +29,7 @@ func (t *trial) checkLinear(v violations, byKey map[string]string) (undecided in
 	judge := func(m porcupine.Model, ops []porcupine.Operation, what string) {
 		switch porcupine.CheckOperationsTimeout(m, ops, decideWithin) {
 		case porcupine.Illegal:
-			v.add(Lin, "no order of its %d calls explains what %s was seen to be", len(ops), what)
+			v.add(Linearizable, "no order of its %d calls explains what %s was seen to be", len(ops), what)
 		case porcupine.Unknown:
 			undecided++
 		}
@@ -79,28 +79,28 @@ func (t *trial) cartHistory(id string, calls []cartCall) []porcupine.Operation {
 		if !c.done.IsZero() {
 			end = t.nanos(c.done)
 		}
-		ops = append(ops, porcupine.Operation{ClientId: c.visitor, Input: cartOp{c.add, c.seen}, Call: t.nanos(c.sent), Return: end})
+		ops = append(ops, porcupine.Operation{ClientId: c.shopper, Input: cartOp{c.add, c.seen}, Call: t.nanos(c.sent), Return: end})
 	}
 	last := t.nanos(t.atRest)
-	return append(ops, porcupine.Operation{ClientId: visitors, Input: cartOp{0, t.ev.carts[id][sku]}, Call: last, Return: last + 1})
+	return append(ops, porcupine.Operation{ClientId: shoppers, Input: cartOp{0, t.ev.carts[id][sku]}, Call: last, Return: last + 1})
 }
 
 // stockOp is something that happens to the stock of a SKU.
 type stockOp struct {
 	kind  stockKind
 	units int64
-	order string // for take and giveBack
+	order string // for take and putBack
 	sure  bool   // it did happen; else it may not have
 }
 
 type stockKind int
 
 const (
-	deliver  stockKind = iota // units come in
-	take                      // an order takes units: they are there
-	giveBack                  // an order that took units gives them back
-	short                     // an order does not get its units: they are not there
-	look                      // units are what is available
+	deliver   stockKind = iota // units come in
+	take                       // an order takes units: they are there
+	putBack                    // an order that took units gives them back
+	short                      // an order does not get its units: they are not there
+	available                  // units are what is available
 )
 
 // shelf is the state of a SKU: what is available, and which orders that will be
@@ -135,7 +135,7 @@ func (op stockOp) after(s shelf) []any {
 			}
 			out = append(out, next)
 		}
-	case giveBack:
+	case putBack:
 		if rest, ok := unhold(s.holding, op.order); ok {
 			return []any{shelf{s.available + op.units, rest}}
 		}
@@ -145,7 +145,7 @@ func (op stockOp) after(s shelf) []any {
 			return nil
 		}
 		return []any{s}
-	case look:
+	case available:
 		if s.available != op.units {
 			return nil
 		}
@@ -206,7 +206,7 @@ func (t *trial) stockHistory(sku string, byKey map[string]string) []porcupine.Op
 			}
 		default:
 			add(stockOp{kind: take, units: units, order: id}, p.sent, end)
-			add(stockOp{kind: giveBack, units: units, order: id}, p.sent, end)
+			add(stockOp{kind: putBack, units: units, order: id}, p.sent, end)
 		}
 	}
 	for _, g := range t.rec.refunds {
@@ -221,7 +221,7 @@ func (t *trial) stockHistory(sku string, byKey map[string]string) []porcupine.Op
 		}
 	}
 	s := t.ev.stock[sku]
-	add(stockOp{kind: look, units: s.total - s.held - s.committed}, t.atRest, t.atRest.Add(1))
+	add(stockOp{kind: available, units: s.total - s.held - s.committed}, t.atRest, t.atRest.Add(1))
 	return ops
 }
 

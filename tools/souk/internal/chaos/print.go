@@ -45,8 +45,8 @@ func (p *printer) status(s Status) {
 	if !p.live {
 		return
 	}
-	fmt.Fprintf(p.w, "\r\x1b[K[%d/%d] %s  %s  %s  %d orders accepted  struck %d times  %d calls failed  worst %s",
-		len(p.results)+1, p.total, s.Fault, s.Phase, s.Elapsed.Round(100*time.Millisecond), s.Accepted, s.Struck, s.Failed, round(s.Worst))
+	fmt.Fprintf(p.w, "\r\x1b[K[%d/%d] %s  %s  %s  %d orders accepted  injected %d times  %d calls failed  worst %s",
+		len(p.results)+1, p.total, s.Fault, s.Phase, s.Elapsed.Round(100*time.Millisecond), s.Accepted, s.Injected, s.Failed, round(s.Worst))
 }
 
 // result shows a run that is over.
@@ -60,13 +60,13 @@ func (p *printer) result(res *Result) error {
 	if p.live {
 		fmt.Fprint(p.w, "\r\x1b[K")
 	}
-	fmt.Fprintf(p.w, "[%d/%d] %-28s %s  %d orders, struck %d times, recovered in %s, took %s\n",
-		len(p.results), p.total, res.Fault, verdict(res), res.Accepted, res.Struck, round(res.Recovery), res.Took.Round(time.Second))
+	fmt.Fprintf(p.w, "[%d/%d] %-28s %s  %d orders, injected %d times, recovered in %s, took %s\n",
+		len(p.results), p.total, res.Fault, verdict(res), res.Accepted, res.Injected, round(res.Recovery), res.Took.Round(time.Second))
 	if res.Void != "" {
 		fmt.Fprintf(p.w, "      does not count: %s\n", res.Void)
 	}
-	if len(res.Missed) > 0 {
-		fmt.Fprintf(p.w, "      nobody came by at %s\n", strings.Join(res.Missed, ", "))
+	if len(res.Unreached) > 0 {
+		fmt.Fprintf(p.w, "      not reached: %s\n", strings.Join(res.Unreached, ", "))
 	}
 	if !res.Kept() {
 		fmt.Fprintf(p.w, "      data and logs: %s\n", res.Data)
@@ -94,7 +94,7 @@ func verdict(res *Result) string {
 	return "kept"
 }
 
-// end prints the table, and returns an error unless all promises were kept.
+// end prints the table, and returns an error unless all invariants were kept.
 func (p *printer) end() error {
 	bad := len(slices.DeleteFunc(slices.Clone(p.results), (*Result).Kept))
 	if !p.json {
@@ -103,7 +103,7 @@ func (p *printer) end() error {
 		}
 	}
 	if bad > 0 {
-		return fmt.Errorf("%d of %d runs broke a promise or do not count", bad, len(p.results))
+		return fmt.Errorf("%d of %d runs broke an invariant or do not count", bad, len(p.results))
 	}
 	return nil
 }
@@ -111,33 +111,11 @@ func (p *printer) end() error {
 func (p *printer) table() error {
 	fmt.Fprintln(p.w)
 	tw := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
-	fmt.Fprint(tw, "fault\t")
-	for _, i := range Invariants {
-		fmt.Fprintf(tw, "%s\t", i.Name)
-	}
-	fmt.Fprint(tw, "orders\tstruck\tcalls failed\trecovery\tworst answer\t\n")
+	fmt.Fprintln(tw, "fault\tinvariants\torders\tinjected\tcalls failed\trecovery\tworst answer\t")
 	for _, r := range p.results {
-		fmt.Fprintf(tw, "%s\t", r.Fault)
-		for _, i := range Invariants {
-			fmt.Fprintf(tw, "%s\t", mark(r, i.Name))
-		}
-		fmt.Fprintf(tw, "%d\t%d\t%d of %d\t%s\t%s\t\n", r.Accepted, r.Struck, r.Failed, r.Calls, round(r.Recovery), round(r.Worst))
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d of %d\t%s\t%s\t\n", r.Fault, verdict(r), r.Accepted, r.Injected, r.Failed, r.Calls, round(r.Recovery), round(r.Worst))
 	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	return nil
-}
-
-// mark is a cell of the table.
-func mark(r *Result, invariant string) string {
-	switch {
-	case len(r.Violations[invariant]) > 0:
-		return fmt.Sprintf("✗ %d", len(r.Violations[invariant]))
-	case r.Void != "":
-		return "-"
-	}
-	return "✓"
+	return tw.Flush()
 }
 
 func round(d time.Duration) time.Duration {
@@ -153,7 +131,7 @@ func printList(w io.Writer) error {
 	for _, f := range Faults() {
 		fmt.Fprintf(tw, "%s\t%s\n", f.Name, f.Doc)
 	}
-	fmt.Fprintln(tw, "\nPROMISE\t")
+	fmt.Fprintln(tw, "\nINVARIANT\tWHAT HOLDS")
 	for _, i := range Invariants {
 		fmt.Fprintf(tw, "%s\t%s\n", i.Name, i.Doc)
 	}

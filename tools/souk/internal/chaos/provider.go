@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Provider is the payment provider's simulator, told to misbehave.
+// Provider is the payment provider's simulator, which can be made to misbehave.
 type Provider struct {
 	url string
 }
@@ -88,7 +88,7 @@ func (p *Provider) faults(ctx context.Context, method string, rules []Rule) (fir
 	return fired, nil
 }
 
-// call asks the simulator itself, past the wires.
+// call asks the simulator itself, not through a proxy.
 func (p *Provider) call(ctx context.Context, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

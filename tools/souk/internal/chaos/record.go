@@ -9,21 +9,25 @@ import (
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
-// record is what the visitors asked for and were told: the client's witness.
+// record is what the shoppers asked for and what the shop answered: the client's
+// side of the audit.
 type record struct {
 	mu        sync.Mutex
 	purchases []*purchase
 	restocks  []*restock
-	refunds   []*giveback
+	refunds   []*refund
 	carts     map[string][]cartCall // calls of shared carts, by cart
 	calls     int
 	worst     time.Duration // the longest that a call took to be answered
 	failed    []failure     // calls that were not answered, or with 5xx or 429
 	errors    []failure     // calls answered with 500, which nothing excuses
-	told      []string      // contradictions that a visitor was told
-	acceptedN int
-	began     time.Time
+	// contradictions are answers that cannot all be true.
+	contradictions []contradiction
+	acceptedN      int
+	began          time.Time
 }
+
+type contradiction struct{ invariant, what string }
 
 // failure is a call without a good answer.
 type failure struct {
@@ -31,11 +35,11 @@ type failure struct {
 	what string
 }
 
-// purchase is one wish to buy under one idempotency key, however many calls it
-// took. Its fields are its visitor's until the crowd has left.
+// purchase is one order under one idempotency key, however many calls it took.
+// Only its shopper accesses it until the workload has ended.
 type purchase struct {
 	key      string
-	shop     *shopclient.Client // as the visitor
+	shop     *shopclient.Client // as the shopper
 	checkout shopclient.Checkout
 	lines    []shopclient.Line
 	later    *shopclient.Line // put into the cart after the order was accepted
@@ -45,14 +49,14 @@ type purchase struct {
 
 	sent     time.Time // the first call
 	accepted time.Time // the first answer that took the order; zero when none did
-	ended    time.Time // when the visitor was told the end; zero when it was not
+	ended    time.Time // when an answer said that it had ended; zero when none did
 	refused  *shopclient.Problem
-	order    *shopclient.Order // as last told
+	order    *shopclient.Order // of the last answer
 	answer   [sha256.Size]byte // of the first answer
 	body     []byte            // the first answer
 }
 
-// settled says whether the visitor was told the end.
+// settled reports whether an answer said that it had ended.
 func (p *purchase) settled() bool { return !p.ended.IsZero() }
 
 // restock is stock that the operator added.
@@ -60,22 +64,22 @@ type restock struct {
 	key        string
 	sku        string
 	units      int64
-	sent, done time.Time // done is zero while nobody knows
+	sent, done time.Time // done is zero while the outcome is unknown
 }
 
-// giveback is a refund of a paid order, with the units back on sale.
-type giveback struct {
+// refund is a refund of a paid order, with the units back on sale.
+type refund struct {
 	purchase   *purchase
 	key        string
 	lines      []shopclient.Line
-	sent, done time.Time // done is zero while nobody knows
+	sent, done time.Time // done is zero while the outcome is unknown
 	state      string
 	amount     int64
 }
 
 // cartCall is a call of a shared cart.
 type cartCall struct {
-	visitor    int
+	shopper    int
 	add        int64 // units added; 0 for a read
 	seen       int64 // the units of the line that the answer had; -1 while unknown
 	sent, done time.Time
@@ -83,7 +87,7 @@ type cartCall struct {
 
 func newRecord() *record { return &record{carts: map[string][]cartCall{}, began: time.Now()} }
 
-// called enters a call and how long it took to be answered.
+// called adds a call and how long it took to be answered.
 func (r *record) called(took time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -91,7 +95,7 @@ func (r *record) called(took time.Duration) {
 	r.worst = max(r.worst, took)
 }
 
-// failure enters a call that was not answered well.
+// failure adds a call that was not answered well.
 func (r *record) failure(at time.Time, internal bool, format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -102,14 +106,14 @@ func (r *record) failure(at time.Time, internal bool, format string, args ...any
 	}
 }
 
-// contradiction enters two answers that cannot both be true.
-func (r *record) contradiction(format string, args ...any) {
+// contradiction adds answers that cannot all be true, which breaks an invariant.
+func (r *record) contradiction(invariant, format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.told = append(r.told, fmt.Sprintf(format, args...))
+	r.contradictions = append(r.contradictions, contradiction{invariant, fmt.Sprintf(format, args...)})
 }
 
-// begun enters a purchase before its first call.
+// begun adds a purchase before its first call.
 func (r *record) begun(p *purchase) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -123,7 +127,7 @@ func (r *record) took() {
 	r.acceptedN++
 }
 
-// accepted is how many orders the shop has taken.
+// accepted is how many orders the shop has accepted.
 func (r *record) accepted() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -142,7 +146,7 @@ func (r *record) restocked(s *restock) {
 	r.restocks = append(r.restocks, s)
 }
 
-func (r *record) gaveBack(g *giveback) {
+func (r *record) refunded(g *refund) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.refunds = append(r.refunds, g)

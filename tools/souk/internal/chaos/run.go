@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
@@ -19,15 +20,15 @@ import (
 const (
 	plentyUnits = 1_000_000
 	scarceUnits = 12
-	// warmUp is how many orders are accepted before the first strike.
+	// warmUp is how many orders are accepted before the first injection.
 	warmUp = 40
-	// strikePause is the quiet time between two strikes.
-	strikePause = 500 * time.Millisecond
-	// enoughWithin is how long after healing the crowd stays to make up the number
+	// injectPause is the pause between two injections.
+	injectPause = 500 * time.Millisecond
+	// enoughWithin is how long after healing the workload goes on to reach the number
 	// of orders.
 	enoughWithin = 3 * time.Minute
-	// leaveWithin is how long the visitors may take to finish what they began.
-	leaveWithin = 90 * time.Second
+	// drainWithin is how long the shoppers may take to finish what they began.
+	drainWithin = 90 * time.Second
 )
 
 // Options say how a run goes.
@@ -38,14 +39,14 @@ type Options struct {
 	Duration time.Duration
 	// Orders is how many must be accepted for the run to count.
 	Orders int
-	// Seed decides all that is left to chance in the crowd and the fault. (What
+	// Seed decides all that is left to chance in the workload and the fault. (What
 	// the machine's scheduler does is not repeated.)
 	Seed uint64
 	// Dir is the shop's data folder; it is emptied.
 	Dir string
 	// Exec is localshop.Options.Exec.
 	Exec []string
-	// Progress is told several times a second how it goes; may be nil.
+	// Progress is called several times a second with the state of the run; may be nil.
 	Progress func(Status)
 
 	sabotage *sabotage
@@ -56,7 +57,7 @@ type Status struct {
 	Fault, Phase string
 	Elapsed      time.Duration
 	Accepted     int
-	Struck       int
+	Injected     int
 	Failed       int
 	Worst        time.Duration
 }
@@ -66,26 +67,26 @@ type Result struct {
 	Fault string `json:"fault"`
 	Group string `json:"group"`
 	Seed  uint64 `json:"seed"`
-	// Struck is how often the fault happened, and How what proved it last.
-	Struck int    `json:"struck"`
-	How    string `json:"how"`
-	// Missed are the places where it would have struck, and nobody came by.
-	Missed []string `json:"missed,omitempty"`
+	// Injected is how often the fault happened, and How what proved it last.
+	Injected int    `json:"injected"`
+	How      string `json:"how"`
+	// Unreached are the places for the fault that no call reached.
+	Unreached []string `json:"unreached,omitempty"`
 	// Accepted orders, and how they ended.
 	Accepted  int `json:"accepted"`
 	Paid      int `json:"paid"`
 	Cancelled int `json:"cancelled"`
-	// Calls that the visitors made, and how many were not answered well.
+	// Calls that the shoppers made, and how many were not answered well.
 	Calls  int `json:"calls"`
 	Failed int `json:"failed"`
 	// Recovery is how long after healing the last order from before was settled.
 	Recovery time.Duration `json:"recovery_ns"`
-	// Rest is how long after the crowd had left nothing moved any more.
+	// Rest is how long after the workload had ended nothing was under way any more.
 	Rest time.Duration `json:"rest_ns"`
 	// Worst is the longest that an answered call took.
 	Worst time.Duration `json:"worst_ns"`
 	Took  time.Duration `json:"took_ns"`
-	// Violations of the promises, by invariant.
+	// Violations by invariant.
 	Violations map[string][]string `json:"violations"`
 	// Undecided histories were too tangled to be judged in time.
 	Undecided int `json:"undecided"`
@@ -95,11 +96,11 @@ type Result struct {
 	Data string `json:"data,omitempty"`
 }
 
-// Kept says that the run counts and that every promise was kept.
+// Kept says that the run counts and that every invariant was kept.
 func (r *Result) Kept() bool { return r.Void == "" && len(r.Violations) == 0 }
 
 // Run makes one run. An error means that it could not be made to its end; that
-// the shop broke a promise is in the result.
+// the shop broke an invariant is in the result.
 func Run(ctx context.Context, opts Options) (_ *Result, err error) {
 	began := time.Now()
 	shopOpts := localshop.Options{Dir: opts.Dir, Fresh: true, Exec: opts.Exec}
@@ -112,15 +113,15 @@ func Run(ctx context.Context, opts Options) (_ *Result, err error) {
 			defer func() { err = errors.Join(err, undo()) }()
 		}
 	}
-	r := &run{Options: opts, rec: newRecord(), phase: "start", stage: &Stage{}}
+	r := &run{Options: opts, rec: newRecord(), phase: "start", env: &Environment{}}
 	defer r.show()()
 	if opts.sabotage == nil {
 		r.sabotage = &sabotage{}
 	}
-	if err := r.stage.raise(ctx, shopOpts, opts.Seed, r.sabotage.route); err != nil {
+	if err := r.env.start(ctx, shopOpts, opts.Seed, r.sabotage.route); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.stage.close(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, r.env.close(context.WithoutCancel(ctx))) }()
 	res, err := r.run(ctx)
 	if err != nil {
 		return nil, err
@@ -132,7 +133,7 @@ func Run(ctx context.Context, opts Options) (_ *Result, err error) {
 // run is a run under way.
 type run struct {
 	Options
-	stage *Stage
+	env   *Environment
 	rec   *record
 	goods map[string]int64 // units at first, by SKU
 
@@ -151,58 +152,55 @@ func (r *run) run(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	crowd := newCrowd(shop, owner, g, r.rec, r.Seed)
-	r.stage.Crowd = crowd
+	workload := newWorkload(shop, owner, g, r.rec, r.Seed)
+	r.env.Workload = workload
 
-	enter, closeDoors := context.WithCancel(ctx)
-	defer closeDoors()
-	stay, throwOut := context.WithCancel(ctx)
-	defer throwOut()
+	begin, stopNew := context.WithCancel(ctx)
+	defer stopNew()
+	running, abort := context.WithCancel(ctx)
+	defer abort()
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		crowd.visit(stay, enter)
+		workload.run(running, begin)
 	}()
 	r.enter("warm up")
 	r.until(ctx, time.Minute, func() bool { return r.rec.accepted() >= warmUp })
 
-	strikeErr := r.strike(ctx)
+	injectErr := r.inject(ctx)
 	r.healed = time.Now()
-	healErr := r.stage.heal(ctx)
-	crowd.Behave(Manners{})
+	healErr := r.env.heal(ctx)
+	workload.SetBehavior(Behavior{})
 	r.enter("healed")
 	r.until(ctx, enoughWithin, func() bool { return r.rec.accepted() >= r.Orders })
-	r.enter("leave")
-	closeDoors()
-	select {
-	case <-left:
-	case <-time.After(leaveWithin):
-		throwOut()
-		<-left
-	}
+	r.enter("finish")
+	stopNew()
+	timeout := time.AfterFunc(drainWithin, abort)
+	<-left
+	timeout.Stop()
 	if err := errors.Join(ctx.Err(), healErr); err != nil {
 		return nil, err
 	}
-	res, err := r.judge(ctx, crowd)
+	res, err := r.judge(ctx, workload)
 	if err != nil {
 		return nil, err
 	}
-	if strikeErr != nil {
-		res.Void = "the fault could not be brought about: " + strikeErr.Error()
+	if injectErr != nil {
+		res.Void = "the fault could not be injected: " + injectErr.Error()
 	}
 	return res, nil
 }
 
-// clients returns the visitors' client and the operator's.
+// clients returns the shoppers' client and the operator's.
 func (r *run) clients(ctx context.Context) (shop, owner *shopclient.Client, done func(), err error) {
-	url, end := r.stage.Shop.URL, func() {}
+	url, end := r.env.Shop.URL, func() {}
 	if r.sabotage.front != nil {
 		if url, end, err = r.sabotage.front(ctx, url); err != nil {
 			return nil, nil, nil, err
 		}
 	}
 	shop = shopclient.New(url)
-	return shop, shop.WithToken(r.stage.Shop.OperatorToken), func() { shop.Close(); end() }, nil
+	return shop, shop.WithToken(r.env.Shop.OperatorToken), func() { shop.Close(); end() }, nil
 }
 
 // stock puts the run's goods on sale.
@@ -226,60 +224,62 @@ func (r *run) stock(ctx context.Context, owner *shopclient.Client) (*goods, erro
 		return nil, fmt.Errorf("import: %w", err)
 	}
 	if r.sabotage.started != nil {
-		return g, r.sabotage.started(ctx, r.stage.Shop)
+		return g, r.sabotage.started(ctx, r.env.Shop)
 	}
 	return g, nil
 }
 
-// strike strikes until the time is over or the fault has struck often enough.
-func (r *run) strike(ctx context.Context) error {
+// inject injects the fault until the time is over or it was injected often enough.
+func (r *run) inject(ctx context.Context) error {
 	began := time.Now()
 	for n := 1; ; n++ {
-		r.enter("strike")
-		if err := r.Fault.Strike(ctx, r.stage); err != nil {
+		r.enter("inject")
+		if err := r.Fault.Inject(ctx, r.env); err != nil {
 			return err
 		}
-		if r.Fault.Strikes > 0 && n >= r.Fault.Strikes || r.Fault.Strikes == 0 && time.Since(began)+strikePause >= r.Duration {
+		if r.Fault.Times > 0 && n >= r.Fault.Times || r.Fault.Times == 0 && time.Since(began)+injectPause >= r.Duration {
 			return ctx.Err()
 		}
 		r.enter("pause")
-		pauseFor(ctx, strikePause)
+		if err := retry.Sleep(ctx, injectPause); err != nil {
+			return err
+		}
 	}
 }
 
 // judge waits for rest, asks every question again, and compares.
-func (r *run) judge(ctx context.Context, crowd *Crowd) (*Result, error) {
+func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 	r.enter("rest")
-	gone := time.Now()
-	left, err := rest(ctx, r.stage, settleLimit)
+	ended := time.Now()
+	left, err := rest(ctx, r.env, settleLimit)
 	if err != nil {
 		return nil, fmt.Errorf("the shop's databases: %w", err)
 	}
 	t := &trial{rec: r.rec, goods: r.goods, gentle: r.Fault.Gentle, healed: r.healed, left: left}
-	res := &Result{Fault: r.Fault.Name, Group: r.Fault.Group, Seed: r.Seed, Rest: time.Since(gone)}
+	res := &Result{Fault: r.Fault.Name, Group: r.Fault.Group, Seed: r.Seed, Rest: time.Since(ended)}
 	r.enter("repeat")
 	accepted := r.rec.accepted()
-	silent := r.repeatAll(ctx, crowd)
-	sells := r.buyOnce(ctx, crowd)
-	if _, err = rest(ctx, r.stage, settleLimit); err != nil {
+	silent := r.repeatAll(ctx, workload)
+	sells := r.buyOnce(ctx, workload)
+	if _, err = rest(ctx, r.env, settleLimit); err != nil {
 		return nil, fmt.Errorf("the shop's databases: %w", err)
 	}
 	t.atRest = time.Now()
 	r.enter("audit")
-	if t.ev, err = gather(ctx, r.stage.Shop); err != nil {
+	if t.ev, err = gather(ctx, r.env.Shop); err != nil {
 		return nil, fmt.Errorf("gather evidence: %w", err)
 	}
 	broken, undecided := t.check()
 	if silent > 0 {
-		broken.add(I9, "%d of %d accepted orders gave no answer when they were placed again, for %s", silent, accepted, settleLimit)
+		broken.add(SettlesInTime, "%d of %d accepted orders gave no answer when they were placed again, for %s", silent, accepted, settleLimit)
 	}
 	if sells != nil {
-		broken.add(I9, "the healed shop does not sell: %v", sells)
+		broken.add(SettlesInTime, "the healed shop does not sell: %v", sells)
 	}
 	res.Violations, res.Undecided = broken, undecided
 	res.Recovery, res.Worst, res.Calls, res.Failed = t.recovery(), r.rec.worst, r.rec.calls, len(r.rec.failed)
-	res.Struck, res.How = r.stage.strikes()
-	res.Missed = r.stage.missed
+	res.Injected, res.How = r.env.injections()
+	res.Unreached = r.env.unreached
 	res.Accepted = accepted
 	for _, o := range t.ev.orders {
 		switch o.state {
@@ -290,8 +290,8 @@ func (r *run) judge(ctx context.Context, crowd *Crowd) (*Result, error) {
 		}
 	}
 	switch {
-	case res.Struck == 0:
-		res.Void = "the fault never struck"
+	case res.Injected == 0:
+		res.Void = "the fault was never injected"
 	case res.Accepted < r.Orders:
 		res.Void = fmt.Sprintf("%d orders were accepted; it takes %d", res.Accepted, r.Orders)
 	case res.Undecided > 0:
@@ -302,15 +302,15 @@ func (r *run) judge(ctx context.Context, crowd *Crowd) (*Result, error) {
 
 // repeatAll places every accepted order once more: the answer must be the first
 // one's, byte by byte. It returns how many gave none.
-func (r *run) repeatAll(ctx context.Context, crowd *Crowd) (silent int64) {
+func (r *run) repeatAll(ctx context.Context, workload *Workload) (silent int64) {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	var unanswered atomic.Int64
 	work := make(chan *purchase)
 	var wg sync.WaitGroup
-	for i := range visitors {
+	for i := range shoppers {
 		wg.Go(func() {
-			v := &visitor{Crowd: crowd, n: i, rng: rand.New(rand.NewPCG(r.Seed, uint64(visitors+i)))} //nolint:gosec // as above
+			v := &shopper{Workload: workload, n: i, rng: rand.New(rand.NewPCG(r.Seed, uint64(shoppers+i)))} //nolint:gosec // as above
 			for p := range work {
 				v.place(ctx, p)
 				if ctx.Err() != nil {
@@ -330,11 +330,11 @@ func (r *run) repeatAll(ctx context.Context, crowd *Crowd) (silent int64) {
 }
 
 // buyOnce is one more customer, who pays with a good card.
-func (r *run) buyOnce(ctx context.Context, crowd *Crowd) error {
+func (r *run) buyOnce(ctx context.Context, workload *Workload) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	v := &visitor{Crowd: crowd, n: visitors, rng: rand.New(rand.NewPCG(r.Seed, 2*visitors))} //nolint:gosec // as above
-	p := &purchase{key: uuid.NewString(), good: true, wait: settleWait, lines: []shopclient.Line{{SKU: crowd.goods.plenty[0], Quantity: 1}}}
+	v := &shopper{Workload: workload, n: shoppers, rng: rand.New(rand.NewPCG(r.Seed, 2*shoppers))} //nolint:gosec // as above
+	p := &purchase{key: uuid.NewString(), good: true, wait: settleWait, lines: []shopclient.Line{{SKU: workload.goods.plenty[0], Quantity: 1}}}
 	if !v.fill(ctx, p) {
 		return errors.New("no cart")
 	}
@@ -357,8 +357,7 @@ func (r *run) buyOnce(ctx context.Context, crowd *Crowd) error {
 func (r *run) until(ctx context.Context, d time.Duration, done func() bool) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	for ctx.Err() == nil && !done() {
-		pauseFor(ctx, 20*time.Millisecond)
+	for !done() && retry.Sleep(ctx, 20*time.Millisecond) == nil {
 	}
 }
 
@@ -377,12 +376,14 @@ func (r *run) show() (end func()) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
 		for {
 			r.Progress(r.status(time.Since(began)))
 			select {
 			case <-stop:
 				return
-			case <-time.After(200 * time.Millisecond):
+			case <-tick.C:
 			}
 		}
 	}()
@@ -393,7 +394,7 @@ func (r *run) status(elapsed time.Duration) Status {
 	r.mu.Lock()
 	s := Status{Fault: r.Fault.Name, Phase: r.phase, Elapsed: elapsed}
 	r.mu.Unlock()
-	s.Struck, _ = r.stage.strikes()
+	s.Injected, _ = r.env.injections()
 	r.rec.mu.Lock()
 	defer r.rec.mu.Unlock()
 	s.Accepted, s.Failed, s.Worst = r.rec.acceptedN, len(r.rec.failed), r.rec.worst

@@ -22,10 +22,10 @@ import (
 	"github.com/souk-shop/souk/tools/internal/localshop"
 )
 
-// sabotage takes a promise from the shop. With it a run has to find the promise
-// broken: that shows that the audit can see.
+// sabotage breaks an invariant of the shop on purpose. A run with it has to find
+// that: it tests the audit.
 type sabotage struct {
-	// route leads a wire elsewhere, as localshop.Options.Route; may be nil.
+	// route leads a proxy elsewhere, as localshop.Options.Route; may be nil.
 	route func(from, to, addr string) (string, error)
 	// started changes the shop that has started; may be nil.
 	started func(context.Context, *localshop.Shop) error
@@ -51,7 +51,7 @@ func forgetKeys() *sabotage {
 				r.Out.Header.Set("Idempotency-Key", uuid.NewString())
 			}
 		}}
-		srv := &http.Server{Handler: proxy, ReadHeaderTimeout: patience}
+		srv := &http.Server{Handler: proxy, ReadHeaderTimeout: callTimeout}
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -80,7 +80,7 @@ func forgetCarts() *sabotage {
 const confirmDelay = 300 * time.Millisecond
 
 // confirmLate is a shop that captures before it confirms: the order service is
-// told at once that the stock is confirmed, and it is confirmed later, unless
+// answered at once that the stock is confirmed, and it is confirmed later, unless
 // the order service dies before.
 func confirmLate() *sabotage {
 	return &sabotage{route: func(from, to, addr string) (string, error) {
@@ -99,7 +99,7 @@ type middlebox struct {
 	late []*time.Timer
 }
 
-// startMiddlebox listens before addr, until the process ends.
+// startMiddlebox listens in front of addr, until the process ends.
 func startMiddlebox(addr string) (string, error) {
 	to, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
@@ -135,9 +135,9 @@ func (m *middlebox) pass(_ any, stream grpc.ServerStream) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.late = append(m.late, time.AfterFunc(confirmDelay, func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 		defer cancel()
-		_ = forward(ctx) // nobody waits for it any more
+		_ = forward(ctx) // no caller waits for the answer
 	}))
 	return stream.SendMsg(&[]byte{}) // order reads no field of the answer
 }
@@ -165,7 +165,7 @@ func (*middlebox) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Conte
 // HandleRPC implements stats.Handler.
 func (*middlebox) HandleRPC(context.Context, stats.RPCStats) {}
 
-// raw is a codec of messages that nobody reads.
+// raw is a codec of messages that are passed on as bytes.
 type raw struct{}
 
 func (raw) Name() string { return "proto" }

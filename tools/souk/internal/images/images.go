@@ -5,7 +5,6 @@ package images
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -16,20 +15,13 @@ import (
 	"strings"
 
 	"github.com/souk-shop/souk/tools/internal/topology"
+
+	"github.com/souk-shop/souk/tools/internal/cli"
 )
 
 // Command is `souk images`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("images", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	out := flags.String("out", filepath.Join("bin", "images"), "the `folder` for the archive and the binaries")
-	tag := flags.String("tag", "dev", "the images' `tag`")
-	prefix := flags.String("prefix", "souk", "what comes before the programs' names: a `registry/path`")
-	arch := flags.String("arch", runtime.GOARCH, "the `architecture` to build for: amd64 or arm64")
-	load := flags.String("load", "", "hand the images to `kind`, minikube, docker or containerd")
-	cluster := flags.String("cluster", "", "the `name` of the kind cluster or minikube profile, if it is not the default")
-	flags.Usage = func() {
-		fmt.Fprint(stderr, `usage: souk images [flags] [PROGRAM...]
+	flags := cli.Flags("images", `usage: souk images [flags] [PROGRAM...]
 
 Compiles the shop's programs (all of them, or those named) on this machine and
 writes one archive of images FROM scratch, an OCI layout that "docker load", "kind
@@ -39,9 +31,13 @@ It needs Go alone; --load needs the program that takes the images.
 The same sources, Go and certificates give the same bytes. Run it in the
 repository.
 
-`)
-		flags.PrintDefaults()
-	}
+`, stderr)
+	out := flags.String("out", filepath.Join("bin", "images"), "the `folder` for the archive and the binaries")
+	tag := flags.String("tag", "dev", "the images' `tag`")
+	prefix := flags.String("prefix", "souk", "what comes before the programs' names: a `registry/path`")
+	arch := flags.String("arch", runtime.GOARCH, "the `architecture` to build for: amd64 or arm64")
+	load := flags.String("load", "", "hand the images to `kind`, minikube, docker or containerd")
+	cluster := flags.String("cluster", "", "the `name` of the kind cluster or minikube profile, if it is not the default")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

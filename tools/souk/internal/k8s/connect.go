@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/state"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
@@ -171,7 +172,7 @@ func (c *cluster) forward(ctx context.Context, forwards *sync.WaitGroup, service
 			case <-ended:
 			}
 			for {
-				if pause(ctx, 500*time.Millisecond) != nil {
+				if retry.Sleep(ctx, 500*time.Millisecond) != nil {
 					return
 				}
 				if _, ended, err = open(local); err == nil {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/topology"
 	"github.com/souk-shop/souk/tools/smoke"
 	"github.com/souk-shop/souk/tools/souk/internal/images"
@@ -115,11 +116,11 @@ func (t *tester) visit(ctx context.Context) (*visitors, error) {
 	// They come once the shop is ready and has told them what it sells.
 	for until := time.Now().Add(time.Minute); ; {
 		if _, err := v.report(ctx); err == nil {
-			return v, pause(ctx, t.calm)
+			return v, retry.Sleep(ctx, t.calm)
 		} else if time.Now().After(until) {
 			return nil, errors.Join(err, v.stop(context.WithoutCancel(ctx)))
 		}
-		if err := pause(ctx, time.Second); err != nil {
+		if err := retry.Sleep(ctx, time.Second); err != nil {
 			return nil, errors.Join(err, v.stop(context.WithoutCancel(ctx)))
 		}
 	}

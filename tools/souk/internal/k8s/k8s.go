@@ -20,7 +20,7 @@ const usage = `usage: souk k8s up|down|test|connect [flags]
   up       make or reuse a cluster, build and load the images, install the chart
   down     uninstall it; with --data its volumes and secrets, too
   test     run the end-to-end tests against it, then replace its pods under load
-           and audit the books
+           and audit the ledgers
   connect  open ways to it, for a browser and for the commands that take --data
 
 ` + "`souk k8s VERB -h` tells more.\n"

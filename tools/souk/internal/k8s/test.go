@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/audit"
 	"github.com/souk-shop/souk/tools/internal/load"
 	"github.com/souk-shop/souk/tools/internal/state"
@@ -25,7 +26,7 @@ const testHelp = `usage: souk k8s test [flags]
 Tests the shop that "souk k8s up" (or you, with helm) installed: helm test, the
 end-to-end tests through a port-forward, and then one disruption after the other
 while visitors inside the cluster browse, fill carts and buy: no visitor may fail.
-At the end the books are audited.
+At the end the ledgers are audited.
 
 `
 
@@ -135,7 +136,7 @@ func (t *tester) suites(ctx context.Context) error {
 	})
 }
 
-// audit compares the books.
+// audit compares the ledgers.
 func (t *tester) audit(ctx context.Context) error {
 	return t.reach(ctx, "", func(_ string, shop *state.State) error {
 		return audit.Check(ctx, audit.Sources{Databases: shop.Postgres, ProviderJournal: shop.ProviderJournal()}, 2*time.Minute, t.stdout)
@@ -186,7 +187,7 @@ func (t *tester) disrupt(ctx context.Context, wanted []disruption) (err error) {
 			r.Error = err.Error()
 		}
 		r.Seconds = time.Since(began).Seconds()
-		if err := pause(ctx, t.calm); err != nil {
+		if err := retry.Sleep(ctx, t.calm); err != nil {
 			return err
 		}
 		after, err := visitors.report(ctx)
@@ -222,15 +223,6 @@ func (t *tester) ready(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }
 
 // chooseDisruptions returns the named disruptions, or those that need nothing.

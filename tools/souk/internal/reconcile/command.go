@@ -5,51 +5,41 @@ package reconcile
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"text/tabwriter"
 	"time"
 
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
-	"github.com/souk-shop/souk/tools/internal/state"
+
+	"github.com/souk-shop/souk/tools/internal/cli"
 )
 
 // Command is `souk reconcile`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("reconcile", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	data := flags.String("data", state.DefaultDir, "the data `folder` of a shop that `souk up` runs")
-	url := flags.String("url", "", "the `URL` of another shop, instead of --data")
-	token := flags.String("token", "", "that shop's operator `token`")
-	since := flags.Duration("since", 0, "how far to look back; 0 for everything there ever was")
-	wait := flags.Duration("wait", 10*time.Minute, "how long the comparison may take")
-	flags.Usage = func() {
-		fmt.Fprint(stderr, `usage: souk reconcile [flags]
+	flags := cli.Flags("reconcile", `usage: souk reconcile [flags]
 
 Asks a running shop to compare its ledger with the payment provider's list of
-what moved, as it does by itself once a day, and prints the report. What is in
+balance transactions, as it does by itself once a day, and prints the report. What is in
 flight is no difference. Exits with 1 on any difference.
 
-`)
-		flags.PrintDefaults()
-	}
+`, stderr)
+	shop := cli.Operator(flags)
+	since := flags.Duration("since", 0, "how far to look back; 0 for everything there ever was")
+	wait := flags.Duration("wait", 10*time.Minute, "how long the comparison may take")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() != 0 || (*url == "") != (*token == "") {
+	if flags.NArg() != 0 {
 		flags.Usage()
-		return errors.New("reconcile takes --data, or --url and --token")
+		return errors.New("reconcile takes no arguments")
 	}
-	if *url == "" {
-		st, err := state.Read(*data)
-		if err != nil {
-			return err
-		}
-		*url, *token = st.URL, st.OperatorToken
+	client, err := shop.Client()
+	if err != nil {
+		return err
 	}
-	client := shopclient.New(*url).WithToken(*token)
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, *wait)
 	defer cancel()
@@ -66,10 +56,8 @@ flight is no difference. Exits with 1 on any difference.
 func Check(ctx context.Context, client *shopclient.Client, from, to time.Time, w io.Writer) error {
 	r, err := client.Reconcile(ctx, from, to)
 	for err == nil && !r.Done { // the shop goes on by itself
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("reconciliation %s is not done: %w", r.ID, ctx.Err())
-		case <-time.After(time.Second):
+		if err := retry.Sleep(ctx, time.Second); err != nil {
+			return fmt.Errorf("reconciliation %s is not done: %w", r.ID, err)
 		}
 		r, err = client.Reconciliation(ctx, r.ID)
 	}
@@ -89,13 +77,13 @@ func Check(ctx context.Context, client *shopclient.Client, from, to time.Time, w
 func Print(w io.Writer, r *shopclient.Reconciliation) error {
 	fmt.Fprintf(w, "Reconciliation %s, from %s to %s\n\n", r.ID, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339))
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "book\tcurrency\tmovements\tcaptured\trefunded\tnet\t")
+	fmt.Fprintln(tw, "ledger\tcurrency\ttransactions\tcaptured\trefunded\tnet\t")
 	for _, t := range r.Totals {
-		row := func(book string, movements, captured, refunded int64) {
+		row := func(ledger string, transactions, captured, refunded int64) {
 			amount := func(units int64) string { return money.Money{Units: units, Currency: t.Currency}.Format() }
-			fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t\n", book, t.Currency, movements, amount(captured), amount(refunded), amount(captured-refunded))
+			fmt.Fprintf(tw, "%s\t%s\t%d\t%s\t%s\t%s\t\n", ledger, t.Currency, transactions, amount(captured), amount(refunded), amount(captured-refunded))
 		}
-		row("ledger", t.MovementsHere, t.CapturedHere, t.RefundedHere)
+		row("payment", t.MovementsHere, t.CapturedHere, t.RefundedHere)
 		row("provider", t.MovementsThere, t.CapturedThere, t.RefundedThere)
 	}
 	if err := tw.Flush(); err != nil {

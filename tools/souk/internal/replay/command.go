@@ -21,32 +21,29 @@ import (
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/internal/state"
 	"github.com/souk-shop/souk/tools/souk/internal/verify"
+
+	"github.com/souk-shop/souk/tools/internal/cli"
 )
 
 // Command is `souk replay`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) (err error) {
-	flags := flag.NewFlagSet("replay", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	data := flags.String("data", state.DefaultDir, "the data `folder` of the running shop")
-	concurrency := flags.Int("concurrency", 16, "how many customers act at once")
-	patience := flags.Duration("patience", 2*time.Minute, "how long a call is repeated while the shop does not answer")
-	unrest := flags.Bool("chaos", false, "start a shop for the replay alone, and strike it with one random fault after the other until the last invoice is in")
-	seed := flags.Uint64("seed", 0, "with --chaos, repeats an earlier choice of faults; 0 draws a new seed")
-	limit := flags.Int("limit", 0, "replay only the first `N` orders and what cancels them; 0 replays all")
-	flags.Usage = func() {
-		fmt.Fprint(stderr, `usage: souk replay [flags] FILE.csv[.gz]
+	flags := cli.Flags("replay", `usage: souk replay [flags] FILE.csv[.gz]
 
 Drives the invoices of a real shop through the REST API of a running one, as its
 customers would: a cart, an order, a payment for each sale; a refund for each
-cancellation. Ends with an audit of four books and the stock. Run it again after
+cancellation. Ends with an audit of four ledgers and the stock. Run it again after
 an interruption and it goes on where it was.
 
 The file has the columns of the data set
 `+retail.Source+`
 
-`)
-		flags.PrintDefaults()
-	}
+`, stderr)
+	running := cli.Data(flags)
+	concurrency := flags.Int("concurrency", 16, "how many customers act at once")
+	retryFor := flags.Duration("retry-for", 2*time.Minute, "how long a call is repeated while the shop does not answer")
+	withChaos := flags.Bool("chaos", false, "start a shop for the replay alone, and inject one random fault after the other until the last invoice is in")
+	seed := flags.Uint64("seed", 0, "with --chaos, repeats an earlier choice of faults; 0 draws a new seed")
+	limit := flags.Int("limit", 0, "replay only the first `N` orders and what cancels them; 0 replays all")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -54,22 +51,22 @@ The file has the columns of the data set
 		flags.Usage()
 		return errors.New("replay takes one file, a concurrency of 1 or more and a limit of 0 or more")
 	}
-	d := &drive{out: stdout, data: *data, concurrency: *concurrency, patience: *patience}
-	if *unrest {
+	d := &drive{out: stdout, data: running.Dir(), concurrency: *concurrency, retryFor: *retryFor}
+	if *withChaos {
 		dataGiven := false
 		flags.Visit(func(f *flag.Flag) { dataGiven = dataGiven || f.Name == "data" })
 		if dataGiven {
 			return errors.New("with --chaos the replay has a shop of its own; leave out --data")
 		}
-	} else if d.shop, err = state.Read(*data); err != nil {
+	} else if d.shop, err = running.Find(); err != nil {
 		return err
 	}
 	if d.plan, d.digest, err = load(flags.Arg(0), *limit); err != nil {
 		return err
 	}
 	d.introduce()
-	if *unrest {
-		return d.inUnrest(ctx, *seed)
+	if *withChaos {
+		return d.withFaults(ctx, *seed)
 	}
 	return d.run(ctx)
 }
@@ -82,9 +79,9 @@ type drive struct {
 	plan        *Plan
 	digest      string
 	concurrency int
-	patience    time.Duration
-	// calm is called between the last invoice and the audit; may be nil.
-	calm func() error
+	retryFor    time.Duration
+	// finish is called between the last invoice and the audit; may be nil.
+	finish func() error
 }
 
 func (d *drive) introduce() {
@@ -112,7 +109,7 @@ func (d *drive) run(ctx context.Context) (err error) {
 	show := newDisplay(d.out, d.plan.Gross.Currency)
 	res, err := Run(ctx, d.plan, Options{
 		Shop: shopclient.New(d.shop.URL).WithToken(d.shop.OperatorToken), Log: log, Done: done,
-		Concurrency: d.concurrency, Patience: d.patience, Progress: show.update,
+		Concurrency: d.concurrency, RetryFor: d.retryFor, Progress: show.update,
 	})
 	show.end()
 	if res != nil {
@@ -130,11 +127,11 @@ func (d *drive) run(ctx context.Context) (err error) {
 		fmt.Fprintln(d.out, "PROBLEM", p)
 	}
 	fmt.Fprintln(d.out)
-	var unrest error
-	if d.calm != nil {
-		unrest = d.calm()
+	var faults error
+	if d.finish != nil {
+		faults = d.finish()
 	}
-	if err := errors.Join(unrest, verify.Check(ctx, d.shop, []string{path}, 90*time.Second, d.out)); err != nil {
+	if err := errors.Join(faults, verify.Check(ctx, d.shop, []string{path}, 90*time.Second, d.out)); err != nil {
 		return err
 	}
 	if len(res.Problems) > 0 {

@@ -32,8 +32,8 @@ type Options struct {
 	Done []history.Record
 	// Concurrency is how many customers act at once.
 	Concurrency int
-	// Patience is how long a call is repeated while the shop does not answer.
-	Patience time.Duration
+	// RetryFor is how long a call is repeated while the shop does not answer.
+	RetryFor time.Duration
 	// Progress is told after each event; it must not block.
 	Progress func(Progress)
 }
@@ -324,9 +324,9 @@ func (r *runner) problem(format string, args ...any) {
 }
 
 // insist repeats a call while its outcome is unknown or the shop asks to come
-// back later, for as long as its patience lasts. Every call is safe to repeat.
+// back later, for RetryFor at most. Every call is safe to repeat.
 func (r *runner) insist(ctx context.Context, call func(context.Context) error) error {
-	until := time.Now().Add(r.Patience)
+	until := time.Now().Add(r.RetryFor)
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		attempt, cancel := context.WithTimeout(ctx, settleWait+10*time.Second)
 		err := call(attempt)

@@ -17,7 +17,7 @@ import (
 
 // TestAnInterruptedReplayGoesOn replays a sample of the data set on a real
 // shop, stopping it twice: once in the middle of things, once so hard that the
-// history lacks what the shop has already done. The books are those of the plan.
+// history lacks what the shop has already done. The ledgers are those of the plan.
 func TestAnInterruptedReplayGoesOn(t *testing.T) {
 	t.Parallel()
 	plan, _, err := load(filepath.FromSlash("../../../internal/retail/testdata/sample.csv"), 0)
@@ -45,7 +45,7 @@ func TestAnInterruptedReplayGoesOn(t *testing.T) {
 		defer log.Close()
 		return Run(ctx, plan, Options{
 			Shop: shopclient.New(shop.URL).WithToken(shop.OperatorToken), Log: log, Done: done,
-			Concurrency: 4, Patience: time.Minute, Progress: progress,
+			Concurrency: 4, RetryFor: time.Minute, Progress: progress,
 		})
 	}
 
@@ -83,7 +83,7 @@ func TestAnInterruptedReplayGoesOn(t *testing.T) {
 	for _, d := range report.Differences {
 		t.Errorf("%s: %s", d.Subject, d.What)
 	}
-	for _, book := range report.Books {
+	for _, book := range report.Ledgers {
 		var captured, refunded int64
 		for _, e := range book.Entries {
 			captured += e.Captured

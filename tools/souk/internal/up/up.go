@@ -5,7 +5,6 @@ package up
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,8 +15,9 @@ import (
 
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/seed"
-	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/internal/state"
+
+	"github.com/souk-shop/souk/tools/internal/cli"
 )
 
 // stopTimeout bounds the database's part of a stop.
@@ -25,16 +25,7 @@ const stopTimeout = 10 * time.Second
 
 // Command is `souk up`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("up", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	addr := flags.String("addr", "127.0.0.1:8080", "where the shop listens, `host:port`; port 0 takes any free one")
-	data := flags.String("data", state.DefaultDir, "the data `folder`; it is kept")
-	fresh := flags.Bool("fresh", false, "empty the data folder first")
-	processes := flags.Bool("processes", false, "run each service in a process of its own, started again after any death")
-	empty := flags.Bool("empty", false, "do not import the embedded catalog")
-	verbose := flags.Bool("v", false, "show more of the log")
-	flags.Usage = func() {
-		fmt.Fprint(stderr, `usage: souk up [flags]
+	flags := cli.Flags("up", `usage: souk up [flags]
 
 Runs the whole shop on this machine: a private PostgreSQL, Redis (or a small one
 inside), a simulated payment provider, all services and the gateway. On the
@@ -45,9 +36,13 @@ first start it imports a catalog of about 3,000 real products:
 Once everything answers it prints the line "ready http://HOST:PORT". Ctrl-C stops
 it in good order, a second one at once.
 
-`)
-		flags.PrintDefaults()
-	}
+`, stderr)
+	addr := flags.String("addr", "127.0.0.1:8080", "where the shop listens, `host:port`; port 0 takes any free one")
+	data := flags.String("data", state.DefaultDir, "the data `folder`; it is kept")
+	fresh := flags.Bool("fresh", false, "empty the data folder first")
+	processes := flags.Bool("processes", false, "run each service in a process of its own, started again after any death")
+	empty := flags.Bool("empty", false, "do not import the embedded catalog")
+	verbose := flags.Bool("v", false, "show more of the log")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -104,13 +99,7 @@ ready %[1]s
 
 // Seed is `souk seed`.
 func Seed(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("seed", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	data := flags.String("data", state.DefaultDir, "the data `folder` of a shop that `souk up` runs")
-	url := flags.String("url", "", "the `URL` of another shop, instead of --data")
-	token := flags.String("token", "", "that shop's operator `token`")
-	flags.Usage = func() {
-		fmt.Fprintf(stderr, `usage: souk seed [flags]
+	flags := cli.Flags("seed", fmt.Sprintf(`usage: souk seed [flags]
 
 Imports the embedded catalog, %d real products, into a running shop through its
 public API. Products that are there get the catalog's name, price and stock
@@ -118,24 +107,19 @@ again; everything else stays. Source:
 
   %s
 
-`, seed.Products, seed.Attribution)
-		flags.PrintDefaults()
-	}
+`, seed.Products, seed.Attribution), stderr)
+	running := cli.Operator(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() != 0 || (*url == "") != (*token == "") {
+	if flags.NArg() != 0 {
 		flags.Usage()
-		return errors.New("seed takes --data, or --url and --token")
+		return errors.New("seed takes no arguments")
 	}
-	if *url == "" {
-		st, err := state.Read(*data)
-		if err != nil {
-			return err
-		}
-		*url, *token = st.URL, st.OperatorToken
+	client, err := running.Client()
+	if err != nil {
+		return err
 	}
-	client := shopclient.New(*url).WithToken(*token)
 	defer client.Close()
 	display := newDisplay(stderr)
 	began := time.Now()

@@ -4,8 +4,6 @@ package verify
 import (
 	"context"
 	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"path/filepath"
 	"time"
@@ -13,24 +11,20 @@ import (
 	"github.com/souk-shop/souk/tools/internal/audit"
 	"github.com/souk-shop/souk/tools/internal/history"
 	"github.com/souk-shop/souk/tools/internal/state"
+
+	"github.com/souk-shop/souk/tools/internal/cli"
 )
 
 // Command is `souk verify`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("verify", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	data := flags.String("data", state.DefaultDir, "the data `folder` of the running shop")
-	wait := flags.Duration("wait", time.Minute, "how long orders may take to settle before the books are compared")
-	flags.Usage = func() {
-		fmt.Fprint(stderr, `usage: souk verify [flags]
+	flags := cli.Flags("verify", `usage: souk verify [flags]
 
-Compares the books of a running shop: what clients were told (if there was a
-replay), the orders in SQL, the ledger in SQL and the payment provider's
-journal; and the stock with what was sold. Exits with 1 on any difference.
+Compares the ledgers of a running shop: the client's (if there was a replay), the
+orders', payment's and the payment provider's; and the stock with what was sold. Exits with 1 on any difference.
 
-`)
-		flags.PrintDefaults()
-	}
+`, stderr)
+	running := cli.Data(flags)
+	wait := flags.Duration("wait", time.Minute, "how long orders may take to settle before the ledgers are compared")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -38,11 +32,11 @@ journal; and the stock with what was sold. Exits with 1 on any difference.
 		flags.Usage()
 		return errors.New("verify takes no arguments")
 	}
-	shop, err := state.Read(*data)
+	shop, err := running.Find()
 	if err != nil {
 		return err
 	}
-	histories, err := filepath.Glob(filepath.Join(history.Dir(*data), "*.jsonl"))
+	histories, err := filepath.Glob(filepath.Join(history.Dir(running.Dir()), "*.jsonl"))
 	if err != nil {
 		return err
 	}
@@ -50,7 +44,7 @@ journal; and the stock with what was sold. Exits with 1 on any difference.
 }
 
 // Check runs the audit of a running shop with the given clients' histories,
-// prints the report and returns an error if the books differ.
+// prints the report and returns an error if the ledgers differ.
 func Check(ctx context.Context, shop *state.State, histories []string, wait time.Duration, w io.Writer) error {
 	return audit.Check(ctx, audit.Sources{
 		Databases: shop.Postgres, ProviderJournal: shop.ProviderJournal(), Histories: histories,

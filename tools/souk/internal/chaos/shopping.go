@@ -12,7 +12,7 @@ import (
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
-// goods is what the run's visitors buy: products of the run alone, so that what
+// goods is what the run's shoppers buy: products of the run alone, so that what
 // became of each unit is known.
 type goods struct {
 	plenty []string // never sold out
@@ -41,7 +41,7 @@ func (g *goods) other(rng *rand.Rand, lines []shopclient.Line) string {
 	}
 }
 
-// sharedCart is a cart that several visitors fill at once.
+// sharedCart is a cart that several shoppers fill at once.
 type sharedCart struct {
 	id   string
 	shop *shopclient.Client
@@ -56,7 +56,7 @@ const sharedCalls = 40
 const sharedCarts = 4
 
 // someSharedCart returns a shared cart, a new one at times.
-func (v *visitor) someSharedCart(ctx context.Context) *sharedCart {
+func (v *shopper) someSharedCart(ctx context.Context) *sharedCart {
 	v.mu.Lock()
 	v.shared = slices.DeleteFunc(v.shared, func(s *sharedCart) bool { return s.left == 0 })
 	if len(v.shared) >= sharedCarts {
@@ -67,7 +67,7 @@ func (v *visitor) someSharedCart(ctx context.Context) *sharedCart {
 	}
 	v.mu.Unlock()
 	var cart *shopclient.Cart
-	if v.insist(ctx, "make a cart", func(ctx context.Context) (err error) {
+	if v.retry(ctx, "make a cart", func(ctx context.Context) (err error) {
 		cart, err = v.shop.NewCart(ctx, nil)
 		return err
 	}) != nil {
@@ -81,14 +81,14 @@ func (v *visitor) someSharedCart(ctx context.Context) *sharedCart {
 }
 
 // share adds units to a shared cart, or looks at it. An add has no key: after an
-// answer that does not come nobody knows whether it happened, and it is not
+// answer that does not come its outcome is unknown, and it is not
 // repeated.
-func (v *visitor) share(ctx context.Context) {
+func (v *shopper) share(ctx context.Context) {
 	s := v.someSharedCart(ctx)
 	if s == nil {
 		return
 	}
-	call := cartCall{visitor: v.n, seen: -1}
+	call := cartCall{shopper: v.n, seen: -1}
 	if v.rng.IntN(3) > 0 {
 		call.add = 1 + int64(v.rng.IntN(3))
 	}
@@ -103,7 +103,7 @@ func (v *visitor) share(ctx context.Context) {
 		return err
 	})
 	if definite(err) {
-		v.rec.contradiction("I5: shared cart %s refused a call: %v", s.id, err)
+		v.rec.contradiction(NoLostLine, "shared cart %s refused a call: %v", s.id, err)
 		return
 	}
 	if err == nil {
@@ -125,14 +125,14 @@ func unitsOf(cart *shopclient.Cart, sku string) int64 {
 }
 
 // restock has the operator add units of something scarce.
-func (v *visitor) restock(ctx context.Context) {
+func (v *shopper) restock(ctx context.Context) {
 	s := &restock{key: uuid.NewString(), sku: v.goods.scarce[v.rng.IntN(len(v.goods.scarce))], units: 1 + int64(v.rng.IntN(6)), sent: time.Now()}
 	v.rec.restocked(s)
-	err := v.insist(ctx, "restock", func(ctx context.Context) error {
+	err := v.retry(ctx, "restock", func(ctx context.Context) error {
 		return v.owner.AdjustStock(ctx, s.key, "delivery", []shopclient.StockChange{{SKU: s.sku, Delta: s.units}})
 	})
 	if problem, refused := refusal(err); refused {
-		v.rec.contradiction("I1: a delivery was refused: %v", problem)
+		v.rec.contradiction(NoOversell, "a delivery was refused: %v", problem)
 	}
 	if err == nil {
 		s.done = time.Now()
@@ -140,7 +140,7 @@ func (v *visitor) restock(ctx context.Context) {
 }
 
 // browse looks around. What it sees may be a little old; it may not be an error.
-func (v *visitor) browse(ctx context.Context) {
+func (v *shopper) browse(ctx context.Context) {
 	shop := v.shop
 	_ = v.once(ctx, "browse", func(ctx context.Context) error {
 		if v.rng.IntN(2) == 0 {

@@ -1,6 +1,6 @@
-// Package audit compares the books that witness the same orders: what the
-// client was told, the orders in SQL, the ledger in SQL and the payment
-// provider's journal; and the stock with what was sold. It reads each from its
+// Package audit compares four ledgers of the same orders: the client's (what it
+// was answered), the orders', payment's (double-entry) and the provider's (its
+// journal); and the stock with what was sold. It reads each from its
 // own source and trusts none of them.
 package audit
 
@@ -21,7 +21,7 @@ import (
 	"github.com/souk-shop/souk/tools/internal/history"
 )
 
-// Entry is what one book says of one order, in minor units of Currency.
+// Entry is what one ledger says of one order, in minor units of Currency.
 type Entry struct {
 	// Captures is how many captures make up Captured; one, if all is well.
 	Captures int64
@@ -29,17 +29,17 @@ type Entry struct {
 	Refunds  int64
 	Refunded int64
 	Currency string
-	// Lines is the number of order lines; only the orders' book knows it.
+	// Lines is the number of order lines; only the orders' ledger knows it.
 	Lines int64
 }
 
-// Book is one witness: entries by order id, for orders with money captured.
-type Book struct {
+// Ledger is one witness: entries by order id, for orders with money captured.
+type Ledger struct {
 	Name    string
 	Entries map[string]Entry
 }
 
-// Sources is where the books are.
+// Sources is where the ledgers are.
 type Sources struct {
 	// Databases has connection strings that may read, by service: order, payment
 	// and catalog.
@@ -50,10 +50,10 @@ type Sources struct {
 	Histories []string
 }
 
-// clientBook is what the client was told: orders it saw PAID, and refunds it
+// clientLedger is what the client was answered: orders it saw PAID, and refunds it
 // saw SUCCEEDED.
-func clientBook(paths []string) (Book, error) {
-	b := Book{Name: "client was told", Entries: map[string]Entry{}}
+func clientLedger(paths []string) (Ledger, error) {
+	b := Ledger{Name: "client (answers)", Entries: map[string]Entry{}}
 	seen := map[string]bool{} // keys may repeat after a crash between answer and record
 	for _, path := range paths {
 		records, err := history.Read(path)
@@ -84,9 +84,9 @@ func clientBook(paths []string) (Book, error) {
 	return b, nil
 }
 
-// orderBook is the orders in SQL.
-func orderBook(ctx context.Context, db *pgx.Conn) (Book, error) {
-	b := Book{Name: "orders (SQL)", Entries: map[string]Entry{}}
+// orderLedger is the orders in SQL.
+func orderLedger(ctx context.Context, db *pgx.Conn) (Ledger, error) {
+	b := Ledger{Name: "orders (SQL)", Entries: map[string]Entry{}}
 	rows, err := db.Query(ctx, `
 		SELECT o.id::text, 1, o.total, o.currency, coalesce(r.amount, 0), coalesce(r.n, 0), l.n
 		FROM orders o
@@ -108,10 +108,10 @@ func orderBook(ctx context.Context, db *pgx.Conn) (Book, error) {
 	return b, err
 }
 
-// ledgerBook is payment's double-entry ledger: captures and refunds as they
+// paymentLedger is payment's double-entry ledger: captures and refunds as they
 // stand against the provider's account.
-func ledgerBook(ctx context.Context, db *pgx.Conn) (Book, error) {
-	b := Book{Name: "ledger (SQL)", Entries: map[string]Entry{}}
+func paymentLedger(ctx context.Context, db *pgx.Conn) (Ledger, error) {
+	b := Ledger{Name: "payment (SQL)", Entries: map[string]Entry{}}
 	rows, err := db.Query(ctx, `
 		SELECT order_id::text, currency,
 			coalesce(sum(amount) FILTER (WHERE kind LIKE '%capture'), 0)::bigint,
@@ -163,10 +163,10 @@ type journalEvent struct {
 	Metadata      map[string]string `json:"metadata"`
 }
 
-// providerBook is the simulator's journal. Besides the book it returns what
+// providerLedger is the simulator's journal. Besides the ledger it returns what
 // the provider still holds: authorized amounts by order id.
-func providerBook(ctx context.Context, journal string) (Book, map[string]int64, error) {
-	b := Book{Name: "provider's journal", Entries: map[string]Entry{}}
+func providerLedger(ctx context.Context, journal string) (Ledger, map[string]int64, error) {
+	b := Ledger{Name: "provider's journal", Entries: map[string]Entry{}}
 	held := map[string]hold{} // by payment
 	f, err := OpenJournal(ctx, journal)
 	if err != nil {
@@ -208,7 +208,7 @@ func perOrder(held map[string]hold) map[string]int64 {
 }
 
 // apply enters one event of the provider's journal.
-func (b *Book) apply(ev journalEvent, orderOf map[string]string, held map[string]hold) error {
+func (b *Ledger) apply(ev journalEvent, orderOf map[string]string, held map[string]hold) error {
 	order := ev.Metadata["order_id"]
 	if order == "" {
 		order = orderOf[ev.PaymentIntent]
@@ -238,7 +238,7 @@ func (b *Book) apply(ev journalEvent, orderOf map[string]string, held map[string
 	return nil
 }
 
-// currencyOf is the event's currency as the other books write it; the
+// currencyOf is the event's currency as the other ledgers write it; the
 // provider's API has it in lower case.
 func currencyOf(ev journalEvent) string {
 	out := []byte(ev.Currency)

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Harm is what happens to the bytes that a wire carries one way.
-type Harm struct {
+// Toxic is what happens to the bytes that a proxy carries one way.
+type Toxic struct {
 	// Lose keeps everything from arriving: connections stay, and nothing comes
 	// out. As with TCP, what was lost arrives after healing, if both sides still
 	// want it.
@@ -28,29 +28,29 @@ type Harm struct {
 	Truncate float64
 }
 
-// Wires are the connections between the shop's parts, each of which can be
-// harmed. They see bytes, and take for a message what arrives at once.
-type Wires struct {
-	hits atomic.Int64
+// Proxies are the connections between the shop's parts, each of which can be
+// disturbed. A message is the bytes that arrive at once.
+type Proxies struct {
+	affected atomic.Int64
 
-	mu    sync.Mutex
-	wires []*wire
+	mu      sync.Mutex
+	proxies []*proxy
 }
 
-// NewWires returns wires that are whole.
-func NewWires() *Wires { return &Wires{} }
+// NewProxies returns proxies without toxics.
+func NewProxies() *Proxies { return &Proxies{} }
 
-// wire is how one part reaches another: a listener and its connections.
-type wire struct {
+// proxy is how one part reaches another: a listener and its connections.
+type proxy struct {
 	from, to, target string
 	listener         net.Listener
-	hits             *atomic.Int64
+	affected         *atomic.Int64
 
 	mu    sync.Mutex
 	conns map[net.Conn]bool
-	// harm that is done there (of what from sends) and back (of the answers);
+	// toxics of one way, there (what from sends) and back (the answers);
 	// changed is closed when it changes.
-	harm    [2]Harm
+	toxics  [2]Toxic
 	changed chan struct{}
 }
 
@@ -60,63 +60,63 @@ const (
 )
 
 // Route is for localshop.Options.Route.
-func (w *Wires) Route(from, to, addr string) (string, error) {
+func (w *Proxies) Route(from, to, addr string) (string, error) {
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
-	wr := &wire{from: from, to: to, target: addr, listener: lis, hits: &w.hits, conns: map[net.Conn]bool{}, changed: make(chan struct{})}
+	p := &proxy{from: from, to: to, target: addr, listener: lis, affected: &w.affected, conns: map[net.Conn]bool{}, changed: make(chan struct{})}
 	w.mu.Lock()
-	w.wires = append(w.wires, wr)
+	w.proxies = append(w.proxies, p)
 	w.mu.Unlock()
-	go wr.accept()
+	go p.accept()
 	return lis.Addr().String(), nil
 }
 
-// Hurt harms what sender sends to receiver, whichever of them connects; "" is
-// any. It returns how many wires that are.
-func (w *Wires) Hurt(sender, receiver string, h Harm) (n int) {
+// Disturb applies a toxic to what sender sends to receiver, whichever of them connects; "" is
+// any. It returns how many proxies that are.
+func (w *Proxies) Disturb(sender, receiver string, h Toxic) (n int) {
 	fits := func(want, is string) bool { return want == "" || want == is }
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, wr := range w.wires {
-		if fits(sender, wr.from) && fits(receiver, wr.to) {
-			wr.hurt(there, h)
+	for _, p := range w.proxies {
+		if fits(sender, p.from) && fits(receiver, p.to) {
+			p.disturb(there, h)
 			n++
 		}
-		if fits(sender, wr.to) && fits(receiver, wr.from) {
-			wr.hurt(back, h)
+		if fits(sender, p.to) && fits(receiver, p.from) {
+			p.disturb(back, h)
 			n++
 		}
 	}
 	return n
 }
 
-// Hits is how many messages or connections came to harm so far.
-func (w *Wires) Hits() int { return int(w.hits.Load()) }
+// Affected is how many messages or connections a toxic has changed so far.
+func (w *Proxies) Affected() int { return int(w.affected.Load()) }
 
-// Heal mends all wires.
-func (w *Wires) Heal() error {
-	w.Hurt("", "", Harm{})
+// Heal removes all toxics.
+func (w *Proxies) Heal() error {
+	w.Disturb("", "", Toxic{})
 	return nil
 }
 
 // Close ends all connections and listeners.
-func (w *Wires) Close() error {
+func (w *Proxies) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var err error
-	for _, wr := range w.wires {
-		err = errors.Join(err, wr.listener.Close())
-		wr.cut()
+	for _, p := range w.proxies {
+		err = errors.Join(err, p.listener.Close())
+		p.cut()
 	}
-	w.wires = nil
+	w.proxies = nil
 	return err
 }
 
-func (w *wire) hurt(way int, h Harm) {
+func (w *proxy) disturb(way int, h Toxic) {
 	w.mu.Lock()
-	w.harm[way] = h
+	w.toxics[way] = h
 	close(w.changed)
 	w.changed = make(chan struct{})
 	w.mu.Unlock()
@@ -125,18 +125,18 @@ func (w *wire) hurt(way int, h Harm) {
 	}
 }
 
-// now is the harm done one way, and what tells of its change.
-func (w *wire) now(way int) (Harm, <-chan struct{}) {
+// now is the toxic of one way, and a channel that is closed when it changes.
+func (w *proxy) now(way int) (Toxic, <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.harm[way], w.changed
+	return w.toxics[way], w.changed
 }
 
 // cut resets all connections.
-func (w *wire) cut() {
+func (w *proxy) cut() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.hits.Add(int64(len(w.conns) / 2)) // it has two ends here
+	w.affected.Add(int64(len(w.conns) / 2)) // it has two ends here
 	for c := range w.conns {
 		reset(c)
 	}
@@ -148,7 +148,7 @@ func reset(c net.Conn) {
 	_ = c.Close()
 }
 
-func (w *wire) accept() {
+func (w *proxy) accept() {
 	for {
 		conn, err := w.listener.Accept()
 		if err != nil {
@@ -159,9 +159,9 @@ func (w *wire) accept() {
 }
 
 // connect carries a connection to its end.
-func (w *wire) connect(near net.Conn) {
+func (w *proxy) connect(near net.Conn) {
 	if h, _ := w.now(there); h.Refuse {
-		w.hits.Add(1)
+		w.affected.Add(1)
 		reset(near)
 		return
 	}
@@ -171,13 +171,13 @@ func (w *wire) connect(near net.Conn) {
 		return
 	}
 	w.mu.Lock()
-	refused := w.harm[there].Refuse // since it was asked, and all others were cut
+	refused := w.toxics[there].Refuse // since the check above, and all others were cut
 	if !refused {
 		w.conns[near], w.conns[far] = true, true
 	}
 	w.mu.Unlock()
 	if refused {
-		w.hits.Add(1)
+		w.affected.Add(1)
 		reset(near)
 		reset(far)
 		return
@@ -205,7 +205,7 @@ type message struct {
 
 // carry moves bytes one way. Reading goes on while what was read is held back,
 // so that a delay is no limit of speed. end resets both connections.
-func (w *wire) carry(ctx context.Context, end context.CancelFunc, way int, from, to net.Conn) {
+func (w *proxy) carry(ctx context.Context, end context.CancelFunc, way int, from, to net.Conn) {
 	abort := func() { reset(from); reset(to); end() }
 	queue := make(chan message, 256)
 	go func() {
@@ -231,12 +231,12 @@ func (w *wire) carry(ctx context.Context, end context.CancelFunc, way int, from,
 		if len(m.data) > 0 {
 			switch chance := rand.Float64(); { //nolint:gosec // no secret
 			case chance < h.Reset:
-				w.hits.Add(1)
+				w.affected.Add(1)
 				abort()
 				return
 			case chance < h.Reset+h.Truncate:
-				w.hits.Add(1)
-				_, _ = to.Write(m.data[:len(m.data)/2]) // the other side may have gone
+				w.affected.Add(1)
+				_, _ = to.Write(m.data[:len(m.data)/2]) // the other side may have closed
 				_ = to.Close()
 				_ = from.Close()
 				end()
@@ -248,7 +248,7 @@ func (w *wire) carry(ctx context.Context, end context.CancelFunc, way int, from,
 			}
 		}
 		if errors.Is(m.err, io.EOF) {
-			_ = to.(*net.TCPConn).CloseWrite() // the other side may have gone
+			_ = to.(*net.TCPConn).CloseWrite() // the other side may have closed
 			return
 		}
 		if m.err != nil {
@@ -260,19 +260,21 @@ func (w *wire) carry(ctx context.Context, end context.CancelFunc, way int, from,
 
 // await waits until a message that was read at a time may arrive, and returns
 // what else is done to it; false when the connection ended meanwhile.
-func (w *wire) await(ctx context.Context, way int, m message) (Harm, bool) {
+func (w *proxy) await(ctx context.Context, way int, m message) (Toxic, bool) {
 	for hit := false; ; {
 		h, changed := w.now(way)
 		if !h.Lose && h.Delay == 0 {
 			return h, true
 		}
 		if !hit && len(m.data) > 0 {
-			w.hits.Add(1)
+			w.affected.Add(1)
 			hit = true
 		}
 		var arrives <-chan time.Time // never
 		if !h.Lose {
-			arrives = time.After(time.Until(m.at.Add(h.Delay)))
+			timer := time.NewTimer(time.Until(m.at.Add(h.Delay)))
+			defer timer.Stop()
+			arrives = timer.C
 		}
 		select {
 		case <-arrives:

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// echo answers each line with itself, in a server behind a wire.
-func echo(t *testing.T) (*Wires, string) {
+// echo answers each line with itself, in a server behind a proxy.
+func echo(t *testing.T) (*Proxies, string) {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -27,7 +27,7 @@ func echo(t *testing.T) (*Wires, string) {
 			go func() { defer conn.Close(); _, _ = io.Copy(conn, conn) }()
 		}
 	}()
-	w := NewWires()
+	w := NewProxies()
 	addr, err := w.Route("order", "catalog", lis.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +76,7 @@ const (
 	later = 10 * time.Second
 )
 
-func TestAWholeWire(t *testing.T) {
+func TestAProxyWithoutToxics(t *testing.T) {
 	t.Parallel()
 	w, addr := echo(t)
 	c := call(t, addr)
@@ -91,8 +91,8 @@ func TestAWholeWire(t *testing.T) {
 	if _, err := c.hear(later); !errors.Is(err, io.EOF) {
 		t.Errorf("after the end: %v", err)
 	}
-	if n := w.Hits(); n != 0 {
-		t.Errorf("%d hits", n)
+	if n := w.Affected(); n != 0 {
+		t.Errorf("%d affected", n)
 	}
 }
 
@@ -101,13 +101,13 @@ func TestALossIsOneWayAndMadeUpFor(t *testing.T) {
 	for _, way := range [][2]string{{"order", "catalog"}, {"catalog", "order"}} {
 		w, addr := echo(t)
 		c := call(t, addr)
-		if n := w.Hurt(way[0], way[1], Harm{Lose: true}); n != 1 {
-			t.Fatalf("%v: %d wires", way, n)
+		if n := w.Disturb(way[0], way[1], Toxic{Lose: true}); n != 1 {
+			t.Fatalf("%v: %d proxies", way, n)
 		}
 		if got, err := c.say(t, "hello", soon); !errors.Is(err, syscall.ETIMEDOUT) && !isTimeout(err) {
 			t.Errorf("%v: heard %q, %v", way, got, err)
 		}
-		for w.Hits() != 1 && t.Context().Err() == nil { // it is read before it is lost
+		for w.Affected() != 1 && t.Context().Err() == nil { // it is read before it is lost
 			<-time.After(time.Millisecond)
 		}
 		if err := w.Heal(); err != nil {
@@ -118,8 +118,8 @@ func TestALossIsOneWayAndMadeUpFor(t *testing.T) {
 		}
 	}
 	w, _ := echo(t)
-	if n := w.Hurt("cart", "order", Harm{Lose: true}); n != 0 {
-		t.Errorf("harm to %d wires that there are not", n)
+	if n := w.Disturb("cart", "order", Toxic{Lose: true}); n != 0 {
+		t.Errorf("%d proxies disturbed that do not exist", n)
 	}
 }
 
@@ -132,7 +132,7 @@ func TestADelay(t *testing.T) {
 	t.Parallel()
 	w, addr := echo(t)
 	c := call(t, addr)
-	w.Hurt("", "", Harm{Delay: soon})
+	w.Disturb("", "", Toxic{Delay: soon})
 	began := time.Now()
 	if got, err := c.say(t, "hello", later); err != nil || got != "hello" {
 		t.Fatalf("heard %q, %v", got, err)
@@ -140,30 +140,30 @@ func TestADelay(t *testing.T) {
 	if took := time.Since(began); took < 2*soon {
 		t.Errorf("there and back took %s", took)
 	}
-	if w.Hits() != 2 {
-		t.Errorf("%d hits", w.Hits())
+	if w.Affected() != 2 {
+		t.Errorf("%d affected", w.Affected())
 	}
 }
 
 func TestConnectionsEnd(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		harm Harm
-		way  [2]string
-		want string
-		err  error
+		toxic Toxic
+		way   [2]string
+		want  string
+		err   error
 	}{
-		"reset":    {Harm{Reset: 1}, [2]string{"order", "catalog"}, "", syscall.ECONNRESET},
-		"truncate": {Harm{Truncate: 1}, [2]string{"catalog", "order"}, "hel", io.EOF},
+		"reset":    {Toxic{Reset: 1}, [2]string{"order", "catalog"}, "", syscall.ECONNRESET},
+		"truncate": {Toxic{Truncate: 1}, [2]string{"catalog", "order"}, "hel", io.EOF},
 	} {
 		w, addr := echo(t)
 		c := call(t, addr)
-		w.Hurt(test.way[0], test.way[1], test.harm)
+		w.Disturb(test.way[0], test.way[1], test.toxic)
 		if got, err := c.say(t, "hello", later); got != test.want || !errors.Is(err, test.err) {
 			t.Errorf("%s: heard %q, %v", name, got, err)
 		}
-		if w.Hits() != 1 {
-			t.Errorf("%s: %d hits", name, w.Hits())
+		if w.Affected() != 1 {
+			t.Errorf("%s: %d affected", name, w.Affected())
 		}
 		if err := w.Heal(); err != nil {
 			t.Fatal(err)
@@ -181,14 +181,14 @@ func TestARefusal(t *testing.T) {
 	if got, err := open.say(t, "hello", later); err != nil || got != "hello" {
 		t.Fatalf("heard %q, %v", got, err)
 	}
-	w.Hurt("order", "catalog", Harm{Refuse: true})
+	w.Disturb("order", "catalog", Toxic{Refuse: true})
 	if got, err := open.hear(later); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("the open connection heard %q, %v", got, err)
 	}
 	if got, err := call(t, addr).hear(later); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("a new connection heard %q, %v", got, err)
 	}
-	if w.Hits() < 2 {
-		t.Errorf("%d hits", w.Hits())
+	if w.Affected() < 2 {
+		t.Errorf("%d affected", w.Affected())
 	}
 }
