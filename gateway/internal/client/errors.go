@@ -3,11 +3,9 @@ package client
 import (
 	"context"
 	"errors"
-	"strconv"
 
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
-	"github.com/souk-shop/souk/services/chassis/rpc"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -62,9 +60,6 @@ func Error(ctx context.Context, err error) *problem.Error {
 	}
 	e := problem.New(t)
 	e.Cause = err
-	if v := rpc.Metadata(err)["version"]; v != "" {
-		e.Version, _ = strconv.ParseInt(v, 10, 64)
-	}
 	for _, d := range st.Details() {
 		switch d := d.(type) {
 		case *errdetails.BadRequest:

@@ -36,8 +36,6 @@ type Error struct {
 	Fields []Field
 	// Shortages are the SKUs of which there is too little; InsufficientStock only.
 	Shortages []Shortage
-	// Version is the current version after a VersionConflict; 0 when unknown.
-	Version int64
 	// Cause is what a service or the network reported; may be nil.
 	Cause error
 }

@@ -5,14 +5,12 @@ package catalog
 
 import (
 	"context"
-	"net/url"
 	"slices"
 	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
-	"github.com/souk-shop/souk/proto/money"
 	"google.golang.org/grpc"
 )
 
@@ -85,87 +83,6 @@ func (c *Catalog) StockChanged(skus ...string) {
 	for _, sku := range skus {
 		c.products.remove(sku)
 	}
-}
-
-// Product is what a product page shows. Values are shared between requests: do
-// not change them.
-type Product struct {
-	ID          string
-	Code        string
-	Name        string
-	Description string // plain text; may be empty
-	Category    string // slug
-	Price       money.Money
-	Variants    []Variant // cheapest first; never empty
-	Available   int64     // units over all variants
-	Popularity  int64
-	UpdatedAt   time.Time
-	Version     int64
-	URL         string // of its page on the storefront
-	Picture     string // of its drawn picture on the storefront
-
-	Memo Memo
-}
-
-// Variant is what is priced, stocked and sold.
-type Variant struct {
-	SKU         string
-	Name        string // distinguishes it from its siblings; empty where there is only one
-	ProductName string
-	Price       money.Money
-	Stock       Stock
-}
-
-// Stock counts units: Available + Held + Committed = Total.
-type Stock struct {
-	Total, Held, Committed, Available int64
-}
-
-// ProductPage is a page of a listing, and of related products. Shared: do not
-// change it.
-type ProductPage struct {
-	Products   []*Product
-	NextCursor string  // "" on the last page
-	Facets     *Facets // nil unless asked for
-
-	Memo Memo
-}
-
-// Facets count what matches a filter; each group ignores its own part of it.
-type Facets struct {
-	Total      int64
-	InStock    int64
-	Categories []Category
-	Prices     []PriceBucket
-}
-
-// PriceBucket counts products whose cheapest variant costs From to To minor
-// units, both inclusive; To 0 means no limit.
-type PriceBucket struct {
-	From, To, Count int64
-}
-
-// Category groups products.
-type Category struct {
-	Slug     string
-	Name     string
-	Products int64
-}
-
-// CategoryList has all categories, by name. Shared: do not change it.
-type CategoryList struct {
-	Categories []Category
-
-	names map[string]string
-	Memo  Memo
-}
-
-// Name returns the name people see of a category; its slug when it is unknown.
-func (l *CategoryList) Name(slug string) string {
-	if n, ok := l.names[slug]; ok {
-		return n
-	}
-	return slug
 }
 
 // Sort is an order of products. The zero value is relevance with words to
@@ -329,75 +246,4 @@ func (c *Catalog) Variants(ctx context.Context, skus []string) (map[string]Varia
 		}
 	}
 	return found, nil
-}
-
-// ProductURL is the path of a product's page on the storefront.
-func ProductURL(code string) string { return "/products/" + url.PathEscape(code) }
-
-// PictureURL is the path of a product's picture on the storefront.
-func PictureURL(code string) string { return "/pictures/" + url.PathEscape(code) + ".svg" }
-
-func productPage(in []*catalogv1.Product) (*ProductPage, error) {
-	page := &ProductPage{Products: make([]*Product, len(in))}
-	for i, p := range in {
-		var err error
-		if page.Products[i], err = product(p); err != nil {
-			return nil, err
-		}
-	}
-	return page, nil
-}
-
-func product(in *catalogv1.Product) (*Product, error) {
-	p := &Product{
-		ID: in.GetId(), Code: in.GetCode(), Name: in.GetName(), Description: in.GetDescription(),
-		Category: in.GetCategory(), Popularity: in.GetPopularity(),
-		UpdatedAt: in.GetUpdatedAt().AsTime(), Version: in.GetVersion(),
-		URL: ProductURL(in.GetCode()), Picture: PictureURL(in.GetCode()),
-		Variants: make([]Variant, len(in.GetVariants())),
-	}
-	for i, v := range in.GetVariants() {
-		var err error
-		if p.Variants[i], err = variant(v); err != nil {
-			return nil, err
-		}
-		p.Available += p.Variants[i].Stock.Available
-	}
-	if len(p.Variants) > 0 {
-		p.Price = p.Variants[0].Price
-	}
-	return p, nil
-}
-
-func variant(in *catalogv1.Variant) (Variant, error) {
-	st := in.GetStock()
-	v := Variant{
-		SKU: in.GetSku(), Name: in.GetName(), ProductName: in.GetProductName(),
-		Stock: Stock{Total: st.GetTotal(), Held: st.GetHeld(), Committed: st.GetCommitted(), Available: st.GetAvailable()},
-	}
-	price, err := money.FromProto(in.GetPrice())
-	if err != nil {
-		return v, problem.As(err)
-	}
-	v.Price = price
-	return v, nil
-}
-
-func categories(in []*catalogv1.Category) []Category {
-	out := make([]Category, len(in))
-	for i, c := range in {
-		out[i] = Category{Slug: c.GetSlug(), Name: c.GetName(), Products: c.GetProductCount()}
-	}
-	return out
-}
-
-func facets(in *catalogv1.Facets) *Facets {
-	f := &Facets{
-		Total: in.GetTotal(), InStock: in.GetInStock(), Categories: categories(in.GetCategories()),
-		Prices: make([]PriceBucket, len(in.GetPrices())),
-	}
-	for i, b := range in.GetPrices() {
-		f.Prices[i] = PriceBucket{From: b.GetFrom(), To: b.GetTo(), Count: b.GetCount()}
-	}
-	return f
 }

@@ -1,0 +1,95 @@
+package catalog
+
+import (
+	"net/url"
+	"time"
+
+	"github.com/souk-shop/souk/proto/money"
+)
+
+// Product is what a product page shows. Values are shared between requests: do
+// not change them.
+type Product struct {
+	ID          string
+	Code        string
+	Name        string
+	Description string // plain text; may be empty
+	Category    string // slug
+	Price       money.Money
+	Variants    []Variant // cheapest first; never empty
+	Available   int64     // units over all variants
+	Popularity  int64
+	UpdatedAt   time.Time
+	Version     int64
+	URL         string // of its page on the storefront
+	Picture     string // of its drawn picture on the storefront
+
+	Memo Memo
+}
+
+// Variant is what is priced, stocked and sold.
+type Variant struct {
+	SKU         string
+	Name        string // distinguishes it from its siblings; empty where there is only one
+	ProductName string
+	Price       money.Money
+	Stock       Stock
+}
+
+// Stock counts units: Available + Held + Committed = Total.
+type Stock struct {
+	Total, Held, Committed, Available int64
+}
+
+// ProductPage is a page of a listing, and of related products. Shared: do not
+// change it.
+type ProductPage struct {
+	Products   []*Product
+	NextCursor string  // "" on the last page
+	Facets     *Facets // nil unless asked for
+
+	Memo Memo
+}
+
+// Facets count what matches a filter; each group ignores its own part of it.
+type Facets struct {
+	Total      int64
+	InStock    int64
+	Categories []Category
+	Prices     []PriceBucket
+}
+
+// PriceBucket counts products whose cheapest variant costs From to To minor
+// units, both inclusive; To 0 means no limit.
+type PriceBucket struct {
+	From, To, Count int64
+}
+
+// Category groups products.
+type Category struct {
+	Slug     string
+	Name     string
+	Products int64
+}
+
+// CategoryList has all categories, by name. Shared: do not change it.
+type CategoryList struct {
+	Categories []Category
+
+	names map[string]string
+	Memo  Memo
+}
+
+// Name returns the name people see of a category; its slug when it is unknown.
+func (l *CategoryList) Name(slug string) string {
+	if n, ok := l.names[slug]; ok {
+		return n
+	}
+	return slug
+}
+
+// ProductURL is the path of a product's page on the storefront.
+func ProductURL(code string) string { return "/products/" + url.PathEscape(code) }
+
+// PictureURL is the path of a product's picture on the storefront.
+func PictureURL(code string) string { return "/pictures/" + url.PathEscape(code) + ".svg" }

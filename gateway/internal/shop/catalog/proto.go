@@ -1,0 +1,72 @@
+package catalog
+
+import (
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	"github.com/souk-shop/souk/proto/money"
+)
+
+func productPage(in []*catalogv1.Product) (*ProductPage, error) {
+	page := &ProductPage{Products: make([]*Product, len(in))}
+	for i, p := range in {
+		var err error
+		if page.Products[i], err = product(p); err != nil {
+			return nil, err
+		}
+	}
+	return page, nil
+}
+
+func product(in *catalogv1.Product) (*Product, error) {
+	p := &Product{
+		ID: in.GetId(), Code: in.GetCode(), Name: in.GetName(), Description: in.GetDescription(),
+		Category: in.GetCategory(), Popularity: in.GetPopularity(),
+		UpdatedAt: in.GetUpdatedAt().AsTime(), Version: in.GetVersion(),
+		URL: ProductURL(in.GetCode()), Picture: PictureURL(in.GetCode()),
+		Variants: make([]Variant, len(in.GetVariants())),
+	}
+	for i, v := range in.GetVariants() {
+		var err error
+		if p.Variants[i], err = variant(v); err != nil {
+			return nil, err
+		}
+		p.Available += p.Variants[i].Stock.Available
+	}
+	if len(p.Variants) > 0 {
+		p.Price = p.Variants[0].Price
+	}
+	return p, nil
+}
+
+func variant(in *catalogv1.Variant) (Variant, error) {
+	st := in.GetStock()
+	v := Variant{
+		SKU: in.GetSku(), Name: in.GetName(), ProductName: in.GetProductName(),
+		Stock: Stock{Total: st.GetTotal(), Held: st.GetHeld(), Committed: st.GetCommitted(), Available: st.GetAvailable()},
+	}
+	price, err := money.FromProto(in.GetPrice())
+	if err != nil {
+		return v, problem.As(err)
+	}
+	v.Price = price
+	return v, nil
+}
+
+func categories(in []*catalogv1.Category) []Category {
+	out := make([]Category, len(in))
+	for i, c := range in {
+		out[i] = Category{Slug: c.GetSlug(), Name: c.GetName(), Products: c.GetProductCount()}
+	}
+	return out
+}
+
+func facets(in *catalogv1.Facets) *Facets {
+	f := &Facets{
+		Total: in.GetTotal(), InStock: in.GetInStock(), Categories: categories(in.GetCategories()),
+		Prices: make([]PriceBucket, len(in.GetPrices())),
+	}
+	for i, b := range in.GetPrices() {
+		f.Prices[i] = PriceBucket{From: b.GetFrom(), To: b.GetTo(), Count: b.GetCount()}
+	}
+	return f
+}

@@ -1,0 +1,117 @@
+// Package order has the use cases of orders: placing, reading, watching,
+// cancelling and refunding them.
+package order
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/client"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"google.golang.org/grpc"
+)
+
+// Client are the RPCs of the order service that the gateway calls.
+type Client interface {
+	PlaceOrder(context.Context, *orderv1.PlaceOrderRequest, ...grpc.CallOption) (*orderv1.PlaceOrderResponse, error)
+	GetOrder(context.Context, *orderv1.GetOrderRequest, ...grpc.CallOption) (*orderv1.GetOrderResponse, error)
+	ListOrders(context.Context, *orderv1.ListOrdersRequest, ...grpc.CallOption) (*orderv1.ListOrdersResponse, error)
+	CancelOrder(context.Context, *orderv1.CancelOrderRequest, ...grpc.CallOption) (*orderv1.CancelOrderResponse, error)
+	RefundOrder(context.Context, *orderv1.RefundOrderRequest, ...grpc.CallOption) (*orderv1.RefundOrderResponse, error)
+	WatchOrder(context.Context, *orderv1.WatchOrderRequest, ...grpc.CallOption) (grpc.ServerStreamingClient[orderv1.WatchOrderResponse], error)
+}
+
+// Admission observes how orders fare.
+type Admission interface {
+	OrderBegun()
+	// OrderEnded follows; refused says that the order service had no capacity.
+	OrderEnded(refused bool)
+}
+
+// Stock is notified of SKUs whose stock an order changed.
+type Stock interface{ StockChanged(skus ...string) }
+
+// Config of Orders.
+type Config struct {
+	Client    Client
+	Caller    *client.Caller
+	Admission Admission
+	Stock     Stock
+	// Draining, once closed, ends every watch: the process is about to stop.
+	Draining <-chan struct{}
+}
+
+// Orders has the use cases. Safe for concurrent use.
+type Orders struct{ cfg Config }
+
+// New makes Orders.
+func New(cfg Config) *Orders { return &Orders{cfg} }
+
+func (o *Orders) stockChanged(order *Order) {
+	for i := range order.Lines {
+		o.cfg.Stock.StockChanged(order.Lines[i].SKU)
+	}
+}
+
+// Viewer is who looks at orders: a customer, who sees their own, or an operator,
+// who sees all.
+type Viewer struct {
+	Customer uuid.UUID
+	Operator bool
+}
+
+func (v Viewer) id() string {
+	if v.Operator {
+		return ""
+	}
+	// The zero customer has no orders; an empty id would mean all orders.
+	return v.Customer.String()
+}
+
+// Order returns an order as it is now. Problems: OrderNotFound.
+func (o *Orders) Order(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
+	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.GetOrder, &orderv1.GetOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+	if err != nil {
+		return nil, err
+	}
+	return newOrder(res.GetOrder())
+}
+
+// Page is a page of orders, newest first, without their history.
+type Page struct {
+	Orders     []*Order
+	NextCursor string // "" on the last page
+}
+
+// Orders returns a page of the viewer's orders. A limit of 0 means 20.
+// Problems: InvalidCursor.
+func (o *Orders) Orders(ctx context.Context, v Viewer, limit int, cursor string) (*Page, error) {
+	if limit == 0 {
+		limit = PageSize
+	}
+	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.ListOrders, &orderv1.ListOrdersRequest{CustomerId: v.id(), PageSize: int32(limit), Cursor: cursor})
+	if err != nil {
+		return nil, err
+	}
+	page := &Page{Orders: make([]*Order, len(res.GetOrders())), NextCursor: res.GetNextCursor()}
+	for i, o := range res.GetOrders() {
+		if page.Orders[i], err = newOrder(o); err != nil {
+			return nil, err
+		}
+	}
+	return page, nil
+}
+
+// CancelOrder asks for an order to be cancelled; the answer is CANCELLING or
+// CANCELLED. Problems: OrderNotFound, OrderNotCancellable.
+func (o *Orders) CancelOrder(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
+	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.CancelOrder, &orderv1.CancelOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+	if err != nil {
+		return nil, err
+	}
+	order, err := newOrder(res.GetOrder())
+	if err == nil {
+		o.stockChanged(order)
+	}
+	return order, err
+}

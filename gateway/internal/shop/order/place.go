@@ -1,0 +1,85 @@
+package order
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/client"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"google.golang.org/protobuf/types/known/durationpb"
+)
+
+// Checkout is a request to buy a cart.
+type Checkout struct {
+	Customer       uuid.UUID // owner of the cart
+	IdempotencyKey string    // 1 to 255 characters, unique to this checkout
+	Cart           uuid.UUID
+	CartVersion    int64  // the version the customer saw; 0 takes the cart as it is
+	PaymentMethod  string // the provider's, "pm_card_visa"
+	Email          string
+	Address        Address
+	// Wait for the order to settle before answering, at most MaxWait.
+	Wait time.Duration
+}
+
+// hash is what must be equal for a repeat under the same key: everything the
+// customer decided, in one fixed encoding. How long to wait is not part of it.
+func (c *Checkout) hash() []byte {
+	return digest(struct {
+		Cart          uuid.UUID `json:"cart"`
+		Version       int64     `json:"version"`
+		PaymentMethod string    `json:"payment_method"`
+		Email         string    `json:"email"`
+		Address       Address   `json:"address"`
+	}{c.Cart, c.CartVersion, c.PaymentMethod, c.Email, c.Address})
+}
+
+func digest(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // strings and numbers only
+	}
+	sum := sha256.Sum256(b)
+	return sum[:]
+}
+
+// Placed is the answer to a checkout: the order as it was accepted (PENDING) or
+// as it was settled, the same for every repeat under the key.
+type Placed struct {
+	Order    *Order
+	Replayed bool
+}
+
+// PlaceOrder orders a cart. The order goes on when the caller goes away.
+// Problems: CartNotFound, CartEmpty, CartVersionConflict, LineNoLongerSold,
+// TotalTooLarge, IdempotencyKeyReused, IdempotencyKeyInFlight, Overloaded.
+func (o *Orders) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
+	req := &orderv1.PlaceOrderRequest{
+		CustomerId: c.Customer.String(), IdempotencyKey: c.IdempotencyKey, RequestHash: c.hash(),
+		CartId: c.Cart.String(), PaymentMethod: c.PaymentMethod, Email: c.Email,
+		ShippingAddress: &orderv1.Address{
+			Name: c.Address.Name, Line1: c.Address.Line1, Line2: c.Address.Line2,
+			City: c.Address.City, PostalCode: c.Address.PostalCode, Country: c.Address.Country,
+		},
+		Wait: durationpb.New(min(c.Wait, MaxWait)),
+	}
+	if c.CartVersion != 0 {
+		req.CartVersion = &c.CartVersion
+	}
+	o.cfg.Admission.OrderBegun()
+	res, err := client.Call(ctx, o.cfg.Caller, min(c.Wait, MaxWait)+o.cfg.Caller.Timeout, o.cfg.Client.PlaceOrder, req)
+	o.cfg.Admission.OrderEnded(problem.Is(err, problem.Overloaded))
+	if err != nil {
+		return nil, err
+	}
+	order, err := newOrder(res.GetOrder())
+	if err != nil {
+		return nil, err
+	}
+	o.stockChanged(order)
+	return &Placed{Order: order, Replayed: res.GetReplayed()}, nil
+}

@@ -1,0 +1,92 @@
+package order
+
+import (
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/proto/money"
+)
+
+func newOrder(in *orderv1.Order) (*Order, error) {
+	id, err := uuid.Parse(in.GetId())
+	if err != nil {
+		return nil, problem.As(err)
+	}
+	a := in.GetShippingAddress()
+	o := &Order{
+		ID: id, Number: in.GetNumber(), Version: in.GetVersion(),
+		State:       State(strings.TrimPrefix(in.GetState().String(), "ORDER_STATE_")),
+		DeclineCode: in.GetDeclineCode(), Email: in.GetEmail(), CartID: in.GetCartId(),
+		Address: Address{
+			Name: a.GetName(), Line1: a.GetLine1(), Line2: a.GetLine2(),
+			City: a.GetCity(), PostalCode: a.GetPostalCode(), Country: a.GetCountry(),
+		},
+		PlacedAt: in.GetPlacedAt().AsTime(), ShortSKUs: in.GetShortSkus(),
+	}
+	if r := in.GetCancelReason(); r != orderv1.CancelReason_CANCEL_REASON_UNSPECIFIED {
+		o.CancelReason = strings.TrimPrefix(r.String(), "CANCEL_REASON_")
+	}
+	if t := in.GetSettledAt(); t != nil {
+		o.SettledAt = t.AsTime()
+	}
+	if o.Total, err = optionalMoney(in.GetTotal()); err != nil {
+		return nil, err
+	}
+	if o.Refunded, err = optionalMoney(in.GetRefunded()); err != nil {
+		return nil, err
+	}
+	if o.Refunded.Currency == "" {
+		o.Refunded.Currency = o.Total.Currency
+	}
+	for _, l := range in.GetLines() {
+		line := Line{SKU: l.GetSku(), Name: l.GetName(), Quantity: l.GetQuantity(), RefundedQuantity: l.GetRefundedQuantity()}
+		if line.UnitPrice, err = optionalMoney(l.GetUnitPrice()); err != nil {
+			return nil, err
+		}
+		if line.Total, err = optionalMoney(l.GetTotal()); err != nil {
+			return nil, err
+		}
+		o.Lines = append(o.Lines, line)
+	}
+	for _, r := range in.GetRefunds() {
+		refund, err := newRefund(r)
+		if err != nil {
+			return nil, err
+		}
+		o.Refunds = append(o.Refunds, refund)
+	}
+	for _, h := range in.GetHistory() {
+		o.History = append(o.History, StateChange{
+			State: State(strings.TrimPrefix(h.GetState().String(), "ORDER_STATE_")), At: h.GetAt().AsTime(),
+		})
+	}
+	return o, nil
+}
+
+func newRefund(in *orderv1.OrderRefund) (Refund, error) {
+	r := Refund{
+		ID: in.GetId(), State: strings.TrimPrefix(in.GetState().String(), "ORDER_REFUND_STATE_"),
+		Restock: in.GetRestock(), Reason: in.GetReason(), CreatedAt: in.GetCreatedAt().AsTime(),
+	}
+	for _, l := range in.GetLines() {
+		r.Lines = append(r.Lines, RefundLine{SKU: l.GetSku(), Quantity: l.GetQuantity()})
+	}
+	var err error
+	r.Amount, err = optionalMoney(in.GetAmount())
+	return r, err
+}
+
+// optionalMoney leaves an unset amount at its zero value.
+func optionalMoney(m *moneyv1.Money) (money.Money, error) {
+	if m == nil {
+		return money.Money{}, nil
+	}
+	v, err := money.FromProto(m)
+	if err != nil {
+		return v, problem.As(err)
+	}
+	return v, nil
+}

@@ -1,0 +1,62 @@
+package order
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+
+	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/client"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// WatchOrder yields the order as it is, then after each change, without its
+// lines, until it is settled, ctx ends or the process drains. It yields one error at most, the last.
+// When the order service restarts the watch is taken up again, so a state may
+// come twice. Problems: OrderNotFound.
+func (o *Orders) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Seq2[*Order, error] {
+	return func(yield func(*Order, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel() // ends the stream when the reader stops
+		go func() {
+			select {
+			case <-o.cfg.Draining:
+				cancel()
+			case <-ctx.Done():
+			}
+		}()
+		retries := o.cfg.Caller.Retries()
+		for {
+			stream, err := o.cfg.Client.WatchOrder(ctx, &orderv1.WatchOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+			for err == nil {
+				var res *orderv1.WatchOrderResponse
+				if res, err = stream.Recv(); err != nil {
+					break
+				}
+				retries.Succeeded()
+				var order *Order
+				if order, err = newOrder(res.GetOrder()); err != nil {
+					break
+				}
+				if !yield(order, nil) || order.State.Terminal() {
+					return
+				}
+			}
+			if errors.Is(err, io.EOF) {
+				err = errEnded
+			}
+			if !retries.Again(ctx, err) {
+				if err := client.Error(ctx, err); ctx.Err() == nil {
+					yield(nil, err)
+				}
+				return
+			}
+		}
+	}
+}
+
+// errEnded is a stream that ended before the order was settled: the service stops.
+var errEnded = status.Error(codes.Unavailable, "the stream ended")
