@@ -43,7 +43,7 @@ func TestContract(t *testing.T) {
 	log.SetOutput(io.Discard) // stripe-mock's own
 	t.Cleanup(func() { log.SetOutput(os.Stderr) })
 
-	h := newHouse(t)
+	h := newFixture(t)
 	var mu sync.Mutex
 	seen := map[string]bool{}
 	h.misbehave(func(next http.Handler) http.Handler {

@@ -2,461 +2,266 @@ package stripesim_test
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"log"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
 	"net/url"
-	"os"
-	"os/exec"
-	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
-
-	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
-	"github.com/souk-shop/souk/services/chassis/config"
-	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
-	"github.com/souk-shop/souk/services/chassis/rpc"
-	"github.com/souk-shop/souk/services/payment"
-	"github.com/souk-shop/souk/tools/stripesim"
+	"github.com/souk-shop/souk/tools/stripesim/internal/store"
 )
 
-// processEnv says what this test binary is to be instead: "payment" or "stripesim".
-const processEnv = "SOUK_STRIPESIM_TEST_PROCESS"
-
-func TestMain(m *testing.M) {
-	var err error
-	switch os.Getenv(processEnv) {
-	case "":
-		pgtest.Main(m)
-	case "payment":
-		var cfg payment.Config
-		if err = config.Load(context.Background(), "SOUK_PAYMENT_", &cfg); err == nil {
-			err = payment.Run(context.Background(), cfg)
-		}
-	case "stripesim":
-		var cfg stripesim.Config
-		if err = config.Load(context.Background(), "SOUK_STRIPESIM_", &cfg); err == nil {
-			err = stripesim.Run(context.Background(), cfg)
-		}
-	}
-	fmt.Fprintln(os.Stderr, err)
-	os.Exit(1)
+// rules sets the faults of a simulator.
+func (s *sim) rules(rules string) {
+	s.t.Helper()
+	s.do(http.MethodPut, "/_sim/faults", rules, "").want(s.t, 200, "")
 }
 
-// process runs this binary as something else; wait returns when it is dead.
-func process(t testing.TB, kind string, env ...string) (kill, wait func()) {
-	t.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), append(env, processEnv+"="+kind)...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	dead := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(dead) }()
-	wait = func() {
-		select {
-		case <-dead:
-		case <-time.After(patience):
-			t.Error("the process does not die")
-		}
-	}
-	kill = func() { _ = cmd.Process.Kill(); wait() }
-	t.Cleanup(kill)
-	return kill, wait
-}
-
-// addrs counts the addresses that were given out.
-var addrs atomic.Int32
-
-// freeAddr is an address that a process can listen on, and the next one after
-// its death: on Linux nobody else uses its IP address. Elsewhere there is only
-// one, and its port could be taken in between.
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	ip := "127.0.0.1"
-	if runtime.GOOS == "linux" {
-		ip = fmt.Sprintf("127.%d.%d.%d", 1+os.Getpid()%250, os.Getpid()/250%250, addrs.Add(1))
-	}
-	l, err := net.Listen("tcp", ip+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
-// paymentProcess runs a payment service that dies at a point.
-func (h *house) paymentProcess(crashAt string) (c paymentv1.PaymentServiceClient, wait func()) {
-	h.t.Helper()
-	addr := freeAddr(h.t)
-	_, wait = process(h.t, "payment", "SOUK_PAYMENT_LISTEN="+addr, "SOUK_PAYMENT_POSTGRES_DSN="+h.dsn,
-		"SOUK_PAYMENT_STRIPE_URL="+h.front.URL, "SOUK_PAYMENT_STRIPE_KEY=sk_test_123", "SOUK_PAYMENT_MIGRATE=true",
-		"SOUK_PAYMENT_WEBHOOK_SECRET="+webhookSecret,
-		"SOUK_PAYMENT_CRASH_AT="+crashAt)
-	return h.client(addr), wait
-}
-
-// TestDeathAtEveryPoint kills the service between a write, a call and an answer,
-// and repeats the command to a new one.
-func TestDeathAtEveryPoint(t *testing.T) {
-	t.Parallel()
-	type client = paymentv1.PaymentServiceClient
-	const refundID = "0199a000-0000-7000-8000-000000000001"
-	auth := func(method string) func(h *house, c client, order string) (string, error) {
-		return func(h *house, c client, order string) (string, error) {
-			a, err := c.Authorize(h.ctx, authorize(order, method))
-			return a.GetPayment().GetState().String(), err
-		}
-	}
-	take := func(h *house, c client, order string) (string, error) {
-		a, err := c.Capture(h.ctx, capture(order))
-		return a.GetPayment().GetState().String(), err
-	}
-	cancel := func(h *house, c client, order string) (string, error) {
-		a, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order})
-		return a.GetPayment().GetState().String(), err
-	}
-	refund := func(h *house, c client, order string) (string, error) {
-		r, err := c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: refundID, OrderId: order, Amount: gbp(250)})
-		return r.GetRefund().GetState().String(), err
-	}
-	// lost is an authorization whose answer got lost: the attempt stays SENT.
-	lost := func(h *house, c client, order string) (string, error) {
-		fault, _ := faulty(1, "/payment_intents", func(next http.Handler, w http.ResponseWriter, r *http.Request) {
-			next.ServeHTTP(httptest.NewRecorder(), r)
-			http.Error(w, "{}", http.StatusBadGateway)
-		})
-		h.misbehave(fault)
-		defer h.misbehave(nil)
-		_, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa"))
-		h.reason(err, codes.Unavailable, "OUTCOME_UNKNOWN")
-		return "", nil
-	}
-	type step = func(h *house, c client, order string) (string, error)
-	for _, c := range []struct {
-		point  string
-		before []step // by a service that lives
-		dies   step
-		repeat step // if it is not the same command
-		want   string
-		held   int64
-		taken  int64
-		given  int64
-	}{
-		{point: "authorize.sent", dies: auth("pm_card_visa"), want: authorized.String(), held: 1250},
-		{point: "authorize.answered", dies: auth("pm_card_visa"), want: authorized.String(), held: 1250},
-		{point: "authorize.written", dies: auth("pm_card_visa"), want: authorized.String(), held: 1250},
-		{point: "authorize.voided", dies: auth("pm_card_authenticationRequired"), want: declined.String()},
-		{point: "authorize.answered", dies: auth("pm_card_chargeDeclined"), want: declined.String()},
-		{point: "authorize.sent", dies: auth("pm_card_visa"), repeat: cancel, want: voided.String()},
-		{point: "authorize.answered", dies: auth("pm_card_visa"), repeat: cancel, want: voided.String()},
-		{point: "authorize.answered", dies: auth("pm_card_chargeDeclined"), repeat: cancel, want: voided.String()},
-		{point: "capture.sent", before: []step{auth("pm_card_visa")}, dies: take, want: captured.String(), taken: 1250},
-		{point: "capture.answered", before: []step{auth("pm_card_visa")}, dies: take, want: captured.String(), taken: 1250},
-		{point: "capture.written", before: []step{auth("pm_card_visa")}, dies: take, want: captured.String(), taken: 1250},
-		{point: "void.sent", before: []step{auth("pm_card_visa")}, dies: cancel, want: voided.String()},
-		{point: "void.sent", before: []step{lost}, dies: cancel, want: voided.String()},
-		{point: "void.replayed", before: []step{lost}, dies: cancel, want: voided.String()},
-		{point: "void.answered", before: []step{auth("pm_card_visa")}, dies: cancel, want: voided.String()},
-		{point: "void.written", before: []step{auth("pm_card_visa")}, dies: cancel, want: voided.String()},
-		{point: "tombstone.written", dies: cancel, want: "ATTEMPT_STATE_UNSPECIFIED"},
-		{point: "refund.sent", before: []step{auth("pm_card_visa"), take}, dies: refund, want: "REFUND_STATE_SUCCEEDED", taken: 1250, given: 250},
-		{point: "refund.answered", before: []step{auth("pm_card_visa"), take}, dies: refund, want: "REFUND_STATE_SUCCEEDED", taken: 1250, given: 250},
-		{point: "refund.written", before: []step{auth("pm_card_visa"), take}, dies: refund, want: "REFUND_STATE_SUCCEEDED", taken: 1250, given: 250},
-	} {
-		t.Run(c.point, func(t *testing.T) {
-			h := newHouse(t)
-			steady := h.payments()
-			order := id()
-			for _, step := range c.before {
-				if _, err := step(h, steady, order); err != nil {
-					t.Fatal(err)
-				}
-			}
-			doomed, wait := h.paymentProcess(c.point)
-			if got, err := c.dies(h, doomed, order); err == nil {
-				t.Fatalf("it lived and answered %s", got)
-			}
-			wait()
-			repeat := c.dies
-			if c.repeat != nil {
-				repeat = c.repeat
-			}
-			for range 2 {
-				if got, err := repeat(h, steady, order); err != nil || got != c.want {
-					t.Errorf("repeated: %s %v, want %s", got, err, c.want)
-				}
-			}
-			w := h.witness(order)
-			lc, lr := h.ledger(order)
-			if w.authorizations > 1 || w.captures > 1 || w.refunds > 1 || w.held != c.held || w.waiting != 0 ||
-				w.captured != c.taken || w.refunded != c.given || lc != c.taken || lr != c.given {
-				t.Errorf("witness %+v, ledger %d %d", w, lc, lr)
-			}
-		})
-	}
-}
-
-// faulty lets n requests that match go wrong and counts them.
-func faulty(n int64, match string, wrong func(next http.Handler, w http.ResponseWriter, r *http.Request)) (func(http.Handler) http.Handler, *atomic.Int64) {
-	fired := new(atomic.Int64)
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.HasPrefix(r.Method+" "+r.URL.Path, "POST /v1/") && strings.HasSuffix(r.URL.Path, match) && fired.Add(1) <= n {
-				wrong(next, w, r)
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	}, fired
-}
-
-// TestProviderMisbehaves repeats each command until it has an answer, against a
-// provider that goes wrong three times.
-func TestProviderMisbehaves(t *testing.T) {
-	t.Parallel()
-	execute := func(next http.Handler, r *http.Request) { next.ServeHTTP(httptest.NewRecorder(), r) }
-	drop := func(w http.ResponseWriter) {
-		if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
-			_ = conn.Close()
-		}
-	}
-	for name, wrong := range map[string]func(next http.Handler, w http.ResponseWriter, r *http.Request){
-		"executes and drops": func(next http.Handler, w http.ResponseWriter, r *http.Request) { execute(next, r); drop(w) },
-		"drops":              func(_ http.Handler, w http.ResponseWriter, _ *http.Request) { drop(w) },
-		"500 after commit": func(next http.Handler, w http.ResponseWriter, r *http.Request) {
-			execute(next, r)
-			http.Error(w, `{"error":{"type":"api_error"}}`, 500)
-		},
-		"429": func(_ http.Handler, w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, `{"error":{"type":"invalid_request_error","code":"rate_limit"}}`, 429)
-		},
-		"409": func(_ http.Handler, w http.ResponseWriter, _ *http.Request) {
-			http.Error(w, `{"error":{"type":"idempotency_error","code":"idempotency_key_in_use"}}`, 409)
-		},
-		"never answers": func(next http.Handler, _ http.ResponseWriter, r *http.Request) {
-			execute(next, r.WithContext(context.WithoutCancel(r.Context())))
-			<-r.Context().Done()
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			h := newHouse(t)
-			if name == "never answers" {
-				h.timeout = 300 * time.Millisecond
-			}
-			c := h.payments()
-			// until the command has an answer; it must have been unknown before,
-			// unless an error says that a look is worth while.
-			looks := name == "500 after commit"
-			repeat := func(match string, command func() error) {
-				t.Helper()
-				fault, fired := faulty(3, match, wrong)
-				h.misbehave(fault)
-				unknown := 0
-				h.until("an answer", func() bool {
-					err := command()
-					switch {
-					case rpc.Reason(err) == "OUTCOME_UNKNOWN" && status.Code(err) == codes.Unavailable:
-						unknown++
-						return false
-					case err != nil:
-						t.Fatalf("%s: %v", match, err)
-					}
-					return true
-				})
-				// The transport itself repeats what a kept connection lost.
-				if (unknown == 0 || fired.Load() < 3) && !looks || unknown > 0 && looks {
-					t.Errorf("%s: unknown %d times, the fault fired %d times", match, unknown, fired.Load())
-				}
-				h.misbehave(nil)
-			}
-			order := id()
-			repeat("/payment_intents", func() error { _, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa")); return err })
-			if p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{OrderId: order}); err != nil || p.GetPayment().GetState() != authorized {
-				t.Fatalf("%v %v", p, err)
-			}
-			repeat("/capture", func() error { _, err := c.Capture(h.ctx, capture(order)); return err })
-			refund := &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(1250)}
-			repeat("/refunds", func() error { _, err := c.Refund(h.ctx, refund); return err })
-			h.books(c, order, 1250, 1250)
-			if w := h.witness(order); w.authorizations != 1 || w.captures != 1 || w.refunds != 1 {
-				t.Errorf("witness %+v", w)
-			}
-
-			// Cancel when it is not known whether something is held.
-			order = id()
-			fault, _ := faulty(1, "/payment_intents", wrong)
-			h.misbehave(fault)
-			if _, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa")); rpc.Reason(err) != "OUTCOME_UNKNOWN" && err != nil {
-				t.Error(err)
-			}
-			repeat("/cancel", func() error { _, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order}); return err })
-			h.books(c, order, 0, 0)
-		})
-	}
-}
-
-// TestPaymentsThroughFaults has the simulator itself go wrong, at a rate, and
-// the journal say that it did.
-func TestPaymentsThroughFaults(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	rules := func(method, body string) string {
-		t.Helper()
-		req, err := http.NewRequestWithContext(h.ctx, method, h.front.URL+"/_sim/faults", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
+// lost calls and wants no answer: not a byte.
+func (s *sim) lost(path, fields, key string, headers ...string) {
+	s.t.Helper()
+	if resp, err := s.once(s.t.Context(), path, fields, key, headers...); err == nil {
 		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil || resp.StatusCode != http.StatusOK {
-			t.Fatalf("%s %s %v", resp.Status, text, err)
-		}
-		return string(text)
-	}
-	rules(http.MethodPut, `[
-		{"kind":"latency","latency":"2ms","rate":0.2,"seed":1},
-		{"kind":"drop_after_commit","rate":0.1,"seed":2},
-		{"kind":"drop","rate":0.1,"seed":3},
-		{"kind":"unavailable","rate":0.1,"seed":4},
-		{"kind":"error_after_commit","rate":0.1,"seed":5},
-		{"kind":"rate_limit","rate":0.02,"seed":6}]`)
-	c := h.payments()
-	together(8, func(int) {
-		for range 5 {
-			order := id()
-			h.settle(func() error { _, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa")); return err })
-			h.settle(func() error { _, err := c.Capture(h.ctx, capture(order)); return err })
-			refund := &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(250)}
-			h.settle(func() error { _, err := c.Refund(h.ctx, refund); return err })
-			h.books(c, order, 1250, 250)
-		}
-	})
-	var report struct {
-		Rules []struct {
-			Kind  string
-			Fired int
-		}
-	}
-	if err := json.Unmarshal([]byte(rules(http.MethodDelete, "")), &report); err != nil || len(report.Rules) != 6 {
-		t.Fatalf("%+v %v", report, err)
-	}
-	for _, rule := range report.Rules {
-		if rule.Fired == 0 {
-			t.Errorf("%s never fired", rule.Kind)
-		}
+		s.t.Errorf("%s was answered: %s", path, resp.Status)
 	}
 }
 
-func TestCaptureOfWhatTheProviderGaveBack(t *testing.T) {
-	t.Parallel()
-	h := newHouse(t)
-	c := h.payments()
-	order := id()
-	a, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa"))
+// once calls on a connection of its own: the transport repeats what a kept
+// one loses.
+func (s *sim) once(ctx context.Context, path, fields, key string, headers ...string) (*http.Response, error) {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url+path, strings.NewReader(fields))
 	if err != nil {
-		t.Fatal(err)
-	}
-	// The hold lapses, or somebody cancels it at the provider.
-	req, err := http.NewRequestWithContext(h.ctx, http.MethodPost, h.front.URL+"/v1/payment_intents/"+a.GetPayment().GetProviderId()+"/cancel", nil)
-	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer sk_test_123")
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("%v %v", resp, err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
 	}
-	resp.Body.Close()
-	for range 2 {
-		if r, err := c.Capture(h.ctx, capture(order)); err != nil || r.GetPayment().GetState() != captureFailed {
-			t.Errorf("capture: %v %v", r, err)
-		}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
 	}
-	if r, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order}); err != nil || r.GetPayment().GetState() != voided {
-		t.Errorf("cancel: %v %v", r, err)
-	}
-	h.books(c, order, 0, 0)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	return client.Do(req)
 }
 
-// TestSimulatorDies kills the simulator again and again under load: what was
-// answered is still there, and every command gets its answer in the end.
-func TestSimulatorDies(t *testing.T) {
+// fired is how often a kind of fault has fired.
+func (s *sim) fired(kind string) string {
+	s.t.Helper()
+	return s.get("/_sim/faults").str("fired", kind)
+}
+
+func TestFaultsAfterCommit(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
-	addr := freeAddr(t)
-	h.journal = t.TempDir() + "/journal.jsonl"
-	simulator := func() (kill func()) {
-		kill, _ = process(t, "stripesim", "SOUK_STRIPESIM_LISTEN="+addr, "SOUK_STRIPESIM_JOURNAL="+h.journal)
-		return kill
+	s := fresh(t)
+	fields := manual + "pm_card_visa"
+	s.rules(`[{"operation":"payment_intents.create","kind":"drop_after_commit","count":2}]`)
+	s.lost("/v1/payment_intents", fields, "d")
+	s.lost("/v1/payment_intents", fields, "d") // the replay is lost, too
+	again := s.post("/v1/payment_intents", fields, "d")
+	again.want(t, 200, "")
+	if again.header.Get("Idempotent-Replayed") != "true" {
+		t.Error("the charge whose answer was lost was not made")
 	}
-	front := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr})
-	front.ErrorLog = log.New(io.Discard, "", 0)
-	h.misbehave(func(http.Handler) http.Handler { return front })
-	c := h.payments()
-	kill := simulator()
-	const callers, rounds = 8, 5
-	orders := make(chan string, 10_000)
-	stop, stopped := context.WithCancel(h.ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		together(callers, func(int) {
-			for stop.Err() == nil {
-				order := id()
-				h.settle(func() error { _, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa")); return err })
-				h.settle(func() error { _, err := c.Capture(h.ctx, capture(order)); return err })
-				orders <- order
+
+	s.rules(`[{"operation":"*.capture","kind":"error_after_commit"}]`)
+	capture := "/v1/payment_intents/" + again.str("id") + "/capture"
+	s.post(capture, "", "c").want(t, 500, "")
+	s.do(http.MethodDelete, "/_sim/faults", "", "").want(t, 200, "")
+	now := s.get("/v1/payment_intents/" + again.str("id"))
+	if now.str("status") != store.Succeeded {
+		t.Errorf("the capture was not made: %s", now.raw)
+	}
+	kept := s.post(capture, "", "c")
+	kept.want(t, 500, "")
+	if kept.header.Get("Idempotent-Replayed") != "true" || kept.str("error", "type") != store.ServerError {
+		t.Errorf("Stripe keeps 500 answers: %v %s", kept.header, kept.raw)
+	}
+	s.post(capture, "", "other").want(t, 400, "payment_intent_unexpected_state")
+	s.stop()
+	s = start(t, s.journal, nil)
+	s.post(capture, "", "c").want(t, 500, "")
+	if s.fired("drop_after_commit") != "2" || s.fired("error_after_commit") != "1" {
+		t.Errorf("after a restart: %s", s.get("/_sim/faults").raw)
+	}
+}
+
+func TestFaultsBeforeCommit(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	fields := manual + "pm_card_visa"
+	for _, kind := range []string{"rate_limit", "rate_limit=7s", "unavailable", "drop"} {
+		resp, err := s.once(t.Context(), "/v1/payment_intents", fields, "k", "Souk-Sim-Fault", kind)
+		if err != nil {
+			if kind != "drop" {
+				t.Errorf("%s: %v", kind, err)
 			}
-		})
-	}()
-	for range rounds {
-		before := len(orders)
-		h.until("payments go on", func() bool { return len(orders) > before+20 })
-		kill()
-		kill = simulator()
-	}
-	stopped()
-	<-done
-	close(orders)
-	for order := range orders {
-		if w := h.witness(order); w.authorizations != 1 || w.captures != 1 || w.captured != 1250 {
-			t.Errorf("order %s: %+v", order, w)
+			continue
 		}
-		if lc, _ := h.ledger(order); lc != 1250 {
-			t.Errorf("order %s: ledger %d", order, lc)
+		resp.Body.Close()
+		want := map[string]string{"rate_limit": "429 1", "rate_limit=7s": "429 7", "unavailable": "503 "}[kind]
+		if got := resp.Status[:3] + " " + resp.Header.Get("Retry-After"); got != want {
+			t.Errorf("%s: %s, want %s", kind, got, want)
+		}
+	}
+	if sum := s.get("/_sim/summary"); sum.str("idempotency_keys") != "0" || sum.str("payment_intents", store.RequiresCapture) != "" {
+		t.Errorf("something was done or kept: %s", sum.raw)
+	}
+	s.post("/v1/payment_intents", fields, "k").want(t, 200, "")
+	s.post("/v1/payment_intents", fields+"&metadata[souk_sim_fault]=rate_limit", "m").want(t, 429, "rate_limit")
+	if resp, err := s.once(t.Context(), "/v1/payment_intents", fields, "k", "Souk-Sim-Fault", "explode"); err != nil || resp.StatusCode != 400 {
+		t.Errorf("an unknown fault: %v %v", resp, err)
+	} else {
+		resp.Body.Close()
+	}
+	if s.fired("rate_limit") != "3" || s.fired("drop") != "1" || s.fired("unavailable") != "1" {
+		t.Errorf("fired: %s", s.get("/_sim/faults").raw)
+	}
+}
+
+// TestHang waits for calls that are never answered: the caller goes, or the
+// simulator stops.
+func TestHang(t *testing.T) {
+	t.Parallel()
+	for kind, made := range map[string]string{"hang": "", "hang_after_commit": "1"} {
+		s := fresh(t)
+		s.rules(`[{"kind":"` + kind + `","operation":"payment_intents.create"}]`)
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := make(chan error, 2)
+		call := func(ctx context.Context) {
+			resp, err := s.once(ctx, "/v1/payment_intents", manual+"pm_card_visa", "k")
+			if err == nil {
+				resp.Body.Close()
+			}
+			gone <- err
+		}
+		until := func(want string) {
+			for s.fired(kind) != want {
+				if t.Context().Err() != nil {
+					return
+				}
+			}
+		}
+		go call(ctx)
+		until("1")
+		if got := s.get("/_sim/summary").str("payment_intents", store.RequiresCapture); got != made {
+			t.Errorf("%s made %q", kind, got)
+		}
+		cancel()
+		if err := <-gone; err == nil {
+			t.Errorf("%s was answered", kind)
+		}
+		go call(t.Context())
+		until("2")
+		s.stop()
+		if err := <-gone; err == nil {
+			t.Errorf("%s was answered at the end", kind)
 		}
 	}
 }
 
-// settle repeats a command until its outcome is known.
-func (h *house) settle(command func() error) {
-	for h.ctx.Err() == nil {
-		err := command()
-		if rpc.Reason(err) != "OUTCOME_UNKNOWN" {
-			if err != nil {
-				h.t.Error(err)
-			}
-			return
+func TestRulesFireAtTheirRate(t *testing.T) {
+	t.Parallel()
+	pattern := func(seed string) (out, fired string) {
+		s := fresh(t)
+		s.rules(`[{"operation":"payment_intents.create","kind":"unavailable","rate":0.3,"seed":` + seed + `}]`)
+		for range 60 {
+			out += fmt.Sprint(s.post("/v1/payment_intents", manual+"pm_card_visa", "").status, " ")
 		}
-		select { // the pace of the repeats
-		case <-h.ctx.Done():
-		case <-time.After(5 * time.Millisecond):
+		report := s.get("/_sim/faults")
+		of, _ := report.body["rules"].([]any)[0].(map[string]any)
+		if of["matched"] != 60.0 || report.str("fired", "unavailable") != (reply{body: of}).str("fired") ||
+			fmt.Sprint(strings.Count(out, "503")) != report.str("fired", "unavailable") {
+			t.Errorf("report %s of %s", report.raw, out)
 		}
+		return out, report.str("fired", "unavailable")
+	}
+	one, n := pattern("7")
+	two, _ := pattern("7")
+	other, _ := pattern("8")
+	if one != two || one == other {
+		t.Errorf("not by the seed:\n%s\n%s\n%s", one, two, other)
+	}
+	if n < "10" || n > "28" || len(n) != 2 {
+		t.Errorf("fired %s of 60", n)
+	}
+}
+
+func TestBadRulesChangeNothing(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	s.rules(`[{"kind":"unavailable"}]`)
+	for rules, says := range map[string]string{
+		``:                                       "no JSON list",
+		`{}`:                                     "no JSON list",
+		`[{"kind":"drop"}] []`:                   "follows",
+		`[{"kind":"drop","colour":"red"}]`:       "colour",
+		`[{"kind":"explode"}]`:                   "unknown kind",
+		`[{}]`:                                   "unknown kind",
+		`[{"kind":"drop","rate":1.5}]`:           "rate",
+		`[{"kind":"drop","rate":-0.1}]`:          "rate",
+		`[{"kind":"drop","count":-1}]`:           "count",
+		`[{"kind":"latency","latency":"soon"}]`:  "duration",
+		`[{"kind":"latency","latency":"-1s"}]`:   "negative",
+		`[{"kind":"drop","operation":"refund"}]`: "matches none",
+		`[{"kind":"drop","operation":"[x"}]`:     "matches none",
+		`[{"kind":"rate_limit","retry_after":"1500ms"}]`:                   "whole seconds",
+		`[{"kind":"drop"},{"kind":"drop","operation":"customers.create"}]`: "rule 2",
+	} {
+		if r := s.do(http.MethodPut, "/_sim/faults", rules, ""); r.status != 400 || !strings.Contains(r.raw, says) {
+			t.Errorf("%s: %d %s", rules, r.status, r.raw)
+		}
+	}
+	if r := s.get("/_sim/faults"); strings.Count(r.raw, `"kind":"unavailable"`) != 1 {
+		t.Errorf("rules %s", r.raw)
+	}
+	s.post("/v1/payment_intents", "", "").want(t, 503, "")
+	if r := s.do(http.MethodDelete, "/_sim/faults", "", ""); !strings.Contains(r.raw, `"fired":1`) {
+		t.Errorf("the last report %s", r.raw)
+	}
+	s.post("/v1/payment_intents", "", "").want(t, 400, "parameter_missing")
+	if r := s.get("/_sim/faults"); strings.Contains(r.raw, `"kind"`) || s.fired("unavailable") != "1" {
+		t.Errorf("after the end: %s", r.raw)
+	}
+}
+
+// TestMissedFaultsDoNotCount: what was refused before it was executed had
+// nothing to lose.
+func TestMissedFaultsDoNotCount(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	s.rules(`[{"operation":"payment_intents.create","kind":"error_after_commit","count":1}]`)
+	s.post("/v1/payment_intents", "amount=x", "").want(t, 400, "parameter_invalid_integer")
+	req, err := http.NewRequest(http.MethodPost, s.url+"/v1/payment_intents", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.send(req).want(t, 401, "")
+	if n := s.fired("error_after_commit"); n != "" {
+		t.Errorf("fired %s times", n)
+	}
+	s.post("/v1/payment_intents", manual+"pm_card_visa", "k").want(t, 500, "")
+	s.post("/v1/payment_intents", manual+"pm_card_chargeDeclined", "l").want(t, 402, "card_declined")
+	if n := s.fired("error_after_commit"); n != "1" {
+		t.Errorf("fired %s times", n)
+	}
+}
+
+func TestJournalNotesFaults(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	s.rules(`[{"operation":"refunds.*","kind":"drop","count":1}]`)
+	s.lost("/v1/refunds", url.Values{"payment_intent": {"pi_1"}}.Encode(), "r-1")
+	resp, err := http.Get(s.url + "/_sim/journal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || !strings.Contains(string(text), `"event":"fault.fired"`) ||
+		!strings.Contains(string(text), `"fault":{"kind":"drop","operation":"refunds.create","rule":1,"idempotency_key":"r-1"}`) {
+		t.Errorf("journal %q %v", text, err)
 	}
 }

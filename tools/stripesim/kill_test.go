@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/stripe/stripe-go/v85/webhook"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 // TestKilledUnderLoad kills the simulator in the middle of load, three times:
@@ -25,7 +27,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	t.Parallel()
 	const secret = "whsec_kill"
 	var mu sync.Mutex
-	answered, told := map[string]string{}, map[string]bool{} // payment by key; payments
+	answered, delivered := map[string]string{}, map[string]bool{} // payment by key; payments
 	endpoint := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -37,7 +39,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		told[ev.GetObjectValue("id")] = true
+		delivered[ev.GetObjectValue("id")] = true
 	}))
 	t.Cleanup(endpoint.Close)
 	addr, journal := freeAddr(t), filepath.Join(t.TempDir(), "journal.jsonl")
@@ -76,7 +78,7 @@ func TestKilledUnderLoad(t *testing.T) {
 			if time.Now().After(deadline) {
 				t.Fatalf("never: %s", what)
 			}
-			<-time.After(5 * time.Millisecond)
+			_ = retry.Sleep(t.Context(), 5*time.Millisecond)
 		}
 	}
 
@@ -89,7 +91,7 @@ func TestKilledUnderLoad(t *testing.T) {
 				key := fmt.Sprintf("%d-%d", caller, n)
 				id := charge(key)
 				for ; id == "" && time.Now().Before(deadline); id = charge(key) {
-					<-time.After(2 * time.Millisecond) // nobody listens
+					_ = retry.Sleep(t.Context(), 2*time.Millisecond) // until the next process listens
 				}
 				mu.Lock()
 				answered[key] = id
@@ -128,7 +130,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, id := range answered {
-			if !told[id] {
+			if !delivered[id] {
 				return false
 			}
 		}

@@ -28,6 +28,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/payment"
@@ -45,9 +46,9 @@ const (
 // patience bounds everything that a test waits for.
 const patience = 60 * time.Second
 
-// house is a simulator, a switch in front of it that can misbehave, and a
+// fixture is a simulator, a switch in front of it that can misbehave, and a
 // database; payment services come and go.
-type house struct {
+type fixture struct {
 	t       testing.TB
 	ctx     context.Context
 	journal string
@@ -62,11 +63,11 @@ type house struct {
 	fault func(next http.Handler) http.Handler // nil: none
 }
 
-func newHouse(t testing.TB) *house {
+func newFixture(t testing.TB) *fixture {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	h := &house{t: t, ctx: ctx, journal: filepath.Join(t.TempDir(), "journal.jsonl"), timeout: 5 * time.Second}
+	h := &fixture{t: t, ctx: ctx, journal: filepath.Join(t.TempDir(), "journal.jsonl"), timeout: 5 * time.Second}
 	h.dsn = pgtest.New(t, nil)
 	h.webhook = newWebhookFront(h)
 	l := listen(t)
@@ -79,7 +80,7 @@ func newHouse(t testing.TB) *house {
 	background(t, func(ctx context.Context) error {
 		return stripesim.Run(ctx, stripesim.Config{
 			Listener: l, Journal: journal, Telemetry: telemetry.Config{LogOutput: io.Discard},
-			Webhooks: stripesim.WebhookConfig{URLs: []string{h.webhook.URL}, Secret: webhookSecret},
+			WebhookURLs: []string{h.webhook.URL}, WebhookSecret: webhookSecret,
 		})
 	})
 	proxy := httputil.NewSingleHostReverseProxy(sim)
@@ -97,7 +98,7 @@ func newHouse(t testing.TB) *house {
 	return h
 }
 
-func (h *house) misbehave(fault func(next http.Handler) http.Handler) {
+func (h *fixture) misbehave(fault func(next http.Handler) http.Handler) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.fault = fault
@@ -133,7 +134,7 @@ func listen(t testing.TB) net.Listener {
 }
 
 // payments runs a payment service in this process and returns its client.
-func (h *house) payments() paymentv1.PaymentServiceClient {
+func (h *fixture) payments() paymentv1.PaymentServiceClient {
 	h.t.Helper()
 	l := listen(h.t)
 	background(h.t, func(ctx context.Context) error {
@@ -148,7 +149,7 @@ func (h *house) payments() paymentv1.PaymentServiceClient {
 }
 
 // client waits until the service at addr is ready.
-func (h *house) client(addr string) paymentv1.PaymentServiceClient {
+func (h *fixture) client(addr string) paymentv1.PaymentServiceClient {
 	h.t.Helper()
 	conn, err := rpc.Dial(rpc.ClientConfig{Target: addr, Timeout: 20 * time.Second}, telemetry.Discard())
 	if err != nil {
@@ -163,13 +164,11 @@ func (h *house) client(addr string) paymentv1.PaymentServiceClient {
 }
 
 // until polls.
-func (h *house) until(what string, holds func() bool) {
+func (h *fixture) until(what string, holds func() bool) {
 	h.t.Helper()
 	for !holds() {
-		select {
-		case <-h.ctx.Done():
+		if retry.Sleep(h.ctx, 20*time.Millisecond) != nil {
 			h.t.Fatalf("never: %s", what)
-		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
@@ -187,7 +186,7 @@ func capture(order string) *paymentv1.CaptureRequest {
 }
 
 // reason fails the test unless err has the code and reason.
-func (h *house) reason(err error, code codes.Code, reason string) {
+func (h *fixture) reason(err error, code codes.Code, reason string) {
 	h.t.Helper()
 	if status.Code(err) != code || rpc.Reason(err) != reason {
 		h.t.Errorf("error %v (%s), want %s (%s)", err, rpc.Reason(err), code, reason)
@@ -195,7 +194,7 @@ func (h *house) reason(err error, code codes.Code, reason string) {
 }
 
 // paid authorizes and captures an order.
-func (h *house) paid(c paymentv1.PaymentServiceClient) (order string) {
+func (h *fixture) paid(c paymentv1.PaymentServiceClient) (order string) {
 	h.t.Helper()
 	order = id()
 	if a, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa")); err != nil || a.GetPayment().GetState() != authorized {
@@ -215,7 +214,7 @@ type witness struct {
 	waiting int
 }
 
-func (h *house) witness(order string) witness {
+func (h *fixture) witness(order string) witness {
 	h.t.Helper()
 	f, err := os.Open(h.journal)
 	if err != nil {
@@ -256,7 +255,7 @@ func (h *house) witness(order string) witness {
 }
 
 // ledger returns what the ledger says stands at the provider.
-func (h *house) ledger(order string) (captured, refunded int64) {
+func (h *fixture) ledger(order string) (captured, refunded int64) {
 	h.t.Helper()
 	conn, err := pgx.Connect(h.ctx, h.dsn)
 	if err != nil {
@@ -272,8 +271,8 @@ func (h *house) ledger(order string) (captured, refunded int64) {
 	return captured, refunded
 }
 
-// books fails the test unless the provider, the ledger and the payment agree.
-func (h *house) books(c paymentv1.PaymentServiceClient, order string, wantCaptured, wantRefunded int64) {
+// agree fails the test unless the provider, the ledger and the payment agree.
+func (h *fixture) agree(c paymentv1.PaymentServiceClient, order string, wantCaptured, wantRefunded int64) {
 	h.t.Helper()
 	w := h.witness(order)
 	lc, lr := h.ledger(order)
@@ -307,7 +306,7 @@ func together(n int, fn func(i int)) {
 
 func TestPaymentFromAuthorizationToRefund(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	c := h.payments()
 	order := h.paid(c)
 	if _, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order}); err == nil {
@@ -329,7 +328,7 @@ func TestPaymentFromAuthorizationToRefund(t *testing.T) {
 	if _, err = c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(1000)}); err != nil {
 		t.Error(err)
 	}
-	h.books(c, order, 1250, 1250)
+	h.agree(c, order, 1250, 1250)
 	p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{OrderId: order})
 	if err != nil || len(p.GetPayment().GetRefunds()) != 2 || p.GetPayment().GetRefunds()[0].GetRefundId() != part.RefundId {
 		t.Errorf("payment %v %v", p, err)
@@ -338,7 +337,7 @@ func TestPaymentFromAuthorizationToRefund(t *testing.T) {
 
 func TestRefusedCommands(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	c := h.payments()
 	unknown := id()
 	_, err := c.Capture(h.ctx, capture(unknown))
@@ -368,7 +367,7 @@ func TestRefusedCommands(t *testing.T) {
 
 func TestDeclinesLeaveNoHold(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	c := h.payments()
 	for method, code := range map[string]string{
 		"pm_card_visa_chargeDeclined":             "generic_decline",
@@ -389,7 +388,7 @@ func TestDeclinesLeaveNoHold(t *testing.T) {
 		}
 		_, err := c.Capture(h.ctx, capture(order))
 		h.reason(err, codes.FailedPrecondition, "PAYMENT_NOT_AUTHORIZED")
-		h.books(c, order, 0, 0)
+		h.agree(c, order, 0, 0)
 	}
 	small := authorize(id(), "pm_card_visa")
 	small.Amount = gbp(29)
@@ -402,7 +401,7 @@ func TestDeclinesLeaveNoHold(t *testing.T) {
 // services on one database.
 func TestConcurrentCommandsConverge(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	services := []paymentv1.PaymentServiceClient{h.payments(), h.payments()}
 	order := id()
 	// again repeats what another process has under way.
@@ -467,7 +466,7 @@ func TestConcurrentCommandsConverge(t *testing.T) {
 			return err
 		})
 	})
-	h.books(services[0], order, 1250, 1250)
+	h.agree(services[0], order, 1250, 1250)
 	if w := h.witness(order); w.refunds != 5 {
 		t.Errorf("witness %+v", w)
 	}
@@ -475,7 +474,7 @@ func TestConcurrentCommandsConverge(t *testing.T) {
 
 func TestCancelRacesAuthorize(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	services := []paymentv1.PaymentServiceClient{h.payments(), h.payments()}
 	for range 25 {
 		order := id()
@@ -509,7 +508,7 @@ func TestCancelRacesAuthorize(t *testing.T) {
 
 func TestTombstone(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	c := h.payments()
 	order := id()
 	for range 2 {
@@ -530,7 +529,7 @@ func TestTombstone(t *testing.T) {
 
 // BenchmarkPaid authorizes and captures through the service, 16 orders at once.
 func BenchmarkPaid(b *testing.B) {
-	h := newHouse(b)
+	h := newFixture(b)
 	h.ctx = b.Context()
 	c := h.payments()
 	b.ResetTimer()

@@ -26,7 +26,7 @@ type webhookFront struct {
 	payments atomic.Pointer[paymentv1.PaymentServiceClient]
 }
 
-func newWebhookFront(h *house) *webhookFront {
+func newWebhookFront(h *fixture) *webhookFront {
 	f := &webhookFront{}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := f.payments.Load()
@@ -48,16 +48,16 @@ func newWebhookFront(h *house) *webhookFront {
 }
 
 // report sends webhooks to a service from now on.
-func (h *house) report(c paymentv1.PaymentServiceClient) { h.webhook.payments.Store(&c) }
+func (h *fixture) report(c paymentv1.PaymentServiceClient) { h.webhook.payments.Store(&c) }
 
 // faults has the simulator's webhooks go wrong.
-func (h *house) faults(rules string) { h.simulator(http.MethodPut, "/_sim/faults", rules) }
+func (h *fixture) faults(rules string) { h.simulator(http.MethodPut, "/_sim/faults", rules) }
 
 // flush sends what the simulator holds back.
-func (h *house) flush() { h.simulator(http.MethodPost, "/_sim/webhooks/flush", "") }
+func (h *fixture) flush() { h.simulator(http.MethodPost, "/_sim/webhooks/flush", "") }
 
 // simulator calls the simulator itself, past all faults of the way.
-func (h *house) simulator(method, path, body string) string {
+func (h *fixture) simulator(method, path, body string) string {
 	h.t.Helper()
 	req, err := http.NewRequestWithContext(h.ctx, method, h.sim.String()+path, strings.NewReader(body))
 	if err != nil {
@@ -81,7 +81,7 @@ func (h *house) simulator(method, path, body string) string {
 
 // found makes a payment that payment did not ask for, captured or only held,
 // with the labels of an order's attempt.
-func (h *house) found(order, attempt, captureMethod string) {
+func (h *fixture) found(order, attempt, captureMethod string) {
 	h.t.Helper()
 	h.simulator(http.MethodPost, "/v1/payment_intents", url.Values{
 		"amount": {"1250"}, "currency": {"gbp"}, "confirm": {"true"}, "payment_method": {"pm_card_visa"},
@@ -91,7 +91,7 @@ func (h *house) found(order, attempt, captureMethod string) {
 }
 
 // query reads one value of payment's database.
-func query[T any](h *house, sql string, args ...any) (v T) {
+func query[T any](h *fixture, sql string, args ...any) (v T) {
 	h.t.Helper()
 	db, err := pgx.Connect(h.ctx, h.dsn)
 	if err != nil {
@@ -105,7 +105,7 @@ func query[T any](h *house, sql string, args ...any) (v T) {
 }
 
 // applied waits until n events of a type are settled, and all that came.
-func (h *house) applied(n int, kind string) {
+func (h *fixture) applied(n int, kind string) {
 	h.t.Helper()
 	h.until(fmt.Sprintf("%d %s applied", n, kind), func() bool {
 		return query[int](h, "SELECT count(*) FROM webhook_events WHERE type = $1 AND state = 'applied'", kind) >= n &&
@@ -125,7 +125,7 @@ const (
 // captured once, and no good one is refunded. (medusajs/medusa#13301)
 func TestTheReturnPathRacesTheWebhook(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	services := []paymentv1.PaymentServiceClient{h.payments(), h.payments()}
 	h.faults(`[{"kind":"webhook_triple","rate":0.5,"seed":1},{"kind":"webhook_reorder","operation":"payment_intent.amount_capturable_updated","latency":"1h"}]`)
 	h.report(services[1])
@@ -135,7 +135,7 @@ func TestTheReturnPathRacesTheWebhook(t *testing.T) {
 	h.applied(n, eventHeld)
 	h.applied(n, eventTaken)
 	for _, order := range orders {
-		h.books(services[0], order, 1250, 0)
+		h.agree(services[0], order, 1250, 0)
 		if w := h.witness(order); w.authorizations != 1 || w.captures != 1 || w.refunds != 0 {
 			t.Errorf("order %s: %+v", order, w)
 		}
@@ -151,7 +151,7 @@ func TestACaptureCountsOnce(t *testing.T) {
 	t.Parallel()
 	t.Run("the completion first", func(t *testing.T) {
 		t.Parallel()
-		h := newHouse(t)
+		h := newFixture(t)
 		c := h.payments()
 		h.report(c)
 		h.faults(`[{"kind":"webhook_delay","latency":"1h"}]`)
@@ -161,11 +161,11 @@ func TestACaptureCountsOnce(t *testing.T) {
 		}
 		h.flush()
 		h.applied(1, eventTaken)
-		h.books(c, order, 1250, 0)
+		h.agree(c, order, 1250, 0)
 	})
 	t.Run("the webhook first", func(t *testing.T) {
 		t.Parallel()
-		h := newHouse(t)
+		h := newFixture(t)
 		c := h.payments()
 		h.report(c)
 		order := id()
@@ -185,11 +185,11 @@ func TestACaptureCountsOnce(t *testing.T) {
 		h.reason(err, codes.Unavailable, "OUTCOME_UNKNOWN")
 		h.misbehave(nil)
 		h.applied(1, eventTaken)
-		h.books(c, order, 1250, 0)
+		h.agree(c, order, 1250, 0)
 		if r, err := c.Capture(h.ctx, capture(order)); err != nil || r.GetPayment().GetState() != captured {
 			t.Errorf("repeated: %v, %v", r, err)
 		}
-		h.books(c, order, 1250, 0)
+		h.agree(c, order, 1250, 0)
 	})
 }
 
@@ -198,7 +198,7 @@ func TestACaptureCountsOnce(t *testing.T) {
 // (medusajs/medusa#14205)
 func TestAnIntermediateEventCompletesNothing(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	c := h.payments()
 	h.report(c)
 	h.faults(`[{"kind":"webhook_triple"}]`)
@@ -240,7 +240,7 @@ func TestAnIntermediateEventCompletesNothing(t *testing.T) {
 	if r, err := c.Capture(h.ctx, capture(asked)); err != nil || r.GetPayment().GetState() != captured {
 		t.Errorf("captured at last: %v, %v", r, err)
 	}
-	h.books(c, asked, 1250, 0)
+	h.agree(c, asked, 1250, 0)
 	// And of a payment that has gone on.
 	late := h.paid(c)
 	if _, err := c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: id(), OrderId: late, Amount: gbp(1250)}); err != nil {
@@ -249,14 +249,14 @@ func TestAnIntermediateEventCompletesNothing(t *testing.T) {
 	h.flush()
 	h.applied(3, eventHeld)
 	h.applied(1, eventRefunded)
-	h.books(c, late, 1250, 1250)
+	h.agree(c, late, 1250, 1250)
 }
 
 // TestMoneyFoundOnACancelledOrder is reported by a webhook: a hold is given up,
 // a capture given back, each once, and the ledger has what the provider has.
 func TestMoneyFoundOnACancelledOrder(t *testing.T) {
 	t.Parallel()
-	h := newHouse(t)
+	h := newFixture(t)
 	c := h.payments()
 	h.faults(`[{"kind":"webhook_triple"}]`)
 	h.report(c)
@@ -316,7 +316,7 @@ func TestDeathWhileAnEventIsApplied(t *testing.T) {
 	for _, point := range []string{"event.kept", "event.applied", "event.settled", "stray.refunded", "stray.written"} {
 		t.Run(point, func(t *testing.T) {
 			t.Parallel()
-			h := newHouse(t)
+			h := newFixture(t)
 			doomed, wait := h.paymentProcess(point)
 			order := id()
 			if _, err := doomed.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order}); err != nil {

@@ -1,3 +1,7 @@
+// Package stripesim is a payment provider for development, tests and audits: it
+// speaks Stripe's HTTP API as far as payments by card need it, and keeps a
+// journal of its own on disk. The documentation of command stripesim says how
+// it is configured and how faults are set.
 package stripesim
 
 import (
@@ -9,22 +13,30 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"github.com/souk-shop/souk/tools/stripesim/internal/api"
+	"github.com/souk-shop/souk/tools/stripesim/internal/fault"
+	"github.com/souk-shop/souk/tools/stripesim/internal/store"
+	"github.com/souk-shop/souk/tools/stripesim/internal/webhook"
 )
 
-// Config is what the simulator needs, from variables named SOUK_STRIPESIM_...
+// Config is the simulator's configuration, from variables named SOUK_STRIPESIM_...
 type Config struct {
 	// Listen is the address to serve HTTP on.
 	Listen string `env:"LISTEN, default=:12111"`
 	// Listener is served instead of Listen if it is set.
 	Listener net.Listener
-	// Journal is the path of the journal; its folder is made.
+	// Journal is the path of the journal; its folder is created.
 	Journal string `env:"JOURNAL, required"`
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
-	// Webhooks says who is told of events.
-	Webhooks WebhookConfig `env:", prefix=WEBHOOK_"`
+	// WebhookURLs are the endpoints that events are sent to, in a fixed order:
+	// the journal knows them by their number. None turns webhooks off.
+	WebhookURLs []string `env:"WEBHOOK_URLS"`
+	// WebhookSecret signs webhooks, such as "whsec_..."; required with WebhookURLs.
+	WebhookSecret config.Secret `env:"WEBHOOK_SECRET"`
 
 	Admin     admin.Config `env:", prefix=ADMIN_"`
 	Telemetry telemetry.Config
@@ -48,7 +60,9 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if err := cfg.Webhooks.check(); err != nil {
+	faults := fault.NewSet(store.EventTypes())
+	webhooks := webhook.Config{URLs: cfg.WebhookURLs, Secret: cfg.WebhookSecret, Faults: faults, Now: cfg.Now, Log: tel.Log}
+	if err := webhooks.Check(); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -58,25 +72,27 @@ func Run(ctx context.Context, cfg Config) (err error) {
 			return fmt.Errorf("listen: %w", err)
 		}
 	}
-	b, err := openBank(cfg.Journal, cfg.Now, len(cfg.Webhooks.URLs))
+	webhooks.Store, err = store.Open(cfg.Journal, cfg.Now, len(cfg.WebhookURLs))
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	defer func() { err = errors.Join(err, b.journal.close()) }()
+	defer func() { err = errors.Join(err, webhooks.Store.Close()) }()
+	dispatcher := webhook.New(webhooks)
 	tel.Log.InfoContext(ctx, "serving", "address", listener.Addr().String(), "journal", cfg.Journal,
-		"events", b.seq, "webhooks_pending", len(b.pending), "read_in", time.Since(began))
+		"webhooks_pending", dispatcher.Report().Pending, "read_in", time.Since(began))
+
 	g := run.NewGroup(tel.Log)
 	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
-	if len(cfg.Webhooks.URLs) > 0 {
-		g.Add("webhooks", newCourier(b, cfg.Webhooks, tel.Log).run)
-	}
-	g.Add("http", func(ctx context.Context) error { return serve(ctx, listener, b) })
+	g.Add("webhooks", dispatcher.Run)
+	g.Add("http", func(ctx context.Context) error {
+		return serve(ctx, listener, api.New(webhooks.Store, faults, dispatcher))
+	})
 	return g.Run(ctx)
 }
 
-func serve(ctx context.Context, listener net.Listener, b *bank) error {
-	server := &http.Server{Handler: b.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	server.RegisterOnShutdown(b.stop)
+func serve(ctx context.Context, listener net.Listener, a *api.API) error {
+	server := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	server.RegisterOnShutdown(a.Stop)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	select {

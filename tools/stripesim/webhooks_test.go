@@ -1,4 +1,4 @@
-package stripesim
+package stripesim_test
 
 import (
 	"context"
@@ -15,12 +15,15 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/stripe/stripe-go/v85/webhook"
+	stripewebhook "github.com/stripe/stripe-go/v85/webhook"
 
 	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"github.com/souk-shop/souk/tools/stripesim"
+	"github.com/souk-shop/souk/tools/stripesim/internal/api"
+	"github.com/souk-shop/souk/tools/stripesim/internal/fault"
+	"github.com/souk-shop/souk/tools/stripesim/internal/store"
+	"github.com/souk-shop/souk/tools/stripesim/internal/webhook"
 )
-
-const webhookSecret = "whsec_test"
 
 // receiver is an endpoint of webhooks, called without a network.
 type receiver struct {
@@ -39,7 +42,7 @@ func (o *receiver) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	ev, err := webhook.ConstructEvent(body, r.Header.Get("Stripe-Signature"), webhookSecret)
+	ev, err := stripewebhook.ConstructEvent(body, r.Header.Get("Stripe-Signature"), webhookSecret)
 	if err != nil {
 		o.t.Errorf("stripe-go refuses the webhook: %v", err)
 	}
@@ -67,7 +70,6 @@ func (o *receiver) got() string {
 // shop is a simulator in a bubble, with webhooks.
 type shop struct {
 	*receiver
-	bank *bank
 	h    http.Handler
 	stop func()
 }
@@ -75,18 +77,22 @@ type shop struct {
 func openShop(t *testing.T, path string, o *receiver) *shop {
 	t.Helper()
 	o.t, o.began, o.ids = t, time.Now(), map[string]int{}
-	b, err := openBank(path, time.Now, 1)
+	st, err := store.Open(path, time.Now, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newCourier(b, WebhookConfig{URLs: []string{"http://shop/hook"}, Secret: webhookSecret, Transport: o}, slog.New(slog.DiscardHandler))
+	faults := fault.NewSet(store.EventTypes())
+	d := webhook.New(webhook.Config{
+		URLs: []string{"http://shop/hook"}, Secret: webhookSecret, Transport: o,
+		Store: st, Faults: faults, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); _ = c.run(ctx) }()
-	return &shop{receiver: o, bank: b, h: b.handler(), stop: sync.OnceFunc(func() {
+	go func() { defer close(done); _ = d.Run(ctx) }()
+	return &shop{receiver: o, h: api.New(st, faults, d).Handler(), stop: sync.OnceFunc(func() {
 		cancel()
 		<-done
-		if err := b.journal.close(); err != nil {
+		if err := st.Close(); err != nil {
 			t.Error(err)
 		}
 	})}
@@ -179,7 +185,7 @@ func TestWebhooksAreRepeated(t *testing.T) {
 		s.want("0 amount_capturable_updated, 1 amount_capturable_updated, 3 amount_capturable_updated, 7 amount_capturable_updated")
 		s.refuse = func(int) int { return 500 }
 		s.authorize()
-		s.pass(retryWindow + time.Hour)
+		s.pass(webhook.RetryWindow + time.Hour)
 		if n := strings.Count(s.got(), "updated"); n < 4000 || n > 5000 || s.report("given_up") != "1" || s.report("pending") != "0" {
 			t.Errorf("%d attempts, given up %s, pending %s", n, s.report("given_up"), s.report("pending"))
 		}
@@ -322,7 +328,7 @@ func TestWebhooksOverHTTP(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		ev, err := webhook.ConstructEvent(body, r.Header.Get("Stripe-Signature"), webhookSecret)
+		ev, err := stripewebhook.ConstructEvent(body, r.Header.Get("Stripe-Signature"), webhookSecret)
 		if err != nil {
 			t.Error(err)
 		}
@@ -330,9 +336,10 @@ func TestWebhooksOverHTTP(t *testing.T) {
 		w.WriteHeader(http.StatusNoContent)
 	}))
 	t.Cleanup(endpoint.Close)
-	cfg := Config{Journal: filepath.Join(t.TempDir(), "j"), Webhooks: WebhookConfig{
-		URLs: []string{endpoint.URL + "/a", endpoint.URL + "/b"}, Secret: webhookSecret,
-	}}
+	cfg := stripesim.Config{
+		Journal:     filepath.Join(t.TempDir(), "j"),
+		WebhookURLs: []string{endpoint.URL + "/a", endpoint.URL + "/b"}, WebhookSecret: webhookSecret,
+	}
 	s := serving(t, cfg)
 	id := s.authorized()
 	one, two := <-got, <-got
@@ -351,9 +358,9 @@ func TestWebhooksOverHTTP(t *testing.T) {
 	if journal := s.get("/_sim/journal").raw; strings.Count(journal, `"webhook.delivered"`) != 2 {
 		t.Errorf("the journal does not say so: %s", journal)
 	}
-	// Nobody is told again, and an endpoint that is new not of what is old.
+	// No endpoint gets an event again, and a new endpoint gets no old events.
 	s.stop()
-	cfg.Webhooks.URLs = append(cfg.Webhooks.URLs, endpoint.URL+"/c")
+	cfg.WebhookURLs = append(cfg.WebhookURLs, endpoint.URL+"/c")
 	s = serving(t, cfg)
 	s.post("/v1/payment_intents/"+id+"/capture", "", "").want(t, 200, "")
 	for range 3 {
@@ -365,14 +372,15 @@ func TestWebhooksOverHTTP(t *testing.T) {
 
 func TestWebhookConfig(t *testing.T) {
 	t.Parallel()
-	for _, cfg := range []WebhookConfig{
-		{URLs: []string{"http://shop/hook"}},
-		{URLs: []string{"shop/hook"}, Secret: "s"},
-		{URLs: []string{"ftp://shop/hook"}, Secret: "s"},
+	for _, cfg := range []stripesim.Config{
+		{WebhookURLs: []string{"http://shop/hook"}},
+		{WebhookURLs: []string{"shop/hook"}, WebhookSecret: "s"},
+		{WebhookURLs: []string{"ftp://shop/hook"}, WebhookSecret: "s"},
 	} {
-		err := Run(t.Context(), Config{Journal: filepath.Join(t.TempDir(), "j"), Webhooks: cfg, Telemetry: telemetry.Config{LogOutput: io.Discard}})
+		cfg.Journal, cfg.Telemetry = filepath.Join(t.TempDir(), "j"), telemetry.Config{LogOutput: io.Discard}
+		err := stripesim.Run(t.Context(), cfg)
 		if err == nil || !strings.Contains(err.Error(), "WEBHOOK_") {
-			t.Errorf("%v: %v", cfg, err)
+			t.Errorf("%v: %v", cfg.WebhookURLs, err)
 		}
 	}
 }

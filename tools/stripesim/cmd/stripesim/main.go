@@ -1,5 +1,3 @@
-// Command stripesim serves the payment provider simulator; "stripesim help"
-// says how it is configured and how it is told to misbehave.
 package main
 
 import (
@@ -12,6 +10,10 @@ import (
 )
 
 func main() {
+	printHelp := func(context.Context) error {
+		_, err := fmt.Print(help())
+		return err
+	}
 	run.Main("stripesim", map[string]func(context.Context) error{
 		"serve": func(ctx context.Context) error {
 			var cfg stripesim.Config
@@ -20,11 +22,6 @@ func main() {
 			}
 			return stripesim.Run(ctx, cfg)
 		},
-		"help": help, "-h": help, "--help": help,
+		"help": printHelp, "-h": printHelp, "--help": printHelp,
 	})
-}
-
-func help(context.Context) error {
-	_, err := fmt.Print(stripesim.Help())
-	return err
 }
