@@ -19,6 +19,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/rpc"
+	chassis "github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -58,10 +59,12 @@ func startOn(t *testing.T, dsn string, migrate bool) *service {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- cart.Run(ctx, cart.Config{
-			Server:     rpc.ServerConfig{Listener: lis},
-			Postgres:   pg.Config{DSN: config.Secret(dsn)},
-			Telemetry:  telemetry.Config{LogFormat: "json", LogOutput: io.Discard},
-			Migrate:    migrate,
+			Config: chassis.Config{
+				Server:    rpc.ServerConfig{Listener: lis},
+				Postgres:  pg.Config{DSN: config.Secret(dsn)},
+				Telemetry: telemetry.Config{LogFormat: "json", LogOutput: io.Discard},
+				Migrate:   migrate,
+			},
 			GuestTTL:   time.Hour,
 			SweepEvery: 20 * time.Millisecond,
 		})
@@ -409,7 +412,7 @@ func TestRunRefusesABadConfiguration(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]cart.Config{
 		"GUEST_TTL":   {GuestTTL: time.Minute, SweepEvery: time.Hour},
-		"SWEEP_EVERY": {GuestTTL: time.Hour},
+		"SWEEP_EVERY": {SweepEvery: -1},
 	} {
 		if err := cart.Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("got %v, want an error about %s", err, name)

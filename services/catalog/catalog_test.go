@@ -30,6 +30,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
+	chassis "github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -50,10 +51,12 @@ func start(t *testing.T, dsn string, change func(*catalog.Config)) *service {
 		t.Fatal(err)
 	}
 	cfg := catalog.Config{
-		Server:      chassisrpc.ServerConfig{Listener: lis},
-		Postgres:    pg.Config{DSN: config.Secret(dsn)},
-		Telemetry:   telemetry.Config{LogOutput: io.Discard},
-		Migrate:     true,
+		Config: chassis.Config{
+			Server:    chassisrpc.ServerConfig{Listener: lis},
+			Postgres:  pg.Config{DSN: config.Secret(dsn)},
+			Telemetry: telemetry.Config{LogOutput: io.Discard},
+			Migrate:   true,
+		},
 		ExpireEvery: 20 * time.Millisecond,
 		LearnEvery:  20 * time.Millisecond,
 	}

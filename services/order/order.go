@@ -5,24 +5,17 @@ package order
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	"google.golang.org/grpc"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
-	"github.com/souk-shop/souk/services/chassis/admin"
-	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/crash"
-	chassisjobs "github.com/souk-shop/souk/services/chassis/jobs"
-	"github.com/souk-shop/souk/services/chassis/pg"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
-	"github.com/souk-shop/souk/services/chassis/run"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/app/crashpoint"
-	"github.com/souk-shop/souk/services/order/internal/domain"
 	"github.com/souk-shop/souk/services/order/internal/jobs"
 	"github.com/souk-shop/souk/services/order/internal/postgres"
 	"github.com/souk-shop/souk/services/order/internal/rpc"
@@ -30,12 +23,7 @@ import (
 
 // Config is the configuration of the order service, from variables SOUK_ORDER_...
 type Config struct {
-	Server    chassisrpc.ServerConfig
-	Postgres  pg.Config `env:", prefix=POSTGRES_"`
-	Telemetry telemetry.Config
-	Admin     admin.Config `env:", prefix=ADMIN_"`
-	// Migrate brings the database up to date before the jobs begin.
-	Migrate bool `env:"MIGRATE"`
+	service.Config
 
 	Catalog chassisrpc.ClientConfig `env:", prefix=CATALOG_"`
 	Cart    chassisrpc.ClientConfig `env:", prefix=CART_"`
@@ -59,17 +47,13 @@ type Config struct {
 	// SweepInterval is the time between two looks for orders without a live job
 	// or driver.
 	SweepInterval time.Duration `env:"SWEEP_INTERVAL, default=20s"`
-	// Deadline is how long an order may take to reach CAPTURING; Hold how long its
-	// stock is kept, which must be longer.
+	// Deadline is how long an order may take to reach CAPTURING. Hold is how long
+	// the catalog keeps its stock: longer, so that a hold outlives every order that
+	// can still be confirmed.
 	Deadline time.Duration `env:"DEADLINE, default=10m"`
 	Hold     time.Duration `env:"HOLD, default=15m"`
 	// DrainTimeout bounds the wait for drives in flight when the service stops.
 	DrainTimeout time.Duration `env:"DRIVE_DRAIN_TIMEOUT, default=10s"`
-	// CrashAt kills the process at a point of the protocol, "<point>" or
-	// "<point>:<n>" for the n-th time. For fault tests only.
-	CrashAt string `env:"CRASH_AT"`
-	// Clock is wrong in fault tests.
-	Clock clock.Config `env:", prefix=CLOCK_"`
 
 	hook      crash.Hook    // tests simulate crashes with it
 	jobsPoll  time.Duration // tests shorten River's poll
@@ -80,27 +64,8 @@ type Config struct {
 // CrashPoints are what Config.CrashAt can name.
 func CrashPoints() []string { return crash.Names(crashpoint.All()) }
 
-// withDefaults fills what a configuration made in code left at zero.
-func (cfg Config) withDefaults() Config {
-	cfg.Drivers = cmp.Or(cfg.Drivers, 32)
-	cfg.Backlog = cmp.Or(cfg.Backlog, 480)
-	cfg.DriveWait = cmp.Or(cfg.DriveWait, time.Second)
-	cfg.DriveDelay = cmp.Or(cfg.DriveDelay, 15*time.Second)
-	cfg.Workers = cmp.Or(cfg.Workers, 16)
-	cfg.SweepInterval = cmp.Or(cfg.SweepInterval, 20*time.Second)
-	cfg.Deadline = cmp.Or(cfg.Deadline, domain.DefaultDeadline)
-	cfg.Hold = cmp.Or(cfg.Hold, domain.DefaultHold)
-	cfg.DrainTimeout = cmp.Or(cfg.DrainTimeout, 10*time.Second)
-	cfg.jobsStall = cmp.Or(cfg.jobsStall, cfg.DriveDelay+5*time.Second)
-	if cfg.Drivers < 0 {
-		cfg.DriveDelay = 0
-		cfg.jobsPoll = cmp.Or(cfg.jobsPoll, promptPoll)
-	}
-	return cfg
-}
-
-// validate refuses what no service could run with.
-func (cfg Config) validate() error {
+// Validate refuses what the service cannot run with.
+func (cfg *Config) Validate() error {
 	if cfg.Hold <= cfg.Deadline {
 		return fmt.Errorf("hold %v must be longer than deadline %v", cfg.Hold, cfg.Deadline)
 	}
@@ -124,88 +89,64 @@ func (cfg Config) validate() error {
 const promptPoll = 100 * time.Millisecond
 
 // Run serves until ctx ends, then stops in good order: no new calls, calls and
-// drives in flight finish. It starts whether or not the database and the
-// neighbors are there yet; health tells when they are.
-func Run(ctx context.Context, cfg Config) (err error) {
-	cfg = cfg.withDefaults()
-	if err := cfg.validate(); err != nil {
-		return err
-	}
-	hook := cfg.hook
-	if hook == nil {
-		if hook, err = crash.Parse(cfg.CrashAt, crashpoint.All()); err != nil {
-			return err
-		}
-	}
-	tel, err := telemetry.Start(ctx, "order", cfg.Telemetry)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
-		defer cancel()
-		err = errors.Join(err, tel.Shutdown(flush))
-	}()
-	pool, err := pg.Open(ctx, cfg.Postgres, tel)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	riverPool, err := chassisjobs.OpenPool(ctx, cfg.Postgres, "order")
-	if err != nil {
-		return err
-	}
-	defer riverPool.Close()
+// drives in flight finish.
+func Run(ctx context.Context, cfg Config) error {
+	return service.Run(ctx, &cfg, service.Spec{
+		Name: "order", Migrate: postgres.Migrate, Jobs: true, Errors: rpc.Errors,
+		CrashPoints: crashpoint.All(), Crash: cfg.hook,
+		Migrated: func(ctx context.Context, pool *pgxpool.Pool) error {
+			return postgres.New(pool, postgres.Times{}).Ready(ctx)
+		},
+		Build: func(p *service.Parts) error { return build(p, cfg) },
+	})
+}
 
-	var conns []*grpc.ClientConn
-	for _, neighbor := range []chassisrpc.ClientConfig{cfg.Catalog, cfg.Cart, cfg.Payment} {
-		conn, err := chassisrpc.Dial(neighbor, tel)
-		if err != nil {
-			return err
-		}
-		defer conn.Close()
-		conns = append(conns, conn)
+func build(p *service.Parts, cfg Config) error {
+	cfg.jobsStall = cmp.Or(cfg.jobsStall, cfg.DriveDelay+5*time.Second)
+	if cfg.Drivers < 0 {
+		cfg.DriveDelay = 0
+		cfg.jobsPoll = cmp.Or(cfg.jobsPoll, promptPoll)
 	}
-	store := postgres.New(pool, postgres.Times{Deadline: cfg.Deadline, DriveDelay: cfg.DriveDelay})
+	catalog, err := p.Dial("catalog", cfg.Catalog)
+	if err != nil {
+		return err
+	}
+	cart, err := p.Dial("cart", cfg.Cart)
+	if err != nil {
+		return err
+	}
+	payment, err := p.Dial("payment", cfg.Payment)
+	if err != nil {
+		return err
+	}
+	store := postgres.New(p.Pool, postgres.Times{Deadline: cfg.Deadline, DriveDelay: cfg.DriveDelay})
 	ports := crashpoint.Wrap(app.Ports{
 		Orders: store, Refunds: store,
-		Catalog: rpc.NewCatalog(conns[0], cfg.Hold), Carts: rpc.NewCarts(conns[1]), Payments: rpc.NewPayments(conns[2]),
-	}, hook)
+		Catalog: rpc.NewCatalog(catalog, cfg.Hold), Carts: rpc.NewCarts(cart), Payments: rpc.NewPayments(payment),
+	}, p.Crash)
 	changes := app.NewBroadcaster()
-	driver, err := app.NewDriver(app.DriverConfig{Ports: ports, Changes: changes, Log: tel.Log, Tracer: tel.Tracer(), Meter: tel.Meter()})
+	driver, err := app.NewDriver(app.DriverConfig{
+		Ports: ports, Changes: changes, Log: p.Log, Tracer: p.Telemetry.Tracer(), Meter: p.Telemetry.Meter(),
+	})
 	if err != nil {
 		return err
 	}
 	runner := app.NewRunner(driver, app.RunnerConfig{
 		Drivers: cfg.Drivers, Backlog: cfg.Backlog, MaxWait: cfg.DriveWait, Drain: cfg.DrainTimeout,
-	}, tel.Log)
+	}, p.Log)
 	replicas := app.NewReplicas(app.ReplicasConfig{
-		Changes: changes, Feed: postgres.NewFeed(pool), Orders: store, Log: tel.Log, Refresh: cfg.refresh,
+		Changes: changes, Feed: postgres.NewFeed(p.Pool), Orders: store, Log: p.Log, Refresh: cfg.refresh,
 	})
-	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors, chassisrpc.Check{Name: "postgres", Fn: store.Ready})
-	if err != nil {
-		return err
-	}
-	orders := app.New(app.Config{Ports: ports, Runner: runner, Changes: changes, Draining: server.Draining()})
-	orderv1.RegisterOrderServiceServer(server, rpc.NewServer(orders))
+	orders := app.New(app.Config{Ports: ports, Runner: runner, Changes: changes, Draining: p.Server.Draining()})
+	orderv1.RegisterOrderServiceServer(p.Server, rpc.NewServer(orders))
 	work := jobs.New(jobs.Config{
-		Pool: riverPool, Ready: store.Ready, Drives: runner, Sweeper: orders, Log: tel.Log, Tracer: tel.Tracer(),
+		Pool: p.JobsPool, Ready: p.Ready, Drives: runner, Sweeper: orders, Log: p.Log, Tracer: p.Telemetry.Tracer(),
 		Workers: cfg.Workers, SweepInterval: cfg.SweepInterval, Idle: cfg.jobsStall, PollInterval: cfg.jobsPoll, Clock: cfg.Clock,
 	})
 
-	// Stopped in the reverse order: no more calls, no more jobs, then the drives.
-	g := run.NewGroup(tel.Log)
-	g.Add("replicas", replicas.Run)
-	g.Add("drives", runner.Run)
-	g.Add("jobs", func(ctx context.Context) error {
-		if cfg.Migrate {
-			if err := postgres.Migrate(ctx, cfg.Postgres, tel.Log); err != nil {
-				return err
-			}
-		}
-		return work.Run(ctx)
-	})
-	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
-	g.Add("server", server.Serve)
-	return g.Run(ctx)
+	// Stopped in the reverse order: no more jobs, then the drives.
+	p.Add("replicas", replicas.Run)
+	p.Add("drives", runner.Run)
+	p.Add("jobs", work.Run)
+	return nil
 }

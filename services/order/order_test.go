@@ -25,6 +25,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/order/internal/app/apptest"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 	"github.com/souk-shop/souk/services/order/internal/postgres"
@@ -63,7 +64,8 @@ func newShop(t testing.TB, opts ...grpc.ServerOption) *shop {
 	t.Cleanup(s.pool.Close)
 	neighbors := chassisrpc.ClientConfig{Target: rpctest.Serve(t, s.catalog, s.carts, s.payments, opts...)}
 	s.cfg = Config{
-		Postgres: pg.Config{DSN: config.Secret(dsn)}, Catalog: neighbors, Cart: neighbors, Payment: neighbors,
+		Config:  service.Config{Postgres: pg.Config{DSN: config.Secret(dsn)}},
+		Catalog: neighbors, Cart: neighbors, Payment: neighbors,
 		DriveDelay: time.Minute, SweepInterval: time.Minute, jobsPoll: 100 * time.Millisecond,
 	}
 	s.cfg.Telemetry.LogOutput = testLog{t}

@@ -26,6 +26,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/order/internal/app/apptest"
 	"github.com/souk-shop/souk/services/order/internal/app/crashpoint"
 )
@@ -447,7 +448,7 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%+v ends with %v", cfg, err)
 		}
 	}
-	if err := Run(t.Context(), Config{CrashAt: "nowhere"}); err == nil {
+	if err := Run(t.Context(), Config{Config: service.Config{CrashAt: "nowhere"}}); err == nil {
 		t.Error("a crash point that does not exist is accepted")
 	}
 	var cfg Config

@@ -3,25 +3,18 @@
 package payment
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
-	"github.com/souk-shop/souk/services/chassis/admin"
-	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
-	chassisjobs "github.com/souk-shop/souk/services/chassis/jobs"
-	"github.com/souk-shop/souk/services/chassis/pg"
-	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
-	"github.com/souk-shop/souk/services/chassis/run"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 	"github.com/souk-shop/souk/services/payment/internal/jobs"
 	"github.com/souk-shop/souk/services/payment/internal/point"
@@ -33,13 +26,7 @@ import (
 // Config is the configuration of the payment service, from variables
 // SOUK_PAYMENT_...
 type Config struct {
-	Server    chassisrpc.ServerConfig
-	Postgres  pg.Config `env:", prefix=POSTGRES_"`
-	Telemetry telemetry.Config
-	Admin     admin.Config `env:", prefix=ADMIN_"`
-	// Migrate brings the database up to date before the jobs begin; health waits
-	// for it.
-	Migrate bool `env:"MIGRATE"`
+	service.Config
 
 	// StripeURL is the base of the provider's API, without /v1.
 	StripeURL string `env:"STRIPE_URL, default=https://api.stripe.com"`
@@ -60,92 +47,54 @@ type Config struct {
 	// unknown for so long that the provider has forgotten their keys, and between
 	// two looks whether the daily reconciliation is due; 1 s at least.
 	ReviewEvery time.Duration `env:"REVIEW_EVERY, default=10m"`
-	// CrashAt kills the process at a point between a write and a call,
-	// "<point>" or "<point>:<n>" for the n-th time. For fault tests only.
-	CrashAt string `env:"CRASH_AT"`
-	// Clock is wrong in fault tests.
-	Clock clock.Config `env:", prefix=CLOCK_"`
 }
 
 // CrashPoints are what Config.CrashAt can name.
 func CrashPoints() []string { return crash.Names(point.All()) }
 
 // Run serves until ctx ends, then stops in good order: no new calls, and those
-// that the provider was asked about are written down. It starts whether or not
-// the database and the provider are there yet; health tells of the database.
-func Run(ctx context.Context, cfg Config) (err error) {
-	hook, err := crash.Parse(cfg.CrashAt, point.All())
+// that the provider was asked about are written down.
+func Run(ctx context.Context, cfg Config) error {
+	return service.Run(ctx, &cfg, service.Spec{
+		Name: "payment", Migrate: postgres.Migrate, Jobs: true, Errors: rpc.Errors, CrashPoints: point.All(),
+		Migrated: func(ctx context.Context, pool *pgxpool.Pool) error { return postgres.New(pool).Ready(ctx) },
+		Build:    func(p *service.Parts) error { return build(p, cfg) },
+	})
+}
+
+func build(p *service.Parts, cfg Config) error {
+	provider, err := stripe.New(stripe.Config{URL: cfg.StripeURL, Key: cfg.StripeKey, Timeout: cfg.StripeTimeout}, p.Telemetry)
 	if err != nil {
 		return err
 	}
-	tel, err := telemetry.Start(ctx, "payment", cfg.Telemetry)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
-		defer cancel()
-		err = errors.Join(err, tel.Shutdown(flush))
-	}()
-	provider, err := stripe.New(stripe.Config{URL: cfg.StripeURL, Key: cfg.StripeKey, Timeout: cfg.StripeTimeout}, tel)
-	if err != nil {
-		return err
-	}
-	defer provider.Close()
-	pool, err := pg.Open(ctx, cfg.Postgres, tel)
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	riverPool, err := chassisjobs.OpenPool(ctx, cfg.Postgres, "payment")
-	if err != nil {
-		return err
-	}
-	defer riverPool.Close()
-	store := postgres.New(pool)
-	payments := domain.NewService(store, provider, cfg.Clock.Now, newID, hook, tel.Log)
-	events, err := tel.Meter().Int64Counter("souk.payment.webhook.events",
+	p.Close(func() error { provider.Close(); return nil })
+	store := postgres.New(p.Pool)
+	payments := domain.NewService(store, provider, p.Now, newID, p.Crash, p.Log)
+	events, err := p.Telemetry.Meter().Int64Counter("souk.payment.webhook.events",
 		metric.WithDescription("Webhook events and attempts at them, by what they came to."))
 	if err != nil {
 		return err
 	}
 	webhooks := domain.NewWebhooks(domain.WebhookConfig{
-		Events: store, Verifier: stripe.NewWebhooks(cfg.WebhookSecret), Payments: payments, Now: cfg.Clock.Now, Crash: hook,
-		Attempts: cmp.Or(cfg.WebhookAttempts, 200), Log: tel.Log,
+		Events: store, Verifier: stripe.NewWebhooks(cfg.WebhookSecret), Payments: payments, Now: p.Now, Crash: p.Crash,
+		Attempts: cfg.WebhookAttempts, Log: p.Log,
 		Count: func(ctx context.Context, outcome string) {
 			events.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
 		},
 	})
-	work := jobs.New(riverPool, store, webhooks, jobs.Config{
-		Workers: cmp.Or(cfg.Workers, 4), Clock: cfg.Clock,
-		Reviews: payments, ReviewEvery: max(cmp.Or(cfg.ReviewEvery, 10*time.Minute), time.Second),
-	}, tel.Log, tel.Tracer())
+	work := jobs.New(p.JobsPool, store, webhooks, jobs.Config{
+		Workers: cfg.Workers, Clock: cfg.Clock, Reviews: payments, ReviewEvery: max(cfg.ReviewEvery, time.Second),
+	}, p.Log, p.Telemetry.Tracer())
+	paymentv1.RegisterPaymentServiceServer(p.Server, rpc.NewServer(payments, webhooks))
 
-	server, err := chassisrpc.NewServer(cfg.Server, tel, rpc.Errors, chassisrpc.Check{Name: "postgres", Fn: store.Ready})
-	if err != nil {
-		return err
-	}
-	paymentv1.RegisterPaymentServiceServer(server, rpc.NewServer(payments, webhooks))
-
-	// Stopped in the reverse order: no more calls, no more jobs, then what
-	// callers gave up.
-	g := run.NewGroup(tel.Log)
-	g.Add("commands", func(ctx context.Context) error {
+	// Stopped in the reverse order: no more jobs, then what callers gave up.
+	p.Add("commands", func(ctx context.Context) error {
 		<-ctx.Done()
 		payments.Wait()
 		return nil
 	})
-	g.Add("jobs", func(ctx context.Context) error {
-		if cfg.Migrate {
-			if err := postgres.Migrate(ctx, cfg.Postgres, tel.Log); err != nil {
-				return err
-			}
-		}
-		return work.Run(ctx)
-	})
-	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
-	g.Add("server", server.Serve)
-	return g.Run(ctx)
+	p.AddReady("jobs", work.Run)
+	return nil
 }
 
 func newID() string { return uuid.Must(uuid.NewV7()).String() }

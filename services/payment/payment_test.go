@@ -27,6 +27,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/rpc"
+	chassis "github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/payment"
 )
@@ -60,8 +61,10 @@ func startWith(t *testing.T, dsn string, provider http.HandlerFunc, change func(
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	cfg := payment.Config{
-		Server: rpc.ServerConfig{Listener: l}, Postgres: pg.Config{DSN: config.Secret(dsn)}, Migrate: true,
-		Telemetry: telemetry.Config{LogOutput: io.Discard},
+		Config: chassis.Config{
+			Server: rpc.ServerConfig{Listener: l}, Postgres: pg.Config{DSN: config.Secret(dsn)}, Migrate: true,
+			Telemetry: telemetry.Config{LogOutput: io.Discard},
+		},
 		StripeURL: front.URL, StripeKey: "sk_test_1",
 	}
 	change(&cfg)
@@ -297,8 +300,8 @@ func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]payment.Config{
 		"no key":      {StripeURL: "http://127.0.0.1:1"},
-		"no URL":      {StripeKey: "sk_test_1"},
-		"crash point": {StripeURL: "http://127.0.0.1:1", StripeKey: "sk_test_1", CrashAt: "nowhere"},
+		"no URL":      {StripeURL: "stripe", StripeKey: "sk_test_1"},
+		"crash point": {StripeURL: "http://127.0.0.1:1", StripeKey: "sk_test_1", Config: chassis.Config{CrashAt: "nowhere"}},
 	} {
 		cfg.Telemetry.LogOutput = io.Discard
 		if err := payment.Run(t.Context(), cfg); err == nil {

@@ -30,6 +30,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/payment"
 	"github.com/souk-shop/souk/tools/stripesim"
@@ -139,8 +140,10 @@ func (h *fixture) payments() paymentv1.PaymentServiceClient {
 	l := listen(h.t)
 	background(h.t, func(ctx context.Context) error {
 		return payment.Run(ctx, payment.Config{
-			Server: rpc.ServerConfig{Listener: l}, Postgres: pg.Config{DSN: config.Secret(h.dsn)},
-			Telemetry: telemetry.Config{LogOutput: io.Discard}, Migrate: true,
+			Config: service.Config{
+				Server: rpc.ServerConfig{Listener: l}, Postgres: pg.Config{DSN: config.Secret(h.dsn)},
+				Telemetry: telemetry.Config{LogOutput: io.Discard}, Migrate: true,
+			},
 			StripeURL: h.front.URL, StripeKey: "sk_test_123", StripeTimeout: h.timeout, ReviewEvery: h.review,
 			WebhookSecret: webhookSecret,
 		})

@@ -91,8 +91,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 	p := process{Listen: ":1", Postgres: database{DSN: dsn}}
 	var log bytes.Buffer
 	logger := slog.New(slog.NewJSONHandler(&log, nil))
-	logger.Info("start", "config", config.LogValue(p), "dsn", p.Postgres.DSN)
-	logger.LogAttrs(t.Context(), slog.LevelInfo, "start", config.Dump(&p)...)
+	logger.Info("start", "config", p.Postgres, "dsn", p.Postgres.DSN)
 	asJSON, err := json.Marshal(p.Postgres)
 	if err != nil {
 		t.Fatal(err)
@@ -105,10 +104,32 @@ func TestSecretsAreRedacted(t *testing.T) {
 			t.Errorf("%s shows the secret: %s", how, text)
 		}
 	}
-	if !strings.Contains(log.String(), `"POSTGRES_DSN":"[redacted]"`) || !strings.Contains(log.String(), `"LISTEN":":1"`) {
-		t.Errorf("dump: %s", log.String())
+	if !strings.Contains(log.String(), `"DSN":"[redacted]"`) || !strings.Contains(log.String(), `"dsn":"[redacted]"`) {
+		t.Errorf("log: %s", log.String())
 	}
 	if got := config.Secret("").String(); got != "" {
 		t.Errorf("a secret that is not set shows as %q", got)
+	}
+}
+
+// TestDefaults: a configuration made in code gets what one from variables gets.
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	code := process{Timeout: time.Minute, Postgres: database{DSN: dsn}}
+	if err := config.SetDefaults(&code); err != nil {
+		t.Fatal(err)
+	}
+	var variables process
+	if err := load(&variables, map[string]string{"SOUK_ORDER_POSTGRES_DSN": dsn, "SOUK_ORDER_TIMEOUT": "1m"}); err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprintf("%#v", code) != fmt.Sprintf("%#v", variables) || code.Timeout != time.Minute || code.Postgres.MaxConns != 10 {
+		t.Errorf("in code %#v, from variables %#v", code, variables)
+	}
+	broken := struct {
+		D time.Duration `env:"D, default=soon"`
+	}{}
+	if err := config.SetDefaults(&broken); err == nil {
+		t.Error("a default that cannot be read")
 	}
 }

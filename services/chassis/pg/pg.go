@@ -1,5 +1,5 @@
 // Package pg is a service's way to its PostgreSQL database: the pool,
-// transactions, migrations and what its errors mean.
+// transactions and migrations. What its errors mean is in pgerr.
 package pg
 
 import (
@@ -12,7 +12,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/souk-shop/souk/services/chassis/config"
-	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
@@ -25,10 +24,10 @@ type Config struct {
 	MaxConns int32 `env:"MAX_CONNS, default=10"`
 	// ConnectTimeout bounds one attempt to connect.
 	ConnectTimeout time.Duration `env:"CONNECT_TIMEOUT, default=2s"`
-	// StatementTimeout is the server's limit for one statement; 0 is none.
+	// StatementTimeout is the server's limit for one statement; negative is none.
 	StatementTimeout time.Duration `env:"STATEMENT_TIMEOUT, default=30s"`
 	// IdleInTransactionTimeout is after how long the server ends a transaction
-	// in which nothing happens; 0 is never.
+	// in which nothing happens; negative is never.
 	IdleInTransactionTimeout time.Duration `env:"IDLE_IN_TRANSACTION_TIMEOUT, default=30s"`
 	// Tracer sees every query, for tests and recordings. It takes the place of
 	// OpenTelemetry's unless it is combined with it (pgx's multitracer).
@@ -102,19 +101,3 @@ func wait(ctx context.Context, db Pinger, failed func(error)) error {
 	}
 	return nil
 }
-
-// IsUnique reports a violation of the named unique constraint or index; any
-// when constraint is empty.
-func IsUnique(err error, constraint string) bool { return pgerr.IsUnique(err, constraint) }
-
-// IsCheck reports a violation of the named check constraint; any when empty.
-func IsCheck(err error, constraint string) bool { return pgerr.IsCheck(err, constraint) }
-
-// IsForeignKey reports a violation of the named foreign key; any when empty.
-func IsForeignKey(err error, constraint string) bool { return pgerr.IsForeignKey(err, constraint) }
-
-// IsRetryable reports a lost race of transactions: InTx runs them again.
-func IsRetryable(err error) bool { return pgerr.IsRetryable(err) }
-
-// IsUnavailable reports that the database cannot be reached or refuses work.
-func IsUnavailable(err error) bool { return pgerr.IsUnavailable(err) }

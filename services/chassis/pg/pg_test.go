@@ -21,6 +21,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -188,7 +189,7 @@ func TestInTxGivesUp(t *testing.T) {
 		runs++
 		return fmt.Errorf("write: %w", &pgconn.PgError{Code: "40001"})
 	})
-	if !pg.IsRetryable(err) || runs != 6 {
+	if !pgerr.IsRetryable(err) || runs != 6 {
 		t.Errorf("%d runs, %v", runs, err)
 	}
 }
@@ -197,14 +198,14 @@ func TestConstraintErrors(t *testing.T) {
 	t.Parallel()
 	db := fresh(t)
 	for sql, is := range map[string]func(error, string) bool{
-		"INSERT INTO accounts VALUES (1, 0)/*pkey*/":       pg.IsUnique,
-		"INSERT INTO accounts VALUES (3, -1)/*balance*/":   pg.IsCheck,
-		"INSERT INTO accounts VALUES (3, 0, 9)/*parent*/ ": pg.IsForeignKey,
+		"INSERT INTO accounts VALUES (1, 0)/*pkey*/":       pgerr.IsUnique,
+		"INSERT INTO accounts VALUES (3, -1)/*balance*/":   pgerr.IsCheck,
+		"INSERT INTO accounts VALUES (3, 0, 9)/*parent*/ ": pgerr.IsForeignKey,
 	} {
 		_, name, _ := strings.Cut(sql, "/*")
 		name, _, _ = strings.Cut(name, "*/")
 		_, err := db.Exec(t.Context(), sql)
-		if !is(err, "accounts_"+name) || !is(err, "") || is(err, "another") || pg.IsUnavailable(err) {
+		if !is(err, "accounts_"+name) || !is(err, "") || is(err, "another") || pgerr.IsUnavailable(err) {
 			t.Errorf("%s: %v", sql, err)
 		}
 	}
@@ -224,7 +225,7 @@ func TestSessionSettings(t *testing.T) {
 			t.Errorf("%s = %q, %v; want %q", name, got, err, want)
 		}
 	}
-	if _, err := db.Exec(t.Context(), "SELECT pg_sleep(10)"); !pg.IsUnavailable(err) {
+	if _, err := db.Exec(t.Context(), "SELECT pg_sleep(10)"); !pgerr.IsUnavailable(err) {
 		t.Errorf("a statement over its time: %v", err)
 	}
 	if n := db.Config().MaxConns; n != 3 {
@@ -414,20 +415,20 @@ func TestOutageIsUnavailable(t *testing.T) {
 		_, err := tx.Exec(ctx, "SELECT 1")
 		return err
 	})
-	if !pg.IsUnavailable(err) {
+	if !pgerr.IsUnavailable(err) {
 		t.Errorf("in a transaction: %v", err)
 	}
 	err = pg.InTx(t.Context(), db, pgx.TxOptions{}, func(context.Context, pgx.Tx) error { return nil })
-	if !pg.IsUnavailable(err) {
+	if !pgerr.IsUnavailable(err) {
 		t.Errorf("begin: %v", err)
 	}
 	_, err = db.Exec(t.Context(), "SELECT 1")
-	if !pg.IsUnavailable(err) || errors.Is(err, pgx.ErrNoRows) {
+	if !pgerr.IsUnavailable(err) || errors.Is(err, pgx.ErrNoRows) {
 		t.Errorf("query: %v", err)
 	}
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := db.Exec(canceled, "SELECT 1"); pg.IsUnavailable(err) {
+	if _, err := db.Exec(canceled, "SELECT 1"); pgerr.IsUnavailable(err) {
 		t.Errorf("the caller's own cancellation: %v", err)
 	}
 	o.start(t)

@@ -33,7 +33,7 @@ type TxFunc = func(ctx context.Context, tx pgx.Tx) error
 // Conflicts says. The context is the transaction's; when it ends, so does the
 // transaction.
 //
-// An error that IsUnavailable after fn returned nil may mean that the commit
+// An error that pgerr.IsUnavailable after fn returned nil may mean that the commit
 // happened: only an idempotent retry tells.
 func InTx(ctx context.Context, db Beginner, opts pgx.TxOptions, fn TxFunc) error {
 	return retry.Do(ctx, Conflicts, func(ctx context.Context) error { return once(ctx, db, opts, fn) })

@@ -37,7 +37,7 @@ type ServerConfig struct {
 	// MaxRecvBytes limits one request; 16 MiB when 0.
 	MaxRecvBytes int `env:"MAX_RECV_BYTES, default=16777216"`
 	// MaxConnectionAge is after how long a client is asked to connect anew, so
-	// that it finds new replicas; 0 is never.
+	// that it finds new replicas; negative is never.
 	MaxConnectionAge time.Duration `env:"MAX_CONNECTION_AGE, default=5m"`
 	// DrainDelay is how long the server still takes new calls after it has told
 	// health that it is stopping: the time in which balancers notice.

@@ -58,7 +58,7 @@ func NewServer(cfg ServerConfig, tel *telemetry.Telemetry, errs ErrorTable, chec
 		grpc.MaxRecvMsgSize(cfg.MaxRecvBytes),
 		grpc.MaxSendMsgSize(maxMessageBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
-			MaxConnectionAge: cfg.MaxConnectionAge,
+			MaxConnectionAge: max(cfg.MaxConnectionAge, 0),
 			Time:             30 * time.Second,
 			Timeout:          10 * time.Second,
 		}),

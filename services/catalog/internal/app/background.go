@@ -19,9 +19,7 @@ type Background struct {
 	ExpireEvery time.Duration
 	// LearnEvery is how often sold units are counted.
 	LearnEvery time.Duration
-	// After is closed when the database may be used.
-	After <-chan struct{}
-	Log   *slog.Logger
+	Log        *slog.Logger
 }
 
 // ExpireHolds releases expired holds until ctx is done.
@@ -50,11 +48,6 @@ func (b *Background) Learn(ctx context.Context) error {
 // loop calls work again and again: after busyPause while there is more, else after
 // every.
 func (b *Background) loop(ctx context.Context, every time.Duration, work func(context.Context) (bool, error)) error {
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-b.After:
-	}
 	for failed := false; ; {
 		more, err := work(ctx)
 		if err != nil && ctx.Err() == nil && !failed { // once per outage

@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
@@ -14,7 +14,7 @@ import (
 var lostRace = retry.Policy{
 	Backoff:  retry.Backoff{Initial: 4 * time.Millisecond, Max: 64 * time.Millisecond},
 	Attempts: 6,
-	If:       pg.IsRetryable,
+	If:       pgerr.IsRetryable,
 }
 
 // atomically sends statements as one implicit transaction in one round trip:

@@ -10,18 +10,9 @@ import (
 	"github.com/souk-shop/souk/proto/money"
 )
 
-// Limits and times of the checkout protocol.
-const (
-	// MaxTotal is the largest total of an order in minor units: the largest
-	// amount that payment providers take (Stripe documents eight digits).
-	MaxTotal = 99_999_999
-	// DefaultHold is how long the catalog keeps stock for an order. It is
-	// longer than the deadline, so that a hold outlives every order that can
-	// still be confirmed.
-	DefaultHold = 15 * time.Minute
-	// DefaultDeadline is how long an order may take to reach Capturing.
-	DefaultDeadline = 10 * time.Minute
-)
+// MaxTotal is the largest total of an order in minor units: the largest
+// amount that payment providers take (Stripe documents eight digits).
+const MaxTotal = 99_999_999
 
 // Order is a purchase. Ids are canonical UUID text. Times come from the
 // database's clock, in microseconds.

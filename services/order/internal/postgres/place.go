@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/proto/money"
-	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 	"github.com/souk-shop/souk/services/order/internal/postgres/db"
 )
@@ -60,9 +60,9 @@ func (s *Store) Place(ctx context.Context, o domain.Order, wait time.Duration, n
 			o.Refunded = money.Zero(o.Total.Currency)
 			o.History = []domain.Change{{State: domain.Pending, Version: 1, At: row.PlacedAt}}
 			return o, nil
-		case pg.IsUnique(err, "orders_customer_key"):
+		case pgerr.IsUnique(err, "orders_customer_key"):
 			return domain.Order{}, domain.ErrKeyTaken
-		case pg.IsUnique(err, "orders_number_key"):
+		case pgerr.IsUnique(err, "orders_number_key"):
 			continue
 		default:
 			return domain.Order{}, fmt.Errorf("place order: %w", err)

@@ -10,6 +10,7 @@ import (
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 	"github.com/souk-shop/souk/services/payment/internal/postgres/db"
 )
@@ -90,7 +91,7 @@ func (s *Store) StartRefund(ctx context.Context, r domain.Refund) (domain.Refund
 	row, err := s.q.StartRefund(ctx, db.StartRefundParams{
 		ID: r.ID, OrderID: r.OrderID, Amount: r.Amount.Units, Currency: r.Amount.Currency,
 	})
-	if errors.Is(err, pgx.ErrNoRows) || pg.IsUnique(err, "refunds_pkey") {
+	if errors.Is(err, pgx.ErrNoRows) || pgerr.IsUnique(err, "refunds_pkey") {
 		// The whole statement is undone: nothing was taken from the capture.
 		return domain.Refund{}, false, nil
 	}

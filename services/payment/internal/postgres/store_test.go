@@ -15,6 +15,7 @@ import (
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
@@ -332,9 +333,9 @@ func TestTheLedgerDefendsItself(t *testing.T) {
 			"attempts_refunding_within_capture", false},
 	} {
 		_, err := f.pool.Exec(f.ctx, c.query)
-		refused := pg.IsCheck(err, c.constraint)
+		refused := pgerr.IsCheck(err, c.constraint)
 		if c.unique {
-			refused = pg.IsUnique(err, c.constraint)
+			refused = pgerr.IsUnique(err, c.constraint)
 		}
 		if !refused {
 			t.Errorf("%s: %v", name, err)

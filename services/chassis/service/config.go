@@ -1,0 +1,35 @@
+// Package service is the frame of every service: its configuration, its telemetry,
+// its database, its gRPC server and health, its admin listener, its signals, and the
+// order in which these start and stop. What a service is made of stands in a Spec.
+package service
+
+import (
+	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/clock"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// Config is what all services are configured with. A service's own Config embeds it
+// and adds its variables; where a field is zero its tag's default applies.
+type Config struct {
+	Server    rpc.ServerConfig
+	Postgres  pg.Config `env:", prefix=POSTGRES_"`
+	Telemetry telemetry.Config
+	Admin     admin.Config `env:", prefix=ADMIN_"`
+	// Migrate brings the database up to date when the service starts; health waits
+	// for it.
+	Migrate bool `env:"MIGRATE"`
+	// CrashAt kills the process at a crash point of the service, "<point>" or
+	// "<point>:<n>" for the n-th time. For fault tests only.
+	CrashAt string `env:"CRASH_AT"`
+	// Clock is wrong in fault tests.
+	Clock clock.Config `env:", prefix=CLOCK_"`
+}
+
+func (c *Config) base() *Config { return c }
+
+// Configured is a pointer to a struct that embeds Config. If it has a method
+// Validate() error, Run calls that once the defaults are there.
+type Configured interface{ base() *Config }

@@ -1,0 +1,172 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/grpc"
+
+	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/crash"
+	"github.com/souk-shop/souk/services/chassis/jobs"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/run"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// flushTimeout bounds the export of what telemetry is left when a process ends.
+const flushTimeout = 5 * time.Second
+
+// Spec says what a service is made of.
+type Spec struct {
+	// Name is as in "order".
+	Name string
+	// Migrate brings the database to the schema of this version, and Migrated fails
+	// until it has that schema, or a later one.
+	Migrate  func(ctx context.Context, cfg pg.Config, log *slog.Logger) error
+	Migrated func(ctx context.Context, pool *pgxpool.Pool) error
+	// Jobs opens a pool for River.
+	Jobs bool
+	// Errors maps the errors of the service's calls.
+	Errors rpc.ErrorTable
+	// CrashPoints are what Config.CrashAt can name. Crash is called at each instead
+	// of what CrashAt says, if set, for tests.
+	CrashPoints []crash.Point
+	Crash       crash.Hook
+	// Build makes the service from the parts: it registers its server and adds what
+	// runs beside it.
+	Build func(*Parts) error
+}
+
+// Parts is what a service is built from.
+type Parts struct {
+	Telemetry *telemetry.Telemetry
+	Log       *slog.Logger
+	// Pool is the service's database, and JobsPool that of River; nil without jobs.
+	Pool     *pgxpool.Pool
+	JobsPool *pgxpool.Pool
+	// Server takes the registration of the service's calls.
+	Server *rpc.Server
+	// Crash is called at each crash point.
+	Crash crash.Hook
+	// Now is the time of day.
+	Now func() time.Time
+	// Ready fails until the database answers and is migrated.
+	Ready func(context.Context) error
+
+	group   *run.Group
+	closers []func() error
+}
+
+// Add has fn run until its context is done. What is added first is stopped last;
+// the calls are stopped before all of it. See run.Group.
+func (p *Parts) Add(name string, fn func(context.Context) error) { p.group.Add(name, fn) }
+
+// AddReady is Add for what needs the database: fn begins when Ready has succeeded.
+func (p *Parts) AddReady(name string, fn func(context.Context) error) {
+	p.group.Add(name, func(ctx context.Context) error {
+		if !jobs.Await(ctx, p.Ready) {
+			return nil
+		}
+		return fn(ctx)
+	})
+}
+
+// Dial returns a connection to a neighbour that is closed after the service has
+// stopped.
+func (p *Parts) Dial(name string, cfg rpc.ClientConfig) (*grpc.ClientConn, error) {
+	conn, err := rpc.Dial(cfg, p.Telemetry)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	p.Close(conn.Close)
+	return conn, nil
+}
+
+// Close has fn called after the service has stopped, the last one first.
+func (p *Parts) Close(fn func() error) { p.closers = append(p.closers, fn) }
+
+// Run serves until ctx ends, then stops in order: calls, admin listener, what Build
+// added, pools, telemetry. It starts whether or not the database and the neighbours
+// are there; health says when they are.
+func Run(ctx context.Context, cfg Configured, spec Spec) (err error) {
+	if err := config.SetDefaults(cfg); err != nil {
+		return err
+	}
+	if v, ok := cfg.(interface{ Validate() error }); ok {
+		if err := v.Validate(); err != nil {
+			return err
+		}
+	}
+	base := cfg.base()
+	hook := spec.Crash
+	if hook == nil {
+		if hook, err = crash.Parse(base.CrashAt, spec.CrashPoints); err != nil {
+			return err
+		}
+	}
+	tel, stopTelemetry, err := StartTelemetry(ctx, spec.Name, base.Telemetry)
+	if err != nil {
+		return err
+	}
+	p := &Parts{Telemetry: tel, Log: tel.Log, Crash: hook, Now: base.Clock.Now, group: run.NewGroup(tel.Log)}
+	p.Close(stopTelemetry)
+	defer func() {
+		for i := len(p.closers) - 1; i >= 0; i-- {
+			err = errors.Join(err, p.closers[i]())
+		}
+	}()
+	if err := p.connect(ctx, base, spec); err != nil {
+		return err
+	}
+	if base.Migrate {
+		p.Add("migrate", func(ctx context.Context) error { return spec.Migrate(ctx, base.Postgres, tel.Log) })
+	}
+	if err := spec.Build(p); err != nil {
+		return err
+	}
+	p.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, base.Admin, tel) })
+	p.Add("server", p.Server.Serve)
+	return p.group.Run(ctx)
+}
+
+// connect opens the pools and the listener.
+func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error) {
+	if p.Pool, err = pg.Open(ctx, cfg.Postgres, p.Telemetry); err != nil {
+		return err
+	}
+	p.Close(closing(p.Pool))
+	if spec.Jobs {
+		if p.JobsPool, err = jobs.OpenPool(ctx, cfg.Postgres, spec.Name); err != nil {
+			return err
+		}
+		p.Close(closing(p.JobsPool))
+	}
+	p.Ready = func(ctx context.Context) error { return spec.Migrated(ctx, p.Pool) }
+	p.Server, err = rpc.NewServer(cfg.Server, p.Telemetry, spec.Errors, rpc.Check{Name: "postgres", Fn: p.Ready})
+	return err
+}
+
+func closing(pool *pgxpool.Pool) func() error {
+	return func() error { pool.Close(); return nil }
+}
+
+// StartTelemetry starts a process's telemetry and returns what flushes and stops it,
+// within a few seconds whether or not a collector answers.
+func StartTelemetry(ctx context.Context, name string, cfg telemetry.Config) (*telemetry.Telemetry, func() error, error) {
+	tel, err := telemetry.Start(ctx, name, cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return tel, func() error {
+		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+		defer cancel()
+		return tel.Shutdown(flush)
+	}, nil
+}
