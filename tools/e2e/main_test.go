@@ -72,7 +72,7 @@ func run(m *testing.M) (code int, err error) {
 			Databases: running.Postgres, ProviderJournal: running.ProviderJournal(),
 		}
 	} else {
-		own, err := localshop.Start(ctx, localshop.Options{Dir: dir, Disposable: true})
+		own, err := localshop.Start(ctx, localshop.Options{Dir: dir, Redis: true, Disposable: true})
 		if err != nil {
 			return 1, err
 		}

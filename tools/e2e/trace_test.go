@@ -25,6 +25,7 @@ func TestOneCheckoutIsOneTrace(t *testing.T) {
 		Dir:            t.TempDir(),
 		SpanProcessors: []sdktrace.SpanProcessor{sdktrace.NewSimpleSpanProcessor(spans)},
 		JobsOnly:       true,
+		Redis:          true,
 		Disposable:     true,
 	})
 	if err != nil {

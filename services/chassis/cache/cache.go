@@ -136,32 +136,41 @@ type Query[T any] struct {
 	Load func(context.Context) (T, error)
 }
 
+// fresh reports whether an answer that was read at a moment is still good.
+func (q *Query[T]) fresh(c *clock, v T, began uint64) bool {
+	if q.Item == nil {
+		return c.fresh(began)
+	}
+	return c.freshItem(began, q.Item(v))
+}
+
 // Get returns the answer of a query from the first layer that has it, or loads it.
 // Concurrent callers share a load. Errors are not kept.
 func Get[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
-	fresh := func(v T, began uint64) bool {
-		if q.Item == nil {
-			return c.clock.fresh(began)
-		}
-		return c.clock.freshItem(began, q.Item(v))
-	}
 	if c.memory != nil {
 		if e, ok := c.memory.get(q.Key); ok {
-			if v := e.value.(T); fresh(v, e.began) {
+			if v := e.value.(T); q.fresh(c.clock, v, e.began) {
 				c.lookups.Add(ctx, 1, c.memoryHit)
 				return v, nil
 			}
 		}
 		c.lookups.Add(ctx, 1, c.memoryMiss)
 	}
+	return load(ctx, c, q) // of its own, so that a hit allocates less
+}
+
+// load takes an answer from Redis or from its source, once for all who ask for it
+// at the same time, and keeps it.
+func load[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
+	fresh := func(v T, began uint64) bool { return q.fresh(c.clock, v, began) }
 	return do(ctx, &c.flight, q.Key, fresh, func(ctx context.Context, began uint64) (T, error) {
-		v, err := loadShared(ctx, c, q, func(v T) bool { return fresh(v, began) })
+		v, err := loadShared(ctx, c, q, began)
 		if err == nil && c.memory != nil && fresh(v, began) {
 			weight := 1
 			if q.Weight != nil {
 				weight = q.Weight(v)
 			}
-			c.memory.put(q.Key, entry{value: v, began: began, weight: uint32(weight)})
+			c.memory.put(q.Key, entry{value: v, began: began, weight: uint32(weight)}) //nolint:gosec // a number of items of one answer
 		}
 		return v, err
 	})
@@ -169,7 +178,7 @@ func Get[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
 
 // loadShared takes an answer from Redis, or loads it and puts it there if it is
 // still fresh then.
-func loadShared[T any](ctx context.Context, c *Cache, q Query[T], fresh func(T) bool) (T, error) {
+func loadShared[T any](ctx context.Context, c *Cache, q Query[T], began uint64) (T, error) {
 	if c.remote == nil {
 		return q.Load(ctx)
 	}
@@ -183,7 +192,7 @@ func loadShared[T any](ctx context.Context, c *Cache, q Query[T], fresh func(T) 
 	}
 	c.lookups.Add(ctx, 1, c.redisMiss)
 	v, err := q.Load(ctx)
-	if err == nil && generation != "" && fresh(v) {
+	if err == nil && generation != "" && q.fresh(c.clock, v, began) {
 		if value, err := json.Marshal(v); err == nil {
 			c.remote.put(ctx, generation, q.Key, value, q.RedisTTL)
 		}

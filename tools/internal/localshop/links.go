@@ -20,7 +20,8 @@ type Link struct {
 	value func(s *Shop, addr string) string
 }
 
-// Links are all connections between the shop's parts, sorted.
+// Links are all connections between the shop's parts, sorted. Those to Redis are
+// there only with Options.Redis.
 func Links() []Link {
 	var out []Link
 	for _, part := range topology.Processes() {
@@ -47,6 +48,9 @@ func Links() []Link {
 func (s *Shop) connect() error {
 	s.connections = map[string]string{}
 	for _, l := range Links() {
+		if l.To == topology.Redis && s.redis == nil {
+			continue
+		}
 		addr := s.Addr(l.To)
 		if s.opts.Route != nil {
 			var err error
@@ -59,12 +63,15 @@ func (s *Shop) connect() error {
 	return nil
 }
 
-// Addr is where a part answers, host:port.
+// Addr is where a part answers, host:port; "" for a Redis that was not started.
 func (s *Shop) Addr(part string) string {
 	switch part {
 	case topology.Postgres:
 		return s.postgres.addr()
 	case topology.Redis:
+		if s.redis == nil {
+			return ""
+		}
 		return s.redis.addr
 	case topology.Edge:
 		return strings.TrimPrefix(s.URL, "http://")

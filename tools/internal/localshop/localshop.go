@@ -41,6 +41,9 @@ type Options struct {
 	Addr string
 	// Seed imports the embedded catalog on the folder's first start.
 	Seed bool
+	// Redis starts one, as the second layer of the services' caches. A service that
+	// runs once has little use for it; see docs/adr/0007.
+	Redis bool
 	// Disposable data may be lost with the machine's power: the database syncs
 	// nothing. For tests.
 	Disposable bool
@@ -227,7 +230,7 @@ func (s *Shop) prepare() (err error) {
 	return s.folder.announce(s.URL)
 }
 
-// startStores starts PostgreSQL and Redis side by side.
+// startStores starts PostgreSQL and Redis, if it is wanted, side by side.
 func (s *Shop) startStores(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
@@ -235,13 +238,15 @@ func (s *Shop) startStores(ctx context.Context) error {
 		s.postgres, err = startPostgres(ctx, s.folder, s.opts.PostgresDir, s.secrets, s.opts.Disposable, s.log, s.refreshState)
 		return err
 	})
-	g.Go(func() (err error) {
-		defer s.step("redis", &err)()
-		if s.redis, err = startRedis(s.folder, s.log, s.refreshState); err != nil {
-			return err
-		}
-		return s.redis.ready(ctx)
-	})
+	if s.opts.Redis {
+		g.Go(func() (err error) {
+			defer s.step("redis", &err)()
+			if s.redis, err = startRedis(s.folder, s.log, s.refreshState); err != nil {
+				return err
+			}
+			return s.redis.ready(ctx)
+		})
+	}
 	return g.Wait()
 }
 
@@ -443,7 +448,7 @@ func (s *Shop) writeState() error {
 		Postgres: s.postgres.DSNs(), StartedAt: s.startedAt,
 		PIDs: map[string]int{"up": os.Getpid(), "postgres": s.postgres.PID()},
 	}
-	if s.redis.proc != nil {
+	if s.redis != nil && s.redis.proc != nil {
 		st.PIDs["redis"] = s.redis.proc.pid()
 	}
 	for name, p := range s.processes {

@@ -27,6 +27,9 @@ var ErrNotRunning = errors.New("is not running")
 // inside of this process.
 func (s *Shop) process(part string) *supervised {
 	if part == topology.Redis {
+		if s.redis == nil {
+			return nil
+		}
 		return s.redis.proc
 	}
 	s.mu.Lock()

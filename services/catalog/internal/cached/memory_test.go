@@ -48,21 +48,3 @@ func TestEntriesEnd(t *testing.T) {
 		t.Errorf("%d loads", n)
 	}
 }
-
-func BenchmarkProductByCode(b *testing.B) {
-	store, _ := storetest.New(b)
-	if _, err := store.Upsert(b.Context(), []domain.ProductInput{storetest.Simple("A", "a", 1, 1)}); err != nil {
-		b.Fatal(err)
-	}
-	for name, s := range map[string]app.Store{"postgres": store, "memory": inMemory(b, store, time.Second)} {
-		b.Run(name, func(b *testing.B) {
-			b.RunParallel(func(p *testing.PB) {
-				for p.Next() {
-					if _, err := s.ProductByCode(b.Context(), "A"); err != nil {
-						b.Error(err)
-					}
-				}
-			})
-		})
-	}
-}

@@ -63,7 +63,7 @@ type Environment struct {
 func (e *Environment) start(ctx context.Context, opts localshop.Options, seed uint64, over func(from, to, addr string) (string, error)) error {
 	e.Proxies, e.env = NewProxies(), map[string][]string{}
 	e.Rand = rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // chance that can be repeated
-	opts.Processes, opts.RestartPause = true, 200*time.Millisecond
+	opts.Processes, opts.Redis, opts.RestartPause = true, true, 200*time.Millisecond
 	opts.Env, opts.Route = e.environ, e.Proxies.Route
 	if over != nil {
 		opts.Route = func(from, to, addr string) (string, error) {

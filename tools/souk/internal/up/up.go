@@ -27,9 +27,9 @@ const stopTimeout = 10 * time.Second
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := cli.Flags("up", `usage: souk up [flags]
 
-Runs the whole shop on this machine: a private PostgreSQL, Redis (or a small one
-inside), a simulated payment provider, all services and the gateway. On the
-first start it imports a catalog of about 3,000 real products:
+Runs the whole shop on this machine: a private PostgreSQL, a simulated payment
+provider, all services and the gateway. On the first start it imports a catalog
+of about 3,000 real products:
 
   `+seed.Attribution+`
 
@@ -41,6 +41,7 @@ it in good order, a second one at once.
 	data := flags.String("data", state.DefaultDir, "the data `folder`; it is kept")
 	fresh := flags.Bool("fresh", false, "empty the data folder first")
 	processes := flags.Bool("processes", false, "run each service in a process of its own, started again after any death")
+	redis := flags.Bool("redis", false, "start Redis (or a small one inside) as a second layer of the catalog's cache")
 	empty := flags.Bool("empty", false, "do not import the embedded catalog")
 	verbose := flags.Bool("v", false, "show more of the log")
 	if err := flags.Parse(args); err != nil {
@@ -52,7 +53,7 @@ it in good order, a second one at once.
 	}
 	display := newDisplay(stderr)
 	opts := localshop.Options{
-		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty,
+		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: *redis,
 		Console: display, ConsoleLevel: slog.LevelWarn, Progress: display.progress,
 	}
 	if *verbose {
