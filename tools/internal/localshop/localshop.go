@@ -333,14 +333,8 @@ func (s *Shop) progress(p Progress) {
 	s.opts.Progress(p)
 }
 
-// WaitReady returns when the shop says that it is ready, or why it did not
-// until ctx ended.
-func (s *Shop) WaitReady(ctx context.Context) error {
-	client := shopclient.New(s.URL)
-	defer client.Close()
-	return s.waitReady(ctx, client)
-}
-
+// waitReady returns when the shop says that it is ready, or why it did not until
+// ctx ended.
 func (s *Shop) waitReady(ctx context.Context, client *shopclient.Client) error {
 	var ended error
 	err := retry.Do(ctx, retry.Policy{

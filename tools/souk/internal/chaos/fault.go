@@ -130,13 +130,3 @@ func (e *Environment) environ(service string, _ int) []string {
 	defer e.mu.Unlock()
 	return e.env[service]
 }
-
-// Find returns the fault of a name.
-func Find(name string) (Fault, error) {
-	for _, f := range Faults() {
-		if f.Name == name {
-			return f, nil
-		}
-	}
-	return Fault{}, fmt.Errorf("no fault %q; see souk chaos --list", name)
-}

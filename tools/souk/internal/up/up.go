@@ -3,6 +3,7 @@
 package up
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,7 +75,7 @@ it in good order, a second one at once.
 	case <-ctx.Done():
 		fmt.Fprintln(stderr, "stopping; Ctrl-C again kills")
 	case <-shop.Done():
-		err = errors.New("the shop has ended by itself; see " + filepath.Join(*data, "logs"))
+		err = fmt.Errorf("the shop has ended by itself (%w); see %s", cmp.Or(shop.Err(), errors.New("without an error")), filepath.Join(*data, "logs"))
 	}
 	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 	defer cancel()

@@ -1,0 +1,15 @@
+package localshop
+
+import (
+	"context"
+
+	"github.com/souk-shop/souk/tools/internal/shopclient"
+)
+
+// WaitReady returns when the shop says that it is ready, or why it did not
+// until ctx ended.
+func (s *Shop) WaitReady(ctx context.Context) error {
+	client := shopclient.New(s.URL)
+	defer client.Close()
+	return s.waitReady(ctx, client)
+}
