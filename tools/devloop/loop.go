@@ -52,7 +52,7 @@ func (l *loop) run(signals <-chan os.Signal) (code int, err error) {
 				continue
 			case <-ticker.C:
 				if replaced.IsZero() && l.outdated(running) {
-					replaced, overdue = time.Now(), time.After(l.patience)
+					replaced, overdue = time.Now(), time.NewTimer(l.patience).C
 					_ = cmd.Process.Signal(syscall.SIGTERM)
 				}
 				continue

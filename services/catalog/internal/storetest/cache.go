@@ -232,7 +232,7 @@ func TestCache(t *testing.T, wrap func(t *testing.T, next app.Store) app.Store) 
 		}()
 		select {
 		case <-asked: // it had a load of its own
-		case <-time.After(50 * time.Millisecond): // it waits for the older one
+		case <-time.NewTimer(50 * time.Millisecond).C: // it waits for the older one
 		}
 		open()
 		<-asked

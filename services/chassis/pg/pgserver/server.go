@@ -171,7 +171,7 @@ func (s *Server) launchOnce(ctx context.Context, bin binaries, as *account) erro
 			return &exitError{err: s.process.err, log: readFrom(log.Name(), from)}
 		case <-ctx.Done():
 			return errors.Join(fmt.Errorf("postgres did not answer: %w (last: %w)", ctx.Err(), err), s.stop(context.WithoutCancel(ctx)))
-		case <-time.After(15 * time.Millisecond):
+		case <-time.NewTimer(15 * time.Millisecond).C:
 		}
 	}
 }
@@ -261,7 +261,7 @@ func (s *Server) stop(ctx context.Context) error {
 	s.process.signal(syscall.SIGQUIT) // "immediate"
 	select {
 	case <-s.process.done:
-	case <-time.After(5 * time.Second):
+	case <-time.NewTimer(5 * time.Second).C:
 		s.process.signal(syscall.SIGKILL)
 		<-s.process.done
 	}

@@ -67,7 +67,7 @@ func startChild(ctx context.Context, on func(start func() error) error, env []st
 	case <-ctx.Done():
 		c.stop()
 		return nil, ctx.Err()
-	case <-time.After(2 * time.Minute):
+	case <-time.NewTimer(2 * time.Minute).C:
 		c.stop()
 		return nil, fmt.Errorf("%s was not ready after two minutes", strings.Join(args, " "))
 	}
