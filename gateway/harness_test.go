@@ -15,7 +15,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/proto/reason"
+
 	"github.com/getkin/kin-openapi/openapi3"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/anypb"
+
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
@@ -24,12 +33,6 @@ import (
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/anypb"
 )
 
 const (
@@ -142,6 +145,9 @@ func inDomain(err error, method string) error {
 			continue
 		}
 		info.Domain = strings.Split(method, ".")[1] + ".souk"
+		if common := (reason.Key{Domain: "souk", Name: info.GetReason()}); reason.Find(common) != nil {
+			info.Domain = common.Domain
+		}
 		if p.Details[i], err = anypb.New(info); err != nil {
 			return err
 		}

@@ -117,7 +117,7 @@ func TestOrderErrors(t *testing.T) {
 	}{
 		{codes.Aborted, "IDEMPOTENCY_KEY_IN_FLIGHT", 409, "idempotency-key-in-flight"},
 		{codes.Aborted, "CART_VERSION_CONFLICT", 409, "cart-version-conflict"},
-		{codes.FailedPrecondition, "SKU_NOT_FOUND", 409, "line-no-longer-sold"},
+		{codes.FailedPrecondition, "LINE_NO_LONGER_SOLD", 409, "line-no-longer-sold"},
 		{codes.FailedPrecondition, "TOTAL_TOO_LARGE", 422, "total-too-large"},
 		{codes.Aborted, "SOMETHING_NEW", 409, "conflict"},
 		{codes.Aborted, "", 409, "conflict"},

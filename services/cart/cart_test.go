@@ -13,6 +13,14 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	"github.com/souk-shop/souk/services/cart"
 	"github.com/souk-shop/souk/services/chassis/config"
@@ -21,13 +29,6 @@ import (
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	chassis "github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -158,8 +159,8 @@ func wantLines(t *testing.T, c *cartv1.Cart, want ...*cartv1.LineChange) {
 
 func wantError(t *testing.T, err error, code codes.Code, reason string) {
 	t.Helper()
-	if status.Code(err) != code || rpc.Reason(err) != reason {
-		t.Errorf("got %v (reason %q), want %s %s", err, rpc.Reason(err), code, reason)
+	if status.Code(err) != code || rpc.Info(err).GetReason() != reason {
+		t.Errorf("got %v (reason %q), want %s %s", err, rpc.Info(err).GetReason(), code, reason)
 	}
 }
 
@@ -177,7 +178,7 @@ func TestTheWayOfACart(t *testing.T) {
 		ExpectedVersion: proto.Int64(1), Lines: []*cartv1.LineChange{line("85123A", 7)},
 	})
 	wantError(t, err, codes.Aborted, "VERSION_CONFLICT")
-	if v := rpc.Metadata(err)["version"]; v != "2" || stale != nil {
+	if v := rpc.Info(err).GetMetadata()["version"]; v != "2" || stale != nil {
 		t.Errorf("the conflict names version %q, want 2", v)
 	}
 
@@ -237,12 +238,12 @@ func TestAddLine(t *testing.T) {
 	stale.ExpectedVersion = proto.Int64(3)
 	_, err := s.AddLine(ctx, stale)
 	wantError(t, err, codes.Aborted, "VERSION_CONFLICT")
-	if v := rpc.Metadata(err)["version"]; v != "4" {
+	if v := rpc.Info(err).GetMetadata()["version"]; v != "4" {
 		t.Errorf("the conflict names version %q, want 4", v)
 	}
 	_, err = s.AddLine(ctx, req("B", 1))
 	wantError(t, err, codes.FailedPrecondition, "QUANTITY_TOO_LARGE")
-	if m := rpc.Metadata(err); m["sku"] != "B" || m["quantity"] != "100001" {
+	if m := rpc.Info(err).GetMetadata(); m["sku"] != "B" || m["quantity"] != "100001" {
 		t.Errorf("the error has metadata %v, want sku B and quantity 100001", m)
 	}
 	thief := req("A", 1)

@@ -124,8 +124,8 @@ func line(sku string, quantity int64) *catalogv1.StockLine {
 
 func wantReason(t *testing.T, err error, code codes.Code, reason string) {
 	t.Helper()
-	if status.Code(err) != code || chassisrpc.Reason(err) != reason {
-		t.Errorf("got %v (reason %q), want %v %s", err, chassisrpc.Reason(err), code, reason)
+	if status.Code(err) != code || chassisrpc.Info(err).GetReason() != reason {
+		t.Errorf("got %v (reason %q), want %v %s", err, chassisrpc.Info(err).GetReason(), code, reason)
 	}
 }
 

@@ -164,8 +164,8 @@ func (s *shop) get(id string) *orderv1.Order {
 // refused checks the code and reason of an error.
 func refused(t *testing.T, err error, code codes.Code, reason string) {
 	t.Helper()
-	if status.Code(err) != code || chassisrpc.Reason(err) != reason {
-		t.Errorf("%v with reason %q, want %s with %s", err, chassisrpc.Reason(err), code, reason)
+	if status.Code(err) != code || chassisrpc.Info(err).GetReason() != reason {
+		t.Errorf("%v with reason %q, want %s with %s", err, chassisrpc.Info(err).GetReason(), code, reason)
 	}
 }
 
@@ -357,14 +357,14 @@ func TestPlaceRefusals(t *testing.T) {
 		}
 	}
 	refused(t, place(lines()), codes.FailedPrecondition, "CART_EMPTY")
-	refused(t, place(lines(domain.CartLine{SKU: "X", Quantity: 1})), codes.FailedPrecondition, "SKU_NOT_FOUND")
+	refused(t, place(lines(domain.CartLine{SKU: "X", Quantity: 1})), codes.FailedPrecondition, "LINE_NO_LONGER_SOLD")
 	refused(t, place(lines(domain.CartLine{SKU: "B", Quantity: 1 << 62})), codes.FailedPrecondition, "TOTAL_TOO_LARGE")
 	refused(t, place(func(req *orderv1.PlaceOrderRequest) { req.CartId = uuid.NewString() }), codes.NotFound, "CART_NOT_FOUND")
 	refused(t, place(func(req *orderv1.PlaceOrderRequest) { req.CustomerId = uuid.NewString() }), codes.NotFound, "CART_NOT_FOUND")
 	err := place(func(req *orderv1.PlaceOrderRequest) { req.CartVersion = proto.Int64(2) })
 	refused(t, err, codes.Aborted, "CART_VERSION_CONFLICT")
-	if chassisrpc.Metadata(err)["version"] != "3" {
-		t.Errorf("metadata %v", chassisrpc.Metadata(err))
+	if chassisrpc.Info(err).GetMetadata()["version"] != "3" {
+		t.Errorf("metadata %v", chassisrpc.Info(err).GetMetadata())
 	}
 	refused(t, place(func(req *orderv1.PlaceOrderRequest) { req.ShippingAddress.City = "Yo\x00rk" }), codes.InvalidArgument, "INVALID")
 	refused(t, place(func(req *orderv1.PlaceOrderRequest) { req.IdempotencyKey = "\x00" }), codes.InvalidArgument, "INVALID")

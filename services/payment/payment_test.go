@@ -214,7 +214,7 @@ func TestPastTheKeysWindow(t *testing.T) {
 	defer db.Close(context.Background())
 	unknown := func(what string, err error) {
 		t.Helper()
-		if rpc.Reason(err) != "OUTCOME_UNKNOWN" || status.Code(err) != codes.Unavailable {
+		if rpc.Info(err).GetReason() != "OUTCOME_UNKNOWN" || status.Code(err) != codes.Unavailable {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
@@ -258,7 +258,7 @@ func TestStartsBeforeItsDatabase(t *testing.T) {
 	if r, err = health.Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil || r.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
 		t.Errorf("readiness: %v %v", r, err)
 	}
-	if _, err := s.Authorize(t.Context(), authorize(id())); status.Code(err) != codes.Unavailable || rpc.Reason(err) == "OUTCOME_UNKNOWN" {
+	if _, err := s.Authorize(t.Context(), authorize(id())); status.Code(err) != codes.Unavailable || rpc.Info(err).GetReason() == "OUTCOME_UNKNOWN" {
 		t.Errorf("authorize: %v", err)
 	}
 }

@@ -130,7 +130,7 @@ func TestWebhookRefusals(t *testing.T) {
 	s := startWith(t, dsn, holds, withSecret).ready(t)
 	refused := func(s *service, reason string, code codes.Code, req *paymentv1.HandleWebhookRequest) {
 		t.Helper()
-		if _, err := s.HandleWebhook(t.Context(), req); rpc.Reason(err) != reason || status.Code(err) != code {
+		if _, err := s.HandleWebhook(t.Context(), req); rpc.Info(err).GetReason() != reason || status.Code(err) != code {
 			t.Errorf("got %v, want %s", err, reason)
 		}
 	}

@@ -22,7 +22,7 @@ func TestTwoCardsForOneOrder(t *testing.T) {
 		card := cards[i%2]
 		for {
 			_, err := services[i/2%2].Authorize(h.ctx, authorize(order, card))
-			reason := rpc.Reason(err)
+			reason := rpc.Info(err).GetReason()
 			if reason == "OUTCOME_UNKNOWN" && h.ctx.Err() == nil {
 				continue // the other process has it under way
 			}

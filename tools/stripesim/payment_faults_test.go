@@ -268,7 +268,7 @@ func TestProviderMisbehaves(t *testing.T) {
 				h.until("an answer", func() bool {
 					err := command()
 					switch {
-					case rpc.Reason(err) == "OUTCOME_UNKNOWN" && status.Code(err) == codes.Unavailable:
+					case rpc.Info(err).GetReason() == "OUTCOME_UNKNOWN" && status.Code(err) == codes.Unavailable:
 						unknown++
 						return false
 					case err != nil:
@@ -299,7 +299,7 @@ func TestProviderMisbehaves(t *testing.T) {
 			order = id()
 			fault, _ := faulty(1, "/payment_intents", wrong)
 			h.misbehave(fault)
-			if _, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa")); rpc.Reason(err) != "OUTCOME_UNKNOWN" && err != nil {
+			if _, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa")); rpc.Info(err).GetReason() != "OUTCOME_UNKNOWN" && err != nil {
 				t.Error(err)
 			}
 			repeat("/cancel", func() error { _, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order}); return err })
@@ -449,7 +449,7 @@ func TestSimulatorDies(t *testing.T) {
 func (h *fixture) settle(command func() error) {
 	for h.ctx.Err() == nil {
 		err := command()
-		if rpc.Reason(err) != "OUTCOME_UNKNOWN" {
+		if rpc.Info(err).GetReason() != "OUTCOME_UNKNOWN" {
 			if err != nil {
 				h.t.Error(err)
 			}

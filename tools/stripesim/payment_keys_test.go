@@ -66,7 +66,7 @@ func TestA500ThatTheKeyKeeps(t *testing.T) {
 	ends := func(what string, command func() error) {
 		t.Helper()
 		err := command()
-		if rpc.Reason(err) == "OUTCOME_UNKNOWN" {
+		if rpc.Info(err).GetReason() == "OUTCOME_UNKNOWN" {
 			err = command()
 		}
 		if err != nil {
@@ -122,7 +122,7 @@ func TestA500ThatTheKeyKeeps(t *testing.T) {
 	h.ask(http.MethodPut, "/_sim/faults", `[{"kind":"error_after_commit","operation":"payment_intents.create","count":1},
 		{"kind":"unavailable","operation":"payment_intents.search","count":1}]`)
 	order = id()
-	if _, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa")); rpc.Reason(err) != "OUTCOME_UNKNOWN" {
+	if _, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa")); rpc.Info(err).GetReason() != "OUTCOME_UNKNOWN" {
 		t.Errorf("authorize: %v", err)
 	}
 	cancel(order)

@@ -306,7 +306,7 @@ func TestWhatIsInFlightIsNoDifference(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.ask(http.MethodPut, "/_sim/faults", `[{"kind":"drop_after_commit","operation":"payment_intents.capture"}]`)
-	if _, err := c.Capture(h.ctx, capture(order)); rpc.Reason(err) != "OUTCOME_UNKNOWN" {
+	if _, err := c.Capture(h.ctx, capture(order)); rpc.Info(err).GetReason() != "OUTCOME_UNKNOWN" {
 		t.Fatalf("capture: %v", err)
 	}
 	if r := h.reconcile(c); r.GetInFlight() != 1 || r.GetDifferenceCount() != 0 {

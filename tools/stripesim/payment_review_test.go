@@ -36,7 +36,7 @@ func TestReviewSettlesWhatNobodyCanAskAnyMore(t *testing.T) {
 	c := h.payments()
 	unknown := func(what string, err error) {
 		t.Helper()
-		if rpc.Reason(err) != "OUTCOME_UNKNOWN" {
+		if rpc.Info(err).GetReason() != "OUTCOME_UNKNOWN" {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

@@ -191,8 +191,8 @@ func capture(order string) *paymentv1.CaptureRequest {
 // reason fails the test unless err has the code and reason.
 func (h *fixture) reason(err error, code codes.Code, reason string) {
 	h.t.Helper()
-	if status.Code(err) != code || rpc.Reason(err) != reason {
-		h.t.Errorf("error %v (%s), want %s (%s)", err, rpc.Reason(err), code, reason)
+	if status.Code(err) != code || rpc.Info(err).GetReason() != reason {
+		h.t.Errorf("error %v (%s), want %s (%s)", err, rpc.Info(err).GetReason(), code, reason)
 	}
 }
 
@@ -411,7 +411,7 @@ func TestConcurrentCommandsConverge(t *testing.T) {
 	again := func(call func() error) {
 		for {
 			err := call()
-			if rpc.Reason(err) == "OUTCOME_UNKNOWN" && h.ctx.Err() == nil {
+			if rpc.Info(err).GetReason() == "OUTCOME_UNKNOWN" && h.ctx.Err() == nil {
 				continue
 			}
 			if err != nil {
@@ -449,7 +449,7 @@ func TestConcurrentCommandsConverge(t *testing.T) {
 			_, err := services[i%2].Refund(h.ctx, req)
 			mu.Lock()
 			defer mu.Unlock()
-			switch rpc.Reason(err) {
+			switch rpc.Info(err).GetReason() {
 			case "":
 				succeeded++
 			case "REFUND_EXCEEDS_CAPTURE":
@@ -489,7 +489,7 @@ func TestCancelRacesAuthorize(t *testing.T) {
 				} else {
 					_, err = services[1].Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order})
 				}
-				switch rpc.Reason(err) {
+				switch rpc.Info(err).GetReason() {
 				case "OUTCOME_UNKNOWN":
 					continue
 				case "", "PAYMENT_CANCELLED":

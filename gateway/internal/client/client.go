@@ -10,6 +10,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
@@ -17,9 +23,6 @@ import (
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
 )
 
 // Services are the services that the gateway calls.
@@ -177,6 +180,5 @@ func retryable(err error) bool {
 	if status.Code(err) != codes.Unavailable {
 		return false
 	}
-	reason := rpc.Reason(err)
-	return reason == "" || reason == unavailable
+	return rpc.Info(err) == nil || rpc.Reason[errorv1.ErrorReason](err) == errorv1.ErrorReason_ERROR_REASON_UNAVAILABLE
 }

@@ -4,15 +4,15 @@ import (
 	"context"
 	"errors"
 
-	"github.com/souk-shop/souk/gateway/internal/problem"
-	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-)
 
-// unavailable is the reason of a service whose own dependency is unavailable.
-const unavailable = "UNAVAILABLE"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	"github.com/souk-shop/souk/proto/reason"
+	"github.com/souk-shop/souk/services/chassis/rpc"
+)
 
 // fallback is what a code means when the reason is unknown.
 var fallback = map[codes.Code]*problem.Type{
@@ -28,16 +28,6 @@ var fallback = map[codes.Code]*problem.Type{
 	codes.Canceled:           problem.Unavailable,
 }
 
-// reasonOf returns the reason of a service's error.
-func reasonOf(st *status.Status) problem.Reason {
-	for _, d := range st.Details() {
-		if info, ok := d.(*errdetails.ErrorInfo); ok {
-			return problem.Reason{Domain: info.GetDomain(), Reason: info.GetReason()}
-		}
-	}
-	return problem.Reason{}
-}
-
 // Error translates what a client returned. The caller's own context
 // distinguishes a caller that went away from a service that cancelled.
 func Error(ctx context.Context, err error) *problem.Error {
@@ -49,7 +39,8 @@ func Error(ctx context.Context, err error) *problem.Error {
 	if !ok {
 		st = status.FromContextError(err)
 	}
-	t := problem.OfReason(reasonOf(st))
+	info := rpc.Info(err)
+	t := problem.OfReason(reason.Key{Domain: info.GetDomain(), Name: info.GetReason()})
 	if t == nil {
 		if t = fallback[st.Code()]; t == nil {
 			t = problem.Internal

@@ -26,7 +26,7 @@ func All() []*Type {
 	for _, t := range own {
 		bySlug[t.Slug] = t
 	}
-	for _, t := range reasons {
+	for _, t := range reported {
 		bySlug[t.Slug] = t
 	}
 	return slices.SortedFunc(maps.Values(bySlug), func(a, b *Type) int { return strings.Compare(a.Slug, b.Slug) })

@@ -4,40 +4,32 @@ import (
 	"context"
 	"errors"
 
-	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/protoadapt"
-)
+	"google.golang.org/protobuf/reflect/protoreflect"
 
-// Reasons that every service may give.
-const (
-	// ReasonInvalid is the reason of a request that breaks its own rules.
-	ReasonInvalid = "INVALID"
-	// ReasonUnavailable is the reason when something the service depends upon,
-	// such as its database, cannot be reached.
-	ReasonUnavailable = "UNAVAILABLE"
+	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
+	"github.com/souk-shop/souk/proto/reason"
+	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 )
 
 // ErrorTable is how a service's domain errors look from outside: the one place
-// where they get a code and a reason. What is not in the table is INTERNAL and
-// opaque outside, and whole in the log.
-type ErrorTable struct {
-	// Domain is the domain of google.rpc.ErrorInfo, such as "order.souk".
-	Domain string
-	// Rules are tried in order; the first that matches by errors.Is wins.
-	Rules []Rule
-}
+// where they get a reason, and with it a code. What is not in the table is
+// INTERNAL and opaque outside, and whole in the log. The rules are tried in order;
+// the first that matches by errors.Is wins.
+type ErrorTable []Rule
 
 // Rule maps one domain error. The message that the client sees is that of the
 // error itself (Is), without what was wrapped around it on the way, unless the
 // matching error in the chain has its own type and text.
 type Rule struct {
-	Is     error
-	Code   codes.Code
-	Reason string
+	Is error
+	// Reason is a value of the ErrorReason of the service's contract, or of
+	// souk.error.v1.
+	Reason protoreflect.Enum
 }
 
 // metadataError is a domain error with details for ErrorInfo.metadata.
@@ -59,26 +51,26 @@ func (t ErrorTable) Status(ctx context.Context, err error) *status.Status {
 	if err == nil {
 		return nil
 	}
-	for _, rule := range t.Rules {
+	for _, rule := range t {
 		if errors.Is(err, rule.Is) {
-			return t.domainStatus(rule, err)
+			return domainStatus(rule, err)
 		}
 	}
 	if errors.Is(context.Cause(ctx), errDraining) {
-		return t.status(codes.Unavailable, ReasonUnavailable, "server is stopping", nil)
+		return refusal(unavailable, "server is stopping", nil)
 	}
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		return status.FromContextError(ctxErr)
 	}
 	if call, ok := errors.AsType[*CallError](err); ok {
-		return t.callStatus(call)
+		return callStatus(call)
 	}
 	if own := statusError(nil); errors.As(err, &own) {
 		return opaque(own.GRPCStatus())
 	}
 	switch {
 	case pgerr.IsUnavailable(err): // first: an attempt to connect has a deadline of its own
-		return t.status(codes.Unavailable, ReasonUnavailable, "temporarily unavailable", nil)
+		return refusal(unavailable, "temporarily unavailable", nil)
 	case errors.Is(err, context.DeadlineExceeded):
 		return status.New(codes.DeadlineExceeded, "deadline exceeded")
 	case errors.Is(err, context.Canceled):
@@ -86,6 +78,10 @@ func (t ErrorTable) Status(ctx context.Context, err error) *status.Status {
 	}
 	return internal
 }
+
+// unavailable is the reason when something that the service depends upon, such as
+// its database, cannot be reached.
+const unavailable = errorv1.ErrorReason_ERROR_REASON_UNAVAILABLE
 
 // internal is all that the outside learns about a fault of the service's own.
 var internal = status.New(codes.Internal, "internal error")
@@ -99,7 +95,7 @@ func opaque(s *status.Status) *status.Status {
 	return s
 }
 
-func (t ErrorTable) domainStatus(rule Rule, err error) *status.Status {
+func domainStatus(rule Rule, err error) *status.Status {
 	var metadata map[string]string
 	var details []proto.Message
 	message := matched(err, rule.Is).Error()
@@ -109,16 +105,16 @@ func (t ErrorTable) domainStatus(rule Rule, err error) *status.Status {
 	if e := detailsError(nil); errors.As(err, &e) {
 		details = e.ErrorDetails()
 	}
-	return t.status(rule.Code, rule.Reason, message, metadata, details...)
+	return refusal(rule.Reason, message, metadata, details...)
 }
 
 // callStatus is what the failure of a neighbor means to this service's caller:
 // that the service is unavailable or slow, or else a fault of its own. What the
 // neighbor said is for the domain to interpret, never for the outside.
-func (t ErrorTable) callStatus(call *CallError) *status.Status {
+func callStatus(call *CallError) *status.Status {
 	switch code := status.Code(call.Err); code {
 	case codes.Unavailable, codes.ResourceExhausted:
-		return t.status(codes.Unavailable, ReasonUnavailable, "temporarily unavailable", nil)
+		return refusal(unavailable, "temporarily unavailable", nil)
 	case codes.DeadlineExceeded:
 		return status.New(code, "deadline exceeded")
 	case codes.Canceled:
@@ -127,17 +123,16 @@ func (t ErrorTable) callStatus(call *CallError) *status.Status {
 	return internal
 }
 
-func (t ErrorTable) status(code codes.Code, reason, message string, metadata map[string]string, details ...proto.Message) *status.Status {
-	s := status.New(code, message)
-	if reason == "" {
-		return s
-	}
+// refusal is the status of a reason.
+func refusal(r protoreflect.Enum, message string, metadata map[string]string, details ...proto.Message) *status.Status {
+	info := reason.Of(r)
 	all := []protoadapt.MessageV1{protoadapt.MessageV1Of(&errdetails.ErrorInfo{
-		Domain: t.Domain, Reason: reason, Metadata: metadata,
+		Domain: info.Domain, Reason: info.Name, Metadata: metadata,
 	})}
 	for _, d := range details {
 		all = append(all, protoadapt.MessageV1Of(d))
 	}
+	s := status.New(info.Code, message)
 	if detailed, err := s.WithDetails(all...); err == nil {
 		return detailed
 	}
@@ -185,11 +180,12 @@ func (e *CallError) Unwrap() error { return e.Err }
 // GRPCStatus lets package status read the error.
 func (e *CallError) GRPCStatus() *status.Status { return status.Convert(e.Err) }
 
-// Reason returns the ErrorInfo reason of an error that a call returned, or "".
-func Reason(err error) string { return info(err).GetReason() }
-
-// Metadata returns the ErrorInfo metadata of an error that a call returned.
-func Metadata(err error) map[string]string { return info(err).GetMetadata() }
+// Reason returns the reason of an error that a call returned, if it is one of E's,
+// and otherwise E's zero value, UNSPECIFIED.
+func Reason[E reason.Enum](err error) E {
+	info := Info(err)
+	return reason.As[E](reason.Key{Domain: info.GetDomain(), Name: info.GetReason()})
+}
 
 // Detail returns the first detail of type T of an error that a call returned.
 func Detail[T proto.Message](err error) (T, bool) {
@@ -204,7 +200,9 @@ func Detail[T proto.Message](err error) (T, bool) {
 	return none, false
 }
 
-func info(err error) *errdetails.ErrorInfo {
+// Info returns the ErrorInfo of an error that a call returned; nil, which has
+// neither reason nor metadata, when there is none.
+func Info(err error) *errdetails.ErrorInfo {
 	detail, _ := Detail[*errdetails.ErrorInfo](err)
 	return detail
 }

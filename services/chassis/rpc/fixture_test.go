@@ -8,10 +8,11 @@ import (
 	"testing"
 	"time"
 
-	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // echo is a service of the tests' own. Its message, money, has a rule: the
@@ -189,7 +190,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 // same answers what it was asked.
 func same(_ context.Context, m *moneyv1.Money) (*moneyv1.Money, error) { return m, nil }
 
-func rules(rules ...Rule) ErrorTable { return ErrorTable{Domain: "echo.souk", Rules: rules} }
+func rules(rules ...Rule) ErrorTable { return rules }
 
 func failing(err error) *echo {
 	return &echo{

@@ -10,8 +10,9 @@ import (
 	"sync"
 	"time"
 
+	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
+
 	"buf.build/go/protovalidate"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
@@ -24,6 +25,8 @@ import (
 	"google.golang.org/grpc/stats"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // noMeters keeps otelgrpc from measuring: the interceptors do, for less.
@@ -177,7 +180,7 @@ func (i *interceptors) validate(msg proto.Message) error {
 	if violations := bad.GetFieldViolations(); len(violations) > 0 {
 		message += ": " + violations[0].GetField() + ": " + violations[0].GetDescription()
 	}
-	return i.errs.status(codes.InvalidArgument, ReasonInvalid, message, nil, bad).Err()
+	return refusal(errorv1.ErrorReason_ERROR_REASON_INVALID, message, nil, bad).Err()
 }
 
 // ruleReason makes a rule's id, "string.min_len", a reason: STRING_MIN_LEN.

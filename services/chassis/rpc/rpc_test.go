@@ -5,19 +5,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strings"
 	"testing"
 	"time"
 
+	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+
 	"github.com/jackc/pgx/v5"
-	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 )
 
 var errNotFound = errors.New("order not found")
@@ -42,9 +45,8 @@ func TestErrorTable(t *testing.T) {
 		return fmt.Errorf("ask catalog: %w", &CallError{"/souk.catalog.v1.CatalogService/GetProduct", status.Error(code, "secret of catalog")})
 	}
 	table := rules(
-		Rule{errNotFound, codes.NotFound, "ORDER_NOT_FOUND"},
-		Rule{errShortage, codes.FailedPrecondition, "INSUFFICIENT_STOCK"},
-		Rule{io.EOF, codes.DataLoss, ""},
+		Rule{errNotFound, orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND},
+		Rule{errShortage, catalogv1.ErrorReason_ERROR_REASON_INSUFFICIENT_STOCK},
 	)
 	for name, test := range map[string]struct {
 		err     error
@@ -59,9 +61,9 @@ func TestErrorTable(t *testing.T) {
 		"row not found":        {pgx.ErrNoRows, codes.Internal, "", "internal error"},
 		"deadline":             {fmt.Errorf("query: %w", context.DeadlineExceeded), codes.DeadlineExceeded, "", "deadline exceeded"},
 		"canceled":             {fmt.Errorf("query: %w", context.Canceled), codes.Canceled, "", "canceled"},
-		"no database":          {fmt.Errorf("load: %w", noDatabase), codes.Unavailable, ReasonUnavailable, "temporarily unavailable"},
-		"connection refused":   {refused, codes.Unavailable, ReasonUnavailable, "temporarily unavailable"},
-		"neighbor away":        {neighbor(codes.Unavailable), codes.Unavailable, ReasonUnavailable, "temporarily unavailable"},
+		"no database":          {fmt.Errorf("load: %w", noDatabase), codes.Unavailable, "UNAVAILABLE", "temporarily unavailable"},
+		"connection refused":   {refused, codes.Unavailable, "UNAVAILABLE", "temporarily unavailable"},
+		"neighbor away":        {neighbor(codes.Unavailable), codes.Unavailable, "UNAVAILABLE", "temporarily unavailable"},
 		"neighbor slow":        {neighbor(codes.DeadlineExceeded), codes.DeadlineExceeded, "", "deadline exceeded"},
 		"neighbor's not found": {neighbor(codes.NotFound), codes.Internal, "", "internal error"},
 		"neighbor's fault":     {neighbor(codes.Internal), codes.Internal, "", "internal error"},
@@ -80,11 +82,12 @@ func TestErrorTable(t *testing.T) {
 			for kind, err := range map[string]error{"unary": unary, "stream": stream.RecvMsg(new(moneyv1.Money))} {
 				call, _ := errors.AsType[*CallError](err)
 				st := status.Convert(call.Err)
-				if st.Code() != test.code || st.Message() != test.message || Reason(err) != test.reason {
-					t.Errorf("%s: %v, reason %q", kind, st, Reason(err))
+				if st.Code() != test.code || st.Message() != test.message || Info(err).GetReason() != test.reason {
+					t.Errorf("%s: %v, reason %q", kind, st, Info(err).GetReason())
 				}
-				if test.reason != "" && info(err).GetDomain() != "echo.souk" {
-					t.Errorf("%s: domain %q", kind, info(err).GetDomain())
+				domain := map[string]string{"ORDER_NOT_FOUND": "order.souk", "INSUFFICIENT_STOCK": "catalog.souk", "UNAVAILABLE": "souk"}[test.reason]
+				if Info(err).GetDomain() != domain {
+					t.Errorf("%s: domain %q", kind, Info(err).GetDomain())
 				}
 				if strings.Contains(fmt.Sprint(st.Proto()), "secret") || strings.Contains(fmt.Sprint(st.Proto()), "hunter2") {
 					t.Errorf("%s leaks: %v", kind, st.Proto())
@@ -128,10 +131,10 @@ func callLine(t *testing.T, log string) (found logLine) {
 
 func TestErrorDetailsReachTheClient(t *testing.T) {
 	t.Parallel()
-	f := serveEcho(t, failing(&shortage{"85123A"}), options{errs: rules(Rule{errShortage, codes.FailedPrecondition, "INSUFFICIENT_STOCK"})})
+	f := serveEcho(t, failing(&shortage{"85123A"}), options{errs: rules(Rule{errShortage, catalogv1.ErrorReason_ERROR_REASON_INSUFFICIENT_STOCK})})
 	_, err := f.say(t.Context(), 1)
-	if got := Metadata(err)["sku"]; got != "85123A" {
-		t.Errorf("metadata %v", Metadata(err))
+	if got := Info(err).GetMetadata()["sku"]; got != "85123A" {
+		t.Errorf("metadata %v", Info(err).GetMetadata())
 	}
 	if m, ok := Detail[*moneyv1.Money](err); !ok || m.GetMinorUnits() != 7 {
 		t.Errorf("detail %v, %v", m, ok)
@@ -139,7 +142,7 @@ func TestErrorDetailsReachTheClient(t *testing.T) {
 	if _, ok := Detail[*errdetails.BadRequest](err); ok {
 		t.Error("a detail that was not sent")
 	}
-	if Reason(nil) != "" || Reason(errors.New("x")) != "" || Metadata(nil) != nil {
+	if Info(nil) != nil || Info(errors.New("x")) != nil || Reason[orderv1.ErrorReason](nil) != 0 {
 		t.Error("details of no status")
 	}
 }
@@ -160,7 +163,7 @@ func TestInvalidRequestsDoNotReachTheHandler(t *testing.T) {
 	}
 	for kind, err := range map[string]error{"unary": unary, "stream": stream.RecvMsg(new(moneyv1.Money))} {
 		bad, _ := Detail[*errdetails.BadRequest](err)
-		if status.Code(err) != codes.InvalidArgument || Reason(err) != ReasonInvalid || len(bad.GetFieldViolations()) != 1 {
+		if status.Code(err) != codes.InvalidArgument || Info(err).GetReason() != "INVALID" || len(bad.GetFieldViolations()) != 1 {
 			t.Errorf("%s: %v, %v", kind, err, bad)
 			continue
 		}

@@ -7,13 +7,16 @@ import (
 	"testing"
 	"time"
 
-	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // seen answers and remembers the trace that the handlers were called in.
@@ -101,7 +104,7 @@ func TestHealthIsNotTracedNorLogged(t *testing.T) {
 
 func TestCallsAreMeasured(t *testing.T) {
 	t.Parallel()
-	f := serveEcho(t, failing(errNotFound), options{errs: rules(Rule{errNotFound, 5, "ORDER_NOT_FOUND"})})
+	f := serveEcho(t, failing(errNotFound), options{errs: rules(Rule{errNotFound, orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND})})
 	for range 3 {
 		_, _ = f.say(t.Context(), 1)
 	}

@@ -3,24 +3,24 @@ package rpc
 import (
 	"errors"
 
+	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
+	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/proto"
+
 	"github.com/souk-shop/souk/services/cart/internal/domain"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/proto"
 )
 
 // Errors says what callers get to see of the domain's errors.
 var Errors = chassisrpc.ErrorTable{
-	Domain: "cart.souk",
-	Rules: []chassisrpc.Rule{
-		{Is: domain.ErrNotFound, Code: codes.NotFound, Reason: "CART_NOT_FOUND"},
-		{Is: domain.ErrTaken, Code: codes.AlreadyExists, Reason: "CART_TAKEN"},
-		{Is: domain.ErrVersionConflict, Code: codes.Aborted, Reason: "VERSION_CONFLICT"},
-		{Is: domain.ErrFull, Code: codes.FailedPrecondition, Reason: "CART_FULL"},
-		{Is: domain.ErrQuantityTooLarge, Code: codes.FailedPrecondition, Reason: "QUANTITY_TOO_LARGE"},
-		{Is: domain.ErrInvalid, Code: codes.InvalidArgument, Reason: "INVALID"},
-	},
+	{Is: domain.ErrNotFound, Reason: cartv1.ErrorReason_ERROR_REASON_CART_NOT_FOUND},
+	{Is: domain.ErrTaken, Reason: cartv1.ErrorReason_ERROR_REASON_CART_TAKEN},
+	{Is: domain.ErrVersionConflict, Reason: cartv1.ErrorReason_ERROR_REASON_VERSION_CONFLICT},
+	{Is: domain.ErrFull, Reason: cartv1.ErrorReason_ERROR_REASON_CART_FULL},
+	{Is: domain.ErrQuantityTooLarge, Reason: cartv1.ErrorReason_ERROR_REASON_QUANTITY_TOO_LARGE},
+	{Is: domain.ErrInvalid, Reason: errorv1.ErrorReason_ERROR_REASON_INVALID},
 }
 
 // invalid adds the field at fault to the answer, in the form in which the

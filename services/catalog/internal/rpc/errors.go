@@ -3,8 +3,9 @@ package rpc
 import (
 	"errors"
 
+	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
+
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
@@ -14,25 +15,22 @@ import (
 
 // Errors is how the catalog's errors look from outside.
 var Errors = chassisrpc.ErrorTable{
-	Domain: "catalog.souk",
-	Rules: []chassisrpc.Rule{
-		{Is: domain.ErrInvalid, Code: codes.InvalidArgument, Reason: chassisrpc.ReasonInvalid},
-		{Is: domain.ErrInvalidCursor, Code: codes.InvalidArgument, Reason: "INVALID_CURSOR"},
-		{Is: domain.ErrProductNotFound, Code: codes.NotFound, Reason: "PRODUCT_NOT_FOUND"},
-		{Is: domain.ErrSKUNotFound, Code: codes.NotFound, Reason: "SKU_NOT_FOUND"},
-		{Is: domain.ErrSKUTaken, Code: codes.AlreadyExists, Reason: "SKU_TAKEN"},
-		{Is: domain.ErrInsufficientStock, Code: codes.FailedPrecondition, Reason: "INSUFFICIENT_STOCK"},
-		{Is: domain.ErrStockBelowCommitted, Code: codes.FailedPrecondition, Reason: "STOCK_BELOW_COMMITTED"},
-		{Is: domain.ErrReservationNotFound, Code: codes.NotFound, Reason: "RESERVATION_NOT_FOUND"},
-		{Is: domain.ErrReservationReleased, Code: codes.FailedPrecondition, Reason: "RESERVATION_RELEASED"},
-		{Is: domain.ErrReservationExpired, Code: codes.FailedPrecondition, Reason: "RESERVATION_EXPIRED"},
-		{Is: domain.ErrReservationMismatch, Code: codes.FailedPrecondition, Reason: "RESERVATION_MISMATCH"},
-		{Is: domain.ErrReservationReturned, Code: codes.FailedPrecondition, Reason: "RESERVATION_RETURNED"},
-		{Is: domain.ErrReservationNotCommitted, Code: codes.FailedPrecondition, Reason: "RESERVATION_NOT_COMMITTED"},
-		{Is: domain.ErrRestockExceedsSold, Code: codes.FailedPrecondition, Reason: "RESTOCK_EXCEEDS_SOLD"},
-		{Is: domain.ErrRestockMismatch, Code: codes.FailedPrecondition, Reason: "RESTOCK_MISMATCH"},
-		{Is: domain.ErrAdjustmentMismatch, Code: codes.FailedPrecondition, Reason: "ADJUSTMENT_MISMATCH"},
-	},
+	{Is: domain.ErrInvalid, Reason: errorv1.ErrorReason_ERROR_REASON_INVALID},
+	{Is: domain.ErrInvalidCursor, Reason: catalogv1.ErrorReason_ERROR_REASON_INVALID_CURSOR},
+	{Is: domain.ErrProductNotFound, Reason: catalogv1.ErrorReason_ERROR_REASON_PRODUCT_NOT_FOUND},
+	{Is: domain.ErrSKUNotFound, Reason: catalogv1.ErrorReason_ERROR_REASON_SKU_NOT_FOUND},
+	{Is: domain.ErrSKUTaken, Reason: catalogv1.ErrorReason_ERROR_REASON_SKU_TAKEN},
+	{Is: domain.ErrInsufficientStock, Reason: catalogv1.ErrorReason_ERROR_REASON_INSUFFICIENT_STOCK},
+	{Is: domain.ErrStockBelowCommitted, Reason: catalogv1.ErrorReason_ERROR_REASON_STOCK_BELOW_COMMITTED},
+	{Is: domain.ErrReservationNotFound, Reason: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_NOT_FOUND},
+	{Is: domain.ErrReservationReleased, Reason: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_RELEASED},
+	{Is: domain.ErrReservationExpired, Reason: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_EXPIRED},
+	{Is: domain.ErrReservationMismatch, Reason: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_MISMATCH},
+	{Is: domain.ErrReservationReturned, Reason: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_RETURNED},
+	{Is: domain.ErrReservationNotCommitted, Reason: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_NOT_COMMITTED},
+	{Is: domain.ErrRestockExceedsSold, Reason: catalogv1.ErrorReason_ERROR_REASON_RESTOCK_EXCEEDS_SOLD},
+	{Is: domain.ErrRestockMismatch, Reason: catalogv1.ErrorReason_ERROR_REASON_RESTOCK_MISMATCH},
+	{Is: domain.ErrAdjustmentMismatch, Reason: catalogv1.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED},
 }
 
 // detailed adds messages of the contract to an error of the domain.

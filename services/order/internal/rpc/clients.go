@@ -62,10 +62,10 @@ func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.Ca
 		req.Lines[i] = &catalogv1.StockLine{Sku: l.SKU, Quantity: l.Quantity}
 	}
 	_, err := c.client.Reserve(ctx, req)
-	switch chassisrpc.Reason(err) {
-	case "INSUFFICIENT_STOCK", "SKU_NOT_FOUND":
+	switch chassisrpc.Reason[catalogv1.ErrorReason](err) {
+	case catalogv1.ErrorReason_ERROR_REASON_INSUFFICIENT_STOCK, catalogv1.ErrorReason_ERROR_REASON_SKU_NOT_FOUND:
 		return &domain.ShortStockError{SKUs: shortages(err)}
-	case "RESERVATION_RELEASED":
+	case catalogv1.ErrorReason_ERROR_REASON_RESERVATION_RELEASED:
 		return domain.ErrReservationLost
 	}
 	return err
@@ -85,8 +85,8 @@ func shortages(err error) []string {
 // Confirm implements app.Catalog.
 func (c *Catalog) Confirm(ctx context.Context, orderID string) error {
 	_, err := c.client.Confirm(ctx, &catalogv1.ConfirmRequest{OrderId: orderID})
-	switch chassisrpc.Reason(err) {
-	case "RESERVATION_EXPIRED", "RESERVATION_RELEASED", "RESERVATION_NOT_FOUND":
+	switch chassisrpc.Reason[catalogv1.ErrorReason](err) {
+	case catalogv1.ErrorReason_ERROR_REASON_RESERVATION_EXPIRED, catalogv1.ErrorReason_ERROR_REASON_RESERVATION_RELEASED, catalogv1.ErrorReason_ERROR_REASON_RESERVATION_NOT_FOUND:
 		return domain.ErrReservationLost
 	}
 	return err
@@ -111,8 +111,8 @@ func (c *Catalog) Restock(ctx context.Context, refundID, orderID string, lines [
 		req.Lines[i] = &catalogv1.StockLine{Sku: l.SKU, Quantity: l.Quantity}
 	}
 	_, err := c.client.Restock(ctx, req)
-	switch reason := chassisrpc.Reason(err); reason {
-	case "RESERVATION_NOT_FOUND", "RESTOCK_EXCEEDS_SOLD", "RESERVATION_NOT_COMMITTED":
+	switch reason := chassisrpc.Reason[catalogv1.ErrorReason](err); reason {
+	case catalogv1.ErrorReason_ERROR_REASON_RESERVATION_NOT_FOUND, catalogv1.ErrorReason_ERROR_REASON_RESTOCK_EXCEEDS_SOLD, catalogv1.ErrorReason_ERROR_REASON_RESERVATION_NOT_COMMITTED:
 		return fmt.Errorf("%w: %s", domain.ErrRestockRefused, reason)
 	}
 	return err
@@ -131,7 +131,7 @@ func (c *Carts) Get(ctx context.Context, cartID, ownerID string) ([]domain.CartL
 	resp, err := reading(ctx, func() (*cartv1.GetCartResponse, error) {
 		return c.client.GetCart(ctx, &cartv1.GetCartRequest{CartId: cartID, OwnerId: ownerID})
 	})
-	if chassisrpc.Reason(err) == "CART_NOT_FOUND" {
+	if chassisrpc.Reason[cartv1.ErrorReason](err) == cartv1.ErrorReason_ERROR_REASON_CART_NOT_FOUND {
 		return nil, 0, domain.ErrCartNotFound
 	}
 	if err != nil {
@@ -165,10 +165,10 @@ func (p *Payments) Authorize(ctx context.Context, o domain.Order) (app.Authoriza
 	resp, err := p.client.Authorize(ctx, &paymentv1.AuthorizeRequest{
 		OrderId: o.ID, Amount: o.Total.Proto(), PaymentMethod: o.PaymentMethod, OrderNumber: o.Number,
 	})
-	switch chassisrpc.Reason(err) {
-	case "PAYMENT_CANCELLED":
+	switch chassisrpc.Reason[paymentv1.ErrorReason](err) {
+	case paymentv1.ErrorReason_ERROR_REASON_PAYMENT_CANCELLED:
 		return app.Authorization{}, domain.ErrPaymentVoided
-	case "PAYMENT_MISMATCH":
+	case paymentv1.ErrorReason_ERROR_REASON_PAYMENT_MISMATCH:
 		return app.Authorization{}, domain.ErrPaymentMismatch
 	}
 	if err != nil {
@@ -196,10 +196,10 @@ func (p *Payments) Authorize(ctx context.Context, o domain.Order) (app.Authoriza
 // Capture implements app.Payments.
 func (p *Payments) Capture(ctx context.Context, orderID string, amount money.Money) (app.Outcome, error) {
 	resp, err := p.client.Capture(ctx, &paymentv1.CaptureRequest{OrderId: orderID, Amount: amount.Proto()})
-	switch chassisrpc.Reason(err) {
-	case "AMOUNT_MISMATCH":
+	switch chassisrpc.Reason[paymentv1.ErrorReason](err) {
+	case paymentv1.ErrorReason_ERROR_REASON_AMOUNT_MISMATCH:
 		return app.Outcome{}, domain.ErrPaymentMismatch
-	case "PAYMENT_NOT_AUTHORIZED":
+	case paymentv1.ErrorReason_ERROR_REASON_PAYMENT_NOT_AUTHORIZED:
 		return app.Outcome{}, domain.ErrCaptureRefused
 	}
 	if err != nil {
@@ -218,7 +218,7 @@ func (p *Payments) Capture(ctx context.Context, orderID string, amount money.Mon
 // Cancel implements app.Payments.
 func (p *Payments) Cancel(ctx context.Context, orderID string) error {
 	resp, err := p.client.Cancel(ctx, &paymentv1.CancelRequest{OrderId: orderID})
-	if chassisrpc.Reason(err) == "PAYMENT_CAPTURED" {
+	if chassisrpc.Reason[paymentv1.ErrorReason](err) == paymentv1.ErrorReason_ERROR_REASON_PAYMENT_CAPTURED {
 		return domain.ErrPaymentCaptured
 	}
 	if err != nil {
@@ -238,8 +238,8 @@ func (p *Payments) Cancel(ctx context.Context, orderID string) error {
 // Refund implements app.Payments.
 func (p *Payments) Refund(ctx context.Context, refundID, orderID string, amount money.Money) (app.Outcome, error) {
 	resp, err := p.client.Refund(ctx, &paymentv1.RefundRequest{RefundId: refundID, OrderId: orderID, Amount: amount.Proto()})
-	switch reason := chassisrpc.Reason(err); reason {
-	case "PAYMENT_NOT_CAPTURED", "REFUND_EXCEEDS_CAPTURE", "REFUND_MISMATCH":
+	switch reason := chassisrpc.Reason[paymentv1.ErrorReason](err); reason {
+	case paymentv1.ErrorReason_ERROR_REASON_PAYMENT_NOT_CAPTURED, paymentv1.ErrorReason_ERROR_REASON_REFUND_EXCEEDS_CAPTURE, paymentv1.ErrorReason_ERROR_REASON_REFUND_MISMATCH:
 		return app.Outcome{}, fmt.Errorf("%w: %s", domain.ErrRefundRefused, reason)
 	}
 	if err != nil {

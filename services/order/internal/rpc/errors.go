@@ -1,7 +1,8 @@
 package rpc
 
 import (
-	"google.golang.org/grpc/codes"
+	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/order/internal/domain"
@@ -9,22 +10,19 @@ import (
 
 // Errors is the error table of the order service.
 var Errors = chassisrpc.ErrorTable{
-	Domain: "order.souk",
-	Rules: []chassisrpc.Rule{
-		{Is: domain.ErrOverloaded, Code: codes.ResourceExhausted, Reason: "OVERLOADED"},
-		{Is: domain.ErrOrderNotFound, Code: codes.NotFound, Reason: "ORDER_NOT_FOUND"},
-		{Is: domain.ErrOrderNotCancellable, Code: codes.FailedPrecondition, Reason: "ORDER_NOT_CANCELLABLE"},
-		{Is: domain.ErrOrderNotPaid, Code: codes.FailedPrecondition, Reason: "ORDER_NOT_PAID"},
-		{Is: domain.ErrRefundExceedsOrder, Code: codes.FailedPrecondition, Reason: "REFUND_EXCEEDS_ORDER"},
-		{Is: domain.ErrKeyReused, Code: codes.InvalidArgument, Reason: "IDEMPOTENCY_KEY_REUSED"},
-		{Is: domain.ErrKeyInFlight, Code: codes.Aborted, Reason: "IDEMPOTENCY_KEY_IN_FLIGHT"},
-		{Is: domain.ErrCartEmpty, Code: codes.FailedPrecondition, Reason: "CART_EMPTY"},
-		{Is: domain.ErrCartNotFound, Code: codes.NotFound, Reason: "CART_NOT_FOUND"},
-		{Is: domain.ErrCartVersionConflict, Code: codes.Aborted, Reason: "CART_VERSION_CONFLICT"},
-		{Is: domain.ErrSKUNotFound, Code: codes.FailedPrecondition, Reason: "SKU_NOT_FOUND"},
-		{Is: domain.ErrTotalTooLarge, Code: codes.FailedPrecondition, Reason: "TOTAL_TOO_LARGE"},
-		{Is: domain.ErrMixedCurrencies, Code: codes.FailedPrecondition, Reason: "MIXED_CURRENCIES"},
-		{Is: domain.ErrInvalidCursor, Code: codes.InvalidArgument, Reason: "INVALID_CURSOR"},
-		{Is: domain.ErrInvalidText, Code: codes.InvalidArgument, Reason: chassisrpc.ReasonInvalid},
-	},
+	{Is: domain.ErrOverloaded, Reason: orderv1.ErrorReason_ERROR_REASON_OVERLOADED},
+	{Is: domain.ErrOrderNotFound, Reason: orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND},
+	{Is: domain.ErrOrderNotCancellable, Reason: orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_CANCELLABLE},
+	{Is: domain.ErrOrderNotPaid, Reason: orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_PAID},
+	{Is: domain.ErrRefundExceedsOrder, Reason: orderv1.ErrorReason_ERROR_REASON_REFUND_EXCEEDS_ORDER},
+	{Is: domain.ErrKeyReused, Reason: orderv1.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED},
+	{Is: domain.ErrKeyInFlight, Reason: orderv1.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_IN_FLIGHT},
+	{Is: domain.ErrCartEmpty, Reason: orderv1.ErrorReason_ERROR_REASON_CART_EMPTY},
+	{Is: domain.ErrCartNotFound, Reason: orderv1.ErrorReason_ERROR_REASON_CART_NOT_FOUND},
+	{Is: domain.ErrCartVersionConflict, Reason: orderv1.ErrorReason_ERROR_REASON_CART_VERSION_CONFLICT},
+	{Is: domain.ErrSKUNotFound, Reason: orderv1.ErrorReason_ERROR_REASON_LINE_NO_LONGER_SOLD},
+	{Is: domain.ErrTotalTooLarge, Reason: orderv1.ErrorReason_ERROR_REASON_TOTAL_TOO_LARGE},
+	{Is: domain.ErrMixedCurrencies, Reason: orderv1.ErrorReason_ERROR_REASON_MIXED_CURRENCIES},
+	{Is: domain.ErrInvalidCursor, Reason: orderv1.ErrorReason_ERROR_REASON_INVALID_CURSOR},
+	{Is: domain.ErrInvalidText, Reason: errorv1.ErrorReason_ERROR_REASON_INVALID},
 }

@@ -97,7 +97,7 @@ type CatalogServiceClient interface {
 	// Callers: gateway, for an operator.
 	// Errors: NOT_FOUND (SKU_NOT_FOUND), FAILED_PRECONDITION (INSUFFICIENT_STOCK,
 	// with a Shortage per SKU) when it would take more than is available,
-	// FAILED_PRECONDITION (ADJUSTMENT_MISMATCH) for a repeat with other changes.
+	// FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED) for a repeat with other changes.
 	AdjustStock(ctx context.Context, in *AdjustStockRequest, opts ...grpc.CallOption) (*AdjustStockResponse, error)
 	// UpsertProducts creates or replaces products with their variants, prices and
 	// absolute stock, all or none. Callers: gateway, for an operator; one call is
@@ -303,7 +303,7 @@ type CatalogServiceServer interface {
 	// Callers: gateway, for an operator.
 	// Errors: NOT_FOUND (SKU_NOT_FOUND), FAILED_PRECONDITION (INSUFFICIENT_STOCK,
 	// with a Shortage per SKU) when it would take more than is available,
-	// FAILED_PRECONDITION (ADJUSTMENT_MISMATCH) for a repeat with other changes.
+	// FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED) for a repeat with other changes.
 	AdjustStock(context.Context, *AdjustStockRequest) (*AdjustStockResponse, error)
 	// UpsertProducts creates or replaces products with their variants, prices and
 	// absolute stock, all or none. Callers: gateway, for an operator; one call is

@@ -44,7 +44,7 @@ type OrderServiceClient interface {
 	// a repeat answers what the first call answered. Callers: gateway.
 	// Errors: FAILED_PRECONDITION (CART_EMPTY), NOT_FOUND (CART_NOT_FOUND),
 	// ABORTED (CART_VERSION_CONFLICT) when the cart is not at cart_version,
-	// FAILED_PRECONDITION (SKU_NOT_FOUND) for lines no longer sold,
+	// FAILED_PRECONDITION (LINE_NO_LONGER_SOLD) for lines no longer sold,
 	// FAILED_PRECONDITION (TOTAL_TOO_LARGE), INVALID_ARGUMENT
 	// (IDEMPOTENCY_KEY_REUSED) for the key with another request,
 	// ABORTED (IDEMPOTENCY_KEY_IN_FLIGHT) while the first call is still at work
@@ -168,7 +168,7 @@ type OrderServiceServer interface {
 	// a repeat answers what the first call answered. Callers: gateway.
 	// Errors: FAILED_PRECONDITION (CART_EMPTY), NOT_FOUND (CART_NOT_FOUND),
 	// ABORTED (CART_VERSION_CONFLICT) when the cart is not at cart_version,
-	// FAILED_PRECONDITION (SKU_NOT_FOUND) for lines no longer sold,
+	// FAILED_PRECONDITION (LINE_NO_LONGER_SOLD) for lines no longer sold,
 	// FAILED_PRECONDITION (TOTAL_TOO_LARGE), INVALID_ARGUMENT
 	// (IDEMPOTENCY_KEY_REUSED) for the key with another request,
 	// ABORTED (IDEMPOTENCY_KEY_IN_FLIGHT) while the first call is still at work

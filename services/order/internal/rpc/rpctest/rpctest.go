@@ -7,6 +7,10 @@ import (
 	"net"
 	"testing"
 
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/souk-shop/souk/proto/reason"
+
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -39,9 +43,10 @@ func Serve(t testing.TB, catalog *apptest.Catalog, carts *apptest.Carts, payment
 }
 
 // refusal is a status with a reason, as the contracts write it.
-func refusal(code codes.Code, reason string, details ...protoadapt.MessageV1) error {
-	details = append([]protoadapt.MessageV1{&errdetails.ErrorInfo{Domain: "fake", Reason: reason}}, details...)
-	s, err := status.New(code, reason).WithDetails(details...)
+func refusal(r protoreflect.Enum, details ...protoadapt.MessageV1) error {
+	info := reason.Of(r)
+	details = append([]protoadapt.MessageV1{&errdetails.ErrorInfo{Domain: info.Domain, Reason: info.Name}}, details...)
+	s, err := status.New(info.Code, info.Name).WithDetails(details...)
 	if err != nil {
 		return err
 	}
@@ -50,13 +55,13 @@ func refusal(code codes.Code, reason string, details ...protoadapt.MessageV1) er
 
 // wire turns what a fake answered into what goes over the wire; reason is that
 // of a definite refusal.
-func wire(err error, reasons map[error]string) error {
+func wire(err error, reasons map[error]protoreflect.Enum) error {
 	if err == nil {
 		return nil
 	}
 	for is, reason := range reasons {
 		if errors.Is(err, is) {
-			return refusal(codes.FailedPrecondition, reason)
+			return refusal(reason)
 		}
 	}
 	return status.Error(codes.Unavailable, err.Error())
@@ -91,14 +96,14 @@ func (s *catalogServer) Reserve(ctx context.Context, req *catalogv1.ReserveReque
 		for _, sku := range short.SKUs {
 			details = append(details, protoadapt.MessageV1Of(&catalogv1.Shortage{Sku: sku}))
 		}
-		return nil, refusal(codes.FailedPrecondition, "INSUFFICIENT_STOCK", details...)
+		return nil, refusal(catalogv1.ErrorReason_ERROR_REASON_INSUFFICIENT_STOCK, details...)
 	}
-	return &catalogv1.ReserveResponse{}, wire(err, map[error]string{domain.ErrReservationLost: "RESERVATION_RELEASED"})
+	return &catalogv1.ReserveResponse{}, wire(err, map[error]protoreflect.Enum{domain.ErrReservationLost: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_RELEASED})
 }
 
 func (s *catalogServer) Confirm(ctx context.Context, req *catalogv1.ConfirmRequest) (*catalogv1.ConfirmResponse, error) {
 	err := s.fake.Confirm(ctx, req.GetOrderId())
-	return &catalogv1.ConfirmResponse{}, wire(err, map[error]string{domain.ErrReservationLost: "RESERVATION_EXPIRED"})
+	return &catalogv1.ConfirmResponse{}, wire(err, map[error]protoreflect.Enum{domain.ErrReservationLost: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_EXPIRED})
 }
 
 func (s *catalogServer) Release(ctx context.Context, req *catalogv1.ReleaseRequest) (*catalogv1.ReleaseResponse, error) {
@@ -114,7 +119,7 @@ func (s *catalogServer) Restock(ctx context.Context, req *catalogv1.RestockReque
 		lines[i] = domain.RefundLine{SKU: l.GetSku(), Quantity: l.GetQuantity()}
 	}
 	err := s.fake.Restock(ctx, req.GetRestockId(), req.GetOrderId(), lines)
-	return &catalogv1.RestockResponse{}, wire(err, map[error]string{domain.ErrRestockRefused: "RESERVATION_NOT_COMMITTED"})
+	return &catalogv1.RestockResponse{}, wire(err, map[error]protoreflect.Enum{domain.ErrRestockRefused: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_NOT_COMMITTED})
 }
 
 type cartServer struct {
@@ -125,7 +130,7 @@ type cartServer struct {
 func (s *cartServer) GetCart(ctx context.Context, req *cartv1.GetCartRequest) (*cartv1.GetCartResponse, error) {
 	lines, version, err := s.fake.Get(ctx, req.GetCartId(), req.GetOwnerId())
 	if errors.Is(err, domain.ErrCartNotFound) {
-		return nil, refusal(codes.NotFound, "CART_NOT_FOUND")
+		return nil, refusal(cartv1.ErrorReason_ERROR_REASON_CART_NOT_FOUND)
 	}
 	if err != nil {
 		return nil, wire(err, nil)
@@ -168,7 +173,7 @@ func (s *paymentServer) Authorize(ctx context.Context, req *paymentv1.AuthorizeR
 	}
 	a, err := s.fake.Authorize(ctx, domain.Order{ID: req.GetOrderId(), Total: amount, PaymentMethod: req.GetPaymentMethod()})
 	if err != nil {
-		return nil, wire(err, map[error]string{domain.ErrPaymentVoided: "PAYMENT_CANCELLED"})
+		return nil, wire(err, map[error]protoreflect.Enum{domain.ErrPaymentVoided: paymentv1.ErrorReason_ERROR_REASON_PAYMENT_CANCELLED})
 	}
 	return &paymentv1.AuthorizeResponse{Payment: s.payment(req.GetOrderId(), a.DeclineCode)}, nil
 }
@@ -180,7 +185,7 @@ func (s *paymentServer) Capture(ctx context.Context, req *paymentv1.CaptureReque
 	}
 	c, err := s.fake.Capture(ctx, req.GetOrderId(), amount)
 	if err != nil {
-		return nil, wire(err, map[error]string{domain.ErrPaymentMismatch: "AMOUNT_MISMATCH", domain.ErrCaptureRefused: "PAYMENT_NOT_AUTHORIZED"})
+		return nil, wire(err, map[error]protoreflect.Enum{domain.ErrPaymentMismatch: paymentv1.ErrorReason_ERROR_REASON_AMOUNT_MISMATCH, domain.ErrCaptureRefused: paymentv1.ErrorReason_ERROR_REASON_PAYMENT_NOT_AUTHORIZED})
 	}
 	return &paymentv1.CaptureResponse{Payment: s.payment(req.GetOrderId(), c.Code)}, nil
 }
@@ -188,7 +193,7 @@ func (s *paymentServer) Capture(ctx context.Context, req *paymentv1.CaptureReque
 func (s *paymentServer) Cancel(ctx context.Context, req *paymentv1.CancelRequest) (*paymentv1.CancelResponse, error) {
 	_, known := s.fake.Attempt(req.GetOrderId())
 	if err := s.fake.Cancel(ctx, req.GetOrderId()); err != nil {
-		return nil, wire(err, map[error]string{domain.ErrPaymentCaptured: "PAYMENT_CAPTURED"})
+		return nil, wire(err, map[error]protoreflect.Enum{domain.ErrPaymentCaptured: paymentv1.ErrorReason_ERROR_REASON_PAYMENT_CAPTURED})
 	}
 	if !known {
 		return &paymentv1.CancelResponse{}, nil
@@ -203,7 +208,7 @@ func (s *paymentServer) Refund(ctx context.Context, req *paymentv1.RefundRequest
 	}
 	r, err := s.fake.Refund(ctx, req.GetRefundId(), req.GetOrderId(), amount)
 	if err != nil {
-		return nil, wire(err, map[error]string{domain.ErrRefundRefused: "REFUND_EXCEEDS_CAPTURE"})
+		return nil, wire(err, map[error]protoreflect.Enum{domain.ErrRefundRefused: paymentv1.ErrorReason_ERROR_REASON_REFUND_EXCEEDS_CAPTURE})
 	}
 	state := paymentv1.RefundState_REFUND_STATE_SUCCEEDED
 	if r.Failed {
