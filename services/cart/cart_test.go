@@ -277,7 +277,7 @@ func TestAddLine(t *testing.T) {
 	}
 }
 
-func TestAStrangersCartIsNotFound(t *testing.T) {
+func TestAnotherOwnersCartIsNotFound(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	ctx, c := t.Context(), s.create(t, line("A", 1))

@@ -29,6 +29,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	chassis "github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -100,7 +101,7 @@ func (s *service) ready(t *testing.T) *service {
 
 func eventually(t *testing.T, done func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !done(); <-time.After(5 * time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !done(); _ = retry.Sleep(t.Context(), 5*time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it does not happen")
 		}
@@ -200,7 +201,7 @@ func TestShop(t *testing.T) {
 		t.Errorf("%v, %v", categories, err)
 	}
 
-	// A hold that nobody confirms ends by itself.
+	// A hold that is not confirmed ends by itself.
 	reserve = &catalogv1.ReserveRequest{OrderId: newID(), Lines: []*catalogv1.StockLine{line("LAMP", 5)}, Hold: durationpb.New(time.Millisecond)}
 	if _, err := s.Reserve(ctx, reserve); err != nil {
 		t.Fatal(err)
@@ -331,7 +332,7 @@ func TestDatabaseLate(t *testing.T) {
 		resp, err := s.health.Check(t.Context(), &healthpb.HealthCheckRequest{})
 		return err == nil && resp.GetStatus() == healthpb.HealthCheckResponse_NOT_SERVING
 	})
-	// Whether there is such a product nobody knows: it is not "not found".
+	// Whether there is such a product is unknown: it is not "not found".
 	_, err = s.GetProduct(t.Context(), &catalogv1.GetProductRequest{Key: &catalogv1.GetProductRequest_Sku{Sku: "A"}})
 	wantReason(t, err, codes.Unavailable, "UNAVAILABLE")
 	_, err = s.GetVariants(t.Context(), &catalogv1.GetVariantsRequest{Skus: []string{"A"}})

@@ -24,7 +24,7 @@ func TestBreaker(t *testing.T) {
 		}
 		now = now.Add(1)
 		if !b.allow() {
-			t.Errorf("nobody tries after %v", pause)
+			t.Errorf("no call is allowed after %v", pause)
 		}
 		if b.allow() {
 			t.Error("two try at once")

@@ -104,7 +104,7 @@ func (c *Cache) Close() error {
 }
 
 // Changed says that items have changed: answers about one of them (Query.Item)
-// that were read before are not used any more. Redis is not told: this process
+// that were read before are not used any more. Redis is not notified: this process
 // does not use what Redis has about them until that can only be newer, which
 // costs the write nothing.
 func (c *Cache) Changed(ids []string) { c.clock.change(ids) }

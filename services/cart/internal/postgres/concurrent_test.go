@@ -37,7 +37,7 @@ func together(n int, fn func(i int)) {
 }
 
 // add adds one unit of each SKU the way a client does: it reads, and writes if
-// nobody else has written in between.
+// no other writer has written in between.
 func add(ctx context.Context, s *postgres.Store, k domain.Key, skus ...string) error {
 	for {
 		c, err := s.Get(ctx, k)
@@ -218,8 +218,8 @@ func TestConcurrentSetsOfDifferentLinesAllStay(t *testing.T) {
 	}
 }
 
-// Each writer replaces the whole cart. Whoever is last, the cart is wholly
-// theirs and never a mixture: the lines to remove are those that the writer
+// Each writer replaces the whole cart. The cart is wholly the
+// last one's and never a mixture: the lines to remove are those that the writer
 // before had put in, though they were not there when the statement arrived.
 func TestConcurrentReplacesDoNotMix(t *testing.T) {
 	t.Parallel()

@@ -422,7 +422,7 @@ func TestExpire(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	// Somebody is at one of the stale carts just now.
+	// Another transaction is changing one of the stale carts.
 	tx, err := pool.Begin(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/app"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/storetest"
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 func TestRedis(t *testing.T) {
@@ -98,13 +99,13 @@ func TestRedisKilledAndBack(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("Redis is back and not used")
 		}
-		<-time.After(5 * time.Millisecond)
+		_ = retry.Sleep(t.Context(), 5*time.Millisecond)
 	}
 }
 
-// A Redis that missed a price change while it was deaf wakes up with the old
+// A Redis that missed a price change while it was frozen answers again with the old
 // price: it is not believed.
-func TestRedisDeafDuringWrite(t *testing.T) {
+func TestRedisFrozenDuringWrite(t *testing.T) {
 	t.Parallel()
 	redis, gate, _, id := shop(t)
 	cache := redis.wrap(gate, 50*time.Millisecond)
@@ -116,7 +117,7 @@ func TestRedisDeafDuringWrite(t *testing.T) {
 	}
 	setPrice(t, cache, 9) // Redis is left alone by now: nothing waits in its socket
 	if got := price(t, cache, id); got != 9 {
-		t.Errorf("price %d while Redis is deaf", got)
+		t.Errorf("price %d while Redis is frozen", got)
 	}
 	thaw()
 	for end := time.Now().Add(time.Second); time.Now().Before(end); {
@@ -126,8 +127,8 @@ func TestRedisDeafDuringWrite(t *testing.T) {
 	}
 }
 
-// A deaf Redis costs a few timeouts, not one per question.
-func TestDeafRedisIsLeftAlone(t *testing.T) {
+// A frozen Redis costs a few timeouts, not one per question.
+func TestFrozenRedisGetsFewCalls(t *testing.T) {
 	t.Parallel()
 	redis, gate, _, id := shop(t)
 	cache := redis.wrap(gate, 50*time.Millisecond)

@@ -87,7 +87,7 @@ func (s *server) kill() {
 	}
 }
 
-// freeze makes Redis deaf until the returned function is called.
+// freeze stops Redis until the returned function is called.
 func (s *server) freeze() (thaw func()) {
 	s.t.Helper()
 	if err := s.process.Process.Signal(syscall.SIGSTOP); err != nil {

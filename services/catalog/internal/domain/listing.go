@@ -18,7 +18,7 @@ const (
 	SortNewest
 )
 
-// DefaultPageSize is how many products a page has when nobody says.
+// DefaultPageSize is how many products a page has when the caller does not say.
 const DefaultPageSize = 24
 
 // Filter narrows a listing.

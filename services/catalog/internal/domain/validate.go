@@ -19,7 +19,7 @@ func CheckText(field, s string) error {
 	return nil
 }
 
-// CheckPrice refuses prices that nobody can pay here.
+// CheckPrice refuses prices that cannot be paid in this shop.
 func CheckPrice(field string, price money.Money, currency string) error {
 	if price.Currency != currency {
 		return Invalid(field, "is in %q, this shop sells in %s", price.Currency, currency)

@@ -155,7 +155,7 @@ func TestAdjustStock(t *testing.T) {
 	}
 	s.wantStock("A", 3, 2, 0)
 	s.wantStock("B", 15, 0, 0)
-	// Of two that can't both be, one is carried out; an expired hold is in nobody's way.
+	// Of two that exclude each other one is carried out; an expired hold hinders neither.
 	if _, _, err := s.Reserve(ctx, newID(), []domain.StockLine{line("B", 15)}, time.Microsecond); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 )
 
-// model is what the catalog should do, told with maps.
+// model is what the catalog should do, as maps.
 type model struct {
 	total     map[string]int64
 	orders    map[string]*modelOrder

@@ -136,7 +136,7 @@ func TestTombstone(t *testing.T) {
 }
 
 // A Reserve and a Release of one order may arrive in any order and at once:
-// whoever comes first, no unit stays held.
+// in either order no unit stays held.
 func TestReleaseRacesReserve(t *testing.T) {
 	t.Parallel()
 	s, ctx := newShop(t), t.Context()
@@ -229,7 +229,7 @@ func TestExpiry(t *testing.T) {
 	if _, _, err := s.Reserve(ctx, order, []domain.StockLine{line("A", 1)}, quarter); !errors.Is(err, domain.ErrReservationReleased) {
 		t.Errorf("reserve again after expiry: %v", err)
 	}
-	// Nobody has swept; and yet the SKU is not sold out to others.
+	// No expired hold was released yet, but the SKU is not sold out.
 	second := newID()
 	if _, _, err := s.Reserve(ctx, second, []domain.StockLine{line("A", 1)}, quarter); err != nil {
 		t.Fatalf("an expired hold makes the SKU look sold out: %v", err)

@@ -12,8 +12,8 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
-// analyzeAbove is the number of products after whose import the planner is
-// told at once what the tables hold, instead of at autovacuum's next visit.
+// analyzeAbove is the number of products from which an import analyzes the tables
+// itself: the planner needs the new statistics before autovacuum runs.
 const analyzeAbove = 200
 
 // Upsert implements app.Editor: a fixed number of statements, whatever the

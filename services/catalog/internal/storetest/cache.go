@@ -175,7 +175,7 @@ func TestCache(t *testing.T, wrap func(t *testing.T, next app.Store) app.Store) 
 	})
 
 	// A reader has read the old price and is slow; the price changes; then the
-	// reader stores what it has. Nobody must see that.
+	// reader stores what it has. No later read may return that.
 	t.Run("slow reader", func(t *testing.T) {
 		gate, cache := start(t)
 		id := product(t, gate.Store, "A").ID
@@ -207,7 +207,7 @@ func TestCache(t *testing.T, wrap func(t *testing.T, next app.Store) app.Store) 
 		}
 	})
 
-	// A load is under way when an order is acknowledged: whoever asks after that
+	// A load is under way when an order is acknowledged: a reader that asks after that
 	// may wait for it, but must not be served by it.
 	t.Run("no older load", func(t *testing.T) {
 		gate, cache := start(t)

@@ -23,7 +23,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Cart is what somebody means to buy.
+// Cart is what its owner means to buy.
 type Cart struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID.

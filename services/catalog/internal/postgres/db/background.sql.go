@@ -78,7 +78,7 @@ RETURNING p.id
 
 // RefreshPopularity counts sold units into the products, at most max_products
 // at a time, those furthest behind first; the version changes with it. A
-// product somebody is editing waits for the next time.
+// product that an operator is editing waits for the next time.
 func (q *Queries) RefreshPopularity(ctx context.Context, maxProducts int32) ([]string, error) {
 	rows, err := q.db.Query(ctx, RefreshPopularity, maxProducts)
 	if err != nil {

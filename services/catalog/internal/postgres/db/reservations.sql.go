@@ -76,7 +76,7 @@ RETURNING s.product_id
 `
 
 // ExpireHolds releases up to max_orders expired holds. The sweeper skips those
-// that somebody else has in hand.
+// that another transaction has locked.
 func (q *Queries) ExpireHolds(ctx context.Context, maxOrders int32) ([]string, error) {
 	rows, err := q.db.Query(ctx, ExpireHolds, maxOrders)
 	if err != nil {
@@ -130,8 +130,8 @@ type ExpireHoldsOfParams struct {
 }
 
 // ExpireHoldsOf releases the expired holds on the given SKUs; for a shopper who
-// would otherwise be told that they are sold out. It waits for whoever has one
-// of them in hand, so that its answer is final.
+// would otherwise see them as sold out. It waits for the transactions that have
+// locked one of them, so that its answer is final.
 func (q *Queries) ExpireHoldsOf(ctx context.Context, arg ExpireHoldsOfParams) ([]string, error) {
 	rows, err := q.db.Query(ctx, ExpireHoldsOf, arg.Skus, arg.MaxOrders)
 	if err != nil {

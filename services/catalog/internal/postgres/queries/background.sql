@@ -1,6 +1,6 @@
 -- RefreshPopularity counts sold units into the products, at most max_products
 -- at a time, those furthest behind first; the version changes with it. A
--- product somebody is editing waits for the next time.
+-- product that an operator is editing waits for the next time.
 -- name: RefreshPopularity :many
 WITH sold AS (
     SELECT s.product_id, sum(s.committed)::bigint AS units FROM stock s GROUP BY s.product_id

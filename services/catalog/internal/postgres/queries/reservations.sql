@@ -98,7 +98,7 @@ VALUES (@order_id, 'released', now(), '', now())
 ON CONFLICT (order_id) DO NOTHING;
 
 -- ExpireHolds releases up to max_orders expired holds. The sweeper skips those
--- that somebody else has in hand.
+-- that another transaction has locked.
 -- name: ExpireHolds :many
 WITH due AS (
     SELECT r.order_id FROM reservations r
@@ -125,8 +125,8 @@ WHERE s.sku = f.sku
 RETURNING s.product_id;
 
 -- ExpireHoldsOf releases the expired holds on the given SKUs; for a shopper who
--- would otherwise be told that they are sold out. It waits for whoever has one
--- of them in hand, so that its answer is final.
+-- would otherwise see them as sold out. It waits for the transactions that have
+-- locked one of them, so that its answer is final.
 -- name: ExpireHoldsOf :many
 WITH due AS (
     SELECT r.order_id FROM reservations r
