@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/order/internal/app/apptest"
 )
 
@@ -112,7 +113,7 @@ func (s *shop) goneDuring(lock string, args []any, call func(context.Context) er
 // written waits for the row that the query finds and returns its text.
 func (s *shop) written(query string, args ...any) string {
 	s.t.Helper()
-	for until := time.Now().Add(patience); time.Now().Before(until); <-time.After(5 * time.Millisecond) {
+	for until := time.Now().Add(patience); time.Now().Before(until) && retry.Sleep(s.t.Context(), 5*time.Millisecond) == nil; {
 		var text string
 		err := s.pool.QueryRow(s.t.Context(), query, args...).Scan(&text)
 		if err == nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/order/internal/app/apptest"
@@ -137,8 +138,7 @@ func (s *shop) place(req *orderv1.PlaceOrderRequest) *orderv1.PlaceOrderResponse
 // settled waits until the order is settled with its follow-ups done.
 func (s *shop) settled(id string) *orderv1.Order {
 	s.t.Helper()
-	until := time.Now().Add(patience)
-	for time.Now().Before(until) {
+	for until := time.Now().Add(patience); time.Now().Before(until) && retry.Sleep(s.t.Context(), 5*time.Millisecond) == nil; {
 		var open bool
 		if err := s.pool.QueryRow(context.Background(), "SELECT open FROM orders WHERE id = $1", id).Scan(&open); err != nil {
 			s.t.Fatal(err)
@@ -146,7 +146,6 @@ func (s *shop) settled(id string) *orderv1.Order {
 		if !open {
 			return s.get(id)
 		}
-		<-time.After(5 * time.Millisecond) // a poll with a deadline
 	}
 	s.t.Fatalf("order %s does not settle", id)
 	return nil

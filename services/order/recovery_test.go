@@ -26,6 +26,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/order/internal/app/apptest"
 	"github.com/souk-shop/souk/services/order/internal/app/crashpoint"
@@ -273,37 +274,6 @@ func TestCancelAndWatch(t *testing.T) {
 	refused(t, err, codes.NotFound, "ORDER_NOT_FOUND")
 }
 
-// TestPollSeesOtherProcess: a watcher learns of what another process did.
-func TestPollSeesOtherProcess(t *testing.T) {
-	t.Parallel()
-	one := newShop(t)
-	gate := make(chan struct{})
-	one.payments.Network = func(context.Context, string, string) apptest.Loss { <-gate; return apptest.Nothing }
-	one.start()
-	two := *one
-	two.start()
-	o := one.place(one.checkout("pm_card_visa", 0)).GetOrder()
-	watch, err := two.client.WatchOrder(t.Context(), &orderv1.WatchOrderRequest{OrderId: o.GetId()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := watch.Recv(); err != nil {
-		t.Fatal(err)
-	}
-	close(gate)
-	var last orderv1.OrderState
-	for {
-		resp, err := watch.Recv()
-		if err != nil {
-			break
-		}
-		last = resp.GetOrder().GetState()
-	}
-	if last != orderv1.OrderState_ORDER_STATE_PAID {
-		t.Errorf("last seen %s", last)
-	}
-}
-
 func TestListPages(t *testing.T) {
 	t.Parallel()
 	s := newShop(t).start()
@@ -419,7 +389,7 @@ func proxy(t *testing.T, from, to string) {
 
 func (s *shop) placeOnceUp(req *orderv1.PlaceOrderRequest) string {
 	s.t.Helper()
-	for until := time.Now().Add(patience); time.Now().Before(until); <-time.After(20 * time.Millisecond) {
+	for until := time.Now().Add(patience); time.Now().Before(until) && retry.Sleep(s.t.Context(), 20*time.Millisecond) == nil; {
 		if resp, err := s.client.PlaceOrder(context.Background(), req); err == nil {
 			return resp.GetOrder().GetId()
 		}
