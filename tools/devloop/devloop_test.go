@@ -191,7 +191,7 @@ func TestDeaf(t *testing.T) {
 	}
 	defer read.Close()
 	l := loop{
-		live: live, own: own, every: time.Millisecond, patience: 20 * time.Millisecond, stdout: stdout,
+		live: live, own: own, every: time.Millisecond, stopTimeout: 20 * time.Millisecond, stdout: stdout,
 		log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 	signals := make(chan os.Signal, 1)

@@ -13,13 +13,13 @@ import (
 
 // loop runs a program that may be replaced.
 type loop struct {
-	live     string        // where a newer program is put
-	own      string        // what runs as long as there is none
-	args     []string      // of either
-	every    time.Duration // how often live is looked at
-	patience time.Duration // how long a replaced program may take to end
-	stdout   *os.File      // of the program
-	log      *slog.Logger
+	live        string        // where a newer program is put
+	own         string        // what runs as long as there is none
+	args        []string      // of either
+	every       time.Duration // how often live is looked at
+	stopTimeout time.Duration // how long a replaced program may take to end
+	stdout      *os.File      // of the program
+	log         *slog.Logger
 }
 
 // run runs the program until it ends by itself or by one of the signals, which
@@ -52,7 +52,7 @@ func (l *loop) run(signals <-chan os.Signal) (code int, err error) {
 				continue
 			case <-ticker.C:
 				if replaced.IsZero() && l.outdated(running) {
-					replaced, overdue = time.Now(), time.NewTimer(l.patience).C
+					replaced, overdue = time.Now(), time.NewTimer(l.stopTimeout).C
 					_ = cmd.Process.Signal(syscall.SIGTERM)
 				}
 				continue

@@ -49,7 +49,7 @@ func run(argv []string) (code int, err error) {
 		signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
 		l := loop{
 			live: argv[1], own: argv[2], args: argv[3:],
-			every: 50 * time.Millisecond, patience: 20 * time.Second, stdout: os.Stdout,
+			every: 50 * time.Millisecond, stopTimeout: 20 * time.Second, stdout: os.Stdout,
 			log: slog.New(slog.NewJSONHandler(os.Stderr, nil)),
 		}
 		return l.run(signals)

@@ -20,7 +20,7 @@ const BuyersMix = "browse=40,search=10,cart=20,checkout=30"
 // began, and the worst since the line before.
 type LoadReport struct {
 	At time.Time `json:"at"`
-	// Done and Failed count actions. A visitor who was refused (429 or 503) has
+	// Done and Failed count actions. A shopper who was refused (429 or 503) has
 	// failed, too.
 	Done   int64 `json:"done"`
 	Failed int64 `json:"failed"`
@@ -35,7 +35,7 @@ type LoadReport struct {
 }
 
 // Load visits the shop at a rate until cfg.Duration is over or ctx ends, and
-// fails if a visitor did. Each visitor has a connection of its own, as browsers
+// fails if a shopper did. Each shopper has a connection of its own, as browsers
 // do, so that the visits spread over the gateway's replicas.
 func Load(ctx context.Context, cfg Config, w io.Writer) error {
 	mix, err := load.ParseMix(cmp.Or(cfg.Mix, BuyersMix))
@@ -49,7 +49,7 @@ func Load(ctx context.Context, cfg Config, w io.Writer) error {
 	}
 	l, err := load.Prepare(ctx, load.Options{
 		Shop: shop, Rate: cfg.Rate, Duration: cfg.Duration, Mix: mix,
-		Seed: uint64(time.Now().UnixNano()), Timeout: time.Minute, Strangers: true,
+		Seed: uint64(time.Now().UnixNano()), Timeout: time.Minute, NewConnections: true,
 	})
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func Load(ctx context.Context, cfg Config, w io.Writer) error {
 			case reportErr != nil:
 				return reportErr
 			case last.Failed > 0:
-				return fmt.Errorf("%d visitors failed", last.Failed)
+				return fmt.Errorf("%d shoppers failed", last.Failed)
 			}
 			return nil
 		}

@@ -1,6 +1,6 @@
 // Package smoke is what runs beside a shop in a cluster and uses it from
 // outside, by its public API alone: it fills the catalog, buys something to see
-// that buying works, and sends visitors.
+// that buying works, and sends shoppers.
 package smoke
 
 import (
@@ -28,7 +28,7 @@ type Config struct {
 	OperatorToken config.Secret `env:"OPERATOR_TOKEN"`
 	// Wait is how long the shop may take to be ready.
 	Wait time.Duration `env:"WAIT, default=2m"`
-	// Rate is how many visitors a second Load sends, and Duration for how long.
+	// Rate is how many shoppers a second Load sends, and Duration for how long.
 	Rate     float64       `env:"RATE, default=10"`
 	Duration time.Duration `env:"DURATION, default=1m"`
 	// Mix is what they do, as shares; BuyersMix when empty.

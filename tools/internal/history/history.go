@@ -1,4 +1,4 @@
-// Package history is what a client was told: an append-only file with a line
+// Package history is what a client was answered: an append-only file with a line
 // for every answer that the shop gave it. It is the client's own book in an
 // audit, and what an interrupted client goes on from.
 package history

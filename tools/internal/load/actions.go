@@ -13,7 +13,7 @@ import (
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
-// cards is what visitors pay with: one in twenty is declined.
+// cards is what shoppers pay with: one in twenty is declined.
 var cards = []string{"pm_card_visa", "pm_card_visa_chargeDeclined"}
 
 // settleWait is how long a checkout asks the shop to wait for the outcome.
@@ -48,7 +48,7 @@ func (l *Load) browse(ctx context.Context, shop *shopclient.Client, rng *rand.Ra
 const leastPayment = 30
 
 // lines picks one to five products, one to three units of each, more of what is
-// so cheap that nobody could pay for it alone.
+// so cheap that no card can pay for it alone.
 func (l *Load) lines(rng *rand.Rand) []shopclient.Line {
 	n := 1 + rng.IntN(min(5, len(l.products)))
 	out := make([]shopclient.Line, 0, n)
@@ -88,8 +88,8 @@ func (l *Load) checkout(ctx context.Context, shop *shopclient.Client, rng *rand.
 	}
 	guest := shop.WithToken(cart.Token)
 	order, err := guest.PlaceOrder(ctx, key.String(), settleWait, shopclient.Checkout{
-		CartID: cart.ID, PaymentMethod: card, Email: "visitor@example.com",
-		ShippingAddress: shopclient.Address{Name: "A Visitor", Line1: "1 High Street", City: "Town", Country: "GB"},
+		CartID: cart.ID, PaymentMethod: card, Email: "shopper@example.com",
+		ShippingAddress: shopclient.Address{Name: "A Shopper", Line1: "1 High Street", City: "Town", Country: "GB"},
 	})
 	if err != nil {
 		return err

@@ -1,5 +1,5 @@
 // Package load puts an open-model load on a shop: actions start at a given rate
-// whether or not earlier ones have been answered, as visitors do, and latency
+// whether or not earlier ones have been answered, as shoppers do, and latency
 // counts from the moment an action was due. A slow shop therefore shows its
 // queue instead of slowing the load down.
 package load
@@ -19,7 +19,7 @@ import (
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
-// Action is a kind of thing that a visitor does.
+// Action is a kind of thing that a shopper does.
 type Action string
 
 // The actions.
@@ -58,9 +58,9 @@ type Options struct {
 	Seed     uint64
 	// Timeout of one action; it counts as an error after that.
 	Timeout time.Duration
-	// Strangers each come on a connection of their own, as visitors' browsers do.
+	// NewConnections has each action on a connection of its own, as shoppers' browsers do.
 	// Else they share connections.
-	Strangers bool
+	NewConnections bool
 }
 
 // Row sums up one action.
@@ -156,7 +156,7 @@ func (l *Load) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for due := start; due.Before(end); {
-		// Poisson arrivals: independent visitors.
+		// Poisson arrivals: independent shoppers.
 		due = due.Add(time.Duration(rng.ExpFloat64() / l.opts.Rate * float64(time.Second)))
 		if wait := time.Until(due); wait > 0 {
 			timer.Reset(wait)
@@ -199,7 +199,7 @@ func (l *Load) act(ctx context.Context, a Action, due time.Time, rng *rand.Rand)
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
 	defer cancel()
 	shop := l.opts.Shop
-	if l.opts.Strangers {
+	if l.opts.NewConnections {
 		shop = shopclient.New(shop.URL())
 		defer shop.Close()
 	}

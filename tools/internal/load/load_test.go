@@ -42,7 +42,7 @@ func TestPickFollowsTheShares(t *testing.T) {
 	}
 }
 
-// A visitor who cannot pay so little would be an error of the load's own.
+// A shopper who cannot pay so little would be an error of the load's own.
 func TestEveryOrderCanBePaid(t *testing.T) {
 	t.Parallel()
 	for _, price := range []int64{1, 4, 29, 30, 31, 295} {

@@ -84,7 +84,7 @@ type Options struct {
 	// All lines are in the folder's logs.
 	Console      io.Writer
 	ConsoleLevel slog.Level
-	// Progress is told how the start goes; may be nil. Calls do not overlap.
+	// Progress is called with each step of the start; may be nil. Calls do not overlap.
 	Progress func(Progress)
 }
 

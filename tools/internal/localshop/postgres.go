@@ -99,7 +99,7 @@ func (p *Postgres) ensure(ctx context.Context) error {
 	return g.Wait()
 }
 
-// private keeps the roles out of the databases that everybody may connect to by
+// private keeps the roles out of the databases that every role may connect to by
 // default.
 func private(ctx context.Context, dsn string) error {
 	conn, err := pgx.Connect(ctx, dsn)

@@ -28,7 +28,7 @@ const (
 )
 
 // supervised keeps a process running: whatever ends it, it is started again
-// until it is told to stop.
+// until it is stopped.
 type supervised struct {
 	name string
 	// command makes the command of the next start, and what is to be closed once
@@ -62,7 +62,7 @@ func (s *supervised) run(ctx context.Context) error {
 		began := time.Now()
 		err := s.once(ctx)
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was told to end
+			return nil //nolint:nilerr // it was stopped
 		}
 		if errors.Is(err, errRenewed) {
 			continue
@@ -83,7 +83,7 @@ func (s *supervised) run(ctx context.Context) error {
 	}
 }
 
-// errRenewed is the end of a process that was told to make room for the next.
+// errRenewed is the end of a process that was stopped to start the next.
 var errRenewed = errors.New("renewed")
 
 // renew has the process end in good order and returns when the next one has

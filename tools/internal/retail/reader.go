@@ -133,7 +133,7 @@ func (r *Reader) line(rec []string) (l Line, err error) {
 		return l, fmt.Errorf("Quantity %q is not a whole number", field(colQuantity))
 	}
 	if l.Quantity > maxQuantity || l.Quantity < -maxQuantity {
-		return l, fmt.Errorf("Quantity %d is more than %d, which nobody sells on a line", l.Quantity, maxQuantity)
+		return l, fmt.Errorf("Quantity %d is more than %d, the limit of a line", l.Quantity, maxQuantity)
 	}
 	if l.At, err = r.time(field(colDate)); err != nil {
 		return l, err

@@ -38,7 +38,7 @@ const batch = 500
 // Import brings the catalog into a running shop with the operator's client, in
 // a few calls that are all or nothing each. It may be repeated: products that
 // are there get the catalog's name, price and stock again. A stock below what
-// is already held and sold is refused. Progress, if there is one, is told how
+// is already held and sold is refused. progress, if there is one, is called with how
 // many products are in.
 func Import(ctx context.Context, operator *shopclient.Client, progress func(done, total int)) (*shopclient.Imported, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)

@@ -20,7 +20,7 @@ import (
 // maxAnswer bounds what is read of one answer, in bytes.
 const maxAnswer = 64 << 20
 
-// idleTimeout ends a connection that nobody uses before a stopping gateway does,
+// idleTimeout ends an idle connection before a stopping gateway does,
 // whose drain's delay is longer: a request that met the closing of the
 // connection it was sent on would be lost, and most can't be sent again blindly
 // (RFC 9112, section 9.3.1).
@@ -58,7 +58,7 @@ func transport() *http.Transport {
 }
 
 // WithToken returns a client that acts for the token's owner: a shopper (the
-// token of a cart) or the operator. Empty is nobody.
+// token of a cart) or the operator. Empty is a guest without one.
 func (c *Client) WithToken(token string) *Client {
 	out := *c
 	out.token = token
@@ -76,7 +76,7 @@ func (c *Client) WithHeader(h http.Header) *Client {
 // URL is the shop's address, without a slash at its end.
 func (c *Client) URL() string { return c.base }
 
-// Token is what the client sends; empty when it is nobody.
+// Token is what the client sends; empty for a guest without one.
 func (c *Client) Token() string { return c.token }
 
 // Close closes idle connections, also those of clients that share them.
@@ -238,7 +238,7 @@ func (p *Problem) Error() string {
 	return b.String()
 }
 
-// problem reads an answer that is no success, whoever wrote it.
+// problem reads an answer that is no success, the gateway's or a proxy's.
 func problem(r request, res *http.Response, body []byte) *Problem {
 	p := &Problem{}
 	media, _, _ := mime.ParseMediaType(res.Header.Get("Content-Type")) // "" when malformed

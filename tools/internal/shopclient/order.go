@@ -31,13 +31,13 @@ type Line struct {
 	Quantity int64  `json:"quantity"`
 }
 
-// Cart is what somebody means to buy.
+// Cart is what a shopper means to buy.
 type Cart struct {
 	ID      string     `json:"id"`
 	Version int64      `json:"version"`
 	Lines   []CartLine `json:"lines"`
 	Total   Money      `json:"total"`
-	// Token is the new guest's, when a cart was made by nobody.
+	// Token is the new guest's, when a cart was made without a token.
 	Token string `json:"token"`
 }
 
@@ -51,7 +51,7 @@ type CartLine struct {
 	Available int64  `json:"available"`
 }
 
-// NewCart makes a cart, with lines if there are any. Made by nobody it belongs
+// NewCart makes a cart, with lines if there are any. Made without a token it belongs
 // to a new guest, whose token comes with it.
 func (c *Client) NewCart(ctx context.Context, lines []Line) (*Cart, error) {
 	body := struct {

@@ -10,6 +10,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/souk-shop/souk/services/chassis/config"
+	chassis "github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -53,4 +54,12 @@ func start[C any](run func(context.Context, C) error, of func(*C) places) runner
 		}
 		return run(ctx, cfg)
 	}
+}
+
+// serve is start for a service, whose Config has the chassis's in it.
+func serve[C any](run func(context.Context, C) error, of func(*C) *chassis.Config) runner {
+	return start(run, func(c *C) places {
+		base := of(c)
+		return places{&base.Server.Listener, &base.Telemetry, &base.Postgres.Tracer}
+	})
 }

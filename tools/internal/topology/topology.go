@@ -11,6 +11,7 @@ import (
 	"github.com/souk-shop/souk/gateway"
 	"github.com/souk-shop/souk/services/cart"
 	"github.com/souk-shop/souk/services/catalog"
+	chassis "github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/order"
 	"github.com/souk-shop/souk/services/payment"
 	"github.com/souk-shop/souk/tools/stripesim"
@@ -81,21 +82,16 @@ var Parts = []Part{
 			return places{listener: &c.Listener, telemetry: &c.Telemetry}
 		}),
 	},
-	service("catalog", Part{Redis: true}, start(catalog.Run, func(c *catalog.Config) places {
-		return places{&c.Server.Listener, &c.Telemetry, &c.Postgres.Tracer}
-	})),
-	service("cart", Part{}, start(cart.Run, func(c *cart.Config) places {
-		return places{&c.Server.Listener, &c.Telemetry, &c.Postgres.Tracer}
-	})),
-	service("payment", Part{
+	service("catalog", serve(catalog.Run, func(c *catalog.Config) *chassis.Config { return &c.Config }), Part{Redis: true}),
+	service("cart", serve(cart.Run, func(c *cart.Config) *chassis.Config { return &c.Config }), Part{}),
+	service("payment", serve(payment.Run, func(c *payment.Config) *chassis.Config { return &c.Config }), Part{
 		Calls:       []Call{{To: Stripesim, Variable: "STRIPE_URL", Before: "http://"}},
 		CrashPoints: payment.CrashPoints(),
-	}, start(payment.Run, func(c *payment.Config) places {
-		return places{&c.Server.Listener, &c.Telemetry, &c.Postgres.Tracer}
-	})),
-	service("order", Part{Calls: targets("catalog", "cart", "payment"), CrashPoints: order.CrashPoints()}, start(order.Run, func(c *order.Config) places {
-		return places{&c.Server.Listener, &c.Telemetry, &c.Postgres.Tracer}
-	})),
+	}),
+	service("order", serve(order.Run, func(c *order.Config) *chassis.Config { return &c.Config }), Part{
+		Calls:       targets("catalog", "cart", "payment"),
+		CrashPoints: order.CrashPoints(),
+	}),
 	{
 		Name: Edge, Kind: Gateway, Module: "gateway", Package: "./cmd/gateway", Port: 8080,
 		Calls: targets("catalog", "cart", "order", "payment"),
@@ -108,7 +104,7 @@ var Parts = []Part{
 
 // service completes what all services have in common: their folder, a database
 // and the port of gRPC.
-func service(name string, p Part, run runner) Part {
+func service(name string, run runner, p Part) Part {
 	p.Name, p.Kind, p.Module, p.Package = name, Service, "services", "./"+name+"/cmd/"+name
 	p.Port, p.Database, p.run = 9090, true, run
 	return p

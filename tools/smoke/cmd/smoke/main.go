@@ -1,5 +1,5 @@
 // Command smoke uses a shop from outside: `buy` places an order and waits until
-// it is paid for, `seed` fills an empty catalog, `load` sends visitors and fails if
+// it is paid for, `seed` fills an empty catalog, `load` sends shoppers and fails if
 // one of them does. Its configuration is in environment variables that start with
 // SOUK_SMOKE_; see smoke.Config.
 package main

@@ -4,7 +4,7 @@ package bench
 
 import "runtime"
 
-// apart leaves everybody on all processors: it is for Linux.
+// apart leaves every process on all processors: it is for Linux.
 func apart() (on func(start func() error) error, shoppers, shop int, err error) {
 	return func(start func() error) error { return start() }, runtime.NumCPU(), runtime.NumCPU(), nil
 }

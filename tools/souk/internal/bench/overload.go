@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// patience is how long a shopper waits for an order's outcome; what is paid
+	// outcomeTimeout is how long a shopper waits for an order's outcome; what is paid
 	// later is no use to anybody and does not count.
-	patience = 5 * time.Second
+	outcomeTimeout = 5 * time.Second
 	// calm is the share of the peak at which the shop is not busy.
 	calm = 0.4
 )
@@ -35,7 +35,7 @@ var noShedding = []string{"SOUK_ORDER_DRIVE_BACKLOG=100000000", "SOUK_ORDER_DRIV
 type Crowd struct {
 	Name string `json:"name"`
 	// Offered and Paid are checkouts a second: those begun, and those whose
-	// outcome came within patience; Share is Paid by the peak's.
+	// outcome came within outcomeTimeout; Share is Paid by the peak's.
 	Offered float64 `json:"offered_per_second"`
 	Paid    float64 `json:"paid_per_second"`
 	Share   float64 `json:"share_of_peak"`
@@ -150,7 +150,7 @@ type crowd struct {
 
 func (o *Overload) come(ctx context.Context, url string, rate float64, d time.Duration) (*crowd, error) {
 	l, err := load.Prepare(ctx, load.Options{
-		Shop: shopclient.New(url), Rate: rate, Duration: d, Mix: load.Mix{load.Checkout: 1}, Seed: 1, Timeout: patience,
+		Shop: shopclient.New(url), Rate: rate, Duration: d, Mix: load.Mix{load.Checkout: 1}, Seed: 1, Timeout: outcomeTimeout,
 	})
 	if err != nil {
 		return nil, err

@@ -79,31 +79,31 @@ func upgrade(ctx context.Context, t *tester) error {
 func drain(ctx context.Context, t *tester) error {
 	defer func() { _, _ = t.kubectl(context.WithoutCancel(ctx), "uncordon", t.node) }()
 	_, err := t.kubectl(ctx, "drain", t.node, "--ignore-daemonsets", "--delete-emptydir-data", "--timeout", "5m",
-		"--pod-selector", t.selector("")+",app.kubernetes.io/component!="+visitorComponent)
+		"--pod-selector", t.selector("")+",app.kubernetes.io/component!="+clientComponent)
 	if err != nil {
 		return err
 	}
 	return t.ready(ctx)
 }
 
-// visitorComponent lets the chart's network policies take the visitors' pod for
+// clientComponent lets the chart's network policies take the clients' pod for
 // the one of helm test.
-const visitorComponent = "smoke"
+const clientComponent = "smoke"
 
-// visitors are in the cluster: a port-forward leads to one pod and ends with it,
+// clients are in the cluster: a port-forward leads to one pod and ends with it,
 // and is not the way that requests take.
-type visitors struct {
+type clients struct {
 	*tester
 	pod string
 }
 
-// visit lets visitors in and waits until they are served.
-func (t *tester) visit(ctx context.Context) (*visitors, error) {
+// startClients starts the clients and waits until they are served.
+func (t *tester) startClients(ctx context.Context) (*clients, error) {
 	image, err := t.kubectl(ctx, "get", "deployment", t.name("gateway"), "--output", "jsonpath={.spec.template.spec.containers[0].image}")
 	if err != nil {
 		return nil, err
 	}
-	v := &visitors{tester: t, pod: t.name("visitors")}
+	v := &clients{tester: t, pod: t.name("clients")}
 	if err := v.stop(ctx); err != nil { // of a test that was cut off
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (t *tester) visit(ctx context.Context) (*visitors, error) {
 	if _, err := t.kubectl(ctx, "wait", "pod/"+v.pod, "--for", "condition=Ready", "--timeout", "2m"); err != nil {
 		return nil, errors.Join(err, v.stop(context.WithoutCancel(ctx)))
 	}
-	// They come once the shop is ready and has told them what it sells.
+	// They start once the shop is ready and they have read its catalog.
 	for until := time.Now().Add(time.Minute); ; {
 		if _, err := v.report(ctx); err == nil {
 			return v, retry.Sleep(ctx, t.calm)
@@ -126,8 +126,8 @@ func (t *tester) visit(ctx context.Context) (*visitors, error) {
 	}
 }
 
-// manifest is the visitors' pod. It runs until it is deleted.
-func (v *visitors) manifest(image string) string {
+// manifest is the clients' pod. It runs until it is deleted.
+func (v *clients) manifest(image string) string {
 	node := ""
 	if v.node != "" { // the pod is not to be drained
 		node = fmt.Sprintf(`
@@ -148,7 +148,7 @@ spec:
   automountServiceAccountToken: false
   securityContext: {runAsNonRoot: true, runAsUser: 65532, seccompProfile: {type: RuntimeDefault}}
   containers:
-    - name: visitors
+    - name: clients
       image: %s
       args: [load]
       env:
@@ -157,28 +157,28 @@ spec:
         - {name: SOUK_SMOKE_MIX, value: %q}
         - {name: SOUK_SMOKE_DURATION, value: 2h}
       securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}%s
-`, v.pod, v.release, visitorComponent, image, v.name("gateway"), v.rate, v.mix, node)
+`, v.pod, v.release, clientComponent, image, v.name("gateway"), v.rate, v.mix, node)
 }
 
-// report returns what the visitors have seen so far.
-func (v *visitors) report(ctx context.Context) (smoke.LoadReport, error) {
+// report returns what the clients have seen so far.
+func (v *clients) report(ctx context.Context) (smoke.LoadReport, error) {
 	var r smoke.LoadReport
 	out, err := v.kubectl(ctx, "logs", v.pod, "--tail", "1")
 	if err != nil {
 		return r, err
 	}
 	if err := json.Unmarshal([]byte(out), &r); err != nil {
-		return r, fmt.Errorf("the visitors say %q: %w", out, err)
+		return r, fmt.Errorf("the clients report %q: %w", out, err)
 	}
 	if time.Since(r.At) > 10*time.Second {
-		return r, fmt.Errorf("the visitors have said nothing since %s", r.At.Format(time.TimeOnly))
+		return r, fmt.Errorf("the clients have reported nothing since %s", r.At.Format(time.TimeOnly))
 	}
 	return r, nil
 }
 
 // worst returns the longest wait, in milliseconds, and a few of the failures that
-// visitors had since a time.
-func (v *visitors) worst(ctx context.Context, since time.Time) (slowestMS int64, failures []string, err error) {
+// clients had since a time.
+func (v *clients) worst(ctx context.Context, since time.Time) (slowestMS int64, failures []string, err error) {
 	out, err := v.kubectl(ctx, "logs", v.pod, "--since-time", since.UTC().Format(time.RFC3339))
 	if err != nil {
 		return 0, nil, err
@@ -186,7 +186,7 @@ func (v *visitors) worst(ctx context.Context, since time.Time) (slowestMS int64,
 	for line := range strings.Lines(out) {
 		var r smoke.LoadReport
 		if err := json.Unmarshal([]byte(line), &r); err != nil {
-			return 0, nil, fmt.Errorf("the visitors say %q: %w", line, err)
+			return 0, nil, fmt.Errorf("the clients report %q: %w", line, err)
 		}
 		slowestMS = max(slowestMS, r.SlowestMS)
 		failures = append(failures, r.Errors...)
@@ -194,8 +194,8 @@ func (v *visitors) worst(ctx context.Context, since time.Time) (slowestMS int64,
 	return slowestMS, failures[:min(len(failures), 8)], nil
 }
 
-// stop sends the visitors away.
-func (v *visitors) stop(ctx context.Context) error {
+// stop ends the clients.
+func (v *clients) stop(ctx context.Context) error {
 	_, err := v.kubectl(ctx, "delete", "pod", v.pod, "--ignore-not-found", "--wait")
 	return err
 }

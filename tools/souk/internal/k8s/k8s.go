@@ -1,6 +1,6 @@
 // Package k8s is `souk k8s`: it brings the shop up on a Kubernetes cluster from
 // the sources, takes it down, and tests what the chart promises there: that
-// nothing done to a pod fails a visitor or loses a penny. It drives the programs
+// nothing done to a pod fails a client or loses a penny. It drives the programs
 // that an operator has anyway, kubectl and helm, and kind if there is no cluster.
 package k8s
 
@@ -44,7 +44,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	return fmt.Errorf("there is no verb %q", args[0])
 }
 
-// cluster is where the shop is: what kubectl and helm are told, and how.
+// cluster is where the shop is: the context and namespace for kubectl and helm.
 type cluster struct {
 	context   string
 	namespace string
@@ -86,7 +86,7 @@ func local(context string) bool {
 var errNoContext = errors.New("kubectl has no current context")
 
 // choose settles on a context: the named one, or the current one, but only if
-// it is of a local cluster, so that nobody tests on a real shop by accident.
+// it is of a local cluster, so that a real shop is not tested by accident.
 func (c *cluster) choose(ctx context.Context) error {
 	if err := need("kubectl", "helm"); err != nil {
 		return err

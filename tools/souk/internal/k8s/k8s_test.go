@@ -300,16 +300,16 @@ func TestDown(t *testing.T) {
 	}
 }
 
-// shop pretends a cluster with a shop whose visitors see what the test says.
-func shop(t *testing.T, visitors func() smoke.LoadReport, others func(call) *answer) *world {
+// shop pretends a cluster with a shop whose clients see what the test says.
+func shop(t *testing.T, clients func() smoke.LoadReport, others func(call) *answer) *world {
 	t.Helper()
 	return pretended(t, func(c call) *answer {
 		line := c.String()
 		switch {
 		case strings.HasPrefix(line, "kubectl get deployment souk-gateway"):
 			return &answer{Stdout: "registry/souk/gateway:v1"}
-		case strings.HasPrefix(line, "kubectl logs souk-visitors"):
-			r := visitors()
+		case strings.HasPrefix(line, "kubectl logs souk-clients"):
+			r := clients()
 			r.At = time.Now()
 			b, err := json.Marshal(r)
 			if err != nil {
@@ -318,10 +318,10 @@ func shop(t *testing.T, visitors func() smoke.LoadReport, others func(call) *ans
 			return &answer{Stdout: string(b) + "\n"}
 		case strings.HasPrefix(line, "kubectl apply"):
 			if !strings.Contains(c.Stdin, "image: registry/souk/smoke:v1\n") {
-				t.Errorf("the visitors are %s", c.Stdin)
+				t.Errorf("the clients are %s", c.Stdin)
 			}
 			return &answer{}
-		case strings.HasPrefix(line, "kubectl wait pod/souk-visitors"), strings.HasPrefix(line, "kubectl delete pod souk-visitors"),
+		case strings.HasPrefix(line, "kubectl wait pod/souk-clients"), strings.HasPrefix(line, "kubectl delete pod souk-clients"),
 			strings.HasPrefix(line, "kubectl rollout status"):
 			return &answer{}
 		}
@@ -329,7 +329,7 @@ func shop(t *testing.T, visitors func() smoke.LoadReport, others func(call) *ans
 	})
 }
 
-// What visitors saw is counted to the disruption, and those who failed are told.
+// What clients saw is counted to the disruption, and those who failed are told.
 func TestDisrupt(t *testing.T) {
 	t.Parallel()
 	seen := smoke.LoadReport{Done: 10, Checkouts: 4}
@@ -355,25 +355,25 @@ func TestDisrupt(t *testing.T) {
 	if err := tester.disrupt(t.Context(), wanted); err != nil {
 		t.Fatal(err)
 	}
-	if len(tester.results) != 2 || tester.results[0].Disruption != "none" || tester.results[0].Visitors != 0 {
+	if len(tester.results) != 2 || tester.results[0].Disruption != "none" || tester.results[0].Clients != 0 {
 		t.Fatalf("the results are %+v", tester.results)
 	}
 	r := tester.results[1]
-	if r.Disruption != "delete-cart" || r.Visitors != 6 || r.Checkouts != 2 || r.Failed != 1 || r.SlowestMS != 1500 || r.Error != "" {
+	if r.Disruption != "delete-cart" || r.Clients != 6 || r.Checkouts != 2 || r.Failed != 1 || r.SlowestMS != 1500 || r.Error != "" {
 		t.Errorf("the result is %+v", r)
 	}
 	if !strings.Contains(out.String(), "PUT /v1/cart/lines: 503") {
 		t.Errorf("printed %s", out.String())
 	}
-	if last := w.calls[len(w.calls)-1]; !strings.HasPrefix(last, "kubectl delete pod souk-visitors") {
-		t.Errorf("the visitors stay: the last call is %s", last)
+	if last := w.calls[len(w.calls)-1]; !strings.HasPrefix(last, "kubectl delete pod souk-clients") {
+		t.Errorf("the clients stay: the last call is %s", last)
 	}
-	if err := tester.verdict(); err == nil || !strings.Contains(err.Error(), "delete-cart: 1 of 6 visitors failed") {
+	if err := tester.verdict(); err == nil || !strings.Contains(err.Error(), "delete-cart: 1 of 6 clients failed") {
 		t.Errorf("the verdict is %v", err)
 	}
 }
 
-// A disruption that did not happen, or found no visitors, proves nothing.
+// A disruption that did not happen, or found no clients, proves nothing.
 func TestDisruptNothing(t *testing.T) {
 	t.Parallel()
 	w := shop(t, func() smoke.LoadReport { return smoke.LoadReport{Done: 10} }, func(c call) *answer {
@@ -386,13 +386,13 @@ func TestDisruptNothing(t *testing.T) {
 	if err := tester.disrupt(t.Context(), []disruption{deletion("cart")}); err != nil {
 		t.Fatal(err)
 	}
-	if err := tester.verdict(); err == nil || !strings.Contains(err.Error(), "cart has no pod") || !strings.Contains(err.Error(), "none: no visitors came") {
+	if err := tester.verdict(); err == nil || !strings.Contains(err.Error(), "cart has no pod") || !strings.Contains(err.Error(), "none: no clients arrived") {
 		t.Errorf("the verdict is %v", err)
 	}
 }
 
-// Visitors who have gone silent are not taken for happy ones.
-func TestSilentVisitors(t *testing.T) {
+// Clients who have gone silent are not taken for happy ones.
+func TestSilentClients(t *testing.T) {
 	t.Parallel()
 	old, err := json.Marshal(smoke.LoadReport{Done: 10, At: time.Now().Add(-time.Minute)})
 	if err != nil {
@@ -400,9 +400,9 @@ func TestSilentVisitors(t *testing.T) {
 	}
 	for _, says := range []string{string(old), "", "panic: x"} {
 		w := pretended(t, func(call) *answer { return &answer{Stdout: says} })
-		v := &visitors{tester: &tester{cluster: w.cluster()}, pod: "souk-visitors"}
+		v := &clients{tester: &tester{cluster: w.cluster()}, pod: "souk-clients"}
 		if _, err := v.report(t.Context()); err == nil {
-			t.Errorf("visitors who say %q are believed", says)
+			t.Errorf("clients who say %q are believed", says)
 		}
 	}
 }

@@ -25,7 +25,7 @@ const testHelp = `usage: souk k8s test [flags]
 
 Tests the shop that "souk k8s up" (or you, with helm) installed: helm test, the
 end-to-end tests through a port-forward, and then one disruption after the other
-while visitors inside the cluster browse, fill carts and buy: no visitor may fail.
+while clients inside the cluster browse, fill carts and buy: no client may fail.
 At the end the ledgers are audited.
 
 `
@@ -34,7 +34,7 @@ func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var c cluster
 	f := c.flags("test", testHelp, stderr)
 	chosen := f.String("disruptions", "", "the disruptions, comma separated; all but upgrade and drain when empty, \"none\" for none")
-	rate := f.Float64("rate", 20, "visitors a second")
+	rate := f.Float64("rate", 20, "clients a second")
 	mix := f.String("mix", smoke.BuyersMix, "what they do, as `shares`")
 	tag := f.String("tag", "", "the image tag that the disruption \"upgrade\" upgrades to")
 	node := f.String("node", "", "the node that the disruption \"drain\" drains")
@@ -87,17 +87,17 @@ func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return errors.Join(err, t.verdict())
 }
 
-// verdict fails for disruptions that failed visitors, and for those that none
+// verdict fails for disruptions that failed clients, and for those that none
 // came to.
 func (t *tester) verdict() (err error) {
 	for _, r := range t.results {
 		switch {
 		case r.Error != "":
 			err = errors.Join(err, fmt.Errorf("%s: %s", r.Disruption, r.Error))
-		case r.Visitors == 0:
-			err = errors.Join(err, fmt.Errorf("%s: no visitors came", r.Disruption))
-		case r.Failed+r.TurnedAway > 0:
-			err = errors.Join(err, fmt.Errorf("%s: %d of %d visitors failed, %d more were turned away", r.Disruption, r.Failed, r.Visitors, r.TurnedAway))
+		case r.Clients == 0:
+			err = errors.Join(err, fmt.Errorf("%s: no clients arrived", r.Disruption))
+		case r.Failed+r.Shed > 0:
+			err = errors.Join(err, fmt.Errorf("%s: %d of %d clients failed, %d more were shed", r.Disruption, r.Failed, r.Clients, r.Shed))
 		}
 	}
 	return err
@@ -107,7 +107,7 @@ func (t *tester) verdict() (err error) {
 type tester struct {
 	*cluster
 	calm      time.Duration
-	rate      float64 // visitors a second
+	rate      float64 // clients a second
 	mix       string
 	tag, node string
 	stdout    io.Writer
@@ -143,16 +143,16 @@ func (t *tester) audit(ctx context.Context) error {
 	})
 }
 
-// result is what visitors saw of a disruption.
+// result is what clients saw of a disruption.
 type result struct {
 	Disruption string `json:"disruption"`
-	// Visitors came between its beginning and the time when all pods were ready
-	// again and visitors answered; Failed of them were refused or saw an error.
-	Visitors  int64 `json:"visitors"`
+	// Clients came between its beginning and the time when all pods were ready
+	// again and clients answered; Failed of them were refused or saw an error.
+	Clients   int64 `json:"clients"`
 	Checkouts int64 `json:"checkouts"`
 	Failed    int64 `json:"failed"`
-	// TurnedAway found so many before them that they did not even try.
-	TurnedAway int64 `json:"turned_away,omitempty"`
+	// Shed found so many before them that they did not even try.
+	Shed int64 `json:"shed,omitempty"`
 	// SlowestMS is the longest that one waited, in milliseconds.
 	SlowestMS int64 `json:"slowest_ms"`
 	// Seconds until all pods were ready again.
@@ -162,20 +162,20 @@ type result struct {
 	Error    string   `json:"error,omitempty"`
 }
 
-// calm is how long visitors come before, between and after disruptions, so that
+// calm is how long clients come before, between and after disruptions, so that
 // what a disruption did is seen under its own name.
 const calm = 8 * time.Second
 
-// disrupt lets visitors in and disrupts, one after the other.
+// disrupt starts the clients and makes the disruptions, one after the other.
 func (t *tester) disrupt(ctx context.Context, wanted []disruption) (err error) {
-	visitors, err := t.visit(ctx)
+	clients, err := t.startClients(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, visitors.stop(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, clients.stop(context.WithoutCancel(ctx))) }()
 	calmly := disruption{name: "none", summary: "nothing is disrupted", do: func(context.Context, *tester) error { return nil }}
 	for _, d := range append([]disruption{calmly}, wanted...) {
-		before, err := visitors.report(ctx)
+		before, err := clients.report(ctx)
 		if err != nil {
 			return err
 		}
@@ -190,27 +190,27 @@ func (t *tester) disrupt(ctx context.Context, wanted []disruption) (err error) {
 		if err := retry.Sleep(ctx, t.calm); err != nil {
 			return err
 		}
-		after, err := visitors.report(ctx)
+		after, err := clients.report(ctx)
 		if err != nil {
 			return err
 		}
-		r.Visitors, r.Failed = after.Done-before.Done+after.Failed-before.Failed, after.Failed-before.Failed
-		r.Checkouts, r.TurnedAway = after.Checkouts-before.Checkouts, after.Shed-before.Shed
-		if r.SlowestMS, r.Failures, err = visitors.worst(ctx, began); err != nil {
+		r.Clients, r.Failed = after.Done-before.Done+after.Failed-before.Failed, after.Failed-before.Failed
+		r.Checkouts, r.Shed = after.Checkouts-before.Checkouts, after.Shed-before.Shed
+		if r.SlowestMS, r.Failures, err = clients.worst(ctx, began); err != nil {
 			return err
 		}
 		t.results = append(t.results, r)
-		fmt.Fprintf(t.stdout, "%s: %d visitors, %d failed, the slowest waited %s, pods ready after %.1f s %s\n", r.Disruption,
-			r.Visitors, r.Failed, (time.Duration(r.SlowestMS) * time.Millisecond).Round(10*time.Millisecond), r.Seconds, r.Error)
+		fmt.Fprintf(t.stdout, "%s: %d clients, %d failed, slowest %s, pods ready after %.1f s %s\n", r.Disruption,
+			r.Clients, r.Failed, (time.Duration(r.SlowestMS) * time.Millisecond).Round(10*time.Millisecond), r.Seconds, r.Error)
 		for _, failure := range r.Failures {
 			fmt.Fprintf(t.stdout, "  %s\n", failure)
 		}
 	}
 	fmt.Fprintln(t.stdout)
 	w := tabwriter.NewWriter(t.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "disruption\tvisitors\tcheckouts\tfailed\tslowest\tpods ready after")
+	fmt.Fprintln(w, "disruption\tclients\tcheckouts\tfailed\tslowest\tpods ready after")
 	for _, r := range t.results {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.1f s\t%.1f s\n", r.Disruption, r.Visitors, r.Checkouts, r.Failed, float64(r.SlowestMS)/1000, r.Seconds)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%.1f s\t%.1f s\n", r.Disruption, r.Clients, r.Checkouts, r.Failed, float64(r.SlowestMS)/1000, r.Seconds)
 	}
 	return w.Flush()
 }

@@ -1,5 +1,5 @@
 // Package replay drives a real shop's invoices through Souk's public REST API,
-// as its customers would, and remembers what it was told.
+// as its customers would, and records the answers.
 package replay
 
 import (

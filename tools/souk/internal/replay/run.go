@@ -34,7 +34,7 @@ type Options struct {
 	Concurrency int
 	// RetryFor is how long a call is repeated while the shop does not answer.
 	RetryFor time.Duration
-	// Progress is told after each event; it must not block.
+	// Progress is called after each event; it must not block.
 	Progress func(Progress)
 }
 
@@ -73,7 +73,7 @@ type runner struct {
 }
 
 // Run imports the plan's stock and replays its events. It returns an error
-// when it could not go on; what it was told until then is in the log, and
+// when it could not go on; what it was answered until then is in the log, and
 // another Run with that log goes on from there.
 func Run(ctx context.Context, plan *Plan, opts Options) (*Result, error) {
 	r := &runner{
@@ -126,7 +126,7 @@ func (r *runner) play(ctx context.Context, events []Event) (resumed int, err err
 		wg.Go(func() {
 			for t := range tasks {
 				if t.after != nil {
-					<-t.after // it was handed out earlier, so somebody is at it
+					<-t.after // it was handed out earlier, so a worker has it
 				}
 				if ctx.Err() == nil {
 					if err := r.event(ctx, t.event); err != nil {
