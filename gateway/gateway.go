@@ -86,11 +86,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		err = errors.Join(err, tel.Shutdown(stopCtx))
-	}()
+	defer func() { err = errors.Join(err, tel.Stop(ctx)) }()
 	conns, err := client.Dial(client.Targets{Catalog: cfg.Catalog, Cart: cfg.Cart, Order: cfg.Order, Payment: cfg.Payment}, tel)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 
@@ -36,12 +37,11 @@ func Main[C any](
 			if err := config.Load(ctx, prefix, &cfg); err != nil {
 				return err
 			}
-			tel, stop, err := StartTelemetry(ctx, name, cfg.Telemetry)
+			tel, err := telemetry.Start(ctx, name, cfg.Telemetry)
 			if err != nil {
 				return err
 			}
-			defer stop() //nolint:errcheck // the migration's error is the one that counts
-			return migrate(ctx, cfg.Postgres, tel.Log)
+			return errors.Join(migrate(ctx, cfg.Postgres, tel.Log), tel.Stop(ctx))
 		},
 	})
 }

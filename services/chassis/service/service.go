@@ -20,9 +20,6 @@ import (
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
-// flushTimeout bounds the export of what telemetry is left when a process ends.
-const flushTimeout = 5 * time.Second
-
 // Spec says what a service is made of.
 type Spec struct {
 	// Name is as in "order".
@@ -111,12 +108,12 @@ func Run(ctx context.Context, cfg Configured, spec Spec) (err error) {
 			return err
 		}
 	}
-	tel, stopTelemetry, err := StartTelemetry(ctx, spec.Name, base.Telemetry)
+	tel, err := telemetry.Start(ctx, spec.Name, base.Telemetry)
 	if err != nil {
 		return err
 	}
 	p := &Parts{Telemetry: tel, Log: tel.Log, Crash: hook, Now: base.Clock.Now, group: run.NewGroup(tel.Log)}
-	p.Close(stopTelemetry)
+	p.Close(func() error { return tel.Stop(ctx) })
 	defer func() {
 		for i := len(p.closers) - 1; i >= 0; i-- {
 			err = errors.Join(err, p.closers[i]())
@@ -155,18 +152,4 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 
 func closing(pool *pgxpool.Pool) func() error {
 	return func() error { pool.Close(); return nil }
-}
-
-// StartTelemetry starts a process's telemetry and returns what flushes and stops it,
-// within a few seconds whether or not a collector answers.
-func StartTelemetry(ctx context.Context, name string, cfg telemetry.Config) (*telemetry.Telemetry, func() error, error) {
-	tel, err := telemetry.Start(ctx, name, cfg)
-	if err != nil {
-		return nil, nil, err
-	}
-	return tel, func() error {
-		flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-		defer cancel()
-		return tel.Shutdown(flush)
-	}, nil
 }

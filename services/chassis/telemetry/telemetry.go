@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/contrib/instrumentation/runtime"
@@ -121,6 +122,13 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 	}
 	t.shutdown = nil
 	return errors.Join(errs...)
+}
+
+// Stop is Shutdown at the end of a process, whose ctx is done: within 5 seconds.
+func (t *Telemetry) Stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return t.Shutdown(ctx)
 }
 
 func newResource(ctx context.Context, service string) (*resource.Resource, error) {
