@@ -18,7 +18,7 @@ import (
 )
 
 // TestACallerThatGoesAwayWhileItsOrderIsWritten: once a write has begun it is
-// carried through and driven at once, though nobody listens any more.
+// carried through and driven at once, though its caller is gone.
 func TestACallerThatGoesAwayWhileItsOrderIsWritten(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
@@ -31,7 +31,7 @@ func TestACallerThatGoesAwayWhileItsOrderIsWritten(t *testing.T) {
 	})
 	s.paidOnce(s.settled(s.written("SELECT id FROM orders WHERE idempotency_key = $1", req.GetIdempotencyKey())))
 	if again := s.place(req); !again.GetReplayed() || again.GetOrder().GetState() != orderv1.OrderState_ORDER_STATE_PAID {
-		t.Errorf("the caller comes back and gets %v", again)
+		t.Errorf("the caller asks again and gets %v", again)
 	}
 }
 

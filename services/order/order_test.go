@@ -305,7 +305,7 @@ func TestFiveClicks(t *testing.T) {
 	}
 }
 
-// TestInFlight: a repeat that comes while the first call waits is told so after
+// TestInFlight: a repeat that comes while the first call waits is refused after
 // a while, and gets the first call's answer once there is one.
 func TestInFlight(t *testing.T) {
 	t.Parallel()

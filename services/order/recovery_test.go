@@ -43,7 +43,7 @@ func crashOnce(at crash.Point) crash.Hook {
 	}
 }
 
-// TestJobResumes abandons an order at each point of the protocol. Nobody but its
+// TestJobResumes abandons an order at each point of the protocol. Only its
 // job, which River runs, is left to settle it.
 func TestJobResumes(t *testing.T) {
 	t.Parallel()
@@ -398,7 +398,7 @@ func (s *shop) placeOnceUp(req *orderv1.PlaceOrderRequest) string {
 	return ""
 }
 
-// TestMigrates: Run brings an empty database up to date when told to.
+// TestMigrates: Run brings an empty database up to date when configured to.
 func TestMigrates(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)

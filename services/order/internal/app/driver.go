@@ -22,7 +22,7 @@ const stepTimeout = 8 * time.Second
 // DriverConfig is what a driver is made of.
 type DriverConfig struct {
 	Ports
-	// Changes is told of each transition.
+	// Changes is sent each transition.
 	Changes *Broadcaster
 	Log     *slog.Logger
 	Tracer  trace.Tracer

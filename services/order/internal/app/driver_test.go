@@ -370,7 +370,7 @@ func TestRefundRefused(t *testing.T) {
 	}
 }
 
-// TestNeverCancelledWhileCaptured: somebody captured behind the order's back.
+// TestNeverCancelledWhileCaptured: a capture was made outside of the protocol.
 func TestNeverCancelledWhileCaptured(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -120,7 +120,7 @@ func TestInterleavings(t *testing.T) {
 				end = now.State
 			}
 		}
-		// The trouble is over: whoever is on the way finishes, then one more drives.
+		// The trouble is over: drivers on the way finish, then one more drives.
 		for _, a := range actors {
 			for a.where != "" {
 				a.step(fate{})

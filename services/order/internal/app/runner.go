@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -13,12 +12,16 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/souk-shop/souk/services/chassis/crash"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
 // attempts is how often the runner drives an order whose outcome stays unknown
 // before it leaves it to the order's job.
 const attempts = 5
+
+// backoff grows from about 100 ms to about 3 s.
+var backoff = retry.Backoff{Initial: 150 * time.Millisecond, Max: 3 * time.Second, Factor: 3}
 
 // RunnerConfig bounds a runner.
 type RunnerConfig struct {
@@ -39,7 +42,7 @@ type RunnerConfig struct {
 }
 
 // Runner drives orders and refunds in this process as soon as they are
-// committed, so that nobody waits for a job. It promises nothing: what it does
+// committed, so that no caller waits for a job. It promises nothing: what it does
 // not finish, because it is full, stopped or killed, the job does.
 type Runner struct {
 	driver *Driver
@@ -55,7 +58,7 @@ type Runner struct {
 	active  map[string]*activity
 	pausing int  // of active, those between two attempts
 	waiting int  // of active, those without a slot
-	failing bool // the last drive to end failed: a neighbor is away
+	failing bool // the last drive to end failed: a neighbor is unavailable
 	late    bool // some wait, and the last that got a slot had for more than MaxWait
 	wg      sync.WaitGroup
 }
@@ -69,7 +72,7 @@ type activity struct {
 // NewRunner returns a runner that accepts work at once. Run ends it.
 func NewRunner(d *Driver, cfg RunnerConfig, log *slog.Logger) *Runner {
 	if cfg.Backoff == nil {
-		cfg.Backoff = backoff
+		cfg.Backoff = backoff.Delay
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Runner{
@@ -101,10 +104,10 @@ func (r *Runner) Run(ctx context.Context) error {
 	return nil
 }
 
-// Full reports that the process has as much before it as it can settle while
-// somebody waits: what is accepted now would only make all others later. That is
-// so while drives succeed. While a neighbor is away they wait for it, and an
-// order is better accepted, left to its job, and settled when it is back; those
+// Full reports that the process has as many orders as it can settle while their
+// callers wait: one more would only delay all others. That is so while drives
+// succeed. While a neighbor is unavailable drives wait for it, and an order is
+// better accepted, left to its job, and settled when the neighbor recovers; those
 // that still pause between two attempts do not count afterwards.
 func (r *Runner) Full() bool {
 	r.mu.Lock()
@@ -291,7 +294,7 @@ func guard(ctx context.Context, drive func(context.Context) error) (err error) {
 	return drive(ctx)
 }
 
-// join runs drive in the caller's goroutine once nobody else in this process
+// join runs drive in the caller's goroutine once no other goroutine of this process
 // drives key.
 func (r *Runner) join(ctx context.Context, key string, drive func(context.Context) error) error {
 	for {
@@ -320,13 +323,4 @@ func (r *Runner) join(ctx context.Context, key string, drive func(context.Contex
 			return ctx.Err()
 		}
 	}
-}
-
-// backoff grows from about 100 ms to about 3 s.
-func backoff(n int) time.Duration {
-	d := 100 * time.Millisecond
-	for range n - 1 {
-		d *= 3
-	}
-	return d/2 + rand.N(d)
 }

@@ -181,7 +181,7 @@ func TestRunnerIsFullWhenOrdersWaitTooLong(t *testing.T) {
 	for range 3 {
 		r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2))
 	}
-	for i, want := range []bool{false, true, false} { // nobody had to wait; one still does; none does
+	for i, want := range []bool{false, true, false} { // none had to wait; one still does; none does
 		<-entered
 		for start := time.Now(); r.Full() != want; runtime.Gosched() { // those behind are about to wait
 			if time.Since(start) > patience {
@@ -194,7 +194,7 @@ func TestRunnerIsFullWhenOrdersWaitTooLong(t *testing.T) {
 	<-ended
 }
 
-// TestRunnerTakesOrdersInAnOutage: while a neighbor is away, orders that wait for
+// TestRunnerTakesOrdersInAnOutage: while a neighbor is unavailable, orders that wait for
 // it, or for those that do, keep no others from being accepted; those that have
 // nowhere to wait are left to their jobs.
 func TestRunnerTakesOrdersInAnOutage(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// What callers can be told. The RPC layer's error table names a code and a
+// What callers can be answered. The RPC layer's error table names a code and a
 // reason for each.
 var (
 	ErrOrderNotFound       = errors.New("there is no such order")
@@ -27,13 +27,13 @@ var (
 	ErrInvalidText         = errors.New("text must not contain NUL characters")
 )
 
-// What only the checkout itself hears.
+// What only the checkout itself gets.
 var (
 	// ErrKeyTaken: the customer's idempotency key has an order already.
 	ErrKeyTaken = errors.New("the idempotency key has an order")
 	// ErrIllegalTransition is a bug: an event in a state that does not expect it.
 	ErrIllegalTransition = errors.New("illegal transition")
-	// ErrOutcomeUnknown wraps a step whose outcome nobody knows. It must be
+	// ErrOutcomeUnknown wraps a step whose outcome is not known. It must be
 	// repeated and never be treated as failed.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
 	// ErrReservationLost: the hold expired, was released, or never was.

@@ -9,8 +9,8 @@ import (
 const crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 // NewNumber returns a random order number such as "S-7K3M-9QXV": 40 random
-// bits, so that nobody learns from a number how much the shop sells or guesses
-// the next one. It is unique by a constraint of the store, which is asked again
+// bits, so that a number reveals neither how much the shop sells nor the
+// next one. It is unique by a constraint of the store, which is asked again
 // with another number in the rare case.
 func NewNumber() string {
 	var b [8]byte

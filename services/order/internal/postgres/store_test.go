@@ -381,7 +381,7 @@ func TestList(t *testing.T) {
 		o := newOrder()
 		o.CustomerID = customer
 		want = append([]string{place(t, s, o).ID}, want...)
-		place(t, s, newOrder()) // somebody else's
+		place(t, s, newOrder()) // another customer's
 	}
 	after := app.Newest()
 	var got []string

@@ -11,7 +11,7 @@
 //	order     drives: one step per state, each asking one neighbor one question
 //	catalog   holds, sells and frees the unit
 //	payment   asks the provider, and keeps the order's one attempt to pay
-//	provider  belongs to somebody else; all it promises is that the same key has
+//	provider  is another company; all it promises is that the same key has
 //	          no second effect and gets the first one's answer
 //
 // The way that every order takes, and the ways out of it:
@@ -39,18 +39,18 @@
 //
 //   - The network is a set of messages that only grows. Once sent, a message
 //     may arrive at any time from then on, as often as it likes, or never: so
-//     it can be late, repeated, overtaken and lost, and nobody ever knows which.
+//     it can be late, repeated, overtaken and lost, and no party ever knows which.
 //     Questions and answers alike, between services and to the provider.
 //   - A step is one transaction or one message sent. Between any two steps a
 //     process can crash: it forgets what it was waiting for (Driver and Payment,
-//     the two fields that are in no database), and somebody starts again from
+//     the two fields that are in no database), and the next driver starts again from
 //     what the databases say. A call that times out leads to the same place.
 //   - The customer cancels, the deadline passes, the hold runs out, the sweeper
-//     comes by, the bank declines, wants to hear from the payer first, or
+//     runs, the bank declines, wants the payer to act first, or
 //     refuses the capture.
 //
 // One driver per order stands for any number of them. What another one sends,
-// this one might have sent and the network kept; what another one hears stays
+// this one might have sent and the network kept; what another one receives stays
 // in the set for this one to hear; and what another one decided on a state that
 // is over is not written, because each write names the state it was decided on.
 // The same holds for payment's processes.
@@ -58,7 +58,7 @@
 // # What is checked
 //
 // In every state that can be reached, each [Invariant] holds; and from every
-// state both orders can still reach an end by steps that are nobody's fault:
+// state both orders can still reach an end by steps that always happen in time:
 // once the trouble is over, every order is PAID or CANCELLED. If not, the
 // shortest way to the trouble is printed. Each [Fault] is one plausible mistake
 // planted in the model. The tests name the promise that it breaks, which proves
@@ -66,7 +66,7 @@
 //
 //	go test -v -run TestFaults ./services/order/internal/protocol
 //
-// The protocol leans on one promise of somebody else: the provider's about keys.
+// The protocol relies on one promise of another company: the provider's about keys.
 // TestProvider shows what breaks without it. Money is in danger when a refusal
 // is not kept under its key, so only an answer that is may be taken for one. A
 // key that keeps an error endangers nothing: payment looks at what the provider

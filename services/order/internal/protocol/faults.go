@@ -1,6 +1,6 @@
 package protocol
 
-// Fault is a mistake that somebody could make in the protocol.
+// Fault is a mistake that a programmer could make in the protocol.
 type Fault int
 
 // The faults. Each is planted where it would be made.
@@ -18,7 +18,7 @@ const (
 	// NoReleaseTombstone lets the Release of an unknown order leave no trace.
 	NoReleaseTombstone
 	// ConfirmIgnoresExpiry sells what was held, also when the hold is over and
-	// the unit went to somebody else.
+	// the unit went to another order.
 	ConfirmIgnoresExpiry
 	// NoCancelTombstone lets the Cancel of an unknown order leave no trace.
 	NoCancelTombstone

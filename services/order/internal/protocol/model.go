@@ -36,7 +36,7 @@ type order struct {
 
 // reservation is where the unit stands for an order. Overdue and expired are
 // what a row says in other columns: a hold whose time is over, before and after
-// somebody freed its unit.
+// the catalog freed its unit.
 type reservation string
 
 const (
@@ -49,7 +49,7 @@ const (
 )
 
 // takesUnit reports whether the catalog counts the unit as held or committed:
-// an overdue hold counts until somebody frees it.
+// an overdue hold counts until the catalog frees it.
 func (r reservation) takesUnit() bool { return r == held || r == overdue || r == committed }
 
 // attempt is the state of payment's attempt, by the names of its database.
@@ -75,7 +75,7 @@ const (
 	idle        work = ""
 	authorizing work = "authorizing"
 	// refusing: the payer would have to act; the payment is voided before the
-	// order is told that it was declined.
+	// order is answered that it was declined.
 	refusing  work = "refusing"
 	capturing work = "capturing"
 	// replaying: to cancel what may or may not have been authorized, the

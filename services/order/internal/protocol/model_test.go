@@ -16,7 +16,7 @@ import (
 )
 
 // TestProtocol explores the protocol as it is: no invariant is broken anywhere.
-// That the exploration was no walk in the park is part of the test.
+// That the exploration was large enough is part of the test.
 func TestProtocol(t *testing.T) {
 	t.Parallel()
 	r := Explore(None, 2)
@@ -107,7 +107,7 @@ func TestProvider(t *testing.T) {
 func broken(r *Result) []Invariant { return slices.Sorted(maps.Keys(r.Broken)) }
 
 // TestOneOrder: alone, an order can do whatever it can do beside another but be
-// told that there is no unit.
+// answered that there is no unit.
 func TestOneOrder(t *testing.T) {
 	t.Parallel()
 	r := Explore(None, 1)

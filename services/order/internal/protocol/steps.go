@@ -11,10 +11,10 @@ const (
 	CustomerCancels Step = "customer: cancels"
 
 	DriverAsks          Step = "driver: asks"
-	DriverAsksOn        Step = "driver: hears that the stock is released, asks payment"
-	DriverWrites        Step = "driver: hears the answer, writes the next state"
+	DriverAsksOn        Step = "driver: is answered that the stock is released, asks payment"
+	DriverWrites        Step = "driver: gets the answer, writes the next state"
 	DriverFindsDeadline Step = "driver: finds that the deadline has passed, writes that"
-	DriverTimesOut      Step = "driver: waits in vain, comes back later"
+	DriverTimesOut      Step = "driver: gets no answer in time, asks again later"
 	DriverCrashes       Step = "driver: crashes"
 
 	HoldRunsOut       Step = "catalog: the time of the hold is over"
@@ -48,13 +48,13 @@ const (
 
 	PaymentAsks            Step = "payment: asks the provider"
 	PaymentAsksAgainNewKey Step = "payment: asks the provider again, under a new key (fault)"
-	PaymentWrites          Step = "payment: hears the provider's answer, writes it and answers"
-	PaymentGoesOnToVoid    Step = "payment: hears what there is, goes on to void it"
+	PaymentWrites          Step = "payment: gets the provider's answer, writes it and answers"
+	PaymentGoesOnToVoid    Step = "payment: retrieves what there is, goes on to void it"
 	PaymentTimesOut        Step = "payment: the provider is silent, the outcome is unknown"
 	PaymentTakesForNo      Step = "payment: the provider is silent, takes that for a no (fault)"
-	PaymentTakesForVoided  Step = "payment: hears \"not found\", takes that for voided (fault)"
+	PaymentTakesForVoided  Step = "payment: is answered \"not found\", takes that for voided (fault)"
 	PaymentCrashes         Step = "payment: crashes"
-	PaymentLooks           Step = "payment: hears an error that the key keeps, asks what there is (after a fault)"
+	PaymentLooks           Step = "payment: gets an error that the key keeps, asks what there is (after a fault)"
 	ReviewFindsNothing     Step = "payment: a day later, no payment is in the provider's list (after a fault)"
 	ReviewTakesForVoided   Step = "payment: no payment is in the provider's list yet, takes that for voided (fault)"
 
@@ -72,7 +72,7 @@ const (
 	ProviderFindsNothing Step = "provider: looks for the payment, finds none (fault)"
 )
 
-// trouble reports whether the step is one that nobody may count on: the
+// trouble reports whether the step is one that no party may rely on: the
 // promise that every order ends must hold without it.
 func (s Step) trouble() bool {
 	switch s {
@@ -187,7 +187,7 @@ func (m *moves) become(o *order, e domain.Event) bool {
 }
 
 // reply is a neighbor's answer to the driver's question. If the order no longer
-// asks it, nobody will read the answer.
+// asks it, the answer is not read.
 func (o *order) reply(question, answer message) {
 	for _, q := range questions[o.State] {
 		if q == question {
@@ -309,8 +309,8 @@ func (m *moves) confirm(o order) {
 	m.add(step, o)
 }
 
-// release leaves a tombstone for an order it never heard of: the Reserve may
-// still be on its way, and must find the door closed.
+// release leaves a tombstone for an order that is unknown: the Reserve may
+// still be on its way, and must be refused.
 func (m *moves) release(o order) {
 	step := ReleaseRepeated
 	switch {
@@ -412,7 +412,7 @@ func (m *moves) cancel(o order) {
 }
 
 // howToVoid is the heart of a cancellation. Whether a payment exists that
-// nobody heard of can't be found out by looking: the authorization may be on
+// is unknown can't be found out by looking: the authorization may be on
 // its way still. Repeating it under its key ends the doubt: now there is one,
 // or there never will be, and what there is can be voided.
 func (m *moves) howToVoid(o order) work {
@@ -467,7 +467,7 @@ func (m *moves) paymentAndProvider(o order) {
 	}
 }
 
-// hear is a payment process that hears the provider's answer. Another process
+// hear is a payment process that gets the provider's answer. Another process
 // may have moved the row meanwhile: each write names the state it was decided on.
 func (m *moves) hear(o order) {
 	done := o

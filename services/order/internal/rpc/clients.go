@@ -14,6 +14,7 @@ import (
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/domain"
@@ -257,18 +258,15 @@ func (p *Payments) Refund(ctx context.Context, refundID, orderID string, amount 
 
 // reading repeats a read that a neighbor could not serve, for about a second:
 // the time of a restart.
-func reading[T any](ctx context.Context, call func() (T, error)) (T, error) {
-	for pause := 50 * time.Millisecond; ; pause *= 2 {
-		resp, err := call()
-		if status.Code(err) != codes.Unavailable || pause > 800*time.Millisecond {
-			return resp, err
-		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return resp, err
-		}
+func reading[T any](ctx context.Context, call func() (T, error)) (resp T, err error) {
+	policy := retry.Policy{
+		Backoff:  retry.Backoff{Initial: 75 * time.Millisecond, Max: time.Second},
+		Attempts: 6,
+		If:       func(err error) bool { return status.Code(err) == codes.Unavailable },
 	}
+	err = retry.Do(ctx, policy, func(context.Context) (err error) {
+		resp, err = call()
+		return err
+	})
+	return resp, err
 }
