@@ -46,7 +46,7 @@ func Run(ctx context.Context, cfg Config) error {
 			if err != nil {
 				return err
 			}
-			p.Close(func() error { store.Close(); return nil })
+			p.Close(store.Close)
 			cursors := domain.Cursors{Key: []byte(cfg.CursorKey.Reveal())}
 			catalogv1.RegisterCatalogServiceServer(p.Server, rpc.NewServer(app.New(store, cursors, cfg.Currency)))
 			background := app.Background{Store: store, ExpireEvery: cfg.ExpireEvery, LearnEvery: cfg.LearnEvery, Log: p.Log}

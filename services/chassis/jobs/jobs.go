@@ -101,7 +101,7 @@ func Start(ctx context.Context, pool *pgxpool.Pool, workers *river.Workers, cfg 
 		}
 		log.WarnContext(ctx, "jobs cannot start yet", "error", err)
 		if retry.Sleep(ctx, time.Second) != nil {
-			return nil, nil
+			return nil, nil //nolint:nilerr // the process stops, which is no failure
 		}
 	}
 }

@@ -141,6 +141,6 @@ func (s *Server) shutdown(ctx context.Context) {
 	cut := time.AfterFunc(s.cfg.DrainTimeout, s.Server.Stop)
 	s.Server.GracefulStop()
 	if !cut.Stop() {
-		s.tel.Log.Warn("calls cut off: they did not end in time", "timeout", s.cfg.DrainTimeout)
+		s.tel.Log.WarnContext(ctx, "calls cut off: they did not end in time", "timeout", s.cfg.DrainTimeout)
 	}
 }

@@ -75,7 +75,7 @@ func (p *Parts) AddReady(name string, fn func(context.Context) error) {
 	})
 }
 
-// Dial returns a connection to a neighbour that is closed after the service has
+// Dial returns a connection to a neighbor that is closed after the service has
 // stopped.
 func (p *Parts) Dial(name string, cfg rpc.ClientConfig) (*grpc.ClientConn, error) {
 	conn, err := rpc.Dial(cfg, p.Telemetry)
@@ -90,7 +90,7 @@ func (p *Parts) Dial(name string, cfg rpc.ClientConfig) (*grpc.ClientConn, error
 func (p *Parts) Close(fn func() error) { p.closers = append(p.closers, fn) }
 
 // Run serves until ctx ends, then stops in order: calls, admin listener, what Build
-// added, pools, telemetry. It starts whether or not the database and the neighbours
+// added, pools, telemetry. It starts whether or not the database and the neighbors
 // are there; health says when they are.
 func Run(ctx context.Context, cfg Configured, spec Spec) (err error) {
 	if err := config.SetDefaults(cfg); err != nil {

@@ -51,7 +51,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 		}
 		failed = err != nil
 		if retry.Sleep(ctx, pause) != nil {
-			return nil
+			return nil //nolint:nilerr // the process stops, which is no failure
 		}
 	}
 }

@@ -57,7 +57,7 @@ type Addition struct {
 	// any.
 	Expected int64
 	// ID tells a repeat from a new addition. It is never zero: an addition that
-	// is repeated unrecognised would be made twice.
+	// is repeated unrecognized would be made twice.
 	ID UUID
 }
 

@@ -59,7 +59,7 @@ func (b *Background) loop(ctx context.Context, every time.Duration, work func(co
 			pause = min(busyPause, every)
 		}
 		if retry.Sleep(ctx, pause) != nil {
-			return nil
+			return nil //nolint:nilerr // the process stops, which is no failure
 		}
 	}
 }

@@ -23,7 +23,7 @@ func NewServer(a *app.App) *Server { return &Server{app: a} }
 func (s *Server) PlaceOrder(ctx context.Context, req *orderv1.PlaceOrderRequest) (*orderv1.PlaceOrderResponse, error) {
 	placed, err := s.app.PlaceOrder(ctx, app.PlaceOrderRequest{
 		CustomerID: req.GetCustomerId(), IdempotencyKey: req.GetIdempotencyKey(), RequestHash: req.GetRequestHash(),
-		CartID: req.GetCartId(), CartVersion: req.CartVersion, PaymentMethod: req.GetPaymentMethod(), //nolint:protogetter // nil is no version
+		CartID: req.GetCartId(), CartVersion: req.CartVersion, PaymentMethod: req.GetPaymentMethod(),
 		Email: req.GetEmail(), Address: address(req.GetShippingAddress()), Wait: req.GetWait().AsDuration(),
 	})
 	if err != nil {
