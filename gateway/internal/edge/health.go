@@ -66,7 +66,7 @@ func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 
 const (
 	serving = "serving"
-	// checkEvery bounds what unauthorised requests to /readyz cost the services.
+	// checkEvery bounds what requests of any origin to /readyz cost the services.
 	checkEvery   = 250 * time.Millisecond
 	checkTimeout = time.Second
 )
