@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,7 +62,9 @@ type feed struct {
 	notified chan []string
 	lost     chan error // ends Listen
 	reads    chan []string
-	orders   map[string]domain.Order
+
+	mu     sync.Mutex
+	orders map[string]domain.Order
 }
 
 func newFeed() *feed {
@@ -87,13 +90,25 @@ func (f *feed) Listen(ctx context.Context, connected func(), changed func([]stri
 
 func (f *feed) Heads(_ context.Context, ids []string) (heads []Head, _ error) {
 	f.reads <- ids
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for _, id := range ids {
 		heads = append(heads, headOf(f.orders[id]))
 	}
 	return heads, nil
 }
 
-func (f *feed) Get(_ context.Context, id, _ string) (domain.Order, error) { return f.orders[id], nil }
+func (f *feed) Get(_ context.Context, id, _ string) (domain.Order, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.orders[id], nil
+}
+
+func (f *feed) put(o domain.Order) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.orders[o.ID] = o
+}
 
 // exchange runs Replicas in a synctest bubble until the returned func is called.
 func exchange(t *testing.T, b *Broadcaster, f *feed) (stop func()) {
@@ -159,13 +174,13 @@ func TestReplicasReadAllThatIsAwaited(t *testing.T) {
 		defer endOne()
 		_, endTwo := b.Subscribe("b")
 		defer endTwo()
-		f.orders["a"] = domain.Order{ID: "a", Version: 2}
+		f.put(domain.Order{ID: "a", Version: 2})
 		f.lost <- errors.New("connection reset")
 		time.Sleep(100 * time.Millisecond) //nolint:forbidigo // synctest's clock
 		if ids := <-f.reads; len(ids) != 2 || (<-one).Version != 2 {
 			t.Errorf("read %v", ids)
 		}
-		f.orders["a"] = domain.Order{ID: "a", Version: 3}
+		f.put(domain.Order{ID: "a", Version: 3})
 		time.Sleep(refreshEvery) //nolint:forbidigo // synctest's clock
 		if ids := <-f.reads; len(ids) != 2 || (<-one).Version != 3 {
 			t.Errorf("read %v", ids)
