@@ -15,9 +15,9 @@ import (
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/service"
-	"github.com/souk-shop/souk/services/payment/internal/domain"
+	"github.com/souk-shop/souk/services/payment/internal/app"
+	"github.com/souk-shop/souk/services/payment/internal/app/crashpoint"
 	"github.com/souk-shop/souk/services/payment/internal/jobs"
-	"github.com/souk-shop/souk/services/payment/internal/point"
 	"github.com/souk-shop/souk/services/payment/internal/postgres"
 	"github.com/souk-shop/souk/services/payment/internal/rpc"
 	"github.com/souk-shop/souk/services/payment/internal/stripe"
@@ -50,13 +50,13 @@ type Config struct {
 }
 
 // CrashPoints are what Config.CrashAt can name.
-func CrashPoints() []string { return crash.Names(point.All()) }
+func CrashPoints() []string { return crash.Names(crashpoint.All()) }
 
 // Run serves until ctx ends, then stops in good order: no new calls, and those
 // that the provider was asked about are written down.
 func Run(ctx context.Context, cfg Config) error {
 	return service.Run(ctx, &cfg, service.Spec{
-		Name: "payment", Migrate: postgres.Migrate, Jobs: true, Errors: rpc.Errors, CrashPoints: point.All(),
+		Name: "payment", Migrate: postgres.Migrate, Jobs: true, Errors: rpc.Errors, CrashPoints: crashpoint.All(),
 		Migrated: func(ctx context.Context, pool *pgxpool.Pool) error { return postgres.New(pool).Ready(ctx) },
 		Build:    func(p *service.Parts) error { return build(p, cfg) },
 	})
@@ -69,22 +69,24 @@ func build(p *service.Parts, cfg Config) error {
 	}
 	p.Close(func() error { provider.Close(); return nil })
 	store := postgres.New(p.Pool)
-	payments := domain.NewService(store, provider, p.Now, newID, p.Crash, p.Log)
+	ports := crashpoint.Wrap(app.Ports{Store: store, Events: store, Provider: provider}, p.Crash)
+	payments := app.New(app.Config{Ports: ports, Now: p.Now, NewID: newID, Log: p.Log})
 	events, err := p.Telemetry.Meter().Int64Counter("souk.payment.webhook.events",
 		metric.WithDescription("Webhook events and attempts at them, by what they came to."))
 	if err != nil {
 		return err
 	}
-	webhooks := domain.NewWebhooks(domain.WebhookConfig{
-		Events: store, Verifier: stripe.NewWebhooks(cfg.WebhookSecret), Payments: payments, Now: p.Now, Crash: p.Crash,
+	webhooks := app.NewWebhooks(app.WebhookConfig{
+		Events: ports.Events, Verifier: stripe.NewWebhooks(cfg.WebhookSecret), Payments: payments, Now: p.Now,
 		Attempts: cfg.WebhookAttempts, Log: p.Log,
 		Count: func(ctx context.Context, outcome string) {
 			events.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
 		},
 	})
-	work := jobs.New(p.JobsPool, store, webhooks, jobs.Config{
-		Workers: cfg.Workers, Clock: cfg.Clock, Reviews: payments, ReviewEvery: max(cfg.ReviewEvery, time.Second),
-	}, p.Log, p.Telemetry.Tracer())
+	work := jobs.New(jobs.Config{
+		Pool: p.JobsPool, Store: store, Webhooks: webhooks, Reviews: payments, Log: p.Log, Tracer: p.Telemetry.Tracer(),
+		Workers: cfg.Workers, ReviewEvery: max(cfg.ReviewEvery, time.Second), Clock: cfg.Clock,
+	})
 	paymentv1.RegisterPaymentServiceServer(p.Server, rpc.NewServer(payments, webhooks))
 
 	// Stopped in the reverse order: no more jobs, then what callers gave up.

@@ -92,37 +92,37 @@ func TestReviewFinds(t *testing.T) {
 	for _, behind := range []bool{false, true} {
 		d := newDesk(t)
 		d.bank.behind = behind
-		attempts := map[domain.Standing]domain.Attempt{}
-		for _, standing := range []domain.Standing{domain.Unclear, domain.Unconfirmed, domain.Waiting, domain.Held, domain.Taken, domain.Refused, domain.Released} {
+		attempts := map[domain.IntentStatus]domain.Attempt{}
+		for _, status := range []domain.IntentStatus{domain.IntentUnclear, domain.IntentUnconfirmed, domain.IntentRequiresAction, domain.IntentAuthorized, domain.IntentCaptured, domain.IntentDeclined, domain.IntentCanceled} {
 			a := d.attempt(t, domain.Sent, "")
-			attempts[standing] = a
-			d.bank.intents["pi_"+a.ID] = domain.Intent{ID: "pi_" + a.ID, OrderID: a.OrderID, AttemptID: a.ID, Standing: standing, Amount: price, Code: "no"}
+			attempts[status] = a
+			d.bank.intents["pi_"+a.ID] = domain.Intent{ID: "pi_" + a.ID, OrderID: a.OrderID, AttemptID: a.ID, Status: status, Amount: price, Code: "no"}
 		}
 		captured := d.attempt(t, domain.CaptureSent, "pi_captured")
-		d.bank.intents["pi_captured"] = domain.Intent{ID: "pi_captured", OrderID: captured.OrderID, AttemptID: captured.ID, Standing: domain.Taken, Amount: price}
+		d.bank.intents["pi_captured"] = domain.Intent{ID: "pi_captured", OrderID: captured.OrderID, AttemptID: captured.ID, Status: domain.IntentCaptured, Amount: price}
 		d.now = d.now.Add(26 * time.Hour)
 		d.review(t, domain.Reviewed{Settled: 7, Open: 1})
 		d.review(t, domain.Reviewed{Open: 1})
-		for standing, want := range map[domain.Standing]struct {
+		for status, want := range map[domain.IntentStatus]struct {
 			state  domain.State
 			ledger string
 		}{
-			domain.Unclear: {domain.NeedsReview, ""}, domain.Unconfirmed: {domain.Voided, ""}, domain.Waiting: {domain.Voided, ""}, domain.Held: {domain.Voided, ""},
-			domain.Taken:   {domain.Voided, "stray_capture 1250, stray_refund -1250"},
-			domain.Refused: {domain.Declined, ""}, domain.Released: {domain.Voided, ""},
+			domain.IntentUnclear: {domain.NeedsReview, ""}, domain.IntentUnconfirmed: {domain.Voided, ""}, domain.IntentRequiresAction: {domain.Voided, ""}, domain.IntentAuthorized: {domain.Voided, ""},
+			domain.IntentCaptured: {domain.Voided, "stray_capture 1250, stray_refund -1250"},
+			domain.IntentDeclined: {domain.Declined, ""}, domain.IntentCanceled: {domain.Voided, ""},
 		} {
-			a := attempts[standing]
+			a := attempts[status]
 			if got := d.state(t, a.OrderID); got != want.state {
-				t.Errorf("what is %s: %s, want %s", standing, got, want.state)
+				t.Errorf("what is %s: %s, want %s", status, got, want.state)
 			}
 			if got := d.ledger(t, a.OrderID); got != want.ledger {
-				t.Errorf("what is %s: ledger %q, want %q", standing, got, want.ledger)
+				t.Errorf("what is %s: ledger %q, want %q", status, got, want.ledger)
 			}
 			if got := len(d.reviews(t, a.OrderID)); (got == 1) != (want.state != domain.NeedsReview) {
-				t.Errorf("what is %s: %d reasons", standing, got)
+				t.Errorf("what is %s: %d reasons", status, got)
 			}
-			if in := d.bank.intents["pi_"+a.ID]; in.Standing == domain.Held || in.Standing == domain.Waiting {
-				t.Errorf("what was %s is %s still", standing, in.Standing)
+			if in := d.bank.intents["pi_"+a.ID]; in.Status == domain.IntentAuthorized || in.Status == domain.IntentRequiresAction {
+				t.Errorf("what was %s is %s still", status, in.Status)
 			}
 		}
 		if state, ledger := d.state(t, captured.OrderID), d.ledger(t, captured.OrderID); state != domain.Captured || ledger != "capture 1250" {
@@ -136,7 +136,7 @@ func TestResolve(t *testing.T) {
 	d := newDesk(t)
 	by := domain.Decision{By: "Ann", Why: "asked the bank"}
 	young, open, held := d.attempt(t, domain.Sent, ""), d.attempt(t, domain.NeedsReview, ""), d.attempt(t, domain.NeedsReview, "")
-	d.bank.intents["pi_1"] = domain.Intent{ID: "pi_1", OrderID: held.OrderID, AttemptID: held.ID, Standing: domain.Held, Amount: price}
+	d.bank.intents["pi_1"] = domain.Intent{ID: "pi_1", OrderID: held.OrderID, AttemptID: held.ID, Status: domain.IntentAuthorized, Amount: price}
 	for _, c := range []struct {
 		order, payment string
 		want           error
@@ -158,7 +158,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("reasons %q", got)
 		}
 	}
-	if d.bank.intents["pi_1"].Standing != domain.Released {
+	if d.bank.intents["pi_1"].Status != domain.IntentCanceled {
 		t.Error("what is held stays")
 	}
 	if _, err := d.pool.Exec(t.Context(), "UPDATE reviews SET why = 'no reason'"); err == nil {

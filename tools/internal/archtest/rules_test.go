@@ -116,8 +116,4 @@ var rules = []rule{
 }
 
 // exceptions are imports that break a rule for now, with the reason.
-var exceptions = []struct{ from, to, why string }{
-	{"services/payment/internal/domain", "services/chassis/crash", "its commands move to internal/app"},
-	{"services/payment/internal/domain", "services/payment/internal/point", "its commands move to internal/app"},
-	{"services/payment/internal/domain", "std:log/slog", "its commands move to internal/app"},
-}
+var exceptions = []struct{ from, to, why string }{}

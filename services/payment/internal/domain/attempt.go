@@ -1,6 +1,6 @@
-// Package domain is payment: attempts, captures and refunds, the commands on
-// them, and the rule by which each survives a crash: write what will be asked,
-// ask the provider under a key of its own, write the answer.
+// Package domain is what a payment is and how it may change: attempts, refunds, the
+// states of both, what the provider reports, and how ledger and provider compare. It
+// knows no database, no network and no clock.
 package domain
 
 import (
@@ -35,13 +35,13 @@ type Attempt struct {
 func (a Attempt) Tombstone() bool { return a.State == Voided && a.Amount.IsZero() }
 
 // The provider's idempotency keys. They follow from ids that are written before
-// the first call, so that every repeat, by whomever, has the same.
-func (a Attempt) authorizeKey() string { return "authorize:" + a.ID }
-func (a Attempt) captureKey() string   { return "capture:" + a.ID }
-func (a Attempt) voidKey() string      { return "void:" + a.ID }
-func (r Refund) key() string           { return "refund:" + r.ID }
+// the first call, so that every repeat, by any process, has the same.
+func (a Attempt) AuthorizeKey() string { return "authorize:" + a.ID }
+func (a Attempt) CaptureKey() string   { return "capture:" + a.ID }
+func (a Attempt) VoidKey() string      { return "void:" + a.ID }
+func (r Refund) Key() string           { return "refund:" + r.ID }
 
-// Refund is money given back.
+// Refund is a refund of part or all of a capture.
 type Refund struct {
 	// ID is the caller's UUID.
 	ID, OrderID string
@@ -54,7 +54,7 @@ type Refund struct {
 	CreatedAt   time.Time
 }
 
-// keyWindow is for how long a command is repeated under its key. The provider
+// KeyWindow is for how long a command is repeated under its key. The provider
 // keeps keys for 24 hours; the rest is for clocks that differ and calls that
 // are under way.
-const keyWindow = 22 * time.Hour
+const KeyWindow = 22 * time.Hour

@@ -30,11 +30,11 @@ var (
 	ErrReconciliationNotFound = errors.New("there is no such reconciliation")
 	// ErrInvalidWindow refuses a window of time that does not begin before its end.
 	ErrInvalidWindow = errors.New("the window must begin before its end")
-	// ErrUnknownThere is a provider's: it has no such payment. That is no reason to
+	// ErrNoSuchPayment is a provider's: it has no such payment. That is no reason to
 	// believe that there never will be one.
-	ErrUnknownThere = errors.New("the provider has no such payment")
-	// ErrTaken is a provider's: what was to be voided is captured.
-	ErrTaken = errors.New("the payment is captured at the provider")
+	ErrNoSuchPayment = errors.New("the provider has no such payment")
+	// ErrAlreadyCaptured is a provider's: what was to be voided is captured.
+	ErrAlreadyCaptured = errors.New("the payment is captured at the provider")
 	// ErrInvalidAmount refuses an amount that is not greater than zero.
 	ErrInvalidAmount = errors.New("the amount must be greater than zero")
 	// ErrNotSigned refuses a webhook that the provider did not sign, or not lately.

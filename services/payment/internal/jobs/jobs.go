@@ -10,13 +10,14 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/souk-shop/souk/services/payment/internal/app"
+
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/jobs"
-	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
 const (
@@ -39,61 +40,72 @@ type Store interface {
 	PruneEvents(ctx context.Context, age time.Duration) (int64, error)
 }
 
-// Webhooks is what the jobs need of the domain.
+// Webhooks applies events.
 type Webhooks interface {
-	Apply(ctx context.Context, job domain.EventJob) error
+	Apply(ctx context.Context, eventID, orderID string) error
 }
 
-// Config is how the jobs run.
+// EventArgs are the arguments of the job that applies an event. The statement of
+// package postgres that inserts such jobs writes the same.
+type EventArgs struct {
+	EventID string `json:"event_id"`
+	// OrderID is the order's of which the event says that it is the payment.
+	OrderID string `json:"order_id"`
+	// TraceParent continues the trace of the webhook.
+	TraceParent string `json:"traceparent"`
+}
+
+// Kind names the job.
+func (EventArgs) Kind() string { return "apply_webhook_event" }
+
+// Config is what the jobs are made of.
 type Config struct {
+	// Pool is for River alone; see chassis/jobs.OpenPool.
+	Pool     *pgxpool.Pool
+	Store    Store
+	Webhooks Webhooks
+	Reviews  Reviews
+	Log      *slog.Logger
+	Tracer   trace.Tracer
 	// Workers is how many jobs run at once in this process.
 	Workers int
-	// Reviews is looked after every ReviewEvery.
-	Reviews     Reviews
+	// ReviewEvery is the time between two reviews, and between two looks whether the
+	// daily reconciliation is due.
 	ReviewEvery time.Duration
 	// Clock is the process's, by which a job that is repeated later is due.
 	Clock clock.Config
 }
 
 // Jobs runs River.
-type Jobs struct {
-	pool     *pgxpool.Pool
-	store    Store
-	webhooks Webhooks
-	cfg      Config
-	log      *slog.Logger
-	tracer   trace.Tracer
-}
+type Jobs struct{ cfg Config }
 
-// New returns jobs on a pool of their own; see chassis/jobs.OpenPool.
-func New(pool *pgxpool.Pool, store Store, webhooks Webhooks, cfg Config, log *slog.Logger, tracer trace.Tracer) *Jobs {
-	return &Jobs{pool: pool, store: store, webhooks: webhooks, cfg: cfg, log: log, tracer: tracer}
-}
+// New returns the jobs.
+func New(cfg Config) *Jobs { return &Jobs{cfg: cfg} }
 
 // Run waits for the migrated database and works until ctx ends; then it lets
 // the jobs under way finish.
 func (j *Jobs) Run(ctx context.Context) error {
-	if !jobs.Await(ctx, j.store.Ready) {
+	if !jobs.Await(ctx, j.cfg.Store.Ready) {
 		return nil
 	}
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &eventWorker{jobs: j})
 	river.AddWorker(workers, &pruneWorker{jobs: j})
-	river.AddWorker(workers, &reviewWorker{reviews: j.cfg.Reviews, log: j.log, stopping: ctx})
-	river.AddWorker(workers, &reconcileWorker{reviews: j.cfg.Reviews, log: j.log, stopping: ctx})
-	client, err := jobs.Start(ctx, j.pool, workers, jobs.Config{
+	river.AddWorker(workers, &reviewWorker{reviews: j.cfg.Reviews, log: j.cfg.Log, stopping: ctx})
+	river.AddWorker(workers, &reconcileWorker{reviews: j.cfg.Reviews, log: j.cfg.Log, stopping: ctx})
+	client, err := jobs.Start(ctx, j.cfg.Pool, workers, jobs.Config{
 		Workers: j.cfg.Workers, PollInterval: poll, FetchCooldown: fetchCooldown,
 		Periodic: []*river.PeriodicJob{
 			every(pruneEvery, pruneJob{}),
 			every(j.cfg.ReviewEvery, reviewJob{}),
 			every(j.cfg.ReviewEvery, reconcileJob{}),
 		},
-	}, j.log)
+	}, j.cfg.Log)
 	if err != nil || client == nil {
 		return err
 	}
 	<-ctx.Done()
-	jobs.Stop(ctx, client, j.log)
+	jobs.Stop(ctx, client, j.cfg.Log)
 	return nil
 }
 
@@ -106,25 +118,25 @@ func every(period time.Duration, args river.JobArgs) *river.PeriodicJob {
 }
 
 type eventWorker struct {
-	river.WorkerDefaults[domain.EventJob]
+	river.WorkerDefaults[EventArgs]
 	jobs *Jobs
 }
 
 // Work applies an event once. One that could not be applied is no failure of
 // the job: it comes back later, until it is a dead letter.
-func (w *eventWorker) Work(ctx context.Context, job *river.Job[domain.EventJob]) error {
-	ctx, end := jobs.Begin(ctx, w.jobs.tracer, job.JobRow, job.Args.TraceParent)
-	err := w.jobs.webhooks.Apply(ctx, job.Args)
+func (w *eventWorker) Work(ctx context.Context, job *river.Job[EventArgs]) error {
+	ctx, end := jobs.Begin(ctx, w.jobs.cfg.Tracer, job.JobRow, job.Args.TraceParent)
+	err := w.jobs.cfg.Webhooks.Apply(ctx, job.Args.EventID, job.Args.OrderID)
 	end(err)
 	if err == nil {
 		return nil
 	}
 	attempts := 1
-	if failed, ok := errors.AsType[*domain.NotAppliedError](err); ok {
+	if failed, ok := errors.AsType[*app.NotAppliedError](err); ok {
 		attempts = failed.Attempts
 	}
 	pause := pauseAfter(attempts)
-	w.jobs.log.WarnContext(ctx, "webhook event comes back later", "event", job.Args.EventID, "pause", pause, "error", err)
+	w.jobs.cfg.Log.WarnContext(ctx, "webhook event comes back later", "event", job.Args.EventID, "pause", pause, "error", err)
 	return jobs.Snooze(pause, w.jobs.cfg.Clock)
 }
 
@@ -150,9 +162,9 @@ type pruneWorker struct {
 
 // Work implements river.Worker.
 func (w *pruneWorker) Work(ctx context.Context, _ *river.Job[pruneJob]) error {
-	n, err := w.jobs.store.PruneEvents(ctx, keepEvents)
+	n, err := w.jobs.cfg.Store.PruneEvents(ctx, keepEvents)
 	if n > 0 {
-		w.jobs.log.InfoContext(ctx, "forgot old webhook events", "events", n)
+		w.jobs.cfg.Log.InfoContext(ctx, "forgot old webhook events", "events", n)
 	}
 	return err
 }

@@ -23,18 +23,18 @@ const (
 	firstDifferences = 1000
 )
 
-// StartReconciliation implements domain.Books.
+// StartReconciliation implements app.Reconciliations.
 func (s *Store) StartReconciliation(ctx context.Context, id string, from, to time.Time, daily bool) (domain.Reconciliation, error) {
 	row, err := s.q.InsertReconciliation(ctx, db.InsertReconciliationParams{ID: id, FromTime: from, ToTime: to, Daily: daily})
 	return toReconciliation(row), err
 }
 
-// UnfinishedReconciliation implements domain.Books.
+// UnfinishedReconciliation implements app.Reconciliations.
 func (s *Store) UnfinishedReconciliation(ctx context.Context) (domain.Reconciliation, bool, error) {
 	return maybe(s.q.UnfinishedReconciliation(ctx))
 }
 
-// LastDaily implements domain.Books.
+// LastDaily implements app.Reconciliations.
 func (s *Store) LastDaily(ctx context.Context) (domain.Reconciliation, bool, error) {
 	return maybe(s.q.LastReconciliation(ctx))
 }
@@ -46,7 +46,7 @@ func maybe(row db.Reconciliation, err error) (domain.Reconciliation, bool, error
 	return toReconciliation(row), err == nil, err
 }
 
-// Reconciliation implements domain.Books.
+// Reconciliation implements app.Reconciliations.
 func (s *Store) Reconciliation(ctx context.Context, id string) (domain.Reconciliation, error) {
 	r, found, err := maybe(s.q.GetReconciliation(ctx, id))
 	if err == nil && !found {
@@ -71,17 +71,17 @@ func (s *Store) Reconciliation(ctx context.Context, id string) (domain.Reconcili
 	rows, err := s.q.ListDifferences(ctx, db.ListDifferencesParams{ReconciliationID: id, Limit: firstDifferences})
 	for _, d := range rows {
 		r.First = append(r.First, domain.Difference{
-			Kind: domain.DifferenceKind(d.Kind), Subject: d.Subject, OrderID: d.OrderID, What: domain.MovementKind(d.What),
+			Kind: domain.DifferenceKind(d.Kind), Subject: d.Subject, OrderID: d.OrderID, What: domain.EntryKind(d.What),
 			Here: money.Money{Units: d.Here, Currency: d.HereCurrency}, There: money.Money{Units: d.There, Currency: d.ThereCurrency},
 		})
 	}
 	return r, err
 }
 
-// FirstAttempt implements domain.Books.
+// FirstAttempt implements app.Reconciliations.
 func (s *Store) FirstAttempt(ctx context.Context) (time.Time, error) { return s.q.FirstAttempt(ctx) }
 
-// Entries implements domain.Books.
+// Entries implements app.Reconciliations.
 func (s *Store) Entries(ctx context.Context, refs []string) ([]domain.Entry, error) {
 	rows, err := s.q.EntriesByProvider(ctx, refs)
 	var out []domain.Entry
@@ -91,10 +91,10 @@ func (s *Store) Entries(ctx context.Context, refs []string) ([]domain.Entry, err
 	return out, err
 }
 
-// Unmatched implements domain.Books.
+// Unmatched implements app.Reconciliations.
 func (s *Store) Unmatched(ctx context.Context, r domain.Reconciliation) (page []domain.Entry, next string, err error) {
 	rows, err := s.q.UnmatchedEntries(ctx, db.UnmatchedEntriesParams{
-		ReconciliationID: r.ID, FromTime: r.From, ToTime: r.To, After: cmp.Or(r.Cursor, nobody), MaxRows: unmatchedPage,
+		ReconciliationID: r.ID, FromTime: r.From, ToTime: r.To, After: cmp.Or(r.Cursor, first), MaxRows: unmatchedPage,
 	})
 	for _, row := range rows {
 		page = append(page, toEntry(db.EntriesByProviderRow(row)))
@@ -106,7 +106,7 @@ func (s *Store) Unmatched(ctx context.Context, r domain.Reconciliation) (page []
 	return page, next, err
 }
 
-// Matched implements domain.Books.
+// Matched implements app.Reconciliations.
 func (s *Store) Matched(ctx context.Context, reconciliationID string, transactionIDs []string) (map[string]string, error) {
 	rows, err := s.q.MatchedEntries(ctx, db.MatchedEntriesParams{ReconciliationID: reconciliationID, TransactionIds: transactionIDs})
 	out := make(map[string]string, len(rows))
@@ -116,7 +116,7 @@ func (s *Store) Matched(ctx context.Context, reconciliationID string, transactio
 	return out, err
 }
 
-// OpenOrders implements domain.Books.
+// OpenOrders implements app.Reconciliations.
 func (s *Store) OpenOrders(ctx context.Context, orderIDs []string) (map[string]bool, error) {
 	var ids []string
 	for _, id := range orderIDs {
@@ -132,7 +132,7 @@ func (s *Store) OpenOrders(ctx context.Context, orderIDs []string) (map[string]b
 	return out, err
 }
 
-// WritePage implements domain.Books.
+// WritePage implements app.Reconciliations.
 func (s *Store) WritePage(ctx context.Context, r domain.Reconciliation, p domain.Page) (written bool, err error) {
 	err = pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		q := s.q.WithTx(tx)
@@ -183,11 +183,11 @@ func toReconciliation(row db.Reconciliation) domain.Reconciliation {
 func toEntry(row db.EntriesByProviderRow) domain.Entry {
 	e := domain.Entry{
 		TransactionID: row.TransactionID, OrderID: row.OrderID, PaymentID: row.PaymentID, RefundID: row.RefundID,
-		Kind: domain.MovementCapture, Stray: strings.HasPrefix(row.Kind, "stray"),
+		Kind: domain.EntryCapture, Orphan: strings.HasPrefix(row.Kind, "stray"),
 		Amount: money.Money{Units: row.Amount, Currency: row.Currency},
 	}
 	if strings.HasSuffix(row.Kind, "refund") {
-		e.Kind, e.Amount.Units = domain.MovementRefund, -row.Amount
+		e.Kind, e.Amount.Units = domain.EntryRefund, -row.Amount
 	}
 	return e
 }

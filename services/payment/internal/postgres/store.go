@@ -15,7 +15,7 @@ import (
 	"github.com/souk-shop/souk/services/payment/internal/postgres/db"
 )
 
-// Store implements domain.Store.
+// Store implements app.Store.
 type Store struct {
 	pool *pgxpool.Pool
 	q    *db.Queries
@@ -32,7 +32,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	return jobs.Migrated(ctx, s.pool)
 }
 
-// Begin implements domain.Store.
+// Begin implements app.Store.
 func (s *Store) Begin(ctx context.Context, a domain.Attempt) (domain.Attempt, bool, error) {
 	row, err := s.q.InsertAttempt(ctx, db.InsertAttemptParams{
 		OrderID: a.OrderID, ID: a.ID, Amount: a.Amount.Units, Currency: a.Amount.Currency,
@@ -46,7 +46,7 @@ func (s *Store) Begin(ctx context.Context, a domain.Attempt) (domain.Attempt, bo
 	return existing, false, err
 }
 
-// Get implements domain.Store.
+// Get implements app.Store.
 func (s *Store) Get(ctx context.Context, orderID string) (domain.Attempt, error) {
 	row, err := s.q.GetAttempt(ctx, orderID)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -55,38 +55,38 @@ func (s *Store) Get(ctx context.Context, orderID string) (domain.Attempt, error)
 	return toAttempt(row), err
 }
 
-// Move implements domain.Store.
+// Move implements app.Store.
 func (s *Store) Move(ctx context.Context, orderID string, from, to domain.State, providerID, code string) (domain.Attempt, bool, error) {
 	return moved(s.q.MoveAttempt(ctx, db.MoveAttemptParams{
 		OrderID: orderID, FromState: string(from), ToState: string(to), ProviderID: providerID, Code: code,
 	}))
 }
 
-// StartCapture implements domain.Store.
+// StartCapture implements app.Store.
 func (s *Store) StartCapture(ctx context.Context, orderID string, amount money.Money) (domain.Attempt, bool, error) {
 	return moved(s.q.StartCapture(ctx, db.StartCaptureParams{
 		OrderID: orderID, Amount: amount.Units, Currency: amount.Currency,
 	}))
 }
 
-// FinishCapture implements domain.Store.
+// FinishCapture implements app.Store.
 func (s *Store) FinishCapture(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
 	row, err := s.q.FinishCapture(ctx, orderID)
 	return moved(db.Attempt(row), err)
 }
 
-// StartVoid implements domain.Store.
+// StartVoid implements app.Store.
 func (s *Store) StartVoid(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
 	return moved(s.q.StartVoid(ctx, orderID))
 }
 
-// Bury implements domain.Store.
-func (s *Store) Bury(ctx context.Context, orderID, attemptID string) (bool, error) {
+// LeaveTombstone implements app.Store.
+func (s *Store) LeaveTombstone(ctx context.Context, orderID, attemptID string) (bool, error) {
 	n, err := s.q.InsertTombstone(ctx, db.InsertTombstoneParams{OrderID: orderID, ID: attemptID})
 	return n == 1, err
 }
 
-// StartRefund implements domain.Store.
+// StartRefund implements app.Store.
 func (s *Store) StartRefund(ctx context.Context, r domain.Refund) (domain.Refund, bool, error) {
 	row, err := s.q.StartRefund(ctx, db.StartRefundParams{
 		ID: r.ID, OrderID: r.OrderID, Amount: r.Amount.Units, Currency: r.Amount.Currency,
@@ -98,7 +98,7 @@ func (s *Store) StartRefund(ctx context.Context, r domain.Refund) (domain.Refund
 	return toRefund(db.GetRefundRow(row)), err == nil, err
 }
 
-// GetRefund implements domain.Store.
+// GetRefund implements app.Store.
 func (s *Store) GetRefund(ctx context.Context, id string) (domain.Refund, bool, error) {
 	row, err := s.q.GetRefund(ctx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -107,19 +107,19 @@ func (s *Store) GetRefund(ctx context.Context, id string) (domain.Refund, bool, 
 	return toRefund(row), err == nil, err
 }
 
-// FinishRefund implements domain.Store.
+// FinishRefund implements app.Store.
 func (s *Store) FinishRefund(ctx context.Context, id, providerID string) (bool, error) {
 	entries, err := s.q.FinishRefund(ctx, db.FinishRefundParams{ID: id, ProviderID: providerID})
 	return entries > 0, err
 }
 
-// FailRefund implements domain.Store.
+// FailRefund implements app.Store.
 func (s *Store) FailRefund(ctx context.Context, id, code string) (bool, error) {
 	n, err := s.q.FailRefund(ctx, db.FailRefundParams{ID: id, FailureCode: code})
 	return n == 1, err
 }
 
-// Refunds implements domain.Store.
+// Refunds implements app.Store.
 func (s *Store) Refunds(ctx context.Context, orderID string) ([]domain.Refund, error) {
 	rows, err := s.q.ListRefunds(ctx, orderID)
 	var out []domain.Refund
@@ -129,9 +129,9 @@ func (s *Store) Refunds(ctx context.Context, orderID string) ([]domain.Refund, e
 	return out, err
 }
 
-// EnterStray implements domain.Store.
-func (s *Store) EnterStray(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error) {
-	n, err := s.q.EnterStray(ctx, db.EnterStrayParams{
+// EnterOrphanCapture implements app.Store.
+func (s *Store) EnterOrphanCapture(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error) {
+	n, err := s.q.EnterOrphanCapture(ctx, db.EnterOrphanCaptureParams{
 		OrderID: orderID, ProviderID: paymentID, Amount: amount.Units, Currency: amount.Currency,
 	})
 	return n > 0, err

@@ -137,7 +137,7 @@ func TestEveryStepIsGuarded(t *testing.T) {
 			_, ok, err := f.StartRefund(f.ctx, domain.Refund{ID: id(), OrderID: order, Amount: gbp(1)})
 			return ok, err
 		}},
-		"bury": {nil, func(order string) (bool, error) { return f.Bury(f.ctx, order, id()) }},
+		"bury": {nil, func(order string) (bool, error) { return f.LeaveTombstone(f.ctx, order, id()) }},
 	}
 	for name, step := range steps {
 		for _, state := range domain.States() {
@@ -296,7 +296,7 @@ func TestTombstoneComesOnce(t *testing.T) {
 	order := id()
 	var wins atomic.Int64
 	together(10, func() {
-		if ok, err := f.Bury(f.ctx, order, id()); err != nil {
+		if ok, err := f.LeaveTombstone(f.ctx, order, id()); err != nil {
 			t.Error(err)
 		} else if ok {
 			wins.Add(1)

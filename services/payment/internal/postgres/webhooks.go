@@ -2,9 +2,7 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,19 +11,15 @@ import (
 	"github.com/souk-shop/souk/services/payment/internal/postgres/db"
 )
 
-// KeepEvent implements domain.EventStore.
+// KeepEvent implements app.EventStore.
 func (s *Store) KeepEvent(ctx context.Context, e domain.Event, traceparent string) (bool, error) {
-	args, err := json.Marshal(domain.EventJob{EventID: e.ID, OrderID: e.OrderID, TraceParent: traceparent})
-	if err != nil {
-		return false, fmt.Errorf("job of the event: %w", err)
-	}
 	n, err := s.q.KeepEvent(ctx, db.KeepEventParams{
-		ID: e.ID, Type: e.Type, PaymentID: e.PaymentID, State: string(e.State), JobArgs: args,
+		ID: e.ID, Type: e.Type, PaymentID: e.PaymentID, State: string(e.State), OrderID: e.OrderID, Traceparent: traceparent,
 	})
 	return n == 1, err
 }
 
-// GetEvent implements domain.EventStore.
+// GetEvent implements app.EventStore.
 func (s *Store) GetEvent(ctx context.Context, id string) (domain.Event, bool, error) {
 	row, err := s.q.GetEvent(ctx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -34,12 +28,12 @@ func (s *Store) GetEvent(ctx context.Context, id string) (domain.Event, bool, er
 	return toEvent(row), err == nil, err
 }
 
-// SettleEvent implements domain.EventStore.
+// SettleEvent implements app.EventStore.
 func (s *Store) SettleEvent(ctx context.Context, id string, to domain.EventState) error {
 	return s.q.SettleEvent(ctx, db.SettleEventParams{ID: id, State: string(to)})
 }
 
-// FailEvent implements domain.EventStore.
+// FailEvent implements app.EventStore.
 func (s *Store) FailEvent(ctx context.Context, id, reason string, limit int) (domain.Event, error) {
 	row, err := s.q.FailEvent(ctx, db.FailEventParams{ID: id, LastError: reason, MaxAttempts: int32(limit)})
 	return toEvent(row), err

@@ -3,6 +3,8 @@ package postgres_test
 import (
 	"testing"
 
+	"github.com/souk-shop/souk/services/payment/internal/jobs"
+
 	"github.com/jackc/pgx/v5"
 	"github.com/riverqueue/river"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
@@ -22,7 +24,7 @@ func TestJobRowIsRivers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	job := domain.EventJob{EventID: "evt_1", TraceParent: "00-1-2-01"}
+	job := jobs.EventArgs{EventID: "evt_1", TraceParent: "00-1-2-01"}
 	if _, err := client.Insert(f.ctx, job, &river.InsertOpts{MaxAttempts: 1000}); err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +38,7 @@ func TestJobRowIsRivers(t *testing.T) {
 	}
 }
 
-// TestASettledEventStays: whoever comes late changes nothing.
+// TestASettledEventStays: a late write changes nothing.
 func TestASettledEventStays(t *testing.T) {
 	t.Parallel()
 	f := newStore(t)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"strings"
 
+	"github.com/souk-shop/souk/services/payment/internal/app"
+
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
@@ -17,12 +19,12 @@ import (
 // Server implements paymentv1.PaymentServiceServer.
 type Server struct {
 	paymentv1.UnimplementedPaymentServiceServer
-	payments *domain.Service
-	webhooks *domain.Webhooks
+	payments *app.Payments
+	webhooks *app.Webhooks
 }
 
 // NewServer returns the server of the commands and of the provider's webhooks.
-func NewServer(payments *domain.Service, webhooks *domain.Webhooks) *Server {
+func NewServer(payments *app.Payments, webhooks *app.Webhooks) *Server {
 	return &Server{payments: payments, webhooks: webhooks}
 }
 
@@ -32,7 +34,7 @@ func (s *Server) Authorize(ctx context.Context, req *paymentv1.AuthorizeRequest)
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.payments.Authorize(ctx, domain.AuthorizeCommand{
+	a, err := s.payments.Authorize(ctx, app.AuthorizeCommand{
 		OrderID: canonical(req.GetOrderId()), OrderNumber: req.GetOrderNumber(), Amount: amount, Method: req.GetPaymentMethod(),
 	})
 	if err != nil {

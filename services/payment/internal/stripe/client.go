@@ -39,7 +39,7 @@ const (
 	idleTimeout = 90 * time.Second
 )
 
-// Client implements domain.Provider.
+// Client implements app.Provider.
 type Client struct {
 	api  *stripego.Client
 	http *http.Client

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/souk-shop/souk/services/payment/internal/app"
+
 	stripego "github.com/stripe/stripe-go/v85"
 
 	"github.com/souk-shop/souk/proto/money"
@@ -15,7 +17,7 @@ import (
 )
 
 // Authorize creates a PaymentIntent that is confirmed at once and captured later.
-func (c *Client) Authorize(ctx context.Context, req domain.Authorization) (domain.Hold, error) {
+func (c *Client) Authorize(ctx context.Context, req app.Authorization) (app.Hold, error) {
 	params := &stripego.PaymentIntentCreateParams{
 		Amount:        stripego.Int64(req.Amount.Units),
 		Currency:      stripego.String(strings.ToLower(req.Amount.Currency)),
@@ -42,37 +44,37 @@ func (c *Client) Authorize(ctx context.Context, req domain.Authorization) (domai
 
 // afterFailedAuthorize looks whether there is a payment of the attempt all the
 // same, and says what became of the authorization.
-func (c *Client) afterFailedAuthorize(ctx context.Context, req domain.Authorization, cause error) (domain.Hold, error) {
+func (c *Client) afterFailedAuthorize(ctx context.Context, req app.Authorization, cause error) (app.Hold, error) {
 	err := c.classify(ctx, "create payment intent", cause)
 	if !worthALook(cause) {
-		return domain.Hold{}, err
+		return app.Hold{}, err
 	}
 	in, found, lookErr := c.Find(ctx, req.AttemptID)
 	switch {
 	case lookErr != nil:
-		return domain.Hold{}, unsettled(err, lookErr)
+		return app.Hold{}, unsettled(err, lookErr)
 	case !found:
-		return domain.Hold{}, err
+		return app.Hold{}, err
 	}
 	return toHold(in, req.Amount)
 }
 
 // toHold is what a payment means to who asked for an authorization.
-func toHold(in domain.Intent, want money.Money) (domain.Hold, error) {
-	switch in.Standing {
-	case domain.Waiting, domain.Unconfirmed: // the call that would confirm it has ended
-		return domain.Hold{PaymentID: in.ID, NeedsAction: true}, nil
-	case domain.Refused:
-		return domain.Hold{}, &domain.Refusal{Code: in.Code, PaymentID: in.ID}
-	case domain.Released:
-		return domain.Hold{}, &domain.Refusal{Code: string(in.Standing), PaymentID: in.ID}
-	case domain.Held, domain.Taken:
+func toHold(in domain.Intent, want money.Money) (app.Hold, error) {
+	switch in.Status {
+	case domain.IntentRequiresAction, domain.IntentUnconfirmed: // the call that would confirm it has ended
+		return app.Hold{PaymentID: in.ID, NeedsAction: true}, nil
+	case domain.IntentDeclined:
+		return app.Hold{}, &domain.Refusal{Code: in.Code, PaymentID: in.ID}
+	case domain.IntentCanceled:
+		return app.Hold{}, &domain.Refusal{Code: string(in.Status), PaymentID: in.ID}
+	case domain.IntentAuthorized, domain.IntentCaptured:
 		if in.Amount != want {
-			return domain.Hold{}, fmt.Errorf("payment %s %s %s instead of %s", in.ID, in.Standing, in.Amount, want)
+			return app.Hold{}, fmt.Errorf("payment %s %s %s instead of %s", in.ID, in.Status, in.Amount, want)
 		}
-		return domain.Hold{PaymentID: in.ID}, nil
+		return app.Hold{PaymentID: in.ID}, nil
 	}
-	return domain.Hold{}, unexpected("create payment intent", in)
+	return app.Hold{}, unexpected("create payment intent", in)
 }
 
 // Capture captures a PaymentIntent in full. It believes what the payment came
@@ -88,14 +90,14 @@ func (c *Client) Capture(ctx context.Context, key, paymentID string, amount mone
 	switch {
 	case in.ID == "":
 		return failure
-	case in.Standing == domain.Taken && in.Amount == amount:
+	case in.Status == domain.IntentCaptured && in.Amount == amount:
 		return nil
-	case in.Standing == domain.Taken:
+	case in.Status == domain.IntentCaptured:
 		return fmt.Errorf("payment %s took %s instead of %s", in.ID, in.Amount, amount)
-	case refused && in.Standing != domain.Unclear:
+	case refused && in.Status != domain.IntentUnclear:
 		return failure
-	case in.Standing == domain.Released || in.Standing == domain.Refused:
-		return &domain.Refusal{Code: cmp.Or(in.Code, string(in.Standing)), PaymentID: in.ID}
+	case in.Status == domain.IntentCanceled || in.Status == domain.IntentDeclined:
+		return &domain.Refusal{Code: cmp.Or(in.Code, string(in.Status)), PaymentID: in.ID}
 	case failure != nil && !refused:
 		return failure
 	}
@@ -114,10 +116,10 @@ func (c *Client) Void(ctx context.Context, key, paymentID string) error {
 	switch {
 	case in.ID == "":
 		return failure
-	case in.Standing == domain.Released || in.Standing == domain.Refused:
+	case in.Status == domain.IntentCanceled || in.Status == domain.IntentDeclined:
 		return nil
-	case in.Standing == domain.Taken:
-		return fmt.Errorf("%s: payment %s: %w", name, in.ID, domain.ErrTaken)
+	case in.Status == domain.IntentCaptured:
+		return fmt.Errorf("%s: payment %s: %w", name, in.ID, domain.ErrAlreadyCaptured)
 	}
 	return unexpected(name, in)
 }
@@ -197,5 +199,5 @@ func (c *Client) classify(ctx context.Context, call string, err error) error {
 
 // unexpected is an answer that fits no rule: an unknown outcome.
 func unexpected(call string, in domain.Intent) error {
-	return fmt.Errorf("%s: payment %s is %s", call, in.ID, in.Standing)
+	return fmt.Errorf("%s: payment %s is %s", call, in.ID, in.Status)
 }

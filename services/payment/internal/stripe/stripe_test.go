@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/services/payment/internal/app"
+
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
@@ -64,7 +66,7 @@ func drop(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-var authorization = domain.Authorization{
+var authorization = app.Authorization{
 	Key: "authorize:a", OrderID: "o", AttemptID: "a", OrderNumber: "S-7", Method: "pm_card_visa", Amount: amount,
 }
 
@@ -111,7 +113,7 @@ func TestWhatIsSent(t *testing.T) {
 		}
 	}
 	hold, err := c.Authorize(ctx, authorization)
-	if err != nil || hold != (domain.Hold{PaymentID: "pi_1"}) {
+	if err != nil || hold != (app.Hold{PaymentID: "pi_1"}) {
 		t.Errorf("authorize: %+v %v", hold, err)
 	}
 	check("POST /v1/payment_intents", "authorize:a", map[string]string{

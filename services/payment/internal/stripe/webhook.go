@@ -17,7 +17,7 @@ import (
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
-// Webhooks implements domain.Verifier.
+// Webhooks implements app.Verifier.
 type Webhooks struct {
 	secret config.Secret
 }
@@ -35,7 +35,7 @@ const (
 	maxSignatures = 16
 )
 
-// Verify implements domain.Verifier: https://docs.stripe.com/webhooks/signature.
+// Verify implements app.Verifier: https://docs.stripe.com/webhooks/signature.
 // stripe-go's own verification has its computer's clock built in.
 func (w *Webhooks) Verify(payload []byte, signature string, now time.Time) (domain.Event, error) {
 	if w.secret == "" {

@@ -382,7 +382,7 @@ type MoveReconciliationParams struct {
 	FromCursor string
 }
 
-// Zero rows: somebody else has written this page.
+// Zero rows: another process has written this page.
 func (q *Queries) MoveReconciliation(ctx context.Context, arg MoveReconciliationParams) (int64, error) {
 	result, err := q.db.Exec(ctx, moveReconciliation,
 		arg.ToPhase,

@@ -69,29 +69,31 @@ WITH kept AS (
     ON CONFLICT (id) DO NOTHING
     RETURNING webhook_events.id, webhook_events.state
 ), job AS (
-    SELECT count(souk_job_insert('apply_webhook_event', $5, '', '0')) FROM kept WHERE kept.state = 'pending'
+    SELECT count(souk_job_insert('apply_webhook_event', jsonb_build_object('event_id', $1::text, 'order_id', $5::text, 'traceparent', $6::text), '', '0')) FROM kept WHERE kept.state = 'pending'
 )
 SELECT FROM kept CROSS JOIN job
 `
 
 type KeepEventParams struct {
-	ID        string
-	Type      string
-	PaymentID string
-	State     string
-	JobArgs   []byte
+	ID          string
+	Type        string
+	PaymentID   string
+	State       string
+	OrderID     string
+	Traceparent string
 }
 
 // The event and, if it is pending, the job that applies it, together or not at
-// all. Zero rows: it was kept before. River's own insert would be a transaction
-// of four round trips; a test compares the row with one of River's.
+// all. Zero rows: it was kept before. River's own client
+// would take a transaction of four round trips.
 func (q *Queries) KeepEvent(ctx context.Context, arg KeepEventParams) (int64, error) {
 	result, err := q.db.Exec(ctx, keepEvent,
 		arg.ID,
 		arg.Type,
 		arg.PaymentID,
 		arg.State,
-		arg.JobArgs,
+		arg.OrderID,
+		arg.Traceparent,
 	)
 	if err != nil {
 		return 0, err
@@ -103,7 +105,7 @@ const pruneWebhookEvents = `-- name: PruneWebhookEvents :execrows
 DELETE FROM webhook_events WHERE received_at < now() - $1::interval AND state <> 'dead'
 `
 
-// Dead letters stay until somebody has looked at them.
+// Dead letters stay until an operator has looked at them.
 func (q *Queries) PruneWebhookEvents(ctx context.Context, age time.Duration) (int64, error) {
 	result, err := q.db.Exec(ctx, pruneWebhookEvents, age)
 	if err != nil {

@@ -57,7 +57,7 @@ UNION
 SELECT order_id FROM refunds r WHERE r.order_id = ANY (@order_ids::uuid[]) AND r.state = 'sent';
 
 -- name: MoveReconciliation :execrows
--- Zero rows: somebody else has written this page.
+-- Zero rows: another process has written this page.
 UPDATE reconciliations SET
     phase = @to_phase, cursor = @to_cursor, in_flight = in_flight + @in_flight,
     finished_at = CASE WHEN @to_phase = 'done' THEN now() END

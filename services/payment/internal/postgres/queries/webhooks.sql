@@ -7,7 +7,7 @@ WITH kept AS (
     ON CONFLICT (id) DO NOTHING
     RETURNING webhook_events.id, webhook_events.state
 ), job AS (
-    SELECT count(souk_job_insert('apply_webhook_event', @job_args, '', '0')) FROM kept WHERE kept.state = 'pending'
+    SELECT count(souk_job_insert('apply_webhook_event', jsonb_build_object('event_id', @id::text, 'order_id', @order_id::text, 'traceparent', @traceparent::text), '', '0')) FROM kept WHERE kept.state = 'pending'
 )
 SELECT FROM kept CROSS JOIN job;
 
@@ -27,5 +27,5 @@ WHERE id = @id
 RETURNING *;
 
 -- name: PruneWebhookEvents :execrows
--- Dead letters stay until somebody has looked at them.
+-- Dead letters stay until an operator has looked at them.
 DELETE FROM webhook_events WHERE received_at < now() - @age::interval AND state <> 'dead';

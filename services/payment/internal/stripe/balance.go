@@ -10,10 +10,10 @@ import (
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
-// Movements implements domain.Provider: one page of the balance transactions,
+// BalanceTransactions implements app.Provider: one page of the balance transactions,
 // with the charge or refund of each. Payouts take what is in the account to the
 // bank; they are none of the ledger's business.
-func (c *Client) Movements(ctx context.Context, from, to time.Time, cursor string) ([]domain.Movement, string, error) {
+func (c *Client) BalanceTransactions(ctx context.Context, from, to time.Time, cursor string) ([]domain.BalanceTransaction, string, error) {
 	params := &stripego.BalanceTransactionListParams{CreatedRange: between(from, to)}
 	params.Limit, params.Single = stripego.Int64(maxPage), true
 	params.AddExpand("data.source")
@@ -24,12 +24,12 @@ func (c *Client) Movements(ctx context.Context, from, to time.Time, cursor strin
 	if err := list.Err(); err != nil {
 		return nil, "", c.failed("list balance transactions", err)
 	}
-	var page []domain.Movement
+	var page []domain.BalanceTransaction
 	next := ""
 	for _, t := range list.Data() {
 		next = t.ID
 		if !strings.HasPrefix(string(t.Type), "payout") {
-			page = append(page, toMovement(t))
+			page = append(page, toBalanceTransaction(t))
 		}
 	}
 	if !list.Meta().HasMore {
@@ -38,18 +38,18 @@ func (c *Client) Movements(ctx context.Context, from, to time.Time, cursor strin
 	return page, next, nil
 }
 
-func toMovement(t *stripego.BalanceTransaction) domain.Movement {
-	m := domain.Movement{
-		ID: t.ID, Kind: domain.MovementOther, Amount: toMoney(t.Amount, t.Currency), Fee: t.Fee, At: time.Unix(t.Created, 0),
+func toBalanceTransaction(t *stripego.BalanceTransaction) domain.BalanceTransaction {
+	m := domain.BalanceTransaction{
+		ID: t.ID, Kind: domain.EntryOther, Amount: toMoney(t.Amount, t.Currency), Fee: t.Fee, At: time.Unix(t.Created, 0),
 	}
 	switch {
 	case t.Source == nil:
 	// Cards are charged and refunded, other methods pay and are paid back.
 	case (t.Type == stripego.BalanceTransactionTypeCharge || t.Type == stripego.BalanceTransactionTypePayment) && t.Source.Charge != nil:
-		m.Kind = domain.MovementCapture
+		m.Kind = domain.EntryCapture
 		m.PaymentID, m.OrderID = intentID(t.Source.Charge.PaymentIntent), t.Source.Charge.Metadata[labelOrder]
 	case (t.Type == stripego.BalanceTransactionTypeRefund || t.Type == stripego.BalanceTransactionTypePaymentRefund) && t.Source.Refund != nil:
-		m.Kind, m.Amount.Units = domain.MovementRefund, -t.Amount
+		m.Kind, m.Amount.Units = domain.EntryRefund, -t.Amount
 		m.RefundID = t.Source.Refund.ID
 		m.PaymentID, m.OrderID = intentID(t.Source.Refund.PaymentIntent), t.Source.Refund.Metadata[labelOrder]
 	}

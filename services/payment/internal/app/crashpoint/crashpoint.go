@@ -1,6 +1,8 @@
-// Package point names the places between the write-ahead, the call of the
-// provider and the result at which a process can be made to die.
-package point
+// Package crashpoint names the places between the write-ahead, the call of the
+// provider and the result at which a fault test can kill the process, and puts them
+// there: Wrap's ports hit a point right before or after the call that it is named
+// after. The use cases do not know of it.
+package crashpoint
 
 import "github.com/souk-shop/souk/services/chassis/crash"
 
@@ -37,11 +39,11 @@ const (
 	RefundAnswered crash.Point = "refund.answered"
 	// RefundWritten: the outcome is written, the caller was not answered.
 	RefundWritten crash.Point = "refund.written"
-	// StrayRefunded: a capture that should not have been is refunded, the ledger
+	// OrphanRefunded: a capture that should not have been is refunded, the ledger
 	// has neither.
-	StrayRefunded crash.Point = "stray.refunded"
-	// StrayWritten: both are in the ledger, what they were found by is not done.
-	StrayWritten crash.Point = "stray.written"
+	OrphanRefunded crash.Point = "stray.refunded"
+	// OrphanWritten: both are in the ledger, what they were found by is not done.
+	OrphanWritten crash.Point = "stray.written"
 	// EventKept: a webhook's event and its job are written, the provider was not
 	// answered.
 	EventKept crash.Point = "event.kept"
@@ -59,6 +61,6 @@ func All() []crash.Point {
 		CaptureSent, CaptureAnswered, CaptureWritten,
 		VoidSent, VoidReplayed, VoidAnswered, VoidWritten, TombstoneWritten,
 		RefundSent, RefundAnswered, RefundWritten,
-		StrayRefunded, StrayWritten, EventKept, EventApplied, EventSettled,
+		OrphanRefunded, OrphanWritten, EventKept, EventApplied, EventSettled,
 	}
 }

@@ -24,7 +24,7 @@ func outcome(err error) string {
 		return done
 	case no:
 		return refused
-	case errors.Is(err, domain.ErrTaken):
+	case errors.Is(err, domain.ErrAlreadyCaptured):
 		return taken
 	}
 	return unknown
@@ -163,23 +163,23 @@ func TestAKeptErrorWithoutAnEffect(t *testing.T) {
 func TestLook(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]domain.Intent{
-		held("requires_capture", 1250, 0, noProblem):             {Standing: domain.Held, Amount: amount},
-		held("succeeded", 0, 1000, noProblem):                    {Standing: domain.Taken, Amount: money.Money{Units: 1000, Currency: "GBP"}},
-		held("canceled", 0, 0, noProblem):                        {Standing: domain.Released, Amount: amount},
-		held("requires_action", 0, 0, noProblem):                 {Standing: domain.Waiting, Amount: amount},
-		held("requires_confirmation", 0, 0, noProblem):           {Standing: domain.Unconfirmed, Amount: amount},
-		held("requires_payment_method", 0, 0, noProblem):         {Standing: domain.Unconfirmed, Amount: amount},
-		held("requires_payment_method", 0, 0, expired):           {Standing: domain.Refused, Amount: amount, Code: "expired_card"},
-		held("processing", 0, 0, noProblem):                      {Standing: domain.Unclear, Amount: amount},
-		held("something_that_will_be_invented", 0, 0, noProblem): {Standing: domain.Unclear, Amount: amount},
+		held("requires_capture", 1250, 0, noProblem):             {Status: domain.IntentAuthorized, Amount: amount},
+		held("succeeded", 0, 1000, noProblem):                    {Status: domain.IntentCaptured, Amount: money.Money{Units: 1000, Currency: "GBP"}},
+		held("canceled", 0, 0, noProblem):                        {Status: domain.IntentCanceled, Amount: amount},
+		held("requires_action", 0, 0, noProblem):                 {Status: domain.IntentRequiresAction, Amount: amount},
+		held("requires_confirmation", 0, 0, noProblem):           {Status: domain.IntentUnconfirmed, Amount: amount},
+		held("requires_payment_method", 0, 0, noProblem):         {Status: domain.IntentUnconfirmed, Amount: amount},
+		held("requires_payment_method", 0, 0, expired):           {Status: domain.IntentDeclined, Amount: amount, Code: "expired_card"},
+		held("processing", 0, 0, noProblem):                      {Status: domain.IntentUnclear, Amount: amount},
+		held("something_that_will_be_invented", 0, 0, noProblem): {Status: domain.IntentUnclear, Amount: amount},
 	} {
 		want.ID, want.OrderID, want.AttemptID = "pi_1", "o", "a"
-		got, err := newClient(t, 0, says(200, body)).Look(t.Context(), "pi_1")
+		got, err := newClient(t, 0, says(200, body)).Retrieve(t.Context(), "pi_1")
 		if err != nil || got != want {
 			t.Errorf("%s: %+v %v, want %+v", body, got, err, want)
 		}
 	}
-	if _, err := newClient(t, 0, says(404, refusedBody("invalid_request_error", "resource_missing", ""))).Look(t.Context(), "pi_1"); outcome(err) != unknown {
+	if _, err := newClient(t, 0, says(404, refusedBody("invalid_request_error", "resource_missing", ""))).Retrieve(t.Context(), "pi_1"); outcome(err) != unknown {
 		t.Errorf("not found: %v", err)
 	}
 }

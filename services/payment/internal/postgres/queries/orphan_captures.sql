@@ -1,5 +1,5 @@
--- name: EnterStray :execrows
--- The capture and the refund that undid it. Zero rows: they are in the ledger.
+-- name: EnterOrphanCapture :execrows
+-- An orphan capture and the refund that undid it; the ledger calls them stray. Zero rows: they are in the ledger.
 INSERT INTO ledger_entries (transaction_id, account, amount, currency, order_id, kind, provider_id)
 SELECT md5(e.kind || ':' || @provider_id::text)::uuid, e.account, e.sign * @amount::bigint, @currency::text, @order_id::uuid, e.kind, @provider_id
 FROM (VALUES

@@ -13,11 +13,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/services/payment/internal/app"
+
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/chassis/config"
-	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
@@ -38,8 +39,8 @@ type bank struct {
 	refunds map[string]string // the provider's id by ours
 }
 
-func (b *bank) Authorize(context.Context, domain.Authorization) (domain.Hold, error) {
-	return domain.Hold{}, errSilent
+func (b *bank) Authorize(context.Context, app.Authorization) (app.Hold, error) {
+	return app.Hold{}, errSilent
 }
 
 func (b *bank) Capture(context.Context, string, string, money.Money) error { return errSilent }
@@ -52,10 +53,10 @@ func (b *bank) Void(_ context.Context, _, paymentID string) error {
 	switch {
 	case b.silent:
 		return errSilent
-	case in.Standing == domain.Taken:
-		return domain.ErrTaken
+	case in.Status == domain.IntentCaptured:
+		return domain.ErrAlreadyCaptured
 	}
-	in.Standing = domain.Released
+	in.Status = domain.IntentCanceled
 	b.intents[paymentID] = in
 	return nil
 }
@@ -73,7 +74,7 @@ func (b *bank) Refund(_ context.Context, key string, r domain.Refund) (string, e
 	return "re_" + r.PaymentID, nil
 }
 
-func (b *bank) Look(_ context.Context, paymentID string) (domain.Intent, error) {
+func (b *bank) Retrieve(_ context.Context, paymentID string) (domain.Intent, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	in, ok := b.intents[paymentID]
@@ -124,13 +125,13 @@ func (b *bank) Payments(_ context.Context, from, to time.Time) iter.Seq2[domain.
 	}
 }
 
-func (b *bank) Movements(context.Context, time.Time, time.Time, string) ([]domain.Movement, string, error) {
+func (b *bank) BalanceTransactions(context.Context, time.Time, time.Time, string) ([]domain.BalanceTransaction, string, error) {
 	return nil, "", errSilent
 }
 
 // desk is the commands on a real database and a provider in memory.
 type desk struct {
-	*domain.Service
+	*app.Payments
 	store *postgres.Store
 	pool  *pgxpool.Pool
 	bank  *bank
@@ -147,7 +148,10 @@ func newDesk(t *testing.T) *desk {
 	}
 	t.Cleanup(pool.Close)
 	d := &desk{store: postgres.New(pool), pool: pool, bank: &bank{intents: map[string]domain.Intent{}}, now: time.Now()}
-	d.Service = domain.NewService(d.store, d.bank, func() time.Time { return d.now }, id, crash.Never, slog.New(slog.DiscardHandler))
+	d.Payments = app.New(app.Config{
+		Ports: app.Ports{Store: d.store, Events: d.store, Provider: d.bank},
+		Now:   func() time.Time { return d.now }, NewID: id, Log: slog.New(slog.DiscardHandler),
+	})
 	return d
 }
 
@@ -201,45 +205,45 @@ func TestObserve(t *testing.T) {
 		ends   string // what the provider was asked
 	}
 	const void, back, both, stray = "void", "refund", "void refund", "stray_capture 1250, stray_refund -1250"
-	all := []domain.Standing{domain.Unclear, domain.Unconfirmed, domain.Waiting, domain.Held, domain.Taken, domain.Refused, domain.Released}
-	wants := map[domain.State]map[domain.Standing]outcome{
+	all := []domain.IntentStatus{domain.IntentUnclear, domain.IntentUnconfirmed, domain.IntentRequiresAction, domain.IntentAuthorized, domain.IntentCaptured, domain.IntentDeclined, domain.IntentCanceled}
+	wants := map[domain.State]map[domain.IntentStatus]outcome{
 		domain.Sent: {
-			domain.Waiting: {domain.Declined, "", void}, domain.Held: {domain.Authorized, "", ""}, domain.Taken: {domain.Authorized, "", ""},
-			domain.Refused: {domain.Declined, "", ""}, domain.Released: {domain.Declined, "", ""},
+			domain.IntentRequiresAction: {domain.Declined, "", void}, domain.IntentAuthorized: {domain.Authorized, "", ""}, domain.IntentCaptured: {domain.Authorized, "", ""},
+			domain.IntentDeclined: {domain.Declined, "", ""}, domain.IntentCanceled: {domain.Declined, "", ""},
 		},
 		domain.Authorized: {},
 		domain.CaptureSent: {
-			domain.Taken: {domain.Captured, "capture 1250", ""}, domain.Released: {domain.CaptureFailed, "", ""},
+			domain.IntentCaptured: {domain.Captured, "capture 1250", ""}, domain.IntentCanceled: {domain.CaptureFailed, "", ""},
 		},
 		domain.Captured: {}, domain.CaptureFailed: {},
 		domain.VoidSent: {
-			domain.Unclear: {domain.Voided, "", void}, domain.Unconfirmed: {domain.Voided, "", void}, domain.Waiting: {domain.Voided, "", void}, domain.Held: {domain.Voided, "", void},
-			domain.Taken: {domain.Voided, stray, both}, domain.Refused: {domain.Voided, "", void}, domain.Released: {domain.Voided, "", void},
+			domain.IntentUnclear: {domain.Voided, "", void}, domain.IntentUnconfirmed: {domain.Voided, "", void}, domain.IntentRequiresAction: {domain.Voided, "", void}, domain.IntentAuthorized: {domain.Voided, "", void},
+			domain.IntentCaptured: {domain.Voided, stray, both}, domain.IntentDeclined: {domain.Voided, "", void}, domain.IntentCanceled: {domain.Voided, "", void},
 		},
 		domain.Declined: {
-			domain.Unconfirmed: {domain.Declined, "", void}, domain.Waiting: {domain.Declined, "", void}, domain.Held: {domain.Declined, "", void}, domain.Taken: {domain.Declined, stray, back},
+			domain.IntentUnconfirmed: {domain.Declined, "", void}, domain.IntentRequiresAction: {domain.Declined, "", void}, domain.IntentAuthorized: {domain.Declined, "", void}, domain.IntentCaptured: {domain.Declined, stray, back},
 		},
 		domain.Voided: {
-			domain.Unconfirmed: {domain.Voided, "", void}, domain.Waiting: {domain.Voided, "", void}, domain.Held: {domain.Voided, "", void}, domain.Taken: {domain.Voided, stray, back},
+			domain.IntentUnconfirmed: {domain.Voided, "", void}, domain.IntentRequiresAction: {domain.Voided, "", void}, domain.IntentAuthorized: {domain.Voided, "", void}, domain.IntentCaptured: {domain.Voided, stray, back},
 		},
 	}
 	for _, state := range slices.Sorted(maps.Keys(wants)) {
-		for _, standing := range all {
-			name := fmt.Sprintf("%s, %s", state, standing)
+		for _, status := range all {
+			name := fmt.Sprintf("%s, %s", state, status)
 			a := d.attempt(t, state, "")
-			in := domain.Intent{ID: "pi_" + a.ID, OrderID: a.OrderID, AttemptID: a.ID, Standing: standing, Amount: price, Code: "no"}
+			in := domain.Intent{ID: "pi_" + a.ID, OrderID: a.OrderID, AttemptID: a.ID, Status: status, Amount: price, Code: "no"}
 			d.bank.intents[in.ID] = in
-			want, moves := wants[state][standing]
+			want, moves := wants[state][status]
 			if !moves {
 				want = outcome{state: state}
 			}
 			d.bank.silent = true
-			if _, err := d.Observe(t.Context(), in); want.ends != "" && !errors.Is(err, domain.ErrOutcomeUnknown) {
+			if _, err := d.Apply(t.Context(), in); want.ends != "" && !errors.Is(err, domain.ErrOutcomeUnknown) {
 				t.Errorf("%s: the provider was silent: %v", name, err)
 			}
 			d.bank.silent, d.bank.calls = false, nil
 			for range 2 {
-				if _, err := d.Look(t.Context(), in.ID); err != nil && !errors.Is(err, domain.ErrOutcomeUnknown) {
+				if _, err := d.Sync(t.Context(), in.ID); err != nil && !errors.Is(err, domain.ErrOutcomeUnknown) {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
@@ -270,8 +274,8 @@ func TestObserveAStranger(t *testing.T) {
 	d := newDesk(t)
 	captured := d.attempt(t, domain.Captured, "pi_first")
 	sent := d.attempt(t, domain.Sent, "")
-	buried := id()
-	if _, err := d.Cancel(t.Context(), buried); err != nil {
+	left := id()
+	if _, err := d.Cancel(t.Context(), left); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
@@ -279,19 +283,19 @@ func TestObserveAStranger(t *testing.T) {
 		ends   string
 		ledger string
 	}{
-		"a second hold":           {domain.Intent{ID: "pi_2", OrderID: captured.OrderID, AttemptID: captured.ID, Standing: domain.Held}, "void pi_2", ""},
-		"a second capture":        {domain.Intent{ID: "pi_3", OrderID: captured.OrderID, AttemptID: captured.ID, Standing: domain.Taken}, "refund pi_3", "stray_capture 1250, stray_refund -1250"},
-		"a hold after a burial":   {domain.Intent{ID: "pi_4", OrderID: buried, AttemptID: id(), Standing: domain.Held}, "void pi_4", ""},
-		"another attempt's":       {domain.Intent{ID: "pi_5", OrderID: sent.OrderID, AttemptID: id(), Standing: domain.Held}, "void pi_5", ""},
-		"made by hand":            {domain.Intent{ID: "pi_11", OrderID: sent.OrderID, Standing: domain.Taken}, "", ""},
-		"an order of others":      {domain.Intent{ID: "pi_6", OrderID: id(), AttemptID: id(), Standing: domain.Taken}, "", ""},
-		"no order":                {domain.Intent{ID: "pi_7", Standing: domain.Taken}, "", ""},
-		"a second that was ended": {domain.Intent{ID: "pi_8", OrderID: sent.OrderID, AttemptID: id(), Standing: domain.Released}, "", ""},
+		"a second hold":           {domain.Intent{ID: "pi_2", OrderID: captured.OrderID, AttemptID: captured.ID, Status: domain.IntentAuthorized}, "void pi_2", ""},
+		"a second capture":        {domain.Intent{ID: "pi_3", OrderID: captured.OrderID, AttemptID: captured.ID, Status: domain.IntentCaptured}, "refund pi_3", "stray_capture 1250, stray_refund -1250"},
+		"a hold after a burial":   {domain.Intent{ID: "pi_4", OrderID: left, AttemptID: id(), Status: domain.IntentAuthorized}, "void pi_4", ""},
+		"another attempt's":       {domain.Intent{ID: "pi_5", OrderID: sent.OrderID, AttemptID: id(), Status: domain.IntentAuthorized}, "void pi_5", ""},
+		"made by hand":            {domain.Intent{ID: "pi_11", OrderID: sent.OrderID, Status: domain.IntentCaptured}, "", ""},
+		"an order of others":      {domain.Intent{ID: "pi_6", OrderID: id(), AttemptID: id(), Status: domain.IntentCaptured}, "", ""},
+		"no order":                {domain.Intent{ID: "pi_7", Status: domain.IntentCaptured}, "", ""},
+		"a second that was ended": {domain.Intent{ID: "pi_8", OrderID: sent.OrderID, AttemptID: id(), Status: domain.IntentCanceled}, "", ""},
 	} {
 		c.in.Amount = price
 		d.bank.intents[c.in.ID], d.bank.calls = c.in, nil
-		_, err := d.Look(t.Context(), c.in.ID)
-		if unknown := c.ends == "" && c.in.Standing != domain.Released; unknown != errors.Is(err, domain.ErrPaymentNotFound) || (!unknown && err != nil) {
+		_, err := d.Sync(t.Context(), c.in.ID)
+		if unknown := c.ends == "" && c.in.Status != domain.IntentCanceled; unknown != errors.Is(err, domain.ErrPaymentNotFound) || (!unknown && err != nil) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if got := strings.Join(d.bank.calls, ", "); got != c.ends {
@@ -304,20 +308,20 @@ func TestObserveAStranger(t *testing.T) {
 		}
 	}
 	// One stray more of the same attempt is given back as well.
-	d.bank.intents["pi_10"] = domain.Intent{ID: "pi_10", OrderID: captured.OrderID, AttemptID: captured.ID, Standing: domain.Taken, Amount: price}
+	d.bank.intents["pi_10"] = domain.Intent{ID: "pi_10", OrderID: captured.OrderID, AttemptID: captured.ID, Status: domain.IntentCaptured, Amount: price}
 	const stray = "stray_capture 1250, stray_refund -1250"
-	if _, err := d.Look(t.Context(), "pi_10"); err != nil || d.ledger(t, captured.OrderID) != stray+", "+stray {
+	if _, err := d.Sync(t.Context(), "pi_10"); err != nil || d.ledger(t, captured.OrderID) != stray+", "+stray {
 		t.Errorf("a second stray: %v, ledger %q", err, d.ledger(t, captured.OrderID))
 	}
 	// What anybody wrote on the attempt's own payment makes it no stranger.
 	d.bank.calls = nil
-	relabeled := domain.Intent{ID: "pi_first", OrderID: captured.OrderID, AttemptID: id(), Standing: domain.Taken, Amount: price}
-	if a, err := d.Observe(t.Context(), relabeled); err != nil || a.State != domain.Captured || len(d.bank.calls) != 0 {
+	relabeled := domain.Intent{ID: "pi_first", OrderID: captured.OrderID, AttemptID: id(), Status: domain.IntentCaptured, Amount: price}
+	if a, err := d.Apply(t.Context(), relabeled); err != nil || a.State != domain.Captured || len(d.bank.calls) != 0 {
 		t.Errorf("another label: %+v %v %q", a, err, d.bank.calls)
 	}
 	// An amount that is not the attempt's moves nothing.
-	in := domain.Intent{ID: "pi_9", OrderID: sent.OrderID, AttemptID: sent.ID, Standing: domain.Held, Amount: money.Money{Units: 1, Currency: "GBP"}}
-	if _, err := d.Observe(t.Context(), in); !errors.Is(err, domain.ErrOutcomeUnknown) {
+	in := domain.Intent{ID: "pi_9", OrderID: sent.OrderID, AttemptID: sent.ID, Status: domain.IntentAuthorized, Amount: money.Money{Units: 1, Currency: "GBP"}}
+	if _, err := d.Apply(t.Context(), in); !errors.Is(err, domain.ErrOutcomeUnknown) {
 		t.Errorf("another amount: %v", err)
 	}
 	if a, err := d.store.Get(t.Context(), sent.OrderID); err != nil || a.State != domain.Sent {

@@ -27,20 +27,20 @@ const (
 // maxPage is the most that Stripe lists at once.
 const maxPage = 100
 
-// Look implements domain.Provider.
-func (c *Client) Look(ctx context.Context, paymentID string) (domain.Intent, error) {
+// Retrieve implements app.Provider.
+func (c *Client) Retrieve(ctx context.Context, paymentID string) (domain.Intent, error) {
 	intent, err := c.api.V1PaymentIntents.Retrieve(ctx, paymentID, nil)
 	if err != nil {
 		failed := c.failed("retrieve payment intent", err)
 		if problem, ok := errors.AsType[*stripego.Error](err); ok && problem.Code == stripego.ErrorCodeResourceMissing {
-			failed = fmt.Errorf("%w: %w", domain.ErrUnknownThere, failed)
+			failed = fmt.Errorf("%w: %w", domain.ErrNoSuchPayment, failed)
 		}
 		return domain.Intent{}, failed
 	}
 	return toIntent(intent), nil
 }
 
-// Find implements domain.Provider. Stripe's search is up to an hour behind.
+// Find implements app.Provider. Stripe's search is up to an hour behind.
 func (c *Client) Find(ctx context.Context, attemptID string) (in domain.Intent, found bool, err error) {
 	params := &stripego.PaymentIntentSearchParams{SearchParams: stripego.SearchParams{
 		Query: fmt.Sprintf("metadata['%s']:'%s'", labelAttempt, attemptID), Limit: stripego.Int64(1), Single: true,
@@ -49,7 +49,7 @@ func (c *Client) Find(ctx context.Context, attemptID string) (in domain.Intent, 
 		if err != nil {
 			return domain.Intent{}, false, c.failed("search payment intents", err)
 		}
-		in, err = c.Look(ctx, hit.ID) // what the index has of it may be old
+		in, err = c.Retrieve(ctx, hit.ID) // what the index has of it may be old
 		return in, err == nil, err
 	}
 	return domain.Intent{}, false, nil
@@ -58,23 +58,23 @@ func (c *Client) Find(ctx context.Context, attemptID string) (in domain.Intent, 
 func toIntent(intent *stripego.PaymentIntent) domain.Intent {
 	in := domain.Intent{
 		ID: intent.ID, OrderID: intent.Metadata[labelOrder], AttemptID: intent.Metadata[labelAttempt],
-		Standing: domain.Unclear, Amount: toMoney(intent.Amount, intent.Currency),
+		Status: domain.IntentUnclear, Amount: toMoney(intent.Amount, intent.Currency),
 	}
 	switch intent.Status {
 	case stripego.PaymentIntentStatusRequiresCapture:
-		in.Standing, in.Amount.Units = domain.Held, intent.AmountCapturable
+		in.Status, in.Amount.Units = domain.IntentAuthorized, intent.AmountCapturable
 	case stripego.PaymentIntentStatusSucceeded:
-		in.Standing, in.Amount.Units = domain.Taken, intent.AmountReceived
+		in.Status, in.Amount.Units = domain.IntentCaptured, intent.AmountReceived
 	case stripego.PaymentIntentStatusCanceled:
-		in.Standing = domain.Released
+		in.Status = domain.IntentCanceled
 	case stripego.PaymentIntentStatusRequiresAction:
-		in.Standing = domain.Waiting
+		in.Status = domain.IntentRequiresAction
 	case stripego.PaymentIntentStatusRequiresConfirmation:
-		in.Standing = domain.Unconfirmed
+		in.Status = domain.IntentUnconfirmed
 	case stripego.PaymentIntentStatusRequiresPaymentMethod:
-		in.Standing = domain.Unconfirmed
+		in.Status = domain.IntentUnconfirmed
 		if problem := intent.LastPaymentError; problem != nil {
-			in.Standing = domain.Refused
+			in.Status = domain.IntentDeclined
 			in.Code = cmp.Or(string(problem.DeclineCode), string(problem.Code), string(problem.Type))
 		}
 	}
@@ -85,7 +85,7 @@ func toMoney(units int64, currency stripego.Currency) money.Money {
 	return money.Money{Units: units, Currency: strings.ToUpper(string(currency))}
 }
 
-// FindRefund implements domain.Provider.
+// FindRefund implements app.Provider.
 func (c *Client) FindRefund(ctx context.Context, r domain.Refund) (id string, found bool, err error) {
 	params := &stripego.RefundListParams{PaymentIntent: stripego.String(r.PaymentID)}
 	params.Limit = stripego.Int64(maxPage)
@@ -101,7 +101,7 @@ func (c *Client) FindRefund(ctx context.Context, r domain.Refund) (id string, fo
 	return "", false, nil
 }
 
-// Payments implements domain.Provider, newest first. Each page has the time of
+// Payments implements app.Provider, newest first. Each page has the time of
 // one call.
 func (c *Client) Payments(ctx context.Context, from, to time.Time) iter.Seq2[domain.Intent, error] {
 	return func(yield func(domain.Intent, error) bool) {
@@ -137,12 +137,12 @@ func (c *Client) ask(ctx context.Context, name, key, paymentID string, call func
 		if _, refused := errors.AsType[*domain.Refusal](failure); !refused && !worthALook(err) {
 			return domain.Intent{}, failure
 		}
-		in, lookErr := c.Look(ctx, paymentID)
+		in, lookErr := c.Retrieve(ctx, paymentID)
 		if lookErr != nil {
 			return domain.Intent{}, unsettled(failure, lookErr)
 		}
 		next, ok := nextKey(key, err)
-		if again || !ok || (in.Standing != domain.Held && in.Standing != domain.Waiting && in.Standing != domain.Unconfirmed) {
+		if again || !ok || (in.Status != domain.IntentAuthorized && in.Status != domain.IntentRequiresAction && in.Status != domain.IntentUnconfirmed) {
 			return in, failure
 		}
 		key = next // nothing came of the first, and nothing ever will

@@ -1,0 +1,81 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+)
+
+// AuthenticationRequired is the decline code of a payment that would need its
+// payer to do something, which a shop that charges behind the scenes can't ask.
+const AuthenticationRequired = "authentication_required"
+
+// AuthorizeCommand asks to hold an order's total.
+type AuthorizeCommand struct {
+	OrderID     string
+	OrderNumber string
+	Amount      money.Money
+	Method      string
+}
+
+// Authorize holds an order's total, once, however often it is asked. The answer
+// is AUTHORIZED, DECLINED or what came after. Errors: ErrInvalidAmount,
+// ErrPaymentCancelled, ErrPaymentMismatch, ErrOutcomeUnknown.
+func (s *Payments) Authorize(ctx context.Context, cmd AuthorizeCommand) (domain.Attempt, error) {
+	if cmd.Amount.Units <= 0 {
+		return domain.Attempt{}, domain.ErrInvalidAmount
+	}
+	return run(ctx, s, cmd.OrderID, func(ctx context.Context) (domain.Attempt, error) {
+		a, _, err := s.store.Begin(ctx, domain.Attempt{
+			OrderID: cmd.OrderID, ID: s.newID(), State: domain.Sent, Amount: cmd.Amount, Method: cmd.Method, OrderNumber: cmd.OrderNumber,
+		})
+		switch {
+		case err != nil:
+			return domain.Attempt{}, err
+		case a.Tombstone():
+			return domain.Attempt{}, domain.ErrPaymentCancelled
+		case a.Amount != cmd.Amount || a.Method != cmd.Method:
+			return domain.Attempt{}, domain.ErrPaymentMismatch
+		case a.State != domain.Sent:
+			return authorized(a)
+		}
+		return s.authorize(ctx, a)
+	})
+}
+
+// authorize settles an attempt that is SENT.
+func (s *Payments) authorize(ctx context.Context, a domain.Attempt) (domain.Attempt, error) {
+	hold, err := s.hold(ctx, a, false)
+	to, code := domain.Authorized, ""
+	refusal, refused := errors.AsType[*domain.Refusal](err)
+	switch {
+	case refused:
+		to, code, hold.PaymentID = domain.Declined, refusal.Code, refusal.PaymentID
+	case err != nil:
+		return domain.Attempt{}, s.unknown(ctx, "authorize", a.OrderID, err)
+	case hold.NeedsAction:
+		// The payer could still complete it: it must be gone before we say so.
+		if err := s.provider.Void(ctx, a.VoidKey(), hold.PaymentID); err != nil {
+			return domain.Attempt{}, s.unknown(ctx, "authorize", a.OrderID, err)
+		}
+		to, code = domain.Declined, AuthenticationRequired
+	}
+	if a, err = s.move(ctx, a, to, hold.PaymentID, code); err != nil {
+		return domain.Attempt{}, err
+	}
+	return authorized(a)
+}
+
+// authorized is the answer to Authorize for an attempt as it stands.
+func authorized(a domain.Attempt) (domain.Attempt, error) {
+	switch a.State {
+	case domain.VoidSent, domain.Voided:
+		return domain.Attempt{}, domain.ErrPaymentCancelled
+	case domain.Sent, domain.NeedsReview:
+		return domain.Attempt{}, domain.ErrOutcomeUnknown
+	default:
+		return a, nil
+	}
+}

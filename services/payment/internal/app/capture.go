@@ -1,0 +1,70 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+)
+
+// Capture takes what was authorized, once, however often it is asked. The
+// answer is CAPTURED or CAPTURE_FAILED. Errors: ErrPaymentNotFound,
+// ErrPaymentNotAuthorized, ErrAmountMismatch, ErrOutcomeUnknown.
+func (s *Payments) Capture(ctx context.Context, orderID string, amount money.Money) (domain.Attempt, error) {
+	return run(ctx, s, orderID, func(ctx context.Context) (domain.Attempt, error) {
+		a, started, err := s.store.StartCapture(ctx, orderID, amount)
+		if err == nil && !started {
+			a, err = s.store.Get(ctx, orderID)
+		}
+		switch {
+		case err != nil:
+			return domain.Attempt{}, err
+		case a.Tombstone():
+			return domain.Attempt{}, domain.ErrPaymentNotAuthorized
+		case a.Amount != amount:
+			return domain.Attempt{}, domain.ErrAmountMismatch
+		case a.State != domain.CaptureSent:
+			return captured(a)
+		}
+		return s.capture(ctx, a)
+	})
+}
+
+// capture settles an attempt that is CAPTURE_SENT.
+func (s *Payments) capture(ctx context.Context, a domain.Attempt) (domain.Attempt, error) {
+	err := s.provider.Capture(ctx, a.CaptureKey(), a.ProviderID, a.Amount)
+	refusal, refused := errors.AsType[*domain.Refusal](err)
+	switch {
+	case refused:
+		a, err = s.move(ctx, a, domain.CaptureFailed, "", refusal.Code)
+	case err != nil:
+		return domain.Attempt{}, s.unknown(ctx, "capture", a.OrderID, err)
+	default:
+		a, err = s.finishCapture(ctx, a)
+	}
+	if err != nil {
+		return domain.Attempt{}, err
+	}
+	return captured(a)
+}
+
+func (s *Payments) finishCapture(ctx context.Context, a domain.Attempt) (domain.Attempt, error) {
+	done, finished, err := s.store.FinishCapture(ctx, a.OrderID)
+	if err != nil || finished {
+		return done, err
+	}
+	return s.store.Get(ctx, a.OrderID)
+}
+
+// captured is the answer to Capture for an attempt as it stands.
+func captured(a domain.Attempt) (domain.Attempt, error) {
+	switch a.State {
+	case domain.Captured, domain.CaptureFailed:
+		return a, nil
+	case domain.CaptureSent:
+		return domain.Attempt{}, domain.ErrOutcomeUnknown
+	default:
+		return domain.Attempt{}, domain.ErrPaymentNotAuthorized
+	}
+}

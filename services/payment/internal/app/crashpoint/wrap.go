@@ -1,0 +1,152 @@
+package crashpoint
+
+import (
+	"context"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/crash"
+	"github.com/souk-shop/souk/services/payment/internal/app"
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+)
+
+// Wrap returns ports that call hook at each crash point. A hook that returns an
+// error stands for the death of the process: the caller gets it instead of what the
+// call returned.
+func Wrap(p app.Ports, hook crash.Hook) app.Ports {
+	return app.Ports{
+		Store:    store{p.Store, hook},
+		Events:   events{p.Events, hook},
+		Provider: provider{p.Provider, hook},
+	}
+}
+
+// The points around a move of an attempt: before it is written, and after.
+var (
+	beforeMove = map[domain.State]crash.Point{domain.Voided: VoidAnswered}
+	afterMove  = map[domain.State]crash.Point{
+		domain.Authorized: AuthorizeWritten,
+		domain.Declined:   AuthorizeWritten,
+		domain.Voided:     VoidWritten,
+	}
+)
+
+// hit calls hook at a point if reached and err is nil, and returns its error or err.
+func hit(hook crash.Hook, p crash.Point, reached bool, err error) error {
+	if err != nil || !reached || p == "" {
+		return err
+	}
+	return hook(p)
+}
+
+type store struct {
+	app.Store
+	hook crash.Hook
+}
+
+func (s store) Begin(ctx context.Context, a domain.Attempt) (domain.Attempt, bool, error) {
+	begun, ok, err := s.Store.Begin(ctx, a)
+	return begun, ok, hit(s.hook, AuthorizeSent, begun.State == domain.Sent, err)
+}
+
+func (s store) Move(ctx context.Context, orderID string, from, to domain.State, providerID, code string) (domain.Attempt, bool, error) {
+	before := beforeMove[to]
+	if to == domain.Declined && code == app.AuthenticationRequired {
+		before = AuthorizeVoided
+	}
+	if err := hit(s.hook, before, true, nil); err != nil {
+		return domain.Attempt{}, false, err
+	}
+	a, ok, err := s.Store.Move(ctx, orderID, from, to, providerID, code)
+	return a, ok, hit(s.hook, afterMove[to], ok, err)
+}
+
+func (s store) StartCapture(ctx context.Context, orderID string, amount money.Money) (domain.Attempt, bool, error) {
+	a, ok, err := s.Store.StartCapture(ctx, orderID, amount)
+	return a, ok, hit(s.hook, CaptureSent, ok, err)
+}
+
+func (s store) FinishCapture(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
+	a, ok, err := s.Store.FinishCapture(ctx, orderID)
+	return a, ok, hit(s.hook, CaptureWritten, ok, err)
+}
+
+func (s store) StartVoid(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
+	a, ok, err := s.Store.StartVoid(ctx, orderID)
+	return a, ok, hit(s.hook, VoidSent, ok, err)
+}
+
+func (s store) LeaveTombstone(ctx context.Context, orderID, attemptID string) (bool, error) {
+	ok, err := s.Store.LeaveTombstone(ctx, orderID, attemptID)
+	return ok, hit(s.hook, TombstoneWritten, ok, err)
+}
+
+func (s store) StartRefund(ctx context.Context, r domain.Refund) (domain.Refund, bool, error) {
+	started, ok, err := s.Store.StartRefund(ctx, r)
+	return started, ok, hit(s.hook, RefundSent, ok, err)
+}
+
+func (s store) FinishRefund(ctx context.Context, id, providerID string) (bool, error) {
+	if err := s.hook(RefundAnswered); err != nil {
+		return false, err
+	}
+	ok, err := s.Store.FinishRefund(ctx, id, providerID)
+	return ok, hit(s.hook, RefundWritten, ok, err)
+}
+
+func (s store) FailRefund(ctx context.Context, id, code string) (bool, error) {
+	if err := s.hook(RefundAnswered); err != nil {
+		return false, err
+	}
+	ok, err := s.Store.FailRefund(ctx, id, code)
+	return ok, hit(s.hook, RefundWritten, ok, err)
+}
+
+func (s store) EnterOrphanCapture(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error) {
+	if err := s.hook(OrphanRefunded); err != nil {
+		return false, err
+	}
+	ok, err := s.Store.EnterOrphanCapture(ctx, orderID, paymentID, amount)
+	return ok, hit(s.hook, OrphanWritten, true, err)
+}
+
+type events struct {
+	app.EventStore
+	hook crash.Hook
+}
+
+func (s events) KeepEvent(ctx context.Context, e domain.Event, traceparent string) (bool, error) {
+	ok, err := s.EventStore.KeepEvent(ctx, e, traceparent)
+	return ok, hit(s.hook, EventKept, true, err)
+}
+
+func (s events) SettleEvent(ctx context.Context, id string, to domain.EventState) error {
+	if err := s.hook(EventApplied); err != nil {
+		return err
+	}
+	return hit(s.hook, EventSettled, true, s.EventStore.SettleEvent(ctx, id, to))
+}
+
+type provider struct {
+	app.Provider
+	hook crash.Hook
+}
+
+func (p provider) Authorize(ctx context.Context, req app.Authorization) (app.Hold, error) {
+	hold, err := p.Provider.Authorize(ctx, req)
+	point := AuthorizeAnswered
+	if req.Replay {
+		point = VoidReplayed
+	}
+	if crashed := p.hook(point); crashed != nil {
+		return app.Hold{}, crashed
+	}
+	return hold, err
+}
+
+func (p provider) Capture(ctx context.Context, key, paymentID string, amount money.Money) error {
+	err := p.Provider.Capture(ctx, key, paymentID, amount)
+	if crashed := p.hook(CaptureAnswered); crashed != nil {
+		return crashed
+	}
+	return err
+}

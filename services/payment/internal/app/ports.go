@@ -1,0 +1,173 @@
+package app
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+)
+
+// Ports are what the use cases need of the outside.
+type Ports struct {
+	Store    Store
+	Events   EventStore
+	Provider Provider
+}
+
+// Store keeps attempts, refunds and the ledger. Each method is one commit. A
+// method that moves a state does so only from the states it names, and reports
+// whether it did.
+type Store interface {
+	// Begin writes a as SENT, unless the order has an attempt: then it returns that.
+	Begin(ctx context.Context, a domain.Attempt) (attempt domain.Attempt, begun bool, err error)
+	// Get returns an order's attempt, without refunds, or ErrPaymentNotFound.
+	Get(ctx context.Context, orderID string) (domain.Attempt, error)
+	// Move takes an attempt from one state to another. An empty provider id or
+	// code leaves what is there.
+	Move(ctx context.Context, orderID string, from, to domain.State, providerID, code string) (domain.Attempt, bool, error)
+	// StartCapture takes AUTHORIZED of exactly this amount to CAPTURE_SENT.
+	StartCapture(ctx context.Context, orderID string, amount money.Money) (domain.Attempt, bool, error)
+	// FinishCapture takes CAPTURE_SENT to CAPTURED and enters it in the ledger.
+	FinishCapture(ctx context.Context, orderID string) (domain.Attempt, bool, error)
+	// StartVoid takes SENT, AUTHORIZED or CAPTURE_FAILED to VOID_SENT.
+	StartVoid(ctx context.Context, orderID string) (domain.Attempt, bool, error)
+	// LeaveTombstone writes a tombstone, unless the order has an attempt or a tombstone.
+	LeaveTombstone(ctx context.Context, orderID, attemptID string) (bool, error)
+
+	// StartRefund writes r as SENT if the attempt is CAPTURED and so much of it
+	// is neither refunded nor being refunded, also when other refunds start at once.
+	StartRefund(ctx context.Context, r domain.Refund) (domain.Refund, bool, error)
+	// GetRefund reports whether there is a refund of this id.
+	GetRefund(ctx context.Context, id string) (domain.Refund, bool, error)
+	// FinishRefund takes SENT to SUCCEEDED and enters it in the ledger.
+	FinishRefund(ctx context.Context, id, providerID string) (bool, error)
+	// FailRefund takes SENT to FAILED and frees its amount.
+	FailRefund(ctx context.Context, id, code string) (bool, error)
+	// Refunds returns an order's refunds, oldest first.
+	Refunds(ctx context.Context, orderID string) ([]domain.Refund, error)
+
+	// EnterOrphanCapture enters a capture that should not have been, and the refund that
+	// undid it, in the ledger; false if that payment is in it.
+	EnterOrphanCapture(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error)
+
+	// Open returns attempts older than a time whose outcome is open, up to limit
+	// in the order of their order ids, from the one after a given id.
+	Open(ctx context.Context, before time.Time, after string, limit int) ([]domain.Attempt, error)
+	// OpenRefunds does the same for refunds.
+	OpenRefunds(ctx context.Context, before time.Time, after string, limit int) ([]domain.Refund, error)
+	// Settle takes NEEDS_REVIEW to where the decision says, and keeps that.
+	Settle(ctx context.Context, orderID string, to domain.State, providerID, code string, d domain.Decision) (domain.Attempt, bool, error)
+	// SettleRefund takes a refund from SENT to FAILED, and keeps the decision.
+	SettleRefund(ctx context.Context, id, code string, d domain.Decision) (bool, error)
+
+	Reconciliations
+}
+
+// Reconciliations keeps reconciliations, and shows the ledger to them.
+type Reconciliations interface {
+	// StartReconciliation writes one in its first phase, unless a daily one that
+	// begins there has been started: then it returns that.
+	StartReconciliation(ctx context.Context, id string, from, to time.Time, daily bool) (domain.Reconciliation, error)
+	// UnfinishedReconciliation reports whether there is one that is not done.
+	UnfinishedReconciliation(ctx context.Context) (domain.Reconciliation, bool, error)
+	// LastDaily reports whether there was a daily one, and returns the last.
+	LastDaily(ctx context.Context) (domain.Reconciliation, bool, error)
+	// Reconciliation returns one with totals and first differences, or
+	// ErrReconciliationNotFound.
+	Reconciliation(ctx context.Context, id string) (domain.Reconciliation, error)
+	// FirstAttempt is when the first attempt began, now if there is none.
+	FirstAttempt(ctx context.Context) (time.Time, error)
+	// Entries returns the ledger's transactions about payments and refunds of
+	// these ids of the provider.
+	Entries(ctx context.Context, refs []string) ([]domain.Entry, error)
+	// Unmatched returns a page of what the ledger has in the window and the
+	// provider's list had not; next is empty at the end.
+	Unmatched(ctx context.Context, r domain.Reconciliation) (page []domain.Entry, next string, err error)
+	// Matched returns the balance transactions that these transactions were matched with.
+	Matched(ctx context.Context, reconciliationID string, transactionIDs []string) (map[string]string, error)
+	// OpenOrders returns those with a command whose outcome is open.
+	OpenOrders(ctx context.Context, orderIDs []string) (map[string]bool, error)
+	// WritePage writes what a page came to and moves on from r's phase and cursor,
+	// unless another process has: then it writes nothing and reports false.
+	WritePage(ctx context.Context, r domain.Reconciliation, p domain.Page) (bool, error)
+}
+
+// Provider takes the money. A call with a key that was used before has no
+// second effect and the first one's answer; if that is an error or a refusal,
+// what the provider holds is believed instead. Errors: *Refusal is definitive;
+// anything else means that the outcome is unknown.
+type Provider interface {
+	// Authorize holds the amount.
+	Authorize(ctx context.Context, req Authorization) (Hold, error)
+	// Capture takes the held amount; nil means that it is captured.
+	Capture(ctx context.Context, key, paymentID string, amount money.Money) error
+	// Void gives a hold back; nil means that nothing is held. ErrAlreadyCaptured means that
+	// the amount is captured: it can only be refunded.
+	Void(ctx context.Context, key, paymentID string) error
+	// Refund gives back part of a capture and returns the provider's id of it.
+	Refund(ctx context.Context, key string, r domain.Refund) (id string, err error)
+	// Retrieve returns a payment as it is now. Errors: ErrNoSuchPayment.
+	Retrieve(ctx context.Context, paymentID string) (domain.Intent, error)
+	// Find looks for the payment of an attempt. That there is none says nothing:
+	// it may be on its way, or the provider's index behind.
+	Find(ctx context.Context, attemptID string) (in domain.Intent, found bool, err error)
+	// FindRefund looks for what a refund became. None means that there is none
+	// by now. Errors: *Refusal for one that failed.
+	FindRefund(ctx context.Context, r domain.Refund) (id string, found bool, err error)
+	// Payments yields every payment that was made at the provider from one time
+	// to another, in any order. An error ends it: then it is not complete.
+	Payments(ctx context.Context, from, to time.Time) iter.Seq2[domain.Intent, error]
+	// BalanceTransactions returns a page of what moved from one time to another, newest
+	// first; next is empty at the end.
+	BalanceTransactions(ctx context.Context, from, to time.Time, cursor string) (page []domain.BalanceTransaction, next string, err error)
+}
+
+// Authorization is what a provider is asked to hold.
+type Authorization struct {
+	Key                string
+	OrderID, AttemptID string
+	OrderNumber        string
+	Method             string
+	Amount             money.Money
+	// Replay: the authorization is asked for again to learn what is held, so that it
+	// can be voided.
+	Replay bool
+}
+
+// Hold is a provider's answer to an authorization.
+type Hold struct {
+	PaymentID string
+	// NeedsAction means that nothing is held until the payer has done something.
+	NeedsAction bool
+}
+
+// EventStore keeps events. Each method is one commit.
+type EventStore interface {
+	// KeepEvent writes an event and, if it is pending, its job; false if it was
+	// kept before.
+	KeepEvent(ctx context.Context, e domain.Event, traceparent string) (bool, error)
+	// GetEvent reports whether there is an event of this id.
+	GetEvent(ctx context.Context, id string) (domain.Event, bool, error)
+	// SettleEvent takes PENDING to another state.
+	SettleEvent(ctx context.Context, id string, to domain.EventState) error
+	// FailEvent counts an attempt that failed for a reason, and takes PENDING to
+	// DEAD with the last of so many. It returns the event as it is then.
+	FailEvent(ctx context.Context, id, reason string, limit int) (domain.Event, error)
+}
+
+// Verifier reads what came with a signature as of now. Errors: ErrNotSigned,
+// ErrMalformed, ErrWebhooksOff.
+type Verifier interface {
+	Verify(payload []byte, signature string, now time.Time) (domain.Event, error)
+}
+
+// Syncer looks a payment up at the provider and brings its attempt to where
+// the provider has it. Errors: ErrPaymentNotFound if it is not this shop's.
+type Syncer interface {
+	// Final reports whether a payment is the one of the order and nothing can
+	// come of it any more that payment does not know.
+	Final(ctx context.Context, orderID, paymentID string) (bool, error)
+	Sync(ctx context.Context, paymentID string) (domain.Attempt, error)
+}

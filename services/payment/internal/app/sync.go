@@ -1,0 +1,162 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+)
+
+// Sync retrieves a payment from the provider and applies it. Errors: those
+// of Apply, and ErrOutcomeUnknown when the provider does not tell.
+func (s *Payments) Sync(ctx context.Context, paymentID string) (domain.Attempt, error) {
+	in, err := s.provider.Retrieve(ctx, paymentID)
+	if err != nil {
+		return domain.Attempt{}, s.unknown(ctx, "sync", "", err)
+	}
+	return s.Apply(ctx, in)
+}
+
+// Final reports whether a payment is an order's and captured: a command has seen
+// that, and no event can move it any more.
+func (s *Payments) Final(ctx context.Context, orderID, paymentID string) (bool, error) {
+	a, err := s.store.Get(ctx, orderID)
+	if errors.Is(err, domain.ErrPaymentNotFound) {
+		return false, nil
+	}
+	return a.State == domain.Captured && a.ProviderID == paymentID, err
+}
+
+// Apply takes note of a payment as the provider has it, from whatever source
+// first and however often: a payment of an attempt whose outcome is open moves
+// the attempt on, never back; a payment that should not be there (of an order
+// that was cancelled or declined, or a second one of an order) is voided, or
+// refunded if it was captured. It returns the attempt as it is then. Errors:
+// ErrPaymentNotFound for a payment that this service did not make, or of an order
+// that it never heard of, which is left alone; ErrOutcomeUnknown when it has to be
+// observed again.
+func (s *Payments) Apply(ctx context.Context, in domain.Intent) (domain.Attempt, error) {
+	if in.OrderID == "" || in.AttemptID == "" {
+		return domain.Attempt{}, domain.ErrPaymentNotFound
+	}
+	return run(ctx, s, in.OrderID, func(ctx context.Context) (domain.Attempt, error) {
+		return s.apply(ctx, in)
+	})
+}
+
+func (s *Payments) apply(ctx context.Context, in domain.Intent) (domain.Attempt, error) {
+	a, err := s.store.Get(ctx, in.OrderID)
+	if err != nil {
+		return domain.Attempt{}, err
+	}
+	// A payment is the attempt's by the id that was written down, or before that by
+	// its label, which anybody can change at the provider.
+	if a.ProviderID != in.ID && (a.ProviderID != "" || in.AttemptID != a.ID) {
+		return a, s.voidOrRefund(ctx, a, in)
+	}
+	switch a.State {
+	case domain.Sent:
+		return s.syncSent(ctx, a, in)
+	case domain.CaptureSent:
+		return s.syncCapture(ctx, a, in)
+	case domain.VoidSent:
+		a.ProviderID = in.ID
+		return s.void(ctx, a)
+	case domain.NeedsReview:
+		return s.syncReview(ctx, a, in, decided(in))
+	case domain.Declined, domain.Voided:
+		return a, s.voidOrRefund(ctx, a, in)
+	default: // what is authorized, captured or could not be is settled by a command
+		return a, nil
+	}
+}
+
+// syncSent settles an attempt that is SENT, as the answer that was lost would.
+func (s *Payments) syncSent(ctx context.Context, a domain.Attempt, in domain.Intent) (domain.Attempt, error) {
+	switch {
+	case in.Status == domain.IntentDeclined:
+		return s.move(ctx, a, domain.Declined, in.ID, in.Code)
+	case in.Status == domain.IntentCanceled:
+		return s.move(ctx, a, domain.Declined, in.ID, string(domain.IntentCanceled))
+	case in.Status == domain.IntentRequiresAction:
+		if err := s.provider.Void(ctx, a.VoidKey(), in.ID); err != nil {
+			return domain.Attempt{}, s.unknown(ctx, "sync", a.OrderID, err)
+		}
+		return s.move(ctx, a, domain.Declined, in.ID, AuthenticationRequired)
+	case (in.Status == domain.IntentAuthorized || in.Status == domain.IntentCaptured) && in.Amount == a.Amount:
+		return s.move(ctx, a, domain.Authorized, in.ID, "")
+	}
+	return domain.Attempt{}, s.unknown(ctx, "sync", a.OrderID, mismatch(in, a))
+}
+
+// syncCapture settles an attempt that is CAPTURE_SENT. What is still held may
+// be captured yet.
+func (s *Payments) syncCapture(ctx context.Context, a domain.Attempt, in domain.Intent) (domain.Attempt, error) {
+	switch {
+	case in.Status == domain.IntentAuthorized:
+		return a, nil
+	case in.Status == domain.IntentCanceled:
+		return s.move(ctx, a, domain.CaptureFailed, "", string(domain.IntentCanceled))
+	case in.Status == domain.IntentCaptured && in.Amount == a.Amount:
+		return s.finishCapture(ctx, a)
+	}
+	return domain.Attempt{}, s.unknown(ctx, "sync", a.OrderID, mismatch(in, a))
+}
+
+// voidOrRefund ends a payment that should not be there.
+func (s *Payments) voidOrRefund(ctx context.Context, a domain.Attempt, in domain.Intent) error {
+	if !in.Active() {
+		return nil
+	}
+	s.log.WarnContext(ctx, "a payment is there that should not be", "order_id", a.OrderID, "state", a.State,
+		"payment", in.ID, "status", in.Status, "amount", in.Amount)
+	err := domain.ErrAlreadyCaptured
+	if in.Status != domain.IntentCaptured {
+		err = s.provider.Void(ctx, in.VoidKey(), in.ID)
+	}
+	if errors.Is(err, domain.ErrAlreadyCaptured) {
+		return s.refundOrphan(ctx, in)
+	}
+	if err != nil {
+		return s.unknown(ctx, "voidOrRefund", a.OrderID, err)
+	}
+	return nil
+}
+
+// refundOrphan refunds, in full, what was captured and should not have been. Both go
+// into the ledger, for both are in the provider's books.
+func (s *Payments) refundOrphan(ctx context.Context, in domain.Intent) error {
+	if in.Status != domain.IntentCaptured { // as it was known when it was to be voided
+		var err error
+		if in, err = s.provider.Retrieve(ctx, in.ID); err != nil {
+			return s.unknown(ctx, "refund", in.OrderID, err)
+		}
+		if in.Status != domain.IntentCaptured {
+			return s.unknown(ctx, "refund", in.OrderID, fmt.Errorf("payment %s is %s", in.ID, in.Status))
+		}
+	}
+	_, err := s.provider.Refund(ctx, in.RefundKey(), domain.Refund{ID: in.AttemptID, OrderID: in.OrderID, Amount: in.Amount, PaymentID: in.ID})
+	if refusal, refused := errors.AsType[*domain.Refusal](err); refused && refusal.Code == alreadyRefunded {
+		err = nil // by an operator at the provider
+	}
+	if err != nil {
+		return s.unknown(ctx, "refund", in.OrderID, err)
+	}
+	entered, err := s.store.EnterOrphanCapture(ctx, in.OrderID, in.ID, in.Amount)
+	if err != nil {
+		return err
+	}
+	if entered {
+		s.log.ErrorContext(ctx, "a capture that should not have been was refunded", "order_id", in.OrderID, "payment", in.ID, "amount", in.Amount)
+	}
+	return nil
+}
+
+// alreadyRefunded is the provider's code for a refund of what is refunded.
+const alreadyRefunded = "charge_already_refunded"
+
+// mismatch says why an intent does not move an attempt.
+func mismatch(in domain.Intent, a domain.Attempt) error {
+	return fmt.Errorf("payment %s is %s with %s, the attempt is %s with %s", in.ID, in.Status, in.Amount, a.State, a.Amount)
+}

@@ -1,0 +1,121 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+)
+
+// WebhookConfig is what Webhooks work with.
+type WebhookConfig struct {
+	Events   EventStore
+	Verifier Verifier
+	Payments Syncer
+	Now      func() time.Time
+	// Attempts is how often an event is tried before it is a dead letter.
+	Attempts int
+	// Count counts events by what they came to.
+	Count func(ctx context.Context, outcome string)
+	Log   *slog.Logger
+}
+
+// Webhooks takes what the provider reports. An event is a hint: that something
+// may have happened to a payment. What did is asked of the provider, by a job,
+// so that events may come in any order, late, several times, or be forged by
+// a caller who has the secret.
+type Webhooks struct{ WebhookConfig }
+
+// NewWebhooks returns webhooks.
+func NewWebhooks(cfg WebhookConfig) *Webhooks { return &Webhooks{cfg} }
+
+// Receive verifies an event and keeps it with its job; the bool reports whether
+// it was kept before. Errors: those of Verifier.
+func (w *Webhooks) Receive(ctx context.Context, payload []byte, signature, traceparent string) (domain.Event, bool, error) {
+	e, err := w.Verifier.Verify(payload, signature, w.Now())
+	if err != nil {
+		w.Count(ctx, "refused")
+		return domain.Event{}, false, err
+	}
+	e.State = domain.EventPending
+	if e.PaymentID == "" {
+		e.State = domain.EventIgnored
+	}
+	kept, err := w.Events.KeepEvent(ctx, e, traceparent)
+	if err != nil {
+		return domain.Event{}, false, err
+	}
+	if !kept {
+		w.Count(ctx, "duplicate")
+	} else if e.State == domain.EventIgnored {
+		w.Count(ctx, string(domain.EventIgnored))
+	}
+	return e, !kept, nil
+}
+
+// NotAppliedError means that an event has to be applied once more, later.
+type NotAppliedError struct {
+	// Attempts is how often it was tried.
+	Attempts int
+	Cause    error
+}
+
+func (e *NotAppliedError) Error() string {
+	return fmt.Sprintf("webhook event not applied at attempt %d: %v", e.Attempts, e.Cause)
+}
+
+// Unwrap returns the cause.
+func (e *NotAppliedError) Unwrap() error { return e.Cause }
+
+// Apply applies an event that was kept; one that is gone or settled is nothing
+// to do. The provider is asked unless the command that the event tells of has
+// heard all there is, as it does when nothing goes wrong. Errors: *NotAppliedError, unless it became a dead letter by that.
+func (w *Webhooks) Apply(ctx context.Context, eventID, orderID string) error {
+	e, found, err := w.Events.GetEvent(ctx, eventID)
+	if err != nil || !found || e.State != domain.EventPending {
+		return err
+	}
+	to := domain.EventApplied
+	final := false
+	if orderID != "" {
+		if final, err = w.Payments.Final(ctx, orderID, e.PaymentID); err != nil {
+			return err
+		}
+	}
+	if !final {
+		_, err = w.Payments.Sync(ctx, e.PaymentID)
+	}
+	switch {
+	case errors.Is(err, domain.ErrPaymentNotFound):
+		to = domain.EventIgnored
+	case err != nil:
+		return w.failed(ctx, e, err)
+	}
+	if err := w.Events.SettleEvent(ctx, e.ID, to); err != nil {
+		return err
+	}
+	w.Count(ctx, string(to))
+	return nil
+}
+
+// failed counts an attempt.
+func (w *Webhooks) failed(ctx context.Context, e domain.Event, cause error) error {
+	// As PostgreSQL takes it.
+	reason := strings.ReplaceAll(strings.ToValidUTF8(cause.Error(), "?"), "\x00", "?")
+	e, err := w.Events.FailEvent(ctx, e.ID, reason, w.Attempts)
+	if err != nil {
+		return errors.Join(err, cause)
+	}
+	if e.State == domain.EventDead {
+		w.Count(ctx, string(domain.EventDead))
+		w.Log.ErrorContext(ctx, "webhook event is a dead letter", "event", e.ID, "type", e.Type, "payment", e.PaymentID,
+			"attempts", e.Attempts, "error", cause)
+		return nil
+	}
+	w.Count(ctx, "retried")
+	return &NotAppliedError{Attempts: e.Attempts, Cause: cause}
+}
