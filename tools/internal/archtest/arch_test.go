@@ -39,9 +39,6 @@ func TestImports(t *testing.T) {
 		}{{p.Imports, false}, {p.TestImports, true}, {p.XTestImports, true}} {
 			for _, path := range imports.paths {
 				to := name(path)
-				if excepted(from, to) {
-					continue
-				}
 				for _, r := range rules {
 					if (r.tests || !imports.test) && r.breaks(from, to) {
 						t.Errorf("%s imports %s: %s", from, to, r.name)
@@ -79,15 +76,6 @@ func (r rule) breaks(from, to string) bool {
 		return whole(pattern).MatchString(to)
 	}
 	return slices.ContainsFunc(r.not, matches) || len(r.only) > 0 && !slices.ContainsFunc(r.only, matches)
-}
-
-func excepted(from, to string) bool {
-	for _, e := range exceptions {
-		if e.from == from && e.to == to {
-			return true
-		}
-	}
-	return false
 }
 
 // name is a package's name in the table.

@@ -114,6 +114,3 @@ var rules = []rule{
 		broken: [2]string{"helm/charts", "tools/souk"},
 	},
 }
-
-// exceptions are imports that break a rule for now, with the reason.
-var exceptions = []struct{ from, to, why string }{}
