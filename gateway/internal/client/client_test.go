@@ -6,16 +6,21 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/souk-shop/souk/gateway/internal/problem"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
+	"github.com/souk-shop/souk/proto/reason"
 )
 
-func failure(t *testing.T, code codes.Code, reason string) error {
+func failure(t *testing.T, r protoreflect.Enum) error {
 	t.Helper()
-	st, err := status.New(code, "").WithDetails(&errdetails.ErrorInfo{Reason: reason, Domain: "test.souk"})
+	info := reason.Of(r)
+	st, err := status.New(info.Code, "").WithDetails(&errdetails.ErrorInfo{Reason: info.Name, Domain: info.Domain})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,8 +52,8 @@ func TestCallRepeats(t *testing.T) {
 		want   *problem.Type
 	}{
 		"no connection":     {status.Error(codes.Unavailable, ""), time.Minute, 4, nil},
-		"its own trouble":   {failure(t, codes.Unavailable, "UNAVAILABLE"), time.Minute, 4, nil},
-		"another reason":    {failure(t, codes.Unavailable, "OUTCOME_UNKNOWN"), time.Minute, 1, problem.Unavailable},
+		"its own trouble":   {failure(t, errorv1.ErrorReason_ERROR_REASON_UNAVAILABLE), time.Minute, 4, nil},
+		"another reason":    {failure(t, paymentv1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN), time.Minute, 1, problem.Unavailable},
 		"too late":          {status.Error(codes.DeadlineExceeded, ""), time.Minute, 1, problem.Timeout},
 		"a broken contract": {status.Error(codes.Internal, ""), time.Minute, 1, problem.Internal},
 		"no budget":         {status.Error(codes.Unavailable, ""), -1, 1, problem.Unavailable},
