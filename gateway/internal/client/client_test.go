@@ -14,6 +14,7 @@ import (
 
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/proto/reason"
 )
 
