@@ -20,6 +20,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/souk-shop/souk/services/chassis/process"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/tools/internal/seed"
@@ -132,8 +133,8 @@ type Shop struct {
 	progressMu sync.Mutex
 
 	mu        sync.Mutex
-	processes map[string]*supervised // with Options.Processes
-	startedAt time.Time              // zero until ready
+	processes map[string]*process.Supervisor // with Options.Processes
+	startedAt time.Time                      // zero until ready
 }
 
 // Start starts a shop and returns when it is ready: all parts answer and, with
@@ -144,7 +145,7 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 	if opts.Addr == "" {
 		opts.Addr = "127.0.0.1:0"
 	}
-	s := &Shop{opts: opts, processes: map[string]*supervised{}, listeners: map[string]net.Listener{}, done: make(chan struct{})}
+	s := &Shop{opts: opts, processes: map[string]*process.Supervisor{}, listeners: map[string]net.Listener{}, done: make(chan struct{})}
 	if s.folder, err = openFolder(opts.Dir, false); err != nil {
 		return nil, err
 	}
@@ -258,7 +259,8 @@ func (s *Shop) startServices() {
 	g := run.NewGroup(s.log)
 	for _, part := range topology.Processes() {
 		if s.opts.Processes {
-			g.Add(part.Name, s.supervise(part).run)
+			supervisor := s.supervise(part)
+			g.Add(part.Name, func(ctx context.Context) error { supervisor.Run(ctx); return nil })
 		} else {
 			g.Add(part.Name, func(ctx context.Context) error { return s.runInside(ctx, part) })
 		}
@@ -367,7 +369,7 @@ func (s *Shop) hopeless() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, p := range s.processes {
-		if s.startedAt.IsZero() && p.deaths.Load() >= 5 {
+		if s.startedAt.IsZero() && p.Deaths() >= 5 {
 			return fmt.Errorf("%s does not start; see %s", name, s.folder.join("logs", name+".log"))
 		}
 	}
@@ -443,10 +445,10 @@ func (s *Shop) writeState() error {
 		PIDs: map[string]int{"up": os.Getpid(), "postgres": s.postgres.PID()},
 	}
 	if s.redis != nil && s.redis.proc != nil {
-		st.PIDs["redis"] = s.redis.proc.pid()
+		st.PIDs["redis"] = s.redis.proc.PID()
 	}
 	for name, p := range s.processes {
-		st.PIDs[name] = p.pid()
+		st.PIDs[name] = p.PID()
 	}
 	return state.Write(s.folder.path, st)
 }

@@ -16,16 +16,14 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/souk-shop/souk/services/chassis/process"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
-// ErrNotRunning means that a part has no process at the moment.
-var ErrNotRunning = errors.New("is not running")
-
-// process is what keeps a part other than PostgreSQL running; nil when it is
+// supervisor is what keeps a part other than PostgreSQL running; nil when it is
 // inside of this process.
-func (s *Shop) process(part string) *supervised {
+func (s *Shop) supervisor(part string) *process.Supervisor {
 	if part == topology.Redis {
 		if s.redis == nil {
 			return nil
@@ -42,8 +40,8 @@ func (s *Shop) PID(part string) int {
 	if part == topology.Postgres {
 		return s.postgres.PID()
 	}
-	if p := s.process(part); p != nil {
-		return p.pid()
+	if p := s.supervisor(part); p != nil {
+		return p.PID()
 	}
 	return 0
 }
@@ -52,21 +50,19 @@ func (s *Shop) PID(part string) int {
 func (s *Shop) LogPath(service string) string { return s.folder.join("logs", service+".log") }
 
 // Signal sends a signal to a part's process. SIGSTOP and SIGCONT reach all
-// processes of PostgreSQL. A part that ends is started again. ErrNotRunning: it
-// has just ended; any other error: it has no process of its own.
+// processes of PostgreSQL. A part that ends is started again. process.ErrNotRunning:
+// it has just ended; any other error: it has no process of its own.
 func (s *Shop) Signal(part string, sig syscall.Signal) error {
 	if part == topology.Postgres {
 		return s.postgres.signal(sig)
 	}
-	p := s.process(part)
+	p := s.supervisor(part)
 	if p == nil {
 		return fmt.Errorf("%s has no process of its own", part)
 	}
-	c := p.live.Load()
-	if c == nil {
-		return fmt.Errorf("%s: %w", part, ErrNotRunning)
+	if err := p.Signal(sig); err != nil {
+		return fmt.Errorf("%s: %w", part, err)
 	}
-	c.signal(sig)
 	return nil
 }
 
@@ -74,7 +70,7 @@ func (s *Shop) Signal(part string, sig syscall.Signal) error {
 // nothing to one that is dead already.
 func (s *Shop) Kill(part string) error {
 	err := s.Signal(part, syscall.SIGKILL)
-	if errors.Is(err, ErrNotRunning) {
+	if errors.Is(err, process.ErrNotRunning) {
 		return nil
 	}
 	return err
@@ -86,11 +82,11 @@ func (s *Shop) Restart(ctx context.Context, part string) error {
 	if part == topology.Postgres {
 		return s.postgres.restart(ctx)
 	}
-	p := s.process(part)
+	p := s.supervisor(part)
 	if p == nil {
 		return fmt.Errorf("%s has no process of its own", part)
 	}
-	if err := p.renew(ctx); err != nil {
+	if err := p.Restart(ctx); err != nil {
 		return fmt.Errorf("restart %s: %w", part, err)
 	}
 	return s.Await(ctx, part)

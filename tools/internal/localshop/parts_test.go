@@ -2,12 +2,9 @@ package localshop
 
 import (
 	"bytes"
-	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -61,41 +58,6 @@ func TestFolder(t *testing.T) {
 	fresh, err := f.secrets()
 	if err != nil || fresh.OperatorToken == first.OperatorToken {
 		t.Errorf("secrets of the emptied folder: %+v, %v", fresh, err)
-	}
-}
-
-func TestSupervised(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	starts := make(chan int, 100)
-	s := &supervised{name: "sleeper", log: slog.New(slog.DiscardHandler), onStart: func(pid int) { starts <- pid }}
-	n := 0
-	s.command = func() (*exec.Cmd, []io.Closer, []io.Closer, error) {
-		if n++; n < 3 {
-			return exec.Command("false"), nil, nil, nil
-		}
-		return exec.Command("sleep", "1000"), nil, nil, nil
-	}
-	done := make(chan error)
-	go func() { done <- s.run(ctx) }()
-	for range 3 {
-		select {
-		case <-starts:
-		case <-time.After(20 * time.Second):
-			t.Fatal("it was not started again")
-		}
-	}
-	if deaths := s.deaths.Load(); deaths != 2 {
-		t.Errorf("%d deaths", deaths)
-	}
-	cancel()
-	select {
-	case err := <-done:
-		if err != nil || s.pid() != 0 {
-			t.Errorf("stop: %v, process id %d", err, s.pid())
-		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("it did not stop")
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
@@ -45,8 +46,8 @@ type Postgres struct {
 	mu       sync.Mutex
 	server   *pgserver.Server
 	stopping bool
-	stop     chan struct{} // closed with stopping
-	watched  chan struct{} // closed when watch has ended
+	stop     context.CancelFunc // of watch
+	watched  chan struct{}      // closed when watch has ended
 
 	// onRestart is called after each start but the first; may be nil.
 	onRestart func()
@@ -81,11 +82,13 @@ func startPostgres(ctx context.Context, f *folder, dir string, sec *secrets, dis
 	if err != nil {
 		return nil, err
 	}
-	p := &Postgres{opts: opts, passwords: sec.Postgres, log: log, port: server.Port(), server: server, stop: make(chan struct{}), watched: make(chan struct{}), onRestart: onRestart}
+	p := &Postgres{opts: opts, passwords: sec.Postgres, log: log, port: server.Port(), server: server, watched: make(chan struct{}), onRestart: onRestart}
 	if err := p.ensure(ctx); err != nil {
 		return nil, errors.Join(err, server.Stop(ctx))
 	}
-	go p.watch()
+	watching, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	go p.watch(watching)
 	return p, nil
 }
 
@@ -111,7 +114,7 @@ func private(ctx context.Context, dsn string) error {
 }
 
 // watch starts the server again when it has ended by itself.
-func (p *Postgres) watch() {
+func (p *Postgres) watch(watching context.Context) {
 	defer close(p.watched)
 	for {
 		p.mu.Lock()
@@ -138,12 +141,7 @@ func (p *Postgres) watch() {
 			continue
 		}
 		p.log.Error("postgres did not start again", "error", err)
-		pause := time.NewTimer(time.Second)
-		select {
-		case <-p.stop:
-		case <-pause.C:
-		}
-		pause.Stop()
+		_ = retry.Sleep(watching, time.Second) // the next round sees that it ended
 	}
 }
 
@@ -216,7 +214,7 @@ func (p *Postgres) PID() int {
 func (p *Postgres) Stop(ctx context.Context) error {
 	p.mu.Lock()
 	p.stopping = true
-	close(p.stop)
+	p.stop()
 	err := p.server.Stop(ctx)
 	p.mu.Unlock()
 	<-p.watched

@@ -12,11 +12,11 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 
 	"github.com/sethvargo/go-envconfig"
 
+	"github.com/souk-shop/souk/services/chassis/process"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
@@ -28,57 +28,62 @@ const (
 )
 
 // supervise makes the supervisor of a service's process.
-func (s *Shop) supervise(part topology.Part) *supervised {
-	var life atomic.Int64
-	p := &supervised{name: part.Name, log: s.log, pause: s.opts.RestartPause}
-	p.command = func() (*exec.Cmd, []io.Closer, []io.Closer, error) {
-		return s.serviceCommand(part, int(life.Add(1)))
-	}
-	p.onStart = func(pid int) {
-		s.log.Info("process started", "process", part.Name, "pid", pid)
-		s.refreshState()
-	}
+func (s *Shop) supervise(part topology.Part) *process.Supervisor {
+	life := 0
+	p := process.NewSupervisor(process.Config{
+		Name: part.Name, Log: s.log, Pause: s.opts.RestartPause,
+		Command: func() (process.Command, error) {
+			life++
+			return s.serviceCommand(part, life)
+		},
+		OnStart: func(pid int) {
+			s.log.Info("process started", "process", part.Name, "pid", pid)
+			s.refreshState()
+		},
+	})
 	s.mu.Lock()
 	s.processes[part.Name] = p
 	s.mu.Unlock()
 	return p
 }
 
-func (s *Shop) serviceCommand(part topology.Part, life int) (cmd *exec.Cmd, inherited, held []io.Closer, err error) {
+func (s *Shop) serviceCommand(part topology.Part, life int) (c process.Command, err error) {
 	defer func() {
 		if err != nil {
-			closeAll(inherited)
+			for _, f := range c.Inherited {
+				f.Close()
+			}
 		}
 	}()
 	argv := slices.Clone(s.opts.Exec)
 	if len(argv) == 0 {
 		self, err := executable()
 		if err != nil {
-			return nil, nil, nil, err
+			return c, err
 		}
 		argv = []string{self, "service"}
 	}
 	argv = append(argv, part.Name)
 	log, err := os.OpenFile(s.LogPath(part.Name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, nil, nil, err
+		return c, err
 	}
-	inherited = append(inherited, log)
+	c.Inherited = append(c.Inherited, log)
 	listener, err := s.listeners[part.Name].(*net.TCPListener).File()
 	if err != nil {
-		return nil, inherited, nil, err
+		return c, err
 	}
-	inherited = append(inherited, listener)
+	c.Inherited = append(c.Inherited, listener)
 	lifeline, hold, err := os.Pipe()
 	if err != nil {
-		return nil, inherited, nil, err
+		return c, err
 	}
-	inherited = append(inherited, lifeline)
-	cmd = exec.Command(argv[0], argv[1:]...)
-	cmd.Stdout, cmd.Stderr = log, log
-	cmd.Env = append(os.Environ(), s.environ(part, life)...)
-	cmd.ExtraFiles = []*os.File{listener, lifeline}
-	return cmd, inherited, []io.Closer{hold}, nil
+	c.Inherited, c.Held = append(c.Inherited, lifeline), []io.Closer{hold}
+	c.Cmd = exec.Command(argv[0], argv[1:]...)
+	c.Cmd.Stdout, c.Cmd.Stderr = log, log
+	c.Cmd.Env = append(os.Environ(), s.environ(part, life)...)
+	c.Cmd.ExtraFiles = []*os.File{listener, lifeline}
+	return c, nil
 }
 
 // executable is this program, also when its file was replaced or removed since

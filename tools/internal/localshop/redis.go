@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -17,6 +16,8 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"github.com/souk-shop/souk/services/chassis/process"
 )
 
 // redisMemory bounds what Redis keeps; what was not asked for longest goes.
@@ -26,7 +27,7 @@ const redisMemory = "64mb"
 type redis struct {
 	addr  string
 	inner *miniredis.Miniredis // set when there is no redis-server
-	proc  *supervised
+	proc  *process.Supervisor
 	stop  context.CancelFunc
 	done  chan struct{}
 }
@@ -51,31 +52,31 @@ func startRedis(f *folder, log *slog.Logger, onStart func()) (*redis, error) {
 	if err := endLeftover(filepath.Join(dir, "pid")); err != nil {
 		return nil, err
 	}
-	port, err := freePort()
+	port, err := process.FreePort()
 	if err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	r := &redis{addr: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), stop: stop, done: make(chan struct{})}
-	r.proc = &supervised{name: "redis", log: log, command: func() (*exec.Cmd, []io.Closer, []io.Closer, error) {
-		cmd := exec.Command(binary,
+	command := func() (process.Command, error) {
+		return process.Command{Cmd: exec.Command(binary,
 			"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--protected-mode", "yes",
 			"--save", "", "--appendonly", "no", "--maxmemory", redisMemory, "--maxmemory-policy", "allkeys-lru",
 			"--dir", dir, "--pidfile", filepath.Join(dir, "pid"), "--logfile", f.join("logs", "redis.log"),
 			"--loglevel", "warning", "--daemonize", "no",
-		)
-		return cmd, nil, nil, nil
-	}}
-	r.proc.onStart = func(pid int) {
+		)}, nil
+	}
+	started := func(pid int) {
 		// Redis itself writes its pid only as a daemon.
 		if err := os.WriteFile(filepath.Join(dir, "pid"), []byte(strconv.Itoa(pid)), 0o600); err != nil {
 			log.Warn("process id of redis not written", "error", err)
 		}
 		onStart()
 	}
+	r.proc = process.NewSupervisor(process.Config{Name: "redis", Log: log, Command: command, OnStart: started})
 	go func() {
 		defer close(r.done)
-		_ = r.proc.run(ctx) // nil: it runs until it is stopped
+		r.proc.Run(ctx)
 	}()
 	return r, nil
 }
@@ -138,13 +139,4 @@ func (r *redis) close() {
 	}
 	r.stop()
 	<-r.done
-}
-
-func freePort() (int, error) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer lis.Close()
-	return lis.Addr().(*net.TCPAddr).Port, nil
 }

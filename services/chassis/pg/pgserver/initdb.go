@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"github.com/souk-shop/souk/services/chassis/process"
 )
 
 // clusterVersion returns the major version of the cluster in data, "15", or ""
@@ -63,7 +65,7 @@ func (s *Server) initialize(ctx context.Context, bin binaries, home string, as *
 	}
 	cmd := exec.CommandContext(ctx, bin.initdb, args...)
 	as.prepare(cmd)
-	ownGroup(cmd)
+	process.OwnGroup(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return errors.Join(fmt.Errorf("%s: %w\n%s", bin.initdb, err, strings.TrimSpace(string(out))), os.RemoveAll(fresh))
 	}

@@ -103,10 +103,10 @@ func TestDataOutlivesTheServer(t *testing.T) {
 	if _, err := pgx.Connect(t.Context(), s.DSN("shop", "keeper", "wrong")); err == nil {
 		t.Error("connected with a wrong password")
 	}
-	if err := s.EnsureDatabase(t.Context(), "other", "stranger", "x"); err != nil {
+	if err := s.EnsureDatabase(t.Context(), "other", "intruder", "x"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pgx.Connect(t.Context(), s.DSN("shop", "stranger", "x")); err == nil {
+	if _, err := pgx.Connect(t.Context(), s.DSN("shop", "intruder", "x")); err == nil {
 		t.Error("another database's role may connect")
 	}
 	stopServer(t, s)
@@ -268,7 +268,7 @@ func TestCommitsOutliveACrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	exec1(t, s.SuperuserDSN("postgres"), "CREATE TABLE things (name text)")
-	s.process.signal(syscall.SIGKILL)
+	s.process.Signal(syscall.SIGKILL)
 	<-s.Done()
 	if err := s.Stop(t.Context()); err == nil {
 		t.Error("Stop of a server that was killed says nothing")

@@ -7,65 +7,8 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
-	"syscall"
 )
-
-// process is the postmaster.
-type process struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-	err  error // how it ended; read after done
-}
-
-// startProcess starts cmd as the leader of a process group of its own, so that
-// a Ctrl-C at the terminal reaches the shop and not its database, and so that,
-// where the system can do it, it ends with this process.
-func startProcess(cmd *exec.Cmd) (*process, error) {
-	p := &process{cmd: cmd, done: make(chan struct{})}
-	ownGroup(cmd)
-	endWithParent(cmd.SysProcAttr)
-	started := make(chan error)
-	go func() {
-		// The system watches the thread that started the child and not the whole
-		// process, so the thread has to stay. It ends with this goroutine.
-		runtime.LockOSThread()
-		err := cmd.Start()
-		started <- err
-		if err != nil {
-			return
-		}
-		p.err = cmd.Wait()
-		close(p.done)
-	}()
-	if err := <-started; err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
-// ownGroup makes cmd the leader of a process group, which is ended as a whole
-// when cmd is canceled.
-func ownGroup(cmd *exec.Cmd) {
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-	cmd.SysProcAttr.Setpgid = true
-	if cmd.Cancel != nil {
-		cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	}
-}
-
-func (p *process) pid() int { return p.cmd.Process.Pid }
-
-func (p *process) signal(sig os.Signal) {
-	select {
-	case <-p.done:
-	default:
-		_ = p.cmd.Process.Signal(sig)
-	}
-}
 
 // childrenOf returns the process ids of a process's children.
 func childrenOf(pid int) ([]int, error) {

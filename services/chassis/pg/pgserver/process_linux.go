@@ -4,12 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"syscall"
 )
-
-// endWithParent has the kernel shut the child down when its parent is gone,
-// even by SIGKILL.
-func endWithParent(attr *syscall.SysProcAttr) { attr.Pdeathsig = syscall.SIGINT }
 
 // isPostmaster reports whether a live process is a postmaster of dir. A process
 // id read from an old file may by now be anybody's.

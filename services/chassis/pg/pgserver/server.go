@@ -30,6 +30,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/souk-shop/souk/services/chassis/process"
 	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
@@ -67,7 +68,7 @@ type Server struct {
 	data     string // PGDATA
 	port     int
 	password string
-	process  *process
+	process  *process.Process
 	lock     *os.File
 }
 
@@ -112,7 +113,7 @@ func Start(ctx context.Context, opts Options) (_ *Server, err error) {
 	if err := s.launch(ctx, bin, as); err != nil {
 		return nil, err
 	}
-	s.log.InfoContext(ctx, "postgres is up", "port", s.port, "data", s.data, "pid", s.process.pid(),
+	s.log.InfoContext(ctx, "postgres is up", "port", s.port, "data", s.data, "pid", s.process.PID(),
 		"version", bin.version, "took", time.Since(started).Round(time.Millisecond))
 	return s, nil
 }
@@ -123,7 +124,7 @@ func (s *Server) launch(ctx context.Context, bin binaries, as *account) error {
 	deadline := time.Now().Add(30 * time.Second)
 	for {
 		if s.port = s.opts.Port; s.port == 0 {
-			port, err := freePort()
+			port, err := process.FreePort()
 			if err != nil {
 				return err
 			}
@@ -154,11 +155,12 @@ func (s *Server) launchOnce(ctx context.Context, bin binaries, as *account) erro
 	cmd := exec.Command(bin.postgres, s.arguments()...)
 	cmd.Stdout, cmd.Stderr = log, log
 	as.prepare(cmd)
-	if s.process, err = startProcess(cmd); err != nil {
-		return fmt.Errorf("start %s: %w", bin.postgres, err)
+	// SIGINT is a "fast" shutdown.
+	if s.process, err = process.Start(cmd, syscall.SIGINT); err != nil {
+		return err
 	}
 	pidFile := filepath.Join(s.opts.Dir, "pid")
-	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(s.process.pid())), 0o600); err != nil {
+	if err := os.WriteFile(pidFile, []byte(strconv.Itoa(s.process.PID())), 0o600); err != nil {
 		return errors.Join(err, s.stop(ctx))
 	}
 	for {
@@ -167,8 +169,8 @@ func (s *Server) launchOnce(ctx context.Context, bin binaries, as *account) erro
 			return nil
 		}
 		select {
-		case <-s.process.done:
-			return &exitError{err: s.process.err, log: readFrom(log.Name(), from)}
+		case <-s.process.Done():
+			return &exitError{err: s.process.Err(), log: readFrom(log.Name(), from)}
 		case <-ctx.Done():
 			return errors.Join(fmt.Errorf("postgres did not answer: %w (last: %w)", ctx.Err(), err), s.stop(context.WithoutCancel(ctx)))
 		case <-time.NewTimer(15 * time.Millisecond).C:
@@ -210,22 +212,22 @@ func (s *Server) SuperuserDSN(database string) string {
 func (s *Server) Port() int { return s.port }
 
 // Pid returns the postmaster's process id.
-func (s *Server) Pid() int { return s.process.pid() }
+func (s *Server) Pid() int { return s.process.PID() }
 
 // Signal sends a signal to the postmaster and, if it is one that stops or
 // continues a process, to all the server's processes. It does nothing to a
 // server that has ended.
 func (s *Server) Signal(sig syscall.Signal) error {
 	if sig == syscall.SIGCONT { // the postmaster last: it makes no new ones meanwhile
-		defer s.process.signal(sig)
+		defer s.process.Signal(sig)
 	} else {
-		s.process.signal(sig)
+		s.process.Signal(sig)
 	}
 	if sig != syscall.SIGSTOP && sig != syscall.SIGCONT {
 		return nil
 	}
 	// Each has made a process group of its own.
-	children, err := childrenOf(s.process.pid())
+	children, err := childrenOf(s.process.PID())
 	if err != nil {
 		return fmt.Errorf("signal postgres: %w", err)
 	}
@@ -238,7 +240,7 @@ func (s *Server) Signal(sig syscall.Signal) error {
 }
 
 // Done is closed when the server has ended, by Stop or by itself.
-func (s *Server) Done() <-chan struct{} { return s.process.done }
+func (s *Server) Done() <-chan struct{} { return s.process.Done() }
 
 // Stop shuts the server down in good order, ending the connections that are
 // left, and returns when it is gone. When ctx ends first it is shut down at
@@ -252,27 +254,14 @@ func (s *Server) Stop(ctx context.Context) error {
 }
 
 func (s *Server) stop(ctx context.Context) error {
-	s.process.signal(syscall.SIGINT) // "fast": roll back, disconnect, checkpoint
-	select {
-	case <-s.process.done:
-		return s.process.err
-	case <-ctx.Done():
+	err := s.process.Stop(ctx, syscall.SIGINT) // "fast": roll back, disconnect, checkpoint
+	if !errors.Is(err, process.ErrNotEnding) {
+		return err
 	}
-	s.process.signal(syscall.SIGQUIT) // "immediate"
-	select {
-	case <-s.process.done:
-	case <-time.NewTimer(5 * time.Second).C:
-		s.process.signal(syscall.SIGKILL)
-		<-s.process.done
+	soon, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if errors.Is(s.process.Stop(soon, syscall.SIGQUIT), process.ErrNotEnding) { // "immediate"
+		s.process.Kill()
 	}
 	return fmt.Errorf("postgres did not stop in time: %w", ctx.Err())
-}
-
-func freePort() (int, error) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer lis.Close()
-	return lis.Addr().(*net.TCPAddr).Port, nil
 }

@@ -8,8 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/process"
 	"github.com/souk-shop/souk/services/chassis/retry"
-	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
@@ -111,7 +111,7 @@ func (e *Environment) freeze(ctx context.Context, part string, d time.Duration) 
 		return nil
 	}, func(ctx context.Context) error {
 		err := e.Shop.Signal(part, syscall.SIGCONT)
-		if errors.Is(err, localshop.ErrNotRunning) {
+		if errors.Is(err, process.ErrNotRunning) {
 			err = nil // it was ended meanwhile, and is started again
 		}
 		return errors.Join(err, e.Shop.Await(ctx, part))
