@@ -285,7 +285,7 @@ func TestParallelAddsLoseNothing(t *testing.T) {
 				_, err := c.AddLine(t.Context(), cart.ID, line(sku, 1))
 				var problem *shopclient.Problem
 				if errors.As(err, &problem) && problem.Status == http.StatusConflict {
-					continue // told so, not lost
+					continue // the client was answered with an error
 				}
 				if err != nil {
 					t.Errorf("add: %v", err)
@@ -435,27 +435,27 @@ func TestCancelRacesTheCheckout(t *testing.T) {
 	wg.Wait()
 }
 
-// TestAStrangerSeesNothing: ids are no secrets, tokens are.
-func TestAStrangerSeesNothing(t *testing.T) {
+// TestAnUnauthorisedCallerSeesNothing: ids are no secrets, tokens are.
+func TestAnUnauthorisedCallerSeesNothing(t *testing.T) {
 	t.Parallel()
 	sku := product(t, 10)
 	owner, cart := guest(t, line(sku, 1))
 	o := order(t, owner, cart.ID, goodCard)
-	thief, _ := guest(t)
+	caller, _ := guest(t)
 	calls := map[string]func() error{
-		"read the cart": func() error { _, err := thief.Cart(t.Context(), cart.ID); return err },
-		"fill the cart": func() error { _, err := thief.AddLine(t.Context(), cart.ID, line(sku, 1)); return err },
+		"read the cart": func() error { _, err := caller.Cart(t.Context(), cart.ID); return err },
+		"fill the cart": func() error { _, err := caller.AddLine(t.Context(), cart.ID, line(sku, 1)); return err },
 		"order the cart": func() error {
-			_, err := thief.PlaceOrder(t.Context(), uuid.NewString(), 0, checkoutOf(cart.ID, goodCard))
+			_, err := caller.PlaceOrder(t.Context(), uuid.NewString(), 0, checkoutOf(cart.ID, goodCard))
 			return err
 		},
-		"read the order":   func() error { _, err := thief.Order(t.Context(), o.ID); return err },
-		"cancel the order": func() error { _, err := thief.CancelOrder(t.Context(), o.ID); return err },
+		"read the order":   func() error { _, err := caller.Order(t.Context(), o.ID); return err },
+		"cancel the order": func() error { _, err := caller.CancelOrder(t.Context(), o.ID); return err },
 	}
 	for what, call := range calls {
 		var problem *shopclient.Problem
 		if err := call(); !errors.As(err, &problem) || problem.Status != http.StatusNotFound {
-			t.Errorf("a stranger could %s: %v", what, err)
+			t.Errorf("an unauthorised caller could %s: %v", what, err)
 		}
 	}
 	var problem *shopclient.Problem

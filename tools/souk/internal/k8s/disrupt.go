@@ -116,7 +116,7 @@ func (t *tester) startClients(ctx context.Context) (*clients, error) {
 	// They start once the shop is ready and they have read its catalog.
 	for until := time.Now().Add(time.Minute); ; {
 		if _, err := v.report(ctx); err == nil {
-			return v, retry.Sleep(ctx, t.calm)
+			return v, retry.Sleep(ctx, t.baseline)
 		} else if time.Now().After(until) {
 			return nil, errors.Join(err, v.stop(context.WithoutCancel(ctx)))
 		}

@@ -64,7 +64,7 @@ func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := c.choose(ctx); err != nil {
 		return err
 	}
-	t := &tester{cluster: &c, calm: calm, rate: *rate, mix: *mix, tag: *tag, node: *node, stdout: stdout}
+	t := &tester{cluster: &c, baseline: baseline, rate: *rate, mix: *mix, tag: *tag, node: *node, stdout: stdout}
 	if *asJSON {
 		t.stdout = stderr
 	}
@@ -106,7 +106,7 @@ func (t *tester) verdict() (err error) {
 // tester is one run of `souk k8s test`.
 type tester struct {
 	*cluster
-	calm      time.Duration
+	baseline  time.Duration
 	rate      float64 // clients a second
 	mix       string
 	tag, node string
@@ -162,9 +162,9 @@ type result struct {
 	Error    string   `json:"error,omitempty"`
 }
 
-// calm is how long clients come before, between and after disruptions, so that
+// baseline is how long clients come before, between and after disruptions, so that
 // what a disruption did is seen under its own name.
-const calm = 8 * time.Second
+const baseline = 8 * time.Second
 
 // disrupt starts the clients and makes the disruptions, one after the other.
 func (t *tester) disrupt(ctx context.Context, wanted []disruption) (err error) {
@@ -173,8 +173,8 @@ func (t *tester) disrupt(ctx context.Context, wanted []disruption) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, clients.stop(context.WithoutCancel(ctx))) }()
-	calmly := disruption{name: "none", summary: "nothing is disrupted", do: func(context.Context, *tester) error { return nil }}
-	for _, d := range append([]disruption{calmly}, wanted...) {
+	undisrupted := disruption{name: "none", summary: "nothing is disrupted", do: func(context.Context, *tester) error { return nil }}
+	for _, d := range append([]disruption{undisrupted}, wanted...) {
 		before, err := clients.report(ctx)
 		if err != nil {
 			return err
@@ -187,7 +187,7 @@ func (t *tester) disrupt(ctx context.Context, wanted []disruption) (err error) {
 			r.Error = err.Error()
 		}
 		r.Seconds = time.Since(began).Seconds()
-		if err := retry.Sleep(ctx, t.calm); err != nil {
+		if err := retry.Sleep(ctx, t.baseline); err != nil {
 			return err
 		}
 		after, err := clients.report(ctx)
