@@ -53,7 +53,7 @@ func TestBadInput(t *testing.T) {
 
 		{"unknown field", 400, "invalid", post, lines, `{"sku":"SKU01","quantity":1,"colour":"red"}`, "colour"},
 		{"price of a line", 400, "invalid", post, lines, `{"sku":"SKU01","quantity":1,"price":1}`, "price"},
-		{"unit_price in a list", 400, "invalid", put, lines, `{"lines":[{"sku":"SKU01","quantity":1,"unit_price":{"amount":1}}]}`, "unit_price"},
+		{"unit_price in a list", 400, "invalid", put, lines, `{"lines":[{"sku":"SKU01","quantity":1,"unit_price":{"amount":1}}]}`, "lines[0].unit_price"},
 		{"total of an order", 400, "invalid", post, orders, order(`{"cart_id"`, `{"total":{"amount":1,"currency":"GBP"},"cart_id"`), "total"},
 		{"price of an order", 400, "invalid", post, orders, order(`{"cart_id"`, `{"price":1,"cart_id"`), "price"},
 		{"field twice", 400, "invalid", post, lines, `{"sku":"SKU01","quantity":1,"quantity":2}`, "quantity"},
@@ -73,6 +73,13 @@ func TestBadInput(t *testing.T) {
 		{"quantity 1e400", 400, "invalid", post, lines, `{"sku":"SKU01","quantity":1e400}`, "quantity"},
 		{"quantity 100001", 400, "invalid", post, lines, `{"sku":"SKU01","quantity":100001}`, "quantity"},
 		{"quantity 0 in a list", 400, "invalid", put, lines, `{"lines":[{"sku":"SKU01","quantity":1},{"sku":"SKU02","quantity":0}]}`, "lines[1].quantity"},
+		{"quantity missing in a list", 400, "invalid", put, lines, `{"lines":[{"sku":"SKU01","quantity":1},{"sku":"SKU02"}]}`, "lines[1].quantity"},
+		{"quantity 2^63 in a list", 400, "invalid", put, lines, `{"lines":[{"sku":"SKU01","quantity":9223372036854775808}]}`, "lines[0].quantity"},
+		{"line null", 400, "invalid", put, lines, `{"lines":[null]}`, "lines[0]"},
+		{"lines null", 400, "invalid", put, lines, `{"lines":null}`, "lines"},
+		{"lines null in a new cart", 400, "invalid", post, "/v1/carts", `{"lines":null}`, "lines"},
+		{"line deep", 400, "invalid", put, lines, `{"lines":[` + strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000) + `]}`, "lines[0]"},
+		{"sku control", 400, "invalid", post, lines, `{"sku":"SKU\u0001","quantity":1}`, "sku"},
 		{"quantity 0 of a line", 400, "invalid", put, lines + "/SKU01", `{"quantity":0}`, "quantity"},
 		{"sku number", 400, "invalid", post, lines, `{"sku":1,"quantity":1}`, "sku"},
 		{"sku empty", 400, "invalid", post, lines, `{"sku":"","quantity":1}`, "sku"},
@@ -91,10 +98,12 @@ func TestBadInput(t *testing.T) {
 		{"email header", 400, "invalid", post, orders, order("ada@example.com", `ada@example.com\r\nBcc: x@example.com`), "email"},
 		{"country", 400, "invalid", post, orders, order(`"GB"`, `"United Kingdom"`), "shipping_address.country"},
 		{"name missing", 400, "invalid", post, orders, order(`"name":"Ada Lovelace",`, ``), "shipping_address.name"},
+		{"name control", 400, "invalid", post, orders, order(`Ada Lovelace`, `Ada\u0007`), "shipping_address.name"},
+		{"line2 null", 400, "invalid", post, orders, order(`"city"`, `"line2":null,"city"`), "shipping_address.line2"},
 		{"name blank", 400, "invalid", post, orders, order(`Ada Lovelace`, `  `), "shipping_address.name"},
 		{"city long", 400, "invalid", post, orders, order(`London`, strings.Repeat("x", 101)), "shipping_address.city"},
-		{"address missing", 400, "invalid", post, orders, order(`,"shipping_address":`+address, ``), "shipping_address.name"},
-		{"address unknown field", 400, "invalid", post, orders, order(`"city"`, `"planet":"x","city"`), "planet"},
+		{"address missing", 400, "invalid", post, orders, order(`,"shipping_address":`+address, ``), "shipping_address"},
+		{"address unknown field", 400, "invalid", post, orders, order(`"city"`, `"planet":"x","city"`), "shipping_address.planet"},
 
 		{"cart id in the path", 400, "invalid", get, "/v1/carts/42", "", "cart_id"},
 		{"order id in the path", 400, "invalid", get, "/v1/orders/S-7K3M-9QXV", "", "order_id"},
@@ -152,6 +161,52 @@ func TestBadInput(t *testing.T) {
 	s.want(200, get, "/v1/carts/"+cart.ID, "", me).decode(t, &cart)
 	if cart.Units != 1 || cart.Version != 2 || len(s.order.orders) != 0 {
 		t.Errorf("something changed: %+v", cart)
+	}
+}
+
+// What an operator writes is checked to the last field, each named by its path.
+func TestBadOperatorInput(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	product := func(old, changed string) string {
+		const body = `{"name":"Lantern","category":"candles","variants":[{"sku":"LANTERN-S","price":{"amount":1250,"currency":"GBP"}},{"sku":"LANTERN-L","price":{"amount":2250,"currency":"GBP"}}]}`
+		return strings.Replace(body, old, changed, 1)
+	}
+	for _, tc := range []struct {
+		name, method, path, body, field string
+	}{
+		{"code", "PUT", "/v1/products/lantern", product("", ""), "sku"},
+		{"name", "PUT", "/v1/products/LANTERN", product("Lantern", " "), "name"},
+		{"category", "PUT", "/v1/products/LANTERN", product("candles", "Candles!"), "category"},
+		{"no variants", "PUT", "/v1/products/LANTERN", `{"name":"Lantern","category":"candles","variants":[]}`, "variants"},
+		{"sku", "PUT", "/v1/products/LANTERN", product("LANTERN-L", "lantern"), "variants[1].sku"},
+		{"sku twice", "PUT", "/v1/products/LANTERN", product("LANTERN-L", "LANTERN-S"), "variants[1].sku"},
+		{"price 0", "PUT", "/v1/products/LANTERN", product("2250", "0"), "variants[1].price.amount"},
+		{"price beyond JavaScript", "PUT", "/v1/products/LANTERN", product("2250", "9007199254740992"), "variants[1].price.amount"},
+		{"currency", "PUT", "/v1/products/LANTERN", product("GBP", "gbp"), "variants[0].price.currency"},
+		{"currency missing", "PUT", "/v1/products/LANTERN", product(`,"currency":"GBP"`, ""), "variants[0].price.currency"},
+		{"stock", "PUT", "/v1/products/LANTERN", product(`"sku":"LANTERN-L"`, `"stock":-1,"sku":"LANTERN-L"`), "variants[1].stock"},
+		{"stock null", "PUT", "/v1/products/LANTERN", product(`"sku":"LANTERN-L"`, `"stock":null,"sku":"LANTERN-L"`), "variants[1].stock"},
+		{"price", "POST", "/v1/prices", `{"changes":[{"sku":"SKU01","price":{"amount":-1,"currency":"GBP"}}]}`, "changes[0].price.amount"},
+		{"price twice", "POST", "/v1/prices", `{"changes":[{"sku":"SKU01","price":{"amount":1,"currency":"GBP"}},{"sku":"SKU01","price":{"amount":1,"currency":"GBP"}}]}`, "changes[1].sku"},
+		{"delta 0", "POST", "/v1/stock-adjustments", `{"reason":"x","changes":[{"sku":"SKU02","delta":1},{"sku":"SKU01","delta":0}]}`, "changes[1].delta"},
+		{"delta missing", "POST", "/v1/stock-adjustments", `{"reason":"x","changes":[{"sku":"SKU01"}]}`, "changes[0].delta"},
+		{"reason blank", "POST", "/v1/stock-adjustments", `{"reason":"\t","changes":[{"sku":"SKU01","delta":1}]}`, "reason"},
+		{"no changes", "POST", "/v1/stock-adjustments", `{"reason":"x","changes":[]}`, "changes"},
+		{"restock", "POST", "/v1/orders/" + uuid.NewString() + "/refunds", `{"restock":"yes"}`, "restock"},
+		{"refund twice", "POST", "/v1/orders/" + uuid.NewString() + "/refunds", `{"lines":[{"sku":"A","quantity":1},{"sku":"A","quantity":1}]}`, "lines[1].sku"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			sub := sub(s, t)
+			before := s.calls.Load()
+			p := sub.refuses(400, "invalid", tc.method, tc.path, tc.body, asOperator, "Idempotency-Key: k")
+			if n := s.calls.Load() - before; n != 0 {
+				t.Errorf("%d calls of services", n)
+			}
+			if len(p.Errors) != 1 || p.Errors[0].Field != tc.field {
+				t.Errorf("errors: %+v", p.Errors)
+			}
+		})
 	}
 }
 

@@ -1,17 +1,21 @@
 package gateway
 
 import (
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
+	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"google.golang.org/grpc"
@@ -63,6 +67,53 @@ func read(b *testing.B, handler http.Handler, path string) {
 	for b.Loop() {
 		clear(w.header)
 		handler.ServeHTTP(w, req)
+	}
+}
+
+// BenchmarkWrite is a request with a body: what the gateway adds to a cart, its
+// calls to services on loopback included.
+func BenchmarkWrite(b *testing.B) {
+	s := start(b)
+	handler, err := newHandler(Config{Secret: testSecret, CacheTTL: time.Hour}, telemetry.Discard(), edge.NewHealth(nil), client.Services{
+		Catalog: catalogv1.NewCatalogServiceClient(s.conn), Cart: cartv1.NewCartServiceClient(s.conn), Order: orderv1.NewOrderServiceClient(s.conn),
+	}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	cart, me := s.newCart("")
+	var lines []string
+	for i := range 20 {
+		lines = append(lines, fmt.Sprintf(`{"sku":"SKU%02d","quantity":1}`, i+1))
+	}
+	path := "/v1/carts/" + cart.ID + "/lines"
+	b.Run("add", func(b *testing.B) { write(b, handler, me, "POST", path, `{"sku":"SKU01","quantity":1}`, 200) })
+	b.Run("add refused", func(b *testing.B) { write(b, handler, me, "POST", path, `{"sku":"SKU01","quantity":0}`, 400) })
+	b.Run("replace 20 lines", func(b *testing.B) {
+		write(b, handler, me, "PUT", path, `{"lines":[`+strings.Join(lines, ",")+`]}`, 200)
+	})
+	b.Run("order refused", func(b *testing.B) {
+		write(b, handler, me, "POST", "/v1/orders", strings.Replace(checkoutOf(cart.ID), `"GB"`, `"gb"`, 1), 400)
+	})
+}
+
+func write(b *testing.B, handler http.Handler, token header, method, path, body string, want int) {
+	name, value, _ := strings.Cut(string(token), ": ")
+	request := func() *http.Request {
+		req := httptest.NewRequest(method, path, strings.NewReader(body))
+		req.Header.Set(name, value)
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Idempotency-Key", "k")
+		return req
+	}
+	rec := httptest.NewRecorder()
+	if handler.ServeHTTP(rec, request()); rec.Code != want {
+		b.Fatalf("status %d: %s", rec.Code, rec.Body)
+	}
+	w := discard{http.Header{}}
+	b.ReportAllocs()
+	for b.Loop() {
+		clear(w.header)
+		handler.ServeHTTP(w, request())
 	}
 }
 

@@ -59,7 +59,9 @@ func TestReconcile(t *testing.T) {
 	}
 	s.refuses(400, "invalid-window", "POST", path, `{"from_time":"2026-11-25T00:00:00Z","to_time":"2026-11-24T00:00:00Z"}`, asOperator)
 	s.refuses(400, "invalid", "POST", path, `{"from_time":"1969-11-25T00:00:00Z"}`, asOperator)
-	s.refuses(400, "malformed-body", "POST", path, `{"from_time":"yesterday"}`, asOperator)
+	if p := s.refuses(400, "invalid", "POST", path, `{"from_time":"yesterday"}`, asOperator); len(p.Errors) != 1 || p.Errors[0].Field != "from_time" {
+		t.Errorf("errors: %+v", p.Errors)
+	}
 	s.refuses(400, "invalid", "GET", path+"/one", "", asOperator)
 	s.refuses(404, "reconciliation-not-found", "GET", path+"/01900000-0000-7000-8000-000000000002", "", asOperator)
 	s.refuses(401, "unauthorized", "POST", path, "")

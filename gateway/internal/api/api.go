@@ -1,11 +1,10 @@
 // Package api is the REST interface of the shop under /v1, as openapi.yaml
-// describes it: the generated strict server, the handlers that translate to and
-// from the use cases, and the presenter of problems. It also serves what explains
-// it: /openapi.yaml, /docs and a page for each type of problem.
+// describes it: the handlers, which translate to and from the use cases, what reads
+// requests for them by the rules that are generated from the document, and the
+// presenter of problems. It also serves what explains it: /openapi.yaml, /docs and a page for each type of problem.
 package api
 
 import (
-	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -20,7 +19,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop/payment"
 )
 
-// API answers the REST requests. It implements the generated interface.
+// API answers the REST requests. Its methods are the operations.
 type API struct {
 	catalog   *catalog.Catalog
 	carts     *cart.Carts
@@ -41,8 +40,6 @@ type Config struct {
 	Session  *auth.Manager
 	Log      *slog.Logger
 }
-
-var _ StrictServerInterface = (*API)(nil)
 
 // New makes an API.
 func New(cfg Config) *API {
@@ -77,23 +74,9 @@ func (a *API) routes() http.Handler {
 		w.Header().Set("Allow", allowed(mux, r))
 		a.WriteProblem(w, r, problem.Newf(problem.MethodNotAllowed, "There is something here, but not for %s.", methodName(r.Method)))
 	})
-	refuse := func(w http.ResponseWriter, r *http.Request, err error) {
-		a.WriteProblem(w, r, requestProblem(err))
+	for _, op := range a.operations() {
+		mux.Method(op.method, op.path, a.serve(op))
 	}
-	strict := NewStrictHandlerWithOptions(a, nil, StrictHTTPServerOptions{
-		RequestErrorHandlerFunc: refuse,
-		ResponseErrorHandlerFunc: func(w http.ResponseWriter, r *http.Request, err error) {
-			if errors.Is(err, errClientGone) {
-				return
-			}
-			a.WriteProblem(w, r, err)
-		},
-	})
-	HandlerWithOptions(strict, ChiServerOptions{
-		BaseRouter:       mux,
-		Middlewares:      []MiddlewareFunc{a.admit},
-		ErrorHandlerFunc: refuse,
-	})
 	a.routePages(mux)
 	return mux
 }

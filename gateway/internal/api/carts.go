@@ -12,15 +12,15 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 )
 
-// CreateCart answers POST /v1/carts.
-func (a *API) CreateCart(ctx context.Context, req CreateCartRequestObject) (CreateCartResponseObject, error) {
+// createCart answers POST /v1/carts.
+func (a *API) createCart(ctx context.Context, in *CreateCartRequest) (answer, error) {
 	who, fresh, err := a.session.Ensure(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var lines []cart.LineInput
-	if req.Body != nil {
-		lines = lineInputs(req.Body.Lines)
+	lines, err := lineInputs(in.Body.Lines)
+	if err != nil {
+		return nil, err
 	}
 	cart, err := a.carts.NewCart(ctx, who.ID, lines)
 	if err != nil {
@@ -38,48 +38,40 @@ func (a *API) CreateCart(ctx context.Context, req CreateCartRequestObject) (Crea
 	return doc, nil
 }
 
-// GetCart answers GET /v1/carts/{cart_id}.
-func (a *API) GetCart(ctx context.Context, req GetCartRequestObject) (GetCartResponseObject, error) {
-	doc, err := answerCart(a.carts.Cart(ctx, shopperID(ctx), req.CartID))
-	if err == nil && doc.body.matches(req.Params.IfNoneMatch) {
+// getCart answers GET /v1/carts/{cart_id}.
+func (a *API) getCart(ctx context.Context, in *GetCartRequest) (answer, error) {
+	doc, err := answerCart(a.carts.Cart(ctx, shopperID(ctx), in.CartID))
+	if err == nil && doc.body.matches(in.IfNoneMatch) {
 		doc.status = http.StatusNotModified
 	}
 	return doc, err
 }
 
-// ReplaceLines answers PUT /v1/carts/{cart_id}/lines.
-func (a *API) ReplaceLines(ctx context.Context, req ReplaceLinesRequestObject) (ReplaceLinesResponseObject, error) {
-	return a.setLines(ctx, req.CartID, req.Params.IfMatch, true, lineInputs(req.Body.Lines)...)
-}
-
-// AddLine answers POST /v1/carts/{cart_id}/lines.
-func (a *API) AddLine(ctx context.Context, req AddLineRequestObject) (AddLineResponseObject, error) {
-	return answerCart(a.carts.AddLine(ctx, shopperID(ctx), req.CartID, req.Body.SKU, req.Body.Quantity))
-}
-
-// SetLine answers PUT /v1/carts/{cart_id}/lines/{sku}.
-func (a *API) SetLine(ctx context.Context, req SetLineRequestObject) (SetLineResponseObject, error) {
-	return a.setLine(ctx, req.CartID, req.Params.IfMatch, cart.LineInput{SKU: req.SKU, Quantity: req.Body.Quantity})
-}
-
-// RemoveLine answers DELETE /v1/carts/{cart_id}/lines/{sku}.
-func (a *API) RemoveLine(ctx context.Context, req RemoveLineRequestObject) (RemoveLineResponseObject, error) {
-	return a.setLine(ctx, req.CartID, req.Params.IfMatch, cart.LineInput{SKU: req.SKU})
-}
-
-func (a *API) setLine(ctx context.Context, cart uuid.UUID, ifMatch *string, line cart.LineInput) (*document, error) {
-	var c checks
-	c.sku("sku", line.SKU)
-	if !cleanParam(line.SKU) {
-		c.add("sku", "must be UTF-8 text without control characters")
+// replaceLines answers PUT /v1/carts/{cart_id}/lines.
+func (a *API) replaceLines(ctx context.Context, in *ReplaceLinesRequest) (answer, error) {
+	lines, err := lineInputs(in.Body.Lines)
+	if err != nil {
+		return nil, err
 	}
-	if len(c) > 0 {
-		return nil, invalid(c...)
-	}
-	return a.setLines(ctx, cart, ifMatch, false, line)
+	return a.setLines(ctx, in.CartID, in.IfMatch, true, lines...)
 }
 
-func (a *API) setLines(ctx context.Context, id uuid.UUID, ifMatch *string, replace bool, lines ...cart.LineInput) (*document, error) {
+// addLine answers POST /v1/carts/{cart_id}/lines.
+func (a *API) addLine(ctx context.Context, in *AddLineRequest) (answer, error) {
+	return answerCart(a.carts.AddLine(ctx, shopperID(ctx), in.CartID, in.Body.SKU, in.Body.Quantity))
+}
+
+// setLine answers PUT /v1/carts/{cart_id}/lines/{sku}.
+func (a *API) setLine(ctx context.Context, in *SetLineRequest) (answer, error) {
+	return a.setLines(ctx, in.CartID, in.IfMatch, false, cart.LineInput{SKU: in.SKU, Quantity: in.Body.Quantity})
+}
+
+// removeLine answers DELETE /v1/carts/{cart_id}/lines/{sku}.
+func (a *API) removeLine(ctx context.Context, in *RemoveLineRequest) (answer, error) {
+	return a.setLines(ctx, in.CartID, in.IfMatch, false, cart.LineInput{SKU: in.SKU})
+}
+
+func (a *API) setLines(ctx context.Context, id uuid.UUID, ifMatch string, replace bool, lines ...cart.LineInput) (answer, error) {
 	version, err := matchVersion(ifMatch)
 	if err != nil {
 		return nil, err
@@ -91,11 +83,11 @@ func (a *API) setLines(ctx context.Context, id uuid.UUID, ifMatch *string, repla
 
 // matchVersion returns the cart's version in an If-Match header; 0 for none or
 // "*", which any cart that exists matches. A tag that no cart ever had fails.
-func matchVersion(header *string) (int64, error) {
-	if header == nil || strings.TrimSpace(*header) == "*" {
+func matchVersion(header string) (int64, error) {
+	if header = strings.TrimSpace(header); header == "" || header == "*" {
 		return 0, nil
 	}
-	tag, ok := strings.CutPrefix(strings.TrimSpace(*header), `"`)
+	tag, ok := strings.CutPrefix(header, `"`)
 	tag, closed := strings.CutSuffix(tag, `"`)
 	version, _, _ := strings.Cut(tag, "-")
 	n, err := strconv.ParseInt(version, 10, 64)

@@ -76,11 +76,11 @@ const gzipTag = `-gzip"`
 
 // matches reports whether an If-None-Match header names this document, in either
 // of its forms. The comparison is weak, as RFC 9110 asks.
-func (d *rendered) matches(header *string) bool {
-	if header == nil {
+func (d *rendered) matches(header string) bool {
+	if header == "" {
 		return false
 	}
-	for tag := range strings.SplitSeq(*header, ",") {
+	for tag := range strings.SplitSeq(header, ",") {
 		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
 		if tag == "*" || tag == d.etag {
 			return true
@@ -116,8 +116,7 @@ type document struct {
 	replayed bool
 }
 
-// write answers. It is what all the Visit methods of document do.
-func (d *document) write(w http.ResponseWriter) error {
+func (d *document) write(w http.ResponseWriter) {
 	h := w.Header()
 	body := d.body
 	if d.public {
@@ -150,25 +149,13 @@ func (d *document) write(w http.ResponseWriter) error {
 	}
 	if d.status == http.StatusNotModified {
 		w.WriteHeader(d.status)
-		return nil
+		return
 	}
 	h["Content-Type"] = jsonType
 	h["Content-Length"] = body.length
 	w.WriteHeader(d.status)
-	_, err := w.Write(body.body)
-	if err != nil {
-		return errClientGone
-	}
-	return nil
+	_, _ = w.Write(body.body) // the client may be gone
 }
-
-// errClientGone is what a Visit method returns when the body could not be
-// written: there is nobody to tell.
-var errClientGone = goneError{}
-
-type goneError struct{}
-
-func (goneError) Error() string { return "api: the client is gone" }
 
 // gzipWriter marks the writer of a client who takes gzip.
 type gzipWriter struct{ http.ResponseWriter }

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"time"
-
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
@@ -19,13 +17,6 @@ func opt[T comparable](v T) *T {
 		return nil
 	}
 	return &v
-}
-
-func optTime(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 func newMoney(m money.Money) Money { return Money{Amount: m.Units, Currency: m.Currency} }
@@ -51,7 +42,7 @@ func newProduct(p *catalog.Product, operator bool) Product {
 		Variants: make([]Variant, len(p.Variants)),
 	}
 	for i, v := range p.Variants {
-		out.Variants[i] = Variant{SKU: v.SKU, Name: opt(v.Name), Price: newMoney(v.Price), Available: v.Stock.Available}
+		out.Variants[i] = Variant{SKU: v.SKU, Name: v.Name, Price: newMoney(v.Price), Available: v.Stock.Available}
 		if operator {
 			stock := newStock(v.Stock)
 			out.Variants[i].Stock = &stock
@@ -69,7 +60,7 @@ func newProducts(in []*catalog.Product, operator bool) []Product {
 }
 
 func newProductPage(p *catalog.ProductPage, operator bool) ProductPage {
-	out := ProductPage{Products: newProducts(p.Products, operator), NextCursor: opt(p.NextCursor)}
+	out := ProductPage{Products: newProducts(p.Products, operator), NextCursor: p.NextCursor}
 	if f := p.Facets; f != nil {
 		out.Facets = &Facets{
 			Total: f.Total, InStock: f.InStock, Categories: newCategories(f.Categories),
@@ -92,15 +83,15 @@ func newCategories(in []catalog.Category) []Category {
 
 func newCartDoc(c *cart.Cart, token string) Cart {
 	out := Cart{
-		ID: c.ID, Version: c.Version, Units: c.Units, Total: newMoney(c.Total), Orderable: c.Orderable,
-		UpdatedAt: c.UpdatedAt, Token: opt(token), Lines: make([]CartLine, len(c.Lines)),
+		ID: c.ID.String(), Version: c.Version, Units: c.Units, Total: newMoney(c.Total), Orderable: c.Orderable,
+		UpdatedAt: c.UpdatedAt, Token: token, Lines: make([]CartLine, len(c.Lines)),
 	}
 	for i := range c.Lines {
 		l := &c.Lines[i]
 		out.Lines[i] = CartLine{
-			SKU: l.SKU, Name: l.Name, ProductURL: opt(l.ProductURL), Picture: opt(l.Picture),
+			SKU: l.SKU, Name: l.Name, ProductURL: l.ProductURL, Picture: l.Picture,
 			Quantity: l.Quantity, UnitPrice: optMoney(l.UnitPrice), Total: optMoney(l.Total),
-			Available: l.Available, Gone: opt(l.Gone),
+			Available: l.Available, Gone: l.Gone,
 		}
 	}
 	return out
@@ -108,15 +99,15 @@ func newCartDoc(c *cart.Cart, token string) Cart {
 
 func newOrder(o *order.Order) Order {
 	out := Order{
-		ID: o.ID, Number: o.Number, State: OrderState(o.State), CancelReason: opt(CancelReason(o.CancelReason)),
-		DeclineCode: opt(o.DeclineCode), Lines: make([]OrderLine, len(o.Lines)),
+		ID: o.ID.String(), Number: o.Number, State: string(o.State), CancelReason: o.CancelReason,
+		DeclineCode: o.DeclineCode, Lines: make([]OrderLine, len(o.Lines)),
 		Total: newMoney(o.Total), Refunded: newMoney(o.Refunded), Email: o.Email,
 		ShippingAddress: Address{
 			Name: o.Address.Name, Line1: o.Address.Line1, Line2: o.Address.Line2,
 			City: o.Address.City, PostalCode: o.Address.PostalCode, Country: o.Address.Country,
 		},
-		CartID: o.CartID, PlacedAt: o.PlacedAt, SettledAt: optTime(o.SettledAt), Version: o.Version,
-		History: newHistory(o.History), ShortSKUS: o.ShortSKUs,
+		CartID: o.CartID, PlacedAt: o.PlacedAt, SettledAt: o.SettledAt, Version: o.Version,
+		History: newHistory(o.History), ShortSKUs: o.ShortSKUs,
 	}
 	for i, l := range o.Lines {
 		out.Lines[i] = OrderLine{
@@ -133,22 +124,22 @@ func newOrder(o *order.Order) Order {
 func newHistory(in []order.StateChange) []StateChange {
 	var out []StateChange
 	for _, h := range in {
-		out = append(out, StateChange{State: OrderState(h.State), At: h.At})
+		out = append(out, StateChange{State: string(h.State), At: h.At})
 	}
 	return out
 }
 
 func newOrderEvent(o *order.Order) OrderEvent {
 	return OrderEvent{
-		ID: o.ID, Number: o.Number, State: OrderState(o.State), CancelReason: opt(CancelReason(o.CancelReason)),
-		DeclineCode: opt(o.DeclineCode), Total: newMoney(o.Total), Refunded: newMoney(o.Refunded),
-		SettledAt: optTime(o.SettledAt), Version: o.Version, History: newHistory(o.History), ShortSKUS: o.ShortSKUs,
+		ID: o.ID.String(), Number: o.Number, State: string(o.State), CancelReason: o.CancelReason,
+		DeclineCode: o.DeclineCode, Total: newMoney(o.Total), Refunded: newMoney(o.Refunded),
+		SettledAt: o.SettledAt, Version: o.Version, History: newHistory(o.History), ShortSKUs: o.ShortSKUs,
 	}
 }
 
 func newRefund(r *order.Refund) Refund {
 	out := Refund{
-		ID: r.ID, State: RefundState(r.State), Amount: newMoney(r.Amount), Restock: r.Restock,
+		ID: r.ID, State: r.State, Amount: newMoney(r.Amount), Restock: r.Restock,
 		Reason: r.Reason, CreatedAt: r.CreatedAt, Lines: make([]Line, len(r.Lines)),
 	}
 	for i, l := range r.Lines {
@@ -161,20 +152,27 @@ func newLevels(in []catalog.Variant) VariantLevels {
 	out := VariantLevels{Variants: make([]VariantLevel, len(in))}
 	for i, v := range in {
 		out.Variants[i] = VariantLevel{
-			SKU: v.SKU, Name: opt(v.Name), ProductName: v.ProductName,
+			SKU: v.SKU, Name: v.Name, ProductName: v.ProductName,
 			Price: newMoney(v.Price), Stock: newStock(v.Stock),
 		}
 	}
 	return out
 }
 
-func lineInputs(in []Line) []cart.LineInput {
+func lineInputs(in []Line) ([]cart.LineInput, error) {
+	if err := distinct("lines", in, (*Line).sku); err != nil {
+		return nil, err
+	}
 	out := make([]cart.LineInput, len(in))
 	for i, l := range in {
 		out[i] = cart.LineInput{SKU: l.SKU, Quantity: l.Quantity}
 	}
-	return out
+	return out, nil
 }
+
+func (l *Line) sku() string { return l.SKU }
+
+func (p *Price) money() money.Money { return money.Money{Units: p.Amount, Currency: p.Currency} }
 
 // orderPath is where an order is found.
 func orderPath(id uuid.UUID) string { return "/v1/orders/" + id.String() }

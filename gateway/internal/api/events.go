@@ -16,11 +16,11 @@ import (
 // it for dead and a client that is gone is noticed.
 const heartbeat = 15 * time.Second
 
-// WatchOrder answers GET /v1/orders/{order_id}/events.
-func (a *API) WatchOrder(ctx context.Context, req WatchOrderRequestObject) (WatchOrderResponseObject, error) {
+// watchOrder answers GET /v1/orders/{order_id}/events.
+func (a *API) watchOrder(ctx context.Context, in *WatchOrderRequest) (answer, error) {
 	watch := make(chan watched)
 	ctx, cancel := context.WithCancel(ctx)
-	go follow(ctx, a.orders.WatchOrder(ctx, viewer(ctx), req.OrderID), watch)
+	go follow(ctx, a.orders.WatchOrder(ctx, viewer(ctx), in.OrderID), watch)
 	// The first event, or the error instead of one, decides the status.
 	first, ok := <-watch
 	if ok && first.err == nil {
@@ -59,9 +59,9 @@ type stream struct {
 	beat   time.Duration
 }
 
-// VisitWatchOrderResponse writes the events. Once it has begun errors can only
+// write writes the events. Once it has begun errors can only
 // end the stream: a client connects again and gets the present state.
-func (s *stream) VisitWatchOrderResponse(w http.ResponseWriter) error {
+func (s *stream) write(w http.ResponseWriter) {
 	defer s.cancel()
 	control := http.NewResponseController(w)
 	// A stream lasts as long as the order needs.
@@ -73,7 +73,7 @@ func (s *stream) VisitWatchOrderResponse(w http.ResponseWriter) error {
 	h.Set("X-Accel-Buffering", "no")
 	w.WriteHeader(http.StatusOK)
 	if !s.send(w, control, s.first) {
-		return errClientGone
+		return
 	}
 	tick := time.NewTicker(s.beat)
 	defer tick.Stop()
@@ -81,17 +81,17 @@ func (s *stream) VisitWatchOrderResponse(w http.ResponseWriter) error {
 		select {
 		case next, ok := <-s.rest:
 			if !ok || next.err != nil {
-				return nil
+				return
 			}
 			if !s.send(w, control, next.order) {
-				return errClientGone
+				return
 			}
 		case <-tick.C:
 			if _, err := w.Write([]byte(": still here\n\n")); err != nil || control.Flush() != nil {
-				return errClientGone
+				return
 			}
 		case <-s.ctx.Done():
-			return nil
+			return
 		}
 	}
 }

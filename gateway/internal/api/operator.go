@@ -3,60 +3,82 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 )
 
-// PutProduct answers PUT /v1/products/{sku}.
-func (a *API) PutProduct(ctx context.Context, req PutProductRequestObject) (PutProductResponseObject, error) {
-	product := req.Body.product(req.SKU)
-	if fields := catalog.CheckProduct("", &product); len(fields) > 0 {
-		return nil, invalid(fields...)
+// putProduct answers PUT /v1/products/{sku}.
+func (a *API) putProduct(ctx context.Context, in *PutProductRequest) (answer, error) {
+	b := &in.Body
+	product := catalog.ProductInput{
+		Code: in.SKU, Name: b.Name, Description: b.Description, Category: b.Category,
+		CategoryName: b.CategoryName, Variants: make([]catalog.VariantInput, len(b.Variants)),
+	}
+	if b.Popularity != nil {
+		product.Popularity = *b.Popularity
+	}
+	if err := distinct("variants", b.Variants, func(v *VariantInput) string { return v.SKU }); err != nil {
+		return nil, err
+	}
+	for i, v := range b.Variants {
+		product.Variants[i] = catalog.VariantInput{SKU: v.SKU, Name: v.Name, Stock: v.Stock, Price: v.Price.money()}
 	}
 	return upserted(a.catalog.Upsert(ctx, []catalog.ProductInput{product}))
 }
 
-// ImportProducts answers POST /v1/products/import.
-func (a *API) ImportProducts(ctx context.Context, req ImportProductsRequestObject) (ImportProductsResponseObject, error) {
-	doc, err := upserted(a.catalog.ImportCSV(ctx, req.Body))
+// importProducts answers POST /v1/products/import.
+func (a *API) importProducts(ctx context.Context, in *ImportProductsRequest) (answer, error) {
+	doc, err := upserted(a.catalog.ImportCSV(ctx, in.Body))
 	if known := (*problem.Error)(nil); err != nil && !errors.As(err, &known) {
-		return nil, readError(err) // of the body
+		return nil, bodyError(err)
 	}
 	return doc, err
 }
 
-func upserted(u catalog.Upserted, err error) (*document, error) {
+func upserted(u catalog.Upserted, err error) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
 	return private(Upserted{Created: u.Created, Updated: u.Updated, Variants: u.Variants})
 }
 
-// AdjustStock answers POST /v1/stock-adjustments.
-func (a *API) AdjustStock(ctx context.Context, req AdjustStockRequestObject) (AdjustStockResponseObject, error) {
-	key, err := idempotencyKey(req.Params.IdempotencyKey)
+// adjustStock answers POST /v1/stock-adjustments.
+func (a *API) adjustStock(ctx context.Context, in *AdjustStockRequest) (answer, error) {
+	var wrong fieldErrors
+	for i, c := range in.Body.Changes {
+		if c.Delta == 0 {
+			wrong.add(fmt.Sprintf("changes[%d].delta", i), "must not be zero")
+		}
+	}
+	err := wrong.err()
+	if err == nil {
+		err = distinct("changes", in.Body.Changes, func(c *StockChange) string { return c.SKU })
+	}
 	if err != nil {
 		return nil, err
 	}
-	changes := make([]catalog.StockChange, len(req.Body.Changes))
-	for i, c := range req.Body.Changes {
+	changes := make([]catalog.StockChange, len(in.Body.Changes))
+	for i, c := range in.Body.Changes {
 		changes[i] = catalog.StockChange{SKU: c.SKU, Delta: c.Delta}
 	}
-	levels, err := a.catalog.AdjustStock(ctx, key, req.Body.Reason, changes)
+	levels, err := a.catalog.AdjustStock(ctx, in.IdempotencyKey, in.Body.Reason, changes)
 	if err != nil {
 		return nil, err
 	}
 	return private(newLevels(levels))
 }
 
-// SetPrices answers POST /v1/prices.
-func (a *API) SetPrices(ctx context.Context, req SetPricesRequestObject) (SetPricesResponseObject, error) {
-	changes := make([]catalog.PriceChange, len(req.Body.Changes))
-	for i, c := range req.Body.Changes {
-		changes[i].SKU = c.SKU
-		changes[i].Price.Units, changes[i].Price.Currency = c.Price.Amount, c.Price.Currency
+// setPrices answers POST /v1/prices.
+func (a *API) setPrices(ctx context.Context, in *SetPricesRequest) (answer, error) {
+	if err := distinct("changes", in.Body.Changes, func(c *PriceChange) string { return c.SKU }); err != nil {
+		return nil, err
+	}
+	changes := make([]catalog.PriceChange, len(in.Body.Changes))
+	for i, c := range in.Body.Changes {
+		changes[i] = catalog.PriceChange{SKU: c.SKU, Price: c.Price.money()}
 	}
 	levels, err := a.catalog.SetPrices(ctx, changes)
 	if err != nil {
@@ -65,7 +87,7 @@ func (a *API) SetPrices(ctx context.Context, req SetPricesRequestObject) (SetPri
 	return private(newLevels(levels))
 }
 
-func private(v any) (*document, error) {
+func private(v any) (answer, error) {
 	body, err := encode(v, "")
 	if err != nil {
 		return nil, err

@@ -8,9 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
-	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 )
 
@@ -20,28 +18,20 @@ func viewer(ctx context.Context) order.Viewer {
 	return order.Viewer{Customer: id.Shopper.ID, Operator: id.Operator}
 }
 
-// PlaceOrder answers POST /v1/orders. Its body is made of nothing but the order
+// placeOrder answers POST /v1/orders. Its body is made of nothing but the order
 // as it was first answered, so that repeats get the same bytes.
-func (a *API) PlaceOrder(ctx context.Context, req PlaceOrderRequestObject) (PlaceOrderResponseObject, error) {
-	key, err := idempotencyKey(req.Params.IdempotencyKey)
-	if err != nil {
-		return nil, err
-	}
-	wait, applied := preferredWait(req.Params.Prefer)
-	cart, err := uuid.Parse(req.Body.CartID)
-	if err != nil {
-		return nil, invalid(problem.Field{Field: "cart_id", Detail: "must be a UUID"})
-	}
+func (a *API) placeOrder(ctx context.Context, in *PlaceOrderRequest) (answer, error) {
+	wait, applied := preferredWait(in.Prefer)
 	checkout := order.Checkout{
-		Customer: shopperID(ctx), IdempotencyKey: key, Cart: cart,
-		PaymentMethod: req.Body.PaymentMethod, Email: req.Body.Email,
+		Customer: shopperID(ctx), IdempotencyKey: in.IdempotencyKey, Cart: in.Body.CartID,
+		PaymentMethod: in.Body.PaymentMethod, Email: in.Body.Email,
 		Wait: wait,
 	}
-	to := &req.Body.ShippingAddress
+	to := &in.Body.ShippingAddress
 	checkout.Address = order.Address{
 		Name: to.Name, Line1: to.Line1, Line2: to.Line2, City: to.City, PostalCode: to.PostalCode, Country: to.Country,
 	}
-	if v := req.Body.CartVersion; v != nil {
+	if v := in.Body.CartVersion; v != nil {
 		checkout.CartVersion = *v
 	}
 	placed, err := a.orders.PlaceOrder(ctx, checkout)
@@ -61,19 +51,13 @@ func (a *API) PlaceOrder(ctx context.Context, req PlaceOrderRequestObject) (Plac
 	return doc, nil
 }
 
-// ListOrders answers GET /v1/orders.
-func (a *API) ListOrders(ctx context.Context, req ListOrdersRequestObject) (ListOrdersResponseObject, error) {
-	var c checks
-	n := limit(&c, req.Params.Limit, 100)
-	after := cursor(&c, req.Params.Cursor)
-	if len(c) > 0 {
-		return nil, invalid(c...)
-	}
-	page, err := a.orders.Orders(ctx, viewer(ctx), n, after)
+// listOrders answers GET /v1/orders.
+func (a *API) listOrders(ctx context.Context, in *ListOrdersRequest) (answer, error) {
+	page, err := a.orders.Orders(ctx, viewer(ctx), size(in.Limit), in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	out := OrderPage{Orders: make([]Order, len(page.Orders)), NextCursor: opt(page.NextCursor)}
+	out := OrderPage{Orders: make([]Order, len(page.Orders)), NextCursor: page.NextCursor}
 	for i, o := range page.Orders {
 		out.Orders[i] = newOrder(o)
 	}
@@ -84,30 +68,30 @@ func (a *API) ListOrders(ctx context.Context, req ListOrdersRequestObject) (List
 	doc := &document{status: http.StatusOK, body: body}
 	if page.NextCursor != "" {
 		values := url.Values{}
-		if n != 0 {
-			values.Set("limit", strconv.Itoa(n))
+		if in.Limit != nil {
+			values.Set("limit", strconv.FormatInt(*in.Limit, 10))
 		}
 		doc.link = nextLink("/v1/orders", values, page.NextCursor)
 	}
 	return doc, nil
 }
 
-// GetOrder answers GET /v1/orders/{order_id}.
-func (a *API) GetOrder(ctx context.Context, req GetOrderRequestObject) (GetOrderResponseObject, error) {
-	order, err := a.orders.Order(ctx, viewer(ctx), req.OrderID)
+// getOrder answers GET /v1/orders/{order_id}.
+func (a *API) getOrder(ctx context.Context, in *GetOrderRequest) (answer, error) {
+	order, err := a.orders.Order(ctx, viewer(ctx), in.OrderID)
 	if err != nil {
 		return nil, err
 	}
 	doc, err := orderDocument(order)
-	if err == nil && doc.body.matches(req.Params.IfNoneMatch) {
+	if err == nil && doc.body.matches(in.IfNoneMatch) {
 		doc.status = http.StatusNotModified
 	}
 	return doc, err
 }
 
-// CancelOrder answers POST /v1/orders/{order_id}/cancel.
-func (a *API) CancelOrder(ctx context.Context, req CancelOrderRequestObject) (CancelOrderResponseObject, error) {
-	order, err := a.orders.CancelOrder(ctx, viewer(ctx), req.OrderID)
+// cancelOrder answers POST /v1/orders/{order_id}/cancel.
+func (a *API) cancelOrder(ctx context.Context, in *CancelOrderRequest) (answer, error) {
+	order, err := a.orders.CancelOrder(ctx, viewer(ctx), in.OrderID)
 	if err != nil {
 		return nil, err
 	}
@@ -118,16 +102,16 @@ func (a *API) CancelOrder(ctx context.Context, req CancelOrderRequestObject) (Ca
 	return doc, err
 }
 
-// RefundOrder answers POST /v1/orders/{order_id}/refunds.
-func (a *API) RefundOrder(ctx context.Context, req RefundOrderRequestObject) (RefundOrderResponseObject, error) {
-	key, err := idempotencyKey(req.Params.IdempotencyKey)
+// refundOrder answers POST /v1/orders/{order_id}/refunds.
+func (a *API) refundOrder(ctx context.Context, in *RefundOrderRequest) (answer, error) {
+	wait, applied := preferredWait(in.Prefer)
+	lines, err := refundLines(in.Body.Lines)
 	if err != nil {
 		return nil, err
 	}
-	wait, applied := preferredWait(req.Params.Prefer)
 	refund, replayed, err := a.orders.RefundOrder(ctx, order.RefundRequest{
-		Order: req.OrderID, IdempotencyKey: key, Lines: refundLines(req.Body.Lines),
-		Restock: req.Body.Restock, Reason: req.Body.Reason, Wait: wait,
+		Order: in.OrderID, IdempotencyKey: in.IdempotencyKey, Lines: lines,
+		Restock: in.Body.Restock, Reason: in.Body.Reason, Wait: wait,
 	})
 	if err != nil {
 		return nil, err
@@ -137,18 +121,21 @@ func (a *API) RefundOrder(ctx context.Context, req RefundOrderRequestObject) (Re
 		return nil, err
 	}
 	doc := &document{status: http.StatusCreated, body: body, applied: applied, replayed: replayed}
-	if refund.State == string(RefundPending) {
+	if refund.State == "PENDING" {
 		doc.status = http.StatusAccepted
 	}
 	return doc, nil
 }
 
-func refundLines(in []Line) []order.RefundLine {
+func refundLines(in []Line) ([]order.RefundLine, error) {
+	if err := distinct("lines", in, (*Line).sku); err != nil {
+		return nil, err
+	}
 	out := make([]order.RefundLine, len(in))
 	for i, l := range in {
 		out[i] = order.RefundLine{SKU: l.SKU, Quantity: l.Quantity}
 	}
-	return out
+	return out, nil
 }
 
 func orderDocument(order *order.Order) (*document, error) {
@@ -159,25 +146,10 @@ func orderDocument(order *order.Order) (*document, error) {
 	return &document{status: http.StatusOK, body: body, tagged: true}, nil
 }
 
-// idempotencyKey checks the key: printable ASCII, no spaces at its ends.
-func idempotencyKey(key string) (string, error) {
-	if key == "" {
-		return "", problem.Newf(problem.IdempotencyKeyMissing, "The Idempotency-Key header is empty.")
-	}
-	printable := !strings.ContainsFunc(key, func(r rune) bool { return r < ' ' || r > '~' })
-	if len(key) > 255 || !printable {
-		return "", invalid(problem.Field{Field: "Idempotency-Key", Detail: "must be 1 to 255 printable ASCII characters"})
-	}
-	return key, nil
-}
-
 // preferredWait reads "wait=N" (RFC 7240) and what to answer about it. What is
 // not understood is ignored, as the RFC asks.
-func preferredWait(header *string) (wait time.Duration, applied string) {
-	if header == nil {
-		return 0, ""
-	}
-	for pref := range strings.SplitSeq(*header, ",") {
+func preferredWait(header string) (wait time.Duration, applied string) {
+	for pref := range strings.SplitSeq(header, ",") {
 		pref, _, _ = strings.Cut(pref, ";")
 		name, value, _ := strings.Cut(pref, "=")
 		if !strings.EqualFold(strings.TrimSpace(name), "wait") {

@@ -55,7 +55,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w = g.ResponseWriter
 	}
 	h[headerETag] = body.tag
-	if tag := r.Header.Get("If-None-Match"); tag != "" && p.body.matches(&tag) {
+	if tag := r.Header.Get("If-None-Match"); p.body.matches(tag) {
 		h.Del("Content-Encoding")
 		w.WriteHeader(http.StatusNotModified)
 		return

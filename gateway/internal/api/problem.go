@@ -3,17 +3,12 @@ package api
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"go.opentelemetry.io/otel/trace"
 )
-
-// invalid is the error of a request with wrong fields.
-func invalid(fields ...problem.Field) error { return problem.Invalid(fields...) }
 
 // WriteProblem answers an error with a problem document. It is the only way
 // errors leave the API.
@@ -65,50 +60,4 @@ func sendProblem(ctx context.Context, w http.ResponseWriter, p *Problem) {
 // for the middleware around the API.
 func (a *API) Refuse(t *problem.Type) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.WriteProblem(w, r, problem.New(t)) })
-}
-
-// requestProblem turns the errors of the generated parameter binding, and of
-// decoding, into errors with the parameter's name.
-func requestProblem(err error) error {
-	var (
-		format  *InvalidParamFormatError
-		missing *RequiredParamError
-		header  *RequiredHeaderError
-		many    *TooManyValuesForParamError
-		decode  *UnmarshalingParamError
-	)
-	switch {
-	case errors.As(err, &format) && format.ParamName == "Idempotency-Key": // any text but none can be bound
-		return problem.Newf(problem.IdempotencyKeyMissing, "The Idempotency-Key header is empty.")
-	case errors.As(err, &format):
-		return invalid(problem.Field{Field: format.ParamName, Detail: paramHint(format.ParamName)})
-	case errors.As(err, &decode):
-		return invalid(problem.Field{Field: decode.ParamName, Detail: paramHint(decode.ParamName)})
-	case errors.As(err, &missing):
-		return invalid(problem.Field{Field: missing.ParamName, Detail: "is required"})
-	case errors.As(err, &header):
-		if strings.EqualFold(header.ParamName, "Idempotency-Key") {
-			return problem.New(problem.IdempotencyKeyMissing)
-		}
-		return invalid(problem.Field{Field: header.ParamName, Detail: "is required"})
-	case errors.As(err, &many):
-		return invalid(problem.Field{Field: many.ParamName, Detail: "is there more than once"})
-	}
-	var e *problem.Error
-	if errors.As(err, &e) {
-		return err
-	}
-	return problem.New(problem.BodyMalformed)
-}
-
-func paramHint(name string) string {
-	switch name {
-	case "cart_id", "order_id", "reconciliation_id":
-		return "must be a UUID"
-	case "limit", "min_price", "max_price":
-		return "must be a whole number"
-	case "in_stock", "facets":
-		return "must be true or false"
-	}
-	return "is not valid"
 }

@@ -2,56 +2,43 @@ package api
 
 import (
 	"context"
-	"time"
 
-	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/shop/payment"
 )
 
-// Reconcile answers POST /v1/reconciliations.
-func (a *API) Reconcile(ctx context.Context, req ReconcileRequestObject) (ReconcileResponseObject, error) {
-	var from, to time.Time
-	if req.Body != nil {
-		from, to = timeOr(req.Body.FromTime), timeOr(req.Body.ToTime)
-	}
-	r, err := a.payments.Reconcile(ctx, from, to)
+// reconcile answers POST /v1/reconciliations.
+func (a *API) reconcile(ctx context.Context, in *ReconcileRequest) (answer, error) {
+	r, err := a.payments.Reconcile(ctx, in.Body.FromTime, in.Body.ToTime)
 	if err != nil {
 		return nil, err
 	}
 	return newReconciliation(r)
 }
 
-// GetReconciliation answers GET /v1/reconciliations/{reconciliation_id}.
-func (a *API) GetReconciliation(ctx context.Context, req GetReconciliationRequestObject) (GetReconciliationResponseObject, error) {
-	r, err := a.payments.Reconciliation(ctx, req.ReconciliationID.String())
+// getReconciliation answers GET /v1/reconciliations/{reconciliation_id}.
+func (a *API) getReconciliation(ctx context.Context, in *GetReconciliationRequest) (answer, error) {
+	r, err := a.payments.Reconciliation(ctx, in.ReconciliationID.String())
 	if err != nil {
 		return nil, err
 	}
 	return newReconciliation(r)
 }
 
-func timeOr(t *time.Time) time.Time {
-	if t == nil {
-		return time.Time{}
-	}
-	return *t
-}
-
-func newReconciliation(r *payment.Reconciliation) (*document, error) {
-	id, err := uuid.Parse(r.ID)
-	if err != nil {
-		return nil, err
-	}
+func newReconciliation(r *payment.Reconciliation) (answer, error) {
 	out := Reconciliation{
-		ID: id, FromTime: r.From, ToTime: r.To, Done: r.Done, InFlight: r.InFlight, DifferenceCount: r.Differences,
+		ID: r.ID, FromTime: r.From, ToTime: r.To, Done: r.Done, InFlight: r.InFlight, DifferenceCount: r.Differences,
 		Totals: make([]ReconciliationTotal, len(r.Totals)), Differences: make([]ReconciliationDifference, len(r.First)),
 	}
 	for i, t := range r.Totals {
 		out.Totals[i] = ReconciliationTotal(t)
 	}
 	for i, d := range r.First {
+		order := d.OrderID
+		if _, wrong := parseID(order); wrong != "" {
+			order = "" // the provider's list may name anything
+		}
 		out.Differences[i] = ReconciliationDifference{
-			Kind: d.Kind, What: d.What, Subject: d.Subject, OrderID: opt(d.OrderID), Here: optMoney(d.Here), There: optMoney(d.There),
+			Kind: d.Kind, What: d.What, Subject: d.Subject, OrderID: order, Here: optMoney(d.Here), There: optMoney(d.There),
 		}
 	}
 	return private(out)

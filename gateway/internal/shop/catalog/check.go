@@ -16,8 +16,9 @@ const (
 	MaxDescription = 10_000
 	MaxCategory    = 100
 	MaxStock       = 1_000_000_000
-	MaxProducts    = 20_000 // an import
-	MaxVariants    = 1_000  // a product
+	MaxPrice       = 1<<53 - 1 // minor units: what JavaScript counts exactly
+	MaxProducts    = 20_000    // an import
+	MaxVariants    = 1_000     // a product
 )
 
 var (
@@ -61,21 +62,20 @@ func (c *checks) count(field string, n, least, most int64) {
 	}
 }
 
-// CheckProduct reports what is wrong with a product, fields named as in the
-// REST document, under the prefix.
-func CheckProduct(prefix string, p *ProductInput) []problem.Field {
+// CheckProduct reports what is wrong with a product of a file.
+func CheckProduct(p *ProductInput) []problem.Field {
 	var c checks
-	c.code(prefix+"code", p.Code)
-	c.text(prefix+"name", p.Name, 1, MaxName)
-	c.text(prefix+"description", p.Description, 0, MaxDescription)
-	c.category(prefix+"category", p.Category)
-	c.text(prefix+"category_name", p.CategoryName, 0, MaxCategory)
-	c.count(prefix+"popularity", p.Popularity, 0, MaxStock)
-	c.count(prefix+"variants", int64(len(p.Variants)), 1, MaxVariants)
+	c.code("code", p.Code)
+	c.text("name", p.Name, 1, MaxName)
+	c.text("description", p.Description, 0, MaxDescription)
+	c.category("category", p.Category)
+	c.text("category_name", p.CategoryName, 0, MaxCategory)
+	c.count("popularity", p.Popularity, 0, MaxStock)
+	c.count("variants", int64(len(p.Variants)), 1, MaxVariants)
 	seen := map[string]bool{}
 	for i := range p.Variants {
 		v := &p.Variants[i]
-		at := fmt.Sprintf("%svariants[%d].", prefix, i)
+		at := fmt.Sprintf("variants[%d].", i)
 		c.code(at+"sku", v.SKU)
 		if seen[v.SKU] {
 			c.add(at+"sku", "is there twice: %s", quote(v.SKU))
@@ -84,6 +84,9 @@ func CheckProduct(prefix string, p *ProductInput) []problem.Field {
 		c.text(at+"name", v.Name, 0, MaxName)
 		if v.Price.Units <= 0 {
 			c.add(at+"price", "must be greater than zero")
+		}
+		if v.Price.Units > MaxPrice {
+			c.add(at+"price", "must be at most %d minor units", int64(MaxPrice))
 		}
 		if v.Stock != nil {
 			c.count(at+"stock", *v.Stock, 0, MaxStock)

@@ -196,7 +196,7 @@ func (f *csvFile) row(line int, record []string) {
 		return
 	}
 	p.Variants = []VariantInput{v}
-	for _, e := range CheckProduct("", &p) {
+	for _, e := range CheckProduct(&p) {
 		f.problem(line, "%s %s", strings.TrimPrefix(e.Field, "variants[0]."), e.Detail)
 	}
 	switch {

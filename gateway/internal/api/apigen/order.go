@@ -1,7 +1,4 @@
-// Package fieldorder keeps the order in which an OpenAPI document names the
-// properties of its schemas: that is the order of the JSON that is sent, and of
-// the tables that explain it. Parsers of OpenAPI forget it, and sort by name.
-package fieldorder
+package main
 
 import (
 	"slices"
@@ -11,21 +8,23 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// extension numbers a property. oapi-codegen goes by it, too.
+// The order in which the document names the properties of a schema is that of the
+// JSON that is sent, and of the tables that explain it. Parsers of OpenAPI forget
+// it: extension numbers the properties before one reads the document.
 const extension = "x-order"
 
-// Mark returns the document with a number on every property.
-func Mark(document []byte) ([]byte, error) {
+// mark returns the document with a number on every property.
+func mark(document []byte) ([]byte, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(document, &doc); err != nil {
 		return nil, err
 	}
-	mark(&doc)
+	markNode(&doc)
 	return yaml.Marshal(&doc)
 }
 
-// mark numbers the properties of every schema under a node.
-func mark(n *yaml.Node) {
+// markNode numbers the properties of every schema under a node.
+func markNode(n *yaml.Node) {
 	if n.Kind == yaml.MappingNode {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if n.Content[i].Value == "properties" {
@@ -34,7 +33,7 @@ func mark(n *yaml.Node) {
 		}
 	}
 	for _, child := range n.Content {
-		mark(child)
+		markNode(child)
 	}
 }
 
@@ -48,14 +47,14 @@ func number(properties *yaml.Node) {
 	}
 }
 
-// Names are the names of a schema's properties in the order of a marked document.
-func Names(properties openapi3.Schemas) []string {
-	names := make([]string, 0, len(properties))
+// names are the names of a schema's properties in the order of a marked document.
+func names(properties openapi3.Schemas) []string {
+	all := make([]string, 0, len(properties))
 	for name := range properties {
-		names = append(names, name)
+		all = append(all, name)
 	}
-	slices.SortFunc(names, func(a, b string) int { return position(properties[a]) - position(properties[b]) })
-	return names
+	slices.SortFunc(all, func(a, b string) int { return position(properties[a]) - position(properties[b]) })
+	return all
 }
 
 // position is on the reference where there is one: what it refers to has its

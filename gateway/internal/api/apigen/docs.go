@@ -1,7 +1,3 @@
-// Command docgen writes the readable page of openapi.yaml, so that the gateway
-// needs no parser for it when it runs.
-//
-//	docgen openapi.yaml docs.gen.html
 package main
 
 import (
@@ -11,43 +7,15 @@ import (
 	"fmt"
 	"html/template"
 	"log"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
-	"github.com/souk-shop/souk/gateway/internal/api/fieldorder"
 )
 
 //go:embed docs.html
-var pageSource string
-
-func main() {
-	log.SetFlags(0)
-	if len(os.Args) != 3 {
-		log.Fatal("usage: docgen openapi.yaml docs.gen.html")
-	}
-	source, err := os.ReadFile(os.Args[1])
-	if err != nil {
-		log.Fatal(err)
-	}
-	marked, err := fieldorder.Mark(source)
-	if err != nil {
-		log.Fatal(err)
-	}
-	doc, err := openapi3.NewLoader().LoadFromData(marked)
-	if err != nil {
-		log.Fatal(err)
-	}
-	page, err := render(doc)
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := os.WriteFile(os.Args[2], page, 0o644); err != nil {
-		log.Fatal(err)
-	}
-}
+var docsSource string
 
 type group struct {
 	Name, Description string
@@ -78,7 +46,8 @@ type schema struct {
 	Fields                     []param
 }
 
-func render(doc *openapi3.T) ([]byte, error) {
+// docs renders the page that people read.
+func docs(doc *openapi3.T) ([]byte, error) {
 	var groups []group
 	for _, tag := range doc.Tags {
 		g := group{Name: tag.Name, Description: tag.Description}
@@ -100,7 +69,7 @@ func render(doc *openapi3.T) ([]byte, error) {
 		schemas = append(schemas, newSchema(name, ref.Value))
 	}
 	slices.SortFunc(schemas, func(a, b schema) int { return strings.Compare(a.Name, b.Name) })
-	page := template.Must(template.New("docs").Funcs(template.FuncMap{"text": text}).Parse(pageSource))
+	page := template.Must(template.New("docs").Funcs(template.FuncMap{"text": text}).Parse(docsSource))
 	var buf bytes.Buffer
 	err := page.Execute(&buf, map[string]any{"Info": doc.Info, "Groups": groups, "Schemas": schemas})
 	return buf.Bytes(), err
@@ -120,7 +89,7 @@ func newOperation(item *openapi3.PathItem, op *openapi3.Operation, method, path 
 		}
 		out.Who = strings.Join(who, " or ")
 	}
-	for _, p := range append(slices.Clone(item.Parameters), op.Parameters...) {
+	for _, p := range parameters(item, op) {
 		out.Params = append(out.Params, param{p.Value.Name, p.Value.In, typeOf(p.Value.Schema), p.Value.Description, p.Value.Required})
 	}
 	if op.RequestBody != nil {
@@ -138,7 +107,9 @@ func newOperation(item *openapi3.PathItem, op *openapi3.Operation, method, path 
 		ref := op.Responses.Value(status)
 		r := response{Status: status, Description: *ref.Value.Description}
 		for name := range ref.Value.Headers {
-			r.Headers = append(r.Headers, name)
+			if !strings.HasPrefix(name, "RateLimit-") { // every answer has these
+				r.Headers = append(r.Headers, name)
+			}
 		}
 		slices.Sort(r.Headers)
 		for _, content := range ref.Value.Content {
@@ -158,7 +129,7 @@ func newSchema(name string, s *openapi3.Schema) schema {
 	if s.Example != nil {
 		out.Example = indented(s.Example, s)
 	}
-	for _, field := range fieldorder.Names(s.Properties) {
+	for _, field := range names(s.Properties) {
 		ref := s.Properties[field]
 		out.Fields = append(out.Fields, param{
 			Name: field, Type: typeOf(ref), Description: ref.Value.Description, Required: slices.Contains(s.Required, field),
@@ -181,7 +152,7 @@ func ordered(v any, s *openapi3.Schema) []byte {
 	switch v := v.(type) {
 	case map[string]any:
 		sep := "{"
-		for _, name := range fieldorder.Names(s.Properties) {
+		for _, name := range names(s.Properties) {
 			if field, ok := v[name]; ok {
 				fmt.Fprintf(&out, "%s%q:%s", sep, name, ordered(field, s.Properties[name].Value))
 				sep = ","
