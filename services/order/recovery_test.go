@@ -93,12 +93,12 @@ func TestJobsOnly(t *testing.T) {
 	s.stop()
 	runs, drives := map[trace.SpanID]bool{}, 0
 	for _, span := range spans.Ended() {
-		if strings.HasPrefix(span.Name(), "river.work ") {
+		if strings.HasPrefix(span.Name(), "process ") {
 			runs[span.SpanContext().SpanID()] = true
 		}
 	}
 	for _, span := range spans.Ended() {
-		if !strings.HasPrefix(span.Name(), "order.drive") {
+		if !strings.HasPrefix(span.Name(), "souk.order.drive") {
 			continue
 		}
 		if drives++; !runs[span.Parent().SpanID()] {

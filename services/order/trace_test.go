@@ -59,17 +59,17 @@ func TestTrace(t *testing.T) {
 			}
 			s.stop()
 			order, refunded := inTrace(spans, orderTrace), inTrace(spans, refundTrace)
-			for _, want := range []string{"order.drive", "souk.catalog.v1.CatalogService/Reserve", "souk.payment.v1.PaymentService/Capture", "souk.cart.v1.CartService/ClearCart"} {
+			for _, want := range []string{"souk.order.drive", "souk.catalog.v1.CatalogService/Reserve", "souk.payment.v1.PaymentService/Capture", "souk.cart.v1.CartService/ClearCart"} {
 				if order[want] == nil {
 					t.Errorf("no %s in the trace: %v", want, slices.Sorted(maps.Keys(order)))
 				}
 			}
-			if refunded["order.drive_refund"] == nil {
+			if refunded["souk.order.drive_refund"] == nil {
 				t.Errorf("no refund in its trace: %v", slices.Sorted(maps.Keys(refunded)))
 			}
 			if byJob {
-				checkRun(t, order, "drive_order", "order.drive")
-				checkRun(t, refunded, "drive_refund", "order.drive_refund")
+				checkRun(t, order, "drive_order", "souk.order.drive")
+				checkRun(t, refunded, "drive_refund", "souk.order.drive_refund")
 			}
 		})
 	}
@@ -89,7 +89,7 @@ func inTrace(spans *tracetest.SpanRecorder, id string) map[string]sdktrace.ReadO
 // checkRun checks the span of a job's run, and that the drive is within it.
 func checkRun(t *testing.T, spans map[string]sdktrace.ReadOnlySpan, kind, drive string) {
 	t.Helper()
-	run := spans["river.work "+kind]
+	run := spans["process "+kind]
 	if run == nil {
 		t.Errorf("no run of %s in the trace: %v", kind, slices.Sorted(maps.Keys(spans)))
 		return
@@ -102,7 +102,7 @@ func checkRun(t *testing.T, spans map[string]sdktrace.ReadOnlySpan, kind, drive 
 	}
 	attributes := attribute.NewSet(run.Attributes()...)
 	for key, want := range map[attribute.Key]string{
-		"messaging.system": "river", "messaging.destination.name": "default", "river.job.attempt": "1",
+		"messaging.system": "river", "messaging.destination.name": "default", "souk.job.attempt": "1",
 	} {
 		if v, _ := attributes.Value(key); v.String() != want {
 			t.Errorf("run of %s: %s is %q, want %q", kind, key, v.String(), want)

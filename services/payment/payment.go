@@ -71,7 +71,7 @@ func build(p *service.Parts, cfg Config) error {
 	store := postgres.New(p.Pool)
 	ports := crashpoint.Wrap(app.Ports{Store: store, Events: store, Provider: provider}, p.Crash)
 	payments := app.New(app.Config{Ports: ports, Now: p.Now, NewID: newID, Log: p.Log})
-	events, err := p.Telemetry.Meter().Int64Counter("souk.payment.webhook.events",
+	events, err := p.Telemetry.Meter().Int64Counter("souk.payment.webhook.events", metric.WithUnit("{event}"),
 		metric.WithDescription("Webhook events and attempts at them, by what they came to."))
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func build(p *service.Parts, cfg Config) error {
 		Events: ports.Events, Verifier: stripe.NewWebhooks(cfg.WebhookSecret), Payments: payments, Now: p.Now,
 		Attempts: cfg.WebhookAttempts, Log: p.Log,
 		Count: func(ctx context.Context, outcome string) {
-			events.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
+			events.Add(ctx, 1, metric.WithAttributes(attribute.String("souk.payment.webhook.outcome", outcome)))
 		},
 	})
 	work := jobs.New(jobs.Config{

@@ -131,13 +131,14 @@ func Await(ctx context.Context, ready func(context.Context) error) bool {
 // that made the job, which traceparent names. end takes what the run came to.
 func Begin(ctx context.Context, tracer trace.Tracer, job *rivertype.JobRow, traceparent string) (_ context.Context, end func(error)) {
 	//nolint:spancheck // end ends it
-	ctx, span := tracer.Start(Resume(ctx, traceparent), "river.work "+job.Kind,
+	ctx, span := tracer.Start(Resume(ctx, traceparent), "process "+job.Kind,
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 			attribute.String("messaging.system", "river"),
+			attribute.String("messaging.operation.name", "process"),
 			attribute.String("messaging.operation.type", "process"),
 			attribute.String("messaging.destination.name", job.Queue),
 			attribute.String("messaging.message.id", strconv.FormatInt(job.ID, 10)),
-			attribute.Int("river.job.attempt", job.Attempt),
+			attribute.Int("souk.job.attempt", job.Attempt),
 		))
 	return ctx, func(err error) { //nolint:spancheck // as above
 		if err != nil {

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	codepb "google.golang.org/genproto/googleapis/rpc/code"
+
 	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
 
 	"buf.build/go/protovalidate"
@@ -57,9 +59,9 @@ func newInterceptors(tel *telemetry.Telemetry, errs ErrorTable, s *Server) (*int
 	if err != nil {
 		return nil, err
 	}
-	durations, err := tel.Meter().Float64Histogram("rpc.server.duration",
+	durations, err := tel.Meter().Float64Histogram("rpc.server.call.duration",
 		metric.WithUnit("s"),
-		metric.WithDescription("Duration of calls answered."),
+		metric.WithDescription("Measures the duration of an incoming Remote Procedure Call (RPC)."),
 		metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
 	if err != nil {
 		return nil, err
@@ -259,15 +261,28 @@ func (i *interceptors) measure(method string, code codes.Code) metric.Measuremen
 	if m, ok := i.measures.Load(key); ok {
 		return m.(metric.MeasurementOption)
 	}
-	service, name, _ := strings.Cut(strings.TrimPrefix(method, "/"), "/")
-	m := metric.WithAttributeSet(attribute.NewSet(
-		attribute.String("rpc.system", "grpc"),
-		attribute.String("rpc.service", service),
-		attribute.String("rpc.method", name),
-		attribute.Int("rpc.grpc.status_code", int(code)),
-	))
+	status := codepb.Code_name[int32(code)] //nolint:gosec // a status code
+	attributes := []attribute.KeyValue{
+		attribute.String("rpc.system.name", "grpc"),
+		attribute.String("rpc.method", strings.TrimPrefix(method, "/")),
+		attribute.String("rpc.response.status_code", status),
+	}
+	if serverFault(code) {
+		attributes = append(attributes, attribute.String("error.type", status))
+	}
+	m := metric.WithAttributeSet(attribute.NewSet(attributes...))
 	i.measures.Store(key, m)
 	return m
+}
+
+// serverFault reports whether a code counts as an error of a server, by the
+// conventions for gRPC spans and metrics.
+func serverFault(code codes.Code) bool {
+	switch code {
+	case codes.Unknown, codes.DeadlineExceeded, codes.Unimplemented, codes.Internal, codes.Unavailable, codes.DataLoss:
+		return true
+	}
+	return false
 }
 
 // carrier reads and writes trace context in gRPC metadata.

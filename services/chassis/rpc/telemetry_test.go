@@ -113,7 +113,7 @@ func TestCallsAreMeasured(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, family := range families {
-		if !strings.HasPrefix(family.GetName(), "rpc_server_duration") {
+		if !strings.HasPrefix(family.GetName(), "rpc_server_call_duration") {
 			continue
 		}
 		m := family.GetMetric()[0]
@@ -121,13 +121,13 @@ func TestCallsAreMeasured(t *testing.T) {
 		for _, l := range m.GetLabel() {
 			labels[l.GetName()] = l.GetValue()
 		}
-		if m.GetHistogram().GetSampleCount() != 3 || labels["rpc_method"] != "Say" ||
-			labels["rpc_service"] != "souk.test.v1.EchoService" || labels["rpc_grpc_status_code"] != "5" {
+		if m.GetHistogram().GetSampleCount() != 3 || labels["rpc_method"] != "souk.test.v1.EchoService/Say" ||
+			labels["rpc_system_name"] != "grpc" || labels["rpc_response_status_code"] != "NOT_FOUND" || labels["error_type"] != "" {
 			t.Errorf("got %v", m)
 		}
 		return
 	}
-	t.Error("no rpc.server.duration")
+	t.Error("no rpc.server.call.duration")
 }
 
 func benchmark(b *testing.B, cfg telemetry.Config) {

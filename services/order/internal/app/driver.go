@@ -64,10 +64,10 @@ func (d *Driver) Drive(ctx context.Context, orderID string) error {
 // DriveFrom is Drive for an order that was just read or written, which saves
 // reading it.
 func (d *Driver) DriveFrom(ctx context.Context, o domain.Order) (err error) {
-	ctx, span := d.tracer.Start(ctx, "order.drive", trace.WithAttributes(
-		attribute.String("order.id", o.ID), attribute.String("order.number", o.Number)))
+	ctx, span := d.tracer.Start(ctx, "souk.order.drive", trace.WithAttributes(
+		attribute.String("souk.order.id", o.ID), attribute.String("souk.order.number", o.Number)))
 	defer func() {
-		span.SetAttributes(attribute.String("order.state", string(o.State)))
+		span.SetAttributes(attribute.String("souk.order.state", string(o.State)))
 		if err != nil {
 			span.SetStatus(codes.Error, err.Error())
 		}
@@ -89,8 +89,8 @@ func (d *Driver) DriveFrom(ctx context.Context, o domain.Order) (err error) {
 func (d *Driver) step(ctx context.Context, o domain.Order) (domain.Order, error) {
 	event, note, err := d.perform(ctx, o)
 	if err != nil {
-		trace.SpanFromContext(ctx).AddEvent("order.step_unknown", trace.WithAttributes(
-			attribute.String("order.step", string(o.State.Step())), attribute.String("error", err.Error())))
+		trace.SpanFromContext(ctx).AddEvent("souk.order.step_unknown", trace.WithAttributes(
+			attribute.String("souk.order.step", string(o.State.Step())), attribute.String("exception.message", err.Error())))
 		return o, err
 	}
 	t, err := domain.Next(o.State, event)
@@ -103,7 +103,7 @@ func (d *Driver) step(ctx context.Context, o domain.Order) (domain.Order, error)
 	}
 	if !written {
 		// Another driver or a cancellation was faster: go on from what it wrote.
-		trace.SpanFromContext(ctx).AddEvent("order.overtaken")
+		trace.SpanFromContext(ctx).AddEvent("souk.order.overtaken")
 		if next, err = d.Orders.Load(ctx, o.ID, true); err != nil {
 			return o, fmt.Errorf("reload order: %w", err)
 		}
@@ -116,16 +116,16 @@ func (d *Driver) step(ctx context.Context, o domain.Order) (domain.Order, error)
 
 // report records a transition in the trace, the log and the metrics.
 func (d *Driver) report(ctx context.Context, o domain.Order, event domain.Event, next domain.Order, note domain.Note) {
-	trace.SpanFromContext(ctx).AddEvent("order.transition", trace.WithAttributes(
-		attribute.String("order.from", string(o.State)), attribute.String("order.event", string(event)),
-		attribute.String("order.to", string(next.State))))
+	trace.SpanFromContext(ctx).AddEvent("souk.order.transition", trace.WithAttributes(
+		attribute.String("souk.order.from", string(o.State)), attribute.String("souk.order.event", string(event)),
+		attribute.String("souk.order.to", string(next.State))))
 	if next.State == domain.Cancelling {
 		d.log.InfoContext(ctx, "order is cancelled", "order_id", o.ID, "from", o.State, "reason", next.CancelReason,
 			"decline_code", note.DeclineCode, "short_skus", note.ShortSKUs)
 	}
 	if next.Settled() {
 		d.settled.Record(ctx, next.SettledAt.Sub(next.PlacedAt).Seconds(), metric.WithAttributes(
-			attribute.String("order.state", string(next.State)), attribute.String("order.cancel_reason", string(next.CancelReason))))
+			attribute.String("souk.order.state", string(next.State)), attribute.String("souk.order.cancel_reason", string(next.CancelReason))))
 	}
 }
 

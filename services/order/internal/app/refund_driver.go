@@ -19,8 +19,8 @@ func (d *Driver) DriveRefund(ctx context.Context, refundID string) (err error) {
 	if err != nil {
 		return fmt.Errorf("load refund: %w", err)
 	}
-	ctx, span := d.tracer.Start(ctx, "order.drive_refund", trace.WithAttributes(
-		attribute.String("order.id", r.OrderID), attribute.String("refund.id", r.ID)))
+	ctx, span := d.tracer.Start(ctx, "souk.order.drive_refund", trace.WithAttributes(
+		attribute.String("souk.order.id", r.OrderID), attribute.String("souk.refund.id", r.ID)))
 	defer func() {
 		if err != nil {
 			span.SetStatus(codes.Error, err.Error())
@@ -53,7 +53,7 @@ func (d *Driver) DriveRefund(ctx context.Context, refundID string) (err error) {
 	if err := d.Refunds.SettleRefund(ctx, r, state, outcome.Code); err != nil {
 		return fmt.Errorf("settle refund: %w", err)
 	}
-	span.AddEvent("refund.settled", trace.WithAttributes(attribute.String("refund.state", string(state))))
+	span.AddEvent("souk.refund.settled", trace.WithAttributes(attribute.String("souk.refund.state", string(state))))
 	d.publish(ctx, r.OrderID)
 	return nil
 }

@@ -34,12 +34,20 @@ type Attempt struct {
 // never heard of.
 func (a Attempt) Tombstone() bool { return a.State == Voided && a.Amount.IsZero() }
 
-// The provider's idempotency keys. They follow from ids that are written before
-// the first call, so that every repeat, by any process, has the same.
+// The provider's idempotency keys follow from ids that are written before the first
+// call, so that every repeat, by any process, has the same.
+
+// AuthorizeKey is the key of the authorization.
 func (a Attempt) AuthorizeKey() string { return "authorize:" + a.ID }
-func (a Attempt) CaptureKey() string   { return "capture:" + a.ID }
-func (a Attempt) VoidKey() string      { return "void:" + a.ID }
-func (r Refund) Key() string           { return "refund:" + r.ID }
+
+// CaptureKey is the key of the capture.
+func (a Attempt) CaptureKey() string { return "capture:" + a.ID }
+
+// VoidKey is the key of the void.
+func (a Attempt) VoidKey() string { return "void:" + a.ID }
+
+// Key is the key of the refund.
+func (r Refund) Key() string { return "refund:" + r.ID }
 
 // Refund is a refund of part or all of a capture.
 type Refund struct {
@@ -54,7 +62,7 @@ type Refund struct {
 	CreatedAt   time.Time
 }
 
-// KeyWindow is for how long a command is repeated under its key. The provider
+// KeyWindow is how long a command is repeated under its key. The provider
 // keeps keys for 24 hours; the rest is for clocks that differ and calls that
 // are under way.
 const KeyWindow = 22 * time.Hour

@@ -22,7 +22,7 @@ func (e *Environment) disturb(ctx context.Context, sender, receiver string, h To
 	return err
 }
 
-// partitions cut each pair of neighbours in each direction.
+// partitions cut each pair of neighbors in each direction.
 func partitions() []Fault {
 	var out []Fault
 	for _, l := range localshop.Links() {
