@@ -40,12 +40,12 @@ type Config struct {
 	// WebhookAttempts is how often a webhook's event is tried before it is a dead
 	// letter: 200 times are three hours.
 	WebhookAttempts int `env:"WEBHOOK_ATTEMPTS, default=200"`
-	// Workers is how many jobs run at once. They are few, for they come beside
-	// the commands that somebody waits for.
+	// Workers is how many jobs run at once: few, because they compete with commands
+	// whose callers wait.
 	Workers int `env:"WORKERS, default=4"`
 	// ReviewEvery is the time between two reviews of payments whose outcome is
 	// unknown for so long that the provider has forgotten their keys, and between
-	// two looks whether the daily reconciliation is due; 1 s at least.
+	// two checks whether the daily reconciliation is due; 1 s at least.
 	ReviewEvery time.Duration `env:"REVIEW_EVERY, default=10m"`
 }
 

@@ -194,9 +194,9 @@ func (d *desk) ledger(t *testing.T, order string) string {
 	return strings.Join(out, ", ")
 }
 
-// TestObserve shows a payment to an attempt in every state, twice, for whatever
+// TestSync shows a payment to an attempt in every state, twice, for whatever
 // is heard is heard again; and once more when it could not be ended at first.
-func TestObserve(t *testing.T) {
+func TestSync(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	type outcome struct {
@@ -267,9 +267,9 @@ func TestObserve(t *testing.T) {
 	}
 }
 
-// TestObserveAStranger shows payments that are not the attempt's: those of our
+// TestSyncOrphans shows payments that are not the attempt's: those of our
 // orders are ended, those of others are left alone.
-func TestObserveAStranger(t *testing.T) {
+func TestSyncOrphans(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
 	captured := d.attempt(t, domain.Captured, "pi_first")
@@ -307,13 +307,13 @@ func TestObserveAStranger(t *testing.T) {
 			}
 		}
 	}
-	// One stray more of the same attempt is given back as well.
+	// Another orphan capture of the same attempt is refunded as well.
 	d.bank.intents["pi_10"] = domain.Intent{ID: "pi_10", OrderID: captured.OrderID, AttemptID: captured.ID, Status: domain.IntentCaptured, Amount: price}
 	const stray = "stray_capture 1250, stray_refund -1250"
 	if _, err := d.Sync(t.Context(), "pi_10"); err != nil || d.ledger(t, captured.OrderID) != stray+", "+stray {
-		t.Errorf("a second stray: %v, ledger %q", err, d.ledger(t, captured.OrderID))
+		t.Errorf("a second orphan capture: %v, ledger %q", err, d.ledger(t, captured.OrderID))
 	}
-	// What anybody wrote on the attempt's own payment makes it no stranger.
+	// A changed label on the attempt's own payment makes it no orphan.
 	d.bank.calls = nil
 	relabeled := domain.Intent{ID: "pi_first", OrderID: captured.OrderID, AttemptID: id(), Status: domain.IntentCaptured, Amount: price}
 	if a, err := d.Apply(t.Context(), relabeled); err != nil || a.State != domain.Captured || len(d.bank.calls) != 0 {

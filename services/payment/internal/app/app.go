@@ -14,11 +14,10 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/keylock"
-
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
-// workTimeout bounds a command that its caller has given up: two or three calls
+// workTimeout bounds a command whose caller no longer waits: two or three calls
 // of the provider, each bounded by the provider's client.
 const workTimeout = 45 * time.Second
 
@@ -48,7 +47,7 @@ func New(cfg Config) *Payments {
 	return &Payments{store: cfg.Store, provider: cfg.Provider, now: cfg.Now, newID: cfg.NewID, log: cfg.Log}
 }
 
-// Wait returns when the commands that their callers gave up have ended. No new
+// Wait returns when the commands whose callers no longer wait have ended. No new
 // ones may begin meanwhile.
 func (s *Payments) Wait() { s.work.Wait() }
 
@@ -66,8 +65,8 @@ func (s *Payments) Get(ctx context.Context, orderID string) (domain.Attempt, err
 	return a, err
 }
 
-// run executes a command while it holds the order's lock. A caller that goes away does not
-// interrupt it: the provider has been asked, and the answer should be written.
+// run executes a command while it holds the order's lock. A caller whose context ends
+// does not interrupt it: the provider has been asked, and the answer has to be written.
 // Such a caller gets ErrOutcomeUnknown.
 func run[T any](ctx context.Context, s *Payments, orderID string, command func(context.Context) (T, error)) (T, error) {
 	var none T
@@ -103,7 +102,7 @@ func run[T any](ctx context.Context, s *Payments, orderID string, command func(c
 	}
 }
 
-// unknown tells of an outcome that is not known.
+// unknown logs and returns an outcome that is not known.
 func (s *Payments) unknown(ctx context.Context, what, orderID string, err error) error {
 	s.log.WarnContext(ctx, "outcome unknown", "command", what, "order_id", orderID, "error", err)
 	return fmt.Errorf("%w: %s: %w", domain.ErrOutcomeUnknown, what, err)

@@ -20,7 +20,7 @@ type AuthorizeCommand struct {
 	Method      string
 }
 
-// Authorize holds an order's total, once, however often it is asked. The answer
+// Authorize authorizes an order's total once, however often it is called. The answer
 // is AUTHORIZED, DECLINED or what came after. Errors: ErrInvalidAmount,
 // ErrPaymentCancelled, ErrPaymentMismatch, ErrOutcomeUnknown.
 func (s *Payments) Authorize(ctx context.Context, cmd AuthorizeCommand) (domain.Attempt, error) {

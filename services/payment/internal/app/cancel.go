@@ -23,8 +23,8 @@ func (s *Payments) Cancel(ctx context.Context, orderID string) (domain.Attempt, 
 
 // startVoid returns the attempt as VOID_SENT, or the final answer.
 func (s *Payments) startVoid(ctx context.Context, orderID string) (domain.Attempt, error) {
-	// Another process can move the attempt between two looks at it; the state
-	// machine has no circle, so that this ends.
+	// Another process can move the attempt between the two statements; the state
+	// machine has no cycle, so this ends.
 	for range len(domain.States()) {
 		a, started, err := s.store.StartVoid(ctx, orderID)
 		if err != nil || started {

@@ -8,7 +8,7 @@ import (
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
-// Capture takes what was authorized, once, however often it is asked. The
+// Capture captures what was authorized once, however often it is called. The
 // answer is CAPTURED or CAPTURE_FAILED. Errors: ErrPaymentNotFound,
 // ErrPaymentNotAuthorized, ErrAmountMismatch, ErrOutcomeUnknown.
 func (s *Payments) Capture(ctx context.Context, orderID string, amount money.Money) (domain.Attempt, error) {

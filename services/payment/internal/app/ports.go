@@ -94,19 +94,19 @@ type Reconciliations interface {
 	WritePage(ctx context.Context, r domain.Reconciliation, p domain.Page) (bool, error)
 }
 
-// Provider takes the money. A call with a key that was used before has no
+// Provider is the payment provider. A call with a key that was used before has no
 // second effect and the first one's answer; if that is an error or a refusal,
 // what the provider holds is believed instead. Errors: *Refusal is definitive;
 // anything else means that the outcome is unknown.
 type Provider interface {
 	// Authorize holds the amount.
 	Authorize(ctx context.Context, req Authorization) (Hold, error)
-	// Capture takes the held amount; nil means that it is captured.
+	// Capture captures the authorized amount; nil means that it is captured.
 	Capture(ctx context.Context, key, paymentID string, amount money.Money) error
-	// Void gives a hold back; nil means that nothing is held. ErrAlreadyCaptured means that
-	// the amount is captured: it can only be refunded.
+	// Void cancels a payment; nil means that nothing is authorized. ErrAlreadyCaptured
+	// means that the amount is captured: it can only be refunded.
 	Void(ctx context.Context, key, paymentID string) error
-	// Refund gives back part of a capture and returns the provider's id of it.
+	// Refund refunds part of a capture and returns the provider's id of the refund.
 	Refund(ctx context.Context, key string, r domain.Refund) (id string, err error)
 	// Retrieve returns a payment as it is now. Errors: ErrNoSuchPayment.
 	Retrieve(ctx context.Context, paymentID string) (domain.Intent, error)
@@ -163,8 +163,8 @@ type Verifier interface {
 	Verify(payload []byte, signature string, now time.Time) (domain.Event, error)
 }
 
-// Syncer looks a payment up at the provider and brings its attempt to where
-// the provider has it. Errors: ErrPaymentNotFound if it is not this shop's.
+// Syncer retrieves a payment from the provider and brings its attempt to the
+// provider's state. Errors: ErrPaymentNotFound if it is not this shop's.
 type Syncer interface {
 	// Final reports whether a payment is the one of the order and nothing can
 	// come of it any more that payment does not know.

@@ -9,7 +9,7 @@ import (
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
-// Refund gives back part or all of a capture, once per refund id. The answer is
+// Refund refunds part or all of a capture, once per refund id. The answer is
 // SUCCEEDED or FAILED. Errors: ErrInvalidAmount, ErrPaymentNotFound,
 // ErrPaymentNotCaptured, ErrRefundExceedsCapture, ErrRefundMismatch,
 // ErrOutcomeUnknown.
@@ -59,7 +59,7 @@ func (s *Payments) startRefund(ctx context.Context, r domain.Refund) (domain.Ref
 // refund settles a refund that is SENT.
 func (s *Payments) refund(ctx context.Context, r domain.Refund) (domain.Refund, error) {
 	if s.now().Sub(r.CreatedAt) > domain.KeyWindow {
-		// Asking again could give the money back twice.
+		// Asking again could refund twice.
 		s.log.ErrorContext(ctx, "refund needs review", "order_id", r.OrderID, "refund_id", r.ID, "since", r.CreatedAt)
 		return domain.Refund{}, fmt.Errorf("%w: the refund's key has expired", domain.ErrOutcomeUnknown)
 	}

@@ -27,8 +27,8 @@ const reviewer = "reconciliation"
 const codeAbsent = "absent"
 
 // Review settles what is past its key's window, by what the provider holds: a
-// payment that is found moves its attempt on, and what is held is voided, what is captured
-// refunded, for no order waits so long; one that is not found is settled when the
+// payment that is found moves its attempt on, and what is authorized is voided, what is
+// captured refunded, because no order waits that long; one that is not found is settled when the
 // provider's complete list, taken when no call can be under way any more, proves
 // that there is none. What can't be settled stays open. A review may be repeated
 // and broken off at any time.
@@ -105,8 +105,8 @@ type hit struct {
 	found bool
 }
 
-// search looks for the payment of an attempt, in the order's lane: no command of
-// this process is under way then. An attempt that was left SENT or VOID_SENT is
+// search looks for the payment of an attempt while it holds the order's lock: no
+// command of this process is under way then. An attempt that was left SENT or VOID_SENT is
 // NEEDS_REVIEW from then on.
 func (s *Payments) search(ctx context.Context, a domain.Attempt) (hit, error) {
 	return run(ctx, s, a.OrderID, func(ctx context.Context) (hit, error) {
@@ -224,8 +224,8 @@ func (s *Payments) findRefund(ctx context.Context, r domain.Refund) (found bool,
 }
 
 // Resolve settles a payment under review by a person's word: that there is no
-// payment at the provider, or, with its id, which one it is, which is looked at
-// then. A repeat returns what there is. Errors: ErrPaymentNotFound,
+// payment at the provider, or, with its id, which one it is, which is then
+// retrieved. A repeat returns what there is. Errors: ErrPaymentNotFound,
 // ErrPaymentMismatch for a payment of another attempt, ErrNotUnderReview,
 // ErrOutcomeUnknown.
 func (s *Payments) Resolve(ctx context.Context, orderID, paymentID string, d domain.Decision) (domain.Attempt, error) {

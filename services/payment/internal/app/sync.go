@@ -29,13 +29,13 @@ func (s *Payments) Final(ctx context.Context, orderID, paymentID string) (bool, 
 }
 
 // Apply takes note of a payment as the provider has it, from whatever source
-// first and however often: a payment of an attempt whose outcome is open moves
+// and however often: a payment of an attempt whose outcome is open moves
 // the attempt on, never back; a payment that should not be there (of an order
 // that was cancelled or declined, or a second one of an order) is voided, or
 // refunded if it was captured. It returns the attempt as it is then. Errors:
 // ErrPaymentNotFound for a payment that this service did not make, or of an order
 // that it never heard of, which is left alone; ErrOutcomeUnknown when it has to be
-// observed again.
+// synced again.
 func (s *Payments) Apply(ctx context.Context, in domain.Intent) (domain.Attempt, error) {
 	if in.OrderID == "" || in.AttemptID == "" {
 		return domain.Attempt{}, domain.ErrPaymentNotFound
@@ -51,7 +51,7 @@ func (s *Payments) apply(ctx context.Context, in domain.Intent) (domain.Attempt,
 		return domain.Attempt{}, err
 	}
 	// A payment is the attempt's by the id that was written down, or before that by
-	// its label, which anybody can change at the provider.
+	// its label, which an operator can change at the provider.
 	if a.ProviderID != in.ID && (a.ProviderID != "" || in.AttemptID != a.ID) {
 		return a, s.voidOrRefund(ctx, a, in)
 	}
@@ -119,13 +119,13 @@ func (s *Payments) voidOrRefund(ctx context.Context, a domain.Attempt, in domain
 		return s.refundOrphan(ctx, in)
 	}
 	if err != nil {
-		return s.unknown(ctx, "voidOrRefund", a.OrderID, err)
+		return s.unknown(ctx, "void", a.OrderID, err)
 	}
 	return nil
 }
 
 // refundOrphan refunds, in full, what was captured and should not have been. Both go
-// into the ledger, for both are in the provider's books.
+// into the ledger, because both are in the provider's balance.
 func (s *Payments) refundOrphan(ctx context.Context, in domain.Intent) error {
 	if in.Status != domain.IntentCaptured { // as it was known when it was to be voided
 		var err error

@@ -72,8 +72,9 @@ func (e *NotAppliedError) Error() string {
 func (e *NotAppliedError) Unwrap() error { return e.Cause }
 
 // Apply applies an event that was kept; one that is gone or settled is nothing
-// to do. The provider is asked unless the command that the event tells of has
-// heard all there is, as it does when nothing goes wrong. Errors: *NotAppliedError, unless it became a dead letter by that.
+// to do. The provider is asked unless the command that caused the event has already
+// recorded the final state, as it does when nothing goes wrong. Errors:
+// *NotAppliedError, unless this attempt made the event a dead letter.
 func (w *Webhooks) Apply(ctx context.Context, eventID, orderID string) error {
 	e, found, err := w.Events.GetEvent(ctx, eventID)
 	if err != nil || !found || e.State != domain.EventPending {

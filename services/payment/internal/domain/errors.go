@@ -9,15 +9,15 @@ var (
 	ErrPaymentCancelled = errors.New("the payment was cancelled")
 	// ErrPaymentMismatch refuses a repeat with another amount or method.
 	ErrPaymentMismatch = errors.New("the order has a payment with another amount or method")
-	// ErrPaymentNotAuthorized refuses to capture what is not held.
+	// ErrPaymentNotAuthorized refuses to capture what is not authorized.
 	ErrPaymentNotAuthorized = errors.New("the payment is not authorized")
 	// ErrAmountMismatch refuses to capture another amount than was authorized.
 	ErrAmountMismatch = errors.New("the amount is not what was authorized")
-	// ErrPaymentCaptured refuses to cancel what was taken.
+	// ErrPaymentCaptured refuses to cancel what was captured.
 	ErrPaymentCaptured = errors.New("the payment is captured")
-	// ErrPaymentNotCaptured refuses to refund what was not taken.
+	// ErrPaymentNotCaptured refuses to refund what was not captured.
 	ErrPaymentNotCaptured = errors.New("the payment is not captured")
-	// ErrRefundExceedsCapture refuses to give back more than was taken.
+	// ErrRefundExceedsCapture refuses to refund more than was captured.
 	ErrRefundExceedsCapture = errors.New("more would be refunded than was captured")
 	// ErrRefundMismatch refuses a repeat with another order or amount.
 	ErrRefundMismatch = errors.New("the refund exists with another order or amount")

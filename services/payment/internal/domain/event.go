@@ -21,7 +21,7 @@ type EventState string
 const (
 	// EventPending is kept and has a job.
 	EventPending EventState = "pending"
-	// EventApplied means that the payment was looked up at the provider.
+	// EventApplied means that the payment was retrieved from the provider.
 	EventApplied EventState = "applied"
 	// EventIgnored is about no payment of this shop.
 	EventIgnored EventState = "ignored"

@@ -7,7 +7,7 @@ type IntentStatus string
 
 // The statuses.
 const (
-	// IntentUnclear says nothing: look again later.
+	// IntentUnclear says nothing: retrieve it again later.
 	IntentUnclear IntentStatus = "unclear"
 	// IntentUnconfirmed holds nothing yet: it is being made, or was left half made.
 	IntentUnconfirmed IntentStatus = "unconfirmed"
@@ -31,13 +31,14 @@ type Intent struct {
 	// if it was not ours.
 	OrderID, AttemptID string
 	Status             IntentStatus
-	// Amount is what is held or was taken, else what was asked for.
+	// Amount is what is authorized or was captured, else what was asked for.
 	Amount money.Money
 	// Code is why it was refused.
 	Code string
 }
 
-// Active reports whether the payer's money is held, taken, or could be held yet.
+// Active reports whether the payer's money is authorized, captured, or may still be
+// authorized.
 func (in Intent) Active() bool {
 	return in.Status == IntentAuthorized || in.Status == IntentCaptured || in.Status == IntentRequiresAction || in.Status == IntentUnconfirmed
 }

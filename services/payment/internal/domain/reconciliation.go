@@ -67,8 +67,7 @@ const (
 	Unexpected      DifferenceKind = "unexpected"
 )
 
-// Difference is one thing that ledger ("here") and provider ("there") tell
-// differently.
+// Difference is one thing on which ledger ("here") and provider ("there") disagree.
 type Difference struct {
 	Kind DifferenceKind
 	// Subject is the provider's id of it, else the ledger's.
@@ -128,7 +127,7 @@ type Page struct {
 	InFlight    int64
 }
 
-// About returns the ledger's transactions about a movement.
+// About returns the ledger's transactions about a balance transaction.
 func About(entries []Entry, m BalanceTransaction) (own []Entry) {
 	for _, e := range entries {
 		same := e.PaymentID == m.PaymentID
@@ -142,7 +141,7 @@ func About(entries []Entry, m BalanceTransaction) (own []Entry) {
 	return own
 }
 
-// Compare enters a movement and what the ledger has of it.
+// Compare enters a balance transaction and what the ledger has of it.
 func (p *Page) Compare(m BalanceTransaction, own []Entry, before map[string]string) {
 	p.There(m.Kind, m.Amount)
 	d := Difference{Subject: m.Ref(), OrderID: m.OrderID, What: m.Kind, There: m.Amount}

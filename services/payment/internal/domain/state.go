@@ -20,7 +20,7 @@ const (
 	Voided State = "voided"
 	// NeedsReview means that the outcome is unknown and the provider no longer
 	// knows the key: nothing is called again. A day on, no order wants the money
-	// any more: what the review finds is given back.
+	// any more: what the review finds is voided or refunded.
 	NeedsReview State = "needs_review"
 )
 

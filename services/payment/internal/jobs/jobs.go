@@ -7,10 +7,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"time"
-
-	"github.com/souk-shop/souk/services/payment/internal/app"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river"
@@ -18,6 +15,8 @@ import (
 
 	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/jobs"
+	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/payment/internal/app"
 )
 
 const (
@@ -30,9 +29,10 @@ const (
 	// fetchCooldown lets few workers apply as many events as a busy shop has: two
 	// an order.
 	fetchCooldown = 10 * time.Millisecond
-	// maxPause is between two attempts at an event.
-	maxPause = time.Minute
 )
+
+// eventBackoff is the pause after each attempt at an event that failed.
+var eventBackoff = retry.Backoff{Initial: time.Second, Max: time.Minute}
 
 // Store is what the jobs need of the database.
 type Store interface {
@@ -69,7 +69,7 @@ type Config struct {
 	Tracer   trace.Tracer
 	// Workers is how many jobs run at once in this process.
 	Workers int
-	// ReviewEvery is the time between two reviews, and between two looks whether the
+	// ReviewEvery is the time between two reviews, and between two checks whether the
 	// daily reconciliation is due.
 	ReviewEvery time.Duration
 	// Clock is the process's, by which a job that is repeated later is due.
@@ -123,7 +123,7 @@ type eventWorker struct {
 }
 
 // Work applies an event once. One that could not be applied is no failure of
-// the job: it comes back later, until it is a dead letter.
+// the job: it is tried again later, until it is a dead letter.
 func (w *eventWorker) Work(ctx context.Context, job *river.Job[EventArgs]) error {
 	ctx, end := jobs.Begin(ctx, w.jobs.cfg.Tracer, job.JobRow, job.Args.TraceParent)
 	err := w.jobs.cfg.Webhooks.Apply(ctx, job.Args.EventID, job.Args.OrderID)
@@ -135,18 +135,9 @@ func (w *eventWorker) Work(ctx context.Context, job *river.Job[EventArgs]) error
 	if failed, ok := errors.AsType[*app.NotAppliedError](err); ok {
 		attempts = failed.Attempts
 	}
-	pause := pauseAfter(attempts)
-	w.jobs.cfg.Log.WarnContext(ctx, "webhook event comes back later", "event", job.Args.EventID, "pause", pause, "error", err)
+	pause := eventBackoff.Delay(attempts)
+	w.jobs.cfg.Log.WarnContext(ctx, "webhook event is retried later", "event", job.Args.EventID, "pause", pause, "error", err)
 	return jobs.Snooze(pause, w.jobs.cfg.Clock)
-}
-
-// pauseAfter doubles from a second with each attempt, less up to a half.
-func pauseAfter(attempts int) time.Duration {
-	d := maxPause
-	if attempts <= 6 {
-		d = time.Second << max(attempts-1, 0)
-	}
-	return d/2 + rand.N(d/2)
 }
 
 // pruneJob forgets old webhook events.

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// unmatchedPage is how many transactions are looked up at the provider at a time.
+	// unmatchedPage is how many transactions are checked with the provider at a time.
 	unmatchedPage = 20
 	// firstDifferences is how many a report has.
 	firstDifferences = 1000
@@ -120,7 +120,7 @@ func (s *Store) Matched(ctx context.Context, reconciliationID string, transactio
 func (s *Store) OpenOrders(ctx context.Context, orderIDs []string) (map[string]bool, error) {
 	var ids []string
 	for _, id := range orderIDs {
-		if uuid.Validate(id) == nil { // a label may be anybody's
+		if uuid.Validate(id) == nil { // a label is untrusted input
 			ids = append(ids, id)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 const (
@@ -79,12 +81,5 @@ func sleep(ctx context.Context, left, length time.Duration) error {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < left {
 		return fmt.Errorf("the provider asked for a pause that lasts %s yet", left.Round(time.Millisecond))
 	}
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return retry.Sleep(ctx, left)
 }

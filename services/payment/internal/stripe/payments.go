@@ -24,7 +24,7 @@ func (c *Client) Authorize(ctx context.Context, req app.Authorization) (app.Hold
 		CaptureMethod: stripego.String(string(stripego.PaymentIntentCaptureMethodManual)),
 		Confirm:       stripego.Bool(true),
 		PaymentMethod: stripego.String(req.Method),
-		// Nobody is there who could be sent elsewhere.
+		// No payer is present who could be redirected.
 		AutomaticPaymentMethods: &stripego.PaymentIntentCreateAutomaticPaymentMethodsParams{
 			Enabled: stripego.Bool(true), AllowRedirects: stripego.String("never"),
 		},
@@ -42,7 +42,7 @@ func (c *Client) Authorize(ctx context.Context, req app.Authorization) (app.Hold
 	return toHold(toIntent(intent), req.Amount)
 }
 
-// afterFailedAuthorize looks whether there is a payment of the attempt all the
+// afterFailedAuthorize checks whether there is a payment of the attempt all the
 // same, and says what became of the authorization.
 func (c *Client) afterFailedAuthorize(ctx context.Context, req app.Authorization, cause error) (app.Hold, error) {
 	err := c.classify(ctx, "create payment intent", cause)

@@ -149,7 +149,7 @@ func (c *Client) ask(ctx context.Context, name, key, paymentID string, call func
 	}
 }
 
-// unsettled is an outcome that is unknown because the look that would have told
+// unsettled is an outcome that is unknown because retrieving the payment
 // failed, too: not even a refusal counts then.
 func unsettled(failure, lookErr error) error {
 	return fmt.Errorf("%s; then %w", failure.Error(), lookErr)
@@ -165,7 +165,7 @@ func worthALook(err error) bool {
 }
 
 // nextKey is the key under which a call may be made once more, when its own
-// keeps an error: every repeat by anybody comes to the same. Only for what the
+// keeps an error: every repeat by any process has the same effect. Only for what the
 // provider does at most once anyway, such as the capture of a payment.
 func nextKey(key string, err error) (string, bool) {
 	problem, ok := errors.AsType[*stripego.Error](err)

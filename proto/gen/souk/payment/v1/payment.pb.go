@@ -277,7 +277,7 @@ func (x *Payment) GetCreatedAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// Refund is money given back.
+// Refund is a refund of part or all of a capture.
 type Refund struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID, the caller's.
@@ -981,8 +981,8 @@ type ResolvePaymentRequest struct {
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// UUID of the refund that it is about; empty if it is about the payment.
 	RefundId string `protobuf:"bytes,2,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
-	// The provider's id of the payment ("pi_..."): it is looked at, and what is held
-	// or was taken is given back. Empty: the provider has no such payment or refund.
+	// The provider's id of the payment ("pi_..."): it is retrieved, and voided if it
+	// is authorized, refunded if captured. Empty: the provider has no such payment or refund.
 	ProviderId string `protobuf:"bytes,3,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
 	// Who says so.
 	Operator string `protobuf:"bytes,4,opt,name=operator,proto3" json:"operator,omitempty"`
@@ -1297,7 +1297,7 @@ func (x *GetReconciliationResponse) GetReconciliation() *Reconciliation {
 }
 
 // Reconciliation is a comparison of the ledger ("here") with the provider's list
-// of movements ("there").
+// of balance transactions ("there").
 type Reconciliation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID.

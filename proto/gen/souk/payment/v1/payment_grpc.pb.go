@@ -86,7 +86,7 @@ type PaymentServiceClient interface {
 	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND), FAILED_PRECONDITION
 	// (PAYMENT_NOT_UNDER_REVIEW, PAYMENT_MISMATCH), UNAVAILABLE (OUTCOME_UNKNOWN).
 	ResolvePayment(ctx context.Context, in *ResolvePaymentRequest, opts ...grpc.CallOption) (*ResolvePaymentResponse, error)
-	// Reconcile compares the ledger with the provider's list of movements and
+	// Reconcile compares the ledger with the provider's balance transactions and
 	// answers with every difference. It answers when the comparison is done, or
 	// before the call's deadline with what there is by then: the service goes on,
 	// and GetReconciliation tells how far it is. It changes neither side.
@@ -252,7 +252,7 @@ type PaymentServiceServer interface {
 	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND), FAILED_PRECONDITION
 	// (PAYMENT_NOT_UNDER_REVIEW, PAYMENT_MISMATCH), UNAVAILABLE (OUTCOME_UNKNOWN).
 	ResolvePayment(context.Context, *ResolvePaymentRequest) (*ResolvePaymentResponse, error)
-	// Reconcile compares the ledger with the provider's list of movements and
+	// Reconcile compares the ledger with the provider's balance transactions and
 	// answers with every difference. It answers when the comparison is done, or
 	// before the call's deadline with what there is by then: the service goes on,
 	// and GetReconciliation tells how far it is. It changes neither side.
