@@ -1,0 +1,56 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+// What the generated code would not check can't be written into the document.
+func TestUncheckedIsRefused(t *testing.T) {
+	t.Parallel()
+	const document = `
+openapi: 3.0.3
+info: {title: t, version: '1'}
+paths:
+  /things:
+    post:
+      operationId: MakeThing
+      security: []
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema: {$ref: '#/components/schemas/Thing'}
+      responses: {'204': {description: Made.}}
+components:
+  schemas:
+    Thing:
+      description: A thing.
+      type: object
+      additionalProperties: false
+      properties:
+        size: {type: integer, format: int64, minimum: 1}
+        name: {type: string, maxLength: 5}
+`
+	for _, tc := range []struct{ old, changed, refusal string }{
+		{"", "", ""},
+		{"minimum: 1", "multipleOf: 2", "Thing.size: MultipleOf"},
+		{"minimum: 1", "minimum: 1, exclusiveMinimum: true", "Thing.size: ExclusiveMin"},
+		{"maxLength: 5", "maxLength: 5, nullable: true", "Thing.name: Nullable"},
+		{"maxLength: 5", "format: hostname", "Thing.name: format hostname"},
+		{"{type: integer, format: int64, minimum: 1}", "{type: number}", "type &[number]"},
+		{"additionalProperties: false", "additionalProperties: true", "Thing: not additionalProperties"},
+		{"security: []", "tags: [x]", "MakeThing: no security"},
+	} {
+		doc, err := openapi3.NewLoader().LoadFromData([]byte(strings.Replace(document, tc.old, tc.changed, 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = code(doc)
+		if tc.refusal == "" && err != nil || tc.refusal != "" && (err == nil || !strings.Contains(err.Error(), tc.refusal)) {
+			t.Errorf("%s: %v, want %q", tc.changed, err, tc.refusal)
+		}
+	}
+}
