@@ -46,7 +46,7 @@ func MigrateTable(ctx context.Context, cfg Config, table string, migrations fs.F
 	}
 	db := stdlib.OpenDB(*cc)
 	defer db.Close()
-	if err := wait(ctx, pinger{db}, complaint(ctx, log)); err != nil {
+	if err := wait(ctx, db.PingContext, complaint(ctx, log)); err != nil {
 		return err
 	}
 	provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
@@ -65,10 +65,6 @@ func MigrateTable(ctx context.Context, cfg Config, table string, migrations fs.F
 	}
 	return nil
 }
-
-type pinger struct{ *sql.DB }
-
-func (p pinger) Ping(ctx context.Context) error { return p.PingContext(ctx) }
 
 // complaint logs why the database cannot be had yet, at first and then every
 // ten seconds: it may be late, or the DSN wrong.

@@ -79,18 +79,12 @@ func poolConfig(cfg Config, tel *telemetry.Telemetry) (*pgxpool.Config, error) {
 	return pc, nil
 }
 
-// Pinger is the part of a pool that Wait needs.
-type Pinger interface{ Ping(context.Context) error }
-
-// Wait returns when the database answers, or an error that wraps ctx's and the
-// last failure before that.
-func Wait(ctx context.Context, db Pinger) error { return wait(ctx, db, func(error) {}) }
-
-// wait is Wait that reports each failure.
-func wait(ctx context.Context, db Pinger, failed func(error)) error {
+// wait returns when ping succeeds, or an error that wraps ctx's and the last failure
+// before that. It calls failed with each failure.
+func wait(ctx context.Context, ping func(context.Context) error, failed func(error)) error {
 	policy := retry.Policy{Backoff: retry.Backoff{Initial: 50 * time.Millisecond, Max: time.Second}}
 	err := retry.Do(ctx, policy, func(ctx context.Context) error {
-		err := db.Ping(ctx)
+		err := ping(ctx)
 		if err != nil && ctx.Err() == nil {
 			failed(err)
 		}

@@ -16,21 +16,11 @@ const (
 	serializationFailure = "40001"
 	deadlockDetected     = "40P01"
 	uniqueViolation      = "23505"
-	foreignKeyViolation  = "23503"
-	checkViolation       = "23514"
 )
 
 // IsUnique reports a violation of the named unique constraint or index; any
 // when constraint is empty.
 func IsUnique(err error, constraint string) bool { return violates(err, uniqueViolation, constraint) }
-
-// IsCheck reports a violation of the named check constraint; any when empty.
-func IsCheck(err error, constraint string) bool { return violates(err, checkViolation, constraint) }
-
-// IsForeignKey reports a violation of the named foreign key; any when empty.
-func IsForeignKey(err error, constraint string) bool {
-	return violates(err, foreignKeyViolation, constraint)
-}
 
 // IsRetryable reports that the transaction lost against another one and may
 // succeed if it is run again from its start.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/proto/money"
@@ -333,7 +334,8 @@ func TestTheLedgerDefendsItself(t *testing.T) {
 			"attempts_refunding_within_capture", false},
 	} {
 		_, err := f.pool.Exec(f.ctx, c.query)
-		refused := pgerr.IsCheck(err, c.constraint)
+		violated, ok := errors.AsType[*pgconn.PgError](err)
+		refused := ok && violated.Code == "23514" && violated.ConstraintName == c.constraint // check_violation
 		if c.unique {
 			refused = pgerr.IsUnique(err, c.constraint)
 		}
