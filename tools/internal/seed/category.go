@@ -29,14 +29,6 @@ var (
 	wall        = Category{"wall-decor", "Signs, Clocks & Frames"}
 )
 
-// Categories lists all, the general one last.
-func Categories() []Category {
-	return []Category{
-		bags, baking, candles, comfort, decorations, garden, jewellery, party, seasonal, stationery, storage,
-		tableware, toys, wall, General,
-	}
-}
-
 // CategoryOf places a product by the words of its name.
 func CategoryOf(name string) Category {
 	for _, r := range rules {
