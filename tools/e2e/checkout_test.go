@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -157,6 +158,17 @@ func TestFiveCheckoutsOfOneCart(t *testing.T) {
 	}
 }
 
+// orderOne orders one unit as a new guest, in any goroutine.
+func orderOne(t *testing.T, sku string, wait time.Duration) (*shopclient.Client, *shopclient.Order, error) {
+	cart, err := anyone().NewCart(t.Context(), []shopclient.Line{line(sku, 1)})
+	if err != nil {
+		return nil, nil, err
+	}
+	c := anyone().WithToken(cart.Token)
+	o, err := c.PlaceOrder(t.Context(), uuid.NewString(), wait, checkoutOf(cart.ID, goodCard))
+	return c, o, err
+}
+
 // TestTheLastUnitIsSoldOnce: fifty buyers want it.
 func TestTheLastUnitIsSoldOnce(t *testing.T) {
 	t.Parallel()
@@ -166,13 +178,7 @@ func TestTheLastUnitIsSoldOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
-			cart, err := anyone().NewCart(t.Context(), []shopclient.Line{line(sku, 1)})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			c := anyone().WithToken(cart.Token)
-			o, err := c.PlaceOrder(t.Context(), uuid.NewString(), wait, checkoutOf(cart.ID, goodCard))
+			c, o, err := orderOne(t, sku, wait)
 			if err != nil {
 				t.Error(err)
 				return
@@ -378,12 +384,7 @@ func TestOrderNumbersAreUnique(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 40 {
 		wg.Go(func() {
-			cart, err := anyone().NewCart(t.Context(), []shopclient.Line{line(sku, 1)})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			o, err := anyone().WithToken(cart.Token).PlaceOrder(t.Context(), uuid.NewString(), 0, checkoutOf(cart.ID, goodCard))
+			_, o, err := orderOne(t, sku, 0)
 			if err != nil {
 				t.Error(err)
 				return
@@ -407,13 +408,7 @@ func TestCancelRacesTheCheckout(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			cart, err := anyone().NewCart(t.Context(), []shopclient.Line{line(sku, 1)})
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			c := anyone().WithToken(cart.Token)
-			o, err := c.PlaceOrder(t.Context(), uuid.NewString(), 0, checkoutOf(cart.ID, goodCard))
+			c, o, err := orderOne(t, sku, 0)
 			if err != nil {
 				t.Error(err)
 				return

@@ -14,10 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -40,9 +38,7 @@ const serviceArg = "e2e-service"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == serviceArg {
-		ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-		defer cancel()
-		if err := localshop.RunService(ctx, os.Args[2]); err != nil {
+		if err := localshop.RunService(context.Background(), os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

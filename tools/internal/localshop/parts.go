@@ -21,8 +21,17 @@ import (
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
-// supervisor is what keeps a part other than PostgreSQL running; nil when it is
-// inside of this process.
+// supervised is what keeps a part other than PostgreSQL running; an error when the
+// part is inside of this process.
+func (s *Shop) supervised(part string) (*process.Supervisor, error) {
+	if p := s.supervisor(part); p != nil {
+		return p, nil
+	}
+	return nil, fmt.Errorf("%s has no process of its own", part)
+}
+
+// supervisor is what keeps a part other than PostgreSQL running; nil when the part
+// is inside of this process.
 func (s *Shop) supervisor(part string) *process.Supervisor {
 	if part == topology.Redis {
 		if s.redis == nil {
@@ -56,9 +65,9 @@ func (s *Shop) Signal(part string, sig syscall.Signal) error {
 	if part == topology.Postgres {
 		return s.postgres.signal(sig)
 	}
-	p := s.supervisor(part)
-	if p == nil {
-		return fmt.Errorf("%s has no process of its own", part)
+	p, err := s.supervised(part)
+	if err != nil {
+		return err
 	}
 	if err := p.Signal(sig); err != nil {
 		return fmt.Errorf("%s: %w", part, err)
@@ -82,9 +91,9 @@ func (s *Shop) Restart(ctx context.Context, part string) error {
 	if part == topology.Postgres {
 		return s.postgres.restart(ctx)
 	}
-	p := s.supervisor(part)
-	if p == nil {
-		return fmt.Errorf("%s has no process of its own", part)
+	p, err := s.supervised(part)
+	if err != nil {
+		return err
 	}
 	if err := p.Restart(ctx); err != nil {
 		return fmt.Errorf("restart %s: %w", part, err)

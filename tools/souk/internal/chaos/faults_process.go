@@ -37,18 +37,23 @@ func (e *Environment) running(ctx context.Context, part string) (pid int, err er
 func (e *Environment) kill(ctx context.Context, part string) error {
 	ctx, cancel := context.WithTimeout(ctx, recoverWithin)
 	defer cancel()
-	pid, err := e.running(ctx, part)
+	pid, err := e.replace(ctx, part)
 	if err != nil {
-		return err
-	}
-	if err := e.Shop.Kill(part); err != nil {
-		return err
-	}
-	if err := e.replaced(ctx, part, pid); err != nil {
 		return err
 	}
 	e.Injected(1, fmt.Sprintf("%s, process %d, was killed, and process %d took its place", part, pid, e.Shop.PID(part)))
 	return e.Shop.Await(ctx, part)
+}
+
+// replace kills a part's process, pid, and waits until another has its place.
+func (e *Environment) replace(ctx context.Context, part string) (pid int, err error) {
+	if pid, err = e.running(ctx, part); err != nil {
+		return 0, err
+	}
+	if err := e.Shop.Kill(part); err != nil {
+		return 0, err
+	}
+	return pid, e.replaced(ctx, part, pid)
 }
 
 func kills() []Fault {
@@ -69,14 +74,8 @@ func kills() []Fault {
 				part := parts[e.Rand.IntN(len(parts))]
 				ctx, cancel := context.WithTimeout(ctx, recoverWithin)
 				defer cancel()
-				pid, err := e.running(ctx, part)
+				pid, err := e.replace(ctx, part)
 				if err != nil {
-					return err
-				}
-				if err := e.Shop.Kill(part); err != nil {
-					return err
-				}
-				if err := e.replaced(ctx, part, pid); err != nil {
 					return err
 				}
 				e.Injected(1, fmt.Sprintf("%s, process %d, was killed", part, pid))

@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"github.com/souk-shop/souk/tools/internal/localshop"
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // announced are the faults that the shop is said to survive, beside partitions,
 // which follow from who calls whom.
 func announced() []string {
 	out := []string{
-		"kill-random", "kill-stripesim", "crash-order", "crash-payment",
+		"kill-random", "kill-" + topology.Stripesim,
 		"postgres-kill", "postgres-restart", "postgres-freeze-15s", "disk-full",
 		"redis-flush", "redis-kill", "redis-freeze-15s",
 		"latency-50ms", "latency-500ms", "latency-5000ms", "resets", "truncated",
@@ -21,14 +22,19 @@ func announced() []string {
 		"webhook-triple", "webhook-reorder", "webhook-late", "webhook-never",
 		"client-five-times", "client-disconnect", "client-key-reuse", "rolling-restart",
 	}
-	for _, service := range []string{"gateway", "catalog", "cart", "order", "payment"} {
+	for _, service := range topology.Names(topology.Of(topology.Service, topology.Gateway)) {
 		out = append(out, "kill-"+service, "clock-"+service+"-ahead", "clock-"+service+"-behind")
 		for _, seconds := range []int{3, 15, 45} {
 			out = append(out, fmt.Sprintf("freeze-%s-%ds", service, seconds))
 		}
-		if service != "gateway" {
-			out = append(out, "pool-exhausted-"+service)
+	}
+	for _, part := range topology.Of(topology.Service, topology.Gateway) {
+		if len(part.CrashPoints) > 0 {
+			out = append(out, "crash-"+part.Name)
 		}
+	}
+	for _, service := range topology.Databases() {
+		out = append(out, "pool-exhausted-"+service)
 	}
 	return out
 }

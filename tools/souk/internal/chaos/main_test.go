@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"syscall"
 	"testing"
 
 	"github.com/souk-shop/souk/tools/internal/localshop"
@@ -16,9 +14,7 @@ const serviceArg = "chaos-service"
 
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == serviceArg {
-		ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-		defer cancel()
-		if err := localshop.RunService(ctx, os.Args[2]); err != nil {
+		if err := localshop.RunService(context.Background(), os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
