@@ -90,11 +90,16 @@ func TestParentDeath(t *testing.T) {
 	if len(line) < 2 || line[0] != "child" {
 		t.Fatalf("the parent wrote %q", b[:n])
 	}
+	child, err := strconv.Atoi(line[1])
+	if err != nil {
+		t.Fatal(err)
+	}
 	parent.Kill()
 	deadline := time.Now().Add(10 * time.Second)
 	for alive(t, line[1]) {
 		if time.Now().After(deadline) {
-			t.Fatalf("process %s has outlived its parent", line[1])
+			_ = syscall.Kill(child, syscall.SIGKILL)
+			t.Fatalf("process %d has outlived its parent", child)
 		}
 		if err := retry.Sleep(t.Context(), 5*time.Millisecond); err != nil {
 			t.Fatal(err)
@@ -190,8 +195,9 @@ func TestSupervisor(t *testing.T) {
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
-	ready := make(chan struct{}, 100)
-	s := NewSupervisor(Config{Name: "restarted", Log: slog.New(slog.DiscardHandler), Pause: time.Hour, Command: func() (Command, error) {
+	defer cancel()
+	started, ready := make(chan struct{}, 100), make(chan struct{}, 100)
+	s := NewSupervisor(Config{Name: "restarted", Log: slog.New(slog.DiscardHandler), Pause: time.Hour, OnStart: func(int) { started <- struct{}{} }, Command: func() (Command, error) {
 		cmd := exec.Command("sh", "-c", "trap 'exit 0' TERM; echo ready; while :; do sleep 0.01; done")
 		r, w, err := os.Pipe()
 		if err != nil {
@@ -207,12 +213,15 @@ func TestRestart(t *testing.T) {
 	}})
 	done := make(chan struct{})
 	go func() { defer close(done); s.Run(ctx) }()
-	within(t, 10*time.Second, "first start", ready)
+	within(t, 10*time.Second, "first start", started)
+	within(t, 10*time.Second, "first process", ready)
 	pid := s.PID()
-	if err := s.Restart(t.Context()); err != nil {
+	soon, cancelSoon := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancelSoon()
+	if err := s.Restart(soon); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 10*time.Second, "second start", ready)
+	within(t, 10*time.Second, "second process", ready)
 	if now := s.PID(); now == pid || now == 0 || s.Deaths() != 0 {
 		t.Errorf("process %d is now %d, %d deaths", pid, now, s.Deaths())
 	}
