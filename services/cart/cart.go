@@ -18,7 +18,7 @@ import (
 type Config struct {
 	service.Config
 
-	// GuestTTL is for how long a cart that nobody looks at is kept, an hour at
+	// GuestTTL is how long a cart is kept that is not read or changed, an hour at
 	// least. Until there are customers with accounts, every cart is a guest's.
 	GuestTTL time.Duration `env:"GUEST_TTL, default=720h"`
 	// SweepEvery is how often carts past that are deleted.

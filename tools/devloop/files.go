@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// untar is `tar -C DIRECTORY -x -f -`. A file is replaced in one moment: whoever
-// looks sees the old one or the new one.
+// untar is `tar -C DIRECTORY -x -f -`. A file is replaced atomically: a reader
+// sees the old one or the new one.
 func untar(args []string, in io.Reader) error {
 	dir, err := extraction(args)
 	if err != nil {

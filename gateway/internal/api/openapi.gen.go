@@ -330,7 +330,7 @@ func (v *Address) read(r *reader) {
 	})
 }
 
-// Cart: What somebody means to buy.
+// Cart: What a shopper means to buy.
 type Cart struct {
 	ID        string     `json:"id"`
 	Version   int64      `json:"version"`

@@ -13,7 +13,7 @@ type access uint8
 
 const (
 	anyone     access = iota
-	guest             // a shopper, or nobody yet
+	guest             // a shopper, or a caller without a token
 	shopper           // a shopper
 	owner             // a shopper for what is theirs, the operator for everything
 	operatorly        // the operator

@@ -26,7 +26,7 @@ func Names(points []Point) []string {
 }
 
 // ErrCrashed is what a test's hook returns to stand for the death of the
-// process: whoever gets it abandons its work on the spot.
+// process: the caller that gets it abandons its work at once.
 var ErrCrashed = errors.New("crashed on request")
 
 // Hook is called at each point reached. An error abandons the work; a hook

@@ -43,7 +43,7 @@ const (
 )
 
 // OpenPool returns a pool for River alone: its listener holds one connection
-// for good, and nobody wants to see its polls in a trace. service is the name
+// for good, and its polls do not belong in a trace. service is the name
 // of the service that the server shows for these connections, with "-jobs".
 func OpenPool(ctx context.Context, cfg pg.Config, service string) (*pgxpool.Pool, error) {
 	cfg.MaxConns, cfg.Tracer = poolSize, nil

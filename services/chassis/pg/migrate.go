@@ -78,7 +78,7 @@ func complaint(ctx context.Context, log *slog.Logger) func(error) {
 	}
 }
 
-// lockID is the advisory lock, within one database, of whoever migrates it.
+// lockID is the advisory lock, within one database, of the process that migrates it.
 const lockID = 0x736f756b_00000001 // any number of our own: "souk" in ASCII
 
 // sessionLock serializes migrations by an advisory lock of the session. It asks

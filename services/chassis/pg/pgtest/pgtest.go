@@ -68,7 +68,7 @@ func Main(m *testing.M) {
 // New returns the DSN of a fresh database that migrate has brought up to date,
 // with a superuser for a role. migrate runs once for all tests of the binary
 // that pass the same function; nil means an empty database. The database is
-// dropped, and whoever is still connected thrown out, when the test has ended.
+// dropped, and open connections closed, when the test has ended.
 func New(t testing.TB, migrate func(ctx context.Context, dsn string) error) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
