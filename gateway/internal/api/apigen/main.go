@@ -6,6 +6,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"slices"
@@ -29,7 +30,16 @@ func generate(document, codeFile, docsFile string) error {
 	if err != nil {
 		return err
 	}
-	marked, err := mark(source)
+	listed, err := listTypes(source)
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(listed, source) {
+		if err := os.WriteFile(document, listed, 0o644); err != nil {
+			return err
+		}
+	}
+	marked, err := mark(listed)
 	if err != nil {
 		return err
 	}
