@@ -1,6 +1,6 @@
-// Package telemetrydoc compares docs/telemetry.md with the names of metrics and
-// spans in the code.
-package telemetrydoc
+// Package docstest compares the documents with the code: the names of metrics and
+// spans, the tests that promises name, and the files that links lead to.
+package docstest
 
 import (
 	"go/ast"
