@@ -47,7 +47,7 @@ func TestStart(t *testing.T) {
 		t.Errorf("stop with a signal that ends nothing: %v", err)
 	}
 	var exit *exec.ExitError
-	if err := p.Stop(t.Context(), syscall.SIGTERM); !errors.As(err, &exit) || p.Err() != err {
+	if err := p.Stop(t.Context(), syscall.SIGTERM); !errors.As(err, &exit) || !errors.Is(err, p.Err()) {
 		t.Errorf("stop: %v, ended with %v", err, p.Err())
 	}
 	within(t, time.Second, "end", p.Done())
