@@ -130,7 +130,7 @@ func (p *Postgres) watch(watching context.Context) {
 			p.mu.Unlock()
 			continue
 		}
-		p.log.Error("postgres has ended, starting it again")
+		p.log.ErrorContext(watching, "postgres has ended, starting it again")
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		_ = server.Stop(ctx) // it has ended: this gives its lock back
 		err := p.startAgain(ctx)
@@ -140,7 +140,7 @@ func (p *Postgres) watch(watching context.Context) {
 			p.restarted()
 			continue
 		}
-		p.log.Error("postgres did not start again", "error", err)
+		p.log.ErrorContext(watching, "postgres did not start again", "error", err)
 		_ = retry.Sleep(watching, time.Second) // the next round sees that it ended
 	}
 }
