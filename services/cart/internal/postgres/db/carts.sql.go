@@ -257,8 +257,8 @@ FROM (
 // server runs it as one transaction. The lock is on the cart's id, so that it
 // holds whether or not there is such a cart, and it comes first, so that the
 // statement after it starts with a snapshot that no other writer can outdate.
-// (One statement could not do both: it would wait for a writer but go on to
-// read the lines as they were before the wait.)
+// (One statement cannot do both: it would wait for a writer but go on to read
+// the lines as they were before the wait. AddLine does, and notices.)
 //
 // Only the sweeper deletes carts without it. It passes over rows that are
 // locked, and every change locks its cart's row before it touches a line.

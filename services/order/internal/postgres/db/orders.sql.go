@@ -474,7 +474,7 @@ type PlaceOrderRow struct {
 
 // One statement places an order, so that it is one round trip and one commit:
 // the order, its lines, the first row of its history and the job that
-// guarantees that it is driven.
+// guarantees that it is driven (chassis/jobs has the functions for jobs).
 func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams) (PlaceOrderRow, error) {
 	row := db.QueryRow(ctx, placeOrder,
 		arg.ID,
