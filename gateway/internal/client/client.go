@@ -10,14 +10,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
-
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/retry"

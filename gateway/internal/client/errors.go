@@ -11,7 +11,6 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"github.com/souk-shop/souk/proto/reason"
-	"github.com/souk-shop/souk/services/chassis/rpc"
 )
 
 // fallback is what a code means when the reason is unknown.
@@ -39,8 +38,23 @@ func Error(ctx context.Context, err error) *problem.Error {
 	if !ok {
 		st = status.FromContextError(err)
 	}
-	info := rpc.Info(err)
-	t := problem.OfReason(reason.Key{Domain: info.GetDomain(), Name: info.GetReason()})
+	var (
+		t         *problem.Type
+		fields    []problem.Field
+		shortages []problem.Shortage
+	)
+	for _, d := range st.Details() { // decoded once: refusals must be cheap
+		switch d := d.(type) {
+		case *errdetails.ErrorInfo:
+			t = problem.OfReason(reason.Key{Domain: d.GetDomain(), Name: d.GetReason()})
+		case *errdetails.BadRequest:
+			for _, v := range d.GetFieldViolations() {
+				fields = append(fields, problem.Field{Field: v.GetField(), Detail: v.GetDescription()})
+			}
+		case *catalogv1.Shortage:
+			shortages = append(shortages, problem.Shortage{SKU: d.GetSku(), Requested: d.GetRequested(), Available: d.GetAvailable()})
+		}
+	}
 	if t == nil {
 		if t = fallback[st.Code()]; t == nil {
 			t = problem.Internal
@@ -50,16 +64,6 @@ func Error(ctx context.Context, err error) *problem.Error {
 		t = problem.Canceled
 	}
 	e := problem.New(t)
-	e.Cause = err
-	for _, d := range st.Details() {
-		switch d := d.(type) {
-		case *errdetails.BadRequest:
-			for _, v := range d.GetFieldViolations() {
-				e.Fields = append(e.Fields, problem.Field{Field: v.GetField(), Detail: v.GetDescription()})
-			}
-		case *catalogv1.Shortage:
-			e.Shortages = append(e.Shortages, problem.Shortage{SKU: d.GetSku(), Requested: d.GetRequested(), Available: d.GetAvailable()})
-		}
-	}
+	e.Cause, e.Fields, e.Shortages = err, fields, shortages
 	return e
 }

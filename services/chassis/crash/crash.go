@@ -36,6 +36,17 @@ type Hook func(Point) error
 // Never is the hook of ordinary operation.
 func Never(Point) error { return nil }
 
+// After calls hook at a point if a call has had the effect that the point is named
+// after, and returns the hook's error or else the call's. An empty point is none.
+func After(hook Hook, p Point, reached bool, err error) error {
+	if reached && p != "" {
+		if crashed := hook(p); crashed != nil {
+			return crashed
+		}
+	}
+	return err
+}
+
 // Parse returns the hook for a setting: empty for Never, or "<point>" or
 // "<point>:<n>" to kill this process, on Unix with SIGKILL, when it reaches the
 // point for the n-th time. Its last words, on standard error, are Epitaph(point).

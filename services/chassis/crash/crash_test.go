@@ -72,3 +72,30 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+func TestAfter(t *testing.T) {
+	t.Parallel()
+	failed, hit := errors.New("the call failed"), 0
+	hook := func(Point) error { hit++; return ErrCrashed }
+	for _, test := range []struct {
+		point   Point
+		reached bool
+		call    error
+		want    error
+		hits    int
+	}{
+		{"here", true, nil, ErrCrashed, 1},
+		{"here", true, failed, ErrCrashed, 1},
+		{"here", false, failed, failed, 0},
+		{"here", false, nil, nil, 0},
+		{"", true, failed, failed, 0},
+	} {
+		hit = 0
+		if err := After(hook, test.point, test.reached, test.call); !errors.Is(err, test.want) || hit != test.hits {
+			t.Errorf("%+v: %v after %d hits", test, err, hit)
+		}
+	}
+	if err := After(Never, "here", true, failed); !errors.Is(err, failed) {
+		t.Errorf("without a crash: %v", err)
+	}
+}

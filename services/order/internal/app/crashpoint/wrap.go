@@ -41,17 +41,17 @@ type orders struct {
 
 func (s orders) Place(ctx context.Context, o domain.Order, wait time.Duration, newNumber func() string) (domain.Order, error) {
 	placed, err := s.Orders.Place(ctx, o, wait, newNumber)
-	return placed, after(s.hook, Placed, err == nil, err)
+	return placed, crash.After(s.hook, Placed, err == nil, err)
 }
 
 func (s orders) Advance(ctx context.Context, o domain.Order, t domain.Transition, note domain.Note) (domain.Order, bool, error) {
 	next, ok, err := s.Orders.Advance(ctx, o, t, note)
-	return next, ok, after(s.hook, written[t.To], ok, err)
+	return next, ok, crash.After(s.hook, written[t.To], ok, err)
 }
 
 func (s orders) Cancel(ctx context.Context, orderID string) (bool, error) {
 	ok, err := s.Orders.Cancel(ctx, orderID)
-	return ok, after(s.hook, CancellingWritten, ok, err)
+	return ok, crash.After(s.hook, CancellingWritten, ok, err)
 }
 
 type refunds struct {
@@ -61,12 +61,12 @@ type refunds struct {
 
 func (s refunds) PlaceRefund(ctx context.Context, want domain.Refund) (domain.Refund, bool, error) {
 	r, replayed, err := s.Refunds.PlaceRefund(ctx, want)
-	return r, replayed, after(s.hook, RefundPlaced, err == nil && !replayed, err)
+	return r, replayed, crash.After(s.hook, RefundPlaced, err == nil && !replayed, err)
 }
 
 func (s refunds) SettleRefund(ctx context.Context, r domain.Refund, state domain.RefundState, failureCode string) error {
 	err := s.Refunds.SettleRefund(ctx, r, state, failureCode)
-	return after(s.hook, RefundWritten, err == nil, err)
+	return crash.After(s.hook, RefundWritten, err == nil, err)
 }
 
 type catalog struct {
@@ -129,7 +129,7 @@ var definite = []error{
 	domain.ErrPaymentVoided, domain.ErrPaymentMismatch, domain.ErrCaptureRefused, domain.ErrRefundRefused,
 }
 
-// answered is after for a call of a neighbor, which is over when its answer is
+// answered is crash.After for a call of a neighbor, which is over when its answer is
 // definite.
 func answered(hook crash.Hook, p crash.Point, err error) error {
 	var short *domain.ShortStockError
@@ -137,16 +137,5 @@ func answered(hook crash.Hook, p crash.Point, err error) error {
 	for _, e := range definite {
 		over = over || errors.Is(err, e)
 	}
-	return after(hook, p, over, err)
-}
-
-// after hits the point if the call has had its effect, and returns the error of
-// the hook or else that of the call.
-func after(hook crash.Hook, p crash.Point, over bool, err error) error {
-	if over {
-		if crashed := hook(p); crashed != nil {
-			return crashed
-		}
-	}
-	return err
+	return crash.After(hook, p, over, err)
 }

@@ -30,14 +30,6 @@ var (
 	}
 )
 
-// hit calls hook at a point if reached and err is nil, and returns its error or err.
-func hit(hook crash.Hook, p crash.Point, reached bool, err error) error {
-	if err != nil || !reached || p == "" {
-		return err
-	}
-	return hook(p)
-}
-
 type store struct {
 	app.Store
 	hook crash.Hook
@@ -45,7 +37,7 @@ type store struct {
 
 func (s store) Begin(ctx context.Context, a domain.Attempt) (domain.Attempt, bool, error) {
 	begun, ok, err := s.Store.Begin(ctx, a)
-	return begun, ok, hit(s.hook, AuthorizeSent, begun.State == domain.Sent, err)
+	return begun, ok, crash.After(s.hook, AuthorizeSent, err == nil && begun.State == domain.Sent, err)
 }
 
 func (s store) Move(ctx context.Context, orderID string, from, to domain.State, providerID, code string) (domain.Attempt, bool, error) {
@@ -53,36 +45,36 @@ func (s store) Move(ctx context.Context, orderID string, from, to domain.State, 
 	if to == domain.Declined && code == app.AuthenticationRequired {
 		before = AuthorizeVoided
 	}
-	if err := hit(s.hook, before, true, nil); err != nil {
+	if err := crash.After(s.hook, before, true, nil); err != nil {
 		return domain.Attempt{}, false, err
 	}
 	a, ok, err := s.Store.Move(ctx, orderID, from, to, providerID, code)
-	return a, ok, hit(s.hook, afterMove[to], ok, err)
+	return a, ok, crash.After(s.hook, afterMove[to], ok && err == nil, err)
 }
 
 func (s store) StartCapture(ctx context.Context, orderID string, amount money.Money) (domain.Attempt, bool, error) {
 	a, ok, err := s.Store.StartCapture(ctx, orderID, amount)
-	return a, ok, hit(s.hook, CaptureSent, ok, err)
+	return a, ok, crash.After(s.hook, CaptureSent, ok && err == nil, err)
 }
 
 func (s store) FinishCapture(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
 	a, ok, err := s.Store.FinishCapture(ctx, orderID)
-	return a, ok, hit(s.hook, CaptureWritten, ok, err)
+	return a, ok, crash.After(s.hook, CaptureWritten, ok && err == nil, err)
 }
 
 func (s store) StartVoid(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
 	a, ok, err := s.Store.StartVoid(ctx, orderID)
-	return a, ok, hit(s.hook, VoidSent, ok, err)
+	return a, ok, crash.After(s.hook, VoidSent, ok && err == nil, err)
 }
 
 func (s store) LeaveTombstone(ctx context.Context, orderID, attemptID string) (bool, error) {
 	ok, err := s.Store.LeaveTombstone(ctx, orderID, attemptID)
-	return ok, hit(s.hook, TombstoneWritten, ok, err)
+	return ok, crash.After(s.hook, TombstoneWritten, ok && err == nil, err)
 }
 
 func (s store) StartRefund(ctx context.Context, r domain.Refund) (domain.Refund, bool, error) {
 	started, ok, err := s.Store.StartRefund(ctx, r)
-	return started, ok, hit(s.hook, RefundSent, ok, err)
+	return started, ok, crash.After(s.hook, RefundSent, ok && err == nil, err)
 }
 
 func (s store) FinishRefund(ctx context.Context, id, providerID string) (bool, error) {
@@ -90,7 +82,7 @@ func (s store) FinishRefund(ctx context.Context, id, providerID string) (bool, e
 		return false, err
 	}
 	ok, err := s.Store.FinishRefund(ctx, id, providerID)
-	return ok, hit(s.hook, RefundWritten, ok, err)
+	return ok, crash.After(s.hook, RefundWritten, ok && err == nil, err)
 }
 
 func (s store) FailRefund(ctx context.Context, id, code string) (bool, error) {
@@ -98,7 +90,7 @@ func (s store) FailRefund(ctx context.Context, id, code string) (bool, error) {
 		return false, err
 	}
 	ok, err := s.Store.FailRefund(ctx, id, code)
-	return ok, hit(s.hook, RefundWritten, ok, err)
+	return ok, crash.After(s.hook, RefundWritten, ok && err == nil, err)
 }
 
 func (s store) EnterOrphanCapture(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error) {
@@ -106,7 +98,7 @@ func (s store) EnterOrphanCapture(ctx context.Context, orderID, paymentID string
 		return false, err
 	}
 	ok, err := s.Store.EnterOrphanCapture(ctx, orderID, paymentID, amount)
-	return ok, hit(s.hook, OrphanWritten, true, err)
+	return ok, crash.After(s.hook, OrphanWritten, err == nil, err)
 }
 
 type events struct {
@@ -116,14 +108,15 @@ type events struct {
 
 func (s events) KeepEvent(ctx context.Context, e domain.Event, traceparent string) (bool, error) {
 	ok, err := s.EventStore.KeepEvent(ctx, e, traceparent)
-	return ok, hit(s.hook, EventKept, true, err)
+	return ok, crash.After(s.hook, EventKept, err == nil, err)
 }
 
 func (s events) SettleEvent(ctx context.Context, id string, to domain.EventState) error {
 	if err := s.hook(EventApplied); err != nil {
 		return err
 	}
-	return hit(s.hook, EventSettled, true, s.EventStore.SettleEvent(ctx, id, to))
+	err := s.EventStore.SettleEvent(ctx, id, to)
+	return crash.After(s.hook, EventSettled, err == nil, err)
 }
 
 type provider struct {
@@ -137,16 +130,9 @@ func (p provider) Authorize(ctx context.Context, req app.Authorization) (app.Hol
 	if req.Replay {
 		point = VoidReplayed
 	}
-	if crashed := p.hook(point); crashed != nil {
-		return app.Hold{}, crashed
-	}
-	return hold, err
+	return hold, crash.After(p.hook, point, true, err)
 }
 
 func (p provider) Capture(ctx context.Context, key, paymentID string, amount money.Money) error {
-	err := p.Provider.Capture(ctx, key, paymentID, amount)
-	if crashed := p.hook(CaptureAnswered); crashed != nil {
-		return crashed
-	}
-	return err
+	return crash.After(p.hook, CaptureAnswered, true, p.Provider.Capture(ctx, key, paymentID, amount))
 }
