@@ -40,8 +40,8 @@ var visits = []struct{ line, headers, form string }{
 var tag = regexp.MustCompile(`<[a-zA-Z][^\s>/]*`)
 
 // FuzzStorefront sends what may come in to the pages and forms. Whatever is
-// wrong becomes a page that says so; nothing sent becomes markup, and nobody is
-// sent to another site.
+// wrong becomes a page that says so; nothing sent becomes markup, and no
+// answer redirects to another site.
 func FuzzStorefront(f *testing.F) {
 	for _, v := range visits {
 		f.Add(v.line, v.headers, []byte(v.form))

@@ -363,7 +363,7 @@ func TestTiltLinks(t *testing.T) {
 }
 
 // Two renderings are the same: a difference would replace pods each time that the
-// Tiltfile is read. And nobody has to wait when a program is replaced.
+// Tiltfile is read. And a program that is replaced stops without a drain.
 func TestTiltValues(t *testing.T) {
 	t.Parallel()
 	one, other := tilted(t, "up", nil), tilted(t, "up", nil)

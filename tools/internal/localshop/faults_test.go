@@ -163,8 +163,8 @@ func TestSignals(t *testing.T) {
 	}
 }
 
-// TestRestart restarts every part while visitors look at the shop and take carts:
-// nobody sees an error, for connections wait.
+// TestRestart restarts every part while clients browse and make carts: no
+// call fails, since connections wait.
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -11,8 +11,8 @@ import (
 )
 
 // EnsureDatabase makes a role that can log in and a database of its own, or
-// brings what there is to the same: the role's password is set, and nobody else
-// but the superuser may connect.
+// brings what there is to the same: the role's password is set, and only it and
+// the superuser may connect.
 func (s *Server) EnsureDatabase(ctx context.Context, database, role, password string) error {
 	conn, err := s.connect(ctx)
 	if err != nil {

@@ -40,7 +40,7 @@ var laptop = map[string]string{
 	"cluster_name":       "souk",
 }
 
-// disposable are the settings of data that nobody will miss.
+// disposable are the settings of data that may be lost.
 var disposable = map[string]string{
 	"fsync":              "off",
 	"synchronous_commit": "off",
