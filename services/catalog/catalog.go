@@ -52,6 +52,8 @@ func Run(ctx context.Context, cfg Config) error {
 			background := app.Background{Store: store, ExpireEvery: cfg.ExpireEvery, LearnEvery: cfg.LearnEvery, Log: p.Log}
 			p.AddReady("expire holds", background.ExpireHolds)
 			p.AddReady("learn from sales", background.Learn)
+			p.AddReady("follow stock", background.FollowStock)
+			p.AddReady("keep the index", background.KeepIndex)
 			return nil
 		},
 	})

@@ -60,10 +60,10 @@ func newProducts(in []*catalog.Product, operator bool) []Product {
 }
 
 func newProductPage(p *catalog.ProductPage, operator bool) ProductPage {
-	out := ProductPage{Products: newProducts(p.Products, operator), NextCursor: p.NextCursor}
+	out := ProductPage{Products: newProducts(p.Products, operator), NextCursor: p.NextCursor, SearchedFor: p.SearchedFor}
 	if f := p.Facets; f != nil {
 		out.Facets = &Facets{
-			Total: f.Total, InStock: f.InStock, Categories: newCategories(f.Categories),
+			Total: f.Total, AtLeast: f.AtLeast, InStock: f.InStock, Categories: newCategories(f.Categories),
 			Prices: make([]PriceBucket, len(f.Prices)),
 		}
 		for i, b := range f.Prices {

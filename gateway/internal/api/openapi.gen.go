@@ -201,6 +201,7 @@ func (in *SetPricesRequest) read(q *request) {
 // ListProductsRequest is a request of ListProducts.
 type ListProductsRequest struct {
 	Q           string
+	Exact       bool
 	Category    string
 	MinPrice    *int64
 	MaxPrice    *int64
@@ -214,6 +215,7 @@ type ListProductsRequest struct {
 
 func (in *ListProductsRequest) read(q *request) {
 	q.query("q").text(&in.Q, text5)
+	q.query("exact").boolean(&in.Exact)
 	q.query("category").text(&in.Category, text6)
 	q.query("min_price").integer(&in.MinPrice, 0, 9007199254740991)
 	q.query("max_price").integer(&in.MaxPrice, 0, 9007199254740991)
@@ -400,6 +402,7 @@ func (v *Checkout) read(r *reader) {
 // Facets: Counts of what matches; each group ignores its own part of the filter, so that its alternatives have numbers.
 type Facets struct {
 	Total      int64         `json:"total"`
+	AtLeast    bool          `json:"at_least"`
 	InStock    int64         `json:"in_stock"`
 	Categories []Category    `json:"categories"`
 	Prices     []PriceBucket `json:"prices"`
@@ -665,9 +668,10 @@ func (v *ProductInput) read(r *reader) {
 
 // ProductPage: A page of products.
 type ProductPage struct {
-	Products   []Product `json:"products"`
-	NextCursor string    `json:"next_cursor,omitempty"`
-	Facets     *Facets   `json:"facets,omitempty"`
+	Products    []Product `json:"products"`
+	NextCursor  string    `json:"next_cursor,omitempty"`
+	SearchedFor string    `json:"searched_for,omitempty"`
+	Facets      *Facets   `json:"facets,omitempty"`
 }
 
 // Quantity: Units.

@@ -48,7 +48,7 @@ func productQuery(in *ListProductsRequest) (catalog.ProductQuery, error) {
 		return catalog.ProductQuery{}, problem.Invalid(problem.Field{Field: "max_price", Detail: "must not be less than min_price"})
 	}
 	return catalog.ProductQuery{
-		Query: in.Q, Category: in.Category, MinPrice: in.MinPrice, MaxPrice: in.MaxPrice, InStock: in.InStock,
+		Query: in.Q, Exact: in.Exact, Category: in.Category, MinPrice: in.MinPrice, MaxPrice: in.MaxPrice, InStock: in.InStock,
 		Facets: in.Facets, Sort: sorts[in.Sort], Limit: size(in.Limit), Cursor: in.Cursor,
 	}, nil
 }
@@ -76,6 +76,9 @@ func listValues(in *ListProductsRequest) url.Values {
 	}
 	if in.InStock {
 		v.Set("in_stock", "true")
+	}
+	if in.Exact {
+		v.Set("exact", "true")
 	}
 	return v
 }

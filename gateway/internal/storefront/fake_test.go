@@ -146,6 +146,9 @@ func (f *fakeShop) ListProducts(_ context.Context, q catalog.ProductQuery) (*cat
 	}
 	f.last["ListProducts"] = q
 	page := &catalog.ProductPage{Facets: &catalog.Facets{}}
+	if q.Query == "lanturn" && !q.Exact {
+		q.Query, page.SearchedFor, page.Facets.AtLeast = "lantern", "lantern", true
+	}
 	counts := map[string]int64{}
 	for _, p := range f.products {
 		if q.Query != "" && !strings.Contains(strings.ToLower(p.Name), strings.ToLower(q.Query)) ||

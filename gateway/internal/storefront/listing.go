@@ -18,7 +18,9 @@ import (
 type listingPage struct {
 	frame
 	Heading    string
+	Corrected  *correction // nil when the words are searched for as written
 	Total      int64
+	Plus       string // "+" behind counts that are at least so many
 	Categories []categoryLink
 	Prices     []facetLink
 	InStock    facetLink
@@ -35,6 +37,12 @@ type listingPage struct {
 	Later      bool   // not the first page
 	First      string // address of the first page
 	Popular    []card // when nothing was found
+}
+
+// correction says that other words are searched for than were written.
+type correction struct {
+	Words, Written string
+	Instead        string // address of the search for the words as written
 }
 
 // facetLink is a choice that narrows, or undoes it.
@@ -59,6 +67,7 @@ type listing struct {
 	query, category string
 	min, max        *int64
 	inStock         bool
+	exact           bool // the words as written
 	sort            string
 	cursor          string
 }
@@ -159,6 +168,7 @@ func (s *Storefront) readListing(r *http.Request) (listing, error) {
 		return l, err
 	}
 	l.inStock = form.Get("in_stock") == "1"
+	l.exact = l.query != "" && form.Get("exact") == "1"
 	for _, o := range sorts {
 		if o.value == form.Get("sort") {
 			l.sort = o.value
@@ -196,7 +206,7 @@ func cleanText(s string) bool {
 func (l listing) productQuery() catalog.ProductQuery {
 	q := catalog.ProductQuery{
 		Query: l.query, Category: l.category, MinPrice: l.min, MaxPrice: l.max,
-		InStock: l.inStock, Cursor: l.cursor, Facets: true,
+		InStock: l.inStock, Exact: l.exact, Cursor: l.cursor, Facets: true,
 	}
 	for _, o := range sorts {
 		if o.value == l.sort {
@@ -216,6 +226,9 @@ func (l listing) fields(currency string) []field {
 		}
 	}
 	add("q", l.query)
+	if l.exact {
+		add("exact", "1")
+	}
 	add("min", decimal(l.min, currency))
 	add("max", decimal(l.max, currency))
 	if l.inStock {
@@ -286,11 +299,16 @@ func (s *Storefront) newListingPage(l listing, p *catalog.ProductPage, categorie
 		Max:       decimal(l.max, s.currency),
 		Symbol:    symbol(s.currency),
 	}
+	sought := l.query
+	if p.SearchedFor != "" {
+		sought = p.SearchedFor
+		v.Corrected = &correction{Words: sought, Written: l.query, Instead: address(func(l *listing) { l.exact = true })}
+	}
 	switch {
 	case l.query != "" && l.category != "":
-		v.Heading = "“" + l.query + "” in " + categoryName(categories, l.category)
+		v.Heading = "“" + sought + "” in " + categoryName(categories, l.category)
 	case l.query != "":
-		v.Heading = "“" + l.query + "”"
+		v.Heading = "“" + sought + "”"
 	case l.category != "":
 		v.Heading = categoryName(categories, l.category)
 		v.Description = v.Heading + " at Souk."
@@ -323,7 +341,9 @@ func (v *listingPage) addFacets(l listing, f *catalog.Facets, address func(func(
 	if f == nil {
 		return
 	}
-	v.Total = f.Total
+	if v.Total = f.Total; f.AtLeast {
+		v.Plus = "+"
+	}
 	for _, c := range f.Categories {
 		v.Categories = append(v.Categories, categoryLink{
 			Name: c.Name, Count: c.Products, Current: c.Slug == l.category,
@@ -376,7 +396,7 @@ func (v *listingPage) addApplied(l listing, categories *catalog.CategoryList, ad
 		v.Applied = append(v.Applied, facetLink{Label: label, URL: address(change)})
 	}
 	if l.query != "" {
-		add("“"+l.query+"”", func(l *listing) { l.query = "" })
+		add("“"+l.query+"”", func(l *listing) { l.query, l.exact = "", false })
 	}
 	if l.category != "" {
 		add(categoryName(categories, l.category), func(l *listing) { l.category = "" })

@@ -112,6 +112,15 @@ func TestListing(t *testing.T) {
 	v.submit(v.get("/products?q=tin"), ".price-form", "min", "1", "max", "").wants(404, "/products") // a GET form, not to be posted
 	v.get("/search?q=heart").wants(200, "/products").count(".card", 2)
 
+	// A corrected search says so, and offers the words as they were written.
+	f.add("LANTERN", "Paper Lantern", "Lighting", 300, 5, 1)
+	p = v.get("/products?q=lanturn").wants(200, "/products").has("h1", "“lantern”").has(".results-head", "Showing results for lantern; search instead for lanturn").has(".results-head", "1+ product")
+	instead, _ := p.Find(".corrected a").Attr("href")
+	v.get(instead).wants(200, "/products").count(".corrected", 0).has(".empty", "lanturn").has("h1", "“lanturn”")
+	if q := f.last["ListProducts"]; q.Query != "" || !strings.Contains(instead, "exact=1") {
+		t.Errorf("asked for %+v at %s", q, instead) // the last list is that of popular products
+	}
+
 	v.get("/products?q=unicorn").wants(200, "/products").count(".results > .empty", 1).has(".empty", "unicorn").count(".card", 8)
 	v.get("/categories/none").wants(404, "/categories/none").has("h1", "no such category")
 }

@@ -49,6 +49,7 @@ type Stock struct {
 // ProductQuery narrows a listing. Zero values do not narrow.
 type ProductQuery struct {
 	Query              string
+	Exact              bool // the words as written, not corrected
 	Category           string
 	MinPrice, MaxPrice int64 // minor units
 	InStock            bool
@@ -66,6 +67,7 @@ func (q ProductQuery) values() url.Values {
 		}
 	}
 	set("q", q.Query)
+	set("exact", strconv.FormatBool(q.Exact))
 	set("category", q.Category)
 	set("min_price", strconv.FormatInt(q.MinPrice, 10))
 	set("max_price", strconv.FormatInt(q.MaxPrice, 10))
@@ -82,11 +84,15 @@ type ProductPage struct {
 	Products   []Product `json:"products"`
 	NextCursor string    `json:"next_cursor"` // empty on the last page
 	Facets     *Facets   `json:"facets"`
+	// SearchedFor is the words that found the products, where no product has those
+	// of the query.
+	SearchedFor string `json:"searched_for"`
 }
 
 // Facets count what matches a query.
 type Facets struct {
 	Total      int64         `json:"total"`
+	AtLeast    bool          `json:"at_least"` // every count may be greater
 	InStock    int64         `json:"in_stock"`
 	Categories []Category    `json:"categories"`
 	Prices     []PriceBucket `json:"prices"`

@@ -103,6 +103,7 @@ const (
 // first.
 type ProductQuery struct {
 	Query    string // words; at most 200 characters
+	Exact    bool   // the words are taken as written
 	Category string // slug
 	MinPrice *int64 // minor units, inclusive
 	MaxPrice *int64 // minor units, inclusive
@@ -118,7 +119,7 @@ type ProductQuery struct {
 type listKey struct {
 	query, category, cursor string
 	min, max                int64 // -1 for none
-	inStock, facets         bool
+	exact, inStock, facets  bool
 	sort                    Sort
 	limit                   int
 }
@@ -137,7 +138,7 @@ func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPag
 	load := func(ctx context.Context) (*ProductPage, error) {
 		res, err := client.Call(ctx, c.caller, 0, c.client.ListProducts, &catalogv1.ListProductsRequest{
 			Filter: &catalogv1.ProductFilter{
-				Query: q.Query, Category: q.Category,
+				Query: q.Query, Exact: q.Exact, Category: q.Category,
 				MinPrice: q.MinPrice, MaxPrice: q.MaxPrice, InStock: q.InStock,
 			},
 			Sort: q.Sort, PageSize: int32(q.Limit), Cursor: q.Cursor, WithFacets: q.Facets,
@@ -149,7 +150,7 @@ func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPag
 		if err != nil {
 			return nil, err
 		}
-		page.NextCursor = res.GetNextCursor()
+		page.NextCursor, page.SearchedFor = res.GetNextCursor(), res.GetSearchedFor()
 		if f := res.GetFacets(); q.Facets && f != nil {
 			page.Facets = facets(f)
 		}
@@ -159,7 +160,7 @@ func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPag
 		return load(ctx)
 	}
 	key := listKey{
-		query: q.Query, category: q.Category, cursor: q.Cursor, min: -1, max: -1,
+		query: q.Query, exact: q.Exact, category: q.Category, cursor: q.Cursor, min: -1, max: -1,
 		inStock: q.InStock, facets: q.Facets, sort: q.Sort, limit: q.Limit,
 	}
 	if q.MinPrice != nil {

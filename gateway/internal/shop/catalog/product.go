@@ -47,13 +47,19 @@ type ProductPage struct {
 	Products   []*Product
 	NextCursor string  // "" on the last page
 	Facets     *Facets // nil unless asked for
+	// SearchedFor is the words that found the products, where no product has those
+	// of the query; else "".
+	SearchedFor string
 
 	Memo Memo
 }
 
 // Facets count what matches a filter; each group ignores its own part of it.
 type Facets struct {
-	Total      int64
+	Total int64
+	// AtLeast says that more products match than are counted: every count may be
+	// greater.
+	AtLeast    bool
 	InStock    int64
 	Categories []Category
 	Prices     []PriceBucket

@@ -62,7 +62,7 @@ func categories(in []*catalogv1.Category) []Category {
 
 func facets(in *catalogv1.Facets) *Facets {
 	f := &Facets{
-		Total: in.GetTotal(), InStock: in.GetInStock(), Categories: categories(in.GetCategories()),
+		Total: in.GetTotal(), AtLeast: in.GetAtLeast(), InStock: in.GetInStock(), Categories: categories(in.GetCategories()),
 		Prices: make([]PriceBucket, len(in.GetPrices())),
 	}
 	for i, b := range in.GetPrices() {

@@ -45,6 +45,27 @@ func (b *Background) Learn(ctx context.Context) error {
 	})
 }
 
+// FollowStock has searches know what is in stock until ctx is done.
+func (b *Background) FollowStock(ctx context.Context) error {
+	return b.loop(ctx, b.ExpireEvery, func(ctx context.Context) (more bool, err error) {
+		n, err := b.Store.RefreshInStock(ctx)
+		return n > 0, err
+	})
+}
+
+// KeepIndex keeps what searches are ranked by until ctx is done: products written
+// by an earlier version are derived again, all are shelved by their popularity.
+func (b *Background) KeepIndex(ctx context.Context) error {
+	return b.loop(ctx, b.LearnEvery, func(ctx context.Context) (more bool, err error) {
+		stale, err := b.Store.Reindex(ctx)
+		if err != nil {
+			return false, err
+		}
+		moved, err := b.Store.Shelve(ctx)
+		return stale+moved > 0, err
+	})
+}
+
 // loop calls work again and again: after busyPause while there is more, else after
 // every.
 func (b *Background) loop(ctx context.Context, every time.Duration, work func(context.Context) (bool, error)) error {

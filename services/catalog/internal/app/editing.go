@@ -19,7 +19,11 @@ func (a *App) Upsert(ctx context.Context, products []domain.ProductInput) (domai
 	if err := domain.CheckProducts(products, a.currency); err != nil {
 		return domain.UpsertResult{}, err
 	}
-	return a.store.Upsert(ctx, products)
+	clean := make([]domain.ProductInput, len(products))
+	for i, p := range products {
+		clean[i] = p.Clean()
+	}
+	return a.store.Upsert(ctx, clean)
 }
 
 // SetPrices changes prices, all or none.

@@ -71,10 +71,20 @@ type Maintenance interface {
 	// ExpireHolds releases holds that have expired and returns the products
 	// whose stock changed; none means that no hold was due.
 	ExpireHolds(ctx context.Context) (domain.Touched, error)
-	// RefreshPopularity counts sold units into the products and returns those
-	// it changed.
+	// RefreshPopularity counts sold units into the next products and returns those
+	// it changed; call after call it goes round them all.
 	RefreshPopularity(ctx context.Context) (domain.Touched, error)
 	// CountPairs counts what was bought together in orders not yet counted and
 	// returns their number.
 	CountPairs(ctx context.Context) (int, error)
+	// RefreshInStock has searches know of products that sold out or came back, and
+	// returns how many turns it followed.
+	RefreshInStock(ctx context.Context) (int, error)
+	// Shelve puts the next products, in the order of popularity, on the shelves that
+	// searches go through, and returns how many it moved; call after call it goes
+	// round them all.
+	Shelve(ctx context.Context) (int, error)
+	// Reindex derives again what earlier rules derived from text, and returns of how
+	// many products.
+	Reindex(ctx context.Context) (int, error)
 }

@@ -25,7 +25,7 @@ func (c Cursors) Encode(l Listing, p *Position) string {
 	if p == nil {
 		return ""
 	}
-	body, err := json.Marshal(cursorBody{string(p.Match), p.Key, p.Text, p.ID})
+	body, err := json.Marshal(cursorBody{string(p.Match), p.Key, p.Text, p.ID, p.Query, p.Window.From, p.Window.To})
 	if err != nil {
 		panic("a cursor of plain values must marshal: " + err.Error())
 	}
@@ -49,7 +49,7 @@ func (c Cursors) Decode(l Listing, cursor string) (*Position, error) {
 	if err := json.Unmarshal(body, &b); err != nil {
 		return nil, ErrInvalidCursor
 	}
-	p := &Position{Match: Match(b.Match), Key: b.Key, Text: b.Text, ID: b.ID}
+	p := &Position{Match: Match(b.Match), Key: b.Key, Text: b.Text, ID: b.ID, Query: b.Query, Window: Window{b.From, b.To}}
 	if !p.possible(l) {
 		return nil, ErrInvalidCursor
 	}
@@ -74,7 +74,8 @@ func (p *Position) possible(l Listing) bool {
 	default:
 		return false
 	}
-	return productID.MatchString(p.ID) && CheckText("", p.Text) == nil
+	return productID.MatchString(p.ID) && CheckText("", p.Text) == nil && CheckText("", p.Query) == nil &&
+		p.Window.From >= 0 && p.Window.From <= p.Window.To && p.Window.To <= LastShelf
 }
 
 type cursorBody struct {
@@ -82,6 +83,9 @@ type cursorBody struct {
 	Key   int64  `json:"k,omitempty"`
 	Text  string `json:"t,omitempty"`
 	ID    string `json:"i"`
+	Query string `json:"q,omitempty"`
+	From  int    `json:"f,omitempty"`
+	To    int    `json:"w,omitempty"`
 }
 
 func (c Cursors) sum(l Listing, body []byte) []byte {
@@ -89,7 +93,7 @@ func (c Cursors) sum(l Listing, body []byte) []byte {
 		Version int
 		Filter  Filter
 		Sort    Sort
-	}{1, l.Filter, l.Sort})
+	}{2, l.Filter, l.Sort})
 	if err != nil {
 		panic("a filter of plain values must marshal: " + err.Error())
 	}

@@ -1,5 +1,7 @@
 package domain
 
+import "slices"
+
 // Sort is an order of products; each ends with the product's id, so that it is total.
 type Sort int
 
@@ -12,7 +14,7 @@ const (
 	SortPriceAsc
 	// SortPriceDesc is dearest first, by the cheapest variant.
 	SortPriceDesc
-	// SortName is alphabetical, without regard to case.
+	// SortName is alphabetical, in the order of words.SortKey.
 	SortName
 	// SortNewest is latest first.
 	SortNewest
@@ -25,6 +27,8 @@ const DefaultPageSize = 24
 type Filter struct {
 	// Query is words to find; empty for all.
 	Query string
+	// Exact is whether the words are taken as they are written, not corrected.
+	Exact bool
 	// Category is a slug; empty for all.
 	Category string
 	// MinPrice and MaxPrice are inclusive, in minor units; nil for no limit.
@@ -55,18 +59,72 @@ const (
 	MatchAll Match = "all"
 	// MatchWords finds the words themselves, in any grammatical form.
 	MatchWords Match = "words"
-	// MatchClose finds words that look alike; used when no product has the words.
+	// MatchClose finds the words that those of the query were taken for, because no
+	// product has them.
 	MatchClose Match = "close"
 )
+
+// Shelves are how many of the most popular products stand on each shelf and those
+// before it. A search for a word that very many products have ranks them shelf by
+// shelf, so that its cost does not grow with the catalog. The last shelf, which
+// has no size, is for all others.
+var Shelves = []int64{2_000, 8_000, 32_000, 128_000, 512_000}
+
+// LastShelf is the shelf of the products that no other has.
+const LastShelf = 5
+
+// ShelfOf is the shelf of the product before which so many are more popular.
+func ShelfOf(rank int64) int {
+	for shelf, size := range Shelves {
+		if rank < size {
+			return shelf
+		}
+	}
+	return LastShelf
+}
+
+// MaxRanked is how many products a word may have for a search to rank them all at
+// once.
+const MaxRanked = 2_000
+
+// Window is the shelves that a search ranks at once, both inclusive.
+type Window struct{ From, To int }
+
+// AllShelves is the window of a search that few products match.
+var AllShelves = Window{0, LastShelf}
+
+// Next is the window after w.
+func (w Window) Next() (Window, bool) { return Window{w.To + 1, w.To + 1}, w.To < LastShelf }
+
+// FirstWindow is where a search begins of whose rarest word there are so many
+// products in a catalog of so many, to find some wanted ones.
+func FirstWindow(products, catalog, wanted int64) Window {
+	if products <= MaxRanked {
+		return AllShelves
+	}
+	for shelf, size := range Shelves {
+		if size >= catalog {
+			break
+		}
+		if products*size/catalog >= wanted {
+			return Window{0, shelf}
+		}
+	}
+	return AllShelves
+}
 
 // Position is the place of a product in a listing.
 type Position struct {
 	Match Match
-	// Key is the sort key where it is a number, Text where it is a name.
+	// Key is the sort key where it is a number, Text where it is a name's.
 	Key  int64
 	Text string
 	// ID is the product's.
 	ID string
+	// Query is what was searched for, with MatchClose.
+	Query string
+	// Window is where the product was found.
+	Window Window
 }
 
 // Page is a part of a listing.
@@ -76,11 +134,20 @@ type Page struct {
 	Next *Position
 	// Facets are nil unless asked for.
 	Facets *Facets
+	// SearchedFor is the query that found the products where nothing has the words
+	// of the one that was written; else "".
+	SearchedFor string
 }
+
+// MaxCount is how far matches are counted.
+const MaxCount = 10_000
 
 // Facets count what matches; each group leaves out its own part of the filter.
 type Facets struct {
-	Total      int64
+	Total int64
+	// AtLeast says that more products match than are counted: Total is MaxCount, and
+	// every other count may be greater.
+	AtLeast    bool
 	Categories []Category
 	Prices     []PriceBucket
 	InStock    int64
@@ -95,6 +162,15 @@ type PriceBucket struct {
 // PriceSteps are the lower bounds of the price buckets, in minor units. They
 // fit a giftware shop: half of its products cost less than 2.50.
 var PriceSteps = []int64{0, 100, 250, 500, 1000, 2500, 5000, 10000}
+
+// PriceStep is the index of the bucket that a price belongs to.
+func PriceStep(price int64) int {
+	i, exact := slices.BinarySearch(PriceSteps, price)
+	if !exact {
+		i--
+	}
+	return i
+}
 
 // PriceBucketAt returns the empty bucket whose lower bound is PriceSteps[i].
 func PriceBucketAt(i int) PriceBucket {

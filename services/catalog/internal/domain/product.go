@@ -4,9 +4,11 @@
 package domain
 
 import (
+	"slices"
 	"time"
 
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/catalog/internal/domain/words"
 )
 
 // Product is what a product page shows.
@@ -68,6 +70,16 @@ type ProductInput struct {
 	Variants     []VariantInput
 	// Popularity is the units sold before this shop counted.
 	Popularity int64
+}
+
+// Clean returns the product with its texts in the form in which they are stored.
+func (p ProductInput) Clean() ProductInput {
+	p.Name, p.Description, p.CategoryName = words.Clean(p.Name), words.Clean(p.Description), words.Clean(p.CategoryName)
+	p.Variants = slices.Clone(p.Variants)
+	for i := range p.Variants {
+		p.Variants[i].Name = words.Clean(p.Variants[i].Name)
+	}
+	return p
 }
 
 // VariantInput is a variant as an operator writes it.

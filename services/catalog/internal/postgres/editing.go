@@ -42,6 +42,9 @@ func (s *Store) SetPrices(ctx context.Context, changes []domain.PriceChange) ([]
 		if err := q.CheapestPrices(ctx, ids); err != nil {
 			return fmt.Errorf("set cheapest prices: %w", err)
 		}
+		if err := q.EntryPrices(ctx, ids); err != nil {
+			return fmt.Errorf("set prices of search entries: %w", err)
+		}
 		if err := q.TouchProducts(ctx, ids); err != nil {
 			return fmt.Errorf("touch products: %w", err)
 		}

@@ -1,89 +1,254 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
 )
 
-// facets is the statement that counts what matches the query, once for each
-// group: every group leaves out its own part of the filter. The rows are
-// (group, key, name, count).
-func (q *query) facets() string {
-	f := q.listing.Filter
-	category, price, stock := "true", "true", "true"
-	where := "true"
-	if q.match != domain.MatchAll {
-		where = q.matches()
-	}
-	if f.Category != "" {
-		category = "p.category = " + q.arg(f.Category)
-	}
-	var bounds []string
-	if f.MinPrice != nil {
-		bounds = append(bounds, "p.price >= "+q.arg(*f.MinPrice))
-	}
-	if f.MaxPrice != nil {
-		bounds = append(bounds, "p.price <= "+q.arg(*f.MaxPrice))
-	}
-	if len(bounds) > 0 {
-		price = strings.Join(bounds, " AND ")
-	}
-	if f.InStock {
-		stock = "k.product_id IS NOT NULL"
-	}
-	return fmt.Sprintf(`WITH matched AS MATERIALIZED (
-    SELECT p.category, p.price, k.product_id IS NOT NULL AS in_stock,
-           (%s) AS category_fits, (%s) AS price_fits, (%s) AS stock_fits
-    FROM %s
-    LEFT JOIN (SELECT DISTINCT product_id FROM stock WHERE total - held - committed > 0) k ON k.product_id = p.id
-    WHERE %s
-)
-SELECT 'total', '', '', count(*) FROM matched WHERE category_fits AND price_fits AND stock_fits
-UNION ALL
-SELECT 'stock', '', '', count(*) FROM matched WHERE category_fits AND price_fits AND in_stock
-UNION ALL
-SELECT 'price', b::text, '', n FROM (
-    SELECT width_bucket(price, %s::bigint[]) - 1 AS b, count(*) AS n
-    FROM matched WHERE category_fits AND stock_fits GROUP BY 1 ORDER BY 1) prices
-UNION ALL
-SELECT 'category', slug, name, n FROM (
-    SELECT c.slug, c.name, m.n
-    FROM (SELECT category, count(*) AS n FROM matched WHERE price_fits AND stock_fits GROUP BY category) m
-    JOIN categories c ON c.slug = m.category ORDER BY lower(c.name), c.slug) categories`,
-		category, price, stock, q.from(), where, q.arg(domain.PriceSteps))
+// tally adds up facets.
+type tally struct {
+	facets     domain.Facets
+	categories map[string]*domain.Category
+	prices     []int64
 }
 
-func readFacets(r pgx.BatchResults) (*domain.Facets, error) {
-	type facetRow struct {
-		Group, Key, Name string
-		Count            int64
+func newTally() *tally {
+	return &tally{categories: map[string]*domain.Category{}, prices: make([]int64, len(domain.PriceSteps))}
+}
+
+func (t *tally) category(slug, name string, n int64) {
+	c := t.categories[slug]
+	if c == nil {
+		c = &domain.Category{Slug: slug, Name: name}
+		t.categories[slug] = c
 	}
-	rows, err := readRows[facetRow](r)
-	if err != nil {
-		return nil, err
+	c.Products += n
+}
+
+func (t *tally) price(step int, n int64) { t.prices[min(max(step, 0), len(t.prices)-1)] += n }
+
+// sum returns the facets: categories by name, without what there is none of.
+func (t *tally) sum() *domain.Facets {
+	f := t.facets
+	for _, c := range t.categories {
+		if c.Products > 0 {
+			f.Categories = append(f.Categories, *c)
+		}
 	}
-	var f domain.Facets
-	for _, row := range rows {
-		switch row.Group {
-		case "total":
-			f.Total = row.Count
-		case "stock":
-			f.InStock = row.Count
-		case "category":
-			f.Categories = append(f.Categories, domain.Category{Slug: row.Key, Name: row.Name, Products: row.Count})
-		case "price":
-			var i int
-			if _, err := fmt.Sscan(row.Key, &i); err != nil || i < 0 || i >= len(domain.PriceSteps) {
-				return nil, fmt.Errorf("price bucket %q", row.Key)
-			}
+	sortCategories(f.Categories)
+	for i, n := range t.prices {
+		if n > 0 {
 			bucket := domain.PriceBucketAt(i)
-			bucket.Count = row.Count
+			bucket.Count = n
 			f.Prices = append(f.Prices, bucket)
 		}
 	}
-	return &f, nil
+	return &f
+}
+
+func sortCategories(all []domain.Category) {
+	slices.SortFunc(all, func(a, b domain.Category) int {
+		if c := compareKeys(a.Name, b.Name); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Slug, b.Slug)
+	})
+}
+
+// countAll counts a listing without a query, from counts that are kept: exactly,
+// but for a range of prices that begins or ends between two steps, which is
+// counted up to domain.MaxCount.
+func (s *Store) countAll(ctx context.Context, l domain.Listing) (*domain.Facets, error) {
+	f := l.Filter
+	counts, err := s.q.ListingCounts(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("count listings: %w", err)
+	}
+	from, to, whole := stepsOf(f)
+	t := newTally()
+	for _, c := range counts {
+		inCategory := f.Category == "" || c.Category == f.Category
+		inStock := !f.InStock || c.InStock
+		if inCategory && inStock {
+			t.price(int(c.Step), c.Products)
+		}
+		if !whole || int(c.Step) < from || int(c.Step) > to {
+			continue
+		}
+		if inStock {
+			t.category(c.Category, c.Name, c.Products)
+		}
+		if inCategory && c.InStock {
+			t.facets.InStock += c.Products
+		}
+		if inCategory && inStock {
+			t.facets.Total += c.Products
+		}
+	}
+	if !whole {
+		if err := s.countPrices(ctx, f, counts, t); err != nil {
+			return nil, fmt.Errorf("count prices: %w", err)
+		}
+	}
+	return t.sum(), nil
+}
+
+// stepsOf are the steps of price that a filter asks for; whole is false when it
+// begins or ends between two.
+func stepsOf(f domain.Filter) (from, to int, whole bool) {
+	from, to, whole = 0, len(domain.PriceSteps)-1, true
+	if f.MinPrice != nil {
+		from = domain.PriceStep(*f.MinPrice)
+		whole = domain.PriceSteps[from] == *f.MinPrice
+	}
+	if f.MaxPrice != nil {
+		to = domain.PriceStep(*f.MaxPrice)
+		whole = whole && to+1 < len(domain.PriceSteps) && domain.PriceSteps[to+1] == *f.MaxPrice+1
+	}
+	return from, to, whole
+}
+
+// countPrices counts the products of a range of prices: those of all categories,
+// and those of the filter's.
+func (s *Store) countPrices(ctx context.Context, f domain.Filter, counts []db.ListingCountsRow, t *tally) error {
+	type row struct {
+		Category string
+		InStock  bool
+		Products int64
+	}
+	low, high := int64(0), int64(1<<62)
+	if f.MinPrice != nil {
+		low = *f.MinPrice
+	}
+	if f.MaxPrice != nil {
+		high = *f.MaxPrice
+	}
+	const of = `SELECT category, in_stock, count(*) FROM (
+    SELECT p.category, f.in_stock FROM products p JOIN search_entries f ON f.product_id = p.id
+    WHERE p.price >= $1 AND p.price <= $2 AND ($3::text = '' OR p.category = $3) LIMIT $4) priced GROUP BY category, in_stock`
+	var all, own []row
+	err := s.atomically(ctx, func(b *pgx.Batch) {
+		plan(b)
+		b.Queue(of, low, high, "", domain.MaxCount+1)
+		b.Queue(of, low, high, f.Category, domain.MaxCount+1)
+	}, func(r pgx.BatchResults) (err error) {
+		if _, err = r.Exec(); err != nil {
+			return err
+		}
+		if all, err = readRows[row](r); err != nil {
+			return err
+		}
+		own, err = readRows[row](r)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	names := map[string]string{}
+	for _, c := range counts {
+		names[c.Category] = c.Name
+	}
+	var seenAll, seenOwn int64
+	for _, r := range all {
+		seenAll += r.Products
+		if !f.InStock || r.InStock {
+			t.category(r.Category, names[r.Category], r.Products)
+		}
+	}
+	for _, r := range own {
+		seenOwn += r.Products
+		if r.InStock {
+			t.facets.InStock += r.Products
+		}
+		if !f.InStock || r.InStock {
+			t.facets.Total += r.Products
+		}
+	}
+	if t.facets.AtLeast = max(seenAll, seenOwn) > domain.MaxCount; seenOwn > domain.MaxCount {
+		t.facets.Total = min(t.facets.Total, domain.MaxCount)
+	}
+	return nil
+}
+
+// countFound counts what a search finds, up to domain.MaxCount products.
+func (s *Store) countFound(ctx context.Context, l domain.Listing, found *search) (*domain.Facets, error) {
+	type row struct {
+		Category, Name string
+		Step           int16
+		InStock        bool
+		PriceFits      bool
+		Products       int64
+	}
+	window := domain.FirstWindow(found.rarest, found.catalog, 2*domain.MaxCount)
+	for {
+		q := query{listing: l, search: found}
+		sql := q.facets(window)
+		var rows []row
+		err := s.atomically(ctx, func(b *pgx.Batch) {
+			plan(b)
+			b.Queue(sql, q.args...)
+		}, func(r pgx.BatchResults) (err error) {
+			if _, err = r.Exec(); err != nil {
+				return err
+			}
+			rows, err = readRows[row](r)
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("count facets: %w", err)
+		}
+		t := newTally()
+		var seen int64
+		f := l.Filter
+		for _, r := range rows {
+			seen += r.Products
+			inCategory := f.Category == "" || r.Category == f.Category
+			inStock := !f.InStock || r.InStock
+			if inCategory && inStock {
+				t.price(int(r.Step), r.Products)
+			}
+			if r.PriceFits && inStock {
+				t.category(r.Category, r.Name, r.Products)
+			}
+			if r.PriceFits && inCategory && r.InStock {
+				t.facets.InStock += r.Products
+			}
+			if r.PriceFits && inCategory && inStock {
+				t.facets.Total += r.Products
+			}
+		}
+		if seen <= domain.MaxCount && window != domain.AllShelves {
+			window = domain.AllShelves // fewer than the words' numbers let expect
+			continue
+		}
+		t.facets.AtLeast = seen > domain.MaxCount
+		t.facets.Total = min(t.facets.Total, domain.MaxCount)
+		return t.sum(), nil
+	}
+}
+
+// facets is the statement that counts what matches the words, by all that the
+// groups of facets distinguish: every group leaves out its own part of the filter.
+func (q *query) facets(window domain.Window) string {
+	f := q.listing.Filter
+	fits := []string{"true"}
+	if f.MinPrice != nil {
+		fits = append(fits, "f.price >= "+q.arg(*f.MinPrice))
+	}
+	if f.MaxPrice != nil {
+		fits = append(fits, "f.price <= "+q.arg(*f.MaxPrice))
+	}
+	return fmt.Sprintf(`SELECT m.category, c.name, m.step, m.in_stock, m.price_fits, m.n FROM (
+    SELECT category, price_step(price) AS step, in_stock, price_fits, count(*) AS n
+    FROM (SELECT f.category, f.price, f.in_stock, (%s) AS price_fits FROM search_entries f WHERE %s LIMIT %s) matched
+    GROUP BY 1, 2, 3, 4) m
+JOIN categories c ON c.slug = m.category`,
+		strings.Join(fits, " AND "), q.matches(window), q.arg(domain.MaxCount+1))
 }

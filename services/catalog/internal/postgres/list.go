@@ -2,9 +2,10 @@ package postgres
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,13 +16,6 @@ import (
 // that has every filter and order as "or not given" would be planned for all of
 // them at once and could use no index for any. Values are always arguments.
 
-// closeness is the share of a word's trigrams that a similar word must have
-// ("lanturn" has 0.62 of those of "lantern", "dool" 0.4 of "doll").
-const closeness = "0.4"
-
-// closeWords is how many words of a misspelled query are compared.
-const closeWords = 8
-
 const productColumns = `p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.updated_at,
        v.sku, v.name AS variant_name, v.price, v.currency,
        s.total, s.held, s.committed, s.version AS stock_version, s.updated_at AS stock_updated_at`
@@ -30,78 +24,113 @@ const productColumns = `p.id, p.code, p.name, p.description, p.category, p.popul
 type listRow struct {
 	productRow
 	Key  int64
-	Text string
+	Text []byte
 }
 
 // List implements app.Reader.
 func (s *Store) List(ctx context.Context, l domain.Listing) (domain.Page, error) {
-	match, err := s.match(ctx, l)
+	if l.Filter.Query == "" {
+		return s.listAll(ctx, l)
+	}
+	found, ok, err := s.search(ctx, l)
 	if err != nil {
 		return domain.Page{}, err
 	}
-	words := similarWords(l.Filter.Query)
-	if match == domain.MatchClose && len(words) == 0 {
+	if !ok {
 		return emptyPage(l), nil
 	}
-	page, facets := query{listing: l, match: match, words: words}, query{listing: l, match: match, words: words}
+	page, err := s.listFound(ctx, l, &found)
+	if err != nil {
+		return domain.Page{}, err
+	}
+	if found.corrected {
+		page.SearchedFor = found.query.String()
+	}
+	if l.Facets {
+		page.Facets, err = s.countFound(ctx, l, &found)
+	}
+	return page, err
+}
+
+// listAll is a listing without a query.
+func (s *Store) listAll(ctx context.Context, l domain.Listing) (domain.Page, error) {
+	q := query{listing: l}
 	var found domain.Page
-	err = s.atomically(ctx, func(b *pgx.Batch) {
-		if match == domain.MatchClose {
-			b.Queue("SELECT set_config('pg_trgm.word_similarity_threshold', $1, true)", closeness)
-		}
-		sql := page.page()
-		b.Queue(sql, page.args...)
-		if l.Facets {
-			sql := facets.facets()
-			b.Queue(sql, facets.args...)
-		}
-	}, func(r pgx.BatchResults) (err error) {
-		if match == domain.MatchClose {
-			if _, err := r.Exec(); err != nil {
-				return fmt.Errorf("set similarity: %w", err)
-			}
-		}
+	err := s.atomically(ctx, func(b *pgx.Batch) {
+		sql := q.page(domain.AllShelves)
+		b.Queue(sql, q.args...)
+	}, func(r pgx.BatchResults) error {
 		rows, err := readRows[listRow](r)
 		if err != nil {
 			return fmt.Errorf("list products: %w", err)
 		}
-		found = cut(rows, l.Size, match)
-		if l.Facets {
-			if found.Facets, err = readFacets(r); err != nil {
-				return fmt.Errorf("count facets: %w", err)
-			}
-		}
+		found = cut(rows, l.Size, domain.Position{Match: domain.MatchAll})
 		return nil
 	})
+	if err == nil && l.Facets {
+		found.Facets, err = s.countAll(ctx, l)
+	}
 	return found, err
 }
 
-// match decides how words are compared: as they are if any product has them,
-// else by similarity. The filter has no part in it.
-func (s *Store) match(ctx context.Context, l domain.Listing) (domain.Match, error) {
+// listFound is a page of what a search finds: window by window, until the page is full.
+func (s *Store) listFound(ctx context.Context, l domain.Listing, found *search) (domain.Page, error) {
+	window := domain.AllShelves
 	switch {
-	case l.Filter.Query == "":
-		return domain.MatchAll, nil
 	case l.After != nil:
-		return l.After.Match, nil
+		window = l.After.Window
+	case l.Sort == domain.SortRelevance:
+		window = domain.FirstWindow(found.rarest, found.catalog, wantedRanked)
 	}
-	q := query{listing: l, match: domain.MatchWords}
-	sql := "SELECT EXISTS (SELECT FROM product_search f WHERE " + q.matches() + ")"
-	var exists bool
-	if err := s.pool.QueryRow(ctx, sql, q.args...).Scan(&exists); err != nil {
-		return "", fmt.Errorf("look for words: %w", err)
+	at := domain.Position{Match: domain.MatchWords}
+	if found.corrected {
+		at.Match, at.Query = domain.MatchClose, found.query.String()
 	}
-	if exists {
-		return domain.MatchWords, nil
+	var whole domain.Page
+	for more := true; more; window, more = window.Next() {
+		part := l
+		part.Size = l.Size - len(whole.Products)
+		q := query{listing: part, search: found}
+		var rows []listRow
+		err := s.atomically(ctx, func(b *pgx.Batch) {
+			plan(b)
+			sql := q.page(window)
+			b.Queue(sql, q.args...)
+		}, func(r pgx.BatchResults) (err error) {
+			if _, err := r.Exec(); err != nil {
+				return fmt.Errorf("set planner: %w", err)
+			}
+			rows, err = readRows[listRow](r)
+			return err
+		})
+		if err != nil {
+			return domain.Page{}, fmt.Errorf("list products: %w", err)
+		}
+		at.Window = window
+		page := cut(rows, part.Size, at)
+		if part.Size == 0 {
+			if len(rows) > 0 { // the page was full, and there is more
+				return whole, nil
+			}
+			continue
+		}
+		whole.Products = append(whole.Products, page.Products...)
+		if whole.Next = page.Next; whole.Next != nil {
+			return whole, nil
+		}
+		if len(page.Products) > 0 {
+			whole.Next = position(rows, page.Products, at)
+		}
+		l.After = nil
 	}
-	return domain.MatchClose, nil
+	whole.Next = nil
+	return whole, nil
 }
 
 // query builds one statement of a listing. Build it once.
 type query struct {
 	listing domain.Listing
-	match   domain.Match
-	words   []string
+	search  *search // nil without a query
 	args    []any
 }
 
@@ -110,52 +139,66 @@ func (q *query) arg(v any) string {
 	return fmt.Sprintf("$%d", len(q.args))
 }
 
-// from is the products and, with a query, their search row.
+// from is the products and, with a query, their search entries.
 func (q *query) from() string {
-	if q.match == domain.MatchAll {
+	if q.search == nil {
 		return "products p"
 	}
-	return "products p JOIN product_search f ON f.product_id = p.id"
+	return "products p JOIN search_entries f ON f.product_id = p.id"
 }
 
-// matches is the condition that the query puts on product_search f.
-func (q *query) matches() string {
-	if q.match == domain.MatchWords {
-		return "f.document @@ " + q.tsquery()
-	}
-	conditions := make([]string, len(q.words))
-	for i, w := range q.words {
-		conditions[i] = q.arg(w) + "::text <% f.words"
-	}
-	return strings.Join(conditions, " AND ")
-}
-
-// tsquery has the words in English grammar; a single word may also be a code,
-// which has none.
-func (q *query) tsquery() string {
-	text := q.arg(q.listing.Filter.Query)
-	if len(strings.Fields(q.listing.Filter.Query)) > 1 {
-		return fmt.Sprintf("websearch_to_tsquery('english', %s)", text)
-	}
-	return fmt.Sprintf("(websearch_to_tsquery('english', %[1]s) || plainto_tsquery('simple', %[1]s))", text)
-}
-
-// score is the relevance as an integer, so that a cursor can hold it: the exact
-// code first, then how well the words match, in thousandths, then popularity.
-func (q *query) score() string {
-	var rank string
-	if q.match == domain.MatchWords {
-		rank = "ts_rank(f.document, " + q.tsquery() + ")"
-	} else {
-		sum := make([]string, len(q.words))
-		for i, w := range q.words {
-			sum[i] = "word_similarity(" + q.arg(w) + ", f.words)"
+// matches is the condition that the query puts on search_entries f: its words, on
+// the shelves of a window. What was found by its code comes with the first one.
+func (q *query) matches(w domain.Window) string {
+	var conditions []string
+	if len(q.search.query.Terms) > 0 {
+		words := tsquery(q.search.query, "")
+		switch {
+		case w == domain.AllShelves:
+			conditions = append(conditions, "f.document @@ "+q.tsquery(words))
+		case w.To < domain.LastShelf:
+			shelves := make([]string, 0, domain.LastShelf)
+			for shelf := w.From; shelf <= w.To; shelf++ {
+				shelves = append(shelves, fmt.Sprintf("'#%d'", shelf))
+			}
+			conditions = append(conditions, "f.document @@ "+q.tsquery(words+" & ("+strings.Join(shelves, " | ")+")"))
+		default:
+			conditions = append(conditions, fmt.Sprintf("(f.document @@ %s AND f.shelf >= %d)", q.tsquery(words), w.From))
 		}
-		rank = fmt.Sprintf("(%s) / %d", strings.Join(sum, " + "), len(q.words))
 	}
-	code := q.arg(strings.ToUpper(strings.TrimSpace(q.listing.Filter.Query)))
-	return fmt.Sprintf("(CASE WHEN %s::text = ANY (f.codes) THEN 1000000000000000 ELSE 0 END"+
-		" + (1000 * (%s))::bigint * 100000000000 + least(p.popularity, 99999999999))::bigint", code, rank)
+	ids := slices.Concat(q.search.codes, q.search.prefixes)
+	switch {
+	case len(ids) == 0:
+	case w.From == 0:
+		conditions = append(conditions, "f.product_id = ANY ("+q.arg(ids)+"::uuid[])")
+	default:
+		return strings.Join(conditions, " OR ") + " AND f.product_id <> ALL (" + q.arg(ids) + "::uuid[])"
+	}
+	return "(" + strings.Join(conditions, " OR ") + ")"
+}
+
+func (q *query) tsquery(text string) string { return q.arg(text) + "::text::tsquery" }
+
+// score is the relevance as an integer, so that a cursor can hold it: how well the
+// words match, then what is in stock, then popularity.
+func (q *query) score() string {
+	found := q.search
+	var b strings.Builder
+	b.WriteString("(CASE")
+	when := func(rank int, condition string) { fmt.Fprintf(&b, " WHEN %s THEN %d", condition, rank) }
+	if len(found.codes) > 0 {
+		when(7, "f.product_id = ANY ("+q.arg(found.codes)+"::uuid[])")
+	}
+	if terms := found.query; len(terms.Terms) > 0 {
+		when(6, "f.document @@ "+q.tsquery(quote(terms.Whole())))
+		if phrase := adjacent(terms); phrase != "" {
+			when(5, "f.document @@ "+q.tsquery(phrase))
+		}
+		when(4, "f.document @@ "+q.tsquery(tsquery(terms, "A")))
+		when(3, "f.document @@ "+q.tsquery(tsquery(terms, "AB")))
+	}
+	b.WriteString(" ELSE 1 END")
+	return b.String() + "::bigint * 2 + f.in_stock::int) * 100000000000 + least(p.popularity, 99999999999)"
 }
 
 const hasStock = "EXISTS (SELECT FROM stock k WHERE k.product_id = p.id AND k.total - k.held - k.committed > 0)"
@@ -165,6 +208,9 @@ const hasStock = "EXISTS (SELECT FROM stock k WHERE k.product_id = p.id AND k.to
 func (q *query) key() (expression, kind, direction string) {
 	switch q.listing.Sort {
 	case domain.SortRelevance:
+		if q.search == nil {
+			break
+		}
 		return q.score(), "bigint", "DESC"
 	case domain.SortPopularity:
 		return "p.popularity", "bigint", "DESC"
@@ -173,7 +219,7 @@ func (q *query) key() (expression, kind, direction string) {
 	case domain.SortPriceDesc:
 		return "p.price", "bigint", "DESC"
 	case domain.SortName:
-		return "p.sort_name", "text", "ASC"
+		return "p.sort_key", "bytea", "ASC"
 	case domain.SortNewest:
 		return "", "", "DESC"
 	}
@@ -182,11 +228,11 @@ func (q *query) key() (expression, kind, direction string) {
 
 // page is the statement of a page and one product more, which tells whether
 // there is another page.
-func (q *query) page() string {
+func (q *query) page(window domain.Window) string {
 	f := q.listing.Filter
 	var where []string
-	if q.match != domain.MatchAll {
-		where = append(where, q.matches())
+	if q.search != nil {
+		where = append(where, q.matches(window))
 	}
 	if f.Category != "" {
 		where = append(where, "p.category = "+q.arg(f.Category))
@@ -212,8 +258,8 @@ func (q *query) page() string {
 		switch kind {
 		case "":
 			where = append(where, fmt.Sprintf("p.id %s %s", than, q.arg(at.ID)))
-		case "text":
-			where = append(where, fmt.Sprintf("(%s, p.id) %s (%s, %s)", key, than, q.arg(at.Text), q.arg(at.ID)))
+		case "bytea":
+			where = append(where, fmt.Sprintf("(%s, p.id) %s (%s::bytea, %s::uuid)", key, than, q.arg(sortKey(at.Text)), q.arg(at.ID)))
 		default:
 			where = append(where, fmt.Sprintf("(%s, p.id) %s (%s::bigint, %s::uuid)", key, than, q.arg(at.Key), q.arg(at.ID)))
 		}
@@ -224,44 +270,49 @@ func (q *query) page() string {
 		fmt.Fprintf(&b, "\n    WHERE %s", strings.Join(where, "\n      AND "))
 	}
 	fmt.Fprintf(&b, "\n    ORDER BY %s LIMIT %s\n)\n", order, q.arg(q.listing.Size+1))
-	keys := map[string]string{"": "0::bigint, ''", "bigint": "page.key, ''", "text": "0::bigint, page.key"}[kind]
+	keys := map[string]string{"": "0::bigint, ''::bytea", "bigint": "page.key, ''::bytea", "bytea": "0::bigint, page.key"}[kind]
 	fmt.Fprintf(&b, "SELECT %s, %s\nFROM page JOIN products p ON p.id = page.id JOIN variants v ON v.product_id = p.id JOIN stock s ON s.sku = v.sku\n",
 		productColumns, keys)
 	fmt.Fprintf(&b, "ORDER BY page.%s, v.price, v.sku", strings.Replace(order, ", ", ", page.", 1))
 	return b.String()
 }
 
-// cut makes a page of the rows of size+1 products.
-func cut(rows []listRow, size int, match domain.Match) domain.Page {
+// cut makes a page of the rows of size+1 products; at is what a position has beside
+// its place.
+func cut(rows []listRow, size int, at domain.Position) domain.Page {
 	plain := make([]productRow, len(rows))
-	last := map[string]*listRow{}
 	for i := range rows {
 		plain[i] = rows[i].productRow
-		last[rows[i].ID] = &rows[i]
 	}
 	page := domain.Page{Products: assemble(plain)}
 	if len(page.Products) > size {
 		page.Products = page.Products[:size]
-		row := last[page.Products[size-1].ID]
-		page.Next = &domain.Position{Match: match, Key: row.Key, Text: row.Text, ID: row.ID}
+		if size > 0 {
+			page.Next = position(rows, page.Products, at)
+		}
 	}
 	return page
 }
 
-// similarWords are the words of a query that are compared by their trigrams:
-// the longer ones, for two letters look like anything.
-func similarWords(text string) []string {
-	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-	long := make([]string, 0, len(words))
-	for _, w := range words {
-		if len([]rune(w)) >= 3 {
-			long = append(long, w)
+// position is that of the last of the products, which are of the rows.
+func position(rows []listRow, products []domain.Product, at domain.Position) *domain.Position {
+	at.ID = products[len(products)-1].ID
+	for _, r := range rows {
+		if r.ID == at.ID {
+			at.Key, at.Text = r.Key, base64.RawStdEncoding.EncodeToString(r.Text)
+			break
 		}
 	}
-	if len(long) == 0 {
-		long = words
+	return &at
+}
+
+// sortKey is the key of a position's text. What is none is some place, too.
+func sortKey(text string) []byte {
+	key, err := base64.RawStdEncoding.DecodeString(text)
+	if err != nil {
+		return []byte(text)
 	}
-	return long[:min(len(long), closeWords)]
+	return key
 }
 
 func emptyPage(l domain.Listing) domain.Page {

@@ -116,6 +116,7 @@ func (s *Store) Categories(ctx context.Context) ([]domain.Category, error) {
 	for i, r := range rows {
 		all[i] = domain.Category{Slug: r.Slug, Name: r.Name, Products: r.Products}
 	}
+	sortCategories(all)
 	return all, nil
 }
 

@@ -4,11 +4,14 @@ package postgres
 import (
 	"context"
 	"embed"
+	"fmt"
 	"log/slog"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/services/catalog/internal/app"
+	"github.com/souk-shop/souk/services/catalog/internal/domain/words"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
@@ -18,9 +21,33 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// Migrate brings the database to the schema of this build.
+// Migrate brings the database to the schema of this build, and what is derived from
+// text to its rules.
 func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
-	return pg.Migrate(ctx, cfg, migrations, log)
+	if err := pg.Migrate(ctx, cfg, migrations, log); err != nil {
+		return err
+	}
+	conn, err := pgx.Connect(ctx, cfg.DSN.Reveal())
+	if err != nil {
+		return fmt.Errorf("connect to index products: %w", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	for total := 0; ; {
+		n := 0
+		err := pg.InTx(ctx, conn, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) (err error) {
+			n, err = reindex(ctx, db.New(tx))
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("index products: %w", err)
+		}
+		if total += n; n == 0 {
+			if total > 0 {
+				log.InfoContext(ctx, "products indexed by the rules of this build", "products", total, "edition", words.Edition)
+			}
+			return nil
+		}
+	}
 }
 
 // Migrated is nil once the database has the schema of this build.
@@ -33,6 +60,7 @@ type Store struct {
 	pool     *pgxpool.Pool
 	q        *db.Queries
 	currency string
+	walks    walks
 }
 
 var _ app.Store = (*Store)(nil)
@@ -40,5 +68,8 @@ var _ app.Store = (*Store)(nil)
 // New returns a store on a migrated database. All prices it writes are in
 // currency; the domain has checked them.
 func New(pool *pgxpool.Pool, currency string) *Store {
-	return &Store{pool: pool, q: db.New(pool), currency: currency}
+	return &Store{
+		pool: pool, q: db.New(pool), currency: currency,
+		walks: walks{popularity: firstID, shelves: mostPopular},
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/domain/words"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
@@ -36,7 +37,9 @@ func (s *Store) Upsert(ctx context.Context, products []domain.ProductInput) (dom
 	}
 	if len(products) > analyzeAbove {
 		// Only a matter of speed; autovacuum makes up for a failure.
-		_, _ = s.pool.Exec(ctx, "ANALYZE categories, products, variants, stock, product_search")
+		_, _ = s.pool.Exec(ctx, "ANALYZE categories, products, variants, stock, search_entries, search_words")
+		// Nor does a search have to go through what waits to be put into the indexes.
+		_, _ = s.pool.Exec(ctx, "SELECT gin_clean_pending_list('search_entries_document_idx'), gin_clean_pending_list('search_words_keys_idx')")
 	}
 	return result, nil
 }
@@ -66,7 +69,7 @@ func (u *upsert) run(ctx context.Context) error {
 		{"upsert variants", func(ctx context.Context) error { return u.q.UpsertVariants(ctx, u.variants) }},
 		{"upsert stock", u.upsertStock},
 		{"set cheapest prices", func(ctx context.Context) error { return u.q.CheapestPrices(ctx, u.ids) }},
-		{"index products", func(ctx context.Context) error { return u.q.IndexProducts(ctx, u.ids) }},
+		{"index products", func(ctx context.Context) error { return index(ctx, u.q, u.ids) }},
 	} {
 		if err := step.fn(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
@@ -169,7 +172,7 @@ func (u *upsert) checkOwners(ctx context.Context) error {
 }
 
 func (u *upsert) upsertProducts(ctx context.Context) error {
-	write := db.UpsertProductsParams{Ids: u.ids}
+	write := db.UpsertProductsParams{Ids: u.ids, Edition: words.Edition}
 	for _, p := range u.products {
 		cheapest := p.Variants[0].Price.Units
 		for _, v := range p.Variants[1:] {
@@ -177,6 +180,7 @@ func (u *upsert) upsertProducts(ctx context.Context) error {
 		}
 		write.Codes = append(write.Codes, p.Code)
 		write.Names = append(write.Names, p.Name)
+		write.SortKeys = append(write.SortKeys, words.SortKey(p.Name))
 		write.Descriptions = append(write.Descriptions, p.Description)
 		write.Categories = append(write.Categories, p.Category)
 		write.Prices = append(write.Prices, cheapest)

@@ -21,6 +21,7 @@ func filter(f *catalogv1.ProductFilter) domain.Filter {
 		MinPrice: f.MinPrice,
 		MaxPrice: f.MaxPrice,
 		InStock:  f.GetInStock(),
+		Exact:    f.GetExact(),
 	}
 }
 
@@ -94,7 +95,7 @@ func facets(f *domain.Facets) *catalogv1.Facets {
 	if f == nil {
 		return nil
 	}
-	message := &catalogv1.Facets{Total: f.Total, InStock: f.InStock, Categories: categories(f.Categories)}
+	message := &catalogv1.Facets{Total: f.Total, AtLeast: f.AtLeast, InStock: f.InStock, Categories: categories(f.Categories)}
 	for _, b := range f.Prices {
 		message.Prices = append(message.Prices, &catalogv1.PriceBucket{From: b.From, To: b.To, Count: b.Count})
 	}

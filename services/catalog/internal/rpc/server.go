@@ -27,7 +27,9 @@ func (s *Server) ListProducts(ctx context.Context, req *catalogv1.ListProductsRe
 	if err != nil {
 		return nil, explain(err)
 	}
-	return &catalogv1.ListProductsResponse{Products: products(page.Products), NextCursor: next, Facets: facets(page.Facets)}, nil
+	return &catalogv1.ListProductsResponse{
+		Products: products(page.Products), NextCursor: next, Facets: facets(page.Facets), SearchedFor: page.SearchedFor,
+	}, nil
 }
 
 // GetProduct implements the contract.

@@ -497,7 +497,9 @@ type ProductFilter struct {
 	// Highest price, inclusive, in minor units.
 	MaxPrice *int64 `protobuf:"varint,4,opt,name=max_price,json=maxPrice,proto3,oneof" json:"max_price,omitempty"`
 	// Only products with a unit available.
-	InStock       bool `protobuf:"varint,5,opt,name=in_stock,json=inStock,proto3" json:"in_stock,omitempty"`
+	InStock bool `protobuf:"varint,5,opt,name=in_stock,json=inStock,proto3" json:"in_stock,omitempty"`
+	// Take the words of the query as they are written; correct nothing.
+	Exact         bool `protobuf:"varint,6,opt,name=exact,proto3" json:"exact,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -563,6 +565,13 @@ func (x *ProductFilter) GetMaxPrice() int64 {
 func (x *ProductFilter) GetInStock() bool {
 	if x != nil {
 		return x.InStock
+	}
+	return false
+}
+
+func (x *ProductFilter) GetExact() bool {
+	if x != nil {
+		return x.Exact
 	}
 	return false
 }
@@ -658,7 +667,10 @@ type ListProductsResponse struct {
 	// Cursor of the next page; empty on the last.
 	NextCursor string `protobuf:"bytes,2,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
 	// Counts over all that match; only with_facets.
-	Facets        *Facets `protobuf:"bytes,3,opt,name=facets,proto3" json:"facets,omitempty"`
+	Facets *Facets `protobuf:"bytes,3,opt,name=facets,proto3" json:"facets,omitempty"`
+	// The words that found the products, where no product has those of the query;
+	// else empty.
+	SearchedFor   string `protobuf:"bytes,4,opt,name=searched_for,json=searchedFor,proto3" json:"searched_for,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -714,6 +726,13 @@ func (x *ListProductsResponse) GetFacets() *Facets {
 	return nil
 }
 
+func (x *ListProductsResponse) GetSearchedFor() string {
+	if x != nil {
+		return x.SearchedFor
+	}
+	return ""
+}
+
 // Facets count the products that match a filter; each group ignores its own
 // part of the filter, so that its alternatives have numbers.
 type Facets struct {
@@ -725,7 +744,11 @@ type Facets struct {
 	// By price.
 	Prices []*PriceBucket `protobuf:"bytes,3,rep,name=prices,proto3" json:"prices,omitempty"`
 	// Products with a unit available.
-	InStock       int64 `protobuf:"varint,4,opt,name=in_stock,json=inStock,proto3" json:"in_stock,omitempty"`
+	InStock int64 `protobuf:"varint,4,opt,name=in_stock,json=inStock,proto3" json:"in_stock,omitempty"`
+	// More than 10,000 products match: total is 10,000, and every other count may be
+	// greater. Without a query counts are exact whatever their size, but for a range
+	// of prices that is not one of the buckets.
+	AtLeast       bool `protobuf:"varint,5,opt,name=at_least,json=atLeast,proto3" json:"at_least,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -786,6 +809,13 @@ func (x *Facets) GetInStock() int64 {
 		return x.InStock
 	}
 	return 0
+}
+
+func (x *Facets) GetAtLeast() bool {
+	if x != nil {
+		return x.AtLeast
+	}
+	return false
 }
 
 // PriceBucket counts products whose cheapest variant lies in [from, to].
@@ -2477,13 +2507,14 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\bCategory\x12\x12\n" +
 	"\x04slug\x18\x01 \x01(\tR\x04slug\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
-	"\rproduct_count\x18\x03 \x01(\x03R\fproductCount\"\xe1\x01\n" +
+	"\rproduct_count\x18\x03 \x01(\x03R\fproductCount\"\xf7\x01\n" +
 	"\rProductFilter\x12\x1e\n" +
 	"\x05query\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05query\x12#\n" +
 	"\bcategory\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\bcategory\x12)\n" +
 	"\tmin_price\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\bminPrice\x88\x01\x01\x12)\n" +
 	"\tmax_price\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x01R\bmaxPrice\x88\x01\x01\x12\x19\n" +
-	"\bin_stock\x18\x05 \x01(\bR\ainStockB\f\n" +
+	"\bin_stock\x18\x05 \x01(\bR\ainStock\x12\x14\n" +
+	"\x05exact\x18\x06 \x01(\bR\x05exactB\f\n" +
 	"\n" +
 	"_min_priceB\f\n" +
 	"\n" +
@@ -2494,19 +2525,21 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\tpage_size\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12 \n" +
 	"\x06cursor\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06cursor\x12\x1f\n" +
 	"\vwith_facets\x18\x05 \x01(\bR\n" +
-	"withFacets\"\x9e\x01\n" +
+	"withFacets\"\xc1\x01\n" +
 	"\x14ListProductsResponse\x124\n" +
 	"\bproducts\x18\x01 \x03(\v2\x18.souk.catalog.v1.ProductR\bproducts\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
 	"nextCursor\x12/\n" +
-	"\x06facets\x18\x03 \x01(\v2\x17.souk.catalog.v1.FacetsR\x06facets\"\xaa\x01\n" +
+	"\x06facets\x18\x03 \x01(\v2\x17.souk.catalog.v1.FacetsR\x06facets\x12!\n" +
+	"\fsearched_for\x18\x04 \x01(\tR\vsearchedFor\"\xc5\x01\n" +
 	"\x06Facets\x12\x14\n" +
 	"\x05total\x18\x01 \x01(\x03R\x05total\x129\n" +
 	"\n" +
 	"categories\x18\x02 \x03(\v2\x19.souk.catalog.v1.CategoryR\n" +
 	"categories\x124\n" +
 	"\x06prices\x18\x03 \x03(\v2\x1c.souk.catalog.v1.PriceBucketR\x06prices\x12\x19\n" +
-	"\bin_stock\x18\x04 \x01(\x03R\ainStock\"G\n" +
+	"\bin_stock\x18\x04 \x01(\x03R\ainStock\x12\x19\n" +
+	"\bat_least\x18\x05 \x01(\bR\aatLeast\"G\n" +
 	"\vPriceBucket\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x03R\x02to\x12\x14\n" +

@@ -46,8 +46,9 @@ const (
 // INVALID_ARGUMENT (reason INVALID) by the constraints written here.
 type CatalogServiceClient interface {
 	// ListProducts returns a page of products that match the filter, or, with a
-	// query, the products that match its words or come close to them (typos),
-	// best first. Callers: gateway.
+	// query, the products that have its words, best first; where no product has
+	// them, those that have the words it may have meant (searched_for says which).
+	// Callers: gateway.
 	// Errors: INVALID_ARGUMENT (INVALID_CURSOR) for a cursor this service did not
 	// issue, or issued for another filter or order.
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
@@ -252,8 +253,9 @@ func (c *catalogServiceClient) SetPrices(ctx context.Context, in *SetPricesReque
 // INVALID_ARGUMENT (reason INVALID) by the constraints written here.
 type CatalogServiceServer interface {
 	// ListProducts returns a page of products that match the filter, or, with a
-	// query, the products that match its words or come close to them (typos),
-	// best first. Callers: gateway.
+	// query, the products that have its words, best first; where no product has
+	// them, those that have the words it may have meant (searched_for says which).
+	// Callers: gateway.
 	// Errors: INVALID_ARGUMENT (INVALID_CURSOR) for a cursor this service did not
 	// issue, or issued for another filter or order.
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)

@@ -58,15 +58,40 @@ func (q *Queries) CountPairs(ctx context.Context, arg CountPairsParams) (int64, 
 	return count, err
 }
 
+const PopularityEnd = `-- name: PopularityEnd :one
+SELECT count(*) AS products, coalesce((array_agg(id ORDER BY id DESC))[1], $1)::uuid AS last
+FROM (SELECT p.id FROM products p WHERE p.id > $1 ORDER BY p.id LIMIT $2) part
+`
+
+type PopularityEndParams struct {
+	After       string
+	MaxProducts int32
+}
+
+type PopularityEndRow struct {
+	Products int64
+	Last     string
+}
+
+// PopularityEnd is the last of max_products products after one.
+func (q *Queries) PopularityEnd(ctx context.Context, arg PopularityEndParams) (PopularityEndRow, error) {
+	row := q.db.QueryRow(ctx, PopularityEnd, arg.After, arg.MaxProducts)
+	var i PopularityEndRow
+	err := row.Scan(&i.Products, &i.Last)
+	return i, err
+}
+
 const RefreshPopularity = `-- name: RefreshPopularity :many
 WITH sold AS (
-    SELECT s.product_id, sum(s.committed)::bigint AS units FROM stock s GROUP BY s.product_id
+    SELECT s.product_id, sum(s.committed)::bigint AS units
+    FROM stock s
+    WHERE s.product_id > $1 AND s.product_id <= $2
+    GROUP BY s.product_id
 ), stale AS (
     SELECT p.id, p.imported_sold + sold.units AS popularity
     FROM products p JOIN sold ON sold.product_id = p.id
     WHERE p.popularity <> p.imported_sold + sold.units
-    ORDER BY abs(p.imported_sold + sold.units - p.popularity) DESC, p.id
-    LIMIT $1
+    ORDER BY p.id
     FOR NO KEY UPDATE OF p SKIP LOCKED
 )
 UPDATE products p
@@ -76,11 +101,16 @@ WHERE p.id = stale.id
 RETURNING p.id
 `
 
-// RefreshPopularity counts sold units into the products, at most max_products
-// at a time, those furthest behind first; the version changes with it. A
-// product that an operator is editing waits for the next time.
-func (q *Queries) RefreshPopularity(ctx context.Context, maxProducts int32) ([]string, error) {
-	rows, err := q.db.Query(ctx, RefreshPopularity, maxProducts)
+type RefreshPopularityParams struct {
+	After string
+	Last  string
+}
+
+// RefreshPopularity counts sold units into the products of a range of ids; the
+// version changes with it. A product that an operator is editing waits for the
+// next time.
+func (q *Queries) RefreshPopularity(ctx context.Context, arg RefreshPopularityParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, RefreshPopularity, arg.After, arg.Last)
 	if err != nil {
 		return nil, err
 	}

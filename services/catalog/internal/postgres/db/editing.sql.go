@@ -53,29 +53,6 @@ func (q *Queries) GetAdjustmentHash(ctx context.Context, adjustmentID string) ([
 	return lines_hash, err
 }
 
-const IndexProducts = `-- name: IndexProducts :exec
-INSERT INTO product_search (product_id, document, words, codes)
-SELECT p.id,
-       setweight(to_tsvector('english', p.name), 'A')
-       || setweight(to_tsvector('simple', p.code || ' ' || v.skus), 'A')
-       || setweight(to_tsvector('english', v.names), 'B')
-       || setweight(to_tsvector('english', p.description), 'C'),
-       lower(p.name || ' ' || v.names || ' ' || p.code || ' ' || v.skus),
-       v.codes || p.code
-FROM products p
-JOIN (
-    SELECT product_id, string_agg(sku, ' ') AS skus, string_agg(name, ' ') AS names, array_agg(sku) AS codes
-    FROM variants WHERE product_id = ANY ($1::uuid[]) GROUP BY product_id
-) v ON v.product_id = p.id
-ON CONFLICT (product_id) DO UPDATE
-SET document = excluded.document, words = excluded.words, codes = excluded.codes
-`
-
-func (q *Queries) IndexProducts(ctx context.Context, ids []string) error {
-	_, err := q.db.Exec(ctx, IndexProducts, ids)
-	return err
-}
-
 const InsertAdjustment = `-- name: InsertAdjustment :execrows
 INSERT INTO adjustments (adjustment_id, reason, lines_hash)
 VALUES ($1, $2, $3)
@@ -348,11 +325,13 @@ func (q *Queries) UpsertCategories(ctx context.Context, arg UpsertCategoriesPara
 }
 
 const UpsertProducts = `-- name: UpsertProducts :exec
-INSERT INTO products AS p (id, code, name, description, category, price, imported_sold, popularity)
-SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[]),
-       unnest($5::text[]), unnest($6::bigint[]), unnest($7::bigint[]), unnest($7::bigint[])
+INSERT INTO products AS p (id, code, name, sort_key, edition, description, category, price, imported_sold, popularity)
+SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::text[]), unnest($4::bytea[]), $5::int,
+       unnest($6::text[]), unnest($7::text[]), unnest($8::bigint[]),
+       unnest($9::bigint[]), unnest($9::bigint[])
 ON CONFLICT (id) DO UPDATE
-SET name = excluded.name, description = excluded.description, category = excluded.category,
+SET name = excluded.name, sort_key = excluded.sort_key, edition = excluded.edition,
+    description = excluded.description, category = excluded.category,
     imported_sold = excluded.imported_sold,
     popularity = excluded.imported_sold + p.popularity - p.imported_sold,
     version = p.version + 1, updated_at = now()
@@ -362,6 +341,8 @@ type UpsertProductsParams struct {
 	Ids          []string
 	Codes        []string
 	Names        []string
+	SortKeys     [][]byte
+	Edition      int32
 	Descriptions []string
 	Categories   []string
 	Prices       []int64
@@ -373,6 +354,8 @@ func (q *Queries) UpsertProducts(ctx context.Context, arg UpsertProductsParams) 
 		arg.Ids,
 		arg.Codes,
 		arg.Names,
+		arg.SortKeys,
+		arg.Edition,
 		arg.Descriptions,
 		arg.Categories,
 		arg.Prices,

@@ -32,6 +32,13 @@ type Copurchase struct {
 	Orders int64
 }
 
+type ListingCount struct {
+	Category string
+	Step     int16
+	InStock  bool
+	Products int64
+}
+
 type Product struct {
 	ID           string
 	Code         string
@@ -44,6 +51,8 @@ type Product struct {
 	Popularity   int64
 	Version      int64
 	UpdatedAt    time.Time
+	SortKey      []byte
+	Edition      int32
 }
 
 type ProductSearch struct {
@@ -78,6 +87,23 @@ type Restock struct {
 	CreatedAt time.Time
 }
 
+type SearchEntry struct {
+	ProductID string
+	Document  interface{}
+	Words     []string
+	Category  string
+	Price     int64
+	InStock   bool
+	Shelf     int16
+}
+
+type SearchWord struct {
+	Word     string
+	Stem     string
+	Products int64
+	Keys     []string
+}
+
 type Stock struct {
 	Sku       string
 	ProductID string
@@ -86,6 +112,10 @@ type Stock struct {
 	Committed int64
 	Version   int64
 	UpdatedAt time.Time
+}
+
+type StockTurn struct {
+	ProductID string
 }
 
 type Variant struct {

@@ -11,11 +11,10 @@ import (
 )
 
 const Categories = `-- name: Categories :many
-SELECT c.slug, c.name, count(p.id) AS products
+SELECT c.slug, c.name, coalesce(sum(l.products), 0)::bigint AS products
 FROM categories c
-LEFT JOIN products p ON p.category = c.slug
+LEFT JOIN listing_counts l ON l.category = c.slug
 GROUP BY c.slug
-ORDER BY lower(c.name), c.slug
 `
 
 type CategoriesRow struct {

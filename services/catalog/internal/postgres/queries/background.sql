@@ -1,15 +1,22 @@
--- RefreshPopularity counts sold units into the products, at most max_products
--- at a time, those furthest behind first; the version changes with it. A
--- product that an operator is editing waits for the next time.
+-- PopularityEnd is the last of max_products products after one.
+-- name: PopularityEnd :one
+SELECT count(*) AS products, coalesce((array_agg(id ORDER BY id DESC))[1], @after)::uuid AS last
+FROM (SELECT p.id FROM products p WHERE p.id > @after ORDER BY p.id LIMIT @max_products) part;
+
+-- RefreshPopularity counts sold units into the products of a range of ids; the
+-- version changes with it. A product that an operator is editing waits for the
+-- next time.
 -- name: RefreshPopularity :many
 WITH sold AS (
-    SELECT s.product_id, sum(s.committed)::bigint AS units FROM stock s GROUP BY s.product_id
+    SELECT s.product_id, sum(s.committed)::bigint AS units
+    FROM stock s
+    WHERE s.product_id > @after AND s.product_id <= @last
+    GROUP BY s.product_id
 ), stale AS (
     SELECT p.id, p.imported_sold + sold.units AS popularity
     FROM products p JOIN sold ON sold.product_id = p.id
     WHERE p.popularity <> p.imported_sold + sold.units
-    ORDER BY abs(p.imported_sold + sold.units - p.popularity) DESC, p.id
-    LIMIT @max_products
+    ORDER BY p.id
     FOR NO KEY UPDATE OF p SKIP LOCKED
 )
 UPDATE products p

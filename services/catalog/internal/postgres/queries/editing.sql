@@ -18,11 +18,13 @@ SELECT id, code FROM products WHERE code = ANY (@codes::text[]);
 SELECT sku, product_id FROM variants WHERE sku = ANY (@skus::text[]);
 
 -- name: UpsertProducts :exec
-INSERT INTO products AS p (id, code, name, description, category, price, imported_sold, popularity)
-SELECT unnest(@ids::uuid[]), unnest(@codes::text[]), unnest(@names::text[]), unnest(@descriptions::text[]),
-       unnest(@categories::text[]), unnest(@prices::bigint[]), unnest(@popularities::bigint[]), unnest(@popularities::bigint[])
+INSERT INTO products AS p (id, code, name, sort_key, edition, description, category, price, imported_sold, popularity)
+SELECT unnest(@ids::uuid[]), unnest(@codes::text[]), unnest(@names::text[]), unnest(@sort_keys::bytea[]), @edition::int,
+       unnest(@descriptions::text[]), unnest(@categories::text[]), unnest(@prices::bigint[]),
+       unnest(@popularities::bigint[]), unnest(@popularities::bigint[])
 ON CONFLICT (id) DO UPDATE
-SET name = excluded.name, description = excluded.description, category = excluded.category,
+SET name = excluded.name, sort_key = excluded.sort_key, edition = excluded.edition,
+    description = excluded.description, category = excluded.category,
     imported_sold = excluded.imported_sold,
     popularity = excluded.imported_sold + p.popularity - p.imported_sold,
     version = p.version + 1, updated_at = now();
@@ -59,23 +61,6 @@ UPDATE products p
 SET price = m.price
 FROM (SELECT v.product_id, min(v.price) AS price FROM variants v WHERE v.product_id = ANY (@ids::uuid[]) GROUP BY v.product_id) m
 WHERE p.id = m.product_id AND p.price <> m.price;
-
--- name: IndexProducts :exec
-INSERT INTO product_search (product_id, document, words, codes)
-SELECT p.id,
-       setweight(to_tsvector('english', p.name), 'A')
-       || setweight(to_tsvector('simple', p.code || ' ' || v.skus), 'A')
-       || setweight(to_tsvector('english', v.names), 'B')
-       || setweight(to_tsvector('english', p.description), 'C'),
-       lower(p.name || ' ' || v.names || ' ' || p.code || ' ' || v.skus),
-       v.codes || p.code
-FROM products p
-JOIN (
-    SELECT product_id, string_agg(sku, ' ') AS skus, string_agg(name, ' ') AS names, array_agg(sku) AS codes
-    FROM variants WHERE product_id = ANY (@ids::uuid[]) GROUP BY product_id
-) v ON v.product_id = p.id
-ON CONFLICT (product_id) DO UPDATE
-SET document = excluded.document, words = excluded.words, codes = excluded.codes;
 
 -- name: SetVariantPrices :many
 WITH wanted AS (

@@ -33,11 +33,10 @@ JOIN products p ON p.id = v.product_id
 WHERE v.sku = ANY (@skus::text[]);
 
 -- name: Categories :many
-SELECT c.slug, c.name, count(p.id) AS products
+SELECT c.slug, c.name, coalesce(sum(l.products), 0)::bigint AS products
 FROM categories c
-LEFT JOIN products p ON p.category = c.slug
-GROUP BY c.slug
-ORDER BY lower(c.name), c.slug;
+LEFT JOIN listing_counts l ON l.category = c.slug
+GROUP BY c.slug;
 
 -- RelatedProducts ranks the partners of a product: those bought together with
 -- it, most often first, then the popular ones of its category.

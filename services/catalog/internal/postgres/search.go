@@ -1,0 +1,274 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/domain/words"
+	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
+)
+
+const (
+	// maxCodes is how many products are found by the beginning of a code.
+	maxCodes = 50
+	// maxReadings is how many readings of a misspelled query are tried.
+	maxReadings = 24
+	// maxReading bounds the bytes of a reading: cursors carry it.
+	maxReading = 200
+	// closeWords is how many words are tried for a misspelled one.
+	closeWords = 4
+	// wantedRanked is how many products a window of shelves should have at least.
+	wantedRanked = 400
+)
+
+// search is how a query is carried out.
+type search struct {
+	query words.Query
+	// corrected says that the query is not the one that was written.
+	corrected bool
+	// codes and prefixes are products by their code, and by its beginning.
+	codes, prefixes []string
+	// rarest is how many products have the rarest of the words, at most.
+	rarest int64
+	// catalog is the number of all products.
+	catalog int64
+}
+
+// search reads the query of a listing: as it is if any product has its words, else
+// as the most likely reading of it that finds something. ok is false when none does.
+func (s *Store) search(ctx context.Context, l domain.Listing) (_ search, ok bool, err error) {
+	written := words.Parse(l.Filter.Query)
+	if at := l.After; at != nil && at.Query != "" {
+		written = words.Parse(at.Query)
+	}
+	found := search{query: written, corrected: l.After != nil && l.After.Query != ""}
+	code := l.Filter.Query
+	if found.corrected {
+		code = ""
+	}
+	counts, err := s.lookUp(ctx, &found, code)
+	if err != nil {
+		return search{}, false, err
+	}
+	if l.After != nil {
+		return found, true, nil
+	}
+	if len(found.codes)+len(found.prefixes) > 0 {
+		return found, true, nil
+	}
+	if len(written.Terms) == 0 {
+		return search{}, false, nil
+	}
+	matching, err := s.matching(ctx, []words.Query{written})
+	switch {
+	case err != nil:
+		return search{}, false, err
+	case matching[0]:
+		return found, true, nil
+	case l.Filter.Exact:
+		return search{}, false, nil
+	}
+	readings, err := s.readings(ctx, written, counts)
+	if err != nil {
+		return search{}, false, err
+	}
+	if matching, err = s.matching(ctx, readings); err != nil {
+		return search{}, false, err
+	}
+	for i, matches := range matching {
+		if matches {
+			found = search{query: readings[i], corrected: true}
+			_, err := s.lookUp(ctx, &found, "")
+			return found, true, err
+		}
+	}
+	return search{}, false, nil
+}
+
+// lookUp finds the products whose code the text is, and counts those of each word.
+func (s *Store) lookUp(ctx context.Context, found *search, text string) (map[string]int64, error) {
+	code := strings.ToUpper(words.Fold(strings.TrimSpace(text)))
+	var (
+		counts []db.WordCountsRow
+		codes  []db.ProductsOfCodeRow
+	)
+	err := s.atomically(ctx, func(b *pgx.Batch) {
+		b.Queue(db.WordCounts, found.query.Lexemes())
+		b.Queue("SELECT coalesce(sum(products), 0)::bigint FROM listing_counts")
+		if code != "" {
+			b.Queue(db.ProductsOfCode, code, code+"\x7f", prefixes(code))
+		}
+	}, func(r pgx.BatchResults) (err error) {
+		if counts, err = readRows[db.WordCountsRow](r); err != nil {
+			return fmt.Errorf("count words: %w", err)
+		}
+		if err := r.QueryRow().Scan(&found.catalog); err != nil {
+			return fmt.Errorf("count products: %w", err)
+		}
+		if code != "" {
+			if codes, err = readRows[db.ProductsOfCodeRow](r); err != nil {
+				return fmt.Errorf("find codes: %w", err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range codes {
+		if c.Rank == 0 {
+			found.codes = append(found.codes, c.ID)
+		} else {
+			found.prefixes = append(found.prefixes, c.ID)
+		}
+	}
+	byStem := make(map[string]int64, len(counts))
+	for _, c := range counts {
+		byStem[c.Stem] = c.Products
+	}
+	if len(found.query.Terms) > 0 {
+		found.rarest = found.catalog
+	}
+	for _, t := range found.query.Terms {
+		found.rarest = min(found.rarest, productsOfTerm(t, byStem))
+	}
+	return byStem, nil
+}
+
+// prefixes is how many codes that begin so are of interest: none of what has no
+// digit, or is too short to mean one.
+func prefixes(code string) int {
+	if len(code) < 3 || !strings.ContainsAny(code, "0123456789") {
+		return 0
+	}
+	return maxCodes
+}
+
+// productsOfTerm is how many products have a term, at most.
+func productsOfTerm(t words.Term, byStem map[string]int64) int64 {
+	rarest := func(lexemes []string) int64 {
+		n := byStem[lexemes[0]]
+		for _, l := range lexemes[1:] {
+			n = min(n, byStem[l])
+		}
+		return n
+	}
+	n := rarest(t.All)
+	for _, o := range t.Or {
+		n += rarest(o)
+	}
+	return n
+}
+
+// matching tells which of the queries have a product.
+func (s *Store) matching(ctx context.Context, queries []words.Query) ([]bool, error) {
+	out := make([]bool, len(queries))
+	err := s.atomically(ctx, func(b *pgx.Batch) {
+		plan(b)
+		for _, q := range queries {
+			b.Queue("SELECT EXISTS (SELECT FROM search_entries f WHERE f.document @@ $1::text::tsquery)", tsquery(q, ""))
+		}
+	}, func(r pgx.BatchResults) error {
+		if _, err := r.Exec(); err != nil {
+			return fmt.Errorf("set planner: %w", err)
+		}
+		for i := range out {
+			if err := r.QueryRow().Scan(&out[i]); err != nil {
+				return fmt.Errorf("look for words: %w", err)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// plan has the statements that follow planned for their own words, through an
+// index: a plan for any words, or for words that are never together, may read all
+// products.
+func plan(b *pgx.Batch) {
+	b.Queue("SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('enable_seqscan', 'off', true)")
+}
+
+// reading is a query with what speaks against it.
+type reading struct {
+	query words.Query
+	cost  int
+}
+
+// readings are what a query may have meant of which no product has all words, most
+// likely first: words that no product has, and then the others, are taken for
+// words that look alike; then words are left out.
+func (s *Store) readings(ctx context.Context, written words.Query, counts map[string]int64) ([]words.Query, error) {
+	choices, err := s.choices(ctx, written, counts)
+	if err != nil {
+		return nil, err
+	}
+	all := []reading{{query: words.Query{Without: written.Without}}}
+	for i := range written.Terms {
+		var longer []reading
+		for _, r := range all {
+			for cost, text := range choices[i] {
+				next := r.query
+				next.Terms = append(slices.Clone(next.Terms), words.Parse(text).Terms...)
+				longer = append(longer, reading{next, r.cost + cost})
+			}
+			if len(written.Terms) > 1 {
+				// Without the word: the more common it is, the less it is missed.
+				longer = append(longer, reading{r.query, r.cost + 100})
+			}
+		}
+		slices.SortStableFunc(longer, func(a, b reading) int { return a.cost - b.cost })
+		all = longer[:min(len(longer), 4*maxReadings)]
+	}
+	queries := make([]words.Query, 0, maxReadings)
+	seen := map[string]bool{written.String(): true}
+	for _, r := range all {
+		text := r.query.String()
+		if len(r.query.Terms) == 0 || seen[text] || len(text) > maxReading || len(queries) == maxReadings {
+			continue
+		}
+		seen[text] = true
+		queries = append(queries, words.Parse(text))
+	}
+	return queries, nil
+}
+
+// choices are the texts that each term may stand for, most likely first.
+func (s *Store) choices(ctx context.Context, written words.Query, counts map[string]int64) ([][]string, error) {
+	choices := make([][]string, len(written.Terms))
+	for i, t := range written.Terms {
+		known := productsOfTerm(t, counts) > 0
+		if known || !t.Plain && !t.Run {
+			choices[i] = []string{t.Text}
+		}
+		switch {
+		case t.Run:
+			choices[i] = append(choices[i], shorterRuns(t.Text)...)
+		case t.Plain && words.Keys(t.Text) != nil:
+			rows, err := s.q.LookAlikes(ctx, words.Keys(t.Text))
+			if err != nil {
+				return nil, fmt.Errorf("find words that look alike: %w", err)
+			}
+			candidates := make([]words.Known, len(rows))
+			for j, r := range rows {
+				candidates[j] = words.Known{Word: r.Word, Products: r.Products}
+			}
+			choices[i] = append(choices[i], words.Closest(t.Text, candidates, closeWords)...)
+		}
+	}
+	return choices, nil
+}
+
+// shorterRuns leave out the last or the first character, which may be a particle.
+func shorterRuns(run string) []string {
+	r := []rune(run)
+	if len(r) < 3 {
+		return nil
+	}
+	return []string{string(r[:len(r)-1]), string(r[1:])}
+}

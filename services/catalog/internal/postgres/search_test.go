@@ -1,0 +1,146 @@
+package postgres_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
+)
+
+// Letters, marks, case and width make no difference; names stand in the order of
+// people.
+func TestTextIsNotASCII(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.add(simple("1", "Łódź Souvenir", 100, 1), simple("2", "Ёлка", 100, 1), simple("3", "Öl", 100, 1), simple("4", "Crème brûlée", 100, 1),
+		simple("5", "Zebra", 100, 1), simple("6", "Äpfel", 100, 1), simple("7", "O\u0308sterreich Tasse", 100, 1), simple("8", "赤い雨傘", 100, 1))
+	for query, want := range map[string]string{
+		"ŁÓDŹ": "1", "łódź": "1", "lodz": "1", "ЁЛКА": "2", "елка": "2", "öl": "3", "OL": "3", "oel": "3", "aepfel": "6", "creme brulee": "4", "CREME": "4",
+		"osterreich": "7", "ÖSTERREICH": "7", "雨傘": "8", "傘": "8", "赤い 雨傘": "8", "ｚｅｂｒａ": "5",
+	} {
+		got := s.search(query)
+		if want != "" && !slices.Equal(got, []string{want}) {
+			t.Errorf("%q found %v, want %s", query, got, want)
+		}
+	}
+	names := s.list(domain.Listing{Sort: domain.SortName})
+	if got := codes(names.Products); !slices.Equal(got, []string{"6", "4", "1", "3", "7", "5", "2", "8"}) {
+		t.Errorf("by name: %v", got)
+	}
+}
+
+func TestCorrectedSearchSaysSo(t *testing.T) {
+	t.Parallel()
+	s := giftShop(t)
+	ask := func(query string, exact bool, wantFor string, want ...string) {
+		t.Helper()
+		page := s.list(domain.Listing{Filter: domain.Filter{Query: query, Exact: exact}, Sort: domain.SortRelevance, Facets: true})
+		if got := codes(page.Products); page.SearchedFor != wantFor || !slices.Equal(got, want) || page.Facets.Total != int64(len(want)) {
+			t.Errorf("%q searched for %q and found %v (%d), want %q and %v", query, page.SearchedFor, got, page.Facets.Total, wantFor, want)
+		}
+	}
+	ask("lantern", false, "", "71053")
+	ask("lanturn", false, "lantern", "71053")
+	ask("LANTURN white", false, "lantern white", "71053")
+	ask("lanturn", true, "")
+	ask("jam maker", false, "jam", "22960")
+	ask("hto", false, "") // three letters may mean anything
+	ask("85123", false, "", "85123A")
+	// The next page of a corrected search searches for the same.
+	s.add(simple("L2", "Lanturn of a new kind", 100, 1), simple("L3", "Metal lantern", 100, 1))
+	first := s.list(domain.Listing{Filter: domain.Filter{Query: "dool"}, Sort: domain.SortRelevance, Size: 1})
+	s.add(simple("DOOL", "Dool", 100, 1))
+	second := s.list(domain.Listing{Filter: domain.Filter{Query: "dool"}, Sort: domain.SortRelevance, Size: 5, After: first.Next})
+	if got := codes(append(first.Products, second.Products...)); len(got) != 2 || slices.Contains(got, "DOOL") || second.SearchedFor != "doll" {
+		t.Errorf("%v, searched for %q", got, second.SearchedFor)
+	}
+}
+
+// Of equally good matches those in stock come first, and follow the stock.
+func TestSoldOutComesLast(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	popular, other, described := simple("POP", "Red teapot", 100, 1), simple("OTHER", "Blue teapot", 100, 5), simple("DESC", "Cosy", 100, 5)
+	popular.Popularity, described.Description = 1000, "Keeps a teapot warm."
+	s.add(popular, other, described)
+	if got := s.search("teapot"); !slices.Equal(got, []string{"POP", "OTHER", "DESC"}) {
+		t.Errorf("%v", got)
+	}
+	order := newID()
+	if _, _, err := s.Reserve(ctx, order, []domain.StockLine{line("POP", 1)}, quarter); err != nil {
+		t.Fatal(err)
+	}
+	follow := func(want int) {
+		t.Helper()
+		if n, err := s.RefreshInStock(ctx); err != nil || n != want {
+			t.Fatalf("%d turns, want %d: %v", n, want, err)
+		}
+	}
+	follow(1)
+	if got := s.search("teapot"); !slices.Equal(got, []string{"OTHER", "POP", "DESC"}) {
+		t.Errorf("sold out: %v", got)
+	}
+	if f := s.list(domain.Listing{Sort: domain.SortName, Facets: true}).Facets; f.InStock != 2 || f.Total != 3 {
+		t.Errorf("%+v", f)
+	}
+	if _, _, err := s.Release(ctx, order); err != nil {
+		t.Fatal(err)
+	}
+	follow(1)
+	follow(0)
+	if got := s.search("teapot"); !slices.Equal(got, []string{"POP", "OTHER", "DESC"}) {
+		t.Errorf("back in stock: %v", got)
+	}
+}
+
+// Counts that are kept are those of the products, whatever was written.
+func TestCountsAreKept(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	s.add(many(500)...)
+	check := func(step string) {
+		t.Helper()
+		var wrong int
+		err := s.pool.QueryRow(ctx, `WITH real AS (
+    SELECT p.category, price_step(p.price) AS step, EXISTS (SELECT FROM stock k WHERE k.product_id = p.id AND k.total - k.held - k.committed > 0) AS in_stock, count(*) AS n
+    FROM products p GROUP BY 1, 2, 3
+) SELECT count(*) FROM real FULL JOIN listing_counts c USING (category, step, in_stock) WHERE coalesce(n, 0) <> coalesce(c.products, 0)`).Scan(&wrong)
+		if err != nil || wrong != 0 {
+			t.Errorf("after %s %d counts are wrong: %v", step, wrong, err)
+		}
+		if err := s.pool.QueryRow(ctx, `WITH real AS (
+    SELECT w AS word, count(*) AS n FROM search_entries, unnest(words) w GROUP BY w
+) SELECT count(*) FROM real FULL JOIN search_words c USING (word) WHERE coalesce(n, 0) <> coalesce(c.products, 0)`).Scan(&wrong); err != nil || wrong != 0 {
+			t.Errorf("after %s the numbers of %d words are wrong: %v", step, wrong, err)
+		}
+	}
+	check("import")
+	again := many(300)
+	for i := range again {
+		again[i].Category, again[i].Name = "category-1", fmt.Sprintf("teapot %d", i)
+		again[i].Variants[0].Price = gbp(int64(1 + i*50))
+		again[i].Variants[0].Stock = ptr(int64(i % 2))
+	}
+	s.add(again...)
+	check("another import")
+	if _, err := s.SetPrices(ctx, []domain.PriceChange{{SKU: "P00001", Price: gbp(9999)}, {SKU: "P00400", Price: gbp(1)}}); err != nil {
+		t.Fatal(err)
+	}
+	check("prices")
+	for i := range 100 {
+		if _, _, err := s.Reserve(ctx, newID(), []domain.StockLine{line(fmt.Sprintf("P%05d", i*2+1), 1)}, quarter); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := s.RefreshInStock(ctx); err != nil || n != 250 { // 150 by the import
+		t.Fatal(n, err)
+	}
+	check("orders")
+	for step, price := range domain.PriceSteps {
+		var got int
+		if err := s.pool.QueryRow(ctx, "SELECT price_step($1)", price).Scan(&got); err != nil || got != step || domain.PriceStep(price) != step || domain.PriceStep(price+1) != step {
+			t.Errorf("price %d is of step %d, want %d (%v)", price, got, step, err)
+		}
+	}
+}
