@@ -47,6 +47,11 @@ type Config struct {
 	// CIDRs, comma separated.
 	TrustedProxies []string `env:"TRUSTED_PROXIES"`
 
+	// CORSOrigins are the origins whose pages may use the REST API from a browser,
+	// such as https://shop.example, comma separated. They send a shopper's token;
+	// cookies are not taken from them.
+	CORSOrigins []string `env:"CORS_ORIGINS"`
+
 	// CacheTTL is how old a product, a listing or the categories may be when they
 	// are shown; one second when 0, no cache when negative.
 	CacheTTL time.Duration `env:"CACHE_TTL, default=1s"`

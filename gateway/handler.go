@@ -62,34 +62,41 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, servi
 	// refuse answers for the edge: with a problem for the API, with a page for the
 	// storefront.
 	refuse := func(t *problem.Type) http.Handler { return presenters(rest.Refuse(t), pages.Refuse(t)) }
-	observer, err := edge.NewObserver(tel, refuse(problem.Internal))
-	if err != nil {
-		return nil, err
-	}
 	limiter := edge.NewLimiter(edge.LimitConfig{
 		PerSecond: cfg.RateLimit, Burst: cfg.RateBurst, TrustedProxies: proxies, Now: cfg.Clock.Now,
 		Exempt: func(r *http.Request) bool { return auth.FromContext(r.Context()).Operator },
 	})
+	observer, err := edge.NewObserver(tel, refuse(problem.Internal), limiter.FromProxy)
+	if err != nil {
+		return nil, err
+	}
+	cross, err := edge.NewCORS(cfg.CORSOrigins)
+	if err != nil {
+		return nil, fmt.Errorf("CORS_ORIGINS: %w", err)
+	}
 
 	guarded := edge.SameOrigin(refuse(problem.CrossOrigin))(presenters(rest, pages))
 	guarded = limiter.Limit(refuse(problem.TooManyRequests))(guarded)
-	guarded = callers.Identify(guarded)
+	guarded = cross.Share(isREST, callers.Identify(guarded))
 	return observer.Observe(policy.Protect(unguarded(health, webhooks, guarded))), nil
 }
 
 // presenters sends a request to the REST API or to the storefront.
 func presenters(rest, pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := r.URL.Path
-		switch {
-		case strings.HasPrefix(path, "/v1/"), path == "/v1",
-			path == "/openapi.yaml", path == "/docs", strings.HasPrefix(path, "/docs/"), strings.HasPrefix(path, "/problems/"):
+		switch path := r.URL.Path; {
+		case isREST(path), path == "/docs", strings.HasPrefix(path, "/docs/"), strings.HasPrefix(path, "/problems/"):
 			rest.ServeHTTP(w, r)
 		default:
 			pages.ServeHTTP(w, r)
 			edge.SetRoute(r.Context(), r.Pattern)
 		}
 	})
+}
+
+// isREST reports that a path is of the API, which other origins' pages may use.
+func isREST(path string) bool {
+	return strings.HasPrefix(path, "/v1/") || path == "/v1" || path == "/openapi.yaml"
 }
 
 // unguarded answers what has neither a caller nor a limit: health checks, which

@@ -214,6 +214,9 @@ func TestOrderEvents(t *testing.T) {
 			t.Fatalf("event: %q", lines)
 		}
 	}
+	if !events.Scan() || events.Text() != "retry: 1500" || !events.Scan() || events.Text() != "" {
+		t.Errorf("begins with %q", events.Text())
+	}
 	next("PENDING", 1)
 	s.order.changes <- &orderv1.Order{State: orderv1.OrderState_ORDER_STATE_CAPTURING, Version: 4}
 	next("CAPTURING", 4)
@@ -221,6 +224,18 @@ func TestOrderEvents(t *testing.T) {
 	next("PAID", 5)
 	if events.Scan() {
 		t.Errorf("after the end: %q", events.Text())
+	}
+
+	// An EventSource that connects again, having seen the end, is asked to stop.
+	s.order.mu.Lock()
+	settled := s.order.orders[strings.TrimPrefix(o, "/v1/orders/")]
+	settled.State, settled.Version = orderv1.OrderState_ORDER_STATE_PAID, 5
+	s.order.mu.Unlock()
+	if a := s.want(200, "GET", o+"/events", "", me, "Last-Event-ID: 4"); !strings.Contains(string(a.body), "id: 5\n") {
+		t.Errorf("not seen: %s", a.body)
+	}
+	if a := s.want(204, "GET", o+"/events", "", me, "Last-Event-ID: 5"); len(a.body) != 0 {
+		t.Errorf("seen: %s", a.body)
 	}
 
 	// A reader who leaves takes the watch along.

@@ -64,8 +64,10 @@ func TestRun(t *testing.T) {
 	}
 	defer res.Body.Close()
 	events := bufio.NewReader(res.Body)
-	if line, err := events.ReadString('\n'); err != nil || !strings.HasPrefix(line, "event: order") {
-		t.Fatalf("%q, %v", line, err)
+	for _, want := range []string{"retry: 1500", "", "event: order"} {
+		if line, err := events.ReadString('\n'); err != nil || strings.TrimSpace(line) != want {
+			t.Fatalf("%q, %v", line, err)
+		}
 	}
 	stop()
 	if rest, err := io.ReadAll(events); err != nil || strings.Contains(string(rest), "event:") {

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/souk-shop/souk/gateway/internal/auth"
@@ -21,14 +20,13 @@ import (
 
 // API answers the REST requests. Its methods are the operations.
 type API struct {
-	catalog   *catalog.Catalog
-	carts     *cart.Carts
-	orders    *order.Orders
-	payments  *payment.Payments
-	session   *auth.Manager
-	log       *slog.Logger
-	heartbeat time.Duration
-	handler   http.Handler
+	catalog  *catalog.Catalog
+	carts    *cart.Carts
+	orders   *order.Orders
+	payments *payment.Payments
+	session  *auth.Manager
+	log      *slog.Logger
+	routes   *chi.Mux
 }
 
 // Config of an API.
@@ -45,9 +43,9 @@ type Config struct {
 func New(cfg Config) *API {
 	a := &API{
 		catalog: cfg.Catalog, carts: cfg.Carts, orders: cfg.Orders, payments: cfg.Payments,
-		session: cfg.Session, log: cfg.Log, heartbeat: heartbeat,
+		session: cfg.Session, log: cfg.Log,
 	}
-	a.handler = a.routes()
+	a.routes = a.newRoutes()
 	return a
 }
 
@@ -56,16 +54,20 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
 		w = gzipWriter{w}
 	}
+	if r.Method == http.MethodOptions {
+		a.options(w, r)
+		return
+	}
 	if r.Method == http.MethodHead && !strings.HasSuffix(r.URL.Path, "/events") {
 		// The same headers as GET; the server drops the body.
 		get := *r
 		get.Method = http.MethodGet
 		r = &get
 	}
-	a.handler.ServeHTTP(w, r)
+	a.routes.ServeHTTP(w, r)
 }
 
-func (a *API) routes() http.Handler {
+func (a *API) newRoutes() *chi.Mux {
 	mux := chi.NewRouter()
 	mux.NotFound(func(w http.ResponseWriter, r *http.Request) {
 		a.WriteProblem(w, r, problem.Newf(problem.NotFound, "There is nothing at this path."))
@@ -79,6 +81,18 @@ func (a *API) routes() http.Handler {
 	}
 	a.routePages(mux)
 	return mux
+}
+
+// options answers OPTIONS: which methods a path has. What browsers ask on behalf of
+// another origin's page is answered before, by edge.CORS.
+func (a *API) options(w http.ResponseWriter, r *http.Request) {
+	allow := allowed(a.routes, r)
+	if allow == "" {
+		a.WriteProblem(w, r, problem.Newf(problem.NotFound, "There is nothing at this path."))
+		return
+	}
+	w.Header().Set("Allow", allow)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // methods that a path is tried with for the Allow header.
@@ -97,6 +111,9 @@ func allowed(mux chi.Routes, r *http.Request) string {
 		if mux.Match(chi.NewRouteContext(), try, r.URL.Path) {
 			have = append(have, m)
 		}
+	}
+	if len(have) > 0 {
+		have = append(have, http.MethodOptions)
 	}
 	return strings.Join(have, ", ")
 }

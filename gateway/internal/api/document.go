@@ -121,7 +121,7 @@ func (d *document) write(w http.ResponseWriter) {
 	body := d.body
 	if d.public {
 		h["Cache-Control"] = revalidate
-		h["Vary"] = publicVary
+		h["Vary"] = append(h["Vary"], publicVary...)
 		if g, ok := w.(gzipWriter); ok && d.status == http.StatusOK {
 			if z := body.gzip(); z != nil {
 				h["Content-Encoding"] = gzipEncoding

@@ -503,21 +503,6 @@ type Order struct {
 	ShortSKUs       []string      `json:"short_skus,omitempty"`
 }
 
-// OrderEvent: The data of an event of an order.
-type OrderEvent struct {
-	ID           string        `json:"id"`
-	Number       string        `json:"number"`
-	State        string        `json:"state"`
-	CancelReason string        `json:"cancel_reason,omitempty"`
-	DeclineCode  string        `json:"decline_code,omitempty"`
-	Total        Money         `json:"total"`
-	Refunded     Money         `json:"refunded"`
-	SettledAt    time.Time     `json:"settled_at,omitzero"`
-	Version      int64         `json:"version"`
-	History      []StateChange `json:"history,omitempty"`
-	ShortSKUs    []string      `json:"short_skus,omitempty"`
-}
-
 // OrderLine: What was bought, as it was then.
 type OrderLine struct {
 	SKU              string `json:"sku"`

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/souk-shop/souk/gateway/internal/problem"
@@ -46,7 +47,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	body := p.body
 	h["Cache-Control"] = revalidate
-	h.Set("Vary", "Accept-Encoding")
+	h.Add("Vary", "Accept-Encoding")
 	if g, ok := w.(gzipWriter); ok {
 		if z := body.gzip(); z != nil {
 			h["Content-Encoding"] = gzipEncoding
@@ -55,7 +56,7 @@ func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w = g.ResponseWriter
 	}
 	h[headerETag] = body.tag
-	if tag := r.Header.Get("If-None-Match"); p.body.matches(tag) {
+	if p.body.matches(strings.Join(r.Header.Values("If-None-Match"), ", ")) {
 		h.Del("Content-Encoding")
 		w.WriteHeader(http.StatusNotModified)
 		return

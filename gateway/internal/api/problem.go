@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -16,12 +17,16 @@ func (a *API) WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	e := problem.As(err)
 	ctx := r.Context()
 	if e.Type.Status == http.StatusInternalServerError {
-		a.log.ErrorContext(ctx, "request failed", "method", r.Method, "path", r.URL.Path, "error", err)
+		a.log.ErrorContext(ctx, "request failed", "method", r.Method, "path", r.URL.Path, "request_id", edge.RequestID(ctx), "error", err)
 	}
 	h := w.Header()
 	switch {
-	case e.Type.Status == http.StatusUnauthorized:
+	case e.Type == problem.Unauthorized: // no credentials: no error (RFC 6750, section 3.1)
 		h.Set("WWW-Authenticate", `Bearer realm="souk"`)
+	case e.Type == problem.InvalidToken:
+		h.Set("WWW-Authenticate", `Bearer realm="souk", error="invalid_token", error_description="`+e.Detail+`"`)
+	case e.Type == problem.Forbidden:
+		h.Set("WWW-Authenticate", `Bearer realm="souk", error="insufficient_scope", error_description="`+e.Detail+`"`)
 	case e.Type.Status == http.StatusServiceUnavailable, e.Type == problem.IdempotencyKeyInFlight:
 		h.Set("Retry-After", "1")
 	}

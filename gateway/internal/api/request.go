@@ -115,17 +115,21 @@ func (q *request) query(name string) param {
 	return q.param(name, values[0])
 }
 
+// lists are the headers whose value is a list: it may come in several lines
+// (RFC 9110, section 5.3).
+var lists = []string{"If-Match", "If-None-Match", "Prefer"}
+
 // header is a header that is optional.
 func (q *request) header(name string) param {
 	values := q.r.Header.Values(name)
-	if len(values) == 0 {
+	switch {
+	case len(values) == 0:
 		return param{}
-	}
-	if len(values) > 1 {
+	case len(values) > 1 && !slices.Contains(lists, name):
 		q.wrong.add(name, "is there more than once")
 		return param{}
 	}
-	return q.param(name, values[0])
+	return q.param(name, strings.Join(values, ", "))
 }
 
 // requiredHeader is a header that must be there.

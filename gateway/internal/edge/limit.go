@@ -159,6 +159,12 @@ func (l *Limiter) client(r *http.Request) netip.Addr {
 	return addr
 }
 
+// FromProxy reports whether the peer is a trusted proxy.
+func (l *Limiter) FromProxy(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && l.trusts(peer.Addr().Unmap())
+}
+
 func (l *Limiter) trusts(addr netip.Addr) bool {
 	for _, p := range l.trusted {
 		if p.Contains(addr) {

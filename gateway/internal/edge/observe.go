@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
@@ -27,6 +29,7 @@ import (
 type Observer struct {
 	tel      *telemetry.Telemetry
 	fail     http.Handler
+	trusts   func(*http.Request) bool
 	duration metric.Float64Histogram
 	active   atomic.Int64
 	series   sync.Map // of seriesKey to metric.RecordOption
@@ -39,9 +42,10 @@ type seriesKey struct {
 }
 
 // NewObserver makes an Observer. fail answers a request whose handler panicked
-// before it had answered.
-func NewObserver(tel *telemetry.Telemetry, fail http.Handler) (*Observer, error) {
-	o := &Observer{tel: tel, fail: fail}
+// before it had answered; trusts reports whether the peer is a proxy whose
+// Request-Id is taken.
+func NewObserver(tel *telemetry.Telemetry, fail http.Handler, trusts func(*http.Request) bool) (*Observer, error) {
+	o := &Observer{tel: tel, fail: fail, trusts: trusts}
 	meter := tel.Meter()
 	var err error
 	o.duration, err = meter.Float64Histogram("http.server.request.duration",
@@ -65,6 +69,7 @@ func NewObserver(tel *telemetry.Telemetry, fail http.Handler) (*Observer, error)
 // requestContext carries what is learned about a request on its way in.
 type requestContext struct {
 	context.Context
+	id    string
 	route string
 }
 
@@ -83,6 +88,14 @@ func SetRoute(ctx context.Context, route string) {
 	if c, ok := ctx.Value(routeKey{}).(*requestContext); ok {
 		c.route = route
 	}
+}
+
+// RequestID is the id that the answer carries in Request-Id.
+func RequestID(ctx context.Context) string {
+	if c, ok := ctx.Value(routeKey{}).(*requestContext); ok {
+		return c.id
+	}
+	return ""
 }
 
 // recorder remembers the status of an answer.
@@ -108,6 +121,23 @@ func (w *recorder) Write(b []byte) (int, error) {
 // Unwrap is for http.ResponseController.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// requestIDPattern is what is taken for an id: nothing that a log could mistake.
+var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@/+=-]{0,127}$`)
+
+// requestID is the one that a trusted proxy gave, or a new one.
+func (o *Observer) requestID(r *http.Request) string {
+	for _, name := range []string{"Request-Id", "X-Request-Id"} {
+		if id := r.Header.Get(name); requestIDPattern.MatchString(id) && o.trusts(r) {
+			return id
+		}
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		id = uuid.Nil // the system has no randomness
+	}
+	return id.String()
+}
+
 // Observe wraps next. The trace of an incoming traceparent goes on.
 func (o *Observer) Observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -118,7 +148,8 @@ func (o *Observer) Observe(next http.Handler) http.Handler {
 			ctx = o.tel.Propagator.Extract(ctx, propagation.HeaderCarrier(r.Header))
 		}
 		ctx, span := o.start(ctx, r)
-		info := &requestContext{Context: ctx}
+		info := &requestContext{Context: ctx, id: o.requestID(r)}
+		w.Header()["Request-Id"] = []string{info.id}
 		rec := &recorder{ResponseWriter: w}
 		r = r.WithContext(info)
 		defer func() {
@@ -155,7 +186,7 @@ func (o *Observer) recovered(w *recorder, r *http.Request, p any) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p)
 	}
-	o.tel.Log.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "method", r.Method, "path", r.URL.Path, "stack", string(debug.Stack()))
+	o.tel.Log.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "method", r.Method, "path", r.URL.Path, "request_id", RequestID(r.Context()), "stack", string(debug.Stack()))
 	if w.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
@@ -177,7 +208,7 @@ func (o *Observer) finish(info *requestContext, span trace.Span, r *http.Request
 			span.SetName(key.method + " " + key.route)
 			span.SetAttributes(attribute.String("http.route", key.route))
 		}
-		span.SetAttributes(attribute.Int("http.response.status_code", status))
+		span.SetAttributes(attribute.Int("http.response.status_code", status), attribute.StringSlice("http.response.header.request-id", []string{info.id}))
 		if status >= 500 {
 			span.SetStatus(codes.Error, "")
 		}
@@ -195,7 +226,7 @@ func (o *Observer) finish(info *requestContext, span trace.Span, r *http.Request
 	}
 	if o.tel.Log.Enabled(info, level) {
 		attrs := []slog.Attr{
-			slog.String("method", key.method), slog.String("path", r.URL.Path), slog.String("route", key.route),
+			slog.String("method", key.method), slog.String("path", r.URL.Path), slog.String("route", key.route), slog.String("request_id", info.id),
 			slog.Int("status", status), slog.Duration("took", took),
 		}
 		if leftOut > 0 {

@@ -33,7 +33,7 @@ func observe(t *testing.T, rec *spans, handler http.HandlerFunc) (http.Handler, 
 	}
 	o, err := NewObserver(tel, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "ours", http.StatusInternalServerError)
-	}))
+	}), func(r *http.Request) bool { return strings.HasPrefix(r.RemoteAddr, "10.") })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,5 +122,40 @@ func TestProtect(t *testing.T) {
 	BrowserPolicy{HTTPSOnly: true}.Protect(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if w.Header().Get("Strict-Transport-Security") == "" {
 		t.Error("no HSTS behind HTTPS")
+	}
+}
+
+// Every answer has an id, which a trusted proxy may give in a sane form.
+func TestRequestID(t *testing.T) {
+	t.Parallel()
+	h, _ := observe(t, nil, func(_ http.ResponseWriter, r *http.Request) {
+		if RequestID(r.Context()) == "" {
+			t.Error("none inside")
+		}
+		if r.URL.Path == "/panics" {
+			panic("on purpose")
+		}
+	})
+	for _, tc := range []struct {
+		peer, name, value string
+		kept              bool
+	}{
+		{"10.0.0.1:1", "Request-Id", "abc-1", true},
+		{"10.0.0.1:1", "X-Request-Id", "01J9.x:y", true},
+		{"10.0.0.1:1", "X-Request-Id", "a b", false},
+		{"10.0.0.1:1", "Request-Id", strings.Repeat("a", 129), false},
+		{"10.0.0.1:1", "Request-Id", "a\nlevel=error", false},
+		{"192.0.2.1:1", "Request-Id", "abc-1", false},
+	} {
+		for _, path := range []string{"/", "/panics"} {
+			r := httptest.NewRequest("GET", path, nil)
+			r.RemoteAddr = tc.peer
+			r.Header[tc.name] = []string{tc.value}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			if id := w.Header().Get("Request-Id"); (id == tc.value) != tc.kept || id == "" {
+				t.Errorf("%+v: %q", tc, id)
+			}
+		}
 	}
 }

@@ -3,17 +3,18 @@ package storefront
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"iter"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/gateway/internal/sse"
 )
 
 // orderPage is the view of order.html.
@@ -253,73 +254,46 @@ type liveOrder struct {
 	Status  string      `json:"status"` // markup of the status
 }
 
-// longestWatch ends a stream that may have no reader; a browser connects again.
-const longestWatch = 5 * time.Minute
-
-// eventTimeout bounds the writing of one event.
-const eventTimeout = 10 * time.Second
-
 // serveOrderEvents streams what happens to an order as server-sent events.
 func (s *Storefront) serveOrderEvents(w http.ResponseWriter, r *http.Request) error {
 	viewer, id, err := orderID(r)
 	if err != nil {
 		return err
 	}
-	// Whether it is the shopper's is known before the stream starts.
-	if _, err := s.orders.Order(r.Context(), viewer, id); err != nil {
+	if r.Method == http.MethodHead {
+		_, err := s.orders.Order(r.Context(), viewer, id)
 		return err
 	}
-	if r.Method == http.MethodHead {
-		return nil
+	stream, err := sse.Open(r.Context(), s.orderEvents(r.Context(), viewer, id))
+	if err != nil {
+		return client.Error(r.Context(), err)
 	}
-	out := http.NewResponseController(w)
-	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Accel-Buffering", "no")
-	write := func(text string) bool {
-		_ = out.SetWriteDeadline(time.Now().Add(eventTimeout)) // not every writer has one
-		if _, err := fmt.Fprint(w, text); err != nil {
-			return false
-		}
-		return out.Flush() == nil
-	}
-	if !write("retry: 1500\n\n") {
-		return nil
-	}
-	s.streamOrder(r, viewer, id, write)
+	stream.Serve(w, r.Header.Get("Last-Event-ID"))
 	return nil
 }
 
-// streamOrder writes an event per change. An error after the start ends the
-// stream; the browser asks again.
-func (s *Storefront) streamOrder(r *http.Request, viewer order.Viewer, id uuid.UUID, write func(string) bool) {
-	ctx, cancel := context.WithTimeout(r.Context(), longestWatch)
-	defer cancel()
-	var last int64 = -1
-	for seen, err := range s.orders.WatchOrder(ctx, viewer, id) {
-		if err != nil {
-			s.log.WarnContext(ctx, "watching an order ended", "order", id, "error", err)
-			return
-		}
-		if seen.Version == last {
-			continue // taken up again after a break
-		}
-		last = seen.Version
-		// What is watched has no lines; their names are needed to say what
-		// was out of stock.
-		if len(seen.ShortSKUs) > 0 && len(seen.Lines) == 0 {
-			if full, err := s.orders.Order(ctx, viewer, id); err == nil {
-				seen = full
+// orderEvents yields an event per change.
+func (s *Storefront) orderEvents(ctx context.Context, viewer order.Viewer, id uuid.UUID) iter.Seq2[sse.Event, error] {
+	return func(yield func(sse.Event, error) bool) {
+		for seen, err := range s.orders.WatchOrder(ctx, viewer, id) {
+			if err != nil {
+				yield(sse.Event{}, err)
+				return
 			}
-		}
-		event, err := s.newLiveOrder(seen)
-		if err != nil {
-			s.log.ErrorContext(ctx, "an order's event could not be rendered", "error", err)
-			return
-		}
-		if !write(fmt.Sprintf("event: order\nid: %d\ndata: %s\n\n", seen.Version, event)) {
-			return
+			// What is watched has no lines; their names are needed to say what
+			// was out of stock.
+			if len(seen.ShortSKUs) > 0 && len(seen.Lines) == 0 {
+				if full, err := s.orders.Order(ctx, viewer, id); err == nil {
+					seen = full
+				}
+			}
+			event := sse.Event{ID: seen.Version, Last: seen.State.Terminal()}
+			if event.Data, err = s.newLiveOrder(seen); err != nil {
+				s.log.ErrorContext(ctx, "an order's event could not be rendered", "error", err)
+			}
+			if !yield(event, err) || err != nil {
+				return
+			}
 		}
 	}
 }

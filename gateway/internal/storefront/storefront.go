@@ -179,8 +179,12 @@ func (s *Storefront) serveElse(w http.ResponseWriter, r *http.Request) error {
 		return errNoPage
 	case http.MethodPost:
 		return errNoPage
+	case http.MethodOptions:
+		w.Header().Set("Allow", "GET, HEAD, POST, OPTIONS")
+		w.WriteHeader(http.StatusNoContent)
+		return nil
 	default:
-		w.Header().Set("Allow", "GET, HEAD, POST")
+		w.Header().Set("Allow", "GET, HEAD, POST, OPTIONS")
 		return &pageError{status: http.StatusMethodNotAllowed, title: "That can't be done here", detail: "This address doesn't understand that kind of request."}
 	}
 }

@@ -1,0 +1,139 @@
+package gateway
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/souk-shop/souk/gateway/internal/client"
+	"github.com/souk-shop/souk/gateway/internal/edge"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// Every answer has an id, whoever gives it.
+func TestRequestIDs(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	seen := map[string]bool{}
+	for _, path := range []string{"/", "/v1/products", "/v1/nothing", "/nothing", "/healthz", "/readyz", "/docs", "/v1/orders", "/webhooks/stripe", "/openapi.yaml", "/problems/"} {
+		id := s.do("GET", path, "").Header.Get("Request-Id")
+		if len(id) != 36 || seen[id] {
+			t.Errorf("%s: Request-Id %q", path, id)
+		}
+		seen[id] = true
+	}
+}
+
+func TestRequestIDFromProxy(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *Config) { c.TrustedProxies = []string{"127.0.0.0/8"} })
+	if id := s.do("GET", "/v1/products", "", "Request-Id: from-the-proxy").Header.Get("Request-Id"); id != "from-the-proxy" {
+		t.Error(id)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for path, want := range map[string]string{
+		"/v1/products/SKU01": "GET, HEAD, PUT, OPTIONS",
+		"/v1/carts":          "POST, OPTIONS",
+		"/v1/orders":         "GET, HEAD, POST, OPTIONS",
+		"/openapi.yaml":      "GET, HEAD, OPTIONS",
+	} {
+		if a := s.want(204, "OPTIONS", path, ""); a.Header.Get("Allow") != want || len(a.body) != 0 {
+			t.Errorf("%s: Allow %q", path, a.Header.Get("Allow"))
+		}
+	}
+	s.refuses(404, "not-found", "OPTIONS", "/v1/nothing", "")
+	for _, path := range []string{"/", "/cart", "/products", "/nothing"} {
+		if a := s.do("OPTIONS", path, ""); a.StatusCode != 204 || !strings.Contains(a.Header.Get("Allow"), "GET") {
+			t.Errorf("%s: %d, Allow %q", path, a.StatusCode, a.Header.Get("Allow"))
+		}
+	}
+}
+
+// What is wrong with the credentials is in WWW-Authenticate, as RFC 6750 says.
+func TestWWWAuthenticate(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	_, me := s.newCart(`{}`)
+	for _, tc := range []struct {
+		status int
+		method string
+		path   string
+		as     header
+		want   string
+	}{
+		{401, "GET", "/v1/orders", "A: b", `Bearer realm="souk"`},
+		{401, "GET", "/v1/orders", "Authorization: Bearer x", `Bearer realm="souk", error="invalid_token", error_description="The token was not made by this shop."`},
+		{401, "GET", "/v1/orders", "Authorization: Basic eDp5", `Bearer realm="souk", error="invalid_token", error_description="The token was not made by this shop."`},
+		{403, "POST", "/v1/prices", me, `Bearer realm="souk", error="insufficient_scope", error_description="This needs the operator's token."`},
+	} {
+		if got := s.want(tc.status, tc.method, tc.path, "", tc.as).Header.Get("WWW-Authenticate"); got != tc.want {
+			t.Errorf("%s %s as %q: %s", tc.method, tc.path, tc.as, got)
+		}
+	}
+}
+
+// A list may come in several lines; a value may not.
+func TestHeaderLines(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	tag := s.want(200, "GET", "/v1/categories", "").Header.Get("ETag")
+	send := func(method, path, name string, lines ...string) int {
+		req := httptest.NewRequest(method, s.url+path, http.NoBody)
+		req.RequestURI = ""
+		req.Header[name] = lines
+		res, err := s.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	if got := send("GET", "/v1/categories", "If-None-Match", `"a"`, tag); got != 304 {
+		t.Errorf("the second of two lines: %d", got)
+	}
+	if got := send("GET", "/v1/categories", "If-None-Match", `"a"`, `"b"`); got != 200 {
+		t.Errorf("neither of two lines: %d", got)
+	}
+	docs := s.want(200, "GET", "/docs", "").Header.Get("ETag")
+	if got := send("GET", "/docs", "If-None-Match", `"a"`, docs); got != 304 {
+		t.Errorf("a page: %d", got)
+	}
+	if got := send("GET", "/v1/orders/0199d7a0-5b2c-7c3a-9a64-6e1f2b3c4d5e/events", "Last-Event-Id", "1", "2"); got != 401 {
+		t.Errorf("without a token: %d", got)
+	}
+}
+
+// A page of a configured origin uses the API with a shopper's token alone.
+func TestCrossOrigin(t *testing.T) {
+	t.Parallel()
+	const origin = header("Origin: https://app.example")
+	s := start(t, func(c *Config) { c.CORSOrigins = []string{"https://app.example"}; c.RateLimit = 1; c.RateBurst = 3 })
+	a := s.want(204, "OPTIONS", "/v1/orders", "", origin, "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization,idempotency-key")
+	if a.Header.Get("Access-Control-Allow-Origin") != "https://app.example" || a.Header.Get("Access-Control-Max-Age") == "" {
+		t.Errorf("%v", a.Header)
+	}
+	made := s.want(201, "POST", "/v1/carts", `{"lines":[{"sku":"SKU01","quantity":1}]}`, origin, "Sec-Fetch-Site: cross-site")
+	var cart struct{ ID, Token string }
+	made.decode(t, &cart)
+	if made.Header.Get("Access-Control-Allow-Origin") != "https://app.example" || cart.Token == "" {
+		t.Errorf("%v %s", made.Header, made.body)
+	}
+	// The cookie of the same shopper counts for nothing.
+	s.want(401, "GET", "/v1/carts/"+cart.ID, "", origin, header("Cookie: souk_shopper="+cart.Token))
+	got := s.want(200, "GET", "/v1/carts/"+cart.ID, "", origin, bearer(cart.Token))
+	if vary := strings.Join(got.Header.Values("Vary"), ", "); !strings.Contains(vary, "Origin") || !strings.Contains(got.Header.Get("Access-Control-Expose-Headers"), "ETag") {
+		t.Errorf("%v", got.Header)
+	}
+	// A refusal can be read, too.
+	if a := s.want(429, "GET", "/v1/products", "", origin); a.Header.Get("Access-Control-Allow-Origin") == "" {
+		t.Errorf("%v", a.Header)
+	}
+	if _, err := newHandler(Config{Secret: testSecret, CORSOrigins: []string{"*"}}, telemetry.Discard(), edge.NewHealth(nil), client.Services{}, nil); err == nil || !strings.Contains(err.Error(), "CORS_ORIGINS") {
+		t.Errorf("any origin: %v", err)
+	}
+}
