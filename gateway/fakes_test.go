@@ -22,6 +22,15 @@ import (
 
 // The services, as simple as their contract allows, in memory.
 
+// refusedSKU is refused about a SKU.
+func refusedSKU(code codes.Code, reason, sku string) error {
+	st, err := status.New(code, "secret internals").WithDetails(&errdetails.ErrorInfo{Reason: reason, Metadata: map[string]string{"skus": sku}})
+	if err != nil {
+		panic(err)
+	}
+	return st.Err()
+}
+
 func refused(code codes.Code, reason string, details ...proto.Message) error {
 	all := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: reason, Domain: "set by inDomain"}}
 	for _, d := range details {
@@ -146,7 +155,7 @@ func (c *fakeCatalog) UpsertProducts(_ context.Context, r *catalogv1.UpsertProdu
 	for _, in := range r.Products {
 		res.Variants += int64(len(in.Variants))
 		if in.Code == "TAKEN" {
-			return nil, refused(codes.AlreadyExists, "SKU_TAKEN")
+			return nil, refusedSKU(codes.AlreadyExists, "SKU_TAKEN", in.Variants[0].Sku)
 		}
 		if p := c.find(in.Code); p != nil {
 			p.Name, p.Variants[0].Price = in.Name, in.Variants[0].Price
@@ -169,7 +178,7 @@ func (c *fakeCatalog) AdjustStock(_ context.Context, r *catalogv1.AdjustStockReq
 	for _, ch := range r.Changes {
 		p := c.find(ch.Sku)
 		if p == nil {
-			return nil, refused(codes.NotFound, "SKU_NOT_FOUND")
+			return nil, refusedSKU(codes.NotFound, "SKU_NOT_FOUND", ch.Sku)
 		}
 		s := p.Variants[0].Stock
 		if s.Available+ch.Delta < 0 {
@@ -190,7 +199,7 @@ func (c *fakeCatalog) SetPrices(_ context.Context, r *catalogv1.SetPricesRequest
 	for _, ch := range r.Changes {
 		p := c.find(ch.Sku)
 		if p == nil {
-			return nil, refused(codes.NotFound, "SKU_NOT_FOUND")
+			return nil, refusedSKU(codes.NotFound, "SKU_NOT_FOUND", ch.Sku)
 		}
 		p.Variants[0].Price = ch.Price
 		res.Variants = append(res.Variants, proto.Clone(p.Variants[0]).(*catalogv1.Variant))
@@ -422,6 +431,11 @@ func (o *fakeOrder) RefundOrder(_ context.Context, r *orderv1.RefundOrderRequest
 	}
 	if order.State != orderv1.OrderState_ORDER_STATE_PAID {
 		return nil, refused(codes.FailedPrecondition, "ORDER_NOT_PAID")
+	}
+	for _, l := range r.Lines {
+		if l.Sku == "NOPE" {
+			return nil, refusedSKU(codes.FailedPrecondition, "REFUND_EXCEEDS_ORDER", l.Sku)
+		}
 	}
 	refund := &orderv1.OrderRefund{
 		Id: uuid.NewString(), State: orderv1.OrderRefundState_ORDER_REFUND_STATE_PENDING, Amount: gbp(100), Lines: r.Lines,

@@ -24,17 +24,25 @@ func TestImport(t *testing.T) {
 		"blank lines":    csvHeader + "\n" + row("NEW1") + "\n\n" + row("NEW2"),
 		"several lines":  csvHeader + "NEW1,NEW1,\"Two\nlines\",,,lighting,,1.00,GBP,,\n" + row("NEW2"),
 		"yen, no stock":  csvHeader + "NEW1,NEW1,Name,,,lighting,,295,JPY,,\nNEW2,NEW2,Name,,,lighting,,1,JPY,,\n",
+		"rows of commas": csvHeader + row("NEW1") + ",,,,,,,,,,\n" + row("NEW2") + " , ,,,,,,,,,\n,,,\n,,,,,,,,,,\n",
+		"semicolons":     strings.ReplaceAll(csvHeader+"NEW1,NEW1,Name,,,lighting,,2.95,GBP,,\n"+row("NEW2"), ",", ";"),
+		"decimal commas": strings.ReplaceAll(csvHeader+"NEW1,NEW1,Name,,,lighting,,2_95,GBP,,\n"+row("NEW2"), ",", ";"),
+		"tabs":           "\xef\xbb\xbf" + strings.ReplaceAll(csvHeader+row("NEW1")+row("NEW2"), ",", "\t"),
+		"sep=":           "sep=;\r\n" + strings.ReplaceAll(csvHeader+row("NEW1")+row("NEW2"), ",", ";"),
 		"three variants": csvHeader + "NEW1,A,Name,Red,,lighting,,1.00,GBP,,\n" + row("NEW2") + "NEW1,B,,Blue,,,,1.00,GBP,,\nNEW1,C,Name,Green,,lighting,,1.00,GBP,,\n",
 	} {
 		s.catalog.mu.Lock()
 		s.catalog.products = s.catalog.products[:30]
 		s.catalog.mu.Unlock()
-		a := s.want(200, "POST", "/v1/products/import", body, asOperator, csvType)
+		a := s.want(200, "POST", "/v1/products/import", strings.ReplaceAll(body, "2_95", "2,95"), asOperator, csvType)
 		if !strings.Contains(string(a.body), `"created":2`) {
 			t.Errorf("%s: %s", name, a.body)
 		}
 	}
-	s.refuses(409, "sku-taken", "POST", "/v1/products/import", csvHeader+row("TAKEN"), asOperator, csvType)
+	p := s.refuses(409, "sku-taken", "POST", "/v1/products/import", "sep=,\n"+csvHeader+row("NEW3")+row("TAKEN"), asOperator, csvType)
+	if len(p.Errors) != 1 || p.Errors[0].Field != "line 4" || !strings.Contains(p.Errors[0].Detail, "TAKEN") {
+		t.Errorf("errors: %+v", p.Errors)
+	}
 }
 
 func TestBadImports(t *testing.T) {
@@ -59,7 +67,11 @@ func TestBadImports(t *testing.T) {
 		{"missing column", "code,sku,name,category,currency\n", "line 1", `lacks the column "price"`, 1},
 		{"unknown column", "code,sku,name,category,price,currency,colour\n", "line 1", `unknown column "colour"`, 1},
 		{"column twice", "code,sku,name,category,price,currency,price\n", "line 1", "twice", 1},
-		{"semicolons", strings.ReplaceAll(good, ",", ";"), "line 1", "not a CSV", 1},
+		{"semicolons", strings.ReplaceAll(good, ",", ";") + "NEW2;NEW2\n", "line 3", "2 columns", 1},
+		{"decimal comma with commas", csvHeader + "A,A,Name,,,lighting,,\"2,95\",GBP,,\n", "line 2", "price must be a decimal", 1},
+		{"thousands", strings.ReplaceAll(csvHeader, ",", ";") + "A;A;Name;;;lighting;;1,234;GBP;;\n", "line 2", "price must be a decimal", 1},
+		{"bars", strings.ReplaceAll(good, ",", "|"), "line 1", "between commas, semicolons or tabs", 1},
+		{"after sep", "sep=;\n" + strings.ReplaceAll(csvHeader, ",", ";") + "a b;A;Name;;;lighting;;2.95;GBP;;\n", "line 3", "code must be", 1},
 		{"too few cells", good + "NEW2,NEW2\n", "line 3", "2 columns", 1},
 		{"stray quote", good + "NEW2,NEW2,Na\"me,,,lighting,,1.00,GBP,,\n", "line 3", "not CSV", 1},
 		{"open quote", good + "NEW2,NEW2,\"Name,,,lighting,,1.00,GBP,,\n", "line 3", "not CSV", 1},

@@ -26,7 +26,8 @@ func (a *API) putProduct(ctx context.Context, in *PutProductRequest) (answer, er
 	for i, v := range b.Variants {
 		product.Variants[i] = catalog.VariantInput{SKU: v.SKU, Name: v.Name, Stock: v.Stock, Price: v.Price.money()}
 	}
-	return upserted(a.catalog.Upsert(ctx, []catalog.ProductInput{product}))
+	doc, err := upserted(a.catalog.Upsert(ctx, []catalog.ProductInput{product}))
+	return doc, inList(err, "variants", b.Variants, func(v *VariantInput) string { return v.SKU })
 }
 
 // importProducts answers POST /v1/products/import.
@@ -66,7 +67,7 @@ func (a *API) adjustStock(ctx context.Context, in *AdjustStockRequest) (answer, 
 	}
 	levels, err := a.catalog.AdjustStock(ctx, in.IdempotencyKey, in.Body.Reason, changes)
 	if err != nil {
-		return nil, err
+		return nil, inList(err, "changes", in.Body.Changes, func(c *StockChange) string { return c.SKU })
 	}
 	return private(newLevels(levels))
 }
@@ -82,7 +83,7 @@ func (a *API) setPrices(ctx context.Context, in *SetPricesRequest) (answer, erro
 	}
 	levels, err := a.catalog.SetPrices(ctx, changes)
 	if err != nil {
-		return nil, err
+		return nil, inList(err, "changes", in.Body.Changes, func(c *PriceChange) string { return c.SKU })
 	}
 	return private(newLevels(levels))
 }

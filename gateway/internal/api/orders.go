@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 )
 
@@ -36,7 +37,7 @@ func (a *API) placeOrder(ctx context.Context, in *PlaceOrderRequest) (answer, er
 	}
 	placed, err := a.orders.PlaceOrder(ctx, checkout)
 	if err != nil {
-		return nil, err
+		return nil, problem.AtSKUs(err, func(string) string { return "cart_id" })
 	}
 	doc, err := orderDocument(placed.Order)
 	if err != nil {
@@ -114,7 +115,7 @@ func (a *API) refundOrder(ctx context.Context, in *RefundOrderRequest) (answer, 
 		Restock: in.Body.Restock, Reason: in.Body.Reason, Wait: wait,
 	})
 	if err != nil {
-		return nil, err
+		return nil, inList(err, "lines", in.Body.Lines, (*Line).sku)
 	}
 	body, err := encode(newRefund(refund), "")
 	if err != nil {

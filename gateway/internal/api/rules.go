@@ -109,3 +109,15 @@ func distinct[T any](list string, items []T, sku func(*T) string) error {
 	}
 	return wrong.err()
 }
+
+// inList names the SKUs that an error is about by their places in a list.
+func inList[T any](err error, list string, items []T, sku func(*T) string) error {
+	return problem.AtSKUs(err, func(s string) string {
+		for i := range items {
+			if sku(&items[i]) == s {
+				return fmt.Sprintf("%s[%d].sku", list, i)
+			}
+		}
+		return list
+	})
+}

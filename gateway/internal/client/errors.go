@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -42,11 +43,15 @@ func Error(ctx context.Context, err error) *problem.Error {
 		t         *problem.Type
 		fields    []problem.Field
 		shortages []problem.Shortage
+		skus      []string
 	)
 	for _, d := range st.Details() { // decoded once: refusals must be cheap
 		switch d := d.(type) {
 		case *errdetails.ErrorInfo:
 			t = problem.OfReason(reason.Key{Domain: d.GetDomain(), Name: d.GetReason()})
+			if list := d.GetMetadata()["skus"]; list != "" {
+				skus = strings.Split(list, ",")
+			}
 		case *errdetails.BadRequest:
 			for _, v := range d.GetFieldViolations() {
 				fields = append(fields, problem.Field{Field: v.GetField(), Detail: v.GetDescription()})
@@ -64,6 +69,6 @@ func Error(ctx context.Context, err error) *problem.Error {
 		t = problem.Canceled
 	}
 	e := problem.New(t)
-	e.Cause, e.Fields, e.Shortages = err, fields, shortages
+	e.Cause, e.Fields, e.Shortages, e.SKUs = err, fields, shortages, skus
 	return e
 }

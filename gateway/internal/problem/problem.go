@@ -36,6 +36,8 @@ type Error struct {
 	Fields []Field
 	// Shortages are the SKUs of which there is too little; InsufficientStock only.
 	Shortages []Shortage
+	// SKUs are those that a service's error is about; may be empty.
+	SKUs []string
 	// Cause is what a service or the network reported; may be nil.
 	Cause error
 }
@@ -101,4 +103,18 @@ func Is(err error, types ...*Type) bool {
 		}
 	}
 	return false
+}
+
+// AtSKUs names the SKUs that an error is about as fields of the request: at returns
+// where the client wrote one. Other errors are returned as they are.
+func AtSKUs(err error, at func(sku string) string) error {
+	var e *Error
+	if !errors.As(err, &e) || len(e.SKUs) == 0 || len(e.Fields) > 0 {
+		return err
+	}
+	placed := *e
+	for _, sku := range e.SKUs {
+		placed.Fields = append(placed.Fields, Field{Field: at(sku), Detail: e.Type.Title + ": " + sku})
+	}
+	return &placed
 }

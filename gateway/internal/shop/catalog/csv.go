@@ -33,25 +33,62 @@ var (
 // ImportCSV creates or replaces the products of a CSV file, all or none. Several
 // rows with one code are the variants of one product; cells that all variants
 // share may be empty after the first row. Problems: InvalidCSV with the first
-// problems by line, SKUTaken, StockBelowCommitted. An error of the reader is
-// returned as it is.
+// problems by line, SKUTaken and StockBelowCommitted with the lines of the SKUs. An
+// error of the reader is returned as it is.
 func (c *Catalog) ImportCSV(ctx context.Context, r io.Reader) (Upserted, error) {
-	products, err := ReadCSV(r)
+	f := &csvFile{byCode: map[string]int{}, bySKU: map[string]int{}}
+	products, err := f.read(r)
 	if err != nil {
 		return Upserted{}, err
 	}
-	return c.Upsert(ctx, products)
+	done, err := c.Upsert(ctx, products)
+	return done, problem.AtSKUs(err, func(sku string) string { return "line " + strconv.Itoa(f.bySKU[sku]) })
 }
 
 // ReadCSV reads the file of ImportCSV and changes nothing.
 func ReadCSV(r io.Reader) ([]ProductInput, error) {
-	in := bufio.NewReaderSize(r, 64<<10)
+	return (&csvFile{byCode: map[string]int{}, bySKU: map[string]int{}}).read(r)
+}
+
+// separators are what may stand between cells: what spreadsheets write depends on
+// the country they are set to.
+var separators = []rune{',', ';', '\t'}
+
+// openCSV finds the separator: the one that the line "sep=;" says, which some
+// spreadsheets write first, or else the one that the first line has most of. It
+// also reports how many lines it took.
+func openCSV(in *bufio.Reader) (reader *csv.Reader, taken int) {
 	if bom, _ := in.Peek(3); string(bom) == "\xef\xbb\xbf" {
 		_, _ = in.Discard(3)
 	}
-	reader := csv.NewReader(in)
+	separator, most := ',', 0
+	start, _ := in.Peek(4096)
+	first, _, _ := strings.Cut(string(start), "\n")
+	if said, ok := strings.CutPrefix(strings.ToLower(strings.Trim(first, "\r\"")), "sep="); ok && len(said) == 1 && slices.Contains(separators, rune(said[0])) {
+		separator, taken = rune(said[0]), 1
+		_, _ = in.Discard(len(first) + 1)
+	} else {
+		for _, s := range separators {
+			if n := strings.Count(first, string(s)); n > most {
+				separator, most = s, n
+			}
+		}
+	}
+	reader = csv.NewReader(in)
+	reader.Comma = separator
 	reader.ReuseRecord = true
-	f := &csvFile{byCode: map[string]int{}, bySKU: map[string]int{}}
+	return reader, taken
+}
+
+// read reads the file's products.
+func (f *csvFile) read(r io.Reader) ([]ProductInput, error) {
+	in := bufio.NewReaderSize(r, 64<<10)
+	if mark, _ := in.Peek(2); string(mark) == "\xff\xfe" || string(mark) == "\xfe\xff" {
+		f.problem(1, "is UTF-16, so this is not a CSV file of products in UTF-8; save it as \"CSV UTF-8\"")
+		return nil, f.failed()
+	}
+	reader, taken := openCSV(in)
+	f.decimalComma, f.before = reader.Comma != ',', taken
 	header, err := reader.Read()
 	if err := f.header(header, err); err != nil {
 		return nil, err
@@ -64,24 +101,30 @@ func ReadCSV(r io.Reader) ([]ProductInput, error) {
 		var parse *csv.ParseError
 		switch {
 		case errors.As(err, &parse) && errors.Is(err, csv.ErrFieldCount):
-			f.problem(parse.StartLine, "has %d columns, the first line has %d", len(record), len(f.columns))
+			if !slices.ContainsFunc(record, func(cell string) bool { return strings.TrimSpace(cell) != "" }) {
+				continue
+			}
+			f.problem(parse.StartLine+taken, "has %d columns, the first line has %d", len(record), len(f.columns))
 			continue
 		case errors.As(err, &parse):
 			// After a stray quote the rest of the file can't be told apart.
-			f.problem(parse.Line, "is not CSV: %v", parse.Err)
+			f.problem(parse.Line+taken, "is not CSV: %v", parse.Err)
 			return nil, f.failed()
 		case err != nil:
 			return nil, err
 		}
 		line, _ := reader.FieldPos(0)
-		f.row(line, record)
+		if !slices.ContainsFunc(record, func(cell string) bool { return strings.TrimSpace(cell) != "" }) {
+			continue // what spreadsheets write below the table
+		}
+		f.row(line+taken, record)
 		if len(f.products) > MaxProducts {
-			f.problem(line, "is too much: at most %d products a file", MaxProducts)
+			f.problem(line+taken, "is too much: at most %d products a file", MaxProducts)
 			return nil, f.failed()
 		}
 	}
 	if f.problems == 0 && len(f.products) == 0 {
-		f.problem(2, "is missing: there are no products")
+		f.problem(2+taken, "is missing: there are no products")
 	}
 	if f.problems > 0 {
 		return nil, f.failed()
@@ -90,13 +133,16 @@ func ReadCSV(r io.Reader) ([]ProductInput, error) {
 }
 
 type csvFile struct {
-	columns  []string
-	products []ProductInput
-	lines    []int          // of each product's first row
-	byCode   map[string]int // index in products
-	bySKU    map[string]int // line
-	listed   []problem.Field
-	problems int
+	// decimalComma says that prices may be "2,95": no comma separates cells.
+	decimalComma bool
+	before       int // lines before the header
+	columns      []string
+	products     []ProductInput
+	lines        []int          // of each product's first row
+	byCode       map[string]int // index in products
+	bySKU        map[string]int // line
+	listed       []problem.Field
+	problems     int
 }
 
 func (f *csvFile) problem(line int, format string, args ...any) {
@@ -120,10 +166,10 @@ func (f *csvFile) header(record []string, err error) error {
 	var parse *csv.ParseError
 	switch {
 	case errors.Is(err, io.EOF):
-		f.problem(1, "is missing: the file is empty; %s", columns)
+		f.problem(1+f.before, "is missing: the file is empty; %s", columns)
 		return f.failed()
 	case errors.As(err, &parse):
-		f.problem(parse.Line, "is not CSV: %v; %s", parse.Err, columns)
+		f.problem(parse.Line+f.before, "is not CSV: %v; %s", parse.Err, columns)
 		return f.failed()
 	case err != nil:
 		return err
@@ -137,20 +183,20 @@ func (f *csvFile) header(record []string, err error) error {
 		}
 	}
 	if known < len(csvRequired)/2 {
-		f.problem(1, "does not name the columns, so this is not a CSV file of products; %s", columns)
+		f.problem(1+f.before, "does not name the columns (between commas, semicolons or tabs), so this is not a CSV file of products; %s", columns)
 		return f.failed()
 	}
 	for i, c := range f.columns {
 		switch {
 		case slices.Contains(f.columns[:i], c):
-			f.problem(1, "has the column %s twice", quote(c))
+			f.problem(1+f.before, "has the column %s twice", quote(c))
 		case !slices.Contains(csvRequired, c) && !slices.Contains(csvOptional, c):
-			f.problem(1, "has the unknown column %s; %s", quote(c), columns)
+			f.problem(1+f.before, "has the unknown column %s; %s", quote(c), columns)
 		}
 	}
 	for _, c := range csvRequired {
 		if !slices.Contains(f.columns, c) {
-			f.problem(1, "lacks the column %q", c)
+			f.problem(1+f.before, "lacks the column %q", c)
 		}
 	}
 	if f.problems > 0 {
@@ -164,7 +210,7 @@ func (f *csvFile) row(line int, record []string) {
 	cell := make(map[string]string, len(record))
 	for i, v := range record {
 		if !utf8.ValidString(v) {
-			f.problem(line, "column %s is not UTF-8", f.columns[i])
+			f.problem(line, "column %s is not UTF-8; save the file as \"CSV UTF-8\"", f.columns[i])
 			return
 		}
 		cell[f.columns[i]] = strings.TrimSpace(v)
@@ -233,7 +279,11 @@ func (f *csvFile) inherit(line, first int, p, from *ProductInput) {
 }
 
 func (f *csvFile) price(line int, decimal, currency string) money.Money {
-	m, err := money.Parse(decimal, currency)
+	point := decimal
+	if f.decimalComma && !strings.Contains(decimal, ".") {
+		point = strings.Replace(decimal, ",", ".", 1)
+	}
+	m, err := money.Parse(point, currency)
 	switch {
 	case err != nil:
 		f.problem(line, "price must be a decimal amount of the currency, such as 2.95 and GBP; it is %s %s", quote(decimal), quote(currency))

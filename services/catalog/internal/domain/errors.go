@@ -16,7 +16,7 @@ var (
 	ErrInvalidCursor = errors.New("the cursor was not issued for this listing")
 	// ErrProductNotFound is an unknown product.
 	ErrProductNotFound = errors.New("no such product")
-	// ErrSKUNotFound is an unknown SKU. See UnknownSKUsError.
+	// ErrSKUNotFound is an unknown SKU. See SKUError.
 	ErrSKUNotFound = errors.New("no such SKU")
 	// ErrSKUTaken is a SKU that belongs to another product.
 	ErrSKUTaken = errors.New("the SKU belongs to another product")

@@ -55,20 +55,26 @@ var (
 // maxNamed bounds how many SKUs an error names.
 const maxNamed = 50
 
-// UnknownSKUsError is ErrSKUNotFound with the SKUs it is about, the first 50 at most.
-type UnknownSKUsError struct{ SKUs []string }
-
-func (e *UnknownSKUsError) Error() string {
-	return fmt.Sprintf("%v: %s", ErrSKUNotFound, strings.Join(e.SKUs, ", "))
+// SKUsError is an error about particular SKUs, of which it names the first 50.
+type SKUsError struct {
+	// Err is ErrSKUNotFound or ErrRefundExceedsOrder.
+	Err  error
+	SKUs []string
 }
 
-// Is makes it an ErrSKUNotFound.
-func (e *UnknownSKUsError) Is(target error) bool { return target == ErrSKUNotFound }
+func (e *SKUsError) Error() string {
+	return fmt.Sprintf("%v: %s", e.Err, strings.Join(e.named(), ", "))
+}
+
+// Is makes it an Err.
+func (e *SKUsError) Is(target error) bool { return target == e.Err }
 
 // ErrorMetadata carries the SKUs to the caller.
-func (e *UnknownSKUsError) ErrorMetadata() map[string]string {
-	return map[string]string{"skus": strings.Join(e.SKUs, ",")}
+func (e *SKUsError) ErrorMetadata() map[string]string {
+	return map[string]string{"skus": strings.Join(e.named(), ",")}
 }
+
+func (e *SKUsError) named() []string { return e.SKUs[:min(len(e.SKUs), maxNamed)] }
 
 // CartConflictError is ErrCartVersionConflict with the version the cart is at.
 type CartConflictError struct{ Version int64 }

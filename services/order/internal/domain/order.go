@@ -161,7 +161,7 @@ func Text(texts ...string) bool {
 }
 
 // Price puts the catalog's prices on the lines of a cart and returns the lines
-// of an order with their sum. Errors: ErrCartEmpty, *UnknownSKUsError,
+// of an order with their sum. Errors: ErrCartEmpty, *SKUsError,
 // ErrMixedCurrencies, ErrTotalTooLarge.
 func Price(cart []CartLine, variants []Variant) ([]Line, money.Money, error) {
 	if len(cart) == 0 {
@@ -177,9 +177,7 @@ func Price(cart []CartLine, variants []Variant) ([]Line, money.Money, error) {
 	for _, c := range cart {
 		v, ok := bySKU[c.SKU]
 		if !ok {
-			if len(unknown) < maxNamed {
-				unknown = append(unknown, c.SKU)
-			}
+			unknown = append(unknown, c.SKU)
 			continue
 		}
 		sum, err := v.Price.Mul(c.Quantity)
@@ -198,7 +196,7 @@ func Price(cart []CartLine, variants []Variant) ([]Line, money.Money, error) {
 		lines = append(lines, Line{SKU: v.SKU, Name: v.Name, Quantity: c.Quantity, UnitPrice: v.Price, Total: sum})
 	}
 	if len(unknown) > 0 {
-		return nil, money.Money{}, &UnknownSKUsError{SKUs: unknown}
+		return nil, money.Money{}, &SKUsError{Err: ErrSKUNotFound, SKUs: unknown}
 	}
 	return lines, total, nil
 }

@@ -65,6 +65,10 @@ func TestPlanRefund(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	_, _, err = domain.PlanRefund(o, []domain.RefundLine{{SKU: "X", Quantity: 1}, {SKU: "A", Quantity: 1}, {SKU: "Y", Quantity: 1}})
+	if named := (*domain.SKUsError)(nil); !errors.As(err, &named) || named.ErrorMetadata()["skus"] != "X,Y" {
+		t.Errorf("names %v", err)
+	}
 	for _, s := range domain.States() {
 		if o.State = s; s == domain.Paid {
 			continue

@@ -61,10 +61,12 @@ func PlanRefund(o Order, wanted []RefundLine) ([]RefundLine, money.Money, error)
 		bySKU[l.SKU] = l
 	}
 	amount := money.Zero(o.Total.Currency)
+	var exceeding []string
 	for _, w := range wanted {
 		l, ok := bySKU[w.SKU]
 		if !ok || w.Quantity < 1 || w.Quantity > l.Quantity-l.Refunded {
-			return nil, money.Money{}, fmt.Errorf("%w: %d of %s", ErrRefundExceedsOrder, w.Quantity, w.SKU)
+			exceeding = append(exceeding, w.SKU)
+			continue
 		}
 		l.Refunded += w.Quantity // the same SKU twice counts twice
 		bySKU[w.SKU] = l
@@ -75,6 +77,9 @@ func PlanRefund(o Order, wanted []RefundLine) ([]RefundLine, money.Money, error)
 		if amount, err = amount.Add(part); err != nil {
 			return nil, money.Money{}, fmt.Errorf("refund of %s: %w", w.SKU, err)
 		}
+	}
+	if len(exceeding) > 0 {
+		return nil, money.Money{}, &SKUsError{Err: ErrRefundExceedsOrder, SKUs: exceeding}
 	}
 	return wanted, amount, nil
 }

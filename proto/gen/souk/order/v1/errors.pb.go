@@ -113,14 +113,14 @@ var File_souk_order_v1_errors_proto protoreflect.FileDescriptor
 
 const file_souk_order_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1asouk/order/v1/errors.proto\x12\rsouk.order.v1\x1a\x19souk/error/v1/error.proto*\xb4\x19\n" +
+	"\x1asouk/order/v1/errors.proto\x12\rsouk.order.v1\x1a\x19souk/error/v1/error.proto*\xce\x19\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\xe4\x02\n" +
 	"\x17ERROR_REASON_OVERLOADED\x10\x01\x1a\xc6\x02\xca\xf3\x18\xc1\x02\b\b\x12\x1cMore than the shop can serve\x1a`More people want to buy than the shop can serve at once. Nothing was changed. Try again shortly.\"\xbc\x01More people want to buy than the shop can serve at once, and this request was refused before anything was done. Repeat after Retry-After, with the same Idempotency-Key where one is needed.\x12\xa1\x01\n" +
 	"\x1cERROR_REASON_ORDER_NOT_FOUND\x10\x02\x1a\x7f\xca\xf3\x18{\b\x05\x12\rNo such order\x1a+There is no such order, or it is not yours.\";There is no order with this id, or it is another shopper's.\x12\xaf\x01\n" +
 	"\"ERROR_REASON_ORDER_NOT_CANCELLABLE\x10\x03\x1a\x86\x01\xca\xf3\x18\x81\x01\b\t\x12\x12Too late to cancel\x1a%The order can no longer be cancelled.\"BThe money is being captured, or was. A paid order can be refunded.\x12\x86\x01\n" +
-	"\x1bERROR_REASON_ORDER_NOT_PAID\x10\x04\x1ae\xca\xf3\x18a\b\t\x12\x15The order is not paid\x1a\"Only a paid order can be refunded.\"\"Only a paid order can be refunded.\x12\xea\x01\n" +
-	"!ERROR_REASON_REFUND_EXCEEDS_ORDER\x10\x05\x1a\xc2\x01\xca\xf3\x18\xbd\x01\b\t\x12\x1bMore than is left to refund\x1a$That is more than is left to refund.\"sThe refund asks for lines or units that the order does not have, or that were refunded before. Nothing was changed.(\xa6\x03\x12\xf9\x01\n" +
+	"\x1bERROR_REASON_ORDER_NOT_PAID\x10\x04\x1ae\xca\xf3\x18a\b\t\x12\x15The order is not paid\x1a\"Only a paid order can be refunded.\"\"Only a paid order can be refunded.\x12\x84\x02\n" +
+	"!ERROR_REASON_REFUND_EXCEEDS_ORDER\x10\x05\x1a\xdc\x01\xca\xf3\x18\xd7\x01\b\t\x12\x1bMore than is left to refund\x1a$That is more than is left to refund.\"\x86\x01The refund asks for lines or units that the order does not have, or that were refunded before. errors says which. Nothing was changed.(\xa6\x032\x04skus\x12\xf9\x01\n" +
 	"#ERROR_REASON_IDEMPOTENCY_KEY_REUSED\x10\x06\x1a\xcf\x01\xca\xf3\x18\xca\x01\b\x03\x12\x17The key was used before\x1a:This Idempotency-Key was used before with another request.\"nThe Idempotency-Key was used with another request. A key is for one operation and its repeats; make a new one.(\xa6\x03\x12\xa7\x02\n" +
 	"&ERROR_REASON_IDEMPOTENCY_KEY_IN_FLIGHT\x10\a\x1a\xfa\x01\xca\xf3\x18\xf5\x01\b\n" +
 	"\x12\"The first request is still at work\x1aPThe first request with this Idempotency-Key is still at work. Try again shortly.\"{The first request with this Idempotency-Key has not been answered yet. Repeat after Retry-After with the same key and body.\x12b\n" +

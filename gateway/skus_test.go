@@ -1,0 +1,35 @@
+package gateway
+
+import (
+	"strings"
+	"testing"
+
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+)
+
+// A refusal because of a SKU says which, and where the client wrote it.
+func TestRefusalsNameSKUs(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	cart, me := s.newCart(`{"lines":[{"sku":"SKU01","quantity":2}]}`)
+	order := s.want(202, "POST", "/v1/orders", checkoutOf(cart.ID), me, "Idempotency-Key: k").Header.Get("Location")
+	s.order.mu.Lock()
+	s.order.orders[strings.TrimPrefix(order, "/v1/orders/")].State = orderv1.OrderState_ORDER_STATE_PAID
+	s.order.mu.Unlock()
+	for _, tc := range []struct {
+		status       int
+		slug, method string
+		path, body   string
+		field, names string
+	}{
+		{404, "sku-not-found", "POST", "/v1/prices", `{"changes":[{"sku":"SKU01","price":{"amount":1,"currency":"GBP"}},{"sku":"NOPE","price":{"amount":1,"currency":"GBP"}}]}`, "changes[1].sku", "NOPE"},
+		{404, "sku-not-found", "POST", "/v1/stock-adjustments", `{"reason":"r","changes":[{"sku":"SKU01","delta":1},{"sku":"NOPE","delta":1}]}`, "changes[1].sku", "NOPE"},
+		{409, "sku-taken", "PUT", "/v1/products/TAKEN", `{"name":"N","category":"c","variants":[{"sku":"TAKEN","price":{"amount":1,"currency":"GBP"}}]}`, "variants[0].sku", "TAKEN"},
+		{422, "refund-exceeds-order", "POST", order + "/refunds", `{"lines":[{"sku":"SKU01","quantity":1},{"sku":"NOPE","quantity":1}]}`, "lines[1].sku", "NOPE"},
+	} {
+		p := s.refuses(tc.status, tc.slug, tc.method, tc.path, tc.body, asOperator, header("Idempotency-Key: "+tc.slug+tc.path))
+		if len(p.Errors) != 1 || p.Errors[0].Field != tc.field || !strings.Contains(p.Errors[0].Detail, tc.names) {
+			t.Errorf("%s %s: %+v", tc.method, tc.path, p.Errors)
+		}
+	}
+}
