@@ -109,7 +109,11 @@ func median(x []float64) float64 {
 
 // Command is `souk bench`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) > 0 && args[0] == "scale" {
+		return scaleCommand(ctx, args[1:], stdout, stderr)
+	}
 	flags := cli.Flags("bench", `usage: souk bench [flags]
+       souk bench scale [flags]
 
 Starts a shop of its own in a temporary folder and measures it against its
 limits in the same run: reading against a bare chi handler that writes the same

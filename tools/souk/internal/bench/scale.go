@@ -1,0 +1,282 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"text/tabwriter"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/tools/internal/cli"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
+	"github.com/souk-shop/souk/tools/internal/state"
+)
+
+// importBatch is how many products one call imports.
+const importBatch = 10_000
+
+// scale measures reads of a small and of a large catalog.
+type scale struct {
+	sizes    [2]int
+	reads    int
+	progress io.Writer
+	catalog  *generated
+}
+
+// ScaleResult is one kind of read in a small and a large catalog.
+type ScaleResult struct {
+	Name string `json:"name"`
+	// P50Millis and P99Millis are in the small and in the large catalog.
+	P50Millis [2]float64 `json:"p50_ms"`
+	P99Millis [2]float64 `json:"p99_ms"`
+	// Factor is the large catalog's p50 by the small one's.
+	Factor float64 `json:"factor"`
+}
+
+func scaleCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := cli.Flags("bench scale", `usage: souk bench scale [flags]
+
+Starts a shop of its own in a temporary folder, without its caches, fills it with
+made-up products and measures each kind of read, one at a time; fills it to the
+larger size and measures again. What a read costs must not grow with the catalog.
+
+`, stderr)
+	s := &scale{progress: stderr, catalog: newGenerated()}
+	flags.IntVar(&s.sizes[0], "small", 200_000, "products of the small catalog")
+	flags.IntVar(&s.sizes[1], "large", 2_000_000, "products of the large catalog")
+	flags.IntVar(&s.reads, "reads", 300, "reads of each kind")
+	most := flags.Float64("most", 2, "fail when a kind of read is slower by more than this `factor`; 0 for never")
+	asJSON := flags.Bool("json", false, "print the results as JSON")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() != 0 || s.sizes[0] < 1000 || s.sizes[1] <= s.sizes[0] || s.reads < 10 {
+		flags.Usage()
+		return errors.New("bench scale takes no arguments; the small catalog has 1000 products or more, the large one has more than that, and 10 reads are the least")
+	}
+	dir, err := os.MkdirTemp("", "souk-scale-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	results, err := s.run(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if *asJSON {
+		enc := json.NewEncoder(stdout)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(results)
+	} else {
+		err = s.print(stdout, results)
+	}
+	for _, r := range results {
+		if *most > 0 && r.Factor > *most {
+			err = errors.Join(err, fmt.Errorf("%s is slower by a factor of %.2f in the large catalog", r.Name, r.Factor))
+		}
+	}
+	return err
+}
+
+// uncached has every read reach the database.
+var uncached = []string{"SOUK_CATALOG_MEMORY_TTL=-1s", "SOUK_GATEWAY_CACHE_TTL=1ns"}
+
+func (s *scale) run(ctx context.Context, dir string) (results []ScaleResult, err error) {
+	err = withShop(ctx, nil, dir, uncached, func(_ *child, st *state.State) error {
+		done := 0
+		for i, size := range s.sizes {
+			if err := s.fill(ctx, st, done, size); err != nil {
+				return fmt.Errorf("fill: %w", err)
+			}
+			done = size
+			kinds, err := s.kinds(ctx, shopclient.New(st.URL), size)
+			if err != nil {
+				return err
+			}
+			for k, kind := range kinds {
+				hist, err := s.measure(ctx, st.URL, kind)
+				if err != nil {
+					return fmt.Errorf("%s: %w", kind.name, err)
+				}
+				if i == 0 {
+					results = append(results, ScaleResult{Name: kind.name})
+				}
+				r := &results[k]
+				r.P50Millis[i], r.P99Millis[i] = float64(hist.ValueAtQuantile(50))/1000, float64(hist.ValueAtQuantile(99))/1000
+				r.Factor = r.P50Millis[1] / r.P50Millis[0]
+				fmt.Fprintf(s.progress, "%d products, %s: %.1f ms, p99 %.1f ms\n", size, kind.name, r.P50Millis[i], r.P99Millis[i])
+			}
+		}
+		return nil
+	})
+	return results, err
+}
+
+// fill imports the products from done to size, and waits until the shop has put
+// them in order.
+func (s *scale) fill(ctx context.Context, st *state.State, done, size int) error {
+	operator := shopclient.New(st.URL).WithToken(st.OperatorToken)
+	start := time.Now()
+	for from := done; from < size; from += importBatch {
+		to := min(from+importBatch, size)
+		if _, err := operator.ImportProducts(ctx, s.catalog.csv(from, to)); err != nil {
+			return err
+		}
+		if to == size || to%100_000 == 0 {
+			fmt.Fprintf(s.progress, "%d products imported, %.0f a second\n", to, float64(to-done)/time.Since(start).Seconds())
+		}
+	}
+	conn, err := pgx.Connect(ctx, st.Postgres["catalog"])
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if err := waitShelved(ctx, conn); err != nil {
+		return err
+	}
+	// What autovacuum does in its time.
+	_, err = conn.Exec(ctx, "VACUUM (ANALYZE) products, variants, stock, search_entries, search_words, listing_counts")
+	return err
+}
+
+// waitShelved waits until the most popular products stand on the shelves that
+// searches go through.
+func waitShelved(ctx context.Context, conn *pgx.Conn) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for {
+		var missing int64
+		err := conn.QueryRow(ctx, `SELECT least((SELECT count(*) FROM products), 512000) - (SELECT count(*) FROM search_entries WHERE shelf < 5)`).Scan(&missing)
+		if err != nil || missing <= 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d products are not shelved: %w", missing, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// kind is a kind of read: the address of the i-th of its reads.
+type kind struct {
+	name string
+	path func(rng *rand.Rand) string
+}
+
+// deepPages is how many pages are turned to find deep ones.
+const deepPages = 40
+
+func (s *scale) kinds(ctx context.Context, shop *shopclient.Client, size int) ([]kind, error) {
+	var deep []string
+	q := shopclient.ProductQuery{Sort: "name", Limit: 100}
+	for range deepPages {
+		page, err := shop.Products(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		q.Cursor = page.NextCursor
+		deep = append(deep, page.NextCursor)
+	}
+	g := s.catalog
+	list := func(pairs ...string) string {
+		v := url.Values{}
+		for i := 0; i < len(pairs); i += 2 {
+			v.Set(pairs[i], pairs[i+1])
+		}
+		return "/v1/products?" + v.Encode()
+	}
+	category := func(rng *rand.Rand) string { return fmt.Sprintf("made-up-%d", rng.IntN(generatedCategories)) }
+	common := func(rng *rand.Rand) string { return g.nouns[rng.IntN(10)] }
+	pair := func(rng *rand.Rand) string { return g.adjectives[rng.IntN(10)] + " " + g.nouns[rng.IntN(10)] }
+	own := func(rng *rand.Rand) string { // a maker's products of a kind
+		n := rng.IntN(size)
+		return g.maker(n) + " " + g.nouns[rng.IntN(3)]
+	}
+	typo := func(rng *rand.Rand) string {
+		w := []byte(g.maker(rng.IntN(size)))
+		w[len(w)-2] = 'x'
+		return string(w)
+	}
+	fixed := func(path string) func(*rand.Rand) string { return func(*rand.Rand) string { return path } }
+	return []kind{
+		{"product", func(rng *rand.Rand) string { return "/v1/products/" + g.code(rng.IntN(size)) }},
+		{"product page", func(rng *rand.Rand) string { return "/products/" + g.code(rng.IntN(size)) }},
+		{"home", fixed("/")},
+		{"list by popularity", fixed("/v1/products")},
+		{"list of a category", func(rng *rand.Rand) string { return list("category", category(rng)) }},
+		{"list in stock", func(rng *rand.Rand) string { return list("category", category(rng), "in_stock", "true") }},
+		{"list by name", func(rng *rand.Rand) string { return list("category", category(rng), "sort", "name") }},
+		{"list by price", func(rng *rand.Rand) string { return list("category", category(rng), "sort", "price") }},
+		{"newest", fixed("/v1/products?sort=newest")},
+		{"deep page by name", func(rng *rand.Rand) string { return list("sort", "name", "cursor", deep[rng.IntN(len(deep))], "limit", "24") }},
+		{"facets of everything", fixed("/v1/products?facets=true")},
+		{"facets of a category", func(rng *rand.Rand) string { return list("category", category(rng), "facets", "true") }},
+		{"facets of a price range", func(rng *rand.Rand) string {
+			low := 1000 + rng.IntN(4000)
+			return list("min_price", fmt.Sprint(low), "max_price", fmt.Sprint(low+3000), "facets", "true")
+		}},
+		{"search, a common word", func(rng *rand.Rand) string { return list("q", common(rng)) }},
+		{"search, two common words", func(rng *rand.Rand) string { return list("q", pair(rng)) }},
+		{"search, a word of any frequency", func(rng *rand.Rand) string { return list("q", g.nouns[rng.IntN(len(g.nouns))]) }},
+		{"search, a maker's product", func(rng *rand.Rand) string { return list("q", own(rng)) }},
+		{"search, a SKU", func(rng *rand.Rand) string { return list("q", g.code(rng.IntN(size))) }},
+		{"search, a typo", func(rng *rand.Rand) string { return list("q", typo(rng)) }},
+		{"search, nothing found", func(rng *rand.Rand) string { return list("q", madeUpWord(9, rng.IntN(1<<20))+"qqq") }},
+		{"search by price", func(rng *rand.Rand) string { return list("q", common(rng), "sort", "price") }},
+		{"search with facets, a common word", func(rng *rand.Rand) string { return list("q", common(rng), "facets", "true") }},
+		{"search with facets, a maker's product", func(rng *rand.Rand) string { return list("q", own(rng), "facets", "true") }},
+		{"search page", func(rng *rand.Rand) string { return "/products?q=" + url.QueryEscape(own(rng)) }},
+	}, nil
+}
+
+// measure reads one after the other: a tenth first that does not count.
+func (s *scale) measure(ctx context.Context, base string, k kind) (*hdrhistogram.Histogram, error) {
+	hist := newHistogram()
+	rng := rand.New(rand.NewPCG(7, 7))
+	client := &http.Client{Timeout: 30 * time.Second}
+	for i := -s.reads / 10; i < s.reads; i++ {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+k.path(rng), nil)
+		if err != nil {
+			return nil, err
+		}
+		start := time.Now()
+		res, err := client.Do(req)
+		if err != nil {
+			return nil, err
+		}
+		_, err = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		took := time.Since(start)
+		if err != nil {
+			return nil, err
+		}
+		if res.StatusCode != http.StatusOK {
+			return nil, fmt.Errorf("GET %s answered %s", req.URL.RequestURI(), res.Status)
+		}
+		if i >= 0 {
+			_ = hist.RecordValue(min(took, time.Minute).Microseconds())
+		}
+	}
+	return hist, nil
+}
+
+func (s *scale) print(w io.Writer, results []ScaleResult) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(tw, "\t%d products\t\t%d products\t\t\n\tp50\tp99\tp50\tp99\tfactor\n", s.sizes[0], s.sizes[1])
+	for _, r := range results {
+		fmt.Fprintf(tw, "%s\t%.1f ms\t%.1f ms\t%.1f ms\t%.1f ms\t%.2f\n", r.Name, r.P50Millis[0], r.P99Millis[0], r.P50Millis[1], r.P99Millis[1], r.Factor)
+	}
+	return tw.Flush()
+}
