@@ -20,6 +20,7 @@ import (
 	"github.com/souk-shop/souk/tools/souk/internal/images"
 	"github.com/souk-shop/souk/tools/souk/internal/k8s"
 	"github.com/souk-shop/souk/tools/souk/internal/reconcile"
+	"github.com/souk-shop/souk/tools/souk/internal/relevance"
 	"github.com/souk-shop/souk/tools/souk/internal/replay"
 	"github.com/souk-shop/souk/tools/souk/internal/up"
 	"github.com/souk-shop/souk/tools/souk/internal/verify"
@@ -40,6 +41,7 @@ var commands = []command{
 	{"reconcile", "compare a shop's ledger with its payment provider", reconcile.Command},
 	{"load", "put load on a running shop", load.Command},
 	{"bench", "measure the shop against its limits", bench.Command},
+	{"relevance", "judge the search by queries in many scripts", relevance.Command},
 	{"overload", "send the shop more shoppers than it can serve", bench.OverloadCommand},
 	{"chaos", "break the shop while it sells, and audit its promises", chaos.Command},
 	{"images", "build the programs' images, without Docker", images.Command},

@@ -163,8 +163,8 @@ func termQuery(t words.Term, weights string) string {
 	return "(" + strings.Join(alternatives, " | ") + ")"
 }
 
-// adjacent is the query for the terms side by side in a name; "" for one that has
-// a single word, or more than words.
+// adjacent is the query for the terms side by side in a name, or two as one word;
+// "" for one that has a single word, or more than words.
 func adjacent(q words.Query) string {
 	if len(q.Terms) < 2 || len(q.Without) > 0 {
 		return ""
@@ -176,7 +176,11 @@ func adjacent(q words.Query) string {
 		}
 		parts[i] = quote(t.All[0]) + ":A"
 	}
-	return strings.Join(parts, " <-> ")
+	phrase := "(" + strings.Join(parts, " <-> ") + ")"
+	if joins := q.Terms[0].Joins; len(q.Terms) == 2 && len(joins) == 1 {
+		phrase += " | " + quote(joins[0]) + ":A"
+	}
+	return phrase
 }
 
 var escapes = strings.NewReplacer(`'`, `''`, `\`, `\\`)

@@ -22,6 +22,8 @@ const (
 	maxReading = 200
 	// closeWords is how many words are tried for a misspelled one.
 	closeWords = 4
+	// maxRuns is how many readings are tried of a run of characters without spaces.
+	maxRuns = 8
 	// wantedRanked is how many products a window of shelves should have at least.
 	wantedRanked = 400
 )
@@ -248,7 +250,7 @@ func (s *Store) choices(ctx context.Context, written words.Query, counts map[str
 		}
 		switch {
 		case t.Run:
-			choices[i] = append(choices[i], shorterRuns(t.Text)...)
+			choices[i] = append(choices[i], otherRuns(t.Text)...)
 		case t.Plain && words.Keys(t.Text) != nil:
 			rows, err := s.q.LookAlikes(ctx, words.Keys(t.Text))
 			if err != nil {
@@ -264,11 +266,16 @@ func (s *Store) choices(ctx context.Context, written words.Query, counts map[str
 	return choices, nil
 }
 
-// shorterRuns leave out the last or the first character, which may be a particle.
-func shorterRuns(run string) []string {
+// otherRuns leave out the last or the first character, which may be a particle, or
+// take the run for two words.
+func otherRuns(run string) []string {
 	r := []rune(run)
 	if len(r) < 3 {
 		return nil
 	}
-	return []string{string(r[:len(r)-1]), string(r[1:])}
+	out := []string{string(r[:len(r)-1]), string(r[1:])}
+	for at := 2; at+2 <= len(r) && len(out) < maxRuns; at++ {
+		out = append(out, string(r[:at])+" "+string(r[at:]))
+	}
+	return out
 }

@@ -220,7 +220,9 @@ func (s *scale) kinds(ctx context.Context, shop *shopclient.Client, size int) ([
 		{"list by name", func(rng *rand.Rand) string { return list("category", category(rng), "sort", "name") }},
 		{"list by price", func(rng *rand.Rand) string { return list("category", category(rng), "sort", "price") }},
 		{"newest", fixed("/v1/products?sort=newest")},
-		{"deep page by name", func(rng *rand.Rand) string { return list("sort", "name", "cursor", deep[rng.IntN(len(deep))], "limit", "24") }},
+		{"deep page by name", func(rng *rand.Rand) string {
+			return list("sort", "name", "cursor", deep[rng.IntN(len(deep))], "limit", "24")
+		}},
 		{"facets of everything", fixed("/v1/products?facets=true")},
 		{"facets of a category", func(rng *rand.Rand) string { return list("category", category(rng), "facets", "true") }},
 		{"facets of a price range", func(rng *rand.Rand) string {

@@ -12,7 +12,7 @@ const (
 	// oneError and twoErrors are the lengths from which a word may be written with
 	// as many errors: shorter ones are like too many others.
 	oneError  = 4
-	twoErrors = 8
+	twoErrors = 7
 )
 
 // errorsIn is how many errors a word of n characters may have.

@@ -3,6 +3,7 @@ package words
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // Weight says where in a product a word stands.
@@ -102,6 +103,11 @@ func (d *indexer) text(s string, w Weight) {
 	for i, u := range all {
 		if u.kind == gram {
 			d.grams(u.text, w)
+			if i+1 < len(all) && all[i+1].kind == gram && w != InDescription { // people leave the space out
+				last, _ := utf8.DecodeLastRuneInString(u.text)
+				next, _ := utf8.DecodeRuneInString(all[i+1].text)
+				d.add(string(last)+string(next), w)
+			}
 			continue
 		}
 		d.position++

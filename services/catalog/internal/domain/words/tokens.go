@@ -139,8 +139,8 @@ func Stem(w string) string {
 	}
 	if one, ok := irregular[w]; ok {
 		w = one
-	} else {
-		w = singular(w)
+	} else if w = singular(w); irregular[w] != "" {
+		w = irregular[w] // children's
 	}
 	switch {
 	case strings.HasSuffix(w, "ing"):

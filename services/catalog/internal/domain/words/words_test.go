@@ -74,7 +74,7 @@ func TestStem(t *testing.T) {
 	t.Parallel()
 	for _, same := range []string{
 		"lantern lanterns", "cookie cookies", "baby babies", "box boxes", "brush brushes", "glass glasses", "knife knives",
-		"make making", "bake baked baking", "cake cakes", "candle candles", "child children", "scented scent", "shape shaped",
+		"make making", "bake baked baking", "cake cakes", "candle candles", "child children childrens childs", "scented scent", "shape shaped",
 		"vase vases", "pie pies", "leaf leaves", "fit fitted fitting", "holder holders", "hang hanging", "berry berries",
 	} {
 		forms := strings.Fields(same)
@@ -119,7 +119,7 @@ func TestClosest(t *testing.T) {
 		right := []rune(rapid.StringMatching(`[a-zа-я]{4,14}`).Draw(t, "word"))
 		wrong := slices.Clone(right)
 		errors, kinds := 1, 3
-		if len(right) >= 10 {
+		if len(right) >= 9 {
 			errors, kinds = 2, 2 // a swap and an insertion inside of it count as three
 		}
 		for range errors {
