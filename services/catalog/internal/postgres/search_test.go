@@ -1,11 +1,22 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/postgres"
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // Letters, marks, case and width make no difference; names stand in the order of
@@ -142,5 +153,147 @@ func TestCountsAreKept(t *testing.T) {
 		if err := s.pool.QueryRow(ctx, "SELECT price_step($1)", price).Scan(&got); err != nil || got != step || domain.PriceStep(price) != step || domain.PriceStep(price+1) != step {
 			t.Errorf("price %d is of step %d, want %d (%v)", price, got, step, err)
 		}
+	}
+}
+
+// A database of the first version, with products, is brought to the present one:
+// they are found and sorted by today's rules as soon as it is migrated.
+func TestMigrationDerivesTextAgain(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	dsn := pgtest.New(t, migrate)
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	exec := func(sql string) {
+		t.Helper()
+		if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	files, err := filepath.Glob("migrations/*.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range slices.Backward(files) {
+		if strings.HasSuffix(name, "00001_catalog.sql") {
+			continue
+		}
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, down, _ := strings.Cut(string(text), "-- +goose Down")
+		exec(down)
+	}
+	exec("DELETE FROM goose_db_version WHERE version_id > 1")
+	exec(`INSERT INTO categories VALUES ('gifts', 'Gifts');
+INSERT INTO products (id, code, name, description, category, price, imported_sold, popularity)
+SELECT ('01900000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'P' || n, CASE n WHEN 1 THEN 'Zebra' WHEN 2 THEN 'Äpfel' ELSE 'Łódź ' || n END, '', 'gifts', 100, 0, 0
+FROM generate_series(1, 1200) n;
+INSERT INTO variants SELECT code, id, '', 100, 'GBP' FROM products;
+INSERT INTO stock SELECT code, id, 5 FROM products`)
+	if err := migrate(ctx, dsn); err != nil {
+		t.Fatal(err)
+	}
+	pool, err := pg.Open(context.WithoutCancel(ctx), pg.Config{DSN: config.Secret(dsn), MaxConns: 4}, telemetry.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	s := &shop{postgres.New(pool, "GBP"), pool, t}
+	if got := s.search("lodz 1200"); !slices.Equal(got, []string{"P1200"}) {
+		t.Errorf("found %v", got)
+	}
+	if got := codes(s.list(domain.Listing{Sort: domain.SortName, Size: 1}).Products); !slices.Equal(got, []string{"P2"}) {
+		t.Errorf("first by name: %v", got)
+	}
+	if f := s.list(domain.Listing{Sort: domain.SortName, Facets: true}).Facets; f.Total != 1200 || f.InStock != 1200 {
+		t.Errorf("%+v", f)
+	}
+	// What a replica of the version before writes meanwhile is derived by the background.
+	exec(`UPDATE products SET name = 'Teekanne', edition = 0 WHERE code = 'P7';
+INSERT INTO products (id, code, name, description, category, price, imported_sold, popularity) VALUES ('01900000-0000-7000-8000-000000009999', 'NEW', 'Schüssel', '', 'gifts', 100, 0, 0);
+INSERT INTO variants VALUES ('NEW', '01900000-0000-7000-8000-000000009999', '', 100, 'GBP');
+INSERT INTO stock VALUES ('NEW', '01900000-0000-7000-8000-000000009999', 5)`)
+	for _, want := range []int{2, 0} {
+		if n, err := s.Reindex(ctx); err != nil || n != want {
+			t.Errorf("%d products, want %d: %v", n, want, err)
+		}
+	}
+	if got := append(s.search("teekanne"), s.search("SCHUSSEL")...); !slices.Equal(got, []string{"P7", "NEW"}) {
+		t.Errorf("found %v", got)
+	}
+}
+
+// A word that many products have is ranked shelf by shelf, page after page to the
+// last, and each product is shown once.
+func TestShelves(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	products := many(9000)
+	for i := range products {
+		products[i].Name = fmt.Sprintf("teapot %d", i)
+	}
+	s.add(products...)
+	moved := 0
+	for range 8 { // round all of them, and a part again
+		n, err := s.Shelve(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		moved += n
+	}
+	var first, second, third int
+	if err := s.pool.QueryRow(ctx, "SELECT count(*) FILTER (WHERE shelf = 0), count(*) FILTER (WHERE shelf = 1), count(*) FILTER (WHERE shelf = 2) FROM search_entries").Scan(&first, &second, &third); err != nil {
+		t.Fatal(err)
+	}
+	if moved != 9000 || first != 2000 || second != 6000 || third != 1000 {
+		t.Errorf("%d moved; %d, %d and %d on the first shelves", moved, first, second, third)
+	}
+	l := domain.Listing{Filter: domain.Filter{Query: "teapots"}, Sort: domain.SortRelevance, Size: 700, Facets: true}
+	seen := map[string]bool{}
+	last := int64(1 << 60)
+	for pages := 1; ; pages++ {
+		page := s.list(l)
+		for _, p := range page.Products {
+			if seen[p.Code] {
+				t.Fatalf("%s is shown again", p.Code)
+			}
+			seen[p.Code] = true
+			if len(seen) <= 2000 && p.Popularity > last {
+				t.Fatalf("%s sold %d, after one that sold %d", p.Code, p.Popularity, last)
+			}
+			last = p.Popularity
+		}
+		if pages == 1 && (page.Facets.Total != 9000 || page.Facets.AtLeast) {
+			t.Errorf("%+v", page.Facets)
+		}
+		if l.After, l.Facets = page.Next, false; l.After == nil {
+			break
+		}
+		if len(page.Products) != l.Size || pages > 20 {
+			t.Fatalf("page %d has %d products", pages, len(page.Products))
+		}
+	}
+	if len(seen) != 9000 {
+		t.Errorf("%d products were shown", len(seen))
+	}
+	// Beyond the limit counts say so.
+	more := many(11_000)
+	for i := range more {
+		more[i].Name = fmt.Sprintf("teapot %d", i)
+	}
+	s.add(more...)
+	if f := s.list(domain.Listing{Filter: domain.Filter{Query: "teapot"}, Sort: domain.SortPopularity, Size: 1, Facets: true}).Facets; f.Total != domain.MaxCount || !f.AtLeast {
+		t.Errorf("%+v", f)
+	}
+	if f := s.list(domain.Listing{Sort: domain.SortPopularity, Size: 1, Facets: true}).Facets; f.Total != 11_000 || f.AtLeast {
+		t.Errorf("everything: %+v", f)
+	}
+	if f := s.list(domain.Listing{Sort: domain.SortPopularity, Size: 1, Facets: true, Filter: domain.Filter{MinPrice: ptr[int64](101), Category: "category-3"}}).Facets; f.Total != 550 || !f.AtLeast {
+		t.Errorf("a range of prices: %+v", f)
 	}
 }

@@ -126,7 +126,8 @@ func waitDone(ctx context.Context, orders *pgx.Conn, id string) error {
 // checkouts measures the shop and the limit, turn and turn about. The limit
 // runs while the shop is down: its services must not work on the same rows.
 func (b *bench) checkouts(ctx context.Context, dir string, recorded []checkoutSQL) error {
-	ours, theirs := newSide("souk"), newSide("same SQL, bare pgx")
+	ours, theirs, common := newSide("souk"), newSide("same SQL, bare pgx"), newSide("pgbench TPC-B")
+	var bank *tpcb
 	for range b.rounds {
 		err := withShop(ctx, nil, dir, nil, func(shop *child, st *state.State) error {
 			buyer, err := newBuyer(ctx, st.URL, b.lines)
@@ -144,16 +145,26 @@ func (b *bench) checkouts(ctx context.Context, dir string, recorded []checkoutSQ
 		if err != nil {
 			return err
 		}
-		if err := b.limit(ctx, dir, recorded, theirs); err != nil {
+		if err := b.limit(ctx, dir, recorded, theirs, &bank, common); err != nil {
 			return err
 		}
 	}
 	b.add("checkout", ours, theirs)
+	if bank == nil {
+		fmt.Fprintf(b.progress, "checkouts per TPC-B transaction: not measured, for %v\n", errNoPgbench)
+		b.notes = append(b.notes, "Checkouts per TPC-B transaction were not measured: "+errNoPgbench.Error()+".")
+		return nil
+	}
+	b.add(perTPCB, ours, common)
 	return nil
 }
 
-// limit measures a round of the bare loop.
-func (b *bench) limit(ctx context.Context, dir string, recorded []checkoutSQL, side *Side) (err error) {
+// perTPCB is the name of the comparison whose ratio is checkouts per transaction of
+// TPC-B, on the same server in the same run.
+const perTPCB = "checkout per TPC-B"
+
+// limit measures a round of the bare loop, and one of TPC-B where there is a pgbench.
+func (b *bench) limit(ctx context.Context, dir string, recorded []checkoutSQL, side *Side, bank **tpcb, common *Side) (err error) {
 	pg, err := localshop.StartPostgres(ctx, dir)
 	if err != nil {
 		return err
@@ -165,7 +176,26 @@ func (b *bench) limit(ctx context.Context, dir string, recorded []checkoutSQL, s
 	}
 	defer loop.close()
 	side.pids = map[string]int{"pgx loop": os.Getpid(), "postgres": pg.PID()}
-	return side.measure(func() (sample, error) { return loop.run(ctx, b.time) })
+	if err := side.measure(func() (sample, error) { return loop.run(ctx, b.time) }); err != nil {
+		return err
+	}
+	if *bank == nil {
+		if *bank, err = newTPCB(pg.PID(), b.concurrency); err != nil {
+			if errors.Is(err, errNoPgbench) {
+				return nil
+			}
+			return err
+		}
+	}
+	dsn := pg.DSNs()["order"]
+	if err := (*bank).prepare(ctx, dsn, func(sql string) error {
+		_, err := loop.pools["order"].Exec(ctx, sql)
+		return err
+	}); err != nil {
+		return err
+	}
+	common.pids = map[string]int{"postgres": pg.PID()}
+	return common.measure(func() (sample, error) { return (*bank).run(ctx, dsn, dir, b.time) })
 }
 
 // buyer checks out again and again.

@@ -114,4 +114,5 @@ DROP TRIGGER stock_turned ON stock;
 DROP FUNCTION note_stock_turn;
 DROP TABLE stock_turns, listing_counts, search_words, search_entries;
 DROP FUNCTION count_listings, price_step, shelf_lexeme;
+DROP INDEX products_category_id_idx;
 ALTER TABLE products DROP COLUMN sort_key, DROP COLUMN edition;
