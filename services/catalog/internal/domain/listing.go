@@ -96,17 +96,27 @@ var AllShelves = Window{0, LastShelf}
 // Next is the window after w.
 func (w Window) Next() (Window, bool) { return Window{w.To + 1, w.To + 1}, w.To < LastShelf }
 
-// FirstWindow is where a search begins of whose rarest word there are so many
-// products in a catalog of so many, to find some wanted ones.
-func FirstWindow(products, catalog, wanted int64) Window {
-	if products <= MaxRanked {
+// Expected is how many products a search may find in a catalog.
+type Expected struct {
+	// Catalog is the number of all products.
+	Catalog int64
+	// Most is how many have the rarest of the words, Likely how many have all of them
+	// if one word says nothing about another.
+	Most, Likely int64
+}
+
+// FirstWindow is where a search begins that wants to rank some products: as many
+// shelves as likely have them, if they do not have more than can be ranked at once.
+func (e Expected) FirstWindow(wanted int64) Window {
+	if e.Most <= max(MaxRanked, wanted) {
 		return AllShelves
 	}
 	for shelf, size := range Shelves {
-		if size >= catalog {
+		if size >= e.Catalog {
 			break
 		}
-		if products*size/catalog >= wanted {
+		next := Shelves[min(shelf+1, len(Shelves)-1)]
+		if e.Likely*size/e.Catalog >= wanted || e.Most*next/e.Catalog > 2*max(MaxRanked, wanted) {
 			return Window{0, shelf}
 		}
 	}

@@ -44,6 +44,7 @@ func index(ctx context.Context, q *db.Queries, ids []string) error {
 		entries.Categories = append(entries.Categories, s.Category)
 		entries.Prices = append(entries.Prices, s.Price)
 		entries.InStocks = append(entries.InStocks, s.InStock)
+		entries.Popularities = append(entries.Popularities, s.Popularity)
 	}
 	if err := q.WriteEntries(ctx, entries); err != nil {
 		return fmt.Errorf("write search entries: %w", err)

@@ -80,7 +80,7 @@ func (s *Store) listFound(ctx context.Context, l domain.Listing, found *search) 
 	case l.After != nil:
 		window = l.After.Window
 	case l.Sort == domain.SortRelevance:
-		window = domain.FirstWindow(found.rarest, found.catalog, wantedRanked)
+		window = found.expected.FirstWindow(wantedRanked)
 	}
 	at := domain.Position{Match: domain.MatchWords}
 	if found.corrected {
@@ -139,12 +139,20 @@ func (q *query) arg(v any) string {
 	return fmt.Sprintf("$%d", len(q.args))
 }
 
-// from is the products and, with a query, their search entries.
-func (q *query) from() string {
-	if q.search == nil {
-		return "products p"
+// source is where a page's products are looked for: the tables, the product's id
+// there, and the table that has its category and price.
+type source struct{ from, id, table string }
+
+// source is the products and, with a query, their search entries; those alone have
+// all that relevance needs.
+func (q *query) source() source {
+	switch {
+	case q.search == nil:
+		return source{"products p", "p.id", "p"}
+	case q.listing.Sort == domain.SortRelevance:
+		return source{"search_entries f", "f.product_id", "f"}
 	}
-	return "products p JOIN search_entries f ON f.product_id = p.id"
+	return source{"products p JOIN search_entries f ON f.product_id = p.id", "p.id", "p"}
 }
 
 // matches is the condition that the query puts on search_entries f: its words, on
@@ -198,10 +206,10 @@ func (q *query) score() string {
 		when(3, "f.document @@ "+q.tsquery(tsquery(terms, "AB")))
 	}
 	b.WriteString(" ELSE 1 END")
-	return b.String() + "::bigint * 2 + f.in_stock::int) * 100000000000 + least(p.popularity, 99999999999)"
+	return b.String() + "::bigint * 2 + f.in_stock::int) * 100000000000 + least(f.popularity, 99999999999)"
 }
 
-const hasStock = "EXISTS (SELECT FROM stock k WHERE k.product_id = p.id AND k.total - k.held - k.committed > 0)"
+const hasStock = "EXISTS (SELECT FROM stock k WHERE k.product_id = %s AND k.total - k.held - k.committed > 0)"
 
 // key is the sort key of an order: its expression, its type and its direction.
 // The newest are found by the id alone.
@@ -229,43 +237,43 @@ func (q *query) key() (expression, kind, direction string) {
 // page is the statement of a page and one product more, which tells whether
 // there is another page.
 func (q *query) page(window domain.Window) string {
-	f := q.listing.Filter
+	f, in := q.listing.Filter, q.source()
 	var where []string
 	if q.search != nil {
 		where = append(where, q.matches(window))
 	}
 	if f.Category != "" {
-		where = append(where, "p.category = "+q.arg(f.Category))
+		where = append(where, in.table+".category = "+q.arg(f.Category))
 	}
 	if f.MinPrice != nil {
-		where = append(where, "p.price >= "+q.arg(*f.MinPrice))
+		where = append(where, in.table+".price >= "+q.arg(*f.MinPrice))
 	}
 	if f.MaxPrice != nil {
-		where = append(where, "p.price <= "+q.arg(*f.MaxPrice))
+		where = append(where, in.table+".price <= "+q.arg(*f.MaxPrice))
 	}
 	if f.InStock {
-		where = append(where, hasStock)
+		where = append(where, fmt.Sprintf(hasStock, in.id))
 	}
 	key, kind, direction := q.key()
 	order := "id " + direction
-	columns := "p.id"
+	columns := in.id + " AS id"
 	if key != "" {
 		order = fmt.Sprintf("key %s, id %s", direction, direction)
-		columns = "p.id, " + key + " AS key"
+		columns += ", " + key + " AS key"
 	}
 	if at := q.listing.After; at != nil {
 		than := map[string]string{"ASC": ">", "DESC": "<"}[direction]
 		switch kind {
 		case "":
-			where = append(where, fmt.Sprintf("p.id %s %s", than, q.arg(at.ID)))
+			where = append(where, fmt.Sprintf("%s %s %s", in.id, than, q.arg(at.ID)))
 		case "bytea":
-			where = append(where, fmt.Sprintf("(%s, p.id) %s (%s::bytea, %s::uuid)", key, than, q.arg(sortKey(at.Text)), q.arg(at.ID)))
+			where = append(where, fmt.Sprintf("(%s, %s) %s (%s::bytea, %s::uuid)", key, in.id, than, q.arg(sortKey(at.Text)), q.arg(at.ID)))
 		default:
-			where = append(where, fmt.Sprintf("(%s, p.id) %s (%s::bigint, %s::uuid)", key, than, q.arg(at.Key), q.arg(at.ID)))
+			where = append(where, fmt.Sprintf("(%s, %s) %s (%s::bigint, %s::uuid)", key, in.id, than, q.arg(at.Key), q.arg(at.ID)))
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "WITH page AS (\n    SELECT %s FROM %s", columns, q.from())
+	fmt.Fprintf(&b, "WITH page AS (\n    SELECT %s FROM %s", columns, in.from)
 	if len(where) > 0 {
 		fmt.Fprintf(&b, "\n    WHERE %s", strings.Join(where, "\n      AND "))
 	}

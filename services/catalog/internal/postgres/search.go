@@ -25,7 +25,7 @@ const (
 	// maxRuns is how many readings are tried of a run of characters without spaces.
 	maxRuns = 8
 	// wantedRanked is how many products a window of shelves should have at least.
-	wantedRanked = 400
+	wantedRanked = 150
 )
 
 // search is how a query is carried out.
@@ -35,10 +35,8 @@ type search struct {
 	corrected bool
 	// codes and prefixes are products by their code, and by its beginning.
 	codes, prefixes []string
-	// rarest is how many products have the rarest of the words, at most.
-	rarest int64
-	// catalog is the number of all products.
-	catalog int64
+	// expected is how many products it may find.
+	expected domain.Expected
 }
 
 // search reads the query of a listing: as it is if any product has its words, else
@@ -109,7 +107,7 @@ func (s *Store) lookUp(ctx context.Context, found *search, text string) (map[str
 		if counts, err = readRows[db.WordCountsRow](r); err != nil {
 			return fmt.Errorf("count words: %w", err)
 		}
-		if err := r.QueryRow().Scan(&found.catalog); err != nil {
+		if err := r.QueryRow().Scan(&found.expected.Catalog); err != nil {
 			return fmt.Errorf("count products: %w", err)
 		}
 		if code != "" {
@@ -133,12 +131,17 @@ func (s *Store) lookUp(ctx context.Context, found *search, text string) (map[str
 	for _, c := range counts {
 		byStem[c.Stem] = c.Products
 	}
+	e := &found.expected
 	if len(found.query.Terms) > 0 {
-		found.rarest = found.catalog
+		e.Most = e.Catalog
 	}
+	share := 1.0
 	for _, t := range found.query.Terms {
-		found.rarest = min(found.rarest, productsOfTerm(t, byStem))
+		n := min(productsOfTerm(t, byStem), e.Catalog)
+		e.Most = min(e.Most, n)
+		share *= float64(n) / float64(max(e.Catalog, 1))
 	}
+	e.Likely = int64(share * float64(e.Catalog))
 	return byStem, nil
 }
 

@@ -12,7 +12,7 @@ import (
 // it is whatever the size of the whole. Its words are as uneven as a shop's: few are
 // in a tenth of all names, most in one of ten thousand.
 type generated struct {
-	adjectives, materials, nouns, makers []string
+	adjectives, materials, nouns []string
 }
 
 const (

@@ -27,7 +27,7 @@ type Term struct {
 	// Or are other spellings, of which a product may have one instead: lists of
 	// lexemes that it has each of.
 	Or [][]string
-	// Joins are the lexemes that the word makes with its neighbours.
+	// Joins are the lexemes that the word makes with the ones beside it.
 	Joins []string
 	// Plain says that it is a single word that has no digits and may be misspelled.
 	Plain bool

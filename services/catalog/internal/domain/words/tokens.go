@@ -106,8 +106,8 @@ func parts(w string) []string {
 
 func hasDigit(s string) bool { return strings.ContainsFunc(s, unicode.IsDigit) }
 
-// grams are the words of a run of a script without spaces: each pair of
-// neighbours, or the character if it is alone.
+// grams are the words of a run of a script without spaces: each two characters side
+// by side, or the character if it is alone.
 func grams(run string) []string {
 	r := []rune(run)
 	if len(r) < 2 {
@@ -121,12 +121,14 @@ func grams(run string) []string {
 }
 
 // stop are English words that say nothing about a product.
-var stop = map[string]bool{}
+var stop = setOf("a an and are as at be by for from has have in into is it its no not of on or so than that the their them then there these this those to was were will with you your")
 
-func init() {
-	for w := range strings.FieldsSeq("a an and are as at be by for from has have in into is it its no not of on or so than that the their them then there these this those to was were will with you your") {
-		stop[w] = true
+func setOf(words string) map[string]bool {
+	set := map[string]bool{}
+	for w := range strings.FieldsSeq(words) {
+		set[w] = true
 	}
+	return set
 }
 
 // Stem reduces an English word to what its forms have in common: plural,

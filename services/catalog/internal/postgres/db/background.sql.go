@@ -93,12 +93,16 @@ WITH sold AS (
     WHERE p.popularity <> p.imported_sold + sold.units
     ORDER BY p.id
     FOR NO KEY UPDATE OF p SKIP LOCKED
+), changed AS (
+    UPDATE products p
+    SET popularity = stale.popularity, version = p.version + 1, updated_at = now()
+    FROM stale
+    WHERE p.id = stale.id
+    RETURNING p.id, p.popularity
+), ranked AS (
+    UPDATE search_entries s SET popularity = changed.popularity FROM changed WHERE s.product_id = changed.id
 )
-UPDATE products p
-SET popularity = stale.popularity, version = p.version + 1, updated_at = now()
-FROM stale
-WHERE p.id = stale.id
-RETURNING p.id
+SELECT id FROM changed
 `
 
 type RefreshPopularityParams struct {

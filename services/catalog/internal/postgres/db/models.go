@@ -88,13 +88,14 @@ type Restock struct {
 }
 
 type SearchEntry struct {
-	ProductID string
-	Document  interface{}
-	Words     []string
-	Category  string
-	Price     int64
-	InStock   bool
-	Shelf     int16
+	ProductID  string
+	Document   interface{}
+	Words      []string
+	Category   string
+	Price      int64
+	InStock    bool
+	Shelf      int16
+	Popularity int64
 }
 
 type SearchWord struct {

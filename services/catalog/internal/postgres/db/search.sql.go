@@ -56,7 +56,7 @@ func (q *Queries) ForgetWords(ctx context.Context, words []string) error {
 }
 
 const IndexSources = `-- name: IndexSources :many
-SELECT p.id, p.code, p.name, p.description, p.category, p.price,
+SELECT p.id, p.code, p.name, p.description, p.category, p.price, p.popularity,
        v.skus::text[] AS skus, v.names::text[] AS names, v.in_stock::boolean AS in_stock,
        coalesce(s.words, '{}')::text[] AS words
 FROM products p
@@ -78,6 +78,7 @@ type IndexSourcesRow struct {
 	Description string
 	Category    string
 	Price       int64
+	Popularity  int64
 	Skus        []string
 	Names       []string
 	InStock     bool
@@ -102,6 +103,7 @@ func (q *Queries) IndexSources(ctx context.Context, ids []string) ([]IndexSource
 			&i.Description,
 			&i.Category,
 			&i.Price,
+			&i.Popularity,
 			&i.Skus,
 			&i.Names,
 			&i.InStock,
@@ -425,24 +427,26 @@ func (q *Queries) WordCounts(ctx context.Context, stems []string) ([]WordCountsR
 }
 
 const WriteEntries = `-- name: WriteEntries :exec
-INSERT INTO search_entries AS s (product_id, document, words, category, price, in_stock)
-SELECT e.id, e.document::tsvector, string_to_array(e.words, ' '), e.category, e.price, e.in_stock
+INSERT INTO search_entries AS s (product_id, document, words, category, price, in_stock, popularity)
+SELECT e.id, e.document::tsvector, string_to_array(e.words, ' '), e.category, e.price, e.in_stock, e.popularity
 FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS document, unnest($3::text[]) AS words,
-             unnest($4::text[]) AS category, unnest($5::bigint[]) AS price, unnest($6::boolean[]) AS in_stock) e
+             unnest($4::text[]) AS category, unnest($5::bigint[]) AS price, unnest($6::boolean[]) AS in_stock,
+             unnest($7::bigint[]) AS popularity) e
 ON CONFLICT (product_id) DO UPDATE
 SET document = excluded.document || shelf_lexeme(s.shelf), words = excluded.words,
-    category = excluded.category, price = excluded.price, in_stock = excluded.in_stock
-WHERE (s.document, s.words, s.category, s.price, s.in_stock)
-   IS DISTINCT FROM (excluded.document || shelf_lexeme(s.shelf), excluded.words, excluded.category, excluded.price, excluded.in_stock)
+    category = excluded.category, price = excluded.price, in_stock = excluded.in_stock, popularity = excluded.popularity
+WHERE (s.document, s.words, s.category, s.price, s.in_stock, s.popularity)
+   IS DISTINCT FROM (excluded.document || shelf_lexeme(s.shelf), excluded.words, excluded.category, excluded.price, excluded.in_stock, excluded.popularity)
 `
 
 type WriteEntriesParams struct {
-	Ids        []string
-	Documents  []string
-	Words      []string
-	Categories []string
-	Prices     []int64
-	InStocks   []bool
+	Ids          []string
+	Documents    []string
+	Words        []string
+	Categories   []string
+	Prices       []int64
+	InStocks     []bool
+	Popularities []int64
 }
 
 // WriteEntries writes what has changed. The words of an entry are joined by spaces.
@@ -454,6 +458,7 @@ func (q *Queries) WriteEntries(ctx context.Context, arg WriteEntriesParams) erro
 		arg.Categories,
 		arg.Prices,
 		arg.InStocks,
+		arg.Popularities,
 	)
 	return err
 }

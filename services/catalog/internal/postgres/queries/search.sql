@@ -1,7 +1,7 @@
 -- IndexSources is what the search entries of products are made of, and the words
 -- of the entries that they have.
 -- name: IndexSources :many
-SELECT p.id, p.code, p.name, p.description, p.category, p.price,
+SELECT p.id, p.code, p.name, p.description, p.category, p.price, p.popularity,
        v.skus::text[] AS skus, v.names::text[] AS names, v.in_stock::boolean AS in_stock,
        coalesce(s.words, '{}')::text[] AS words
 FROM products p
@@ -17,15 +17,16 @@ ORDER BY p.id;
 
 -- WriteEntries writes what has changed. The words of an entry are joined by spaces.
 -- name: WriteEntries :exec
-INSERT INTO search_entries AS s (product_id, document, words, category, price, in_stock)
-SELECT e.id, e.document::tsvector, string_to_array(e.words, ' '), e.category, e.price, e.in_stock
+INSERT INTO search_entries AS s (product_id, document, words, category, price, in_stock, popularity)
+SELECT e.id, e.document::tsvector, string_to_array(e.words, ' '), e.category, e.price, e.in_stock, e.popularity
 FROM (SELECT unnest(@ids::uuid[]) AS id, unnest(@documents::text[]) AS document, unnest(@words::text[]) AS words,
-             unnest(@categories::text[]) AS category, unnest(@prices::bigint[]) AS price, unnest(@in_stocks::boolean[]) AS in_stock) e
+             unnest(@categories::text[]) AS category, unnest(@prices::bigint[]) AS price, unnest(@in_stocks::boolean[]) AS in_stock,
+             unnest(@popularities::bigint[]) AS popularity) e
 ON CONFLICT (product_id) DO UPDATE
 SET document = excluded.document || shelf_lexeme(s.shelf), words = excluded.words,
-    category = excluded.category, price = excluded.price, in_stock = excluded.in_stock
-WHERE (s.document, s.words, s.category, s.price, s.in_stock)
-   IS DISTINCT FROM (excluded.document || shelf_lexeme(s.shelf), excluded.words, excluded.category, excluded.price, excluded.in_stock);
+    category = excluded.category, price = excluded.price, in_stock = excluded.in_stock, popularity = excluded.popularity
+WHERE (s.document, s.words, s.category, s.price, s.in_stock, s.popularity)
+   IS DISTINCT FROM (excluded.document || shelf_lexeme(s.shelf), excluded.words, excluded.category, excluded.price, excluded.in_stock, excluded.popularity);
 
 -- CountWords adds to how many products have each word. The keys of a word are
 -- joined by spaces.
