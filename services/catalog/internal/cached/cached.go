@@ -24,7 +24,7 @@ const (
 	// background.
 	slowRedisTTL = 30 * time.Second
 	// format changes with the shape of what is in Redis.
-	format = 1
+	format = 2
 )
 
 // Store decorates a store with a cache. Variants, pages after the first, and

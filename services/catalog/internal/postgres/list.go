@@ -32,16 +32,28 @@ func (s *Store) List(ctx context.Context, l domain.Listing) (domain.Page, error)
 	if l.Filter.Query == "" {
 		return s.listAll(ctx, l)
 	}
-	found, ok, err := s.search(ctx, l)
+	found, counts, err := s.read(ctx, l)
 	if err != nil {
 		return domain.Page{}, err
 	}
-	if !ok {
+	if found.empty() {
 		return emptyPage(l), nil
 	}
 	page, err := s.listFound(ctx, l, &found)
 	if err != nil {
 		return domain.Page{}, err
+	}
+	if len(page.Products) == 0 && l.After == nil && !l.Filter.Exact && !found.byCode() {
+		corrected, ok, err := s.correct(ctx, l, found, counts)
+		if err != nil {
+			return domain.Page{}, err
+		}
+		if ok {
+			found = corrected
+			if page, err = s.listFound(ctx, l, &found); err != nil {
+				return domain.Page{}, err
+			}
+		}
 	}
 	if found.corrected {
 		page.SearchedFor = found.query.String()
@@ -139,20 +151,24 @@ func (q *query) arg(v any) string {
 	return fmt.Sprintf("$%d", len(q.args))
 }
 
-// source is where a page's products are looked for: the tables, the product's id
-// there, and the table that has its category and price.
-type source struct{ from, id, table string }
+// source is where a page's products are looked for: the tables, what the query asks
+// of them, the product's id there, and the table that has its category and price.
+type source struct{ from, matches, id, table string }
 
 // source is the products and, with a query, their search entries; those alone have
-// all that relevance needs.
-func (q *query) source() source {
+// all that relevance needs. Where few products have the words, they are found
+// first: to go through all products in their order until a page is full would be
+// to go through all of them.
+func (q *query) source(window domain.Window) source {
 	switch {
 	case q.search == nil:
-		return source{"products p", "p.id", "p"}
+		return source{from: "products p", id: "p.id", table: "p"}
 	case q.listing.Sort == domain.SortRelevance:
-		return source{"search_entries f", "f.product_id", "f"}
+		return source{"search_entries f", q.matches(window), "f.product_id", "f"}
+	case q.search.expected.Most <= domain.MaxRanked:
+		return source{from: "(SELECT f.product_id FROM search_entries f WHERE " + q.matches(window) + " OFFSET 0) f JOIN products p ON p.id = f.product_id", id: "p.id", table: "p"}
 	}
-	return source{"products p JOIN search_entries f ON f.product_id = p.id", "p.id", "p"}
+	return source{"products p JOIN search_entries f ON f.product_id = p.id", q.matches(window), "p.id", "p"}
 }
 
 // matches is the condition that the query puts on search_entries f: its words, on
@@ -237,10 +253,10 @@ func (q *query) key() (expression, kind, direction string) {
 // page is the statement of a page and one product more, which tells whether
 // there is another page.
 func (q *query) page(window domain.Window) string {
-	f, in := q.listing.Filter, q.source()
+	f, in := q.listing.Filter, q.source(window)
 	var where []string
-	if q.search != nil {
-		where = append(where, q.matches(window))
+	if in.matches != "" {
+		where = append(where, in.matches)
 	}
 	if f.Category != "" {
 		where = append(where, in.table+".category = "+q.arg(f.Category))

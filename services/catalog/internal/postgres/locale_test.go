@@ -12,11 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
-	"github.com/souk-shop/souk/services/catalog/internal/postgres"
-	"github.com/souk-shop/souk/services/chassis/config"
-	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // locales are databases that would each have an answer of their own if they were
@@ -110,12 +106,8 @@ func answers(t *testing.T, dsn string) string {
 	if err := migrate(ctx, dsn); err != nil {
 		t.Fatal(err)
 	}
-	pool, err := pg.Open(context.WithoutCancel(ctx), pg.Config{DSN: config.Secret(dsn), MaxConns: 4}, telemetry.Discard())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	s := &shop{postgres.New(pool, "GBP"), pool, t}
+	s := shopOn(t, dsn)
+	defer s.pool.Close()
 	products := judgedProducts(t)
 	for i := range products {
 		products[i].Variants[0].Price = gbp(int64(100 + i*977%3000))

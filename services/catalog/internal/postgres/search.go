@@ -39,55 +39,59 @@ type search struct {
 	expected domain.Expected
 }
 
-// search reads the query of a listing: as it is if any product has its words, else
-// as the most likely reading of it that finds something. ok is false when none does.
-func (s *Store) search(ctx context.Context, l domain.Listing) (_ search, ok bool, err error) {
-	written := words.Parse(l.Filter.Query)
-	if at := l.After; at != nil && at.Query != "" {
-		written = words.Parse(at.Query)
-	}
-	found := search{query: written, corrected: l.After != nil && l.After.Query != ""}
+// byCode tells whether products were found by their code.
+func (s *search) byCode() bool { return len(s.codes)+len(s.prefixes) > 0 }
+
+// empty tells whether there is nothing to look for.
+func (s *search) empty() bool { return len(s.query.Terms) == 0 && !s.byCode() }
+
+// read is the search for the query of a listing as it is written, or, on later
+// pages, as it was read on the first.
+func (s *Store) read(ctx context.Context, l domain.Listing) (search, map[string]int64, error) {
+	found := search{query: words.Parse(l.Filter.Query)}
 	code := l.Filter.Query
-	if found.corrected {
-		code = ""
+	if at := l.After; at != nil && at.Query != "" {
+		found.query, found.corrected, code = words.Parse(at.Query), true, ""
 	}
 	counts, err := s.lookUp(ctx, &found, code)
+	return found, counts, err
+}
+
+// correct is the most likely reading of a query that finds something, where nothing
+// has the words as they are written; ok is false when none does, or the words as
+// they are written find something but for the filter.
+func (s *Store) correct(ctx context.Context, l domain.Listing, written search, counts map[string]int64) (_ search, ok bool, err error) {
+	if narrowed(l.Filter) {
+		matching, err := s.matching(ctx, []words.Query{written.query})
+		if err != nil || matching[0] {
+			return search{}, false, err
+		}
+	}
+	readings, err := s.readings(ctx, written.query, counts)
 	if err != nil {
 		return search{}, false, err
 	}
-	if l.After != nil {
-		return found, true, nil
+	asked, certain := readings, false
+	if n := len(readings); n > 0 && known(readings[n-1]) {
+		asked, certain = readings[:n-1], true
 	}
-	if len(found.codes)+len(found.prefixes) > 0 {
-		return found, true, nil
-	}
-	if len(written.Terms) == 0 {
-		return search{}, false, nil
-	}
-	matching, err := s.matching(ctx, []words.Query{written})
-	switch {
-	case err != nil:
-		return search{}, false, err
-	case matching[0]:
-		return found, true, nil
-	case l.Filter.Exact:
-		return search{}, false, nil
-	}
-	readings, err := s.readings(ctx, written, counts)
+	matching, err := s.matching(ctx, asked)
 	if err != nil {
 		return search{}, false, err
 	}
-	if matching, err = s.matching(ctx, readings); err != nil {
-		return search{}, false, err
-	}
-	for i, matches := range matching {
+	for i, matches := range append(matching, certain)[:len(readings)] {
 		if matches {
-			found = search{query: readings[i], corrected: true}
+			found := search{query: readings[i], corrected: true}
 			_, err := s.lookUp(ctx, &found, "")
 			return found, true, err
 		}
 	}
 	return search{}, false, nil
+}
+
+// narrowed tells whether a filter asks for more than words.
+func narrowed(f domain.Filter) bool {
+	return f.Category != "" || f.MinPrice != nil || f.MaxPrice != nil || f.InStock
 }
 
 // lookUp finds the products whose code the text is, and counts those of each word.
@@ -170,9 +174,13 @@ func productsOfTerm(t words.Term, byStem map[string]int64) int64 {
 	return n
 }
 
-// matching tells which of the queries have a product.
+// matching tells which of the queries have a product. It is asked for few of them:
+// to find out costs as much as to find all.
 func (s *Store) matching(ctx context.Context, queries []words.Query) ([]bool, error) {
 	out := make([]bool, len(queries))
+	if len(queries) == 0 {
+		return out, nil
+	}
 	err := s.atomically(ctx, func(b *pgx.Batch) {
 		plan(b)
 		for _, q := range queries {
@@ -238,10 +246,17 @@ func (s *Store) readings(ctx context.Context, written words.Query, counts map[st
 			continue
 		}
 		seen[text] = true
-		queries = append(queries, words.Parse(text))
+		q := words.Parse(text)
+		queries = append(queries, q)
+		if known(q) {
+			break
+		}
 	}
 	return queries, nil
 }
+
+// known tells that a reading has products: it is a single word of the dictionary.
+func known(q words.Query) bool { return len(q.Terms) == 1 && len(q.Without) == 0 && q.Terms[0].Plain }
 
 // choices are the texts that each term may stand for, most likely first.
 func (s *Store) choices(ctx context.Context, written words.Query, counts map[string]int64) ([][]string, error) {

@@ -12,11 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
-	"github.com/souk-shop/souk/services/catalog/internal/postgres"
-	"github.com/souk-shop/souk/services/chassis/config"
-	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // Letters, marks, case and width make no difference; names stand in the order of
@@ -198,12 +194,7 @@ INSERT INTO stock SELECT code, id, 5 FROM products`)
 	if err := migrate(ctx, dsn); err != nil {
 		t.Fatal(err)
 	}
-	pool, err := pg.Open(context.WithoutCancel(ctx), pg.Config{DSN: config.Secret(dsn), MaxConns: 4}, telemetry.Discard())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pool.Close()
-	s := &shop{postgres.New(pool, "GBP"), pool, t}
+	s := shopOn(t, dsn)
 	if got := s.search("lodz 1200"); !slices.Equal(got, []string{"P1200"}) {
 		t.Errorf("found %v", got)
 	}

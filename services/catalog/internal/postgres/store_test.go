@@ -33,7 +33,13 @@ type shop struct {
 
 func newShop(t testing.TB) *shop {
 	t.Helper()
-	pool, err := pg.Open(context.WithoutCancel(t.Context()), pg.Config{DSN: config.Secret(pgtest.New(t, migrate)), MaxConns: 16}, telemetry.Discard())
+	return shopOn(t, pgtest.New(t, migrate))
+}
+
+// shopOn is a store on a migrated database.
+func shopOn(t testing.TB, dsn string) *shop {
+	t.Helper()
+	pool, err := pg.Open(context.WithoutCancel(t.Context()), pg.Config{DSN: config.Secret(dsn), MaxConns: 16}, telemetry.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
