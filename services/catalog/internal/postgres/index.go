@@ -83,12 +83,17 @@ func (s *Store) Reindex(ctx context.Context) (n int, err error) {
 }
 
 func reindex(ctx context.Context, q *db.Queries) (int, error) {
-	stale, err := q.StaleProducts(ctx, db.StaleProductsParams{Edition: words.Edition, MaxProducts: reindexBatch})
+	find := db.StaleProductsParams{Edition: words.Edition, MaxProducts: 1}
+	stale, err := q.StaleProducts(ctx, find)
 	if err != nil || len(stale) == 0 {
 		return 0, err
 	}
 	if err := q.LockCatalog(ctx); err != nil {
 		return 0, fmt.Errorf("lock catalog: %w", err)
+	}
+	find.MaxProducts = reindexBatch // with the names that they have now
+	if stale, err = q.StaleProducts(ctx, find); err != nil {
+		return 0, err
 	}
 	keys := db.SetSortKeysParams{Edition: words.Edition}
 	for _, p := range stale {
