@@ -60,17 +60,44 @@ func (s *Storefront) serveCart(w http.ResponseWriter, r *http.Request) error {
 	} else {
 		s.rememberCount(w, r, cart.Units)
 		if sku := r.URL.Query().Get("added"); sku != "" {
-			for _, l := range cart.Lines {
-				if l.SKU == sku {
-					v.Notice = l.Name + " is in your cart."
+			for i := range cart.Lines {
+				if l := &cart.Lines[i]; l.SKU == sku {
+					if said, short := addedMessage(l); short {
+						v.Problem = said
+					} else {
+						v.Notice = said
+					}
 				}
 			}
 		}
+	}
+	if r.URL.Query().Has("added") && !auth.FromContext(r.Context()).Known {
+		v.Failed, v.Problem = true, noCookies
 	}
 	if r.URL.Query().Get("checkout") == "1" && len(v.Lines) > 0 && !v.Ready {
 		v.Problem = "Please settle the lines marked below, then you can go on."
 	}
 	return s.show(w, r, http.StatusOK, "cart", v)
+}
+
+// noCookies is for a browser that sent back no cookie right after something was
+// added.
+const noCookies = "Your browser did not keep this shop's cookie, so nothing is in your cart. Please allow cookies for this site and add it again."
+
+// addedMessage says what a line holds after something was added to it, and
+// whether that is more than there is.
+func addedMessage(l *cart.Line) (said string, short bool) {
+	switch {
+	case l.Available <= 0:
+		return fmt.Sprintf("Your cart holds %s of “%s”, but it has just sold out.", count(l.Quantity), l.Name), true
+	case l.Short():
+		return fmt.Sprintf("Your cart holds %s of “%s”, but only %s %s left. Please take fewer before you order.",
+			count(l.Quantity), l.Name, count(l.Available), plural(l.Available, "is", "are")), true
+	case l.Quantity == 1:
+		return l.Name + " is in your cart.", false
+	default:
+		return fmt.Sprintf("%s is in your cart. You have %s of it.", l.Name, count(l.Quantity)), false
+	}
 }
 
 // currentCart is the shopper's cart; nil for those who have none yet.
@@ -166,13 +193,13 @@ func (s *Storefront) addToCart(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.rememberCount(w, r, now.Units)
 	if wantsJSON(r) {
-		name := sku
-		for _, l := range now.Lines {
-			if l.SKU == sku {
-				name = l.Name
+		answer := added{Units: now.Units, Badge: badgeOf(now.Units), NoCookies: noCookies}
+		for i := range now.Lines {
+			if l := &now.Lines[i]; l.SKU == sku {
+				answer.Message, answer.Short = addedMessage(l)
 			}
 		}
-		sendJSON(w, http.StatusOK, added{Units: now.Units, Badge: badgeOf(now.Units), Message: name + " is in your cart."})
+		sendJSON(w, http.StatusOK, answer)
 		return nil
 	}
 	http.Redirect(w, r, "/cart?"+url.Values{"added": {sku}}.Encode(), http.StatusSeeOther)
@@ -184,6 +211,9 @@ type added struct {
 	Units   int64  `json:"units"`
 	Badge   string `json:"badge"` // markup
 	Message string `json:"message"`
+	Short   bool   `json:"short"` // there are fewer than the cart holds
+	// NoCookies is what to say instead when the browser kept no cookie.
+	NoCookies string `json:"no_cookies"`
 }
 
 // refuseQuantity shows the product again with what is wrong beside the field.
@@ -197,6 +227,7 @@ func (s *Storefront) refuseQuantity(w http.ResponseWriter, r *http.Request, sku,
 		return nil
 	}
 	v := s.newProductPage(r, p, sku)
+	v.Failed = true
 	v.Quantity, v.QuantityError = typed(r.PostForm.Get("quantity")), complaint
 	return s.show(w, r, http.StatusBadRequest, "product", v)
 }
@@ -295,7 +326,7 @@ func (s *Storefront) readCartForm(r *http.Request, now *cart.Cart) (cart.SetLine
 		}
 	}
 	if wrong {
-		page.Problem = "One of the quantities can't be. Nothing was changed."
+		page.Failed, page.Problem = true, "One of the quantities can't be. Nothing was changed."
 		return change, page
 	}
 	return change, nil
@@ -304,7 +335,7 @@ func (s *Storefront) readCartForm(r *http.Request, now *cart.Cart) (cart.SetLine
 // readQuantity reads a number of units; the complaint is for the person who
 // typed it.
 func readQuantity(text string, least int64) (n int64, complaint string) {
-	text = strings.TrimSpace(text)
+	text = latinDigits(strings.TrimSpace(text))
 	n, err := strconv.ParseInt(text, 10, 64)
 	switch {
 	case err == nil && n >= least && n <= cart.MaxQuantity:

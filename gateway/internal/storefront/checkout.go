@@ -39,13 +39,15 @@ const checkoutWait = 2 * time.Second
 // checkoutPage is the view of checkout.html.
 type checkoutPage struct {
 	frame
-	Key       string // one order for one rendered form, however often it is sent
-	Version   int64  // of the cart that is shown
-	Lines     []cartLine
+	Key       string     // one order for one rendered form, however often it is sent
+	Version   int64      // of the cart that is shown
+	Lines     []cartLine // the first of them
+	More      []cartLine // the rest, folded
 	Units     int64
 	Total     string
 	Form      checkoutForm
 	Errors    map[string]string // by field
+	Wrong     []fieldError      // the same in the order of the form
 	Notice    string
 	Methods   []methodOption
 	Test      bool
@@ -56,6 +58,15 @@ type checkoutPage struct {
 type checkoutForm struct {
 	Email, Name, Line1, Line2, City, PostalCode, Country, Method string
 }
+
+// fieldError is an item of the summary of what is wrong.
+type fieldError struct{ Field, Message string }
+
+// checkoutFields are the form's fields from top to bottom.
+var checkoutFields = []string{"email", "name", "line1", "line2", "city", "postal_code", "country", "payment_method"}
+
+// checkoutLines is the number of lines that the summary shows unfolded.
+const checkoutLines = 4
 
 type methodOption struct {
 	PaymentMethod
@@ -76,8 +87,37 @@ func (s *Storefront) serveCheckout(w http.ResponseWriter, r *http.Request) error
 		http.Redirect(w, r, "/cart?checkout=1", http.StatusSeeOther)
 		return nil
 	}
-	v := s.newCheckoutPage(cart, checkoutForm{Country: "GB", Method: s.methods[0].ID})
+	v := s.newCheckoutPage(cart, s.lastForm(r))
 	return s.show(w, r, http.StatusOK, "checkout", v)
+}
+
+// lastForm is the form as the shopper's last order filled it, so that nothing is
+// to be typed twice after a declined card. Without one it is empty.
+func (s *Storefront) lastForm(r *http.Request) checkoutForm {
+	form := checkoutForm{Country: "GB", Method: s.methods[0].ID}
+	o, err := s.lastOrder(r)
+	if err != nil {
+		s.log.WarnContext(r.Context(), "checkout without the last order's address", "error", err)
+	}
+	if o == nil {
+		return form
+	}
+	form.Email, form.Name, form.Line1, form.Line2 = o.Email, o.Address.Name, o.Address.Line1, o.Address.Line2
+	form.City, form.PostalCode = o.Address.City, o.Address.PostalCode
+	if knownCountry(o.Address.Country) {
+		form.Country = o.Address.Country
+	}
+	return form
+}
+
+// lastOrder is the shopper's newest order; nil for none.
+func (s *Storefront) lastOrder(r *http.Request) (*order.Order, error) {
+	viewer := order.Viewer{Customer: auth.FromContext(r.Context()).Shopper.ID}
+	page, err := s.orders.Orders(r.Context(), viewer, 1, "")
+	if err != nil || len(page.Orders) == 0 {
+		return nil, err
+	}
+	return page.Orders[0], nil
 }
 
 // ready reports whether the cart can be ordered as far as one can see now.
@@ -102,6 +142,9 @@ func (s *Storefront) newCheckoutPage(cart *cart.Cart, form checkoutForm) *checko
 		v.Version, v.Units, v.Total = cart.Version, cart.Units, cart.Total.Format()
 		for i := range cart.Lines {
 			v.Lines = append(v.Lines, newCartLine(&cart.Lines[i]))
+		}
+		if len(v.Lines) > checkoutLines+1 {
+			v.Lines, v.More = v.Lines[:checkoutLines], v.Lines[checkoutLines:]
 		}
 	}
 	for _, m := range s.methods {
@@ -134,11 +177,16 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request) error {
 	if len(wrong) > 0 {
 		return s.showCheckout(w, r, http.StatusUnprocessableEntity, form, key, wrong, "Please look at the marked fields. Nothing was ordered yet.")
 	}
-	placed, err := s.orders.PlaceOrder(r.Context(), order.Checkout{
+	checkout := order.Checkout{
 		Customer: id.Shopper.ID, IdempotencyKey: key, Cart: id.Shopper.Cart, CartVersion: version,
 		PaymentMethod: form.Method, Email: form.Email, Wait: checkoutWait,
 		Address: order.Address{Name: form.Name, Line1: form.Line1, Line2: form.Line2, City: form.City, PostalCode: form.PostalCode, Country: form.Country},
-	})
+	}
+	placed, err := s.orders.PlaceOrder(r.Context(), checkout)
+	if next := s.nextKey(r, checkout, placed, err); next != "" {
+		checkout.IdempotencyKey, key = next, next
+		placed, err = s.orders.PlaceOrder(r.Context(), checkout)
+	}
 	if err != nil {
 		return s.notPlaced(w, r, form, key, err)
 	}
@@ -147,6 +195,26 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.Redirect(w, r, "/orders/"+placed.Order.ID.String(), http.StatusSeeOther)
 	return nil
+}
+
+// nextKey is the key to order with when the form's own has made an order that was
+// cancelled, and the shopper came back to the form and sends it again: with
+// other contents, such as another card, or, as the script reports in the field
+// "again", deliberately. It is derived from the cancelled order, so that two
+// clicks are still one order. "" means that the answer stands.
+func (s *Storefront) nextKey(r *http.Request, c order.Checkout, placed *order.Placed, err error) string {
+	again := err == nil && placed.Replayed && placed.Order.State == order.StateCancelled && r.PostForm.Get("again") == "1"
+	if !again && !problem.Is(err, problem.IdempotencyKeyReused) {
+		return ""
+	}
+	last, err := s.lastOrder(r)
+	if err != nil {
+		s.log.WarnContext(r.Context(), "checkout without the order that its form has made", "error", err)
+	}
+	if last == nil || last.State != order.StateCancelled || last.CartID != c.Cart.String() {
+		return ""
+	}
+	return uuid.NewSHA1(last.ID, []byte(c.IdempotencyKey)).String()
 }
 
 // notPlaced answers a checkout that did not make an order.
@@ -192,8 +260,14 @@ func (s *Storefront) showCheckout(w http.ResponseWriter, r *http.Request, status
 	}
 	v := s.newCheckoutPage(cart, form)
 	v.Notice = notice
+	v.Failed = true
 	for f, e := range wrong {
 		v.Errors[f] = e
+	}
+	for _, f := range checkoutFields {
+		if e := wrong[f]; e != "" {
+			v.Wrong = append(v.Wrong, fieldError{f, e})
+		}
 	}
 	if key != "" {
 		v.Key = key

@@ -1,6 +1,7 @@
 package storefront
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,7 +26,8 @@ type listingPage struct {
 	Prices     []facetLink
 	InStock    facetLink
 	InStockOn  bool
-	Min, Max   string // of the price form, in decimals
+	Min, Max   string // of the price form, in decimals, or as typed when that was wrong
+	PriceError string // what is wrong with them
 	Symbol     string // of the currency
 	Action     string // of the forms
 	Hidden     []field
@@ -70,6 +72,11 @@ type listing struct {
 	exact           bool // the words as written
 	sort            string
 	cursor          string
+
+	// What was typed as a price, and what is wrong with it. min and max are nil
+	// then: the list is shown without a price filter.
+	typedMin, typedMax string
+	priceError         string
 }
 
 // sorts are the orders offered; "" is relevance for a search.
@@ -109,28 +116,39 @@ func (s *Storefront) serveListing(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
+	if l.priceError != "" {
+		// What was typed belongs to one shopper, so the page is not kept.
+		v, err := s.wholeListing(r.Context(), l, products)
+		if err != nil {
+			return err
+		}
+		return s.show(w, r, http.StatusBadRequest, "listing", v)
+	}
 	made := products.Memo.Of(catalog.SlotPage, func() any {
-		return s.keepOrErr("listing", func() (view, error) {
-			ctx := detached(r)
-			categories, err := s.catalog.Categories(ctx)
-			if err != nil {
-				return nil, err
-			}
-			if l.category != "" && !hasCategory(categories, l.category) {
-				return nil, errNoCategory
-			}
-			v := s.newListingPage(l, products, categories)
-			if len(products.Products) == 0 && l.cursor == "" {
-				popular, err := s.catalog.ListProducts(ctx, catalog.ProductQuery{Sort: catalog.SortPopularity, InStock: true, Limit: 8})
-				if err != nil {
-					return nil, err
-				}
-				v.Popular = newCards(popular.Products)
-			}
-			return v, nil
-		})
+		return s.keepOrErr("listing", func() (view, error) { return s.wholeListing(detached(r), l, products) })
 	})
 	return s.sendKept(w, r, made)
+}
+
+// wholeListing makes the view with the names of categories and, when nothing was
+// found, what is popular.
+func (s *Storefront) wholeListing(ctx context.Context, l listing, products *catalog.ProductPage) (view, error) {
+	categories, err := s.catalog.Categories(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if l.category != "" && !hasCategory(categories, l.category) {
+		return nil, errNoCategory
+	}
+	v := s.newListingPage(l, products, categories)
+	if len(products.Products) == 0 && l.cursor == "" {
+		popular, err := s.catalog.ListProducts(ctx, catalog.ProductQuery{Sort: catalog.SortPopularity, InStock: true, Limit: 8})
+		if err != nil {
+			return nil, err
+		}
+		v.Popular = newCards(popular.Products)
+	}
+	return v, nil
 }
 
 // redirectSearch sends the address people guess to the listing.
@@ -161,12 +179,7 @@ func (s *Storefront) readListing(r *http.Request) (listing, error) {
 	if l.category = form.Get("category"); len(l.category) > maxCategory {
 		return l, errNoPage
 	}
-	if l.min, err = s.readPrice(form.Get("min")); err != nil {
-		return l, err
-	}
-	if l.max, err = s.readPrice(form.Get("max")); err != nil {
-		return l, err
-	}
+	l.readPrices(form.Get("min"), form.Get("max"), s.currency)
 	l.inStock = form.Get("in_stock") == "1"
 	l.exact = l.query != "" && form.Get("exact") == "1"
 	for _, o := range sorts {
@@ -181,18 +194,6 @@ func (s *Storefront) readListing(r *http.Request) (listing, error) {
 		return l, problem.New(problem.InvalidCursor)
 	}
 	return l, nil
-}
-
-func (s *Storefront) readPrice(text string) (*int64, error) {
-	text = strings.TrimLeft(strings.TrimSpace(text), "£$€")
-	if text == "" {
-		return nil, nil
-	}
-	m, err := money.Parse(text, s.currency)
-	if err != nil || m.Units < 0 {
-		return nil, badRequest("A price in the filter can't be read. Please write it like 4.50.")
-	}
-	return &m.Units, nil
 }
 
 // cleanText reports whether a person can have typed it: UTF-8 without control
@@ -298,6 +299,10 @@ func (s *Storefront) newListingPage(l listing, p *catalog.ProductPage, categorie
 		Min:       decimal(l.min, s.currency),
 		Max:       decimal(l.max, s.currency),
 		Symbol:    symbol(s.currency),
+	}
+	if l.priceError != "" {
+		v.Failed, v.PriceError = true, l.priceError
+		v.Min, v.Max = typed(l.typedMin), typed(l.typedMax)
 	}
 	sought := l.query
 	if p.SearchedFor != "" {

@@ -117,7 +117,8 @@ func (s *Storefront) sendPicture(w http.ResponseWriter, r *http.Request, seed, w
 func pictureWords(p *catalog.Product, sku string) string {
 	for i := range p.Variants {
 		if v := &p.Variants[i]; v.SKU == sku && sku != p.Code && v.Name != "" {
-			return p.Name + " " + v.Name
+			// The comma keeps the thing the product's: "Mug, box of 2" is no box.
+			return p.Name + ", " + v.Name
 		}
 	}
 	return p.Name

@@ -37,6 +37,8 @@ type variantOption struct {
 	Name     string
 	Price    string
 	Stock    stock
+	Max      int64  // units that can be ordered now
+	Picture  string // with the variant's own words
 	Selected bool
 }
 
@@ -101,12 +103,18 @@ func (s *Storefront) newProductPage(r *http.Request, p *catalog.Product, selecte
 		option := variantOption{
 			SKU: variant.SKU, Name: firstOf(variant.Name, variant.SKU),
 			Price: variant.Price.Format(), Stock: stockOf(variant.Stock.Available),
+			Max:     min(variant.Stock.Available, cart.MaxQuantity),
+			Picture: catalog.PictureURL(variant.SKU) + "?v=" + picture.Version(p.Code, pictureWords(p, variant.SKU)),
 		}
 		option.Selected = variant.SKU == selected || selected == "" && v.Selected == "" && variant.Stock.Available > 0
 		if option.Selected {
 			v.Selected = variant.SKU
 		}
-		v.MaxQuantity = max(v.MaxQuantity, min(variant.Stock.Available, cart.MaxQuantity))
+		v.MaxQuantity = max(v.MaxQuantity, option.Max)
+		if option.Selected && selected != "" {
+			// The address, or the form, names the variant: the page is about it.
+			v.Price, v.Stock, v.Picture = option.Price, option.Stock, option.Picture
+		}
 		v.Variants = append(v.Variants, option)
 	}
 	if v.Selected == "" && len(v.Variants) > 0 {

@@ -23,6 +23,7 @@ type frame struct {
 	Description string // for search engines; may be empty
 	Query       string // in the search box
 	Section     string // which item of the navigation is current
+	Failed      bool   // what was sent is wrong: the window's title says so first
 	Refresh     int    // seconds until a browser without scripts reloads; 0 for never
 }
 
@@ -57,6 +58,7 @@ func newPages(st *static) (*pages, error) {
 		"badge":  func() template.HTML { return template.HTML(marker) },
 		"plural": plural,
 		"count":  count,
+		"len64":  func(l []cartLine) int64 { return int64(len(l)) },
 	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
 	if err != nil {
 		return nil, err
