@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"text/tabwriter"
 	"time"
 
@@ -45,15 +46,17 @@ type ScaleResult struct {
 func scaleCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := cli.Flags("bench scale", `usage: souk bench scale [flags]
 
-Starts a shop of its own in a temporary folder, without its caches, fills it with
-made-up products and measures each kind of read, one at a time; fills it to the
-larger size and measures again. What a read costs must not grow with the catalog.
+Starts two shops of its own, without their caches, fills one with a small and one
+with a large catalog of made-up products, and measures each kind of read, turn and
+turn about, so that a noisy minute meets both. What a read costs must not grow
+with the catalog. Two million products take ten minutes and 8 GB.
 
 `, stderr)
 	s := &scale{progress: stderr, catalog: newGenerated()}
 	flags.IntVar(&s.sizes[0], "small", 200_000, "products of the small catalog")
 	flags.IntVar(&s.sizes[1], "large", 2_000_000, "products of the large catalog")
 	flags.IntVar(&s.reads, "reads", 300, "reads of each kind")
+	dir := flags.String("data", "", "keep the shops in this `folder`, and use what is there; a temporary one if empty")
 	most := flags.Float64("most", 2, "fail when a kind of read is slower by more than this `factor`; 0 for never")
 	asJSON := flags.Bool("json", false, "print the results as JSON")
 	if err := flags.Parse(args); err != nil {
@@ -63,12 +66,15 @@ larger size and measures again. What a read costs must not grow with the catalog
 		flags.Usage()
 		return errors.New("bench scale takes no arguments; the small catalog has 1000 products or more, the large one has more than that, and 10 reads are the least")
 	}
-	dir, err := os.MkdirTemp("", "souk-scale-")
-	if err != nil {
-		return err
+	if *dir == "" {
+		temporary, err := os.MkdirTemp("", "souk-scale-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(temporary)
+		*dir = temporary
 	}
-	defer os.RemoveAll(dir)
-	results, err := s.run(ctx, dir)
+	results, err := s.run(ctx, *dir)
 	if err != nil {
 		return err
 	}
@@ -91,55 +97,77 @@ larger size and measures again. What a read costs must not grow with the catalog
 var uncached = []string{"SOUK_CATALOG_MEMORY_TTL=-1s", "SOUK_GATEWAY_CACHE_TTL=1ns"}
 
 func (s *scale) run(ctx context.Context, dir string) (results []ScaleResult, err error) {
-	err = withShop(ctx, nil, dir, uncached, func(_ *child, st *state.State) error {
-		done := 0
-		for i, size := range s.sizes {
-			if err := s.fill(ctx, st, done, size); err != nil {
-				return fmt.Errorf("fill: %w", err)
-			}
-			done = size
-			kinds, err := s.kinds(ctx, shopclient.New(st.URL), size)
-			if err != nil {
-				return err
-			}
-			for k, kind := range kinds {
-				hist, err := s.measure(ctx, st.URL, kind)
-				if err != nil {
-					return fmt.Errorf("%s: %w", kind.name, err)
-				}
-				if i == 0 {
-					results = append(results, ScaleResult{Name: kind.name})
-				}
-				r := &results[k]
-				r.P50Millis[i], r.P99Millis[i] = float64(hist.ValueAtQuantile(50))/1000, float64(hist.ValueAtQuantile(99))/1000
-				r.Factor = r.P50Millis[1] / r.P50Millis[0]
-				fmt.Fprintf(s.progress, "%d products, %s: %.1f ms, p99 %.1f ms\n", size, kind.name, r.P50Millis[i], r.P99Millis[i])
-			}
-		}
-		return nil
+	small, large := filepath.Join(dir, "small"), filepath.Join(dir, "large")
+	err = s.withFilled(ctx, small, s.sizes[0], func(a *state.State) error {
+		return s.withFilled(ctx, large, s.sizes[1], func(b *state.State) error {
+			results, err = s.compare(ctx, [2]string{a.URL, b.URL})
+			return err
+		})
 	})
 	return results, err
 }
 
-// fill imports the products from done to size, and waits until the shop has put
-// them in order.
-func (s *scale) fill(ctx context.Context, st *state.State, done, size int) error {
-	operator := shopclient.New(st.URL).WithToken(st.OperatorToken)
-	start := time.Now()
-	for from := done; from < size; from += importBatch {
-		to := min(from+importBatch, size)
-		if _, err := operator.ImportProducts(ctx, s.catalog.csv(from, to)); err != nil {
-			return err
+// withFilled runs a shop that has so many of the products.
+func (s *scale) withFilled(ctx context.Context, dir string, size int, use func(*state.State) error) error {
+	return withShop(ctx, nil, dir, uncached, func(_ *child, st *state.State) error {
+		if err := s.fill(ctx, st, size); err != nil {
+			return fmt.Errorf("fill: %w", err)
 		}
-		if to == size || to%100_000 == 0 {
-			fmt.Fprintf(s.progress, "%d products imported, %.0f a second\n", to, float64(to-done)/time.Since(start).Seconds())
+		return use(st)
+	})
+}
+
+// compare measures each kind of read in both shops.
+func (s *scale) compare(ctx context.Context, urls [2]string) ([]ScaleResult, error) {
+	var kinds [2][]kind
+	for i, base := range urls {
+		var err error
+		if kinds[i], err = s.kinds(ctx, shopclient.New(base), s.sizes[i]); err != nil {
+			return nil, err
 		}
 	}
+	results := make([]ScaleResult, len(kinds[0]))
+	for k := range results {
+		hists, err := s.measure(ctx, urls, [2]kind{kinds[0][k], kinds[1][k]})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", kinds[0][k].name, err)
+		}
+		r := &results[k]
+		r.Name = kinds[0][k].name
+		for i, h := range hists {
+			r.P50Millis[i], r.P99Millis[i] = float64(h.ValueAtQuantile(50))/1000, float64(h.ValueAtQuantile(99))/1000
+		}
+		r.Factor = r.P50Millis[1] / r.P50Millis[0]
+		fmt.Fprintf(s.progress, "%s: %.1f and %.1f ms, factor %.2f\n", r.Name, r.P50Millis[0], r.P50Millis[1], r.Factor)
+	}
+	return results, nil
+}
+
+// fill imports products up to size, and waits until the shop has put them in order.
+func (s *scale) fill(ctx context.Context, st *state.State, size int) error {
 	conn, err := pgx.Connect(ctx, st.Postgres["catalog"])
 	if err != nil {
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
+	var done int
+	if err := conn.QueryRow(ctx, "SELECT count(*) FROM products WHERE code ~ '^G[0-9]{7}$'").Scan(&done); err != nil {
+		return err
+	}
+	if done > size {
+		return fmt.Errorf("there are %d products already; choose another folder", done)
+	}
+	operator := shopclient.New(st.URL).WithToken(st.OperatorToken)
+	start := time.Now()
+	for from := done - done%importBatch; from < size; from += importBatch {
+		to := min(from+importBatch, size)
+		if _, err := operator.ImportProducts(ctx, s.catalog.csv(from, to)); err != nil {
+			return err
+		}
+		if to == size || to%100_000 == 0 {
+			fmt.Fprintf(s.progress, "%d of %d products imported, %.0f a second\n", to, size, float64(to-done)/time.Since(start).Seconds())
+		}
+	}
 	if err := waitShelved(ctx, conn); err != nil {
 		return err
 	}
@@ -243,35 +271,44 @@ func (s *scale) kinds(ctx context.Context, shop *shopclient.Client, size int) ([
 	}, nil
 }
 
-// measure reads one after the other: half as many first that do not count.
-func (s *scale) measure(ctx context.Context, base string, k kind) (*hdrhistogram.Histogram, error) {
-	hist := newHistogram()
-	rng := rand.New(rand.NewPCG(7, 7))
+// measure reads of both shops, turn and turn about, one after the other: half as
+// many first that do not count.
+func (s *scale) measure(ctx context.Context, urls [2]string, kinds [2]kind) ([2]*hdrhistogram.Histogram, error) {
+	hists := [2]*hdrhistogram.Histogram{newHistogram(), newHistogram()}
+	rngs := [2]*rand.Rand{rand.New(rand.NewPCG(7, 7)), rand.New(rand.NewPCG(7, 7))}
 	client := &http.Client{Timeout: 30 * time.Second}
 	for i := -s.reads / 2; i < s.reads; i++ {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+k.path(rng), nil)
-		if err != nil {
-			return nil, err
-		}
-		start := time.Now()
-		res, err := client.Do(req)
-		if err != nil {
-			return nil, err
-		}
-		_, err = io.Copy(io.Discard, res.Body)
-		res.Body.Close()
-		took := time.Since(start)
-		if err != nil {
-			return nil, err
-		}
-		if res.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("GET %s answered %s", req.URL.RequestURI(), res.Status)
-		}
-		if i >= 0 {
-			_ = hist.RecordValue(min(took, time.Minute).Microseconds())
+		for shop, base := range urls {
+			took, err := timed(ctx, client, base+kinds[shop].path(rngs[shop]))
+			if err != nil {
+				return hists, err
+			}
+			if i >= 0 {
+				_ = hists[shop].RecordValue(min(took, time.Minute).Microseconds())
+			}
 		}
 	}
-	return hist, nil
+	return hists, nil
+}
+
+// timed is how long a page takes, to its last byte.
+func timed(ctx context.Context, client *http.Client, address string) (time.Duration, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	_, err = io.Copy(io.Discard, res.Body)
+	res.Body.Close()
+	took := time.Since(start)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("GET %s answered %s", address, res.Status)
+	}
+	return took, err
 }
 
 func (s *scale) print(w io.Writer, results []ScaleResult) error {
