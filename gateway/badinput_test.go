@@ -141,7 +141,7 @@ func TestBadInput(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			sub := sub(s, t)
 			before := s.calls.Load()
-			p := sub.refuses(tc.status, tc.slug, tc.method, tc.path, tc.body, me, "Idempotency-Key: k")
+			p := sub.refuses(tc.status, tc.slug, tc.method, tc.path, tc.body, me, "Idempotency-Key: 5f1c2a9b-e3d4-4a77-9d1e-0c2a9be3d45a")
 			if n := s.calls.Load() - before; n != 0 {
 				t.Errorf("%d calls of services", n)
 			}

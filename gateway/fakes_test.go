@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/google/uuid"
+	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
@@ -294,6 +295,9 @@ func (c *fakeCart) AddLine(_ context.Context, r *cartv1.AddLineRequest) (*cartv1
 	if c.made[r.ChangeId] {
 		return &cartv1.AddLineResponse{Cart: proto.Clone(cart).(*cartv1.Cart)}, nil
 	}
+	if r.ExpectedVersion != nil && *r.ExpectedVersion != cart.Version {
+		return nil, refused(codes.Aborted, "VERSION_CONFLICT")
+	}
 	var line *cartv1.CartLine
 	for _, l := range cart.Lines {
 		if l.Sku == r.Sku {
@@ -470,4 +474,60 @@ func (o *fakeOrder) WatchOrder(r *orderv1.WatchOrderRequest, stream orderv1.Orde
 		}
 	}
 	return err
+}
+
+// fakeAnswers keeps answers in memory.
+type fakeAnswers struct {
+	answerv1.UnimplementedAnswerServiceServer
+	mu   sync.Mutex
+	kept map[string]*keptAnswer
+	// lost makes that many answers not be kept.
+	lost int
+}
+
+type keptAnswer struct {
+	hash   []byte
+	id     string
+	busy   bool
+	answer *answerv1.Answer
+}
+
+func (a *fakeAnswers) Begin(_ context.Context, r *answerv1.BeginRequest) (*answerv1.BeginResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	kept := a.kept[r.GetKey().String()]
+	switch {
+	case kept == nil:
+		kept = &keptAnswer{hash: r.GetRequestHash(), id: uuid.NewString()}
+		a.kept[r.GetKey().String()] = kept
+	case !bytes.Equal(kept.hash, r.GetRequestHash()):
+		return &answerv1.BeginResponse{Outcome: answerv1.Outcome_OUTCOME_ANOTHER_REQUEST}, nil
+	case kept.answer != nil:
+		return &answerv1.BeginResponse{Outcome: answerv1.Outcome_OUTCOME_COMPLETED, Answer: kept.answer}, nil
+	case kept.busy:
+		return &answerv1.BeginResponse{Outcome: answerv1.Outcome_OUTCOME_IN_FLIGHT}, nil
+	}
+	kept.busy = true
+	return &answerv1.BeginResponse{Outcome: answerv1.Outcome_OUTCOME_BEGUN, OperationId: kept.id}, nil
+}
+
+func (a *fakeAnswers) Complete(_ context.Context, r *answerv1.CompleteRequest) (*answerv1.CompleteResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	kept := a.kept[r.GetKey().String()]
+	if kept.busy = false; a.lost > 0 {
+		a.lost--
+		return nil, status.Error(codes.DeadlineExceeded, "")
+	}
+	kept.answer = r.GetAnswer()
+	return &answerv1.CompleteResponse{Answer: kept.answer}, nil
+}
+
+func (a *fakeAnswers) Abandon(_ context.Context, r *answerv1.AbandonRequest) (*answerv1.AbandonResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.kept[r.GetKey().String()].busy = false; r.GetNothingDone() {
+		delete(a.kept, r.GetKey().String())
+	}
+	return &answerv1.AbandonResponse{}, nil
 }

@@ -60,7 +60,7 @@ func startFuzzed(f *testing.F) *fuzzedShop {
 	var err error
 	s.handler, err = newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": s.conn}), client.Services{
 		Catalog: catalogv1.NewCatalogServiceClient(s.conn), Cart: cartv1.NewCartServiceClient(s.conn), Order: orderv1.NewOrderServiceClient(s.conn),
-		Payment: paymentv1.NewPaymentServiceClient(s.conn),
+		Payment: paymentv1.NewPaymentServiceClient(s.conn), Answers: answersOf(s.conn),
 	}, nil)
 	if err != nil {
 		f.Fatal(err)
@@ -90,6 +90,9 @@ func (s *fuzzedShop) renew() {
 		Id: fuzzShopper.Cart.String(), OwnerId: fuzzShopper.ID.String(), Version: 2, UpdatedAt: timestamppb.Now(),
 		Lines: []*cartv1.CartLine{{Sku: "SKU01", Quantity: 3}},
 	}}
+	s.answers.mu.Lock()
+	defer s.answers.mu.Unlock()
+	s.answers.kept = map[string]*keptAnswer{}
 	s.order.mu.Lock()
 	defer s.order.mu.Unlock()
 	s.order.keys, s.order.hashes = map[string]*orderv1.Order{}, map[string][]byte{}
@@ -202,6 +205,8 @@ var requests = map[string][]request{
 	"POST /v1/orders/{order_id}/refunds": {{headers: asJSON + "\nIdempotency-Key: r\nPrefer: wait=1", body: `{"lines":[{"sku":"SKU01","quantity":1}],"restock":true,"reason":"broken"}`},
 		{headers: asJSON + "\nIdempotency-Key: r", body: `{}`}},
 
+	"GET /v1/orders/{order_id}/refunds/{refund_id}": {{}, {id: "0199d7a0-0000-7000-8000-000000000009"}, {id: "x"}},
+
 	"PUT /v1/products/{sku}": {{id: "LANTERN", headers: asJSON, body: `{"name":"Brass Lantern","description":"","category":"candles","category_name":"Candles","popularity":1,"variants":[{"sku":"LANTERN-S","name":"Small","price":{"amount":1250,"currency":"GBP"},"stock":40}]}`},
 		{headers: asJSON, body: `{"name":"N","category":"c","variants":[{"sku":"SKU01","price":{"amount":-1,"currency":"gbp"}}]}`}},
 	"POST /v1/products/import": {{headers: "Content-Type: text/csv", body: "code,sku,name,category,price,currency,stock\nA,A,N,c,1.00,GBP,5\nA,A-2,,c,2,GBP,\n"},
@@ -218,7 +223,7 @@ var requests = map[string][]request{
 
 // forOperator are the operations whose requests carry the operator's token; all
 // others carry the shopper's.
-var forOperator = []string{"PUT /v1/products/{sku}", "POST /v1/products/import", "POST /v1/stock-adjustments", "POST /v1/prices", "POST /v1/orders/{order_id}/refunds",
+var forOperator = []string{"PUT /v1/products/{sku}", "POST /v1/products/import", "POST /v1/stock-adjustments", "POST /v1/prices", "POST /v1/orders/{order_id}/refunds", "GET /v1/orders/{order_id}/refunds/{refund_id}",
 	"POST /v1/reconciliations", "GET /v1/reconciliations/{reconciliation_id}"}
 
 // No operation goes without: one that is new in openapi.yaml needs requests.
@@ -304,7 +309,7 @@ func fillPath(path, id string) string {
 	if end := strings.IndexByte(path[max(last, 0):], '}'); last >= 0 && end >= 0 && id != "" {
 		path = path[:last] + id + path[last+end+1:]
 	}
-	return strings.NewReplacer("{sku}", "SKU01", "{cart_id}", fuzzShopper.Cart.String(), "{order_id}", fuzzPaid, "{reconciliation_id}", reconciliationID).Replace(path)
+	return strings.NewReplacer("{sku}", "SKU01", "{cart_id}", fuzzShopper.Cart.String(), "{order_id}", fuzzPaid, "{reconciliation_id}", reconciliationID, "{refund_id}", fuzzPaid).Replace(path)
 }
 
 // checkProblem checks that a refusal is a problem of a type that is explained.

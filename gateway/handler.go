@@ -11,6 +11,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/gateway/internal/edge/admission"
+	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
@@ -48,8 +49,13 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, servi
 	})
 	payments := payment.New(services.Payment, caller)
 
+	keepers := map[string]idempotency.Client{}
+	for name, service := range services.Answers {
+		keepers[name] = service
+	}
 	rest := api.New(api.Config{
 		Catalog: products, Carts: carts, Orders: orders, Payments: payments, Session: callers, Log: tel.Log,
+		Caller: caller, Keepers: keepers,
 	})
 	pages, err := storefront.New(storefront.Config{
 		Catalog: products, Carts: carts, Orders: orders, Session: callers, Currency: cfg.Currency, Policy: policy, Log: tel.Log,

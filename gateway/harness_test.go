@@ -27,6 +27,7 @@ import (
 
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
+	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
@@ -48,6 +49,7 @@ type shopUnderTest struct {
 	cart    *fakeCart
 	order   *fakeOrder
 	payment *fakePayment
+	answers *fakeAnswers
 	health  *health.Server
 	calls   atomic.Int64 // made of the services
 	conn    *grpc.ClientConn
@@ -58,7 +60,7 @@ func start(t testing.TB, change ...func(*Config)) *shopUnderTest {
 	t.Helper()
 	carts := &fakeCart{carts: map[string]*cartv1.Cart{}, made: map[string]bool{}}
 	s := &shopUnderTest{
-		t: t, catalog: newFakeCatalog(), cart: carts, health: health.NewServer(), payment: &fakePayment{},
+		t: t, catalog: newFakeCatalog(), cart: carts, health: health.NewServer(), payment: &fakePayment{}, answers: &fakeAnswers{kept: map[string]*keptAnswer{}},
 		order: &fakeOrder{
 			carts: carts, orders: map[string]*orderv1.Order{}, keys: map[string]*orderv1.Order{},
 			hashes: map[string][]byte{}, changes: make(chan *orderv1.Order),
@@ -82,7 +84,7 @@ func (s *shopUnderTest) gateway(change ...func(*Config)) string {
 	tel := telemetry.Discard()
 	handler, err := newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": conn}), client.Services{
 		Catalog: catalogv1.NewCatalogServiceClient(conn), Cart: cartv1.NewCartServiceClient(conn), Order: orderv1.NewOrderServiceClient(conn),
-		Payment: paymentv1.NewPaymentServiceClient(conn),
+		Payment: paymentv1.NewPaymentServiceClient(conn), Answers: answersOf(conn),
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -90,6 +92,15 @@ func (s *shopUnderTest) gateway(change ...func(*Config)) string {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// answersOf has all services' answers kept at one place.
+func answersOf(conn *grpc.ClientConn) map[string]answerv1.AnswerServiceClient {
+	out := map[string]answerv1.AnswerServiceClient{}
+	for _, name := range []string{"catalog", "cart", "order", "payment"} {
+		out[name] = answerv1.NewAnswerServiceClient(conn)
+	}
+	return out
 }
 
 // services serves the fakes on one port and returns a connection to it.
@@ -126,6 +137,7 @@ func (s *shopUnderTest) serveOn(addr string) string {
 	cartv1.RegisterCartServiceServer(server, s.cart)
 	orderv1.RegisterOrderServiceServer(server, s.order)
 	paymentv1.RegisterPaymentServiceServer(server, s.payment)
+	answerv1.RegisterAnswerServiceServer(server, s.answers)
 	healthpb.RegisterHealthServer(server, s.health)
 	go func() { _ = server.Serve(lis) }()
 	s.t.Cleanup(server.Stop)

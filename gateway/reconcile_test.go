@@ -46,14 +46,14 @@ func TestReconcile(t *testing.T) {
 		`"totals":[{"currency":"GBP","captured_here":0,"captured_there":700,"refunded_here":0,"refunded_there":0,"movements_here":0,"movements_there":1}],` +
 		`"difference_count":1,"differences":[{"kind":"missing here","what":"capture","subject":"pi_1","there":{"amount":700,"currency":"GBP"}}]}`
 	for _, a := range []*answer{
-		s.want(200, "POST", path, "", asOperator), s.want(200, "POST", path, "{}", asOperator),
+		s.want(201, "POST", path, "", asOperator), s.want(201, "POST", path, "{}", asOperator),
 		s.want(200, "GET", path+"/"+reconciliationID, "", asOperator),
 	} {
 		if got := strings.TrimSpace(string(a.body)); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
-	a := s.want(200, "POST", path, `{"from_time":"2026-11-25T00:00:00Z","to_time":"2026-11-26T00:00:00Z"}`, asOperator)
+	a := s.want(201, "POST", path, `{"from_time":"2026-11-25T00:00:00Z","to_time":"2026-11-26T00:00:00Z"}`, asOperator)
 	if !strings.Contains(string(a.body), `"from_time":"2026-11-25T00:00:00Z"`) {
 		t.Errorf("another window: %s", a.body)
 	}

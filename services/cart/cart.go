@@ -6,10 +6,12 @@ import (
 	"errors"
 	"time"
 
+	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	"github.com/souk-shop/souk/services/cart/internal/app"
 	"github.com/souk-shop/souk/services/cart/internal/postgres"
 	"github.com/souk-shop/souk/services/cart/internal/rpc"
+	"github.com/souk-shop/souk/services/chassis/answers"
 	"github.com/souk-shop/souk/services/chassis/service"
 )
 
@@ -43,6 +45,7 @@ func Run(ctx context.Context, cfg Config) error {
 		Build: func(p *service.Parts) error {
 			store := postgres.NewStore(p.Pool)
 			cartv1.RegisterCartServiceServer(p.Server, rpc.NewServer(app.New(store, p.Now, p.Log)))
+			answerv1.RegisterAnswerServiceServer(p.Server, answers.NewServer(p.Pool, cfg.GuestTTL))
 			sweeper := app.Sweeper{Carts: store, TTL: cfg.GuestTTL, Every: cfg.SweepEvery, Now: p.Now, Log: p.Log}
 			p.AddReady("sweeper", sweeper.Run)
 			return nil

@@ -6,12 +6,14 @@ import (
 	"context"
 	"time"
 
+	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"github.com/souk-shop/souk/services/catalog/internal/app"
 	"github.com/souk-shop/souk/services/catalog/internal/cached"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres"
 	"github.com/souk-shop/souk/services/catalog/internal/rpc"
+	"github.com/souk-shop/souk/services/chassis/answers"
 	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/service"
@@ -49,6 +51,7 @@ func Run(ctx context.Context, cfg Config) error {
 			p.Close(store.Close)
 			cursors := domain.Cursors{Key: []byte(cfg.CursorKey.Reveal())}
 			catalogv1.RegisterCatalogServiceServer(p.Server, rpc.NewServer(app.New(store, cursors, cfg.Currency)))
+			answerv1.RegisterAnswerServiceServer(p.Server, answers.NewServer(p.Pool, 0))
 			background := app.Background{Store: store, ExpireEvery: cfg.ExpireEvery, LearnEvery: cfg.LearnEvery, Log: p.Log}
 			p.AddReady("expire holds", background.ExpireHolds)
 			p.AddReady("learn from sales", background.Learn)

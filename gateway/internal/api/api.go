@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/gateway/internal/client"
+	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
@@ -25,6 +27,8 @@ type API struct {
 	orders   *order.Orders
 	payments *payment.Payments
 	session  *auth.Manager
+	caller   *client.Caller
+	keepers  map[string]idempotency.Client
 	log      *slog.Logger
 	routes   *chi.Mux
 }
@@ -37,13 +41,17 @@ type Config struct {
 	Payments *payment.Payments
 	Session  *auth.Manager
 	Log      *slog.Logger
+	// Caller makes the calls of Keepers, the services that keep the answers to keys,
+	// by the service's name.
+	Caller  *client.Caller
+	Keepers map[string]idempotency.Client
 }
 
 // New makes an API.
 func New(cfg Config) *API {
 	a := &API{
 		catalog: cfg.Catalog, carts: cfg.Carts, orders: cfg.Orders, payments: cfg.Payments,
-		session: cfg.Session, log: cfg.Log,
+		session: cfg.Session, log: cfg.Log, caller: cfg.Caller, keepers: cfg.Keepers,
 	}
 	a.routes = a.newRoutes()
 	return a

@@ -3,11 +3,13 @@ package api
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 )
@@ -18,11 +20,10 @@ func (a *API) createCart(ctx context.Context, in *CreateCartRequest) (answer, er
 	if err != nil {
 		return nil, err
 	}
-	lines, err := lineInputs(in.Body.Lines)
-	if err != nil {
-		return nil, err
+	if id, kept := idempotency.ID(ctx); fresh && kept {
+		who.ID = uuid.NewSHA1(id, []byte("guest")) // a repeat makes the same one
 	}
-	cart, err := a.carts.NewCart(ctx, who.ID, lines)
+	cart, err := a.carts.NewCart(ctx, who.ID, lineInputs(in.Body.Lines))
 	if err != nil {
 		return nil, err
 	}
@@ -49,16 +50,22 @@ func (a *API) getCart(ctx context.Context, in *GetCartRequest) (answer, error) {
 
 // replaceLines answers PUT /v1/carts/{cart_id}/lines.
 func (a *API) replaceLines(ctx context.Context, in *ReplaceLinesRequest) (answer, error) {
-	lines, err := lineInputs(in.Body.Lines)
-	if err != nil {
-		return nil, err
-	}
-	return a.setLines(ctx, in.CartID, in.IfMatch, true, lines...)
+	return a.setLines(ctx, in.CartID, in.IfMatch, true, lineInputs(in.Body.Lines)...)
 }
+
+func (in *CreateCartRequest) check() error { return distinct("lines", in.Body.Lines, (*Line).sku) }
+
+func (in *ReplaceLinesRequest) check() error { return distinct("lines", in.Body.Lines, (*Line).sku) }
 
 // addLine answers POST /v1/carts/{cart_id}/lines.
 func (a *API) addLine(ctx context.Context, in *AddLineRequest) (answer, error) {
-	return answerCart(a.carts.AddLine(ctx, shopperID(ctx), in.CartID, in.Body.SKU, in.Body.Quantity))
+	version, err := a.matchVersion(ctx, in.CartID, in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	return answerCart(a.carts.AddLine(ctx, cart.AddLine{
+		Owner: shopperID(ctx), Cart: in.CartID, Version: version, SKU: in.Body.SKU, Quantity: in.Body.Quantity,
+	}))
 }
 
 // setLine answers PUT /v1/carts/{cart_id}/lines/{sku}.
@@ -72,7 +79,7 @@ func (a *API) removeLine(ctx context.Context, in *RemoveLineRequest) (answer, er
 }
 
 func (a *API) setLines(ctx context.Context, id uuid.UUID, ifMatch string, replace bool, lines ...cart.LineInput) (answer, error) {
-	version, err := matchVersion(ifMatch)
+	version, err := a.matchVersion(ctx, id, ifMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -81,20 +88,53 @@ func (a *API) setLines(ctx context.Context, id uuid.UUID, ifMatch string, replac
 	}))
 }
 
-// matchVersion returns the cart's version in an If-Match header; 0 for none or
-// "*", which any cart that exists matches. A tag that no cart ever had fails.
-func matchVersion(header string) (int64, error) {
-	if header = strings.TrimSpace(header); header == "" || header == "*" {
-		return 0, nil
+// matchVersion returns the cart's version that If-Match asks for; 0 for none or "*",
+// which any cart that exists matches. Of several, the one that the cart is at.
+func (a *API) matchVersion(ctx context.Context, id uuid.UUID, header string) (int64, error) {
+	versions, err := matchVersions(header)
+	if err != nil || len(versions) < 2 {
+		return first(versions), err
 	}
-	tag, ok := strings.CutPrefix(header, `"`)
-	tag, closed := strings.CutSuffix(tag, `"`)
-	version, _, _ := strings.Cut(tag, "-")
-	n, err := strconv.ParseInt(version, 10, 64)
-	if !ok || !closed || err != nil || n < 1 {
-		return 0, problem.Newf(problem.PreconditionFailed, "If-Match names no state that the cart was in: send the ETag as it came.")
+	cart, err := a.carts.Cart(ctx, shopperID(ctx), id)
+	if err != nil {
+		return 0, err
 	}
-	return n, nil
+	if slices.Contains(versions, cart.Version) {
+		return cart.Version, nil
+	}
+	return 0, problem.New(problem.PreconditionFailed)
+}
+
+func first(versions []int64) int64 {
+	if len(versions) == 0 {
+		return 0
+	}
+	return versions[0]
+}
+
+// matchVersions returns the versions of the tags in an If-Match header; none for an
+// empty one or "*". A tag of another form is that of no state: the comparison is
+// strong, as RFC 9110 asks, so a weak tag matches nothing either.
+func matchVersions(header string) (versions []int64, err error) {
+	if header = strings.TrimSpace(header); header == "" {
+		return nil, nil
+	}
+	for tag := range strings.SplitSeq(header, ",") {
+		if tag = strings.TrimSpace(tag); tag == "*" {
+			return nil, nil
+		}
+		tag, ok := strings.CutPrefix(tag, `"`)
+		tag, closed := strings.CutSuffix(tag, `"`)
+		version, _, _ := strings.Cut(tag, "-")
+		n, err := strconv.ParseInt(version, 10, 64)
+		if ok && closed && err == nil && n > 0 {
+			versions = append(versions, n)
+		}
+	}
+	if len(versions) == 0 {
+		return nil, problem.Newf(problem.PreconditionFailed, "If-Match names no state that the resource was in: send the ETag as it came.")
+	}
+	return versions, nil
 }
 
 // answerCart answers with a cart, or passes its error on.

@@ -139,7 +139,7 @@ func (d *document) write(w http.ResponseWriter) {
 		h.Set("Location", d.location)
 	}
 	if d.link != "" && d.status != http.StatusNotModified {
-		h.Set("Link", d.link)
+		h.Add("Link", d.link)
 	}
 	if d.applied != "" {
 		h.Set("Preference-Applied", d.applied)

@@ -159,15 +159,12 @@ func newLevels(in []catalog.Variant) VariantLevels {
 	return out
 }
 
-func lineInputs(in []Line) ([]cart.LineInput, error) {
-	if err := distinct("lines", in, (*Line).sku); err != nil {
-		return nil, err
-	}
+func lineInputs(in []Line) []cart.LineInput {
 	out := make([]cart.LineInput, len(in))
 	for i, l := range in {
 		out[i] = cart.LineInput{SKU: l.SKU, Quantity: l.Quantity}
 	}
-	return out, nil
+	return out
 }
 
 func (l *Line) sku() string { return l.SKU }

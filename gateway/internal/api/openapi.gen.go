@@ -13,39 +13,44 @@ import (
 // operations are all that the document has.
 func (a *API) operations() []operation {
 	return []operation{
-		{"POST", "/v1/carts", guest, handle(a.createCart)},
-		{"GET", "/v1/carts/{cart_id}", shopper, handle(a.getCart)},
-		{"POST", "/v1/carts/{cart_id}/lines", shopper, handle(a.addLine)},
-		{"PUT", "/v1/carts/{cart_id}/lines", shopper, handle(a.replaceLines)},
-		{"DELETE", "/v1/carts/{cart_id}/lines/{sku}", shopper, handle(a.removeLine)},
-		{"PUT", "/v1/carts/{cart_id}/lines/{sku}", shopper, handle(a.setLine)},
-		{"GET", "/v1/categories", anyone, handle(a.listCategories)},
-		{"GET", "/v1/orders", owner, handle(a.listOrders)},
-		{"POST", "/v1/orders", shopper, handle(a.placeOrder)},
-		{"GET", "/v1/orders/{order_id}", owner, handle(a.getOrder)},
-		{"POST", "/v1/orders/{order_id}/cancel", owner, handle(a.cancelOrder)},
-		{"GET", "/v1/orders/{order_id}/events", owner, handle(a.watchOrder)},
-		{"POST", "/v1/orders/{order_id}/refunds", operatorly, handle(a.refundOrder)},
-		{"POST", "/v1/prices", operatorly, handle(a.setPrices)},
-		{"GET", "/v1/products", anyone, handle(a.listProducts)},
-		{"POST", "/v1/products/import", operatorly, handle(a.importProducts)},
-		{"GET", "/v1/products/{sku}", anyone, handle(a.getProduct)},
-		{"PUT", "/v1/products/{sku}", operatorly, handle(a.putProduct)},
-		{"GET", "/v1/products/{sku}/related", anyone, handle(a.listRelated)},
-		{"POST", "/v1/reconciliations", operatorly, handle(a.reconcile)},
-		{"GET", "/v1/reconciliations/{reconciliation_id}", operatorly, handle(a.getReconciliation)},
-		{"POST", "/v1/stock-adjustments", operatorly, handle(a.adjustStock)},
+		{"POST", "/v1/carts", guest, once(a, "CreateCart", a.keeper("/v1/carts"), a.createCart), nil},
+		{"GET", "/v1/carts/{cart_id}", shopper, handle(a.getCart), nil},
+		{"POST", "/v1/carts/{cart_id}/lines", shopper, once(a, "AddLine", a.keeper("/v1/carts/{cart_id}/lines"), a.addLine), nil},
+		{"PUT", "/v1/carts/{cart_id}/lines", shopper, once(a, "ReplaceLines", a.keeper("/v1/carts/{cart_id}/lines"), a.replaceLines), nil},
+		{"DELETE", "/v1/carts/{cart_id}/lines/{sku}", shopper, once(a, "RemoveLine", a.keeper("/v1/carts/{cart_id}/lines/{sku}"), a.removeLine), nil},
+		{"PUT", "/v1/carts/{cart_id}/lines/{sku}", shopper, once(a, "SetLine", a.keeper("/v1/carts/{cart_id}/lines/{sku}"), a.setLine), nil},
+		{"GET", "/v1/categories", anyone, handle(a.listCategories), nil},
+		{"GET", "/v1/orders", owner, handle(a.listOrders), nil},
+		{"POST", "/v1/orders", shopper, handle(a.placeOrder), nil},
+		{"GET", "/v1/orders/{order_id}", owner, handle(a.getOrder), nil},
+		{"POST", "/v1/orders/{order_id}/cancel", owner, once(a, "CancelOrder", a.keeper("/v1/orders/{order_id}/cancel"), a.cancelOrder), nil},
+		{"GET", "/v1/orders/{order_id}/events", owner, handle(a.watchOrder), nil},
+		{"POST", "/v1/orders/{order_id}/refunds", operatorly, once(a, "RefundOrder", a.keeper("/v1/orders/{order_id}/refunds"), a.refundOrder), nil},
+		{"GET", "/v1/orders/{order_id}/refunds/{refund_id}", operatorly, handle(a.getRefund), nil},
+		{"POST", "/v1/prices", operatorly, once(a, "SetPrices", a.keeper("/v1/prices"), a.setPrices), nil},
+		{"GET", "/v1/products", anyone, handle(a.listProducts), nil},
+		{"POST", "/v1/products/import", operatorly, once(a, "ImportProducts", a.keeper("/v1/products/import"), a.importProducts), nil},
+		{"GET", "/v1/products/{sku}", anyone, handle(a.getProduct), nil},
+		{"PUT", "/v1/products/{sku}", operatorly, once(a, "PutProduct", a.keeper("/v1/products/{sku}"), a.putProduct), nil},
+		{"GET", "/v1/products/{sku}/related", anyone, handle(a.listRelated), nil},
+		{"POST", "/v1/reconciliations", operatorly, once(a, "Reconcile", a.keeper("/v1/reconciliations"), a.reconcile), nil},
+		{"GET", "/v1/reconciliations/{reconciliation_id}", operatorly, handle(a.getReconciliation), nil},
+		{"POST", "/v1/stock-adjustments", operatorly, once(a, "AdjustStock", a.keeper("/v1/stock-adjustments"), a.adjustStock), nil},
 	}
 }
 
 // CreateCartRequest is a request of CreateCart.
 type CreateCartRequest struct {
-	Body NewCart
+	IdempotencyKey uuid.UUID `json:"-"`
+	Body           NewCart
 }
 
 func (in *CreateCartRequest) read(q *request) {
+	q.header("Idempotency-Key").id(&in.IdempotencyKey)
 	q.json(true, in.Body.read)
 }
+
+func (in *CreateCartRequest) key() string { return keyOf(in.IdempotencyKey) }
 
 // GetCartRequest is a request of GetCart.
 type GetCartRequest struct {
@@ -60,55 +65,73 @@ func (in *GetCartRequest) read(q *request) {
 
 // AddLineRequest is a request of AddLine.
 type AddLineRequest struct {
-	CartID uuid.UUID
-	Body   Line
+	CartID         uuid.UUID
+	IdempotencyKey string `json:"-"`
+	IfMatch        string
+	Body           Line
 }
 
 func (in *AddLineRequest) read(q *request) {
 	q.path("cart_id").id(&in.CartID)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("If-Match").text(&in.IfMatch, text1)
 	q.json(false, in.Body.read)
 }
 
+func (in *AddLineRequest) key() string { return in.IdempotencyKey }
+
 // ReplaceLinesRequest is a request of ReplaceLines.
 type ReplaceLinesRequest struct {
-	CartID  uuid.UUID
-	IfMatch string
-	Body    Lines
+	CartID         uuid.UUID
+	IdempotencyKey string `json:"-"`
+	IfMatch        string
+	Body           Lines
 }
 
 func (in *ReplaceLinesRequest) read(q *request) {
 	q.path("cart_id").id(&in.CartID)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
 	q.header("If-Match").text(&in.IfMatch, text1)
 	q.json(false, in.Body.read)
 }
 
+func (in *ReplaceLinesRequest) key() string { return in.IdempotencyKey }
+
 // RemoveLineRequest is a request of RemoveLine.
 type RemoveLineRequest struct {
-	CartID  uuid.UUID
-	SKU     string
-	IfMatch string
+	CartID         uuid.UUID
+	SKU            string
+	IdempotencyKey string `json:"-"`
+	IfMatch        string
 }
 
 func (in *RemoveLineRequest) read(q *request) {
 	q.path("cart_id").id(&in.CartID)
-	q.path("sku").text(&in.SKU, text2)
+	q.path("sku").text(&in.SKU, text3)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
 	q.header("If-Match").text(&in.IfMatch, text1)
 }
 
+func (in *RemoveLineRequest) key() string { return in.IdempotencyKey }
+
 // SetLineRequest is a request of SetLine.
 type SetLineRequest struct {
-	CartID  uuid.UUID
-	SKU     string
-	IfMatch string
-	Body    Quantity
+	CartID         uuid.UUID
+	SKU            string
+	IdempotencyKey string `json:"-"`
+	IfMatch        string
+	Body           Quantity
 }
 
 func (in *SetLineRequest) read(q *request) {
 	q.path("cart_id").id(&in.CartID)
-	q.path("sku").text(&in.SKU, text2)
+	q.path("sku").text(&in.SKU, text3)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
 	q.header("If-Match").text(&in.IfMatch, text1)
 	q.json(false, in.Body.read)
 }
+
+func (in *SetLineRequest) key() string { return in.IdempotencyKey }
 
 // ListCategoriesRequest is a request of ListCategories.
 type ListCategoriesRequest struct {
@@ -127,18 +150,18 @@ type ListOrdersRequest struct {
 
 func (in *ListOrdersRequest) read(q *request) {
 	q.query("limit").integer(&in.Limit, 1, 100)
-	q.query("cursor").text(&in.Cursor, text3)
+	q.query("cursor").text(&in.Cursor, text4)
 }
 
 // PlaceOrderRequest is a request of PlaceOrder.
 type PlaceOrderRequest struct {
-	IdempotencyKey string
-	Prefer         string
+	IdempotencyKey string `json:"-"`
+	Prefer         string `json:"-"`
 	Body           Checkout
 }
 
 func (in *PlaceOrderRequest) read(q *request) {
-	q.requiredHeader("Idempotency-Key").text(&in.IdempotencyKey, text4)
+	q.requiredHeader("Idempotency-Key").text(&in.IdempotencyKey, text2)
 	q.header("Prefer").text(&in.Prefer, text1)
 	q.json(false, in.Body.read)
 }
@@ -156,12 +179,16 @@ func (in *GetOrderRequest) read(q *request) {
 
 // CancelOrderRequest is a request of CancelOrder.
 type CancelOrderRequest struct {
-	OrderID uuid.UUID
+	OrderID        uuid.UUID
+	IdempotencyKey string `json:"-"`
 }
 
 func (in *CancelOrderRequest) read(q *request) {
 	q.path("order_id").id(&in.OrderID)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
 }
+
+func (in *CancelOrderRequest) key() string { return in.IdempotencyKey }
 
 // WatchOrderRequest is a request of WatchOrder.
 type WatchOrderRequest struct {
@@ -177,26 +204,43 @@ func (in *WatchOrderRequest) read(q *request) {
 // RefundOrderRequest is a request of RefundOrder.
 type RefundOrderRequest struct {
 	OrderID        uuid.UUID
-	IdempotencyKey string
-	Prefer         string
+	IdempotencyKey string `json:"-"`
+	Prefer         string `json:"-"`
 	Body           RefundInput
 }
 
 func (in *RefundOrderRequest) read(q *request) {
 	q.path("order_id").id(&in.OrderID)
-	q.requiredHeader("Idempotency-Key").text(&in.IdempotencyKey, text4)
+	q.requiredHeader("Idempotency-Key").text(&in.IdempotencyKey, text2)
 	q.header("Prefer").text(&in.Prefer, text1)
 	q.json(false, in.Body.read)
 }
 
+func (in *RefundOrderRequest) key() string { return in.IdempotencyKey }
+
+// GetRefundRequest is a request of GetRefund.
+type GetRefundRequest struct {
+	OrderID  uuid.UUID
+	RefundID uuid.UUID
+}
+
+func (in *GetRefundRequest) read(q *request) {
+	q.path("order_id").id(&in.OrderID)
+	q.path("refund_id").id(&in.RefundID)
+}
+
 // SetPricesRequest is a request of SetPrices.
 type SetPricesRequest struct {
-	Body PriceChanges
+	IdempotencyKey string `json:"-"`
+	Body           PriceChanges
 }
 
 func (in *SetPricesRequest) read(q *request) {
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
 	q.json(false, in.Body.read)
 }
+
+func (in *SetPricesRequest) key() string { return in.IdempotencyKey }
 
 // ListProductsRequest is a request of ListProducts.
 type ListProductsRequest struct {
@@ -222,19 +266,25 @@ func (in *ListProductsRequest) read(q *request) {
 	q.query("in_stock").boolean(&in.InStock)
 	q.query("sort").text(&in.Sort, text7)
 	q.query("limit").integer(&in.Limit, 1, 100)
-	q.query("cursor").text(&in.Cursor, text3)
+	q.query("cursor").text(&in.Cursor, text4)
 	q.query("facets").boolean(&in.Facets)
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 }
 
 // ImportProductsRequest is a request of ImportProducts.
 type ImportProductsRequest struct {
-	Body io.Reader
+	IdempotencyKey string    `json:"-"`
+	Body           io.Reader `json:"-"`
 }
 
 func (in *ImportProductsRequest) read(q *request) {
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
 	in.Body = q.stream("text/csv")
 }
+
+func (in *ImportProductsRequest) key() string { return in.IdempotencyKey }
+
+func (in *ImportProductsRequest) stream() *io.Reader { return &in.Body }
 
 // GetProductRequest is a request of GetProduct.
 type GetProductRequest struct {
@@ -249,14 +299,18 @@ func (in *GetProductRequest) read(q *request) {
 
 // PutProductRequest is a request of PutProduct.
 type PutProductRequest struct {
-	SKU  string
-	Body ProductInput
+	IdempotencyKey string `json:"-"`
+	SKU            string
+	Body           ProductInput
 }
 
 func (in *PutProductRequest) read(q *request) {
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
 	q.path("sku").text(&in.SKU, text9)
 	q.json(false, in.Body.read)
 }
+
+func (in *PutProductRequest) key() string { return in.IdempotencyKey }
 
 // ListRelatedRequest is a request of ListRelated.
 type ListRelatedRequest struct {
@@ -273,12 +327,16 @@ func (in *ListRelatedRequest) read(q *request) {
 
 // ReconcileRequest is a request of Reconcile.
 type ReconcileRequest struct {
-	Body ReconciliationWindow
+	IdempotencyKey string `json:"-"`
+	Body           ReconciliationWindow
 }
 
 func (in *ReconcileRequest) read(q *request) {
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
 	q.json(true, in.Body.read)
 }
+
+func (in *ReconcileRequest) key() string { return in.IdempotencyKey }
 
 // GetReconciliationRequest is a request of GetReconciliation.
 type GetReconciliationRequest struct {
@@ -291,14 +349,16 @@ func (in *GetReconciliationRequest) read(q *request) {
 
 // AdjustStockRequest is a request of AdjustStock.
 type AdjustStockRequest struct {
-	IdempotencyKey string
+	IdempotencyKey string `json:"-"`
 	Body           StockAdjustment
 }
 
 func (in *AdjustStockRequest) read(q *request) {
-	q.requiredHeader("Idempotency-Key").text(&in.IdempotencyKey, text4)
+	q.requiredHeader("Idempotency-Key").text(&in.IdempotencyKey, text2)
 	q.json(false, in.Body.read)
 }
+
+func (in *AdjustStockRequest) key() string { return in.IdempotencyKey }
 
 // Address: Where the goods go.
 type Address struct {
@@ -424,7 +484,7 @@ func (v *Line) read(r *reader) {
 	r.object([]string{"sku", "quantity"}, func(name string) bool {
 		switch name {
 		case "sku":
-			r.text(&v.SKU, text2)
+			r.text(&v.SKU, text3)
 		case "quantity":
 			r.integer(&v.Quantity, 1, 100000)
 		default:
@@ -556,7 +616,7 @@ func (v *PriceChange) read(r *reader) {
 	r.object([]string{"sku", "price"}, func(name string) bool {
 		switch name {
 		case "sku":
-			r.text(&v.SKU, text2)
+			r.text(&v.SKU, text3)
 		case "price":
 			v.Price.read(r)
 		default:
@@ -827,7 +887,7 @@ func (v *StockChange) read(r *reader) {
 	r.object([]string{"sku", "delta"}, func(name string) bool {
 		switch name {
 		case "sku":
-			r.text(&v.SKU, text2)
+			r.text(&v.SKU, text3)
 		case "delta":
 			r.integer(&v.Delta, -1000000000, 1000000000)
 		default:
@@ -897,9 +957,9 @@ type VariantLevels struct {
 // What the document says of strings.
 var (
 	text1  = &textRule{}
-	text2  = &textRule{least: 1, most: 64, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text3  = &textRule{least: 1, most: 1000, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text4  = &textRule{least: 1, most: 255, pattern: regexp.MustCompile(`^[ -~]*$`), message: `must be 1 to 255 printable ASCII characters`}
+	text2  = &textRule{least: 1, most: 255, pattern: regexp.MustCompile(`^[ -~]*$`), message: `must be 1 to 255 printable ASCII characters`}
+	text3  = &textRule{least: 1, most: 64, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text4  = &textRule{least: 1, most: 1000, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
 	text5  = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
 	text6  = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
 	text7  = &textRule{values: []string{"relevance", "popularity", "price", "-price", "name", "newest"}}

@@ -2,6 +2,8 @@ package api
 
 import (
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/edge"
@@ -25,12 +27,28 @@ type operation struct {
 	method, path string
 	access       access
 	handle       func(w http.ResponseWriter, r *http.Request) (answer, error)
+	deprecation  *deprecation
+}
+
+// deprecation has the days since when an operation is deprecated and from when it
+// may be gone, in Unix time.
+type deprecation struct{ since, sunset int64 }
+
+// announce sets the headers of RFC 9745 and RFC 8594.
+func (d *deprecation) announce(h http.Header) {
+	if d == nil {
+		return
+	}
+	h.Set("Deprecation", "@"+strconv.FormatInt(d.since, 10))
+	h.Set("Sunset", time.Unix(d.sunset, 0).UTC().Format(http.TimeFormat))
+	h.Add("Link", `</docs>; rel="deprecation"; type="text/html"`)
 }
 
 // serve answers the requests of an operation.
 func (a *API) serve(op operation) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		edge.SetRoute(r.Context(), op.path)
+		op.deprecation.announce(w.Header())
 		err := op.access.admits(auth.FromContext(r.Context()))
 		if err != nil {
 			a.WriteProblem(w, r, err)

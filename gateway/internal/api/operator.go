@@ -20,14 +20,15 @@ func (a *API) putProduct(ctx context.Context, in *PutProductRequest) (answer, er
 	if b.Popularity != nil {
 		product.Popularity = *b.Popularity
 	}
-	if err := distinct("variants", b.Variants, func(v *VariantInput) string { return v.SKU }); err != nil {
-		return nil, err
-	}
 	for i, v := range b.Variants {
 		product.Variants[i] = catalog.VariantInput{SKU: v.SKU, Name: v.Name, Stock: v.Stock, Price: v.Price.money()}
 	}
 	doc, err := upserted(a.catalog.Upsert(ctx, []catalog.ProductInput{product}))
 	return doc, inList(err, "variants", b.Variants, func(v *VariantInput) string { return v.SKU })
+}
+
+func (in *PutProductRequest) check() error {
+	return distinct("variants", in.Body.Variants, func(v *VariantInput) string { return v.SKU })
 }
 
 // importProducts answers POST /v1/products/import.
@@ -48,19 +49,6 @@ func upserted(u catalog.Upserted, err error) (answer, error) {
 
 // adjustStock answers POST /v1/stock-adjustments.
 func (a *API) adjustStock(ctx context.Context, in *AdjustStockRequest) (answer, error) {
-	var wrong fieldErrors
-	for i, c := range in.Body.Changes {
-		if c.Delta == 0 {
-			wrong.add(fmt.Sprintf("changes[%d].delta", i), "must not be zero")
-		}
-	}
-	err := wrong.err()
-	if err == nil {
-		err = distinct("changes", in.Body.Changes, func(c *StockChange) string { return c.SKU })
-	}
-	if err != nil {
-		return nil, err
-	}
 	changes := make([]catalog.StockChange, len(in.Body.Changes))
 	for i, c := range in.Body.Changes {
 		changes[i] = catalog.StockChange{SKU: c.SKU, Delta: c.Delta}
@@ -72,11 +60,21 @@ func (a *API) adjustStock(ctx context.Context, in *AdjustStockRequest) (answer, 
 	return private(newLevels(levels))
 }
 
+func (in *AdjustStockRequest) check() error {
+	var wrong fieldErrors
+	for i, c := range in.Body.Changes {
+		if c.Delta == 0 {
+			wrong.add(fmt.Sprintf("changes[%d].delta", i), "must not be zero")
+		}
+	}
+	if err := wrong.err(); err != nil {
+		return err
+	}
+	return distinct("changes", in.Body.Changes, func(c *StockChange) string { return c.SKU })
+}
+
 // setPrices answers POST /v1/prices.
 func (a *API) setPrices(ctx context.Context, in *SetPricesRequest) (answer, error) {
-	if err := distinct("changes", in.Body.Changes, func(c *PriceChange) string { return c.SKU }); err != nil {
-		return nil, err
-	}
 	changes := make([]catalog.PriceChange, len(in.Body.Changes))
 	for i, c := range in.Body.Changes {
 		changes[i] = catalog.PriceChange{SKU: c.SKU, Price: c.Price.money()}
@@ -88,7 +86,11 @@ func (a *API) setPrices(ctx context.Context, in *SetPricesRequest) (answer, erro
 	return private(newLevels(levels))
 }
 
-func private(v any) (answer, error) {
+func (in *SetPricesRequest) check() error {
+	return distinct("changes", in.Body.Changes, func(c *PriceChange) string { return c.SKU })
+}
+
+func private(v any) (*document, error) {
 	body, err := encode(v, "")
 	if err != nil {
 		return nil, err

@@ -48,7 +48,10 @@ func (a *API) placeOrder(ctx context.Context, in *PlaceOrderRequest) (answer, er
 		doc.status = http.StatusCreated
 	}
 	doc.tagged = false // it is not the order's present state
-	doc.location, doc.applied, doc.replayed = orderPath(placed.Order.ID), applied, placed.Replayed
+	doc.location, doc.replayed = orderPath(placed.Order.ID), placed.Replayed
+	if !placed.Replayed {
+		doc.applied = applied // a repeat did not wait
+	}
 	return doc, nil
 }
 
@@ -106,11 +109,11 @@ func (a *API) cancelOrder(ctx context.Context, in *CancelOrderRequest) (answer, 
 // refundOrder answers POST /v1/orders/{order_id}/refunds.
 func (a *API) refundOrder(ctx context.Context, in *RefundOrderRequest) (answer, error) {
 	wait, applied := preferredWait(in.Prefer)
-	lines, err := refundLines(in.Body.Lines)
-	if err != nil {
-		return nil, err
+	lines := make([]order.RefundLine, len(in.Body.Lines))
+	for i, l := range in.Body.Lines {
+		lines[i] = order.RefundLine{SKU: l.SKU, Quantity: l.Quantity}
 	}
-	refund, replayed, err := a.orders.RefundOrder(ctx, order.RefundRequest{
+	refund, err := a.orders.RefundOrder(ctx, order.RefundRequest{
 		Order: in.OrderID, IdempotencyKey: in.IdempotencyKey, Lines: lines,
 		Restock: in.Body.Restock, Reason: in.Body.Reason, Wait: wait,
 	})
@@ -121,23 +124,28 @@ func (a *API) refundOrder(ctx context.Context, in *RefundOrderRequest) (answer, 
 	if err != nil {
 		return nil, err
 	}
-	doc := &document{status: http.StatusCreated, body: body, applied: applied, replayed: replayed}
+	doc := &document{status: http.StatusCreated, body: body, applied: applied, location: orderPath(in.OrderID) + "/refunds/" + refund.ID}
 	if refund.State == "PENDING" {
 		doc.status = http.StatusAccepted
 	}
 	return doc, nil
 }
 
-func refundLines(in []Line) ([]order.RefundLine, error) {
-	if err := distinct("lines", in, (*Line).sku); err != nil {
+// getRefund answers GET /v1/orders/{order_id}/refunds/{refund_id}.
+func (a *API) getRefund(ctx context.Context, in *GetRefundRequest) (answer, error) {
+	order, err := a.orders.Order(ctx, viewer(ctx), in.OrderID)
+	if err != nil {
 		return nil, err
 	}
-	out := make([]order.RefundLine, len(in))
-	for i, l := range in {
-		out[i] = order.RefundLine{SKU: l.SKU, Quantity: l.Quantity}
+	for i := range order.Refunds {
+		if order.Refunds[i].ID == in.RefundID.String() {
+			return private(newRefund(&order.Refunds[i]))
+		}
 	}
-	return out, nil
+	return nil, problem.Newf(problem.NotFound, "The order has no such refund.")
 }
+
+func (in *RefundOrderRequest) check() error { return distinct("lines", in.Body.Lines, (*Line).sku) }
 
 func orderDocument(order *order.Order) (*document, error) {
 	body, err := encode(newOrder(order), strconv.FormatInt(order.Version, 10))

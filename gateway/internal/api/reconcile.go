@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/souk-shop/souk/gateway/internal/shop/payment"
 )
@@ -12,7 +13,15 @@ func (a *API) reconcile(ctx context.Context, in *ReconcileRequest) (answer, erro
 	if err != nil {
 		return nil, err
 	}
-	return newReconciliation(r)
+	doc, err := newReconciliation(r)
+	if err != nil {
+		return nil, err
+	}
+	doc.status, doc.location = http.StatusAccepted, "/v1/reconciliations/"+r.ID
+	if r.Done {
+		doc.status = http.StatusCreated
+	}
+	return doc, nil
 }
 
 // getReconciliation answers GET /v1/reconciliations/{reconciliation_id}.
@@ -24,7 +33,7 @@ func (a *API) getReconciliation(ctx context.Context, in *GetReconciliationReques
 	return newReconciliation(r)
 }
 
-func newReconciliation(r *payment.Reconciliation) (answer, error) {
+func newReconciliation(r *payment.Reconciliation) (*document, error) {
 	out := Reconciliation{
 		ID: r.ID, FromTime: r.From, ToTime: r.To, Done: r.Done, InFlight: r.InFlight, DifferenceCount: r.Differences,
 		Totals: make([]ReconciliationTotal, len(r.Totals)), Differences: make([]ReconciliationDifference, len(r.First)),

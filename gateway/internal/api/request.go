@@ -41,7 +41,8 @@ type request struct {
 // answer is what a handler has to say.
 type answer interface{ write(w http.ResponseWriter) }
 
-// handle joins reading a request and answering it.
+// handle joins reading a request and answering it. What the document cannot say of a
+// request is in the method check of its type, if it has one.
 func handle[In any, P interface {
 	*In
 	read(q *request)
@@ -51,6 +52,11 @@ func handle[In any, P interface {
 		in := P(new(In))
 		if err := q.read(in.read); err != nil {
 			return nil, err
+		}
+		if c, ok := any(in).(interface{ check() error }); ok {
+			if err := c.check(); err != nil {
+				return nil, err
+			}
 		}
 		return do(r.Context(), in)
 	}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
@@ -30,6 +31,8 @@ type Services struct {
 	Cart    cartv1.CartServiceClient
 	Order   orderv1.OrderServiceClient
 	Payment paymentv1.PaymentServiceClient
+	// Answers are kept by each service for its operations, by the service's name.
+	Answers map[string]answerv1.AnswerServiceClient
 }
 
 // Targets say where the services are.
@@ -55,11 +58,16 @@ func Dial(to Targets, tel *telemetry.Telemetry) (Connections, error) {
 
 // Services returns the clients over the connections.
 func (c Connections) Services() Services {
+	answers := map[string]answerv1.AnswerServiceClient{}
+	for name, conn := range c {
+		answers[name] = answerv1.NewAnswerServiceClient(conn)
+	}
 	return Services{
 		Catalog: catalogv1.NewCatalogServiceClient(c["catalog"]),
 		Cart:    cartv1.NewCartServiceClient(c["cart"]),
 		Order:   orderv1.NewOrderServiceClient(c["order"]),
 		Payment: paymentv1.NewPaymentServiceClient(c["payment"]),
+		Answers: answers,
 	}
 }
 

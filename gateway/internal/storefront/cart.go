@@ -173,7 +173,7 @@ func (s *Storefront) addToCart(w http.ResponseWriter, r *http.Request) error {
 	}
 	var now *cart.Cart
 	if shopper.HasCart() {
-		now, err = s.carts.AddLine(r.Context(), shopper.ID, shopper.Cart, sku, quantity)
+		now, err = s.carts.AddLine(r.Context(), cart.AddLine{Owner: shopper.ID, Cart: shopper.Cart, SKU: sku, Quantity: quantity})
 	}
 	if !shopper.HasCart() || problem.Is(err, problem.CartNotFound) {
 		now, err = s.carts.NewCart(r.Context(), shopper.ID, []cart.LineInput{{SKU: sku, Quantity: quantity}})

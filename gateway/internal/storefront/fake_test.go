@@ -334,7 +334,8 @@ func (f *fakeShop) SetLines(_ context.Context, in cart.SetLines) (*cart.Cart, er
 	return f.view(in.Cart), nil
 }
 
-func (f *fakeShop) AddLine(_ context.Context, owner, id uuid.UUID, sku string, quantity int64) (*cart.Cart, error) {
+func (f *fakeShop) AddLine(_ context.Context, in cart.AddLine) (*cart.Cart, error) {
+	owner, id, sku, quantity := in.Owner, in.Cart, in.SKU, in.Quantity
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("AddLine"); err != nil {

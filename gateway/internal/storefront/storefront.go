@@ -41,7 +41,7 @@ type Carts interface {
 	NewCart(ctx context.Context, owner uuid.UUID, lines []cart.LineInput) (*cart.Cart, error)
 	Cart(ctx context.Context, owner, id uuid.UUID) (*cart.Cart, error)
 	SetLines(ctx context.Context, in cart.SetLines) (*cart.Cart, error)
-	AddLine(ctx context.Context, owner, id uuid.UUID, sku string, quantity int64) (*cart.Cart, error)
+	AddLine(ctx context.Context, in cart.AddLine) (*cart.Cart, error)
 }
 
 // Orders is what the pages need of the orders.

@@ -234,9 +234,13 @@ type Refund struct {
 	CreatedAt time.Time `json:"created_at"`
 }
 
-// Refund gives back. Idempotent by key. For the operator.
+// Refund gives back and returns the refund as it is now. Idempotent by key: a repeat
+// gets the first answer, so one that was pending is read again. For the operator.
 func (c *Client) Refund(ctx context.Context, orderID, key string, wait time.Duration, r RefundRequest) (*Refund, error) {
 	out := &Refund{}
-	_, err := c.do(ctx, request{method: http.MethodPost, path: orderPath(orderID) + "/refunds", body: r, key: key, wait: wait}, out)
+	meta, err := c.do(ctx, request{method: http.MethodPost, path: orderPath(orderID) + "/refunds", body: r, key: key, wait: wait}, out)
+	if err == nil && meta.Replayed && out.State == RefundPending {
+		_, err = c.do(ctx, request{method: http.MethodGet, path: meta.Location}, out)
+	}
 	return out, err
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
@@ -103,12 +104,49 @@ func (w *writer) operations() {
 	w.printf("// operations are all that the document has.\nfunc (a *API) operations() []operation {\nreturn []operation{\n")
 	for _, o := range all {
 		id := o.op.OperationID
-		w.printf("{%q, %q, %s, handle(a.%s)},\n", o.method, o.path, w.access(o.op), strings.ToLower(id[:1])+id[1:])
+		do := "a." + strings.ToLower(id[:1]) + id[1:]
+		handle := "handle(" + do + ")"
+		if hasKey(o.item, o.op) && !slices.Contains(keepsOwnKeys, id) {
+			handle = fmt.Sprintf("once(a, %q, a.keeper(%q), %s)", id, o.path, do)
+		}
+		w.printf("{%q, %q, %s, %s, %s},\n", o.method, o.path, w.access(o.op), handle, w.deprecation(o.op))
 	}
 	w.printf("}\n}\n")
 	for _, o := range all {
 		w.request(parameters(o.item, o.op), o.op)
 	}
+}
+
+// keepsOwnKeys are the operations whose service recognises a repeat itself, in the
+// transaction that performs them.
+var keepsOwnKeys = []string{"PlaceOrder"}
+
+const keyHeader = "Idempotency-Key"
+
+func hasKey(item *openapi3.PathItem, op *openapi3.Operation) bool {
+	return slices.ContainsFunc(parameters(item, op), func(p *openapi3.ParameterRef) bool { return p.Value.Name == keyHeader })
+}
+
+// deprecation is the literal of an operation's: deprecated says that there is one,
+// x-deprecated since when, x-sunset until when the operation works at least.
+func (w *writer) deprecation(op *openapi3.Operation) string {
+	since, deprecated := op.Extensions["x-deprecated"].(string)
+	until, sunset := op.Extensions["x-sunset"].(string)
+	if op.Deprecated != deprecated || deprecated != sunset {
+		w.fail("%s: deprecated, x-deprecated and x-sunset go together", op.OperationID)
+	}
+	if !deprecated {
+		return "nil"
+	}
+	var days [2]int64
+	for i, day := range []string{since, until} {
+		t, err := time.Parse(time.DateOnly, day)
+		if err != nil {
+			w.fail("%s: %q is no day such as 2026-12-01", op.OperationID, day)
+		}
+		days[i] = t.Unix()
+	}
+	return fmt.Sprintf("&deprecation{%d, %d}", days[0], days[1])
 }
 
 // access is the name of who may ask, in package api.
@@ -143,10 +181,21 @@ func (w *writer) access(op *openapi3.Operation) string {
 func (w *writer) request(params openapi3.Parameters, op *openapi3.Operation) {
 	name := op.OperationID + "Request"
 	var reads strings.Builder
+	key, streamed := "", false
 	w.printf("\n// %s is a request of %s.\ntype %s struct {\n", name, op.OperationID, name)
 	for _, p := range params {
 		field, at := camel(p.Value.Name), op.OperationID+": "+p.Value.Name
-		w.printf("%s %s\n", field, w.paramType(at, p.Value.Schema.Value))
+		tag := ""
+		if p.Value.Name == keyHeader || p.Value.Name == "Prefer" {
+			tag = " `json:\"-\"`" // not what a repeat must have in common
+		}
+		w.printf("%s %s%s\n", field, w.paramType(at, p.Value.Schema.Value), tag)
+		if p.Value.Name == keyHeader {
+			key = "in." + field
+			if p.Value.Schema.Value.Format == "uuid" {
+				key = "keyOf(in." + field + ")"
+			}
+		}
 		source := map[string]string{"path": "path", "query": "query", "header": "header"}[p.Value.In]
 		switch {
 		case source == "", p.Value.In == "query" && p.Value.Required:
@@ -161,11 +210,18 @@ func (w *writer) request(params openapi3.Parameters, op *openapi3.Operation) {
 		fmt.Fprintf(&reads, "q.json(%t, in.Body.read)\n", !op.RequestBody.Value.Required)
 	} else if op.RequestBody != nil {
 		for media := range op.RequestBody.Value.Content {
-			w.printf("Body io.Reader\n")
+			w.printf("Body io.Reader `json:\"-\"`\n")
+			streamed = true
 			fmt.Fprintf(&reads, "in.Body = q.stream(%q)\n", media)
 		}
 	}
 	w.printf("}\n\nfunc (in *%s) read(q *request) {\n%s}\n", name, reads.String())
+	if key != "" && !slices.Contains(keepsOwnKeys, op.OperationID) {
+		w.printf("\nfunc (in *%s) key() string { return %s }\n", name, key)
+	}
+	if streamed {
+		w.printf("\nfunc (in *%s) stream() *io.Reader { return &in.Body }\n", name)
+	}
 }
 
 func (w *writer) paramType(at string, s *openapi3.Schema) string {

@@ -43,6 +43,10 @@ components:
 		{"{type: integer, format: int64, minimum: 1}", "{type: number}", "type &[number]"},
 		{"additionalProperties: false", "additionalProperties: true", "Thing: not additionalProperties"},
 		{"security: []", "tags: [x]", "MakeThing: no security"},
+		{"security: []", "security: []\n      deprecated: true", "MakeThing: deprecated, x-deprecated and x-sunset go together"},
+		{"security: []", "security: []\n      x-sunset: '2027-01-01'", "MakeThing: deprecated, x-deprecated and x-sunset go together"},
+		{"security: []", "security: []\n      deprecated: true\n      x-deprecated: '2026-12-01'\n      x-sunset: soon", `MakeThing: "soon" is no day`},
+		{"security: []", "security: []\n      deprecated: true\n      x-deprecated: '2026-12-01'\n      x-sunset: '2027-12-01'", ""},
 	} {
 		doc, err := openapi3.NewLoader().LoadFromData([]byte(strings.Replace(document, tc.old, tc.changed, 1)))
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/client"
+	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
@@ -105,6 +106,16 @@ type SetLines struct {
 	Replace bool
 }
 
+// AddLine adds to a cart; see Carts.AddLine.
+type AddLine struct {
+	Owner uuid.UUID
+	Cart  uuid.UUID
+	// Version is the version the caller saw; 0 adds to any.
+	Version  int64
+	SKU      string
+	Quantity int64
+}
+
 // NewCart makes a cart with the lines, which may be none. Problems: SKUNotFound,
 // Overloaded.
 func (c *Carts) NewCart(ctx context.Context, owner uuid.UUID, lines []LineInput) (*Cart, error) {
@@ -116,10 +127,7 @@ func (c *Carts) NewCart(ctx context.Context, owner uuid.UUID, lines []LineInput)
 	if err := v.check(ctx, lines); err != nil {
 		return nil, err
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		return nil, problem.As(err)
-	}
+	id, _ := idempotency.ID(ctx)
 	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.CreateCart, &cartv1.CreateCartRequest{CartId: id.String(), OwnerId: owner.String()})
 	if err != nil {
 		return nil, err
@@ -152,9 +160,7 @@ func (c *Carts) SetLines(ctx context.Context, in SetLines) (*Cart, error) {
 	}
 	cart, err := c.set(ctx, in)
 	if in.Version != 0 && problem.Is(err, problem.VersionConflict) {
-		failed := *problem.As(err)
-		failed.Type, failed.Detail = problem.PreconditionFailed, "The cart has changed since you saw it. Read it and try again."
-		return nil, &failed
+		return nil, changed(err)
 	}
 	if err != nil {
 		return nil, err
@@ -162,20 +168,33 @@ func (c *Carts) SetLines(ctx context.Context, in SetLines) (*Cart, error) {
 	return v.cart(ctx, cart)
 }
 
+// changed is a conflict with the version that the caller saw.
+func changed(err error) error {
+	failed := *problem.As(err)
+	failed.Type, failed.Detail = problem.PreconditionFailed, "The cart has changed since you saw it. Read it and try again."
+	return &failed
+}
+
 // AddLine adds units of a SKU to what the cart has. Concurrent adds are all kept.
-// Problems: CartNotFound, SKUNotFound, CartFull, QuantityTooLarge.
-func (c *Carts) AddLine(ctx context.Context, owner, id uuid.UUID, sku string, quantity int64) (*Cart, error) {
+// Problems: CartNotFound, SKUNotFound, CartFull, QuantityTooLarge,
+// PreconditionFailed when the cart is no longer at the version given.
+func (c *Carts) AddLine(ctx context.Context, in AddLine) (*Cart, error) {
 	v := c.newView()
-	if err := v.resolve(ctx, sku); err != nil {
+	if err := v.resolve(ctx, in.SKU); err != nil {
 		return nil, err
 	}
-	if !v.sold(sku) {
-		return nil, c.ownFirst(ctx, owner, id, unknownSKU("sku", sku))
+	if !v.sold(in.SKU) {
+		return nil, c.ownFirst(ctx, in.Owner, in.Cart, unknownSKU("sku", in.SKU))
 	}
-	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.AddLine, &cartv1.AddLineRequest{
-		CartId: id.String(), OwnerId: owner.String(), Sku: sku, Delta: quantity,
-		ChangeId: uuid.NewString(), // a repeat adds nothing
-	})
+	change, _ := idempotency.ID(ctx) // a repeat adds nothing
+	req := &cartv1.AddLineRequest{CartId: in.Cart.String(), OwnerId: in.Owner.String(), Sku: in.SKU, Delta: in.Quantity, ChangeId: change.String()}
+	if in.Version != 0 {
+		req.ExpectedVersion = &in.Version
+	}
+	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.AddLine, req)
+	if in.Version != 0 && problem.Is(err, problem.VersionConflict) {
+		return nil, changed(err)
+	}
 	if problem.Is(err, problem.QuantityTooLarge) {
 		large := *problem.As(err)
 		large.Fields = []problem.Field{{Field: "quantity", Detail: fmt.Sprintf("the line would have more than %d units", MaxQuantity)}}
@@ -205,10 +224,10 @@ func (c *Carts) get(ctx context.Context, owner, id uuid.UUID) (*cartv1.Cart, err
 }
 
 func (c *Carts) set(ctx context.Context, in SetLines) (*cartv1.Cart, error) {
+	change, _ := idempotency.ID(ctx) // a repeat changes nothing
 	req := &cartv1.SetLinesRequest{
-		CartId: in.Cart.String(), OwnerId: in.Owner.String(), Replace: in.Replace,
-		ChangeId: uuid.NewString(), // a repeat changes nothing
-		Lines:    make([]*cartv1.LineChange, len(in.Lines)),
+		CartId: in.Cart.String(), OwnerId: in.Owner.String(), Replace: in.Replace, ChangeId: change.String(),
+		Lines: make([]*cartv1.LineChange, len(in.Lines)),
 	}
 	if in.Version != 0 {
 		req.ExpectedVersion = &in.Version

@@ -20,11 +20,11 @@ type RefundRequest struct {
 	Wait           time.Duration // for the outcome, at most MaxWait
 }
 
-// RefundOrder gives back lines of a paid order. The refund is PENDING,
-// SUCCEEDED or FAILED; replayed says that an earlier call made it.
+// RefundOrder gives back lines of a paid order, once for each key. The refund is
+// PENDING, SUCCEEDED or FAILED.
 // Problems: OrderNotFound, OrderNotPaid, RefundExceedsOrder,
 // IdempotencyKeyReused.
-func (o *Orders) RefundOrder(ctx context.Context, r RefundRequest) (refund *Refund, replayed bool, err error) {
+func (o *Orders) RefundOrder(ctx context.Context, r RefundRequest) (*Refund, error) {
 	req := &orderv1.RefundOrderRequest{
 		OrderId: r.Order.String(), IdempotencyKey: r.IdempotencyKey,
 		RequestHash: digest(struct {
@@ -39,16 +39,16 @@ func (o *Orders) RefundOrder(ctx context.Context, r RefundRequest) (refund *Refu
 	}
 	res, err := client.Call(ctx, o.cfg.Caller, min(r.Wait, MaxWait)+o.cfg.Caller.Timeout, o.cfg.Client.RefundOrder, req)
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	out, err := newRefund(res.GetRefund())
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	if r.Restock {
 		for _, l := range out.Lines {
 			o.cfg.Stock.StockChanged(l.SKU)
 		}
 	}
-	return &out, res.GetReplayed(), nil
+	return &out, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/souk-shop/souk/services/chassis/answers"
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
@@ -19,10 +20,16 @@ var migrations embed.FS
 
 // Migrate brings the cart database to the schema that Store expects.
 func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
-	return pg.Migrate(ctx, cfg, migrations, log)
+	if err := pg.Migrate(ctx, cfg, migrations, log); err != nil {
+		return err
+	}
+	return answers.Migrate(ctx, cfg, log)
 }
 
 // Migrated is nil once the cart database has the schema that Store expects.
 func Migrated(ctx context.Context, pool *pgxpool.Pool) error {
-	return pg.Migrated(ctx, pool, migrations)
+	if err := pg.Migrated(ctx, pool, migrations); err != nil {
+		return err
+	}
+	return answers.Migrated(ctx, pool)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/app"
 	"github.com/souk-shop/souk/services/catalog/internal/domain/words"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
+	"github.com/souk-shop/souk/services/chassis/answers"
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
@@ -25,6 +26,9 @@ var migrations embed.FS
 // text to its rules.
 func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
 	if err := pg.Migrate(ctx, cfg, migrations, log); err != nil {
+		return err
+	}
+	if err := answers.Migrate(ctx, cfg, log); err != nil {
 		return err
 	}
 	conn, err := pgx.Connect(ctx, cfg.DSN.Reveal())
@@ -52,7 +56,10 @@ func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
 
 // Migrated is nil once the database has the schema of this build.
 func Migrated(ctx context.Context, pool *pgxpool.Pool) error {
-	return pg.Migrated(ctx, pool, migrations)
+	if err := pg.Migrated(ctx, pool, migrations); err != nil {
+		return err
+	}
+	return answers.Migrated(ctx, pool)
 }
 
 // Store implements app.Store. Its methods may be called concurrently.

@@ -6,6 +6,7 @@ import (
 	"embed"
 	"log/slog"
 
+	"github.com/souk-shop/souk/services/chassis/answers"
 	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
@@ -22,5 +23,8 @@ func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
 	if err := pg.Migrate(ctx, cfg, migrations, log); err != nil {
 		return err
 	}
-	return jobs.Migrate(ctx, cfg, log)
+	if err := jobs.Migrate(ctx, cfg, log); err != nil {
+		return err
+	}
+	return answers.Migrate(ctx, cfg, log)
 }

@@ -8,6 +8,7 @@ import (
 	"embed"
 	"log/slog"
 
+	"github.com/souk-shop/souk/services/chassis/answers"
 	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
@@ -23,5 +24,8 @@ func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
 	if err := pg.Migrate(ctx, cfg, migrations, log); err != nil {
 		return err
 	}
-	return jobs.Migrate(ctx, cfg, log)
+	if err := jobs.Migrate(ctx, cfg, log); err != nil {
+		return err
+	}
+	return answers.Migrate(ctx, cfg, log)
 }

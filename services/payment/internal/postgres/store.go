@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/answers"
 	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
@@ -29,7 +30,10 @@ func (s *Store) Ready(ctx context.Context) error {
 	if err := pg.Migrated(ctx, s.pool, migrations); err != nil {
 		return err
 	}
-	return jobs.Migrated(ctx, s.pool)
+	if err := jobs.Migrated(ctx, s.pool); err != nil {
+		return err
+	}
+	return answers.Migrated(ctx, s.pool)
 }
 
 // Begin implements app.Store.

@@ -1,0 +1,102 @@
+// Package idempotency makes an operation once for each key of its caller: repeats
+// get the first answer, byte for byte. The service that performs the operation
+// keeps the answer.
+package idempotency
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/souk-shop/souk/gateway/internal/client"
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
+)
+
+// Client are the RPCs of a service that keeps answers.
+type Client interface {
+	Begin(context.Context, *answerv1.BeginRequest, ...grpc.CallOption) (*answerv1.BeginResponse, error)
+	Complete(context.Context, *answerv1.CompleteRequest, ...grpc.CallOption) (*answerv1.CompleteResponse, error)
+	Abandon(context.Context, *answerv1.AbandonRequest, ...grpc.CallOption) (*answerv1.AbandonResponse, error)
+}
+
+// Answer is what is kept: a status, the header fields that belong to it, a body.
+type Answer struct {
+	Status  int
+	Headers map[string]string
+	Body    []byte
+}
+
+// Request is one of an operation with a key.
+type Request struct {
+	// Scope is the operation and its caller: keys of others are other keys.
+	Scope string
+	Key   string
+	// Hash is the SHA-256 of everything that the caller decided.
+	Hash []byte
+	// Lease is how long the operation may take; after it a repeat makes it again.
+	Lease time.Duration
+}
+
+// Once makes the operation unless its key has an answer. perform gets the id of the
+// operation by ID; it may be called again under the same id when its first outcome was
+// not known. Problems: IdempotencyKeyReused, IdempotencyKeyInFlight, those of perform.
+func Once(ctx context.Context, service Client, caller *client.Caller, r Request, perform func(context.Context) (Answer, error)) (out Answer, replayed bool, err error) {
+	key := &answerv1.Key{Scope: r.Scope, Key: r.Key}
+	res, err := client.Call(ctx, caller, 0, service.Begin, &answerv1.BeginRequest{
+		Key: key, RequestHash: r.Hash, Lease: durationpb.New(r.Lease), AttemptId: uuid.NewString(),
+	})
+	if err != nil {
+		return Answer{}, false, err
+	}
+	switch res.GetOutcome() {
+	case answerv1.Outcome_OUTCOME_COMPLETED:
+		return answer(res.GetAnswer()), true, nil
+	case answerv1.Outcome_OUTCOME_IN_FLIGHT:
+		return Answer{}, false, problem.New(problem.IdempotencyKeyInFlight)
+	case answerv1.Outcome_OUTCOME_ANOTHER_REQUEST:
+		return Answer{}, false, problem.New(problem.IdempotencyKeyReused)
+	}
+	id, err := uuid.Parse(res.GetOperationId())
+	if err != nil {
+		return Answer{}, false, fmt.Errorf("the operation's id: %w", err)
+	}
+	made, err := perform(context.WithValue(ctx, idKey{}, id))
+	// The client may be gone; what was done is noted all the same.
+	ctx = context.WithoutCancel(ctx)
+	if err != nil {
+		status := problem.As(err).Type.Status
+		_, _ = client.Call(ctx, caller, 0, service.Abandon, &answerv1.AbandonRequest{Key: key, NothingDone: status < 499}) // else the lease ends it
+		return Answer{}, false, err
+	}
+	kept, err := client.Call(ctx, caller, 0, service.Complete, &answerv1.CompleteRequest{Key: key, Answer: &answerv1.Answer{
+		Status: int32(made.Status), Headers: made.Headers, Body: made.Body,
+	}})
+	if err != nil {
+		return Answer{}, false, err
+	}
+	return answer(kept.GetAnswer()), false, nil
+}
+
+func answer(a *answerv1.Answer) Answer {
+	return Answer{Status: int(a.GetStatus()), Headers: a.GetHeaders(), Body: a.GetBody()}
+}
+
+type idKey struct{}
+
+// ID is the id of the operation that is being made, the same for its repeats, or a
+// new one for an operation without a key. kept reports which.
+func ID(ctx context.Context) (id uuid.UUID, kept bool) {
+	if id, ok := ctx.Value(idKey{}).(uuid.UUID); ok {
+		return id, true
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		id = uuid.New() // panics without randomness
+	}
+	return id, false
+}

@@ -1,0 +1,162 @@
+// Package answers keeps in a service's database what its operations were answered,
+// by the caller's key, so that repeats get the same bytes. See
+// souk.answer.v1.AnswerService.
+package answers
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
+	"github.com/souk-shop/souk/services/chassis/pg"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// versionsTable is where the applied migrations of answers are noted.
+const versionsTable = "souk_answers_version"
+
+// Migrate brings the table of answers to the schema of this version. Replicas may
+// run it at once.
+func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
+	return pg.MigrateTable(ctx, cfg, versionsTable, migrations, log)
+}
+
+// Migrated returns pg.ErrNotMigrated until the table is at the schema of this version.
+func Migrated(ctx context.Context, db pg.Queryer) error {
+	return pg.MigratedTable(ctx, db, versionsTable, migrations)
+}
+
+// Server implements answerv1.AnswerServiceServer.
+type Server struct {
+	answerv1.UnimplementedAnswerServiceServer
+	pool *pgxpool.Pool
+	keep time.Duration
+}
+
+// NewServer returns a server that keeps answers in the database; those older than
+// keep may be forgotten, none if it is 0.
+func NewServer(pool *pgxpool.Pool, keep time.Duration) *Server {
+	return &Server{pool: pool, keep: keep}
+}
+
+// forget deletes two answers that are too old, so that there are never many.
+const forget = `
+DELETE FROM souk_answers WHERE (scope, key) IN (
+    SELECT scope, key FROM souk_answers
+    WHERE created_at < now() - $1::bigint * interval '1 microsecond'
+    ORDER BY created_at LIMIT 2 FOR UPDATE SKIP LOCKED
+)`
+
+// begin makes the row, or takes over one that was left unfinished by the same request.
+const begin = `
+INSERT INTO souk_answers AS a (scope, key, request_hash, operation_id, attempt_id, lease_until)
+VALUES ($1, $2, $3, $4, $6, clock_timestamp() + $5::bigint * interval '1 microsecond')
+ON CONFLICT (scope, key) DO UPDATE SET lease_until = excluded.lease_until, attempt_id = excluded.attempt_id
+WHERE a.status IS NULL AND (a.lease_until <= clock_timestamp() OR a.attempt_id = excluded.attempt_id) AND a.request_hash = excluded.request_hash
+RETURNING operation_id`
+
+// Begin implements answerv1.AnswerServiceServer.
+func (s *Server) Begin(ctx context.Context, req *answerv1.BeginRequest) (*answerv1.BeginResponse, error) {
+	if s.keep > 0 {
+		if _, err := s.pool.Exec(ctx, forget, s.keep.Microseconds()); err != nil {
+			return nil, fmt.Errorf("forget answers: %w", err)
+		}
+	}
+	fresh, err := uuid.NewV7()
+	if err != nil {
+		return nil, err
+	}
+	scope, key := req.GetKey().GetScope(), req.GetKey().GetKey()
+	var id uuid.UUID
+	err = s.pool.QueryRow(ctx, begin, scope, key, req.GetRequestHash(), fresh, req.GetLease().AsDuration().Microseconds(), req.GetAttemptId()).Scan(&id)
+	if err == nil {
+		return &answerv1.BeginResponse{Outcome: answerv1.Outcome_OUTCOME_BEGUN, OperationId: id.String()}, nil
+	}
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return nil, fmt.Errorf("begin: %w", err)
+	}
+	same, answer, err := s.load(ctx, req.GetKey(), req.GetRequestHash())
+	switch {
+	case errors.Is(err, pgx.ErrNoRows): // abandoned just now
+		return &answerv1.BeginResponse{Outcome: answerv1.Outcome_OUTCOME_IN_FLIGHT}, nil
+	case err != nil:
+		return nil, err
+	case !same:
+		return &answerv1.BeginResponse{Outcome: answerv1.Outcome_OUTCOME_ANOTHER_REQUEST}, nil
+	case answer == nil:
+		return &answerv1.BeginResponse{Outcome: answerv1.Outcome_OUTCOME_IN_FLIGHT}, nil
+	}
+	return &answerv1.BeginResponse{Outcome: answerv1.Outcome_OUTCOME_COMPLETED, Answer: answer}, nil
+}
+
+// load returns the answer, nil if there is none yet, and whether the request is of
+// the hash.
+func (s *Server) load(ctx context.Context, key *answerv1.Key, hash []byte) (same bool, answer *answerv1.Answer, err error) {
+	var (
+		status  *int32
+		headers []byte
+		body    []byte
+	)
+	err = s.pool.QueryRow(ctx, "SELECT request_hash IS NOT DISTINCT FROM $3, status, headers, body FROM souk_answers WHERE scope = $1 AND key = $2", key.GetScope(), key.GetKey(), hash).
+		Scan(&same, &status, &headers, &body)
+	if err != nil {
+		return false, nil, fmt.Errorf("load answer: %w", err)
+	}
+	if status == nil {
+		return same, nil, nil
+	}
+	answer = &answerv1.Answer{Status: *status, Body: body}
+	if err := json.Unmarshal(headers, &answer.Headers); err != nil {
+		return false, nil, fmt.Errorf("load answer: %w", err)
+	}
+	return same, answer, nil
+}
+
+// Complete implements answerv1.AnswerServiceServer.
+func (s *Server) Complete(ctx context.Context, req *answerv1.CompleteRequest) (*answerv1.CompleteResponse, error) {
+	a := req.GetAnswer()
+	headers := a.GetHeaders()
+	if headers == nil {
+		headers = map[string]string{}
+	}
+	text, err := json.Marshal(headers)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.pool.Exec(ctx, "UPDATE souk_answers SET status = $3, headers = $4, body = $5 WHERE scope = $1 AND key = $2 AND status IS NULL",
+		req.GetKey().GetScope(), req.GetKey().GetKey(), a.GetStatus(), text, a.GetBody())
+	if err != nil {
+		return nil, fmt.Errorf("complete: %w", err)
+	}
+	_, kept, err := s.load(ctx, req.GetKey(), nil)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows): // forgotten meanwhile
+		return &answerv1.CompleteResponse{Answer: a}, nil
+	case err != nil:
+		return nil, err
+	}
+	return &answerv1.CompleteResponse{Answer: kept}, nil
+}
+
+// Abandon implements answerv1.AnswerServiceServer.
+func (s *Server) Abandon(ctx context.Context, req *answerv1.AbandonRequest) (*answerv1.AbandonResponse, error) {
+	statement := "UPDATE souk_answers SET lease_until = clock_timestamp() WHERE scope = $1 AND key = $2 AND status IS NULL"
+	if req.GetNothingDone() {
+		statement = "DELETE FROM souk_answers WHERE scope = $1 AND key = $2 AND status IS NULL"
+	}
+	if _, err := s.pool.Exec(ctx, statement, req.GetKey().GetScope(), req.GetKey().GetKey()); err != nil {
+		return nil, fmt.Errorf("abandon: %w", err)
+	}
+	return &answerv1.AbandonResponse{}, nil
+}

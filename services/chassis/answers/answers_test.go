@@ -1,0 +1,178 @@
+package answers_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
+	"github.com/souk-shop/souk/services/chassis/answers"
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+type keeper struct {
+	*answers.Server
+	t    *testing.T
+	pool *pgxpool.Pool
+}
+
+func start(t *testing.T, keep time.Duration) *keeper {
+	t.Helper()
+	dsn := pgtest.New(t, func(ctx context.Context, dsn string) error {
+		return answers.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
+	})
+	pool, err := pgxpool.New(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	if err := answers.Migrated(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	return &keeper{answers.NewServer(pool, keep), t, pool}
+}
+
+func key(name string) *answerv1.Key { return &answerv1.Key{Scope: "test", Key: name} }
+
+func (k *keeper) begin(name, request string, lease time.Duration) *answerv1.BeginResponse {
+	k.t.Helper()
+	return k.attempt(uuid.NewString(), name, request, lease)
+}
+
+func (k *keeper) attempt(id, name, request string, lease time.Duration) *answerv1.BeginResponse {
+	k.t.Helper()
+	res, err := k.Begin(k.t.Context(), &answerv1.BeginRequest{
+		AttemptId: id, Key: key(name), RequestHash: bytes.Repeat([]byte(request[:1]), 32), Lease: durationpb.New(lease),
+	})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return res
+}
+
+func (k *keeper) complete(name, body string) *answerv1.Answer {
+	k.t.Helper()
+	res, err := k.Complete(k.t.Context(), &answerv1.CompleteRequest{Key: key(name), Answer: &answerv1.Answer{Status: 201, Headers: map[string]string{"Location": "/x"}, Body: []byte(body)}})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return res.GetAnswer()
+}
+
+func (k *keeper) abandon(name string, nothingDone bool) {
+	k.t.Helper()
+	if _, err := k.Abandon(k.t.Context(), &answerv1.AbandonRequest{Key: key(name), NothingDone: nothingDone}); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+func (k *keeper) want(res *answerv1.BeginResponse, outcome answerv1.Outcome) {
+	k.t.Helper()
+	if res.GetOutcome() != outcome {
+		k.t.Errorf("%v, want %v", res, outcome)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	k := start(t, 0)
+	first := k.begin("a", "r", time.Minute)
+	k.want(first, answerv1.Outcome_OUTCOME_BEGUN)
+	k.want(k.begin("a", "r", time.Minute), answerv1.Outcome_OUTCOME_IN_FLIGHT)
+	k.want(k.begin("a", "other", time.Minute), answerv1.Outcome_OUTCOME_ANOTHER_REQUEST)
+	k.want(k.begin("b", "other", time.Minute), answerv1.Outcome_OUTCOME_BEGUN)
+	kept := k.complete("a", "one")
+	if again := k.complete("a", "two"); !proto.Equal(again, kept) {
+		t.Errorf("the second to complete gets %v, not %v", again, kept)
+	}
+	k.abandon("a", true) // too late
+	res := k.begin("a", "r", time.Minute)
+	k.want(res, answerv1.Outcome_OUTCOME_COMPLETED)
+	if !proto.Equal(res.GetAnswer(), kept) || string(kept.GetBody()) != "one" || kept.GetHeaders()["Location"] != "/x" {
+		t.Errorf("answer %v, kept %v", res.GetAnswer(), kept)
+	}
+	k.want(k.begin("a", "other", time.Minute), answerv1.Outcome_OUTCOME_ANOTHER_REQUEST)
+}
+
+// A call whose reply was lost is repeated, by the same attempt alone.
+func TestLostReply(t *testing.T) {
+	t.Parallel()
+	k := start(t, 0)
+	id := uuid.NewString()
+	first := k.attempt(id, "a", "r", time.Minute)
+	again := k.attempt(id, "a", "r", time.Minute)
+	k.want(again, answerv1.Outcome_OUTCOME_BEGUN)
+	if again.GetOperationId() != first.GetOperationId() {
+		t.Error("another id")
+	}
+	k.want(k.begin("a", "r", time.Minute), answerv1.Outcome_OUTCOME_IN_FLIGHT)
+}
+
+// What was left unfinished is made again under the same id, by the same request
+// alone; where nothing was done the key is free.
+func TestUnfinished(t *testing.T) {
+	t.Parallel()
+	k := start(t, 0)
+	died := k.begin("died", "r", time.Microsecond)
+	unknown := k.begin("unknown", "r", time.Minute)
+	k.abandon("unknown", false)
+	for name, before := range map[string]*answerv1.BeginResponse{"died": died, "unknown": unknown} {
+		k.want(k.begin(name, "other", time.Minute), answerv1.Outcome_OUTCOME_ANOTHER_REQUEST)
+		again := k.begin(name, "r", time.Minute)
+		k.want(again, answerv1.Outcome_OUTCOME_BEGUN)
+		if again.GetOperationId() != before.GetOperationId() {
+			t.Errorf("%s: another id", name)
+		}
+	}
+	refused := k.begin("refused", "r", time.Minute)
+	k.abandon("refused", true)
+	again := k.begin("refused", "other", time.Minute)
+	k.want(again, answerv1.Outcome_OUTCOME_BEGUN)
+	if again.GetOperationId() == refused.GetOperationId() {
+		t.Error("the same id for another operation")
+	}
+}
+
+// One of many makes the operation.
+func TestOneBegins(t *testing.T) {
+	t.Parallel()
+	k := start(t, 0)
+	var begun atomic.Int64
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if k.begin("a", "r", time.Minute).GetOutcome() == answerv1.Outcome_OUTCOME_BEGUN {
+				begun.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if begun.Load() != 1 {
+		t.Errorf("%d began", begun.Load())
+	}
+}
+
+func TestOldAnswersAreForgotten(t *testing.T) {
+	t.Parallel()
+	k := start(t, time.Hour)
+	k.begin("a", "r", time.Minute)
+	k.complete("a", "one")
+	k.want(k.begin("a", "r", time.Minute), answerv1.Outcome_OUTCOME_COMPLETED)
+	if _, err := k.pool.Exec(t.Context(), "UPDATE souk_answers SET created_at = now() - interval '61 minutes'"); err != nil {
+		t.Fatal(err)
+	}
+	k.want(k.begin("a", "other", time.Minute), answerv1.Outcome_OUTCOME_BEGUN)
+}
