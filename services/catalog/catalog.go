@@ -44,7 +44,7 @@ func Run(ctx context.Context, cfg Config) error {
 	return service.Run(ctx, &cfg, service.Spec{
 		Name: "catalog", Migrate: postgres.Migrate, Migrated: postgres.Migrated, Errors: rpc.Errors,
 		Build: func(p *service.Parts) error {
-			store, err := cached.New(postgres.New(p.Pool, cfg.Currency), cfg.MemoryTTL, cfg.Redis, p.Telemetry)
+			store, err := cached.New(postgres.New(p.Pool, cfg.Currency).ReadFrom(p.ReadPool), cfg.MemoryTTL, cfg.Redis, p.Telemetry)
 			if err != nil {
 				return err
 			}

@@ -121,7 +121,7 @@ func build(p *service.Parts, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	store := postgres.New(p.Pool, postgres.Times{Deadline: cfg.Deadline, DriveDelay: cfg.DriveDelay})
+	store := postgres.New(p.Pool, postgres.Times{Deadline: cfg.Deadline, DriveDelay: cfg.DriveDelay}).ReadFrom(p.ReadPool)
 	ports := crashpoint.Wrap(app.Ports{
 		Orders: store, Refunds: store,
 		Catalog: rpc.NewCatalog(catalog, cfg.Hold), Carts: rpc.NewCarts(cart), Payments: rpc.NewPayments(payment),

@@ -44,6 +44,8 @@ func MigrateTable(ctx context.Context, cfg Config, table string, migrations fs.F
 	if cfg.ConnectTimeout > 0 {
 		cc.ConnectTimeout = cfg.ConnectTimeout
 	}
+	// No limits: a migration may take long. Only what a statement reads is as elsewhere.
+	session(cc.RuntimeParams, Config{StatementTimeout: -1, LockTimeout: -1, IdleInTransactionTimeout: -1})
 	db := stdlib.OpenDB(*cc)
 	defer db.Close()
 	if err := wait(ctx, db.PingContext, complaint(ctx, log)); err != nil {
@@ -62,6 +64,37 @@ func MigrateTable(ctx context.Context, cfg Config, table string, migrations fs.F
 	}
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
+	}
+	return limitRole(ctx, db, cfg)
+}
+
+// limitRole sets the timeouts of the role in its database, so that every session of
+// the role has them, also one that no service opened. A role may set its own.
+func limitRole(ctx context.Context, db *sql.DB, cfg Config) error {
+	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return fmt.Errorf("limit role: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	// Replicas that alter a role at once would fail.
+	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(lockID+1)); err != nil {
+		return fmt.Errorf("limit role: %w", err)
+	}
+	var role, database string
+	if err := tx.QueryRowContext(ctx, "SELECT current_user, current_database()").Scan(&role, &database); err != nil {
+		return fmt.Errorf("limit role: %w", err)
+	}
+	for name, d := range timeouts(cfg) {
+		if d == 0 {
+			continue
+		}
+		alter := fmt.Sprintf("ALTER ROLE %s IN DATABASE %s SET %s = %s", pgx.Identifier{role}.Sanitize(), pgx.Identifier{database}.Sanitize(), name, milliseconds(d))
+		if _, err := tx.ExecContext(ctx, alter); err != nil {
+			return fmt.Errorf("limit role: %w", err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("limit role: %w", err)
 	}
 	return nil
 }
@@ -115,8 +148,12 @@ type Queryer interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// Migrated is a readiness check: it fails while the database is away, and with
-// ErrNotMigrated until the newest of a service's migrations is applied. A
+// ErrReadOnly means that the database answers but takes no writes: a standby, a
+// primary that was failed over, or a server that is set read-only.
+var ErrReadOnly = errors.New("the database is read-only")
+
+// Migrated is a readiness check: it fails while the database is away, with
+// ErrReadOnly while it takes no writes, and with ErrNotMigrated until the newest of a service's migrations is applied. A
 // database that is newer still is the next version's, and good for this one.
 func Migrated(ctx context.Context, db Queryer, migrations fs.FS) error {
 	return MigratedTable(ctx, db, versionsTable, migrations)
@@ -142,8 +179,12 @@ func MigratedTable(ctx context.Context, db Queryer, table string, migrations fs.
 // AtVersion returns ErrNotMigrated until a table of applied migrations is there
 // and has the one of a version, in a column, or a later one.
 func AtVersion(ctx context.Context, db Queryer, table, column string, version int64) error {
-	var there bool
-	err := db.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", table).Scan(&there)
+	var there, readOnly bool
+	err := db.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL, pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean", table).
+		Scan(&there, &readOnly)
+	if err == nil && readOnly {
+		return ErrReadOnly
+	}
 	if err == nil && there {
 		err = db.QueryRow(ctx, "SELECT coalesce(max("+pgx.Identifier{column}.Sanitize()+"), 0) >= $1 FROM "+
 			pgx.Identifier{table}.Sanitize(), version).Scan(&there)

@@ -6,12 +6,15 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
@@ -22,10 +25,16 @@ type Config struct {
 	DSN config.Secret `env:"DSN, required"`
 	// MaxConns bounds the pool.
 	MaxConns int32 `env:"MAX_CONNS, default=10"`
+	// ReadConns bounds the pool of reads, which have connections of their own so that
+	// writes that wait for locks do not take them.
+	ReadConns int32 `env:"READ_CONNS, default=4"`
 	// ConnectTimeout bounds one attempt to connect.
 	ConnectTimeout time.Duration `env:"CONNECT_TIMEOUT, default=2s"`
 	// StatementTimeout is the server's limit for one statement; negative is none.
 	StatementTimeout time.Duration `env:"STATEMENT_TIMEOUT, default=30s"`
+	// LockTimeout is the server's limit for one wait for a lock; negative is none. It is
+	// less than a caller's patience, so that a locked row does not use up the pool.
+	LockTimeout time.Duration `env:"LOCK_TIMEOUT, default=4s"`
 	// IdleInTransactionTimeout is after how long the server ends a transaction
 	// in which nothing happens; negative is never.
 	IdleInTransactionTimeout time.Duration `env:"IDLE_IN_TRANSACTION_TIMEOUT, default=30s"`
@@ -60,13 +69,8 @@ func poolConfig(cfg Config, tel *telemetry.Telemetry) (*pgxpool.Config, error) {
 	if params["application_name"] == "" {
 		params["application_name"] = "souk-" + tel.Service
 	}
-	milliseconds := func(name string, d time.Duration) {
-		if d > 0 && params[name] == "" {
-			params[name] = strconv.FormatInt(d.Milliseconds(), 10)
-		}
-	}
-	milliseconds("statement_timeout", cfg.StatementTimeout)
-	milliseconds("idle_in_transaction_session_timeout", cfg.IdleInTransactionTimeout)
+	session(params, cfg)
+	pc.ConnConfig.OnPgError = onPgError
 	switch {
 	case cfg.Tracer != nil:
 		pc.ConnConfig.Tracer = cfg.Tracer
@@ -77,6 +81,44 @@ func poolConfig(cfg Config, tel *telemetry.Telemetry) (*pgxpool.Config, error) {
 		)
 	}
 	return pc, nil
+}
+
+// isolation is that of every transaction that does not ask for another one: also of
+// single statements, batches, River's and goose's, whatever the server's or role's
+// default is. The statements are written for it.
+const isolation = "read committed"
+
+// timeouts are the server's limits for a session.
+func timeouts(cfg Config) map[string]time.Duration {
+	return map[string]time.Duration{
+		"statement_timeout":                   cfg.StatementTimeout,
+		"lock_timeout":                        cfg.LockTimeout,
+		"idle_in_transaction_session_timeout": cfg.IdleInTransactionTimeout,
+	}
+}
+
+// session sets what a connection asks for when it starts; what the DSN says goes first.
+func session(params map[string]string, cfg Config) {
+	if params["default_transaction_isolation"] == "" {
+		params["default_transaction_isolation"] = isolation
+	}
+	for name, d := range timeouts(cfg) {
+		if d != 0 && params[name] == "" {
+			params[name] = milliseconds(d)
+		}
+	}
+}
+
+// milliseconds is a timeout as the server reads it; 0 is none.
+func milliseconds(d time.Duration) string {
+	return strconv.FormatInt(max(0, d.Milliseconds()), 10)
+}
+
+// onPgError returns false for an error after which the connection is closed: a fatal
+// one, and those of a connection that is stale. The pool then opens another one, which
+// may lead to the new primary.
+func onPgError(_ *pgconn.PgConn, err *pgconn.PgError) bool {
+	return !strings.EqualFold(err.Severity, "FATAL") && !pgerr.IsStale(err)
 }
 
 // wait returns when ping succeeds, or an error that wraps ctx's and the last failure

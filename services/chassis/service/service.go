@@ -45,8 +45,10 @@ type Spec struct {
 type Parts struct {
 	Telemetry *telemetry.Telemetry
 	Log       *slog.Logger
-	// Pool is the service's database, and JobsPool that of River; nil without jobs.
+	// Pool is the service's database, ReadPool the same for reads that wait for no lock,
+	// and JobsPool that of River; nil without jobs.
 	Pool     *pgxpool.Pool
+	ReadPool *pgxpool.Pool
 	JobsPool *pgxpool.Pool
 	// Server takes the registration of the service's calls.
 	Server *rpc.Server
@@ -139,15 +141,37 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 		return err
 	}
 	p.Close(closing(p.Pool))
+	reads := cfg.Postgres
+	reads.MaxConns = cfg.Postgres.ReadConns
+	if p.ReadPool, err = pg.Open(ctx, reads, p.Telemetry); err != nil {
+		return err
+	}
+	p.Close(closing(p.ReadPool))
 	if spec.Jobs {
 		if p.JobsPool, err = jobs.OpenPool(ctx, cfg.Postgres, spec.Name); err != nil {
 			return err
 		}
 		p.Close(closing(p.JobsPool))
 	}
-	p.Ready = func(ctx context.Context) error { return spec.Migrated(ctx, p.Pool) }
+	p.Ready = func(ctx context.Context) error {
+		err := spec.Migrated(ctx, p.ReadPool) // writes that wait for locks are no outage
+		if errors.Is(err, pg.ErrReadOnly) {
+			p.reconnect()
+		}
+		return err
+	}
 	p.Server, err = rpc.NewServer(cfg.Server, p.Telemetry, spec.Errors, rpc.Check{Name: "postgres", Fn: p.Ready})
 	return err
+}
+
+// reconnect has every connection opened anew: after a failover the old ones lead to
+// a server that takes no writes any more.
+func (p *Parts) reconnect() {
+	p.Pool.Reset()
+	p.ReadPool.Reset()
+	if p.JobsPool != nil {
+		p.JobsPool.Reset()
+	}
 }
 
 func closing(pool *pgxpool.Pool) func() error {

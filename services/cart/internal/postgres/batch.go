@@ -5,9 +5,9 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/souk-shop/souk/services/cart/internal/domain"
 	"github.com/souk-shop/souk/services/cart/internal/postgres/db"
+	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
 // batch is statements for one round trip, which the server runs as one
@@ -23,6 +23,7 @@ func (b *batch) lock(ids ...domain.UUID) { b.Queue(db.LockCarts, ids) }
 func (b *batch) getCart(k domain.Key) *domain.Cart {
 	cart := new(domain.Cart)
 	b.Queue(db.GetCart, k.ID, k.Owner).QueryRow(func(row pgx.Row) error {
+		*cart = domain.Cart{}
 		var r db.GetCartRow
 		err := row.Scan(&r.Version, &r.UpdatedAt, &r.SeenAt, &r.SKUs, &r.Quantities)
 		if errors.Is(err, pgx.ErrNoRows) {
@@ -48,7 +49,14 @@ func (b *batch) addLine(p db.AddLineParams) *db.AddLineRow {
 	return r
 }
 
-// send runs the batch. Its nil means that the transaction is committed.
-func (b *batch) send(ctx context.Context, pool *pgxpool.Pool) error {
-	return pool.SendBatch(ctx, &b.Batch).Close()
+// send runs the batch, again where that is the cure. Its nil means that the
+// transaction is committed.
+func (b *batch) send(ctx context.Context, pool pg.DB) error {
+	return pg.Again(ctx, func(ctx context.Context) error {
+		var again pgx.Batch // one that was sent keeps what its connection has prepared
+		for _, q := range b.QueuedQueries {
+			again.QueuedQueries = append(again.QueuedQueries, &pgx.QueuedQuery{SQL: q.SQL, Arguments: q.Arguments, Fn: q.Fn})
+		}
+		return pool.SendBatch(ctx, &again).Close()
+	})
 }

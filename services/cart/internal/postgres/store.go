@@ -10,19 +10,20 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/souk-shop/souk/services/cart/internal/domain"
 	"github.com/souk-shop/souk/services/cart/internal/postgres/db"
+	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
 // Store keeps carts. Writers of one cart queue up, so nothing that was
 // acknowledged is ever lost; writers of different carts do not meet.
 // Errors that are not the domain's are the database's.
 type Store struct {
-	pool *pgxpool.Pool
+	pool pg.DB
 	q    *db.Queries
 }
 
 // NewStore returns a store on a pool of connections to a migrated database.
 func NewStore(pool *pgxpool.Pool) *Store {
-	return &Store{pool: pool, q: db.New(pool)}
+	return &Store{pool: pg.DB{Pool: pool}, q: db.New(pg.DB{Pool: pool})}
 }
 
 // Create makes an empty cart, or returns the one that is already there. It

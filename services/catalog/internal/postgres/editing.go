@@ -89,6 +89,11 @@ func (s *Store) adjust(ctx context.Context, a domain.Adjustment) error {
 		skus[i], deltas[i] = c.SKU, c.Delta
 		as[i] = domain.StockLine{SKU: c.SKU, Quantity: c.Delta}
 	}
+	end, err := s.turn(ctx, as)
+	if err != nil {
+		return err
+	}
+	defer end()
 	fingerprint := domain.Fingerprint(as)
 	return pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		q := s.q.WithTx(tx)

@@ -71,7 +71,7 @@ func sortCategories(all []domain.Category) {
 // counted up to domain.MaxCount.
 func (s *Store) countAll(ctx context.Context, l domain.Listing) (*domain.Facets, error) {
 	f := l.Filter
-	counts, err := s.q.ListingCounts(ctx)
+	counts, err := s.reads.ListingCounts(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("count listings: %w", err)
 	}

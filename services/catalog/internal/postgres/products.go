@@ -8,6 +8,7 @@ import (
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
+	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 )
 
 // productRow is a variant with its product and stock, as every query of
@@ -16,7 +17,7 @@ type productRow = db.ProductsByIDRow
 
 // ProductByID implements app.Reader.
 func (s *Store) ProductByID(ctx context.Context, id string) (domain.Product, error) {
-	rows, err := s.q.ProductsByID(ctx, []string{id})
+	rows, err := s.reads.ProductsByID(ctx, []string{id})
 	if err != nil {
 		return domain.Product{}, fmt.Errorf("get product: %w", err)
 	}
@@ -25,7 +26,7 @@ func (s *Store) ProductByID(ctx context.Context, id string) (domain.Product, err
 
 // ProductByCode implements app.Reader.
 func (s *Store) ProductByCode(ctx context.Context, code string) (domain.Product, error) {
-	rows, err := s.q.ProductByCode(ctx, code)
+	rows, err := s.reads.ProductByCode(ctx, code)
 	if err != nil {
 		return domain.Product{}, fmt.Errorf("get product by code: %w", err)
 	}
@@ -38,12 +39,12 @@ func (s *Store) ProductByCode(ctx context.Context, code string) (domain.Product,
 
 // Related implements app.Reader.
 func (s *Store) Related(ctx context.Context, productID string, limit int) ([]domain.Product, error) {
-	rows, err := s.q.RelatedProducts(ctx, db.RelatedProductsParams{ProductID: productID, MaxProducts: int32(limit)})
+	rows, err := s.reads.RelatedProducts(ctx, db.RelatedProductsParams{ProductID: productID, MaxProducts: int32(limit)})
 	if err != nil {
 		return nil, fmt.Errorf("list related: %w", err)
 	}
 	if len(rows) == 0 {
-		exists, err := s.q.ProductExists(ctx, productID)
+		exists, err := s.reads.ProductExists(ctx, productID)
 		if err != nil {
 			return nil, fmt.Errorf("look for product: %w", err)
 		}
@@ -74,7 +75,18 @@ func (s *Store) Variants(ctx context.Context, skus []string) ([]domain.Variant, 
 	if len(soldOut) == 0 {
 		return found, nil
 	}
+	// A question does not queue for a row that commands wait for.
+	soon, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	end, err := s.turns.take(soon, soldOut)
+	if err != nil {
+		return found, ctx.Err()
+	}
+	defer end()
 	freed, err := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: soldOut, MaxOrders: expireBatch})
+	if pgerr.IsLockTimeout(err) {
+		return found, nil // another transaction decides about what is held
+	}
 	if err != nil {
 		return nil, fmt.Errorf("expire holds: %w", err)
 	}
@@ -85,7 +97,7 @@ func (s *Store) Variants(ctx context.Context, skus []string) ([]domain.Variant, 
 }
 
 func (s *Store) variants(ctx context.Context, skus []string) ([]domain.Variant, error) {
-	rows, err := s.q.VariantsBySKU(ctx, skus)
+	rows, err := s.reads.VariantsBySKU(ctx, skus)
 	if err != nil {
 		return nil, fmt.Errorf("get variants: %w", err)
 	}
@@ -108,7 +120,7 @@ func (s *Store) variants(ctx context.Context, skus []string) ([]domain.Variant, 
 
 // Categories implements app.Reader.
 func (s *Store) Categories(ctx context.Context) ([]domain.Category, error) {
-	rows, err := s.q.Categories(ctx)
+	rows, err := s.reads.Categories(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list categories: %w", err)
 	}

@@ -19,6 +19,11 @@ import (
 // Reserve implements app.Reservations. Enough stock is one round trip.
 func (s *Store) Reserve(ctx context.Context, orderID string, lines []domain.StockLine, hold time.Duration) (domain.Reservation, domain.Touched, error) {
 	skus, quantities := columns(lines)
+	end, err := s.turns.take(ctx, skus)
+	if err != nil {
+		return domain.Reservation{}, nil, err
+	}
+	defer end()
 	fingerprint := domain.Fingerprint(lines)
 	var (
 		locked []db.LockStockRow
@@ -62,6 +67,7 @@ func (s *Store) Reserve(ctx context.Context, orderID string, lines []domain.Stoc
 	}
 	res := reservation(found)
 	if made == 1 {
+		s.turns.remember(orderID, skus)
 		return res, productsOf(locked), nil
 	}
 	if err := res.OnReserve(bytes.Equal(found.LinesHash, fingerprint)); err != nil {
@@ -73,6 +79,11 @@ func (s *Store) Reserve(ctx context.Context, orderID string, lines []domain.Stoc
 // Confirm implements app.Reservations, in one round trip; two if a Reserve
 // commits between the statements of the first.
 func (s *Store) Confirm(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
+	end, err := s.turnOf(ctx, orderID)
+	if err != nil {
+		return domain.Reservation{}, nil, err
+	}
+	defer end()
 	for again := false; ; again = true {
 		res, touched, err := s.confirm(ctx, orderID)
 		if err != nil {
@@ -114,6 +125,11 @@ func (s *Store) confirm(ctx context.Context, orderID string) (res domain.Reserva
 
 // Release implements app.Reservations: one round trip, two for a tombstone.
 func (s *Store) Release(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
+	end, err := s.turnOf(ctx, orderID)
+	if err != nil {
+		return domain.Reservation{}, nil, err
+	}
+	defer end()
 	for {
 		var (
 			touched domain.Touched
@@ -161,9 +177,14 @@ func (s *Store) Release(ctx context.Context, orderID string) (domain.Reservation
 // Restock implements app.Reservations.
 func (s *Store) Restock(ctx context.Context, restockID, orderID string, lines []domain.StockLine) (domain.Touched, error) {
 	skus, quantities := columns(lines)
+	end, err := s.turns.take(ctx, skus)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
 	fingerprint := domain.Fingerprint(lines)
 	var touched domain.Touched
-	err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+	err = pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		q := s.q.WithTx(tx)
 		touched = nil
 		state, err := q.LockReservation(ctx, orderID)

@@ -64,8 +64,10 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) error {
 
 // Store implements app.Store. Its methods may be called concurrently.
 type Store struct {
-	pool     *pgxpool.Pool
-	q        *db.Queries
+	pool     pg.DB
+	q        *db.Queries // through pool
+	reads    *db.Queries // of what waits for no lock, through connections of its own
+	turns    *turns
 	currency string
 	walks    walks
 }
@@ -75,8 +77,15 @@ var _ app.Store = (*Store)(nil)
 // New returns a store on a migrated database. All prices it writes are in
 // currency; the domain has checked them.
 func New(pool *pgxpool.Pool, currency string) *Store {
+	writes := pg.DB{Pool: pool}
 	return &Store{
-		pool: pool, q: db.New(pool), currency: currency,
+		pool: writes, q: db.New(writes), reads: db.New(writes), currency: currency, turns: newTurns(),
 		walks: walks{popularity: firstID, shelves: mostPopular},
 	}
+}
+
+// ReadFrom has questions answered by another pool of the same database.
+func (s *Store) ReadFrom(pool *pgxpool.Pool) *Store {
+	s.reads = db.New(pg.DB{Pool: pool})
+	return s
 }

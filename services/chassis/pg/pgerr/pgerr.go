@@ -6,33 +6,67 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/puddle/v2"
 )
 
-// SQLSTATE codes that Souk acts upon.
 const (
-	serializationFailure = "40001"
-	deadlockDetected     = "40P01"
-	uniqueViolation      = "23505"
+	uniqueViolation     = "23505"
+	featureNotSupported = "0A000"
+	readOnlyTransaction = "25006"
+	preparedStatement   = "26000"
+	lockNotAvailable    = "55P03"
 )
 
 // IsUnique reports a violation of the named unique constraint or index; any
 // when constraint is empty.
 func IsUnique(err error, constraint string) bool { return violates(err, uniqueViolation, constraint) }
 
-// IsRetryable reports that the transaction lost against another one and may
-// succeed if it is run again from its start.
+// IsRetryable reports that the transaction did not happen and may succeed if it is
+// run again from its start: it lost against another one, or a migration has changed
+// what its statements were prepared for.
 func IsRetryable(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && (pgErr.Code == serializationFailure || pgErr.Code == deadlockDetected)
+	return ok && answer(pgErr) == Again
+}
+
+// IsLockTimeout reports that a lock was not free within lock_timeout.
+func IsLockTimeout(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.Code == lockNotAvailable
+}
+
+// IsStale reports that a connection is of no more use, although the server keeps it
+// open: its server has become read-only, or its prepared statements are of another
+// schema.
+func IsStale(err *pgconn.PgError) bool {
+	return err.Code == readOnlyTransaction || stalePlan(err)
+}
+
+// IsStalePlan reports that a statement has to be prepared anew: the type of a column
+// has changed, or a pooler or DISCARD ALL has dropped what was prepared.
+func IsStalePlan(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && stalePlan(pgErr)
+}
+
+func stalePlan(err *pgconn.PgError) bool {
+	return err.Code == preparedStatement || err.Code == featureNotSupported && err.Routine == "RevalidateCachedQuery"
+}
+
+func answer(err *pgconn.PgError) Answer {
+	if stalePlan(err) {
+		return Again
+	}
+	return Of(err.Code)
 }
 
 // IsUnavailable reports that the database could not be reached, went away or
-// refuses work for now. It says nothing about what was asked: a commit under
-// way may have happened. The end of the caller's own context is not the
-// database's fault and reported as false.
+// refuses work for now, or that a transaction was run again as often as is useful. It
+// says nothing about what was asked: a commit under way may have happened. The end of
+// the caller's own context is not the database's fault and reported as false.
 func IsUnavailable(err error) bool {
 	if err == nil {
 		return false
@@ -42,33 +76,17 @@ func IsUnavailable(err error) bool {
 		return true
 	}
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return unavailableCode(pgErr.Code)
+		return answer(pgErr) != Fault
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
-	if _, ok := errors.AsType[*net.OpError](err); ok {
+	if _, ok := errors.AsType[net.Error](err); ok { // also DNS and TLS
 		return true
 	}
 	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) ||
 		errors.Is(err, puddle.ErrClosedPool) || pgconn.SafeToRetry(err)
-}
-
-func unavailableCode(code string) bool {
-	switch code {
-	case "57P01", // admin_shutdown
-		"57P02", // crash_shutdown
-		"57P03", // cannot_connect_now: starting up, shutting down, in recovery
-		"57P05", // idle_session_timeout
-		"57014", // query_canceled, by statement_timeout
-		"55P03", // lock_not_available, by lock_timeout
-		"25P03", // idle_in_transaction_session_timeout
-		"53300", // too_many_connections
-		"53200", // out_of_memory
-		"53100": // disk_full
-		return true
-	}
-	return len(code) == 5 && code[:2] == "08" // connection exceptions
 }
 
 func violates(err error, code, constraint string) bool {

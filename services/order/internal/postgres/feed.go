@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/order/internal/postgres/db"
 )
 
@@ -26,7 +27,7 @@ const (
 // transaction, and 7 to 12 % fewer than without beside two processes that each
 // announce 60 orders every 20 ms.
 type Feed struct {
-	pool    *pgxpool.Pool
+	pool    pg.DB
 	process string // tells this process's own notifications from others'
 	q       *db.Queries
 }
@@ -34,7 +35,7 @@ type Feed struct {
 // NewFeed returns a feed. It notifies through the pool and listens on a
 // connection of its own.
 func NewFeed(pool *pgxpool.Pool) *Feed {
-	return &Feed{pool: pool, process: rand.Text(), q: db.New()}
+	return &Feed{pool: pg.DB{Pool: pool}, process: rand.Text(), q: db.New()}
 }
 
 // Notify implements app.Feed.

@@ -31,14 +31,21 @@ type Times struct {
 
 // Store is the order service's database.
 type Store struct {
-	pool  *pgxpool.Pool
+	pool  pg.DB
+	reads pg.DB // answers what waits for no lock
 	times Times
 	q     *db.Queries
 }
 
 // New returns a store on a pool of the migrated database.
 func New(pool *pgxpool.Pool, times Times) *Store {
-	return &Store{pool: pool, times: times, q: db.New()}
+	return &Store{pool: pg.DB{Pool: pool}, reads: pg.DB{Pool: pool}, times: times, q: db.New()}
+}
+
+// ReadFrom has questions answered by another pool of the same database.
+func (s *Store) ReadFrom(pool *pgxpool.Pool) *Store {
+	s.reads = pg.DB{Pool: pool}
+	return s
 }
 
 // Ready fails while the database is unavailable or its schema is older than this version.
@@ -62,7 +69,7 @@ func (s *Store) Get(ctx context.Context, orderID, customerID string) (domain.Ord
 	var o domain.Order
 	// One snapshot, so that what is refunded agrees with the refunds.
 	opts := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	err := pg.InTx(ctx, s.pool, opts, func(ctx context.Context, tx pgx.Tx) (err error) {
+	err := pg.InTx(ctx, s.reads, opts, func(ctx context.Context, tx pgx.Tx) (err error) {
 		o, err = load(ctx, s.q, tx, orderID, true, true)
 		return err
 	})
@@ -117,9 +124,9 @@ func (s *Store) List(ctx context.Context, customerID string, after app.Position,
 	var rows []db.Order
 	var err error
 	if customerID == "" {
-		rows, err = s.q.AllOrders(ctx, s.pool, db.AllOrdersParams{BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit)})
+		rows, err = s.q.AllOrders(ctx, s.reads, db.AllOrdersParams{BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit)})
 	} else {
-		rows, err = s.q.CustomerOrders(ctx, s.pool, db.CustomerOrdersParams{
+		rows, err = s.q.CustomerOrders(ctx, s.reads, db.CustomerOrdersParams{
 			CustomerID: customerID, BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit),
 		})
 	}
@@ -135,15 +142,15 @@ func (s *Store) List(ctx context.Context, customerID string, after app.Position,
 	if len(orders) == 0 {
 		return nil, nil
 	}
-	if err := addLines(ctx, s.q, s.pool, orders); err != nil {
+	if err := addLines(ctx, s.q, s.reads, orders); err != nil {
 		return nil, err
 	}
-	return orders, addRefunds(ctx, s.q, s.pool, orders)
+	return orders, addRefunds(ctx, s.q, s.reads, orders)
 }
 
 // Heads implements app.Heads.
 func (s *Store) Heads(ctx context.Context, orderIDs []string) ([]app.Head, error) {
-	rows, err := s.q.Heads(ctx, s.pool, orderIDs)
+	rows, err := s.q.Heads(ctx, s.reads, orderIDs)
 	if err != nil {
 		return nil, fmt.Errorf("read heads of orders: %w", err)
 	}

@@ -18,12 +18,14 @@ import (
 
 // Store implements app.Store.
 type Store struct {
-	pool *pgxpool.Pool
+	pool pg.DB
 	q    *db.Queries
 }
 
 // New returns a store on a migrated database.
-func New(pool *pgxpool.Pool) *Store { return &Store{pool: pool, q: db.New(pool)} }
+func New(pool *pgxpool.Pool) *Store {
+	return &Store{pool: pg.DB{Pool: pool}, q: db.New(pg.DB{Pool: pool})}
+}
 
 // Ready reports whether the database is there and migrated.
 func (s *Store) Ready(ctx context.Context) error {

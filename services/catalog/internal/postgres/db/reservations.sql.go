@@ -383,6 +383,30 @@ func (q *Queries) LockStock(ctx context.Context, skus []string) ([]LockStockRow,
 	return items, nil
 }
 
+const ReservedSKUs = `-- name: ReservedSKUs :many
+SELECT sku FROM reservation_lines WHERE order_id = $1 ORDER BY sku
+`
+
+func (q *Queries) ReservedSKUs(ctx context.Context, orderID string) ([]string, error) {
+	rows, err := q.db.Query(ctx, ReservedSKUs, orderID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var sku string
+		if err := rows.Scan(&sku); err != nil {
+			return nil, err
+		}
+		items = append(items, sku)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const RestockExcess = `-- name: RestockExcess :many
 WITH wanted AS (
     SELECT unnest($2::text[]) AS sku, unnest($3::bigint[]) AS quantity

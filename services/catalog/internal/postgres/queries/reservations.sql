@@ -40,6 +40,9 @@ WITH wanted AS (
 )
 SELECT count(*) FROM made;
 
+-- name: ReservedSKUs :many
+SELECT sku FROM reservation_lines WHERE order_id = @order_id ORDER BY sku;
+
 -- name: GetReservation :one
 SELECT r.order_id, r.state, r.expires_at, r.lines_hash,
        (r.expired OR r.state = 'held' AND r.expires_at <= now())::boolean AS expired,
