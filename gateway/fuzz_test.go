@@ -24,7 +24,6 @@ import (
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
-	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -58,10 +57,7 @@ func startFuzzed(f *testing.F) *fuzzedShop {
 	tel := telemetry.Discard()
 	tel.Log = slog.New(slog.NewTextHandler(&s.log, nil))
 	var err error
-	s.handler, err = newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": s.conn}), client.Services{
-		Catalog: catalogv1.NewCatalogServiceClient(s.conn), Cart: cartv1.NewCartServiceClient(s.conn), Order: orderv1.NewOrderServiceClient(s.conn),
-		Payment: paymentv1.NewPaymentServiceClient(s.conn), Answers: answersOf(s.conn),
-	}, nil)
+	s.handler, err = newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": s.conn}), client.Over(func(string) grpc.ClientConnInterface { return s.conn }), nil)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -13,10 +13,8 @@ import (
 	"github.com/souk-shop/souk/services/chassis/admin"
 	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/config"
-	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
-	"google.golang.org/grpc"
 )
 
 // Config is what the operator of the gateway configures; its variables start with
@@ -70,12 +68,8 @@ type Config struct {
 	// DrainTimeout bounds the wait for requests under way; 15 s when 0.
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=15s"`
 
-	// The services. Payment is needed for the provider's webhooks and for
-	// reconciliation alone.
-	Catalog rpc.ClientConfig `env:", prefix=CATALOG_"`
-	Cart    rpc.ClientConfig `env:", prefix=CART_"`
-	Order   rpc.ClientConfig `env:", prefix=ORDER_"`
-	Payment rpc.ClientConfig `env:", prefix=PAYMENT_"`
+	// Targets of the services.
+	client.Targets
 
 	// Clock is wrong in fault tests.
 	Clock clock.Config `env:", prefix=CLOCK_"`
@@ -92,13 +86,12 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, tel.Stop(ctx)) }()
-	conns, err := client.Dial(client.Targets{Catalog: cfg.Catalog, Cart: cfg.Cart, Order: cfg.Order, Payment: cfg.Payment}, tel)
+	conns, err := client.Dial(cfg.Targets, tel)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, conns.Close()) }()
-	// Shoppers can buy while webhooks wait: payment is no part of the health.
-	health := edge.NewHealth(map[string]*grpc.ClientConn{"catalog": conns["catalog"], "cart": conns["cart"], "order": conns["order"]})
+	health := edge.NewHealth(conns.Needed())
 	draining := make(chan struct{})
 	handler, err := newHandler(cfg, tel, health, conns.Services(), draining)
 	if err != nil {

@@ -13,10 +13,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/edge/admission"
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
-	"github.com/souk-shop/souk/gateway/internal/shop/cart"
-	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
-	"github.com/souk-shop/souk/gateway/internal/shop/order"
-	"github.com/souk-shop/souk/gateway/internal/shop/payment"
+	"github.com/souk-shop/souk/gateway/internal/shop"
 	"github.com/souk-shop/souk/gateway/internal/storefront"
 	"github.com/souk-shop/souk/gateway/internal/webhook"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -38,32 +35,25 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, servi
 	if err != nil {
 		return nil, err
 	}
-	control := admission.New()
 	caller := client.New(client.Config{RetryBudget: cfg.RetryBudget})
-	products := catalog.New(catalog.Config{Client: services.Catalog, Caller: caller, CacheTTL: cfg.CacheTTL})
-	carts := cart.New(cart.Config{
-		Client: services.Cart, Caller: caller, Variants: products, Admission: control, Currency: cfg.Currency,
+	use := shop.New(shop.Config{
+		Services: services, Caller: caller, Admission: admission.New(), CacheTTL: cfg.CacheTTL, Currency: cfg.Currency,
+		Draining: draining,
 	})
-	orders := order.New(order.Config{
-		Client: services.Order, Caller: caller, Admission: control, Stock: products, Draining: draining,
-	})
-	payments := payment.New(services.Payment, caller)
-
 	keepers := map[string]idempotency.Client{}
 	for name, service := range services.Answers {
 		keepers[name] = service
 	}
 	rest := api.New(api.Config{
-		Catalog: products, Carts: carts, Orders: orders, Payments: payments, Session: callers, Log: tel.Log,
-		Caller: caller, Keepers: keepers,
+		Shop: use, Session: callers, Log: tel.Log, Caller: caller, Keepers: keepers,
 	})
 	pages, err := storefront.New(storefront.Config{
-		Catalog: products, Carts: carts, Orders: orders, Session: callers, Currency: cfg.Currency, Policy: policy, Log: tel.Log,
+		Catalog: use.Catalog, Carts: use.Carts, Orders: use.Orders, Session: callers, Currency: cfg.Currency, Policy: policy, Log: tel.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	webhooks := webhook.New(webhook.Config{Payments: payments, Problem: rest.WriteProblem, Log: tel.Log})
+	webhooks := webhook.New(webhook.Config{Payments: use.Payments, Problem: rest.WriteProblem, Log: tel.Log})
 
 	// refuse answers for the edge: with a problem for the API, with a page for the
 	// storefront.

@@ -82,25 +82,13 @@ func (s *shopUnderTest) gateway(change ...func(*Config)) string {
 		c(&cfg)
 	}
 	tel := telemetry.Discard()
-	handler, err := newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": conn}), client.Services{
-		Catalog: catalogv1.NewCatalogServiceClient(conn), Cart: cartv1.NewCartServiceClient(conn), Order: orderv1.NewOrderServiceClient(conn),
-		Payment: paymentv1.NewPaymentServiceClient(conn), Answers: answersOf(conn),
-	}, nil)
+	handler, err := newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": conn}), client.Over(func(string) grpc.ClientConnInterface { return conn }), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return server.URL
-}
-
-// answersOf has all services' answers kept at one place.
-func answersOf(conn *grpc.ClientConn) map[string]answerv1.AnswerServiceClient {
-	out := map[string]answerv1.AnswerServiceClient{}
-	for _, name := range []string{"catalog", "cart", "order", "payment"} {
-		out[name] = answerv1.NewAnswerServiceClient(conn)
-	}
-	return out
 }
 
 // services serves the fakes on one port and returns a connection to it.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 )
 
@@ -31,8 +32,10 @@ func TestRun(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	cfg := Config{
 		Listener: lis, Secret: testSecret, OperatorToken: testOperator, RetryBudget: 100 * time.Millisecond,
-		Catalog: rpc.ClientConfig{Target: target}, Cart: rpc.ClientConfig{Target: target}, Order: rpc.ClientConfig{Target: target},
-		Payment: rpc.ClientConfig{Target: target},
+		Targets: client.Targets{
+			Catalog: rpc.ClientConfig{Target: target}, Cart: rpc.ClientConfig{Target: target}, Order: rpc.ClientConfig{Target: target},
+			Payment: rpc.ClientConfig{Target: target},
+		},
 	}
 	var log bytes.Buffer
 	cfg.Telemetry.LogOutput = &log

@@ -14,33 +14,24 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
-	"github.com/souk-shop/souk/gateway/internal/shop/cart"
-	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
-	"github.com/souk-shop/souk/gateway/internal/shop/order"
-	"github.com/souk-shop/souk/gateway/internal/shop/payment"
+	"github.com/souk-shop/souk/gateway/internal/shop"
 )
 
 // API answers the REST requests. Its methods are the operations.
 type API struct {
-	catalog  *catalog.Catalog
-	carts    *cart.Carts
-	orders   *order.Orders
-	payments *payment.Payments
-	session  *auth.Manager
-	caller   *client.Caller
-	keepers  map[string]idempotency.Client
-	log      *slog.Logger
-	routes   *chi.Mux
+	shop    shop.Shop
+	session *auth.Manager
+	caller  *client.Caller
+	keepers map[string]idempotency.Client
+	log     *slog.Logger
+	routes  *chi.Mux
 }
 
 // Config of an API.
 type Config struct {
-	Catalog  *catalog.Catalog
-	Carts    *cart.Carts
-	Orders   *order.Orders
-	Payments *payment.Payments
-	Session  *auth.Manager
-	Log      *slog.Logger
+	Shop    shop.Shop
+	Session *auth.Manager
+	Log     *slog.Logger
 	// Caller makes the calls of Keepers, the services that keep the answers to keys,
 	// by the service's name.
 	Caller  *client.Caller
@@ -50,8 +41,7 @@ type Config struct {
 // New makes an API.
 func New(cfg Config) *API {
 	a := &API{
-		catalog: cfg.Catalog, carts: cfg.Carts, orders: cfg.Orders, payments: cfg.Payments,
-		session: cfg.Session, log: cfg.Log, caller: cfg.Caller, keepers: cfg.Keepers,
+		shop: cfg.Shop, session: cfg.Session, log: cfg.Log, caller: cfg.Caller, keepers: cfg.Keepers,
 	}
 	a.routes = a.newRoutes()
 	return a

@@ -23,7 +23,7 @@ func (a *API) createCart(ctx context.Context, in *CreateCartRequest) (answer, er
 	if id, kept := idempotency.ID(ctx); fresh && kept {
 		who.ID = uuid.NewSHA1(id, []byte("guest")) // a repeat makes the same one
 	}
-	cart, err := a.carts.NewCart(ctx, who.ID, lineInputs(in.Body.Lines))
+	cart, err := a.shop.Carts.NewCart(ctx, who.ID, lineInputs(in.Body.Lines))
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (a *API) createCart(ctx context.Context, in *CreateCartRequest) (answer, er
 
 // getCart answers GET /v1/carts/{cart_id}.
 func (a *API) getCart(ctx context.Context, in *GetCartRequest) (answer, error) {
-	doc, err := answerCart(a.carts.Cart(ctx, shopperID(ctx), in.CartID))
+	doc, err := answerCart(a.shop.Carts.Cart(ctx, shopperID(ctx), in.CartID))
 	if err == nil && doc.body.matches(in.IfNoneMatch) {
 		doc.status = http.StatusNotModified
 	}
@@ -63,7 +63,7 @@ func (a *API) addLine(ctx context.Context, in *AddLineRequest) (answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return answerCart(a.carts.AddLine(ctx, cart.AddLine{
+	return answerCart(a.shop.Carts.AddLine(ctx, cart.AddLine{
 		Owner: shopperID(ctx), Cart: in.CartID, Version: version, SKU: in.Body.SKU, Quantity: in.Body.Quantity,
 	}))
 }
@@ -83,7 +83,7 @@ func (a *API) setLines(ctx context.Context, id uuid.UUID, ifMatch string, replac
 	if err != nil {
 		return nil, err
 	}
-	return answerCart(a.carts.SetLines(ctx, cart.SetLines{
+	return answerCart(a.shop.Carts.SetLines(ctx, cart.SetLines{
 		Owner: shopperID(ctx), Cart: id, Version: version, Lines: lines, Replace: replace,
 	}))
 }
@@ -95,7 +95,7 @@ func (a *API) matchVersion(ctx context.Context, id uuid.UUID, header string) (in
 	if err != nil || len(versions) < 2 {
 		return first(versions), err
 	}
-	cart, err := a.carts.Cart(ctx, shopperID(ctx), id)
+	cart, err := a.shop.Carts.Cart(ctx, shopperID(ctx), id)
 	if err != nil {
 		return 0, err
 	}

@@ -30,7 +30,7 @@ type OrderEvent struct {
 // watchOrder answers GET /v1/orders/{order_id}/events.
 func (a *API) watchOrder(ctx context.Context, in *WatchOrderRequest) (answer, error) {
 	// The first event, or the error instead of one, decides the status.
-	stream, err := sse.Open(ctx, orderEvents(a.orders.WatchOrder(ctx, viewer(ctx), in.OrderID)))
+	stream, err := sse.Open(ctx, orderEvents(a.shop.Orders.WatchOrder(ctx, viewer(ctx), in.OrderID)))
 	if err != nil {
 		return nil, client.Error(ctx, err)
 	}

@@ -92,13 +92,12 @@ func restore(a idempotency.Answer, applied string, replayed bool) *document {
 
 // keeper is the service that performs the operations at a path.
 func (a *API) keeper(path string) idempotency.Client {
-	switch resource, _, _ := strings.Cut(strings.TrimPrefix(path, "/v1/"), "/"); resource {
-	case "carts":
-		return a.keepers["cart"]
-	case "orders":
-		return a.keepers["order"]
-	case "reconciliations":
+	resource, _, _ := strings.Cut(strings.TrimPrefix(path, "/v1/"), "/")
+	if resource == "reconciliations" {
 		return a.keepers["payment"]
+	}
+	if keeper, ok := a.keepers[strings.TrimSuffix(resource, "s")]; ok { // carts of cart
+		return keeper
 	}
 	return a.keepers["catalog"]
 }

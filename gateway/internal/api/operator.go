@@ -23,7 +23,7 @@ func (a *API) putProduct(ctx context.Context, in *PutProductRequest) (answer, er
 	for i, v := range b.Variants {
 		product.Variants[i] = catalog.VariantInput{SKU: v.SKU, Name: v.Name, Stock: v.Stock, Price: v.Price.money()}
 	}
-	doc, err := upserted(a.catalog.Upsert(ctx, []catalog.ProductInput{product}))
+	doc, err := upserted(a.shop.Catalog.Upsert(ctx, []catalog.ProductInput{product}))
 	return doc, inList(err, "variants", b.Variants, func(v *VariantInput) string { return v.SKU })
 }
 
@@ -33,7 +33,7 @@ func (in *PutProductRequest) check() error {
 
 // importProducts answers POST /v1/products/import.
 func (a *API) importProducts(ctx context.Context, in *ImportProductsRequest) (answer, error) {
-	doc, err := upserted(a.catalog.ImportCSV(ctx, in.Body))
+	doc, err := upserted(a.shop.Catalog.ImportCSV(ctx, in.Body))
 	if known := (*problem.Error)(nil); err != nil && !errors.As(err, &known) {
 		return nil, bodyError(err)
 	}
@@ -53,7 +53,7 @@ func (a *API) adjustStock(ctx context.Context, in *AdjustStockRequest) (answer, 
 	for i, c := range in.Body.Changes {
 		changes[i] = catalog.StockChange{SKU: c.SKU, Delta: c.Delta}
 	}
-	levels, err := a.catalog.AdjustStock(ctx, in.IdempotencyKey, in.Body.Reason, changes)
+	levels, err := a.shop.Catalog.AdjustStock(ctx, in.IdempotencyKey, in.Body.Reason, changes)
 	if err != nil {
 		return nil, inList(err, "changes", in.Body.Changes, func(c *StockChange) string { return c.SKU })
 	}
@@ -79,7 +79,7 @@ func (a *API) setPrices(ctx context.Context, in *SetPricesRequest) (answer, erro
 	for i, c := range in.Body.Changes {
 		changes[i] = catalog.PriceChange{SKU: c.SKU, Price: c.Price.money()}
 	}
-	levels, err := a.catalog.SetPrices(ctx, changes)
+	levels, err := a.shop.Catalog.SetPrices(ctx, changes)
 	if err != nil {
 		return nil, inList(err, "changes", in.Body.Changes, func(c *PriceChange) string { return c.SKU })
 	}

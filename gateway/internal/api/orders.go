@@ -35,7 +35,7 @@ func (a *API) placeOrder(ctx context.Context, in *PlaceOrderRequest) (answer, er
 	if v := in.Body.CartVersion; v != nil {
 		checkout.CartVersion = *v
 	}
-	placed, err := a.orders.PlaceOrder(ctx, checkout)
+	placed, err := a.shop.Orders.PlaceOrder(ctx, checkout)
 	if err != nil {
 		return nil, problem.AtSKUs(err, func(string) string { return "cart_id" })
 	}
@@ -57,7 +57,7 @@ func (a *API) placeOrder(ctx context.Context, in *PlaceOrderRequest) (answer, er
 
 // listOrders answers GET /v1/orders.
 func (a *API) listOrders(ctx context.Context, in *ListOrdersRequest) (answer, error) {
-	page, err := a.orders.Orders(ctx, viewer(ctx), size(in.Limit), in.Cursor)
+	page, err := a.shop.Orders.Orders(ctx, viewer(ctx), size(in.Limit), in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +82,7 @@ func (a *API) listOrders(ctx context.Context, in *ListOrdersRequest) (answer, er
 
 // getOrder answers GET /v1/orders/{order_id}.
 func (a *API) getOrder(ctx context.Context, in *GetOrderRequest) (answer, error) {
-	order, err := a.orders.Order(ctx, viewer(ctx), in.OrderID)
+	order, err := a.shop.Orders.Order(ctx, viewer(ctx), in.OrderID)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (a *API) getOrder(ctx context.Context, in *GetOrderRequest) (answer, error)
 
 // cancelOrder answers POST /v1/orders/{order_id}/cancel.
 func (a *API) cancelOrder(ctx context.Context, in *CancelOrderRequest) (answer, error) {
-	order, err := a.orders.CancelOrder(ctx, viewer(ctx), in.OrderID)
+	order, err := a.shop.Orders.CancelOrder(ctx, viewer(ctx), in.OrderID)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func (a *API) refundOrder(ctx context.Context, in *RefundOrderRequest) (answer, 
 	for i, l := range in.Body.Lines {
 		lines[i] = order.RefundLine{SKU: l.SKU, Quantity: l.Quantity}
 	}
-	refund, err := a.orders.RefundOrder(ctx, order.RefundRequest{
+	refund, err := a.shop.Orders.RefundOrder(ctx, order.RefundRequest{
 		Order: in.OrderID, IdempotencyKey: in.IdempotencyKey, Lines: lines,
 		Restock: in.Body.Restock, Reason: in.Body.Reason, Wait: wait,
 	})
@@ -133,7 +133,7 @@ func (a *API) refundOrder(ctx context.Context, in *RefundOrderRequest) (answer, 
 
 // getRefund answers GET /v1/orders/{order_id}/refunds/{refund_id}.
 func (a *API) getRefund(ctx context.Context, in *GetRefundRequest) (answer, error) {
-	order, err := a.orders.Order(ctx, viewer(ctx), in.OrderID)
+	order, err := a.shop.Orders.Order(ctx, viewer(ctx), in.OrderID)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (a *API) listProducts(ctx context.Context, in *ListProductsRequest) (answer
 	}
 	operator := auth.FromContext(ctx).Operator
 	q.Fresh = operator
-	page, err := a.catalog.ListProducts(ctx, q)
+	page, err := a.shop.Catalog.ListProducts(ctx, q)
 	if err != nil {
 		return nil, err
 	}
@@ -123,9 +123,9 @@ type encoded struct {
 // getProduct answers GET /v1/products/{sku}.
 func (a *API) getProduct(ctx context.Context, in *GetProductRequest) (answer, error) {
 	operator := auth.FromContext(ctx).Operator
-	find := a.catalog.Product
+	find := a.shop.Catalog.Product
 	if operator {
-		find = a.catalog.FreshProduct
+		find = a.shop.Catalog.FreshProduct
 	}
 	p, err := find(ctx, in.SKU)
 	if err != nil {
@@ -136,7 +136,7 @@ func (a *API) getProduct(ctx context.Context, in *GetProductRequest) (answer, er
 
 // listRelated answers GET /v1/products/{sku}/related.
 func (a *API) listRelated(ctx context.Context, in *ListRelatedRequest) (answer, error) {
-	page, err := a.catalog.Related(ctx, in.SKU, size(in.Limit))
+	page, err := a.shop.Catalog.Related(ctx, in.SKU, size(in.Limit))
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func (a *API) listRelated(ctx context.Context, in *ListRelatedRequest) (answer, 
 
 // listCategories answers GET /v1/categories.
 func (a *API) listCategories(ctx context.Context, in *ListCategoriesRequest) (answer, error) {
-	list, err := a.catalog.Categories(ctx)
+	list, err := a.shop.Catalog.Categories(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -5,8 +5,6 @@ package client
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -14,71 +12,10 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
-	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
-	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
-	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
-	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/rpc"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
-
-// Services are the services that the gateway calls.
-type Services struct {
-	Catalog catalogv1.CatalogServiceClient
-	Cart    cartv1.CartServiceClient
-	Order   orderv1.OrderServiceClient
-	Payment paymentv1.PaymentServiceClient
-	// Answers are kept by each service for its operations, by the service's name.
-	Answers map[string]answerv1.AnswerServiceClient
-}
-
-// Targets say where the services are.
-type Targets struct{ Catalog, Cart, Order, Payment rpc.ClientConfig }
-
-// Connections are connections to the services, by the service's name.
-type Connections map[string]*grpc.ClientConn
-
-// Dial makes the connections. It does not wait for the services.
-func Dial(to Targets, tel *telemetry.Telemetry) (Connections, error) {
-	conns := Connections{}
-	for name, target := range map[string]rpc.ClientConfig{
-		"catalog": to.Catalog, "cart": to.Cart, "order": to.Order, "payment": to.Payment,
-	} {
-		conn, err := rpc.Dial(target, tel)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", name, err), conns.Close())
-		}
-		conns[name] = conn
-	}
-	return conns, nil
-}
-
-// Services returns the clients over the connections.
-func (c Connections) Services() Services {
-	answers := map[string]answerv1.AnswerServiceClient{}
-	for name, conn := range c {
-		answers[name] = answerv1.NewAnswerServiceClient(conn)
-	}
-	return Services{
-		Catalog: catalogv1.NewCatalogServiceClient(c["catalog"]),
-		Cart:    cartv1.NewCartServiceClient(c["cart"]),
-		Order:   orderv1.NewOrderServiceClient(c["order"]),
-		Payment: paymentv1.NewPaymentServiceClient(c["payment"]),
-		Answers: answers,
-	}
-}
-
-// Close closes the connections.
-func (c Connections) Close() error {
-	var err error
-	for _, conn := range c {
-		err = errors.Join(err, conn.Close())
-	}
-	return err
-}
 
 // Config of a Caller; the zero value works.
 type Config struct {

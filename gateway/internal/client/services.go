@@ -1,0 +1,102 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc"
+
+	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
+	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
+	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// Services are clients of the services that the gateway calls.
+type Services struct {
+	Catalog catalogv1.CatalogServiceClient
+	Cart    cartv1.CartServiceClient
+	Order   orderv1.OrderServiceClient
+	Payment paymentv1.PaymentServiceClient
+	// Answers are kept by each service for its operations, by the service's name.
+	Answers map[string]answerv1.AnswerServiceClient
+}
+
+// Targets say where the services are.
+type Targets struct {
+	Catalog rpc.ClientConfig `env:", prefix=CATALOG_"`
+	Cart    rpc.ClientConfig `env:", prefix=CART_"`
+	Order   rpc.ClientConfig `env:", prefix=ORDER_"`
+	Payment rpc.ClientConfig `env:", prefix=PAYMENT_"`
+}
+
+// table has an entry for each service: one more is a field of Services, one of
+// Targets and a line here.
+var table = []struct {
+	name string
+	// needed services are part of the gateway's readiness. Payment is not: shoppers
+	// can buy while webhooks wait.
+	needed bool
+	target func(Targets) rpc.ClientConfig
+	bind   func(*Services, grpc.ClientConnInterface)
+}{
+	{"catalog", true, func(t Targets) rpc.ClientConfig { return t.Catalog }, func(s *Services, c grpc.ClientConnInterface) { s.Catalog = catalogv1.NewCatalogServiceClient(c) }},
+	{"cart", true, func(t Targets) rpc.ClientConfig { return t.Cart }, func(s *Services, c grpc.ClientConnInterface) { s.Cart = cartv1.NewCartServiceClient(c) }},
+	{"order", true, func(t Targets) rpc.ClientConfig { return t.Order }, func(s *Services, c grpc.ClientConnInterface) { s.Order = orderv1.NewOrderServiceClient(c) }},
+	{"payment", false, func(t Targets) rpc.ClientConfig { return t.Payment }, func(s *Services, c grpc.ClientConnInterface) { s.Payment = paymentv1.NewPaymentServiceClient(c) }},
+}
+
+// Over makes the clients over a connection to each service, by the service's name.
+func Over(conn func(service string) grpc.ClientConnInterface) Services {
+	s := Services{Answers: map[string]answerv1.AnswerServiceClient{}}
+	for _, service := range table {
+		c := conn(service.name)
+		service.bind(&s, c)
+		s.Answers[service.name] = answerv1.NewAnswerServiceClient(c)
+	}
+	return s
+}
+
+// Connections are connections to the services, by the service's name.
+type Connections map[string]*grpc.ClientConn
+
+// Dial makes the connections. It does not wait for the services.
+func Dial(to Targets, tel *telemetry.Telemetry) (Connections, error) {
+	conns := Connections{}
+	for _, service := range table {
+		conn, err := rpc.Dial(service.target(to), tel)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", service.name, err), conns.Close())
+		}
+		conns[service.name] = conn
+	}
+	return conns, nil
+}
+
+// Services returns the clients over the connections.
+func (c Connections) Services() Services {
+	return Over(func(name string) grpc.ClientConnInterface { return c[name] })
+}
+
+// Needed are the connections to the services without which the gateway is not ready.
+func (c Connections) Needed() map[string]*grpc.ClientConn {
+	out := map[string]*grpc.ClientConn{}
+	for _, service := range table {
+		if service.needed {
+			out[service.name] = c[service.name]
+		}
+	}
+	return out
+}
+
+// Close closes the connections.
+func (c Connections) Close() error {
+	var err error
+	for _, conn := range c {
+		err = errors.Join(err, conn.Close())
+	}
+	return err
+}

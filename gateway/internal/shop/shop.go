@@ -1,0 +1,55 @@
+// Package shop joins the use cases of all resources.
+package shop
+
+import (
+	"time"
+
+	"github.com/souk-shop/souk/gateway/internal/client"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
+	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/gateway/internal/shop/payment"
+)
+
+// Shop has the use cases that the REST API and the storefront present.
+type Shop struct {
+	Catalog  *catalog.Catalog
+	Carts    *cart.Carts
+	Orders   *order.Orders
+	Payments *payment.Payments
+}
+
+// Admission decides who may start a cart, by how orders fare.
+type Admission interface {
+	cart.Admission
+	order.Admission
+}
+
+// Config of a Shop.
+type Config struct {
+	Services  client.Services
+	Caller    *client.Caller
+	Admission Admission
+	// CacheTTL is that of package catalog.
+	CacheTTL time.Duration
+	// Currency of an empty cart's total.
+	Currency string
+	// Draining is closed when the gateway begins to stop.
+	Draining <-chan struct{}
+}
+
+// New makes a Shop.
+func New(cfg Config) Shop {
+	services, caller := cfg.Services, cfg.Caller
+	products := catalog.New(catalog.Config{Client: services.Catalog, Caller: caller, CacheTTL: cfg.CacheTTL})
+	return Shop{
+		Catalog: products,
+		Carts: cart.New(cart.Config{
+			Client: services.Cart, Caller: caller, Variants: products, Admission: cfg.Admission, Currency: cfg.Currency,
+		}),
+		Orders: order.New(order.Config{
+			Client: services.Order, Caller: caller, Admission: cfg.Admission, Stock: products, Draining: cfg.Draining,
+		}),
+		Payments: payment.New(services.Payment, caller),
+	}
+}
