@@ -113,7 +113,10 @@ func (s *Storefront) newProductPage(r *http.Request, p *catalog.Product, selecte
 		v.MaxQuantity = max(v.MaxQuantity, option.Max)
 		if option.Selected && selected != "" {
 			// The address, or the form, names the variant: the page is about it.
-			v.Price, v.Stock, v.Picture = option.Price, option.Stock, option.Picture
+			v.Price, v.Stock = option.Price, option.Stock
+		}
+		if option.Selected && v.Choose {
+			v.Picture = option.Picture
 		}
 		v.Variants = append(v.Variants, option)
 	}

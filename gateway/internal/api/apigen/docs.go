@@ -222,7 +222,7 @@ func text(s string) template.HTML {
 	for p := range strings.SplitSeq(strings.TrimSpace(s), "\n\n") {
 		h := template.HTMLEscapeString(p)
 		if strings.HasPrefix(p, "    ") {
-			out.WriteString("<pre>" + strings.TrimPrefix(strings.ReplaceAll(h, "\n    ", "\n"), "    ") + "</pre>\n")
+			out.WriteString(`<pre tabindex="0">` + strings.TrimPrefix(strings.ReplaceAll(h, "\n    ", "\n"), "    ") + "</pre>\n")
 			continue
 		}
 		h = bold.ReplaceAllString(h, "<strong>$1</strong>")
