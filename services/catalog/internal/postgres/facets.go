@@ -138,7 +138,7 @@ func (s *Store) countPrices(ctx context.Context, f domain.Filter, counts []db.Li
     SELECT p.category, f.in_stock FROM products p JOIN search_entries f ON f.product_id = p.id
     WHERE p.price >= $1 AND p.price <= $2 AND ($3::text = '' OR p.category = $3) LIMIT $4) priced GROUP BY category, in_stock`
 	var all, own []row
-	err := s.atomically(ctx, func(b *pgx.Batch) {
+	err := s.ask(ctx, func(b *pgx.Batch) {
 		plan(b)
 		b.Queue(of, low, high, "", domain.MaxCount+1)
 		b.Queue(of, low, high, f.Category, domain.MaxCount+1)
@@ -198,7 +198,7 @@ func (s *Store) countFound(ctx context.Context, l domain.Listing, found *search)
 		q := query{listing: l, search: found}
 		sql := q.facets(window)
 		var rows []row
-		err := s.atomically(ctx, func(b *pgx.Batch) {
+		err := s.ask(ctx, func(b *pgx.Batch) {
 			plan(b)
 			b.Queue(sql, q.args...)
 		}, func(r pgx.BatchResults) (err error) {

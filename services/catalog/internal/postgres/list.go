@@ -66,9 +66,9 @@ func (s *Store) List(ctx context.Context, l domain.Listing) (domain.Page, error)
 
 // listAll is a listing without a query.
 func (s *Store) listAll(ctx context.Context, l domain.Listing) (domain.Page, error) {
-	q := query{listing: l}
 	var found domain.Page
-	err := s.atomically(ctx, func(b *pgx.Batch) {
+	err := s.ask(ctx, func(b *pgx.Batch) {
+		q := query{listing: l}
 		sql := q.page(domain.AllShelves)
 		b.Queue(sql, q.args...)
 	}, func(r pgx.BatchResults) error {
@@ -102,9 +102,9 @@ func (s *Store) listFound(ctx context.Context, l domain.Listing, found *search) 
 	for more := true; more; window, more = window.Next() {
 		part := l
 		part.Size = l.Size - len(whole.Products)
-		q := query{listing: part, search: found}
 		var rows []listRow
-		err := s.atomically(ctx, func(b *pgx.Batch) {
+		err := s.ask(ctx, func(b *pgx.Batch) {
+			q := query{listing: part, search: found}
 			plan(b)
 			sql := q.page(window)
 			b.Queue(sql, q.args...)

@@ -10,12 +10,21 @@ import (
 
 // atomically sends statements as one implicit transaction in one round trip:
 // they all happen or none, and the last one's end is the commit. read must
-// consume the results. It is sent again where that is the cure.
+// consume the results. queue and read are called again where that is the cure.
 func (s *Store) atomically(ctx context.Context, queue func(*pgx.Batch), read func(pgx.BatchResults) error) error {
+	return send(ctx, s.pool, queue, read)
+}
+
+// ask is atomically for questions, which have connections of their own.
+func (s *Store) ask(ctx context.Context, queue func(*pgx.Batch), read func(pgx.BatchResults) error) error {
+	return send(ctx, s.readPool, queue, read)
+}
+
+func send(ctx context.Context, pool pg.DB, queue func(*pgx.Batch), read func(pgx.BatchResults) error) error {
 	return pg.Again(ctx, func(ctx context.Context) error {
 		var batch pgx.Batch
 		queue(&batch)
-		results := s.pool.SendBatch(ctx, &batch)
+		results := pool.SendBatch(ctx, &batch)
 		err := read(results)
 		// An error of a statement is reported twice; the commit's only here.
 		if closeErr := results.Close(); err == nil {

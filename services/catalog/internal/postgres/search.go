@@ -101,7 +101,7 @@ func (s *Store) lookUp(ctx context.Context, found *search, text string) (map[str
 		counts []db.WordCountsRow
 		codes  []db.ProductsOfCodeRow
 	)
-	err := s.atomically(ctx, func(b *pgx.Batch) {
+	err := s.ask(ctx, func(b *pgx.Batch) {
 		b.Queue(db.WordCounts, found.query.Lexemes())
 		b.Queue("SELECT coalesce(sum(products), 0)::bigint FROM listing_counts")
 		if code != "" {
@@ -181,7 +181,7 @@ func (s *Store) matching(ctx context.Context, queries []words.Query) ([]bool, er
 	if len(queries) == 0 {
 		return out, nil
 	}
-	err := s.atomically(ctx, func(b *pgx.Batch) {
+	err := s.ask(ctx, func(b *pgx.Batch) {
 		plan(b)
 		for _, q := range queries {
 			b.Queue("SELECT EXISTS (SELECT FROM search_entries f WHERE f.document @@ $1::text::tsquery)", tsquery(q, ""))

@@ -66,6 +66,7 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) error {
 type Store struct {
 	pool     pg.DB
 	q        *db.Queries // through pool
+	readPool pg.DB
 	reads    *db.Queries // of what waits for no lock, through connections of its own
 	turns    *turns
 	currency string
@@ -79,13 +80,14 @@ var _ app.Store = (*Store)(nil)
 func New(pool *pgxpool.Pool, currency string) *Store {
 	writes := pg.DB{Pool: pool}
 	return &Store{
-		pool: writes, q: db.New(writes), reads: db.New(writes), currency: currency, turns: newTurns(),
+		pool: writes, q: db.New(writes), readPool: writes, reads: db.New(writes), currency: currency, turns: newTurns(),
 		walks: walks{popularity: firstID, shelves: mostPopular},
 	}
 }
 
 // ReadFrom has questions answered by another pool of the same database.
 func (s *Store) ReadFrom(pool *pgxpool.Pool) *Store {
-	s.reads = db.New(pg.DB{Pool: pool})
+	s.readPool = pg.DB{Pool: pool}
+	s.reads = db.New(s.readPool)
 	return s
 }

@@ -67,9 +67,12 @@ func (u *upsert) run(ctx context.Context) error {
 		{"check owners", u.checkOwners},
 		{"upsert products", u.upsertProducts},
 		{"upsert variants", func(ctx context.Context) error { return u.q.UpsertVariants(ctx, u.variants) }},
-		{"upsert stock", u.upsertStock},
+		{"insert stock", u.insertStock},
 		{"set cheapest prices", func(ctx context.Context) error { return u.q.CheapestPrices(ctx, u.ids) }},
 		{"index products", func(ctx context.Context) error { return index(ctx, u.q, u.ids) }},
+		// Last, because from here to the commit orders of these SKUs wait. Searches learn
+		// from a trigger which products sold out or came back.
+		{"set stock", u.setStock},
 	} {
 		if err := step.fn(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
@@ -189,27 +192,31 @@ func (u *upsert) upsertProducts(ctx context.Context) error {
 	return u.q.UpsertProducts(ctx, write)
 }
 
-// upsertStock gives new variants a stock and sets the absolute totals of the
-// others, none below what is held and sold.
-func (u *upsert) upsertStock(ctx context.Context) error {
+// insertStock gives new variants a stock.
+func (u *upsert) insertStock(ctx context.Context) error {
 	insert := db.InsertStockParams{Skus: u.variants.Skus, ProductIds: u.variants.ProductIds}
+	for _, stock := range u.stocks {
+		insert.Totals = append(insert.Totals, max(stock, 0))
+	}
+	return u.q.InsertStock(ctx, insert)
+}
+
+// setStock sets the absolute totals of variants that were there, none below what is
+// held and sold.
+func (u *upsert) setStock(ctx context.Context) error {
 	totals := make(map[string]int64, len(u.stocks))
 	var set db.SetStockTotalsParams
 	for i, stock := range u.stocks {
-		insert.Totals = append(insert.Totals, max(stock, 0))
 		if stock >= 0 {
 			sku := u.variants.Skus[i]
 			set.Skus, set.Totals = append(set.Skus, sku), append(set.Totals, stock)
 			totals[sku] = stock
 		}
 	}
-	if err := u.q.InsertStock(ctx, insert); err != nil {
-		return err
-	}
 	if len(set.Skus) == 0 {
 		return nil
 	}
-	locked, err := u.q.LockStockTotals(ctx, set.Skus)
+	locked, err := u.q.LockStockTotals(ctx, db.LockStockTotalsParams{Skus: set.Skus, Totals: set.Totals})
 	if err != nil {
 		return err
 	}

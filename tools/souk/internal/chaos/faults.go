@@ -21,7 +21,7 @@ const (
 func Faults() []Fault {
 	return slices.Concat(
 		none(), kills(), crashes(), freezes(),
-		postgresFaults(), diskFault(), poolFaults(), redisFaults(),
+		postgresFaults(), databaseFaults(), diskFault(), poolFaults(), redisFaults(),
 		partitions(), slownesses(), cuts(), clockFaults(),
 		providerFaults(), webhookFaults(), clientFaults(), rolling(),
 	)

@@ -16,6 +16,7 @@ func announced() []string {
 	out := []string{
 		"kill-random", "kill-" + topology.Stripesim,
 		"postgres-kill", "postgres-restart", "postgres-freeze-15s", "disk-full",
+		"database-read-only", "database-serializable", "column-type-changed", "row-locked-30s", "import-under-load",
 		"redis-flush", "redis-kill", "redis-freeze-15s",
 		"latency-50ms", "latency-500ms", "latency-5000ms", "resets", "truncated",
 		"provider-slow-30s", "provider-drop", "provider-500", "provider-429", "provider-hang", "provider-down-5m",

@@ -143,8 +143,20 @@ func (q *Queries) LockCatalog(ctx context.Context) error {
 }
 
 const LockStockTotals = `-- name: LockStockTotals :many
-SELECT sku, total, held, committed FROM stock WHERE sku = ANY ($1::text[]) ORDER BY sku FOR NO KEY UPDATE
+WITH wanted AS (
+    SELECT unnest($1::text[]) AS sku, unnest($2::bigint[]) AS total
+)
+SELECT s.sku, s.total, s.held, s.committed
+FROM stock s JOIN wanted w ON w.sku = s.sku
+WHERE s.total <> w.total
+ORDER BY s.sku
+FOR NO KEY UPDATE OF s
 `
+
+type LockStockTotalsParams struct {
+	Skus   []string
+	Totals []int64
+}
 
 type LockStockTotalsRow struct {
 	Sku       string
@@ -153,9 +165,10 @@ type LockStockTotalsRow struct {
 	Committed int64
 }
 
-// LockStockTotals locks the stock and tells what a new total must not go below.
-func (q *Queries) LockStockTotals(ctx context.Context, skus []string) ([]LockStockTotalsRow, error) {
-	rows, err := q.db.Query(ctx, LockStockTotals, skus)
+// LockStockTotals locks the stock whose total changes and tells what a new total must
+// not go below. Other stock is left to orders.
+func (q *Queries) LockStockTotals(ctx context.Context, arg LockStockTotalsParams) ([]LockStockTotalsRow, error) {
+	rows, err := q.db.Query(ctx, LockStockTotals, arg.Skus, arg.Totals)
 	if err != nil {
 		return nil, err
 	}

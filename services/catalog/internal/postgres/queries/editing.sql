@@ -42,9 +42,17 @@ INSERT INTO stock (sku, product_id, total)
 SELECT unnest(@skus::text[]), unnest(@product_ids::uuid[]), unnest(@totals::bigint[])
 ON CONFLICT (sku) DO NOTHING;
 
--- LockStockTotals locks the stock and tells what a new total must not go below.
+-- LockStockTotals locks the stock whose total changes and tells what a new total must
+-- not go below. Other stock is left to orders.
 -- name: LockStockTotals :many
-SELECT sku, total, held, committed FROM stock WHERE sku = ANY (@skus::text[]) ORDER BY sku FOR NO KEY UPDATE;
+WITH wanted AS (
+    SELECT unnest(@skus::text[]) AS sku, unnest(@totals::bigint[]) AS total
+)
+SELECT s.sku, s.total, s.held, s.committed
+FROM stock s JOIN wanted w ON w.sku = s.sku
+WHERE s.total <> w.total
+ORDER BY s.sku
+FOR NO KEY UPDATE OF s;
 
 -- name: SetStockTotals :exec
 WITH wanted AS (

@@ -1,0 +1,98 @@
+package postgres_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/postgres"
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// A migration changes columns for which connections have prepared statements.
+func TestAChangedColumnTypeIsNoError(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	s.add(simple("CUP", "cup", 100, 50), simple("MUG", "red mug", 200, 50))
+	use := func() {
+		t.Helper()
+		for _, l := range []domain.Listing{
+			{Sort: domain.SortNewest, Size: 5, Facets: true},
+			{Filter: domain.Filter{Category: "things"}, Sort: domain.SortNewest, Size: 5, Facets: true},
+			{Filter: domain.Filter{Query: "mug"}, Sort: domain.SortRelevance, Size: 5, Facets: true},
+		} {
+			if _, err := s.List(ctx, l); err != nil {
+				t.Errorf("%+v: %v", l.Filter, err)
+			}
+		}
+		s.product("CUP")
+		s.stock("CUP")
+		order := newID()
+		if _, _, err := s.Reserve(ctx, order, []domain.StockLine{{SKU: "CUP", Quantity: 1}}, time.Minute); err != nil {
+			t.Error(err)
+		}
+		if _, _, err := s.Release(ctx, order); err != nil {
+			t.Error(err)
+		}
+	}
+	use()
+	for _, typ := range []string{"varchar", "text"} {
+		for _, column := range []string{"products ALTER description", "variants ALTER name", "reservations ALTER state"} {
+			if _, err := s.pool.Exec(ctx, "ALTER TABLE "+column+" TYPE "+typ); err != nil {
+				t.Fatal(err)
+			}
+		}
+		use()
+	}
+}
+
+// With one connection more than the turns of a SKU, others still sell.
+func TestALockedRowHoldsUpItsOwnSKUOnly(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	s.add(simple("LOCKED", "one", 100, 50), simple("FREE", "other", 100, 50))
+	pool, err := pg.Open(ctx, pg.Config{DSN: config.Secret(s.pool.Config().ConnString()), MaxConns: 3, LockTimeout: time.Minute}, telemetry.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	narrow := postgres.New(pool, "GBP")
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, "SELECT FROM stock WHERE sku = 'LOCKED' FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	buy := func(ctx context.Context, sku string) error {
+		_, _, err := narrow.Reserve(ctx, newID(), []domain.StockLine{{SKU: sku, Quantity: 1}}, time.Minute)
+		return err
+	}
+	const buyers = 14
+	done := make(chan error, buyers)
+	for range buyers {
+		go func() { done <- buy(ctx, "LOCKED") }()
+	}
+	for pool.Stat().AcquiredConns() < 2 && ctx.Err() == nil {
+		if _, err := s.pool.Exec(ctx, "SELECT"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	soon, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	if err := buy(soon, "FREE"); err != nil {
+		t.Errorf("another SKU: %v", err)
+	}
+	if err := tx.Rollback(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for range buyers {
+		if err := <-done; err != nil {
+			t.Errorf("a buyer who waited: %v", err)
+		}
+	}
+}
