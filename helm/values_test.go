@@ -18,25 +18,28 @@ import (
 func TestRefusedValues(t *testing.T) {
 	t.Parallel()
 	for values, want := range map[string]string{
-		"gatway: {}":                              "gatway",
-		"gateway: {replica: 2}":                   "replica",
-		"gateway: {replicas: two}":                "replicas",
-		"gateway: {replicas: -1}":                 "replicas",
-		"gateway: {service: {type: Nodeport}}":    "type",
-		"gateway: {autoscaling: {maxReplica: 2}}": "maxReplica",
+		"gatway: {}":                                                     "gatway",
+		"catlog: {replicas: 2}":                                          "catlog",
+		"payment: {replica: 2}":                                          "replica",
+		"postgres: {external: {catlog: x}}":                              "catlog",
+		"gateway: {replica: 2}":                                          "replica",
+		"gateway: {replicas: two}":                                       "replicas",
+		"gateway: {replicas: -1}":                                        "replicas",
+		"gateway: {service: {type: Nodeport}}":                           "type",
+		"gateway: {autoscaling: {maxReplica: 2}}":                        "maxReplica",
 		"catalog: {resources: {limits: {cpu: 1}, requests: {mem: 1Gi}}}": "mem",
-		"order: {env: {1BAD: x}}":                        "1BAD",
-		"postgres: {kind: mysql}":                        "kind",
-		"postgres: {bundled: {pasword: x}}":              "pasword",
-		"redis: {kind: external, external: {adress: x}}": "adress",
-		"currency: pounds":                               "currency",
-		"maxConnectionAge: 60":                           "maxConnectionAge",
-		"maxConnectionAge: 1 minute":                     "maxConnectionAge",
-		"image: {pullPolicy: Sometimes}":                 "pullPolicy",
-		"log: {level: trace}":                            "level",
-		"telemetry: {otlpEndpoint: 'collector:4317'}":    "otlpEndpoint",
-		"networkPolicy: {gatewayFrom: [{namespace: x}]}": "gatewayFrom",
-		"ingress: {enabled: 'yes'}":                      "enabled",
+		"order: {env: {1BAD: x}}":                                        "1BAD",
+		"postgres: {kind: mysql}":                                        "kind",
+		"postgres: {bundled: {pasword: x}}":                              "pasword",
+		"redis: {kind: external, external: {adress: x}}":                 "adress",
+		"currency: pounds":                                               "currency",
+		"maxConnectionAge: 60":                                           "maxConnectionAge",
+		"maxConnectionAge: 1 minute":                                     "maxConnectionAge",
+		"image: {pullPolicy: Sometimes}":                                 "pullPolicy",
+		"log: {level: trace}":                                            "level",
+		"telemetry: {otlpEndpoint: 'collector:4317'}":                    "otlpEndpoint",
+		"networkPolicy: {gatewayFrom: [{namespace: x}]}":                 "gatewayFrom",
+		"ingress: {enabled: 'yes'}":                                      "enabled",
 		// What only the templates know.
 		"postgres: {kind: external}":                  "postgres.external.",
 		"redis: {kind: external}":                     "redis.external.address",
@@ -156,7 +159,10 @@ func TestSchemaIsComplete(t *testing.T) {
 		if !ok {
 			return // a map with any keys
 		}
-		if closed, ok := s["additionalProperties"].(bool); !ok || closed {
+		// Beside its properties an object takes nothing, or services by their names,
+		// which a template checks.
+		byService := path == "" || path == ".postgres.external"
+		if open, ok := s["additionalProperties"].(bool); (!ok || open) && !byService {
 			t.Errorf("%s takes any key", path)
 		}
 		if strings.HasSuffix(path, ".resources") {
@@ -170,6 +176,9 @@ func TestSchemaIsComplete(t *testing.T) {
 		for key, inner := range v {
 			m, _ := inner.(map[string]any)
 			sub, ok := properties[key].(map[string]any)
+			if !ok && byService && isService(t, key) {
+				continue
+			}
 			if !ok {
 				t.Errorf("%s.%s is not in the schema", path, key)
 				continue
@@ -180,4 +189,36 @@ func TestSchemaIsComplete(t *testing.T) {
 		}
 	}
 	walk("", schema, values)
+}
+
+// A service has the values of all services, but for what its own block says: 0 and
+// false, too.
+func TestServiceValues(t *testing.T) {
+	t.Parallel()
+	out, err := render(t, "service: {replicas: 3, env: {A: x}, autoscaling: {enabled: true}}\ncart: {replicas: 0, autoscaling: {enabled: false}, resources: {requests: {cpu: 1}}}", install)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scaled := map[string]bool{}
+	for _, text := range strings.Split(out, "\n---\n") {
+		var o struct {
+			Kind     string
+			Metadata struct{ Name string }
+			Spec     struct{ Replicas *int }
+		}
+		if err := sigsyaml.Unmarshal([]byte(text), &o); err != nil {
+			t.Fatal(err)
+		}
+		switch {
+		case o.Kind == "HorizontalPodAutoscaler":
+			scaled[o.Metadata.Name] = true
+		case o.Kind == "Deployment" && strings.HasSuffix(o.Metadata.Name, "-cart"):
+			if o.Spec.Replicas == nil || *o.Spec.Replicas != 0 || !strings.Contains(text, "cpu: 1\n") || !strings.Contains(text, "memory: 32Mi") || !strings.Contains(text, "name: A\n") {
+				t.Errorf("the cart's own block and that of all services are not merged:\n%s", text)
+			}
+		}
+	}
+	if len(scaled) != 3 || scaled["souk-cart"] {
+		t.Errorf("scaled: %v", scaled)
+	}
 }

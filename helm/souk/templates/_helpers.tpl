@@ -122,7 +122,7 @@ capabilities: {drop: [ALL]}
 {{- $pg := .root.Values.postgres -}}
 {{- $own := printf "%s-%s-postgres" (include "souk.fullname" .root) .service -}}
 {{- if eq $pg.kind "external" -}}
-name: {{ required (printf "postgres.external.%s: name the secret with its connection string" .service) (index $pg.external .service) }}
+name: {{ required (printf "postgres.external.%s: name the secret with its connection string" .service) (get $pg.external .service) }}
 key: {{ $pg.external.key }}
 {{- else if eq $pg.kind "cnpg" -}}
 name: {{ $own }}-app
@@ -167,6 +167,24 @@ key: dsn
 {{- if eq .kind "service" }}
 - {{ .name }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The values of the gateway or of a service: what a service's own block says, over
+     the block of all; takes {root, name}. */}}
+{{- define "souk.service" -}}
+{{- $own := get .root.Values .name | default dict }}
+{{- if eq .name "gateway" }}{{ toYaml $own }}{{ else }}{{ toYaml (mergeOverwrite (deepCopy .root.Values.service) $own) }}{{ end }}
+{{- end -}}
+
+{{/* Refuses a name that is no service's, which the schema cannot know. */}}
+{{- define "souk.checkNames" -}}
+{{- $services := include "souk.services" . | fromYamlArray }}
+{{- range $key, $_ := omit .Values "global" "image" "currency" "log" "telemetry" "drain" "maxConnectionAge" "gateway" "service" "stripesim" "secrets" "postgres" "redis" "liveUpdate" "migrations" "seed" "backup" "podDisruptionBudget" "topologySpread" "networkPolicy" "ingress" "httpRoute" "serviceMonitor" "nodeSelector" "tolerations" }}
+{{- if not (has $key $services) }}{{ fail (printf "%s: there is no such value, and no such service" $key) }}{{ end }}
+{{- end }}
+{{- range $key, $_ := omit .Values.postgres.external "key" "port" }}
+{{- if not (has $key $services) }}{{ fail (printf "postgres.external.%s: there is no such service" $key) }}{{ end }}
 {{- end }}
 {{- end -}}
 
