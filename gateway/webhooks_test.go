@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
@@ -20,6 +21,15 @@ type fakePayment struct {
 	mu    sync.Mutex
 	err   error
 	taken []*paymentv1.HandleWebhookRequest
+	// limits that it reports; while nil it does not.
+	limits atomic.Pointer[paymentv1.Limits]
+}
+
+func (p *fakePayment) GetLimits(context.Context, *paymentv1.GetLimitsRequest) (*paymentv1.GetLimitsResponse, error) {
+	if l := p.limits.Load(); l != nil {
+		return &paymentv1.GetLimitsResponse{Limits: l}, nil
+	}
+	return nil, status.Error(codes.Unavailable, "no limits")
 }
 
 func (p *fakePayment) HandleWebhook(_ context.Context, r *paymentv1.HandleWebhookRequest) (*paymentv1.HandleWebhookResponse, error) {

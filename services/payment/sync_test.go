@@ -39,6 +39,10 @@ type bank struct {
 	refunds map[string]string // the provider's id by ours
 }
 
+func (b *bank) Limits(currency string) (domain.Limits, error) {
+	return domain.Limits{Currency: currency, Min: 1, Max: 99_999_999, Step: 1}, nil
+}
+
 func (b *bank) Authorize(context.Context, app.Authorization) (app.Hold, error) {
 	return app.Hold{}, errSilent
 }

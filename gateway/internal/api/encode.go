@@ -83,7 +83,7 @@ func newCategories(in []catalog.Category) []Category {
 
 func newCartDoc(c *cart.Cart, token string) Cart {
 	out := Cart{
-		ID: c.ID.String(), Version: c.Version, Units: c.Units, Total: newMoney(c.Total), Orderable: c.Orderable,
+		ID: c.ID.String(), Version: c.Version, Units: c.Units, Total: newMoney(c.Total), Orderable: c.Orderable, Complaint: c.Complaint,
 		UpdatedAt: c.UpdatedAt, Token: token, Lines: make([]CartLine, len(c.Lines)),
 	}
 	for i := range c.Lines {

@@ -400,6 +400,7 @@ type Cart struct {
 	Units     int64      `json:"units"`
 	Total     Money      `json:"total"`
 	Orderable bool       `json:"orderable"`
+	Complaint string     `json:"complaint,omitempty"`
 	UpdatedAt time.Time  `json:"updated_at"`
 	Token     string     `json:"token,omitempty"`
 }

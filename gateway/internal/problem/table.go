@@ -55,6 +55,8 @@ var (
 	VersionConflict        = of(cartv1.ErrorReason_ERROR_REASON_VERSION_CONFLICT)
 	QuantityTooLarge       = of(cartv1.ErrorReason_ERROR_REASON_QUANTITY_TOO_LARGE)
 	TotalTooLarge          = of(orderv1.ErrorReason_ERROR_REASON_TOTAL_TOO_LARGE)
+	TotalTooSmall          = of(orderv1.ErrorReason_ERROR_REASON_TOTAL_TOO_SMALL)
+	TotalNotChargeable     = of(orderv1.ErrorReason_ERROR_REASON_TOTAL_NOT_CHARGEABLE)
 	MixedCurrencies        = of(orderv1.ErrorReason_ERROR_REASON_MIXED_CURRENCIES)
 	IdempotencyKeyReused   = of(orderv1.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED)
 	IdempotencyKeyInFlight = of(orderv1.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_IN_FLIGHT)

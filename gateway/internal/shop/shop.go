@@ -42,14 +42,15 @@ type Config struct {
 func New(cfg Config) Shop {
 	services, caller := cfg.Services, cfg.Caller
 	products := catalog.New(catalog.Config{Client: services.Catalog, Caller: caller, CacheTTL: cfg.CacheTTL})
+	payments := payment.New(services.Payment, caller)
 	return Shop{
 		Catalog: products,
 		Carts: cart.New(cart.Config{
-			Client: services.Cart, Caller: caller, Variants: products, Admission: cfg.Admission, Currency: cfg.Currency,
+			Client: services.Cart, Caller: caller, Variants: products, Payments: payments, Admission: cfg.Admission, Currency: cfg.Currency,
 		}),
 		Orders: order.New(order.Config{
 			Client: services.Order, Caller: caller, Admission: cfg.Admission, Stock: products, Draining: cfg.Draining,
 		}),
-		Payments: payment.New(services.Payment, caller),
+		Payments: payments,
 	}
 }

@@ -1,6 +1,7 @@
 package storefront
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,10 +25,12 @@ type cartPage struct {
 	Total   string
 	Version int64
 	// Ready says that nothing stands in the way of the checkout.
-	Ready   bool
-	Notice  string // what just happened
-	Problem string // what went wrong
-	Popular []card // when it is empty
+	Ready bool
+	// Complaint says why the total cannot be paid.
+	Complaint string
+	Notice    string // what just happened
+	Problem   string // what went wrong
+	Popular   []card // when it is empty
 }
 
 // cartLine is a line of the cart.
@@ -75,7 +78,7 @@ func (s *Storefront) serveCart(w http.ResponseWriter, r *http.Request) error {
 		v.Failed, v.Problem = true, noCookies
 	}
 	if r.URL.Query().Get("checkout") == "1" && len(v.Lines) > 0 && !v.Ready {
-		v.Problem = "Please settle the lines marked below, then you can go on."
+		v.Problem = cmp.Or(v.Complaint, "Please settle the lines marked below, then you can go on.")
 	}
 	return s.show(w, r, http.StatusOK, "cart", v)
 }
@@ -125,6 +128,7 @@ func (s *Storefront) newCartPage(r *http.Request, cart *cart.Cart) *cartPage {
 		return v
 	}
 	v.Units, v.Total, v.Version, v.Ready = cart.Units, cart.Total.Format(), cart.Version, cart.Orderable
+	v.Complaint = cart.Complaint
 	for i := range cart.Lines {
 		line := newCartLine(&cart.Lines[i])
 		v.Ready = v.Ready && line.Warning == "" && !line.Gone

@@ -1,6 +1,7 @@
 package storefront
 
 import (
+	"cmp"
 	"net/http"
 	"net/mail"
 	"strconv"
@@ -235,6 +236,8 @@ func (s *Storefront) notPlaced(w http.ResponseWriter, r *http.Request, form chec
 		return &pageError{http.StatusConflict, "This form was sent before", "It has already made an order, with what it said then. You find it under “Your orders”. To order again, open the checkout anew."}
 	case e.Type == problem.RequestInvalid && len(e.Fields) > 0:
 		return s.showCheckout(w, r, http.StatusUnprocessableEntity, form, key, refused(e.Fields), "Please look at the marked fields. Nothing was ordered yet.")
+	case e.Type == problem.TotalTooSmall, e.Type == problem.TotalTooLarge, e.Type == problem.TotalNotChargeable:
+		return s.showCheckout(w, r, http.StatusUnprocessableEntity, form, key, nil, cmp.Or(details[e.Type], e.Detail)+" Nothing was ordered.")
 	case e.Type == problem.Overloaded:
 		w.Header().Set("Retry-After", "3")
 		return s.showCheckout(w, r, http.StatusServiceUnavailable, form, key, nil, "So many people are ordering that we can't take your order just now. Please send the form again in a moment: however often you do, it makes one order and one payment.")

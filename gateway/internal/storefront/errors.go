@@ -91,6 +91,7 @@ var details = map[*problem.Type]string{
 	problem.Internal:        "We have made a note of it. Please try again in a moment.",
 	problem.CartFull:        "A cart holds 2,000 different items at most.",
 	problem.TotalTooLarge:   "This is more than can be paid at once. Please order in two parts.",
+	problem.TotalTooSmall:   "This is less than the smallest payment that can be taken. Please add something.",
 }
 
 // showError turns an error into a page.

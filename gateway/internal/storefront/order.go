@@ -94,6 +94,7 @@ var declines = map[string]string{
 	"lost_card":               "Your bank does not accept this card.",
 	"stolen_card":             "Your bank does not accept this card.",
 	"authentication_required": "Your bank wants you to confirm the payment, which this card can't do here.",
+	"amount_not_chargeable":   "No card can be charged this amount: it is outside of what our payment provider takes.",
 	"processing_error":        "Your bank could not process the payment just now.",
 }
 

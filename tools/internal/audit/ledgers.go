@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/tools/internal/history"
+	"github.com/souk-shop/souk/tools/stripesim"
 )
 
 // Entry is what one ledger says of one order, in minor units of Currency.
@@ -187,7 +188,13 @@ func providerLedger(ctx context.Context, journal string) (Ledger, map[string]int
 		if err := json.Unmarshal(line, &ev); err != nil {
 			return b, nil, fmt.Errorf("%s: line %d: %w", journal, n, err)
 		}
-		if err := b.apply(ev, orderOf, held); err != nil {
+		if ev.Currency != "" {
+			ev.Amount, err = stripesim.MinorUnits(ev.Amount, ev.Currency)
+		}
+		if err == nil {
+			err = b.apply(ev, orderOf, held)
+		}
+		if err != nil {
 			return b, nil, fmt.Errorf("%s: line %d: %w", journal, n, err)
 		}
 	}

@@ -35,6 +35,11 @@ type Variants interface {
 	Variants(ctx context.Context, skus []string) (map[string]catalog.Variant, error)
 }
 
+// Payments says why a total cannot be paid; "" if it can, or nobody knows.
+type Payments interface {
+	Complaint(ctx context.Context, total money.Money) string
+}
+
 // Admission decides who may start a cart.
 type Admission interface {
 	Admit() bool
@@ -47,6 +52,7 @@ type Config struct {
 	Client    Client
 	Caller    *client.Caller
 	Variants  Variants
+	Payments  Payments
 	Admission Admission
 	// Currency of an empty cart's total.
 	Currency string
@@ -70,6 +76,8 @@ type Cart struct {
 	// Orderable says that there is something in it and every line can be bought
 	// as far as the price goes. Stock is judged at checkout.
 	Orderable bool
+	// Complaint says for people why the total cannot be paid; "" if it can.
+	Complaint string
 }
 
 // Line is a number of units of a variant.

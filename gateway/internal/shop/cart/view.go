@@ -17,12 +17,13 @@ const maxMissing = 20
 // view makes a Cart of what the cart service has. It looks each SKU up once.
 type view struct {
 	catalog  Variants
+	payments Payments
 	currency string
 	known    map[string]*catalog.Variant // nil for a SKU that is not sold
 }
 
 func (c *Carts) newView() *view {
-	return &view{catalog: c.cfg.Variants, currency: c.cfg.Currency, known: map[string]*catalog.Variant{}}
+	return &view{catalog: c.cfg.Variants, payments: c.cfg.Payments, currency: c.cfg.Currency, known: map[string]*catalog.Variant{}}
 }
 
 func (v *view) sold(sku string) bool { return v.known[sku] != nil }
@@ -109,6 +110,10 @@ func (v *view) cart(ctx context.Context, in *cartv1.Cart) (*Cart, error) {
 		cart.Lines[i] = line
 		cart.Units += line.Quantity
 		cart.Orderable = cart.Orderable && ok && cart.add(line.Total)
+	}
+	if cart.Orderable {
+		cart.Complaint = v.payments.Complaint(ctx, cart.Total)
+		cart.Orderable = cart.Complaint == ""
 	}
 	if cart.Total.Currency == "" {
 		cart.Total = money.Zero(v.currency)

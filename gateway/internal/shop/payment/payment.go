@@ -14,6 +14,7 @@ import (
 // Client are the RPCs of the payment service that the gateway calls.
 type Client interface {
 	HandleWebhook(context.Context, *paymentv1.HandleWebhookRequest, ...grpc.CallOption) (*paymentv1.HandleWebhookResponse, error)
+	GetLimits(context.Context, *paymentv1.GetLimitsRequest, ...grpc.CallOption) (*paymentv1.GetLimitsResponse, error)
 	Reconcile(context.Context, *paymentv1.ReconcileRequest, ...grpc.CallOption) (*paymentv1.ReconcileResponse, error)
 	GetReconciliation(context.Context, *paymentv1.GetReconciliationRequest, ...grpc.CallOption) (*paymentv1.GetReconciliationResponse, error)
 }
@@ -22,10 +23,13 @@ type Client interface {
 type Payments struct {
 	client Client
 	caller *client.Caller
+	limits limits
 }
 
 // New makes Payments.
-func New(service Client, caller *client.Caller) *Payments { return &Payments{service, caller} }
+func New(service Client, caller *client.Caller) *Payments {
+	return &Payments{client: service, caller: caller, limits: limits{kept: map[string]keptLimits{}}}
+}
 
 // HandleWebhook hands an event of the payment provider to the payment service,
 // body and signature as they came. It returns when the event is stored. It is not

@@ -178,6 +178,8 @@ func (d *Driver) authorize(ctx context.Context, o domain.Order) (domain.Event, d
 		return domain.PaymentRefused, domain.Note{DeclineCode: "cancelled"}, nil
 	case errors.Is(err, domain.ErrPaymentMismatch):
 		return domain.PaymentDiffers, domain.Note{}, nil
+	case errors.Is(err, domain.ErrPaymentImpossible):
+		return domain.PaymentRefused, domain.Note{DeclineCode: "amount_not_chargeable"}, nil
 	case err != nil:
 		return unknown("authorize", err)
 	case a.Declined:

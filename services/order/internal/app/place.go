@@ -103,7 +103,7 @@ func (a *App) PlaceOrder(ctx context.Context, req PlaceOrderRequest) (Placed, er
 
 // priceCart makes a new order from the customer's cart and the catalog's prices.
 // Nothing is written. Errors: domain.ErrCartNotFound, *domain.CartConflictError,
-// those of domain.Price.
+// those of domain.Price and domain.Limits.
 func (a *App) priceCart(ctx context.Context, req PlaceOrderRequest) (domain.Order, error) {
 	cart, version, err := a.Carts.Get(ctx, req.CartID, req.CustomerID)
 	if err != nil {
@@ -126,6 +126,13 @@ func (a *App) priceCart(ctx context.Context, req PlaceOrderRequest) (domain.Orde
 	lines, total, err := domain.Price(cart, variants)
 	if err != nil {
 		return domain.Order{}, err
+	}
+	// While payment is unavailable orders are accepted all the same: the step that
+	// authorizes finds out.
+	if limits, known := a.Payments.Limits(ctx, total.Currency); known {
+		if err := limits.Check(total); err != nil {
+			return domain.Order{}, err
+		}
 	}
 	id, err := uuid.NewV7()
 	if err != nil {

@@ -114,8 +114,10 @@ type Carts interface {
 // its id; an error that is none of those named here means that the outcome is
 // not known.
 type Payments interface {
+	// Limits are what payment charges of a currency; false while that is not known.
+	Limits(ctx context.Context, currency string) (domain.Limits, bool)
 	// Authorize holds the order's total. Errors: domain.ErrPaymentVoided,
-	// domain.ErrPaymentMismatch.
+	// domain.ErrPaymentMismatch, domain.ErrPaymentImpossible.
 	Authorize(ctx context.Context, o domain.Order) (Authorization, error)
 	// Capture takes the order's total. Errors: domain.ErrPaymentMismatch,
 	// domain.ErrCaptureRefused.

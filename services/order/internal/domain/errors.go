@@ -21,6 +21,8 @@ var (
 	ErrCartVersionConflict = errors.New("the cart has changed")
 	ErrSKUNotFound         = errors.New("the cart has lines that are no longer sold")
 	ErrTotalTooLarge       = errors.New("the order's total is too large")
+	ErrTotalTooSmall       = errors.New("the order's total is below the smallest payment")
+	ErrTotalNotChargeable  = errors.New("the order's total cannot be charged")
 	ErrMixedCurrencies     = errors.New("the cart has lines in several currencies")
 	ErrInvalidCursor       = errors.New("the cursor is not one that was issued for this list")
 	ErrOverloaded          = errors.New("there are more orders than can be settled in time")
@@ -42,6 +44,8 @@ var (
 	ErrRestockRefused = errors.New("the restock is refused")
 	// ErrPaymentVoided: the attempt was cancelled before it was authorized.
 	ErrPaymentVoided = errors.New("the payment is voided")
+	// ErrPaymentImpossible: the provider cannot charge the order's total.
+	ErrPaymentImpossible = errors.New("the payment provider cannot charge the total")
 	// ErrPaymentMismatch: payment knows the order with another amount or method.
 	ErrPaymentMismatch = errors.New("the payment is for another amount")
 	// ErrCaptureRefused: there is nothing authorized that could be captured.

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -154,11 +155,50 @@ func (c *Carts) Clear(ctx context.Context, cartID, ownerID string, upToVersion i
 // Payments is payment as the checkout sees it.
 type Payments struct {
 	client paymentv1.PaymentServiceClient
+	limits sync.Map // of knownLimits, by currency
 }
 
 // NewPayments returns a client.
 func NewPayments(conn grpc.ClientConnInterface) *Payments {
 	return &Payments{client: paymentv1.NewPaymentServiceClient(conn)}
+}
+
+const (
+	// limitsTTL is how long limits are kept: they change with a release of payment.
+	limitsTTL = time.Minute
+	// limitsTimeout bounds the wait for them, and limitsPause the time until they
+	// are asked for again when there was no answer. A checkout goes on without.
+	limitsTimeout = 500 * time.Millisecond
+	limitsPause   = 5 * time.Second
+)
+
+// knownLimits are limits, or that there was no answer, until a time.
+type knownLimits struct {
+	limits domain.Limits
+	known  bool
+	until  time.Time
+}
+
+// Limits implements app.Payments.
+func (p *Payments) Limits(ctx context.Context, currency string) (domain.Limits, bool) {
+	if kept, ok := p.limits.Load(currency); ok {
+		if k := kept.(knownLimits); time.Now().Before(k.until) {
+			return k.limits, k.known
+		}
+	}
+	callCtx, cancel := context.WithTimeout(ctx, limitsTimeout)
+	defer cancel()
+	resp, err := p.client.GetLimits(callCtx, &paymentv1.GetLimitsRequest{Currency: currency})
+	k := knownLimits{known: err == nil, until: time.Now().Add(limitsTTL)}
+	if err != nil {
+		k.until = time.Now().Add(limitsPause)
+	} else if l := resp.GetLimits(); l != nil {
+		k.limits = domain.Limits{Min: l.GetMin(), Max: l.GetMax(), Step: l.GetStep()}
+	}
+	if ctx.Err() == nil { // a caller that gave up says nothing of payment
+		p.limits.Store(currency, k)
+	}
+	return k.limits, k.known
 }
 
 // Authorize implements app.Payments.
@@ -171,6 +211,8 @@ func (p *Payments) Authorize(ctx context.Context, o domain.Order) (app.Authoriza
 		return app.Authorization{}, domain.ErrPaymentVoided
 	case paymentv1.ErrorReason_ERROR_REASON_PAYMENT_MISMATCH:
 		return app.Authorization{}, domain.ErrPaymentMismatch
+	case paymentv1.ErrorReason_ERROR_REASON_AMOUNT_NOT_CHARGEABLE:
+		return app.Authorization{}, domain.ErrPaymentImpossible
 	}
 	if err != nil {
 		return app.Authorization{}, err

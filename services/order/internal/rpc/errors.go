@@ -22,6 +22,8 @@ var Errors = chassisrpc.ErrorTable{
 	{Is: domain.ErrCartVersionConflict, Reason: orderv1.ErrorReason_ERROR_REASON_CART_VERSION_CONFLICT},
 	{Is: domain.ErrSKUNotFound, Reason: orderv1.ErrorReason_ERROR_REASON_LINE_NO_LONGER_SOLD},
 	{Is: domain.ErrTotalTooLarge, Reason: orderv1.ErrorReason_ERROR_REASON_TOTAL_TOO_LARGE},
+	{Is: domain.ErrTotalTooSmall, Reason: orderv1.ErrorReason_ERROR_REASON_TOTAL_TOO_SMALL},
+	{Is: domain.ErrTotalNotChargeable, Reason: orderv1.ErrorReason_ERROR_REASON_TOTAL_NOT_CHARGEABLE},
 	{Is: domain.ErrMixedCurrencies, Reason: orderv1.ErrorReason_ERROR_REASON_MIXED_CURRENCIES},
 	{Is: domain.ErrInvalidCursor, Reason: orderv1.ErrorReason_ERROR_REASON_INVALID_CURSOR},
 	{Is: domain.ErrInvalidText, Reason: errorv1.ErrorReason_ERROR_REASON_INVALID},

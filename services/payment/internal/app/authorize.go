@@ -22,12 +22,16 @@ type AuthorizeCommand struct {
 
 // Authorize authorizes an order's total once, however often it is called. The answer
 // is AUTHORIZED, DECLINED or what came after. Errors: ErrInvalidAmount,
-// ErrPaymentCancelled, ErrPaymentMismatch, ErrOutcomeUnknown.
+// ErrPaymentCancelled, ErrPaymentMismatch, ErrOutcomeUnknown, *AmountError for an
+// amount that the provider cannot charge, of which nothing is written.
 func (s *Payments) Authorize(ctx context.Context, cmd AuthorizeCommand) (domain.Attempt, error) {
 	if cmd.Amount.Units <= 0 {
 		return domain.Attempt{}, domain.ErrInvalidAmount
 	}
 	return run(ctx, s, cmd.OrderID, func(ctx context.Context) (domain.Attempt, error) {
+		if err := s.refuseAmount(ctx, cmd); err != nil {
+			return domain.Attempt{}, err
+		}
 		a, _, err := s.store.Begin(ctx, domain.Attempt{
 			OrderID: cmd.OrderID, ID: s.newID(), State: domain.Sent, Amount: cmd.Amount, Method: cmd.Method, OrderNumber: cmd.OrderNumber,
 		})
@@ -43,6 +47,29 @@ func (s *Payments) Authorize(ctx context.Context, cmd AuthorizeCommand) (domain.
 		}
 		return s.authorize(ctx, a)
 	})
+}
+
+// refuseAmount says why the provider cannot charge an amount. What was asked
+// for before, when the limits may have been others, is answered as it stands.
+func (s *Payments) refuseAmount(ctx context.Context, cmd AuthorizeCommand) error {
+	limits, refusal := s.Limits(cmd.Amount.Currency)
+	if refusal == nil {
+		refusal = limits.Check(cmd.Amount)
+	}
+	if refusal == nil {
+		return nil
+	}
+	_, err := s.store.Get(ctx, cmd.OrderID)
+	if errors.Is(err, domain.ErrPaymentNotFound) {
+		return refusal
+	}
+	return err
+}
+
+// Limits returns what the provider charges of a currency. Errors: *AmountError
+// for one that it does not.
+func (s *Payments) Limits(currency string) (domain.Limits, error) {
+	return s.provider.Limits(currency)
 }
 
 // authorize settles an attempt that is SENT.

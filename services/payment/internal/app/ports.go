@@ -99,6 +99,9 @@ type Reconciliations interface {
 // what the provider holds is believed instead. Errors: *Refusal is definitive;
 // anything else means that the outcome is unknown.
 type Provider interface {
+	// Limits are what it charges of a currency. Errors: *domain.AmountError for
+	// one that it does not.
+	Limits(currency string) (domain.Limits, error)
 	// Authorize holds the amount.
 	Authorize(ctx context.Context, req Authorization) (Hold, error)
 	// Capture captures the authorized amount; nil means that it is captured.

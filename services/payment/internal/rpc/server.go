@@ -3,6 +3,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	"github.com/souk-shop/souk/services/payment/internal/app"
@@ -88,6 +89,18 @@ func (s *Server) GetPayment(ctx context.Context, req *paymentv1.GetPaymentReques
 		return nil, err
 	}
 	return &paymentv1.GetPaymentResponse{Payment: toPayment(a)}, nil
+}
+
+// GetLimits implements paymentv1.PaymentServiceServer.
+func (s *Server) GetLimits(_ context.Context, req *paymentv1.GetLimitsRequest) (*paymentv1.GetLimitsResponse, error) {
+	l, err := s.payments.Limits(req.GetCurrency())
+	if errors.Is(err, domain.ErrCurrencyNotCharged) {
+		return &paymentv1.GetLimitsResponse{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &paymentv1.GetLimitsResponse{Limits: &paymentv1.Limits{Currency: l.Currency, Min: l.Min, Max: l.Max, Step: l.Step}}, nil
 }
 
 // HandleWebhook implements paymentv1.PaymentServiceServer.

@@ -39,17 +39,19 @@ func (c *Client) BalanceTransactions(ctx context.Context, from, to time.Time, cu
 }
 
 func toBalanceTransaction(t *stripego.BalanceTransaction) domain.BalanceTransaction {
-	m := domain.BalanceTransaction{
-		ID: t.ID, Kind: domain.EntryOther, Amount: toMoney(t.Amount, t.Currency), Fee: t.Fee, At: time.Unix(t.Created, 0),
-	}
+	amount, err := toMoney(t.Amount, t.Currency)
+	fee, feeErr := toMoney(t.Fee, t.Currency)
+	m := domain.BalanceTransaction{ID: t.ID, Kind: domain.EntryOther, Amount: amount, Fee: fee.Units, At: time.Unix(t.Created, 0)}
 	switch {
-	case t.Source == nil:
+	// An amount that Souk has no unit for is none of its charges: the provider's
+	// number is reported as a difference.
+	case t.Source == nil || err != nil || feeErr != nil:
 	// Cards are charged and refunded, other methods pay and are paid back.
 	case (t.Type == stripego.BalanceTransactionTypeCharge || t.Type == stripego.BalanceTransactionTypePayment) && t.Source.Charge != nil:
 		m.Kind = domain.EntryCapture
 		m.PaymentID, m.OrderID = intentID(t.Source.Charge.PaymentIntent), t.Source.Charge.Metadata[labelOrder]
 	case (t.Type == stripego.BalanceTransactionTypeRefund || t.Type == stripego.BalanceTransactionTypePaymentRefund) && t.Source.Refund != nil:
-		m.Kind, m.Amount.Units = domain.EntryRefund, -t.Amount
+		m.Kind, m.Amount.Units = domain.EntryRefund, -amount.Units
 		m.RefundID = t.Source.Refund.ID
 		m.PaymentID, m.OrderID = intentID(t.Source.Refund.PaymentIntent), t.Source.Refund.Metadata[labelOrder]
 	}

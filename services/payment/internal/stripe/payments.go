@@ -16,10 +16,17 @@ import (
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
+// amountNotCharged is the code of a refund that the provider cannot represent.
+const amountNotCharged = "amount_not_charged"
+
 // Authorize creates a PaymentIntent that is confirmed at once and captured later.
 func (c *Client) Authorize(ctx context.Context, req app.Authorization) (app.Hold, error) {
+	amount, err := toAmount(req.Amount)
+	if err != nil {
+		return app.Hold{}, err
+	}
 	params := &stripego.PaymentIntentCreateParams{
-		Amount:        stripego.Int64(req.Amount.Units),
+		Amount:        stripego.Int64(amount),
 		Currency:      stripego.String(strings.ToLower(req.Amount.Currency)),
 		CaptureMethod: stripego.String(string(stripego.PaymentIntentCaptureMethodManual)),
 		Confirm:       stripego.Bool(true),
@@ -81,8 +88,12 @@ func toHold(in domain.Intent, want money.Money) (app.Hold, error) {
 // to: a refusal may be about a capture that was done before.
 func (c *Client) Capture(ctx context.Context, key, paymentID string, amount money.Money) error {
 	const name = "capture payment intent"
+	whole, err := toAmount(amount)
+	if err != nil {
+		return err
+	}
 	in, failure := c.ask(ctx, name, key, paymentID, func(key string) (*stripego.PaymentIntent, error) {
-		params := &stripego.PaymentIntentCaptureParams{AmountToCapture: stripego.Int64(amount.Units)}
+		params := &stripego.PaymentIntentCaptureParams{AmountToCapture: stripego.Int64(whole)}
 		params.SetIdempotencyKey(key)
 		return c.api.V1PaymentIntents.Capture(ctx, paymentID, params)
 	})
@@ -126,9 +137,13 @@ func (c *Client) Void(ctx context.Context, key, paymentID string) error {
 
 // Refund refunds part of a PaymentIntent.
 func (c *Client) Refund(ctx context.Context, key string, r domain.Refund) (string, error) {
+	amount, err := toAmount(r.Amount)
+	if err != nil {
+		return "", &domain.Refusal{Code: amountNotCharged, PaymentID: r.PaymentID} // nothing was sent, and never will be
+	}
 	params := &stripego.RefundCreateParams{
 		PaymentIntent: stripego.String(r.PaymentID),
-		Amount:        stripego.Int64(r.Amount.Units),
+		Amount:        stripego.Int64(amount),
 		Metadata:      map[string]string{labelOrder: r.OrderID, labelRefund: r.ID},
 	}
 	params.SetIdempotencyKey(key)
@@ -162,7 +177,7 @@ func settledRefund(refund *stripego.Refund, r domain.Refund) (string, error) {
 	case stripego.RefundStatusFailed, stripego.RefundStatusCanceled:
 		return "", &domain.Refusal{Code: cmp.Or(string(refund.FailureReason), string(refund.Status)), PaymentID: r.PaymentID}
 	case stripego.RefundStatusSucceeded:
-		if given := toMoney(refund.Amount, refund.Currency); given != r.Amount {
+		if given, err := toMoney(refund.Amount, refund.Currency); err != nil || given != r.Amount {
 			return "", fmt.Errorf("refund %s gave %s instead of %s", refund.ID, given, r.Amount)
 		}
 		return refund.ID, nil

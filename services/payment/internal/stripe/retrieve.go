@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
-	"strings"
 	"time"
 
 	stripego "github.com/stripe/stripe-go/v85"
 
-	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
@@ -58,13 +56,14 @@ func (c *Client) Find(ctx context.Context, attemptID string) (in domain.Intent, 
 func toIntent(intent *stripego.PaymentIntent) domain.Intent {
 	in := domain.Intent{
 		ID: intent.ID, OrderID: intent.Metadata[labelOrder], AttemptID: intent.Metadata[labelAttempt],
-		Status: domain.IntentUnclear, Amount: toMoney(intent.Amount, intent.Currency),
+		Status: domain.IntentUnclear,
 	}
+	amount := intent.Amount
 	switch intent.Status {
 	case stripego.PaymentIntentStatusRequiresCapture:
-		in.Status, in.Amount.Units = domain.IntentAuthorized, intent.AmountCapturable
+		in.Status, amount = domain.IntentAuthorized, intent.AmountCapturable
 	case stripego.PaymentIntentStatusSucceeded:
-		in.Status, in.Amount.Units = domain.IntentCaptured, intent.AmountReceived
+		in.Status, amount = domain.IntentCaptured, intent.AmountReceived
 	case stripego.PaymentIntentStatusCanceled:
 		in.Status = domain.IntentCanceled
 	case stripego.PaymentIntentStatusRequiresAction:
@@ -78,11 +77,11 @@ func toIntent(intent *stripego.PaymentIntent) domain.Intent {
 			in.Code = cmp.Or(string(problem.DeclineCode), string(problem.Code), string(problem.Type))
 		}
 	}
+	var err error
+	if in.Amount, err = toMoney(amount, intent.Currency); err != nil {
+		in.Status = domain.IntentUnclear // not an amount that Souk asked for
+	}
 	return in
-}
-
-func toMoney(units int64, currency stripego.Currency) money.Money {
-	return money.Money{Units: units, Currency: strings.ToUpper(string(currency))}
 }
 
 // FindRefund implements app.Provider.

@@ -77,14 +77,3 @@ func withBothSpellings(cards map[string]*Card) map[string]*Card {
 	}
 	return cards
 }
-
-// maxAmount is the largest amount of a charge, in minor units: eight digits.
-const maxAmount = 99_999_999
-
-// minAmounts is the smallest charge by currency, in minor units. A currency
-// that is not here is not supported.
-var minAmounts = map[string]int64{
-	"aed": 200, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50, "czk": 1500, "dkk": 250,
-	"eur": 50, "gbp": 30, "hkd": 400, "huf": 17500, "inr": 50, "jpy": 50, "mxn": 1000, "myr": 200,
-	"nok": 300, "nzd": 50, "pln": 200, "ron": 200, "sek": 300, "sgd": 50, "thb": 1000, "usd": 50,
-}

@@ -1,11 +1,9 @@
 package store
 
 import (
-	"fmt"
 	"net/url"
 	"strings"
 
-	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/tools/stripesim/internal/id"
 )
 
@@ -108,7 +106,7 @@ func (st *State) CreateIntent(c CreateIntent) (*Entry, *Error) {
 	if c.Amount == nil {
 		return nil, Invalid("amount", "parameter_missing", "Missing required param: amount.")
 	}
-	if err := checkAmount(*c.Amount, currency); err != nil {
+	if err := checkCharge(*c.Amount, currency); err != nil {
 		return nil, err
 	}
 	card, err := cardByToken(c.PaymentMethod)
@@ -189,6 +187,9 @@ func (st *State) CaptureIntent(intentID string, requested *int64) (*Entry, *Erro
 		return nil, refused(in, "amount_to_capture", "amount_too_large",
 			"The amount_to_capture (%s) is greater than the amount capturable (%s).", FormatAmount(amount, in.Currency), FormatAmount(in.Amount, in.Currency))
 	}
+	if err := checkDigits("amount_to_capture", amount, in.Currency); err != nil {
+		return nil, err
+	}
 	return in.entry(entryCaptured, amount, nil), nil
 }
 
@@ -266,6 +267,9 @@ func (st *State) CreateRefund(c CreateRefund) (*Entry, *Error) {
 		return nil, refused(in, "amount", "", "Refund amount (%s) is greater than unrefunded amount on charge (%s)",
 			FormatAmount(amount, in.Currency), FormatAmount(left, in.Currency))
 	}
+	if err := checkDigits("amount", amount, in.Currency); err != nil {
+		return nil, err
+	}
 	return &Entry{
 		Type: entryRefunded, ID: id.New("re_"), PaymentIntent: in.ID, Amount: amount, Currency: in.Currency,
 		Reason: c.Reason, Metadata: c.Metadata,
@@ -306,24 +310,6 @@ func checkReturnURL(s string) *Error {
 	return nil
 }
 
-func checkAmount(amount int64, currency string) *Error {
-	if currency == "" {
-		return Invalid("currency", "parameter_missing", "Missing required param: currency.")
-	}
-	least, ok := minAmounts[currency]
-	switch {
-	case !ok:
-		return Invalid("currency", "", "Invalid currency: %s. The simulator does not support it.", currency)
-	case amount < 1:
-		return notPositive("amount")
-	case amount < least:
-		return Invalid("amount", "amount_too_small", "Amount must be at least %s", FormatAmount(least, currency))
-	case amount > maxAmount:
-		return Invalid("amount", "amount_too_large", "Amount must be no more than %s", FormatAmount(maxAmount, currency))
-	}
-	return nil
-}
-
 // cardByToken returns nil for an empty token.
 func cardByToken(token string) (*Card, *Error) {
 	c, ok := cards[token]
@@ -340,9 +326,4 @@ func notPositive(param string) *Error {
 func missingMethod() *Error {
 	return Invalid("", "payment_intent_unexpected_state", "You cannot confirm this PaymentIntent because it's missing a payment method. "+
 		"You can either update the PaymentIntent with a payment method and then confirm it again, or confirm it again directly with a payment method.")
-}
-
-// FormatAmount writes an amount of minor units for people, such as "12.50 gbp".
-func FormatAmount(amount int64, currency string) string {
-	return fmt.Sprintf("%s %s", money.Money{Units: amount, Currency: strings.ToUpper(currency)}.Format(), currency)
 }

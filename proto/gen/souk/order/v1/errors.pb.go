@@ -42,6 +42,8 @@ const (
 	ErrorReason_ERROR_REASON_TOTAL_TOO_LARGE           ErrorReason = 12
 	ErrorReason_ERROR_REASON_MIXED_CURRENCIES          ErrorReason = 13
 	ErrorReason_ERROR_REASON_INVALID_CURSOR            ErrorReason = 14
+	ErrorReason_ERROR_REASON_TOTAL_TOO_SMALL           ErrorReason = 15
+	ErrorReason_ERROR_REASON_TOTAL_NOT_CHARGEABLE      ErrorReason = 16
 )
 
 // Enum value maps for ErrorReason.
@@ -62,6 +64,8 @@ var (
 		12: "ERROR_REASON_TOTAL_TOO_LARGE",
 		13: "ERROR_REASON_MIXED_CURRENCIES",
 		14: "ERROR_REASON_INVALID_CURSOR",
+		15: "ERROR_REASON_TOTAL_TOO_SMALL",
+		16: "ERROR_REASON_TOTAL_NOT_CHARGEABLE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -79,6 +83,8 @@ var (
 		"ERROR_REASON_TOTAL_TOO_LARGE":           12,
 		"ERROR_REASON_MIXED_CURRENCIES":          13,
 		"ERROR_REASON_INVALID_CURSOR":            14,
+		"ERROR_REASON_TOTAL_TOO_SMALL":           15,
+		"ERROR_REASON_TOTAL_NOT_CHARGEABLE":      16,
 	}
 )
 
@@ -113,7 +119,7 @@ var File_souk_order_v1_errors_proto protoreflect.FileDescriptor
 
 const file_souk_order_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1asouk/order/v1/errors.proto\x12\rsouk.order.v1\x1a\x19souk/error/v1/error.proto*\xce\x19\n" +
+	"\x1asouk/order/v1/errors.proto\x12\rsouk.order.v1\x1a\x19souk/error/v1/error.proto*\xda\x1e\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\xe4\x02\n" +
 	"\x17ERROR_REASON_OVERLOADED\x10\x01\x1a\xc6\x02\xca\xf3\x18\xc1\x02\b\b\x12\x1cMore than the shop can serve\x1a`More people want to buy than the shop can serve at once. Nothing was changed. Try again shortly.\"\xbc\x01More people want to buy than the shop can serve at once, and this request was refused before anything was done. Repeat after Retry-After, with the same Idempotency-Key where one is needed.\x12\xa1\x01\n" +
@@ -132,7 +138,9 @@ const file_souk_order_v1_errors_proto_rawDesc = "" +
 	" ERROR_REASON_LINE_NO_LONGER_SOLD\x10\v\x1a\x81\x02\xca\xf3\x18\xfc\x01\b\t\x12\x1bSomething is no longer sold\x1aESomething in the cart is no longer sold. Take it out and order again.\"\x8d\x01The cart has a SKU that is no longer on sale. GET the cart: the line is marked gone. Take it out and order again, with a new Idempotency-Key.2\x04skus\x12\xb0\x01\n" +
 	"\x1cERROR_REASON_TOTAL_TOO_LARGE\x10\f\x1a\x8d\x01\xca\xf3\x18\x88\x01\b\t\x12\x16The total is too large\x1a+The total is more than can be paid at once.\"<The total is more than can be paid at once. Split the order.(\xa6\x03\x12\xe6\x01\n" +
 	"\x1dERROR_REASON_MIXED_CURRENCIES\x10\r\x1a\xc2\x01\xca\xf3\x18\xbd\x01\b\t\x12\x16More than one currency\x1a@The cart has prices in more than one currency. Order them apart.\"\\The cart has prices in more than one currency, and an order has one total. Order them apart.(\xa6\x03\x12\xf7\x01\n" +
-	"\x1bERROR_REASON_INVALID_CURSOR\x10\x0e\x1a\xd5\x01\xca\xf3\x18\xd0\x01\b\x03\x12\x17The cursor is not valid\x1aDThe cursor was not issued for this listing. Start again without one.\"mA cursor is taken as it is from next_cursor and used with the same filter and order. Start again without one.\x1a\x0e\xca\xf3\x18\n" +
+	"\x1bERROR_REASON_INVALID_CURSOR\x10\x0e\x1a\xd5\x01\xca\xf3\x18\xd0\x01\b\x03\x12\x17The cursor is not valid\x1aDThe cursor was not issued for this listing. Start again without one.\"mA cursor is taken as it is from next_cursor and used with the same filter and order. Start again without one.\x12\xa9\x02\n" +
+	"\x1cERROR_REASON_TOTAL_TOO_SMALL\x10\x0f\x1a\x86\x02\xca\xf3\x18\x81\x02\b\t\x12\x16The total is too small\x1a8The total is below the smallest amount that can be paid.\"\xa7\x01The total is below the smallest amount that the payment provider charges in this currency, such as 0.30 GBP. Nothing was ordered or charged; add something to the cart.(\xa6\x03\x12\xdd\x02\n" +
+	"!ERROR_REASON_TOTAL_NOT_CHARGEABLE\x10\x10\x1a\xb5\x02\xca\xf3\x18\xb0\x02\b\t\x12\x1bThe total cannot be charged\x1a@The payment provider cannot charge this amount of this currency.\"\xc9\x01The payment provider does not charge the currency, or not this fraction of it: the last digit of KWD, BHD, JOD, OMR and TND must be 0, and MGA is charged in whole units. Nothing was ordered or charged.(\xa6\x03\x1a\x0e\xca\xf3\x18\n" +
 	"order.soukB;Z9github.com/souk-shop/souk/proto/gen/souk/order/v1;orderv1b\x06proto3"
 
 var (

@@ -44,6 +44,7 @@ const (
 	ErrorReason_ERROR_REASON_PAYMENT_NOT_UNDER_REVIEW ErrorReason = 14
 	ErrorReason_ERROR_REASON_RECONCILIATION_NOT_FOUND ErrorReason = 15
 	ErrorReason_ERROR_REASON_INVALID_WINDOW           ErrorReason = 16
+	ErrorReason_ERROR_REASON_AMOUNT_NOT_CHARGEABLE    ErrorReason = 17
 )
 
 // Enum value maps for ErrorReason.
@@ -66,6 +67,7 @@ var (
 		14: "ERROR_REASON_PAYMENT_NOT_UNDER_REVIEW",
 		15: "ERROR_REASON_RECONCILIATION_NOT_FOUND",
 		16: "ERROR_REASON_INVALID_WINDOW",
+		17: "ERROR_REASON_AMOUNT_NOT_CHARGEABLE",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":              0,
@@ -85,6 +87,7 @@ var (
 		"ERROR_REASON_PAYMENT_NOT_UNDER_REVIEW": 14,
 		"ERROR_REASON_RECONCILIATION_NOT_FOUND": 15,
 		"ERROR_REASON_INVALID_WINDOW":           16,
+		"ERROR_REASON_AMOUNT_NOT_CHARGEABLE":    17,
 	}
 )
 
@@ -119,7 +122,7 @@ var File_souk_payment_v1_errors_proto protoreflect.FileDescriptor
 
 const file_souk_payment_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1csouk/payment/v1/errors.proto\x12\x0fsouk.payment.v1\x1a\x19souk/error/v1/error.proto*\xf2\x12\n" +
+	"\x1csouk/payment/v1/errors.proto\x12\x0fsouk.payment.v1\x1a\x19souk/error/v1/error.proto*\xb6\x14\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\xb8\x01\n" +
 	"\x1cERROR_REASON_OUTCOME_UNKNOWN\x10\x01\x1a\x95\x01\xca\xf3\x18\x90\x01\b\x0e\"\x89\x01The payment provider did not answer, so it is unknown whether the operation happened. Repeat it under the same id: nothing is done twice.8\x01\x12K\n" +
@@ -138,7 +141,8 @@ const file_souk_payment_v1_errors_proto_rawDesc = "" +
 	"\x19ERROR_REASON_WEBHOOKS_OFF\x10\r\x1a\xbd\x01\xca\xf3\x18\xb8\x01\b\t\x12\x10Webhooks are off\x1a@The shop takes no webhooks: it has no secret to check them with.\"]The shop has no secret to check webhooks with. Its operator sets SOUK_PAYMENT_WEBHOOK_SECRET.(\xf7\x03\x12x\n" +
 	"%ERROR_REASON_PAYMENT_NOT_UNDER_REVIEW\x10\x0e\x1aM\xca\xf3\x18I\b\t\"CThe payment does not need a review, so there is nothing to resolve.8\x01\x12\x95\x01\n" +
 	"%ERROR_REASON_RECONCILIATION_NOT_FOUND\x10\x0f\x1aj\xca\xf3\x18f\b\x05\x12\x16No such reconciliation\x1a There is no such reconciliation.\"(There is no reconciliation with this id.\x12\x82\x02\n" +
-	"\x1bERROR_REASON_INVALID_WINDOW\x10\x10\x1a\xe0\x01\xca\xf3\x18\xdb\x01\b\x03\x12\x11No window of time\x1a-The window of time must begin before its end.\"\x94\x01from_time must be before to_time. Without the two, the window is that of the daily reconciliation, which begins when there is something an hour old.\x1a\x10\xca\xf3\x18\fpayment.soukB?Z=github.com/souk-shop/souk/proto/gen/souk/payment/v1;paymentv1b\x06proto3"
+	"\x1bERROR_REASON_INVALID_WINDOW\x10\x10\x1a\xe0\x01\xca\xf3\x18\xdb\x01\b\x03\x12\x11No window of time\x1a-The window of time must begin before its end.\"\x94\x01from_time must be before to_time. Without the two, the window is that of the daily reconciliation, which begins when there is something an hour old.\x12\xc1\x01\n" +
+	"\"ERROR_REASON_AMOUNT_NOT_CHARGEABLE\x10\x11\x1a\x98\x01\xca\xf3\x18\x93\x01\b\t\"\x8c\x01The payment provider cannot charge this amount: its currency is not charged, or it is not within the currency's limits. Nothing was charged.8\x01\x1a\x10\xca\xf3\x18\fpayment.soukB?Z=github.com/souk-shop/souk/proto/gen/souk/payment/v1;paymentv1b\x06proto3"
 
 var (
 	file_souk_payment_v1_errors_proto_rawDescOnce sync.Once

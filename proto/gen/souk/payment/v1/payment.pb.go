@@ -864,6 +864,171 @@ func (x *GetPaymentResponse) GetPayment() *Payment {
 	return nil
 }
 
+// GetLimitsRequest names the currency.
+type GetLimitsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ISO 4217.
+	Currency      string `protobuf:"bytes,1,opt,name=currency,proto3" json:"currency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLimitsRequest) Reset() {
+	*x = GetLimitsRequest{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLimitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLimitsRequest) ProtoMessage() {}
+
+func (x *GetLimitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLimitsRequest.ProtoReflect.Descriptor instead.
+func (*GetLimitsRequest) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetLimitsRequest) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+// GetLimitsResponse has the limits.
+type GetLimitsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset for a currency that the provider does not charge.
+	Limits        *Limits `protobuf:"bytes,1,opt,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetLimitsResponse) Reset() {
+	*x = GetLimitsResponse{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetLimitsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetLimitsResponse) ProtoMessage() {}
+
+func (x *GetLimitsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetLimitsResponse.ProtoReflect.Descriptor instead.
+func (*GetLimitsResponse) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *GetLimitsResponse) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// Limits bound the amount of a payment, in minor units of ISO 4217.
+type Limits struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// ISO 4217.
+	Currency string `protobuf:"bytes,1,opt,name=currency,proto3" json:"currency,omitempty"`
+	// The smallest amount.
+	Min int64 `protobuf:"varint,2,opt,name=min,proto3" json:"min,omitempty"`
+	// The largest amount.
+	Max int64 `protobuf:"varint,3,opt,name=max,proto3" json:"max,omitempty"`
+	// Every amount is a multiple of it: 10 for KWD, whose last digit must be 0.
+	Step          int64 `protobuf:"varint,4,opt,name=step,proto3" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Limits) Reset() {
+	*x = Limits{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limits) ProtoMessage() {}
+
+func (x *Limits) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limits.ProtoReflect.Descriptor instead.
+func (*Limits) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Limits) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
+}
+
+func (x *Limits) GetMin() int64 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+func (x *Limits) GetMax() int64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *Limits) GetStep() int64 {
+	if x != nil {
+		return x.Step
+	}
+	return 0
+}
+
 // HandleWebhookRequest is what the provider sent.
 type HandleWebhookRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -877,7 +1042,7 @@ type HandleWebhookRequest struct {
 
 func (x *HandleWebhookRequest) Reset() {
 	*x = HandleWebhookRequest{}
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[12]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -889,7 +1054,7 @@ func (x *HandleWebhookRequest) String() string {
 func (*HandleWebhookRequest) ProtoMessage() {}
 
 func (x *HandleWebhookRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[12]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -902,7 +1067,7 @@ func (x *HandleWebhookRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandleWebhookRequest.ProtoReflect.Descriptor instead.
 func (*HandleWebhookRequest) Descriptor() ([]byte, []int) {
-	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{12}
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *HandleWebhookRequest) GetPayload() []byte {
@@ -932,7 +1097,7 @@ type HandleWebhookResponse struct {
 
 func (x *HandleWebhookResponse) Reset() {
 	*x = HandleWebhookResponse{}
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[13]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +1109,7 @@ func (x *HandleWebhookResponse) String() string {
 func (*HandleWebhookResponse) ProtoMessage() {}
 
 func (x *HandleWebhookResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[13]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +1122,7 @@ func (x *HandleWebhookResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandleWebhookResponse.ProtoReflect.Descriptor instead.
 func (*HandleWebhookResponse) Descriptor() ([]byte, []int) {
-	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{13}
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *HandleWebhookResponse) GetEventId() string {
@@ -994,7 +1159,7 @@ type ResolvePaymentRequest struct {
 
 func (x *ResolvePaymentRequest) Reset() {
 	*x = ResolvePaymentRequest{}
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[14]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1006,7 +1171,7 @@ func (x *ResolvePaymentRequest) String() string {
 func (*ResolvePaymentRequest) ProtoMessage() {}
 
 func (x *ResolvePaymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[14]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1019,7 +1184,7 @@ func (x *ResolvePaymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvePaymentRequest.ProtoReflect.Descriptor instead.
 func (*ResolvePaymentRequest) Descriptor() ([]byte, []int) {
-	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{14}
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ResolvePaymentRequest) GetOrderId() string {
@@ -1068,7 +1233,7 @@ type ResolvePaymentResponse struct {
 
 func (x *ResolvePaymentResponse) Reset() {
 	*x = ResolvePaymentResponse{}
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[15]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1080,7 +1245,7 @@ func (x *ResolvePaymentResponse) String() string {
 func (*ResolvePaymentResponse) ProtoMessage() {}
 
 func (x *ResolvePaymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[15]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1093,7 +1258,7 @@ func (x *ResolvePaymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResolvePaymentResponse.ProtoReflect.Descriptor instead.
 func (*ResolvePaymentResponse) Descriptor() ([]byte, []int) {
-	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{15}
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ResolvePaymentResponse) GetPayment() *Payment {
@@ -1116,7 +1281,7 @@ type ReconcileRequest struct {
 
 func (x *ReconcileRequest) Reset() {
 	*x = ReconcileRequest{}
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[16]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1128,7 +1293,7 @@ func (x *ReconcileRequest) String() string {
 func (*ReconcileRequest) ProtoMessage() {}
 
 func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[16]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1141,7 +1306,7 @@ func (x *ReconcileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileRequest.ProtoReflect.Descriptor instead.
 func (*ReconcileRequest) Descriptor() ([]byte, []int) {
-	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{16}
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReconcileRequest) GetFromTime() *timestamppb.Timestamp {
@@ -1169,7 +1334,7 @@ type ReconcileResponse struct {
 
 func (x *ReconcileResponse) Reset() {
 	*x = ReconcileResponse{}
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[17]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1181,7 +1346,7 @@ func (x *ReconcileResponse) String() string {
 func (*ReconcileResponse) ProtoMessage() {}
 
 func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[17]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1194,7 +1359,7 @@ func (x *ReconcileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconcileResponse.ProtoReflect.Descriptor instead.
 func (*ReconcileResponse) Descriptor() ([]byte, []int) {
-	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{17}
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ReconcileResponse) GetReconciliation() *Reconciliation {
@@ -1215,7 +1380,7 @@ type GetReconciliationRequest struct {
 
 func (x *GetReconciliationRequest) Reset() {
 	*x = GetReconciliationRequest{}
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[18]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1392,7 @@ func (x *GetReconciliationRequest) String() string {
 func (*GetReconciliationRequest) ProtoMessage() {}
 
 func (x *GetReconciliationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[18]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1405,7 @@ func (x *GetReconciliationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReconciliationRequest.ProtoReflect.Descriptor instead.
 func (*GetReconciliationRequest) Descriptor() ([]byte, []int) {
-	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{18}
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetReconciliationRequest) GetReconciliationId() string {
@@ -1261,7 +1426,7 @@ type GetReconciliationResponse struct {
 
 func (x *GetReconciliationResponse) Reset() {
 	*x = GetReconciliationResponse{}
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[19]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1438,7 @@ func (x *GetReconciliationResponse) String() string {
 func (*GetReconciliationResponse) ProtoMessage() {}
 
 func (x *GetReconciliationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[19]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1451,7 @@ func (x *GetReconciliationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetReconciliationResponse.ProtoReflect.Descriptor instead.
 func (*GetReconciliationResponse) Descriptor() ([]byte, []int) {
-	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{19}
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetReconciliationResponse) GetReconciliation() *Reconciliation {
@@ -1322,7 +1487,7 @@ type Reconciliation struct {
 
 func (x *Reconciliation) Reset() {
 	*x = Reconciliation{}
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[20]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1334,7 +1499,7 @@ func (x *Reconciliation) String() string {
 func (*Reconciliation) ProtoMessage() {}
 
 func (x *Reconciliation) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[20]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1347,7 +1512,7 @@ func (x *Reconciliation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reconciliation.ProtoReflect.Descriptor instead.
 func (*Reconciliation) Descriptor() ([]byte, []int) {
-	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{20}
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Reconciliation) GetReconciliationId() string {
@@ -1429,7 +1594,7 @@ type ReconciliationTotal struct {
 
 func (x *ReconciliationTotal) Reset() {
 	*x = ReconciliationTotal{}
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[21]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1606,7 @@ func (x *ReconciliationTotal) String() string {
 func (*ReconciliationTotal) ProtoMessage() {}
 
 func (x *ReconciliationTotal) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[21]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1619,7 @@ func (x *ReconciliationTotal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconciliationTotal.ProtoReflect.Descriptor instead.
 func (*ReconciliationTotal) Descriptor() ([]byte, []int) {
-	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{21}
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReconciliationTotal) GetCurrency() string {
@@ -1528,7 +1693,7 @@ type ReconciliationDifference struct {
 
 func (x *ReconciliationDifference) Reset() {
 	*x = ReconciliationDifference{}
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[22]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1705,7 @@ func (x *ReconciliationDifference) String() string {
 func (*ReconciliationDifference) ProtoMessage() {}
 
 func (x *ReconciliationDifference) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_payment_v1_payment_proto_msgTypes[22]
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1718,7 @@ func (x *ReconciliationDifference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReconciliationDifference.ProtoReflect.Descriptor instead.
 func (*ReconciliationDifference) Descriptor() ([]byte, []int) {
-	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{22}
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReconciliationDifference) GetKind() string {
@@ -1648,7 +1813,17 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\x11GetPaymentRequest\x12#\n" +
 	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\"H\n" +
 	"\x12GetPaymentResponse\x122\n" +
-	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"c\n" +
+	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"A\n" +
+	"\x10GetLimitsRequest\x12-\n" +
+	"\bcurrency\x18\x01 \x01(\tB\x11\xbaH\x0er\f2\n" +
+	"^[A-Z]{3}$R\bcurrency\"D\n" +
+	"\x11GetLimitsResponse\x12/\n" +
+	"\x06limits\x18\x01 \x01(\v2\x17.souk.payment.v1.LimitsR\x06limits\"\\\n" +
+	"\x06Limits\x12\x1a\n" +
+	"\bcurrency\x18\x01 \x01(\tR\bcurrency\x12\x10\n" +
+	"\x03min\x18\x02 \x01(\x03R\x03min\x12\x10\n" +
+	"\x03max\x18\x03 \x01(\x03R\x03max\x12\x12\n" +
+	"\x04step\x18\x04 \x01(\x03R\x04step\"c\n" +
 	"\x14HandleWebhookRequest\x12#\n" +
 	"\apayload\x18\x01 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x10R\apayload\x12&\n" +
 	"\tsignature\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tsignature\"P\n" +
@@ -1713,14 +1888,15 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\x18REFUND_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11REFUND_STATE_SENT\x10\x01\x12\x1a\n" +
 	"\x16REFUND_STATE_SUCCEEDED\x10\x02\x12\x17\n" +
-	"\x13REFUND_STATE_FAILED\x10\x032\xa2\x06\n" +
+	"\x13REFUND_STATE_FAILED\x10\x032\xf6\x06\n" +
 	"\x0ePaymentService\x12R\n" +
 	"\tAuthorize\x12!.souk.payment.v1.AuthorizeRequest\x1a\".souk.payment.v1.AuthorizeResponse\x12L\n" +
 	"\aCapture\x12\x1f.souk.payment.v1.CaptureRequest\x1a .souk.payment.v1.CaptureResponse\x12I\n" +
 	"\x06Cancel\x12\x1e.souk.payment.v1.CancelRequest\x1a\x1f.souk.payment.v1.CancelResponse\x12I\n" +
 	"\x06Refund\x12\x1e.souk.payment.v1.RefundRequest\x1a\x1f.souk.payment.v1.RefundResponse\x12U\n" +
 	"\n" +
-	"GetPayment\x12\".souk.payment.v1.GetPaymentRequest\x1a#.souk.payment.v1.GetPaymentResponse\x12^\n" +
+	"GetPayment\x12\".souk.payment.v1.GetPaymentRequest\x1a#.souk.payment.v1.GetPaymentResponse\x12R\n" +
+	"\tGetLimits\x12!.souk.payment.v1.GetLimitsRequest\x1a\".souk.payment.v1.GetLimitsResponse\x12^\n" +
 	"\rHandleWebhook\x12%.souk.payment.v1.HandleWebhookRequest\x1a&.souk.payment.v1.HandleWebhookResponse\x12a\n" +
 	"\x0eResolvePayment\x12&.souk.payment.v1.ResolvePaymentRequest\x1a'.souk.payment.v1.ResolvePaymentResponse\x12R\n" +
 	"\tReconcile\x12!.souk.payment.v1.ReconcileRequest\x1a\".souk.payment.v1.ReconcileResponse\x12j\n" +
@@ -1739,7 +1915,7 @@ func file_souk_payment_v1_payment_proto_rawDescGZIP() []byte {
 }
 
 var file_souk_payment_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_souk_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_souk_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_souk_payment_v1_payment_proto_goTypes = []any{
 	(AttemptState)(0),                 // 0: souk.payment.v1.AttemptState
 	(RefundState)(0),                  // 1: souk.payment.v1.RefundState
@@ -1755,71 +1931,77 @@ var file_souk_payment_v1_payment_proto_goTypes = []any{
 	(*RefundResponse)(nil),            // 11: souk.payment.v1.RefundResponse
 	(*GetPaymentRequest)(nil),         // 12: souk.payment.v1.GetPaymentRequest
 	(*GetPaymentResponse)(nil),        // 13: souk.payment.v1.GetPaymentResponse
-	(*HandleWebhookRequest)(nil),      // 14: souk.payment.v1.HandleWebhookRequest
-	(*HandleWebhookResponse)(nil),     // 15: souk.payment.v1.HandleWebhookResponse
-	(*ResolvePaymentRequest)(nil),     // 16: souk.payment.v1.ResolvePaymentRequest
-	(*ResolvePaymentResponse)(nil),    // 17: souk.payment.v1.ResolvePaymentResponse
-	(*ReconcileRequest)(nil),          // 18: souk.payment.v1.ReconcileRequest
-	(*ReconcileResponse)(nil),         // 19: souk.payment.v1.ReconcileResponse
-	(*GetReconciliationRequest)(nil),  // 20: souk.payment.v1.GetReconciliationRequest
-	(*GetReconciliationResponse)(nil), // 21: souk.payment.v1.GetReconciliationResponse
-	(*Reconciliation)(nil),            // 22: souk.payment.v1.Reconciliation
-	(*ReconciliationTotal)(nil),       // 23: souk.payment.v1.ReconciliationTotal
-	(*ReconciliationDifference)(nil),  // 24: souk.payment.v1.ReconciliationDifference
-	(*v1.Money)(nil),                  // 25: souk.money.v1.Money
-	(*timestamppb.Timestamp)(nil),     // 26: google.protobuf.Timestamp
+	(*GetLimitsRequest)(nil),          // 14: souk.payment.v1.GetLimitsRequest
+	(*GetLimitsResponse)(nil),         // 15: souk.payment.v1.GetLimitsResponse
+	(*Limits)(nil),                    // 16: souk.payment.v1.Limits
+	(*HandleWebhookRequest)(nil),      // 17: souk.payment.v1.HandleWebhookRequest
+	(*HandleWebhookResponse)(nil),     // 18: souk.payment.v1.HandleWebhookResponse
+	(*ResolvePaymentRequest)(nil),     // 19: souk.payment.v1.ResolvePaymentRequest
+	(*ResolvePaymentResponse)(nil),    // 20: souk.payment.v1.ResolvePaymentResponse
+	(*ReconcileRequest)(nil),          // 21: souk.payment.v1.ReconcileRequest
+	(*ReconcileResponse)(nil),         // 22: souk.payment.v1.ReconcileResponse
+	(*GetReconciliationRequest)(nil),  // 23: souk.payment.v1.GetReconciliationRequest
+	(*GetReconciliationResponse)(nil), // 24: souk.payment.v1.GetReconciliationResponse
+	(*Reconciliation)(nil),            // 25: souk.payment.v1.Reconciliation
+	(*ReconciliationTotal)(nil),       // 26: souk.payment.v1.ReconciliationTotal
+	(*ReconciliationDifference)(nil),  // 27: souk.payment.v1.ReconciliationDifference
+	(*v1.Money)(nil),                  // 28: souk.money.v1.Money
+	(*timestamppb.Timestamp)(nil),     // 29: google.protobuf.Timestamp
 }
 var file_souk_payment_v1_payment_proto_depIdxs = []int32{
 	0,  // 0: souk.payment.v1.Payment.state:type_name -> souk.payment.v1.AttemptState
-	25, // 1: souk.payment.v1.Payment.amount:type_name -> souk.money.v1.Money
-	25, // 2: souk.payment.v1.Payment.captured:type_name -> souk.money.v1.Money
-	25, // 3: souk.payment.v1.Payment.refunded:type_name -> souk.money.v1.Money
+	28, // 1: souk.payment.v1.Payment.amount:type_name -> souk.money.v1.Money
+	28, // 2: souk.payment.v1.Payment.captured:type_name -> souk.money.v1.Money
+	28, // 3: souk.payment.v1.Payment.refunded:type_name -> souk.money.v1.Money
 	3,  // 4: souk.payment.v1.Payment.refunds:type_name -> souk.payment.v1.Refund
-	26, // 5: souk.payment.v1.Payment.created_at:type_name -> google.protobuf.Timestamp
+	29, // 5: souk.payment.v1.Payment.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 6: souk.payment.v1.Refund.state:type_name -> souk.payment.v1.RefundState
-	25, // 7: souk.payment.v1.Refund.amount:type_name -> souk.money.v1.Money
-	25, // 8: souk.payment.v1.AuthorizeRequest.amount:type_name -> souk.money.v1.Money
+	28, // 7: souk.payment.v1.Refund.amount:type_name -> souk.money.v1.Money
+	28, // 8: souk.payment.v1.AuthorizeRequest.amount:type_name -> souk.money.v1.Money
 	2,  // 9: souk.payment.v1.AuthorizeResponse.payment:type_name -> souk.payment.v1.Payment
-	25, // 10: souk.payment.v1.CaptureRequest.amount:type_name -> souk.money.v1.Money
+	28, // 10: souk.payment.v1.CaptureRequest.amount:type_name -> souk.money.v1.Money
 	2,  // 11: souk.payment.v1.CaptureResponse.payment:type_name -> souk.payment.v1.Payment
 	2,  // 12: souk.payment.v1.CancelResponse.payment:type_name -> souk.payment.v1.Payment
-	25, // 13: souk.payment.v1.RefundRequest.amount:type_name -> souk.money.v1.Money
+	28, // 13: souk.payment.v1.RefundRequest.amount:type_name -> souk.money.v1.Money
 	3,  // 14: souk.payment.v1.RefundResponse.refund:type_name -> souk.payment.v1.Refund
 	2,  // 15: souk.payment.v1.GetPaymentResponse.payment:type_name -> souk.payment.v1.Payment
-	2,  // 16: souk.payment.v1.ResolvePaymentResponse.payment:type_name -> souk.payment.v1.Payment
-	26, // 17: souk.payment.v1.ReconcileRequest.from_time:type_name -> google.protobuf.Timestamp
-	26, // 18: souk.payment.v1.ReconcileRequest.to_time:type_name -> google.protobuf.Timestamp
-	22, // 19: souk.payment.v1.ReconcileResponse.reconciliation:type_name -> souk.payment.v1.Reconciliation
-	22, // 20: souk.payment.v1.GetReconciliationResponse.reconciliation:type_name -> souk.payment.v1.Reconciliation
-	26, // 21: souk.payment.v1.Reconciliation.from_time:type_name -> google.protobuf.Timestamp
-	26, // 22: souk.payment.v1.Reconciliation.to_time:type_name -> google.protobuf.Timestamp
-	23, // 23: souk.payment.v1.Reconciliation.totals:type_name -> souk.payment.v1.ReconciliationTotal
-	24, // 24: souk.payment.v1.Reconciliation.differences:type_name -> souk.payment.v1.ReconciliationDifference
-	25, // 25: souk.payment.v1.ReconciliationDifference.here:type_name -> souk.money.v1.Money
-	25, // 26: souk.payment.v1.ReconciliationDifference.there:type_name -> souk.money.v1.Money
-	4,  // 27: souk.payment.v1.PaymentService.Authorize:input_type -> souk.payment.v1.AuthorizeRequest
-	6,  // 28: souk.payment.v1.PaymentService.Capture:input_type -> souk.payment.v1.CaptureRequest
-	8,  // 29: souk.payment.v1.PaymentService.Cancel:input_type -> souk.payment.v1.CancelRequest
-	10, // 30: souk.payment.v1.PaymentService.Refund:input_type -> souk.payment.v1.RefundRequest
-	12, // 31: souk.payment.v1.PaymentService.GetPayment:input_type -> souk.payment.v1.GetPaymentRequest
-	14, // 32: souk.payment.v1.PaymentService.HandleWebhook:input_type -> souk.payment.v1.HandleWebhookRequest
-	16, // 33: souk.payment.v1.PaymentService.ResolvePayment:input_type -> souk.payment.v1.ResolvePaymentRequest
-	18, // 34: souk.payment.v1.PaymentService.Reconcile:input_type -> souk.payment.v1.ReconcileRequest
-	20, // 35: souk.payment.v1.PaymentService.GetReconciliation:input_type -> souk.payment.v1.GetReconciliationRequest
-	5,  // 36: souk.payment.v1.PaymentService.Authorize:output_type -> souk.payment.v1.AuthorizeResponse
-	7,  // 37: souk.payment.v1.PaymentService.Capture:output_type -> souk.payment.v1.CaptureResponse
-	9,  // 38: souk.payment.v1.PaymentService.Cancel:output_type -> souk.payment.v1.CancelResponse
-	11, // 39: souk.payment.v1.PaymentService.Refund:output_type -> souk.payment.v1.RefundResponse
-	13, // 40: souk.payment.v1.PaymentService.GetPayment:output_type -> souk.payment.v1.GetPaymentResponse
-	15, // 41: souk.payment.v1.PaymentService.HandleWebhook:output_type -> souk.payment.v1.HandleWebhookResponse
-	17, // 42: souk.payment.v1.PaymentService.ResolvePayment:output_type -> souk.payment.v1.ResolvePaymentResponse
-	19, // 43: souk.payment.v1.PaymentService.Reconcile:output_type -> souk.payment.v1.ReconcileResponse
-	21, // 44: souk.payment.v1.PaymentService.GetReconciliation:output_type -> souk.payment.v1.GetReconciliationResponse
-	36, // [36:45] is the sub-list for method output_type
-	27, // [27:36] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	16, // 16: souk.payment.v1.GetLimitsResponse.limits:type_name -> souk.payment.v1.Limits
+	2,  // 17: souk.payment.v1.ResolvePaymentResponse.payment:type_name -> souk.payment.v1.Payment
+	29, // 18: souk.payment.v1.ReconcileRequest.from_time:type_name -> google.protobuf.Timestamp
+	29, // 19: souk.payment.v1.ReconcileRequest.to_time:type_name -> google.protobuf.Timestamp
+	25, // 20: souk.payment.v1.ReconcileResponse.reconciliation:type_name -> souk.payment.v1.Reconciliation
+	25, // 21: souk.payment.v1.GetReconciliationResponse.reconciliation:type_name -> souk.payment.v1.Reconciliation
+	29, // 22: souk.payment.v1.Reconciliation.from_time:type_name -> google.protobuf.Timestamp
+	29, // 23: souk.payment.v1.Reconciliation.to_time:type_name -> google.protobuf.Timestamp
+	26, // 24: souk.payment.v1.Reconciliation.totals:type_name -> souk.payment.v1.ReconciliationTotal
+	27, // 25: souk.payment.v1.Reconciliation.differences:type_name -> souk.payment.v1.ReconciliationDifference
+	28, // 26: souk.payment.v1.ReconciliationDifference.here:type_name -> souk.money.v1.Money
+	28, // 27: souk.payment.v1.ReconciliationDifference.there:type_name -> souk.money.v1.Money
+	4,  // 28: souk.payment.v1.PaymentService.Authorize:input_type -> souk.payment.v1.AuthorizeRequest
+	6,  // 29: souk.payment.v1.PaymentService.Capture:input_type -> souk.payment.v1.CaptureRequest
+	8,  // 30: souk.payment.v1.PaymentService.Cancel:input_type -> souk.payment.v1.CancelRequest
+	10, // 31: souk.payment.v1.PaymentService.Refund:input_type -> souk.payment.v1.RefundRequest
+	12, // 32: souk.payment.v1.PaymentService.GetPayment:input_type -> souk.payment.v1.GetPaymentRequest
+	14, // 33: souk.payment.v1.PaymentService.GetLimits:input_type -> souk.payment.v1.GetLimitsRequest
+	17, // 34: souk.payment.v1.PaymentService.HandleWebhook:input_type -> souk.payment.v1.HandleWebhookRequest
+	19, // 35: souk.payment.v1.PaymentService.ResolvePayment:input_type -> souk.payment.v1.ResolvePaymentRequest
+	21, // 36: souk.payment.v1.PaymentService.Reconcile:input_type -> souk.payment.v1.ReconcileRequest
+	23, // 37: souk.payment.v1.PaymentService.GetReconciliation:input_type -> souk.payment.v1.GetReconciliationRequest
+	5,  // 38: souk.payment.v1.PaymentService.Authorize:output_type -> souk.payment.v1.AuthorizeResponse
+	7,  // 39: souk.payment.v1.PaymentService.Capture:output_type -> souk.payment.v1.CaptureResponse
+	9,  // 40: souk.payment.v1.PaymentService.Cancel:output_type -> souk.payment.v1.CancelResponse
+	11, // 41: souk.payment.v1.PaymentService.Refund:output_type -> souk.payment.v1.RefundResponse
+	13, // 42: souk.payment.v1.PaymentService.GetPayment:output_type -> souk.payment.v1.GetPaymentResponse
+	15, // 43: souk.payment.v1.PaymentService.GetLimits:output_type -> souk.payment.v1.GetLimitsResponse
+	18, // 44: souk.payment.v1.PaymentService.HandleWebhook:output_type -> souk.payment.v1.HandleWebhookResponse
+	20, // 45: souk.payment.v1.PaymentService.ResolvePayment:output_type -> souk.payment.v1.ResolvePaymentResponse
+	22, // 46: souk.payment.v1.PaymentService.Reconcile:output_type -> souk.payment.v1.ReconcileResponse
+	24, // 47: souk.payment.v1.PaymentService.GetReconciliation:output_type -> souk.payment.v1.GetReconciliationResponse
+	38, // [38:48] is the sub-list for method output_type
+	28, // [28:38] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_souk_payment_v1_payment_proto_init() }
@@ -1833,7 +2015,7 @@ func file_souk_payment_v1_payment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_payment_v1_payment_proto_rawDesc), len(file_souk_payment_v1_payment_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   23,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

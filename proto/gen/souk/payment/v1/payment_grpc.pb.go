@@ -24,6 +24,7 @@ const (
 	PaymentService_Cancel_FullMethodName            = "/souk.payment.v1.PaymentService/Cancel"
 	PaymentService_Refund_FullMethodName            = "/souk.payment.v1.PaymentService/Refund"
 	PaymentService_GetPayment_FullMethodName        = "/souk.payment.v1.PaymentService/GetPayment"
+	PaymentService_GetLimits_FullMethodName         = "/souk.payment.v1.PaymentService/GetLimits"
 	PaymentService_HandleWebhook_FullMethodName     = "/souk.payment.v1.PaymentService/HandleWebhook"
 	PaymentService_ResolvePayment_FullMethodName    = "/souk.payment.v1.PaymentService/ResolvePayment"
 	PaymentService_Reconcile_FullMethodName         = "/souk.payment.v1.PaymentService/Reconcile"
@@ -49,7 +50,8 @@ type PaymentServiceClient interface {
 	// Errors: FAILED_PRECONDITION (PAYMENT_CANCELLED) when the order was
 	// cancelled before (also by a tombstone), FAILED_PRECONDITION
 	// (PAYMENT_MISMATCH) for a repeat with another amount or method,
-	// UNAVAILABLE (OUTCOME_UNKNOWN).
+	// FAILED_PRECONDITION (AMOUNT_NOT_CHARGEABLE) for an amount outside of
+	// GetLimits: the provider was not asked. UNAVAILABLE (OUTCOME_UNKNOWN).
 	Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error)
 	// Capture takes the authorized amount. Idempotent by order_id. A definitive
 	// failure is an answer: state CAPTURE_FAILED. Callers: order.
@@ -71,6 +73,9 @@ type PaymentServiceClient interface {
 	// GetPayment returns an order's payment with its refunds.
 	// Callers: order, gateway (operator). Errors: NOT_FOUND (PAYMENT_NOT_FOUND).
 	GetPayment(ctx context.Context, in *GetPaymentRequest, opts ...grpc.CallOption) (*GetPaymentResponse, error)
+	// GetLimits returns what the provider charges of a currency. It changes with a
+	// release only, so callers may cache it. Callers: order, gateway.
+	GetLimits(ctx context.Context, in *GetLimitsRequest, opts ...grpc.CallOption) (*GetLimitsResponse, error)
 	// HandleWebhook takes an event that the provider reports. It keeps the event
 	// and a job that looks the payment up at the provider, in one commit, and
 	// answers then: what the event says is only a hint. Idempotent by the event's
@@ -156,6 +161,16 @@ func (c *paymentServiceClient) GetPayment(ctx context.Context, in *GetPaymentReq
 	return out, nil
 }
 
+func (c *paymentServiceClient) GetLimits(ctx context.Context, in *GetLimitsRequest, opts ...grpc.CallOption) (*GetLimitsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetLimitsResponse)
+	err := c.cc.Invoke(ctx, PaymentService_GetLimits_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *paymentServiceClient) HandleWebhook(ctx context.Context, in *HandleWebhookRequest, opts ...grpc.CallOption) (*HandleWebhookResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(HandleWebhookResponse)
@@ -215,7 +230,8 @@ type PaymentServiceServer interface {
 	// Errors: FAILED_PRECONDITION (PAYMENT_CANCELLED) when the order was
 	// cancelled before (also by a tombstone), FAILED_PRECONDITION
 	// (PAYMENT_MISMATCH) for a repeat with another amount or method,
-	// UNAVAILABLE (OUTCOME_UNKNOWN).
+	// FAILED_PRECONDITION (AMOUNT_NOT_CHARGEABLE) for an amount outside of
+	// GetLimits: the provider was not asked. UNAVAILABLE (OUTCOME_UNKNOWN).
 	Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error)
 	// Capture takes the authorized amount. Idempotent by order_id. A definitive
 	// failure is an answer: state CAPTURE_FAILED. Callers: order.
@@ -237,6 +253,9 @@ type PaymentServiceServer interface {
 	// GetPayment returns an order's payment with its refunds.
 	// Callers: order, gateway (operator). Errors: NOT_FOUND (PAYMENT_NOT_FOUND).
 	GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error)
+	// GetLimits returns what the provider charges of a currency. It changes with a
+	// release only, so callers may cache it. Callers: order, gateway.
+	GetLimits(context.Context, *GetLimitsRequest) (*GetLimitsResponse, error)
 	// HandleWebhook takes an event that the provider reports. It keeps the event
 	// and a job that looks the payment up at the provider, in one commit, and
 	// answers then: what the event says is only a hint. Idempotent by the event's
@@ -286,6 +305,9 @@ func (UnimplementedPaymentServiceServer) Refund(context.Context, *RefundRequest)
 }
 func (UnimplementedPaymentServiceServer) GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPayment not implemented")
+}
+func (UnimplementedPaymentServiceServer) GetLimits(context.Context, *GetLimitsRequest) (*GetLimitsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetLimits not implemented")
 }
 func (UnimplementedPaymentServiceServer) HandleWebhook(context.Context, *HandleWebhookRequest) (*HandleWebhookResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method HandleWebhook not implemented")
@@ -410,6 +432,24 @@ func _PaymentService_GetPayment_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentService_GetLimits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetLimitsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).GetLimits(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_GetLimits_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).GetLimits(ctx, req.(*GetLimitsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PaymentService_HandleWebhook_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(HandleWebhookRequest)
 	if err := dec(in); err != nil {
@@ -508,6 +548,10 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetPayment",
 			Handler:    _PaymentService_GetPayment_Handler,
+		},
+		{
+			MethodName: "GetLimits",
+			Handler:    _PaymentService_GetLimits_Handler,
 		},
 		{
 			MethodName: "HandleWebhook",

@@ -287,6 +287,11 @@ func (p *Payments) Force(orderID, state string) {
 	p.attempts[orderID].State = state
 }
 
+// Limits implements app.Payments: those of GBP, for every currency.
+func (*Payments) Limits(context.Context, string) (domain.Limits, bool) {
+	return domain.Limits{Min: 30, Max: 99_999_999, Step: 1}, true
+}
+
 // Authorize implements app.Payments.
 func (p *Payments) Authorize(ctx context.Context, o domain.Order) (app.Authorization, error) {
 	return call(ctx, p.Network, "payment.Authorize", o.ID, func() (app.Authorization, error) {

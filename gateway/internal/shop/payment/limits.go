@@ -1,0 +1,73 @@
+package payment
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/souk-shop/souk/gateway/internal/client"
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/proto/money"
+)
+
+const (
+	// limitsTTL is how long limits are kept: they change with a release of payment.
+	limitsTTL = time.Minute
+	// limitsTimeout bounds the wait for them, and limitsPause the time until they
+	// are asked for again when there was no answer. Carts are shown without.
+	limitsTimeout = 300 * time.Millisecond
+	limitsPause   = 5 * time.Second
+)
+
+// limits caches what payment charges, by currency.
+type limits struct {
+	mu   sync.Mutex
+	kept map[string]keptLimits
+}
+
+type keptLimits struct {
+	limits *paymentv1.Limits // nil for a currency that is not charged
+	known  bool
+	until  time.Time
+}
+
+// Complaint says for people why a total cannot be paid; "" if it can, or while
+// the limits are not known: the order service decides.
+func (p *Payments) Complaint(ctx context.Context, total money.Money) string {
+	k := p.limitsOf(ctx, total.Currency)
+	l := k.limits
+	amount := func(units int64) string { return money.Money{Units: units, Currency: total.Currency}.Format() }
+	switch {
+	case !k.known:
+		return ""
+	case l == nil:
+		return "Payments in " + total.Currency + " can't be taken."
+	case total.Units < l.GetMin():
+		return "The total is below the minimum of " + amount(l.GetMin()) + " for a payment."
+	case total.Units > l.GetMax():
+		return "The total is above the maximum of " + amount(l.GetMax()) + " for a payment."
+	case l.GetStep() > 0 && total.Units%l.GetStep() != 0:
+		return "The total can't be paid exactly: payments in " + total.Currency + " are in steps of " + amount(l.GetStep()) + "."
+	}
+	return ""
+}
+
+func (p *Payments) limitsOf(ctx context.Context, currency string) keptLimits {
+	p.limits.mu.Lock()
+	k, ok := p.limits.kept[currency]
+	p.limits.mu.Unlock()
+	if ok && time.Now().Before(k.until) {
+		return k
+	}
+	res, err := client.Once(ctx, limitsTimeout, p.client.GetLimits, &paymentv1.GetLimitsRequest{Currency: currency})
+	k = keptLimits{limits: res.GetLimits(), known: err == nil, until: time.Now().Add(limitsTTL)}
+	if err != nil {
+		k.until = time.Now().Add(limitsPause)
+	}
+	if ctx.Err() == nil { // a caller that gave up says nothing of payment
+		p.limits.mu.Lock()
+		p.limits.kept[currency] = k
+		p.limits.mu.Unlock()
+	}
+	return k
+}
