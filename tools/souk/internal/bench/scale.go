@@ -155,7 +155,7 @@ func (s *scale) fill(ctx context.Context, st *state.State, size int) error {
 		return err
 	}
 	if done > size {
-		return fmt.Errorf("there are %d products already; choose another folder", done)
+		return fmt.Errorf("there are %d products already, more than %d; choose another folder", done, size)
 	}
 	operator := shopclient.New(st.URL).WithToken(st.OperatorToken)
 	start := time.Now()
