@@ -25,7 +25,7 @@ const (
 	// maxRuns is how many readings are tried of a run of characters without spaces.
 	maxRuns = 8
 	// wantedRanked is how many products a window of shelves should have at least.
-	wantedRanked = 150
+	wantedRanked = 50
 )
 
 // search is how a query is carried out.
