@@ -96,7 +96,7 @@ func (s *fuzzedShop) renew() {
 	for id, state := range map[string]orderv1.OrderState{fuzzPaid: orderv1.OrderState_ORDER_STATE_PAID, fuzzPending: orderv1.OrderState_ORDER_STATE_PENDING} {
 		s.order.orders[id] = &orderv1.Order{
 			Id: id, Number: "S-7K3M-9QXV", CustomerId: fuzzShopper.ID.String(), State: state, Email: "ada@example.com",
-			ShippingAddress: &orderv1.Address{Name: "Ada", Line1: "1 High St", City: "York", Country: "GB"},
+			ShippingAddress: &orderv1.Address{Name: "Ada", Line1: "1 High St", City: "York", PostalCode: "YO1 7HH", Country: "GB"},
 			CartId:          fuzzShopper.Cart.String(), PlacedAt: timestamppb.Now(), Version: 1, Total: gbp(300), Refunded: gbp(0),
 			Lines: []*orderv1.OrderLine{{Sku: "SKU01", Name: "Heart", Quantity: 3, UnitPrice: gbp(100), Total: gbp(300)}},
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"slices"
 
 	"log/slog"
 	"net"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -121,7 +123,7 @@ func (s *shop) checkout(method string, wait time.Duration) *orderv1.PlaceOrderRe
 	return &orderv1.PlaceOrderRequest{
 		CustomerId: customer, IdempotencyKey: uuid.NewString(), RequestHash: hash[:], CartId: cart,
 		PaymentMethod: method, Email: "ann@example.com",
-		ShippingAddress: &orderv1.Address{Name: "Ann", Line1: "1 High St", City: "York", Country: "GB"},
+		ShippingAddress: &orderv1.Address{Name: "Ann", Line1: "1 High St", City: "York", PostalCode: "YO1 7HH", Country: "GB"},
 		Wait:            durationpb.New(wait),
 	}
 }
@@ -365,7 +367,19 @@ func TestPlaceRefusals(t *testing.T) {
 	if chassisrpc.Info(err).GetMetadata()["version"] != "3" {
 		t.Errorf("metadata %v", chassisrpc.Info(err).GetMetadata())
 	}
-	refused(t, place(func(req *orderv1.PlaceOrderRequest) { req.ShippingAddress.City = "Yo\x00rk" }), codes.InvalidArgument, "INVALID")
+	err = place(func(req *orderv1.PlaceOrderRequest) {
+		req.Email, req.ShippingAddress.City, req.ShippingAddress.Country = "ada@localhost", "Yo\x00rk", "UK"
+	})
+	refused(t, err, codes.InvalidArgument, "INVALID")
+	var fields []string
+	if bad, ok := chassisrpc.Detail[*errdetails.BadRequest](err); ok {
+		for _, v := range bad.GetFieldViolations() {
+			fields = append(fields, v.GetField())
+		}
+	}
+	if want := []string{"email", "shipping_address.city", "shipping_address.country"}; !slices.Equal(fields, want) {
+		t.Errorf("fields %q, want %q", fields, want)
+	}
 	refused(t, place(func(req *orderv1.PlaceOrderRequest) { req.IdempotencyKey = "\x00" }), codes.InvalidArgument, "INVALID")
 	refused(t, place(func(req *orderv1.PlaceOrderRequest) { req.PaymentMethod = "4242424242424242" }), codes.InvalidArgument, "INVALID")
 	refused(t, place(func(req *orderv1.PlaceOrderRequest) { req.RequestHash = nil }), codes.InvalidArgument, "INVALID")

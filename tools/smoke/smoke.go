@@ -85,7 +85,7 @@ func Buy(ctx context.Context, cfg Config, w io.Writer) error {
 	key := uuid.NewString()
 	checkout := shopclient.Checkout{
 		CartID: cart.ID, CartVersion: cart.Version, PaymentMethod: "pm_card_visa", Email: "smoke@souk.example",
-		ShippingAddress: shopclient.Address{Name: "Smoke Test", Line1: "1 Market Street", City: "London", Country: "GB"},
+		ShippingAddress: shopclient.Address{Name: "Smoke Test", Line1: "1 Market Street", City: "London", PostalCode: "SW1Y 4JH", Country: "GB"},
 	}
 	order, err := guest.PlaceOrder(ctx, key, 20*time.Second, checkout)
 	if err != nil {

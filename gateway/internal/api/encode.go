@@ -104,7 +104,7 @@ func newOrder(o *order.Order) Order {
 		Total: newMoney(o.Total), Refunded: newMoney(o.Refunded), Email: o.Email,
 		ShippingAddress: Address{
 			Name: o.Address.Name, Line1: o.Address.Line1, Line2: o.Address.Line2,
-			City: o.Address.City, PostalCode: o.Address.PostalCode, Country: o.Address.Country,
+			City: o.Address.City, Region: o.Address.Region, PostalCode: o.Address.PostalCode, Country: o.Address.Country,
 		},
 		CartID: o.CartID, PlacedAt: o.PlacedAt, SettledAt: o.SettledAt, Version: o.Version,
 		History: newHistory(o.History), ShortSKUs: o.ShortSKUs,

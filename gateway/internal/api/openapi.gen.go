@@ -360,31 +360,36 @@ func (in *AdjustStockRequest) read(q *request) {
 
 func (in *AdjustStockRequest) key() string { return in.IdempotencyKey }
 
-// Address: Where the goods go.
+// Address: Where the goods go. What a country's addresses need, and the form of its postal codes and regions, follows
+// libaddressinput's data; what is wrong is named field by field. The answer has the normal form: regions by their
+// key ("TX" for "Texas"), postal codes in upper case.
 type Address struct {
 	Name       string `json:"name"`
 	Line1      string `json:"line1"`
 	Line2      string `json:"line2,omitempty"`
-	City       string `json:"city"`
+	City       string `json:"city,omitempty"`
+	Region     string `json:"region,omitempty"`
 	PostalCode string `json:"postal_code,omitempty"`
 	Country    string `json:"country"`
 }
 
 func (v *Address) read(r *reader) {
-	r.object([]string{"name", "line1", "city", "country"}, func(name string) bool {
+	r.object([]string{"name", "line1", "country"}, func(name string) bool {
 		switch name {
 		case "name":
 			r.text(&v.Name, text10)
 		case "line1":
 			r.text(&v.Line1, text11)
 		case "line2":
-			r.text(&v.Line2, text12)
+			r.text(&v.Line2, text5)
 		case "city":
-			r.text(&v.City, text10)
+			r.text(&v.City, text6)
+		case "region":
+			r.text(&v.Region, text6)
 		case "postal_code":
-			r.text(&v.PostalCode, text13)
+			r.text(&v.PostalCode, text12)
 		case "country":
-			r.text(&v.Country, text14)
+			r.text(&v.Country, text13)
 		default:
 			return false
 		}
@@ -448,9 +453,9 @@ func (v *Checkout) read(r *reader) {
 			v.CartVersion = new(int64)
 			r.integer(v.CartVersion, 1, 9223372036854775807)
 		case "payment_method":
-			r.text(&v.PaymentMethod, text15)
+			r.text(&v.PaymentMethod, text14)
 		case "email":
-			r.text(&v.Email, text16)
+			r.text(&v.Email, text15)
 		case "shipping_address":
 			v.ShippingAddress.read(r)
 		default:
@@ -592,7 +597,7 @@ func (v *Price) read(r *reader) {
 		case "amount":
 			r.integer(&v.Amount, 1, 9007199254740991)
 		case "currency":
-			r.text(&v.Currency, text17)
+			r.text(&v.Currency, text16)
 		default:
 			return false
 		}
@@ -689,7 +694,7 @@ func (v *ProductInput) read(r *reader) {
 	r.object([]string{"name", "category", "variants"}, func(name string) bool {
 		switch name {
 		case "name":
-			r.text(&v.Name, text11)
+			r.text(&v.Name, text17)
 		case "description":
 			r.text(&v.Description, text18)
 		case "category":
@@ -820,7 +825,7 @@ func (v *RefundInput) read(r *reader) {
 		case "restock":
 			r.boolean(&v.Restock)
 		case "reason":
-			r.text(&v.Reason, text12)
+			r.text(&v.Reason, text21)
 		default:
 			return false
 		}
@@ -864,7 +869,7 @@ func (v *StockAdjustment) read(r *reader) {
 	r.object([]string{"reason", "changes"}, func(name string) bool {
 		switch name {
 		case "reason":
-			r.text(&v.Reason, text11)
+			r.text(&v.Reason, text17)
 		case "changes":
 			r.array(1, 2000, func() {
 				var item StockChange
@@ -928,7 +933,7 @@ func (v *VariantInput) read(r *reader) {
 		case "sku":
 			r.text(&v.SKU, text9)
 		case "name":
-			r.text(&v.Name, text12)
+			r.text(&v.Name, text21)
 		case "price":
 			v.Price.read(r)
 		case "stock":
@@ -966,15 +971,16 @@ var (
 	text7  = &textRule{values: []string{"relevance", "popularity", "price", "-price", "name", "newest"}}
 	text8  = &textRule{least: 1, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
 	text9  = &textRule{pattern: regexp.MustCompile(`^[A-Z0-9][A-Z0-9._-]{0,63}$`), message: `must be 1 to 64 characters of A-Z, 0-9, dot, dash and underscore, starting with a letter or digit`}
-	text10 = &textRule{least: 1, most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
-	text11 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
-	text12 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text13 = &textRule{most: 20, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text14 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be an ISO 3166-1 alpha-2 code, such as "GB"`}
-	text15 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
-	text16 = &textRule{most: 254, format: "email"}
-	text17 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
+	text10 = &textRule{least: 1, most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text11 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text12 = &textRule{most: 20, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text13 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be an ISO 3166-1 alpha-2 code, such as "GB"`}
+	text14 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
+	text15 = &textRule{least: 1, most: 254, format: "email"}
+	text16 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
+	text17 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
 	text18 = &textRule{most: 10000, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
 	text19 = &textRule{most: 100, pattern: regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), message: `must be a slug of lower-case letters, digits and single dashes`}
 	text20 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text21 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
 )

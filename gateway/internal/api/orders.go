@@ -11,6 +11,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/proto/contact"
 )
 
 // viewer is who looks at orders; admit has seen to it that there is one.
@@ -29,8 +30,8 @@ func (a *API) placeOrder(ctx context.Context, in *PlaceOrderRequest) (answer, er
 		Wait: wait,
 	}
 	to := &in.Body.ShippingAddress
-	checkout.Address = order.Address{
-		Name: to.Name, Line1: to.Line1, Line2: to.Line2, City: to.City, PostalCode: to.PostalCode, Country: to.Country,
+	checkout.Address = contact.Address{
+		Name: to.Name, Line1: to.Line1, Line2: to.Line2, City: to.City, Region: to.Region, PostalCode: to.PostalCode, Country: to.Country,
 	}
 	if v := in.Body.CartVersion; v != nil {
 		checkout.CartVersion = *v

@@ -2,7 +2,6 @@ package api
 
 import (
 	"fmt"
-	"net/mail"
 	"regexp"
 	"slices"
 	"strconv"
@@ -10,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/proto/contact"
 )
 
 // maxFieldErrors bounds the errors of one answer.
@@ -68,10 +68,8 @@ func (t *textRule) wrong(s string) string {
 // formats are those of openapi.yaml that say more than a pattern can.
 var formats = map[string]func(s string) string{
 	"email": func(s string) string {
-		if addr, err := mail.ParseAddress(s); err != nil || addr.Address != s || addr.Name != "" {
-			return "must be an e-mail address"
-		}
-		return ""
+		_, detail := contact.Email(s)
+		return detail
 	},
 }
 

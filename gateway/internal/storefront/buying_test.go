@@ -164,7 +164,9 @@ func TestCheckoutErrorsStandBesideTheirFields(t *testing.T) {
 	if key(p) != key(form) {
 		t.Error("the key changed")
 	}
-	for _, bad := range []string{"a", "a@b@c.de", "Ada <ada@example.com>", "ada@exam\x00ple.com", "ada @example.com", "a@localhost", "ü@example.com", strings.Repeat("a", 65) + "@example.com"} {
+	v.submit(form, ".checkout-form", append(fill[:len(fill):len(fill)], "postal_code", "90210")...).wants(422, "/checkout").count(".field-error", 1).has("#postal_code-error", "no postal code of the United Kingdom")
+	v.submit(form, ".checkout-form", append(fill[:len(fill):len(fill)], "country", "US", "postal_code", "90210")...).wants(422, "/checkout").count(".field-error", 1).has("#region-error", "need a state")
+	for _, bad := range []string{"a", "a@b@c.de", "Ada <ada@example.com>", "ada@exam\x00ple.com", "ada @example.com", "a@localhost", strings.Repeat("a", 65) + "@example.com"} {
 		v.submit(form, ".checkout-form", append(fill[2:len(fill):len(fill)], "email", bad)...).wants(422, "/checkout")
 	}
 	v.submit(form, ".checkout-form", append(fill[:len(fill):len(fill)], "key", "")...).wants(400, "/checkout")

@@ -3,7 +3,6 @@ package storefront
 import (
 	"cmp"
 	"net/http"
-	"net/mail"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/proto/contact"
 )
 
 // PaymentMethod is a way to pay that the checkout offers.
@@ -52,19 +52,19 @@ type checkoutPage struct {
 	Notice    string
 	Methods   []methodOption
 	Test      bool
-	Countries []country
+	Countries []countryOption
 }
 
 // checkoutForm is what is typed.
 type checkoutForm struct {
-	Email, Name, Line1, Line2, City, PostalCode, Country, Method string
+	Email, Name, Line1, Line2, City, Region, PostalCode, Country, Method string
 }
 
 // fieldError is an item of the summary of what is wrong.
 type fieldError struct{ Field, Message string }
 
 // checkoutFields are the form's fields from top to bottom.
-var checkoutFields = []string{"email", "name", "line1", "line2", "city", "postal_code", "country", "payment_method"}
+var checkoutFields = []string{"email", "name", "line1", "line2", "city", "region", "postal_code", "country", "payment_method"}
 
 // checkoutLines is the number of lines that the summary shows unfolded.
 const checkoutLines = 4
@@ -74,9 +74,9 @@ type methodOption struct {
 	Selected bool
 }
 
-type country struct {
-	Code, Name string
-	Selected   bool
+type countryOption struct {
+	*contact.Country
+	Selected bool
 }
 
 func (s *Storefront) serveCheckout(w http.ResponseWriter, r *http.Request) error {
@@ -103,11 +103,9 @@ func (s *Storefront) lastForm(r *http.Request) checkoutForm {
 	if o == nil {
 		return form
 	}
-	form.Email, form.Name, form.Line1, form.Line2 = o.Email, o.Address.Name, o.Address.Line1, o.Address.Line2
-	form.City, form.PostalCode = o.Address.City, o.Address.PostalCode
-	if knownCountry(o.Address.Country) {
-		form.Country = o.Address.Country
-	}
+	to := &o.Address
+	form.Email, form.Name, form.Line1, form.Line2 = o.Email, to.Name, to.Line1, to.Line2
+	form.City, form.Region, form.PostalCode, form.Country = to.City, to.Region, to.PostalCode, to.Country
 	return form
 }
 
@@ -152,9 +150,8 @@ func (s *Storefront) newCheckoutPage(cart *cart.Cart, form checkoutForm) *checko
 		v.Methods = append(v.Methods, methodOption{m, m.ID == form.Method})
 		v.Test = v.Test || m.Test
 	}
-	for _, n := range countries {
-		n.Selected = n.Code == form.Country
-		v.Countries = append(v.Countries, n)
+	for _, c := range contact.Countries() {
+		v.Countries = append(v.Countries, countryOption{c, c.Code == form.Country})
 	}
 	return v
 }
@@ -181,7 +178,7 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request) error {
 	checkout := order.Checkout{
 		Customer: id.Shopper.ID, IdempotencyKey: key, Cart: id.Shopper.Cart, CartVersion: version,
 		PaymentMethod: form.Method, Email: form.Email, Wait: checkoutWait,
-		Address: order.Address{Name: form.Name, Line1: form.Line1, Line2: form.Line2, City: form.City, PostalCode: form.PostalCode, Country: form.Country},
+		Address: form.address(),
 	}
 	placed, err := s.orders.PlaceOrder(r.Context(), checkout)
 	if next := s.nextKey(r, checkout, placed, err); next != "" {
@@ -288,8 +285,8 @@ func refused(fields []problem.Field) map[string]string {
 	for _, f := range fields {
 		name := f.Field[strings.LastIndexByte(f.Field, '.')+1:]
 		switch name {
-		case "email", "name", "line1", "line2", "city", "postal_code", "country", "payment_method":
-			out[name] = "Please check this."
+		case "email", "name", "line1", "line2", "city", "region", "postal_code", "country", "payment_method":
+			out[name] = f.Detail
 		default:
 			out["form"] = "Something in the form is not accepted."
 		}
@@ -310,57 +307,40 @@ func plausibleKey(key string) bool {
 	return true
 }
 
-// readCheckout reads the form and says what is wrong, by field.
-func (s *Storefront) readCheckout(r *http.Request) (checkoutForm, map[string]string) {
-	wrong := map[string]string{}
-	read := func(name string, most int, required string) string {
-		v := strings.TrimSpace(r.PostForm.Get(name))
-		switch {
-		case !cleanText(v) || strings.ContainsAny(v, "\r\n"):
-			wrong[name] = "There are characters in it that are no text."
-			return ""
-		case v == "" && required != "":
-			wrong[name] = required
-		case utf8.RuneCountInString(v) > most:
-			wrong[name] = "At most " + strconv.Itoa(most) + " characters, please."
-			return string([]rune(v)[:most])
-		}
-		return v
+// address is the one that was typed.
+func (f *checkoutForm) address() contact.Address {
+	return contact.Address{
+		Name: f.Name, Line1: f.Line1, Line2: f.Line2, City: f.City, Region: f.Region, PostalCode: f.PostalCode, Country: f.Country,
 	}
-	f := checkoutForm{
-		Email:      read("email", 200, "Where may we send the confirmation?"),
-		Name:       read("name", 100, "Who is it for?"),
-		Line1:      read("line1", 200, "Which street and number?"),
-		Line2:      read("line2", 200, ""),
-		City:       read("city", 100, "Which town?"),
-		PostalCode: read("postal_code", 20, ""),
-		Country:    read("country", 2, "Which country?"),
-		Method:     read("payment_method", 103, "How would you like to pay?"),
-	}
-	if wrong["email"] == "" && !plausibleEmail(f.Email) {
-		wrong["email"] = "This doesn't look like an email address. It should be like name@example.com."
-	}
-	if wrong["country"] == "" && !knownCountry(f.Country) {
-		wrong["country"] = "Please choose a country from the list."
-	}
-	if wrong["payment_method"] == "" && !s.offers(f.Method) {
-		wrong["payment_method"] = "Please choose one of these."
-	}
-	return f, wrong
 }
 
-func plausibleEmail(s string) bool {
-	a, err := mail.ParseAddress(s)
-	if err != nil || a.Address != s || a.Name != "" {
-		return false
+// readCheckout reads the form, as it was typed, and says what is wrong, by field.
+func (s *Storefront) readCheckout(r *http.Request) (checkoutForm, map[string]string) {
+	read := func(name string) string { return strings.TrimSpace(r.PostForm.Get(name)) }
+	f := checkoutForm{
+		Email: read("email"), Name: read("name"), Line1: read("line1"), Line2: read("line2"), City: read("city"),
+		Region: read("region"), PostalCode: read("postal_code"), Country: read("country"), Method: read("payment_method"),
 	}
-	local, host, _ := strings.Cut(s, "@")
-	for _, c := range []byte(s) {
-		if c > '~' {
-			return false // the provider's rule: ASCII
+	wrong := map[string]string{}
+	if _, detail := contact.Email(f.Email); detail != "" {
+		wrong["email"] = detail
+	}
+	_, problems := f.address().Check()
+	for _, p := range problems {
+		wrong[p.Field] = p.Detail
+	}
+	if !s.offers(f.Method) {
+		wrong["payment_method"] = "Please choose one of these."
+	}
+	// What is shown again is text of a bounded length.
+	for _, v := range []*string{&f.Email, &f.Name, &f.Line1, &f.Line2, &f.City, &f.Region, &f.PostalCode, &f.Country, &f.Method} {
+		if !cleanText(*v) {
+			*v = ""
+		} else if utf8.RuneCountInString(*v) > contact.MaxEmail {
+			*v = string([]rune(*v)[:contact.MaxEmail])
 		}
 	}
-	return len(local) <= 64 && !strings.ContainsAny(local, `"\ `) && !strings.ContainsAny(host, "[]@") && strings.Contains(host, ".")
+	return f, wrong
 }
 
 func (s *Storefront) offers(method string) bool {

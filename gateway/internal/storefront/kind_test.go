@@ -91,7 +91,7 @@ func TestCheckoutErrorsAreSummedUp(t *testing.T) {
 	v := open(t, newFakeShop())
 	v.post("/cart/lines", "sku", "85123A", "quantity", "2")
 	p := v.submit(v.get("/checkout").has("title", "Checkout"), ".checkout-form", "email", "ada@", "name", "Ada").wants(422, "/checkout")
-	p.has("title", "Error: Checkout").count(".problem[tabindex][autofocus]", 1).count(".problem li", 3)
+	p.has("title", "Error: Checkout").count(".problem[tabindex][autofocus]", 1).count(".problem li", 4)
 	p.Find(".problem a").Each(func(_ int, s *goquerySelection) {
 		if to := s.AttrOr("href", ""); p.Find(to+"[aria-invalid]").Length() != 1 {
 			t.Errorf("%q leads to %q, which is no marked field", s.Text(), to)

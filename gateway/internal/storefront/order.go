@@ -15,6 +15,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	"github.com/souk-shop/souk/gateway/internal/sse"
+	"github.com/souk-shop/souk/proto/contact"
 )
 
 // orderPage is the view of order.html.
@@ -180,8 +181,12 @@ func newOrderPage(o *order.Order) *orderPage {
 	if o.Refunded.Units > 0 {
 		v.Refunded = o.Refunded.Format()
 	}
-	country := firstOf(countryName(o.Address.Country), o.Address.Country)
-	for _, line := range []string{o.Address.Name, o.Address.Line1, o.Address.Line2, strings.TrimSpace(o.Address.City + " " + o.Address.PostalCode), country} {
+	to, country := o.Address, o.Address.Country
+	if known, ok := contact.Lookup(country); ok {
+		country = known.Name
+	}
+	town := strings.Join(strings.Fields(to.City+" "+to.Region+" "+to.PostalCode), " ")
+	for _, line := range []string{to.Name, to.Line1, to.Line2, town, country} {
 		if line != "" {
 			v.Address = append(v.Address, line)
 		}

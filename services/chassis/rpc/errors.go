@@ -41,6 +41,27 @@ type statusError interface{ GRPCStatus() *status.Status }
 // detailsError is a domain error with messages of its own.
 type detailsError interface{ ErrorDetails() []proto.Message }
 
+// Violation is what is wrong with a field of a request, named by its path in the message.
+type Violation struct{ Field, Detail string }
+
+// WithViolations adds the fields at fault to an error of the domain, in the form in
+// which the contract's own constraints are reported.
+func WithViolations(err error, violations ...Violation) error {
+	bad := &errdetails.BadRequest{}
+	for _, v := range violations {
+		bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{Field: v.Field, Description: v.Detail})
+	}
+	return &violationsError{err, bad}
+}
+
+type violationsError struct {
+	error
+	bad *errdetails.BadRequest
+}
+
+func (e *violationsError) Unwrap() error                 { return e.error }
+func (e *violationsError) ErrorDetails() []proto.Message { return []proto.Message{e.bad} }
+
 // Status maps what a handler returned to what its client sees; ctx is the
 // call's. A nil error is nil.
 //

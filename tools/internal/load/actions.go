@@ -89,7 +89,7 @@ func (l *Load) checkout(ctx context.Context, shop *shopclient.Client, rng *rand.
 	guest := shop.WithToken(cart.Token)
 	order, err := guest.PlaceOrder(ctx, key.String(), settleWait, shopclient.Checkout{
 		CartID: cart.ID, PaymentMethod: card, Email: "shopper@example.com",
-		ShippingAddress: shopclient.Address{Name: "A Shopper", Line1: "1 High Street", City: "Town", Country: "GB"},
+		ShippingAddress: shopclient.Address{Name: "A Shopper", Line1: "1 High Street", City: "Town", PostalCode: "SW1Y 4JH", Country: "GB"},
 	})
 	if err != nil {
 		return err

@@ -98,7 +98,7 @@ func buy(t *testing.T, shop *localshop.Shop, sku string) *shopclient.Order {
 	}
 	order, err := shopclient.New(shop.URL).WithToken(cart.Token).PlaceOrder(ctx, uuid.NewString(), 20*time.Second, shopclient.Checkout{
 		CartID: cart.ID, PaymentMethod: "pm_card_visa", Email: "ada@example.com",
-		ShippingAddress: shopclient.Address{Name: "Ada", Line1: "1 High Street", City: "Town", Country: "GB"},
+		ShippingAddress: shopclient.Address{Name: "Ada", Line1: "1 High Street", City: "Town", PostalCode: "SW1Y 4JH", Country: "GB"},
 	})
 	if err != nil {
 		t.Fatalf("order: %v", err)

@@ -113,7 +113,8 @@ type Address struct {
 	Name       string `json:"name"`
 	Line1      string `json:"line1"`
 	Line2      string `json:"line2,omitempty"`
-	City       string `json:"city"`
+	City       string `json:"city,omitempty"`
+	Region     string `json:"region,omitempty"`
 	PostalCode string `json:"postal_code,omitempty"`
 	Country    string `json:"country"` // ISO 3166-1 alpha-2
 }

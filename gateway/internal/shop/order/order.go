@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/souk-shop/souk/proto/contact"
 	"github.com/souk-shop/souk/proto/money"
 )
 
@@ -42,7 +43,7 @@ type Order struct {
 	Total        money.Money
 	Refunded     money.Money
 	Email        string
-	Address      Address
+	Address      contact.Address
 	CartID       string
 	PlacedAt     time.Time
 	SettledAt    time.Time // zero before
@@ -83,14 +84,4 @@ type Refund struct {
 type RefundLine struct {
 	SKU      string
 	Quantity int64
-}
-
-// Address is where the goods go.
-type Address struct {
-	Name       string `json:"name"`
-	Line1      string `json:"line1"`
-	Line2      string `json:"line2,omitempty"`
-	City       string `json:"city"`
-	PostalCode string `json:"postal_code,omitempty"`
-	Country    string `json:"country"` // ISO 3166-1 alpha-2, upper case
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/proto/contact"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -57,7 +58,11 @@ func TestOnlyOverloadCountsAsRefused(t *testing.T) {
 		orders := order.New(order.Config{
 			Client: refusing{code: tc.code, reason: tc.reason}, Caller: client.New(client.Config{}), Admission: &got,
 		})
-		if _, err := orders.PlaceOrder(t.Context(), order.Checkout{Customer: uuid.New(), Cart: uuid.New()}); err == nil || got != tc.want {
+		_, err := orders.PlaceOrder(t.Context(), order.Checkout{
+			Customer: uuid.New(), Cart: uuid.New(), Email: "ada@example.com",
+			Address: contact.Address{Name: "Ada", Line1: "1 High St", City: "York", PostalCode: "YO1 7HH", Country: "GB"},
+		})
+		if err == nil || got != tc.want {
 			t.Errorf("%s: %+v, %v; want %+v", tc.reason, got, err, tc.want)
 		}
 	}

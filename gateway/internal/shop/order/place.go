@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/proto/contact"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
@@ -21,7 +22,7 @@ type Checkout struct {
 	CartVersion    int64  // the version the customer saw; 0 takes the cart as it is
 	PaymentMethod  string // the provider's, "pm_card_visa"
 	Email          string
-	Address        Address
+	Address        contact.Address
 	// Wait for the order to settle before answering, at most MaxWait.
 	Wait time.Duration
 }
@@ -30,11 +31,11 @@ type Checkout struct {
 // customer decided, in one fixed encoding. How long to wait is not part of it.
 func (c *Checkout) hash() []byte {
 	return digest(struct {
-		Cart          uuid.UUID `json:"cart"`
-		Version       int64     `json:"version"`
-		PaymentMethod string    `json:"payment_method"`
-		Email         string    `json:"email"`
-		Address       Address   `json:"address"`
+		Cart          uuid.UUID       `json:"cart"`
+		Version       int64           `json:"version"`
+		PaymentMethod string          `json:"payment_method"`
+		Email         string          `json:"email"`
+		Address       contact.Address `json:"address"`
 	}{c.Cart, c.CartVersion, c.PaymentMethod, c.Email, c.Address})
 }
 
@@ -54,16 +55,38 @@ type Placed struct {
 	Replayed bool
 }
 
+// check brings the recipient into normal form and refuses what the order service would,
+// before it costs a call.
+func (c *Checkout) check() error {
+	var wrong []problem.Field
+	var detail string
+	if c.Email, detail = contact.Email(c.Email); detail != "" {
+		wrong = append(wrong, problem.Field{Field: "email", Detail: detail})
+	}
+	var problems []contact.Problem
+	c.Address, problems = c.Address.Check()
+	for _, p := range problems {
+		wrong = append(wrong, problem.Field{Field: "shipping_address." + p.Field, Detail: p.Detail})
+	}
+	if wrong != nil {
+		return problem.Invalid(wrong...)
+	}
+	return nil
+}
+
 // PlaceOrder orders a cart. The order goes on when the caller goes away.
-// Problems: CartNotFound, CartEmpty, CartVersionConflict, LineNoLongerSold,
+// Problems: RequestInvalid, CartNotFound, CartEmpty, CartVersionConflict, LineNoLongerSold,
 // TotalTooLarge, IdempotencyKeyReused, IdempotencyKeyInFlight, Overloaded.
 func (o *Orders) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
 	req := &orderv1.PlaceOrderRequest{
 		CustomerId: c.Customer.String(), IdempotencyKey: c.IdempotencyKey, RequestHash: c.hash(),
 		CartId: c.Cart.String(), PaymentMethod: c.PaymentMethod, Email: c.Email,
 		ShippingAddress: &orderv1.Address{
 			Name: c.Address.Name, Line1: c.Address.Line1, Line2: c.Address.Line2,
-			City: c.Address.City, PostalCode: c.Address.PostalCode, Country: c.Address.Country,
+			City: c.Address.City, Region: c.Address.Region, PostalCode: c.Address.PostalCode, Country: c.Address.Country,
 		},
 		Wait: durationpb.New(min(c.Wait, MaxWait)),
 	}

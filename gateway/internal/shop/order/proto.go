@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/proto/contact"
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/proto/money"
@@ -20,9 +21,9 @@ func newOrder(in *orderv1.Order) (*Order, error) {
 		ID: id, Number: in.GetNumber(), Version: in.GetVersion(),
 		State:       State(strings.TrimPrefix(in.GetState().String(), "ORDER_STATE_")),
 		DeclineCode: in.GetDeclineCode(), Email: in.GetEmail(), CartID: in.GetCartId(),
-		Address: Address{
+		Address: contact.Address{
 			Name: a.GetName(), Line1: a.GetLine1(), Line2: a.GetLine2(),
-			City: a.GetCity(), PostalCode: a.GetPostalCode(), Country: a.GetCountry(),
+			City: a.GetCity(), Region: a.GetRegion(), PostalCode: a.GetPostalCode(), Country: a.GetCountry(),
 		},
 		PlacedAt: in.GetPlacedAt().AsTime(), ShortSKUs: in.GetShortSkus(),
 	}

@@ -5,7 +5,6 @@ import (
 
 	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
 
-	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/protobuf/proto"
 
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
@@ -53,9 +52,7 @@ func explain(err error) error {
 		return &detailed{err, details}
 	}
 	if invalid, ok := errors.AsType[*domain.InvalidError](err); ok {
-		return &detailed{err, []proto.Message{&errdetails.BadRequest{
-			FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: invalid.Field, Description: invalid.Detail}},
-		}}}
+		return chassisrpc.WithViolations(err, chassisrpc.Violation{Field: invalid.Field, Detail: invalid.Detail})
 	}
 	return err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/proto/contact"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
@@ -28,7 +29,7 @@ type PlaceOrderRequest struct {
 	CartVersion   *int64
 	PaymentMethod string
 	Email         string
-	Address       domain.Address
+	Address       contact.Address
 	// Wait is how long the caller waits for the order to be settled.
 	Wait time.Duration
 }
@@ -44,12 +45,17 @@ type Placed struct {
 // PlaceOrder accepts an order, starts to drive it and answers: at once with the
 // order as placed, or, for a call that waits, with the order as settled if that
 // is in time. Which of the two it is, is decided once for a key. Errors:
-// domain.ErrInvalidText, ErrOverloaded, ErrKeyReused, ErrKeyInFlight, those of
+// *domain.RecipientError, domain.ErrInvalidText, ErrOverloaded, ErrKeyReused, ErrKeyInFlight, those of
 // priceCart.
 func (a *App) PlaceOrder(ctx context.Context, req PlaceOrderRequest) (Placed, error) {
-	to := req.Address
-	if !domain.Text(req.IdempotencyKey, req.Email, to.Name, to.Line1, to.Line2, to.City, to.PostalCode) {
+	if !domain.Text(req.IdempotencyKey) {
 		return Placed{}, domain.ErrInvalidText
+	}
+	var invalid domain.RecipientError
+	req.Email, invalid.Email = contact.Email(req.Email)
+	req.Address, invalid.Address = req.Address.Check()
+	if invalid.Email != "" || invalid.Address != nil {
+		return Placed{}, &invalid
 	}
 	// Before anything is read: a refusal must cost next to nothing. A repeat of an
 	// accepted order may be refused, too; its caller asks again.

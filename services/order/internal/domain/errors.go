@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/souk-shop/souk/proto/contact"
 )
 
 // What callers can be answered. The RPC layer's error table names a code and a
@@ -27,6 +29,7 @@ var (
 	ErrInvalidCursor       = errors.New("the cursor is not one that was issued for this list")
 	ErrOverloaded          = errors.New("there are more orders than can be settled in time")
 	ErrInvalidText         = errors.New("text must not contain NUL characters")
+	ErrInvalidRecipient    = errors.New("the e-mail address or the postal address is not valid")
 )
 
 // What only the checkout itself gets.
@@ -79,6 +82,18 @@ func (e *SKUsError) ErrorMetadata() map[string]string {
 }
 
 func (e *SKUsError) named() []string { return e.SKUs[:min(len(e.SKUs), maxNamed)] }
+
+// RecipientError is ErrInvalidRecipient with what is wrong.
+type RecipientError struct {
+	// Email is what is wrong with the e-mail address, "" if nothing is.
+	Email   string
+	Address []contact.Problem
+}
+
+func (e *RecipientError) Error() string { return ErrInvalidRecipient.Error() }
+
+// Is makes it an ErrInvalidRecipient.
+func (e *RecipientError) Is(target error) bool { return target == ErrInvalidRecipient }
 
 // CartConflictError is ErrCartVersionConflict with the version the cart is at.
 type CartConflictError struct{ Version int64 }

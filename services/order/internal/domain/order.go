@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/souk-shop/souk/proto/contact"
 	"github.com/souk-shop/souk/proto/money"
 )
 
@@ -34,7 +35,7 @@ type Order struct {
 	Refunded money.Money
 
 	Email         string
-	Address       Address
+	Address       contact.Address
 	CartID        string
 	CartVersion   int64
 	PaymentMethod string
@@ -69,16 +70,6 @@ type Line struct {
 	Total     money.Money
 	// Refunded units, those of pending refunds included.
 	Refunded int64
-}
-
-// Address is where the goods go.
-type Address struct {
-	Name       string `json:"name"`
-	Line1      string `json:"line1"`
-	Line2      string `json:"line2,omitempty"`
-	City       string `json:"city"`
-	PostalCode string `json:"postal_code,omitempty"`
-	Country    string `json:"country"`
 }
 
 // Change is a row of an order's history.

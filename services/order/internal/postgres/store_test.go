@@ -15,6 +15,7 @@ import (
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivertype"
 
+	"github.com/souk-shop/souk/proto/contact"
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
@@ -47,7 +48,7 @@ func newOrder() domain.Order {
 	return domain.Order{
 		ID: uuid.Must(uuid.NewV7()).String(), CustomerID: uuid.NewString(), IdempotencyKey: uuid.NewString(),
 		RequestHash: []byte("hash"), CartID: uuid.NewString(), CartVersion: 3, PaymentMethod: "pm_card_visa",
-		Email: "a@example.com", Address: domain.Address{Name: "Ann", Line1: "1 High St", City: "York", Country: "GB"},
+		Email: "a@example.com", Address: contact.Address{Name: "Ann", Line1: "1 High St", City: "York", PostalCode: "YO1 7HH", Country: "GB"},
 		Total: gbp(665), TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 		Lines: []domain.Line{
 			{SKU: "Z", Name: "Zebra", Quantity: 2, UnitPrice: gbp(295), Total: gbp(590)},

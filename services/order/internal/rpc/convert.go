@@ -3,6 +3,7 @@ package rpc
 import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/souk-shop/souk/proto/contact"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
@@ -40,7 +41,7 @@ func orderProto(o domain.Order) *orderv1.Order {
 		Total: o.Total.Proto(), Refunded: o.Refunded.Proto(), Email: o.Email,
 		ShippingAddress: &orderv1.Address{
 			Name: o.Address.Name, Line1: o.Address.Line1, Line2: o.Address.Line2,
-			City: o.Address.City, PostalCode: o.Address.PostalCode, Country: o.Address.Country,
+			City: o.Address.City, Region: o.Address.Region, PostalCode: o.Address.PostalCode, Country: o.Address.Country,
 		},
 		CartId: o.CartID, PlacedAt: timestamppb.New(o.PlacedAt), Version: o.Version,
 	}
@@ -76,9 +77,9 @@ func refundProto(r domain.Refund) *orderv1.OrderRefund {
 	return p
 }
 
-func address(a *orderv1.Address) domain.Address {
-	return domain.Address{
+func address(a *orderv1.Address) contact.Address {
+	return contact.Address{
 		Name: a.GetName(), Line1: a.GetLine1(), Line2: a.GetLine2(),
-		City: a.GetCity(), PostalCode: a.GetPostalCode(), Country: a.GetCountry(),
+		City: a.GetCity(), Region: a.GetRegion(), PostalCode: a.GetPostalCode(), Country: a.GetCountry(),
 	}
 }

@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	"errors"
+
 	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 
@@ -26,5 +28,22 @@ var Errors = chassisrpc.ErrorTable{
 	{Is: domain.ErrTotalNotChargeable, Reason: orderv1.ErrorReason_ERROR_REASON_TOTAL_NOT_CHARGEABLE},
 	{Is: domain.ErrMixedCurrencies, Reason: orderv1.ErrorReason_ERROR_REASON_MIXED_CURRENCIES},
 	{Is: domain.ErrInvalidCursor, Reason: orderv1.ErrorReason_ERROR_REASON_INVALID_CURSOR},
+	{Is: domain.ErrInvalidRecipient, Reason: errorv1.ErrorReason_ERROR_REASON_INVALID},
 	{Is: domain.ErrInvalidText, Reason: errorv1.ErrorReason_ERROR_REASON_INVALID},
+}
+
+// detailed names the fields of a *domain.RecipientError.
+func detailed(err error) error {
+	e, ok := errors.AsType[*domain.RecipientError](err)
+	if !ok {
+		return err
+	}
+	var violations []chassisrpc.Violation
+	if e.Email != "" {
+		violations = append(violations, chassisrpc.Violation{Field: "email", Detail: e.Email})
+	}
+	for _, p := range e.Address {
+		violations = append(violations, chassisrpc.Violation{Field: "shipping_address." + p.Field, Detail: p.Detail})
+	}
+	return chassisrpc.WithViolations(err, violations...)
 }

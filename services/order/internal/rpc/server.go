@@ -27,7 +27,7 @@ func (s *Server) PlaceOrder(ctx context.Context, req *orderv1.PlaceOrderRequest)
 		Email: req.GetEmail(), Address: address(req.GetShippingAddress()), Wait: req.GetWait().AsDuration(),
 	})
 	if err != nil {
-		return nil, err
+		return nil, detailed(err)
 	}
 	return &orderv1.PlaceOrderResponse{Order: orderProto(placed.Order), Replayed: placed.Replayed}, nil
 }

@@ -239,7 +239,7 @@ func (b *buyer) checkout(ctx context.Context, n int) (string, error) {
 	}
 	order, err := b.shop.WithToken(cart.Token).PlaceOrder(ctx, uuid.NewString(), 20*time.Second, shopclient.Checkout{
 		CartID: cart.ID, PaymentMethod: "pm_card_visa", Email: "bench@example.com",
-		ShippingAddress: shopclient.Address{Name: "Bench", Line1: "1 High Street", City: "Town", Country: "GB"},
+		ShippingAddress: shopclient.Address{Name: "Bench", Line1: "1 High Street", City: "Town", PostalCode: "SW1Y 4JH", Country: "GB"},
 	})
 	if err != nil {
 		return "", err

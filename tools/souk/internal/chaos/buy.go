@@ -96,7 +96,7 @@ func (v *shopper) fill(ctx context.Context, p *purchase) bool {
 	p.shop = v.shop.WithToken(cart.Token)
 	p.checkout = shopclient.Checkout{
 		CartID: cart.ID, CartVersion: cart.Version, PaymentMethod: goodCard, Email: "shopper@example.com",
-		ShippingAddress: shopclient.Address{Name: fmt.Sprintf("Shopper %d", v.n), Line1: "1 High Street", City: "Town", Country: "GB"},
+		ShippingAddress: shopclient.Address{Name: fmt.Sprintf("Shopper %d", v.n), Line1: "1 High Street", City: "Town", PostalCode: "SW1Y 4JH", Country: "GB"},
 	}
 	if !p.good {
 		p.checkout.PaymentMethod = declinedCard

@@ -1,5 +1,10 @@
 package replay
 
+import (
+	"github.com/souk-shop/souk/proto/contact"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
+)
+
 // countries maps the data set's country names to ISO 3166-1 alpha-2 codes.
 // Names that are no country ("Unspecified", "European Community") and the
 // unknown ship to the shop's own.
@@ -42,9 +47,20 @@ var countries = map[string]string{
 	"United Kingdom":       "GB",
 }
 
-func countryCode(name string) string {
-	if code, ok := countries[name]; ok {
-		return code
+// address is one that the country of an invoice could have: the data has none.
+func address(name, country string) shopclient.Address {
+	code, ok := countries[country]
+	if !ok {
+		code = "GB"
 	}
-	return "GB"
+	a := shopclient.Address{Name: name, Line1: "1 High Street", City: "Town", Country: code}
+	if c, ok := contact.Lookup(code); ok {
+		if len(c.PostalCodes) > 0 {
+			a.PostalCode = c.PostalCodes[0]
+		}
+		if len(c.Regions) > 0 {
+			a.Region = c.Regions[0].Key
+		}
+	}
+	return a
 }

@@ -204,12 +204,10 @@ func (r *runner) sale(ctx context.Context, e Event) error {
 	var order *shopclient.Order
 	err = r.insist(ctx, func(ctx context.Context) (err error) {
 		order, err = shop.PlaceOrder(ctx, key, settleWait, shopclient.Checkout{
-			CartID:        cart.CartID,
-			PaymentMethod: paymentMethod,
-			Email:         email,
-			ShippingAddress: shopclient.Address{
-				Name: name, Line1: "1 High Street", City: "Town", Country: countryCode(s.Country),
-			},
+			CartID:          cart.CartID,
+			PaymentMethod:   paymentMethod,
+			Email:           email,
+			ShippingAddress: address(name, s.Country),
 		})
 		return err
 	})

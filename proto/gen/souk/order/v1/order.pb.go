@@ -219,7 +219,8 @@ func (OrderRefundState) EnumDescriptor() ([]byte, []int) {
 	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{2}
 }
 
-// Address is where the goods go.
+// Address is where the goods go. What a country requires, and the form of its postal
+// codes and regions, is in the package proto/contact.
 type Address struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Who receives.
@@ -228,12 +229,14 @@ type Address struct {
 	Line1 string `protobuf:"bytes,2,opt,name=line1,proto3" json:"line1,omitempty"`
 	// Anything more; may be empty.
 	Line2 string `protobuf:"bytes,3,opt,name=line2,proto3" json:"line2,omitempty"`
-	// Town.
+	// Town; required where the country's addresses have one.
 	City string `protobuf:"bytes,4,opt,name=city,proto3" json:"city,omitempty"`
-	// May be empty.
+	// Required where the country has postal codes.
 	PostalCode string `protobuf:"bytes,5,opt,name=postal_code,json=postalCode,proto3" json:"postal_code,omitempty"`
 	// ISO 3166-1 alpha-2, upper case.
-	Country       string `protobuf:"bytes,6,opt,name=country,proto3" json:"country,omitempty"`
+	Country string `protobuf:"bytes,6,opt,name=country,proto3" json:"country,omitempty"`
+	// State, province, prefecture or county; required where mail is sorted by it.
+	Region        string `protobuf:"bytes,7,opt,name=region,proto3" json:"region,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -306,6 +309,13 @@ func (x *Address) GetPostalCode() string {
 func (x *Address) GetCountry() string {
 	if x != nil {
 		return x.Country
+	}
+	return ""
+}
+
+func (x *Address) GetRegion() string {
+	if x != nil {
+		return x.Region
 	}
 	return ""
 }
@@ -825,7 +835,7 @@ type PlaceOrderRequest struct {
 	CartVersion *int64 `protobuf:"varint,5,opt,name=cart_version,json=cartVersion,proto3,oneof" json:"cart_version,omitempty"`
 	// The provider's payment method.
 	PaymentMethod string `protobuf:"bytes,6,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
-	// For the confirmation.
+	// The buyer's e-mail address, RFC 5321 and 6531; its domain may be internationalised.
 	Email string `protobuf:"bytes,7,opt,name=email,proto3" json:"email,omitempty"`
 	// Where the goods go.
 	ShippingAddress *Address `protobuf:"bytes,8,opt,name=shipping_address,json=shippingAddress,proto3" json:"shipping_address,omitempty"`
@@ -1566,17 +1576,18 @@ var File_souk_order_v1_order_proto protoreflect.FileDescriptor
 
 const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\n" +
-	"\x19souk/order/v1/order.proto\x12\rsouk.order.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19souk/money/v1/money.proto\"\xe0\x01\n" +
+	"\x19souk/order/v1/order.proto\x12\rsouk.order.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19souk/money/v1/money.proto\"\xff\x01\n" +
 	"\aAddress\x12\x1d\n" +
 	"\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x04name\x12 \n" +
 	"\x05line1\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x05line1\x12\x1e\n" +
-	"\x05line2\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05line2\x12\x1d\n" +
-	"\x04city\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x04city\x12(\n" +
+	"\x05line2\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05line2\x12\x1b\n" +
+	"\x04city\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18dR\x04city\x12(\n" +
 	"\vpostal_code\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18\x14R\n" +
 	"postalCode\x12+\n" +
 	"\acountry\x18\x06 \x01(\tB\x11\xbaH\x0er\f2\n" +
-	"^[A-Z]{2}$R\acountry\"\xff\x05\n" +
+	"^[A-Z]{2}$R\acountry\x12\x1f\n" +
+	"\x06region\x18\a \x01(\tB\a\xbaH\x04r\x02\x18dR\x06region\"\xff\x05\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\tR\x06number\x12\x1f\n" +
@@ -1623,7 +1634,7 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\n" +
 	"RefundLine\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12'\n" +
-	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x01R\bquantity\"\xf3\x03\n" +
+	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x01R\bquantity\"\xf6\x03\n" +
 	"\x11PlaceOrderRequest\x12)\n" +
 	"\vcustomer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\n" +
 	"customerId\x123\n" +
@@ -1632,8 +1643,9 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\frequest_hash\x18\x03 \x01(\fB\a\xbaH\x04z\x02h R\vrequestHash\x12!\n" +
 	"\acart_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12/\n" +
 	"\fcart_version\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x01H\x00R\vcartVersion\x88\x01\x01\x12F\n" +
-	"\x0epayment_method\x18\x06 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^pm_[A-Za-z0-9_]{1,100}$R\rpaymentMethod\x12\x1d\n" +
-	"\x05email\x18\a \x01(\tB\a\xbaH\x04r\x02`\x01R\x05email\x12I\n" +
+	"\x0epayment_method\x18\x06 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^pm_[A-Za-z0-9_]{1,100}$R\rpaymentMethod\x12 \n" +
+	"\x05email\x18\a \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01(\xfe\x01R\x05email\x12I\n" +
 	"\x10shipping_address\x18\b \x01(\v2\x16.souk.order.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\x0fshippingAddress\x12;\n" +
 	"\x04wait\x18\t \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\x04waitB\x0f\n" +
 	"\r_cart_version\"\\\n" +
