@@ -70,8 +70,7 @@ func (u *upsert) run(ctx context.Context) error {
 		{"insert stock", u.insertStock},
 		{"set cheapest prices", func(ctx context.Context) error { return u.q.CheapestPrices(ctx, u.ids) }},
 		{"index products", func(ctx context.Context) error { return index(ctx, u.q, u.ids) }},
-		// Last, because from here to the commit orders of these SKUs wait. Searches learn
-		// from a trigger which products sold out or came back.
+		// Last, because from here to the commit orders of these SKUs wait.
 		{"set stock", u.setStock},
 	} {
 		if err := step.fn(ctx); err != nil {
@@ -229,5 +228,11 @@ func (u *upsert) setStock(ctx context.Context) error {
 	if len(below) > 0 {
 		return &domain.SKUError{Err: domain.ErrStockBelowCommitted, SKUs: below}
 	}
-	return u.q.SetStockTotals(ctx, set)
+	if len(locked) == 0 {
+		return nil
+	}
+	if err := u.q.SetStockTotals(ctx, set); err != nil {
+		return err
+	}
+	return u.q.RefreshInStock(ctx, u.ids)
 }
