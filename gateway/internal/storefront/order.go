@@ -27,6 +27,7 @@ type orderPage struct {
 	Lines    []orderLine
 	Total    string
 	Refunded string // empty for nothing
+	Refunds  []orderRefund
 	Email    string
 	Address  []string
 	Events   string // address of the live updates; empty when it is settled
@@ -44,6 +45,12 @@ type orderStatus struct {
 	Short     []string // names of what was out of stock
 	BackTo    bool     // offers the way back to the cart
 	CancelURL string   // empty when it is too late
+}
+
+// orderRefund is money given back: what, when and why.
+type orderRefund struct {
+	When, Amount, Status, Reason string
+	Items                        []string // empty for all that was left
 }
 
 // orderStep is one of the stations of an order.
@@ -181,6 +188,7 @@ func newOrderPage(o *order.Order) *orderPage {
 	if o.Refunded.Units > 0 {
 		v.Refunded = o.Refunded.Format()
 	}
+	v.Refunds = newOrderRefunds(o)
 	to, country := o.Address, o.Address.Country
 	if known, ok := contact.Lookup(country); ok {
 		country = known.Name
@@ -200,6 +208,54 @@ func newOrderPage(o *order.Order) *orderPage {
 	return v
 }
 
+// refundSaying says how a paid order stands of which something was refunded.
+func refundSaying(o *order.Order) (saying, bool) {
+	pending := false
+	for i := range o.Refunds {
+		pending = pending || o.Refunds[i].State == "PENDING"
+	}
+	switch {
+	case o.Refunded.Units == 0:
+		return saying{}, false
+	case o.Refunded != o.Total && pending:
+		return saying{"A part of your order is being refunded", "We are giving back " + o.Refunded.Format() + " of it. The rest is paid, and we are packing what remains."}, true
+	case o.Refunded != o.Total:
+		return saying{"A part of your order was refunded", "We have given back " + o.Refunded.Format() + " of it. The rest is paid, and we are packing what remains."}, true
+	case pending:
+		return saying{"Your order is being refunded", "We are giving back all that you paid, " + o.Refunded.Format() + "."}, true
+	}
+	return saying{"Your order was refunded", "We have given back all that you paid, " + o.Refunded.Format() + ". It can take your bank a few days to show it."}, true
+}
+
+// refundStates say how a refund stands.
+var refundStates = map[string]string{"PENDING": "on its way", "SUCCEEDED": "given back", "FAILED": "not possible"}
+
+func newOrderRefunds(o *order.Order) []orderRefund {
+	var out []orderRefund
+	for i := range o.Refunds {
+		r := &o.Refunds[i]
+		v := orderRefund{
+			When: r.CreatedAt.UTC().Format("2 January 2006"), Amount: r.Amount.Format(),
+			Status: firstOf(refundStates[r.State], "on its way"), Reason: r.Reason,
+		}
+		for _, l := range r.Lines {
+			v.Items = append(v.Items, count(l.Quantity)+" × "+nameOf(o, l.SKU))
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// nameOf is the name under which a SKU was bought.
+func nameOf(o *order.Order, sku string) string {
+	for i := range o.Lines {
+		if o.Lines[i].SKU == sku {
+			return firstOf(o.Lines[i].Name, sku)
+		}
+	}
+	return sku
+}
+
 func newOrderStatus(o *order.Order) orderStatus {
 	v := orderStatus{State: o.State, Mood: "busy"}
 	say, ok := sayings[o.State]
@@ -209,6 +265,9 @@ func newOrderStatus(o *order.Order) orderStatus {
 	switch o.State {
 	case order.StatePaid:
 		v.Mood = "good"
+		if r, ok := refundSaying(o); ok {
+			say = r
+		}
 	case order.StateCancelled:
 		v.Mood, v.BackTo = "bad", o.CancelReason != "CUSTOMER"
 		if c, ok := cancelSayings[o.CancelReason]; ok {
@@ -221,12 +280,8 @@ func newOrderStatus(o *order.Order) orderStatus {
 		v.CancelURL = "/orders/" + o.ID.String() + "/cancel"
 	}
 	v.Heading, v.Text = say.heading, say.text
-	names := map[string]string{}
-	for _, l := range o.Lines {
-		names[l.SKU] = l.Name
-	}
 	for _, sku := range o.ShortSKUs {
-		v.Short = append(v.Short, firstOf(names[sku], sku))
+		v.Short = append(v.Short, nameOf(o, sku))
 	}
 	v.Steps = orderSteps(o.State)
 	return v

@@ -57,7 +57,11 @@ func (s *Storefront) serveOrders(w http.ResponseWriter, r *http.Request) error {
 		switch o.State {
 		case order.StatePaid:
 			row.Mood = "good"
-			if o.Refunded.Units > 0 {
+			switch {
+			case o.Refunded.Units == 0:
+			case o.Refunded == o.Total:
+				row.State = "Refunded"
+			default:
 				row.State = "Complete, refunded " + o.Refunded.Format()
 			}
 		case order.StateCancelled:

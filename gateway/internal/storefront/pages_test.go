@@ -44,7 +44,7 @@ func TestTemplatesFitTheirViews(t *testing.T) {
 		"cart":    {&cartPage{}, &cartPage{frame: f, Lines: lines, Units: 2, Total: "£2", Version: 3, Notice: evil, Problem: evil, Ready: true}, &cartPage{frame: f, Popular: cards}},
 		"checkout": {&checkoutPage{}, &checkoutPage{frame: f, Key: evil, Version: 1, Lines: lines, Units: 2, Total: "£2", Errors: errs, Notice: evil, Test: true, Countries: []countryOption{{&contact.Country{Code: "GB", Name: evil}, true}}, More: lines, Wrong: []fieldError{{"email", evil}}, Methods: []methodOption{{PaymentMethod{evil, evil, evil, true}, true}},
 			Form: checkoutForm{evil, evil, evil, evil, evil, evil, evil, evil, evil}}},
-		"order":  {&orderPage{}, &orderPage{frame: f, Number: evil, Placed: evil, Status: status, Lines: []orderLine{{evil, "/products/1", "/p", "1", "£1", "£1", 1}}, Total: "£1", Refunded: "£1", Email: evil, Address: []string{evil}, Events: "/orders/1/events", Problem: evil}},
+		"order":  {&orderPage{}, &orderPage{frame: f, Number: evil, Placed: evil, Status: status, Lines: []orderLine{{evil, "/products/1", "/p", "1", "£1", "£1", 1}}, Total: "£1", Refunded: "£1", Refunds: []orderRefund{{evil, evil, evil, evil, []string{evil, evil}}}, Email: evil, Address: []string{evil}, Events: "/orders/1/events", Problem: evil}},
 		"orders": {&ordersPage{}, &ordersPage{Later: true}, &ordersPage{frame: f, Orders: []orderRow{{evil, "/orders/1", evil, evil, "good", "£1"}}, Next: "/orders?cursor=1"}},
 		"error":  {&errorPage{}, &errorPage{frame: f, Status: 503, Heading: evil, Detail: evil, Retry: "/"}},
 	}

@@ -341,7 +341,7 @@ type Order struct {
 	Total *v1.Money `protobuf:"bytes,8,opt,name=total,proto3" json:"total,omitempty"`
 	// Sum of the refunds that were not refused.
 	Refunded *v1.Money `protobuf:"bytes,9,opt,name=refunded,proto3" json:"refunded,omitempty"`
-	// For the confirmation.
+	// The buyer's e-mail address.
 	Email string `protobuf:"bytes,10,opt,name=email,proto3" json:"email,omitempty"`
 	// Where the goods go.
 	ShippingAddress *Address `protobuf:"bytes,11,opt,name=shipping_address,json=shippingAddress,proto3" json:"shipping_address,omitempty"`
