@@ -22,6 +22,7 @@ import (
 	"github.com/souk-shop/souk/tools/souk/internal/reconcile"
 	"github.com/souk-shop/souk/tools/souk/internal/relevance"
 	"github.com/souk-shop/souk/tools/souk/internal/replay"
+	"github.com/souk-shop/souk/tools/souk/internal/suite"
 	"github.com/souk-shop/souk/tools/souk/internal/up"
 	"github.com/souk-shop/souk/tools/souk/internal/verify"
 )
@@ -35,6 +36,7 @@ type command struct {
 
 var commands = []command{
 	{"up", "run the whole shop", up.Command},
+	{"test", "install what the tests need, and run them", suite.Command},
 	{"seed", "import the embedded catalog into a running shop", up.Seed},
 	{"replay", "replay a real shop's invoices and audit the ledgers", replay.Command},
 	{"verify", "audit the ledgers of a running shop", verify.Command},

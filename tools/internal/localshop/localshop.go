@@ -98,6 +98,8 @@ type Progress struct {
 	Done, Total int
 	// Took is set when the step is finished.
 	Took time.Duration
+	// Note is a sentence on what the step does instead of the usual.
+	Note string
 }
 
 // Shop is a running shop.
@@ -236,13 +238,13 @@ func (s *Shop) startStores(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		defer s.step("postgres", &err)()
-		s.postgres, err = startPostgres(ctx, s.folder, s.opts.PostgresDir, s.secrets, s.opts.Disposable, s.log, s.refreshState)
+		s.postgres, err = startPostgres(ctx, s.folder, s.opts.PostgresDir, s.secrets, s.opts.Disposable, s.log, s.refreshState, s.note("postgres"))
 		return err
 	})
 	if s.opts.Redis {
 		g.Go(func() (err error) {
 			defer s.step("redis", &err)()
-			if s.redis, err = startRedis(s.folder, s.log, s.refreshState); err != nil {
+			if s.redis, err = startRedis(s.folder, s.log, s.refreshState, s.note("redis")); err != nil {
 				return err
 			}
 			return s.redis.ready(ctx)
@@ -323,6 +325,14 @@ func (s *Shop) step(name string, err *error) func() {
 		if *err == nil {
 			s.progress(Progress{Step: name, Took: time.Since(began)})
 		}
+	}
+}
+
+// note returns what reports a sentence on a step, to the log and as progress.
+func (s *Shop) note(step string) func(string) {
+	return func(text string) {
+		s.log.Info(text, "step", step)
+		s.progress(Progress{Step: step, Note: text})
 	}
 }
 

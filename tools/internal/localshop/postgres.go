@@ -64,7 +64,7 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
-	p, err := startPostgres(ctx, f, "", sec, false, slog.New(slog.DiscardHandler), nil)
+	p, err := startPostgres(ctx, f, "", sec, false, slog.New(slog.DiscardHandler), nil, nil)
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -73,8 +73,8 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 }
 
 // startPostgres starts the server on dir, the folder's own when empty.
-func startPostgres(ctx context.Context, f *folder, dir string, sec *secrets, disposable bool, log *slog.Logger, onRestart func()) (*Postgres, error) {
-	opts := pgserver.Options{Dir: cmp.Or(dir, f.join("postgres")), Settings: settings, Log: log}
+func startPostgres(ctx context.Context, f *folder, dir string, sec *secrets, disposable bool, log *slog.Logger, onRestart func(), notice func(string)) (*Postgres, error) {
+	opts := pgserver.Options{Dir: cmp.Or(dir, f.join("postgres")), Settings: settings, Log: log, Notice: notice}
 	if disposable {
 		opts.Settings, opts.Disposable = map[string]string{"max_connections": "100"}, true
 	}

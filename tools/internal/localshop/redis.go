@@ -35,14 +35,14 @@ type redis struct {
 // startRedis starts redis-server or valkey-server from PATH, else a small one
 // inside this process. It does not wait until it answers: the shop can do
 // without.
-func startRedis(f *folder, log *slog.Logger, onStart func()) (*redis, error) {
+func startRedis(f *folder, log *slog.Logger, onStart func(), note func(string)) (*redis, error) {
 	binary, err := findRedis()
 	if err != nil {
 		inner, err := miniredis.Run()
 		if err != nil {
 			return nil, err
 		}
-		log.Info("no redis-server or valkey-server on PATH, caching inside this process", "address", inner.Addr())
+		note("no redis-server or valkey-server on PATH: a small one inside this process, at " + inner.Addr())
 		return &redis{addr: inner.Addr(), inner: inner}, nil
 	}
 	dir := f.join("redis")

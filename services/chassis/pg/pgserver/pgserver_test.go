@@ -323,11 +323,11 @@ func TestNoBinaries(t *testing.T) {
 
 func TestClusterOfAnotherVersionIsRefused(t *testing.T) {
 	t.Parallel()
-	bin, err := findBinaries(t.Context(), "", "", slog.New(slog.DiscardHandler))
+	bin, err := findBinaries(t.Context(), "", "", func(string) {})
 	if err != nil {
 		t.Skip(err)
 	}
-	_, err = findBinaries(t.Context(), filepath.Dir(bin.postgres), "9", slog.New(slog.DiscardHandler))
+	_, err = findBinaries(t.Context(), filepath.Dir(bin.postgres), "9", func(string) {})
 	if !errors.Is(err, ErrNoBinaries) || !strings.Contains(err.Error(), "the data is of version 9") {
 		t.Errorf("got %v", err)
 	}

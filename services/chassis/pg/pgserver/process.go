@@ -6,25 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 )
-
-// childrenOf returns the process ids of a process's children.
-func childrenOf(pid int) ([]int, error) {
-	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=").Output()
-	if err != nil {
-		return nil, fmt.Errorf("list processes: %w", err)
-	}
-	var children []int
-	for line := range strings.Lines(string(out)) {
-		var child, parent int
-		if _, err := fmt.Sscan(line, &child, &parent); err == nil && parent == pid {
-			children = append(children, child)
-		}
-	}
-	return children, nil
-}
 
 // exitError is the end of a postmaster that should have come up.
 type exitError struct {

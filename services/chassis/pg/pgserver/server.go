@@ -50,6 +50,9 @@ type Options struct {
 	Settings map[string]string
 	// Log is told of starts and stops; may be nil.
 	Log *slog.Logger
+	// Notice is called with a sentence on what makes the start take long; logged
+	// as a warning when nil.
+	Notice func(string)
 	// Port on the loopback address; any free one when 0.
 	Port int
 	// Binaries is the folder of postgres and initdb; searched for when empty.
@@ -100,7 +103,7 @@ func Start(ctx context.Context, opts Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.data = filepath.Join(home, "data")
-	bin, err := findBinaries(ctx, opts.Binaries, clusterVersion(s.data), s.log)
+	bin, err := findBinaries(ctx, opts.Binaries, clusterVersion(s.data), s.notice(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +119,14 @@ func Start(ctx context.Context, opts Options) (_ *Server, err error) {
 	s.log.InfoContext(ctx, "postgres is up", "port", s.port, "data", s.data, "pid", s.process.PID(),
 		"version", bin.version, "took", time.Since(started).Round(time.Millisecond))
 	return s, nil
+}
+
+// notice is what Options.Notice asks for.
+func (s *Server) notice(ctx context.Context) func(string) {
+	if s.opts.Notice != nil {
+		return s.opts.Notice
+	}
+	return func(text string) { s.log.WarnContext(ctx, "postgres: "+text) }
 }
 
 // launch starts the postmaster, again on another port if the one it was to have

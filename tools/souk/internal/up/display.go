@@ -51,6 +51,8 @@ func (d *display) progress(p localshop.Progress) {
 		}
 		d.last = 0
 		fmt.Fprintf(d.w, "  %-10s %s\n", p.Step, p.Took.Round(10*time.Millisecond))
+	case p.Note != "":
+		fmt.Fprintf(d.w, "  %-10s %s\n", p.Step, p.Note)
 	case p.Total == 0:
 	case d.terminal:
 		if d.bar == nil {

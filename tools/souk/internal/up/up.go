@@ -29,7 +29,8 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	flags := cli.Flags("up", `usage: souk up [flags]
 
 Runs the whole shop on this machine: a private PostgreSQL, a simulated payment
-provider, all services and the gateway. On the first start it imports a catalog
+provider, all services and the gateway. Where no PostgreSQL is installed it
+downloads one into the user's cache, once. On the first start it imports a catalog
 of about 3,000 real products:
 
   `+seed.Attribution+`
@@ -69,7 +70,7 @@ it in good order, a second one at once.
 	}
 	// The start needs far more memory than the shop at rest.
 	debug.FreeOSMemory()
-	introduce(stdout, shop, *data)
+	introduce(stdout, shop, *data, *redis)
 
 	select {
 	case <-ctx.Done():
@@ -87,16 +88,21 @@ it in good order, a second one at once.
 }
 
 // introduce says where everything is. The last line is for scripts.
-func introduce(w io.Writer, shop *localshop.Shop, data string) {
+func introduce(w io.Writer, shop *localshop.Shop, data string, redis bool) {
+	caches := "in memory  (--redis adds Redis beneath)"
+	if redis {
+		caches = "in memory, Redis beneath"
+	}
 	fmt.Fprintf(w, `
   storefront      %s/
   REST API        %[1]s/docs  (%[1]s/openapi.yaml)
   operator token  %s
   payments        %s  (simulated: no money moves)
+  caches          %s
   data and logs   %s
 
 ready %[1]s
-`, shop.URL, shop.OperatorToken, shop.StripesimURL, data)
+`, shop.URL, shop.OperatorToken, shop.StripesimURL, caches, data)
 }
 
 // Seed is `souk seed`.

@@ -1,0 +1,141 @@
+package suite
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A need is a program that tests run, and the packages that have it.
+type need struct {
+	what string
+	// any of these in PATH will do, or a file that one of the patterns matches.
+	programs, files []string
+	// packages by manager, separated by spaces.
+	packages map[string]string
+	// wanted says whether a run with these arguments needs it; always when nil.
+	wanted func(args []string) bool
+}
+
+// needs is everything that the tests and .ci/run use beside Go.
+var needs = []need{
+	{
+		what: "git", programs: []string{"git"},
+		packages: map[string]string{"apt": "git", "dnf": "git", "apk": "git", "brew": "git"},
+	},
+	{
+		what: "PostgreSQL", programs: []string{"postgres"},
+		// Where chassis/pg/pgserver looks, too.
+		files:    []string{"/usr/lib/postgresql/*/bin/postgres", "/usr/pgsql-*/bin/postgres", "/usr/libexec/postgresql*/postgres", "/opt/homebrew/opt/postgresql*/bin/postgres", "/usr/local/opt/postgresql*/bin/postgres", "/Applications/Postgres.app/Contents/Versions/*/bin/postgres"},
+		packages: map[string]string{"apt": "postgresql", "dnf": "postgresql-server postgresql-contrib", "apk": "postgresql17 postgresql17-contrib", "brew": "postgresql@17"},
+	},
+	{
+		what: "Redis or Valkey", programs: []string{"redis-server", "valkey-server"},
+		packages: map[string]string{"apt": "redis-server", "dnf": "valkey", "apk": "valkey", "brew": "valkey"},
+	},
+	{
+		what: "Chromium or Chrome", programs: []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"},
+		files:    []string{"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"},
+		packages: map[string]string{"apt": "chromium", "dnf": "chromium", "apk": "chromium", "brew": "google-chrome"},
+	},
+	{
+		what: "a C compiler", programs: []string{"gcc", "clang"},
+		packages: map[string]string{"apt": "gcc libc6-dev", "dnf": "gcc glibc-devel", "apk": "gcc musl-dev", "brew": "gcc"},
+		wanted:   func(args []string) bool { return slices.Contains(args, "-race") || slices.Contains(args, "--race") },
+	},
+}
+
+// managers are the package managers by their program, with the steps that
+// install packages: each is a command, to which the last adds the packages.
+var managers = []struct {
+	name, program string
+	root          bool // needs the rights of root
+	steps         [][]string
+}{
+	{"apt", "apt-get", true, [][]string{
+		{"apt-get", "-q", "-o", "Acquire::Retries=3", "update"},
+		{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", "-o", "Acquire::Retries=3", "install", "--no-install-recommends"},
+	}},
+	{"dnf", "dnf", true, [][]string{{"dnf", "-y", "install"}}},
+	{"apk", "apk", true, [][]string{{"apk", "add", "--no-cache"}}},
+	{"brew", "brew", false, [][]string{{"brew", "install"}}},
+}
+
+// machine is what the plan depends on, so that tests can be any machine.
+type machine struct {
+	has  func(program string) bool // in PATH
+	file func(pattern string) bool
+	root bool
+}
+
+func thisMachine() machine {
+	return machine{
+		has:  func(program string) bool { _, err := exec.LookPath(program); return err == nil },
+		file: func(pattern string) bool { found, _ := filepath.Glob(pattern); return len(found) > 0 },
+		root: os.Geteuid() == 0,
+	}
+}
+
+// missing returns the needs of a run with these arguments that the machine does
+// not meet.
+func (m machine) missing(args []string) []need {
+	var out []need
+	for _, n := range needs {
+		if n.wanted != nil && !n.wanted(args) {
+			continue
+		}
+		if !slices.ContainsFunc(n.programs, m.has) && !slices.ContainsFunc(n.files, m.file) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// plan is how to install what is missing.
+type plan struct {
+	commands [][]string
+	// rights says that the user can run them.
+	rights bool
+}
+
+// install plans the installation. Without a package manager that it knows the
+// error says what is missing.
+func (m machine) install(missing []need) (plan, error) {
+	var names []string
+	for _, n := range missing {
+		names = append(names, n.what)
+	}
+	for _, manager := range managers {
+		if !m.has(manager.program) {
+			continue
+		}
+		p := plan{rights: true}
+		for _, step := range manager.steps {
+			p.commands = append(p.commands, slices.Clone(step))
+		}
+		last := &p.commands[len(p.commands)-1]
+		for _, n := range missing {
+			*last = append(*last, strings.Fields(n.packages[manager.name])...)
+		}
+		if manager.root && !m.root {
+			p.rights = m.has("sudo")
+			for i, c := range p.commands {
+				p.commands[i] = append([]string{"sudo"}, c...)
+			}
+		}
+		return p, nil
+	}
+	return plan{}, fmt.Errorf("the tests need %s, and there is none of apt-get, dnf, apk and brew to install it with", strings.Join(names, ", "))
+}
+
+// line is the plan as one line for a shell.
+func (p plan) line() string {
+	var parts []string
+	for _, c := range p.commands {
+		parts = append(parts, strings.Join(c, " "))
+	}
+	return strings.Join(parts, " && ")
+}
