@@ -7,11 +7,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 )
 
@@ -32,10 +32,10 @@ func TestRun(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	cfg := Config{
 		Listener: lis, Secret: testSecret, OperatorToken: testOperator, RetryBudget: 100 * time.Millisecond,
-		Targets: client.Targets{
-			Catalog: rpc.ClientConfig{Target: target}, Cart: rpc.ClientConfig{Target: target}, Order: rpc.ClientConfig{Target: target},
-			Payment: rpc.ClientConfig{Target: target},
-		},
+	}
+	targets := reflect.ValueOf(&cfg.Targets).Elem()
+	for i := range targets.NumField() {
+		targets.Field(i).Set(reflect.ValueOf(rpc.ClientConfig{Target: target}))
 	}
 	var log bytes.Buffer
 	cfg.Telemetry.LogOutput = &log

@@ -65,7 +65,7 @@ backup:
   s3: {url: "s3://backups/souk/", endpoint: "https://minio.example:9000", existingSecret: souk-backup-s3}
 postgres:
   kind: external
-  external: {catalog: catalog-db, cart: cart-db, order: order-db, payment: payment-db}
+  external: {secret: "%s-db", payment: payment-db}
 redis: {kind: external, external: {existingSecret: redis}}
 `,
 	"bare": `

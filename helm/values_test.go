@@ -218,7 +218,7 @@ func TestServiceValues(t *testing.T) {
 			}
 		}
 	}
-	if len(scaled) != 3 || scaled["souk-cart"] {
+	if len(scaled) != len(topology(t, "service"))-1 || scaled["souk-cart"] {
 		t.Errorf("scaled: %v", scaled)
 	}
 }

@@ -122,7 +122,7 @@ capabilities: {drop: [ALL]}
 {{- $pg := .root.Values.postgres -}}
 {{- $own := printf "%s-%s-postgres" (include "souk.fullname" .root) .service -}}
 {{- if eq $pg.kind "external" -}}
-name: {{ required (printf "postgres.external.%s: name the secret with its connection string" .service) (get $pg.external .service) }}
+name: {{ required (printf "postgres.external.%s: name the secret with its connection string" .service) (get $pg.external .service | default (replace "%s" .service $pg.external.secret)) }}
 key: {{ $pg.external.key }}
 {{- else if eq $pg.kind "cnpg" -}}
 name: {{ $own }}-app
@@ -183,7 +183,7 @@ key: dsn
 {{- range $key, $_ := omit .Values "global" "image" "currency" "log" "telemetry" "drain" "maxConnectionAge" "gateway" "service" "stripesim" "secrets" "postgres" "redis" "liveUpdate" "migrations" "seed" "backup" "podDisruptionBudget" "topologySpread" "networkPolicy" "ingress" "httpRoute" "serviceMonitor" "nodeSelector" "tolerations" }}
 {{- if not (has $key $services) }}{{ fail (printf "%s: there is no such value, and no such service" $key) }}{{ end }}
 {{- end }}
-{{- range $key, $_ := omit .Values.postgres.external "key" "port" }}
+{{- range $key, $_ := omit .Values.postgres.external "secret" "key" "port" }}
 {{- if not (has $key $services) }}{{ fail (printf "postgres.external.%s: there is no such service" $key) }}{{ end }}
 {{- end }}
 {{- end -}}
