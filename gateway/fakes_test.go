@@ -328,6 +328,7 @@ type fakeOrder struct {
 	orders map[string]*orderv1.Order // by id
 	keys   map[string]*orderv1.Order // by customer and key, as first answered
 	hashes map[string][]byte
+	filter *orderv1.OrderFilter // of the last ListOrders
 	// refuse answers the next PlaceOrder, if set.
 	refuse error
 	// changes are sent to who watches, one for each that is received.
@@ -397,6 +398,7 @@ func (o *fakeOrder) GetOrder(_ context.Context, r *orderv1.GetOrderRequest) (*or
 func (o *fakeOrder) ListOrders(_ context.Context, r *orderv1.ListOrdersRequest) (*orderv1.ListOrdersResponse, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.filter = r.GetFilter()
 	if r.Cursor != "" && r.Cursor != "next" {
 		return nil, refused(codes.InvalidArgument, "INVALID_CURSOR")
 	}

@@ -195,6 +195,7 @@ var requests = map[string][]request{
 		{headers: asJSON, body: `{"cart_id":"","total":{"amount":1}}`},
 	},
 	"GET /v1/orders":                    {{}, {query: "limit=1&cursor=next"}, {query: "cursor=%00"}},
+	"GET /v1/orders/export":             {{}, {query: "state=PAID&sku=SKU01&placed_from=2026-11-25T00:00:00Z"}, {query: "email=%00"}},
 	"GET /v1/orders/{order_id}":         {{}, {id: "S-7K3M-9QXV"}},
 	"POST /v1/orders/{order_id}/cancel": {{}, {id: fuzzPending}, {headers: asJSON, body: "{}"}},
 	"GET /v1/orders/{order_id}/events":  {{}, {headers: "Last-Event-ID: 1\nAccept: text/event-stream"}},
@@ -219,7 +220,7 @@ var requests = map[string][]request{
 
 // forOperator are the operations whose requests carry the operator's token; all
 // others carry the shopper's.
-var forOperator = []string{"PUT /v1/products/{sku}", "POST /v1/products/import", "POST /v1/stock-adjustments", "POST /v1/prices", "POST /v1/orders/{order_id}/refunds", "GET /v1/orders/{order_id}/refunds/{refund_id}",
+var forOperator = []string{"PUT /v1/products/{sku}", "POST /v1/products/import", "POST /v1/stock-adjustments", "POST /v1/prices", "POST /v1/orders/{order_id}/refunds", "GET /v1/orders/export", "GET /v1/orders/{order_id}/refunds/{refund_id}",
 	"POST /v1/reconciliations", "GET /v1/reconciliations/{reconciliation_id}"}
 
 // No operation goes without: one that is new in openapi.yaml needs requests.

@@ -7,6 +7,7 @@ package api
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -25,6 +26,7 @@ type API struct {
 	keepers map[string]idempotency.Client
 	log     *slog.Logger
 	routes  *chi.Mux
+	fixed   map[string][]string // methods of the paths without parameters
 }
 
 // Config of an API.
@@ -71,11 +73,23 @@ func (a *API) newRoutes() *chi.Mux {
 		a.WriteProblem(w, r, problem.Newf(problem.NotFound, "There is nothing at this path."))
 	})
 	mux.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Allow", allowed(mux, r))
+		w.Header().Set("Allow", allowed(mux, a.fixed, r))
 		a.WriteProblem(w, r, problem.Newf(problem.MethodNotAllowed, "There is something here, but not for %s.", methodName(r.Method)))
 	})
+	a.fixed = map[string][]string{}
 	for _, op := range a.operations() {
 		mux.Method(op.method, op.path, a.serve(op))
+		if !strings.Contains(op.path, "{") {
+			a.fixed[op.path] = append(a.fixed[op.path], op.method)
+		}
+	}
+	// Such a path is no value of another's parameter: /v1/products/import is no product.
+	for path, have := range a.fixed {
+		for _, m := range methods {
+			if !slices.Contains(have, m) {
+				mux.Method(m, path, http.HandlerFunc(mux.MethodNotAllowedHandler()))
+			}
+		}
 	}
 	a.routePages(mux)
 	return mux
@@ -84,7 +98,7 @@ func (a *API) newRoutes() *chi.Mux {
 // options answers OPTIONS: which methods a path has. What browsers ask on behalf of
 // another origin's page is answered before, by edge.CORS.
 func (a *API) options(w http.ResponseWriter, r *http.Request) {
-	allow := allowed(a.routes, r)
+	allow := allowed(a.routes, a.fixed, r)
 	if allow == "" {
 		a.WriteProblem(w, r, problem.Newf(problem.NotFound, "There is nothing at this path."))
 		return
@@ -96,7 +110,7 @@ func (a *API) options(w http.ResponseWriter, r *http.Request) {
 // methods that a path is tried with for the Allow header.
 var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete}
 
-func allowed(mux chi.Routes, r *http.Request) string {
+func allowed(mux chi.Routes, fixed map[string][]string, r *http.Request) string {
 	var have []string
 	for _, m := range methods {
 		try := m
@@ -105,6 +119,9 @@ func allowed(mux chi.Routes, r *http.Request) string {
 				continue
 			}
 			try = http.MethodGet
+		}
+		if fixed, ok := fixed[r.URL.Path]; ok && !slices.Contains(fixed, try) {
+			continue
 		}
 		if mux.Match(chi.NewRouteContext(), try, r.URL.Path) {
 			have = append(have, m)

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -274,4 +275,22 @@ func FuzzReadCSV(f *testing.F) {
 			t.Error("a file without products is taken")
 		}
 	})
+}
+
+// A deprecated operation says so by itself.
+func TestDeprecation(t *testing.T) {
+	t.Parallel()
+	h := http.Header{}
+	(&deprecation{1796083200, 1811808000}).announce(h)
+	h.Add("Link", `</next>; rel="next"`)
+	if h.Get("Deprecation") != "@1796083200" || h.Get("Sunset") != "Tue, 01 Jun 2027 00:00:00 GMT" || len(h.Values("Link")) != 2 {
+		t.Errorf("%v", h)
+	}
+	var none *deprecation
+	none.announce(h)
+	for cell, want := range map[string]string{"": "", "=1+1": "'=1+1", "@a": "'@a", "-1": "'-1", "\tx": "'\tx", "Ada": "Ada", "12 High St": "12 High St"} {
+		if got := unformula(cell); got != want {
+			t.Errorf("%q is %q", cell, got)
+		}
+	}
 }

@@ -22,6 +22,7 @@ func (a *API) operations() []operation {
 		{"GET", "/v1/categories", anyone, handle(a.listCategories), nil},
 		{"GET", "/v1/orders", owner, handle(a.listOrders), nil},
 		{"POST", "/v1/orders", shopper, handle(a.placeOrder), nil},
+		{"GET", "/v1/orders/export", operatorly, handle(a.exportOrders), nil},
 		{"GET", "/v1/orders/{order_id}", owner, handle(a.getOrder), nil},
 		{"POST", "/v1/orders/{order_id}/cancel", owner, once(a, "CancelOrder", a.keeper("/v1/orders/{order_id}/cancel"), a.cancelOrder), nil},
 		{"GET", "/v1/orders/{order_id}/events", owner, handle(a.watchOrder), nil},
@@ -144,13 +145,25 @@ func (in *ListCategoriesRequest) read(q *request) {
 
 // ListOrdersRequest is a request of ListOrders.
 type ListOrdersRequest struct {
-	Limit  *int64
-	Cursor string
+	Limit        *int64
+	State        string
+	PlacedFrom   time.Time
+	PlacedBefore time.Time
+	Number       string
+	Email        string
+	SKU          string
+	Cursor       string
 }
 
 func (in *ListOrdersRequest) read(q *request) {
 	q.query("limit").integer(&in.Limit, 1, 100)
-	q.query("cursor").text(&in.Cursor, text4)
+	q.query("state").text(&in.State, text4)
+	q.query("placed_from").time(&in.PlacedFrom)
+	q.query("placed_before").time(&in.PlacedBefore)
+	q.query("number").text(&in.Number, text5)
+	q.query("email").text(&in.Email, text6)
+	q.query("sku").text(&in.SKU, text7)
+	q.query("cursor").text(&in.Cursor, text8)
 }
 
 // PlaceOrderRequest is a request of PlaceOrder.
@@ -164,6 +177,25 @@ func (in *PlaceOrderRequest) read(q *request) {
 	q.requiredHeader("Idempotency-Key").text(&in.IdempotencyKey, text2)
 	q.header("Prefer").text(&in.Prefer, text1)
 	q.json(false, in.Body.read)
+}
+
+// ExportOrdersRequest is a request of ExportOrders.
+type ExportOrdersRequest struct {
+	State        string
+	PlacedFrom   time.Time
+	PlacedBefore time.Time
+	Number       string
+	Email        string
+	SKU          string
+}
+
+func (in *ExportOrdersRequest) read(q *request) {
+	q.query("state").text(&in.State, text4)
+	q.query("placed_from").time(&in.PlacedFrom)
+	q.query("placed_before").time(&in.PlacedBefore)
+	q.query("number").text(&in.Number, text5)
+	q.query("email").text(&in.Email, text6)
+	q.query("sku").text(&in.SKU, text7)
 }
 
 // GetOrderRequest is a request of GetOrder.
@@ -258,15 +290,15 @@ type ListProductsRequest struct {
 }
 
 func (in *ListProductsRequest) read(q *request) {
-	q.query("q").text(&in.Q, text5)
+	q.query("q").text(&in.Q, text9)
 	q.query("exact").boolean(&in.Exact)
-	q.query("category").text(&in.Category, text6)
+	q.query("category").text(&in.Category, text10)
 	q.query("min_price").integer(&in.MinPrice, 0, 9007199254740991)
 	q.query("max_price").integer(&in.MaxPrice, 0, 9007199254740991)
 	q.query("in_stock").boolean(&in.InStock)
-	q.query("sort").text(&in.Sort, text7)
+	q.query("sort").text(&in.Sort, text11)
 	q.query("limit").integer(&in.Limit, 1, 100)
-	q.query("cursor").text(&in.Cursor, text4)
+	q.query("cursor").text(&in.Cursor, text8)
 	q.query("facets").boolean(&in.Facets)
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 }
@@ -293,7 +325,7 @@ type GetProductRequest struct {
 }
 
 func (in *GetProductRequest) read(q *request) {
-	q.path("sku").text(&in.SKU, text8)
+	q.path("sku").text(&in.SKU, text12)
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 }
 
@@ -306,7 +338,7 @@ type PutProductRequest struct {
 
 func (in *PutProductRequest) read(q *request) {
 	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text9)
+	q.path("sku").text(&in.SKU, text13)
 	q.json(false, in.Body.read)
 }
 
@@ -320,7 +352,7 @@ type ListRelatedRequest struct {
 }
 
 func (in *ListRelatedRequest) read(q *request) {
-	q.path("sku").text(&in.SKU, text8)
+	q.path("sku").text(&in.SKU, text12)
 	q.query("limit").integer(&in.Limit, 1, 24)
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 }
@@ -377,19 +409,19 @@ func (v *Address) read(r *reader) {
 	r.object([]string{"name", "line1", "country"}, func(name string) bool {
 		switch name {
 		case "name":
-			r.text(&v.Name, text10)
+			r.text(&v.Name, text14)
 		case "line1":
-			r.text(&v.Line1, text11)
+			r.text(&v.Line1, text15)
 		case "line2":
-			r.text(&v.Line2, text5)
+			r.text(&v.Line2, text9)
 		case "city":
-			r.text(&v.City, text6)
+			r.text(&v.City, text10)
 		case "region":
-			r.text(&v.Region, text6)
+			r.text(&v.Region, text10)
 		case "postal_code":
-			r.text(&v.PostalCode, text12)
+			r.text(&v.PostalCode, text16)
 		case "country":
-			r.text(&v.Country, text13)
+			r.text(&v.Country, text17)
 		default:
 			return false
 		}
@@ -453,9 +485,9 @@ func (v *Checkout) read(r *reader) {
 			v.CartVersion = new(int64)
 			r.integer(v.CartVersion, 1, 9223372036854775807)
 		case "payment_method":
-			r.text(&v.PaymentMethod, text14)
+			r.text(&v.PaymentMethod, text18)
 		case "email":
-			r.text(&v.Email, text15)
+			r.text(&v.Email, text19)
 		case "shipping_address":
 			v.ShippingAddress.read(r)
 		default:
@@ -597,7 +629,7 @@ func (v *Price) read(r *reader) {
 		case "amount":
 			r.integer(&v.Amount, 1, 9007199254740991)
 		case "currency":
-			r.text(&v.Currency, text16)
+			r.text(&v.Currency, text20)
 		default:
 			return false
 		}
@@ -694,13 +726,13 @@ func (v *ProductInput) read(r *reader) {
 	r.object([]string{"name", "category", "variants"}, func(name string) bool {
 		switch name {
 		case "name":
-			r.text(&v.Name, text17)
+			r.text(&v.Name, text21)
 		case "description":
-			r.text(&v.Description, text18)
+			r.text(&v.Description, text22)
 		case "category":
-			r.text(&v.Category, text19)
+			r.text(&v.Category, text23)
 		case "category_name":
-			r.text(&v.CategoryName, text20)
+			r.text(&v.CategoryName, text24)
 		case "popularity":
 			v.Popularity = new(int64)
 			r.integer(v.Popularity, 0, 1000000000)
@@ -825,7 +857,7 @@ func (v *RefundInput) read(r *reader) {
 		case "restock":
 			r.boolean(&v.Restock)
 		case "reason":
-			r.text(&v.Reason, text21)
+			r.text(&v.Reason, text25)
 		default:
 			return false
 		}
@@ -869,7 +901,7 @@ func (v *StockAdjustment) read(r *reader) {
 	r.object([]string{"reason", "changes"}, func(name string) bool {
 		switch name {
 		case "reason":
-			r.text(&v.Reason, text17)
+			r.text(&v.Reason, text21)
 		case "changes":
 			r.array(1, 2000, func() {
 				var item StockChange
@@ -931,9 +963,9 @@ func (v *VariantInput) read(r *reader) {
 	r.object([]string{"sku", "price"}, func(name string) bool {
 		switch name {
 		case "sku":
-			r.text(&v.SKU, text9)
+			r.text(&v.SKU, text13)
 		case "name":
-			r.text(&v.Name, text21)
+			r.text(&v.Name, text25)
 		case "price":
 			v.Price.read(r)
 		case "stock":
@@ -965,22 +997,26 @@ var (
 	text1  = &textRule{}
 	text2  = &textRule{least: 1, most: 255, pattern: regexp.MustCompile(`^[ -~]*$`), message: `must be 1 to 255 printable ASCII characters`}
 	text3  = &textRule{least: 1, most: 64, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text4  = &textRule{least: 1, most: 1000, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text5  = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text6  = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text7  = &textRule{values: []string{"relevance", "popularity", "price", "-price", "name", "newest"}}
-	text8  = &textRule{least: 1, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text9  = &textRule{pattern: regexp.MustCompile(`^[A-Z0-9][A-Z0-9._-]{0,63}$`), message: `must be 1 to 64 characters of A-Z, 0-9, dot, dash and underscore, starting with a letter or digit`}
-	text10 = &textRule{least: 1, most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text11 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text12 = &textRule{most: 20, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text13 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be an ISO 3166-1 alpha-2 code, such as "GB"`}
-	text14 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
-	text15 = &textRule{least: 1, most: 254, format: "email"}
-	text16 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
-	text17 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
-	text18 = &textRule{most: 10000, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text19 = &textRule{most: 100, pattern: regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), message: `must be a slug of lower-case letters, digits and single dashes`}
-	text20 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text21 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text4  = &textRule{values: []string{"PENDING", "AUTHORIZING", "CONFIRMING", "CAPTURING", "PAID", "CANCELLING", "CANCELLED"}}
+	text5  = &textRule{most: 40, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text6  = &textRule{most: 254, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text7  = &textRule{most: 64, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text8  = &textRule{least: 1, most: 1000, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text9  = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text10 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text11 = &textRule{values: []string{"relevance", "popularity", "price", "-price", "name", "newest"}}
+	text12 = &textRule{least: 1, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text13 = &textRule{pattern: regexp.MustCompile(`^[A-Z0-9][A-Z0-9._-]{0,63}$`), message: `must be 1 to 64 characters of A-Z, 0-9, dot, dash and underscore, starting with a letter or digit`}
+	text14 = &textRule{least: 1, most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text15 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text16 = &textRule{most: 20, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text17 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be an ISO 3166-1 alpha-2 code, such as "GB"`}
+	text18 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
+	text19 = &textRule{least: 1, most: 254, format: "email"}
+	text20 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
+	text21 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
+	text22 = &textRule{most: 10000, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text23 = &textRule{most: 100, pattern: regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), message: `must be a slug of lower-case letters, digits and single dashes`}
+	text24 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text25 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
 )

@@ -58,7 +58,10 @@ func (a *API) placeOrder(ctx context.Context, in *PlaceOrderRequest) (answer, er
 
 // listOrders answers GET /v1/orders.
 func (a *API) listOrders(ctx context.Context, in *ListOrdersRequest) (answer, error) {
-	page, err := a.shop.Orders.Orders(ctx, viewer(ctx), size(in.Limit), in.Cursor)
+	filter := order.Filter{
+		State: in.State, PlacedFrom: in.PlacedFrom, PlacedBefore: in.PlacedBefore, Number: in.Number, Email: in.Email, SKU: in.SKU,
+	}
+	page, err := a.shop.Orders.Find(ctx, viewer(ctx), filter, size(in.Limit), in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -72,13 +75,29 @@ func (a *API) listOrders(ctx context.Context, in *ListOrdersRequest) (answer, er
 	}
 	doc := &document{status: http.StatusOK, body: body}
 	if page.NextCursor != "" {
-		values := url.Values{}
+		values := filterValues(filter)
 		if in.Limit != nil {
 			values.Set("limit", strconv.FormatInt(*in.Limit, 10))
 		}
 		doc.link = nextLink("/v1/orders", values, page.NextCursor)
 	}
 	return doc, nil
+}
+
+// filterValues are the parameters that a next page keeps.
+func filterValues(f order.Filter) url.Values {
+	values := url.Values{}
+	for name, s := range map[string]string{"state": f.State, "number": f.Number, "email": f.Email, "sku": f.SKU} {
+		if s != "" {
+			values.Set(name, s)
+		}
+	}
+	for name, t := range map[string]time.Time{"placed_from": f.PlacedFrom, "placed_before": f.PlacedBefore} {
+		if !t.IsZero() {
+			values.Set(name, t.Format(time.RFC3339Nano))
+		}
+	}
+	return values
 }
 
 // getOrder answers GET /v1/orders/{order_id}.

@@ -216,21 +216,29 @@ func parseID(s string) (id uuid.UUID, wrong string) {
 	return id, ""
 }
 
-// time takes what RFC 3339 and the services' timestamps have in common.
 func (r *reader) time(into *time.Time) {
 	s, ok := r.string("a time")
 	if !ok {
 		return
 	}
+	t, wrong := parseTime(s)
+	if wrong != "" {
+		r.add(wrong)
+		return
+	}
+	*into = t
+}
+
+// parseTime takes what RFC 3339 and the services' timestamps have in common.
+func parseTime(s string) (t time.Time, wrong string) {
 	t, err := time.Parse(time.RFC3339, s)
 	switch {
 	case err != nil:
-		r.add(`must be a time as RFC 3339 writes it, such as "2026-11-25T00:00:00Z"`)
+		return t, `must be a time as RFC 3339 writes it, such as "2026-11-25T00:00:00Z"`
 	case t.Year() < 1970 || t.Year() > 9000:
-		r.add("must be from 1970 to 9000")
-	default:
-		*into = t
+		return t, "must be from 1970 to 9000"
 	}
+	return t, ""
 }
 
 func (r *reader) integer(into *int64, least, most int64) {

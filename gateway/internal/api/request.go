@@ -201,6 +201,18 @@ func (p param) integer(into **int64, least, most int64) {
 	*into = &n
 }
 
+func (p param) time(into *time.Time) {
+	if !p.there {
+		return
+	}
+	t, wrong := parseTime(p.value)
+	if wrong != "" {
+		p.q.wrong.add(p.name, wrong)
+		return
+	}
+	*into = t
+}
+
 func (p param) boolean(into *bool) {
 	switch {
 	case !p.there:

@@ -232,6 +232,8 @@ func (w *writer) paramType(at string, s *openapi3.Schema) string {
 		return "bool"
 	case s.Type.Is("string") && s.Format == "uuid":
 		return "uuid.UUID"
+	case s.Type.Is("string") && s.Format == "date-time":
+		return "time.Time"
 	case s.Type.Is("string"):
 		return "string"
 	}

@@ -4,11 +4,13 @@ package order
 
 import (
 	"context"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/client"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Client are the RPCs of the order service that the gateway calls.
@@ -83,13 +85,45 @@ type Page struct {
 	NextCursor string // "" on the last page
 }
 
+// Filter narrows a list of orders; what is zero does not.
+type Filter struct {
+	State                    string    // "" for any
+	PlacedFrom, PlacedBefore time.Time // from inclusive, before exclusive
+	Number, Email, SKU       string    // whole; number and e-mail without regard to case
+}
+
+func (f Filter) proto() *orderv1.OrderFilter {
+	if f == (Filter{}) {
+		return nil
+	}
+	out := &orderv1.OrderFilter{Number: f.Number, Email: f.Email, Sku: f.SKU}
+	if f.State != "" {
+		out.States = []orderv1.OrderState{orderv1.OrderState(orderv1.OrderState_value["ORDER_STATE_"+f.State])}
+	}
+	if !f.PlacedFrom.IsZero() {
+		out.PlacedFrom = timestamppb.New(f.PlacedFrom)
+	}
+	if !f.PlacedBefore.IsZero() {
+		out.PlacedBefore = timestamppb.New(f.PlacedBefore)
+	}
+	return out
+}
+
 // Orders returns a page of the viewer's orders. A limit of 0 means 20.
 // Problems: InvalidCursor.
 func (o *Orders) Orders(ctx context.Context, v Viewer, limit int, cursor string) (*Page, error) {
+	return o.Find(ctx, v, Filter{}, limit, cursor)
+}
+
+// Find returns a page of those of the viewer's orders that match. A limit of 0 means
+// 20. Problems: InvalidCursor.
+func (o *Orders) Find(ctx context.Context, v Viewer, f Filter, limit int, cursor string) (*Page, error) {
 	if limit == 0 {
 		limit = PageSize
 	}
-	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.ListOrders, &orderv1.ListOrdersRequest{CustomerId: v.id(), PageSize: int32(limit), Cursor: cursor})
+	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.ListOrders, &orderv1.ListOrdersRequest{
+		CustomerId: v.id(), Filter: f.proto(), PageSize: int32(limit), Cursor: cursor,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -23,10 +23,23 @@ func Newest() Position {
 	return Position{PlacedAt: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), ID: uuid.Max.String()}
 }
 
+// Filter narrows a list; what is zero does not.
+type Filter struct {
+	States                   []domain.State
+	PlacedFrom, PlacedBefore time.Time // from inclusive, before exclusive
+	Number, Email, SKU       string    // whole; number and e-mail without regard to case
+}
+
+// IsZero reports that the filter narrows nothing.
+func (f Filter) IsZero() bool {
+	return len(f.States) == 0 && f.PlacedFrom.IsZero() && f.PlacedBefore.IsZero() && f.Number == "" && f.Email == "" && f.SKU == ""
+}
+
 // ListOrdersRequest asks for a page of a customer's orders; of everybody's when
 // CustomerID is empty.
 type ListOrdersRequest struct {
 	CustomerID string
+	Filter     Filter
 	After      Position
 	// PageSize is 20 when 0.
 	PageSize int
@@ -34,11 +47,14 @@ type ListOrdersRequest struct {
 
 // ListOrders returns a page of orders, newest first, and whether more follow.
 func (a *App) ListOrders(ctx context.Context, req ListOrdersRequest) (page []domain.Order, more bool, err error) {
+	if !domain.Text(req.Filter.Number, req.Filter.Email, req.Filter.SKU) {
+		return nil, false, domain.ErrInvalidText
+	}
 	size := req.PageSize
 	if size == 0 {
 		size = defaultPageSize
 	}
-	orders, err := a.Orders.List(ctx, req.CustomerID, req.After, size+1)
+	orders, err := a.Orders.List(ctx, req.CustomerID, req.Filter, req.After, size+1)
 	if err != nil {
 		return nil, false, err
 	}

@@ -38,7 +38,7 @@ type Orders interface {
 	Get(ctx context.Context, orderID, customerID string) (domain.Order, error)
 	// List returns up to limit orders after a position, newest first, a customer's
 	// own only unless customerID is empty.
-	List(ctx context.Context, customerID string, after Position, limit int) ([]domain.Order, error)
+	List(ctx context.Context, customerID string, filter Filter, after Position, limit int) ([]domain.Order, error)
 	// Cancel takes an order that is not capturing yet to CANCELLING on request;
 	// false when it is too late, or done already.
 	Cancel(ctx context.Context, orderID string) (bool, error)

@@ -119,13 +119,36 @@ func load(ctx context.Context, q *db.Queries, tx db.DBTX, orderID string, lines,
 	return one[0], nil
 }
 
+// latest is after every order.
+var latest = app.Newest().PlacedAt
+
+func findParams(customerID string, f app.Filter, after app.Position, limit int) db.FindOrdersParams {
+	p := db.FindOrdersParams{
+		BeforeAt: after.PlacedAt, BeforeID: after.ID, States: make([]string, len(f.States)), PlacedFrom: f.PlacedFrom, PlacedBefore: f.PlacedBefore,
+		Number: f.Number, Email: f.Email, Sku: f.SKU, MaxRows: int32(limit),
+	}
+	if customerID != "" {
+		_ = p.CustomerID.Scan(customerID) // the contract says that it is a UUID
+	}
+	for i, state := range f.States {
+		p.States[i] = string(state)
+	}
+	if p.PlacedBefore.IsZero() {
+		p.PlacedBefore = latest
+	}
+	return p
+}
+
 // List implements app.Orders, with lines and refunds.
-func (s *Store) List(ctx context.Context, customerID string, after app.Position, limit int) ([]domain.Order, error) {
+func (s *Store) List(ctx context.Context, customerID string, filter app.Filter, after app.Position, limit int) ([]domain.Order, error) {
 	var rows []db.Order
 	var err error
-	if customerID == "" {
+	switch {
+	case !filter.IsZero():
+		rows, err = s.q.FindOrders(ctx, s.reads, findParams(customerID, filter, after, limit))
+	case customerID == "":
 		rows, err = s.q.AllOrders(ctx, s.reads, db.AllOrdersParams{BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit)})
-	} else {
+	default:
 		rows, err = s.q.CustomerOrders(ctx, s.reads, db.CustomerOrdersParams{
 			CustomerID: customerID, BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit),
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -387,7 +388,7 @@ func TestList(t *testing.T) {
 	after := app.Newest()
 	var got []string
 	for {
-		page, err := s.List(t.Context(), customer, after, 2)
+		page, err := s.List(t.Context(), customer, app.Filter{}, after, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -410,8 +411,44 @@ func TestList(t *testing.T) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	}
-	if all, err := s.List(t.Context(), "", app.Newest(), 100); err != nil || len(all) != 10 {
+	if all, err := s.List(t.Context(), "", app.Filter{}, app.Newest(), 100); err != nil || len(all) != 10 {
 		t.Errorf("everybody's: %d, %v", len(all), err)
+	}
+}
+
+// An order is found by each part of a filter, and by all at once.
+func TestFind(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t)
+	o := newOrder()
+	o.Email = "Ada@Example.com"
+	o = place(t, s, o)
+	place(t, s, newOrder())
+	for name, tc := range map[string]struct {
+		customer string
+		filter   app.Filter
+		want     int
+	}{
+		"state":                {"", app.Filter{States: []domain.State{o.State}}, 2},
+		"another state":        {"", app.Filter{States: []domain.State{domain.Cancelled}}, 0},
+		"number in lower case": {"", app.Filter{Number: strings.ToLower(o.Number)}, 1},
+		"e-mail":               {"", app.Filter{Email: "ada@EXAMPLE.com"}, 1},
+		"part of an e-mail":    {"", app.Filter{Email: "ada@example"}, 0},
+		"SKU":                  {"", app.Filter{SKU: o.Lines[0].SKU}, 2},
+		"another SKU":          {"", app.Filter{SKU: "NOPE"}, 0},
+		"from its time":        {"", app.Filter{PlacedFrom: o.PlacedAt, Number: o.Number}, 1},
+		"before its time":      {"", app.Filter{PlacedBefore: o.PlacedAt, Number: o.Number}, 0},
+		"a customer's":         {o.CustomerID, app.Filter{States: []domain.State{o.State}}, 1},
+		"another customer's":   {uuid.NewString(), app.Filter{Number: o.Number}, 0},
+		"all at once": {o.CustomerID, app.Filter{
+			States: []domain.State{domain.Paid, o.State}, PlacedFrom: o.PlacedAt.Add(-time.Hour), PlacedBefore: o.PlacedAt.Add(time.Hour),
+			Number: o.Number, Email: o.Email, SKU: o.Lines[1].SKU,
+		}, 1},
+	} {
+		found, err := s.List(t.Context(), tc.customer, tc.filter, app.Newest(), 10)
+		if err != nil || len(found) != tc.want {
+			t.Errorf("%s: %d orders, %v; want %d", name, len(found), err, tc.want)
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ package rpc
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/order/internal/app"
@@ -43,15 +45,15 @@ func (s *Server) GetOrder(ctx context.Context, req *orderv1.GetOrderRequest) (*o
 
 // ListOrders returns a page of orders, newest first.
 func (s *Server) ListOrders(ctx context.Context, req *orderv1.ListOrdersRequest) (*orderv1.ListOrdersResponse, error) {
-	after := app.Newest()
+	after, list := app.Newest(), listOf(req)
 	if req.GetCursor() != "" {
 		var err error
-		if after, err = decodeCursor(req.GetCustomerId(), req.GetCursor()); err != nil {
+		if after, err = decodeCursor(list, req.GetCursor()); err != nil {
 			return nil, err
 		}
 	}
 	page, more, err := s.app.ListOrders(ctx, app.ListOrdersRequest{
-		CustomerID: req.GetCustomerId(), After: after, PageSize: int(req.GetPageSize()),
+		CustomerID: req.GetCustomerId(), Filter: filterOf(req.GetFilter()), After: after, PageSize: int(req.GetPageSize()),
 	})
 	if err != nil {
 		return nil, err
@@ -61,11 +63,35 @@ func (s *Server) ListOrders(ctx context.Context, req *orderv1.ListOrdersRequest)
 		resp.Orders = append(resp.Orders, orderProto(o))
 	}
 	if more {
-		if resp.NextCursor, err = encodeCursor(req.GetCustomerId(), page[len(page)-1]); err != nil {
+		if resp.NextCursor, err = encodeCursor(list, page[len(page)-1]); err != nil {
 			return nil, err
 		}
 	}
 	return resp, nil
+}
+
+// listOf names the list that a cursor belongs to: whose orders, and which.
+func listOf(req *orderv1.ListOrdersRequest) string {
+	f := req.GetFilter()
+	if f == nil {
+		return req.GetCustomerId()
+	}
+	return fmt.Sprintf("%s\n%v\n%d\n%d\n%q\n%q\n%q", req.GetCustomerId(), f.GetStates(),
+		f.GetPlacedFrom().AsTime().UnixNano(), f.GetPlacedBefore().AsTime().UnixNano(), f.GetNumber(), f.GetEmail(), f.GetSku())
+}
+
+func filterOf(in *orderv1.OrderFilter) app.Filter {
+	f := app.Filter{Number: in.GetNumber(), Email: in.GetEmail(), SKU: in.GetSku()}
+	for _, s := range in.GetStates() {
+		f.States = append(f.States, domain.State(strings.ToLower(strings.TrimPrefix(s.String(), "ORDER_STATE_"))))
+	}
+	if t := in.GetPlacedFrom(); t != nil {
+		f.PlacedFrom = t.AsTime()
+	}
+	if t := in.GetPlacedBefore(); t != nil {
+		f.PlacedBefore = t.AsTime()
+	}
+	return f
 }
 
 // CancelOrder asks for an order to be cancelled.

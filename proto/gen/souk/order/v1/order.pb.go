@@ -1096,6 +1096,97 @@ func (x *GetOrderResponse) GetOrder() *Order {
 	return nil
 }
 
+// OrderFilter narrows a list. Unset fields do not narrow.
+type OrderFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One of these states; none means any.
+	States []OrderState `protobuf:"varint,1,rep,packed,name=states,proto3,enum=souk.order.v1.OrderState" json:"states,omitempty"`
+	// Placed at this time or later.
+	PlacedFrom *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=placed_from,json=placedFrom,proto3" json:"placed_from,omitempty"`
+	// Placed before this time.
+	PlacedBefore *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=placed_before,json=placedBefore,proto3" json:"placed_before,omitempty"`
+	// What people see, whole, without regard to case.
+	Number string `protobuf:"bytes,4,opt,name=number,proto3" json:"number,omitempty"`
+	// The confirmation's address, whole, without regard to case.
+	Email string `protobuf:"bytes,5,opt,name=email,proto3" json:"email,omitempty"`
+	// A SKU that the order has a line of.
+	Sku           string `protobuf:"bytes,6,opt,name=sku,proto3" json:"sku,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrderFilter) Reset() {
+	*x = OrderFilter{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrderFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrderFilter) ProtoMessage() {}
+
+func (x *OrderFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrderFilter.ProtoReflect.Descriptor instead.
+func (*OrderFilter) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *OrderFilter) GetStates() []OrderState {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *OrderFilter) GetPlacedFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PlacedFrom
+	}
+	return nil
+}
+
+func (x *OrderFilter) GetPlacedBefore() *timestamppb.Timestamp {
+	if x != nil {
+		return x.PlacedBefore
+	}
+	return nil
+}
+
+func (x *OrderFilter) GetNumber() string {
+	if x != nil {
+		return x.Number
+	}
+	return ""
+}
+
+func (x *OrderFilter) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *OrderFilter) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
 // ListOrdersRequest asks for a page.
 type ListOrdersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1103,15 +1194,17 @@ type ListOrdersRequest struct {
 	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// Orders a page; 0 means 20.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// next_cursor of the page before.
-	Cursor        string `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// next_cursor of the page before; it belongs to the filter.
+	Cursor string `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Which orders.
+	Filter        *OrderFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[10]
+	mi := &file_souk_order_v1_order_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1123,7 +1216,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[10]
+	mi := &file_souk_order_v1_order_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1136,7 +1229,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{10}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListOrdersRequest) GetCustomerId() string {
@@ -1160,6 +1253,13 @@ func (x *ListOrdersRequest) GetCursor() string {
 	return ""
 }
 
+func (x *ListOrdersRequest) GetFilter() *OrderFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
 // ListOrdersResponse is a page; orders come without history.
 type ListOrdersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1173,7 +1273,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[11]
+	mi := &file_souk_order_v1_order_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1285,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[11]
+	mi := &file_souk_order_v1_order_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1298,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{11}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -1228,7 +1328,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[12]
+	mi := &file_souk_order_v1_order_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1240,7 +1340,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[12]
+	mi := &file_souk_order_v1_order_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1253,7 +1353,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{12}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CancelOrderRequest) GetOrderId() string {
@@ -1281,7 +1381,7 @@ type CancelOrderResponse struct {
 
 func (x *CancelOrderResponse) Reset() {
 	*x = CancelOrderResponse{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[13]
+	mi := &file_souk_order_v1_order_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1293,7 +1393,7 @@ func (x *CancelOrderResponse) String() string {
 func (*CancelOrderResponse) ProtoMessage() {}
 
 func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[13]
+	mi := &file_souk_order_v1_order_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1306,7 +1406,7 @@ func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
 func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{13}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CancelOrderResponse) GetOrder() *Order {
@@ -1339,7 +1439,7 @@ type RefundOrderRequest struct {
 
 func (x *RefundOrderRequest) Reset() {
 	*x = RefundOrderRequest{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[14]
+	mi := &file_souk_order_v1_order_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1351,7 +1451,7 @@ func (x *RefundOrderRequest) String() string {
 func (*RefundOrderRequest) ProtoMessage() {}
 
 func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[14]
+	mi := &file_souk_order_v1_order_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1364,7 +1464,7 @@ func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundOrderRequest.ProtoReflect.Descriptor instead.
 func (*RefundOrderRequest) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{14}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RefundOrderRequest) GetOrderId() string {
@@ -1429,7 +1529,7 @@ type RefundOrderResponse struct {
 
 func (x *RefundOrderResponse) Reset() {
 	*x = RefundOrderResponse{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[15]
+	mi := &file_souk_order_v1_order_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1441,7 +1541,7 @@ func (x *RefundOrderResponse) String() string {
 func (*RefundOrderResponse) ProtoMessage() {}
 
 func (x *RefundOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[15]
+	mi := &file_souk_order_v1_order_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1454,7 +1554,7 @@ func (x *RefundOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundOrderResponse.ProtoReflect.Descriptor instead.
 func (*RefundOrderResponse) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{15}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RefundOrderResponse) GetRefund() *OrderRefund {
@@ -1484,7 +1584,7 @@ type WatchOrderRequest struct {
 
 func (x *WatchOrderRequest) Reset() {
 	*x = WatchOrderRequest{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[16]
+	mi := &file_souk_order_v1_order_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1596,7 @@ func (x *WatchOrderRequest) String() string {
 func (*WatchOrderRequest) ProtoMessage() {}
 
 func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[16]
+	mi := &file_souk_order_v1_order_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1609,7 @@ func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOrderRequest.ProtoReflect.Descriptor instead.
 func (*WatchOrderRequest) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{16}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WatchOrderRequest) GetOrderId() string {
@@ -1537,7 +1637,7 @@ type WatchOrderResponse struct {
 
 func (x *WatchOrderResponse) Reset() {
 	*x = WatchOrderResponse{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[17]
+	mi := &file_souk_order_v1_order_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1649,7 @@ func (x *WatchOrderResponse) String() string {
 func (*WatchOrderResponse) ProtoMessage() {}
 
 func (x *WatchOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[17]
+	mi := &file_souk_order_v1_order_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +1662,7 @@ func (x *WatchOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOrderResponse.ProtoReflect.Descriptor instead.
 func (*WatchOrderResponse) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{17}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchOrderResponse) GetOrder() *Order {
@@ -1657,12 +1757,21 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\vcustomer_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
 	"customerId\">\n" +
 	"\x10GetOrderResponse\x12*\n" +
-	"\x05order\x18\x01 \x01(\v2\x14.souk.order.v1.OrderR\x05order\"\x8b\x01\n" +
+	"\x05order\x18\x01 \x01(\v2\x14.souk.order.v1.OrderR\x05order\"\xaf\x02\n" +
+	"\vOrderFilter\x12F\n" +
+	"\x06states\x18\x01 \x03(\x0e2\x19.souk.order.v1.OrderStateB\x13\xbaH\x10\x92\x01\r\x10\a\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x06states\x12;\n" +
+	"\vplaced_from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"placedFrom\x12?\n" +
+	"\rplaced_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\fplacedBefore\x12\x1f\n" +
+	"\x06number\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18(R\x06number\x12\x1e\n" +
+	"\x05email\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xfe\x01R\x05email\x12\x19\n" +
+	"\x03sku\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sku\"\xbf\x01\n" +
 	"\x11ListOrdersRequest\x12,\n" +
 	"\vcustomer_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
 	"customerId\x12&\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12 \n" +
-	"\x06cursor\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06cursor\"c\n" +
+	"\x06cursor\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06cursor\x122\n" +
+	"\x06filter\x18\x04 \x01(\v2\x1a.souk.order.v1.OrderFilterR\x06filter\"c\n" +
 	"\x12ListOrdersResponse\x12,\n" +
 	"\x06orders\x18\x01 \x03(\v2\x14.souk.order.v1.OrderR\x06orders\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
@@ -1739,7 +1848,7 @@ func file_souk_order_v1_order_proto_rawDescGZIP() []byte {
 }
 
 var file_souk_order_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_souk_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_souk_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_souk_order_v1_order_proto_goTypes = []any{
 	(OrderState)(0),               // 0: souk.order.v1.OrderState
 	(CancelReason)(0),             // 1: souk.order.v1.CancelReason
@@ -1754,64 +1863,69 @@ var file_souk_order_v1_order_proto_goTypes = []any{
 	(*PlaceOrderResponse)(nil),    // 10: souk.order.v1.PlaceOrderResponse
 	(*GetOrderRequest)(nil),       // 11: souk.order.v1.GetOrderRequest
 	(*GetOrderResponse)(nil),      // 12: souk.order.v1.GetOrderResponse
-	(*ListOrdersRequest)(nil),     // 13: souk.order.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),    // 14: souk.order.v1.ListOrdersResponse
-	(*CancelOrderRequest)(nil),    // 15: souk.order.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),   // 16: souk.order.v1.CancelOrderResponse
-	(*RefundOrderRequest)(nil),    // 17: souk.order.v1.RefundOrderRequest
-	(*RefundOrderResponse)(nil),   // 18: souk.order.v1.RefundOrderResponse
-	(*WatchOrderRequest)(nil),     // 19: souk.order.v1.WatchOrderRequest
-	(*WatchOrderResponse)(nil),    // 20: souk.order.v1.WatchOrderResponse
-	(*v1.Money)(nil),              // 21: souk.money.v1.Money
-	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
+	(*OrderFilter)(nil),           // 13: souk.order.v1.OrderFilter
+	(*ListOrdersRequest)(nil),     // 14: souk.order.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),    // 15: souk.order.v1.ListOrdersResponse
+	(*CancelOrderRequest)(nil),    // 16: souk.order.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),   // 17: souk.order.v1.CancelOrderResponse
+	(*RefundOrderRequest)(nil),    // 18: souk.order.v1.RefundOrderRequest
+	(*RefundOrderResponse)(nil),   // 19: souk.order.v1.RefundOrderResponse
+	(*WatchOrderRequest)(nil),     // 20: souk.order.v1.WatchOrderRequest
+	(*WatchOrderResponse)(nil),    // 21: souk.order.v1.WatchOrderResponse
+	(*v1.Money)(nil),              // 22: souk.money.v1.Money
+	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
 }
 var file_souk_order_v1_order_proto_depIdxs = []int32{
 	0,  // 0: souk.order.v1.Order.state:type_name -> souk.order.v1.OrderState
 	1,  // 1: souk.order.v1.Order.cancel_reason:type_name -> souk.order.v1.CancelReason
 	6,  // 2: souk.order.v1.Order.lines:type_name -> souk.order.v1.OrderLine
-	21, // 3: souk.order.v1.Order.total:type_name -> souk.money.v1.Money
-	21, // 4: souk.order.v1.Order.refunded:type_name -> souk.money.v1.Money
+	22, // 3: souk.order.v1.Order.total:type_name -> souk.money.v1.Money
+	22, // 4: souk.order.v1.Order.refunded:type_name -> souk.money.v1.Money
 	3,  // 5: souk.order.v1.Order.shipping_address:type_name -> souk.order.v1.Address
-	22, // 6: souk.order.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	22, // 7: souk.order.v1.Order.settled_at:type_name -> google.protobuf.Timestamp
+	23, // 6: souk.order.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	23, // 7: souk.order.v1.Order.settled_at:type_name -> google.protobuf.Timestamp
 	7,  // 8: souk.order.v1.Order.refunds:type_name -> souk.order.v1.OrderRefund
 	5,  // 9: souk.order.v1.Order.history:type_name -> souk.order.v1.StateChange
 	0,  // 10: souk.order.v1.StateChange.state:type_name -> souk.order.v1.OrderState
-	22, // 11: souk.order.v1.StateChange.at:type_name -> google.protobuf.Timestamp
-	21, // 12: souk.order.v1.OrderLine.unit_price:type_name -> souk.money.v1.Money
-	21, // 13: souk.order.v1.OrderLine.total:type_name -> souk.money.v1.Money
+	23, // 11: souk.order.v1.StateChange.at:type_name -> google.protobuf.Timestamp
+	22, // 12: souk.order.v1.OrderLine.unit_price:type_name -> souk.money.v1.Money
+	22, // 13: souk.order.v1.OrderLine.total:type_name -> souk.money.v1.Money
 	2,  // 14: souk.order.v1.OrderRefund.state:type_name -> souk.order.v1.OrderRefundState
-	21, // 15: souk.order.v1.OrderRefund.amount:type_name -> souk.money.v1.Money
+	22, // 15: souk.order.v1.OrderRefund.amount:type_name -> souk.money.v1.Money
 	8,  // 16: souk.order.v1.OrderRefund.lines:type_name -> souk.order.v1.RefundLine
-	22, // 17: souk.order.v1.OrderRefund.created_at:type_name -> google.protobuf.Timestamp
+	23, // 17: souk.order.v1.OrderRefund.created_at:type_name -> google.protobuf.Timestamp
 	3,  // 18: souk.order.v1.PlaceOrderRequest.shipping_address:type_name -> souk.order.v1.Address
-	23, // 19: souk.order.v1.PlaceOrderRequest.wait:type_name -> google.protobuf.Duration
+	24, // 19: souk.order.v1.PlaceOrderRequest.wait:type_name -> google.protobuf.Duration
 	4,  // 20: souk.order.v1.PlaceOrderResponse.order:type_name -> souk.order.v1.Order
 	4,  // 21: souk.order.v1.GetOrderResponse.order:type_name -> souk.order.v1.Order
-	4,  // 22: souk.order.v1.ListOrdersResponse.orders:type_name -> souk.order.v1.Order
-	4,  // 23: souk.order.v1.CancelOrderResponse.order:type_name -> souk.order.v1.Order
-	8,  // 24: souk.order.v1.RefundOrderRequest.lines:type_name -> souk.order.v1.RefundLine
-	23, // 25: souk.order.v1.RefundOrderRequest.wait:type_name -> google.protobuf.Duration
-	7,  // 26: souk.order.v1.RefundOrderResponse.refund:type_name -> souk.order.v1.OrderRefund
-	4,  // 27: souk.order.v1.WatchOrderResponse.order:type_name -> souk.order.v1.Order
-	9,  // 28: souk.order.v1.OrderService.PlaceOrder:input_type -> souk.order.v1.PlaceOrderRequest
-	11, // 29: souk.order.v1.OrderService.GetOrder:input_type -> souk.order.v1.GetOrderRequest
-	13, // 30: souk.order.v1.OrderService.ListOrders:input_type -> souk.order.v1.ListOrdersRequest
-	15, // 31: souk.order.v1.OrderService.CancelOrder:input_type -> souk.order.v1.CancelOrderRequest
-	17, // 32: souk.order.v1.OrderService.RefundOrder:input_type -> souk.order.v1.RefundOrderRequest
-	19, // 33: souk.order.v1.OrderService.WatchOrder:input_type -> souk.order.v1.WatchOrderRequest
-	10, // 34: souk.order.v1.OrderService.PlaceOrder:output_type -> souk.order.v1.PlaceOrderResponse
-	12, // 35: souk.order.v1.OrderService.GetOrder:output_type -> souk.order.v1.GetOrderResponse
-	14, // 36: souk.order.v1.OrderService.ListOrders:output_type -> souk.order.v1.ListOrdersResponse
-	16, // 37: souk.order.v1.OrderService.CancelOrder:output_type -> souk.order.v1.CancelOrderResponse
-	18, // 38: souk.order.v1.OrderService.RefundOrder:output_type -> souk.order.v1.RefundOrderResponse
-	20, // 39: souk.order.v1.OrderService.WatchOrder:output_type -> souk.order.v1.WatchOrderResponse
-	34, // [34:40] is the sub-list for method output_type
-	28, // [28:34] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	0,  // 22: souk.order.v1.OrderFilter.states:type_name -> souk.order.v1.OrderState
+	23, // 23: souk.order.v1.OrderFilter.placed_from:type_name -> google.protobuf.Timestamp
+	23, // 24: souk.order.v1.OrderFilter.placed_before:type_name -> google.protobuf.Timestamp
+	13, // 25: souk.order.v1.ListOrdersRequest.filter:type_name -> souk.order.v1.OrderFilter
+	4,  // 26: souk.order.v1.ListOrdersResponse.orders:type_name -> souk.order.v1.Order
+	4,  // 27: souk.order.v1.CancelOrderResponse.order:type_name -> souk.order.v1.Order
+	8,  // 28: souk.order.v1.RefundOrderRequest.lines:type_name -> souk.order.v1.RefundLine
+	24, // 29: souk.order.v1.RefundOrderRequest.wait:type_name -> google.protobuf.Duration
+	7,  // 30: souk.order.v1.RefundOrderResponse.refund:type_name -> souk.order.v1.OrderRefund
+	4,  // 31: souk.order.v1.WatchOrderResponse.order:type_name -> souk.order.v1.Order
+	9,  // 32: souk.order.v1.OrderService.PlaceOrder:input_type -> souk.order.v1.PlaceOrderRequest
+	11, // 33: souk.order.v1.OrderService.GetOrder:input_type -> souk.order.v1.GetOrderRequest
+	14, // 34: souk.order.v1.OrderService.ListOrders:input_type -> souk.order.v1.ListOrdersRequest
+	16, // 35: souk.order.v1.OrderService.CancelOrder:input_type -> souk.order.v1.CancelOrderRequest
+	18, // 36: souk.order.v1.OrderService.RefundOrder:input_type -> souk.order.v1.RefundOrderRequest
+	20, // 37: souk.order.v1.OrderService.WatchOrder:input_type -> souk.order.v1.WatchOrderRequest
+	10, // 38: souk.order.v1.OrderService.PlaceOrder:output_type -> souk.order.v1.PlaceOrderResponse
+	12, // 39: souk.order.v1.OrderService.GetOrder:output_type -> souk.order.v1.GetOrderResponse
+	15, // 40: souk.order.v1.OrderService.ListOrders:output_type -> souk.order.v1.ListOrdersResponse
+	17, // 41: souk.order.v1.OrderService.CancelOrder:output_type -> souk.order.v1.CancelOrderResponse
+	19, // 42: souk.order.v1.OrderService.RefundOrder:output_type -> souk.order.v1.RefundOrderResponse
+	21, // 43: souk.order.v1.OrderService.WatchOrder:output_type -> souk.order.v1.WatchOrderResponse
+	38, // [38:44] is the sub-list for method output_type
+	32, // [32:38] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_souk_order_v1_order_proto_init() }
@@ -1826,7 +1940,7 @@ func file_souk_order_v1_order_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_order_v1_order_proto_rawDesc), len(file_souk_order_v1_order_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

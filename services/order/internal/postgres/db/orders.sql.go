@@ -8,6 +8,8 @@ package db
 import (
 	"context"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 const advance = `-- name: Advance :one
@@ -198,6 +200,90 @@ func (q *Queries) CustomerOrders(ctx context.Context, db DBTX, arg CustomerOrder
 		arg.CustomerID,
 		arg.BeforeAt,
 		arg.BeforeID,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Order
+	for rows.Next() {
+		var i Order
+		if err := rows.Scan(
+			&i.ID,
+			&i.Number,
+			&i.CustomerID,
+			&i.IdempotencyKey,
+			&i.RequestHash,
+			&i.State,
+			&i.CancelReason,
+			&i.DeclineCode,
+			&i.ShortSkus,
+			&i.Version,
+			&i.Total,
+			&i.Refunded,
+			&i.Currency,
+			&i.CartID,
+			&i.CartVersion,
+			&i.PaymentMethod,
+			&i.Email,
+			&i.ShippingAddress,
+			&i.AnsweredPending,
+			&i.AnswerBy,
+			&i.Deadline,
+			&i.PlacedAt,
+			&i.UpdatedAt,
+			&i.SettledAt,
+			&i.Open,
+			&i.Traceparent,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const findOrders = `-- name: FindOrders :many
+SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent FROM orders o
+WHERE (o.placed_at, o.id) < ($1::timestamptz, $2::uuid)
+  AND ($3::uuid IS NULL OR o.customer_id = $3)
+  AND (cardinality($4::text[]) = 0 OR o.state = ANY ($4))
+  AND o.placed_at >= $5::timestamptz
+  AND o.placed_at < $6::timestamptz
+  AND ($7::text = '' OR o.number = upper($7))
+  AND ($8::text = '' OR lower(o.email) = lower($8))
+  AND ($9::text = '' OR EXISTS (SELECT FROM order_lines l WHERE l.order_id = o.id AND l.sku = $9))
+ORDER BY o.placed_at DESC, o.id DESC LIMIT $10
+`
+
+type FindOrdersParams struct {
+	BeforeAt     time.Time
+	BeforeID     string
+	CustomerID   pgtype.UUID
+	States       []string
+	PlacedFrom   time.Time
+	PlacedBefore time.Time
+	Number       string
+	Email        string
+	Sku          string
+	MaxRows      int32
+}
+
+func (q *Queries) FindOrders(ctx context.Context, db DBTX, arg FindOrdersParams) ([]Order, error) {
+	rows, err := db.Query(ctx, findOrders,
+		arg.BeforeAt,
+		arg.BeforeID,
+		arg.CustomerID,
+		arg.States,
+		arg.PlacedFrom,
+		arg.PlacedBefore,
+		arg.Number,
+		arg.Email,
+		arg.Sku,
 		arg.MaxRows,
 	)
 	if err != nil {

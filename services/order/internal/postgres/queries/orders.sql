@@ -58,6 +58,18 @@ SELECT * FROM orders
 WHERE (placed_at, id) < (@before_at::timestamptz, @before_id::uuid)
 ORDER BY placed_at DESC, id DESC LIMIT @max_rows;
 
+-- name: FindOrders :many
+SELECT * FROM orders o
+WHERE (o.placed_at, o.id) < (@before_at::timestamptz, @before_id::uuid)
+  AND (sqlc.narg(customer_id)::uuid IS NULL OR o.customer_id = sqlc.narg(customer_id))
+  AND (cardinality(@states::text[]) = 0 OR o.state = ANY (@states))
+  AND o.placed_at >= @placed_from::timestamptz
+  AND o.placed_at < @placed_before::timestamptz
+  AND (@number::text = '' OR o.number = upper(@number))
+  AND (@email::text = '' OR lower(o.email) = lower(@email))
+  AND (@sku::text = '' OR EXISTS (SELECT FROM order_lines l WHERE l.order_id = o.id AND l.sku = @sku))
+ORDER BY o.placed_at DESC, o.id DESC LIMIT @max_rows;
+
 -- A transition happens only from the state and version it was decided on. No
 -- row means that another writer was faster. A cancelled order has nothing left to
 -- do, so its job goes in the same commit; a job that is running is left to its
