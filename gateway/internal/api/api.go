@@ -87,7 +87,7 @@ func (a *API) newRoutes() *chi.Mux {
 	for path, have := range a.fixed {
 		for _, m := range methods {
 			if !slices.Contains(have, m) {
-				mux.Method(m, path, http.HandlerFunc(mux.MethodNotAllowedHandler()))
+				mux.Method(m, path, mux.MethodNotAllowedHandler())
 			}
 		}
 	}

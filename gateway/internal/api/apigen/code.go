@@ -117,7 +117,7 @@ func (w *writer) operations() {
 	}
 }
 
-// keepsOwnKeys are the operations whose service recognises a repeat itself, in the
+// keepsOwnKeys are the operations whose service recognizes a repeat itself, in the
 // transaction that performs them.
 var keepsOwnKeys = []string{"PlaceOrder"}
 
