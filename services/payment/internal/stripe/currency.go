@@ -14,8 +14,10 @@ import (
 // The provider counts money by rules of its own, which differ from ISO 4217:
 // https://docs.stripe.com/currencies, sections "Zero-decimal currencies",
 // "Special cases", "Three-decimal currencies" and "Minimum and maximum charge
-// amounts", as read on 28 November 2026. An "amount" below is the integer that
-// its API takes and gives.
+// amounts". The zero-decimal list, ISK, HUF, the three-decimal rule and some minimums
+// were compared with excerpts of that page in November 2026; UGX, TWD and the list of
+// currencies with two decimals were not. An "amount" below is the integer that its API
+// takes and gives.
 
 // maxAmount is the largest amount of a charge: eight digits.
 const maxAmount = 99_999_999

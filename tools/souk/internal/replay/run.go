@@ -211,6 +211,10 @@ func (r *runner) sale(ctx context.Context, e Event) error {
 		})
 		return err
 	})
+	if p, ok := errors.AsType[*shopclient.Problem](err); ok && p.Type == "/problems/total-too-small" {
+		r.problem("invoice %s: %s is less than a payment's minimum", s.Invoice, s.Total)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("order: %w", err)
 	}
@@ -284,6 +288,10 @@ func (r *runner) refund(ctx context.Context, key string, f *Refund) error {
 	r.mu.Lock()
 	orderID := r.orders[keyPrefix+f.Sale.Invoice]
 	r.mu.Unlock()
+	if orderID == "" {
+		r.problem("invoice %s: was not ordered, so nothing of it is refunded", f.Sale.Invoice)
+		return nil
+	}
 	lines := make([]shopclient.Line, len(f.Lines))
 	for i, l := range f.Lines {
 		lines[i] = shopclient.Line{SKU: l.SKU, Quantity: l.Quantity}

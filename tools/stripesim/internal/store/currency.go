@@ -6,8 +6,8 @@ import (
 )
 
 // The simulator refuses what Stripe refuses: https://docs.stripe.com/currencies
-// as read on 28 November 2026. Its table is its own and not the payment
-// service's, so that each can find the other wrong.
+// (the payment service's table says what was compared with that page). This table is
+// its own, so that each can find the other wrong.
 
 // Currency is how Stripe counts one.
 type Currency struct {
