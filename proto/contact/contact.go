@@ -37,16 +37,16 @@ type Problem struct {
 // clean is a text in normal form.
 func clean(s string) string { return strings.TrimSpace(norm.NFC.String(s)) }
 
-// textProblem says why s cannot be one line of text of at most most characters, ""
-// if it can be.
-func textProblem(s string, most int) string {
+// textProblem says why s cannot be one line of text with limit characters, "" if it
+// can be.
+func textProblem(s string, limit int) string {
 	switch {
 	case !utf8.ValidString(s):
 		return "This is not UTF-8."
 	case strings.ContainsFunc(s, control):
 		return "This has control characters or line breaks."
-	case utf8.RuneCountInString(s) > most:
-		return "This is longer than " + itoa(most) + " characters."
+	case utf8.RuneCountInString(s) > limit:
+		return "This is longer than " + itoa(limit) + " characters."
 	}
 	return ""
 }

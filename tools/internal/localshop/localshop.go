@@ -331,7 +331,7 @@ func (s *Shop) step(name string, err *error) func() {
 // note returns what reports a sentence on a step, to the log and as progress.
 func (s *Shop) note(step string) func(string) {
 	return func(text string) {
-		s.log.Info(text, "step", step)
+		s.log.Info("note", "step", step, "text", text)
 		s.progress(Progress{Step: step, Note: text})
 	}
 }

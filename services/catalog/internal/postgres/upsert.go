@@ -215,7 +215,7 @@ func (u *upsert) setStock(ctx context.Context) error {
 	if len(set.Skus) == 0 {
 		return nil
 	}
-	locked, err := u.q.LockStockTotals(ctx, db.LockStockTotalsParams{Skus: set.Skus, Totals: set.Totals})
+	locked, err := u.q.LockStockTotals(ctx, db.LockStockTotalsParams(set))
 	if err != nil {
 		return err
 	}

@@ -132,7 +132,10 @@ func (f fetcher) fetch(ctx context.Context, dir string) error {
 	case <-ctx.Done():
 		// The library's requests know no context. What it leaves is removed when
 		// they end, if the process lives that long.
-		go func() { <-unpacked; _ = os.RemoveAll(scratch) }()
+		go func() {
+			<-unpacked //nolint:errcheck // nothing waits for it any more
+			_ = os.RemoveAll(scratch)
+		}()
 		return ctx.Err()
 	}
 	if err == nil {

@@ -126,7 +126,7 @@ func (s *Server) notice(ctx context.Context) func(string) {
 	if s.opts.Notice != nil {
 		return s.opts.Notice
 	}
-	return func(text string) { s.log.WarnContext(ctx, "postgres: "+text) }
+	return func(text string) { s.log.WarnContext(ctx, "postgres takes long to start", "because", text) }
 }
 
 // launch starts the postmaster, again on another port if the one it was to have
