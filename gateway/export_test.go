@@ -12,6 +12,7 @@ func TestFindAndExportOrders(t *testing.T) {
 	s := start(t)
 	cart, me := s.newCart(`{"lines":[{"sku":"SKU01","quantity":2}]}`)
 	evil := strings.Replace(checkoutOf(cart.ID), `"name":"`, `"name":"=cmd|' /C calc'!A0`, 1)
+	evil = strings.Replace(evil, `"line1":"`, `"region":"Westminster","line2":"＠x","line1":"a;=1+1 `, 1)
 	s.want(202, "POST", "/v1/orders", evil, me, "Idempotency-Key: k")
 	const query = "?state=PENDING&number=s-1&email=ADA@example.com&sku=SKU01&placed_from=2026-01-01T00:00:00Z&placed_before=2036-01-01T00:00:00%2B01:00"
 	s.want(200, "GET", "/v1/orders"+query, "", me)
@@ -36,7 +37,8 @@ func TestFindAndExportOrders(t *testing.T) {
 	for i, column := range rows[0] {
 		got[column] = rows[1][i]
 	}
-	if !strings.HasPrefix(got["name"], "'=cmd") || got["sku"] != "SKU01" || got["quantity"] != "2" || got["currency"] != "GBP" || !strings.Contains(got["line_total"], ".") {
+	if !strings.HasPrefix(got["name"], "'=cmd") || !strings.HasPrefix(got["line1"], "a;'=1") ||
+		got["line2"] != "'＠x" || got["region"] != "Westminster" || got["sku"] != "SKU01" || got["quantity"] != "2" || got["currency"] != "GBP" || !strings.Contains(got["line_total"], ".") {
 		t.Errorf("%v", got)
 	}
 	s.refuses(403, "forbidden", "GET", "/v1/orders/export", "", me)

@@ -4,8 +4,8 @@ import (
 	"context"
 	"encoding/csv"
 	"net/http"
+	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
@@ -20,7 +20,7 @@ const (
 
 var exportColumns = []string{
 	"number", "id", "state", "cancel_reason", "placed_at", "settled_at", "email",
-	"name", "line1", "line2", "city", "postal_code", "country",
+	"name", "line1", "line2", "city", "region", "postal_code", "country",
 	"sku", "product", "quantity", "refunded_quantity", "unit_price", "line_total", "order_total", "order_refunded", "currency",
 }
 
@@ -90,7 +90,7 @@ func exportRow(o *order.Order, l *order.Line) []string {
 	}
 	row := []string{
 		o.Number, o.ID.String(), string(o.State), o.CancelReason, o.PlacedAt.Format(time.RFC3339), settled, o.Email,
-		o.Address.Name, o.Address.Line1, o.Address.Line2, o.Address.City, o.Address.PostalCode, o.Address.Country,
+		o.Address.Name, o.Address.Line1, o.Address.Line2, o.Address.City, o.Address.Region, o.Address.PostalCode, o.Address.Country,
 		l.SKU, l.Name, strconv.FormatInt(l.Quantity, 10), strconv.FormatInt(l.RefundedQuantity, 10),
 		l.UnitPrice.Decimal(), l.Total.Decimal(), o.Total.Decimal(), o.Refunded.Decimal(), o.Total.Currency,
 	}
@@ -100,11 +100,10 @@ func exportRow(o *order.Order, l *order.Line) []string {
 	return row
 }
 
-// unformula keeps a spreadsheet from running what a shopper wrote: a cell that
-// begins as a formula does gets an apostrophe before it.
-func unformula(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@\t\r\n", rune(cell[0])) || strings.HasPrefix(cell, "\uff1d") {
-		return "'" + cell
-	}
-	return cell
-}
+// formula is how a cell begins that a spreadsheet runs, with the full-width forms. A
+// spreadsheet whose separator is the semicolon or the tab begins a cell after each.
+var formula = regexp.MustCompile(`(^|[;\t])([=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}])`)
+
+// unformula keeps a spreadsheet from running what a shopper wrote: an apostrophe makes
+// it text.
+func unformula(cell string) string { return formula.ReplaceAllString(cell, "$1'$2") }

@@ -3,11 +3,15 @@
 package sse
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"net/http"
 	"strconv"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 const (
@@ -43,8 +47,12 @@ type next struct {
 	err   error
 }
 
-// Open waits for the first event, or returns the error instead of one, which is
-// ctx's if there is neither. Serve must follow.
+// errEnded is a watch without an event and without an error.
+var errEnded = status.Error(codes.Unavailable, "the watch ended before its first event")
+
+// Open waits for the first event, or returns the error instead of one. If there is
+// neither the error is ctx's or, while ctx lives, a gRPC status UNAVAILABLE. Serve must
+// follow.
 func Open(ctx context.Context, watch iter.Seq2[Event, error]) (*Stream, error) {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	events := make(chan next)
@@ -55,7 +63,7 @@ func Open(ctx context.Context, watch iter.Seq2[Event, error]) (*Stream, error) {
 	}
 	defer cancel()
 	if !ok {
-		return nil, context.Cause(ctx)
+		return nil, cmp.Or(context.Cause(ctx), errEnded)
 	}
 	return nil, first.err
 }

@@ -8,6 +8,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // watch yields the events, then stays until the reader leaves.
@@ -77,6 +80,9 @@ func TestStreamEnds(t *testing.T) {
 		broken := errors.New("broken")
 		if _, err := Open(t.Context(), func(yield func(Event, error) bool) { yield(Event{}, broken) }); !errors.Is(err, broken) {
 			t.Error(err)
+		}
+		if s, err := Open(t.Context(), func(func(Event, error) bool) {}); s != nil || status.Code(err) != codes.Unavailable {
+			t.Errorf("a watch of nothing: %v, %v", s, err)
 		}
 		ctx, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()

@@ -8,17 +8,19 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/client"
+	"github.com/souk-shop/souk/gateway/internal/problem"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
 
 // WatchOrder yields the order as it is, then after each change, without its
-// lines, until it is settled, ctx ends or the process drains. It yields one error at most, the last.
-// When the order service restarts the watch is taken up again, so a state may
-// come twice. Problems: OrderNotFound.
+// lines, until it is settled or ctx ends. It yields one error at most, the last:
+// Unavailable when the process drains. When the order service restarts the watch is
+// taken up again, so a state may come twice. Problems: OrderNotFound, Unavailable.
 func (o *Orders) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Seq2[*Order, error] {
 	return func(yield func(*Order, error) bool) {
+		caller := ctx
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel() // ends the stream when the reader stops
 		go func() {
@@ -49,8 +51,12 @@ func (o *Orders) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Se
 				err = errEnded
 			}
 			if !retries.Again(ctx, err) {
-				if err := client.Error(ctx, err); ctx.Err() == nil {
-					yield(nil, err)
+				switch {
+				case caller.Err() != nil: // there is no reader
+				case ctx.Err() != nil:
+					yield(nil, problem.New(problem.Unavailable)) // the process drains
+				default:
+					yield(nil, client.Error(ctx, err))
 				}
 				return
 			}
