@@ -528,8 +528,10 @@ func (a *fakeAnswers) Complete(_ context.Context, r *answerv1.CompleteRequest) (
 func (a *fakeAnswers) Abandon(_ context.Context, r *answerv1.AbandonRequest) (*answerv1.AbandonResponse, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.kept[r.GetKey().String()].busy = false; r.GetNothingDone() {
-		delete(a.kept, r.GetKey().String())
+	if kept := a.kept[r.GetKey().String()]; kept != nil {
+		if kept.busy = false; r.GetNothingDone() {
+			delete(a.kept, r.GetKey().String())
+		}
 	}
 	return &answerv1.AbandonResponse{}, nil
 }

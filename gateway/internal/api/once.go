@@ -8,12 +8,10 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
-	"github.com/souk-shop/souk/gateway/internal/shop/order"
 )
 
 // once is handle for an operation that takes an Idempotency-Key: with one, a repeat
@@ -27,7 +25,7 @@ func once[In any, P interface {
 		if in.key() == "" {
 			return do(ctx, in)
 		}
-		request := idempotency.Request{Scope: operation + " " + caller(ctx), Key: in.key(), Lease: time.Minute + order.MaxWait}
+		request := idempotency.Request{Scope: operation + " " + caller(ctx), Key: in.key()}
 		sum := sha256.New()
 		if err := json.NewEncoder(sum).Encode(in); err != nil {
 			return nil, err
@@ -38,7 +36,7 @@ func once[In any, P interface {
 				return nil, bodyError(err)
 			}
 			sum.Write(data)
-			*s.stream(), request.Lease = bytes.NewReader(data), importTime
+			*s.stream() = bytes.NewReader(data)
 		}
 		request.Hash = sum.Sum(nil)
 		var applied string

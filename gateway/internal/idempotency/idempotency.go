@@ -15,6 +15,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 // Client are the RPCs of a service that keeps answers.
@@ -38,19 +39,28 @@ type Request struct {
 	Key   string
 	// Hash is the SHA-256 of everything that the caller decided.
 	Hash []byte
-	// Lease is how long the operation may take; after it a repeat makes it again.
-	Lease time.Duration
 }
+
+// lease is for how long an operation is taken for being made without a sign of who
+// makes it. It bounds how long a repeat waits after a gateway has died.
+const lease = 10 * time.Second
 
 // Once makes the operation unless its key has an answer. perform gets the id of the
 // operation by ID; it may be called again under the same id when its first outcome was
 // not known. Problems: IdempotencyKeyReused, IdempotencyKeyInFlight, those of perform.
 func Once(ctx context.Context, service Client, caller *client.Caller, r Request, perform func(context.Context) (Answer, error)) (out Answer, replayed bool, err error) {
-	key := &answerv1.Key{Scope: r.Scope, Key: r.Key}
-	res, err := client.Call(ctx, caller, 0, service.Begin, &answerv1.BeginRequest{
-		Key: key, RequestHash: r.Hash, Lease: durationpb.New(r.Lease), AttemptId: uuid.NewString(),
-	})
+	key, attempt := &answerv1.Key{Scope: r.Scope, Key: r.Key}, uuid.NewString()
+	// The client may go away at any time; what was begun and done is noted all the same.
+	noted := context.WithoutCancel(ctx)
+	abandon := func(nothingDone bool) {
+		_, _ = client.Call(noted, caller, 0, service.Abandon, &answerv1.AbandonRequest{
+			Key: key, AttemptId: attempt, NothingDone: nothingDone,
+		}) // else the lease ends it
+	}
+	begin := &answerv1.BeginRequest{Key: key, RequestHash: r.Hash, Lease: durationpb.New(lease), AttemptId: attempt}
+	res, err := client.Call(noted, caller, 0, service.Begin, begin)
 	if err != nil {
+		abandon(false) // it may have begun
 		return Answer{}, false, err
 	}
 	switch res.GetOutcome() {
@@ -65,21 +75,38 @@ func Once(ctx context.Context, service Client, caller *client.Caller, r Request,
 	if err != nil {
 		return Answer{}, false, fmt.Errorf("the operation's id: %w", err)
 	}
+	// While the operation is made, its lease is renewed: the attempt begins it again.
+	stop := every(noted, lease/3, func(ctx context.Context) {
+		_, _ = client.Call(ctx, caller, 0, service.Begin, begin) // the next may succeed
+	})
 	made, err := perform(context.WithValue(ctx, idKey{}, id))
-	// The client may be gone; what was done is noted all the same.
-	ctx = context.WithoutCancel(ctx)
+	stop()
 	if err != nil {
-		status := problem.As(err).Type.Status
-		_, _ = client.Call(ctx, caller, 0, service.Abandon, &answerv1.AbandonRequest{Key: key, NothingDone: status < 499}) // else the lease ends it
+		abandon(problem.As(err).Type.Status < 499 && !res.GetResumed())
 		return Answer{}, false, err
 	}
-	kept, err := client.Call(ctx, caller, 0, service.Complete, &answerv1.CompleteRequest{Key: key, Answer: &answerv1.Answer{
+	kept, err := client.Call(noted, caller, 0, service.Complete, &answerv1.CompleteRequest{Key: key, Answer: &answerv1.Answer{
 		Status: int32(made.Status), Headers: made.Headers, Body: made.Body,
 	}})
 	if err != nil {
+		abandon(false) // a repeat makes it again, under the same id
 		return Answer{}, false, err
 	}
 	return answer(kept.GetAnswer()), false, nil
+}
+
+// every calls fn again and again until the function that it returns is called, which
+// returns when fn has.
+func every(ctx context.Context, pause time.Duration, fn func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for retry.Sleep(ctx, pause) == nil {
+			fn(ctx)
+		}
+	}()
+	return func() { cancel(); <-ended }
 }
 
 func answer(a *answerv1.Answer) Answer {

@@ -81,7 +81,7 @@ func (s *Server) Begin(ctx context.Context, req *answerv1.BeginRequest) (*answer
 	var id uuid.UUID
 	err = s.pool.QueryRow(ctx, begin, scope, key, req.GetRequestHash(), fresh, req.GetLease().AsDuration().Microseconds(), req.GetAttemptId()).Scan(&id)
 	if err == nil {
-		return &answerv1.BeginResponse{Outcome: answerv1.Outcome_OUTCOME_BEGUN, OperationId: id.String()}, nil
+		return &answerv1.BeginResponse{Outcome: answerv1.Outcome_OUTCOME_BEGUN, OperationId: id.String(), Resumed: id != fresh}, nil
 	}
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return nil, fmt.Errorf("begin: %w", err)
@@ -151,11 +151,11 @@ func (s *Server) Complete(ctx context.Context, req *answerv1.CompleteRequest) (*
 
 // Abandon implements answerv1.AnswerServiceServer.
 func (s *Server) Abandon(ctx context.Context, req *answerv1.AbandonRequest) (*answerv1.AbandonResponse, error) {
-	statement := "UPDATE souk_answers SET lease_until = clock_timestamp() WHERE scope = $1 AND key = $2 AND status IS NULL"
+	statement := "UPDATE souk_answers SET lease_until = clock_timestamp() WHERE scope = $1 AND key = $2 AND attempt_id = $3 AND status IS NULL"
 	if req.GetNothingDone() {
-		statement = "DELETE FROM souk_answers WHERE scope = $1 AND key = $2 AND status IS NULL"
+		statement = "DELETE FROM souk_answers WHERE scope = $1 AND key = $2 AND attempt_id = $3 AND status IS NULL"
 	}
-	if _, err := s.pool.Exec(ctx, statement, req.GetKey().GetScope(), req.GetKey().GetKey()); err != nil {
+	if _, err := s.pool.Exec(ctx, statement, req.GetKey().GetScope(), req.GetKey().GetKey(), req.GetAttemptId()); err != nil {
 		return nil, fmt.Errorf("abandon: %w", err)
 	}
 	return &answerv1.AbandonResponse{}, nil

@@ -72,9 +72,9 @@ func (k *keeper) complete(name, body string) *answerv1.Answer {
 	return res.GetAnswer()
 }
 
-func (k *keeper) abandon(name string, nothingDone bool) {
+func (k *keeper) abandon(attempt, name string, nothingDone bool) {
 	k.t.Helper()
-	if _, err := k.Abandon(k.t.Context(), &answerv1.AbandonRequest{Key: key(name), NothingDone: nothingDone}); err != nil {
+	if _, err := k.Abandon(k.t.Context(), &answerv1.AbandonRequest{AttemptId: attempt, Key: key(name), NothingDone: nothingDone}); err != nil {
 		k.t.Fatal(err)
 	}
 }
@@ -89,7 +89,8 @@ func (k *keeper) want(res *answerv1.BeginResponse, outcome answerv1.Outcome) {
 func TestAnswers(t *testing.T) {
 	t.Parallel()
 	k := start(t, 0)
-	first := k.begin("a", "r", time.Minute)
+	attempt := uuid.NewString()
+	first := k.attempt(attempt, "a", "r", time.Minute)
 	k.want(first, answerv1.Outcome_OUTCOME_BEGUN)
 	k.want(k.begin("a", "r", time.Minute), answerv1.Outcome_OUTCOME_IN_FLIGHT)
 	k.want(k.begin("a", "other", time.Minute), answerv1.Outcome_OUTCOME_ANOTHER_REQUEST)
@@ -98,7 +99,7 @@ func TestAnswers(t *testing.T) {
 	if again := k.complete("a", "two"); !proto.Equal(again, kept) {
 		t.Errorf("the second to complete gets %v, not %v", again, kept)
 	}
-	k.abandon("a", true) // too late
+	k.abandon(attempt, "a", true) // too late
 	res := k.begin("a", "r", time.Minute)
 	k.want(res, answerv1.Outcome_OUTCOME_COMPLETED)
 	if !proto.Equal(res.GetAnswer(), kept) || string(kept.GetBody()) != "one" || kept.GetHeaders()["Location"] != "/x" {
@@ -127,8 +128,9 @@ func TestUnfinished(t *testing.T) {
 	t.Parallel()
 	k := start(t, 0)
 	died := k.begin("died", "r", time.Microsecond)
-	unknown := k.begin("unknown", "r", time.Minute)
-	k.abandon("unknown", false)
+	attempt := uuid.NewString()
+	unknown := k.attempt(attempt, "unknown", "r", time.Minute)
+	k.abandon(attempt, "unknown", false)
 	for name, before := range map[string]*answerv1.BeginResponse{"died": died, "unknown": unknown} {
 		k.want(k.begin(name, "other", time.Minute), answerv1.Outcome_OUTCOME_ANOTHER_REQUEST)
 		again := k.begin(name, "r", time.Minute)
@@ -136,9 +138,15 @@ func TestUnfinished(t *testing.T) {
 		if again.GetOperationId() != before.GetOperationId() {
 			t.Errorf("%s: another id", name)
 		}
+		if before.GetResumed() || !again.GetResumed() {
+			t.Errorf("%s: resumed %t, then %t", name, before.GetResumed(), again.GetResumed())
+		}
+		// The attempt that was taken over comes back late.
+		k.abandon(attempt, name, true)
+		k.want(k.begin(name, "r", time.Minute), answerv1.Outcome_OUTCOME_IN_FLIGHT)
 	}
-	refused := k.begin("refused", "r", time.Minute)
-	k.abandon("refused", true)
+	refused := k.attempt(attempt, "refused", "r", time.Minute)
+	k.abandon(attempt, "refused", true)
 	again := k.begin("refused", "other", time.Minute)
 	k.want(again, answerv1.Outcome_OUTCOME_BEGUN)
 	if again.GetOperationId() == refused.GetOperationId() {

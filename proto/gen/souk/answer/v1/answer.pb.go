@@ -283,7 +283,9 @@ type BeginResponse struct {
 	// UUIDv7 of the operation; BEGUN only. A repeat has the same.
 	OperationId string `protobuf:"bytes,2,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
 	// The answer; COMPLETED only.
-	Answer        *Answer `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
+	Answer *Answer `protobuf:"bytes,3,opt,name=answer,proto3" json:"answer,omitempty"`
+	// An earlier attempt had begun it, and what that one did is not known; BEGUN only.
+	Resumed       bool `protobuf:"varint,4,opt,name=resumed,proto3" json:"resumed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -337,6 +339,13 @@ func (x *BeginResponse) GetAnswer() *Answer {
 		return x.Answer
 	}
 	return nil
+}
+
+func (x *BeginResponse) GetResumed() bool {
+	if x != nil {
+		return x.Resumed
+	}
+	return false
 }
 
 // CompleteRequest has the answer.
@@ -447,7 +456,9 @@ type AbandonRequest struct {
 	Key *Key `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	// Nothing was done, so the key is free again; else its outcome is unknown, and
 	// only the same request may take it up.
-	NothingDone   bool `protobuf:"varint,2,opt,name=nothing_done,json=nothingDone,proto3" json:"nothing_done,omitempty"`
+	NothingDone bool `protobuf:"varint,2,opt,name=nothing_done,json=nothingDone,proto3" json:"nothing_done,omitempty"`
+	// UUID of the attempt: one that was taken over meanwhile ends nothing.
+	AttemptId     string `protobuf:"bytes,3,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -494,6 +505,13 @@ func (x *AbandonRequest) GetNothingDone() bool {
 		return x.NothingDone
 	}
 	return false
+}
+
+func (x *AbandonRequest) GetAttemptId() string {
+	if x != nil {
+		return x.AttemptId
+	}
+	return ""
 }
 
 // AbandonResponse is empty.
@@ -556,19 +574,22 @@ const file_souk_answer_v1_answer_proto_rawDesc = "" +
 	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
 	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x05lease\x12'\n" +
 	"\n" +
-	"attempt_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\tattemptId\"\x95\x01\n" +
+	"attempt_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\tattemptId\"\xaf\x01\n" +
 	"\rBeginResponse\x121\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x17.souk.answer.v1.OutcomeR\aoutcome\x12!\n" +
 	"\foperation_id\x18\x02 \x01(\tR\voperationId\x12.\n" +
-	"\x06answer\x18\x03 \x01(\v2\x16.souk.answer.v1.AnswerR\x06answer\"x\n" +
+	"\x06answer\x18\x03 \x01(\v2\x16.souk.answer.v1.AnswerR\x06answer\x12\x18\n" +
+	"\aresumed\x18\x04 \x01(\bR\aresumed\"x\n" +
 	"\x0fCompleteRequest\x12-\n" +
 	"\x03key\x18\x01 \x01(\v2\x13.souk.answer.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x126\n" +
 	"\x06answer\x18\x02 \x01(\v2\x16.souk.answer.v1.AnswerB\x06\xbaH\x03\xc8\x01\x01R\x06answer\"B\n" +
 	"\x10CompleteResponse\x12.\n" +
-	"\x06answer\x18\x01 \x01(\v2\x16.souk.answer.v1.AnswerR\x06answer\"b\n" +
+	"\x06answer\x18\x01 \x01(\v2\x16.souk.answer.v1.AnswerR\x06answer\"\x8b\x01\n" +
 	"\x0eAbandonRequest\x12-\n" +
 	"\x03key\x18\x01 \x01(\v2\x13.souk.answer.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12!\n" +
-	"\fnothing_done\x18\x02 \x01(\bR\vnothingDone\"\x11\n" +
+	"\fnothing_done\x18\x02 \x01(\bR\vnothingDone\x12'\n" +
+	"\n" +
+	"attempt_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\tattemptId\"\x11\n" +
 	"\x0fAbandonResponse*\x80\x01\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n" +
