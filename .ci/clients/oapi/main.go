@@ -22,10 +22,10 @@ func main() {
 	if err != nil || cart.JSON201 == nil {
 		log.Fatalf("cart: %v %s", err, cart.Body)
 	}
-	prefer, postcode := "wait=20", "SW1Y 4JH"
+	prefer, city, postcode := "wait=20", "London", "SW1Y 4JH"
 	order, err := shop.PlaceOrderWithResponse(ctx, &gen.PlaceOrderParams{IdempotencyKey: fmt.Sprint("oapi-", time.Now().UnixNano()), Prefer: &prefer}, gen.Checkout{
 		CartId: cart.JSON201.Id, PaymentMethod: "pm_card_visa", Email: "ada@example.com",
-		ShippingAddress: gen.Address{Name: "Ada Lovelace", Line1: "12 St James's Square", City: "London", PostalCode: &postcode, Country: "GB"},
+		ShippingAddress: gen.Address{Name: "Ada Lovelace", Line1: "12 St James's Square", City: &city, PostalCode: &postcode, Country: "GB"},
 	}, func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+*cart.JSON201.Token)
 		return nil

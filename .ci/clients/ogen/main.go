@@ -38,7 +38,7 @@ func main() {
 	}
 	placed, err := shop.PlaceOrder(ctx, &gen.Checkout{
 		CartID: cart.Response.ID, PaymentMethod: "pm_card_visa", Email: "ada@example.com",
-		ShippingAddress: gen.Address{Name: "Ada Lovelace", Line1: "12 St James's Square", City: "London", PostalCode: gen.NewOptString("SW1Y 4JH"), Country: "GB"},
+		ShippingAddress: gen.Address{Name: "Ada Lovelace", Line1: "12 St James's Square", City: gen.NewOptString("London"), PostalCode: gen.NewOptString("SW1Y 4JH"), Country: "GB"},
 	}, gen.PlaceOrderParams{IdempotencyKey: fmt.Sprint("ogen-", time.Now().UnixNano()), Prefer: gen.NewOptString("wait=20")})
 	if err != nil {
 		log.Fatal(err)
