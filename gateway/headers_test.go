@@ -11,7 +11,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
-// Every answer has an id, whoever gives it.
+// Every answer has an id, also one that no handler gives.
 func TestRequestIDs(t *testing.T) {
 	t.Parallel()
 	s := start(t)

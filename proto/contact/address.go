@@ -1,7 +1,6 @@
 package contact
 
 import (
-	"strconv"
 	"strings"
 )
 
@@ -101,5 +100,3 @@ func article(noun string) string {
 	}
 	return "a " + noun
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -8,6 +8,7 @@
 package contact
 
 import (
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -46,7 +47,7 @@ func textProblem(s string, limit int) string {
 	case strings.ContainsFunc(s, control):
 		return "This has control characters or line breaks."
 	case utf8.RuneCountInString(s) > limit:
-		return "This is longer than " + itoa(limit) + " characters."
+		return "This is longer than " + strconv.Itoa(limit) + " characters."
 	}
 	return ""
 }

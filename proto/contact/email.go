@@ -2,6 +2,7 @@ package contact
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -49,14 +50,14 @@ func Email(s string) (email, detail string) {
 	case numeric(ascii[strings.LastIndexByte(ascii, '.')+1:]):
 		return s, "The part after the @ is no domain name."
 	case len(local)+1+len(ascii) > MaxEmail:
-		return s, "An e-mail address is at most " + itoa(MaxEmail) + " characters long."
+		return s, "An e-mail address is at most " + strconv.Itoa(MaxEmail) + " characters long."
 	}
 	// ToUnicode of what ToASCII took cannot fail.
 	if domain, err = domains.ToUnicode(ascii); err != nil {
 		return s, "The part after the @ is no domain name."
 	}
 	if s = local + "@" + norm.NFC.String(domain); len(s) > MaxEmail {
-		return s, "An e-mail address is at most " + itoa(MaxEmail) + " characters long."
+		return s, "An e-mail address is at most " + strconv.Itoa(MaxEmail) + " characters long."
 	}
 	return s, ""
 }
@@ -68,7 +69,7 @@ func localProblem(local string) string {
 		return "The part before the @ is missing."
 	}
 	if len(local) > maxLocal {
-		return "The part before the @ is longer than " + itoa(maxLocal) + " characters."
+		return "The part before the @ is longer than " + strconv.Itoa(maxLocal) + " characters."
 	}
 	for atom := range strings.SplitSeq(local, ".") {
 		if atom == "" {

@@ -35,7 +35,7 @@ type Variants interface {
 	Variants(ctx context.Context, skus []string) (map[string]catalog.Variant, error)
 }
 
-// Payments says why a total cannot be paid; "" if it can, or nobody knows.
+// Payments says why a total cannot be paid; "" if it can, or while the limits are not known.
 type Payments interface {
 	Complaint(ctx context.Context, total money.Money) string
 }

@@ -36,7 +36,7 @@ var (
 // problems by line, SKUTaken and StockBelowCommitted with the lines of the SKUs. An
 // error of the reader is returned as it is.
 func (c *Catalog) ImportCSV(ctx context.Context, r io.Reader) (Upserted, error) {
-	f := &csvFile{byCode: map[string]int{}, bySKU: map[string]int{}}
+	f := newCSVFile()
 	products, err := f.read(r)
 	if err != nil {
 		return Upserted{}, err
@@ -47,7 +47,7 @@ func (c *Catalog) ImportCSV(ctx context.Context, r io.Reader) (Upserted, error) 
 
 // ReadCSV reads the file of ImportCSV and changes nothing.
 func ReadCSV(r io.Reader) ([]ProductInput, error) {
-	return (&csvFile{byCode: map[string]int{}, bySKU: map[string]int{}}).read(r)
+	return newCSVFile().read(r)
 }
 
 // separators are what may stand between cells: what spreadsheets write depends on
@@ -80,6 +80,15 @@ func openCSV(in *bufio.Reader) (reader *csv.Reader, taken int) {
 	return reader, taken
 }
 
+// empty reports whether a row has nothing in its cells.
+func empty(record []string) bool {
+	return !slices.ContainsFunc(record, func(cell string) bool { return strings.TrimSpace(cell) != "" })
+}
+
+func newCSVFile() *csvFile {
+	return &csvFile{byCode: map[string]int{}, bySKU: map[string]int{}}
+}
+
 // read reads the file's products.
 func (f *csvFile) read(r io.Reader) ([]ProductInput, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
@@ -101,7 +110,7 @@ func (f *csvFile) read(r io.Reader) ([]ProductInput, error) {
 		var parse *csv.ParseError
 		switch {
 		case errors.As(err, &parse) && errors.Is(err, csv.ErrFieldCount):
-			if !slices.ContainsFunc(record, func(cell string) bool { return strings.TrimSpace(cell) != "" }) {
+			if empty(record) {
 				continue
 			}
 			f.problem(parse.StartLine+taken, "has %d columns, the first line has %d", len(record), len(f.columns))
@@ -114,7 +123,7 @@ func (f *csvFile) read(r io.Reader) ([]ProductInput, error) {
 			return nil, err
 		}
 		line, _ := reader.FieldPos(0)
-		if !slices.ContainsFunc(record, func(cell string) bool { return strings.TrimSpace(cell) != "" }) {
+		if empty(record) {
 			continue // what spreadsheets write below the table
 		}
 		f.row(line+taken, record)

@@ -32,7 +32,7 @@ var queries string
 // first is how many of the products found are judged.
 const first = 10
 
-// Query is what somebody may search for.
+// Query is a search with what it must and must not find.
 type Query struct {
 	Script, Text string
 	// right and wrong tell products, by "CODE name"; none is right where Nothing is

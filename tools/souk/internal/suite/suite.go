@@ -9,13 +9,13 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"golang.org/x/term"
 
 	"github.com/souk-shop/souk/tools/internal/cli"
+	"github.com/souk-shop/souk/tools/souk/internal/images"
 )
 
 // Command is `souk test`.
@@ -29,7 +29,7 @@ Runs every test of every module, or "go test" with the arguments after --:
 Before that it installs what the tests need and is missing, PostgreSQL, Redis
 and Chromium (and a C compiler for -race), with apt, dnf, apk or Homebrew. It says
 what it is going to run and asks first; where it may not, it prints the line for
-somebody who may.
+a user who may.
 
 `, stderr)
 	yes := flags.Bool("yes", false, "install without asking")
@@ -43,7 +43,7 @@ somebody who may.
 	if *only {
 		return nil
 	}
-	root, err := workspace(ctx)
+	root, err := images.Repository(ctx)
 	if err != nil {
 		return err
 	}
@@ -108,19 +108,6 @@ func goTest(args []string) []string {
 
 func isPackage(arg string) bool {
 	return arg == "." || arg == "work" || arg == "all" || strings.HasPrefix(arg, "./") || strings.HasPrefix(arg, "../") || strings.HasPrefix(arg, "github.com/souk-shop/souk/")
-}
-
-// workspace is the folder of go.work.
-func workspace(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, "go", "env", "GOWORK").Output()
-	if err != nil {
-		return "", fmt.Errorf("go env GOWORK: %w", err)
-	}
-	file := strings.TrimSpace(string(out))
-	if file == "" || file == "off" {
-		return "", errors.New("no go.work here: run this in Souk's folder")
-	}
-	return filepath.Dir(file), nil
 }
 
 // run runs a command in a folder, with this process's input and output.

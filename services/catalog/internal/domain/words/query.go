@@ -9,7 +9,7 @@ import (
 // maxTerms is how many words of a query are looked for.
 const maxTerms = 12
 
-// Query is what somebody looks for: products that have all its terms.
+// Query is a search: it finds the products that have all its terms.
 type Query struct {
 	Terms []Term
 	// Without are terms that a product must not have ("-red").
