@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -61,10 +62,18 @@ func newStatic(tree fs.FS) (*static, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Style sheets come last: they name other files.
+	isSheet := func(e fs.DirEntry) bool { return path.Ext(e.Name()) == ".css" }
+	entries = append(slices.DeleteFunc(slices.Clone(entries), isSheet), slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !isSheet(e) })...)
 	for _, e := range entries {
 		b, err := fs.ReadFile(tree, e.Name())
 		if err != nil {
 			return nil, err
+		}
+		if isSheet(e) {
+			for name, u := range s.urls {
+				b = bytes.ReplaceAll(b, []byte(`url("`+name+`")`), []byte(`url("`+u+`")`))
+			}
 		}
 		sum := sha256.Sum256(b)
 		ext := path.Ext(e.Name())
@@ -77,9 +86,11 @@ func newStatic(tree fs.FS) (*static, error) {
 
 // kinds does not ask the machine, whose tables differ.
 var kinds = map[string]string{
-	".css": "text/css; charset=utf-8",
-	".js":  "text/javascript; charset=utf-8",
-	".svg": "image/svg+xml",
+	".css":   "text/css; charset=utf-8",
+	".js":    "text/javascript; charset=utf-8",
+	".svg":   "image/svg+xml",
+	".txt":   "text/plain; charset=utf-8",
+	".woff2": "font/woff2",
 }
 
 // url is the address of a file; a template that names an unknown one fails.
