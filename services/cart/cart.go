@@ -27,6 +27,10 @@ type Config struct {
 	SweepEvery time.Duration `env:"SWEEP_EVERY, default=1h"`
 }
 
+// repeatsTTL is for how long a repeat of a change is known as one: the time that the
+// API promises to keep an Idempotency-Key of a cart's operation.
+const repeatsTTL = 30 * 24 * time.Hour
+
 // Validate refuses what the service cannot run with.
 func (c *Config) Validate() error {
 	if c.GuestTTL < time.Hour {
@@ -43,10 +47,12 @@ func Run(ctx context.Context, cfg Config) error {
 	return service.Run(ctx, &cfg, service.Spec{
 		Name: "cart", Migrate: postgres.Migrate, Migrated: postgres.Migrated, Errors: rpc.Errors,
 		Build: func(p *service.Parts) error {
-			store := postgres.NewStore(p.Pool)
+			store := postgres.NewStore(p.Pool).ReadFrom(p.ReadPool)
 			cartv1.RegisterCartServiceServer(p.Server, rpc.NewServer(app.New(store, p.Now, p.Log)))
-			answerv1.RegisterAnswerServiceServer(p.Server, answers.NewServer(p.Pool, cfg.GuestTTL))
-			sweeper := app.Sweeper{Carts: store, TTL: cfg.GuestTTL, Every: cfg.SweepEvery, Now: p.Now, Log: p.Log}
+			answerv1.RegisterAnswerServiceServer(p.Server, answers.NewServer(p.Pool, repeatsTTL))
+			sweeper := app.Sweeper{
+				Carts: store, TTL: cfg.GuestTTL, RepeatsTTL: repeatsTTL, Every: cfg.SweepEvery, Now: p.Now, Log: p.Log,
+			}
 			p.AddReady("sweeper", sweeper.Run)
 			return nil
 		},

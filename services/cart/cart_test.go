@@ -202,12 +202,25 @@ func TestTheWayOfACart(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.ClearCart(ctx, &cartv1.ClearCartRequest{
-		CartId: customer.GetId(), OwnerId: customer.GetOwnerId(), UpToVersion: ordered,
-	}); err != nil {
+	order := &cartv1.RemoveOrderedRequest{
+		CartId: customer.GetId(), OwnerId: customer.GetOwnerId(), OrderId: newID(), CartVersion: ordered,
+		Lines: []*cartv1.OrderedLine{{Sku: "71053", Quantity: 3}, {Sku: "85123A", Quantity: 6}},
+	}
+	asked := &cartv1.GetCartRequest{CartId: customer.GetId(), OwnerId: customer.GetOwnerId(), OrderId: order.GetOrderId()}
+	if got, err := s.GetCart(ctx, asked); err != nil || got.GetOrderRemoved() {
+		t.Errorf("before: %v, %v", got, err)
+	}
+	if _, err := s.RemoveOrdered(ctx, order); err != nil {
 		t.Fatal(err)
 	}
 	wantLines(t, s.get(t, customer), line("22423", 1))
+	if got, err := s.GetCart(ctx, asked); err != nil || !got.GetOrderRemoved() {
+		t.Errorf("after: %v, %v", got, err)
+	}
+
+	order.Lines[1].Sku = "\x00"
+	_, err = s.RemoveOrdered(ctx, order)
+	wantError(t, err, codes.InvalidArgument, "INVALID")
 }
 
 func TestAddLine(t *testing.T) {
@@ -295,8 +308,10 @@ func TestAnotherOwnersCartIsNotFound(t *testing.T) {
 		FromCartId: newID(), FromOwnerId: thief, IntoCartId: c.GetId(), IntoOwnerId: thief,
 	})
 	wantError(t, err, codes.NotFound, "CART_NOT_FOUND")
-	if _, err := s.ClearCart(ctx, &cartv1.ClearCartRequest{CartId: c.GetId(), OwnerId: thief, UpToVersion: 99}); err != nil {
-		t.Errorf("clear: %v, want no error and no effect", err)
+	if _, err := s.RemoveOrdered(ctx, &cartv1.RemoveOrderedRequest{
+		CartId: c.GetId(), OwnerId: thief, OrderId: newID(), CartVersion: 99, Lines: []*cartv1.OrderedLine{{Sku: "A", Quantity: 1}},
+	}); err != nil {
+		t.Errorf("remove: %v, want no error and no effect", err)
 	}
 	wantLines(t, s.get(t, c), line("A", 1))
 }

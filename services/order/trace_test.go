@@ -59,7 +59,7 @@ func TestTrace(t *testing.T) {
 			}
 			s.stop()
 			order, refunded := inTrace(spans, orderTrace), inTrace(spans, refundTrace)
-			for _, want := range []string{"souk.order.drive", "souk.catalog.v1.CatalogService/Reserve", "souk.payment.v1.PaymentService/Capture", "souk.cart.v1.CartService/ClearCart"} {
+			for _, want := range []string{"souk.order.drive", "souk.catalog.v1.CatalogService/Reserve", "souk.payment.v1.PaymentService/Capture", "souk.cart.v1.CartService/RemoveOrdered"} {
 				if order[want] == nil {
 					t.Errorf("no %s in the trace: %v", want, slices.Sorted(maps.Keys(order)))
 				}

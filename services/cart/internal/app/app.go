@@ -14,11 +14,11 @@ import (
 // fault of the store.
 type Carts interface {
 	Create(ctx context.Context, k domain.Key, now time.Time) (domain.Cart, error)
-	Get(ctx context.Context, k domain.Key) (domain.Cart, error)
+	Get(ctx context.Context, k domain.Key, order domain.UUID) (c domain.Cart, removed bool, err error)
 	Touch(ctx context.Context, k domain.Key, now time.Time) error
 	Change(ctx context.Context, k domain.Key, c domain.Change, now time.Time) (domain.Cart, error)
 	Add(ctx context.Context, k domain.Key, a domain.Addition, now time.Time) (domain.Cart, error)
-	Clear(ctx context.Context, k domain.Key, upTo int64, now time.Time) error
+	RemoveOrdered(ctx context.Context, k domain.Key, p domain.Purchase, now time.Time) error
 	Merge(ctx context.Context, from, into domain.Key, now time.Time) (domain.Cart, error)
 }
 
@@ -41,10 +41,11 @@ func (a *App) Create(ctx context.Context, k domain.Key) (domain.Cart, error) {
 	return a.used(ctx, c, err)
 }
 
-// Get returns a cart.
-func (a *App) Get(ctx context.Context, k domain.Key) (domain.Cart, error) {
-	c, err := a.carts.Get(ctx, k)
-	return a.used(ctx, c, err)
+// Get returns a cart and whether the units of an order, if one is named, have left it.
+func (a *App) Get(ctx context.Context, k domain.Key, order domain.UUID) (domain.Cart, bool, error) {
+	c, removed, err := a.carts.Get(ctx, k, order)
+	c, err = a.used(ctx, c, err)
+	return c, removed, err
 }
 
 // SetLines changes a cart's lines, all or none, and returns the cart after it.
@@ -75,9 +76,12 @@ func (a *App) Merge(ctx context.Context, from, into domain.Key) (domain.Cart, er
 	return a.used(ctx, c, err)
 }
 
-// Clear removes the lines that an order of a version of the cart has bought.
-func (a *App) Clear(ctx context.Context, k domain.Key, upToVersion int64) error {
-	return a.carts.Clear(ctx, k, upToVersion, a.now())
+// RemoveOrdered takes what an order bought out of a cart.
+func (a *App) RemoveOrdered(ctx context.Context, k domain.Key, p domain.Purchase) error {
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	return a.carts.RemoveOrdered(ctx, k, p, a.now())
 }
 
 // used passes on what the store answered and notes that the cart is in use,

@@ -10,25 +10,33 @@ import (
 )
 
 const (
-	// SweepBatch is the number of carts that one statement of Sweep deletes.
+	// SweepBatch is the number of rows that one statement of Sweep deletes.
 	SweepBatch = 500
 	// sweepRetry is the longest pause after a sweep that failed.
 	sweepRetry = time.Minute
 )
 
-// Expirer deletes carts, at most limit of them, that were last used before a
-// time, and returns how many it deleted. It passes over carts that another
-// transaction is changing.
+// Expirer deletes what is old, at most limit of it, and returns how much it
+// deleted. It passes over what another transaction is changing.
 type Expirer interface {
+	// Expire deletes carts that were last used before a time.
 	Expire(ctx context.Context, before time.Time, limit int) (int, error)
+	// ForgetChanges forgets the changes that were made before a time: a repeat of
+	// one is another change from then on.
+	ForgetChanges(ctx context.Context, before time.Time, limit int) (int, error)
+	// ForgetOrders forgets the orders whose units left a cart before a time.
+	ForgetOrders(ctx context.Context, before time.Time, limit int) (int, error)
 }
 
-// Sweeper deletes carts that are no longer used. Several processes may sweep at
-// once.
+// Sweeper deletes carts that are no longer used, and what is kept to know repeats
+// by. Several processes may sweep at once.
 type Sweeper struct {
 	Carts Expirer
 	// TTL is for how long a cart is kept after its last use.
 	TTL time.Duration
+	// RepeatsTTL is for how long a repeat of a change, or of an order's removal, is
+	// known as such.
+	RepeatsTTL time.Duration
 	// Every is the pause between two sweeps.
 	Every time.Duration
 	Now   func() time.Time
@@ -56,15 +64,27 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	}
 }
 
-// Sweep deletes the carts that were not used for at least TTL, batch by batch,
-// so that no lock is held for long, and returns their number.
+// Sweep deletes the carts that were not used for at least TTL, and what is older
+// than RepeatsTTL, batch by batch, so that no lock is held for long. It returns the
+// number of carts.
 func (s *Sweeper) Sweep(ctx context.Context) (int, error) {
 	// A cart used at 10:59 is marked 10:00; comparing with the hour of the
 	// cutoff errs in favor of the shopper.
-	before := domain.SeenAt(s.Now().Add(-s.TTL))
-	total := 0
+	n, err := sweepAll(ctx, s.Carts.Expire, domain.SeenAt(s.Now().Add(-s.TTL)))
+	for _, forget := range []sweeping{s.Carts.ForgetChanges, s.Carts.ForgetOrders} {
+		if err == nil {
+			_, err = sweepAll(ctx, forget, s.Now().Add(-s.RepeatsTTL))
+		}
+	}
+	return n, err
+}
+
+// sweeping deletes a batch.
+type sweeping func(ctx context.Context, before time.Time, limit int) (int, error)
+
+func sweepAll(ctx context.Context, sweep sweeping, before time.Time) (total int, err error) {
 	for {
-		n, err := s.Carts.Expire(ctx, before, SweepBatch)
+		n, err := sweep(ctx, before, SweepBatch)
 		total += n
 		if err != nil || n < SweepBatch {
 			return total, err

@@ -10,30 +10,43 @@ import (
 	"github.com/souk-shop/souk/services/cart/internal/domain"
 )
 
-// shelf is carts by their SeenAt, as Expirer sees them.
+// shelf is carts by their SeenAt, and changes and orders by their time, as Expirer
+// sees them.
 type shelf struct {
-	seen    []time.Time
+	seen, changes, orders []time.Time
+
 	batches int
-	fail    int // fails on this batch, if not 0
+	fail    int // fails on this batch of carts, if not 0
 }
 
 var errDatabase = errors.New("database away")
+
+func (s *shelf) ForgetChanges(_ context.Context, before time.Time, limit int) (int, error) {
+	return s.forget(&s.changes, before, limit)
+}
+
+func (s *shelf) ForgetOrders(_ context.Context, before time.Time, limit int) (int, error) {
+	return s.forget(&s.orders, before, limit)
+}
 
 func (s *shelf) Expire(_ context.Context, before time.Time, limit int) (int, error) {
 	s.batches++
 	if s.batches == s.fail {
 		return 0, errDatabase
 	}
+	return s.forget(&s.seen, before, limit)
+}
+
+func (s *shelf) forget(all *[]time.Time, before time.Time, limit int) (n int, err error) {
 	var kept []time.Time
-	n := 0
-	for _, t := range s.seen {
+	for _, t := range *all {
 		if n < limit && t.Before(before) {
 			n++
 		} else {
 			kept = append(kept, t)
 		}
 	}
-	s.seen = kept
+	*all = kept
 	return n, nil
 }
 
@@ -99,5 +112,23 @@ func TestSweepReportsWhatItDidBeforeItFailed(t *testing.T) {
 	n, err := sweep(t, carts, now, time.Hour)
 	if !errors.Is(err, errDatabase) || n != app.SweepBatch {
 		t.Errorf("swept %d, error %v; want %d and the database's error", n, err, app.SweepBatch)
+	}
+}
+
+// What repeats are known by has a time of its own.
+func TestSweepForgetsRepeats(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	old, fresh := now.Add(-25*time.Hour), now.Add(-23*time.Hour)
+	shelf := &shelf{changes: []time.Time{fresh}, orders: []time.Time{old, fresh, old}}
+	for range 2*app.SweepBatch + 1 {
+		shelf.changes = append(shelf.changes, old)
+	}
+	s := app.Sweeper{Carts: shelf, TTL: time.Hour, RepeatsTTL: 24 * time.Hour, Now: func() time.Time { return now }}
+	if _, err := s.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(shelf.changes) != 1 || len(shelf.orders) != 1 {
+		t.Errorf("%d changes and %d orders are left, want one of each", len(shelf.changes), len(shelf.orders))
 	}
 }

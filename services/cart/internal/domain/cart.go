@@ -1,11 +1,13 @@
 // Package domain holds what a cart is and what may be asked of it. A cart is
-// a list of SKUs and quantities that belongs to one owner; it knows no price
+// a list of SKUs and quantities that belongs to one owner. It decides no price
 // and promises no stock.
 package domain
 
 import (
 	"fmt"
 	"time"
+
+	"github.com/souk-shop/souk/proto/money"
 )
 
 // UUID is an identifier in its canonical binary form.
@@ -51,6 +53,9 @@ type Line struct {
 	SKU string
 	// Quantity is in units, 1 to MaxQuantity.
 	Quantity int64
+	// Seen is the unit price that the buyer was shown when the line was added; the
+	// zero value where that is not known.
+	Seen money.Money
 }
 
 // SeenAt is the hour of t: the mark that a cart carries when it is used at t.

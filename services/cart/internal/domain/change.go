@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/souk-shop/souk/proto/money"
 )
 
 // Change is what to do to a cart's lines: all of it or nothing.
 type Change struct {
-	// Set holds the absolute quantity of each line; 0 removes the line.
+	// Set holds the absolute quantity of each line; 0 removes the line. A line that
+	// has a Seen price keeps it.
 	Set []Line
 	// Replace removes every line that Set does not name.
 	Replace bool
@@ -44,6 +47,9 @@ func (c Change) Validate() error {
 				fmt.Sprintf("is not from 0 to %d", MaxQuantity),
 			}
 		}
+		if l.Seen.Units < 0 {
+			return &InvalidError{fmt.Sprintf("lines[%d].seen_unit_price", i), "is negative"}
+		}
 	}
 	return nil
 }
@@ -53,6 +59,8 @@ type Addition struct {
 	SKU string
 	// Delta is in units, 1 to MaxQuantity.
 	Delta int64
+	// Seen is the unit price that the buyer is shown, for a line that has none yet.
+	Seen money.Money
 	// Expected is the version that the cart must still be at; 0 stands for
 	// any.
 	Expected int64
@@ -71,8 +79,39 @@ func (a Addition) Validate() error {
 		return &InvalidError{"delta", fmt.Sprintf("is not from 1 to %d", MaxQuantity)}
 	case a.Expected < 0:
 		return &InvalidError{"expected_version", "is negative"}
+	case a.Seen.Units < 0:
+		return &InvalidError{"seen_unit_price", "is negative"}
 	case a.ID == UUID{}:
 		return &InvalidError{"change_id", "is missing"}
+	}
+	return nil
+}
+
+// Purchase is what an order bought of a cart.
+type Purchase struct {
+	// Order is the order's id.
+	Order UUID
+	// Version is the version of the cart that was ordered.
+	Version int64
+	// Lines are the units of each SKU.
+	Lines []Line
+}
+
+// Validate returns an *InvalidError for the first thing in p that no cart ever had.
+func (p Purchase) Validate() error {
+	if p.Version < 1 {
+		return &InvalidError{"cart_version", "is not positive"}
+	}
+	for i, l := range p.Lines {
+		if problem := skuProblem(l.SKU); problem != "" {
+			return &InvalidError{fmt.Sprintf("lines[%d].sku", i), problem}
+		}
+		if l.Quantity < 1 || l.Quantity > MaxQuantity {
+			return &InvalidError{
+				fmt.Sprintf("lines[%d].quantity", i),
+				fmt.Sprintf("is not from 1 to %d", MaxQuantity),
+			}
+		}
 	}
 	return nil
 }

@@ -22,10 +22,10 @@ func (b *batch) lock(ids ...domain.UUID) { b.Queue(db.LockCarts, ids) }
 // stays zero, with version 0, if there is none.
 func (b *batch) getCart(k domain.Key) *domain.Cart {
 	cart := new(domain.Cart)
-	b.Queue(db.GetCart, k.ID, k.Owner).QueryRow(func(row pgx.Row) error {
+	b.Queue(db.GetCart, domain.UUID{}, k.ID, k.Owner).QueryRow(func(row pgx.Row) error {
 		*cart = domain.Cart{}
 		var r db.GetCartRow
-		err := row.Scan(&r.Version, &r.UpdatedAt, &r.SeenAt, &r.SKUs, &r.Quantities)
+		err := row.Scan(&r.Version, &r.UpdatedAt, &r.SeenAt, &r.SKUs, &r.Quantities, &r.SeenPrices, &r.SeenCurrencies, &r.OrderRemoved)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
@@ -42,9 +42,10 @@ func (b *batch) getCart(k domain.Key) *domain.Cart {
 // cart.
 func (b *batch) addLine(p db.AddLineParams) *db.AddLineRow {
 	r := new(db.AddLineRow)
-	b.Queue(db.AddLine, p.ID, p.ChangeID, p.OwnerID, p.SKU, p.Delta, p.Now, p.SeenAt,
+	b.Queue(db.AddLine, p.ID, p.ChangeID, p.OwnerID, p.SKU, p.Delta, p.SeenCurrency, p.SeenPrice, p.Now, p.SeenAt,
 		p.ExpectedVersion, p.MaxQuantity, p.MaxLines).QueryRow(func(row pgx.Row) error {
-		return row.Scan(&r.Made, &r.Added, &r.Quantity, &r.Lines, &r.Version, &r.UpdatedAt, &r.SeenAt, &r.SKUs, &r.Quantities)
+		return row.Scan(&r.Made, &r.Added, &r.Quantity, &r.Lines, &r.Version, &r.UpdatedAt, &r.SeenAt,
+			&r.SKUs, &r.Quantities, &r.SeenPrices, &r.SeenCurrencies)
 	})
 	return r
 }

@@ -40,7 +40,7 @@ func together(n int, fn func(i int)) {
 // no other writer has written in between.
 func add(ctx context.Context, s *postgres.Store, k domain.Key, skus ...string) error {
 	for {
-		c, err := s.Get(ctx, k)
+		c, err := get(ctx, s, k)
 		if err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func TestConcurrentAddsAreNeverLost(t *testing.T) {
 			t.Errorf("writer %d: %v", i, err)
 		}
 	})
-	c, err := s.Get(ctx, c.Key)
+	c, err := get(ctx, s, c.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestConcurrentAdditionsAreNeverLost(t *testing.T) {
 				sku = own
 			}
 			a := addition(sku, 1)
-			for range 2 { // the second is a repeat, unless eight others came between
+			for range 2 { // the second is a repeat
 				got, err := s.Add(ctx, c.Key, a, noon)
 				if err != nil {
 					t.Errorf("writer %d: %v", i, err)
@@ -111,13 +111,10 @@ func TestConcurrentAdditionsAreNeverLost(t *testing.T) {
 				if !slices.ContainsFunc(got.Lines, func(l domain.Line) bool { return l.SKU == sku }) {
 					t.Errorf("writer %d was not shown its line %s: %v", i, sku, got.Lines)
 				}
-				if n > 0 {
-					break
-				}
 			}
 		}
 	})
-	c, err := s.Get(ctx, c.Key)
+	c, err := get(ctx, s, c.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +124,7 @@ func TestConcurrentAdditionsAreNeverLost(t *testing.T) {
 		}
 	}
 	if i := slices.IndexFunc(c.Lines, func(l domain.Line) bool { return l.SKU == "SHARED" }); i < 0 ||
-		c.Lines[i].Quantity < writers*rounds/2 || len(c.Lines) != writers+1 {
+		c.Lines[i].Quantity != writers*rounds/2 || len(c.Lines) != writers+1 {
 		t.Errorf("lines %v, want %d shared units and %d lines", c.Lines, writers*rounds/2, writers+1)
 	}
 }
@@ -155,7 +152,7 @@ func TestConcurrentAdditionsStopAtTheLimits(t *testing.T) {
 			t.Errorf("writer %d: %v", i, err)
 		}
 	})
-	c, err := s.Get(ctx, c.Key)
+	c, err := get(ctx, s, c.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +206,7 @@ func TestConcurrentSetsOfDifferentLinesAllStay(t *testing.T) {
 			t.Errorf("writer %d was shown %d lines at version %d", i, len(got.Lines), got.Version)
 		}
 	})
-	c, err := s.Get(ctx, c.Key)
+	c, err := get(ctx, s, c.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -260,7 +257,7 @@ func TestConcurrentAddsStopAtTheLimit(t *testing.T) {
 			t.Errorf("writer %d: %v", i, err)
 		}
 	})
-	c, err := s.Get(ctx, c.Key)
+	c, err := get(ctx, s, c.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -298,7 +295,7 @@ func TestMergesThatCrossDoNotDeadlock(t *testing.T) {
 		}
 		var left []domain.Line
 		for _, k := range []domain.Key{a.Key, b.Key} {
-			c, err := s.Get(ctx, k)
+			c, err := get(ctx, s, k)
 			if err == nil {
 				left = append(left, c.Lines...)
 			}
@@ -310,7 +307,7 @@ func TestMergesThatCrossDoNotDeadlock(t *testing.T) {
 	}
 }
 
-// A merge, a change, an addition, a clear and the sweeper at the same carts: each call
+// A merge, a change, an addition, an order and the sweeper at the same carts: each call
 // succeeds or says that the cart is gone; nothing deadlocks.
 func TestEverythingAtOnce(t *testing.T) {
 	t.Parallel()
@@ -334,7 +331,7 @@ func TestEverythingAtOnce(t *testing.T) {
 			case 5:
 				_, err = s.Change(ctx, b.Key, domain.Change{Set: manyLines(30 - n), Replace: true}, noon)
 			case 6:
-				err = s.Clear(ctx, a.Key, 3, noon)
+				err = s.RemoveOrdered(ctx, a.Key, order(3, line("SKU-0001", 2)), noon)
 			case 7:
 				_, err = s.Add(ctx, a.Key, addition("ADDED", 1), noon)
 			case 8:

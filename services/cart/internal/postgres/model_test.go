@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -14,7 +15,8 @@ import (
 
 // model is what the store should do, in memory and by one caller at a time.
 type model struct {
-	carts map[domain.UUID]*modelCart
+	carts  map[domain.UUID]*modelCart
+	merged map[domain.UUID]modelMerge
 }
 
 type modelCart struct {
@@ -22,11 +24,24 @@ type modelCart struct {
 	version int64
 	seen    time.Time
 	lines   []modelLine
+	orders  map[domain.UUID]modelOrder
 }
 
 type modelLine struct {
 	domain.Line
-	changed int64
+	added int64 // the version that it was put in at
+}
+
+// modelOrder is an order that was taken out of a cart.
+type modelOrder struct {
+	version int64 // of the cart, after it
+	units   map[string]int64
+}
+
+// modelMerge is where a cart's lines went.
+type modelMerge struct {
+	owner, into domain.UUID
+	version     int64
 }
 
 func (m *model) find(k domain.Key) *modelCart {
@@ -46,7 +61,7 @@ func (c *modelCart) set(sku string, quantity, version int64) (changed bool) {
 	case quantity == 0:
 		c.lines = slices.Delete(c.lines, i, i+1)
 	default:
-		c.lines[i].Quantity, c.lines[i].changed = quantity, version
+		c.lines[i].Quantity = quantity
 	}
 	return true
 }
@@ -61,7 +76,7 @@ func (c *modelCart) advance(changed bool, now time.Time) {
 func (m *model) create(k domain.Key, now time.Time) error {
 	switch c := m.carts[k.ID]; {
 	case c == nil:
-		m.carts[k.ID] = &modelCart{owner: k.Owner, version: 1, seen: domain.SeenAt(now)}
+		m.carts[k.ID] = &modelCart{owner: k.Owner, version: 1, seen: domain.SeenAt(now), orders: map[domain.UUID]modelOrder{}}
 	case c.owner != k.Owner:
 		return domain.ErrTaken
 	default:
@@ -116,12 +131,35 @@ func (m *model) add(k domain.Key, a domain.Addition, now time.Time) error {
 	return nil
 }
 
-func (m *model) clear(k domain.Key, upTo int64, now time.Time) {
-	if c := m.find(k); c != nil {
-		n := len(c.lines)
-		c.lines = slices.DeleteFunc(c.lines, func(l modelLine) bool { return l.changed <= upTo })
-		c.advance(len(c.lines) < n, now)
+func (m *model) removeOrdered(k domain.Key, p domain.Purchase, now time.Time) {
+	c, version := m.find(k), p.Version
+	if to, ok := m.merged[k.ID]; ok && c == nil && to.owner == k.Owner {
+		c, version = m.carts[to.into], to.version
 	}
+	if c == nil {
+		return
+	}
+	if _, repeat := c.orders[p.Order]; repeat {
+		return
+	}
+	taken := map[string]int64{}
+	for _, bought := range p.Lines {
+		units := bought.Quantity
+		for _, o := range c.orders {
+			if o.version > version {
+				units -= o.units[bought.SKU]
+			}
+		}
+		i := slices.IndexFunc(c.lines, func(l modelLine) bool { return l.SKU == bought.SKU && l.added <= version })
+		if i < 0 || units <= 0 {
+			continue
+		}
+		units = min(units, c.lines[i].Quantity)
+		taken[bought.SKU] = units
+		c.set(bought.SKU, c.lines[i].Quantity-units, 0)
+	}
+	c.advance(len(taken) > 0, now)
+	c.orders[p.Order] = modelOrder{c.version, taken}
 }
 
 func (m *model) merge(from, into domain.Key, now time.Time) error {
@@ -147,6 +185,17 @@ func (m *model) merge(from, into domain.Key, now time.Time) error {
 	}
 	target.advance(changed, now)
 	delete(m.carts, from.ID)
+	for id, to := range m.merged {
+		if to.into == from.ID {
+			m.merged[id] = modelMerge{to.owner, into.ID, target.version}
+		}
+	}
+	m.merged[from.ID] = modelMerge{from.Owner, into.ID, target.version}
+	for id, o := range source.orders {
+		if _, both := target.orders[id]; !both {
+			target.orders[id] = modelOrder{target.version, o.units}
+		}
+	}
 	return nil
 }
 
@@ -154,6 +203,7 @@ func (m *model) expire(before time.Time) (n int) {
 	for id, c := range m.carts {
 		if c.seen.Before(before) {
 			delete(m.carts, id)
+			maps.DeleteFunc(m.merged, func(_ domain.UUID, to modelMerge) bool { return to.into == id })
 			n++
 		}
 	}
@@ -167,10 +217,11 @@ func TestStoreBehavesLikeTheModel(t *testing.T) {
 	s, pool := newStore(t, nil)
 	ctx := bounded(t)
 	rapid.Check(t, func(t *rapid.T) {
-		if _, err := pool.Exec(ctx, "TRUNCATE carts CASCADE"); err != nil {
+		if _, err := pool.Exec(ctx, "TRUNCATE carts, cart_changes CASCADE"); err != nil {
 			t.Fatal(err)
 		}
-		m := &model{carts: map[domain.UUID]*modelCart{}}
+		m := &model{carts: map[domain.UUID]*modelCart{}, merged: map[domain.UUID]modelMerge{}}
+		orders := []domain.UUID{newID(), newID(), newID(), newID()}
 		now := noon
 		ids := []domain.UUID{newID(), newID(), newID()}
 		owners := []domain.UUID{newID(), newID()}
@@ -223,17 +274,22 @@ func TestStoreBehavesLikeTheModel(t *testing.T) {
 				if err != nil {
 					return
 				}
-				if stored, err := s.Get(ctx, k); err != nil || !reflect.DeepEqual(got, stored) {
+				if stored, err := get(ctx, s, k); err != nil || !reflect.DeepEqual(got, stored) {
 					t.Fatalf("add answered %+v, stored is %+v, %v", got, stored, err)
 				}
 				if again, err := s.Add(ctx, k, a, now); err != nil || !reflect.DeepEqual(again, got) {
 					t.Fatalf("a repeat answered %+v, %v, the first %+v", again, err, got)
 				}
 			},
-			"clear": func(t *rapid.T) {
-				k, upTo := key(t, "cart"), rapid.Int64Range(1, 6).Draw(t, "up to")
-				agree(t, "clear", s.Clear(ctx, k, upTo, now), nil)
-				m.clear(k, upTo, now)
+			"order": func(t *rapid.T) {
+				k := key(t, "cart")
+				p := domain.Purchase{
+					Order:   rapid.SampledFrom(orders).Draw(t, "order"),
+					Version: rapid.Int64Range(1, 6).Draw(t, "version"),
+					Lines:   slices.DeleteFunc(lines.Draw(t, "bought"), func(l domain.Line) bool { return l.Quantity == 0 }),
+				}
+				agree(t, "order", s.RemoveOrdered(ctx, k, p, now), nil)
+				m.removeOrdered(k, p, now)
 			},
 			"merge": func(t *rapid.T) {
 				from, into := key(t, "from"), key(t, "into")
@@ -255,7 +311,7 @@ func compare(t *rapid.T, s *postgres.Store, m *model, ids, owners []domain.UUID)
 	for _, id := range ids {
 		for _, owner := range owners {
 			k := domain.Key{ID: id, Owner: owner}
-			got, err := s.Get(t.Context(), k)
+			got, err := get(t.Context(), s, k)
 			want := m.find(k)
 			if want == nil {
 				if !errors.Is(err, domain.ErrNotFound) {

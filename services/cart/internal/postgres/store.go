@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/cart/internal/domain"
 	"github.com/souk-shop/souk/services/cart/internal/postgres/db"
 	"github.com/souk-shop/souk/services/chassis/pg"
@@ -17,13 +18,22 @@ import (
 // acknowledged is ever lost; writers of different carts do not meet.
 // Errors that are not the domain's are the database's.
 type Store struct {
-	pool pg.DB
-	q    *db.Queries
+	pool  pg.DB
+	q     *db.Queries
+	reads *db.Queries
 }
 
 // NewStore returns a store on a pool of connections to a migrated database.
 func NewStore(pool *pgxpool.Pool) *Store {
-	return &Store{pool: pg.DB{Pool: pool}, q: db.New(pg.DB{Pool: pool})}
+	q := db.New(pg.DB{Pool: pool})
+	return &Store{pool: pg.DB{Pool: pool}, q: q, reads: q}
+}
+
+// ReadFrom has carts read by another pool of the same database: reads wait for no
+// lock, and do not queue up behind writers that do.
+func (s *Store) ReadFrom(pool *pgxpool.Pool) *Store {
+	s.reads = db.New(pg.DB{Pool: pool})
+	return s
 }
 
 // Create makes an empty cart, or returns the one that is already there. It
@@ -41,16 +51,17 @@ func (s *Store) Create(ctx context.Context, k domain.Key, now time.Time) (domain
 	return *cart, nil
 }
 
-// Get returns a cart, or domain.ErrNotFound.
-func (s *Store) Get(ctx context.Context, k domain.Key) (domain.Cart, error) {
-	row, err := s.q.GetCart(ctx, db.GetCartParams{ID: k.ID, OwnerID: k.Owner})
+// Get returns a cart and whether the units of an order have left it. Errors:
+// domain.ErrNotFound.
+func (s *Store) Get(ctx context.Context, k domain.Key, order domain.UUID) (c domain.Cart, removed bool, err error) {
+	row, err := s.reads.GetCart(ctx, db.GetCartParams{ID: k.ID, OwnerID: k.Owner, OrderID: order})
 	if errors.Is(err, pgx.ErrNoRows) {
-		return domain.Cart{}, domain.ErrNotFound
+		return domain.Cart{}, false, domain.ErrNotFound
 	}
 	if err != nil {
-		return domain.Cart{}, fmt.Errorf("get cart: %w", err)
+		return domain.Cart{}, false, fmt.Errorf("get cart: %w", err)
 	}
-	return toCart(k, row), nil
+	return toCart(k, row), row.OrderRemoved, nil
 }
 
 // Touch notes that a cart was used now, which keeps it from expiring.
@@ -67,11 +78,7 @@ func (s *Store) Touch(ctx context.Context, k domain.Key, now time.Time) error {
 // before, by its ID: the answer may have been lost. It fails with
 // domain.ErrNotFound, a *domain.VersionConflictError or domain.ErrFull.
 func (s *Store) Change(ctx context.Context, k domain.Key, c domain.Change, now time.Time) (domain.Cart, error) {
-	skus := make([]string, len(c.Set))
-	quantities := make([]int64, len(c.Set))
-	for i, l := range c.Set {
-		skus[i], quantities[i] = l.SKU, l.Quantity
-	}
+	set := newColumns(c.Set)
 	var (
 		b   batch
 		was db.SetLinesRow
@@ -81,8 +88,8 @@ func (s *Store) Change(ctx context.Context, k domain.Key, c domain.Change, now t
 		id = &c.ID
 	}
 	b.lock(k.ID)
-	b.Queue(db.SetLines, id, k.ID, k.Owner, skus, quantities, c.Replace, now, domain.SeenAt(now),
-		c.Expected, int64(domain.MaxLines)).QueryRow(func(row pgx.Row) error {
+	b.Queue(db.SetLines, id, k.ID, k.Owner, set.skus, set.quantities, set.prices, set.currencies, c.Replace,
+		c.Expected, int64(domain.MaxLines), now, domain.SeenAt(now)).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&was.Version, &was.Lines, &was.Made)
 	})
 	cart := b.getCart(k)
@@ -109,6 +116,7 @@ func (s *Store) Change(ctx context.Context, k domain.Key, c domain.Change, now t
 func (s *Store) Add(ctx context.Context, k domain.Key, a domain.Addition, now time.Time) (domain.Cart, error) {
 	args := db.AddLineParams{
 		ID: k.ID, OwnerID: k.Owner, SKU: a.SKU, Delta: a.Delta, ChangeID: a.ID, ExpectedVersion: a.Expected,
+		SeenPrice: a.Seen.Units, SeenCurrency: a.Seen.Currency,
 		Now: now, SeenAt: domain.SeenAt(now), MaxQuantity: domain.MaxQuantity, MaxLines: domain.MaxLines,
 	}
 	row, err := s.q.AddLine(ctx, args)
@@ -128,7 +136,8 @@ func (s *Store) Add(ctx context.Context, k domain.Key, a domain.Addition, now ti
 		return domain.Cart{}, domain.ErrNotFound // the sweeper has just deleted it
 	}
 	return toCart(k, db.GetCartRow{
-		Version: row.Version, UpdatedAt: row.UpdatedAt, SeenAt: row.SeenAt, SKUs: row.SKUs, Quantities: row.Quantities,
+		Version: row.Version, UpdatedAt: row.UpdatedAt, SeenAt: row.SeenAt,
+		SKUs: row.SKUs, Quantities: row.Quantities, SeenPrices: row.SeenPrices, SeenCurrencies: row.SeenCurrencies,
 	}), nil
 }
 
@@ -155,16 +164,29 @@ func (s *Store) addLocked(ctx context.Context, args db.AddLineParams) (db.AddLin
 	return *row, err
 }
 
-// Clear removes the lines that have not changed since the version upTo. There
-// may be none, and no cart.
-func (s *Store) Clear(ctx context.Context, k domain.Key, upTo int64, now time.Time) error {
-	var b batch
-	b.lock(k.ID)
-	b.Queue(db.ClearCart, upTo, now, domain.SeenAt(now), k.ID, k.Owner)
-	if err := b.send(ctx, s.pool); err != nil {
-		return fmt.Errorf("clear cart: %w", err)
+// RemoveOrdered takes what an order bought out of a cart, or of the one that the
+// cart was merged into, once. There may be none.
+func (s *Store) RemoveOrdered(ctx context.Context, k domain.Key, p domain.Purchase, now time.Time) error {
+	bought := newColumns(p.Lines)
+	for {
+		var (
+			b   batch
+			row db.RemoveOrderedRow
+		)
+		b.lock(k.ID)
+		b.Queue(db.RemoveOrdered, k.ID, k.Owner, p.Order, bought.skus, bought.quantities, p.Version,
+			now, domain.SeenAt(now)).QueryRow(func(r pgx.Row) error {
+			return r.Scan(&row.Found, &row.IntoID, &row.IntoOwnerID, &row.IntoVersion)
+		})
+		if err := b.send(ctx, s.pool); err != nil {
+			return fmt.Errorf("remove what was ordered: %w", err)
+		}
+		if row.Found || row.IntoVersion == 0 {
+			return nil
+		}
+		// Each time round another merge has come between: it ends with the carts.
+		k, p.Version = domain.Key{ID: row.IntoID, Owner: row.IntoOwnerID}, row.IntoVersion
 	}
-	return nil
 }
 
 // Merge adds the lines of from to into, each up to domain.MaxQuantity, deletes
@@ -173,7 +195,8 @@ func (s *Store) Clear(ctx context.Context, k domain.Key, upTo int64, now time.Ti
 // the lines do not fit; then both carts stay.
 func (s *Store) Merge(ctx context.Context, from, into domain.Key, now time.Time) (domain.Cart, error) {
 	if from.ID == into.ID {
-		return s.Get(ctx, into)
+		c, _, err := s.Get(ctx, into, domain.UUID{})
+		return c, err
 	}
 	var (
 		b     batch
@@ -204,10 +227,50 @@ func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (int, e
 	return int(n), nil
 }
 
+// ForgetChanges implements app.Expirer.
+func (s *Store) ForgetChanges(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := s.q.ForgetChanges(ctx, db.ForgetChangesParams{Before: before, Batch: int32(limit)})
+	if err != nil {
+		return 0, fmt.Errorf("forget changes: %w", err)
+	}
+	return int(n), nil
+}
+
+// ForgetOrders implements app.Expirer.
+func (s *Store) ForgetOrders(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := s.q.ForgetOrders(ctx, db.ForgetOrdersParams{Before: before, Batch: int32(limit)})
+	if err != nil {
+		return 0, fmt.Errorf("forget orders: %w", err)
+	}
+	return int(n), nil
+}
+
+// columns are lines as the statements take them.
+type columns struct {
+	skus       []string
+	quantities []int64
+	prices     []int64
+	currencies []string
+}
+
+func newColumns(lines []domain.Line) columns {
+	c := columns{
+		skus: make([]string, len(lines)), quantities: make([]int64, len(lines)),
+		prices: make([]int64, len(lines)), currencies: make([]string, len(lines)),
+	}
+	for i, l := range lines {
+		c.skus[i], c.quantities[i], c.prices[i], c.currencies[i] = l.SKU, l.Quantity, l.Seen.Units, l.Seen.Currency
+	}
+	return c
+}
+
 func toCart(k domain.Key, row db.GetCartRow) domain.Cart {
 	lines := make([]domain.Line, len(row.SKUs))
 	for i, sku := range row.SKUs {
-		lines[i] = domain.Line{SKU: sku, Quantity: row.Quantities[i]}
+		lines[i] = domain.Line{
+			SKU: sku, Quantity: row.Quantities[i],
+			Seen: money.Money{Units: row.SeenPrices[i], Currency: row.SeenCurrencies[i]},
+		}
 	}
 	return domain.Cart{
 		Key:       k,

@@ -40,6 +40,34 @@ func newStore(t *testing.T, tracer pgx.QueryTracer) (*postgres.Store, *pgxpool.P
 	return postgres.NewStore(pool), pool
 }
 
+// get reads a cart.
+func get(ctx context.Context, s *postgres.Store, k domain.Key) (domain.Cart, error) {
+	c, _, err := s.Get(ctx, k, domain.UUID{})
+	return c, err
+}
+
+// order is an order of a version of a cart.
+func order(version int64, lines ...domain.Line) domain.Purchase {
+	return domain.Purchase{Order: newID(), Version: version, Lines: lines}
+}
+
+// remove takes what was ordered out of a cart, and checks what is left.
+func remove(t *testing.T, s *postgres.Store, k domain.Key, p domain.Purchase, want ...domain.Line) domain.Cart {
+	t.Helper()
+	if err := s.RemoveOrdered(t.Context(), k, p, noon); err != nil {
+		t.Fatal(err)
+	}
+	c, removed, err := s.Get(t.Context(), k, p.Order)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !removed {
+		t.Error("the order's units have not left the cart")
+	}
+	wantLines(t, c, want...)
+	return c
+}
+
 func line(sku string, quantity int64) domain.Line {
 	return domain.Line{SKU: sku, Quantity: quantity}
 }
@@ -107,7 +135,7 @@ func TestAnotherOwnersCartIsNotFound(t *testing.T) {
 	mine := newCart(t, s, line("B", 1))
 	thief := domain.Key{ID: c.ID, Owner: mine.Owner}
 
-	if _, err := s.Get(t.Context(), thief); !errors.Is(err, domain.ErrNotFound) {
+	if _, err := get(t.Context(), s, thief); !errors.Is(err, domain.ErrNotFound) {
 		t.Errorf("Get: %v, want ErrNotFound", err)
 	}
 	_, err := s.Change(t.Context(), thief, domain.Change{Replace: true}, noon)
@@ -123,14 +151,14 @@ func TestAnotherOwnersCartIsNotFound(t *testing.T) {
 	if got, err := s.Merge(t.Context(), thief, mine.Key, noon); err != nil || got.Version != mine.Version {
 		t.Errorf("Merge from: %+v, %v, want the cart as it was", got, err)
 	}
-	if err := s.Clear(t.Context(), thief, 100, noon); err != nil {
-		t.Errorf("Clear: %v", err)
+	if err := s.RemoveOrdered(t.Context(), thief, order(100, line("A", 2)), noon); err != nil {
+		t.Errorf("RemoveOrdered: %v", err)
 	}
 	if err := s.Touch(t.Context(), thief, noon.Add(time.Hour)); err != nil {
 		t.Errorf("Touch: %v", err)
 	}
 	for _, before := range []domain.Cart{c, mine} {
-		after, err := s.Get(t.Context(), before.Key)
+		after, err := get(t.Context(), s, before.Key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,7 +213,7 @@ func TestChangeOfAStaleVersionChangesNothing(t *testing.T) {
 			t.Errorf("expecting version %d: %v, want a conflict that names 2", expected, err)
 		}
 	}
-	c, err := s.Get(t.Context(), c.Key)
+	c, err := get(t.Context(), s, c.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +243,7 @@ func TestAChangeIsMadeOnce(t *testing.T) {
 	for i := range 10 {
 		change(t, s, c.Key, domain.Change{Set: []domain.Line{line("B", int64(i+1))}})
 	}
-	again, err := s.Get(t.Context(), c.Key)
+	again, err := get(t.Context(), s, c.Key)
 	if err != nil || again.Version != 14 {
 		t.Errorf("%+v, %v; want version 14", again, err)
 	}
@@ -232,7 +260,7 @@ func TestAdd(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stored, err := s.Get(t.Context(), c.Key)
+		stored, err := get(t.Context(), s, c.Key)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -268,15 +296,8 @@ func TestAdd(t *testing.T) {
 		t.Errorf("unknown cart: %v, want ErrNotFound", err)
 	}
 
-	// Clear sees an addition as a change of the line.
-	if err := s.Clear(t.Context(), c.Key, 4, noon); err != nil {
-		t.Fatal(err)
-	}
-	c, err = s.Get(t.Context(), c.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantLines(t, c, line("A", 3))
+	// An order of the version before leaves what was added.
+	remove(t, s, c.Key, order(4, line("B", 5), line("A", 2), line("C", 1)), line("A", 1))
 }
 
 func TestAddKeepsTheLimits(t *testing.T) {
@@ -296,7 +317,7 @@ func TestAddKeepsTheLimits(t *testing.T) {
 	if !errors.As(err, &large) || large.SKU != first || large.Quantity != domain.MaxQuantity+1 {
 		t.Errorf("%d units: %v, want a QuantityTooLargeError", domain.MaxQuantity+1, err)
 	}
-	c, err := s.Get(t.Context(), full.Key)
+	c, err := get(t.Context(), s, full.Key)
 	if err != nil || c.Version != 2 {
 		t.Errorf("refused additions left %+v, %v", c, err)
 	}
@@ -337,7 +358,7 @@ func TestACartHasItsLimit(t *testing.T) {
 	if _, err := s.Merge(t.Context(), other.Key, c.Key, noon); !errors.Is(err, domain.ErrFull) {
 		t.Errorf("Merge: %v, want ErrFull", err)
 	}
-	if other, err = s.Get(t.Context(), other.Key); err != nil {
+	if other, err = get(t.Context(), s, other.Key); err != nil {
 		t.Errorf("a cart that did not fit is gone: %v", err)
 	}
 	wantLines(t, other, line("Y", 1))
@@ -349,33 +370,6 @@ func manyLines(n int) []domain.Line {
 		lines[i] = line(fmt.Sprintf("SKU-%04d", i), int64(i+1))
 	}
 	return lines
-}
-
-func TestClearTakesOnlyWhatWasOrdered(t *testing.T) {
-	t.Parallel()
-	s, _ := newStore(t, nil)
-	c := newCart(t, s, line("A", 1), line("B", 2), line("C", 3))
-	ordered := c.Version
-	// While the order is paid: one line changes, one goes and comes back, one is new.
-	change(t, s, c.Key, domain.Change{Set: []domain.Line{line("B", 5), line("C", 0)}})
-	change(t, s, c.Key, domain.Change{Set: []domain.Line{line("C", 3), line("D", 4)}})
-
-	for range 2 { // the second repeats the first
-		if err := s.Clear(t.Context(), c.Key, ordered, noon); err != nil {
-			t.Fatal(err)
-		}
-		c, err := s.Get(t.Context(), c.Key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantLines(t, c, line("B", 5), line("C", 3), line("D", 4))
-		if c.Version != 5 {
-			t.Errorf("version %d, want 5", c.Version)
-		}
-	}
-	if err := s.Clear(t.Context(), newKey(), 1, noon); err != nil {
-		t.Errorf("clearing an unknown cart: %v", err)
-	}
 }
 
 func TestMerge(t *testing.T) {
@@ -394,21 +388,14 @@ func TestMerge(t *testing.T) {
 			t.Errorf("version %d, want 3", c.Version)
 		}
 	}
-	if _, err := s.Get(t.Context(), from.Key); !errors.Is(err, domain.ErrNotFound) {
+	if _, err := get(t.Context(), s, from.Key); !errors.Is(err, domain.ErrNotFound) {
 		t.Errorf("the merged cart: %v, want ErrNotFound", err)
 	}
 	// What was merged came after the version that was ordered before.
-	if err := s.Clear(t.Context(), into.Key, into.Version, noon); err != nil {
-		t.Fatal(err)
-	}
-	c, err := s.Get(t.Context(), into.Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantLines(t, c, line("A", 5), line("B", domain.MaxQuantity), line("C", 3))
+	remove(t, s, into.Key, order(into.Version, line("A", 1), line("C", 3)), line("A", 4), line("B", domain.MaxQuantity), line("C", 3))
 
 	// Into itself: nothing happens.
-	if c, err := s.Merge(t.Context(), into.Key, into.Key, noon); err != nil || c.Version != 3 {
+	if c, err := s.Merge(t.Context(), into.Key, into.Key, noon); err != nil || c.Version != 4 {
 		t.Errorf("merge into itself: %+v, %v", c, err)
 	}
 }
@@ -440,11 +427,11 @@ func TestExpire(t *testing.T) {
 	if n, err := s.Expire(t.Context(), later, 100); err != nil || n != 0 {
 		t.Errorf("expired %d more, %v, want 0", n, err)
 	}
-	if _, err := s.Get(t.Context(), stale.Key); !errors.Is(err, domain.ErrNotFound) {
+	if _, err := get(t.Context(), s, stale.Key); !errors.Is(err, domain.ErrNotFound) {
 		t.Errorf("stale cart: %v, want ErrNotFound", err)
 	}
 	for _, c := range []domain.Cart{locked, read} {
-		if _, err := s.Get(t.Context(), c.Key); err != nil {
+		if _, err := get(t.Context(), s, c.Key); err != nil {
 			t.Errorf("a cart in use is gone: %v", err)
 		}
 	}
@@ -490,9 +477,9 @@ func TestEveryCallIsOneRoundTrip(t *testing.T) {
 		{"set 2,000 lines", func() error { _, err := s.Change(ctx, k, domain.Change{Set: lines}, noon); return err }},
 		{"set 2,000 more", func() error { _, err := s.Change(ctx, guest, domain.Change{Set: lines}, noon); return err }},
 		{"add to 2,000 lines", func() error { _, err := s.Add(ctx, k, addition("SKU-1999", 1), noon); return err }},
-		{"get", func() error { _, err := s.Get(ctx, k); return err }},
+		{"get", func() error { _, err := get(ctx, s, k); return err }},
 		{"merge", func() error { _, err := s.Merge(ctx, guest, k, noon); return err }},
-		{"clear", func() error { return s.Clear(ctx, k, 2, noon) }},
+		{"remove what was ordered", func() error { return s.RemoveOrdered(ctx, k, order(2, lines...), noon) }},
 		{"add", func() error { _, err := s.Add(ctx, k, addition("SKU-0000", 1), noon); return err }},
 	} {
 		before := trips.n

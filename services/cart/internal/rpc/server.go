@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/cart/internal/app"
 	"github.com/souk-shop/souk/services/cart/internal/domain"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -40,11 +42,17 @@ func (s *Server) GetCart(ctx context.Context, req *cartv1.GetCartRequest) (*cart
 	if err != nil {
 		return nil, err
 	}
-	c, err := s.app.Get(ctx, k)
+	var order domain.UUID
+	if id := req.GetOrderId(); id != "" {
+		if order, err = parseUUID("order_id", id); err != nil {
+			return nil, err
+		}
+	}
+	c, removed, err := s.app.Get(ctx, k, order)
 	if err != nil {
 		return nil, err
 	}
-	return &cartv1.GetCartResponse{Cart: toProto(c)}, nil
+	return &cartv1.GetCartResponse{Cart: toProto(c), OrderRemoved: removed}, nil
 }
 
 // AddLine implements cartv1.CartServiceServer.
@@ -58,7 +66,7 @@ func (s *Server) AddLine(ctx context.Context, req *cartv1.AddLineRequest) (*cart
 		return nil, err
 	}
 	add := domain.Addition{
-		SKU: req.GetSku(), Delta: req.GetDelta(), Expected: req.GetExpectedVersion(), ID: id,
+		SKU: req.GetSku(), Delta: req.GetDelta(), Seen: seen(req.GetSeenUnitPrice()), Expected: req.GetExpectedVersion(), ID: id,
 	}
 	c, err := s.app.AddLine(ctx, k, add)
 	if err != nil {
@@ -84,7 +92,7 @@ func (s *Server) SetLines(ctx context.Context, req *cartv1.SetLinesRequest) (*ca
 		}
 	}
 	for i, l := range req.GetLines() {
-		change.Set[i] = domain.Line{SKU: l.GetSku(), Quantity: l.GetQuantity()}
+		change.Set[i] = domain.Line{SKU: l.GetSku(), Quantity: l.GetQuantity(), Seen: seen(l.GetSeenUnitPrice())}
 	}
 	c, err := s.app.SetLines(ctx, k, change)
 	if err != nil {
@@ -110,16 +118,29 @@ func (s *Server) MergeCart(ctx context.Context, req *cartv1.MergeCartRequest) (*
 	return &cartv1.MergeCartResponse{Cart: toProto(c)}, nil
 }
 
-// ClearCart implements cartv1.CartServiceServer.
-func (s *Server) ClearCart(ctx context.Context, req *cartv1.ClearCartRequest) (*cartv1.ClearCartResponse, error) {
+// RemoveOrdered implements cartv1.CartServiceServer.
+func (s *Server) RemoveOrdered(ctx context.Context, req *cartv1.RemoveOrderedRequest) (*cartv1.RemoveOrderedResponse, error) {
 	k, err := key("cart_id", req.GetCartId(), "owner_id", req.GetOwnerId())
 	if err != nil {
 		return nil, err
 	}
-	if err := s.app.Clear(ctx, k, req.GetUpToVersion()); err != nil {
+	p := domain.Purchase{Version: req.GetCartVersion(), Lines: make([]domain.Line, len(req.GetLines()))}
+	if p.Order, err = parseUUID("order_id", req.GetOrderId()); err != nil {
 		return nil, err
 	}
-	return &cartv1.ClearCartResponse{}, nil
+	for i, l := range req.GetLines() {
+		p.Lines[i] = domain.Line{SKU: l.GetSku(), Quantity: l.GetQuantity()}
+	}
+	if err := s.app.RemoveOrdered(ctx, k, p); err != nil {
+		return nil, detailed(err)
+	}
+	return &cartv1.RemoveOrderedResponse{}, nil
+}
+
+// seen reads a price that the buyer was shown. Requests are validated: what has a
+// price has its currency.
+func seen(m *moneyv1.Money) money.Money {
+	return money.Money{Units: m.GetMinorUnits(), Currency: m.GetCurrency()}
 }
 
 // key reads the two ids of a cart; the fields' names are for the error.
@@ -147,6 +168,9 @@ func toProto(c domain.Cart) *cartv1.Cart {
 	lines := make([]*cartv1.CartLine, len(c.Lines))
 	for i, l := range c.Lines {
 		lines[i] = &cartv1.CartLine{Sku: l.SKU, Quantity: l.Quantity}
+		if l.Seen.Currency != "" {
+			lines[i].SeenUnitPrice = l.Seen.Proto()
+		}
 	}
 	return &cartv1.Cart{
 		Id:        c.ID.String(),

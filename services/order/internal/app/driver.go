@@ -242,8 +242,8 @@ func (d *Driver) giveBack(ctx context.Context, o domain.Order) (domain.Event, do
 func (d *Driver) followUp(ctx context.Context, o domain.Order) error {
 	callCtx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	if err := d.Carts.Clear(callCtx, o.CartID, o.CustomerID, o.CartVersion); err != nil {
-		return fmt.Errorf("clear cart: %w: %w", domain.ErrOutcomeUnknown, err)
+	if err := d.Carts.RemoveOrdered(callCtx, o); err != nil {
+		return fmt.Errorf("remove what was ordered from the cart: %w: %w", domain.ErrOutcomeUnknown, err)
 	}
 	if err := d.Orders.Finish(ctx, o.ID); err != nil {
 		return fmt.Errorf("finish order: %w", err)

@@ -98,6 +98,8 @@ func (w *world) order(t tester, method string, stock int64) domain.Order {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// While it is paid the customer adds one more A.
+	w.carts.Put(o.CartID, apptest.Cart{Owner: o.CustomerID, Version: 4, Lines: []domain.CartLine{{SKU: a, Quantity: 3}, {SKU: b, Quantity: 1}}})
 	return o
 }
 
@@ -120,8 +122,8 @@ func (w *world) settled(t tester, id string) domain.Order {
 		if a.State != apptest.Captured || a.Captures != 1 || a.Amount != o.Total {
 			t.Errorf("paid with payment %+v", a)
 		}
-		if cart := w.carts.Cart(o.CartID); cart.Cleared != o.CartVersion {
-			t.Errorf("paid with cart %+v", cart)
+		if cart := w.carts.Cart(o.CartID); !slices.Equal(cart.Lines, []domain.CartLine{{SKU: o.Lines[0].SKU, Quantity: 1}}) {
+			t.Errorf("paid with cart %+v, want what was added meanwhile", cart)
 		}
 	case domain.Cancelled:
 		if !reserved || r.State != apptest.Released {
@@ -136,8 +138,8 @@ func (w *world) settled(t tester, id string) domain.Order {
 		if o.CancelReason == domain.NoReason {
 			t.Error("cancelled without a reason")
 		}
-		if cart := w.carts.Cart(o.CartID); cart.Cleared != 0 {
-			t.Error("a cancelled order took its cart")
+		if cart := w.carts.Cart(o.CartID); len(cart.Removed) != 0 || len(cart.Lines) != 2 {
+			t.Errorf("cancelled with cart %+v", cart)
 		}
 	default:
 		t.Fatalf("state %s", o.State)
@@ -208,7 +210,7 @@ func TestUnknownIsNeverFailed(t *testing.T) {
 	for _, loss := range []apptest.Loss{apptest.Request, apptest.Answer} {
 		for op, method := range map[string]string{
 			"catalog.Reserve": "pm_card_visa", "payment.Authorize": "pm_card_visa", "catalog.Confirm": "pm_card_visa",
-			"payment.Capture": "pm_card_visa", "cart.Clear": "pm_card_visa",
+			"payment.Capture": "pm_card_visa", "cart.RemoveOrdered": "pm_card_visa",
 			"catalog.Release": apptest.MethodDeclined, "payment.Cancel": apptest.MethodCaptureFails,
 		} {
 			lost := false

@@ -106,8 +106,8 @@ type Catalog interface {
 type Carts interface {
 	// Get returns the lines of a cart and its version. Errors: domain.ErrCartNotFound.
 	Get(ctx context.Context, cartID, ownerID string) ([]domain.CartLine, int64, error)
-	// Clear takes the lines of the ordered version out of the cart.
-	Clear(ctx context.Context, cartID, ownerID string, upToVersion int64) error
+	// RemoveOrdered takes what an order bought out of its cart, once.
+	RemoveOrdered(ctx context.Context, o domain.Order) error
 }
 
 // Payments is what the checkout needs of payment. Every call is idempotent by

@@ -146,9 +146,16 @@ func (c *Carts) Get(ctx context.Context, cartID, ownerID string) ([]domain.CartL
 	return lines, resp.GetCart().GetVersion(), nil
 }
 
-// Clear implements app.Carts.
-func (c *Carts) Clear(ctx context.Context, cartID, ownerID string, upToVersion int64) error {
-	_, err := c.client.ClearCart(ctx, &cartv1.ClearCartRequest{CartId: cartID, OwnerId: ownerID, UpToVersion: upToVersion})
+// RemoveOrdered implements app.Carts.
+func (c *Carts) RemoveOrdered(ctx context.Context, o domain.Order) error {
+	req := &cartv1.RemoveOrderedRequest{
+		CartId: o.CartID, OwnerId: o.CustomerID, OrderId: o.ID, CartVersion: o.CartVersion,
+		Lines: make([]*cartv1.OrderedLine, len(o.Lines)),
+	}
+	for i, l := range o.Lines {
+		req.Lines[i] = &cartv1.OrderedLine{Sku: l.SKU, Quantity: l.Quantity}
+	}
+	_, err := c.client.RemoveOrdered(ctx, req)
 	return err
 }
 

@@ -59,7 +59,8 @@ func forgetCarts() *sabotage {
 			return err
 		}
 		defer conn.Close(context.WithoutCancel(ctx))
-		_, err = conn.Exec(ctx, `ALTER TABLE cart_lines SET UNLOGGED; ALTER TABLE carts SET UNLOGGED`)
+		_, err = conn.Exec(ctx, `ALTER TABLE cart_lines SET UNLOGGED; ALTER TABLE cart_orders SET UNLOGGED;
+			ALTER TABLE cart_merges SET UNLOGGED; ALTER TABLE carts SET UNLOGGED`)
 		return err
 	}}
 }

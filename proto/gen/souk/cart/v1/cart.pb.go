@@ -8,6 +8,7 @@ package cartv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -111,7 +112,10 @@ type CartLine struct {
 	// The SKU.
 	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
 	// Units, 1 to 100,000.
-	Quantity      int64 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	Quantity int64 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	// The unit price that the buyer was shown when the line was added; unset where
+	// the caller that added it named none.
+	SeenUnitPrice *v1.Money `protobuf:"bytes,3,opt,name=seen_unit_price,json=seenUnitPrice,proto3" json:"seen_unit_price,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -158,6 +162,13 @@ func (x *CartLine) GetQuantity() int64 {
 		return x.Quantity
 	}
 	return 0
+}
+
+func (x *CartLine) GetSeenUnitPrice() *v1.Money {
+	if x != nil {
+		return x.SeenUnitPrice
+	}
+	return nil
 }
 
 // CreateCartRequest names the new cart.
@@ -267,7 +278,9 @@ type GetCartRequest struct {
 	// UUID.
 	CartId string `protobuf:"bytes,1,opt,name=cart_id,json=cartId,proto3" json:"cart_id,omitempty"`
 	// UUID of the owner.
-	OwnerId       string `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	OwnerId string `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	// UUID of an order of the cart, to learn whether its units have left it.
+	OrderId       string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -316,11 +329,20 @@ func (x *GetCartRequest) GetOwnerId() string {
 	return ""
 }
 
+func (x *GetCartRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
 // GetCartResponse is the cart.
 type GetCartResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The cart.
-	Cart          *Cart `protobuf:"bytes,1,opt,name=cart,proto3" json:"cart,omitempty"`
+	Cart *Cart `protobuf:"bytes,1,opt,name=cart,proto3" json:"cart,omitempty"`
+	// Whether the units of the order that the request names have left the cart.
+	OrderRemoved  bool `protobuf:"varint,2,opt,name=order_removed,json=orderRemoved,proto3" json:"order_removed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -362,6 +384,13 @@ func (x *GetCartResponse) GetCart() *Cart {
 	return nil
 }
 
+func (x *GetCartResponse) GetOrderRemoved() bool {
+	if x != nil {
+		return x.OrderRemoved
+	}
+	return false
+}
+
 // AddLineRequest adds units to a line.
 type AddLineRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -373,14 +402,15 @@ type AddLineRequest struct {
 	Sku string `protobuf:"bytes,3,opt,name=sku,proto3" json:"sku,omitempty"`
 	// Units to add.
 	Delta int64 `protobuf:"varint,4,opt,name=delta,proto3" json:"delta,omitempty"`
-	// UUID of the change, new for each. A repeat of one of the cart's last eight
-	// changes, as after an answer that was lost, adds nothing and returns the
-	// cart as it is.
+	// UUID of the change, new for each. A repeat within 30 days, as after an answer
+	// that was lost, adds nothing and returns the cart as it is.
 	ChangeId string `protobuf:"bytes,5,opt,name=change_id,json=changeId,proto3" json:"change_id,omitempty"`
 	// The version the caller saw; unset adds at any.
 	ExpectedVersion *int64 `protobuf:"varint,6,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The unit price that the buyer is shown. A line that has one keeps it.
+	SeenUnitPrice *v1.Money `protobuf:"bytes,7,opt,name=seen_unit_price,json=seenUnitPrice,proto3" json:"seen_unit_price,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AddLineRequest) Reset() {
@@ -455,6 +485,13 @@ func (x *AddLineRequest) GetExpectedVersion() int64 {
 	return 0
 }
 
+func (x *AddLineRequest) GetSeenUnitPrice() *v1.Money {
+	if x != nil {
+		return x.SeenUnitPrice
+	}
+	return nil
+}
+
 // AddLineResponse is the cart after the change.
 type AddLineResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -507,7 +544,9 @@ type LineChange struct {
 	// The SKU; the caller has checked that it exists.
 	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
 	// Units; 0 removes the line.
-	Quantity      int64 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	Quantity int64 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
+	// The unit price that the buyer is shown. A line that has one keeps it.
+	SeenUnitPrice *v1.Money `protobuf:"bytes,3,opt,name=seen_unit_price,json=seenUnitPrice,proto3" json:"seen_unit_price,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -556,6 +595,13 @@ func (x *LineChange) GetQuantity() int64 {
 	return 0
 }
 
+func (x *LineChange) GetSeenUnitPrice() *v1.Money {
+	if x != nil {
+		return x.SeenUnitPrice
+	}
+	return nil
+}
+
 // SetLinesRequest changes a cart.
 type SetLinesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -569,8 +615,9 @@ type SetLinesRequest struct {
 	Lines []*LineChange `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
 	// Whether lines not named here are removed (the whole cart is set).
 	Replace bool `protobuf:"varint,5,opt,name=replace,proto3" json:"replace,omitempty"`
-	// UUID of the change, new for each. A repeat of a change that was made, as
-	// after an answer that was lost, makes nothing and returns the cart as it is.
+	// UUID of the change, new for each. A repeat within 30 days of a change that was
+	// made, as after an answer that was lost, makes nothing and returns the cart as
+	// it is.
 	ChangeId      string `protobuf:"bytes,6,opt,name=change_id,json=changeId,proto3" json:"change_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -813,33 +860,37 @@ func (x *MergeCartResponse) GetCart() *Cart {
 	return nil
 }
 
-// ClearCartRequest names what was bought.
-type ClearCartRequest struct {
+// RemoveOrderedRequest names what an order bought.
+type RemoveOrderedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID.
 	CartId string `protobuf:"bytes,1,opt,name=cart_id,json=cartId,proto3" json:"cart_id,omitempty"`
 	// UUID of the owner.
 	OwnerId string `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	// UUID of the order. A repeat removes nothing.
+	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// The version of the cart that was ordered.
-	UpToVersion   int64 `protobuf:"varint,3,opt,name=up_to_version,json=upToVersion,proto3" json:"up_to_version,omitempty"`
+	CartVersion int64 `protobuf:"varint,4,opt,name=cart_version,json=cartVersion,proto3" json:"cart_version,omitempty"`
+	// What was bought.
+	Lines         []*OrderedLine `protobuf:"bytes,5,rep,name=lines,proto3" json:"lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ClearCartRequest) Reset() {
-	*x = ClearCartRequest{}
+func (x *RemoveOrderedRequest) Reset() {
+	*x = RemoveOrderedRequest{}
 	mi := &file_souk_cart_v1_cart_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ClearCartRequest) String() string {
+func (x *RemoveOrderedRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ClearCartRequest) ProtoMessage() {}
+func (*RemoveOrderedRequest) ProtoMessage() {}
 
-func (x *ClearCartRequest) ProtoReflect() protoreflect.Message {
+func (x *RemoveOrderedRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_souk_cart_v1_cart_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -851,53 +902,71 @@ func (x *ClearCartRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ClearCartRequest.ProtoReflect.Descriptor instead.
-func (*ClearCartRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use RemoveOrderedRequest.ProtoReflect.Descriptor instead.
+func (*RemoveOrderedRequest) Descriptor() ([]byte, []int) {
 	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{13}
 }
 
-func (x *ClearCartRequest) GetCartId() string {
+func (x *RemoveOrderedRequest) GetCartId() string {
 	if x != nil {
 		return x.CartId
 	}
 	return ""
 }
 
-func (x *ClearCartRequest) GetOwnerId() string {
+func (x *RemoveOrderedRequest) GetOwnerId() string {
 	if x != nil {
 		return x.OwnerId
 	}
 	return ""
 }
 
-func (x *ClearCartRequest) GetUpToVersion() int64 {
+func (x *RemoveOrderedRequest) GetOrderId() string {
 	if x != nil {
-		return x.UpToVersion
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *RemoveOrderedRequest) GetCartVersion() int64 {
+	if x != nil {
+		return x.CartVersion
 	}
 	return 0
 }
 
-// ClearCartResponse is empty.
-type ClearCartResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+func (x *RemoveOrderedRequest) GetLines() []*OrderedLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+// OrderedLine is a number of units that were bought.
+type OrderedLine struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The SKU.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// Units.
+	Quantity      int64 `protobuf:"varint,2,opt,name=quantity,proto3" json:"quantity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ClearCartResponse) Reset() {
-	*x = ClearCartResponse{}
+func (x *OrderedLine) Reset() {
+	*x = OrderedLine{}
 	mi := &file_souk_cart_v1_cart_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ClearCartResponse) String() string {
+func (x *OrderedLine) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ClearCartResponse) ProtoMessage() {}
+func (*OrderedLine) ProtoMessage() {}
 
-func (x *ClearCartResponse) ProtoReflect() protoreflect.Message {
+func (x *OrderedLine) ProtoReflect() protoreflect.Message {
 	mi := &file_souk_cart_v1_cart_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -909,50 +978,106 @@ func (x *ClearCartResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ClearCartResponse.ProtoReflect.Descriptor instead.
-func (*ClearCartResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use OrderedLine.ProtoReflect.Descriptor instead.
+func (*OrderedLine) Descriptor() ([]byte, []int) {
 	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *OrderedLine) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *OrderedLine) GetQuantity() int64 {
+	if x != nil {
+		return x.Quantity
+	}
+	return 0
+}
+
+// RemoveOrderedResponse is empty.
+type RemoveOrderedResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveOrderedResponse) Reset() {
+	*x = RemoveOrderedResponse{}
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveOrderedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveOrderedResponse) ProtoMessage() {}
+
+func (x *RemoveOrderedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveOrderedResponse.ProtoReflect.Descriptor instead.
+func (*RemoveOrderedResponse) Descriptor() ([]byte, []int) {
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{15}
 }
 
 var File_souk_cart_v1_cart_proto protoreflect.FileDescriptor
 
 const file_souk_cart_v1_cart_proto_rawDesc = "" +
 	"\n" +
-	"\x17souk/cart/v1/cart.proto\x12\fsouk.cart.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb4\x01\n" +
+	"\x17souk/cart/v1/cart.proto\x12\fsouk.cart.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19souk/money/v1/money.proto\"\xb4\x01\n" +
 	"\x04Cart\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
 	"\bowner_id\x18\x02 \x01(\tR\aownerId\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\x03R\aversion\x12,\n" +
 	"\x05lines\x18\x04 \x03(\v2\x16.souk.cart.v1.CartLineR\x05lines\x129\n" +
 	"\n" +
-	"updated_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"8\n" +
+	"updated_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"v\n" +
 	"\bCartLine\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
-	"\bquantity\x18\x02 \x01(\x03R\bquantity\"[\n" +
+	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12<\n" +
+	"\x0fseen_unit_price\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyR\rseenUnitPrice\"[\n" +
 	"\x11CreateCartRequest\x12!\n" +
 	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
 	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\"<\n" +
 	"\x12CreateCartResponse\x12&\n" +
-	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"X\n" +
+	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\x80\x01\n" +
 	"\x0eGetCartRequest\x12!\n" +
 	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
-	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\"9\n" +
+	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\x12&\n" +
+	"\border_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\aorderId\"^\n" +
 	"\x0fGetCartResponse\x12&\n" +
-	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\x8d\x02\n" +
+	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\x12#\n" +
+	"\rorder_removed\x18\x02 \x01(\bR\forderRemoved\"\xcb\x02\n" +
 	"\x0eAddLineRequest\x12!\n" +
 	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
 	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\x12\x1b\n" +
 	"\x03sku\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12!\n" +
 	"\x05delta\x18\x04 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x01R\x05delta\x12%\n" +
 	"\tchange_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bchangeId\x127\n" +
-	"\x10expected_version\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x01H\x00R\x0fexpectedVersion\x88\x01\x01B\x13\n" +
+	"\x10expected_version\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x01H\x00R\x0fexpectedVersion\x88\x01\x01\x12<\n" +
+	"\x0fseen_unit_price\x18\a \x01(\v2\x14.souk.money.v1.MoneyR\rseenUnitPriceB\x13\n" +
 	"\x11_expected_version\"9\n" +
 	"\x0fAddLineResponse\x12&\n" +
-	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"R\n" +
+	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\x90\x01\n" +
 	"\n" +
 	"LineChange\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12'\n" +
-	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x00R\bquantity\"\xa6\x02\n" +
+	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x00R\bquantity\x12<\n" +
+	"\x0fseen_unit_price\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyR\rseenUnitPrice\"\xa6\x02\n" +
 	"\x0fSetLinesRequest\x12!\n" +
 	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
 	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\x127\n" +
@@ -971,20 +1096,25 @@ const file_souk_cart_v1_cart_proto_rawDesc = "" +
 	"intoCartId\x12,\n" +
 	"\rinto_owner_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\vintoOwnerId\";\n" +
 	"\x11MergeCartResponse\x12&\n" +
-	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\x87\x01\n" +
-	"\x10ClearCartRequest\x12!\n" +
+	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\xed\x01\n" +
+	"\x14RemoveOrderedRequest\x12!\n" +
 	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
-	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\x12+\n" +
-	"\rup_to_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\vupToVersion\"\x13\n" +
-	"\x11ClearCartResponse2\xd5\x03\n" +
+	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\x12#\n" +
+	"\border_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12*\n" +
+	"\fcart_version\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\vcartVersion\x12<\n" +
+	"\x05lines\x18\x05 \x03(\v2\x19.souk.cart.v1.OrderedLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\x05lines\"S\n" +
+	"\vOrderedLine\x12\x1b\n" +
+	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12'\n" +
+	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x01R\bquantity\"\x17\n" +
+	"\x15RemoveOrderedResponse2\xe1\x03\n" +
 	"\vCartService\x12O\n" +
 	"\n" +
 	"CreateCart\x12\x1f.souk.cart.v1.CreateCartRequest\x1a .souk.cart.v1.CreateCartResponse\x12F\n" +
 	"\aGetCart\x12\x1c.souk.cart.v1.GetCartRequest\x1a\x1d.souk.cart.v1.GetCartResponse\x12F\n" +
 	"\aAddLine\x12\x1c.souk.cart.v1.AddLineRequest\x1a\x1d.souk.cart.v1.AddLineResponse\x12I\n" +
 	"\bSetLines\x12\x1d.souk.cart.v1.SetLinesRequest\x1a\x1e.souk.cart.v1.SetLinesResponse\x12L\n" +
-	"\tMergeCart\x12\x1e.souk.cart.v1.MergeCartRequest\x1a\x1f.souk.cart.v1.MergeCartResponse\x12L\n" +
-	"\tClearCart\x12\x1e.souk.cart.v1.ClearCartRequest\x1a\x1f.souk.cart.v1.ClearCartResponseB9Z7github.com/souk-shop/souk/proto/gen/souk/cart/v1;cartv1b\x06proto3"
+	"\tMergeCart\x12\x1e.souk.cart.v1.MergeCartRequest\x1a\x1f.souk.cart.v1.MergeCartResponse\x12X\n" +
+	"\rRemoveOrdered\x12\".souk.cart.v1.RemoveOrderedRequest\x1a#.souk.cart.v1.RemoveOrderedResponseB9Z7github.com/souk-shop/souk/proto/gen/souk/cart/v1;cartv1b\x06proto3"
 
 var (
 	file_souk_cart_v1_cart_proto_rawDescOnce sync.Once
@@ -998,7 +1128,7 @@ func file_souk_cart_v1_cart_proto_rawDescGZIP() []byte {
 	return file_souk_cart_v1_cart_proto_rawDescData
 }
 
-var file_souk_cart_v1_cart_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_souk_cart_v1_cart_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_souk_cart_v1_cart_proto_goTypes = []any{
 	(*Cart)(nil),                  // 0: souk.cart.v1.Cart
 	(*CartLine)(nil),              // 1: souk.cart.v1.CartLine
@@ -1013,36 +1143,42 @@ var file_souk_cart_v1_cart_proto_goTypes = []any{
 	(*SetLinesResponse)(nil),      // 10: souk.cart.v1.SetLinesResponse
 	(*MergeCartRequest)(nil),      // 11: souk.cart.v1.MergeCartRequest
 	(*MergeCartResponse)(nil),     // 12: souk.cart.v1.MergeCartResponse
-	(*ClearCartRequest)(nil),      // 13: souk.cart.v1.ClearCartRequest
-	(*ClearCartResponse)(nil),     // 14: souk.cart.v1.ClearCartResponse
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*RemoveOrderedRequest)(nil),  // 13: souk.cart.v1.RemoveOrderedRequest
+	(*OrderedLine)(nil),           // 14: souk.cart.v1.OrderedLine
+	(*RemoveOrderedResponse)(nil), // 15: souk.cart.v1.RemoveOrderedResponse
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*v1.Money)(nil),              // 17: souk.money.v1.Money
 }
 var file_souk_cart_v1_cart_proto_depIdxs = []int32{
 	1,  // 0: souk.cart.v1.Cart.lines:type_name -> souk.cart.v1.CartLine
-	15, // 1: souk.cart.v1.Cart.updated_at:type_name -> google.protobuf.Timestamp
-	0,  // 2: souk.cart.v1.CreateCartResponse.cart:type_name -> souk.cart.v1.Cart
-	0,  // 3: souk.cart.v1.GetCartResponse.cart:type_name -> souk.cart.v1.Cart
-	0,  // 4: souk.cart.v1.AddLineResponse.cart:type_name -> souk.cart.v1.Cart
-	8,  // 5: souk.cart.v1.SetLinesRequest.lines:type_name -> souk.cart.v1.LineChange
-	0,  // 6: souk.cart.v1.SetLinesResponse.cart:type_name -> souk.cart.v1.Cart
-	0,  // 7: souk.cart.v1.MergeCartResponse.cart:type_name -> souk.cart.v1.Cart
-	2,  // 8: souk.cart.v1.CartService.CreateCart:input_type -> souk.cart.v1.CreateCartRequest
-	4,  // 9: souk.cart.v1.CartService.GetCart:input_type -> souk.cart.v1.GetCartRequest
-	6,  // 10: souk.cart.v1.CartService.AddLine:input_type -> souk.cart.v1.AddLineRequest
-	9,  // 11: souk.cart.v1.CartService.SetLines:input_type -> souk.cart.v1.SetLinesRequest
-	11, // 12: souk.cart.v1.CartService.MergeCart:input_type -> souk.cart.v1.MergeCartRequest
-	13, // 13: souk.cart.v1.CartService.ClearCart:input_type -> souk.cart.v1.ClearCartRequest
-	3,  // 14: souk.cart.v1.CartService.CreateCart:output_type -> souk.cart.v1.CreateCartResponse
-	5,  // 15: souk.cart.v1.CartService.GetCart:output_type -> souk.cart.v1.GetCartResponse
-	7,  // 16: souk.cart.v1.CartService.AddLine:output_type -> souk.cart.v1.AddLineResponse
-	10, // 17: souk.cart.v1.CartService.SetLines:output_type -> souk.cart.v1.SetLinesResponse
-	12, // 18: souk.cart.v1.CartService.MergeCart:output_type -> souk.cart.v1.MergeCartResponse
-	14, // 19: souk.cart.v1.CartService.ClearCart:output_type -> souk.cart.v1.ClearCartResponse
-	14, // [14:20] is the sub-list for method output_type
-	8,  // [8:14] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	16, // 1: souk.cart.v1.Cart.updated_at:type_name -> google.protobuf.Timestamp
+	17, // 2: souk.cart.v1.CartLine.seen_unit_price:type_name -> souk.money.v1.Money
+	0,  // 3: souk.cart.v1.CreateCartResponse.cart:type_name -> souk.cart.v1.Cart
+	0,  // 4: souk.cart.v1.GetCartResponse.cart:type_name -> souk.cart.v1.Cart
+	17, // 5: souk.cart.v1.AddLineRequest.seen_unit_price:type_name -> souk.money.v1.Money
+	0,  // 6: souk.cart.v1.AddLineResponse.cart:type_name -> souk.cart.v1.Cart
+	17, // 7: souk.cart.v1.LineChange.seen_unit_price:type_name -> souk.money.v1.Money
+	8,  // 8: souk.cart.v1.SetLinesRequest.lines:type_name -> souk.cart.v1.LineChange
+	0,  // 9: souk.cart.v1.SetLinesResponse.cart:type_name -> souk.cart.v1.Cart
+	0,  // 10: souk.cart.v1.MergeCartResponse.cart:type_name -> souk.cart.v1.Cart
+	14, // 11: souk.cart.v1.RemoveOrderedRequest.lines:type_name -> souk.cart.v1.OrderedLine
+	2,  // 12: souk.cart.v1.CartService.CreateCart:input_type -> souk.cart.v1.CreateCartRequest
+	4,  // 13: souk.cart.v1.CartService.GetCart:input_type -> souk.cart.v1.GetCartRequest
+	6,  // 14: souk.cart.v1.CartService.AddLine:input_type -> souk.cart.v1.AddLineRequest
+	9,  // 15: souk.cart.v1.CartService.SetLines:input_type -> souk.cart.v1.SetLinesRequest
+	11, // 16: souk.cart.v1.CartService.MergeCart:input_type -> souk.cart.v1.MergeCartRequest
+	13, // 17: souk.cart.v1.CartService.RemoveOrdered:input_type -> souk.cart.v1.RemoveOrderedRequest
+	3,  // 18: souk.cart.v1.CartService.CreateCart:output_type -> souk.cart.v1.CreateCartResponse
+	5,  // 19: souk.cart.v1.CartService.GetCart:output_type -> souk.cart.v1.GetCartResponse
+	7,  // 20: souk.cart.v1.CartService.AddLine:output_type -> souk.cart.v1.AddLineResponse
+	10, // 21: souk.cart.v1.CartService.SetLines:output_type -> souk.cart.v1.SetLinesResponse
+	12, // 22: souk.cart.v1.CartService.MergeCart:output_type -> souk.cart.v1.MergeCartResponse
+	15, // 23: souk.cart.v1.CartService.RemoveOrdered:output_type -> souk.cart.v1.RemoveOrderedResponse
+	18, // [18:24] is the sub-list for method output_type
+	12, // [12:18] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_souk_cart_v1_cart_proto_init() }
@@ -1058,7 +1194,7 @@ func file_souk_cart_v1_cart_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_cart_v1_cart_proto_rawDesc), len(file_souk_cart_v1_cart_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,20 +19,21 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CartService_CreateCart_FullMethodName = "/souk.cart.v1.CartService/CreateCart"
-	CartService_GetCart_FullMethodName    = "/souk.cart.v1.CartService/GetCart"
-	CartService_AddLine_FullMethodName    = "/souk.cart.v1.CartService/AddLine"
-	CartService_SetLines_FullMethodName   = "/souk.cart.v1.CartService/SetLines"
-	CartService_MergeCart_FullMethodName  = "/souk.cart.v1.CartService/MergeCart"
-	CartService_ClearCart_FullMethodName  = "/souk.cart.v1.CartService/ClearCart"
+	CartService_CreateCart_FullMethodName    = "/souk.cart.v1.CartService/CreateCart"
+	CartService_GetCart_FullMethodName       = "/souk.cart.v1.CartService/GetCart"
+	CartService_AddLine_FullMethodName       = "/souk.cart.v1.CartService/AddLine"
+	CartService_SetLines_FullMethodName      = "/souk.cart.v1.CartService/SetLines"
+	CartService_MergeCart_FullMethodName     = "/souk.cart.v1.CartService/MergeCart"
+	CartService_RemoveOrdered_FullMethodName = "/souk.cart.v1.CartService/RemoveOrdered"
 )
 
 // CartServiceClient is the client API for CartService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// CartService owns the carts of guests and customers: SKUs and quantities, no
-// prices. A change is acknowledged after its commit. Errors carry a
+// CartService owns the carts of guests and customers: SKUs and quantities. The
+// prices that it keeps are what the buyer was shown, and decide nothing. A change
+// is acknowledged after its commit. Errors carry a
 // google.rpc.ErrorInfo with domain "cart.souk".
 //
 // Every call names the owner; a cart of another owner is NOT_FOUND
@@ -67,10 +68,13 @@ type CartServiceClient interface {
 	// Callers: gateway. Errors: NOT_FOUND (CART_NOT_FOUND) for the target,
 	// FAILED_PRECONDITION (CART_FULL).
 	MergeCart(ctx context.Context, in *MergeCartRequest, opts ...grpc.CallOption) (*MergeCartResponse, error)
-	// ClearCart takes out what an order bought: a line last changed at or before
-	// the version is removed; lines changed later stay. Idempotent; an unknown
-	// cart is no error. Callers: order.
-	ClearCart(ctx context.Context, in *ClearCartRequest, opts ...grpc.CallOption) (*ClearCartResponse, error)
+	// RemoveOrdered takes the units that an order bought out of the cart: each SKU's
+	// quantity less what was bought, never below 0, and a line without units goes.
+	// What was put in after the version that was ordered stays, also beside another
+	// order of the same units. Idempotent by the order's id; an unknown cart is no
+	// error, and one that was merged stands for the cart that it was merged into.
+	// Callers: order.
+	RemoveOrdered(ctx context.Context, in *RemoveOrderedRequest, opts ...grpc.CallOption) (*RemoveOrderedResponse, error)
 }
 
 type cartServiceClient struct {
@@ -131,10 +135,10 @@ func (c *cartServiceClient) MergeCart(ctx context.Context, in *MergeCartRequest,
 	return out, nil
 }
 
-func (c *cartServiceClient) ClearCart(ctx context.Context, in *ClearCartRequest, opts ...grpc.CallOption) (*ClearCartResponse, error) {
+func (c *cartServiceClient) RemoveOrdered(ctx context.Context, in *RemoveOrderedRequest, opts ...grpc.CallOption) (*RemoveOrderedResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ClearCartResponse)
-	err := c.cc.Invoke(ctx, CartService_ClearCart_FullMethodName, in, out, cOpts...)
+	out := new(RemoveOrderedResponse)
+	err := c.cc.Invoke(ctx, CartService_RemoveOrdered_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -145,8 +149,9 @@ func (c *cartServiceClient) ClearCart(ctx context.Context, in *ClearCartRequest,
 // All implementations must embed UnimplementedCartServiceServer
 // for forward compatibility.
 //
-// CartService owns the carts of guests and customers: SKUs and quantities, no
-// prices. A change is acknowledged after its commit. Errors carry a
+// CartService owns the carts of guests and customers: SKUs and quantities. The
+// prices that it keeps are what the buyer was shown, and decide nothing. A change
+// is acknowledged after its commit. Errors carry a
 // google.rpc.ErrorInfo with domain "cart.souk".
 //
 // Every call names the owner; a cart of another owner is NOT_FOUND
@@ -181,10 +186,13 @@ type CartServiceServer interface {
 	// Callers: gateway. Errors: NOT_FOUND (CART_NOT_FOUND) for the target,
 	// FAILED_PRECONDITION (CART_FULL).
 	MergeCart(context.Context, *MergeCartRequest) (*MergeCartResponse, error)
-	// ClearCart takes out what an order bought: a line last changed at or before
-	// the version is removed; lines changed later stay. Idempotent; an unknown
-	// cart is no error. Callers: order.
-	ClearCart(context.Context, *ClearCartRequest) (*ClearCartResponse, error)
+	// RemoveOrdered takes the units that an order bought out of the cart: each SKU's
+	// quantity less what was bought, never below 0, and a line without units goes.
+	// What was put in after the version that was ordered stays, also beside another
+	// order of the same units. Idempotent by the order's id; an unknown cart is no
+	// error, and one that was merged stands for the cart that it was merged into.
+	// Callers: order.
+	RemoveOrdered(context.Context, *RemoveOrderedRequest) (*RemoveOrderedResponse, error)
 	mustEmbedUnimplementedCartServiceServer()
 }
 
@@ -210,8 +218,8 @@ func (UnimplementedCartServiceServer) SetLines(context.Context, *SetLinesRequest
 func (UnimplementedCartServiceServer) MergeCart(context.Context, *MergeCartRequest) (*MergeCartResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method MergeCart not implemented")
 }
-func (UnimplementedCartServiceServer) ClearCart(context.Context, *ClearCartRequest) (*ClearCartResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ClearCart not implemented")
+func (UnimplementedCartServiceServer) RemoveOrdered(context.Context, *RemoveOrderedRequest) (*RemoveOrderedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveOrdered not implemented")
 }
 func (UnimplementedCartServiceServer) mustEmbedUnimplementedCartServiceServer() {}
 func (UnimplementedCartServiceServer) testEmbeddedByValue()                     {}
@@ -324,20 +332,20 @@ func _CartService_MergeCart_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
-func _CartService_ClearCart_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ClearCartRequest)
+func _CartService_RemoveOrdered_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveOrderedRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(CartServiceServer).ClearCart(ctx, in)
+		return srv.(CartServiceServer).RemoveOrdered(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: CartService_ClearCart_FullMethodName,
+		FullMethod: CartService_RemoveOrdered_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(CartServiceServer).ClearCart(ctx, req.(*ClearCartRequest))
+		return srv.(CartServiceServer).RemoveOrdered(ctx, req.(*RemoveOrderedRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -370,8 +378,8 @@ var CartService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _CartService_MergeCart_Handler,
 		},
 		{
-			MethodName: "ClearCart",
-			Handler:    _CartService_ClearCart_Handler,
+			MethodName: "RemoveOrdered",
+			Handler:    _CartService_RemoveOrdered_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -17,37 +17,53 @@ WITH lock AS MATERIALIZED (
     SELECT pg_advisory_xact_lock(hashtextextended(CAST($1::uuid AS text), 0))
 ), cart AS (
     SELECT
-        c.id, c.version, c.updated_at, c.seen_at,
-        $2::uuid = ANY (c.changes) AS made
+        c.id, c.version, c.updated_at, c.seen_at, EXISTS (
+            SELECT FROM cart_changes m WHERE m.cart_id = c.id AND m.change_id = $2::uuid
+        ) AS made
     FROM lock, carts c WHERE c.id = $1 AND c.owner_id = $3
 ), present AS (
-    SELECT l.sku, l.quantity, l.position FROM cart_lines l JOIN cart ON cart.id = l.cart_id
+    SELECT l.sku, l.quantity, l.position, l.seen_unit_price, l.seen_currency
+    FROM cart_lines l JOIN cart ON cart.id = l.cart_id
 ), line AS (
     SELECT
         coalesce(sum(quantity) FILTER (WHERE sku = $4::text), 0)::bigint + $5::bigint AS quantity,
         coalesce(min(position) FILTER (WHERE sku = $4), coalesce(max(position), 0) + 1) AS position,
+        coalesce(
+            min(seen_unit_price) FILTER (WHERE sku = $4),
+            CASE WHEN $6::text <> '' THEN $7::bigint END
+        ) AS seen_price,
+        coalesce(min(seen_currency) FILTER (WHERE sku = $4), nullif($6, '')) AS seen_currency,
         count(*) FILTER (WHERE sku <> $4) + 1 AS lines
     FROM present
 ), changed AS (
     UPDATE carts SET
-        version = carts.version + 1, updated_at = $6::timestamptz, seen_at = $7::timestamptz,
-        changes = ($2::uuid || carts.changes)[1:8]
+        version = carts.version + 1, updated_at = $8::timestamptz, seen_at = $9::timestamptz
     FROM cart, line
     WHERE carts.id = cart.id AND carts.version = cart.version
       AND NOT cart.made
-      AND ($8::bigint = 0 OR cart.version = $8)
-      AND line.quantity <= $9::bigint
-      AND line.lines <= $10::bigint
-    RETURNING carts.id, carts.version, carts.updated_at, carts.seen_at, line.quantity, line.position
+      AND ($10::bigint = 0 OR cart.version = $10)
+      AND line.quantity <= $11::bigint
+      AND line.lines <= $12::bigint
+    RETURNING
+        carts.id, carts.version, carts.updated_at, carts.seen_at,
+        line.quantity, line.position, line.seen_price, line.seen_currency
+), noted AS (
+    INSERT INTO cart_changes (cart_id, change_id, made_at)
+    SELECT changed.id, $2, $8 FROM changed
 ), written AS (
-    INSERT INTO cart_lines (cart_id, sku, quantity, position, changed_version)
-    SELECT changed.id, $4, changed.quantity, changed.position, changed.version FROM changed
-    ON CONFLICT (cart_id, sku)
-    DO UPDATE SET quantity = excluded.quantity, changed_version = excluded.changed_version
+    INSERT INTO cart_lines (cart_id, sku, quantity, position, added_version, seen_unit_price, seen_currency)
+    SELECT
+        changed.id, $4, changed.quantity, changed.position, changed.version, changed.seen_price, changed.seen_currency
+    FROM changed
+    ON CONFLICT (cart_id, sku) DO UPDATE SET
+        quantity = excluded.quantity,
+        seen_unit_price = excluded.seen_unit_price,
+        seen_currency = excluded.seen_currency
 ), after AS (
-    SELECT sku, quantity, position FROM present WHERE sku <> $4 OR NOT EXISTS (SELECT FROM changed)
+    SELECT sku, quantity, position, seen_unit_price, seen_currency
+    FROM present WHERE sku <> $4 OR NOT EXISTS (SELECT FROM changed)
     UNION ALL
-    SELECT $4, quantity, position FROM changed
+    SELECT $4, quantity, position, seen_price, seen_currency FROM changed
 )
 SELECT
     cart.made::boolean AS made,
@@ -58,7 +74,9 @@ SELECT
     coalesce(changed.updated_at, cart.updated_at)::timestamptz AS updated_at,
     coalesce(changed.seen_at, cart.seen_at)::timestamptz AS seen_at,
     ARRAY(SELECT after.sku FROM after ORDER BY after.position)::text[] AS skus,
-    ARRAY(SELECT after.quantity FROM after ORDER BY after.position)::bigint[] AS quantities
+    ARRAY(SELECT after.quantity FROM after ORDER BY after.position)::bigint[] AS quantities,
+    ARRAY(SELECT coalesce(after.seen_unit_price, 0) FROM after ORDER BY after.position)::bigint[] AS seen_prices,
+    ARRAY(SELECT coalesce(after.seen_currency, '') FROM after ORDER BY after.position)::text[] AS seen_currencies
 FROM cart CROSS JOIN line LEFT JOIN changed ON true
 `
 
@@ -68,6 +86,8 @@ type AddLineParams struct {
 	OwnerID         domain.UUID
 	SKU             string
 	Delta           int64
+	SeenCurrency    string
+	SeenPrice       int64
 	Now             time.Time
 	SeenAt          time.Time
 	ExpectedVersion int64
@@ -76,15 +96,17 @@ type AddLineParams struct {
 }
 
 type AddLineRow struct {
-	Made       bool
-	Added      bool
-	Quantity   int64
-	Lines      int64
-	Version    int64
-	UpdatedAt  time.Time
-	SeenAt     time.Time
-	SKUs       []string
-	Quantities []int64
+	Made           bool
+	Added          bool
+	Quantity       int64
+	Lines          int64
+	Version        int64
+	UpdatedAt      time.Time
+	SeenAt         time.Time
+	SKUs           []string
+	Quantities     []int64
+	SeenPrices     []int64
+	SeenCurrencies []string
 }
 
 // AddLine adds units to one line and answers the cart after it, in one statement.
@@ -100,6 +122,8 @@ func (q *Queries) AddLine(ctx context.Context, arg AddLineParams) (AddLineRow, e
 		arg.OwnerID,
 		arg.SKU,
 		arg.Delta,
+		arg.SeenCurrency,
+		arg.SeenPrice,
 		arg.Now,
 		arg.SeenAt,
 		arg.ExpectedVersion,
@@ -117,41 +141,10 @@ func (q *Queries) AddLine(ctx context.Context, arg AddLineParams) (AddLineRow, e
 		&i.SeenAt,
 		&i.SKUs,
 		&i.Quantities,
+		&i.SeenPrices,
+		&i.SeenCurrencies,
 	)
 	return i, err
-}
-
-const ClearCart = `-- name: ClearCart :exec
-WITH changed AS (
-    UPDATE carts c SET version = version + 1, updated_at = $2, seen_at = $3
-    WHERE c.id = $4 AND c.owner_id = $5
-      AND EXISTS (
-          SELECT FROM cart_lines l WHERE l.cart_id = c.id AND l.changed_version <= $1
-      )
-    RETURNING c.id
-)
-DELETE FROM cart_lines l
-USING changed
-WHERE l.cart_id = changed.id AND l.changed_version <= $1
-`
-
-type ClearCartParams struct {
-	UpToVersion int64
-	Now         time.Time
-	SeenAt      time.Time
-	ID          domain.UUID
-	OwnerID     domain.UUID
-}
-
-func (q *Queries) ClearCart(ctx context.Context, arg ClearCartParams) error {
-	_, err := q.db.Exec(ctx, ClearCart,
-		arg.UpToVersion,
-		arg.Now,
-		arg.SeenAt,
-		arg.ID,
-		arg.OwnerID,
-	)
-	return err
 }
 
 const CreateCart = `-- name: CreateCart :exec
@@ -204,6 +197,54 @@ func (q *Queries) ExpireCarts(ctx context.Context, arg ExpireCartsParams) (int64
 	return result.RowsAffected(), nil
 }
 
+const ForgetChanges = `-- name: ForgetChanges :execrows
+DELETE FROM cart_changes
+WHERE (cart_id, change_id) IN (
+    SELECT m.cart_id, m.change_id FROM cart_changes m
+    WHERE m.made_at < $1
+    ORDER BY m.made_at
+    LIMIT $2::int
+    FOR UPDATE SKIP LOCKED
+)
+`
+
+type ForgetChangesParams struct {
+	Before time.Time
+	Batch  int32
+}
+
+func (q *Queries) ForgetChanges(ctx context.Context, arg ForgetChangesParams) (int64, error) {
+	result, err := q.db.Exec(ctx, ForgetChanges, arg.Before, arg.Batch)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const ForgetOrders = `-- name: ForgetOrders :execrows
+DELETE FROM cart_orders
+WHERE (cart_id, order_id) IN (
+    SELECT o.cart_id, o.order_id FROM cart_orders o
+    WHERE o.removed_at < $1
+    ORDER BY o.removed_at
+    LIMIT $2::int
+    FOR UPDATE SKIP LOCKED
+)
+`
+
+type ForgetOrdersParams struct {
+	Before time.Time
+	Batch  int32
+}
+
+func (q *Queries) ForgetOrders(ctx context.Context, arg ForgetOrdersParams) (int64, error) {
+	result, err := q.db.Exec(ctx, ForgetOrders, arg.Before, arg.Batch)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
 const GetCart = `-- name: GetCart :one
 SELECT
     version,
@@ -214,26 +255,39 @@ SELECT
     )::text[] AS skus,
     ARRAY(
         SELECT l.quantity FROM cart_lines l WHERE l.cart_id = c.id ORDER BY l.position
-    )::bigint[] AS quantities
+    )::bigint[] AS quantities,
+    ARRAY(
+        SELECT coalesce(l.seen_unit_price, 0) FROM cart_lines l WHERE l.cart_id = c.id ORDER BY l.position
+    )::bigint[] AS seen_prices,
+    ARRAY(
+        SELECT coalesce(l.seen_currency, '') FROM cart_lines l WHERE l.cart_id = c.id ORDER BY l.position
+    )::text[] AS seen_currencies,
+    EXISTS (
+        SELECT FROM cart_orders o WHERE o.cart_id = c.id AND o.order_id = $1::uuid
+    ) AS order_removed
 FROM carts c
-WHERE c.id = $1 AND c.owner_id = $2
+WHERE c.id = $2 AND c.owner_id = $3
 `
 
 type GetCartParams struct {
+	OrderID domain.UUID
 	ID      domain.UUID
 	OwnerID domain.UUID
 }
 
 type GetCartRow struct {
-	Version    int64
-	UpdatedAt  time.Time
-	SeenAt     time.Time
-	SKUs       []string
-	Quantities []int64
+	Version        int64
+	UpdatedAt      time.Time
+	SeenAt         time.Time
+	SKUs           []string
+	Quantities     []int64
+	SeenPrices     []int64
+	SeenCurrencies []string
+	OrderRemoved   bool
 }
 
 func (q *Queries) GetCart(ctx context.Context, arg GetCartParams) (GetCartRow, error) {
-	row := q.db.QueryRow(ctx, GetCart, arg.ID, arg.OwnerID)
+	row := q.db.QueryRow(ctx, GetCart, arg.OrderID, arg.ID, arg.OwnerID)
 	var i GetCartRow
 	err := row.Scan(
 		&i.Version,
@@ -241,6 +295,9 @@ func (q *Queries) GetCart(ctx context.Context, arg GetCartParams) (GetCartRow, e
 		&i.SeenAt,
 		&i.SKUs,
 		&i.Quantities,
+		&i.SeenPrices,
+		&i.SeenCurrencies,
+		&i.OrderRemoved,
 	)
 	return i, err
 }
@@ -271,19 +328,20 @@ func (q *Queries) LockCarts(ctx context.Context, ids []domain.UUID) error {
 
 const MergeCarts = `-- name: MergeCarts :one
 WITH target AS (
-    SELECT c.id FROM carts c WHERE c.id = $1 AND c.owner_id = $2
+    SELECT c.id, c.version FROM carts c WHERE c.id = $1 AND c.owner_id = $2
 ), source AS (
-    SELECT c.id FROM carts c, target WHERE c.id = $3 AND c.owner_id = $4
+    SELECT c.id, c.owner_id FROM carts c, target WHERE c.id = $3 AND c.owner_id = $4
 ), present AS (
     SELECT l.sku, l.quantity, l.position FROM cart_lines l JOIN target ON target.id = l.cart_id
 ), moved AS (
-    SELECT l.sku, l.quantity, row_number() OVER (ORDER BY l.position) AS ordinal
+    SELECT
+        l.sku, l.quantity, l.seen_unit_price, l.seen_currency, row_number() OVER (ORDER BY l.position) AS ordinal
     FROM cart_lines l JOIN source ON source.id = l.cart_id
 ), size AS (
     SELECT count(*) AS lines FROM (SELECT sku FROM present UNION SELECT sku FROM moved) AS union_of_both
 ), change AS (
     SELECT
-        m.sku, m.ordinal,
+        m.sku, m.ordinal, m.seen_unit_price, m.seen_currency,
         least(m.quantity + coalesce(p.quantity, 0), $5::bigint) AS quantity
     FROM moved m LEFT JOIN present p ON p.sku = m.sku
     WHERE p.quantity IS NULL OR p.quantity < $5
@@ -294,17 +352,34 @@ WITH target AS (
       AND (SELECT lines FROM size) <= $8::bigint
     RETURNING carts.id, carts.version
 ), written AS (
-    INSERT INTO cart_lines (cart_id, sku, quantity, position, changed_version)
+    INSERT INTO cart_lines AS l (cart_id, sku, quantity, position, added_version, seen_unit_price, seen_currency)
     SELECT
         changed.id, change.sku, change.quantity,
         (SELECT coalesce(max(position), 0) FROM present) + change.ordinal,
-        changed.version
+        changed.version, change.seen_unit_price, change.seen_currency
     FROM changed, change
-    ON CONFLICT (cart_id, sku)
-    DO UPDATE SET quantity = excluded.quantity, changed_version = excluded.changed_version
+    ON CONFLICT (cart_id, sku) DO UPDATE SET
+        quantity = excluded.quantity,
+        seen_unit_price = coalesce(l.seen_unit_price, excluded.seen_unit_price),
+        seen_currency = coalesce(l.seen_currency, excluded.seen_currency)
+), merged AS (
+    SELECT source.id, source.owner_id, target.id AS into_id, coalesce(changed.version, target.version) AS version
+    FROM size, target, source LEFT JOIN changed ON true
+    WHERE size.lines <= $8
+), followed AS (
+    UPDATE cart_merges e SET into_id = merged.into_id, version = merged.version
+    FROM merged WHERE e.into_id = merged.id
+), forwarded AS (
+    INSERT INTO cart_merges (from_id, from_owner_id, into_id, version)
+    SELECT merged.id, merged.owner_id, merged.into_id, merged.version FROM merged
+    ON CONFLICT (from_id) DO UPDATE SET
+        from_owner_id = excluded.from_owner_id, into_id = excluded.into_id, version = excluded.version
+), orders AS (
+    UPDATE cart_orders o SET cart_id = merged.into_id, version = merged.version
+    FROM merged WHERE o.cart_id = merged.id
+      AND NOT EXISTS (SELECT FROM cart_orders t WHERE t.cart_id = merged.into_id AND t.order_id = o.order_id)
 ), gone AS (
-    DELETE FROM carts c
-    WHERE c.id = (SELECT source.id FROM source) AND (SELECT lines FROM size) <= $8
+    DELETE FROM carts c USING merged WHERE c.id = merged.id
 )
 SELECT lines::bigint FROM size
 `
@@ -321,8 +396,9 @@ type MergeCartsParams struct {
 }
 
 // MergeCarts adds the lines of one cart to another and deletes the first, if
-// both are there and the sum is not too long. It answers how many lines the
-// second has, or would have, after the merge.
+// both are there and the sum is not too long. The second then stands for the first
+// where orders of it are concerned. It answers how many lines the second has, or
+// would have, after the merge.
 func (q *Queries) MergeCarts(ctx context.Context, arg MergeCartsParams) (int64, error) {
 	row := q.db.QueryRow(ctx, MergeCarts,
 		arg.IntoID,
@@ -339,14 +415,117 @@ func (q *Queries) MergeCarts(ctx context.Context, arg MergeCartsParams) (int64, 
 	return lines, err
 }
 
+const RemoveOrdered = `-- name: RemoveOrdered :one
+WITH cart AS (
+    SELECT c.id, c.version, EXISTS (
+        SELECT FROM cart_orders o WHERE o.cart_id = c.id AND o.order_id = $3
+    ) AS removed
+    FROM carts c WHERE c.id = $1 AND c.owner_id = $2
+), bought AS (
+    SELECT line.sku, sum(line.units) AS units
+    FROM (SELECT unnest($4::text[]) AS sku, unnest($5::bigint[]) AS units) AS line
+    GROUP BY line.sku
+), gone AS (
+    SELECT line.sku, sum(line.units) AS units
+    FROM (
+        SELECT unnest(o.skus) AS sku, unnest(o.units) AS units
+        FROM cart_orders o JOIN cart ON cart.id = o.cart_id
+        WHERE o.version > $6::bigint
+    ) AS line
+    GROUP BY line.sku
+), leaving AS (
+    SELECT l.sku, l.quantity, least(l.quantity, b.units - coalesce(g.units, 0))::bigint AS units
+    FROM cart
+    JOIN cart_lines l ON l.cart_id = cart.id
+    JOIN bought b ON b.sku = l.sku
+    LEFT JOIN gone g ON g.sku = l.sku
+    WHERE NOT cart.removed AND l.added_version <= $6 AND b.units > coalesce(g.units, 0)
+), changed AS (
+    UPDATE carts SET version = version + 1, updated_at = $7::timestamptz, seen_at = $8::timestamptz
+    WHERE carts.id = (SELECT cart.id FROM cart) AND EXISTS (SELECT FROM leaving)
+    RETURNING carts.id, carts.version
+), noted AS (
+    INSERT INTO cart_orders (cart_id, order_id, removed_at, version, skus, units)
+    SELECT
+        cart.id, $3, $7, coalesce(changed.version, cart.version),
+        ARRAY(SELECT leaving.sku FROM leaving ORDER BY leaving.sku),
+        ARRAY(SELECT leaving.units FROM leaving ORDER BY leaving.sku)
+    FROM cart LEFT JOIN changed ON true
+    WHERE NOT cart.removed
+), emptied AS (
+    DELETE FROM cart_lines l USING changed, leaving
+    WHERE l.cart_id = changed.id AND l.sku = leaving.sku AND leaving.units = leaving.quantity
+), lowered AS (
+    UPDATE cart_lines l SET quantity = l.quantity - leaving.units
+    FROM changed, leaving
+    WHERE l.cart_id = changed.id AND l.sku = leaving.sku AND leaving.units < leaving.quantity
+)
+SELECT
+    EXISTS (SELECT FROM cart)::boolean AS found,
+    coalesce(c.id, $1)::uuid AS into_id,
+    coalesce(c.owner_id, $2)::uuid AS into_owner_id,
+    coalesce(m.version, 0)::bigint AS into_version
+FROM (SELECT $1::uuid AS id, $2::uuid AS owner_id) AS asked
+LEFT JOIN cart_merges m ON m.from_id = asked.id AND m.from_owner_id = asked.owner_id
+LEFT JOIN carts c ON c.id = m.into_id
+`
+
+type RemoveOrderedParams struct {
+	ID          domain.UUID
+	OwnerID     domain.UUID
+	OrderID     domain.UUID
+	SKUs        []string
+	Quantities  []int64
+	CartVersion int64
+	Now         time.Time
+	SeenAt      time.Time
+}
+
+type RemoveOrderedRow struct {
+	Found       bool
+	IntoID      domain.UUID
+	IntoOwnerID domain.UUID
+	IntoVersion int64
+}
+
+// RemoveOrdered takes what an order bought out of the cart, once for each order. A
+// line that was put in after the ordered version is not what was bought. Nor are
+// units that have left since that version with other orders: both orders bought the
+// same ones. It answers whether the cart is there and, where it was merged, the
+// cart that it was merged into, with its owner and its version after the merge.
+func (q *Queries) RemoveOrdered(ctx context.Context, arg RemoveOrderedParams) (RemoveOrderedRow, error) {
+	row := q.db.QueryRow(ctx, RemoveOrdered,
+		arg.ID,
+		arg.OwnerID,
+		arg.OrderID,
+		arg.SKUs,
+		arg.Quantities,
+		arg.CartVersion,
+		arg.Now,
+		arg.SeenAt,
+	)
+	var i RemoveOrderedRow
+	err := row.Scan(
+		&i.Found,
+		&i.IntoID,
+		&i.IntoOwnerID,
+		&i.IntoVersion,
+	)
+	return i, err
+}
+
 const SetLines = `-- name: SetLines :one
 WITH cart AS (
-    SELECT c.id, c.version, coalesce($1::uuid = ANY (c.changes), false) AS made
+    SELECT c.id, c.version, EXISTS (
+        SELECT FROM cart_changes m WHERE m.cart_id = c.id AND m.change_id = $1::uuid
+    ) AS made
     FROM carts c WHERE c.id = $2 AND c.owner_id = $3
 ), wanted AS (
     SELECT
         unnest($4::text[]) AS sku,
         unnest($5::bigint[]) AS quantity,
+        unnest($6::bigint[]) AS seen_price,
+        unnest($7::text[]) AS seen_currency,
         generate_subscripts($4::text[], 1) AS ordinal
 ), present AS (
     SELECT l.sku, l.quantity, l.position FROM cart_lines l JOIN cart ON cart.id = l.cart_id
@@ -355,35 +534,42 @@ WITH cart AS (
         coalesce(w.sku, p.sku) AS sku,
         coalesce(w.quantity, 0) AS quantity,
         w.ordinal,
+        CASE WHEN w.seen_currency <> '' THEN w.seen_price END AS seen_price,
+        nullif(w.seen_currency, '') AS seen_currency,
         (p.sku IS NULL)::int - (coalesce(w.quantity, 0) = 0)::int AS growth
     FROM wanted w FULL JOIN present p ON p.sku = w.sku
     WHERE coalesce(w.quantity, 0) <> coalesce(p.quantity, 0)
-      AND (w.sku IS NOT NULL OR $6::boolean)
+      AND (w.sku IS NOT NULL OR $8::boolean)
 ), size AS (
     SELECT (SELECT count(*) FROM present) + (SELECT coalesce(sum(growth), 0) FROM change) AS lines
+), accepted AS (
+    SELECT cart.id FROM cart, size
+    WHERE NOT cart.made
+      AND ($9::bigint = 0 OR cart.version = $9)
+      AND size.lines <= $10::bigint
+), noted AS (
+    INSERT INTO cart_changes (cart_id, change_id, made_at)
+    SELECT accepted.id, $1, $11 FROM accepted WHERE $1 IS NOT NULL
 ), changed AS (
-    UPDATE carts SET
-        version = version + 1, updated_at = $7, seen_at = $8,
-        changes = CASE WHEN $1 IS NULL THEN changes ELSE ($1::uuid || changes)[1:8] END
-    WHERE carts.id = (SELECT cart.id FROM cart WHERE NOT cart.made)
-      AND ($9::bigint = 0 OR carts.version = $9)
-      AND EXISTS (SELECT FROM change)
-      AND (SELECT lines FROM size) <= $10::bigint
+    UPDATE carts SET version = version + 1, updated_at = $11, seen_at = $12
+    WHERE carts.id = (SELECT accepted.id FROM accepted) AND EXISTS (SELECT FROM change)
     RETURNING carts.id, carts.version
 ), removed AS (
     DELETE FROM cart_lines l
     USING changed, change
     WHERE l.cart_id = changed.id AND l.sku = change.sku AND change.quantity = 0
 ), written AS (
-    INSERT INTO cart_lines (cart_id, sku, quantity, position, changed_version)
+    INSERT INTO cart_lines AS l (cart_id, sku, quantity, position, added_version, seen_unit_price, seen_currency)
     SELECT
         changed.id, change.sku, change.quantity,
         (SELECT coalesce(max(position), 0) FROM present) + change.ordinal,
-        changed.version
+        changed.version, change.seen_price, change.seen_currency
     FROM changed, change
     WHERE change.quantity > 0
-    ON CONFLICT (cart_id, sku)
-    DO UPDATE SET quantity = excluded.quantity, changed_version = excluded.changed_version
+    ON CONFLICT (cart_id, sku) DO UPDATE SET
+        quantity = excluded.quantity,
+        seen_unit_price = coalesce(l.seen_unit_price, excluded.seen_unit_price),
+        seen_currency = coalesce(l.seen_currency, excluded.seen_currency)
 )
 SELECT
     coalesce((SELECT cart.version FROM cart), 0)::bigint AS version,
@@ -398,11 +584,13 @@ type SetLinesParams struct {
 	OwnerID         domain.UUID
 	SKUs            []string
 	Quantities      []int64
+	SeenPrices      []int64
+	SeenCurrencies  []string
 	Replace         bool
-	Now             time.Time
-	SeenAt          time.Time
 	ExpectedVersion int64
 	MaxLines        int64
+	Now             time.Time
+	SeenAt          time.Time
 }
 
 type SetLinesRow struct {
@@ -412,10 +600,10 @@ type SetLinesRow struct {
 }
 
 // SetLines writes only if the cart is the owner's, is at the expected version
-// (0: any), would not get too many lines, would change at all, and is not found
-// among the last eight changes. It answers the version before the change, 0
-// without such a cart, how many lines the cart has, or would have, after it, and
-// whether the change was made before.
+// (0: any), would not get too many lines, would change at all, and was not made
+// before. One that is accepted is noted, also where nothing was to change. It
+// answers the version before the change, 0 without such a cart, how many lines the
+// cart has, or would have, after it, and whether the change was made before.
 func (q *Queries) SetLines(ctx context.Context, arg SetLinesParams) (SetLinesRow, error) {
 	row := q.db.QueryRow(ctx, SetLines,
 		arg.ChangeID,
@@ -423,11 +611,13 @@ func (q *Queries) SetLines(ctx context.Context, arg SetLinesParams) (SetLinesRow
 		arg.OwnerID,
 		arg.SKUs,
 		arg.Quantities,
+		arg.SeenPrices,
+		arg.SeenCurrencies,
 		arg.Replace,
-		arg.Now,
-		arg.SeenAt,
 		arg.ExpectedVersion,
 		arg.MaxLines,
+		arg.Now,
+		arg.SeenAt,
 	)
 	var i SetLinesRow
 	err := row.Scan(&i.Version, &i.Lines, &i.Made)

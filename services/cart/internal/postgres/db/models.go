@@ -7,6 +7,7 @@ package db
 import (
 	"time"
 
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/souk-shop/souk/services/cart/internal/domain"
 )
 
@@ -16,13 +17,36 @@ type Cart struct {
 	Version   int64
 	UpdatedAt time.Time
 	SeenAt    time.Time
-	Changes   []domain.UUID
+}
+
+type CartChange struct {
+	CartID   domain.UUID
+	ChangeID domain.UUID
+	MadeAt   time.Time
 }
 
 type CartLine struct {
-	CartID         domain.UUID
-	SKU            string
-	Quantity       int64
-	Position       int64
-	ChangedVersion int64
+	CartID        domain.UUID
+	SKU           string
+	Quantity      int64
+	Position      int64
+	AddedVersion  int64
+	SeenUnitPrice pgtype.Int8
+	SeenCurrency  pgtype.Text
+}
+
+type CartMerge struct {
+	FromID      domain.UUID
+	FromOwnerID domain.UUID
+	IntoID      domain.UUID
+	Version     int64
+}
+
+type CartOrder struct {
+	CartID    domain.UUID
+	OrderID   domain.UUID
+	RemovedAt time.Time
+	Version   int64
+	SKUs      []string
+	Units     []int64
 }

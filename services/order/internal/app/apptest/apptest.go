@@ -6,6 +6,7 @@ package apptest
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/souk-shop/souk/proto/money"
@@ -392,7 +393,7 @@ type Cart struct {
 	Owner   string
 	Version int64
 	Lines   []domain.CartLine
-	Cleared int64 // the version that it was cleared up to
+	Removed []string // ids of the orders whose units have left it
 }
 
 // Carts is the cart service.
@@ -441,18 +442,27 @@ func (c *Carts) Get(ctx context.Context, cartID, ownerID string) ([]domain.CartL
 	return f.lines, f.version, err
 }
 
-// Clear implements app.Carts.
-func (c *Carts) Clear(ctx context.Context, cartID, ownerID string, upToVersion int64) error {
-	_, err := call(ctx, c.Network, "cart.Clear", cartID, func() (struct{}, error) {
+// RemoveOrdered implements app.Carts.
+func (c *Carts) RemoveOrdered(ctx context.Context, o domain.Order) error {
+	_, err := call(ctx, c.Network, "cart.RemoveOrdered", o.CartID, func() (struct{}, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if cart := c.carts[cartID]; cart != nil && cart.Owner == ownerID && cart.Cleared < upToVersion {
-			cart.Cleared = upToVersion
-			if cart.Version <= upToVersion {
-				cart.Lines = nil
-				cart.Version++
+		cart := c.carts[o.CartID]
+		if cart == nil || cart.Owner != o.CustomerID || slices.Contains(cart.Removed, o.ID) {
+			return struct{}{}, nil
+		}
+		var left []domain.CartLine
+		for _, l := range cart.Lines {
+			for _, bought := range o.Lines {
+				if bought.SKU == l.SKU {
+					l.Quantity -= bought.Quantity
+				}
+			}
+			if l.Quantity > 0 {
+				left = append(left, l)
 			}
 		}
+		cart.Lines, cart.Version, cart.Removed = left, cart.Version+1, append(cart.Removed, o.ID)
 		return struct{}{}, nil
 	})
 	return err

@@ -24,9 +24,9 @@ const (
 	CapturingWritten crash.Point = "capturing.written"
 	// CaptureAnswered: the money is captured, which is not written yet.
 	CaptureAnswered crash.Point = "capture.answered"
-	// PaidWritten: the order is PAID, its cart was not cleared.
+	// PaidWritten: the order is PAID, its units are in the cart.
 	PaidWritten crash.Point = "paid.written"
-	// CartCleared: the cart is cleared, which is not written yet.
+	// CartCleared: the units have left the cart, which is not written yet.
 	CartCleared crash.Point = "cart.cleared"
 	// CancellingWritten: the order is CANCELLING, nothing was given back.
 	CancellingWritten crash.Point = "cancelling.written"

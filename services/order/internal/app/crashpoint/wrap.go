@@ -95,8 +95,8 @@ type carts struct {
 	hook crash.Hook
 }
 
-func (c carts) Clear(ctx context.Context, cartID, ownerID string, upToVersion int64) error {
-	return answered(c.hook, CartCleared, c.Carts.Clear(ctx, cartID, ownerID, upToVersion))
+func (c carts) RemoveOrdered(ctx context.Context, o domain.Order) error {
+	return answered(c.hook, CartCleared, c.Carts.RemoveOrdered(ctx, o))
 }
 
 type payments struct {

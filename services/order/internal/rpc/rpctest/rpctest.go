@@ -142,8 +142,12 @@ func (s *cartServer) GetCart(ctx context.Context, req *cartv1.GetCartRequest) (*
 	return &cartv1.GetCartResponse{Cart: cart}, nil
 }
 
-func (s *cartServer) ClearCart(ctx context.Context, req *cartv1.ClearCartRequest) (*cartv1.ClearCartResponse, error) {
-	return &cartv1.ClearCartResponse{}, wire(s.fake.Clear(ctx, req.GetCartId(), req.GetOwnerId(), req.GetUpToVersion()), nil)
+func (s *cartServer) RemoveOrdered(ctx context.Context, req *cartv1.RemoveOrderedRequest) (*cartv1.RemoveOrderedResponse, error) {
+	o := domain.Order{ID: req.GetOrderId(), CustomerID: req.GetOwnerId(), CartID: req.GetCartId(), CartVersion: req.GetCartVersion()}
+	for _, l := range req.GetLines() {
+		o.Lines = append(o.Lines, domain.Line{SKU: l.GetSku(), Quantity: l.GetQuantity()})
+	}
+	return &cartv1.RemoveOrderedResponse{}, wire(s.fake.RemoveOrdered(ctx, o), nil)
 }
 
 type paymentServer struct {
