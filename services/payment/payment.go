@@ -71,8 +71,14 @@ func build(p *service.Parts, cfg Config) error {
 	}
 	p.Close(func() error { provider.Close(); return nil })
 	store := postgres.New(p.Pool)
-	ports := crashpoint.Wrap(app.Ports{Store: store, Events: store, Provider: provider}, p.Crash)
+	ports := crashpoint.Wrap(app.Ports{
+		Attempts: store, Refunds: store, Reviews: store, Reconciliations: store, Events: store,
+		Provider: provider, Records: provider, Statement: provider,
+	}, p.Crash)
 	payments := app.New(app.Config{Ports: ports, Now: p.Now, NewID: newID, Log: p.Log})
+	reconciler := app.NewReconciler(app.ReconcilerConfig{
+		Reconciliations: ports.Reconciliations, Statement: ports.Statement, Now: p.Now, NewID: newID, Log: p.Log,
+	})
 	events, err := p.Telemetry.Meter().Int64Counter("souk.payment.webhook.events", metric.WithUnit("{event}"),
 		metric.WithDescription("Webhook events and attempts at them, by what they came to."))
 	if err != nil {
@@ -86,10 +92,10 @@ func build(p *service.Parts, cfg Config) error {
 		},
 	})
 	work := jobs.New(jobs.Config{
-		Pool: p.JobsPool, Store: store, Webhooks: webhooks, Reviews: payments, Log: p.Log, Tracer: p.Telemetry.Tracer(),
+		Pool: p.JobsPool, Store: store, Webhooks: webhooks, Reviews: payments, Reconciler: reconciler, Log: p.Log, Tracer: p.Telemetry.Tracer(),
 		Workers: cfg.Workers, ReviewEvery: max(cfg.ReviewEvery, time.Second), Clock: cfg.Clock,
 	})
-	paymentv1.RegisterPaymentServiceServer(p.Server, rpc.NewServer(payments, webhooks))
+	paymentv1.RegisterPaymentServiceServer(p.Server, rpc.NewServer(payments, webhooks, reconciler))
 	answerv1.RegisterAnswerServiceServer(p.Server, answers.NewServer(p.Pool, 0))
 
 	// Stopped in the reverse order: no more jobs, then what callers gave up.

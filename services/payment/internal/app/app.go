@@ -33,8 +33,11 @@ type Config struct {
 // Payments runs the commands. Any number of processes may run commands on the
 // same orders; in one process, those of one order run one by one.
 type Payments struct {
-	store    Store
+	attempts Attempts
+	refunds  Refunds
+	reviews  Reviews
 	provider Provider
+	records  Records
 	now      func() time.Time
 	newID    func() string
 	log      *slog.Logger
@@ -44,7 +47,10 @@ type Payments struct {
 
 // New returns the commands.
 func New(cfg Config) *Payments {
-	return &Payments{store: cfg.Store, provider: cfg.Provider, now: cfg.Now, newID: cfg.NewID, log: cfg.Log}
+	return &Payments{
+		attempts: cfg.Attempts, refunds: cfg.Refunds, reviews: cfg.Reviews, provider: cfg.Provider, records: cfg.Records,
+		now: cfg.Now, newID: cfg.NewID, log: cfg.Log,
+	}
 }
 
 // Wait returns when the commands whose callers no longer wait have ended. No new
@@ -54,14 +60,14 @@ func (s *Payments) Wait() { s.work.Wait() }
 // Get returns an order's payment with its refunds, or ErrPaymentNotFound, also
 // for a tombstone.
 func (s *Payments) Get(ctx context.Context, orderID string) (domain.Attempt, error) {
-	a, err := s.store.Get(ctx, orderID)
+	a, err := s.attempts.Get(ctx, orderID)
 	if err != nil {
 		return domain.Attempt{}, err
 	}
 	if a.Tombstone() {
 		return domain.Attempt{}, domain.ErrPaymentNotFound
 	}
-	a.Refunds, err = s.store.Refunds(ctx, orderID)
+	a.Refunds, err = s.refunds.ListRefunds(ctx, orderID)
 	return a, err
 }
 
@@ -74,58 +80,70 @@ func run[T any](ctx context.Context, s *Payments, orderID string, command func(c
 	if err != nil {
 		return none, err // nothing was begun
 	}
-	type answer struct {
+	type result struct {
 		value T
 		err   error
 	}
-	done := make(chan answer, 1)
+	done := make(chan result, 1)
 	s.work.Add(1)
 	go func() {
 		defer s.work.Done()
 		defer unlock()
 		work, cancel := context.WithTimeout(context.WithoutCancel(ctx), workTimeout)
 		defer cancel()
-		var a answer
+		var r result
 		defer func() {
 			if p := recover(); p != nil {
-				a.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+				r.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 			}
-			done <- a
+			done <- r
 		}()
-		a.value, a.err = command(work)
+		r.value, r.err = command(work)
 	}()
 	select {
-	case a := <-done:
-		return a.value, a.err
+	case r := <-done:
+		return r.value, r.err
 	case <-ctx.Done():
 		return none, fmt.Errorf("%w: %w", domain.ErrOutcomeUnknown, ctx.Err())
 	}
 }
 
+// answer is an attempt, or why it is none.
+func answer(a domain.Attempt, err error) (domain.Attempt, error) {
+	if err != nil {
+		return domain.Attempt{}, err
+	}
+	return a, nil
+}
+
 // unknown logs and returns an outcome that is not known.
 func (s *Payments) unknown(ctx context.Context, what, orderID string, err error) error {
-	s.log.WarnContext(ctx, "outcome unknown", "command", what, "order_id", orderID, "error", err)
+	return unknown(ctx, s.log, what, orderID, err)
+}
+
+func unknown(ctx context.Context, log *slog.Logger, what, orderID string, err error) error {
+	log.WarnContext(ctx, "outcome unknown", "command", what, "order_id", orderID, "error", err)
 	return fmt.Errorf("%w: %s: %w", domain.ErrOutcomeUnknown, what, err)
 }
 
-// move is Store.Move along the state machine. If the attempt is elsewhere by
+// move is Attempts.Move along the state machine. If the attempt is elsewhere by
 // now, it returns the attempt as it is.
 func (s *Payments) move(ctx context.Context, a domain.Attempt, to domain.State, providerID, code string) (domain.Attempt, error) {
 	if !a.State.CanBecome(to) {
 		return a, fmt.Errorf("attempt of order %s cannot go from %s to %s", a.OrderID, a.State, to)
 	}
-	moved, ok, err := s.store.Move(ctx, a.OrderID, a.State, to, providerID, code)
+	moved, ok, err := s.attempts.Move(ctx, a.OrderID, a.State, to, providerID, code)
 	if err != nil || ok {
 		return moved, err
 	}
-	return s.store.Get(ctx, a.OrderID)
+	return s.attempts.Get(ctx, a.OrderID)
 }
 
 // hold asks the provider for the authorization, the first time or again. Past
 // the key's window it does not ask, for that could hold twice: the attempt
 // becomes NEEDS_REVIEW.
 func (s *Payments) hold(ctx context.Context, a domain.Attempt, replay bool) (Hold, error) {
-	if s.now().Sub(a.CreatedAt) > domain.KeyWindow {
+	if domain.KeyExpired(a.CreatedAt, s.now()) {
 		if _, err := s.review(ctx, a); err != nil {
 			return Hold{}, err
 		}

@@ -8,10 +8,6 @@ import (
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
-// AuthenticationRequired is the decline code of a payment that would need its
-// payer to do something, which a shop that charges behind the scenes can't ask.
-const AuthenticationRequired = "authentication_required"
-
 // AuthorizeCommand asks to hold an order's total.
 type AuthorizeCommand struct {
 	OrderID     string
@@ -32,18 +28,17 @@ func (s *Payments) Authorize(ctx context.Context, cmd AuthorizeCommand) (domain.
 		if err := s.refuseAmount(ctx, cmd); err != nil {
 			return domain.Attempt{}, err
 		}
-		a, _, err := s.store.Begin(ctx, domain.Attempt{
+		a, _, err := s.attempts.Begin(ctx, domain.Attempt{
 			OrderID: cmd.OrderID, ID: s.newID(), State: domain.Sent, Amount: cmd.Amount, Method: cmd.Method, OrderNumber: cmd.OrderNumber,
 		})
-		switch {
-		case err != nil:
+		if err == nil {
+			err = a.CheckAuthorize(cmd.Amount, cmd.Method)
+		}
+		if err != nil {
 			return domain.Attempt{}, err
-		case a.Tombstone():
-			return domain.Attempt{}, domain.ErrPaymentCancelled
-		case a.Amount != cmd.Amount || a.Method != cmd.Method:
-			return domain.Attempt{}, domain.ErrPaymentMismatch
-		case a.State != domain.Sent:
-			return authorized(a)
+		}
+		if a.State != domain.Sent {
+			return answer(a, a.Authorization())
 		}
 		return s.authorize(ctx, a)
 	})
@@ -59,7 +54,7 @@ func (s *Payments) refuseAmount(ctx context.Context, cmd AuthorizeCommand) error
 	if refusal == nil {
 		return nil
 	}
-	_, err := s.store.Get(ctx, cmd.OrderID)
+	_, err := s.attempts.Get(ctx, cmd.OrderID)
 	if errors.Is(err, domain.ErrPaymentNotFound) {
 		return refusal
 	}
@@ -87,22 +82,10 @@ func (s *Payments) authorize(ctx context.Context, a domain.Attempt) (domain.Atte
 		if err := s.provider.Void(ctx, a.VoidKey(), hold.PaymentID); err != nil {
 			return domain.Attempt{}, s.unknown(ctx, "authorize", a.OrderID, err)
 		}
-		to, code = domain.Declined, AuthenticationRequired
+		to, code = domain.Declined, domain.AuthenticationRequired
 	}
 	if a, err = s.move(ctx, a, to, hold.PaymentID, code); err != nil {
 		return domain.Attempt{}, err
 	}
-	return authorized(a)
-}
-
-// authorized is the answer to Authorize for an attempt as it stands.
-func authorized(a domain.Attempt) (domain.Attempt, error) {
-	switch a.State {
-	case domain.VoidSent, domain.Voided:
-		return domain.Attempt{}, domain.ErrPaymentCancelled
-	case domain.Sent, domain.NeedsReview:
-		return domain.Attempt{}, domain.ErrOutcomeUnknown
-	default:
-		return a, nil
-	}
+	return answer(a, a.Authorization())
 }

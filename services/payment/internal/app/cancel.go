@@ -26,14 +26,14 @@ func (s *Payments) startVoid(ctx context.Context, orderID string) (domain.Attemp
 	// Another process can move the attempt between the two statements; the state
 	// machine has no cycle, so this ends.
 	for range len(domain.States()) {
-		a, started, err := s.store.StartVoid(ctx, orderID)
+		a, started, err := s.attempts.StartVoid(ctx, orderID)
 		if err != nil || started {
 			return a, err
 		}
-		a, err = s.store.Get(ctx, orderID)
+		a, err = s.attempts.Get(ctx, orderID)
 		if errors.Is(err, domain.ErrPaymentNotFound) {
 			id := s.newID()
-			left, err := s.store.LeaveTombstone(ctx, orderID, id)
+			left, err := s.attempts.LeaveTombstone(ctx, orderID, id)
 			if err != nil {
 				return domain.Attempt{}, err
 			}
@@ -45,14 +45,8 @@ func (s *Payments) startVoid(ctx context.Context, orderID string) (domain.Attemp
 		if err != nil {
 			return domain.Attempt{}, err
 		}
-		switch a.State {
-		case domain.VoidSent, domain.Voided, domain.Declined:
-			return a, nil
-		case domain.Captured:
-			return domain.Attempt{}, domain.ErrPaymentCaptured
-		case domain.CaptureSent, domain.NeedsReview:
-			// Whether there is something to void or refund is not known.
-			return domain.Attempt{}, domain.ErrOutcomeUnknown
+		if done, err := a.CheckVoid(); done || err != nil {
+			return answer(a, err)
 		}
 	}
 	return domain.Attempt{}, fmt.Errorf("payment of order %s keeps moving", orderID)

@@ -13,19 +13,18 @@ import (
 // ErrPaymentNotAuthorized, ErrAmountMismatch, ErrOutcomeUnknown.
 func (s *Payments) Capture(ctx context.Context, orderID string, amount money.Money) (domain.Attempt, error) {
 	return run(ctx, s, orderID, func(ctx context.Context) (domain.Attempt, error) {
-		a, started, err := s.store.StartCapture(ctx, orderID, amount)
+		a, started, err := s.attempts.StartCapture(ctx, orderID, amount)
 		if err == nil && !started {
-			a, err = s.store.Get(ctx, orderID)
+			a, err = s.attempts.Get(ctx, orderID)
 		}
-		switch {
-		case err != nil:
+		if err == nil {
+			err = a.CheckCapture(amount)
+		}
+		if err != nil {
 			return domain.Attempt{}, err
-		case a.Tombstone():
-			return domain.Attempt{}, domain.ErrPaymentNotAuthorized
-		case a.Amount != amount:
-			return domain.Attempt{}, domain.ErrAmountMismatch
-		case a.State != domain.CaptureSent:
-			return captured(a)
+		}
+		if a.State != domain.CaptureSent {
+			return answer(a, a.Capture())
 		}
 		return s.capture(ctx, a)
 	})
@@ -46,25 +45,13 @@ func (s *Payments) capture(ctx context.Context, a domain.Attempt) (domain.Attemp
 	if err != nil {
 		return domain.Attempt{}, err
 	}
-	return captured(a)
+	return answer(a, a.Capture())
 }
 
 func (s *Payments) finishCapture(ctx context.Context, a domain.Attempt) (domain.Attempt, error) {
-	done, finished, err := s.store.FinishCapture(ctx, a.OrderID)
+	done, finished, err := s.attempts.FinishCapture(ctx, a.OrderID)
 	if err != nil || finished {
 		return done, err
 	}
-	return s.store.Get(ctx, a.OrderID)
-}
-
-// captured is the answer to Capture for an attempt as it stands.
-func captured(a domain.Attempt) (domain.Attempt, error) {
-	switch a.State {
-	case domain.Captured, domain.CaptureFailed:
-		return a, nil
-	case domain.CaptureSent:
-		return domain.Attempt{}, domain.ErrOutcomeUnknown
-	default:
-		return domain.Attempt{}, domain.ErrPaymentNotAuthorized
-	}
+	return s.attempts.Get(ctx, a.OrderID)
 }

@@ -11,15 +11,20 @@ import (
 
 // Ports are what the use cases need of the outside.
 type Ports struct {
-	Store    Store
-	Events   EventStore
-	Provider Provider
+	Attempts        Attempts
+	Refunds         Refunds
+	Reviews         Reviews
+	Reconciliations Reconciliations
+	Events          Events
+	Provider        Provider
+	Records         Records
+	Statement       Statement
 }
 
-// Store keeps attempts, refunds and the ledger. Each method is one commit. A
-// method that moves a state does so only from the states it names, and reports
-// whether it did.
-type Store interface {
+// Attempts is the table of attempts with their entries in the ledger. Each method is
+// one commit. One that moves a state does so only from the states it names, and
+// reports whether it did.
+type Attempts interface {
 	// Begin writes a as SENT, unless the order has an attempt: then it returns that.
 	Begin(ctx context.Context, a domain.Attempt) (attempt domain.Attempt, begun bool, err error)
 	// Get returns an order's attempt, without refunds, or ErrPaymentNotFound.
@@ -35,7 +40,14 @@ type Store interface {
 	StartVoid(ctx context.Context, orderID string) (domain.Attempt, bool, error)
 	// LeaveTombstone writes a tombstone, unless the order has an attempt or a tombstone.
 	LeaveTombstone(ctx context.Context, orderID, attemptID string) (bool, error)
+	// EnterOrphanCapture enters a capture that should not have been, and the refund that
+	// undid it, in the ledger; false if that payment is in it.
+	EnterOrphanCapture(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error)
+}
 
+// Refunds is the table of refunds with their entries in the ledger, as Attempts is
+// that of attempts.
+type Refunds interface {
 	// StartRefund writes r as SENT if the attempt is CAPTURED and so much of it
 	// is neither refunded nor being refunded, also when other refunds start at once.
 	StartRefund(ctx context.Context, r domain.Refund) (domain.Refund, bool, error)
@@ -45,13 +57,12 @@ type Store interface {
 	FinishRefund(ctx context.Context, id, providerID string) (bool, error)
 	// FailRefund takes SENT to FAILED and frees its amount.
 	FailRefund(ctx context.Context, id, code string) (bool, error)
-	// Refunds returns an order's refunds, oldest first.
-	Refunds(ctx context.Context, orderID string) ([]domain.Refund, error)
+	// ListRefunds returns an order's refunds, oldest first.
+	ListRefunds(ctx context.Context, orderID string) ([]domain.Refund, error)
+}
 
-	// EnterOrphanCapture enters a capture that should not have been, and the refund that
-	// undid it, in the ledger; false if that payment is in it.
-	EnterOrphanCapture(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error)
-
+// Reviews is what a review reads and writes of attempts and refunds.
+type Reviews interface {
 	// Open returns attempts older than a time whose outcome is open, up to limit
 	// in the order of their order ids, from the one after a given id.
 	Open(ctx context.Context, before time.Time, after string, limit int) ([]domain.Attempt, error)
@@ -61,11 +72,9 @@ type Store interface {
 	Settle(ctx context.Context, orderID string, to domain.State, providerID, code string, d domain.Decision) (domain.Attempt, bool, error)
 	// SettleRefund takes a refund from SENT to FAILED, and keeps the decision.
 	SettleRefund(ctx context.Context, id, code string, d domain.Decision) (bool, error)
-
-	Reconciliations
 }
 
-// Reconciliations keeps reconciliations, and shows the ledger to them.
+// Reconciliations are the tables of reconciliations, with the ledger as they see it.
 type Reconciliations interface {
 	// StartReconciliation writes one in its first phase, unless a daily one that
 	// begins there has been started: then it returns that.
@@ -94,10 +103,10 @@ type Reconciliations interface {
 	WritePage(ctx context.Context, r domain.Reconciliation, p domain.Page) (bool, error)
 }
 
-// Provider is the payment provider. A call with a key that was used before has no
-// second effect and the first one's answer; if that is an error or a refusal,
-// what the provider holds is believed instead. Errors: *Refusal is definitive;
-// anything else means that the outcome is unknown.
+// Provider performs commands at the payment provider. A call with a key that was used
+// before has no second effect and the first one's answer; if that is an error or a
+// refusal, what the provider holds is believed instead. Errors: *Refusal is
+// definitive; anything else means that the outcome is unknown.
 type Provider interface {
 	// Limits are what it charges of a currency. Errors: *domain.AmountError for
 	// one that it does not.
@@ -113,6 +122,11 @@ type Provider interface {
 	Refund(ctx context.Context, key string, r domain.Refund) (id string, err error)
 	// Retrieve returns a payment as it is now. Errors: ErrNoSuchPayment.
 	Retrieve(ctx context.Context, paymentID string) (domain.Intent, error)
+}
+
+// Records is what the provider lists, for payments and refunds whose outcome is not
+// known. Errors mean that nothing is known.
+type Records interface {
 	// Find looks for the payment of an attempt. That there is none says nothing:
 	// it may be on its way, or the provider's index behind.
 	Find(ctx context.Context, attemptID string) (in domain.Intent, found bool, err error)
@@ -122,9 +136,17 @@ type Provider interface {
 	// Payments yields every payment that was made at the provider from one time
 	// to another, in any order. An error ends it: then it is not complete.
 	Payments(ctx context.Context, from, to time.Time) iter.Seq2[domain.Intent, error]
+}
+
+// Statement is the provider's account of what moved, for reconciliations. Errors mean
+// that nothing is known.
+type Statement interface {
 	// BalanceTransactions returns a page of what moved from one time to another, newest
 	// first; next is empty at the end.
 	BalanceTransactions(ctx context.Context, from, to time.Time, cursor string) (page []domain.BalanceTransaction, next string, err error)
+	// Retrieve is Provider's, FindRefund that of Records.
+	Retrieve(ctx context.Context, paymentID string) (domain.Intent, error)
+	FindRefund(ctx context.Context, r domain.Refund) (id string, found bool, err error)
 }
 
 // Authorization is what a provider is asked to hold.
@@ -146,8 +168,8 @@ type Hold struct {
 	NeedsAction bool
 }
 
-// EventStore keeps events. Each method is one commit.
-type EventStore interface {
+// Events is the table of webhook events. Each method is one commit.
+type Events interface {
 	// KeepEvent writes an event and, if it is pending, its job; false if it was
 	// kept before.
 	KeepEvent(ctx context.Context, e domain.Event, traceparent string) (bool, error)

@@ -4,43 +4,47 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
-	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
-const (
-	// reconcileEvery is the time between two reconciliations.
-	reconcileEvery = 24 * time.Hour
-	// overlap is how far a reconciliation reaches back into the one before: what
-	// was in flight then has ended by now, if by a review.
-	overlap = 26 * time.Hour
-	// margin is how far the end of the window is from now, so that little is in
-	// flight in it.
-	margin = time.Hour
-)
+// ReconcilerConfig is what a Reconciler works with.
+type ReconcilerConfig struct {
+	Reconciliations Reconciliations
+	Statement       Statement
+	Now             func() time.Time
+	// NewID makes UUIDs.
+	NewID func() string
+	Log   *slog.Logger
+}
+
+// Reconciler compares the ledger with the provider's balance transactions. Any number
+// of processes may work on one reconciliation; each page is written once.
+type Reconciler struct{ ReconcilerConfig }
+
+// NewReconciler returns a reconciler.
+func NewReconciler(cfg ReconcilerConfig) *Reconciler { return &Reconciler{cfg} }
 
 // Reconcile compares the ledger with the provider's list of what moved from one
 // time to another; zero times are those of the daily reconciliation. It goes on
 // until ctx ends or the comparison is done; what is not, Continue ends.
-func (s *Payments) Reconcile(ctx context.Context, from, to time.Time) (domain.Reconciliation, error) {
+func (s *Reconciler) Reconcile(ctx context.Context, from, to time.Time) (domain.Reconciliation, error) {
 	var err error
 	daily := from.IsZero() && to.IsZero()
 	if to.IsZero() {
-		to = s.now().Add(-margin)
+		to = domain.DailyTo(s.Now())
 	}
 	if from.IsZero() {
 		if from, err = s.reconcileFrom(ctx); err != nil {
 			return domain.Reconciliation{}, err
 		}
 	}
-	// The provider's times are whole seconds.
-	from, to = from.Truncate(time.Second), to.Truncate(time.Second)
-	if !from.Before(to) {
-		return domain.Reconciliation{}, domain.ErrInvalidWindow
+	if from, to, err = domain.Window(from, to); err != nil {
+		return domain.Reconciliation{}, err
 	}
-	r, err := s.store.StartReconciliation(ctx, s.newID(), from, to, daily)
+	r, err := s.Reconciliations.StartReconciliation(ctx, s.NewID(), from, to, daily)
 	if err != nil {
 		return domain.Reconciliation{}, err
 	}
@@ -49,8 +53,8 @@ func (s *Payments) Reconcile(ctx context.Context, from, to time.Time) (domain.Re
 
 // Continue goes on with a reconciliation that was broken off, or begins the daily
 // one when it is due. It reports whether there was one to do.
-func (s *Payments) Continue(ctx context.Context) (domain.Reconciliation, bool, error) {
-	r, found, err := s.store.UnfinishedReconciliation(ctx)
+func (s *Reconciler) Continue(ctx context.Context) (domain.Reconciliation, bool, error) {
+	r, found, err := s.Reconciliations.UnfinishedReconciliation(ctx)
 	if err != nil {
 		return domain.Reconciliation{}, false, err
 	}
@@ -58,40 +62,47 @@ func (s *Payments) Continue(ctx context.Context) (domain.Reconciliation, bool, e
 		r, err = s.reconcile(ctx, r)
 		return r, true, err
 	}
-	last, found, err := s.store.LastDaily(ctx)
-	until := last.To.Add(margin)
-	if err == nil && !found { // the first one comes a day after the first attempt
-		until, err = s.store.FirstAttempt(ctx)
-	}
-	if err != nil || s.now().Sub(until) < reconcileEvery {
+	if due, err := s.dailyDue(ctx); err != nil || !due {
 		return domain.Reconciliation{}, false, err
 	}
 	r, err = s.Reconcile(ctx, time.Time{}, time.Time{})
 	return r, true, err
 }
 
+func (s *Reconciler) dailyDue(ctx context.Context) (bool, error) {
+	last, found, err := s.Reconciliations.LastDaily(ctx)
+	if err != nil {
+		return false, err
+	}
+	if found {
+		return last.NextDue(s.Now()), nil
+	}
+	first, err := s.Reconciliations.FirstAttempt(ctx)
+	return domain.FirstDue(first, s.Now()), err
+}
+
 // Reconciliation returns one with its first differences, or
 // ErrReconciliationNotFound.
-func (s *Payments) Reconciliation(ctx context.Context, id string) (domain.Reconciliation, error) {
-	return s.store.Reconciliation(ctx, id)
+func (s *Reconciler) Reconciliation(ctx context.Context, id string) (domain.Reconciliation, error) {
+	return s.Reconciliations.Reconciliation(ctx, id)
 }
 
 // reconcileFrom is where the next daily reconciliation begins: before the end of
 // the last one, or before the first attempt.
-func (s *Payments) reconcileFrom(ctx context.Context) (time.Time, error) {
-	last, found, err := s.store.LastDaily(ctx)
+func (s *Reconciler) reconcileFrom(ctx context.Context) (time.Time, error) {
+	last, found, err := s.Reconciliations.LastDaily(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
 	if found {
-		return last.To.Add(-overlap), nil
+		return last.NextFrom(), nil
 	}
-	first, err := s.store.FirstAttempt(ctx)
-	return first.Add(-clocks), err
+	first, err := s.Reconciliations.FirstAttempt(ctx)
+	return domain.FirstFrom(first), err
 }
 
 // reconcile goes on until it is done, page by page.
-func (s *Payments) reconcile(ctx context.Context, r domain.Reconciliation) (domain.Reconciliation, error) {
+func (s *Reconciler) reconcile(ctx context.Context, r domain.Reconciliation) (domain.Reconciliation, error) {
 	for r.Phase != domain.PhaseDone {
 		var page domain.Page
 		var err error
@@ -103,7 +114,7 @@ func (s *Payments) reconcile(ctx context.Context, r domain.Reconciliation) (doma
 		if err != nil {
 			return r, fmt.Errorf("reconcile: %w", err)
 		}
-		written, err := s.store.WritePage(ctx, r, page)
+		written, err := s.Reconciliations.WritePage(ctx, r, page)
 		if err != nil {
 			return r, fmt.Errorf("reconcile: %w", err)
 		}
@@ -112,23 +123,19 @@ func (s *Payments) reconcile(ctx context.Context, r domain.Reconciliation) (doma
 		}
 		r.Phase, r.Cursor = page.Phase, page.Cursor
 	}
-	done, err := s.store.Reconciliation(ctx, r.ID)
+	done, err := s.Reconciliations.Reconciliation(ctx, r.ID)
 	if err == nil && done.Phase == domain.PhaseDone && done.Differences > 0 {
-		s.log.ErrorContext(ctx, "ledger and provider differ", "reconciliation", r.ID, "differences", done.Differences,
+		s.Log.ErrorContext(ctx, "ledger and provider differ", "reconciliation", r.ID, "differences", done.Differences,
 			"from", r.From, "to", r.To)
 	}
 	return done, err
 }
 
 // compareThere compares a page of the provider's list with the ledger.
-func (s *Payments) compareThere(ctx context.Context, r domain.Reconciliation) (domain.Page, error) {
-	transactions, next, err := s.provider.BalanceTransactions(ctx, r.From, r.To, r.Cursor)
+func (s *Reconciler) compareThere(ctx context.Context, r domain.Reconciliation) (domain.Page, error) {
+	transactions, next, err := s.Statement.BalanceTransactions(ctx, r.From, r.To, r.Cursor)
 	if err != nil {
-		return domain.Page{}, s.unknown(ctx, "reconcile", "", err)
-	}
-	page := domain.Page{Phase: domain.PhaseThere, Cursor: next, Matched: map[string]string{}, Totals: map[string]domain.Total{}}
-	if next == "" {
-		page.Phase = domain.PhaseHere
+		return domain.Page{}, unknown(ctx, s.Log, "reconcile", "", err)
 	}
 	var refs, orders []string
 	for _, m := range transactions {
@@ -138,11 +145,11 @@ func (s *Payments) compareThere(ctx context.Context, r domain.Reconciliation) (d
 		}
 	}
 	// Before the entries: what ends between the two is there, not missing.
-	open, err := s.store.OpenOrders(ctx, orders)
+	open, err := s.Reconciliations.OpenOrders(ctx, orders)
 	if err != nil {
 		return domain.Page{}, err
 	}
-	entries, err := s.store.Entries(ctx, refs)
+	entries, err := s.Reconciliations.Entries(ctx, refs)
 	if err != nil {
 		return domain.Page{}, err
 	}
@@ -150,73 +157,52 @@ func (s *Payments) compareThere(ctx context.Context, r domain.Reconciliation) (d
 	for _, e := range entries {
 		ids = append(ids, e.TransactionID)
 	}
-	before, err := s.store.Matched(ctx, r.ID, ids)
+	before, err := s.Reconciliations.Matched(ctx, r.ID, ids)
 	if err != nil {
 		return domain.Page{}, err
 	}
+	page := domain.PageThere(next)
 	for _, m := range transactions {
-		switch own := domain.About(entries, m); {
-		case m.Kind == domain.EntryOther:
-			page.Differ(domain.Difference{Kind: domain.Unexpected, Subject: m.ID, OrderID: m.OrderID, What: m.Kind, There: m.Amount})
-		case len(own) == 0 && open[m.OrderID] && s.now().Sub(m.At) < overlap:
-			page.InFlight++
-		default:
-			page.Compare(m, own, before)
-		}
-		if m.Fee != 0 {
-			page.Differ(domain.Difference{Kind: domain.FeeTaken, Subject: m.ID, OrderID: m.OrderID, What: m.Kind, There: money.Money{Units: m.Fee, Currency: m.Amount.Currency}})
-		}
+		page.Enter(m, domain.Known{Entries: entries, Open: open, Matched: before, Now: s.Now()})
 	}
 	return page, nil
 }
 
 // compareHere looks for what the ledger has and the list had not: it may have
 // moved before the window, and been written in it.
-func (s *Payments) compareHere(ctx context.Context, r domain.Reconciliation) (domain.Page, error) {
-	entries, next, err := s.store.Unmatched(ctx, r)
+func (s *Reconciler) compareHere(ctx context.Context, r domain.Reconciliation) (domain.Page, error) {
+	entries, next, err := s.Reconciliations.Unmatched(ctx, r)
 	if err != nil {
 		return domain.Page{}, err
 	}
-	page := domain.Page{Phase: domain.PhaseHere, Cursor: next, Totals: map[string]domain.Total{}}
-	if next == "" {
-		page.Phase = domain.PhaseDone
-	}
+	page := domain.PageHere(next)
 	for _, e := range entries {
 		there, err := s.isThere(ctx, e)
 		if err != nil {
-			return domain.Page{}, s.unknown(ctx, "reconcile", e.OrderID, err)
+			return domain.Page{}, unknown(ctx, s.Log, "reconcile", e.OrderID, err)
 		}
 		if !there {
-			page.Here(e)
-			subject := e.TransactionID
-			if ref := (domain.BalanceTransaction{Kind: e.Kind, PaymentID: e.PaymentID, RefundID: e.RefundID}).Ref(); ref != "" {
-				subject = ref
-			}
-			page.Differ(domain.Difference{Kind: domain.MissingThere, Subject: subject, OrderID: e.OrderID, What: e.Kind, Here: e.Amount})
+			page.EnterMissing(e)
 		}
 	}
 	return page, nil
 }
 
 // isThere asks the provider for what a transaction of the ledger is about.
-func (s *Payments) isThere(ctx context.Context, e domain.Entry) (bool, error) {
+func (s *Reconciler) isThere(ctx context.Context, e domain.Entry) (bool, error) {
 	if e.PaymentID == "" {
 		return false, nil
 	}
-	in, err := s.provider.Retrieve(ctx, e.PaymentID)
+	in, err := s.Statement.Retrieve(ctx, e.PaymentID)
 	if errors.Is(err, domain.ErrNoSuchPayment) {
 		return false, nil
 	}
 	if err != nil || e.Kind == domain.EntryCapture {
-		return in.Status == domain.IntentCaptured && in.Amount == e.Amount, err
+		return e.CapturedBy(in), err
 	}
-	r := domain.Refund{ID: e.TransactionID, OrderID: e.OrderID, Amount: e.Amount, PaymentID: e.PaymentID}
-	if e.Orphan {
-		r.ID = in.AttemptID
-	}
-	id, found, err := s.provider.FindRefund(ctx, r)
+	id, found, err := s.Statement.FindRefund(ctx, e.AsRefund(in))
 	if _, refused := errors.AsType[*domain.Refusal](err); refused {
 		return false, nil
 	}
-	return found && (e.Orphan || id == e.RefundID), err
+	return found && e.RefundedBy(id), err
 }

@@ -18,11 +18,12 @@ func (s *Payments) Refund(ctx context.Context, id, orderID string, amount money.
 		return domain.Refund{}, domain.ErrInvalidAmount
 	}
 	return run(ctx, s, orderID, func(ctx context.Context) (domain.Refund, error) {
-		r, err := s.startRefund(ctx, domain.Refund{ID: id, OrderID: orderID, Amount: amount})
+		want := domain.Refund{ID: id, OrderID: orderID, Amount: amount}
+		r, err := s.startRefund(ctx, want)
 		switch {
 		case err != nil:
 			return domain.Refund{}, err
-		case r.OrderID != orderID || r.Amount != amount:
+		case !r.Repeats(want):
 			return domain.Refund{}, domain.ErrRefundMismatch
 		case r.State != domain.RefundSent:
 			return r, nil
@@ -33,32 +34,24 @@ func (s *Payments) Refund(ctx context.Context, id, orderID string, amount money.
 
 // startRefund returns a new refund as SENT, or the one that has the id.
 func (s *Payments) startRefund(ctx context.Context, r domain.Refund) (domain.Refund, error) {
-	started, ok, err := s.store.StartRefund(ctx, r)
+	started, ok, err := s.refunds.StartRefund(ctx, r)
 	if err != nil || ok {
 		return started, err
 	}
-	existing, found, err := s.store.GetRefund(ctx, r.ID)
+	existing, found, err := s.refunds.GetRefund(ctx, r.ID)
 	if err != nil || found {
 		return existing, err
 	}
-	a, err := s.store.Get(ctx, r.OrderID)
-	switch {
-	case err != nil:
-		return domain.Refund{}, err
-	case a.Tombstone():
-		return domain.Refund{}, domain.ErrPaymentNotFound
-	case a.State != domain.Captured:
-		return domain.Refund{}, domain.ErrPaymentNotCaptured
-	case a.Amount.Currency != r.Amount.Currency:
-		return domain.Refund{}, domain.ErrRefundMismatch
-	default:
-		return domain.Refund{}, domain.ErrRefundExceedsCapture
+	a, err := s.attempts.Get(ctx, r.OrderID)
+	if err == nil {
+		err = a.CheckRefund(r.Amount)
 	}
+	return domain.Refund{}, err
 }
 
 // refund settles a refund that is SENT.
 func (s *Payments) refund(ctx context.Context, r domain.Refund) (domain.Refund, error) {
-	if s.now().Sub(r.CreatedAt) > domain.KeyWindow {
+	if domain.KeyExpired(r.CreatedAt, s.now()) {
 		// Asking again could refund twice.
 		s.log.ErrorContext(ctx, "refund needs review", "order_id", r.OrderID, "refund_id", r.ID, "since", r.CreatedAt)
 		return domain.Refund{}, fmt.Errorf("%w: the refund's key has expired", domain.ErrOutcomeUnknown)
@@ -70,15 +63,15 @@ func (s *Payments) refund(ctx context.Context, r domain.Refund) (domain.Refund, 
 	switch {
 	case refused:
 		settled.State, settled.FailureCode = domain.RefundFailed, refusal.Code
-		ok, err = s.store.FailRefund(ctx, r.ID, refusal.Code)
+		ok, err = s.refunds.FailRefund(ctx, r.ID, refusal.Code)
 	case err != nil:
 		return domain.Refund{}, s.unknown(ctx, "refund", r.OrderID, err)
 	default:
 		settled.State, settled.ProviderID = domain.RefundSucceeded, providerID
-		ok, err = s.store.FinishRefund(ctx, r.ID, providerID)
+		ok, err = s.refunds.FinishRefund(ctx, r.ID, providerID)
 	}
 	if err == nil && !ok { // by another process
-		settled, _, err = s.store.GetRefund(ctx, r.ID)
+		settled, _, err = s.refunds.GetRefund(ctx, r.ID)
 	}
 	if err != nil {
 		return domain.Refund{}, err

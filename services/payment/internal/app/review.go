@@ -10,21 +10,12 @@ import (
 )
 
 const (
-	// absentAfter is the age at which the provider's list proves that there is no
-	// payment of an attempt: the last call was sent within KeyWindow, the key was
-	// forgotten after a day, and no call is under way for an hour.
-	absentAfter = 25 * time.Hour
-	// clocks is how far the provider's clock may be from ours.
-	clocks = time.Hour
 	// reviewPage is how many attempts are reviewed with one list.
 	reviewPage = 500
 )
 
 // reviewer is who decides when no person does.
 const reviewer = "reconciliation"
-
-// codeAbsent is the code of what a review proved absent.
-const codeAbsent = "absent"
 
 // Review settles what is past its key's window, by what the provider holds: a
 // payment that is found moves its attempt on, and what is authorized is voided, what is
@@ -36,7 +27,7 @@ func (s *Payments) Review(ctx context.Context) (domain.Reviewed, error) {
 	var sum domain.Reviewed
 	before := s.now().Add(-domain.KeyWindow)
 	for after := ""; ; {
-		page, err := s.store.Open(ctx, before, after, reviewPage)
+		page, err := s.reviews.Open(ctx, before, after, reviewPage)
 		if err != nil || len(page) == 0 {
 			if err == nil {
 				err = s.reviewRefunds(ctx, before, &sum)
@@ -63,7 +54,7 @@ func (s *Payments) reviewAttempts(ctx context.Context, page []domain.Attempt, su
 			sum.Open++
 		case h.found:
 			s.reviewFound(ctx, h.Intent, sum)
-		case s.now().Sub(a.CreatedAt) < absentAfter:
+		case !domain.AbsenceProven(a.CreatedAt, s.now()):
 			sum.Open++
 		default:
 			missing[a.ID] = a
@@ -75,8 +66,8 @@ func (s *Payments) reviewAttempts(ctx context.Context, page []domain.Attempt, su
 	if len(missing) == 0 {
 		return nil
 	}
-	from, to, listed := from.Add(-clocks), s.now().Add(clocks), 0
-	for in, err := range s.provider.Payments(ctx, from, to) {
+	from, to, listed := from.Add(-domain.ClockSkew), s.now().Add(domain.ClockSkew), 0
+	for in, err := range s.records.Payments(ctx, from, to) {
 		if err != nil { // not complete: it proves nothing
 			s.log.WarnContext(ctx, "review goes on later", "error", err)
 			sum.Open += len(missing)
@@ -91,7 +82,7 @@ func (s *Payments) reviewAttempts(ctx context.Context, page []domain.Attempt, su
 	why := fmt.Sprintf("none of the %d payments that the provider lists from %s to %s is of this attempt",
 		listed, from.UTC().Format(time.RFC3339), s.now().UTC().Format(time.RFC3339))
 	for _, a := range missing {
-		if _, err := s.settle(ctx, a, domain.Voided, "", codeAbsent, domain.Decision{By: reviewer, Why: why}); err != nil {
+		if _, err := s.settle(ctx, a, domain.Voided, "", domain.CodeAbsent, domain.Decision{By: reviewer, Why: why}); err != nil {
 			return err
 		}
 		sum.Settled++
@@ -119,7 +110,7 @@ func (s *Payments) search(ctx context.Context, a domain.Attempt) (hit, error) {
 				return hit{}, err
 			}
 		}
-		in, found, err := s.provider.Find(ctx, a.ID)
+		in, found, err := s.records.Find(ctx, a.ID)
 		return hit{in, found}, err
 	})
 }
@@ -133,7 +124,7 @@ func (s *Payments) review(ctx context.Context, a domain.Attempt) (domain.Attempt
 func (s *Payments) reviewFound(ctx context.Context, in domain.Intent, sum *domain.Reviewed) {
 	a, err := s.Apply(ctx, in)
 	switch {
-	case err == nil && a.State != domain.CaptureSent && a.State != domain.NeedsReview:
+	case err == nil && !a.Open():
 		sum.Settled++
 		return
 	case err != nil:
@@ -147,29 +138,15 @@ func decided(in domain.Intent) domain.Decision {
 	return domain.Decision{By: reviewer, Why: fmt.Sprintf("the provider's payment %s was %s with %s", in.ID, in.Status, in.Amount)}
 }
 
-// syncReview settles an attempt that is NEEDS_REVIEW by its payment.
-func (s *Payments) syncReview(ctx context.Context, a domain.Attempt, in domain.Intent, d domain.Decision) (domain.Attempt, error) {
-	if in.Status == domain.IntentUnclear {
-		return domain.Attempt{}, s.unknown(ctx, "sync", a.OrderID, mismatch(in, a))
-	}
-	if in.Status == domain.IntentDeclined {
-		return s.settle(ctx, a, domain.Declined, in.ID, in.Code, d)
-	}
-	if err := s.voidOrRefund(ctx, a, in); err != nil {
-		return domain.Attempt{}, err
-	}
-	return s.settle(ctx, a, domain.Voided, in.ID, "", d)
-}
-
 // settle ends NEEDS_REVIEW. If the attempt is elsewhere by now, it is returned as
 // it is.
 func (s *Payments) settle(ctx context.Context, a domain.Attempt, to domain.State, providerID, code string, d domain.Decision) (domain.Attempt, error) {
-	settled, ok, err := s.store.Settle(ctx, a.OrderID, to, providerID, code, d)
+	settled, ok, err := s.reviews.Settle(ctx, a.OrderID, to, providerID, code, d)
 	if err != nil {
 		return domain.Attempt{}, err
 	}
 	if !ok {
-		return s.store.Get(ctx, a.OrderID)
+		return s.attempts.Get(ctx, a.OrderID)
 	}
 	s.log.InfoContext(ctx, "payment is reviewed", "order_id", a.OrderID, "state", to, "by", d.By, "why", d.Why)
 	return settled, nil
@@ -178,7 +155,7 @@ func (s *Payments) settle(ctx context.Context, a domain.Attempt, to domain.State
 // reviewRefunds settles refunds that are past their key's window.
 func (s *Payments) reviewRefunds(ctx context.Context, before time.Time, sum *domain.Reviewed) error {
 	for after := ""; ; {
-		page, err := s.store.OpenRefunds(ctx, before, after, reviewPage)
+		page, err := s.reviews.OpenRefunds(ctx, before, after, reviewPage)
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -202,23 +179,23 @@ func (s *Payments) reviewRefunds(ctx context.Context, before time.Time, sum *dom
 
 func (s *Payments) reviewRefund(ctx context.Context, r domain.Refund) (settled bool, err error) {
 	found, err := s.findRefund(ctx, r)
-	if err != nil || found || s.now().Sub(r.CreatedAt) < absentAfter {
+	if err != nil || found || !domain.AbsenceProven(r.CreatedAt, s.now()) {
 		return found, err
 	}
-	_, err = s.store.SettleRefund(ctx, r.ID, codeAbsent, domain.Decision{By: reviewer, Why: "none of the refunds that the provider lists of payment " + r.PaymentID + " is this one"})
+	_, err = s.reviews.SettleRefund(ctx, r.ID, domain.CodeAbsent, domain.Decision{By: reviewer, Why: "none of the refunds that the provider lists of payment " + r.PaymentID + " is this one"})
 	return err == nil, err
 }
 
 // findRefund looks for a refund at the provider and, if it is there, settles it
 // as it was made or refused.
 func (s *Payments) findRefund(ctx context.Context, r domain.Refund) (found bool, err error) {
-	id, found, err := s.provider.FindRefund(ctx, r)
+	id, found, err := s.records.FindRefund(ctx, r)
 	if refusal, refused := errors.AsType[*domain.Refusal](err); refused {
-		_, err = s.store.FailRefund(ctx, r.ID, refusal.Code)
+		_, err = s.refunds.FailRefund(ctx, r.ID, refusal.Code)
 		return err == nil, err
 	}
 	if err == nil && found {
-		_, err = s.store.FinishRefund(ctx, r.ID, id)
+		_, err = s.refunds.FinishRefund(ctx, r.ID, id)
 	}
 	return found, err
 }
@@ -230,16 +207,15 @@ func (s *Payments) findRefund(ctx context.Context, r domain.Refund) (found bool,
 // ErrOutcomeUnknown.
 func (s *Payments) Resolve(ctx context.Context, orderID, paymentID string, d domain.Decision) (domain.Attempt, error) {
 	return run(ctx, s, orderID, func(ctx context.Context) (domain.Attempt, error) {
-		a, err := s.store.Get(ctx, orderID)
-		switch {
-		case err != nil:
+		a, err := s.attempts.Get(ctx, orderID)
+		if err != nil {
 			return domain.Attempt{}, err
-		case a.State == domain.Voided || a.State == domain.Declined:
-			return a, nil
-		case a.State != domain.NeedsReview:
-			return domain.Attempt{}, domain.ErrNotUnderReview
-		case paymentID == "":
-			return s.settle(ctx, a, domain.Voided, "", codeAbsent, d)
+		}
+		if done, err := a.CheckReview(); done || err != nil {
+			return answer(a, err)
+		}
+		if paymentID == "" {
+			return s.settle(ctx, a, domain.Voided, "", domain.CodeAbsent, d)
 		}
 		in, err := s.provider.Retrieve(ctx, paymentID)
 		if err != nil {
@@ -248,7 +224,7 @@ func (s *Payments) Resolve(ctx context.Context, orderID, paymentID string, d dom
 		if in.AttemptID != a.ID {
 			return domain.Attempt{}, domain.ErrPaymentMismatch
 		}
-		return s.syncReview(ctx, a, in, d)
+		return s.follow(ctx, a, in, in.EndsReview(), d)
 	})
 }
 
@@ -259,7 +235,7 @@ func (s *Payments) Resolve(ctx context.Context, orderID, paymentID string, d dom
 // one, ErrNotUnderReview, ErrOutcomeUnknown.
 func (s *Payments) ResolveRefund(ctx context.Context, id, orderID, refundID string, d domain.Decision) (domain.Refund, error) {
 	return run(ctx, s, orderID, func(ctx context.Context) (domain.Refund, error) {
-		r, found, err := s.store.GetRefund(ctx, id)
+		r, found, err := s.refunds.GetRefund(ctx, id)
 		switch {
 		case err != nil:
 			return domain.Refund{}, err
@@ -267,7 +243,7 @@ func (s *Payments) ResolveRefund(ctx context.Context, id, orderID, refundID stri
 			return domain.Refund{}, domain.ErrPaymentNotFound
 		case r.State != domain.RefundSent:
 			return r, nil
-		case s.now().Sub(r.CreatedAt) <= domain.KeyWindow:
+		case !domain.KeyExpired(r.CreatedAt, s.now()):
 			return domain.Refund{}, domain.ErrNotUnderReview
 		}
 		found, err = s.findRefund(ctx, r)
@@ -277,11 +253,11 @@ func (s *Payments) ResolveRefund(ctx context.Context, id, orderID, refundID stri
 		case !found && refundID != "":
 			return domain.Refund{}, domain.ErrPaymentMismatch
 		case !found:
-			if _, err := s.store.SettleRefund(ctx, id, codeAbsent, d); err != nil {
+			if _, err := s.reviews.SettleRefund(ctx, id, domain.CodeAbsent, d); err != nil {
 				return domain.Refund{}, err
 			}
 		}
-		r, _, err = s.store.GetRefund(ctx, id)
+		r, _, err = s.refunds.GetRefund(ctx, id)
 		return r, err
 	})
 }

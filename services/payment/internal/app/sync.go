@@ -21,11 +21,11 @@ func (s *Payments) Sync(ctx context.Context, paymentID string) (domain.Attempt, 
 // Final reports whether a payment is an order's and captured: a command has seen
 // that, and no event can move it any more.
 func (s *Payments) Final(ctx context.Context, orderID, paymentID string) (bool, error) {
-	a, err := s.store.Get(ctx, orderID)
+	a, err := s.attempts.Get(ctx, orderID)
 	if errors.Is(err, domain.ErrPaymentNotFound) {
 		return false, nil
 	}
-	return a.State == domain.Captured && a.ProviderID == paymentID, err
+	return a.Final(paymentID), err
 }
 
 // Apply takes note of a payment as the provider has it, from whatever source
@@ -46,73 +46,53 @@ func (s *Payments) Apply(ctx context.Context, in domain.Intent) (domain.Attempt,
 }
 
 func (s *Payments) apply(ctx context.Context, in domain.Intent) (domain.Attempt, error) {
-	a, err := s.store.Get(ctx, in.OrderID)
+	a, err := s.attempts.Get(ctx, in.OrderID)
 	if err != nil {
 		return domain.Attempt{}, err
 	}
-	// A payment is the attempt's by the id that was written down, or before that by
-	// its label, which an operator can change at the provider.
-	if a.ProviderID != in.ID && (a.ProviderID != "" || in.AttemptID != a.ID) {
-		return a, s.voidOrRefund(ctx, a, in)
-	}
-	switch a.State {
-	case domain.Sent:
-		return s.syncSent(ctx, a, in)
-	case domain.CaptureSent:
-		return s.syncCapture(ctx, a, in)
-	case domain.VoidSent:
-		a.ProviderID = in.ID
-		return s.void(ctx, a)
-	case domain.NeedsReview:
-		return s.syncReview(ctx, a, in, decided(in))
-	case domain.Declined, domain.Voided:
-		return a, s.voidOrRefund(ctx, a, in)
-	default: // what is authorized, captured or could not be is settled by a command
-		return a, nil
-	}
+	return s.follow(ctx, a, in, a.Follow(in), decided(in))
 }
 
-// syncSent settles an attempt that is SENT, as the answer that was lost would.
-func (s *Payments) syncSent(ctx context.Context, a domain.Attempt, in domain.Intent) (domain.Attempt, error) {
-	switch {
-	case in.Status == domain.IntentDeclined:
-		return s.move(ctx, a, domain.Declined, in.ID, in.Code)
-	case in.Status == domain.IntentCanceled:
-		return s.move(ctx, a, domain.Declined, in.ID, string(domain.IntentCanceled))
-	case in.Status == domain.IntentRequiresAction:
+// follow performs the step that a payment has decided. d is kept of the end of a
+// review.
+func (s *Payments) follow(ctx context.Context, a domain.Attempt, in domain.Intent, step domain.Step, d domain.Decision) (domain.Attempt, error) {
+	switch step.Action {
+	case domain.Advance:
+		return s.move(ctx, a, step.To, in.ID, step.Code)
+	case domain.VoidFirst:
 		if err := s.provider.Void(ctx, a.VoidKey(), in.ID); err != nil {
 			return domain.Attempt{}, s.unknown(ctx, "sync", a.OrderID, err)
 		}
-		return s.move(ctx, a, domain.Declined, in.ID, AuthenticationRequired)
-	case (in.Status == domain.IntentAuthorized || in.Status == domain.IntentCaptured) && in.Amount == a.Amount:
-		return s.move(ctx, a, domain.Authorized, in.ID, "")
-	}
-	return domain.Attempt{}, s.unknown(ctx, "sync", a.OrderID, mismatch(in, a))
-}
-
-// syncCapture settles an attempt that is CAPTURE_SENT. What is still held may
-// be captured yet.
-func (s *Payments) syncCapture(ctx context.Context, a domain.Attempt, in domain.Intent) (domain.Attempt, error) {
-	switch {
-	case in.Status == domain.IntentAuthorized:
-		return a, nil
-	case in.Status == domain.IntentCanceled:
-		return s.move(ctx, a, domain.CaptureFailed, "", string(domain.IntentCanceled))
-	case in.Status == domain.IntentCaptured && in.Amount == a.Amount:
+		return s.move(ctx, a, step.To, in.ID, step.Code)
+	case domain.EnterCapture:
 		return s.finishCapture(ctx, a)
+	case domain.FinishVoid:
+		a.ProviderID = in.ID
+		return s.void(ctx, a)
+	case domain.EndReview:
+		if err := s.voidOrRefund(ctx, a, in); err != nil {
+			return domain.Attempt{}, err
+		}
+		return s.settle(ctx, a, step.To, in.ID, step.Code, d)
+	case domain.Compensate:
+		return a, s.voidOrRefund(ctx, a, in)
+	case domain.Unclear:
+		return domain.Attempt{}, s.unknown(ctx, "sync", a.OrderID, domain.Mismatch(in, a))
+	default:
+		return a, nil
 	}
-	return domain.Attempt{}, s.unknown(ctx, "sync", a.OrderID, mismatch(in, a))
 }
 
 // voidOrRefund ends a payment that should not be there.
 func (s *Payments) voidOrRefund(ctx context.Context, a domain.Attempt, in domain.Intent) error {
-	if !in.Active() {
+	remedy := in.Remedy()
+	if remedy == domain.NoRemedy {
 		return nil
 	}
 	s.log.WarnContext(ctx, "a payment is there that should not be", "order_id", a.OrderID, "state", a.State,
 		"payment", in.ID, "status", in.Status, "amount", in.Amount)
 	err := domain.ErrAlreadyCaptured
-	if in.Status != domain.IntentCaptured {
+	if remedy == domain.VoidIt {
 		err = s.provider.Void(ctx, in.VoidKey(), in.ID)
 	}
 	if errors.Is(err, domain.ErrAlreadyCaptured) {
@@ -143,7 +123,7 @@ func (s *Payments) refundOrphan(ctx context.Context, in domain.Intent) error {
 	if err != nil {
 		return s.unknown(ctx, "refund", in.OrderID, err)
 	}
-	entered, err := s.store.EnterOrphanCapture(ctx, in.OrderID, in.ID, in.Amount)
+	entered, err := s.attempts.EnterOrphanCapture(ctx, in.OrderID, in.ID, in.Amount)
 	if err != nil {
 		return err
 	}
@@ -155,8 +135,3 @@ func (s *Payments) refundOrphan(ctx context.Context, in domain.Intent) error {
 
 // alreadyRefunded is the provider's code for a refund of what is refunded.
 const alreadyRefunded = "charge_already_refunded"
-
-// mismatch says why an intent does not move an attempt.
-func mismatch(in domain.Intent, a domain.Attempt) error {
-	return fmt.Errorf("payment %s is %s with %s, the attempt is %s with %s", in.ID, in.Status, in.Amount, a.State, a.Amount)
-}

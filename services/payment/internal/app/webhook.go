@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/souk-shop/souk/services/payment/internal/domain"
@@ -13,7 +12,7 @@ import (
 
 // WebhookConfig is what Webhooks work with.
 type WebhookConfig struct {
-	Events   EventStore
+	Events   Events
 	Verifier Verifier
 	Payments Syncer
 	Now      func() time.Time
@@ -41,10 +40,7 @@ func (w *Webhooks) Receive(ctx context.Context, payload []byte, signature, trace
 		w.Count(ctx, "refused")
 		return domain.Event{}, false, err
 	}
-	e.State = domain.EventPending
-	if e.PaymentID == "" {
-		e.State = domain.EventIgnored
-	}
+	e.State = e.Received()
 	kept, err := w.Events.KeepEvent(ctx, e, traceparent)
 	if err != nil {
 		return domain.Event{}, false, err
@@ -80,7 +76,6 @@ func (w *Webhooks) Apply(ctx context.Context, eventID, orderID string) error {
 	if err != nil || !found || e.State != domain.EventPending {
 		return err
 	}
-	to := domain.EventApplied
 	final := false
 	if orderID != "" {
 		if final, err = w.Payments.Final(ctx, orderID, e.PaymentID); err != nil {
@@ -90,10 +85,8 @@ func (w *Webhooks) Apply(ctx context.Context, eventID, orderID string) error {
 	if !final {
 		_, err = w.Payments.Sync(ctx, e.PaymentID)
 	}
-	switch {
-	case errors.Is(err, domain.ErrPaymentNotFound):
-		to = domain.EventIgnored
-	case err != nil:
+	to := domain.AfterSync(err)
+	if to == domain.EventPending {
 		return w.failed(ctx, e, err)
 	}
 	if err := w.Events.SettleEvent(ctx, e.ID, to); err != nil {
@@ -105,9 +98,7 @@ func (w *Webhooks) Apply(ctx context.Context, eventID, orderID string) error {
 
 // failed counts an attempt.
 func (w *Webhooks) failed(ctx context.Context, e domain.Event, cause error) error {
-	// As PostgreSQL takes it.
-	reason := strings.ReplaceAll(strings.ToValidUTF8(cause.Error(), "?"), "\x00", "?")
-	e, err := w.Events.FailEvent(ctx, e.ID, reason, w.Attempts)
+	e, err := w.Events.FailEvent(ctx, e.ID, cause.Error(), w.Attempts)
 	if err != nil {
 		return errors.Join(err, cause)
 	}

@@ -62,6 +62,11 @@ type Refund struct {
 	CreatedAt   time.Time
 }
 
+// Repeats reports whether a refund of the same id was asked for with the same words.
+func (r Refund) Repeats(want Refund) bool {
+	return r.OrderID == want.OrderID && r.Amount == want.Amount
+}
+
 // KeyWindow is how long a command is repeated under its key. The provider
 // keeps keys for 24 hours; the rest is for clocks that differ and calls that
 // are under way.

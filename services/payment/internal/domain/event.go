@@ -1,5 +1,7 @@
 package domain
 
+import "errors"
+
 // Event is something that the provider reports by a webhook.
 type Event struct {
 	// ID is the provider's, Type such as "payment_intent.succeeded".
@@ -29,3 +31,25 @@ const (
 	// at which an operator must look.
 	EventDead EventState = "dead"
 )
+
+// Received is the state in which an event is kept: one that is about no payment is
+// settled by that.
+func (e Event) Received() EventState {
+	if e.PaymentID == "" {
+		return EventIgnored
+	}
+	return EventPending
+}
+
+// AfterSync is what an event has become by the answer to retrieving its payment;
+// pending where that has to be tried again.
+func AfterSync(err error) EventState {
+	switch {
+	case err == nil:
+		return EventApplied
+	case errors.Is(err, ErrPaymentNotFound):
+		return EventIgnored
+	default:
+		return EventPending
+	}
+}

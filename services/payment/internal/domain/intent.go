@@ -37,10 +37,27 @@ type Intent struct {
 	Code string
 }
 
-// Active reports whether the payer's money is authorized, captured, or may still be
-// authorized.
-func (in Intent) Active() bool {
-	return in.Status == IntentAuthorized || in.Status == IntentCaptured || in.Status == IntentRequiresAction || in.Status == IntentUnconfirmed
+// Remedy is what ends a payment that should not be there.
+type Remedy int
+
+// The remedies.
+const (
+	// NoRemedy: nothing is held, and nothing will be.
+	NoRemedy Remedy = iota
+	VoidIt
+	RefundIt
+)
+
+// Remedy returns what ends the payment.
+func (in Intent) Remedy() Remedy {
+	switch in.Status {
+	case IntentCaptured:
+		return RefundIt
+	case IntentAuthorized, IntentRequiresAction, IntentUnconfirmed:
+		return VoidIt
+	default:
+		return NoRemedy
+	}
 }
 
 // VoidKey is the key under which a payment that should not be there is voided.

@@ -33,11 +33,13 @@ type BalanceTransaction struct {
 }
 
 // Ref is the provider's id of what the balance transaction is about.
-func (m BalanceTransaction) Ref() string {
-	if m.Kind == EntryRefund {
-		return m.RefundID
+func (m BalanceTransaction) Ref() string { return ref(m.Kind, m.PaymentID, m.RefundID) }
+
+func ref(kind EntryKind, paymentID, refundID string) string {
+	if kind == EntryRefund {
+		return refundID
 	}
-	return m.PaymentID
+	return paymentID
 }
 
 // Entry is a transaction of the ledger, as it stands against the provider.
@@ -51,6 +53,29 @@ type Entry struct {
 	// Amount is positive, for a refund too.
 	Amount money.Money
 }
+
+// Ref is the provider's id of what the transaction is about; empty where it is not
+// kept.
+func (e Entry) Ref() string { return ref(e.Kind, e.PaymentID, e.RefundID) }
+
+// CapturedBy reports whether a payment is what the entry of a capture says.
+func (e Entry) CapturedBy(in Intent) bool {
+	return in.Status == IntentCaptured && in.Amount == e.Amount
+}
+
+// AsRefund is the refund that the entry of a refund is about, with the id that its
+// payment's attempt gave it where the payment was an orphan.
+func (e Entry) AsRefund(in Intent) Refund {
+	r := Refund{ID: e.TransactionID, OrderID: e.OrderID, Amount: e.Amount, PaymentID: e.PaymentID}
+	if e.Orphan {
+		r.ID = in.AttemptID
+	}
+	return r
+}
+
+// RefundedBy reports whether the provider's refund of this id is the entry's; that
+// of an orphan is not kept and any is.
+func (e Entry) RefundedBy(refundID string) bool { return e.Orphan || refundID == e.RefundID }
 
 // DifferenceKind is how ledger and provider differ.
 type DifferenceKind string
@@ -116,92 +141,41 @@ type Reconciliation struct {
 	First       []Difference
 }
 
-// Page is what one page of a reconciliation came to.
-type Page struct {
-	Phase  Phase
-	Cursor string
-	// Matched has the balance transaction's id by that of the ledger's transaction.
-	Matched     map[string]string
-	Differences []Difference
-	Totals      map[string]Total
-	InFlight    int64
-}
+const (
+	// ReconcileEvery is the time between two daily reconciliations.
+	ReconcileEvery = 24 * time.Hour
+	// overlap is how far a reconciliation reaches back into the one before: what
+	// was in flight then has ended by now, if by a review.
+	overlap = 26 * time.Hour
+	// margin is how far the end of the window is from now, so that little is in
+	// flight in it.
+	margin = time.Hour
+	// ClockSkew is how far the provider's clock may be from this service's.
+	ClockSkew = time.Hour
+)
 
-// About returns the ledger's transactions about a balance transaction.
-func About(entries []Entry, m BalanceTransaction) (own []Entry) {
-	for _, e := range entries {
-		same := e.PaymentID == m.PaymentID
-		if m.Kind == EntryRefund && !e.Orphan {
-			same = e.RefundID == m.RefundID
-		}
-		if e.Kind == m.Kind && same {
-			own = append(own, e)
-		}
-	}
-	return own
-}
+// FirstFrom is where the first daily reconciliation begins: before the first attempt.
+func FirstFrom(firstAttempt time.Time) time.Time { return firstAttempt.Add(-ClockSkew) }
 
-// Compare enters a balance transaction and what the ledger has of it.
-func (p *Page) Compare(m BalanceTransaction, own []Entry, before map[string]string) {
-	p.There(m.Kind, m.Amount)
-	d := Difference{Subject: m.Ref(), OrderID: m.OrderID, What: m.Kind, There: m.Amount}
-	if len(own) == 0 {
-		d.Kind = MissingHere
-		p.Differ(d)
-		return
-	}
-	e := own[0]
-	d.OrderID = e.OrderID
-	matched, twice := before[e.TransactionID]
-	if !twice {
-		matched, twice = p.Matched[e.TransactionID]
-	}
-	if twice && matched != m.ID {
-		d.Kind, d.Subject = TwiceThere, m.ID
-		p.Differ(d)
-		return
-	}
-	p.Matched[e.TransactionID] = m.ID
-	p.Here(e)
-	d.Here = e.Amount
-	switch {
-	case e.Amount.Currency != m.Amount.Currency:
-		d.Kind = CurrencyDiffers
-		p.Differ(d)
-	case e.Amount != m.Amount:
-		d.Kind = AmountDiffers
-		p.Differ(d)
-	}
-	for _, again := range own[1:] {
-		p.Matched[again.TransactionID] = m.ID
-		p.Here(again)
-		p.Differ(Difference{Kind: TwiceHere, Subject: m.Ref(), OrderID: again.OrderID, What: m.Kind, Here: again.Amount})
-	}
-}
+// NextFrom is where the daily reconciliation after this one begins.
+func (r Reconciliation) NextFrom() time.Time { return r.To.Add(-overlap) }
 
-// Differ enters a difference.
-func (p *Page) Differ(d Difference) { p.Differences = append(p.Differences, d) }
+// DailyTo is where a daily reconciliation that begins now ends.
+func DailyTo(now time.Time) time.Time { return now.Add(-margin) }
 
-// There adds what the provider has to the totals.
-func (p *Page) There(kind EntryKind, amount money.Money) {
-	t := p.Totals[amount.Currency]
-	t.MovementsThere++
-	if kind == EntryRefund {
-		t.RefundedThere += amount.Units
-	} else {
-		t.CapturedThere += amount.Units
-	}
-	p.Totals[amount.Currency] = t
-}
+// NextDue reports whether the daily reconciliation after this one is due.
+func (r Reconciliation) NextDue(now time.Time) bool { return FirstDue(r.To.Add(margin), now) }
 
-// Here adds what the ledger has to the totals.
-func (p *Page) Here(e Entry) {
-	t := p.Totals[e.Amount.Currency]
-	t.MovementsHere++
-	if e.Kind == EntryRefund {
-		t.RefundedHere += e.Amount.Units
-	} else {
-		t.CapturedHere += e.Amount.Units
+// FirstDue reports whether the first daily reconciliation is due: a day after the
+// first attempt.
+func FirstDue(firstAttempt, now time.Time) bool { return now.Sub(firstAttempt) >= ReconcileEvery }
+
+// Window returns the window of a reconciliation in whole seconds, as the provider's
+// times are. Errors: ErrInvalidWindow.
+func Window(from, to time.Time) (time.Time, time.Time, error) {
+	from, to = from.Truncate(time.Second), to.Truncate(time.Second)
+	if !from.Before(to) {
+		return from, to, ErrInvalidWindow
 	}
-	p.Totals[e.Amount.Currency] = t
+	return from, to, nil
 }

@@ -65,8 +65,10 @@ type Config struct {
 	Store    Store
 	Webhooks Webhooks
 	Reviews  Reviews
-	Log      *slog.Logger
-	Tracer   trace.Tracer
+	// Reconciler compares the ledger with the provider.
+	Reconciler Reconciler
+	Log        *slog.Logger
+	Tracer     trace.Tracer
 	// Workers is how many jobs run at once in this process.
 	Workers int
 	// ReviewEvery is the time between two reviews, and between two checks whether the
@@ -91,8 +93,8 @@ func (j *Jobs) Run(ctx context.Context) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &eventWorker{jobs: j})
 	river.AddWorker(workers, &pruneWorker{jobs: j})
-	river.AddWorker(workers, &reviewWorker{reviews: j.cfg.Reviews, log: j.cfg.Log, stopping: ctx})
-	river.AddWorker(workers, &reconcileWorker{reviews: j.cfg.Reviews, log: j.cfg.Log, stopping: ctx})
+	river.AddWorker(workers, &longWorker[reviewJob]{stopping: ctx, work: j.review})
+	river.AddWorker(workers, &longWorker[reconcileJob]{stopping: ctx, work: j.reconcile})
 	client, err := jobs.Start(ctx, j.cfg.Pool, workers, jobs.Config{
 		Workers: j.cfg.Workers, PollInterval: poll, FetchCooldown: fetchCooldown,
 		Periodic: []*river.PeriodicJob{

@@ -12,7 +12,7 @@ import (
 // first is the id before all others.
 const first = "00000000-0000-0000-0000-000000000000"
 
-// Open implements app.Store.
+// Open implements app.Reviews.
 func (s *Store) Open(ctx context.Context, before time.Time, after string, limit int) ([]domain.Attempt, error) {
 	rows, err := s.q.OpenAttempts(ctx, db.OpenAttemptsParams{Before: before, After: cmp.Or(after, first), MaxRows: int32(limit)}) //nolint:gosec // a page
 	var out []domain.Attempt
@@ -22,7 +22,7 @@ func (s *Store) Open(ctx context.Context, before time.Time, after string, limit 
 	return out, err
 }
 
-// OpenRefunds implements app.Store.
+// OpenRefunds implements app.Reviews.
 func (s *Store) OpenRefunds(ctx context.Context, before time.Time, after string, limit int) ([]domain.Refund, error) {
 	rows, err := s.q.OpenRefunds(ctx, db.OpenRefundsParams{Before: before, After: cmp.Or(after, first), MaxRows: int32(limit)}) //nolint:gosec // a page
 	var out []domain.Refund
@@ -32,7 +32,7 @@ func (s *Store) OpenRefunds(ctx context.Context, before time.Time, after string,
 	return out, err
 }
 
-// Settle implements app.Store.
+// Settle implements app.Reviews.
 func (s *Store) Settle(ctx context.Context, orderID string, to domain.State, providerID, code string, d domain.Decision) (domain.Attempt, bool, error) {
 	row, err := s.q.SettleAttempt(ctx, db.SettleAttemptParams{
 		OrderID: orderID, ToState: string(to), ProviderID: providerID, Code: code, DecidedBy: d.By, Why: d.Why,
@@ -40,7 +40,7 @@ func (s *Store) Settle(ctx context.Context, orderID string, to domain.State, pro
 	return moved(db.Attempt(row), err)
 }
 
-// SettleRefund implements app.Store.
+// SettleRefund implements app.Reviews.
 func (s *Store) SettleRefund(ctx context.Context, id, code string, d domain.Decision) (bool, error) {
 	n, err := s.q.SettleRefund(ctx, db.SettleRefundParams{ID: id, FailureCode: code, DecidedBy: d.By, Why: d.Why})
 	return n == 1, err

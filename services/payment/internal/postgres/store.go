@@ -16,7 +16,7 @@ import (
 	"github.com/souk-shop/souk/services/payment/internal/postgres/db"
 )
 
-// Store implements app.Store.
+// Store implements the ports of package app that are tables.
 type Store struct {
 	pool pg.DB
 	q    *db.Queries
@@ -38,7 +38,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	return answers.Migrated(ctx, s.pool)
 }
 
-// Begin implements app.Store.
+// Begin implements app.Attempts.
 func (s *Store) Begin(ctx context.Context, a domain.Attempt) (domain.Attempt, bool, error) {
 	row, err := s.q.InsertAttempt(ctx, db.InsertAttemptParams{
 		OrderID: a.OrderID, ID: a.ID, Amount: a.Amount.Units, Currency: a.Amount.Currency,
@@ -52,7 +52,7 @@ func (s *Store) Begin(ctx context.Context, a domain.Attempt) (domain.Attempt, bo
 	return existing, false, err
 }
 
-// Get implements app.Store.
+// Get implements app.Attempts.
 func (s *Store) Get(ctx context.Context, orderID string) (domain.Attempt, error) {
 	row, err := s.q.GetAttempt(ctx, orderID)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -61,38 +61,38 @@ func (s *Store) Get(ctx context.Context, orderID string) (domain.Attempt, error)
 	return toAttempt(row), err
 }
 
-// Move implements app.Store.
+// Move implements app.Attempts.
 func (s *Store) Move(ctx context.Context, orderID string, from, to domain.State, providerID, code string) (domain.Attempt, bool, error) {
 	return moved(s.q.MoveAttempt(ctx, db.MoveAttemptParams{
 		OrderID: orderID, FromState: string(from), ToState: string(to), ProviderID: providerID, Code: code,
 	}))
 }
 
-// StartCapture implements app.Store.
+// StartCapture implements app.Attempts.
 func (s *Store) StartCapture(ctx context.Context, orderID string, amount money.Money) (domain.Attempt, bool, error) {
 	return moved(s.q.StartCapture(ctx, db.StartCaptureParams{
 		OrderID: orderID, Amount: amount.Units, Currency: amount.Currency,
 	}))
 }
 
-// FinishCapture implements app.Store.
+// FinishCapture implements app.Attempts.
 func (s *Store) FinishCapture(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
 	row, err := s.q.FinishCapture(ctx, orderID)
 	return moved(db.Attempt(row), err)
 }
 
-// StartVoid implements app.Store.
+// StartVoid implements app.Attempts.
 func (s *Store) StartVoid(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
 	return moved(s.q.StartVoid(ctx, orderID))
 }
 
-// LeaveTombstone implements app.Store.
+// LeaveTombstone implements app.Attempts.
 func (s *Store) LeaveTombstone(ctx context.Context, orderID, attemptID string) (bool, error) {
 	n, err := s.q.InsertTombstone(ctx, db.InsertTombstoneParams{OrderID: orderID, ID: attemptID})
 	return n == 1, err
 }
 
-// StartRefund implements app.Store.
+// StartRefund implements app.Refunds.
 func (s *Store) StartRefund(ctx context.Context, r domain.Refund) (domain.Refund, bool, error) {
 	row, err := s.q.StartRefund(ctx, db.StartRefundParams{
 		ID: r.ID, OrderID: r.OrderID, Amount: r.Amount.Units, Currency: r.Amount.Currency,
@@ -104,7 +104,7 @@ func (s *Store) StartRefund(ctx context.Context, r domain.Refund) (domain.Refund
 	return toRefund(db.GetRefundRow(row)), err == nil, err
 }
 
-// GetRefund implements app.Store.
+// GetRefund implements app.Refunds.
 func (s *Store) GetRefund(ctx context.Context, id string) (domain.Refund, bool, error) {
 	row, err := s.q.GetRefund(ctx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -113,20 +113,20 @@ func (s *Store) GetRefund(ctx context.Context, id string) (domain.Refund, bool, 
 	return toRefund(row), err == nil, err
 }
 
-// FinishRefund implements app.Store.
+// FinishRefund implements app.Refunds.
 func (s *Store) FinishRefund(ctx context.Context, id, providerID string) (bool, error) {
 	entries, err := s.q.FinishRefund(ctx, db.FinishRefundParams{ID: id, ProviderID: providerID})
 	return entries > 0, err
 }
 
-// FailRefund implements app.Store.
+// FailRefund implements app.Refunds.
 func (s *Store) FailRefund(ctx context.Context, id, code string) (bool, error) {
 	n, err := s.q.FailRefund(ctx, db.FailRefundParams{ID: id, FailureCode: code})
 	return n == 1, err
 }
 
-// Refunds implements app.Store.
-func (s *Store) Refunds(ctx context.Context, orderID string) ([]domain.Refund, error) {
+// ListRefunds implements app.Refunds.
+func (s *Store) ListRefunds(ctx context.Context, orderID string) ([]domain.Refund, error) {
 	rows, err := s.q.ListRefunds(ctx, orderID)
 	var out []domain.Refund
 	for _, row := range rows {
@@ -135,7 +135,7 @@ func (s *Store) Refunds(ctx context.Context, orderID string) ([]domain.Refund, e
 	return out, err
 }
 
-// EnterOrphanCapture implements app.Store.
+// EnterOrphanCapture implements app.Attempts.
 func (s *Store) EnterOrphanCapture(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error) {
 	n, err := s.q.EnterOrphanCapture(ctx, db.EnterOrphanCaptureParams{
 		OrderID: orderID, ProviderID: paymentID, Amount: amount.Units, Currency: amount.Currency,

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,7 +12,7 @@ import (
 	"github.com/souk-shop/souk/services/payment/internal/postgres/db"
 )
 
-// KeepEvent implements app.EventStore.
+// KeepEvent implements app.Events.
 func (s *Store) KeepEvent(ctx context.Context, e domain.Event, traceparent string) (bool, error) {
 	n, err := s.q.KeepEvent(ctx, db.KeepEventParams{
 		ID: e.ID, Type: e.Type, PaymentID: e.PaymentID, State: string(e.State), OrderID: e.OrderID, Traceparent: traceparent,
@@ -19,7 +20,7 @@ func (s *Store) KeepEvent(ctx context.Context, e domain.Event, traceparent strin
 	return n == 1, err
 }
 
-// GetEvent implements app.EventStore.
+// GetEvent implements app.Events.
 func (s *Store) GetEvent(ctx context.Context, id string) (domain.Event, bool, error) {
 	row, err := s.q.GetEvent(ctx, id)
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -28,13 +29,15 @@ func (s *Store) GetEvent(ctx context.Context, id string) (domain.Event, bool, er
 	return toEvent(row), err == nil, err
 }
 
-// SettleEvent implements app.EventStore.
+// SettleEvent implements app.Events.
 func (s *Store) SettleEvent(ctx context.Context, id string, to domain.EventState) error {
 	return s.q.SettleEvent(ctx, db.SettleEventParams{ID: id, State: string(to)})
 }
 
-// FailEvent implements app.EventStore.
+// FailEvent implements app.Events.
 func (s *Store) FailEvent(ctx context.Context, id, reason string, limit int) (domain.Event, error) {
+	// As PostgreSQL takes it: the words may be the provider's.
+	reason = strings.ReplaceAll(strings.ToValidUTF8(reason, "?"), "\x00", "?")
 	row, err := s.q.FailEvent(ctx, db.FailEventParams{ID: id, LastError: reason, MaxAttempts: int32(limit)})
 	return toEvent(row), err
 }

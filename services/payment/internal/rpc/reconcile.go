@@ -24,9 +24,9 @@ func (s *Server) Reconcile(ctx context.Context, req *paymentv1.ReconcileRequest)
 		work, cancel = context.WithDeadline(ctx, deadline.Add(-reconcileReserve))
 		defer cancel()
 	}
-	r, err := s.payments.Reconcile(work, timeOf(req.GetFromTime()), timeOf(req.GetToTime()))
+	r, err := s.reconciler.Reconcile(work, timeOf(req.GetFromTime()), timeOf(req.GetToTime()))
 	if r.ID != "" && errors.Is(work.Err(), context.DeadlineExceeded) {
-		r, err = s.payments.Reconciliation(ctx, r.ID)
+		r, err = s.reconciler.Reconciliation(ctx, r.ID)
 	}
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (s *Server) Reconcile(ctx context.Context, req *paymentv1.ReconcileRequest)
 
 // GetReconciliation implements paymentv1.PaymentServiceServer.
 func (s *Server) GetReconciliation(ctx context.Context, req *paymentv1.GetReconciliationRequest) (*paymentv1.GetReconciliationResponse, error) {
-	r, err := s.payments.Reconciliation(ctx, canonical(req.GetReconciliationId()))
+	r, err := s.reconciler.Reconciliation(ctx, canonical(req.GetReconciliationId()))
 	if err != nil {
 		return nil, err
 	}

@@ -20,13 +20,15 @@ import (
 // Server implements paymentv1.PaymentServiceServer.
 type Server struct {
 	paymentv1.UnimplementedPaymentServiceServer
-	payments *app.Payments
-	webhooks *app.Webhooks
+	payments   *app.Payments
+	webhooks   *app.Webhooks
+	reconciler *app.Reconciler
 }
 
-// NewServer returns the server of the commands and of the provider's webhooks.
-func NewServer(payments *app.Payments, webhooks *app.Webhooks) *Server {
-	return &Server{payments: payments, webhooks: webhooks}
+// NewServer returns the server of the commands, of the provider's webhooks and of
+// reconciliations.
+func NewServer(payments *app.Payments, webhooks *app.Webhooks, reconciler *app.Reconciler) *Server {
+	return &Server{payments: payments, webhooks: webhooks, reconciler: reconciler}
 }
 
 // Authorize implements paymentv1.PaymentServiceServer.

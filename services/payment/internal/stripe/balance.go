@@ -10,7 +10,7 @@ import (
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
-// BalanceTransactions implements app.Provider: one page of the balance transactions,
+// BalanceTransactions implements app.Statement: one page of the balance transactions,
 // with the charge or refund of each. Payouts take what is in the account to the
 // bank; they are none of the ledger's business.
 func (c *Client) BalanceTransactions(ctx context.Context, from, to time.Time, cursor string) ([]domain.BalanceTransaction, string, error) {

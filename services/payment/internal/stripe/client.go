@@ -39,7 +39,7 @@ const (
 	idleTimeout = 90 * time.Second
 )
 
-// Client implements app.Provider.
+// Client implements app.Provider, app.Records and app.Statement.
 type Client struct {
 	api  *stripego.Client
 	http *http.Client

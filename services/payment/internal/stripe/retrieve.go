@@ -25,7 +25,7 @@ const (
 // maxPage is the most that Stripe lists at once.
 const maxPage = 100
 
-// Retrieve implements app.Provider.
+// Retrieve implements app.Provider and app.Statement.
 func (c *Client) Retrieve(ctx context.Context, paymentID string) (domain.Intent, error) {
 	intent, err := c.api.V1PaymentIntents.Retrieve(ctx, paymentID, nil)
 	if err != nil {
@@ -38,7 +38,7 @@ func (c *Client) Retrieve(ctx context.Context, paymentID string) (domain.Intent,
 	return toIntent(intent), nil
 }
 
-// Find implements app.Provider. Stripe's search is up to an hour behind.
+// Find implements app.Records. Stripe's search is up to an hour behind.
 func (c *Client) Find(ctx context.Context, attemptID string) (in domain.Intent, found bool, err error) {
 	params := &stripego.PaymentIntentSearchParams{SearchParams: stripego.SearchParams{
 		Query: fmt.Sprintf("metadata['%s']:'%s'", labelAttempt, attemptID), Limit: stripego.Int64(1), Single: true,
@@ -84,7 +84,7 @@ func toIntent(intent *stripego.PaymentIntent) domain.Intent {
 	return in
 }
 
-// FindRefund implements app.Provider.
+// FindRefund implements app.Records.
 func (c *Client) FindRefund(ctx context.Context, r domain.Refund) (id string, found bool, err error) {
 	params := &stripego.RefundListParams{PaymentIntent: stripego.String(r.PaymentID)}
 	params.Limit = stripego.Int64(maxPage)
@@ -100,7 +100,7 @@ func (c *Client) FindRefund(ctx context.Context, r domain.Refund) (id string, fo
 	return "", false, nil
 }
 
-// Payments implements app.Provider, newest first. Each page has the time of
+// Payments implements app.Records, newest first. Each page has the time of
 // one call.
 func (c *Client) Payments(ctx context.Context, from, to time.Time) iter.Seq2[domain.Intent, error] {
 	return func(yield func(domain.Intent, error) bool) {

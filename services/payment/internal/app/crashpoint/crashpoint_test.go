@@ -15,63 +15,68 @@ import (
 
 // The stubs do what they are asked, and count what they wrote.
 
-type stubStore struct {
-	app.Store
+type stubAttempts struct {
+	app.Attempts
 	writes *int
 }
 
-func (s stubStore) Begin(_ context.Context, a domain.Attempt) (domain.Attempt, bool, error) {
+func (s stubAttempts) Begin(_ context.Context, a domain.Attempt) (domain.Attempt, bool, error) {
 	*s.writes++
 	return a, true, nil
 }
 
-func (s stubStore) Move(_ context.Context, _ string, _, to domain.State, _, code string) (domain.Attempt, bool, error) {
+func (s stubAttempts) Move(_ context.Context, _ string, _, to domain.State, _, code string) (domain.Attempt, bool, error) {
 	*s.writes++
 	return domain.Attempt{State: to, Code: code}, true, nil
 }
 
-func (s stubStore) StartCapture(context.Context, string, money.Money) (domain.Attempt, bool, error) {
+func (s stubAttempts) StartCapture(context.Context, string, money.Money) (domain.Attempt, bool, error) {
 	*s.writes++
 	return domain.Attempt{State: domain.CaptureSent}, true, nil
 }
 
-func (s stubStore) FinishCapture(context.Context, string) (domain.Attempt, bool, error) {
+func (s stubAttempts) FinishCapture(context.Context, string) (domain.Attempt, bool, error) {
 	*s.writes++
 	return domain.Attempt{State: domain.Captured}, true, nil
 }
 
-func (s stubStore) StartVoid(context.Context, string) (domain.Attempt, bool, error) {
+func (s stubAttempts) StartVoid(context.Context, string) (domain.Attempt, bool, error) {
 	*s.writes++
 	return domain.Attempt{State: domain.VoidSent}, true, nil
 }
 
-func (s stubStore) LeaveTombstone(context.Context, string, string) (bool, error) {
+func (s stubAttempts) LeaveTombstone(context.Context, string, string) (bool, error) {
 	*s.writes++
 	return true, nil
 }
 
-func (s stubStore) StartRefund(_ context.Context, r domain.Refund) (domain.Refund, bool, error) {
+func (s stubAttempts) EnterOrphanCapture(context.Context, string, string, money.Money) (bool, error) {
+	*s.writes++
+	return true, nil
+}
+
+type stubRefunds struct {
+	app.Refunds
+	writes *int
+}
+
+func (s stubRefunds) StartRefund(_ context.Context, r domain.Refund) (domain.Refund, bool, error) {
 	*s.writes++
 	return r, true, nil
 }
 
-func (s stubStore) FinishRefund(context.Context, string, string) (bool, error) {
+func (s stubRefunds) FinishRefund(context.Context, string, string) (bool, error) {
 	*s.writes++
 	return true, nil
 }
 
-func (s stubStore) FailRefund(context.Context, string, string) (bool, error) {
-	*s.writes++
-	return true, nil
-}
-
-func (s stubStore) EnterOrphanCapture(context.Context, string, string, money.Money) (bool, error) {
+func (s stubRefunds) FailRefund(context.Context, string, string) (bool, error) {
 	*s.writes++
 	return true, nil
 }
 
 type stubEvents struct {
-	app.EventStore
+	app.Events
 	writes *int
 }
 
@@ -108,7 +113,7 @@ func TestEveryPointIsReached(t *testing.T) {
 	ctx := t.Context()
 	move := func(to domain.State, code string) func(app.Ports) error {
 		return func(p app.Ports) error {
-			_, _, err := p.Store.Move(ctx, "o", domain.Sent, to, "pi_1", code)
+			_, _, err := p.Attempts.Move(ctx, "o", domain.Sent, to, "pi_1", code)
 			return err
 		}
 	}
@@ -120,11 +125,11 @@ func TestEveryPointIsReached(t *testing.T) {
 	}
 	settle := func(p app.Ports) error { return p.Events.SettleEvent(ctx, "evt_1", domain.EventApplied) }
 	orphan := func(p app.Ports) error {
-		_, err := p.Store.EnterOrphanCapture(ctx, "o", "pi_1", money.Money{})
+		_, err := p.Attempts.EnterOrphanCapture(ctx, "o", "pi_1", money.Money{})
 		return err
 	}
-	finish := func(p app.Ports) error { _, err := p.Store.FinishRefund(ctx, "r", "re_1"); return err }
-	fail := func(p app.Ports) error { _, err := p.Store.FailRefund(ctx, "r", "no"); return err }
+	finish := func(p app.Ports) error { _, err := p.Refunds.FinishRefund(ctx, "r", "re_1"); return err }
+	fail := func(p app.Ports) error { _, err := p.Refunds.FailRefund(ctx, "r", "no"); return err }
 	var reached []crash.Point
 	for _, c := range []struct {
 		point  crash.Point
@@ -132,22 +137,22 @@ func TestEveryPointIsReached(t *testing.T) {
 		writes int // that have happened at the point
 	}{
 		{crashpoint.AuthorizeSent, func(p app.Ports) error {
-			_, _, err := p.Store.Begin(ctx, domain.Attempt{State: domain.Sent})
+			_, _, err := p.Attempts.Begin(ctx, domain.Attempt{State: domain.Sent})
 			return err
 		}, 1},
 		{crashpoint.AuthorizeAnswered, authorize(false), 1},
-		{crashpoint.AuthorizeVoided, move(domain.Declined, app.AuthenticationRequired), 0},
+		{crashpoint.AuthorizeVoided, move(domain.Declined, domain.AuthenticationRequired), 0},
 		{crashpoint.AuthorizeWritten, move(domain.Authorized, ""), 1},
 		{crashpoint.AuthorizeWritten, move(domain.Declined, "expired_card"), 1},
-		{crashpoint.CaptureSent, func(p app.Ports) error { _, _, err := p.Store.StartCapture(ctx, "o", money.Money{}); return err }, 1},
+		{crashpoint.CaptureSent, func(p app.Ports) error { _, _, err := p.Attempts.StartCapture(ctx, "o", money.Money{}); return err }, 1},
 		{crashpoint.CaptureAnswered, func(p app.Ports) error { return p.Provider.Capture(ctx, "k", "pi_1", money.Money{}) }, 1},
-		{crashpoint.CaptureWritten, func(p app.Ports) error { _, _, err := p.Store.FinishCapture(ctx, "o"); return err }, 1},
-		{crashpoint.VoidSent, func(p app.Ports) error { _, _, err := p.Store.StartVoid(ctx, "o"); return err }, 1},
+		{crashpoint.CaptureWritten, func(p app.Ports) error { _, _, err := p.Attempts.FinishCapture(ctx, "o"); return err }, 1},
+		{crashpoint.VoidSent, func(p app.Ports) error { _, _, err := p.Attempts.StartVoid(ctx, "o"); return err }, 1},
 		{crashpoint.VoidReplayed, authorize(true), 1},
 		{crashpoint.VoidAnswered, move(domain.Voided, ""), 0},
 		{crashpoint.VoidWritten, move(domain.Voided, ""), 1},
-		{crashpoint.TombstoneWritten, func(p app.Ports) error { _, err := p.Store.LeaveTombstone(ctx, "o", "a"); return err }, 1},
-		{crashpoint.RefundSent, func(p app.Ports) error { _, _, err := p.Store.StartRefund(ctx, domain.Refund{}); return err }, 1},
+		{crashpoint.TombstoneWritten, func(p app.Ports) error { _, err := p.Attempts.LeaveTombstone(ctx, "o", "a"); return err }, 1},
+		{crashpoint.RefundSent, func(p app.Ports) error { _, _, err := p.Refunds.StartRefund(ctx, domain.Refund{}); return err }, 1},
 		{crashpoint.RefundAnswered, finish, 0}, {crashpoint.RefundWritten, finish, 1},
 		{crashpoint.RefundAnswered, fail, 0}, {crashpoint.RefundWritten, fail, 1},
 		{crashpoint.OrphanRefunded, orphan, 0}, {crashpoint.OrphanWritten, orphan, 1},
@@ -155,7 +160,10 @@ func TestEveryPointIsReached(t *testing.T) {
 		{crashpoint.EventApplied, settle, 0}, {crashpoint.EventSettled, settle, 1},
 	} {
 		writes := 0
-		stubs := app.Ports{Store: stubStore{writes: &writes}, Events: stubEvents{writes: &writes}, Provider: stubProvider{writes: &writes}}
+		stubs := app.Ports{
+			Attempts: stubAttempts{writes: &writes}, Refunds: stubRefunds{writes: &writes},
+			Events: stubEvents{writes: &writes}, Provider: stubProvider{writes: &writes},
+		}
 		err := c.call(crashpoint.Wrap(stubs, func(p crash.Point) error {
 			if p == c.point {
 				return crash.ErrCrashed

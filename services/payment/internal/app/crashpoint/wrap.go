@@ -13,11 +13,11 @@ import (
 // error stands for the death of the process: the caller gets it instead of what the
 // call returned.
 func Wrap(p app.Ports, hook crash.Hook) app.Ports {
-	return app.Ports{
-		Store:    store{p.Store, hook},
-		Events:   events{p.Events, hook},
-		Provider: provider{p.Provider, hook},
-	}
+	p.Attempts = attempts{p.Attempts, hook}
+	p.Refunds = refunds{p.Refunds, hook}
+	p.Events = events{p.Events, hook}
+	p.Provider = provider{p.Provider, hook}
+	return p
 }
 
 // The points around a move of an attempt: before it is written, and after.
@@ -30,84 +30,89 @@ var (
 	}
 )
 
-type store struct {
-	app.Store
+type attempts struct {
+	app.Attempts
 	hook crash.Hook
 }
 
-func (s store) Begin(ctx context.Context, a domain.Attempt) (domain.Attempt, bool, error) {
-	begun, ok, err := s.Store.Begin(ctx, a)
+func (s attempts) Begin(ctx context.Context, a domain.Attempt) (domain.Attempt, bool, error) {
+	begun, ok, err := s.Attempts.Begin(ctx, a)
 	return begun, ok, crash.After(s.hook, AuthorizeSent, err == nil && begun.State == domain.Sent, err)
 }
 
-func (s store) Move(ctx context.Context, orderID string, from, to domain.State, providerID, code string) (domain.Attempt, bool, error) {
+func (s attempts) Move(ctx context.Context, orderID string, from, to domain.State, providerID, code string) (domain.Attempt, bool, error) {
 	before := beforeMove[to]
-	if to == domain.Declined && code == app.AuthenticationRequired {
+	if to == domain.Declined && code == domain.AuthenticationRequired {
 		before = AuthorizeVoided
 	}
 	if err := crash.After(s.hook, before, true, nil); err != nil {
 		return domain.Attempt{}, false, err
 	}
-	a, ok, err := s.Store.Move(ctx, orderID, from, to, providerID, code)
+	a, ok, err := s.Attempts.Move(ctx, orderID, from, to, providerID, code)
 	return a, ok, crash.After(s.hook, afterMove[to], ok && err == nil, err)
 }
 
-func (s store) StartCapture(ctx context.Context, orderID string, amount money.Money) (domain.Attempt, bool, error) {
-	a, ok, err := s.Store.StartCapture(ctx, orderID, amount)
+func (s attempts) StartCapture(ctx context.Context, orderID string, amount money.Money) (domain.Attempt, bool, error) {
+	a, ok, err := s.Attempts.StartCapture(ctx, orderID, amount)
 	return a, ok, crash.After(s.hook, CaptureSent, ok && err == nil, err)
 }
 
-func (s store) FinishCapture(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
-	a, ok, err := s.Store.FinishCapture(ctx, orderID)
+func (s attempts) FinishCapture(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
+	a, ok, err := s.Attempts.FinishCapture(ctx, orderID)
 	return a, ok, crash.After(s.hook, CaptureWritten, ok && err == nil, err)
 }
 
-func (s store) StartVoid(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
-	a, ok, err := s.Store.StartVoid(ctx, orderID)
+func (s attempts) StartVoid(ctx context.Context, orderID string) (domain.Attempt, bool, error) {
+	a, ok, err := s.Attempts.StartVoid(ctx, orderID)
 	return a, ok, crash.After(s.hook, VoidSent, ok && err == nil, err)
 }
 
-func (s store) LeaveTombstone(ctx context.Context, orderID, attemptID string) (bool, error) {
-	ok, err := s.Store.LeaveTombstone(ctx, orderID, attemptID)
+func (s attempts) LeaveTombstone(ctx context.Context, orderID, attemptID string) (bool, error) {
+	ok, err := s.Attempts.LeaveTombstone(ctx, orderID, attemptID)
 	return ok, crash.After(s.hook, TombstoneWritten, ok && err == nil, err)
 }
 
-func (s store) StartRefund(ctx context.Context, r domain.Refund) (domain.Refund, bool, error) {
-	started, ok, err := s.Store.StartRefund(ctx, r)
-	return started, ok, crash.After(s.hook, RefundSent, ok && err == nil, err)
-}
-
-func (s store) FinishRefund(ctx context.Context, id, providerID string) (bool, error) {
-	if err := s.hook(RefundAnswered); err != nil {
-		return false, err
-	}
-	ok, err := s.Store.FinishRefund(ctx, id, providerID)
-	return ok, crash.After(s.hook, RefundWritten, ok && err == nil, err)
-}
-
-func (s store) FailRefund(ctx context.Context, id, code string) (bool, error) {
-	if err := s.hook(RefundAnswered); err != nil {
-		return false, err
-	}
-	ok, err := s.Store.FailRefund(ctx, id, code)
-	return ok, crash.After(s.hook, RefundWritten, ok && err == nil, err)
-}
-
-func (s store) EnterOrphanCapture(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error) {
+func (s attempts) EnterOrphanCapture(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error) {
 	if err := s.hook(OrphanRefunded); err != nil {
 		return false, err
 	}
-	ok, err := s.Store.EnterOrphanCapture(ctx, orderID, paymentID, amount)
+	ok, err := s.Attempts.EnterOrphanCapture(ctx, orderID, paymentID, amount)
 	return ok, crash.After(s.hook, OrphanWritten, err == nil, err)
 }
 
+type refunds struct {
+	app.Refunds
+	hook crash.Hook
+}
+
+func (s refunds) StartRefund(ctx context.Context, r domain.Refund) (domain.Refund, bool, error) {
+	started, ok, err := s.Refunds.StartRefund(ctx, r)
+	return started, ok, crash.After(s.hook, RefundSent, ok && err == nil, err)
+}
+
+func (s refunds) FinishRefund(ctx context.Context, id, providerID string) (bool, error) {
+	if err := s.hook(RefundAnswered); err != nil {
+		return false, err
+	}
+	ok, err := s.Refunds.FinishRefund(ctx, id, providerID)
+	return ok, crash.After(s.hook, RefundWritten, ok && err == nil, err)
+}
+
+func (s refunds) FailRefund(ctx context.Context, id, code string) (bool, error) {
+	if err := s.hook(RefundAnswered); err != nil {
+		return false, err
+	}
+	ok, err := s.Refunds.FailRefund(ctx, id, code)
+	return ok, crash.After(s.hook, RefundWritten, ok && err == nil, err)
+}
+
 type events struct {
-	app.EventStore
+	app.Events
 	hook crash.Hook
 }
 
 func (s events) KeepEvent(ctx context.Context, e domain.Event, traceparent string) (bool, error) {
-	ok, err := s.EventStore.KeepEvent(ctx, e, traceparent)
+	ok, err := s.Events.KeepEvent(ctx, e, traceparent)
 	return ok, crash.After(s.hook, EventKept, err == nil, err)
 }
 
@@ -115,7 +120,7 @@ func (s events) SettleEvent(ctx context.Context, id string, to domain.EventState
 	if err := s.hook(EventApplied); err != nil {
 		return err
 	}
-	err := s.EventStore.SettleEvent(ctx, id, to)
+	err := s.Events.SettleEvent(ctx, id, to)
 	return crash.After(s.hook, EventSettled, err == nil, err)
 }
 

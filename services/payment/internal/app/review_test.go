@@ -1,4 +1,4 @@
-package payment_test
+package app_test
 
 import (
 	"errors"
@@ -9,45 +9,11 @@ import (
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
-// reviews returns the decisions about an order.
-func (d *desk) reviews(t *testing.T, order string) (out []string) {
-	t.Helper()
-	rows, err := d.pool.Query(t.Context(), "SELECT from_state || ' to ' || to_state || ' by ' || decided_by || ': ' || why FROM reviews WHERE order_id = $1 ORDER BY id", order)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var s string
-		if err := rows.Scan(&s); err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
-func (d *desk) state(t *testing.T, order string) domain.State {
-	t.Helper()
-	a, err := d.store.Get(t.Context(), order)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a.State
-}
-
-func (d *desk) review(t *testing.T, want domain.Reviewed) {
-	t.Helper()
-	if got, err := d.Review(t.Context()); err != nil || got != want {
-		t.Errorf("review: %+v %v, want %+v", got, err, want)
-	}
-}
-
 // TestAbsenceHasToBeProven: that no payment is found says nothing until no call
 // can be under way and the list is complete.
 func TestAbsenceHasToBeProven(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	start := d.now
 	sent, cancelled := d.attempt(t, domain.Sent, ""), d.attempt(t, domain.VoidSent, "")
 	for _, step := range []struct {
@@ -63,7 +29,7 @@ func TestAbsenceHasToBeProven(t *testing.T) {
 		{26 * time.Hour, false, domain.Reviewed{Settled: 2}, domain.Voided},
 		{27 * time.Hour, false, domain.Reviewed{}, domain.Voided},
 	} {
-		d.now, d.bank.breaks = start.Add(step.age), step.breaks
+		d.now, d.provider.breaks = start.Add(step.age), step.breaks
 		d.review(t, step.want)
 		if got := d.state(t, sent.OrderID); got != step.state {
 			t.Errorf("after %s: %s, want %s", step.age, got, step.state)
@@ -78,7 +44,7 @@ func TestAbsenceHasToBeProven(t *testing.T) {
 			t.Errorf("cancel: %+v %v", a, err)
 		}
 	}
-	for _, window := range d.bank.listed {
+	for _, window := range d.provider.listed {
 		if window[0].After(sent.CreatedAt.Add(-time.Hour)) || window[1].Before(d.now.Add(-2*time.Hour)) {
 			t.Errorf("listed %v", window)
 		}
@@ -90,16 +56,16 @@ func TestAbsenceHasToBeProven(t *testing.T) {
 func TestReviewFinds(t *testing.T) {
 	t.Parallel()
 	for _, behind := range []bool{false, true} {
-		d := newDesk(t)
-		d.bank.behind = behind
+		d := newFixture(t)
+		d.provider.behind = behind
 		attempts := map[domain.IntentStatus]domain.Attempt{}
 		for _, status := range []domain.IntentStatus{domain.IntentUnclear, domain.IntentUnconfirmed, domain.IntentRequiresAction, domain.IntentAuthorized, domain.IntentCaptured, domain.IntentDeclined, domain.IntentCanceled} {
 			a := d.attempt(t, domain.Sent, "")
 			attempts[status] = a
-			d.bank.intents["pi_"+a.ID] = domain.Intent{ID: "pi_" + a.ID, OrderID: a.OrderID, AttemptID: a.ID, Status: status, Amount: price, Code: "no"}
+			d.provider.intents["pi_"+a.ID] = domain.Intent{ID: "pi_" + a.ID, OrderID: a.OrderID, AttemptID: a.ID, Status: status, Amount: price, Code: "no"}
 		}
 		captured := d.attempt(t, domain.CaptureSent, "pi_captured")
-		d.bank.intents["pi_captured"] = domain.Intent{ID: "pi_captured", OrderID: captured.OrderID, AttemptID: captured.ID, Status: domain.IntentCaptured, Amount: price}
+		d.provider.intents["pi_captured"] = domain.Intent{ID: "pi_captured", OrderID: captured.OrderID, AttemptID: captured.ID, Status: domain.IntentCaptured, Amount: price}
 		d.now = d.now.Add(26 * time.Hour)
 		d.review(t, domain.Reviewed{Settled: 7, Open: 1})
 		d.review(t, domain.Reviewed{Open: 1})
@@ -121,7 +87,7 @@ func TestReviewFinds(t *testing.T) {
 			if got := len(d.reviews(t, a.OrderID)); (got == 1) != (want.state != domain.NeedsReview) {
 				t.Errorf("what is %s: %d reasons", status, got)
 			}
-			if in := d.bank.intents["pi_"+a.ID]; in.Status == domain.IntentAuthorized || in.Status == domain.IntentRequiresAction {
+			if in := d.provider.intents["pi_"+a.ID]; in.Status == domain.IntentAuthorized || in.Status == domain.IntentRequiresAction {
 				t.Errorf("what was %s is %s still", status, in.Status)
 			}
 		}
@@ -133,10 +99,10 @@ func TestReviewFinds(t *testing.T) {
 
 func TestResolve(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	by := domain.Decision{By: "Ann", Why: "asked the bank"}
 	young, open, held := d.attempt(t, domain.Sent, ""), d.attempt(t, domain.NeedsReview, ""), d.attempt(t, domain.NeedsReview, "")
-	d.bank.intents["pi_1"] = domain.Intent{ID: "pi_1", OrderID: held.OrderID, AttemptID: held.ID, Status: domain.IntentAuthorized, Amount: price}
+	d.provider.intents["pi_1"] = domain.Intent{ID: "pi_1", OrderID: held.OrderID, AttemptID: held.ID, Status: domain.IntentAuthorized, Amount: price}
 	for _, c := range []struct {
 		order, payment string
 		want           error
@@ -158,7 +124,7 @@ func TestResolve(t *testing.T) {
 			t.Errorf("reasons %q", got)
 		}
 	}
-	if d.bank.intents["pi_1"].Status != domain.IntentCanceled {
+	if d.provider.intents["pi_1"].Status != domain.IntentCanceled {
 		t.Error("what is held stays")
 	}
 	if _, err := d.pool.Exec(t.Context(), "UPDATE reviews SET why = 'no reason'"); err == nil {
@@ -170,9 +136,9 @@ func TestResolve(t *testing.T) {
 // the provider has none, or the money would be given back twice.
 func TestResolveRefund(t *testing.T) {
 	t.Parallel()
-	d := newDesk(t)
+	d := newFixture(t)
 	by := domain.Decision{By: "Ann", Why: "asked the bank"}
-	d.bank.silent = true
+	d.provider.silent = true
 	begin := func() domain.Refund {
 		t.Helper()
 		a := d.attempt(t, domain.Captured, "pi_"+id())
@@ -190,7 +156,7 @@ func TestResolveRefund(t *testing.T) {
 	if _, err := d.ResolveRefund(t.Context(), absent.ID, absent.OrderID, "", by); !errors.Is(err, domain.ErrOutcomeUnknown) {
 		t.Errorf("the provider is silent: %v", err)
 	}
-	d.bank.silent, d.bank.refunds = false, map[string]string{made.ID: "re_1"}
+	d.provider.silent, d.provider.refunds = false, map[string]string{made.ID: "re_1"}
 	for _, c := range []struct {
 		refund domain.Refund
 		named  string
