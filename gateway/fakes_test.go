@@ -328,7 +328,8 @@ type fakeOrder struct {
 	orders map[string]*orderv1.Order // by id
 	keys   map[string]*orderv1.Order // by customer and key, as first answered
 	hashes map[string][]byte
-	filter *orderv1.OrderFilter // of the last ListOrders
+	filter *orderv1.OrderFilter       // of the last ListOrders
+	placed *orderv1.PlaceOrderRequest // the last that made an order
 	// refuse answers the next PlaceOrder, if set.
 	refuse error
 	// changes are sent to who watches, one for each that is received.
@@ -359,6 +360,7 @@ func (o *fakeOrder) PlaceOrder(_ context.Context, r *orderv1.PlaceOrderRequest) 
 	if len(cart.Lines) == 0 {
 		return nil, refused(codes.FailedPrecondition, "CART_EMPTY")
 	}
+	o.placed = r
 	order := &orderv1.Order{
 		Id: uuid.NewString(), Number: "S-7K3M-9QXV", CustomerId: r.CustomerId, State: orderv1.OrderState_ORDER_STATE_PENDING,
 		Email: r.Email, ShippingAddress: r.ShippingAddress, CartId: r.CartId, PlacedAt: timestamppb.Now(), Version: 1,
@@ -375,6 +377,24 @@ func (o *fakeOrder) PlaceOrder(_ context.Context, r *orderv1.PlaceOrderRequest) 
 	o.keys[key] = proto.Clone(order).(*orderv1.Order)
 	o.hashes[key] = r.RequestHash
 	return &orderv1.PlaceOrderResponse{Order: proto.Clone(order).(*orderv1.Order)}, nil
+}
+
+func (o *fakeOrder) QuoteOrder(_ context.Context, r *orderv1.QuoteOrderRequest) (*orderv1.QuoteOrderResponse, error) {
+	o.carts.mu.Lock()
+	defer o.carts.mu.Unlock()
+	cart, err := o.carts.get(r.CartId, r.CustomerId)
+	if err != nil {
+		return nil, err
+	}
+	if len(cart.Lines) == 0 {
+		return nil, refused(codes.FailedPrecondition, "CART_EMPTY")
+	}
+	q := &orderv1.Quote{CartVersion: cart.Version, Total: gbp(0), Agreement: "v1.shown", Digest: []byte{0xca, 0xfe}}
+	for _, l := range cart.Lines {
+		q.Lines = append(q.Lines, &orderv1.OrderLine{Sku: l.Sku, Name: l.Sku, Quantity: l.Quantity, UnitPrice: gbp(100), Total: gbp(100 * l.Quantity)})
+		q.Total.MinorUnits += 100 * l.Quantity
+	}
+	return &orderv1.QuoteOrderResponse{Quote: q}, nil
 }
 
 func (o *fakeOrder) get(id, customer string) (*orderv1.Order, error) {

@@ -183,6 +183,7 @@ var requests = map[string][]request{
 	"POST /v1/carts": {{}, {headers: asJSON, body: `{"lines":[{"sku":"SKU01","quantity":1}]}`}, {headers: "Authorization: Bearer x", body: `{}`}},
 	"GET /v1/carts/{cart_id}": {{}, {id: "0199d7a0-0000-7000-8000-000000000009"}, {id: "%7b0199d7a0-0000-7000-8000-000000000002%7d"},
 		{headers: `If-None-Match: "2"`}, {headers: "Cookie: souk_shopper=x"}},
+	"GET /v1/carts/{cart_id}/quote": {{}, {id: "0199d7a0-0000-7000-8000-000000000009"}},
 	"PUT /v1/carts/{cart_id}/lines": {{headers: asJSON + "\nIf-Match: \"2\"", body: `{"lines":[{"sku":"SKU02","quantity":100000}]}`},
 		{headers: asJSON, body: `{"lines":[]}`}, {headers: asJSON + "\nIf-Match: *", body: `{"lines":null}`}},
 	"POST /v1/carts/{cart_id}/lines":         {{headers: asJSON, body: `{"sku":"SKU01","quantity":2}`}, {headers: asJSON, body: `{"sku":"SKU01","quantity":2,"price":{"amount":1}}`}},

@@ -147,6 +147,53 @@ func TestOrderErrors(t *testing.T) {
 	s.want(202, "POST", "/v1/orders", checkoutOf(cart.ID), me, "Idempotency-Key: k")
 }
 
+// What the buyer saw reaches the order service, is part of what a key stands for, and a
+// refusal says old and new.
+func TestConsent(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	cart, me := s.newCart(`{"lines":[{"sku":"SKU01","quantity":2}]}`)
+	var quote struct {
+		Agreement, Digest string
+		Total             struct{ Amount int64 }
+		Lines             []struct{ SKU string }
+	}
+	s.want(200, "GET", "/v1/carts/"+cart.ID+"/quote", "", me).decode(t, &quote)
+	if quote.Agreement != "v1.shown" || quote.Digest != "cafe" || quote.Total.Amount != 200 || len(quote.Lines) != 1 {
+		t.Errorf("%+v", quote)
+	}
+	s.refuses(401, "unauthorized", "GET", "/v1/carts/"+cart.ID+"/quote", "")
+	empty, owner := s.newCart("")
+	s.refuses(409, "cart-empty", "GET", "/v1/carts/"+empty.ID+"/quote", "", owner)
+	s.refuses(404, "cart-not-found", "GET", "/v1/carts/"+cart.ID+"/quote", "", owner)
+
+	body := func(agreement string, total int64) string {
+		return strings.Replace(checkoutOf(cart.ID), `{"cart_id"`, fmt.Sprintf(`{"agreement":%q,"expected_total":{"amount":%d,"currency":"GBP"},"cart_id"`, agreement, total), 1)
+	}
+	line := &orderv1.OrderLine{Name: "Lamp", Quantity: 2, UnitPrice: gbp(100)}
+	dear := &orderv1.OrderLine{Name: "Lamp", Quantity: 2, UnitPrice: gbp(150)}
+	s.order.mu.Lock()
+	s.order.refuse = refused(codes.Aborted, "PRICE_CHANGED", &orderv1.PriceChange{
+		Before: gbp(200), Now: gbp(300), Lines: []*orderv1.LineChange{{Sku: "SKU01", Before: line, Now: dear}},
+	})
+	s.order.mu.Unlock()
+	refusal := s.want(409, "POST", "/v1/orders", body(quote.Agreement, 200), me, "Idempotency-Key: k")
+	const want = `"price_change":{"before":{"amount":200,"currency":"GBP"},"now":{"amount":300,"currency":"GBP"},"lines":[{"sku":"SKU01",` +
+		`"before":{"name":"Lamp","quantity":2,"unit_price":{"amount":100,"currency":"GBP"}},"now":{"name":"Lamp","quantity":2,"unit_price":{"amount":150,"currency":"GBP"}}}]}`
+	if !strings.Contains(string(refusal.body), want) || !strings.Contains(string(refusal.body), `"/problems/price-changed"`) {
+		t.Errorf("%s", refusal.body)
+	}
+	// The key is free after a refusal.
+	s.want(202, "POST", "/v1/orders", body(quote.Agreement, 200), me, "Idempotency-Key: k")
+	if got := s.order.placed; got.GetAgreement() != quote.Agreement || got.GetExpectedTotal().GetMinorUnits() != 200 {
+		t.Errorf("the order service got %v", got)
+	}
+	s.refuses(422, "idempotency-key-reused", "POST", "/v1/orders", body(quote.Agreement, 201), me, "Idempotency-Key: k")
+	s.refuses(422, "idempotency-key-reused", "POST", "/v1/orders", body("v1.other", 200), me, "Idempotency-Key: k")
+	s.refuses(400, "invalid", "POST", "/v1/orders", body("shown", 200), me, "Idempotency-Key: l")
+	s.refuses(400, "invalid", "POST", "/v1/orders", body(quote.Agreement, -1), me, "Idempotency-Key: l")
+}
+
 func TestRefunds(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
@@ -387,6 +388,69 @@ func TestPlaceRefusals(t *testing.T) {
 	var n int
 	if err := s.pool.QueryRow(t.Context(), "SELECT count(*) FROM orders").Scan(&n); err != nil || n != 0 {
 		t.Errorf("%d orders, %v", n, err)
+	}
+}
+
+// TestConsent: an order is placed with what the buyer was shown, or refused with the
+// difference; and a refusal keeps the key free.
+func TestConsent(t *testing.T) {
+	t.Parallel()
+	s := newShop(t).start()
+	ctx := t.Context()
+	req := s.checkout("pm_card_visa", 30*time.Second)
+	quote := func(shown string) *orderv1.QuoteOrderResponse {
+		t.Helper()
+		resp, err := s.client.QuoteOrder(ctx, &orderv1.QuoteOrderRequest{CustomerId: req.GetCustomerId(), CartId: req.GetCartId(), Agreement: shown})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	shown := quote("").GetQuote()
+	if shown.GetTotal().GetMinorUnits() != 345 || shown.GetCartVersion() != 3 || len(shown.GetLines()) != 2 || len(shown.GetDigest()) != 32 {
+		t.Fatalf("%v", shown)
+	}
+	s.catalog.Add("A", 1000, 50)
+	req.Agreement = shown.GetAgreement()
+	_, err := s.client.PlaceOrder(ctx, req)
+	refused(t, err, codes.Aborted, "PRICE_CHANGED")
+	change, ok := chassisrpc.Detail[*orderv1.PriceChange](err)
+	if !ok || change.GetBefore().GetMinorUnits() != 345 || change.GetNow().GetMinorUnits() != 395 || len(change.GetLines()) != 1 ||
+		change.GetLines()[0].GetBefore().GetUnitPrice().GetMinorUnits() != 25 || change.GetLines()[0].GetNow().GetUnitPrice().GetMinorUnits() != 50 {
+		t.Errorf("%v", change)
+	}
+	fresh := quote(shown.GetAgreement())
+	if !proto.Equal(fresh.GetChange(), change) {
+		t.Errorf("the quote says %v, the refusal %v", fresh.GetChange(), change)
+	}
+	if again := quote(fresh.GetQuote().GetAgreement()); again.GetChange() != nil || !proto.Equal(again.GetQuote(), fresh.GetQuote()) {
+		t.Errorf("%v", again)
+	}
+	req.Agreement, req.ExpectedTotal = fresh.GetQuote().GetAgreement(), &moneyv1.Money{MinorUnits: 394, Currency: "GBP"}
+	_, err = s.client.PlaceOrder(ctx, req)
+	refused(t, err, codes.Aborted, "PRICE_CHANGED")
+	req.ExpectedTotal.MinorUnits = 395
+	o := s.place(req).GetOrder()
+	if o.GetState() != orderv1.OrderState_ORDER_STATE_PAID || o.GetTotal().GetMinorUnits() != 395 || !bytes.Equal(o.GetAgreementDigest(), fresh.GetQuote().GetDigest()) {
+		t.Errorf("%v", o)
+	}
+	if now := s.settled(o.GetId()); !bytes.Equal(now.GetAgreementDigest(), o.GetAgreementDigest()) {
+		t.Errorf("%v", now)
+	}
+	for name, refusal := range map[string]struct {
+		change func(*orderv1.QuoteOrderRequest)
+		code   codes.Code
+		reason string
+	}{
+		"another's cart": {func(r *orderv1.QuoteOrderRequest) { r.CustomerId = uuid.NewString() }, codes.NotFound, "CART_NOT_FOUND"},
+		"empty":          {func(*orderv1.QuoteOrderRequest) {}, codes.FailedPrecondition, "CART_EMPTY"}, // it is bought
+		"altered":        {func(r *orderv1.QuoteOrderRequest) { r.Agreement = shown.GetAgreement()[:20] }, codes.InvalidArgument, "INVALID_AGREEMENT"},
+	} {
+		r := &orderv1.QuoteOrderRequest{CustomerId: req.GetCustomerId(), CartId: req.GetCartId()}
+		refusal.change(r)
+		if _, err := s.client.QuoteOrder(ctx, r); status.Code(err) != refusal.code || chassisrpc.Info(err).GetReason() != refusal.reason {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"encoding/hex"
+
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
@@ -107,7 +109,7 @@ func newOrder(o *order.Order) Order {
 			City: o.Address.City, Region: o.Address.Region, PostalCode: o.Address.PostalCode, Country: o.Address.Country,
 		},
 		CartID: o.CartID, PlacedAt: o.PlacedAt, SettledAt: o.SettledAt, Version: o.Version,
-		History: newHistory(o.History), ShortSKUs: o.ShortSKUs,
+		History: newHistory(o.History), ShortSKUs: o.ShortSKUs, AgreementDigest: hex.EncodeToString(o.AgreementDigest),
 	}
 	for i, l := range o.Lines {
 		out.Lines[i] = OrderLine{
@@ -117,6 +119,17 @@ func newOrder(o *order.Order) Order {
 	}
 	for i := range o.Refunds {
 		out.Refunds = append(out.Refunds, newRefund(&o.Refunds[i]))
+	}
+	return out
+}
+
+func newQuote(q *order.Quote) Quote {
+	out := Quote{
+		CartVersion: q.CartVersion, Lines: make([]QuoteLine, len(q.Lines)), Total: newMoney(q.Total),
+		Agreement: q.Agreement, Digest: hex.EncodeToString(q.Digest),
+	}
+	for i, l := range q.Lines {
+		out.Lines[i] = QuoteLine{SKU: l.SKU, Name: l.Name, Quantity: l.Quantity, UnitPrice: newMoney(l.UnitPrice), Total: newMoney(l.Total)}
 	}
 	return out
 }

@@ -19,6 +19,7 @@ func (a *API) operations() []operation {
 		{"PUT", "/v1/carts/{cart_id}/lines", shopper, once(a, "ReplaceLines", a.keeper("/v1/carts/{cart_id}/lines"), a.replaceLines), nil},
 		{"DELETE", "/v1/carts/{cart_id}/lines/{sku}", shopper, once(a, "RemoveLine", a.keeper("/v1/carts/{cart_id}/lines/{sku}"), a.removeLine), nil},
 		{"PUT", "/v1/carts/{cart_id}/lines/{sku}", shopper, once(a, "SetLine", a.keeper("/v1/carts/{cart_id}/lines/{sku}"), a.setLine), nil},
+		{"GET", "/v1/carts/{cart_id}/quote", shopper, handle(a.quoteCart), nil},
 		{"GET", "/v1/categories", anyone, handle(a.listCategories), nil},
 		{"GET", "/v1/orders", owner, handle(a.listOrders), nil},
 		{"POST", "/v1/orders", shopper, handle(a.placeOrder), nil},
@@ -133,6 +134,15 @@ func (in *SetLineRequest) read(q *request) {
 }
 
 func (in *SetLineRequest) key() string { return in.IdempotencyKey }
+
+// QuoteCartRequest is a request of QuoteCart.
+type QuoteCartRequest struct {
+	CartID uuid.UUID
+}
+
+func (in *QuoteCartRequest) read(q *request) {
+	q.path("cart_id").id(&in.CartID)
+}
 
 // ListCategoriesRequest is a request of ListCategories.
 type ListCategoriesRequest struct {
@@ -469,11 +479,13 @@ type CategoryList struct {
 
 // Checkout: An order for the contents of a cart. Prices are the shop's.
 type Checkout struct {
-	CartID          uuid.UUID `json:"cart_id"`
-	CartVersion     *int64    `json:"cart_version,omitempty"`
-	PaymentMethod   string    `json:"payment_method"`
-	Email           string    `json:"email"`
-	ShippingAddress Address   `json:"shipping_address"`
+	CartID          uuid.UUID      `json:"cart_id"`
+	CartVersion     *int64         `json:"cart_version,omitempty"`
+	Agreement       string         `json:"agreement,omitempty"`
+	ExpectedTotal   *ExpectedTotal `json:"expected_total,omitempty"`
+	PaymentMethod   string         `json:"payment_method"`
+	Email           string         `json:"email"`
+	ShippingAddress Address        `json:"shipping_address"`
 }
 
 func (v *Checkout) read(r *reader) {
@@ -484,12 +496,37 @@ func (v *Checkout) read(r *reader) {
 		case "cart_version":
 			v.CartVersion = new(int64)
 			r.integer(v.CartVersion, 1, 9223372036854775807)
+		case "agreement":
+			r.text(&v.Agreement, text18)
+		case "expected_total":
+			v.ExpectedTotal = new(ExpectedTotal)
+			v.ExpectedTotal.read(r)
 		case "payment_method":
-			r.text(&v.PaymentMethod, text18)
+			r.text(&v.PaymentMethod, text19)
 		case "email":
-			r.text(&v.Email, text19)
+			r.text(&v.Email, text20)
 		case "shipping_address":
 			v.ShippingAddress.read(r)
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+// ExpectedTotal: The total that the buyer saw; 409 when the order would have another.
+type ExpectedTotal struct {
+	Amount   int64  `json:"amount"`
+	Currency string `json:"currency"`
+}
+
+func (v *ExpectedTotal) read(r *reader) {
+	r.object([]string{"amount", "currency"}, func(name string) bool {
+		switch name {
+		case "amount":
+			r.integer(&v.Amount, 0, 9007199254740991)
+		case "currency":
+			r.text(&v.Currency, text21)
 		default:
 			return false
 		}
@@ -530,6 +567,13 @@ func (v *Line) read(r *reader) {
 		}
 		return true
 	})
+}
+
+// LineChange: A line that differs. Without `before` it was not shown, without `now` it is gone.
+type LineChange struct {
+	SKU    string      `json:"sku"`
+	Before *PricedLine `json:"before,omitempty"`
+	Now    *PricedLine `json:"now,omitempty"`
 }
 
 // Lines: All lines of a cart.
@@ -598,6 +642,7 @@ type Order struct {
 	Version         int64         `json:"version"`
 	Refunds         []Refund      `json:"refunds,omitempty"`
 	History         []StateChange `json:"history,omitempty"`
+	AgreementDigest string        `json:"agreement_digest,omitempty"`
 	ShortSKUs       []string      `json:"short_skus,omitempty"`
 }
 
@@ -629,7 +674,7 @@ func (v *Price) read(r *reader) {
 		case "amount":
 			r.integer(&v.Amount, 1, 9007199254740991)
 		case "currency":
-			r.text(&v.Currency, text20)
+			r.text(&v.Currency, text21)
 		default:
 			return false
 		}
@@ -685,15 +730,30 @@ func (v *PriceChanges) read(r *reader) {
 	})
 }
 
+// PriceDifference: What the buyer saw and what it is now.
+type PriceDifference struct {
+	Before Money        `json:"before"`
+	Now    Money        `json:"now"`
+	Lines  []LineChange `json:"lines,omitempty"`
+}
+
+// PricedLine: A number of units at a price.
+type PricedLine struct {
+	Name      string `json:"name"`
+	Quantity  int64  `json:"quantity"`
+	UnitPrice Money  `json:"unit_price"`
+}
+
 // Problem: An error (RFC 9457).
 type Problem struct {
-	Type      string       `json:"type"`
-	Title     string       `json:"title"`
-	Status    int          `json:"status"`
-	Detail    string       `json:"detail,omitempty"`
-	Errors    []FieldError `json:"errors,omitempty"`
-	Shortages []Shortage   `json:"shortages,omitempty"`
-	TraceID   string       `json:"trace_id,omitempty"`
+	Type        string           `json:"type"`
+	Title       string           `json:"title"`
+	Status      int              `json:"status"`
+	Detail      string           `json:"detail,omitempty"`
+	Errors      []FieldError     `json:"errors,omitempty"`
+	Shortages   []Shortage       `json:"shortages,omitempty"`
+	PriceChange *PriceDifference `json:"price_change,omitempty"`
+	TraceID     string           `json:"trace_id,omitempty"`
 }
 
 // Product: What a product page shows.
@@ -726,13 +786,13 @@ func (v *ProductInput) read(r *reader) {
 	r.object([]string{"name", "category", "variants"}, func(name string) bool {
 		switch name {
 		case "name":
-			r.text(&v.Name, text21)
+			r.text(&v.Name, text22)
 		case "description":
-			r.text(&v.Description, text22)
+			r.text(&v.Description, text23)
 		case "category":
-			r.text(&v.Category, text23)
+			r.text(&v.Category, text24)
 		case "category_name":
-			r.text(&v.CategoryName, text24)
+			r.text(&v.CategoryName, text25)
 		case "popularity":
 			v.Popularity = new(int64)
 			r.integer(v.Popularity, 0, 1000000000)
@@ -772,6 +832,24 @@ func (v *Quantity) read(r *reader) {
 		}
 		return true
 	})
+}
+
+// Quote: What an order of a cart would be placed with now.
+type Quote struct {
+	CartVersion int64       `json:"cart_version"`
+	Lines       []QuoteLine `json:"lines"`
+	Total       Money       `json:"total"`
+	Agreement   string      `json:"agreement"`
+	Digest      string      `json:"digest"`
+}
+
+// QuoteLine: A line at its price now.
+type QuoteLine struct {
+	SKU       string `json:"sku"`
+	Name      string `json:"name"`
+	Quantity  int64  `json:"quantity"`
+	UnitPrice Money  `json:"unit_price"`
+	Total     Money  `json:"total"`
 }
 
 // Reconciliation: A comparison of the ledger ("here") with the payment provider's list of what moved ("there").
@@ -857,7 +935,7 @@ func (v *RefundInput) read(r *reader) {
 		case "restock":
 			r.boolean(&v.Restock)
 		case "reason":
-			r.text(&v.Reason, text25)
+			r.text(&v.Reason, text26)
 		default:
 			return false
 		}
@@ -901,7 +979,7 @@ func (v *StockAdjustment) read(r *reader) {
 	r.object([]string{"reason", "changes"}, func(name string) bool {
 		switch name {
 		case "reason":
-			r.text(&v.Reason, text21)
+			r.text(&v.Reason, text22)
 		case "changes":
 			r.array(1, 2000, func() {
 				var item StockChange
@@ -965,7 +1043,7 @@ func (v *VariantInput) read(r *reader) {
 		case "sku":
 			r.text(&v.SKU, text13)
 		case "name":
-			r.text(&v.Name, text25)
+			r.text(&v.Name, text26)
 		case "price":
 			v.Price.read(r)
 		case "stock":
@@ -1011,12 +1089,13 @@ var (
 	text15 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
 	text16 = &textRule{most: 20, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
 	text17 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be an ISO 3166-1 alpha-2 code, such as "GB"`}
-	text18 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
-	text19 = &textRule{least: 1, most: 254, format: "email"}
-	text20 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
-	text21 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
-	text22 = &textRule{most: 10000, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text23 = &textRule{most: 100, pattern: regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), message: `must be a slug of lower-case letters, digits and single dashes`}
-	text24 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text25 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text18 = &textRule{most: 262144, pattern: regexp.MustCompile(`^v[0-9]+\.[A-Za-z0-9_-]*$`), message: `must be the agreement of a quote`}
+	text19 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
+	text20 = &textRule{least: 1, most: 254, format: "email"}
+	text21 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
+	text22 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
+	text23 = &textRule{most: 10000, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text24 = &textRule{most: 100, pattern: regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), message: `must be a slug of lower-case letters, digits and single dashes`}
+	text25 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text26 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
 )

@@ -12,6 +12,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	"github.com/souk-shop/souk/proto/contact"
+	"github.com/souk-shop/souk/proto/money"
 )
 
 // viewer is who looks at orders; admit has seen to it that there is one.
@@ -36,6 +37,10 @@ func (a *API) placeOrder(ctx context.Context, in *PlaceOrderRequest) (answer, er
 	if v := in.Body.CartVersion; v != nil {
 		checkout.CartVersion = *v
 	}
+	checkout.Agreement = in.Body.Agreement
+	if t := in.Body.ExpectedTotal; t != nil {
+		checkout.ExpectedTotal = &money.Money{Units: t.Amount, Currency: t.Currency}
+	}
 	placed, err := a.shop.Orders.PlaceOrder(ctx, checkout)
 	if err != nil {
 		return nil, problem.AtSKUs(err, func(string) string { return "cart_id" })
@@ -54,6 +59,15 @@ func (a *API) placeOrder(ctx context.Context, in *PlaceOrderRequest) (answer, er
 		doc.applied = applied // a repeat did not wait
 	}
 	return doc, nil
+}
+
+// quoteCart answers GET /v1/carts/{cart_id}/quote.
+func (a *API) quoteCart(ctx context.Context, in *QuoteCartRequest) (answer, error) {
+	quote, err := a.shop.Orders.Quote(ctx, shopperID(ctx), in.CartID, "")
+	if err != nil {
+		return nil, problem.AtSKUs(err, func(string) string { return "cart_id" })
+	}
+	return private(newQuote(quote))
 }
 
 // listOrders answers GET /v1/orders.

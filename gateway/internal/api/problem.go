@@ -41,7 +41,25 @@ func newProblem(e *problem.Error) *Problem {
 	for _, s := range e.Shortages {
 		p.Shortages = append(p.Shortages, Shortage{SKU: s.SKU, Requested: s.Requested, Available: s.Available})
 	}
+	p.PriceChange = newPriceDifference(e.PriceChange)
 	return p
+}
+
+func newPriceDifference(in *problem.PriceChange) *PriceDifference {
+	if in == nil {
+		return nil
+	}
+	line := func(l *problem.PricedLine) *PricedLine {
+		if l == nil {
+			return nil
+		}
+		return &PricedLine{Name: l.Name, Quantity: l.Quantity, UnitPrice: newMoney(l.UnitPrice)}
+	}
+	out := &PriceDifference{Before: newMoney(in.Before), Now: newMoney(in.Now)}
+	for _, l := range in.Lines {
+		out.Lines = append(out.Lines, LineChange{SKU: l.SKU, Before: line(l.Before), Now: line(l.Now)})
+	}
+	return out
 }
 
 func sendProblem(ctx context.Context, w http.ResponseWriter, p *Problem) {

@@ -11,6 +11,9 @@ import (
 
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/proto/reason"
 )
 
@@ -44,6 +47,7 @@ func Error(ctx context.Context, err error) *problem.Error {
 		fields    []problem.Field
 		shortages []problem.Shortage
 		skus      []string
+		change    *problem.PriceChange
 	)
 	for _, d := range st.Details() { // decoded once: refusals must be cheap
 		switch d := d.(type) {
@@ -58,6 +62,8 @@ func Error(ctx context.Context, err error) *problem.Error {
 			}
 		case *catalogv1.Shortage:
 			shortages = append(shortages, problem.Shortage{SKU: d.GetSku(), Requested: d.GetRequested(), Available: d.GetAvailable()})
+		case *orderv1.PriceChange:
+			change = PriceChange(d)
 		}
 	}
 	if t == nil {
@@ -69,6 +75,28 @@ func Error(ctx context.Context, err error) *problem.Error {
 		t = problem.Canceled
 	}
 	e := problem.New(t)
-	e.Cause, e.Fields, e.Shortages, e.SKUs = err, fields, shortages, skus
+	e.Cause, e.Fields, e.Shortages, e.SKUs, e.PriceChange = err, fields, shortages, skus, change
 	return e
+}
+
+// PriceChange translates what the order service says of changed prices; nil stays nil. An
+// amount that is malformed is zero: it is only shown.
+func PriceChange(in *orderv1.PriceChange) *problem.PriceChange {
+	if in == nil {
+		return nil
+	}
+	amount := func(m *moneyv1.Money) money.Money {
+		return money.Money{Units: m.GetMinorUnits(), Currency: m.GetCurrency()}
+	}
+	line := func(l *orderv1.OrderLine) *problem.PricedLine {
+		if l == nil {
+			return nil
+		}
+		return &problem.PricedLine{Name: l.GetName(), Quantity: l.GetQuantity(), UnitPrice: amount(l.GetUnitPrice())}
+	}
+	out := &problem.PriceChange{Before: amount(in.GetBefore()), Now: amount(in.GetNow())}
+	for _, c := range in.GetLines() {
+		out.Lines = append(out.Lines, problem.LineChange{SKU: c.GetSku(), Before: line(c.GetBefore()), Now: line(c.GetNow())})
+	}
+	return out
 }

@@ -5,6 +5,8 @@ package problem
 import (
 	"errors"
 	"fmt"
+
+	"github.com/souk-shop/souk/proto/money"
 )
 
 // Path is the prefix of a problem's type: "/problems/cart-not-found" is also the
@@ -36,6 +38,8 @@ type Error struct {
 	Fields []Field
 	// Shortages are the SKUs of which there is too little; InsufficientStock only.
 	Shortages []Shortage
+	// PriceChange is what was shown and what it is now; PriceChanged only.
+	PriceChange *PriceChange
 	// SKUs are those that a service's error is about; may be empty.
 	SKUs []string
 	// Cause is what a service or the network reported; may be nil.
@@ -53,6 +57,27 @@ type Shortage struct {
 	SKU       string
 	Requested int64
 	Available int64
+}
+
+// PriceChange is what differs between what a buyer was shown and what an order would
+// have now.
+type PriceChange struct {
+	Before, Now money.Money // totals
+	Lines       []LineChange
+}
+
+// LineChange is a line that differs. Before is nil for a line that was not shown, Now for
+// one that is gone.
+type LineChange struct {
+	SKU         string
+	Before, Now *PricedLine
+}
+
+// PricedLine is a number of units at a price.
+type PricedLine struct {
+	Name      string
+	Quantity  int64
+	UnitPrice money.Money
 }
 
 func (e *Error) Error() string {

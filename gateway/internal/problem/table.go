@@ -57,6 +57,8 @@ var (
 	TotalTooLarge          = of(orderv1.ErrorReason_ERROR_REASON_TOTAL_TOO_LARGE)
 	TotalTooSmall          = of(orderv1.ErrorReason_ERROR_REASON_TOTAL_TOO_SMALL)
 	TotalNotChargeable     = of(orderv1.ErrorReason_ERROR_REASON_TOTAL_NOT_CHARGEABLE)
+	PriceChanged           = of(orderv1.ErrorReason_ERROR_REASON_PRICE_CHANGED)
+	InvalidAgreement       = of(orderv1.ErrorReason_ERROR_REASON_INVALID_AGREEMENT)
 	MixedCurrencies        = of(orderv1.ErrorReason_ERROR_REASON_MIXED_CURRENCIES)
 	IdempotencyKeyReused   = of(orderv1.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED)
 	IdempotencyKeyInFlight = of(orderv1.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_IN_FLIGHT)

@@ -221,6 +221,43 @@ func TestCheckoutOfAChangedCart(t *testing.T) {
 	}
 }
 
+// What the page has shown is what is bought: after a change of a price, up or down, or of
+// a name, the page shows old and new side by side and keeps what was typed.
+func TestCheckoutOfAChangedPrice(t *testing.T) {
+	t.Parallel()
+	f := newFakeShop()
+	v := open(t, f)
+	v.post("/cart/lines", "sku", "85123A", "quantity", "2")
+	v.post("/cart/lines", "sku", "82580", "quantity", "1")
+	form := v.get("/checkout")
+	f.setPrice("85123A", "White Hanging Heart T-Light Holder", 2950)
+	p := v.submit(form, ".checkout-form", fill...).wants(409, "/checkout").has(".problem", "Nothing was ordered").
+		count(".changes tbody tr", 1).has(".changes tbody", "£2.95").has(".changes tbody", "£29.50").
+		has(".changes tfoot", "£6.45").has(".changes tfoot", "£59.55").has(".summary", "£59.55")
+	if email, _ := p.Find("input[name=email]").Attr("value"); email != "ada@example.com" {
+		t.Errorf("the e-mail address is not kept: %q", email)
+	}
+	if key(p) != key(form) {
+		t.Error("a second click of the first form would be another order")
+	}
+	// The first page is still not what is so.
+	v.submit(form, ".checkout-form", fill...).wants(409, "/checkout")
+	f.setPrice("85123A", "Heart", 295)
+	p = v.submit(p, ".checkout-form").wants(409, "/checkout").has(".changes tbody", "Heart, £2.95").has(".changes tfoot", "£6.45")
+	// A mistake in the form does not hide a change.
+	f.setPrice("85123A", "Heart", 300)
+	p = v.submit(p, ".checkout-form", "email", "ada@").wants(422, "/checkout").has(".changes tbody", "£3.00")
+	if f.placed() > 0 {
+		t.Error("something was ordered")
+	}
+	v.submit(p, ".checkout-form", "email", "ada@example.com").wants(200, orderPath(f)).has("main", "£6.55")
+	v.post("/cart/lines", "sku", "85123A", "quantity", "2")
+	p = v.get("/checkout")
+	v.submit(p, ".checkout-form", append(fill[:len(fill):len(fill)], "agreement", "")...).wants(400, "/checkout")
+	f.refusing(problem.New(problem.InvalidAgreement))
+	v.submit(p, ".checkout-form", fill...).wants(400, "/checkout")
+}
+
 func TestCheckoutWhileTheShopIsDown(t *testing.T) {
 	t.Parallel()
 	f := newFakeShop()

@@ -40,12 +40,15 @@ const checkoutWait = 2 * time.Second
 // checkoutPage is the view of checkout.html.
 type checkoutPage struct {
 	frame
-	Key       string     // one order for one rendered form, however often it is sent
-	Version   int64      // of the cart that is shown
-	Lines     []cartLine // the first of them
-	More      []cartLine // the rest, folded
+	Key       string      // one order for one rendered form, however often it is sent
+	Version   int64       // of the cart that is shown
+	Agreement string      // what is shown, for the order service to compare
+	Lines     []quoteLine // the first of them
+	More      []quoteLine // the rest, folded
 	Units     int64
 	Total     string
+	Changes   []lineChange // since the page that was sent
+	Before    string       // the total of that page, if it changed
 	Form      checkoutForm
 	Errors    map[string]string // by field
 	Wrong     []fieldError      // the same in the order of the form
@@ -54,6 +57,13 @@ type checkoutPage struct {
 	Test      bool
 	Countries []countryOption
 }
+
+// quoteLine is a line of the summary.
+type quoteLine struct{ Name, Picture, Quantity, Total string }
+
+// lineChange is a line that differs from what was shown before; Before or Now is "" when
+// the line was not there.
+type lineChange struct{ Name, Before, Now string }
 
 // checkoutForm is what is typed.
 type checkoutForm struct {
@@ -88,9 +98,32 @@ func (s *Storefront) serveCheckout(w http.ResponseWriter, r *http.Request) error
 		http.Redirect(w, r, "/cart?checkout=1", http.StatusSeeOther)
 		return nil
 	}
-	v := s.newCheckoutPage(cart, s.lastForm(r))
+	quote, err := s.quote(r, cart, "")
+	if problem.Is(err, notOrderable...) {
+		http.Redirect(w, r, "/cart?checkout=1", http.StatusSeeOther)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	v := s.newCheckoutPage(cart, quote, s.lastForm(r))
 	return s.show(w, r, http.StatusOK, "checkout", v)
 }
+
+// notOrderable are the problems of a cart that cannot be ordered; its own page says why.
+var notOrderable = []*problem.Type{problem.CartEmpty, problem.CartNotFound, problem.LineNoLongerSold}
+
+// quote is what an order of the cart would be placed with now, and what of it differs
+// from the agreement that the page which was sent has shown, "" for none.
+func (s *Storefront) quote(r *http.Request, cart *cart.Cart, shown string) (*order.Quote, error) {
+	quote, err := s.orders.Quote(r.Context(), auth.FromContext(r.Context()).Shopper.ID, cart.ID, shown)
+	if problem.Is(err, problem.InvalidAgreement) {
+		return nil, errIncomplete
+	}
+	return quote, err
+}
+
+var errIncomplete = badRequest("The form arrived incomplete. Please open the checkout again.")
 
 // lastForm is the form as the shopper's last order filled it, so that nothing is
 // to be typed twice after a declined card. Without one it is empty.
@@ -132,19 +165,15 @@ func ready(cart *cart.Cart) bool {
 	return true
 }
 
-func (s *Storefront) newCheckoutPage(cart *cart.Cart, form checkoutForm) *checkoutPage {
+// newCheckoutPage shows a quote of the cart; without one, while the shop is unavailable,
+// only the form.
+func (s *Storefront) newCheckoutPage(cart *cart.Cart, quote *order.Quote, form checkoutForm) *checkoutPage {
 	v := &checkoutPage{
 		frame: frame{Title: "Checkout", Section: "cart"},
 		Key:   uuid.NewString(), Form: form, Errors: map[string]string{},
 	}
-	if cart != nil {
-		v.Version, v.Units, v.Total = cart.Version, cart.Units, cart.Total.Format()
-		for i := range cart.Lines {
-			v.Lines = append(v.Lines, newCartLine(&cart.Lines[i]))
-		}
-		if len(v.Lines) > checkoutLines+1 {
-			v.Lines, v.More = v.Lines[:checkoutLines], v.Lines[checkoutLines:]
-		}
+	if quote != nil {
+		v.showQuote(cart, quote)
 	}
 	for _, m := range s.methods {
 		v.Methods = append(v.Methods, methodOption{m, m.ID == form.Method})
@@ -155,6 +184,49 @@ func (s *Storefront) newCheckoutPage(cart *cart.Cart, form checkoutForm) *checko
 	}
 	return v
 }
+
+func (v *checkoutPage) showQuote(cart *cart.Cart, quote *order.Quote) {
+	pictures := make(map[string]string, len(cart.Lines))
+	for i := range cart.Lines {
+		pictures[cart.Lines[i].SKU] = cart.Lines[i].Picture
+	}
+	v.Version, v.Agreement, v.Total = quote.CartVersion, quote.Agreement, quote.Total.Format()
+	for _, l := range quote.Lines {
+		v.Units += l.Quantity
+		v.Lines = append(v.Lines, quoteLine{l.Name, pictures[l.SKU], count(l.Quantity), l.Total.Format()})
+	}
+	if len(v.Lines) > checkoutLines+1 {
+		v.Lines, v.More = v.Lines[:checkoutLines], v.Lines[checkoutLines:]
+	}
+	if quote.Change == nil {
+		return
+	}
+	v.Before = quote.Change.Before.Format()
+	for _, c := range quote.Change.Lines {
+		v.Changes = append(v.Changes, newLineChange(c))
+	}
+}
+
+// newLineChange says what differs in words: the price, or the quantity or name, too, where
+// these do.
+func newLineChange(c problem.LineChange) lineChange {
+	if c.Before == nil {
+		return lineChange{Name: c.Now.Name, Now: units(c.Now)}
+	}
+	if c.Now == nil {
+		return lineChange{Name: c.Before.Name, Before: units(c.Before)}
+	}
+	change := lineChange{c.Now.Name, c.Before.UnitPrice.Format(), c.Now.UnitPrice.Format()}
+	if c.Before.Quantity != c.Now.Quantity {
+		change.Before, change.Now = units(c.Before), units(c.Now)
+	}
+	if c.Before.Name != c.Now.Name {
+		change.Before, change.Now = c.Before.Name+", "+change.Before, c.Now.Name+", "+change.Now
+	}
+	return change
+}
+
+func units(l *problem.PricedLine) string { return count(l.Quantity) + " × " + l.UnitPrice.Format() }
 
 // placeOrder orders the cart and goes to the order's page.
 func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request) error {
@@ -169,8 +241,9 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request) error {
 	form, wrong := s.readCheckout(r)
 	key := r.PostForm.Get("key")
 	version, err := strconv.ParseInt(r.PostForm.Get("version"), 10, 64)
-	if !plausibleKey(key) || err != nil || version < 1 {
-		return badRequest("The form arrived incomplete. Please open the checkout again.")
+	agreement := r.PostForm.Get("agreement")
+	if !plausibleKey(key) || err != nil || version < 1 || agreement == "" {
+		return errIncomplete
 	}
 	if len(wrong) > 0 {
 		return s.showCheckout(w, r, http.StatusUnprocessableEntity, form, key, wrong, "Please look at the marked fields. Nothing was ordered yet.")
@@ -178,7 +251,7 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request) error {
 	checkout := order.Checkout{
 		Customer: id.Shopper.ID, IdempotencyKey: key, Cart: id.Shopper.Cart, CartVersion: version,
 		PaymentMethod: form.Method, Email: form.Email, Wait: checkoutWait,
-		Address: form.address(),
+		Address: form.address(), Agreement: agreement,
 	}
 	placed, err := s.orders.PlaceOrder(r.Context(), checkout)
 	if next := s.nextKey(r, checkout, placed, err); next != "" {
@@ -222,7 +295,13 @@ func (s *Storefront) notPlaced(w http.ResponseWriter, r *http.Request, form chec
 	case e.Type == problem.CartVersionConflict:
 		// Another cart is another order: it gets a key of its own.
 		return s.showCheckout(w, r, http.StatusConflict, form, "", nil, "Your cart has changed since this page was opened. This is what it holds now; please look it over and order again.")
-	case e.Type == problem.CartEmpty, e.Type == problem.CartNotFound, e.Type == problem.LineNoLongerSold:
+	case e.Type == problem.PriceChanged:
+		// The same key: when the first of two clicks has made an order after all, the second
+		// must not make another.
+		return s.showCheckout(w, r, http.StatusConflict, form, key, nil, "What you order has changed since this page was opened. Nothing was ordered yet: please look at what is new, and order again if you agree.")
+	case e.Type == problem.InvalidAgreement:
+		return errIncomplete
+	case problem.Is(err, notOrderable...):
 		http.Redirect(w, r, "/cart?checkout=1", http.StatusSeeOther)
 		return nil
 	case e.Type == problem.IdempotencyKeyInFlight:
@@ -258,7 +337,21 @@ func (s *Storefront) showCheckout(w http.ResponseWriter, r *http.Request, status
 		http.Redirect(w, r, "/cart", http.StatusSeeOther)
 		return nil
 	}
-	v := s.newCheckoutPage(cart, form)
+	var quote *order.Quote
+	if cart != nil {
+		quote, err = s.quote(r, cart, r.PostForm.Get("agreement"))
+		if problem.Is(err, notOrderable...) {
+			http.Redirect(w, r, "/cart?checkout=1", http.StatusSeeOther)
+			return nil
+		}
+		if err != nil && status != http.StatusServiceUnavailable {
+			return err
+		}
+	}
+	v := s.newCheckoutPage(cart, quote, form)
+	if quote == nil { // nothing else is shown, so what was agreed to stands
+		v.Agreement = r.PostForm.Get("agreement")
+	}
 	v.Notice = notice
 	v.Failed = true
 	for f, e := range wrong {

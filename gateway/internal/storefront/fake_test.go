@@ -30,6 +30,7 @@ type fakeShop struct {
 	listed   []uuid.UUID // orders, newest first
 	changed  chan struct{}
 
+	quotes []*order.Quote
 	fail   error                           // of every call, when set
 	refuse error                           // of PlaceOrder, when set
 	place  func(o *order.Order)            // what becomes of a placed order; nil pays it
@@ -362,6 +363,69 @@ func (f *fakeShop) AddLine(_ context.Context, in cart.AddLine) (*cart.Cart, erro
 	return f.view(id), nil
 }
 
+// quote is what a cart costs; an agreement is the index of the quote.
+func (f *fakeShop) quote(id uuid.UUID, shown string) *order.Quote {
+	now := f.view(id)
+	q := &order.Quote{CartVersion: now.Version, Total: now.Total, Agreement: fmt.Sprintf("v1.%d", len(f.quotes))}
+	for _, l := range now.Lines {
+		q.Lines = append(q.Lines, order.Line{SKU: l.SKU, Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice, Total: l.Total})
+	}
+	var i int
+	if _, err := fmt.Sscanf(shown, "v1.%d", &i); err == nil {
+		before := f.quotes[i]
+		q.Change = &problem.PriceChange{Before: before.Total, Now: q.Total}
+		priced := func(l order.Line) *problem.PricedLine {
+			return &problem.PricedLine{Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice}
+		}
+		for _, l := range q.Lines {
+			change := problem.LineChange{SKU: l.SKU, Now: priced(l)}
+			if at := slices.IndexFunc(before.Lines, func(b order.Line) bool { return b.SKU == l.SKU }); at >= 0 {
+				change.Before = priced(before.Lines[at])
+			}
+			if change.Before == nil || *change.Before != *change.Now {
+				q.Change.Lines = append(q.Change.Lines, change)
+			}
+		}
+		if q.Change.Lines == nil {
+			q.Change = nil
+		}
+	}
+	f.quotes = append(f.quotes, q)
+	return q
+}
+
+func (f *fakeShop) Quote(_ context.Context, customer, id uuid.UUID, shown string) (*order.Quote, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("Quote"); err != nil {
+		return nil, err
+	}
+	c := f.carts[id]
+	switch {
+	case c == nil || c.owner != customer:
+		return nil, fail(problem.CartNotFound)
+	case len(c.lines) == 0:
+		return nil, fail(problem.CartEmpty)
+	case shown != "" && !strings.HasPrefix(shown, "v1."):
+		return nil, fail(problem.InvalidAgreement)
+	}
+	return f.quote(id, shown), nil
+}
+
+// setPrice changes the price and the name of a product with one variant.
+func (f *fakeShop) setPrice(sku, name string, units int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, p := range f.products {
+		if p.Code == sku {
+			changed := *p
+			changed.Name, changed.Price = name, gbp(units)
+			changed.Variants = []catalog.Variant{{SKU: sku, Price: gbp(units), Stock: p.Variants[0].Stock}}
+			f.products[i] = &changed
+		}
+	}
+}
+
 func (f *fakeShop) PlaceOrder(_ context.Context, in order.Checkout) (*order.Placed, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -387,6 +451,11 @@ func (f *fakeShop) PlaceOrder(_ context.Context, in order.Checkout) (*order.Plac
 		return nil, fail(problem.CartVersionConflict)
 	}
 	now := f.view(in.Cart)
+	if q := f.quote(in.Cart, in.Agreement); q.Change != nil {
+		changed := problem.New(problem.PriceChanged)
+		changed.PriceChange = q.Change
+		return nil, changed
+	}
 	o := &order.Order{
 		ID: uuid.New(), Number: fmt.Sprintf("S-7K3M-%04d", len(f.orders)+1), State: order.StatePending, Total: now.Total, Refunded: gbp(0),
 		Email: in.Email, Address: in.Address, CartID: in.Cart.String(), PlacedAt: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC), Version: 1,

@@ -32,6 +32,7 @@ func TestTemplatesFitTheirViews(t *testing.T) {
 		{SKU: evil, Name: evil, URL: "/products/1", Picture: "/p", Price: "£1", Total: "£2", Quantity: "2", Limit: 5, Warning: evil, Fix: "1", Error: evil},
 		{SKU: "GONE", Name: "GONE", Gone: true, Warning: evil},
 	}
+	quoted := []quoteLine{{evil, "/p", "2", "£2"}, {Name: evil}}
 	errs := map[string]string{}
 	for _, name := range []string{"email", "name", "line1", "line2", "city", "region", "postal_code", "country", "payment_method", "form"} {
 		errs[name] = evil
@@ -42,7 +43,7 @@ func TestTemplatesFitTheirViews(t *testing.T) {
 		"listing": {&listingPage{}, &listingPage{Later: true}, &listingPage{frame: f, Popular: cards, Applied: facets}, &listingPage{frame: f, Heading: evil, Total: 2, Categories: links, Prices: facets, InStock: facets[0], InStockOn: true, Min: evil, Max: evil, Symbol: "£", PriceError: evil, Action: "/products", Hidden: []field{{evil, evil}}, PriceHides: []field{{"q", evil}}, Sorts: []sortOption{{evil, evil, true}}, Applied: facets, Cards: cards, Next: "/products?cursor=1", Later: true, First: "/products"}},
 		"product": {&productPage{}, &productPage{frame: f, Name: evil, Code: evil, Picture: "/p", Price: "£1", Paragraphs: []string{evil}, Category: links[0], Stock: stockOf(5), Choose: true, Selected: "A", MaxQuantity: 5, Related: cards, Quantity: evil, QuantityError: evil, Variants: []variantOption{{"A", evil, "£1", stockOf(5), 5, "/p", true}, {"B", "", "£2", stockOf(0), 0, "/p", false}}}},
 		"cart":    {&cartPage{}, &cartPage{frame: f, Lines: lines, Units: 2, Total: "£2", Version: 3, Notice: evil, Problem: evil, Ready: true}, &cartPage{frame: f, Popular: cards}},
-		"checkout": {&checkoutPage{}, &checkoutPage{frame: f, Key: evil, Version: 1, Lines: lines, Units: 2, Total: "£2", Errors: errs, Notice: evil, Test: true, Countries: []countryOption{{&contact.Country{Code: "GB", Name: evil}, true}}, More: lines, Wrong: []fieldError{{"email", evil}}, Methods: []methodOption{{PaymentMethod{evil, evil, evil, true}, true}},
+		"checkout": {&checkoutPage{}, &checkoutPage{frame: f, Key: evil, Version: 1, Agreement: evil, Changes: []lineChange{{evil, evil, evil}, {evil, "", evil}, {evil, evil, ""}}, Before: "£1", Lines: quoted, Units: 2, Total: "£2", Errors: errs, Notice: evil, Test: true, Countries: []countryOption{{&contact.Country{Code: "GB", Name: evil}, true}}, More: quoted, Wrong: []fieldError{{"email", evil}}, Methods: []methodOption{{PaymentMethod{evil, evil, evil, true}, true}},
 			Form: checkoutForm{evil, evil, evil, evil, evil, evil, evil, evil, evil}}},
 		"order":  {&orderPage{}, &orderPage{frame: f, Number: evil, Placed: evil, Status: status, Lines: []orderLine{{evil, "/products/1", "/p", "1", "£1", "£1", 1}}, Total: "£1", Refunded: "£1", Refunds: []orderRefund{{evil, evil, evil, evil, []string{evil, evil}}}, Email: evil, Address: []string{evil}, Events: "/orders/1/events", Problem: evil}},
 		"orders": {&ordersPage{}, &ordersPage{Later: true}, &ordersPage{frame: f, Orders: []orderRow{{evil, "/orders/1", evil, evil, "good", "£1"}}, Next: "/orders?cursor=1"}},

@@ -58,7 +58,7 @@ func newPages(st *static) (*pages, error) {
 		"badge":  func() template.HTML { return template.HTML(marker) },
 		"plural": plural,
 		"count":  count,
-		"len64":  func(l []cartLine) int64 { return int64(len(l)) },
+		"len64":  func(l []quoteLine) int64 { return int64(len(l)) },
 	}).ParseFS(templateFiles, "templates/layout.html", "templates/parts.html")
 	if err != nil {
 		return nil, err

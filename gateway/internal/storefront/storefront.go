@@ -47,6 +47,7 @@ type Carts interface {
 // Orders is what the pages need of the orders.
 type Orders interface {
 	PlaceOrder(ctx context.Context, c order.Checkout) (*order.Placed, error)
+	Quote(ctx context.Context, customer, cart uuid.UUID, shown string) (*order.Quote, error)
 	Order(ctx context.Context, v order.Viewer, id uuid.UUID) (*order.Order, error)
 	Orders(ctx context.Context, v order.Viewer, limit int, cursor string) (*order.Page, error)
 	CancelOrder(ctx context.Context, v order.Viewer, id uuid.UUID) (*order.Order, error)
@@ -93,8 +94,8 @@ type Storefront struct {
 	mux      *http.ServeMux
 }
 
-// maxForm bounds a form's body: a cart of 2,000 lines fits.
-const maxForm = 256 << 10
+// maxForm bounds a form's body: a cart of 2,000 lines fits, and the longest agreement.
+const maxForm = 320 << 10
 
 // New makes a Storefront. It expects auth.Manager.Identify and
 // edge.SameOrigin in front of it.

@@ -51,16 +51,19 @@ func WithViolations(err error, violations ...Violation) error {
 	for _, v := range violations {
 		bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{Field: v.Field, Description: v.Detail})
 	}
-	return &violationsError{err, bad}
+	return WithDetails(err, bad)
 }
 
-type violationsError struct {
+// WithDetails adds messages to an error of the domain for its client.
+func WithDetails(err error, details ...proto.Message) error { return &detailedError{err, details} }
+
+type detailedError struct {
 	error
-	bad *errdetails.BadRequest
+	details []proto.Message
 }
 
-func (e *violationsError) Unwrap() error                 { return e.error }
-func (e *violationsError) ErrorDetails() []proto.Message { return []proto.Message{e.bad} }
+func (e *detailedError) Unwrap() error                 { return e.error }
+func (e *detailedError) ErrorDetails() []proto.Message { return e.details }
 
 // Status maps what a handler returned to what its client sees; ctx is the
 // call's. A nil error is nil.

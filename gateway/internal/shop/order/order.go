@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/proto/contact"
 	"github.com/souk-shop/souk/proto/money"
 )
@@ -51,6 +52,23 @@ type Order struct {
 	Refunds      []Refund
 	History      []StateChange
 	ShortSKUs    []string // when cancelled for INSUFFICIENT_STOCK
+	// AgreementDigest is Quote.Digest of what the buyer agreed to; nil when the caller
+	// stated no agreement.
+	AgreementDigest []byte
+}
+
+// Quote is what a buyer is offered and agrees to: what an order of a cart would be
+// placed with now.
+type Quote struct {
+	CartVersion int64
+	Lines       []Line
+	Total       money.Money
+	// Agreement is the quote as opaque text, for Checkout.
+	Agreement string
+	// Digest is SHA-256 of the quote.
+	Digest []byte
+	// Change since an earlier agreement; nil when there is none.
+	Change *problem.PriceChange
 }
 
 // Line is what was bought, as it was then.

@@ -16,6 +16,7 @@ import (
 // Client are the RPCs of the order service that the gateway calls.
 type Client interface {
 	PlaceOrder(context.Context, *orderv1.PlaceOrderRequest, ...grpc.CallOption) (*orderv1.PlaceOrderResponse, error)
+	QuoteOrder(context.Context, *orderv1.QuoteOrderRequest, ...grpc.CallOption) (*orderv1.QuoteOrderResponse, error)
 	GetOrder(context.Context, *orderv1.GetOrderRequest, ...grpc.CallOption) (*orderv1.GetOrderResponse, error)
 	ListOrders(context.Context, *orderv1.ListOrdersRequest, ...grpc.CallOption) (*orderv1.ListOrdersResponse, error)
 	CancelOrder(context.Context, *orderv1.CancelOrderRequest, ...grpc.CallOption) (*orderv1.CancelOrderResponse, error)

@@ -11,6 +11,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/proto/contact"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/proto/money"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -19,10 +20,14 @@ type Checkout struct {
 	Customer       uuid.UUID // owner of the cart
 	IdempotencyKey string    // 1 to 255 characters, unique to this checkout
 	Cart           uuid.UUID
-	CartVersion    int64  // the version the customer saw; 0 takes the cart as it is
-	PaymentMethod  string // the provider's, "pm_card_visa"
-	Email          string
-	Address        contact.Address
+	CartVersion    int64 // the version the customer saw; 0 takes the cart as it is
+	// Agreement is Quote.Agreement of what the customer saw, and ExpectedTotal the total;
+	// "" and nil take the prices as they are.
+	Agreement     string
+	ExpectedTotal *money.Money
+	PaymentMethod string // the provider's, "pm_card_visa"
+	Email         string
+	Address       contact.Address
 	// Wait for the order to settle before answering, at most MaxWait.
 	Wait time.Duration
 }
@@ -36,7 +41,9 @@ func (c *Checkout) hash() []byte {
 		PaymentMethod string          `json:"payment_method"`
 		Email         string          `json:"email"`
 		Address       contact.Address `json:"address"`
-	}{c.Cart, c.CartVersion, c.PaymentMethod, c.Email, c.Address})
+		Agreement     string          `json:"agreement,omitempty"`
+		ExpectedTotal *money.Money    `json:"expected_total,omitempty"`
+	}{c.Cart, c.CartVersion, c.PaymentMethod, c.Email, c.Address, c.Agreement, c.ExpectedTotal})
 }
 
 func digest(v any) []byte {
@@ -75,8 +82,8 @@ func (c *Checkout) check() error {
 }
 
 // PlaceOrder orders a cart. The order goes on when the caller goes away.
-// Problems: RequestInvalid, CartNotFound, CartEmpty, CartVersionConflict, LineNoLongerSold,
-// TotalTooLarge, IdempotencyKeyReused, IdempotencyKeyInFlight, Overloaded.
+// Problems: RequestInvalid, CartNotFound, CartEmpty, CartVersionConflict, PriceChanged,
+// InvalidAgreement, LineNoLongerSold, TotalTooLarge, IdempotencyKeyReused, IdempotencyKeyInFlight, Overloaded.
 func (o *Orders) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 	if err := c.check(); err != nil {
 		return nil, err
@@ -88,7 +95,11 @@ func (o *Orders) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 			Name: c.Address.Name, Line1: c.Address.Line1, Line2: c.Address.Line2,
 			City: c.Address.City, Region: c.Address.Region, PostalCode: c.Address.PostalCode, Country: c.Address.Country,
 		},
-		Wait: durationpb.New(min(c.Wait, MaxWait)),
+		Wait:      durationpb.New(min(c.Wait, MaxWait)),
+		Agreement: c.Agreement,
+	}
+	if c.ExpectedTotal != nil {
+		req.ExpectedTotal = c.ExpectedTotal.Proto()
 	}
 	if c.CartVersion != 0 {
 		req.CartVersion = &c.CartVersion

@@ -25,7 +25,7 @@ func newOrder(in *orderv1.Order) (*Order, error) {
 			Name: a.GetName(), Line1: a.GetLine1(), Line2: a.GetLine2(),
 			City: a.GetCity(), Region: a.GetRegion(), PostalCode: a.GetPostalCode(), Country: a.GetCountry(),
 		},
-		PlacedAt: in.GetPlacedAt().AsTime(), ShortSKUs: in.GetShortSkus(),
+		PlacedAt: in.GetPlacedAt().AsTime(), ShortSKUs: in.GetShortSkus(), AgreementDigest: in.GetAgreementDigest(),
 	}
 	if r := in.GetCancelReason(); r != orderv1.CancelReason_CANCEL_REASON_UNSPECIFIED {
 		o.CancelReason = strings.TrimPrefix(r.String(), "CANCEL_REASON_")
@@ -42,15 +42,8 @@ func newOrder(in *orderv1.Order) (*Order, error) {
 	if o.Refunded.Currency == "" {
 		o.Refunded.Currency = o.Total.Currency
 	}
-	for _, l := range in.GetLines() {
-		line := Line{SKU: l.GetSku(), Name: l.GetName(), Quantity: l.GetQuantity(), RefundedQuantity: l.GetRefundedQuantity()}
-		if line.UnitPrice, err = optionalMoney(l.GetUnitPrice()); err != nil {
-			return nil, err
-		}
-		if line.Total, err = optionalMoney(l.GetTotal()); err != nil {
-			return nil, err
-		}
-		o.Lines = append(o.Lines, line)
+	if o.Lines, err = newLines(in.GetLines()); err != nil {
+		return nil, err
 	}
 	for _, r := range in.GetRefunds() {
 		refund, err := newRefund(r)
@@ -65,6 +58,22 @@ func newOrder(in *orderv1.Order) (*Order, error) {
 		})
 	}
 	return o, nil
+}
+
+func newLines(in []*orderv1.OrderLine) ([]Line, error) {
+	var lines []Line
+	var err error
+	for _, l := range in {
+		line := Line{SKU: l.GetSku(), Name: l.GetName(), Quantity: l.GetQuantity(), RefundedQuantity: l.GetRefundedQuantity()}
+		if line.UnitPrice, err = optionalMoney(l.GetUnitPrice()); err != nil {
+			return nil, err
+		}
+		if line.Total, err = optionalMoney(l.GetTotal()); err != nil {
+			return nil, err
+		}
+		lines = append(lines, line)
+	}
+	return lines, nil
 }
 
 func newRefund(in *orderv1.OrderRefund) (Refund, error) {

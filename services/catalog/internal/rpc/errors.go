@@ -32,15 +32,6 @@ var Errors = chassisrpc.ErrorTable{
 	{Is: domain.ErrAdjustmentMismatch, Reason: catalogv1.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED},
 }
 
-// detailed adds messages of the contract to an error of the domain.
-type detailed struct {
-	error
-	details []proto.Message
-}
-
-func (d *detailed) Unwrap() error                 { return d.error }
-func (d *detailed) ErrorDetails() []proto.Message { return d.details }
-
 // explain adds the details that the contract promises: a Shortage per SKU, the
 // field that is wrong.
 func explain(err error) error {
@@ -49,7 +40,7 @@ func explain(err error) error {
 		for i, s := range short.Shortages {
 			details[i] = &catalogv1.Shortage{Sku: s.SKU, Requested: s.Requested, Available: s.Available}
 		}
-		return &detailed{err, details}
+		return chassisrpc.WithDetails(err, details...)
 	}
 	if invalid, ok := errors.AsType[*domain.InvalidError](err); ok {
 		return chassisrpc.WithViolations(err, chassisrpc.Violation{Field: invalid.Field, Detail: invalid.Detail})

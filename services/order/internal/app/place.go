@@ -26,7 +26,9 @@ type PlaceOrderRequest struct {
 
 	CartID string
 	// CartVersion, unless nil, is the version that the cart has to have.
-	CartVersion   *int64
+	CartVersion *int64
+	// Consent is what the buyer agreed to.
+	Consent       domain.Consent
 	PaymentMethod string
 	Email         string
 	Address       contact.Address
@@ -69,7 +71,7 @@ func (a *App) PlaceOrder(ctx context.Context, req PlaceOrderRequest) (Placed, er
 	if !errors.Is(err, domain.ErrOrderNotFound) {
 		return Placed{}, err
 	}
-	o, err := a.priceCart(ctx, req)
+	o, err := a.newOrder(ctx, req)
 	if err != nil {
 		// The cart may be what it is because this very key has bought it meanwhile.
 		if id, found := a.Orders.FindByKey(ctx, req.CustomerID, req.IdempotencyKey); found == nil {
@@ -107,36 +109,21 @@ func (a *App) PlaceOrder(ctx context.Context, req PlaceOrderRequest) (Placed, er
 	return Placed{Order: settled.Answer()}, nil
 }
 
-// priceCart makes a new order from the customer's cart and the catalog's prices.
-// Nothing is written. Errors: domain.ErrCartNotFound, *domain.CartConflictError,
-// those of domain.Price and domain.Limits.
-func (a *App) priceCart(ctx context.Context, req PlaceOrderRequest) (domain.Order, error) {
-	cart, version, err := a.Carts.Get(ctx, req.CartID, req.CustomerID)
+// newOrder makes a new order from the customer's cart and the catalog's prices.
+// Nothing is written. Errors: those of priceCart, *domain.PriceChangedError,
+// domain.ErrInvalidAgreement, those of domain.Limits.
+func (a *App) newOrder(ctx context.Context, req PlaceOrderRequest) (domain.Order, error) {
+	quote, version, err := a.priceCart(ctx, req.CartID, req.CustomerID, req.CartVersion)
 	if err != nil {
 		return domain.Order{}, err
 	}
-	if req.CartVersion != nil && *req.CartVersion != version {
-		return domain.Order{}, &domain.CartConflictError{Version: version}
-	}
-	if len(cart) == 0 {
-		return domain.Order{}, domain.ErrCartEmpty
-	}
-	skus := make([]string, len(cart))
-	for i, l := range cart {
-		skus[i] = l.SKU
-	}
-	variants, err := a.Catalog.Variants(ctx, skus)
-	if err != nil {
-		return domain.Order{}, err
-	}
-	lines, total, err := domain.Price(cart, variants)
-	if err != nil {
+	if err := req.Consent.Check(quote, version); err != nil {
 		return domain.Order{}, err
 	}
 	// While payment is unavailable orders are accepted all the same: the step that
 	// authorizes finds out.
-	if limits, known := a.Payments.Limits(ctx, total.Currency); known {
-		if err := limits.Check(total); err != nil {
+	if limits, known := a.Payments.Limits(ctx, quote.Total.Currency); known {
+		if err := limits.Check(quote.Total); err != nil {
 			return domain.Order{}, err
 		}
 	}
@@ -144,13 +131,17 @@ func (a *App) priceCart(ctx context.Context, req PlaceOrderRequest) (domain.Orde
 	if err != nil {
 		return domain.Order{}, err
 	}
-	return domain.Order{
+	o := domain.Order{
 		ID: id.String(), CustomerID: req.CustomerID,
 		IdempotencyKey: req.IdempotencyKey, RequestHash: req.RequestHash,
-		Lines: lines, Total: total, Email: req.Email, Address: req.Address,
+		Lines: quote.Lines, Total: quote.Total, Email: req.Email, Address: req.Address,
 		CartID: req.CartID, CartVersion: version, PaymentMethod: req.PaymentMethod,
 		TraceParent: traceParent(ctx),
-	}, nil
+	}
+	if req.Consent.Agreement != "" {
+		o.AgreementDigest = quote.Digest()
+	}
+	return o, nil
 }
 
 // replay answers a repeat with what its first call was, or will be, answered.

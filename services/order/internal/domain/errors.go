@@ -26,6 +26,8 @@ var (
 	ErrTotalTooSmall       = errors.New("the order's total is below the smallest payment")
 	ErrTotalNotChargeable  = errors.New("the order's total cannot be charged")
 	ErrMixedCurrencies     = errors.New("the cart has lines in several currencies")
+	ErrPriceChanged        = errors.New("what the buyer agreed to has changed")
+	ErrInvalidAgreement    = errors.New("the agreement is not one that was issued")
 	ErrInvalidCursor       = errors.New("the cursor is not one that was issued for this list")
 	ErrOverloaded          = errors.New("there are more orders than can be settled in time")
 	ErrInvalidText         = errors.New("text must not contain NUL characters")

@@ -33,6 +33,9 @@ type Order struct {
 	Lines    []Line
 	Total    money.Money
 	Refunded money.Money
+	// AgreementDigest is the Quote.Digest of what the buyer agreed to; nil when the
+	// caller stated no Agreement.
+	AgreementDigest []byte
 
 	Email         string
 	Address       contact.Address
@@ -149,45 +152,4 @@ func Text(texts ...string) bool {
 		}
 	}
 	return true
-}
-
-// Price puts the catalog's prices on the lines of a cart and returns the lines
-// of an order with their sum. Errors: ErrCartEmpty, *SKUsError,
-// ErrMixedCurrencies, ErrTotalTooLarge.
-func Price(cart []CartLine, variants []Variant) ([]Line, money.Money, error) {
-	if len(cart) == 0 {
-		return nil, money.Money{}, ErrCartEmpty
-	}
-	bySKU := make(map[string]Variant, len(variants))
-	for _, v := range variants {
-		bySKU[v.SKU] = v
-	}
-	lines := make([]Line, 0, len(cart))
-	var unknown []string
-	var total money.Money
-	for _, c := range cart {
-		v, ok := bySKU[c.SKU]
-		if !ok {
-			unknown = append(unknown, c.SKU)
-			continue
-		}
-		sum, err := v.Price.Mul(c.Quantity)
-		if err != nil || sum.Units > MaxTotal {
-			return nil, money.Money{}, ErrTotalTooLarge
-		}
-		if total.Currency == "" {
-			total = money.Zero(sum.Currency)
-		}
-		if total.Currency != sum.Currency {
-			return nil, money.Money{}, ErrMixedCurrencies
-		}
-		if total, err = total.Add(sum); err != nil || total.Units > MaxTotal {
-			return nil, money.Money{}, ErrTotalTooLarge
-		}
-		lines = append(lines, Line{SKU: v.SKU, Name: v.Name, Quantity: c.Quantity, UnitPrice: v.Price, Total: sum})
-	}
-	if len(unknown) > 0 {
-		return nil, money.Money{}, &SKUsError{Err: ErrSKUNotFound, SKUs: unknown}
-	}
-	return lines, total, nil
 }

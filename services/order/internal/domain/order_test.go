@@ -20,9 +20,9 @@ func TestPrice(t *testing.T) {
 		{SKU: "HUGE", Name: "Huge", Price: gbp(math.MaxInt64)},
 		{SKU: "EUR", Name: "Euro", Price: money.Money{Units: 1, Currency: "EUR"}},
 	}
-	lines, total, err := domain.Price([]domain.CartLine{{SKU: "B", Quantity: 2}, {SKU: "A", Quantity: 3}}, variants)
-	if err != nil || total != gbp(665) || len(lines) != 2 || lines[0].SKU != "B" || lines[0].Total != gbp(590) || lines[1].Name != "Apple" {
-		t.Fatalf("lines %+v, total %v, %v", lines, total, err)
+	q, err := domain.Price([]domain.CartLine{{SKU: "B", Quantity: 2}, {SKU: "A", Quantity: 3}}, variants)
+	if err != nil || q.Total != gbp(665) || len(q.Lines) != 2 || q.Lines[0].SKU != "B" || q.Lines[0].Total != gbp(590) || q.Lines[1].Name != "Apple" {
+		t.Fatalf("%+v, %v", q, err)
 	}
 	for name, c := range map[string]struct {
 		cart []domain.CartLine
@@ -35,7 +35,7 @@ func TestPrice(t *testing.T) {
 		"sum too large":   {[]domain.CartLine{{SKU: "A", Quantity: 3_999_999}, {SKU: "B", Quantity: 1}}, domain.ErrTotalTooLarge},
 		"currencies":      {[]domain.CartLine{{SKU: "A", Quantity: 1}, {SKU: "EUR", Quantity: 1}}, domain.ErrMixedCurrencies},
 	} {
-		if _, _, err := domain.Price(c.cart, variants); !errors.Is(err, c.want) {
+		if _, err := domain.Price(c.cart, variants); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}

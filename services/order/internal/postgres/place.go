@@ -42,8 +42,9 @@ func (s *Store) Place(ctx context.Context, o domain.Order, wait time.Duration, n
 		Total: o.Total.Units, Currency: o.Total.Currency, CartID: o.CartID, CartVersion: o.CartVersion,
 		PaymentMethod: o.PaymentMethod, Email: o.Email, ShippingAddress: address,
 		AnsweredPending: wait == 0, Wait: wait, TimeLimit: s.times.Deadline, Traceparent: o.TraceParent,
-		DriveDelay: s.times.DriveDelay,
-		Skus:       make([]string, len(o.Lines)), Names: make([]string, len(o.Lines)),
+		AgreementDigest: o.AgreementDigest,
+		DriveDelay:      s.times.DriveDelay,
+		Skus:            make([]string, len(o.Lines)), Names: make([]string, len(o.Lines)),
 		Quantities: make([]int64, len(o.Lines)), UnitPrices: make([]int64, len(o.Lines)),
 	}
 	for i, l := range o.Lines {

@@ -256,6 +256,7 @@ func toOrder(r db.Order) (domain.Order, error) {
 		Email:    r.Email, CartID: r.CartID, CartVersion: r.CartVersion, PaymentMethod: r.PaymentMethod,
 		PlacedAt: r.PlacedAt, Version: r.Version,
 		AnsweredPending: r.AnsweredPending, AnswerBy: r.AnswerBy, Open: r.Open, TraceParent: r.Traceparent,
+		AgreementDigest: r.AgreementDigest,
 	}
 	if r.SettledAt != nil {
 		o.SettledAt = *r.SettledAt

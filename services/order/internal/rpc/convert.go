@@ -5,6 +5,7 @@ import (
 
 	"github.com/souk-shop/souk/proto/contact"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
@@ -44,6 +45,7 @@ func orderProto(o domain.Order) *orderv1.Order {
 			City: o.Address.City, Region: o.Address.Region, PostalCode: o.Address.PostalCode, Country: o.Address.Country,
 		},
 		CartId: o.CartID, PlacedAt: timestamppb.New(o.PlacedAt), Version: o.Version,
+		AgreementDigest: o.AgreementDigest, Lines: lineProtos(o.Lines),
 	}
 	if len(o.ShortSKUs) > 0 {
 		p.ShortSkus = o.ShortSKUs
@@ -51,17 +53,44 @@ func orderProto(o domain.Order) *orderv1.Order {
 	if !o.SettledAt.IsZero() {
 		p.SettledAt = timestamppb.New(o.SettledAt)
 	}
-	for _, l := range o.Lines {
-		p.Lines = append(p.Lines, &orderv1.OrderLine{
-			Sku: l.SKU, Name: l.Name, Quantity: l.Quantity,
-			UnitPrice: l.UnitPrice.Proto(), Total: l.Total.Proto(), RefundedQuantity: l.Refunded,
-		})
-	}
 	for _, r := range o.Refunds {
 		p.Refunds = append(p.Refunds, refundProto(r))
 	}
 	for _, c := range o.History {
 		p.History = append(p.History, &orderv1.StateChange{State: states[c.State], At: timestamppb.New(c.At)})
+	}
+	return p
+}
+
+func lineProtos(lines []domain.Line) []*orderv1.OrderLine {
+	out := make([]*orderv1.OrderLine, len(lines))
+	for i, l := range lines {
+		out[i] = lineProto(l)
+	}
+	return out
+}
+
+func lineProto(l domain.Line) *orderv1.OrderLine {
+	return &orderv1.OrderLine{
+		Sku: l.SKU, Name: l.Name, Quantity: l.Quantity,
+		UnitPrice: l.UnitPrice.Proto(), Total: l.Total.Proto(), RefundedQuantity: l.Refunded,
+	}
+}
+
+// maxChanges bounds the lines that a PriceChange names.
+const maxChanges = 50
+
+func priceChangeProto(before, now money.Money, lines []domain.LineChange) *orderv1.PriceChange {
+	p := &orderv1.PriceChange{Before: before.Proto(), Now: now.Proto()}
+	for _, c := range lines[:min(len(lines), maxChanges)] {
+		change := &orderv1.LineChange{Sku: c.SKU}
+		if c.Before != (domain.Line{}) {
+			change.Before = lineProto(c.Before)
+		}
+		if c.Now != (domain.Line{}) {
+			change.Now = lineProto(c.Now)
+		}
+		p.Lines = append(p.Lines, change)
 	}
 	return p
 }

@@ -27,13 +27,19 @@ var Errors = chassisrpc.ErrorTable{
 	{Is: domain.ErrTotalTooSmall, Reason: orderv1.ErrorReason_ERROR_REASON_TOTAL_TOO_SMALL},
 	{Is: domain.ErrTotalNotChargeable, Reason: orderv1.ErrorReason_ERROR_REASON_TOTAL_NOT_CHARGEABLE},
 	{Is: domain.ErrMixedCurrencies, Reason: orderv1.ErrorReason_ERROR_REASON_MIXED_CURRENCIES},
+	{Is: domain.ErrPriceChanged, Reason: orderv1.ErrorReason_ERROR_REASON_PRICE_CHANGED},
+	{Is: domain.ErrInvalidAgreement, Reason: orderv1.ErrorReason_ERROR_REASON_INVALID_AGREEMENT},
 	{Is: domain.ErrInvalidCursor, Reason: orderv1.ErrorReason_ERROR_REASON_INVALID_CURSOR},
 	{Is: domain.ErrInvalidRecipient, Reason: errorv1.ErrorReason_ERROR_REASON_INVALID},
 	{Is: domain.ErrInvalidText, Reason: errorv1.ErrorReason_ERROR_REASON_INVALID},
 }
 
-// detailed names the fields of a *domain.RecipientError.
+// detailed names the fields of a *domain.RecipientError and what a
+// *domain.PriceChangedError is about.
 func detailed(err error) error {
+	if e, ok := errors.AsType[*domain.PriceChangedError](err); ok {
+		return chassisrpc.WithDetails(err, priceChangeProto(e.Before, e.Now, e.Lines))
+	}
 	e, ok := errors.AsType[*domain.RecipientError](err)
 	if !ok {
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
@@ -23,7 +24,16 @@ func NewServer(a *app.App) *Server { return &Server{app: a} }
 
 // PlaceOrder accepts an order, starts to drive it and answers.
 func (s *Server) PlaceOrder(ctx context.Context, req *orderv1.PlaceOrderRequest) (*orderv1.PlaceOrderResponse, error) {
+	consent := domain.Consent{Agreement: domain.Agreement(req.GetAgreement())}
+	if t := req.GetExpectedTotal(); t != nil {
+		total, err := money.FromProto(t)
+		if err != nil {
+			return nil, err // the contract's constraints refuse it before
+		}
+		consent.Total = &total
+	}
 	placed, err := s.app.PlaceOrder(ctx, app.PlaceOrderRequest{
+		Consent:    consent,
 		CustomerID: req.GetCustomerId(), IdempotencyKey: req.GetIdempotencyKey(), RequestHash: req.GetRequestHash(),
 		CartID: req.GetCartId(), CartVersion: req.CartVersion, PaymentMethod: req.GetPaymentMethod(),
 		Email: req.GetEmail(), Address: address(req.GetShippingAddress()), Wait: req.GetWait().AsDuration(),
@@ -32,6 +42,22 @@ func (s *Server) PlaceOrder(ctx context.Context, req *orderv1.PlaceOrderRequest)
 		return nil, detailed(err)
 	}
 	return &orderv1.PlaceOrderResponse{Order: orderProto(placed.Order), Replayed: placed.Replayed}, nil
+}
+
+// QuoteOrder returns what an order of a cart would be placed with now.
+func (s *Server) QuoteOrder(ctx context.Context, req *orderv1.QuoteOrderRequest) (*orderv1.QuoteOrderResponse, error) {
+	q, err := s.app.QuoteOrder(ctx, req.GetCartId(), req.GetCustomerId(), domain.Agreement(req.GetAgreement()))
+	if err != nil {
+		return nil, err
+	}
+	resp := &orderv1.QuoteOrderResponse{Quote: &orderv1.Quote{
+		CartVersion: q.CartVersion, Lines: lineProtos(q.Lines), Total: q.Total.Proto(),
+		Agreement: string(q.Agreement()), Digest: q.Digest(),
+	}}
+	if len(q.Changes) > 0 {
+		resp.Change = priceChangeProto(q.Before, q.Total, q.Changes)
+	}
+	return resp, nil
 }
 
 // GetOrder returns an order as it is now.

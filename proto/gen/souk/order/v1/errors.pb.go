@@ -44,6 +44,8 @@ const (
 	ErrorReason_ERROR_REASON_INVALID_CURSOR            ErrorReason = 14
 	ErrorReason_ERROR_REASON_TOTAL_TOO_SMALL           ErrorReason = 15
 	ErrorReason_ERROR_REASON_TOTAL_NOT_CHARGEABLE      ErrorReason = 16
+	ErrorReason_ERROR_REASON_PRICE_CHANGED             ErrorReason = 17
+	ErrorReason_ERROR_REASON_INVALID_AGREEMENT         ErrorReason = 18
 )
 
 // Enum value maps for ErrorReason.
@@ -66,6 +68,8 @@ var (
 		14: "ERROR_REASON_INVALID_CURSOR",
 		15: "ERROR_REASON_TOTAL_TOO_SMALL",
 		16: "ERROR_REASON_TOTAL_NOT_CHARGEABLE",
+		17: "ERROR_REASON_PRICE_CHANGED",
+		18: "ERROR_REASON_INVALID_AGREEMENT",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -85,6 +89,8 @@ var (
 		"ERROR_REASON_INVALID_CURSOR":            14,
 		"ERROR_REASON_TOTAL_TOO_SMALL":           15,
 		"ERROR_REASON_TOTAL_NOT_CHARGEABLE":      16,
+		"ERROR_REASON_PRICE_CHANGED":             17,
+		"ERROR_REASON_INVALID_AGREEMENT":         18,
 	}
 )
 
@@ -119,7 +125,7 @@ var File_souk_order_v1_errors_proto protoreflect.FileDescriptor
 
 const file_souk_order_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1asouk/order/v1/errors.proto\x12\rsouk.order.v1\x1a\x19souk/error/v1/error.proto*\xda\x1e\n" +
+	"\x1asouk/order/v1/errors.proto\x12\rsouk.order.v1\x1a\x19souk/error/v1/error.proto*\x9a$\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\xe4\x02\n" +
 	"\x17ERROR_REASON_OVERLOADED\x10\x01\x1a\xc6\x02\xca\xf3\x18\xc1\x02\b\b\x12\x1cMore than the shop can serve\x1a`More people want to buy than the shop can serve at once. Nothing was changed. Try again shortly.\"\xbc\x01More people want to buy than the shop can serve at once, and this request was refused before anything was done. Repeat after Retry-After, with the same Idempotency-Key where one is needed.\x12\xa1\x01\n" +
@@ -140,7 +146,10 @@ const file_souk_order_v1_errors_proto_rawDesc = "" +
 	"\x1dERROR_REASON_MIXED_CURRENCIES\x10\r\x1a\xc2\x01\xca\xf3\x18\xbd\x01\b\t\x12\x16More than one currency\x1a@The cart has prices in more than one currency. Order them apart.\"\\The cart has prices in more than one currency, and an order has one total. Order them apart.(\xa6\x03\x12\xf7\x01\n" +
 	"\x1bERROR_REASON_INVALID_CURSOR\x10\x0e\x1a\xd5\x01\xca\xf3\x18\xd0\x01\b\x03\x12\x17The cursor is not valid\x1aDThe cursor was not issued for this listing. Start again without one.\"mA cursor is taken as it is from next_cursor and used with the same filter and order. Start again without one.\x12\xa9\x02\n" +
 	"\x1cERROR_REASON_TOTAL_TOO_SMALL\x10\x0f\x1a\x86\x02\xca\xf3\x18\x81\x02\b\t\x12\x16The total is too small\x1a8The total is below the smallest amount that can be paid.\"\xa7\x01The total is below the smallest amount that the payment provider charges in this currency, such as 0.30 GBP. Nothing was ordered or charged; add something to the cart.(\xa6\x03\x12\xdd\x02\n" +
-	"!ERROR_REASON_TOTAL_NOT_CHARGEABLE\x10\x10\x1a\xb5\x02\xca\xf3\x18\xb0\x02\b\t\x12\x1bThe total cannot be charged\x1a@The payment provider cannot charge this amount of this currency.\"\xc9\x01The payment provider does not charge the currency, or not this fraction of it: the last digit of KWD, BHD, JOD, OMR and TND must be 0, and MGA is charged in whole units. Nothing was ordered or charged.(\xa6\x03\x1a\x0e\xca\xf3\x18\n" +
+	"!ERROR_REASON_TOTAL_NOT_CHARGEABLE\x10\x10\x1a\xb5\x02\xca\xf3\x18\xb0\x02\b\t\x12\x1bThe total cannot be charged\x1a@The payment provider cannot charge this amount of this currency.\"\xc9\x01The payment provider does not charge the currency, or not this fraction of it: the last digit of KWD, BHD, JOD, OMR and TND must be 0, and MGA is charged in whole units. Nothing was ordered or charged.(\xa6\x03\x12\xb5\x03\n" +
+	"\x1aERROR_REASON_PRICE_CHANGED\x10\x11\x1a\x94\x03\xca\xf3\x18\x8f\x03\b\n" +
+	"\x12\x15The price has changed\x1a=The price is not the one that was shown. Nothing was ordered.\"\xb1\x02The order stated what the buyer had agreed to (agreement or expected_total), and it would now have another total, price or name. Nothing was ordered or charged. price_change has old and new. Show the buyer the new ones, and order again with the new agreement or total; the Idempotency-Key may be the same.(\x99\x03\x12\x85\x02\n" +
+	"\x1eERROR_REASON_INVALID_AGREEMENT\x10\x12\x1a\xe0\x01\xca\xf3\x18\xdb\x01\b\x03\x12\x1aThe agreement is not valid\x1a*The agreement was not issued by this shop.\"\x8e\x01An agreement is taken as it is from a quote of the cart (GET /v1/carts/{cart_id}/quote). This one was altered or cut off. Nothing was ordered.\x1a\x0e\xca\xf3\x18\n" +
 	"order.soukB;Z9github.com/souk-shop/souk/proto/gen/souk/order/v1;orderv1b\x06proto3"
 
 var (

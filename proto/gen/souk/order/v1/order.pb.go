@@ -358,9 +358,12 @@ type Order struct {
 	// States it has been in, oldest first.
 	History []*StateChange `protobuf:"bytes,17,rep,name=history,proto3" json:"history,omitempty"`
 	// SKUs that were short when it was cancelled for INSUFFICIENT_STOCK.
-	ShortSkus     []string `protobuf:"bytes,18,rep,name=short_skus,json=shortSkus,proto3" json:"short_skus,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ShortSkus []string `protobuf:"bytes,18,rep,name=short_skus,json=shortSkus,proto3" json:"short_skus,omitempty"`
+	// Digest of what the buyer agreed to, as in Quote; empty when the caller stated no
+	// agreement.
+	AgreementDigest []byte `protobuf:"bytes,19,opt,name=agreement_digest,json=agreementDigest,proto3" json:"agreement_digest,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Order) Reset() {
@@ -519,6 +522,223 @@ func (x *Order) GetShortSkus() []string {
 	return nil
 }
 
+func (x *Order) GetAgreementDigest() []byte {
+	if x != nil {
+		return x.AgreementDigest
+	}
+	return nil
+}
+
+// Quote is what a buyer is offered and agrees to.
+type Quote struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The cart's version.
+	CartVersion int64 `protobuf:"varint,1,opt,name=cart_version,json=cartVersion,proto3" json:"cart_version,omitempty"`
+	// Lines in the cart's order, at the catalog's prices; nothing is refunded.
+	Lines []*OrderLine `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
+	// Sum of the lines.
+	Total *v1.Money `protobuf:"bytes,3,opt,name=total,proto3" json:"total,omitempty"`
+	// The quote as opaque text for PlaceOrder, at most 256 KiB.
+	Agreement string `protobuf:"bytes,4,opt,name=agreement,proto3" json:"agreement,omitempty"`
+	// SHA-256 of lines, names, quantities, prices and total: the same for the same quote.
+	Digest        []byte `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quote) Reset() {
+	*x = Quote{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quote) ProtoMessage() {}
+
+func (x *Quote) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quote.ProtoReflect.Descriptor instead.
+func (*Quote) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Quote) GetCartVersion() int64 {
+	if x != nil {
+		return x.CartVersion
+	}
+	return 0
+}
+
+func (x *Quote) GetLines() []*OrderLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *Quote) GetTotal() *v1.Money {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *Quote) GetAgreement() string {
+	if x != nil {
+		return x.Agreement
+	}
+	return ""
+}
+
+func (x *Quote) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+// LineChange is what differs in a line between what was shown and what it is now.
+type LineChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// SKU.
+	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
+	// As it was shown; unset for a line that was not.
+	Before *OrderLine `protobuf:"bytes,2,opt,name=before,proto3" json:"before,omitempty"`
+	// As it is now; unset for a line that is gone.
+	Now           *OrderLine `protobuf:"bytes,3,opt,name=now,proto3" json:"now,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LineChange) Reset() {
+	*x = LineChange{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LineChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LineChange) ProtoMessage() {}
+
+func (x *LineChange) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LineChange.ProtoReflect.Descriptor instead.
+func (*LineChange) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *LineChange) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *LineChange) GetBefore() *OrderLine {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *LineChange) GetNow() *OrderLine {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+// PriceChange is the detail of PRICE_CHANGED.
+type PriceChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The total that was shown.
+	Before *v1.Money `protobuf:"bytes,1,opt,name=before,proto3" json:"before,omitempty"`
+	// The total that an order would have now.
+	Now *v1.Money `protobuf:"bytes,2,opt,name=now,proto3" json:"now,omitempty"`
+	// The lines that differ, at most the first 50; none when only a total was stated.
+	Lines         []*LineChange `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PriceChange) Reset() {
+	*x = PriceChange{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PriceChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PriceChange) ProtoMessage() {}
+
+func (x *PriceChange) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PriceChange.ProtoReflect.Descriptor instead.
+func (*PriceChange) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *PriceChange) GetBefore() *v1.Money {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *PriceChange) GetNow() *v1.Money {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+func (x *PriceChange) GetLines() []*LineChange {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
 // StateChange is a step of an order.
 type StateChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -532,7 +752,7 @@ type StateChange struct {
 
 func (x *StateChange) Reset() {
 	*x = StateChange{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[2]
+	mi := &file_souk_order_v1_order_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -544,7 +764,7 @@ func (x *StateChange) String() string {
 func (*StateChange) ProtoMessage() {}
 
 func (x *StateChange) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[2]
+	mi := &file_souk_order_v1_order_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -557,7 +777,7 @@ func (x *StateChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StateChange.ProtoReflect.Descriptor instead.
 func (*StateChange) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{2}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StateChange) GetState() OrderState {
@@ -595,7 +815,7 @@ type OrderLine struct {
 
 func (x *OrderLine) Reset() {
 	*x = OrderLine{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[3]
+	mi := &file_souk_order_v1_order_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -607,7 +827,7 @@ func (x *OrderLine) String() string {
 func (*OrderLine) ProtoMessage() {}
 
 func (x *OrderLine) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[3]
+	mi := &file_souk_order_v1_order_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -620,7 +840,7 @@ func (x *OrderLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderLine.ProtoReflect.Descriptor instead.
 func (*OrderLine) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{3}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OrderLine) GetSku() string {
@@ -688,7 +908,7 @@ type OrderRefund struct {
 
 func (x *OrderRefund) Reset() {
 	*x = OrderRefund{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[4]
+	mi := &file_souk_order_v1_order_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -700,7 +920,7 @@ func (x *OrderRefund) String() string {
 func (*OrderRefund) ProtoMessage() {}
 
 func (x *OrderRefund) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[4]
+	mi := &file_souk_order_v1_order_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -713,7 +933,7 @@ func (x *OrderRefund) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderRefund.ProtoReflect.Descriptor instead.
 func (*OrderRefund) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{4}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *OrderRefund) GetId() string {
@@ -778,7 +998,7 @@ type RefundLine struct {
 
 func (x *RefundLine) Reset() {
 	*x = RefundLine{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[5]
+	mi := &file_souk_order_v1_order_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +1010,7 @@ func (x *RefundLine) String() string {
 func (*RefundLine) ProtoMessage() {}
 
 func (x *RefundLine) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[5]
+	mi := &file_souk_order_v1_order_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +1023,7 @@ func (x *RefundLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundLine.ProtoReflect.Descriptor instead.
 func (*RefundLine) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{5}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RefundLine) GetSku() string {
@@ -841,14 +1061,20 @@ type PlaceOrderRequest struct {
 	ShippingAddress *Address `protobuf:"bytes,8,opt,name=shipping_address,json=shippingAddress,proto3" json:"shipping_address,omitempty"`
 	// How long to wait for the order to settle before answering; 0 answers at
 	// once. The answer comes earlier if the call's deadline is near.
-	Wait          *durationpb.Duration `protobuf:"bytes,9,opt,name=wait,proto3" json:"wait,omitempty"`
+	Wait *durationpb.Duration `protobuf:"bytes,9,opt,name=wait,proto3" json:"wait,omitempty"`
+	// Quote.agreement of what the buyer was shown. The order is refused when it would have
+	// other lines, names or prices. Empty takes the prices as they are.
+	Agreement string `protobuf:"bytes,10,opt,name=agreement,proto3" json:"agreement,omitempty"`
+	// The total that the buyer was shown, for callers that keep no agreement. The order is
+	// refused when it would have another.
+	ExpectedTotal *v1.Money `protobuf:"bytes,11,opt,name=expected_total,json=expectedTotal,proto3" json:"expected_total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PlaceOrderRequest) Reset() {
 	*x = PlaceOrderRequest{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[6]
+	mi := &file_souk_order_v1_order_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -860,7 +1086,7 @@ func (x *PlaceOrderRequest) String() string {
 func (*PlaceOrderRequest) ProtoMessage() {}
 
 func (x *PlaceOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[6]
+	mi := &file_souk_order_v1_order_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -873,7 +1099,7 @@ func (x *PlaceOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceOrderRequest.ProtoReflect.Descriptor instead.
 func (*PlaceOrderRequest) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{6}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *PlaceOrderRequest) GetCustomerId() string {
@@ -939,6 +1165,139 @@ func (x *PlaceOrderRequest) GetWait() *durationpb.Duration {
 	return nil
 }
 
+func (x *PlaceOrderRequest) GetAgreement() string {
+	if x != nil {
+		return x.Agreement
+	}
+	return ""
+}
+
+func (x *PlaceOrderRequest) GetExpectedTotal() *v1.Money {
+	if x != nil {
+		return x.ExpectedTotal
+	}
+	return nil
+}
+
+// QuoteOrderRequest asks for a quote.
+type QuoteOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the guest or customer; owner of the cart.
+	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// UUID of the cart.
+	CartId string `protobuf:"bytes,2,opt,name=cart_id,json=cartId,proto3" json:"cart_id,omitempty"`
+	// The agreement that the buyer was shown before; may be empty.
+	Agreement     string `protobuf:"bytes,3,opt,name=agreement,proto3" json:"agreement,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuoteOrderRequest) Reset() {
+	*x = QuoteOrderRequest{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuoteOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuoteOrderRequest) ProtoMessage() {}
+
+func (x *QuoteOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuoteOrderRequest.ProtoReflect.Descriptor instead.
+func (*QuoteOrderRequest) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *QuoteOrderRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *QuoteOrderRequest) GetCartId() string {
+	if x != nil {
+		return x.CartId
+	}
+	return ""
+}
+
+func (x *QuoteOrderRequest) GetAgreement() string {
+	if x != nil {
+		return x.Agreement
+	}
+	return ""
+}
+
+// QuoteOrderResponse is the quote.
+type QuoteOrderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The quote.
+	Quote *Quote `protobuf:"bytes,1,opt,name=quote,proto3" json:"quote,omitempty"`
+	// What differs from the agreement in the request; unset without one, and when nothing does.
+	Change        *PriceChange `protobuf:"bytes,2,opt,name=change,proto3" json:"change,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuoteOrderResponse) Reset() {
+	*x = QuoteOrderResponse{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuoteOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuoteOrderResponse) ProtoMessage() {}
+
+func (x *QuoteOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuoteOrderResponse.ProtoReflect.Descriptor instead.
+func (*QuoteOrderResponse) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *QuoteOrderResponse) GetQuote() *Quote {
+	if x != nil {
+		return x.Quote
+	}
+	return nil
+}
+
+func (x *QuoteOrderResponse) GetChange() *PriceChange {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
 // PlaceOrderResponse is the order as first answered under this key: as it was
 // accepted (PENDING), or as it was settled. Repeats get the same.
 type PlaceOrderResponse struct {
@@ -953,7 +1312,7 @@ type PlaceOrderResponse struct {
 
 func (x *PlaceOrderResponse) Reset() {
 	*x = PlaceOrderResponse{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[7]
+	mi := &file_souk_order_v1_order_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -965,7 +1324,7 @@ func (x *PlaceOrderResponse) String() string {
 func (*PlaceOrderResponse) ProtoMessage() {}
 
 func (x *PlaceOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[7]
+	mi := &file_souk_order_v1_order_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -978,7 +1337,7 @@ func (x *PlaceOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlaceOrderResponse.ProtoReflect.Descriptor instead.
 func (*PlaceOrderResponse) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{7}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PlaceOrderResponse) GetOrder() *Order {
@@ -1008,7 +1367,7 @@ type GetOrderRequest struct {
 
 func (x *GetOrderRequest) Reset() {
 	*x = GetOrderRequest{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[8]
+	mi := &file_souk_order_v1_order_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1379,7 @@ func (x *GetOrderRequest) String() string {
 func (*GetOrderRequest) ProtoMessage() {}
 
 func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[8]
+	mi := &file_souk_order_v1_order_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1392,7 @@ func (x *GetOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderRequest.ProtoReflect.Descriptor instead.
 func (*GetOrderRequest) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{8}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetOrderRequest) GetOrderId() string {
@@ -1061,7 +1420,7 @@ type GetOrderResponse struct {
 
 func (x *GetOrderResponse) Reset() {
 	*x = GetOrderResponse{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[9]
+	mi := &file_souk_order_v1_order_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1432,7 @@ func (x *GetOrderResponse) String() string {
 func (*GetOrderResponse) ProtoMessage() {}
 
 func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[9]
+	mi := &file_souk_order_v1_order_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1445,7 @@ func (x *GetOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetOrderResponse.ProtoReflect.Descriptor instead.
 func (*GetOrderResponse) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{9}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *GetOrderResponse) GetOrder() *Order {
@@ -1107,7 +1466,7 @@ type OrderFilter struct {
 	PlacedBefore *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=placed_before,json=placedBefore,proto3" json:"placed_before,omitempty"`
 	// What people see, whole, without regard to case.
 	Number string `protobuf:"bytes,4,opt,name=number,proto3" json:"number,omitempty"`
-	// The confirmation's address, whole, without regard to case.
+	// The buyer's e-mail address, whole, without regard to case.
 	Email string `protobuf:"bytes,5,opt,name=email,proto3" json:"email,omitempty"`
 	// A SKU that the order has a line of.
 	Sku           string `protobuf:"bytes,6,opt,name=sku,proto3" json:"sku,omitempty"`
@@ -1117,7 +1476,7 @@ type OrderFilter struct {
 
 func (x *OrderFilter) Reset() {
 	*x = OrderFilter{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[10]
+	mi := &file_souk_order_v1_order_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1129,7 +1488,7 @@ func (x *OrderFilter) String() string {
 func (*OrderFilter) ProtoMessage() {}
 
 func (x *OrderFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[10]
+	mi := &file_souk_order_v1_order_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1142,7 +1501,7 @@ func (x *OrderFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderFilter.ProtoReflect.Descriptor instead.
 func (*OrderFilter) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{10}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OrderFilter) GetStates() []OrderState {
@@ -1204,7 +1563,7 @@ type ListOrdersRequest struct {
 
 func (x *ListOrdersRequest) Reset() {
 	*x = ListOrdersRequest{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[11]
+	mi := &file_souk_order_v1_order_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1216,7 +1575,7 @@ func (x *ListOrdersRequest) String() string {
 func (*ListOrdersRequest) ProtoMessage() {}
 
 func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[11]
+	mi := &file_souk_order_v1_order_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1229,7 +1588,7 @@ func (x *ListOrdersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersRequest.ProtoReflect.Descriptor instead.
 func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{11}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ListOrdersRequest) GetCustomerId() string {
@@ -1273,7 +1632,7 @@ type ListOrdersResponse struct {
 
 func (x *ListOrdersResponse) Reset() {
 	*x = ListOrdersResponse{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[12]
+	mi := &file_souk_order_v1_order_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1644,7 @@ func (x *ListOrdersResponse) String() string {
 func (*ListOrdersResponse) ProtoMessage() {}
 
 func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[12]
+	mi := &file_souk_order_v1_order_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1657,7 @@ func (x *ListOrdersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOrdersResponse.ProtoReflect.Descriptor instead.
 func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{12}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ListOrdersResponse) GetOrders() []*Order {
@@ -1328,7 +1687,7 @@ type CancelOrderRequest struct {
 
 func (x *CancelOrderRequest) Reset() {
 	*x = CancelOrderRequest{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[13]
+	mi := &file_souk_order_v1_order_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1340,7 +1699,7 @@ func (x *CancelOrderRequest) String() string {
 func (*CancelOrderRequest) ProtoMessage() {}
 
 func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[13]
+	mi := &file_souk_order_v1_order_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,7 +1712,7 @@ func (x *CancelOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderRequest.ProtoReflect.Descriptor instead.
 func (*CancelOrderRequest) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{13}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *CancelOrderRequest) GetOrderId() string {
@@ -1381,7 +1740,7 @@ type CancelOrderResponse struct {
 
 func (x *CancelOrderResponse) Reset() {
 	*x = CancelOrderResponse{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[14]
+	mi := &file_souk_order_v1_order_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1393,7 +1752,7 @@ func (x *CancelOrderResponse) String() string {
 func (*CancelOrderResponse) ProtoMessage() {}
 
 func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[14]
+	mi := &file_souk_order_v1_order_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1406,7 +1765,7 @@ func (x *CancelOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelOrderResponse.ProtoReflect.Descriptor instead.
 func (*CancelOrderResponse) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{14}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *CancelOrderResponse) GetOrder() *Order {
@@ -1439,7 +1798,7 @@ type RefundOrderRequest struct {
 
 func (x *RefundOrderRequest) Reset() {
 	*x = RefundOrderRequest{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[15]
+	mi := &file_souk_order_v1_order_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1451,7 +1810,7 @@ func (x *RefundOrderRequest) String() string {
 func (*RefundOrderRequest) ProtoMessage() {}
 
 func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[15]
+	mi := &file_souk_order_v1_order_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1464,7 +1823,7 @@ func (x *RefundOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundOrderRequest.ProtoReflect.Descriptor instead.
 func (*RefundOrderRequest) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{15}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RefundOrderRequest) GetOrderId() string {
@@ -1529,7 +1888,7 @@ type RefundOrderResponse struct {
 
 func (x *RefundOrderResponse) Reset() {
 	*x = RefundOrderResponse{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[16]
+	mi := &file_souk_order_v1_order_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1541,7 +1900,7 @@ func (x *RefundOrderResponse) String() string {
 func (*RefundOrderResponse) ProtoMessage() {}
 
 func (x *RefundOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[16]
+	mi := &file_souk_order_v1_order_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1554,7 +1913,7 @@ func (x *RefundOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RefundOrderResponse.ProtoReflect.Descriptor instead.
 func (*RefundOrderResponse) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{16}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RefundOrderResponse) GetRefund() *OrderRefund {
@@ -1584,7 +1943,7 @@ type WatchOrderRequest struct {
 
 func (x *WatchOrderRequest) Reset() {
 	*x = WatchOrderRequest{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[17]
+	mi := &file_souk_order_v1_order_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1596,7 +1955,7 @@ func (x *WatchOrderRequest) String() string {
 func (*WatchOrderRequest) ProtoMessage() {}
 
 func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[17]
+	mi := &file_souk_order_v1_order_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1609,7 +1968,7 @@ func (x *WatchOrderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOrderRequest.ProtoReflect.Descriptor instead.
 func (*WatchOrderRequest) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{17}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *WatchOrderRequest) GetOrderId() string {
@@ -1637,7 +1996,7 @@ type WatchOrderResponse struct {
 
 func (x *WatchOrderResponse) Reset() {
 	*x = WatchOrderResponse{}
-	mi := &file_souk_order_v1_order_proto_msgTypes[18]
+	mi := &file_souk_order_v1_order_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +2008,7 @@ func (x *WatchOrderResponse) String() string {
 func (*WatchOrderResponse) ProtoMessage() {}
 
 func (x *WatchOrderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_order_v1_order_proto_msgTypes[18]
+	mi := &file_souk_order_v1_order_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +2021,7 @@ func (x *WatchOrderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchOrderResponse.ProtoReflect.Descriptor instead.
 func (*WatchOrderResponse) Descriptor() ([]byte, []int) {
-	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{18}
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *WatchOrderResponse) GetOrder() *Order {
@@ -1687,7 +2046,7 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"postalCode\x12+\n" +
 	"\acountry\x18\x06 \x01(\tB\x11\xbaH\x0er\f2\n" +
 	"^[A-Z]{2}$R\acountry\x12\x1f\n" +
-	"\x06region\x18\a \x01(\tB\a\xbaH\x04r\x02\x18dR\x06region\"\xff\x05\n" +
+	"\x06region\x18\a \x01(\tB\a\xbaH\x04r\x02\x18dR\x06region\"\xaa\x06\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\tR\x06number\x12\x1f\n" +
@@ -1710,7 +2069,23 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\arefunds\x18\x10 \x03(\v2\x1a.souk.order.v1.OrderRefundR\arefunds\x124\n" +
 	"\ahistory\x18\x11 \x03(\v2\x1a.souk.order.v1.StateChangeR\ahistory\x12\x1d\n" +
 	"\n" +
-	"short_skus\x18\x12 \x03(\tR\tshortSkus\"j\n" +
+	"short_skus\x18\x12 \x03(\tR\tshortSkus\x12)\n" +
+	"\x10agreement_digest\x18\x13 \x01(\fR\x0fagreementDigest\"\xbc\x01\n" +
+	"\x05Quote\x12!\n" +
+	"\fcart_version\x18\x01 \x01(\x03R\vcartVersion\x12.\n" +
+	"\x05lines\x18\x02 \x03(\v2\x18.souk.order.v1.OrderLineR\x05lines\x12*\n" +
+	"\x05total\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyR\x05total\x12\x1c\n" +
+	"\tagreement\x18\x04 \x01(\tR\tagreement\x12\x16\n" +
+	"\x06digest\x18\x05 \x01(\fR\x06digest\"|\n" +
+	"\n" +
+	"LineChange\x12\x10\n" +
+	"\x03sku\x18\x01 \x01(\tR\x03sku\x120\n" +
+	"\x06before\x18\x02 \x01(\v2\x18.souk.order.v1.OrderLineR\x06before\x12*\n" +
+	"\x03now\x18\x03 \x01(\v2\x18.souk.order.v1.OrderLineR\x03now\"\x94\x01\n" +
+	"\vPriceChange\x12,\n" +
+	"\x06before\x18\x01 \x01(\v2\x14.souk.money.v1.MoneyR\x06before\x12&\n" +
+	"\x03now\x18\x02 \x01(\v2\x14.souk.money.v1.MoneyR\x03now\x12/\n" +
+	"\x05lines\x18\x03 \x03(\v2\x19.souk.order.v1.LineChangeR\x05lines\"j\n" +
 	"\vStateChange\x12/\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x19.souk.order.v1.OrderStateR\x05state\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xdb\x01\n" +
@@ -1734,7 +2109,7 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\n" +
 	"RefundLine\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12'\n" +
-	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x01R\bquantity\"\xf6\x03\n" +
+	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x01R\bquantity\"\xdc\x04\n" +
 	"\x11PlaceOrderRequest\x12)\n" +
 	"\vcustomer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\n" +
 	"customerId\x123\n" +
@@ -1747,8 +2122,19 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\x05email\x18\a \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01(\xfe\x01R\x05email\x12I\n" +
 	"\x10shipping_address\x18\b \x01(\v2\x16.souk.order.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\x0fshippingAddress\x12;\n" +
-	"\x04wait\x18\t \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\x04waitB\x0f\n" +
-	"\r_cart_version\"\\\n" +
+	"\x04wait\x18\t \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\x04wait\x12'\n" +
+	"\tagreement\x18\n" +
+	" \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10R\tagreement\x12;\n" +
+	"\x0eexpected_total\x18\v \x01(\v2\x14.souk.money.v1.MoneyR\rexpectedTotalB\x0f\n" +
+	"\r_cart_version\"\x8a\x01\n" +
+	"\x11QuoteOrderRequest\x12)\n" +
+	"\vcustomer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\n" +
+	"customerId\x12!\n" +
+	"\acart_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12'\n" +
+	"\tagreement\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10R\tagreement\"t\n" +
+	"\x12QuoteOrderResponse\x12*\n" +
+	"\x05quote\x18\x01 \x01(\v2\x14.souk.order.v1.QuoteR\x05quote\x122\n" +
+	"\x06change\x18\x02 \x01(\v2\x1a.souk.order.v1.PriceChangeR\x06change\"\\\n" +
 	"\x12PlaceOrderResponse\x12*\n" +
 	"\x05order\x18\x01 \x01(\v2\x14.souk.order.v1.OrderR\x05order\x12\x1a\n" +
 	"\breplayed\x18\x02 \x01(\bR\breplayed\"d\n" +
@@ -1823,10 +2209,12 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\x1eORDER_REFUND_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aORDER_REFUND_STATE_PENDING\x10\x01\x12 \n" +
 	"\x1cORDER_REFUND_STATE_SUCCEEDED\x10\x02\x12\x1d\n" +
-	"\x19ORDER_REFUND_STATE_FAILED\x10\x032\x82\x04\n" +
+	"\x19ORDER_REFUND_STATE_FAILED\x10\x032\xd5\x04\n" +
 	"\fOrderService\x12Q\n" +
 	"\n" +
-	"PlaceOrder\x12 .souk.order.v1.PlaceOrderRequest\x1a!.souk.order.v1.PlaceOrderResponse\x12K\n" +
+	"PlaceOrder\x12 .souk.order.v1.PlaceOrderRequest\x1a!.souk.order.v1.PlaceOrderResponse\x12Q\n" +
+	"\n" +
+	"QuoteOrder\x12 .souk.order.v1.QuoteOrderRequest\x1a!.souk.order.v1.QuoteOrderResponse\x12K\n" +
 	"\bGetOrder\x12\x1e.souk.order.v1.GetOrderRequest\x1a\x1f.souk.order.v1.GetOrderResponse\x12Q\n" +
 	"\n" +
 	"ListOrders\x12 .souk.order.v1.ListOrdersRequest\x1a!.souk.order.v1.ListOrdersResponse\x12T\n" +
@@ -1848,84 +2236,101 @@ func file_souk_order_v1_order_proto_rawDescGZIP() []byte {
 }
 
 var file_souk_order_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_souk_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_souk_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_souk_order_v1_order_proto_goTypes = []any{
 	(OrderState)(0),               // 0: souk.order.v1.OrderState
 	(CancelReason)(0),             // 1: souk.order.v1.CancelReason
 	(OrderRefundState)(0),         // 2: souk.order.v1.OrderRefundState
 	(*Address)(nil),               // 3: souk.order.v1.Address
 	(*Order)(nil),                 // 4: souk.order.v1.Order
-	(*StateChange)(nil),           // 5: souk.order.v1.StateChange
-	(*OrderLine)(nil),             // 6: souk.order.v1.OrderLine
-	(*OrderRefund)(nil),           // 7: souk.order.v1.OrderRefund
-	(*RefundLine)(nil),            // 8: souk.order.v1.RefundLine
-	(*PlaceOrderRequest)(nil),     // 9: souk.order.v1.PlaceOrderRequest
-	(*PlaceOrderResponse)(nil),    // 10: souk.order.v1.PlaceOrderResponse
-	(*GetOrderRequest)(nil),       // 11: souk.order.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),      // 12: souk.order.v1.GetOrderResponse
-	(*OrderFilter)(nil),           // 13: souk.order.v1.OrderFilter
-	(*ListOrdersRequest)(nil),     // 14: souk.order.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),    // 15: souk.order.v1.ListOrdersResponse
-	(*CancelOrderRequest)(nil),    // 16: souk.order.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),   // 17: souk.order.v1.CancelOrderResponse
-	(*RefundOrderRequest)(nil),    // 18: souk.order.v1.RefundOrderRequest
-	(*RefundOrderResponse)(nil),   // 19: souk.order.v1.RefundOrderResponse
-	(*WatchOrderRequest)(nil),     // 20: souk.order.v1.WatchOrderRequest
-	(*WatchOrderResponse)(nil),    // 21: souk.order.v1.WatchOrderResponse
-	(*v1.Money)(nil),              // 22: souk.money.v1.Money
-	(*timestamppb.Timestamp)(nil), // 23: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 24: google.protobuf.Duration
+	(*Quote)(nil),                 // 5: souk.order.v1.Quote
+	(*LineChange)(nil),            // 6: souk.order.v1.LineChange
+	(*PriceChange)(nil),           // 7: souk.order.v1.PriceChange
+	(*StateChange)(nil),           // 8: souk.order.v1.StateChange
+	(*OrderLine)(nil),             // 9: souk.order.v1.OrderLine
+	(*OrderRefund)(nil),           // 10: souk.order.v1.OrderRefund
+	(*RefundLine)(nil),            // 11: souk.order.v1.RefundLine
+	(*PlaceOrderRequest)(nil),     // 12: souk.order.v1.PlaceOrderRequest
+	(*QuoteOrderRequest)(nil),     // 13: souk.order.v1.QuoteOrderRequest
+	(*QuoteOrderResponse)(nil),    // 14: souk.order.v1.QuoteOrderResponse
+	(*PlaceOrderResponse)(nil),    // 15: souk.order.v1.PlaceOrderResponse
+	(*GetOrderRequest)(nil),       // 16: souk.order.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),      // 17: souk.order.v1.GetOrderResponse
+	(*OrderFilter)(nil),           // 18: souk.order.v1.OrderFilter
+	(*ListOrdersRequest)(nil),     // 19: souk.order.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),    // 20: souk.order.v1.ListOrdersResponse
+	(*CancelOrderRequest)(nil),    // 21: souk.order.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),   // 22: souk.order.v1.CancelOrderResponse
+	(*RefundOrderRequest)(nil),    // 23: souk.order.v1.RefundOrderRequest
+	(*RefundOrderResponse)(nil),   // 24: souk.order.v1.RefundOrderResponse
+	(*WatchOrderRequest)(nil),     // 25: souk.order.v1.WatchOrderRequest
+	(*WatchOrderResponse)(nil),    // 26: souk.order.v1.WatchOrderResponse
+	(*v1.Money)(nil),              // 27: souk.money.v1.Money
+	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
 }
 var file_souk_order_v1_order_proto_depIdxs = []int32{
 	0,  // 0: souk.order.v1.Order.state:type_name -> souk.order.v1.OrderState
 	1,  // 1: souk.order.v1.Order.cancel_reason:type_name -> souk.order.v1.CancelReason
-	6,  // 2: souk.order.v1.Order.lines:type_name -> souk.order.v1.OrderLine
-	22, // 3: souk.order.v1.Order.total:type_name -> souk.money.v1.Money
-	22, // 4: souk.order.v1.Order.refunded:type_name -> souk.money.v1.Money
+	9,  // 2: souk.order.v1.Order.lines:type_name -> souk.order.v1.OrderLine
+	27, // 3: souk.order.v1.Order.total:type_name -> souk.money.v1.Money
+	27, // 4: souk.order.v1.Order.refunded:type_name -> souk.money.v1.Money
 	3,  // 5: souk.order.v1.Order.shipping_address:type_name -> souk.order.v1.Address
-	23, // 6: souk.order.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	23, // 7: souk.order.v1.Order.settled_at:type_name -> google.protobuf.Timestamp
-	7,  // 8: souk.order.v1.Order.refunds:type_name -> souk.order.v1.OrderRefund
-	5,  // 9: souk.order.v1.Order.history:type_name -> souk.order.v1.StateChange
-	0,  // 10: souk.order.v1.StateChange.state:type_name -> souk.order.v1.OrderState
-	23, // 11: souk.order.v1.StateChange.at:type_name -> google.protobuf.Timestamp
-	22, // 12: souk.order.v1.OrderLine.unit_price:type_name -> souk.money.v1.Money
-	22, // 13: souk.order.v1.OrderLine.total:type_name -> souk.money.v1.Money
-	2,  // 14: souk.order.v1.OrderRefund.state:type_name -> souk.order.v1.OrderRefundState
-	22, // 15: souk.order.v1.OrderRefund.amount:type_name -> souk.money.v1.Money
-	8,  // 16: souk.order.v1.OrderRefund.lines:type_name -> souk.order.v1.RefundLine
-	23, // 17: souk.order.v1.OrderRefund.created_at:type_name -> google.protobuf.Timestamp
-	3,  // 18: souk.order.v1.PlaceOrderRequest.shipping_address:type_name -> souk.order.v1.Address
-	24, // 19: souk.order.v1.PlaceOrderRequest.wait:type_name -> google.protobuf.Duration
-	4,  // 20: souk.order.v1.PlaceOrderResponse.order:type_name -> souk.order.v1.Order
-	4,  // 21: souk.order.v1.GetOrderResponse.order:type_name -> souk.order.v1.Order
-	0,  // 22: souk.order.v1.OrderFilter.states:type_name -> souk.order.v1.OrderState
-	23, // 23: souk.order.v1.OrderFilter.placed_from:type_name -> google.protobuf.Timestamp
-	23, // 24: souk.order.v1.OrderFilter.placed_before:type_name -> google.protobuf.Timestamp
-	13, // 25: souk.order.v1.ListOrdersRequest.filter:type_name -> souk.order.v1.OrderFilter
-	4,  // 26: souk.order.v1.ListOrdersResponse.orders:type_name -> souk.order.v1.Order
-	4,  // 27: souk.order.v1.CancelOrderResponse.order:type_name -> souk.order.v1.Order
-	8,  // 28: souk.order.v1.RefundOrderRequest.lines:type_name -> souk.order.v1.RefundLine
-	24, // 29: souk.order.v1.RefundOrderRequest.wait:type_name -> google.protobuf.Duration
-	7,  // 30: souk.order.v1.RefundOrderResponse.refund:type_name -> souk.order.v1.OrderRefund
-	4,  // 31: souk.order.v1.WatchOrderResponse.order:type_name -> souk.order.v1.Order
-	9,  // 32: souk.order.v1.OrderService.PlaceOrder:input_type -> souk.order.v1.PlaceOrderRequest
-	11, // 33: souk.order.v1.OrderService.GetOrder:input_type -> souk.order.v1.GetOrderRequest
-	14, // 34: souk.order.v1.OrderService.ListOrders:input_type -> souk.order.v1.ListOrdersRequest
-	16, // 35: souk.order.v1.OrderService.CancelOrder:input_type -> souk.order.v1.CancelOrderRequest
-	18, // 36: souk.order.v1.OrderService.RefundOrder:input_type -> souk.order.v1.RefundOrderRequest
-	20, // 37: souk.order.v1.OrderService.WatchOrder:input_type -> souk.order.v1.WatchOrderRequest
-	10, // 38: souk.order.v1.OrderService.PlaceOrder:output_type -> souk.order.v1.PlaceOrderResponse
-	12, // 39: souk.order.v1.OrderService.GetOrder:output_type -> souk.order.v1.GetOrderResponse
-	15, // 40: souk.order.v1.OrderService.ListOrders:output_type -> souk.order.v1.ListOrdersResponse
-	17, // 41: souk.order.v1.OrderService.CancelOrder:output_type -> souk.order.v1.CancelOrderResponse
-	19, // 42: souk.order.v1.OrderService.RefundOrder:output_type -> souk.order.v1.RefundOrderResponse
-	21, // 43: souk.order.v1.OrderService.WatchOrder:output_type -> souk.order.v1.WatchOrderResponse
-	38, // [38:44] is the sub-list for method output_type
-	32, // [32:38] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	28, // 6: souk.order.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	28, // 7: souk.order.v1.Order.settled_at:type_name -> google.protobuf.Timestamp
+	10, // 8: souk.order.v1.Order.refunds:type_name -> souk.order.v1.OrderRefund
+	8,  // 9: souk.order.v1.Order.history:type_name -> souk.order.v1.StateChange
+	9,  // 10: souk.order.v1.Quote.lines:type_name -> souk.order.v1.OrderLine
+	27, // 11: souk.order.v1.Quote.total:type_name -> souk.money.v1.Money
+	9,  // 12: souk.order.v1.LineChange.before:type_name -> souk.order.v1.OrderLine
+	9,  // 13: souk.order.v1.LineChange.now:type_name -> souk.order.v1.OrderLine
+	27, // 14: souk.order.v1.PriceChange.before:type_name -> souk.money.v1.Money
+	27, // 15: souk.order.v1.PriceChange.now:type_name -> souk.money.v1.Money
+	6,  // 16: souk.order.v1.PriceChange.lines:type_name -> souk.order.v1.LineChange
+	0,  // 17: souk.order.v1.StateChange.state:type_name -> souk.order.v1.OrderState
+	28, // 18: souk.order.v1.StateChange.at:type_name -> google.protobuf.Timestamp
+	27, // 19: souk.order.v1.OrderLine.unit_price:type_name -> souk.money.v1.Money
+	27, // 20: souk.order.v1.OrderLine.total:type_name -> souk.money.v1.Money
+	2,  // 21: souk.order.v1.OrderRefund.state:type_name -> souk.order.v1.OrderRefundState
+	27, // 22: souk.order.v1.OrderRefund.amount:type_name -> souk.money.v1.Money
+	11, // 23: souk.order.v1.OrderRefund.lines:type_name -> souk.order.v1.RefundLine
+	28, // 24: souk.order.v1.OrderRefund.created_at:type_name -> google.protobuf.Timestamp
+	3,  // 25: souk.order.v1.PlaceOrderRequest.shipping_address:type_name -> souk.order.v1.Address
+	29, // 26: souk.order.v1.PlaceOrderRequest.wait:type_name -> google.protobuf.Duration
+	27, // 27: souk.order.v1.PlaceOrderRequest.expected_total:type_name -> souk.money.v1.Money
+	5,  // 28: souk.order.v1.QuoteOrderResponse.quote:type_name -> souk.order.v1.Quote
+	7,  // 29: souk.order.v1.QuoteOrderResponse.change:type_name -> souk.order.v1.PriceChange
+	4,  // 30: souk.order.v1.PlaceOrderResponse.order:type_name -> souk.order.v1.Order
+	4,  // 31: souk.order.v1.GetOrderResponse.order:type_name -> souk.order.v1.Order
+	0,  // 32: souk.order.v1.OrderFilter.states:type_name -> souk.order.v1.OrderState
+	28, // 33: souk.order.v1.OrderFilter.placed_from:type_name -> google.protobuf.Timestamp
+	28, // 34: souk.order.v1.OrderFilter.placed_before:type_name -> google.protobuf.Timestamp
+	18, // 35: souk.order.v1.ListOrdersRequest.filter:type_name -> souk.order.v1.OrderFilter
+	4,  // 36: souk.order.v1.ListOrdersResponse.orders:type_name -> souk.order.v1.Order
+	4,  // 37: souk.order.v1.CancelOrderResponse.order:type_name -> souk.order.v1.Order
+	11, // 38: souk.order.v1.RefundOrderRequest.lines:type_name -> souk.order.v1.RefundLine
+	29, // 39: souk.order.v1.RefundOrderRequest.wait:type_name -> google.protobuf.Duration
+	10, // 40: souk.order.v1.RefundOrderResponse.refund:type_name -> souk.order.v1.OrderRefund
+	4,  // 41: souk.order.v1.WatchOrderResponse.order:type_name -> souk.order.v1.Order
+	12, // 42: souk.order.v1.OrderService.PlaceOrder:input_type -> souk.order.v1.PlaceOrderRequest
+	13, // 43: souk.order.v1.OrderService.QuoteOrder:input_type -> souk.order.v1.QuoteOrderRequest
+	16, // 44: souk.order.v1.OrderService.GetOrder:input_type -> souk.order.v1.GetOrderRequest
+	19, // 45: souk.order.v1.OrderService.ListOrders:input_type -> souk.order.v1.ListOrdersRequest
+	21, // 46: souk.order.v1.OrderService.CancelOrder:input_type -> souk.order.v1.CancelOrderRequest
+	23, // 47: souk.order.v1.OrderService.RefundOrder:input_type -> souk.order.v1.RefundOrderRequest
+	25, // 48: souk.order.v1.OrderService.WatchOrder:input_type -> souk.order.v1.WatchOrderRequest
+	15, // 49: souk.order.v1.OrderService.PlaceOrder:output_type -> souk.order.v1.PlaceOrderResponse
+	14, // 50: souk.order.v1.OrderService.QuoteOrder:output_type -> souk.order.v1.QuoteOrderResponse
+	17, // 51: souk.order.v1.OrderService.GetOrder:output_type -> souk.order.v1.GetOrderResponse
+	20, // 52: souk.order.v1.OrderService.ListOrders:output_type -> souk.order.v1.ListOrdersResponse
+	22, // 53: souk.order.v1.OrderService.CancelOrder:output_type -> souk.order.v1.CancelOrderResponse
+	24, // 54: souk.order.v1.OrderService.RefundOrder:output_type -> souk.order.v1.RefundOrderResponse
+	26, // 55: souk.order.v1.OrderService.WatchOrder:output_type -> souk.order.v1.WatchOrderResponse
+	49, // [49:56] is the sub-list for method output_type
+	42, // [42:49] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_souk_order_v1_order_proto_init() }
@@ -1933,14 +2338,14 @@ func file_souk_order_v1_order_proto_init() {
 	if File_souk_order_v1_order_proto != nil {
 		return
 	}
-	file_souk_order_v1_order_proto_msgTypes[6].OneofWrappers = []any{}
+	file_souk_order_v1_order_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_order_v1_order_proto_rawDesc), len(file_souk_order_v1_order_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   19,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

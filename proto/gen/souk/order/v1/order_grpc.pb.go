@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	OrderService_PlaceOrder_FullMethodName  = "/souk.order.v1.OrderService/PlaceOrder"
+	OrderService_QuoteOrder_FullMethodName  = "/souk.order.v1.OrderService/QuoteOrder"
 	OrderService_GetOrder_FullMethodName    = "/souk.order.v1.OrderService/GetOrder"
 	OrderService_ListOrders_FullMethodName  = "/souk.order.v1.OrderService/ListOrders"
 	OrderService_CancelOrder_FullMethodName = "/souk.order.v1.OrderService/CancelOrder"
@@ -43,7 +44,10 @@ type OrderServiceClient interface {
 	// prices and starts to drive it. Idempotent by (customer_id, idempotency_key):
 	// a repeat answers what the first call answered. Callers: gateway.
 	// Errors: FAILED_PRECONDITION (CART_EMPTY), NOT_FOUND (CART_NOT_FOUND),
-	// ABORTED (CART_VERSION_CONFLICT) when the cart is not at cart_version,
+	// ABORTED (CART_VERSION_CONFLICT) when the cart is not at cart_version or has other
+	// goods than the agreement, ABORTED (PRICE_CHANGED, with PriceChange) when the prices
+	// or names are not those of the agreement or the total is not expected_total,
+	// INVALID_ARGUMENT (INVALID_AGREEMENT),
 	// FAILED_PRECONDITION (LINE_NO_LONGER_SOLD) for lines no longer sold,
 	// FAILED_PRECONDITION (TOTAL_TOO_LARGE), INVALID_ARGUMENT
 	// (IDEMPOTENCY_KEY_REUSED) for the key with another request,
@@ -51,6 +55,11 @@ type OrderServiceClient interface {
 	// and did not finish within this one's wait, RESOURCE_EXHAUSTED (OVERLOADED)
 	// when there are more orders than can be settled in time: nothing was done.
 	PlaceOrder(ctx context.Context, in *PlaceOrderRequest, opts ...grpc.CallOption) (*PlaceOrderResponse, error)
+	// QuoteOrder returns what an order of the cart would be placed with now: lines,
+	// total, and an agreement for PlaceOrder. Nothing is written or held. Callers: gateway.
+	// Errors: FAILED_PRECONDITION (CART_EMPTY, LINE_NO_LONGER_SOLD, TOTAL_TOO_LARGE,
+	// MIXED_CURRENCIES), NOT_FOUND (CART_NOT_FOUND), INVALID_ARGUMENT (INVALID_AGREEMENT).
+	QuoteOrder(ctx context.Context, in *QuoteOrderRequest, opts ...grpc.CallOption) (*QuoteOrderResponse, error)
 	// GetOrder returns an order as it is now. Callers: gateway.
 	// Errors: NOT_FOUND (ORDER_NOT_FOUND).
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
@@ -86,6 +95,16 @@ func (c *orderServiceClient) PlaceOrder(ctx context.Context, in *PlaceOrderReque
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(PlaceOrderResponse)
 	err := c.cc.Invoke(ctx, OrderService_PlaceOrder_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) QuoteOrder(ctx context.Context, in *QuoteOrderRequest, opts ...grpc.CallOption) (*QuoteOrderResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(QuoteOrderResponse)
+	err := c.cc.Invoke(ctx, OrderService_QuoteOrder_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -167,7 +186,10 @@ type OrderServiceServer interface {
 	// prices and starts to drive it. Idempotent by (customer_id, idempotency_key):
 	// a repeat answers what the first call answered. Callers: gateway.
 	// Errors: FAILED_PRECONDITION (CART_EMPTY), NOT_FOUND (CART_NOT_FOUND),
-	// ABORTED (CART_VERSION_CONFLICT) when the cart is not at cart_version,
+	// ABORTED (CART_VERSION_CONFLICT) when the cart is not at cart_version or has other
+	// goods than the agreement, ABORTED (PRICE_CHANGED, with PriceChange) when the prices
+	// or names are not those of the agreement or the total is not expected_total,
+	// INVALID_ARGUMENT (INVALID_AGREEMENT),
 	// FAILED_PRECONDITION (LINE_NO_LONGER_SOLD) for lines no longer sold,
 	// FAILED_PRECONDITION (TOTAL_TOO_LARGE), INVALID_ARGUMENT
 	// (IDEMPOTENCY_KEY_REUSED) for the key with another request,
@@ -175,6 +197,11 @@ type OrderServiceServer interface {
 	// and did not finish within this one's wait, RESOURCE_EXHAUSTED (OVERLOADED)
 	// when there are more orders than can be settled in time: nothing was done.
 	PlaceOrder(context.Context, *PlaceOrderRequest) (*PlaceOrderResponse, error)
+	// QuoteOrder returns what an order of the cart would be placed with now: lines,
+	// total, and an agreement for PlaceOrder. Nothing is written or held. Callers: gateway.
+	// Errors: FAILED_PRECONDITION (CART_EMPTY, LINE_NO_LONGER_SOLD, TOTAL_TOO_LARGE,
+	// MIXED_CURRENCIES), NOT_FOUND (CART_NOT_FOUND), INVALID_ARGUMENT (INVALID_AGREEMENT).
+	QuoteOrder(context.Context, *QuoteOrderRequest) (*QuoteOrderResponse, error)
 	// GetOrder returns an order as it is now. Callers: gateway.
 	// Errors: NOT_FOUND (ORDER_NOT_FOUND).
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
@@ -208,6 +235,9 @@ type UnimplementedOrderServiceServer struct{}
 
 func (UnimplementedOrderServiceServer) PlaceOrder(context.Context, *PlaceOrderRequest) (*PlaceOrderResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PlaceOrder not implemented")
+}
+func (UnimplementedOrderServiceServer) QuoteOrder(context.Context, *QuoteOrderRequest) (*QuoteOrderResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method QuoteOrder not implemented")
 }
 func (UnimplementedOrderServiceServer) GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetOrder not implemented")
@@ -259,6 +289,24 @@ func _OrderService_PlaceOrder_Handler(srv interface{}, ctx context.Context, dec 
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(OrderServiceServer).PlaceOrder(ctx, req.(*PlaceOrderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_QuoteOrder_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QuoteOrderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).QuoteOrder(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_QuoteOrder_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).QuoteOrder(ctx, req.(*QuoteOrderRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -356,6 +404,10 @@ var OrderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "PlaceOrder",
 			Handler:    _OrderService_PlaceOrder_Handler,
+		},
+		{
+			MethodName: "QuoteOrder",
+			Handler:    _OrderService_QuoteOrder_Handler,
 		},
 		{
 			MethodName: "GetOrder",

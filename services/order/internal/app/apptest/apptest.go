@@ -4,6 +4,7 @@
 package apptest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -76,12 +77,13 @@ type Catalog struct {
 	stock        map[string]int64 // units received
 	taken        map[string]int64 // of them, held or sold
 	prices       map[string]money.Money
+	names        map[string]string
 	reservations map[string]*Reservation
 }
 
 // NewCatalog returns a catalog without products.
 func NewCatalog() *Catalog {
-	return &Catalog{stock: map[string]int64{}, taken: map[string]int64{}, prices: map[string]money.Money{}, reservations: map[string]*Reservation{}}
+	return &Catalog{stock: map[string]int64{}, taken: map[string]int64{}, prices: map[string]money.Money{}, names: map[string]string{}, reservations: map[string]*Reservation{}}
 }
 
 // Add puts a product on sale.
@@ -90,6 +92,20 @@ func (c *Catalog) Add(sku string, units, price int64) {
 	defer c.mu.Unlock()
 	c.stock[sku] = units
 	c.prices[sku] = money.Money{Units: price, Currency: "GBP"}
+}
+
+// Rename changes a product's name.
+func (c *Catalog) Rename(sku, name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.names[sku] = name
+}
+
+// Retire takes a product from sale.
+func (c *Catalog) Retire(sku string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.prices, sku)
 }
 
 // Expire lets a hold run out.
@@ -145,7 +161,7 @@ func (c *Catalog) Variants(ctx context.Context, skus []string) ([]domain.Variant
 		var out []domain.Variant
 		for _, sku := range skus {
 			if price, ok := c.prices[sku]; ok {
-				out = append(out, domain.Variant{SKU: sku, Name: "Product " + sku, Price: price})
+				out = append(out, domain.Variant{SKU: sku, Name: cmp.Or(c.names[sku], "Product "+sku), Price: price})
 			}
 		}
 		return out, nil

@@ -35,6 +35,7 @@ type Order struct {
 	SettledAt       *time.Time
 	Open            bool
 	Traceparent     string
+	AgreementDigest []byte
 }
 
 type Refund struct {

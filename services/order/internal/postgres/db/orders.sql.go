@@ -76,7 +76,7 @@ func (q *Queries) Advance(ctx context.Context, db DBTX, arg AdvanceParams) (Adva
 }
 
 const allOrders = `-- name: AllOrders :many
-SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent FROM orders
+SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent, agreement_digest FROM orders
 WHERE (placed_at, id) < ($1::timestamptz, $2::uuid)
 ORDER BY placed_at DESC, id DESC LIMIT $3
 `
@@ -123,6 +123,7 @@ func (q *Queries) AllOrders(ctx context.Context, db DBTX, arg AllOrdersParams) (
 			&i.SettledAt,
 			&i.Open,
 			&i.Traceparent,
+			&i.AgreementDigest,
 		); err != nil {
 			return nil, err
 		}
@@ -183,7 +184,7 @@ func (q *Queries) CancelOrder(ctx context.Context, db DBTX, id string) (int64, e
 }
 
 const customerOrders = `-- name: CustomerOrders :many
-SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent FROM orders
+SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent, agreement_digest FROM orders
 WHERE customer_id = $1 AND (placed_at, id) < ($2::timestamptz, $3::uuid)
 ORDER BY placed_at DESC, id DESC LIMIT $4
 `
@@ -236,6 +237,7 @@ func (q *Queries) CustomerOrders(ctx context.Context, db DBTX, arg CustomerOrder
 			&i.SettledAt,
 			&i.Open,
 			&i.Traceparent,
+			&i.AgreementDigest,
 		); err != nil {
 			return nil, err
 		}
@@ -248,7 +250,7 @@ func (q *Queries) CustomerOrders(ctx context.Context, db DBTX, arg CustomerOrder
 }
 
 const findOrders = `-- name: FindOrders :many
-SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent FROM orders o
+SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent, agreement_digest FROM orders o
 WHERE (o.placed_at, o.id) < ($1::timestamptz, $2::uuid)
   AND ($3::uuid IS NULL OR o.customer_id = $3)
   AND (cardinality($4::text[]) = 0 OR o.state = ANY ($4))
@@ -320,6 +322,7 @@ func (q *Queries) FindOrders(ctx context.Context, db DBTX, arg FindOrdersParams)
 			&i.SettledAt,
 			&i.Open,
 			&i.Traceparent,
+			&i.AgreementDigest,
 		); err != nil {
 			return nil, err
 		}
@@ -447,7 +450,7 @@ func (q *Queries) Lines(ctx context.Context, db DBTX, orderIds []string) ([]Line
 }
 
 const order = `-- name: Order :one
-SELECT orders.id, orders.number, orders.customer_id, orders.idempotency_key, orders.request_hash, orders.state, orders.cancel_reason, orders.decline_code, orders.short_skus, orders.version, orders.total, orders.refunded, orders.currency, orders.cart_id, orders.cart_version, orders.payment_method, orders.email, orders.shipping_address, orders.answered_pending, orders.answer_by, orders.deadline, orders.placed_at, orders.updated_at, orders.settled_at, orders.open, orders.traceparent, (now() > deadline)::boolean AS overdue FROM orders WHERE id = $1
+SELECT orders.id, orders.number, orders.customer_id, orders.idempotency_key, orders.request_hash, orders.state, orders.cancel_reason, orders.decline_code, orders.short_skus, orders.version, orders.total, orders.refunded, orders.currency, orders.cart_id, orders.cart_version, orders.payment_method, orders.email, orders.shipping_address, orders.answered_pending, orders.answer_by, orders.deadline, orders.placed_at, orders.updated_at, orders.settled_at, orders.open, orders.traceparent, orders.agreement_digest, (now() > deadline)::boolean AS overdue FROM orders WHERE id = $1
 `
 
 type OrderRow struct {
@@ -485,6 +488,7 @@ func (q *Queries) Order(ctx context.Context, db DBTX, id string) (OrderRow, erro
 		&i.Order.SettledAt,
 		&i.Order.Open,
 		&i.Order.Traceparent,
+		&i.Order.AgreementDigest,
 		&i.Overdue,
 	)
 	return i, err
@@ -510,21 +514,21 @@ const placeOrder = `-- name: PlaceOrder :one
 WITH placed AS (
     INSERT INTO orders (id, number, customer_id, idempotency_key, request_hash, state, total, currency,
         cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline,
-        placed_at, updated_at, traceparent)
+        placed_at, updated_at, traceparent, agreement_digest)
     VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7,
         $8, $9, $10, $11, $12, $13,
-        now() + $14::interval, now() + $15::interval, now(), now(), $16)
+        now() + $14::interval, now() + $15::interval, now(), now(), $16, $17)
     RETURNING id, placed_at, answer_by
 ), lines AS (
     INSERT INTO order_lines (order_id, sku, position, name, quantity, unit_price, total)
     SELECT $1, l.sku, l.position, l.name, l.quantity, l.unit_price, l.quantity * l.unit_price
-    FROM (SELECT unnest($17::text[]) AS sku, unnest($18::text[]) AS name, unnest($19::bigint[]) AS quantity,
-        unnest($20::bigint[]) AS unit_price, generate_subscripts($17::text[], 1) AS position) l
+    FROM (SELECT unnest($18::text[]) AS sku, unnest($19::text[]) AS name, unnest($20::bigint[]) AS quantity,
+        unnest($21::bigint[]) AS unit_price, generate_subscripts($18::text[], 1) AS position) l
 ), history AS (
     INSERT INTO order_history (order_id, version, state, at) VALUES ($1, 1, 'pending', now())
 ), job AS (
     SELECT souk_job_insert('drive_order', jsonb_build_object('order_id', $1::uuid, 'traceparent', $16::text),
-        'order_id', $21)
+        'order_id', $22)
 )
 SELECT placed_at, answer_by FROM placed CROSS JOIN job
 `
@@ -546,6 +550,7 @@ type PlaceOrderParams struct {
 	Wait            time.Duration
 	TimeLimit       time.Duration
 	Traceparent     string
+	AgreementDigest []byte
 	Skus            []string
 	Names           []string
 	Quantities      []int64
@@ -579,6 +584,7 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.Wait,
 		arg.TimeLimit,
 		arg.Traceparent,
+		arg.AgreementDigest,
 		arg.Skus,
 		arg.Names,
 		arg.Quantities,

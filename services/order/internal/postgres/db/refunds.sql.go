@@ -11,7 +11,7 @@ import (
 )
 
 const lockOrder = `-- name: LockOrder :one
-SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent FROM orders WHERE id = $1 FOR UPDATE
+SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent, agreement_digest FROM orders WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockOrder(ctx context.Context, db DBTX, id string) (Order, error) {
@@ -44,6 +44,7 @@ func (q *Queries) LockOrder(ctx context.Context, db DBTX, id string) (Order, err
 		&i.SettledAt,
 		&i.Open,
 		&i.Traceparent,
+		&i.AgreementDigest,
 	)
 	return i, err
 }

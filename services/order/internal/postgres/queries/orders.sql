@@ -5,10 +5,10 @@
 WITH placed AS (
     INSERT INTO orders (id, number, customer_id, idempotency_key, request_hash, state, total, currency,
         cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline,
-        placed_at, updated_at, traceparent)
+        placed_at, updated_at, traceparent, agreement_digest)
     VALUES (@id, @number, @customer_id, @idempotency_key, @request_hash, 'pending', @total, @currency,
         @cart_id, @cart_version, @payment_method, @email, @shipping_address, @answered_pending,
-        now() + @wait::interval, now() + @time_limit::interval, now(), now(), @traceparent)
+        now() + @wait::interval, now() + @time_limit::interval, now(), now(), @traceparent, @agreement_digest)
     RETURNING id, placed_at, answer_by
 ), lines AS (
     INSERT INTO order_lines (order_id, sku, position, name, quantity, unit_price, total)
