@@ -70,9 +70,9 @@ func build(p *service.Parts, cfg Config) error {
 		return err
 	}
 	p.Close(func() error { provider.Close(); return nil })
-	store := postgres.New(p.Pool)
+	store := postgres.New(p.Pool).ReadFrom(p.ReadPool)
 	ports := crashpoint.Wrap(app.Ports{
-		Attempts: store, Refunds: store, Reviews: store, Reconciliations: store, Events: store,
+		Attempts: store, Refunds: store, Reviews: store, Views: store, Reconciliations: store, Events: store,
 		Provider: provider, Records: provider, Statement: provider,
 	}, p.Crash)
 	payments := app.New(app.Config{Ports: ports, Now: p.Now, NewID: newID, Log: p.Log})

@@ -296,6 +296,48 @@ func TestOneTrace(t *testing.T) {
 	})
 }
 
+// TestReadsDoNotWaitForCommands: while every connection of the commands waits for a
+// row that is locked, payments and reconciliations are shown.
+func TestReadsDoNotWaitForCommands(t *testing.T) {
+	t.Parallel()
+	s := startWith(t, pgtest.New(t, nil), holds, func(cfg *payment.Config) {
+		cfg.Postgres.MaxConns, cfg.Postgres.LockTimeout = 1, patience
+	}).ready(t)
+	order := id()
+	if _, err := s.Authorize(t.Context(), authorize(order)); err != nil {
+		t.Fatal(err)
+	}
+	db := database(t, s.dsn)
+	tx, err := db.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	scan[string](t, db, "SELECT state FROM attempts WHERE order_id = $1 FOR UPDATE", order)
+	captured := make(chan error, 1)
+	go func() {
+		_, err := s.Capture(t.Context(), &paymentv1.CaptureRequest{OrderId: order, Amount: authorize(order).GetAmount()})
+		captured <- err
+	}()
+	watch := database(t, s.dsn)
+	until(t, "a command waits for the lock", func() bool {
+		return scan[int](t, watch, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()") == 1
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if p, err := s.GetPayment(ctx, &paymentv1.GetPaymentRequest{OrderId: order}); err != nil || p.GetPayment().GetState() != paymentv1.AttemptState_ATTEMPT_STATE_AUTHORIZED {
+		t.Errorf("payment: %v %v", p, err)
+	}
+	if _, err := s.GetReconciliation(ctx, &paymentv1.GetReconciliationRequest{ReconciliationId: id()}); status.Code(err) != codes.NotFound {
+		t.Errorf("reconciliation: %v", err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-captured; status.Code(err) == codes.DeadlineExceeded {
+		t.Errorf("capture: %v", err)
+	}
+}
+
 func TestConfigIsChecked(t *testing.T) {
 	t.Parallel()
 	for name, cfg := range map[string]payment.Config{

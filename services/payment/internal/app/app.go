@@ -36,6 +36,7 @@ type Payments struct {
 	attempts Attempts
 	refunds  Refunds
 	reviews  Reviews
+	views    Views
 	provider Provider
 	records  Records
 	now      func() time.Time
@@ -48,7 +49,7 @@ type Payments struct {
 // New returns the commands.
 func New(cfg Config) *Payments {
 	return &Payments{
-		attempts: cfg.Attempts, refunds: cfg.Refunds, reviews: cfg.Reviews, provider: cfg.Provider, records: cfg.Records,
+		attempts: cfg.Attempts, refunds: cfg.Refunds, reviews: cfg.Reviews, views: cfg.Views, provider: cfg.Provider, records: cfg.Records,
 		now: cfg.Now, newID: cfg.NewID, log: cfg.Log,
 	}
 }
@@ -60,15 +61,11 @@ func (s *Payments) Wait() { s.work.Wait() }
 // Get returns an order's payment with its refunds, or ErrPaymentNotFound, also
 // for a tombstone.
 func (s *Payments) Get(ctx context.Context, orderID string) (domain.Attempt, error) {
-	a, err := s.attempts.Get(ctx, orderID)
-	if err != nil {
-		return domain.Attempt{}, err
+	a, err := s.views.Payment(ctx, orderID)
+	if err == nil && a.Tombstone() {
+		err = domain.ErrPaymentNotFound
 	}
-	if a.Tombstone() {
-		return domain.Attempt{}, domain.ErrPaymentNotFound
-	}
-	a.Refunds, err = s.refunds.ListRefunds(ctx, orderID)
-	return a, err
+	return answer(a, err)
 }
 
 // run executes a command while it holds the order's lock. A caller whose context ends

@@ -14,6 +14,7 @@ type Ports struct {
 	Attempts        Attempts
 	Refunds         Refunds
 	Reviews         Reviews
+	Views           Views
 	Reconciliations Reconciliations
 	Events          Events
 	Provider        Provider
@@ -57,8 +58,13 @@ type Refunds interface {
 	FinishRefund(ctx context.Context, id, providerID string) (bool, error)
 	// FailRefund takes SENT to FAILED and frees its amount.
 	FailRefund(ctx context.Context, id, code string) (bool, error)
-	// ListRefunds returns an order's refunds, oldest first.
-	ListRefunds(ctx context.Context, orderID string) ([]domain.Refund, error)
+}
+
+// Views answers questions without a wait for the commands that run.
+type Views interface {
+	// Payment returns an order's attempt with its refunds, oldest first, or
+	// ErrPaymentNotFound.
+	Payment(ctx context.Context, orderID string) (domain.Attempt, error)
 }
 
 // Reviews is what a review reads and writes of attempts and refunds.

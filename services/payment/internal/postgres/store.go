@@ -18,13 +18,22 @@ import (
 
 // Store implements the ports of package app that are tables.
 type Store struct {
-	pool pg.DB
-	q    *db.Queries
+	pool  pg.DB
+	q     *db.Queries
+	reads *db.Queries
 }
 
 // New returns a store on a migrated database.
 func New(pool *pgxpool.Pool) *Store {
-	return &Store{pool: pg.DB{Pool: pool}, q: db.New(pg.DB{Pool: pool})}
+	q := db.New(pg.DB{Pool: pool})
+	return &Store{pool: pg.DB{Pool: pool}, q: q, reads: q}
+}
+
+// ReadFrom has questions answered by another pool of the same database: they wait
+// for no lock, and do not queue up behind commands that do.
+func (s *Store) ReadFrom(pool *pgxpool.Pool) *Store {
+	s.reads = db.New(pg.DB{Pool: pool})
+	return s
 }
 
 // Ready reports whether the database is there and migrated.
@@ -54,7 +63,11 @@ func (s *Store) Begin(ctx context.Context, a domain.Attempt) (domain.Attempt, bo
 
 // Get implements app.Attempts.
 func (s *Store) Get(ctx context.Context, orderID string) (domain.Attempt, error) {
-	row, err := s.q.GetAttempt(ctx, orderID)
+	return getAttempt(ctx, s.q, orderID)
+}
+
+func getAttempt(ctx context.Context, q *db.Queries, orderID string) (domain.Attempt, error) {
+	row, err := q.GetAttempt(ctx, orderID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return domain.Attempt{}, domain.ErrPaymentNotFound
 	}
@@ -125,14 +138,17 @@ func (s *Store) FailRefund(ctx context.Context, id, code string) (bool, error) {
 	return n == 1, err
 }
 
-// ListRefunds implements app.Refunds.
-func (s *Store) ListRefunds(ctx context.Context, orderID string) ([]domain.Refund, error) {
-	rows, err := s.q.ListRefunds(ctx, orderID)
-	var out []domain.Refund
-	for _, row := range rows {
-		out = append(out, toRefund(db.GetRefundRow(row)))
+// Payment implements app.Views.
+func (s *Store) Payment(ctx context.Context, orderID string) (domain.Attempt, error) {
+	a, err := getAttempt(ctx, s.reads, orderID)
+	if err != nil {
+		return domain.Attempt{}, err
 	}
-	return out, err
+	rows, err := s.reads.ListRefunds(ctx, orderID)
+	for _, row := range rows {
+		a.Refunds = append(a.Refunds, toRefund(db.GetRefundRow(row)))
+	}
+	return a, err
 }
 
 // EnterOrphanCapture implements app.Attempts.

@@ -267,9 +267,9 @@ func TestRefundLife(t *testing.T) {
 	if err != nil || wins.Load() != 1 || clearing != 0 || got.Refunded != 1000 {
 		t.Errorf("%d wins, clearing %d, attempt %+v %v", wins.Load(), clearing, got, err)
 	}
-	refunds, err := f.ListRefunds(f.ctx, a.OrderID)
-	if err != nil || len(refunds) != 2 || refunds[0].FailureCode != "declined" || refunds[1].ProviderID != "re_1" {
-		t.Errorf("refunds %+v %v", refunds, err)
+	shown, err := f.Payment(f.ctx, a.OrderID)
+	if refunds := shown.Refunds; err != nil || len(refunds) != 2 || refunds[0].FailureCode != "declined" || refunds[1].ProviderID != "re_1" {
+		t.Errorf("refunds %+v %v", shown.Refunds, err)
 	}
 	// One id, once: also when two start it at the same time.
 	b := f.captured()
