@@ -59,10 +59,10 @@ func openJournal(path string, replay func(*Entry) error) (*journal, error) {
 	}
 	size, err := replayFile(file, replay)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), file.Close())
+		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), release(file))
 	}
 	if err := cutOff(file, size); err != nil {
-		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), file.Close())
+		return nil, errors.Join(fmt.Errorf("journal %s: %w", path, err), release(file))
 	}
 	j := &journal{file: file, pending: newBatch(), wake: make(chan struct{}, 1), flushed: make(chan struct{})}
 	j.size.Store(size)
@@ -211,8 +211,10 @@ func (j *journal) close() error {
 	}
 	j.mu.Unlock()
 	<-j.flushed
-	return j.file.Close()
+	return release(j.file)
 }
+
+func release(file *os.File) error { return errors.Join(unlock(file), file.Close()) }
 
 // reader reads what is durable now, from the first entry on.
 func (j *journal) reader() io.Reader {
