@@ -32,6 +32,15 @@ func refusedSKU(code codes.Code, reason, sku string) error {
 	return st.Err()
 }
 
+// refusedCode is refused about a product's code.
+func refusedCode(code codes.Code, reason, about string) error {
+	st, err := status.New(code, "secret internals").WithDetails(&errdetails.ErrorInfo{Reason: reason, Metadata: map[string]string{"codes": about}})
+	if err != nil {
+		panic(err)
+	}
+	return st.Err()
+}
+
 func refused(code codes.Code, reason string, details ...proto.Message) error {
 	all := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: reason, Domain: "set by inDomain"}}
 	for _, d := range details {
@@ -155,6 +164,9 @@ func (c *fakeCatalog) UpsertProducts(_ context.Context, r *catalogv1.UpsertProdu
 	res := &catalogv1.UpsertProductsResponse{}
 	for _, in := range r.Products {
 		res.Variants += int64(len(in.Variants))
+		if in.Code == "TAKEN-CODE" {
+			return nil, refusedCode(codes.AlreadyExists, "CODE_TAKEN", in.Code)
+		}
 		if in.Code == "TAKEN" {
 			return nil, refusedSKU(codes.AlreadyExists, "SKU_TAKEN", in.Variants[0].Sku)
 		}

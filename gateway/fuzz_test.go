@@ -334,7 +334,7 @@ var problemTypes = map[string]bool{
 	"cross-origin": true, "not-found": true, "method-not-allowed": true, "content-too-large": true, "unsupported-media-type": true,
 	"precondition-failed": true, "invalid": true, "invalid-cursor": true, "invalid-csv": true, "product-not-found": true, "sku-not-found": true,
 	"line-no-longer-sold": true, "cart-not-found": true, "order-not-found": true, "insufficient-stock": true, "stock-below-committed": true,
-	"sku-taken": true, "cart-empty": true, "cart-full": true, "cart-version-conflict": true, "version-conflict": true,
+	"sku-taken": true, "code-taken": true, "cart-empty": true, "cart-full": true, "cart-version-conflict": true, "version-conflict": true,
 	"quantity-too-large": true, "total-too-large": true, "mixed-currencies": true, "idempotency-key-reused": true,
 	"order-not-cancellable": true, "order-not-paid": true, "refund-exceeds-order": true,
 	"invalid-window": true, "reconciliation-not-found": true,

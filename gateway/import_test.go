@@ -43,6 +43,10 @@ func TestImport(t *testing.T) {
 	if len(p.Errors) != 1 || p.Errors[0].Field != "line 4" || !strings.Contains(p.Errors[0].Detail, "TAKEN") {
 		t.Errorf("errors: %+v", p.Errors)
 	}
+	p = s.refuses(409, "code-taken", "POST", "/v1/products/import", csvHeader+row("NEW3")+row("TAKEN-CODE"), asOperator, csvType)
+	if len(p.Errors) != 1 || p.Errors[0].Field != "line 3" || !strings.Contains(p.Errors[0].Detail, "TAKEN-CODE") {
+		t.Errorf("errors: %+v", p.Errors)
+	}
 }
 
 func TestBadImports(t *testing.T) {
@@ -90,6 +94,10 @@ func TestBadImports(t *testing.T) {
 		{"name missing", csvHeader + "A,A,,,,lighting,,2.95,GBP,,\n", "line 2", "name must not be empty", 1},
 		{"category", csvHeader + "A,A,Name,,,Big Things,,2.95,GBP,,\n", "line 2", "category must be", 1},
 		{"sku twice", good + row("NEW1"), "line 3", "SKU \"NEW1\" of line 2", 1},
+		{"code of another product", csvHeader + "LAMP,LAMP-S,Lamp,,,lighting,,2.95,GBP,,\nLAMP,LAMP-L,,,,,,3.95,GBP,,\nBULB,LAMP,Bulb,,,lighting,,2.95,GBP,,\n", "line 4", `sku "LAMP" names the product "LAMP" of line 2`, 1},
+		{"SKU of another product", csvHeader + "BULB,LAMP,Bulb,,,lighting,,2.95,GBP,,\nLAMP,LAMP-S,Lamp,,,lighting,,2.95,GBP,,\n", "line 3", `code "LAMP" names the product "BULB" of line 2`, 1},
+		{"lower case", csvHeader + "lamp,LAMP,Lamp,,,lighting,,2.95,GBP,,\n", "line 2", `code must be 1 to 64 characters of A-Z`, 1},
+		{"full width", csvHeader + "LAMP,ＬＡＭＰ,Lamp,,,lighting,,2.95,GBP,,\n", "line 2", `sku must be 1 to 64 characters of A-Z`, 1},
 		{"contradiction", good + "NEW1,NEW9,Other,,,lighting,,2.95,GBP,,\n", "line 3", "differs from line 2", 1},
 		{"many", many, "line 2", "price", 20},
 	} {

@@ -25,6 +25,7 @@ func TestRefusalsNameSKUs(t *testing.T) {
 		{404, "sku-not-found", "POST", "/v1/prices", `{"changes":[{"sku":"SKU01","price":{"amount":1,"currency":"GBP"}},{"sku":"NOPE","price":{"amount":1,"currency":"GBP"}}]}`, "changes[1].sku", "NOPE"},
 		{404, "sku-not-found", "POST", "/v1/stock-adjustments", `{"reason":"r","changes":[{"sku":"SKU01","delta":1},{"sku":"NOPE","delta":1}]}`, "changes[1].sku", "NOPE"},
 		{409, "sku-taken", "PUT", "/v1/products/TAKEN", `{"name":"N","category":"c","variants":[{"sku":"TAKEN","price":{"amount":1,"currency":"GBP"}}]}`, "variants[0].sku", "TAKEN"},
+		{409, "code-taken", "PUT", "/v1/products/TAKEN-CODE", `{"name":"N","category":"c","variants":[{"sku":"TAKEN-CODE","price":{"amount":1,"currency":"GBP"}}]}`, "sku", "TAKEN-CODE"},
 		{422, "refund-exceeds-order", "POST", order + "/refunds", `{"lines":[{"sku":"SKU01","quantity":1},{"sku":"NOPE","quantity":1}]}`, "lines[1].sku", "NOPE"},
 	} {
 		p := s.refuses(tc.status, tc.slug, tc.method, tc.path, tc.body, asOperator, header("Idempotency-Key: "+tc.slug+tc.path))

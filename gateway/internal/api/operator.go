@@ -24,6 +24,9 @@ func (a *API) putProduct(ctx context.Context, in *PutProductRequest) (answer, er
 		product.Variants[i] = catalog.VariantInput{SKU: v.SKU, Name: v.Name, Stock: v.Stock, Price: v.Price.money()}
 	}
 	doc, err := upserted(a.shop.Catalog.Upsert(ctx, []catalog.ProductInput{product}))
+	if problem.Is(err, problem.CodeTaken) {
+		return nil, problem.AtSKUs(err, func(string) string { return "sku" }) // of the path
+	}
 	return doc, inList(err, "variants", b.Variants, func(v *VariantInput) string { return v.SKU })
 }
 

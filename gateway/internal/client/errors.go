@@ -53,8 +53,10 @@ func Error(ctx context.Context, err error) *problem.Error {
 		switch d := d.(type) {
 		case *errdetails.ErrorInfo:
 			t = problem.OfReason(reason.Key{Domain: d.GetDomain(), Name: d.GetReason()})
-			if list := d.GetMetadata()["skus"]; list != "" {
-				skus = strings.Split(list, ",")
+			for _, key := range []string{"skus", "codes"} {
+				if list := d.GetMetadata()[key]; list != "" {
+					skus = strings.Split(list, ",")
+				}
 			}
 		case *errdetails.BadRequest:
 			for _, v := range d.GetFieldViolations() {

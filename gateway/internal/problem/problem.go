@@ -40,7 +40,7 @@ type Error struct {
 	Shortages []Shortage
 	// PriceChange is what was shown and what it is now; PriceChanged only.
 	PriceChange *PriceChange
-	// SKUs are those that a service's error is about; may be empty.
+	// SKUs are those, or for CodeTaken the codes, that a service's error is about; may be empty.
 	SKUs []string
 	// Cause is what a service or the network reported; may be nil.
 	Cause error

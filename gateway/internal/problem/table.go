@@ -48,6 +48,7 @@ var (
 	InsufficientStock      = of(catalogv1.ErrorReason_ERROR_REASON_INSUFFICIENT_STOCK)
 	StockBelowCommitted    = of(catalogv1.ErrorReason_ERROR_REASON_STOCK_BELOW_COMMITTED)
 	SKUTaken               = of(catalogv1.ErrorReason_ERROR_REASON_SKU_TAKEN)
+	CodeTaken              = of(catalogv1.ErrorReason_ERROR_REASON_CODE_TAKEN)
 	CartEmpty              = of(orderv1.ErrorReason_ERROR_REASON_CART_EMPTY)
 	CartFull               = of(cartv1.ErrorReason_ERROR_REASON_CART_FULL)
 	CartTaken              = of(cartv1.ErrorReason_ERROR_REASON_CART_TAKEN)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
@@ -46,6 +47,11 @@ func MigrateTable(ctx context.Context, cfg Config, table string, migrations fs.F
 	}
 	// No limits: a migration may take long. Only what a statement reads is as elsewhere.
 	session(cc.RuntimeParams, Config{StatementTimeout: -1, LockTimeout: -1, IdleInTransactionTimeout: -1})
+	cc.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if n.SeverityUnlocalized == "WARNING" { // what a migration has to say of the data
+			log.WarnContext(ctx, n.Message)
+		}
+	}
 	db := stdlib.OpenDB(*cc)
 	defer db.Close()
 	if err := wait(ctx, db.PingContext, complaint(ctx, log)); err != nil {

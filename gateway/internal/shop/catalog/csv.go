@@ -33,8 +33,8 @@ var (
 // ImportCSV creates or replaces the products of a CSV file, all or none. Several
 // rows with one code are the variants of one product; cells that all variants
 // share may be empty after the first row. Problems: InvalidCSV with the first
-// problems by line, SKUTaken and StockBelowCommitted with the lines of the SKUs. An
-// error of the reader is returned as it is.
+// problems by line, CodeTaken, SKUTaken and StockBelowCommitted with the lines of the
+// codes or SKUs. An error of the reader is returned as it is.
 func (c *Catalog) ImportCSV(ctx context.Context, r io.Reader) (Upserted, error) {
 	f := newCSVFile()
 	products, err := f.read(r)
@@ -42,7 +42,13 @@ func (c *Catalog) ImportCSV(ctx context.Context, r io.Reader) (Upserted, error) 
 		return Upserted{}, err
 	}
 	done, err := c.Upsert(ctx, products)
-	return done, problem.AtSKUs(err, func(sku string) string { return "line " + strconv.Itoa(f.bySKU[sku]) })
+	codes := problem.Is(err, problem.CodeTaken)
+	return done, problem.AtSKUs(err, func(name string) string {
+		if codes {
+			return "line " + strconv.Itoa(f.lines[f.byCode[name]])
+		}
+		return "line " + strconv.Itoa(f.bySKU[name])
+	})
 }
 
 // ReadCSV reads the file of ImportCSV and changes nothing.
@@ -86,7 +92,7 @@ func empty(record []string) bool {
 }
 
 func newCSVFile() *csvFile {
-	return &csvFile{byCode: map[string]int{}, bySKU: map[string]int{}}
+	return &csvFile{byCode: map[string]int{}, bySKU: map[string]int{}, named: map[string]named{}}
 }
 
 // read reads the file's products.
@@ -150,8 +156,26 @@ type csvFile struct {
 	lines        []int          // of each product's first row
 	byCode       map[string]int // index in products
 	bySKU        map[string]int // line
+	named        map[string]named
 	listed       []problem.Field
 	problems     int
+}
+
+// named is the product that a code or SKU names, and where the file says so first.
+type named struct {
+	code string
+	line int
+}
+
+// name refuses a code or SKU that names another product of the file.
+func (f *csvFile) name(line int, column, name, code string) {
+	first, ok := f.named[name]
+	switch {
+	case !ok:
+		f.named[name] = named{code, line}
+	case first.code != code:
+		f.problem(line, "%s %s names the product %s of line %d; a code or SKU names one product", column, quote(name), quote(first.code), first.line)
+	}
 }
 
 func (f *csvFile) problem(line int, format string, args ...any) {
@@ -242,7 +266,9 @@ func (f *csvFile) row(line int, record []string) {
 		f.problem(line, "has the SKU %s of line %d", quote(v.SKU), first)
 	} else {
 		f.bySKU[v.SKU] = line
+		f.name(line, "sku", v.SKU, p.Code)
 	}
+	f.name(line, "code", p.Code, p.Code)
 	at, sibling := f.byCode[p.Code]
 	if sibling {
 		f.inherit(line, f.lines[at], &p, &f.products[at])

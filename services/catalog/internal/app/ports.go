@@ -26,7 +26,7 @@ type Reader interface {
 	List(ctx context.Context, l domain.Listing) (domain.Page, error)
 	// ProductByID errors: ErrProductNotFound.
 	ProductByID(ctx context.Context, id string) (domain.Product, error)
-	// ProductByCode finds by the SKU of any variant, else by the product's code.
+	// ProductByCode finds by the SKU of any variant, or by the product's code.
 	// Errors: ErrProductNotFound.
 	ProductByCode(ctx context.Context, code string) (domain.Product, error)
 	// Variants returns those that exist, in the order of the SKUs.
@@ -57,7 +57,7 @@ type Reservations interface {
 // Editor is what an operator does.
 type Editor interface {
 	// Upsert creates or replaces products, all or none.
-	// Errors: ErrSKUTaken, ErrStockBelowCommitted.
+	// Errors: ErrCodeTaken, ErrSKUTaken, ErrStockBelowCommitted.
 	Upsert(ctx context.Context, products []domain.ProductInput) (domain.UpsertResult, error)
 	// AdjustStock carries out an adjustment once, all or nothing.
 	// Errors: ErrSKUNotFound, ShortageError, ErrAdjustmentMismatch.

@@ -18,8 +18,10 @@ var (
 	ErrProductNotFound = errors.New("no such product")
 	// ErrSKUNotFound is an unknown SKU. See SKUError.
 	ErrSKUNotFound = errors.New("no such SKU")
-	// ErrSKUTaken is a SKU that belongs to another product.
-	ErrSKUTaken = errors.New("the SKU belongs to another product")
+	// ErrSKUTaken is a SKU that is a SKU or the code of another product. See SKUError.
+	ErrSKUTaken = errors.New("the SKU names another product")
+	// ErrCodeTaken is a product's code that is the SKU of another product. See CodeError.
+	ErrCodeTaken = errors.New("the code is the SKU of another product")
 	// ErrInsufficientStock is a wish for more units than are available. See ShortageError.
 	ErrInsufficientStock = errors.New("not enough stock")
 	// ErrStockBelowCommitted is an absolute stock lower than what is held and sold.
@@ -70,26 +72,43 @@ type SKUError struct {
 	SKUs []string
 }
 
-func (e *SKUError) Error() string {
-	shown := e.SKUs
+func (e *SKUError) Error() string { return about(e.Err, e.SKUs) }
+
+// about says an error and the names that it is about, ten at most.
+func about(err error, names []string) string {
 	more := ""
-	if len(shown) > 10 {
-		shown, more = shown[:10], fmt.Sprintf(" and %d more", len(e.SKUs)-10)
+	if n := len(names); n > 10 {
+		names, more = names[:10], fmt.Sprintf(" and %d more", n-10)
 	}
-	return fmt.Sprintf("%v: %s%s", e.Err, strings.Join(shown, ", "), more)
+	return fmt.Sprintf("%v: %s%s", err, strings.Join(names, ", "), more)
+}
+
+// listed is what an error's metadata says of names, fifty at most.
+func listed(key string, names []string) map[string]string {
+	return map[string]string{key: strings.Join(names[:min(len(names), 50)], ",")}
 }
 
 // Is matches Err.
 func (e *SKUError) Is(target error) bool { return target == e.Err }
 
 // ErrorMetadata names the SKUs to the caller.
-func (e *SKUError) ErrorMetadata() map[string]string {
-	shown := e.SKUs
-	if len(shown) > 50 {
-		shown = shown[:50]
-	}
-	return map[string]string{"skus": strings.Join(shown, ",")}
+func (e *SKUError) ErrorMetadata() map[string]string { return listed("skus", e.SKUs) }
+
+// CodeError is an error about particular products.
+type CodeError struct {
+	// Err is ErrCodeTaken.
+	Err error
+	// Codes are those of the products it is about, sorted.
+	Codes []string
 }
+
+func (e *CodeError) Error() string { return about(e.Err, e.Codes) }
+
+// Is matches Err.
+func (e *CodeError) Is(target error) bool { return target == e.Err }
+
+// ErrorMetadata names the codes to the caller.
+func (e *CodeError) ErrorMetadata() map[string]string { return listed("codes", e.Codes) }
 
 // Shortage is a SKU of which there are too few units.
 type Shortage struct {

@@ -90,14 +90,18 @@ func CheckPriceChanges(changes []PriceChange, currency string) error {
 	return nil
 }
 
-// CheckProducts refuses products that name a code or a SKU twice, or have text
-// or prices that can't be kept.
+// CheckProducts refuses products that name a code or a SKU twice, names that are of
+// two products, and text or prices that can't be kept.
 func CheckProducts(products []ProductInput, currency string) error {
 	codes := make(map[string]struct{}, len(products))
 	skus := make(map[string]struct{}, len(products))
+	owners := make(map[string]int, 2*len(products))
 	for i, p := range products {
 		at := fmt.Sprintf("products[%d]", i)
 		if err := checkDistinct(codes, at+".code", p.Code); err != nil {
+			return err
+		}
+		if err := checkOwner(owners, at+".code", p.Code, i); err != nil {
 			return err
 		}
 		for _, t := range []struct{ field, text string }{
@@ -118,6 +122,9 @@ func CheckProducts(products []ProductInput, currency string) error {
 			if err := checkDistinct(skus, at+".sku", v.SKU); err != nil {
 				return err
 			}
+			if err := checkOwner(owners, at+".sku", v.SKU, i); err != nil {
+				return err
+			}
 			if err := CheckText(at+".name", v.Name); err != nil {
 				return err
 			}
@@ -129,6 +136,16 @@ func CheckProducts(products []ProductInput, currency string) error {
 			}
 		}
 	}
+	return nil
+}
+
+// checkOwner refuses a name that a product before has. owners are the positions of the
+// products that have names.
+func checkOwner(owners map[string]int, field, name string, product int) error {
+	if owner, taken := owners[name]; taken && owner != product {
+		return Invalid(field, "is %q, which names products[%d]; a code or SKU names one product", name, owner)
+	}
+	owners[name] = product
 	return nil
 }
 

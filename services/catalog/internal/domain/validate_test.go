@@ -38,6 +38,8 @@ func TestChecks(t *testing.T) {
 		"products[0].variants[0].price": domain.CheckProducts(product(func(p *domain.ProductInput) { p.Variants[0].Price.Units = 0 }), "GBP"),
 		"products[0].variants[0].stock": domain.CheckProducts(product(func(p *domain.ProductInput) { p.Variants[0].Stock = &minus }), "GBP"),
 		"products[0].variants[1].sku":   domain.CheckProducts(product(func(p *domain.ProductInput) { p.Variants = append(p.Variants, p.Variants[0]) }), "GBP"),
+		"products[1].code":              domain.CheckProducts(append(product(func(p *domain.ProductInput) { p.Variants[0].SKU = "B" }), product(func(p *domain.ProductInput) { p.Code = "B" })...), "GBP"),
+		"products[1].variants[0].sku":   domain.CheckProducts(append(product(func(p *domain.ProductInput) { p.Variants[0].SKU = "C" }), product(func(p *domain.ProductInput) { p.Code = "B" })...), "GBP"),
 	} {
 		if !errors.Is(err, domain.ErrInvalid) || !strings.HasPrefix(err.Error(), field+" ") {
 			t.Errorf("%s: %v", field, err)

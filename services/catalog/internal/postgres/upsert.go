@@ -151,26 +151,40 @@ func (u *upsert) identify(ctx context.Context) error {
 	return nil
 }
 
+// checkOwners refuses codes and SKUs that name another product.
 func (u *upsert) checkOwners(ctx context.Context) error {
-	rows, err := u.q.OwnersOfSKUs(ctx, u.variants.Skus)
+	codes := make(map[string]string, len(u.products))
+	names := slices.Clone(u.variants.Skus)
+	for i, p := range u.products {
+		codes[p.Code] = u.ids[i]
+		names = append(names, p.Code)
+	}
+	skus := make(map[string]string, len(u.variants.Skus))
+	for i, sku := range u.variants.Skus {
+		skus[sku] = u.variants.ProductIds[i]
+	}
+	rows, err := u.q.OwnersOfNames(ctx, names)
 	if err != nil {
 		return err
 	}
-	wanted := make(map[string]string, len(u.variants.Skus))
-	for i, sku := range u.variants.Skus {
-		wanted[sku] = u.variants.ProductIds[i]
-	}
-	var taken []string
+	var takenCodes, takenSKUs []string
 	for _, r := range rows {
-		if wanted[r.Sku] != r.ProductID {
-			taken = append(taken, r.Sku)
+		if id, ok := codes[r.Name]; ok && id != r.ProductID {
+			takenCodes = append(takenCodes, r.Name)
+		}
+		if id, ok := skus[r.Name]; ok && id != r.ProductID {
+			takenSKUs = append(takenSKUs, r.Name)
 		}
 	}
-	if len(taken) == 0 {
-		return nil
+	slices.Sort(takenCodes)
+	slices.Sort(takenSKUs)
+	switch {
+	case len(takenCodes) > 0:
+		return &domain.CodeError{Err: domain.ErrCodeTaken, Codes: takenCodes}
+	case len(takenSKUs) > 0:
+		return &domain.SKUError{Err: domain.ErrSKUTaken, SKUs: takenSKUs}
 	}
-	slices.Sort(taken)
-	return &domain.SKUError{Err: domain.ErrSKUTaken, SKUs: taken}
+	return nil
 }
 
 func (u *upsert) upsertProducts(ctx context.Context) error {

@@ -143,8 +143,8 @@ type Product struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The operator's own key, unique: for a product with one variant usually its
-	// SKU. Upserts find the product by it.
+	// The operator's own key, unique among codes and SKUs: no other product has it for
+	// a SKU. For a product with one variant usually its SKU. Upserts find the product by it.
 	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
 	// What people see.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
@@ -260,7 +260,8 @@ func (x *Product) GetVersion() int64 {
 // Variant is what is sold.
 type Variant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 64 characters of A-Z, 0-9, dot, dash and underscore.
+	// 1 to 64 characters of A-Z, 0-9, dot, dash and underscore; unique among codes and
+	// SKUs, but for the code of its own product.
 	Sku string `protobuf:"bytes,1,opt,name=sku,proto3" json:"sku,omitempty"`
 	// Tells the variant from its siblings; empty where there is only one.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`

@@ -104,8 +104,8 @@ type CatalogServiceClient interface {
 	// absolute stock, all or none. Callers: gateway, for an operator; one call is
 	// limited by the message size (16 MiB), about 20,000 products.
 	// Errors: FAILED_PRECONDITION (STOCK_BELOW_COMMITTED) when a new absolute
-	// stock is less than what is held and sold; ALREADY_EXISTS (SKU_TAKEN) when a
-	// SKU belongs to another product.
+	// stock is less than what is held and sold; ALREADY_EXISTS (SKU_TAKEN, CODE_TAKEN)
+	// when a SKU or code names another product.
 	UpsertProducts(ctx context.Context, in *UpsertProductsRequest, opts ...grpc.CallOption) (*UpsertProductsResponse, error)
 	// SetPrices changes the price of variants, all or none. Orders placed before
 	// keep theirs. Callers: gateway, for an operator. Errors: NOT_FOUND (SKU_NOT_FOUND).
@@ -311,8 +311,8 @@ type CatalogServiceServer interface {
 	// absolute stock, all or none. Callers: gateway, for an operator; one call is
 	// limited by the message size (16 MiB), about 20,000 products.
 	// Errors: FAILED_PRECONDITION (STOCK_BELOW_COMMITTED) when a new absolute
-	// stock is less than what is held and sold; ALREADY_EXISTS (SKU_TAKEN) when a
-	// SKU belongs to another product.
+	// stock is less than what is held and sold; ALREADY_EXISTS (SKU_TAKEN, CODE_TAKEN)
+	// when a SKU or code names another product.
 	UpsertProducts(context.Context, *UpsertProductsRequest) (*UpsertProductsResponse, error)
 	// SetPrices changes the price of variants, all or none. Orders placed before
 	// keep theirs. Callers: gateway, for an operator. Errors: NOT_FOUND (SKU_NOT_FOUND).

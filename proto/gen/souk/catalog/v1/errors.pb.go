@@ -43,6 +43,7 @@ const (
 	ErrorReason_ERROR_REASON_RESERVATION_NOT_COMMITTED ErrorReason = 13
 	ErrorReason_ERROR_REASON_RESTOCK_EXCEEDS_SOLD      ErrorReason = 14
 	ErrorReason_ERROR_REASON_RESTOCK_MISMATCH          ErrorReason = 15
+	ErrorReason_ERROR_REASON_CODE_TAKEN                ErrorReason = 16
 )
 
 // Enum value maps for ErrorReason.
@@ -64,6 +65,7 @@ var (
 		13: "ERROR_REASON_RESERVATION_NOT_COMMITTED",
 		14: "ERROR_REASON_RESTOCK_EXCEEDS_SOLD",
 		15: "ERROR_REASON_RESTOCK_MISMATCH",
+		16: "ERROR_REASON_CODE_TAKEN",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -82,6 +84,7 @@ var (
 		"ERROR_REASON_RESERVATION_NOT_COMMITTED": 13,
 		"ERROR_REASON_RESTOCK_EXCEEDS_SOLD":      14,
 		"ERROR_REASON_RESTOCK_MISMATCH":          15,
+		"ERROR_REASON_CODE_TAKEN":                16,
 	}
 )
 
@@ -116,13 +119,13 @@ var File_souk_catalog_v1_errors_proto protoreflect.FileDescriptor
 
 const file_souk_catalog_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1csouk/catalog/v1/errors.proto\x12\x0fsouk.catalog.v1\x1a\x19souk/error/v1/error.proto*\x9e\x12\n" +
+	"\x1csouk/catalog/v1/errors.proto\x12\x0fsouk.catalog.v1\x1a\x19souk/error/v1/error.proto*\xc0\x14\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\xf7\x01\n" +
 	"\x1bERROR_REASON_INVALID_CURSOR\x10\x01\x1a\xd5\x01\xca\xf3\x18\xd0\x01\b\x03\x12\x17The cursor is not valid\x1aDThe cursor was not issued for this listing. Start again without one.\"mA cursor is taken as it is from next_cursor and used with the same filter and order. Start again without one.\x12\x82\x01\n" +
 	"\x1eERROR_REASON_PRODUCT_NOT_FOUND\x10\x02\x1a^\xca\xf3\x18Z\b\x05\x12\x0fNo such product\x1a\x19There is no such product.\"*There is no product with this SKU or code.\x12\xb0\x01\n" +
-	"\x1aERROR_REASON_SKU_NOT_FOUND\x10\x03\x1a\x8f\x01\xca\xf3\x18\x8a\x01\b\x05\x12\vNo such SKU\x1a\x1dThere is no such SKU on sale.\"TThe request names a SKU that is not on sale. errors says which. Nothing was changed.2\x04skus\x12\xbd\x01\n" +
-	"\x16ERROR_REASON_SKU_TAKEN\x10\x04\x1a\xa0\x01\xca\xf3\x18\x9b\x01\b\x06\x12\x10The SKU is taken\x1a!A SKU belongs to another product.\"\\A SKU belongs to one product for good, and this one belongs to another. Nothing was changed.2\x04skus\x12\xac\x01\n" +
+	"\x1aERROR_REASON_SKU_NOT_FOUND\x10\x03\x1a\x8f\x01\xca\xf3\x18\x8a\x01\b\x05\x12\vNo such SKU\x1a\x1dThere is no such SKU on sale.\"TThe request names a SKU that is not on sale. errors says which. Nothing was changed.2\x04skus\x12\xf4\x01\n" +
+	"\x16ERROR_REASON_SKU_TAKEN\x10\x04\x1a\xd7\x01\xca\xf3\x18\xd2\x01\b\x06\x12\x10The SKU is taken\x1a#A SKU is a name of another product.\"\x90\x01A code or SKU names one product for good, and this SKU names another, as its code or as one of its SKUs. errors says which. Nothing was changed.2\x04skus\x12\xac\x01\n" +
 	"\x1fERROR_REASON_INSUFFICIENT_STOCK\x10\x05\x1a\x86\x01\xca\xf3\x18\x81\x01\b\t\x12\x10Not enough stock\x1a\x1aThere is not enough stock.\"OThere are fewer units than wanted. shortages says of what. Nothing was changed.\x12\xee\x01\n" +
 	"\"ERROR_REASON_STOCK_BELOW_COMMITTED\x10\x06\x1a\xc5\x01\xca\xf3\x18\xc0\x01\b\t\x12\x1dStock below what is committed\x1a9The new stock is less than what is already held and sold.\"\\The new absolute stock is less than what orders hold and what was sold. Nothing was changed.2\x04skus\x12\xf9\x01\n" +
 	"#ERROR_REASON_IDEMPOTENCY_KEY_REUSED\x10\a\x1a\xcf\x01\xca\xf3\x18\xca\x01\b\t\x12\x17The key was used before\x1a:This Idempotency-Key was used before with another request.\"nThe Idempotency-Key was used with another request. A key is for one operation and its repeats; make a new one.(\xa6\x03\x12S\n" +
@@ -134,7 +137,8 @@ const file_souk_catalog_v1_errors_proto_rawDesc = "" +
 	"!ERROR_REASON_RESERVATION_RETURNED\x10\f\x1a]\xca\xf3\x18Y\b\t\"SUnits of the reservation were returned by Restock, so it can no longer be released.8\x01\x12r\n" +
 	"&ERROR_REASON_RESERVATION_NOT_COMMITTED\x10\r\x1aF\xca\xf3\x18B\b\t\"<The reservation is not committed, so nothing of it was sold.8\x01\x12h\n" +
 	"!ERROR_REASON_RESTOCK_EXCEEDS_SOLD\x10\x0e\x1aA\xca\xf3\x18=\b\t\"7More units would be returned than the reservation sold.8\x01\x12V\n" +
-	"\x1dERROR_REASON_RESTOCK_MISMATCH\x10\x0f\x1a3\xca\xf3\x18/\b\t\")The restock id was used with other lines.8\x01\x1a\x10\xca\xf3\x18\fcatalog.soukB?Z=github.com/souk-shop/souk/proto/gen/souk/catalog/v1;catalogv1b\x06proto3"
+	"\x1dERROR_REASON_RESTOCK_MISMATCH\x10\x0f\x1a3\xca\xf3\x18/\b\t\")The restock id was used with other lines.8\x01\x12\xe8\x01\n" +
+	"\x17ERROR_REASON_CODE_TAKEN\x10\x10\x1a\xca\x01\xca\xf3\x18\xc5\x01\b\x06\x12\x11The code is taken\x1a1The product's code is the SKU of another product.\"tA code or SKU names one product for good, and this code is a SKU of another. errors says which. Nothing was changed.2\x05codes\x1a\x10\xca\xf3\x18\fcatalog.soukB?Z=github.com/souk-shop/souk/proto/gen/souk/catalog/v1;catalogv1b\x06proto3"
 
 var (
 	file_souk_catalog_v1_errors_proto_rawDescOnce sync.Once

@@ -192,25 +192,20 @@ func (q *Queries) LockStockTotals(ctx context.Context, arg LockStockTotalsParams
 	return items, nil
 }
 
-const OwnersOfSKUs = `-- name: OwnersOfSKUs :many
-SELECT sku, product_id FROM variants WHERE sku = ANY ($1::text[])
+const OwnersOfNames = `-- name: OwnersOfNames :many
+SELECT name, product_id FROM names WHERE name = ANY ($1::text[])
 `
 
-type OwnersOfSKUsRow struct {
-	Sku       string
-	ProductID string
-}
-
-func (q *Queries) OwnersOfSKUs(ctx context.Context, skus []string) ([]OwnersOfSKUsRow, error) {
-	rows, err := q.db.Query(ctx, OwnersOfSKUs, skus)
+func (q *Queries) OwnersOfNames(ctx context.Context, names []string) ([]Name, error) {
+	rows, err := q.db.Query(ctx, OwnersOfNames, names)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []OwnersOfSKUsRow
+	var items []Name
 	for rows.Next() {
-		var i OwnersOfSKUsRow
-		if err := rows.Scan(&i.Sku, &i.ProductID); err != nil {
+		var i Name
+		if err := rows.Scan(&i.Name, &i.ProductID); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -39,6 +39,11 @@ type ListingCount struct {
 	Products int64
 }
 
+type Name struct {
+	Name      string
+	ProductID string
+}
+
 type Product struct {
 	ID           string
 	Code         string

@@ -14,8 +14,8 @@ SELECT slug FROM categories WHERE slug = ANY (@slugs::text[]);
 -- name: ProductIDs :many
 SELECT id, code FROM products WHERE code = ANY (@codes::text[]);
 
--- name: OwnersOfSKUs :many
-SELECT sku, product_id FROM variants WHERE sku = ANY (@skus::text[]);
+-- name: OwnersOfNames :many
+SELECT name, product_id FROM names WHERE name = ANY (@names::text[]);
 
 -- name: UpsertProducts :exec
 INSERT INTO products AS p (id, code, name, sort_key, edition, description, category, price, imported_sold, popularity)

@@ -19,9 +19,7 @@ SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version,
 FROM products p
 JOIN variants v ON v.product_id = p.id
 JOIN stock s ON s.sku = v.sku
-WHERE p.id = coalesce(
-    (SELECT product_id FROM variants WHERE sku = @code::text),
-    (SELECT id FROM products WHERE code = @code::text))
+WHERE p.id = (SELECT product_id FROM names WHERE name = @code::text)
 ORDER BY v.price, v.sku;
 
 -- name: VariantsBySKU :many
