@@ -67,8 +67,11 @@ func findBinaries(ctx context.Context, dir, cluster string, notice func(string))
 		}
 		seen = append(seen, err.Error())
 	}
+	if len(dirs) > 0 {
+		seen = append(seen, "looked in "+strings.Join(dirs, ", "))
+	}
 	return binaries{}, fmt.Errorf("%w: install PostgreSQL %d or newer (Debian and Ubuntu: apt install postgresql; Fedora: dnf install postgresql-server postgresql-contrib; Alpine: apk add postgresql17 postgresql17-contrib; macOS: brew install postgresql@17) or put its postgres and initdb into PATH (%s)",
-		ErrNoBinaries, minVersion, strings.Join(append(seen, "looked in "+strings.Join(dirs, ", ")), "; "))
+		ErrNoBinaries, minVersion, strings.Join(seen, "; "))
 }
 
 // candidates returns the folders in which PostgreSQL may be, best first.

