@@ -1,12 +1,15 @@
 package suite
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/term"
 )
 
 // A need is a program that tests run, and the packages that have it.
@@ -16,6 +19,8 @@ type need struct {
 	programs, files []string
 	// packages by manager, separated by spaces.
 	packages map[string]string
+	// snap is what Ubuntu has instead of a package of apt.
+	snap string
 	// wanted says whether a run with these arguments needs it; always when nil.
 	wanted func(args []string) bool
 }
@@ -37,7 +42,8 @@ var needs = []need{
 		packages: map[string]string{"apt": "redis-server", "dnf": "valkey", "apk": "valkey", "brew": "valkey"},
 	},
 	{
-		what: "Chromium or Chrome", programs: []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"},
+		what: "Chromium or Chrome", programs: []string{"chromium", chromiumBrowser, "google-chrome", "google-chrome-stable"},
+		snap:     "chromium",
 		files:    []string{"/Applications/Google Chrome.app/Contents/MacOS/Google Chrome"},
 		packages: map[string]string{"apt": "chromium", "dnf": "chromium", "apk": "chromium", "brew": "google-chrome"},
 	},
@@ -47,6 +53,13 @@ var needs = []need{
 		wanted:   func(args []string) bool { return slices.Contains(args, "-race") || slices.Contains(args, "--race") },
 	},
 }
+
+// chromiumBrowser is Chromium on some systems. On Ubuntu it is a script that says
+// to install the snap until there is one.
+const (
+	chromiumBrowser = "chromium-browser"
+	chromiumSnap    = "/snap/bin/chromium"
+)
 
 // managers are the package managers by their program, with the steps that
 // install packages: each is a command, to which the last adds the packages.
@@ -69,25 +82,60 @@ type machine struct {
 	has  func(program string) bool // in PATH
 	file func(pattern string) bool
 	root bool
+	// sudo says that sudo, if there is one, may be used: without a password, or
+	// with a terminal to type it on.
+	sudo func() bool
+	// id and like are the ID and ID_LIKE of /etc/os-release.
+	id, like string
 }
 
-func thisMachine() machine {
+func thisMachine(ctx context.Context) machine {
+	release, _ := os.ReadFile("/etc/os-release") // macOS has none
+	id, like := distribution(string(release))
 	return machine{
 		has:  func(program string) bool { _, err := exec.LookPath(program); return err == nil },
 		file: func(pattern string) bool { found, _ := filepath.Glob(pattern); return len(found) > 0 },
 		root: os.Geteuid() == 0,
+		sudo: func() bool {
+			return term.IsTerminal(int(os.Stdin.Fd())) || exec.CommandContext(ctx, "sudo", "-n", "true").Run() == nil
+		},
+		id: id, like: like,
 	}
+}
+
+// distribution reads ID and ID_LIKE of an os-release file.
+func distribution(release string) (id, like string) {
+	for line := range strings.Lines(release) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		value = strings.Trim(value, `"'`)
+		switch name {
+		case "ID":
+			id = value
+		case "ID_LIKE":
+			like = value
+		}
+	}
+	return id, like
+}
+
+// snaps says that apt's Chromium is a stub of the snap: on Ubuntu and on what is
+// made of its packages, but for those that package Chromium themselves.
+func (m machine) snaps() bool {
+	return m.id == "ubuntu" || slices.Contains(strings.Fields(m.like), "ubuntu") && m.id != "linuxmint" && m.id != "pop"
 }
 
 // missing returns the needs of a run with these arguments that the machine does
 // not meet.
 func (m machine) missing(args []string) []need {
+	has := func(program string) bool {
+		return m.has(program) && (program != chromiumBrowser || !m.snaps() || m.file(chromiumSnap))
+	}
 	var out []need
 	for _, n := range needs {
 		if n.wanted != nil && !n.wanted(args) {
 			continue
 		}
-		if !slices.ContainsFunc(n.programs, m.has) && !slices.ContainsFunc(n.files, m.file) {
+		if !slices.ContainsFunc(n.programs, has) && !slices.ContainsFunc(n.files, m.file) {
 			out = append(out, n)
 		}
 	}
@@ -101,8 +149,8 @@ type plan struct {
 	rights bool
 }
 
-// install plans the installation. Without a package manager that it knows the
-// error says what is missing.
+// install plans the installation. Where the machine's package manager cannot do
+// it the error says what is missing.
 func (m machine) install(missing []need) (plan, error) {
 	var names []string
 	for _, n := range missing {
@@ -117,11 +165,30 @@ func (m machine) install(missing []need) (plan, error) {
 			p.commands = append(p.commands, slices.Clone(step))
 		}
 		last := &p.commands[len(p.commands)-1]
+		bare := len(*last)
+		var snaps []string
 		for _, n := range missing {
+			if manager.name == "apt" && n.snap != "" && m.snaps() {
+				if !m.has("snap") {
+					return plan{}, fmt.Errorf("the tests need %s, which %s has as a snap only, and there is no snapd: install Google Chrome from https://www.google.com/chrome/, then run this again", n.what, m.id)
+				}
+				snaps = append(snaps, n.snap)
+				continue
+			}
 			*last = append(*last, strings.Fields(n.packages[manager.name])...)
 		}
+		if len(*last) == bare {
+			p.commands = nil // all are snaps
+		}
+		if len(snaps) > 0 {
+			p.commands = append(p.commands, append([]string{"snap", "install"}, snaps...))
+		}
+		if manager.name == "dnf" && slices.Contains([]string{"almalinux", "centos", "rocky"}, m.id) {
+			// Chromium and Valkey are there.
+			p.commands = append([][]string{{"dnf", "-y", "install", "epel-release"}}, p.commands...)
+		}
 		if manager.root && !m.root {
-			p.rights = m.has("sudo")
+			p.rights = m.has("sudo") && m.sudo()
 			for i, c := range p.commands {
 				p.commands[i] = append([]string{"sudo"}, c...)
 			}
@@ -139,3 +206,6 @@ func (p plan) line() string {
 	}
 	return strings.Join(parts, " && ")
 }
+
+// rootLine is the same for a shell of root.
+func (p plan) rootLine() string { return strings.ReplaceAll(p.line(), "sudo ", "") }

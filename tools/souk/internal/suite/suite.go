@@ -37,7 +37,7 @@ a user who may.
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if err := prepare(ctx, thisMachine(), flags.Args(), *yes, stdout, stderr); err != nil {
+	if err := prepare(ctx, thisMachine(ctx), flags.Args(), *yes, stdout, stderr); err != nil {
 		return err
 	}
 	if *only {
@@ -65,7 +65,7 @@ func prepare(ctx context.Context, m machine, args []string, yes bool, stdout, st
 		fmt.Fprintf(stdout, "missing: %s\n", n.what)
 	}
 	if !p.rights {
-		return fmt.Errorf("no rights to install it; run this as root, then again:\n\n  %s", strings.ReplaceAll(p.line(), "sudo ", ""))
+		return fmt.Errorf("no rights to install it; run this as root, then again:\n\n  %s", p.rootLine())
 	}
 	if !yes {
 		if !term.IsTerminal(int(os.Stdin.Fd())) {
@@ -80,6 +80,9 @@ func prepare(ctx context.Context, m machine, args []string, yes bool, stdout, st
 	for _, c := range p.commands {
 		fmt.Fprintln(stdout, "running:", strings.Join(c, " "))
 		if err := run(ctx, "", c, stdout, stderr); err != nil {
+			if c[0] == "sudo" { // which may know this user or not
+				return fmt.Errorf("%w; if it is for want of rights, run this as root, then again:\n\n  %s", err, p.rootLine())
+			}
 			return err
 		}
 	}
