@@ -56,6 +56,7 @@ func Run(ctx context.Context, cfg Config) error {
 			p.AddReady("expire holds", background.ExpireHolds)
 			p.AddReady("learn from sales", background.Learn)
 			p.AddReady("follow stock", background.FollowStock)
+			p.AddReady("finish imports", background.FinishImports)
 			p.AddReady("keep the index", background.KeepIndex)
 			return nil
 		},

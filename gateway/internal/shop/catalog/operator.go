@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/client"
+	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"github.com/souk-shop/souk/proto/money"
 )
@@ -38,7 +39,8 @@ type Upserted struct {
 // Upsert creates or replaces products, all or none.
 // Problems: StockBelowCommitted, SKUTaken.
 func (c *Catalog) Upsert(ctx context.Context, products []ProductInput) (Upserted, error) {
-	req := &catalogv1.UpsertProductsRequest{Products: make([]*catalogv1.ProductInput, len(products))}
+	id, _ := idempotency.ID(ctx) // a repeat is the same import
+	req := &catalogv1.UpsertProductsRequest{ImportId: id.String(), Products: make([]*catalogv1.ProductInput, len(products))}
 	for i, p := range products {
 		in := &catalogv1.ProductInput{
 			Code: p.Code, Name: p.Name, Description: p.Description, Category: p.Category,

@@ -66,6 +66,11 @@ func (b *Background) KeepIndex(ctx context.Context) error {
 	})
 }
 
+// FinishImports finishes imports whose callers left them until ctx is done.
+func (b *Background) FinishImports(ctx context.Context) error {
+	return b.loop(ctx, b.ExpireEvery, b.Store.FinishImports)
+}
+
 // loop calls work again and again: after busyPause while there is more, else after
 // every.
 func (b *Background) loop(ctx context.Context, every time.Duration, work func(context.Context) (bool, error)) error {

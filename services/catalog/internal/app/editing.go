@@ -2,6 +2,9 @@ package app
 
 import (
 	"context"
+	"fmt"
+
+	"github.com/google/uuid"
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 )
@@ -14,8 +17,12 @@ func (a *App) AdjustStock(ctx context.Context, adj domain.Adjustment) ([]domain.
 	return a.store.AdjustStock(ctx, adj)
 }
 
-// Upsert creates or replaces products, all or none.
-func (a *App) Upsert(ctx context.Context, products []domain.ProductInput) (domain.UpsertResult, error) {
+// importAbove is the number of products from which they are written in parts.
+const importAbove = 50
+
+// Upsert creates or replaces products, all or none. Many are an import, which id
+// names; without one a repeat is an import of its own.
+func (a *App) Upsert(ctx context.Context, id string, products []domain.ProductInput) (domain.UpsertResult, error) {
 	if err := domain.CheckProducts(products, a.currency); err != nil {
 		return domain.UpsertResult{}, err
 	}
@@ -23,7 +30,17 @@ func (a *App) Upsert(ctx context.Context, products []domain.ProductInput) (domai
 	for i, p := range products {
 		clean[i] = p.Clean()
 	}
-	return a.store.Upsert(ctx, clean)
+	if len(clean) <= importAbove {
+		return a.store.Upsert(ctx, clean)
+	}
+	if id == "" {
+		fresh, err := uuid.NewV7()
+		if err != nil {
+			return domain.UpsertResult{}, fmt.Errorf("make id: %w", err)
+		}
+		id = fresh.String()
+	}
+	return a.store.Import(ctx, id, clean)
 }
 
 // SetPrices changes prices, all or none.

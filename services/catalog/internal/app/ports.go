@@ -59,6 +59,12 @@ type Editor interface {
 	// Upsert creates or replaces products, all or none.
 	// Errors: ErrCodeTaken, ErrSKUTaken, ErrStockBelowCommitted.
 	Upsert(ctx context.Context, products []domain.ProductInput) (domain.UpsertResult, error)
+	// Import is Upsert for many products: it checks all of them, and then writes them a
+	// part at a time, so that nothing waits for the whole. Once it is accepted it is
+	// finished, by FinishImports if need be; it is repeated by its id, a UUID. Readers see
+	// each product as it was or as it is going to be.
+	// Errors: ErrSKUTaken, ErrStockBelowCommitted, ErrImportMismatch.
+	Import(ctx context.Context, id string, products []domain.ProductInput) (domain.UpsertResult, error)
 	// AdjustStock carries out an adjustment once, all or nothing.
 	// Errors: ErrSKUNotFound, ShortageError, ErrAdjustmentMismatch.
 	AdjustStock(ctx context.Context, a domain.Adjustment) ([]domain.Variant, error)
@@ -84,6 +90,9 @@ type Maintenance interface {
 	// searches go through, and returns how many it moved; call after call it goes
 	// round them all.
 	Shelve(ctx context.Context) (int, error)
+	// FinishImports writes what is left of an import that its caller left, and returns
+	// whether there was one.
+	FinishImports(ctx context.Context) (bool, error)
 	// Reindex derives again what earlier rules derived from text, and returns of how
 	// many products.
 	Reindex(ctx context.Context) (int, error)

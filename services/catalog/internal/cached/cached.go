@@ -149,6 +149,21 @@ func (s *Store) Upsert(ctx context.Context, products []domain.ProductInput) (dom
 	return s.Store.Upsert(ctx, products)
 }
 
+// Import implements app.Editor.
+func (s *Store) Import(ctx context.Context, id string, products []domain.ProductInput) (domain.UpsertResult, error) {
+	defer s.cache.ChangedAll(ctx)
+	return s.Store.Import(ctx, id, products)
+}
+
+// FinishImports implements app.Maintenance.
+func (s *Store) FinishImports(ctx context.Context) (bool, error) {
+	found, err := s.Store.FinishImports(ctx)
+	if found {
+		s.cache.ChangedAll(ctx)
+	}
+	return found, err
+}
+
 // AdjustStock implements app.Editor.
 func (s *Store) AdjustStock(ctx context.Context, a domain.Adjustment) ([]domain.Variant, error) {
 	defer s.cache.ChangedAll(ctx)

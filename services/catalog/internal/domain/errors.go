@@ -44,6 +44,8 @@ var (
 	ErrRestockMismatch = errors.New("the restock id was used with other units")
 	// ErrAdjustmentMismatch is an adjustment id used again with other changes.
 	ErrAdjustmentMismatch = errors.New("the adjustment id was used with other changes")
+	// ErrImportMismatch is an import's id used again with other products.
+	ErrImportMismatch = errors.New("the import's id was used with other products")
 )
 
 // InvalidError tells which field is wrong and why.

@@ -94,8 +94,6 @@ type VariantInput struct {
 // UpsertResult counts what an upsert did.
 type UpsertResult struct {
 	Created, Updated, Variants int64
-	// ProductIDs are all the products written.
-	ProductIDs []string
 }
 
 // StockChange adds to or takes from the stock of a SKU.

@@ -1,10 +1,12 @@
 package postgres_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 )
@@ -87,4 +89,58 @@ func BenchmarkReserveConfirm(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkEditsDuringImport imports 20,000 known products and reports the longest
+// price change, product edit and reservation meanwhile.
+func BenchmarkEditsDuringImport(b *testing.B) {
+	s := newShop(b)
+	delivery := many(20_000)
+	s.add(delivery...)
+	for round := 0; b.Loop(); round++ {
+		for i := range delivery {
+			delivery[i].Name += fmt.Sprint(" again ", round)
+			delivery[i].Variants = []domain.VariantInput{{SKU: delivery[i].Code, Price: gbp(int64(200 + round)), Stock: ptr(int64(2000 + round))}}
+		}
+		ctx, end := context.WithCancel(b.Context())
+		worst, failed := map[string]time.Duration{}, map[string]int{}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for i := 0; ctx.Err() == nil; i++ {
+				p := delivery[i*7919%len(delivery)]
+				for what, edit := range map[string]func() error{
+					"price": func() error {
+						_, err := s.SetPrices(b.Context(), []domain.PriceChange{{SKU: p.Code, Price: gbp(int64(1 + i))}})
+						return err
+					},
+					"edit": func() error {
+						_, err := s.Upsert(b.Context(), []domain.ProductInput{p})
+						return err
+					},
+					"reserve": func() error {
+						_, _, err := s.Reserve(b.Context(), newID(), []domain.StockLine{line(p.Code, 1)}, time.Minute)
+						return err
+					},
+				} {
+					began := time.Now()
+					if err := edit(); err != nil {
+						failed[what]++
+					}
+					worst[what] = max(worst[what], time.Since(began))
+				}
+			}
+		}()
+		began := time.Now()
+		if _, err := s.Import(b.Context(), newID(), delivery); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(time.Since(began).Seconds(), "s/import")
+		end()
+		<-done
+		for what, d := range worst {
+			b.ReportMetric(float64(d.Milliseconds()), "ms-worst-"+what)
+			b.ReportMetric(float64(failed[what]), "failed-"+what)
+		}
+	}
 }

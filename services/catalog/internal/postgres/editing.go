@@ -22,11 +22,7 @@ func (s *Store) SetPrices(ctx context.Context, changes []domain.PriceChange) ([]
 	for i, c := range changes {
 		skus[i], prices[i] = c.SKU, c.Price.Units
 	}
-	err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
-		q := s.q.WithTx(tx)
-		if err := q.LockCatalog(ctx); err != nil {
-			return fmt.Errorf("lock catalog: %w", err)
-		}
+	err := s.edit(ctx, skus, func(ctx context.Context, q *db.Queries) error {
 		rows, err := q.SetVariantPrices(ctx, db.SetVariantPricesParams{Skus: skus, Prices: prices, Currency: s.currency})
 		if err != nil {
 			return fmt.Errorf("set prices: %w", err)

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"context"
 	"io/fs"
 	"testing/fstest"
 
@@ -31,4 +32,9 @@ func MigrationsBefore(name string) fs.FS {
 		}
 	}
 	return before
+}
+
+// Accept is the first part of Import.
+func (s *Store) Accept(ctx context.Context, id string, products []domain.ProductInput) error {
+	return s.accept(ctx, id, products)
 }

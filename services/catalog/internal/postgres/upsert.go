@@ -5,12 +5,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/domain/words"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
-	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
 // analyzeAbove is the number of products from which an import analyzes the tables
@@ -21,34 +18,38 @@ const analyzeAbove = 200
 // number of products.
 func (s *Store) Upsert(ctx context.Context, products []domain.ProductInput) (domain.UpsertResult, error) {
 	var result domain.UpsertResult
-	err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
-		u := upsert{q: s.q.WithTx(tx), currency: s.currency, products: products}
+	err := s.edit(ctx, names(products), func(ctx context.Context, q *db.Queries) error {
+		u := upsert{q: q, currency: s.currency, products: products}
 		if err := u.run(ctx); err != nil {
 			return err
 		}
-		result = domain.UpsertResult{
-			Created: u.created, Updated: int64(len(products)) - u.created,
-			Variants: int64(len(u.variants.Skus)), ProductIDs: u.ids,
-		}
+		result = domain.UpsertResult{Created: u.created, Updated: int64(len(products)) - u.created, Variants: int64(len(u.variants.Skus))}
 		return nil
 	})
 	if err != nil {
 		return domain.UpsertResult{}, err
 	}
 	if len(products) > analyzeAbove {
-		// Only a matter of speed; autovacuum makes up for a failure.
-		_, _ = s.pool.Exec(ctx, "ANALYZE categories, products, variants, stock, search_entries, search_words")
-		// Nor does a search have to go through what waits to be put into the indexes.
-		_, _ = s.pool.Exec(ctx, "SELECT gin_clean_pending_list('search_entries_document_idx'), gin_clean_pending_list('search_words_keys_idx')")
+		s.analyze(ctx)
 	}
 	return result, nil
 }
 
-// upsert is one transaction of Upsert.
+// analyze makes searches fast after many changes. Autovacuum makes up for a failure.
+func (s *Store) analyze(ctx context.Context) {
+	_, _ = s.pool.Exec(ctx, "ANALYZE categories, products, variants, stock, search_entries, search_words")
+	// Nor does a search have to go through what waits to be put into the indexes.
+	_, _ = s.pool.Exec(ctx, "SELECT gin_clean_pending_list('search_entries_document_idx'), gin_clean_pending_list('search_words_keys_idx')")
+}
+
+// upsert writes products in one transaction, which holds the lock of the catalog.
 type upsert struct {
 	q        *db.Queries
 	currency string
 	products []domain.ProductInput
+	// accepted are products of an import whose stock was checked before: a total that
+	// orders have passed meanwhile becomes what is held and sold.
+	accepted bool
 
 	ids      []string // of products, by position
 	created  int64
@@ -61,10 +62,8 @@ func (u *upsert) run(ctx context.Context) error {
 		name string
 		fn   func(context.Context) error
 	}{
-		{"lock catalog", u.q.LockCatalog},
 		{"upsert categories", u.upsertCategories},
-		{"identify products", u.identify},
-		{"check owners", u.checkOwners},
+		{"check products", u.check},
 		{"upsert products", u.upsertProducts},
 		{"upsert variants", func(ctx context.Context) error { return u.q.UpsertVariants(ctx, u.variants) }},
 		{"insert stock", u.insertStock},
@@ -76,6 +75,30 @@ func (u *upsert) run(ctx context.Context) error {
 		if err := step.fn(ctx); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)
 		}
+	}
+	return nil
+}
+
+// check decides what is new, and refuses what belongs to others.
+func (u *upsert) check(ctx context.Context) error {
+	if err := u.identify(ctx); err != nil {
+		return fmt.Errorf("identify products: %w", err)
+	}
+	return u.checkOwners(ctx)
+}
+
+// checkStock refuses totals below what is held and sold.
+func (u *upsert) checkStock(ctx context.Context) error {
+	set := u.totals()
+	if len(set.Skus) == 0 {
+		return nil
+	}
+	below, err := u.q.StockBelow(ctx, db.StockBelowParams(set))
+	if err != nil {
+		return fmt.Errorf("check stock: %w", err)
+	}
+	if len(below) > 0 {
+		return &domain.SKUError{Err: domain.ErrStockBelowCommitted, SKUs: below}
 	}
 	return nil
 }
@@ -217,17 +240,13 @@ func (u *upsert) insertStock(ctx context.Context) error {
 // setStock sets the absolute totals of variants that were there, none below what is
 // held and sold.
 func (u *upsert) setStock(ctx context.Context) error {
-	totals := make(map[string]int64, len(u.stocks))
-	var set db.SetStockTotalsParams
-	for i, stock := range u.stocks {
-		if stock >= 0 {
-			sku := u.variants.Skus[i]
-			set.Skus, set.Totals = append(set.Skus, sku), append(set.Totals, stock)
-			totals[sku] = stock
-		}
-	}
+	set := u.totals()
 	if len(set.Skus) == 0 {
 		return nil
+	}
+	totals := make(map[string]int64, len(set.Skus))
+	for i, sku := range set.Skus {
+		totals[sku] = set.Totals[i]
 	}
 	locked, err := u.q.LockStockTotals(ctx, db.LockStockTotalsParams(set))
 	if err != nil {
@@ -235,7 +254,7 @@ func (u *upsert) setStock(ctx context.Context) error {
 	}
 	var below []string
 	for _, row := range locked {
-		if totals[row.Sku] < row.Held+row.Committed {
+		if !u.accepted && totals[row.Sku] < row.Held+row.Committed {
 			below = append(below, row.Sku)
 		}
 	}
@@ -249,4 +268,15 @@ func (u *upsert) setStock(ctx context.Context) error {
 		return err
 	}
 	return u.q.RefreshInStock(ctx, u.ids)
+}
+
+// totals are the absolute totals that are asked for.
+func (u *upsert) totals() db.SetStockTotalsParams {
+	var set db.SetStockTotalsParams
+	for i, stock := range u.stocks {
+		if stock >= 0 {
+			set.Skus, set.Totals = append(set.Skus, u.variants.Skus[i]), append(set.Totals, stock)
+		}
+	}
+	return set
 }

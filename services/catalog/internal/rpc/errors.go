@@ -31,6 +31,7 @@ var Errors = chassisrpc.ErrorTable{
 	{Is: domain.ErrRestockExceedsSold, Reason: catalogv1.ErrorReason_ERROR_REASON_RESTOCK_EXCEEDS_SOLD},
 	{Is: domain.ErrRestockMismatch, Reason: catalogv1.ErrorReason_ERROR_REASON_RESTOCK_MISMATCH},
 	{Is: domain.ErrAdjustmentMismatch, Reason: catalogv1.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED},
+	{Is: domain.ErrImportMismatch, Reason: catalogv1.ErrorReason_ERROR_REASON_IDEMPOTENCY_KEY_REUSED},
 }
 
 // explain adds the details that the contract promises: a Shortage per SKU, the

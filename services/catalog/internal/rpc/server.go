@@ -130,7 +130,7 @@ func (s *Server) UpsertProducts(ctx context.Context, req *catalogv1.UpsertProduc
 	if err != nil {
 		return nil, explain(err)
 	}
-	result, err := s.app.Upsert(ctx, inputs)
+	result, err := s.app.Upsert(ctx, strings.ToLower(req.GetImportId()), inputs)
 	if err != nil {
 		return nil, explain(err)
 	}

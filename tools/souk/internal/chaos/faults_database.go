@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
@@ -56,17 +57,49 @@ func databaseFaults() []Fault {
 		Inject: func(ctx context.Context, e *Environment) error { return e.lockRow(ctx) },
 	}, {
 		Name: "import-under-load", Group: "database", Times: 2, Alone: true,
-		Doc: "20,000 products are imported",
-		Inject: func(ctx context.Context, e *Environment) error {
-			began := time.Now()
-			in, err := e.Workload.owner.ImportProducts(ctx, strings.NewReader(manyProducts(importedProducts)))
+		Doc:    "20,000 products are imported, and a price is changed again and again meanwhile",
+		Inject: func(ctx context.Context, e *Environment) error { return e.importMany(ctx) },
+	}}
+}
+
+// importMany imports products and changes the price of another one until the import has
+// ended; each change must succeed.
+func (e *Environment) importMany(ctx context.Context) error {
+	owner := e.Workload.owner
+	one := "code,sku,name,category,price,currency,stock\nPRICED,PRICED,Thing of many prices,many,1.00,GBP,1\n"
+	if _, err := owner.ImportProducts(ctx, strings.NewReader(one)); err != nil {
+		return fmt.Errorf("import one: %w", err)
+	}
+	began := time.Now()
+	ended := make(chan error, 1)
+	var in *shopclient.Imported
+	go func() {
+		var err error
+		in, err = owner.ImportProducts(ctx, strings.NewReader(manyProducts(importedProducts)))
+		ended <- err
+	}()
+	var longest time.Duration
+	for changes := 1; ; changes++ {
+		asked := time.Now()
+		err := owner.SetPrices(ctx, []shopclient.PriceChange{{SKU: "PRICED", Price: shopclient.Money{Amount: int64(changes), Currency: "GBP"}}})
+		if err != nil {
+			return fmt.Errorf("price change %d, %s after an import began: %w", changes, time.Since(began).Round(time.Millisecond), err)
+		}
+		longest = max(longest, time.Since(asked))
+		if err := retry.Sleep(ctx, pollEvery); err != nil {
+			return err
+		}
+		select {
+		case err := <-ended:
 			if err != nil {
 				return fmt.Errorf("import: %w", err)
 			}
-			e.Injected(1, fmt.Sprintf("an import of %d new and %d known products took %s", in.Created, in.Updated, time.Since(began).Round(time.Millisecond)))
+			e.Injected(1, fmt.Sprintf("an import of %d new and %d known products took %s, the longest of %d price changes meanwhile %s",
+				in.Created, in.Updated, time.Since(began).Round(time.Millisecond), changes, longest.Round(time.Millisecond)))
 			return nil
-		},
-	}}
+		default:
+		}
+	}
 }
 
 func manyProducts(n int) string {

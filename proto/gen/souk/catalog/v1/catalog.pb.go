@@ -2221,7 +2221,9 @@ func (x *VariantInput) GetStock() int64 {
 type UpsertProductsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Distinct codes.
-	Products      []*ProductInput `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
+	Products []*ProductInput `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
+	// UUID of the import, by which a repeat is recognised for a week; used for more than 50 products.
+	ImportId      string `protobuf:"bytes,2,opt,name=import_id,json=importId,proto3" json:"import_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2261,6 +2263,13 @@ func (x *UpsertProductsRequest) GetProducts() []*ProductInput {
 		return x.Products
 	}
 	return nil
+}
+
+func (x *UpsertProductsRequest) GetImportId() string {
+	if x != nil {
+		return x.ImportId
+	}
+	return ""
 }
 
 // UpsertProductsResponse counts what was done.
@@ -2628,9 +2637,10 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x05price\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x05price\x12(\n" +
 	"\x05stock\x18\x04 \x01(\x03B\r\xbaH\n" +
 	"\"\b\x18\x80\x94\xeb\xdc\x03(\x00H\x00R\x05stock\x88\x01\x01B\b\n" +
-	"\x06_stock\"`\n" +
+	"\x06_stock\"\x8a\x01\n" +
 	"\x15UpsertProductsRequest\x12G\n" +
-	"\bproducts\x18\x01 \x03(\v2\x1d.souk.catalog.v1.ProductInputB\f\xbaH\t\x92\x01\x06\b\x01\x10\xa0\x9c\x01R\bproducts\"h\n" +
+	"\bproducts\x18\x01 \x03(\v2\x1d.souk.catalog.v1.ProductInputB\f\xbaH\t\x92\x01\x06\b\x01\x10\xa0\x9c\x01R\bproducts\x12(\n" +
+	"\timport_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bimportId\"h\n" +
 	"\x16UpsertProductsResponse\x12\x18\n" +
 	"\acreated\x18\x01 \x01(\x03R\acreated\x12\x18\n" +
 	"\aupdated\x18\x02 \x01(\x03R\aupdated\x12\x1a\n" +

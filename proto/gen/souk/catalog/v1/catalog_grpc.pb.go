@@ -101,11 +101,16 @@ type CatalogServiceClient interface {
 	// FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED) for a repeat with other changes.
 	AdjustStock(ctx context.Context, in *AdjustStockRequest, opts ...grpc.CallOption) (*AdjustStockResponse, error)
 	// UpsertProducts creates or replaces products with their variants, prices and
-	// absolute stock, all or none. Callers: gateway, for an operator; one call is
-	// limited by the message size (16 MiB), about 20,000 products.
-	// Errors: FAILED_PRECONDITION (STOCK_BELOW_COMMITTED) when a new absolute
-	// stock is less than what is held and sold; ALREADY_EXISTS (SKU_TAKEN, CODE_TAKEN)
-	// when a SKU or code names another product.
+	// absolute stock, all or none. More than 50 products are checked as a whole, kept,
+	// and then written 50 at a time: once they are accepted the catalog finishes them,
+	// whatever becomes of the call or the process, and readers see each product as it
+	// was or as it is going to be. A later edit of a product comes after the import. A
+	// stock that orders pass after the check becomes what is held and sold.
+	// Callers: gateway, for an operator; one call is limited by the message size
+	// (16 MiB), about 20,000 products. Errors: FAILED_PRECONDITION
+	// (STOCK_BELOW_COMMITTED) when a new absolute stock is less than what is held and
+	// sold, ALREADY_EXISTS (SKU_TAKEN, CODE_TAKEN) when a SKU or code names another
+	// product, FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED) for a repeat with other products.
 	UpsertProducts(ctx context.Context, in *UpsertProductsRequest, opts ...grpc.CallOption) (*UpsertProductsResponse, error)
 	// SetPrices changes the price of variants, all or none. Orders placed before
 	// keep theirs. Callers: gateway, for an operator. Errors: NOT_FOUND (SKU_NOT_FOUND).
@@ -308,11 +313,16 @@ type CatalogServiceServer interface {
 	// FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED) for a repeat with other changes.
 	AdjustStock(context.Context, *AdjustStockRequest) (*AdjustStockResponse, error)
 	// UpsertProducts creates or replaces products with their variants, prices and
-	// absolute stock, all or none. Callers: gateway, for an operator; one call is
-	// limited by the message size (16 MiB), about 20,000 products.
-	// Errors: FAILED_PRECONDITION (STOCK_BELOW_COMMITTED) when a new absolute
-	// stock is less than what is held and sold; ALREADY_EXISTS (SKU_TAKEN, CODE_TAKEN)
-	// when a SKU or code names another product.
+	// absolute stock, all or none. More than 50 products are checked as a whole, kept,
+	// and then written 50 at a time: once they are accepted the catalog finishes them,
+	// whatever becomes of the call or the process, and readers see each product as it
+	// was or as it is going to be. A later edit of a product comes after the import. A
+	// stock that orders pass after the check becomes what is held and sold.
+	// Callers: gateway, for an operator; one call is limited by the message size
+	// (16 MiB), about 20,000 products. Errors: FAILED_PRECONDITION
+	// (STOCK_BELOW_COMMITTED) when a new absolute stock is less than what is held and
+	// sold, ALREADY_EXISTS (SKU_TAKEN, CODE_TAKEN) when a SKU or code names another
+	// product, FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED) for a repeat with other products.
 	UpsertProducts(context.Context, *UpsertProductsRequest) (*UpsertProductsResponse, error)
 	// SetPrices changes the price of variants, all or none. Orders placed before
 	// keep theirs. Callers: gateway, for an operator. Errors: NOT_FOUND (SKU_NOT_FOUND).

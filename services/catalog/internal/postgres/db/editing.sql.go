@@ -250,7 +250,7 @@ WITH wanted AS (
     SELECT unnest($1::text[]) AS sku, unnest($2::bigint[]) AS total
 )
 UPDATE stock s
-SET total = w.total, version = s.version + 1, updated_at = now()
+SET total = greatest(w.total, s.held + s.committed), version = s.version + 1, updated_at = now()
 FROM wanted w
 WHERE s.sku = w.sku AND s.total <> w.total
 `
@@ -260,6 +260,7 @@ type SetStockTotalsParams struct {
 	Totals []int64
 }
 
+// SetStockTotals sets none below what is held and sold.
 func (q *Queries) SetStockTotals(ctx context.Context, arg SetStockTotalsParams) error {
 	_, err := q.db.Exec(ctx, SetStockTotals, arg.Skus, arg.Totals)
 	return err

@@ -32,6 +32,24 @@ type Copurchase struct {
 	Orders int64
 }
 
+type Import struct {
+	ID        string
+	Hash      []byte
+	Created   int64
+	Updated   int64
+	Variants  int64
+	Refused   []string
+	BegunAt   time.Time
+	WrittenAt time.Time
+}
+
+type ImportBatch struct {
+	ID       int64
+	ImportID string
+	Names    []string
+	Products []byte
+}
+
 type ListingCount struct {
 	Category string
 	Step     int16

@@ -54,12 +54,13 @@ WHERE s.total <> w.total
 ORDER BY s.sku
 FOR NO KEY UPDATE OF s;
 
+-- SetStockTotals sets none below what is held and sold.
 -- name: SetStockTotals :exec
 WITH wanted AS (
     SELECT unnest(@skus::text[]) AS sku, unnest(@totals::bigint[]) AS total
 )
 UPDATE stock s
-SET total = w.total, version = s.version + 1, updated_at = now()
+SET total = greatest(w.total, s.held + s.committed), version = s.version + 1, updated_at = now()
 FROM wanted w
 WHERE s.sku = w.sku AND s.total <> w.total;
 
