@@ -59,6 +59,49 @@ func TestCartLifecycle(t *testing.T) {
 	s.want(200, "GET", at, "", me)
 }
 
+// A line says what its price was when it was added, and how it changed.
+func TestCartSaysThatAPriceChanged(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	cart, me := s.newCart(`{"lines":[{"sku":"SKU01","quantity":2}]}`)
+	at := "/v1/carts/" + cart.ID
+	s.want(200, "POST", at+"/lines", `{"sku":"SKU02","quantity":1}`, me)
+	s.want(200, "PUT", at+"/lines/SKU03", `{"quantity":1}`, me)
+	seen := []int64{101, 102, 103}
+	check := func(change string, now moneyDoc) {
+		t.Helper()
+		var cart cartDoc
+		s.want(200, "GET", at, "", me).decode(t, &cart)
+		for i, l := range cart.Lines {
+			want := ""
+			if i == 0 {
+				want = change
+			}
+			if l.SeenUnitPrice == nil || *l.SeenUnitPrice != (moneyDoc{seen[i], "GBP"}) || l.PriceChange != want || i == 0 && *l.UnitPrice != now {
+				t.Errorf("line %d: %+v of %+v, %q; want %q", i, l.SeenUnitPrice, l.UnitPrice, l.PriceChange, want)
+			}
+		}
+	}
+	check("", moneyDoc{101, "GBP"})
+	for _, p := range []struct {
+		now    moneyDoc
+		change string
+	}{
+		{moneyDoc{150, "GBP"}, "INCREASED"},
+		{moneyDoc{50, "GBP"}, "DECREASED"},
+		{moneyDoc{150, "EUR"}, "OTHER_CURRENCY"},
+		{moneyDoc{101, "GBP"}, ""},
+		{moneyDoc{99, "GBP"}, "DECREASED"},
+	} {
+		s.want(200, "POST", "/v1/prices", fmt.Sprintf(`{"changes":[{"sku":"SKU01","price":{"amount":%d,"currency":%q}}]}`, p.now.Amount, p.now.Currency), asOperator)
+		check(p.change, p.now)
+	}
+	// A quantity that changes leaves it.
+	s.want(200, "PUT", at+"/lines/SKU01", `{"quantity":9}`, me)
+	s.want(200, "POST", at+"/lines", `{"sku":"SKU01","quantity":1}`, me)
+	check("DECREASED", moneyDoc{99, "GBP"})
+}
+
 func TestCartIfMatch(t *testing.T) {
 	t.Parallel()
 	s := start(t)

@@ -227,6 +227,8 @@ type fakeCart struct {
 	// lost makes that many writes that are made be answered as unavailable.
 	lost int
 	made map[string]bool // ids of changes
+	// removed has the orders whose units have left their cart.
+	removed map[string]bool
 }
 
 func (c *fakeCart) CreateCart(_ context.Context, r *cartv1.CreateCartRequest) (*cartv1.CreateCartResponse, error) {
@@ -252,7 +254,7 @@ func (c *fakeCart) GetCart(_ context.Context, r *cartv1.GetCartRequest) (*cartv1
 	if err != nil {
 		return nil, err
 	}
-	return &cartv1.GetCartResponse{Cart: proto.Clone(cart).(*cartv1.Cart)}, nil
+	return &cartv1.GetCartResponse{Cart: proto.Clone(cart).(*cartv1.Cart), OrderRemoved: c.removed[r.OrderId]}, nil
 }
 
 func (c *fakeCart) SetLines(_ context.Context, r *cartv1.SetLinesRequest) (*cartv1.SetLinesResponse, error) {
@@ -285,7 +287,7 @@ func (c *fakeCart) SetLines(_ context.Context, r *cartv1.SetLinesRequest) (*cart
 		case at >= 0:
 			cart.Lines[at].Quantity = l.Quantity
 		default:
-			cart.Lines = append(cart.Lines, &cartv1.CartLine{Sku: l.Sku, Quantity: l.Quantity})
+			cart.Lines = append(cart.Lines, &cartv1.CartLine{Sku: l.Sku, Quantity: l.Quantity, SeenUnitPrice: l.SeenUnitPrice})
 		}
 	}
 	cart.Version++
@@ -317,7 +319,7 @@ func (c *fakeCart) AddLine(_ context.Context, r *cartv1.AddLineRequest) (*cartv1
 		}
 	}
 	if line == nil {
-		line = &cartv1.CartLine{Sku: r.Sku}
+		line = &cartv1.CartLine{Sku: r.Sku, SeenUnitPrice: r.SeenUnitPrice}
 		cart.Lines = append(cart.Lines, line)
 	}
 	if line.Quantity+r.Delta > 100_000 {

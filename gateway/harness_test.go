@@ -270,10 +270,18 @@ type cartDoc struct {
 	Orderable bool
 	Total     struct{ Amount int64 }
 	Lines     []struct {
-		SKU      string
-		Quantity int64
-		Gone     bool
+		SKU           string
+		Quantity      int64
+		Gone          bool
+		UnitPrice     *moneyDoc `json:"unit_price"`
+		SeenUnitPrice *moneyDoc `json:"seen_unit_price"`
+		PriceChange   string    `json:"price_change"`
 	}
+}
+
+type moneyDoc struct {
+	Amount   int64
+	Currency string
 }
 
 // newCart makes a guest with a cart.

@@ -93,6 +93,7 @@ func newCartDoc(c *cart.Cart, token string) Cart {
 		out.Lines[i] = CartLine{
 			SKU: l.SKU, Name: l.Name, ProductURL: l.ProductURL, Picture: l.Picture,
 			Quantity: l.Quantity, UnitPrice: optMoney(l.UnitPrice), Total: optMoney(l.Total),
+			SeenUnitPrice: optMoney(l.SeenPrice), PriceChange: string(l.PriceChange()),
 			Available: l.Available, Gone: l.Gone,
 		}
 	}

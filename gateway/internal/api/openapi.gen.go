@@ -454,15 +454,17 @@ type Cart struct {
 
 // CartLine: Units of a SKU at today's price.
 type CartLine struct {
-	SKU        string `json:"sku"`
-	Name       string `json:"name"`
-	ProductURL string `json:"product_url,omitempty"`
-	Picture    string `json:"picture,omitempty"`
-	Quantity   int64  `json:"quantity"`
-	UnitPrice  *Money `json:"unit_price,omitempty"`
-	Total      *Money `json:"total,omitempty"`
-	Available  int64  `json:"available"`
-	Gone       bool   `json:"gone,omitempty"`
+	SKU           string `json:"sku"`
+	Name          string `json:"name"`
+	ProductURL    string `json:"product_url,omitempty"`
+	Picture       string `json:"picture,omitempty"`
+	Quantity      int64  `json:"quantity"`
+	UnitPrice     *Money `json:"unit_price,omitempty"`
+	SeenUnitPrice *Money `json:"seen_unit_price,omitempty"`
+	PriceChange   string `json:"price_change,omitempty"`
+	Total         *Money `json:"total,omitempty"`
+	Available     int64  `json:"available"`
+	Gone          bool   `json:"gone,omitempty"`
 }
 
 // Category: A group of products.

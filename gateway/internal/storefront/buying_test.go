@@ -8,11 +8,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/proto/money"
 )
 
 // fill is a good address.
@@ -139,6 +142,76 @@ func TestCheckout(t *testing.T) {
 	}
 	v.get("/orders").has(".order-list", "S-7K3M-0001").has(".order-list", "Complete")
 	v.another().get("/orders").has(".empty", "not ordered anything")
+}
+
+// The number on the cart after a purchase is what is left when what was bought has
+// gone, whether the cart service has taken it out already or not.
+func TestBadgeAfterAPurchase(t *testing.T) {
+	t.Parallel()
+	f := newFakeShop()
+	v := open(t, f)
+	v.post("/cart/lines", "sku", "85123A", "quantity", "2")
+	form := v.get("/checkout")
+	var id, cartID uuid.UUID
+	f.place = func(o *order.Order) { // while it is paid, one more is added
+		o.State, o.SettledAt = order.StatePaid, time.Now()
+		id, cartID = o.ID, uuid.MustParse(o.CartID)
+		f.carts[cartID].lines = []cart.LineInput{{SKU: "85123A", Quantity: 3}}
+	}
+	if b := v.submit(form, ".checkout-form", fill...).wants(200, orderPath(f)).badge(); b != "1" {
+		t.Errorf("badge %q before the units leave the cart, want 1", b)
+	}
+	left := func(quantity int64) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.carts[cartID].lines = []cart.LineInput{{SKU: "85123A", Quantity: quantity}}
+		f.carts[cartID].removed = map[uuid.UUID]bool{id: true}
+	}
+	left(1)
+	if b := v.get(orderPath(f)).badge(); b != "1" {
+		t.Errorf("badge %q after the units have left the cart, want 1", b)
+	}
+	left(2) // bought again
+	if b := v.get(orderPath(f)).badge(); b != "2" {
+		t.Errorf("badge %q with the same in the cart once more, want 2", b)
+	}
+	// Later the cart service does not know any more.
+	f.mu.Lock()
+	f.carts[cartID].removed = nil
+	f.mu.Unlock()
+	f.setOrder(id, func(o *order.Order) { o.SettledAt = o.SettledAt.Add(-leavesWithin) })
+	if b := v.get(orderPath(f)).badge(); b != "2" {
+		t.Errorf("badge %q on the page of an old order, want 2", b)
+	}
+}
+
+// The cart says how prices changed since the lines were added.
+func TestCartSaysThatPricesChanged(t *testing.T) {
+	t.Parallel()
+	f := newFakeShop()
+	v := open(t, f)
+	v.post("/cart/lines", "sku", "85123A", "quantity", "2").count("[data-repriced]", 0)
+	for _, tt := range []struct {
+		seen money.Money
+		want string
+	}{
+		{gbp(500), "The price came down from £5.00 to £2.95 since you added it."},
+		{gbp(100), "The price went up from £1.00 to £2.95 since you added it."},
+		{money.Money{Units: 295, Currency: "EUR"}, "It was €2.95 when you added it and is sold in another currency now, for £2.95."},
+	} {
+		f.mu.Lock()
+		for _, c := range f.carts {
+			c.seen = map[string]money.Money{"85123A": tt.seen}
+		}
+		f.mu.Unlock()
+		v.get("/cart").has(".line [data-repriced]", tt.want).count(".sum button[disabled]", 0)
+	}
+	f.mu.Lock()
+	for _, c := range f.carts {
+		c.seen["85123A"] = gbp(295)
+	}
+	f.mu.Unlock()
+	v.get("/cart").count("[data-repriced]", 0)
 }
 
 func orderPath(f *fakeShop) string {

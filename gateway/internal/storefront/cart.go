@@ -44,6 +44,7 @@ type cartLine struct {
 	Quantity string // as typed, when that was wrong
 	Limit    int64
 	Gone     bool
+	Repriced string // how the price changed since it was added
 	Warning  string // too few in stock
 	Fix      string // quantity that could be bought; empty for none
 	Error    string // of what was typed
@@ -146,7 +147,7 @@ func newCartLine(l *cart.Line) cartLine {
 		line.Warning = "We no longer sell this. Please remove it to go on."
 		return line
 	}
-	line.Price, line.Total = l.UnitPrice.Format(), l.Total.Format()
+	line.Price, line.Total, line.Repriced = l.UnitPrice.Format(), l.Total.Format(), repriced(l)
 	switch {
 	case l.Available <= 0:
 		line.Warning = "Sold out at the moment. Please remove it to go on."
@@ -155,6 +156,21 @@ func newCartLine(l *cart.Line) cartLine {
 		line.Fix = strconv.FormatInt(l.Available, 10)
 	}
 	return line
+}
+
+// repriced says how a line's price changed since it was added.
+func repriced(l *cart.Line) string {
+	then, now := l.SeenPrice.Format(), l.UnitPrice.Format()
+	switch l.PriceChange() {
+	case cart.PriceIncreased:
+		return fmt.Sprintf("The price went up from %s to %s since you added it.", then, now)
+	case cart.PriceDecreased:
+		return fmt.Sprintf("The price came down from %s to %s since you added it.", then, now)
+	case cart.PriceOtherCurrency:
+		return fmt.Sprintf("It was %s when you added it and is sold in another currency now, for %s.", then, now)
+	default:
+		return ""
+	}
 }
 
 // addToCart puts units of a variant into the cart, making the cart, and the

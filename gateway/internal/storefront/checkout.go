@@ -261,8 +261,8 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return s.notPlaced(w, r, form, key, err)
 	}
-	if placed.Order.State == order.StatePaid && !placed.Replayed {
-		s.rememberCount(w, r, 0)
+	if placed.Order.State == order.StatePaid {
+		s.recount(w, r, placed.Order)
 	}
 	http.Redirect(w, r, "/orders/"+placed.Order.ID.String(), http.StatusSeeOther)
 	return nil

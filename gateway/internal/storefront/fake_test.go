@@ -42,6 +42,8 @@ type fakeCart struct {
 	owner   uuid.UUID
 	version int64
 	lines   []cart.LineInput
+	seen    map[string]money.Money // prices when the lines were added
+	removed map[uuid.UUID]bool     // orders whose units have left it
 }
 
 func newFakeShop() *fakeShop {
@@ -273,7 +275,7 @@ func (f *fakeShop) view(id uuid.UUID) *cart.Cart {
 			line.Gone, now.Orderable = true, false
 		} else {
 			line.Name, line.ProductURL, line.Picture = p.Name, catalog.ProductURL(l.SKU), catalog.PictureURL(l.SKU)
-			line.UnitPrice, line.Available = v.Price, v.Stock.Available
+			line.UnitPrice, line.SeenPrice, line.Available = v.Price, c.seen[l.SKU], v.Stock.Available
 			line.Total = gbp(v.Price.Units * l.Quantity)
 			now.Total.Units += line.Total.Units
 		}
@@ -308,6 +310,27 @@ func (f *fakeShop) Cart(_ context.Context, owner, id uuid.UUID) (*cart.Cart, err
 		return nil, fail(problem.CartNotFound)
 	}
 	return f.view(id), nil
+}
+
+func (f *fakeShop) UnitsAfter(_ context.Context, owner, id, order uuid.UUID, bought []cart.LineInput) (units int64, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("UnitsAfter"); err != nil {
+		return 0, err
+	}
+	c := f.carts[id]
+	if c == nil || c.owner != owner {
+		return 0, nil
+	}
+	for _, l := range c.lines {
+		for _, b := range bought {
+			if b.SKU == l.SKU && !c.removed[order] {
+				l.Quantity = max(0, l.Quantity-b.Quantity)
+			}
+		}
+		units += l.Quantity
+	}
+	return units, nil
 }
 
 func (f *fakeShop) SetLines(_ context.Context, in cart.SetLines) (*cart.Cart, error) {
@@ -469,7 +492,7 @@ func (f *fakeShop) PlaceOrder(_ context.Context, in order.Checkout) (*order.Plac
 		f.place(o)
 	} else {
 		o.State = order.StatePaid
-		c.lines, c.version = nil, c.version+1
+		c.lines, c.version, c.removed = nil, c.version+1, map[uuid.UUID]bool{o.ID: true}
 	}
 	return &order.Placed{Order: o}, nil
 }

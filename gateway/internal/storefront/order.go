@@ -6,6 +6,7 @@ import (
 	"iter"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
@@ -140,39 +141,29 @@ func orderID(r *http.Request) (order.Viewer, uuid.UUID, error) {
 	return order.Viewer{Customer: who.Shopper.ID}, id, nil
 }
 
-// recount sets the number on the cart right after a purchase. What was bought
-// leaves the cart moments after the payment; a cart that still holds just that
-// is as good as empty.
-func (s *Storefront) recount(w http.ResponseWriter, r *http.Request, order *order.Order) {
-	if order.CartID != auth.FromContext(r.Context()).Shopper.Cart.String() || cartCount(r, w) == 0 {
+// leavesWithin is within what time the units of a paid order have left its cart, if
+// all is well. The cart service knows for longer whether they have.
+const leavesWithin = 24 * time.Hour
+
+// recount sets the number on the cart right after a purchase, to what is left when
+// what was bought has gone.
+func (s *Storefront) recount(w http.ResponseWriter, r *http.Request, o *order.Order) {
+	shopper := auth.FromContext(r.Context()).Shopper
+	if o.CartID != shopper.Cart.String() || cartCount(r, w) == 0 {
 		return
 	}
-	cart, err := s.currentCart(r)
+	var bought []cart.LineInput
+	if o.SettledAt.IsZero() || time.Since(o.SettledAt) < leavesWithin {
+		for _, l := range o.Lines {
+			bought = append(bought, cart.LineInput{SKU: l.SKU, Quantity: l.Quantity})
+		}
+	}
+	units, err := s.carts.UnitsAfter(r.Context(), shopper.ID, shopper.Cart, o.ID, bought)
 	if err != nil {
 		s.log.WarnContext(r.Context(), "the cart could not be counted after an order", "error", err)
 		return
 	}
-	s.rememberCount(w, r, unitsAfter(order, cart))
-}
-
-// unitsAfter is how many units are in the cart when what was ordered has left.
-func unitsAfter(order *order.Order, cart *cart.Cart) int64 {
-	if cart == nil {
-		return 0
-	}
-	if len(cart.Lines) != len(order.Lines) {
-		return cart.Units
-	}
-	bought := map[string]int64{}
-	for _, l := range order.Lines {
-		bought[l.SKU] = l.Quantity
-	}
-	for _, l := range cart.Lines {
-		if bought[l.SKU] != l.Quantity {
-			return cart.Units
-		}
-	}
-	return 0
+	s.rememberCount(w, r, units)
 }
 
 func newOrderPage(o *order.Order) *orderPage {

@@ -40,6 +40,7 @@ type Catalog interface {
 type Carts interface {
 	NewCart(ctx context.Context, owner uuid.UUID, lines []cart.LineInput) (*cart.Cart, error)
 	Cart(ctx context.Context, owner, id uuid.UUID) (*cart.Cart, error)
+	UnitsAfter(ctx context.Context, owner, id, order uuid.UUID, bought []cart.LineInput) (int64, error)
 	SetLines(ctx context.Context, in cart.SetLines) (*cart.Cart, error)
 	AddLine(ctx context.Context, in cart.AddLine) (*cart.Cart, error)
 }

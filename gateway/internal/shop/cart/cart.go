@@ -88,14 +88,43 @@ type Line struct {
 	Picture    string
 	Quantity   int64
 	UnitPrice  money.Money // zero value when Gone
-	Total      money.Money
-	Available  int64 // units that could be reserved now
+	// SeenPrice is the unit price that was shown when the line was added; the zero
+	// value where that is not known.
+	SeenPrice money.Money
+	Total     money.Money
+	Available int64 // units that could be reserved now
 	// Gone says that the SKU is no longer sold.
 	Gone bool
 }
 
 // Short reports that there are fewer units than wanted.
 func (l *Line) Short() bool { return l.Available < l.Quantity }
+
+// PriceChange is how a line's price differs from the one that was shown.
+type PriceChange string
+
+// The changes; amounts of two currencies are neither more nor less.
+const (
+	PriceSame          PriceChange = ""
+	PriceIncreased     PriceChange = "INCREASED"
+	PriceDecreased     PriceChange = "DECREASED"
+	PriceOtherCurrency PriceChange = "OTHER_CURRENCY"
+)
+
+// PriceChange compares today's price with the one that was shown.
+func (l *Line) PriceChange() PriceChange {
+	now, then := l.UnitPrice, l.SeenPrice
+	switch {
+	case now.Currency == "" || then.Currency == "" || now == then:
+		return PriceSame
+	case now.Currency != then.Currency:
+		return PriceOtherCurrency
+	case now.Units > then.Units:
+		return PriceIncreased
+	default:
+		return PriceDecreased
+	}
+}
 
 // LineInput is a wanted quantity of a SKU.
 type LineInput struct {
@@ -142,7 +171,7 @@ func (c *Carts) NewCart(ctx context.Context, owner uuid.UUID, lines []LineInput)
 	}
 	cart := res.GetCart()
 	if len(lines) > 0 {
-		if cart, err = c.set(ctx, SetLines{Owner: owner, Cart: id, Lines: lines, Replace: true}); err != nil {
+		if cart, err = c.set(ctx, v, SetLines{Owner: owner, Cart: id, Lines: lines, Replace: true}); err != nil {
 			return nil, err
 		}
 	}
@@ -158,6 +187,31 @@ func (c *Carts) Cart(ctx context.Context, owner, id uuid.UUID) (*Cart, error) {
 	return c.newView().cart(ctx, cart)
 }
 
+// UnitsAfter returns how many units a cart has when what an order bought of it has
+// left. That takes place a moment after the payment; when it has, these are the
+// units that it has now. A cart that is gone has none.
+func (c *Carts) UnitsAfter(ctx context.Context, owner, id, order uuid.UUID, bought []LineInput) (units int64, err error) {
+	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.GetCart, &cartv1.GetCartRequest{
+		CartId: id.String(), OwnerId: owner.String(), OrderId: order.String(),
+	})
+	if problem.Is(err, problem.CartNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	leaving := map[string]int64{}
+	if !res.GetOrderRemoved() {
+		for _, l := range bought {
+			leaving[l.SKU] += l.Quantity
+		}
+	}
+	for _, l := range res.GetCart().GetLines() {
+		units += max(0, l.GetQuantity()-leaving[l.GetSku()])
+	}
+	return units, nil
+}
+
 // SetLines sets the absolute quantity of lines, all or none.
 // Problems: CartNotFound, SKUNotFound, CartFull, PreconditionFailed when the cart
 // is no longer at the version given.
@@ -166,7 +220,7 @@ func (c *Carts) SetLines(ctx context.Context, in SetLines) (*Cart, error) {
 	if err := v.check(ctx, in.Lines); err != nil {
 		return nil, c.ownFirst(ctx, in.Owner, in.Cart, err)
 	}
-	cart, err := c.set(ctx, in)
+	cart, err := c.set(ctx, v, in)
 	if in.Version != 0 && problem.Is(err, problem.VersionConflict) {
 		return nil, changed(err)
 	}
@@ -195,7 +249,7 @@ func (c *Carts) AddLine(ctx context.Context, in AddLine) (*Cart, error) {
 		return nil, c.ownFirst(ctx, in.Owner, in.Cart, unknownSKU("sku", in.SKU))
 	}
 	change, _ := idempotency.ID(ctx) // a repeat adds nothing
-	req := &cartv1.AddLineRequest{CartId: in.Cart.String(), OwnerId: in.Owner.String(), Sku: in.SKU, Delta: in.Quantity, ChangeId: change.String()}
+	req := &cartv1.AddLineRequest{CartId: in.Cart.String(), OwnerId: in.Owner.String(), Sku: in.SKU, Delta: in.Quantity, ChangeId: change.String(), SeenUnitPrice: v.price(in.SKU)}
 	if in.Version != 0 {
 		req.ExpectedVersion = &in.Version
 	}
@@ -231,7 +285,7 @@ func (c *Carts) get(ctx context.Context, owner, id uuid.UUID) (*cartv1.Cart, err
 	return res.GetCart(), nil
 }
 
-func (c *Carts) set(ctx context.Context, in SetLines) (*cartv1.Cart, error) {
+func (c *Carts) set(ctx context.Context, v *view, in SetLines) (*cartv1.Cart, error) {
 	change, _ := idempotency.ID(ctx) // a repeat changes nothing
 	req := &cartv1.SetLinesRequest{
 		CartId: in.Cart.String(), OwnerId: in.Owner.String(), Replace: in.Replace, ChangeId: change.String(),
@@ -241,7 +295,7 @@ func (c *Carts) set(ctx context.Context, in SetLines) (*cartv1.Cart, error) {
 		req.ExpectedVersion = &in.Version
 	}
 	for i, l := range in.Lines {
-		req.Lines[i] = &cartv1.LineChange{Sku: l.SKU, Quantity: l.Quantity}
+		req.Lines[i] = &cartv1.LineChange{Sku: l.SKU, Quantity: l.Quantity, SeenUnitPrice: v.price(l.SKU)}
 	}
 	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.SetLines, req)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	"github.com/souk-shop/souk/proto/money"
 )
 
@@ -27,6 +28,14 @@ func (c *Carts) newView() *view {
 }
 
 func (v *view) sold(sku string) bool { return v.known[sku] != nil }
+
+// price is what a buyer is shown of a SKU; nil for one that has none.
+func (v *view) price(sku string) *moneyv1.Money {
+	if variant := v.known[sku]; variant != nil && variant.Price.Currency != "" {
+		return variant.Price.Proto()
+	}
+	return nil
+}
 
 // resolve looks up those of the SKUs that are not known yet.
 func (v *view) resolve(ctx context.Context, skus ...string) error {
@@ -139,6 +148,9 @@ func (c *Cart) add(m money.Money) bool {
 // newLine reports false when the line has no total.
 func newLine(l *cartv1.CartLine, v *catalog.Variant) (Line, bool) {
 	line := Line{SKU: l.GetSku(), Name: l.GetSku(), Quantity: l.GetQuantity()}
+	if p := l.GetSeenUnitPrice(); p != nil {
+		line.SeenPrice = money.Money{Units: p.GetMinorUnits(), Currency: p.GetCurrency()}
+	}
 	if v == nil {
 		line.Gone = true
 		return line, false
