@@ -37,7 +37,7 @@ func BenchmarkRead(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	handler, err := newHandler(Config{Secret: testSecret, CacheTTL: time.Hour}, tel, edge.NewHealth(nil),
+	handler, err := newHandler(complete(b, Config{CacheTTL: time.Hour}), tel, edge.NewHealth(nil),
 		client.Services{Catalog: catalogv1.NewCatalogServiceClient(conn)}, nil)
 	if err != nil {
 		b.Fatal(err)
@@ -74,7 +74,7 @@ func read(b *testing.B, handler http.Handler, path string) {
 // calls to services on loopback included.
 func BenchmarkWrite(b *testing.B) {
 	s := start(b)
-	handler, err := newHandler(Config{Secret: testSecret, CacheTTL: time.Hour}, telemetry.Discard(), edge.NewHealth(nil), client.Services{
+	handler, err := newHandler(complete(b, Config{CacheTTL: time.Hour}), telemetry.Discard(), edge.NewHealth(nil), client.Services{
 		Catalog: catalogv1.NewCatalogServiceClient(s.conn), Cart: cartv1.NewCartServiceClient(s.conn), Order: orderv1.NewOrderServiceClient(s.conn),
 	}, nil)
 	if err != nil {

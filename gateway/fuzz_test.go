@@ -53,7 +53,7 @@ type fuzzedShop struct {
 func startFuzzed(f *testing.F) *fuzzedShop {
 	f.Helper()
 	s := &fuzzedShop{shopUnderTest: start(f)}
-	cfg := Config{Secret: testSecret, OperatorToken: testOperator, CacheTTL: -1, RetryBudget: -1}
+	cfg := complete(f, Config{CacheTTL: -1, RetryBudget: -1})
 	tel := telemetry.Discard()
 	tel.Log = slog.New(slog.NewTextHandler(&s.log, nil))
 	var err error

@@ -4,7 +4,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"net"
 	"time"
 
@@ -18,7 +17,7 @@ import (
 )
 
 // Config is what the operator of the gateway configures; its variables start with
-// SOUK_GATEWAY_.
+// SOUK_GATEWAY_. A zero gets the default.
 type Config struct {
 	// Listen is the address of the shop, host:port or :port.
 	Listen string `env:"LISTEN, default=:8080"`
@@ -38,7 +37,7 @@ type Config struct {
 
 	// RateLimit is how many requests a second one client address may make on
 	// average, with RateBurst of them at once (ten seconds' worth when 0). Each
-	// replica counts for itself. 0 turns the limit off.
+	// replica counts for itself. Negative is without limit.
 	RateLimit int `env:"RATE_LIMIT, default=200"`
 	RateBurst int `env:"RATE_BURST"`
 	// TrustedProxies are the networks whose X-Forwarded-For is believed, as
@@ -51,21 +50,21 @@ type Config struct {
 	CORSOrigins []string `env:"CORS_ORIGINS"`
 
 	// CacheTTL is how old a product, a listing or the categories may be when they
-	// are shown; one second when 0, no cache when negative.
+	// are shown; no cache when negative.
 	CacheTTL time.Duration `env:"CACHE_TTL, default=1s"`
-	// RetryBudget is how long a call of an unavailable service is repeated, 15 s
-	// when 0; negative not at all.
+	// RetryBudget is how long a call of an unavailable service is repeated: 15 s, in
+	// which a cluster replaces a pod, also a database's; negative not at all.
 	RetryBudget time.Duration `env:"RETRY_BUDGET, default=15s"`
-	// Currency of an empty cart; GBP when "".
+	// Currency of an empty cart.
 	Currency string `env:"CURRENCY, default=GBP"`
 
 	// MaxConnectionAge is after how long a client is asked to connect anew, so
-	// that it finds new replicas; 0 is never.
+	// that it finds new replicas; negative is never.
 	MaxConnectionAge time.Duration `env:"MAX_CONNECTION_AGE, default=5m"`
 	// DrainDelay is how long the gateway still accepts requests after /readyz has
 	// begun to answer 503, so that load balancers notice.
 	DrainDelay time.Duration `env:"DRAIN_DELAY, default=0s"`
-	// DrainTimeout bounds the wait for requests under way; 15 s when 0.
+	// DrainTimeout bounds the wait for requests under way.
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=15s"`
 
 	// Targets of the services.
@@ -80,31 +79,28 @@ type Config struct {
 
 // Run serves until ctx is done, then drains. It starts without its services:
 // /readyz says which are missing.
-func Run(ctx context.Context, cfg Config) (err error) {
-	tel, err := telemetry.Start(ctx, "gateway", cfg.Telemetry)
-	if err != nil {
+func Run(ctx context.Context, cfg Config) error {
+	if err := config.Complete(&cfg); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, tel.Stop(ctx)) }()
-	conns, err := client.Dial(cfg.Targets, tel)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, conns.Close()) }()
-	health := edge.NewHealth(conns.Needed())
-	draining := make(chan struct{})
-	handler, err := newHandler(cfg, tel, health, conns.Services(), draining)
-	if err != nil {
-		return err
-	}
-	g := run.NewGroup(tel.Log)
-	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
-	g.Add("http", func(ctx context.Context) error {
-		return edge.Serve(ctx, edge.ServerConfig{
+	process := run.Config{Name: "gateway", Telemetry: cfg.Telemetry, Admin: cfg.Admin}
+	return run.Serve(ctx, process, func(p *run.Process) (func(context.Context) error, error) {
+		conns, err := client.Dial(cfg.Targets, p.Telemetry)
+		if err != nil {
+			return nil, err
+		}
+		p.Close(conns.Close)
+		health := edge.NewHealth(conns.Needed())
+		draining := make(chan struct{})
+		handler, err := newHandler(cfg, p.Telemetry, health, conns.Services(), draining)
+		if err != nil {
+			return nil, err
+		}
+		server := edge.ServerConfig{
 			Handler: handler, Listen: cfg.Listen, Listener: cfg.Listener, TLSCert: cfg.TLSCert, TLSKey: cfg.TLSKey,
 			MaxConnectionAge: cfg.MaxConnectionAge, DrainDelay: cfg.DrainDelay, DrainTimeout: cfg.DrainTimeout,
-			Stopping: health.Stop, Draining: func() { close(draining) }, Log: tel.Log,
-		})
+			Stopping: health.Stop, Draining: func() { close(draining) }, Log: p.Log,
+		}
+		return func(ctx context.Context) error { return edge.Serve(ctx, server) }, nil
 	})
-	return g.Run(ctx)
 }

@@ -19,14 +19,12 @@ import (
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
-// newHandler puts the edge around the REST API, the storefront and the webhook.
+// newHandler puts the edge around the REST API, the storefront and the webhook. cfg is
+// complete.
 func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, services client.Services, draining <-chan struct{}) (http.Handler, error) {
 	proxies, err := prefixes(cfg.TrustedProxies)
 	if err != nil {
 		return nil, err
-	}
-	if cfg.Currency == "" {
-		cfg.Currency = "GBP"
 	}
 	policy := edge.BrowserPolicy{HTTPSOnly: cfg.Secure}
 	callers, err := auth.New(auth.Config{

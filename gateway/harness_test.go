@@ -32,6 +32,7 @@ import (
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
@@ -77,10 +78,7 @@ func start(t testing.TB, change ...func(*Config)) *shopUnderTest {
 func (s *shopUnderTest) gateway(change ...func(*Config)) string {
 	t, conn := s.t, s.conn
 	t.Helper()
-	cfg := Config{Secret: testSecret, OperatorToken: testOperator, RetryBudget: 100 * time.Millisecond}
-	for _, c := range change {
-		c(&cfg)
-	}
+	cfg := complete(t, Config{RetryBudget: 100 * time.Millisecond}, change...)
 	tel := telemetry.Discard()
 	handler, err := newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": conn}), client.Over(func(string) grpc.ClientConnInterface { return conn }), nil)
 	if err != nil {
@@ -89,6 +87,20 @@ func (s *shopUnderTest) gateway(change ...func(*Config)) string {
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// complete is a configuration of tests, without a limit of requests but for what
+// change says.
+func complete(t testing.TB, cfg Config, change ...func(*Config)) Config {
+	t.Helper()
+	cfg.Secret, cfg.OperatorToken, cfg.RateLimit = testSecret, testOperator, -1
+	for _, c := range change {
+		c(&cfg)
+	}
+	if err := config.Complete(&cfg); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
 }
 
 // services serves the fakes on one port and returns a connection to it.

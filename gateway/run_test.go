@@ -45,6 +45,9 @@ func TestRun(t *testing.T) {
 	s := start(t) // for its fakes and client
 	s.url = "http://" + lis.Addr().String()
 	s.want(200, "GET", "/healthz", "")
+	if got := s.do("GET", "/v1/products/none", "").Header.Get("RateLimit-Limit"); got != "2000" {
+		t.Errorf("RateLimit-Limit %q: a configuration made in code has no defaults", got)
+	}
 	s.want(503, "GET", "/readyz", "")
 	s.refuses(503, "unavailable", "GET", "/v1/categories", "")
 

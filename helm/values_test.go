@@ -25,6 +25,8 @@ func TestRefusedValues(t *testing.T) {
 		"gateway: {replica: 2}":                                          "replica",
 		"gateway: {replicas: two}":                                       "replicas",
 		"gateway: {replicas: -1}":                                        "replicas",
+		"gateway: {rateLimit: 0}":                                        "rateLimit",
+		"gateway: {rateLimit: -2}":                                       "rateLimit",
 		"gateway: {service: {type: Nodeport}}":                           "type",
 		"gateway: {autoscaling: {maxReplica: 2}}":                        "maxReplica",
 		"catalog: {resources: {limits: {cpu: 1}, requests: {mem: 1Gi}}}": "mem",

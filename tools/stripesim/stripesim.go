@@ -47,47 +47,40 @@ const drainTimeout = 10 * time.Second
 
 // Run serves until ctx is done, answers what is under way and closes the
 // journal. A journal that is damaged or in use is an error.
-func Run(ctx context.Context, cfg Config) (err error) {
-	tel, err := telemetry.Start(ctx, "stripesim", cfg.Telemetry)
-	if err != nil {
+func Run(ctx context.Context, cfg Config) error {
+	if err := config.Complete(&cfg); err != nil {
 		return err
 	}
-	defer func() {
-		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		err = errors.Join(err, tel.Shutdown(end))
-	}()
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	faults := fault.NewSet(store.EventTypes())
-	webhooks := webhook.Config{URLs: cfg.WebhookURLs, Secret: cfg.WebhookSecret, Faults: faults, Now: cfg.Now, Log: tel.Log}
-	if err := webhooks.Check(); err != nil {
-		return err
-	}
-	began := time.Now()
-	listener := cfg.Listener
-	if listener == nil {
-		if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen); err != nil {
-			return fmt.Errorf("listen: %w", err)
+	process := run.Config{Name: "stripesim", Telemetry: cfg.Telemetry, Admin: cfg.Admin}
+	return run.Serve(ctx, process, func(p *run.Process) (_ func(context.Context) error, err error) {
+		faults := fault.NewSet(store.EventTypes())
+		webhooks := webhook.Config{URLs: cfg.WebhookURLs, Secret: cfg.WebhookSecret, Faults: faults, Now: cfg.Now, Log: p.Log}
+		if err := webhooks.Check(); err != nil {
+			return nil, err
 		}
-	}
-	webhooks.Store, err = store.Open(cfg.Journal, cfg.Now, len(cfg.WebhookURLs))
-	if err != nil {
-		return errors.Join(err, listener.Close())
-	}
-	defer func() { err = errors.Join(err, webhooks.Store.Close()) }()
-	dispatcher := webhook.New(webhooks)
-	tel.Log.InfoContext(ctx, "serving", "address", listener.Addr().String(), "journal", cfg.Journal,
-		"webhooks_pending", dispatcher.Report().Pending, "read_in", time.Since(began))
-
-	g := run.NewGroup(tel.Log)
-	g.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
-	g.Add("webhooks", dispatcher.Run)
-	g.Add("http", func(ctx context.Context) error {
-		return serve(ctx, listener, api.New(webhooks.Store, faults, dispatcher))
+		began := time.Now()
+		listener := cfg.Listener
+		if listener == nil {
+			if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen); err != nil {
+				return nil, fmt.Errorf("listen: %w", err)
+			}
+		}
+		webhooks.Store, err = store.Open(cfg.Journal, cfg.Now, len(cfg.WebhookURLs))
+		if err != nil {
+			return nil, errors.Join(err, listener.Close())
+		}
+		p.Close(webhooks.Store.Close)
+		dispatcher := webhook.New(webhooks)
+		p.Log.InfoContext(ctx, "serving", "address", listener.Addr().String(), "journal", cfg.Journal,
+			"webhooks_pending", dispatcher.Report().Pending, "read_in", time.Since(began))
+		p.Add("webhooks", dispatcher.Run)
+		return func(ctx context.Context) error {
+			return serve(ctx, listener, api.New(webhooks.Store, faults, dispatcher))
+		}, nil
 	})
-	return g.Run(ctx)
 }
 
 func serve(ctx context.Context, listener net.Listener, a *api.API) error {

@@ -6,18 +6,9 @@ import (
 	"context"
 
 	"github.com/souk-shop/souk/gateway"
-	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/run"
 )
 
 func main() {
-	run.Main("gateway", map[string]func(context.Context) error{"serve": serve})
-}
-
-func serve(ctx context.Context) error {
-	var cfg gateway.Config
-	if err := config.Load(ctx, "SOUK_GATEWAY_", &cfg); err != nil {
-		return err
-	}
-	return gateway.Run(ctx, cfg)
+	run.Main("gateway", map[string]func(context.Context) error{"serve": run.Configured("SOUK_GATEWAY_", gateway.Run)})
 }

@@ -22,9 +22,8 @@ type Config struct {
 	// Timeout of an attempt of a call that does not wait for an order. 0 means
 	// five seconds.
 	Timeout time.Duration
-	// RetryBudget is how long a call is repeated while its service is unavailable.
-	// 0 means 15 s, in which a cluster replaces a pod, a database's too; negative
-	// not at all.
+	// RetryBudget is how long a call is repeated while its service is unavailable;
+	// not at all below 1.
 	RetryBudget time.Duration
 }
 
@@ -48,10 +47,7 @@ func New(cfg Config) *Caller {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 5 * time.Second
 	}
-	if cfg.RetryBudget == 0 {
-		cfg.RetryBudget = 15 * time.Second
-	}
-	return &Caller{Timeout: cfg.Timeout, budget: max(cfg.RetryBudget, 0)}
+	return &Caller{Timeout: cfg.Timeout, budget: cfg.RetryBudget}
 }
 
 // Call makes an RPC, each attempt under the Caller's timeout and a longer wait,

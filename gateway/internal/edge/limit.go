@@ -12,7 +12,7 @@ import (
 
 // LimitConfig says how often one client may ask.
 type LimitConfig struct {
-	// PerSecond requests are allowed on average; 0 turns the limit off.
+	// PerSecond requests are allowed on average; there is no limit below 1.
 	PerSecond int
 	// Burst is how many may come at once. 0 means ten seconds' worth.
 	Burst int

@@ -36,7 +36,7 @@ type ServerConfig struct {
 	// still accepted between the two.
 	Stopping, Draining func()
 	DrainDelay         time.Duration
-	// DrainTimeout bounds the wait for requests under way; 15 s when 0.
+	// DrainTimeout bounds the wait for requests under way.
 	DrainTimeout time.Duration
 
 	Log *slog.Logger
@@ -78,11 +78,7 @@ func Serve(ctx context.Context, cfg ServerConfig) error {
 	cfg.Stopping()
 	_ = retry.Sleep(ctx, cfg.DrainDelay) // ctx does not end
 	cfg.Draining()
-	timeout := cfg.DrainTimeout
-	if timeout == 0 {
-		timeout = 15 * time.Second
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, cfg.DrainTimeout)
 	defer cancel()
 	err := lis.Close()
 	if served := <-done; !errors.Is(served, net.ErrClosed) {
@@ -90,7 +86,7 @@ func Serve(ctx context.Context, cfg ServerConfig) error {
 	}
 	cut := connections.Shutdown(ctx, srv)
 	if errors.Is(cut, context.DeadlineExceeded) {
-		cfg.Log.WarnContext(ctx, "requests cut off", "after", timeout)
+		cfg.Log.WarnContext(ctx, "requests cut off", "after", cfg.DrainTimeout)
 		cut = srv.Close()
 	}
 	return errors.Join(err, cut)

@@ -19,6 +19,8 @@ import (
 type Config struct {
 	// Listen is the address, such as "127.0.0.1:9464"; empty turns it off.
 	Listen string `env:"LISTEN"`
+	// Listener is listened on instead, if set.
+	Listener net.Listener
 	// Profiles adds /debug/pprof/.
 	Profiles bool `env:"PROFILES"`
 }
@@ -26,18 +28,18 @@ type Config struct {
 // Serve answers /metrics, /healthz and perhaps /debug/pprof/ until ctx is done.
 // Turned off it only waits for ctx.
 func Serve(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
-	if cfg.Listen == "" {
+	lis := cfg.Listener
+	switch {
+	case lis != nil:
+	case cfg.Listen == "":
 		<-ctx.Done()
 		return nil
+	default:
+		var err error
+		if lis, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
+			return fmt.Errorf("admin: %w", err)
+		}
 	}
-	lis, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("admin: %w", err)
-	}
-	return serve(ctx, lis, cfg, tel)
-}
-
-func serve(ctx context.Context, lis net.Listener, cfg Config, tel *telemetry.Telemetry) error {
 	srv := &http.Server{
 		Handler:           handler(cfg, tel),
 		ReadHeaderTimeout: 5 * time.Second,

@@ -24,7 +24,7 @@ func TestServe(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error)
-		go func() { served <- serve(ctx, lis, Config{Profiles: profiles}, tel) }()
+		go func() { served <- Serve(ctx, Config{Listener: lis, Profiles: profiles}, tel) }()
 		get := func(path string) (int, string) {
 			t.Helper()
 			resp, err := http.Get("http://" + lis.Addr().String() + path)

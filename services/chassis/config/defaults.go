@@ -9,6 +9,18 @@ import (
 	"github.com/sethvargo/go-envconfig"
 )
 
+// Complete gives a configuration, a pointer to a struct, its defaults and then calls its
+// method Validate() error, if it has one.
+func Complete(cfg any) error {
+	if err := SetDefaults(cfg); err != nil {
+		return err
+	}
+	if v, ok := cfg.(interface{ Validate() error }); ok {
+		return v.Validate()
+	}
+	return nil
+}
+
 // SetDefaults gives the zero fields of a configuration, a pointer to a struct, the
 // defaults of their tags, so that one made in code is like one from variables. A zero
 // that is meant must therefore be said by another value, such as a negative one.

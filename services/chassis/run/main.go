@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/souk-shop/souk/services/chassis/config"
 )
 
 // Main is the whole of a process: it runs the command named by the first
@@ -20,6 +22,18 @@ import (
 // usage. A process with a command "serve" runs it when no argument is given.
 func Main(name string, commands map[string]func(ctx context.Context) error) {
 	os.Exit(run(name, os.Args[1:], commands, os.Stderr))
+}
+
+// Configured is a command of Main: it calls fn with the configuration that the
+// variables whose names start with prefix give.
+func Configured[C any](prefix string, fn func(context.Context, C) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		var cfg C
+		if err := config.Load(ctx, prefix, &cfg); err != nil {
+			return err
+		}
+		return fn(ctx, cfg)
+	}
 }
 
 func run(name string, args []string, commands map[string]func(ctx context.Context) error, stderr io.Writer) int {

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"strings"
 
-	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -22,26 +21,19 @@ func Main[C any](
 ) {
 	prefix := "SOUK_" + strings.ToUpper(name) + "_"
 	run.Main(name, map[string]func(context.Context) error{
-		"serve": func(ctx context.Context) error {
-			var cfg C
-			if err := config.Load(ctx, prefix, &cfg); err != nil {
-				return err
-			}
-			return serve(ctx, cfg)
-		},
-		"migrate": func(ctx context.Context) error {
-			var cfg struct {
-				Postgres  pg.Config `env:", prefix=POSTGRES_"`
-				Telemetry telemetry.Config
-			}
-			if err := config.Load(ctx, prefix, &cfg); err != nil {
-				return err
-			}
+		"serve": run.Configured(prefix, serve),
+		"migrate": run.Configured(prefix, func(ctx context.Context, cfg migration) error {
 			tel, err := telemetry.Start(ctx, name, cfg.Telemetry)
 			if err != nil {
 				return err
 			}
 			return errors.Join(migrate(ctx, cfg.Postgres, tel.Log), tel.Stop(ctx))
-		},
+		}),
 	})
+}
+
+// migration is the part of Config that a migration needs.
+type migration struct {
+	Postgres  pg.Config `env:", prefix=POSTGRES_"`
+	Telemetry telemetry.Config
 }

@@ -10,14 +10,12 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc"
 
-	"github.com/souk-shop/souk/services/chassis/admin"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/run"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // Spec says what a service is made of.
@@ -43,8 +41,7 @@ type Spec struct {
 
 // Parts is what a service is built from.
 type Parts struct {
-	Telemetry *telemetry.Telemetry
-	Log       *slog.Logger
+	*run.Process
 	// Pool is the service's database, ReadPool the same for reads that wait for no lock,
 	// and JobsPool that of River; nil without jobs.
 	Pool     *pgxpool.Pool
@@ -58,18 +55,11 @@ type Parts struct {
 	Now func() time.Time
 	// Ready fails until the database answers and is migrated.
 	Ready func(context.Context) error
-
-	group   *run.Group
-	closers []func() error
 }
-
-// Add has fn run until its context is done. What is added first is stopped last;
-// the calls are stopped before all of it. See run.Group.
-func (p *Parts) Add(name string, fn func(context.Context) error) { p.group.Add(name, fn) }
 
 // AddReady is Add for what needs the database: fn begins when Ready has succeeded.
 func (p *Parts) AddReady(name string, fn func(context.Context) error) {
-	p.group.Add(name, func(ctx context.Context) error {
+	p.Add(name, func(ctx context.Context) error {
 		if !jobs.Await(ctx, p.Ready) {
 			return nil
 		}
@@ -88,20 +78,12 @@ func (p *Parts) Dial(name string, cfg rpc.ClientConfig) (*grpc.ClientConn, error
 	return conn, nil
 }
 
-// Close has fn called after the service has stopped, the last one first.
-func (p *Parts) Close(fn func() error) { p.closers = append(p.closers, fn) }
-
 // Run serves until ctx ends, then stops in order: calls, admin listener, what Build
 // added, pools, telemetry. It starts whether or not the database and the neighbors
 // are there; health says when they are.
 func Run(ctx context.Context, cfg Configured, spec Spec) (err error) {
-	if err := config.SetDefaults(cfg); err != nil {
+	if err := config.Complete(cfg); err != nil {
 		return err
-	}
-	if v, ok := cfg.(interface{ Validate() error }); ok {
-		if err := v.Validate(); err != nil {
-			return err
-		}
 	}
 	base := cfg.base()
 	hook := spec.Crash
@@ -110,29 +92,20 @@ func Run(ctx context.Context, cfg Configured, spec Spec) (err error) {
 			return err
 		}
 	}
-	tel, err := telemetry.Start(ctx, spec.Name, base.Telemetry)
-	if err != nil {
-		return err
-	}
-	p := &Parts{Telemetry: tel, Log: tel.Log, Crash: hook, Now: base.Clock.Now, group: run.NewGroup(tel.Log)}
-	p.Close(func() error { return tel.Stop(ctx) })
-	defer func() {
-		for i := len(p.closers) - 1; i >= 0; i-- {
-			err = errors.Join(err, p.closers[i]())
+	process := run.Config{Name: spec.Name, Telemetry: base.Telemetry, Admin: base.Admin}
+	return run.Serve(ctx, process, func(process *run.Process) (func(context.Context) error, error) {
+		p := &Parts{Process: process, Crash: hook, Now: base.Clock.Now}
+		if err := p.connect(ctx, base, spec); err != nil {
+			return nil, err
 		}
-	}()
-	if err := p.connect(ctx, base, spec); err != nil {
-		return err
-	}
-	if base.Migrate {
-		p.Add("migrate", func(ctx context.Context) error { return spec.Migrate(ctx, base.Postgres, tel.Log) })
-	}
-	if err := spec.Build(p); err != nil {
-		return err
-	}
-	p.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, base.Admin, tel) })
-	p.Add("server", p.Server.Serve)
-	return p.group.Run(ctx)
+		if base.Migrate {
+			p.Add("migrate", func(ctx context.Context) error { return spec.Migrate(ctx, base.Postgres, p.Log) })
+		}
+		if err := spec.Build(p); err != nil {
+			return nil, err
+		}
+		return p.Server.Serve, nil
+	})
 }
 
 // connect opens the pools and the listener.

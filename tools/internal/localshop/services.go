@@ -31,7 +31,7 @@ func (s *Shop) environment() map[string]string {
 	conns := strconv.Itoa(min(max(4, 2*runtime.NumCPU()), 16))
 	out := map[string]string{
 		// All clients of this machine share one address, the replay and the load too.
-		"SOUK_GATEWAY_RATE_LIMIT": "0",
+		"SOUK_GATEWAY_RATE_LIMIT": "-1",
 	}
 	if s.opts.Processes {
 		// A gateway that is replaced under load closes connections once their

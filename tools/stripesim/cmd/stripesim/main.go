@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/tools/stripesim"
 )
@@ -15,13 +14,7 @@ func main() {
 		return err
 	}
 	run.Main("stripesim", map[string]func(context.Context) error{
-		"serve": func(ctx context.Context) error {
-			var cfg stripesim.Config
-			if err := config.Load(ctx, "SOUK_STRIPESIM_", &cfg); err != nil {
-				return err
-			}
-			return stripesim.Run(ctx, cfg)
-		},
-		"help": printHelp, "-h": printHelp, "--help": printHelp,
+		"serve": run.Configured("SOUK_STRIPESIM_", stripesim.Run),
+		"help":  printHelp, "-h": printHelp, "--help": printHelp,
 	})
 }
