@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -70,7 +71,7 @@ func newFakeCatalog() *fakeCatalog {
 		sku := fmt.Sprintf("SKU%02d", i)
 		c.products = append(c.products, &catalogv1.Product{
 			Id: uuid.NewString(), Code: sku, Name: fmt.Sprintf("White <Hanging> Heart & Co %02d", i), Category: "lighting",
-			Popularity: int64(100 - i), UpdatedAt: timestamppb.Now(), Version: 1,
+			Popularity: int64(100 - i), UpdatedAt: timestamppb.Now(), Version: 1, Revision: 1,
 			Variants: []*catalogv1.Variant{{
 				Sku: sku, Price: gbp(int64(100 + i)), Stock: &catalogv1.Stock{Total: 10, Available: 10}, ProductName: fmt.Sprintf("Heart %02d", i),
 			}},
@@ -157,9 +158,27 @@ func (c *fakeCatalog) ListRelated(_ context.Context, r *catalogv1.ListRelatedReq
 	return res, nil
 }
 
+func (c *fakeCatalog) PutProduct(_ context.Context, r *catalogv1.PutProductRequest) (*catalogv1.PutProductResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, must := c.find(r.Product.Code), r.Precondition
+	if must.Absent && p != nil || must.Exists && p == nil || len(must.Revisions) > 0 && !slices.Contains(must.Revisions, p.GetRevision()) {
+		return nil, refused(codes.FailedPrecondition, "PRECONDITION_FAILED")
+	}
+	if _, err := c.upsert(&catalogv1.UpsertProductsRequest{Products: []*catalogv1.ProductInput{r.Product}}); err != nil {
+		return nil, err
+	}
+	written := c.find(r.Product.Code)
+	return &catalogv1.PutProductResponse{Product: proto.Clone(written).(*catalogv1.Product), Created: p == nil}, nil
+}
+
 func (c *fakeCatalog) UpsertProducts(_ context.Context, r *catalogv1.UpsertProductsRequest) (*catalogv1.UpsertProductsResponse, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.upsert(r)
+}
+
+func (c *fakeCatalog) upsert(r *catalogv1.UpsertProductsRequest) (*catalogv1.UpsertProductsResponse, error) {
 	c.upserts++
 	res := &catalogv1.UpsertProductsResponse{}
 	for _, in := range r.Products {
@@ -172,11 +191,12 @@ func (c *fakeCatalog) UpsertProducts(_ context.Context, r *catalogv1.UpsertProdu
 		}
 		if p := c.find(in.Code); p != nil {
 			p.Name, p.Variants[0].Price = in.Name, in.Variants[0].Price
+			p.Revision++
 			res.Updated++
 			continue
 		}
 		c.products = append(c.products, &catalogv1.Product{
-			Id: uuid.NewString(), Code: in.Code, Name: in.Name, Category: in.Category, UpdatedAt: timestamppb.Now(),
+			Id: uuid.NewString(), Code: in.Code, Name: in.Name, Category: in.Category, UpdatedAt: timestamppb.Now(), Revision: 1,
 			Variants: []*catalogv1.Variant{{Sku: in.Variants[0].Sku, Price: in.Variants[0].Price, Stock: &catalogv1.Stock{}}},
 		})
 		res.Created++

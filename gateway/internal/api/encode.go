@@ -1,6 +1,8 @@
 package api
 
 import (
+	"net/url"
+
 	"encoding/hex"
 
 	"github.com/google/uuid"
@@ -187,6 +189,9 @@ func (p *Price) money() money.Money { return money.Money{Units: p.Amount, Curren
 
 // orderPath is where an order is found.
 func orderPath(id uuid.UUID) string { return "/v1/orders/" + id.String() }
+
+// productPath is where a product is found.
+func productPath(code string) string { return "/v1/products/" + url.PathEscape(code) }
 
 // cartPath is where a cart is found.
 func cartPath(id uuid.UUID) string { return "/v1/carts/" + id.String() }

@@ -343,12 +343,16 @@ func (in *GetProductRequest) read(q *request) {
 type PutProductRequest struct {
 	IdempotencyKey string `json:"-"`
 	SKU            string
+	IfMatch        string
+	IfNoneMatch    string
 	Body           ProductInput
 }
 
 func (in *PutProductRequest) read(q *request) {
 	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
 	q.path("sku").text(&in.SKU, text13)
+	q.header("If-Match").text(&in.IfMatch, text1)
+	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 	q.json(false, in.Body.read)
 }
 

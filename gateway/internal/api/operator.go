@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
@@ -12,6 +14,10 @@ import (
 
 // putProduct answers PUT /v1/products/{sku}.
 func (a *API) putProduct(ctx context.Context, in *PutProductRequest) (answer, error) {
+	must, err := precondition(in.IfMatch, in.IfNoneMatch)
+	if err != nil {
+		return nil, err
+	}
 	b := &in.Body
 	product := catalog.ProductInput{
 		Code: in.SKU, Name: b.Name, Description: b.Description, Category: b.Category,
@@ -23,16 +29,50 @@ func (a *API) putProduct(ctx context.Context, in *PutProductRequest) (answer, er
 	for i, v := range b.Variants {
 		product.Variants[i] = catalog.VariantInput{SKU: v.SKU, Name: v.Name, Stock: v.Stock, Price: v.Price.money()}
 	}
-	doc, err := upserted(a.shop.Catalog.Upsert(ctx, []catalog.ProductInput{product}))
-	if problem.Is(err, problem.CodeTaken) {
+	written, created, err := a.shop.Catalog.Put(ctx, product, must)
+	switch {
+	case problem.Is(err, problem.CodeTaken):
 		return nil, problem.AtSKUs(err, func(string) string { return "sku" }) // of the path
+	case err != nil:
+		return nil, inList(err, "variants", b.Variants, func(v *VariantInput) string { return v.SKU })
 	}
-	return doc, inList(err, "variants", b.Variants, func(v *VariantInput) string { return v.SKU })
+	doc, err := operatorsProduct(written)
+	if err == nil && created {
+		doc.status, doc.location = http.StatusCreated, productPath(written.Code)
+	}
+	return doc, err
 }
 
 func (in *PutProductRequest) check() error {
 	return distinct("variants", in.Body.Variants, func(v *VariantInput) string { return v.SKU })
 }
+
+// precondition reads the headers of an edit of a product. Of an ETag, the revision is
+// compared, the part before the dash: what orders do does not fail an edit.
+func precondition(ifMatch, ifNoneMatch string) (must catalog.Precondition, err error) {
+	if ifNoneMatch = strings.TrimSpace(ifNoneMatch); ifNoneMatch != "" && ifNoneMatch != "*" {
+		return must, problem.Invalid(problem.Field{Field: "If-None-Match", Detail: "must be * here: the product must not be there"})
+	}
+	must.Absent = ifNoneMatch == "*"
+	if ifMatch == "" {
+		return must, nil
+	}
+	must.Revisions, err = matchVersions(ifMatch)
+	must.Exists = true
+	return must, err
+}
+
+// operatorsProduct is the product with its stock, as the operator's GET has it.
+func operatorsProduct(p *catalog.Product) (*document, error) {
+	body, err := encode(newProduct(p, true), revision(p))
+	if err != nil {
+		return nil, err
+	}
+	return &document{status: http.StatusOK, body: body, tagged: true}, nil
+}
+
+// revision is the beginning of a product's ETag.
+func revision(p *catalog.Product) string { return strconv.FormatInt(p.Revision, 10) }
 
 // importProducts answers POST /v1/products/import.
 func (a *API) importProducts(ctx context.Context, in *ImportProductsRequest) (answer, error) {

@@ -33,7 +33,7 @@ func (a *API) listProducts(ctx context.Context, in *ListProductsRequest) (answer
 	if err != nil {
 		return nil, err
 	}
-	doc, err := reading(&page.Memo, operator, in.IfNoneMatch, func() any { return newProductPage(page, operator) })
+	doc, err := reading(&page.Memo, operator, in.IfNoneMatch, "", func() any { return newProductPage(page, operator) })
 	if err != nil {
 		return nil, err
 	}
@@ -90,17 +90,18 @@ func nextLink(path string, values url.Values, cursor string) string {
 }
 
 // reading answers a read of a shared value with its document, encoded once for
-// as long as the value lives. The operator's is its own, and private.
-func reading(memo *catalog.Memo, operator bool, ifNoneMatch string, build func() any) (*document, error) {
+// as long as the value lives. The operator's is its own, and private. The version, if
+// there is one, begins the ETag.
+func reading(memo *catalog.Memo, operator bool, ifNoneMatch, version string, build func() any) (*document, error) {
 	var body *rendered
 	if operator {
 		var err error
-		if body, err = encode(build(), ""); err != nil {
+		if body, err = encode(build(), version); err != nil {
 			return nil, err
 		}
 	} else {
 		made := memo.Of(catalog.SlotJSON, func() any {
-			body, err := encode(build(), "")
+			body, err := encode(build(), version)
 			return encoded{body, err}
 		}).(encoded)
 		if made.err != nil {
@@ -131,7 +132,7 @@ func (a *API) getProduct(ctx context.Context, in *GetProductRequest) (answer, er
 	if err != nil {
 		return nil, err
 	}
-	return reading(&p.Memo, operator, in.IfNoneMatch, func() any { return newProduct(p, operator) })
+	return reading(&p.Memo, operator, in.IfNoneMatch, revision(p), func() any { return newProduct(p, operator) })
 }
 
 // listRelated answers GET /v1/products/{sku}/related.
@@ -140,7 +141,7 @@ func (a *API) listRelated(ctx context.Context, in *ListRelatedRequest) (answer, 
 	if err != nil {
 		return nil, err
 	}
-	return reading(&page.Memo, false, in.IfNoneMatch, func() any {
+	return reading(&page.Memo, false, in.IfNoneMatch, "", func() any {
 		return RelatedProducts{Products: newProducts(page.Products, false)}
 	})
 }
@@ -151,7 +152,7 @@ func (a *API) listCategories(ctx context.Context, in *ListCategoriesRequest) (an
 	if err != nil {
 		return nil, err
 	}
-	return reading(&list.Memo, false, in.IfNoneMatch, func() any {
+	return reading(&list.Memo, false, in.IfNoneMatch, "", func() any {
 		return CategoryList{Categories: newCategories(list.Categories)}
 	})
 }

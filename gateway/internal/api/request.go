@@ -35,6 +35,7 @@ type request struct {
 	r      *http.Request
 	values url.Values  // the query's that were not taken yet
 	wrong  fieldErrors // what is wrong with parameters
+	taken  []string    // headers that were read
 	err    error       // what is wrong as a whole, such as a body that is no JSON
 }
 
@@ -70,6 +71,13 @@ func (q *request) read(into func(*request)) error {
 		}
 	}
 	into(q)
+	if q.r.Method != http.MethodGet {
+		for _, name := range preconditions {
+			if q.r.Header.Get(name) != "" && !slices.Contains(q.taken, name) {
+				q.wrong.add(name, "is not taken here: nothing was changed, because it could not be checked")
+			}
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(q.values)) {
 		if isText(name) {
 			q.wrong.add(name, "is not a known parameter")
@@ -125,8 +133,13 @@ func (q *request) query(name string) param {
 // (RFC 9110, section 5.3).
 var lists = []string{"If-Match", "If-None-Match", "Prefer"}
 
+// preconditions are headers that an operation which changes something must not pass
+// over in silence.
+var preconditions = []string{"If-Match", "If-None-Match"}
+
 // header is a header that is optional.
 func (q *request) header(name string) param {
+	q.taken = append(q.taken, name)
 	values := q.r.Header.Values(name)
 	switch {
 	case len(values) == 0:

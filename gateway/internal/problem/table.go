@@ -26,7 +26,6 @@ var (
 	BodyTooLarge          = &Type{"content-too-large", 413, "The body is too large", "The body is too large.", "A body is at most 1 MiB, an import 16 MiB, a webhook 256 KiB."}
 	WrongMediaType        = &Type{"unsupported-media-type", 415, "Wrong Content-Type", "The Content-Type is not one that this takes.", "Bodies are application/json in UTF-8, an import text/csv, neither compressed."}
 	TooManyRequests       = &Type{"too-many-requests", 429, "Too many requests", "Too many requests. Try again after the seconds in Retry-After.", "More requests came from this address than one client may send. Retry-After says when to try again, the RateLimit headers how many are left."}
-	PreconditionFailed    = &Type{"precondition-failed", 412, "Changed meanwhile", "The resource has changed since you saw it. Read it and try again.", "The resource has changed since the ETag in If-Match. Read it and decide again."}
 	Internal              = &Type{"internal", 500, "Something went wrong", "Something went wrong on our side.", "The fault is ours. The trace id finds the request in the shop's logs. Repeating a request with the same Idempotency-Key is safe."}
 	InvalidCSV            = &Type{"invalid-csv", 400, "The file can't be imported", "The file can't be imported. Nothing was changed.", "The file is not CSV, lacks a column, has an unknown one, or has lines that make no sense. errors lists the first twenty by line. Nothing was changed."}
 	Conflict              = &Type{"conflict", 409, "Not in this state", "That is not possible in the present state.", "The request conflicts with the present state of things. Read it again and decide."}
@@ -66,6 +65,7 @@ var (
 	OrderNotCancellable    = of(orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_CANCELLABLE)
 	OrderNotPaid           = of(orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_PAID)
 	RefundExceedsOrder     = of(orderv1.ErrorReason_ERROR_REASON_REFUND_EXCEEDS_ORDER)
+	PreconditionFailed     = of(catalogv1.ErrorReason_ERROR_REASON_PRECONDITION_FAILED)
 	WebhookNotSigned       = of(paymentv1.ErrorReason_ERROR_REASON_WEBHOOK_NOT_SIGNED)
 	WebhookMalformed       = of(paymentv1.ErrorReason_ERROR_REASON_WEBHOOK_MALFORMED)
 	WebhooksOff            = of(paymentv1.ErrorReason_ERROR_REASON_WEBHOOKS_OFF)
@@ -76,7 +76,7 @@ var (
 
 // own are the types that no service reports.
 var own = []*Type{
-	BodyMalformed, IdempotencyKeyMissing, Unauthorized, InvalidToken, Forbidden, CrossOrigin, NotFound, MethodNotAllowed, BodyTooLarge, WrongMediaType, TooManyRequests, PreconditionFailed,
+	BodyMalformed, IdempotencyKeyMissing, Unauthorized, InvalidToken, Forbidden, CrossOrigin, NotFound, MethodNotAllowed, BodyTooLarge, WrongMediaType, TooManyRequests,
 	Internal, InvalidCSV, Conflict, Timeout, Canceled,
 }
 

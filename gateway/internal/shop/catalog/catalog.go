@@ -24,6 +24,7 @@ type Client interface {
 	GetVariants(context.Context, *catalogv1.GetVariantsRequest, ...grpc.CallOption) (*catalogv1.GetVariantsResponse, error)
 	ListCategories(context.Context, *catalogv1.ListCategoriesRequest, ...grpc.CallOption) (*catalogv1.ListCategoriesResponse, error)
 	ListRelated(context.Context, *catalogv1.ListRelatedRequest, ...grpc.CallOption) (*catalogv1.ListRelatedResponse, error)
+	PutProduct(context.Context, *catalogv1.PutProductRequest, ...grpc.CallOption) (*catalogv1.PutProductResponse, error)
 	UpsertProducts(context.Context, *catalogv1.UpsertProductsRequest, ...grpc.CallOption) (*catalogv1.UpsertProductsResponse, error)
 	AdjustStock(context.Context, *catalogv1.AdjustStockRequest, ...grpc.CallOption) (*catalogv1.AdjustStockResponse, error)
 	SetPrices(context.Context, *catalogv1.SetPricesRequest, ...grpc.CallOption) (*catalogv1.SetPricesResponse, error)

@@ -29,6 +29,46 @@ type VariantInput struct {
 	Stock *int64 // absolute total; nil keeps what there is
 }
 
+// Precondition is what a product must be like for an edit to be made. The zero value
+// always holds.
+type Precondition struct {
+	// Revisions are those of which the product must have one.
+	Revisions []int64
+	// Exists is whether there must be such a product, Absent whether there must not.
+	Exists, Absent bool
+}
+
+// Put creates or replaces a product, once for each operation, and returns it as it was
+// written. Problems: PreconditionFailed, StockBelowCommitted, CodeTaken, SKUTaken.
+func (c *Catalog) Put(ctx context.Context, p ProductInput, must Precondition) (written *Product, created bool, err error) {
+	id, _ := idempotency.ID(ctx) // a repeat writes nothing
+	defer c.forget()             // also after an error: its outcome may be unknown
+	res, err := client.Call(ctx, c.caller, 0, c.client.PutProduct, &catalogv1.PutProductRequest{
+		OperationId: id.String(), Product: productInput(p), Precondition: precondition(must),
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	written, err = product(res.GetProduct())
+	return written, res.GetCreated(), err
+}
+
+func precondition(must Precondition) *catalogv1.Precondition {
+	return &catalogv1.Precondition{Revisions: must.Revisions, Exists: must.Exists, Absent: must.Absent}
+}
+
+func productInput(p ProductInput) *catalogv1.ProductInput {
+	in := &catalogv1.ProductInput{
+		Code: p.Code, Name: p.Name, Description: p.Description, Category: p.Category,
+		CategoryName: p.CategoryName, Popularity: p.Popularity,
+		Variants: make([]*catalogv1.VariantInput, len(p.Variants)),
+	}
+	for i, v := range p.Variants {
+		in.Variants[i] = &catalogv1.VariantInput{Sku: v.SKU, Name: v.Name, Price: v.Price.Proto(), Stock: v.Stock}
+	}
+	return in
+}
+
 // Upserted counts what an upsert or import did.
 type Upserted struct {
 	Created  int64 // products
@@ -42,15 +82,7 @@ func (c *Catalog) Upsert(ctx context.Context, products []ProductInput) (Upserted
 	id, _ := idempotency.ID(ctx) // a repeat is the same import
 	req := &catalogv1.UpsertProductsRequest{ImportId: id.String(), Products: make([]*catalogv1.ProductInput, len(products))}
 	for i, p := range products {
-		in := &catalogv1.ProductInput{
-			Code: p.Code, Name: p.Name, Description: p.Description, Category: p.Category,
-			CategoryName: p.CategoryName, Popularity: p.Popularity,
-			Variants: make([]*catalogv1.VariantInput, len(p.Variants)),
-		}
-		for j, v := range p.Variants {
-			in.Variants[j] = &catalogv1.VariantInput{Sku: v.SKU, Name: v.Name, Price: v.Price.Proto(), Stock: v.Stock}
-		}
-		req.Products[i] = in
+		req.Products[i] = productInput(p)
 	}
 	defer c.forget() // also after an error: its outcome may be unknown
 	res, err := client.Call(ctx, c.caller, importTimeout, c.client.UpsertProducts, req)
@@ -93,9 +125,10 @@ type PriceChange struct {
 	Price money.Money
 }
 
-// SetPrices changes prices, all or none. Problems: SKUNotFound.
+// SetPrices changes prices, all or none, once for each operation. Problems: SKUNotFound.
 func (c *Catalog) SetPrices(ctx context.Context, changes []PriceChange) ([]Variant, error) {
-	req := &catalogv1.SetPricesRequest{Changes: make([]*catalogv1.PriceChange, len(changes))}
+	id, _ := idempotency.ID(ctx) // a repeat changes nothing
+	req := &catalogv1.SetPricesRequest{OperationId: id.String(), Changes: make([]*catalogv1.PriceChange, len(changes))}
 	for i, change := range changes {
 		req.Changes[i] = &catalogv1.PriceChange{Sku: change.SKU, Price: change.Price.Proto()}
 	}

@@ -21,6 +21,7 @@ type Product struct {
 	Popularity  int64
 	UpdatedAt   time.Time
 	Version     int64
+	Revision    int64  // grows with each change by an operator, not with orders
 	URL         string // of its page on the storefront
 	Picture     string // of its drawn picture on the storefront
 

@@ -21,7 +21,7 @@ func product(in *catalogv1.Product) (*Product, error) {
 	p := &Product{
 		ID: in.GetId(), Code: in.GetCode(), Name: in.GetName(), Description: in.GetDescription(),
 		Category: in.GetCategory(), Popularity: in.GetPopularity(),
-		UpdatedAt: in.GetUpdatedAt().AsTime(), Version: in.GetVersion(),
+		UpdatedAt: in.GetUpdatedAt().AsTime(), Version: in.GetVersion(), Revision: in.GetRevision(),
 		URL: ProductURL(in.GetCode()), Picture: PictureURL(in.GetCode()),
 		Variants: make([]Variant, len(in.GetVariants())),
 	}

@@ -20,8 +20,17 @@ func (a *App) AdjustStock(ctx context.Context, adj domain.Adjustment) ([]domain.
 // importAbove is the number of products from which they are written in parts.
 const importAbove = 50
 
-// Upsert creates or replaces products, all or none. Many are an import, which id
-// names; without one a repeat is an import of its own.
+// Put creates or replaces a product if it is as the edit asks for, and returns it as it
+// is then. A repeat of the edit writes nothing.
+func (a *App) Put(ctx context.Context, how domain.Edit, product domain.ProductInput) (p domain.Product, created bool, err error) {
+	if err := domain.CheckProducts([]domain.ProductInput{product}, a.currency); err != nil {
+		return domain.Product{}, false, err
+	}
+	return a.store.Put(ctx, how, product.Clean())
+}
+
+// Upsert creates or replaces products, all or none. id names the edit, of many products
+// an import; without one a repeat is an edit of its own.
 func (a *App) Upsert(ctx context.Context, id string, products []domain.ProductInput) (domain.UpsertResult, error) {
 	if err := domain.CheckProducts(products, a.currency); err != nil {
 		return domain.UpsertResult{}, err
@@ -31,7 +40,7 @@ func (a *App) Upsert(ctx context.Context, id string, products []domain.ProductIn
 		clean[i] = p.Clean()
 	}
 	if len(clean) <= importAbove {
-		return a.store.Upsert(ctx, clean)
+		return a.store.Upsert(ctx, id, clean)
 	}
 	if id == "" {
 		fresh, err := uuid.NewV7()
@@ -43,10 +52,10 @@ func (a *App) Upsert(ctx context.Context, id string, products []domain.ProductIn
 	return a.store.Import(ctx, id, clean)
 }
 
-// SetPrices changes prices, all or none.
-func (a *App) SetPrices(ctx context.Context, changes []domain.PriceChange) ([]domain.Variant, error) {
+// SetPrices changes prices, all or none; id names the edit.
+func (a *App) SetPrices(ctx context.Context, id string, changes []domain.PriceChange) ([]domain.Variant, error) {
 	if err := domain.CheckPriceChanges(changes, a.currency); err != nil {
 		return nil, err
 	}
-	return a.store.SetPrices(ctx, changes)
+	return a.store.SetPrices(ctx, id, changes)
 }

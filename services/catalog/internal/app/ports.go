@@ -54,11 +54,16 @@ type Reservations interface {
 	Restock(ctx context.Context, restockID, orderID string, lines []domain.StockLine) (domain.Touched, error)
 }
 
-// Editor is what an operator does.
+// Editor is what an operator does. An edit that has an id, a UUID, is made once: a
+// repeat changes nothing, whatever was edited since, and "" is the id of no other edit.
 type Editor interface {
+	// Put is Upsert of one product that must be as the edit asks for. It returns the
+	// product as it is then, and whether it was new. Errors: those of Upsert,
+	// ErrPreconditionFailed; ErrProductNotFound for a repeat after a deletion.
+	Put(ctx context.Context, how domain.Edit, product domain.ProductInput) (p domain.Product, created bool, err error)
 	// Upsert creates or replaces products, all or none.
 	// Errors: ErrCodeTaken, ErrSKUTaken, ErrStockBelowCommitted.
-	Upsert(ctx context.Context, products []domain.ProductInput) (domain.UpsertResult, error)
+	Upsert(ctx context.Context, id string, products []domain.ProductInput) (domain.UpsertResult, error)
 	// Import is Upsert for many products: it checks all of them, and then writes them a
 	// part at a time, so that nothing waits for the whole. Once it is accepted it is
 	// finished, by FinishImports if need be; it is repeated by its id, a UUID. Readers see
@@ -69,7 +74,7 @@ type Editor interface {
 	// Errors: ErrSKUNotFound, ShortageError, ErrAdjustmentMismatch.
 	AdjustStock(ctx context.Context, a domain.Adjustment) ([]domain.Variant, error)
 	// SetPrices changes prices, all or none. Errors: ErrSKUNotFound.
-	SetPrices(ctx context.Context, changes []domain.PriceChange) ([]domain.Variant, error)
+	SetPrices(ctx context.Context, id string, changes []domain.PriceChange) ([]domain.Variant, error)
 }
 
 // Maintenance is the work of the background, a bounded batch a call.

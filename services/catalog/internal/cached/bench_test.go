@@ -32,7 +32,7 @@ func fill(b *testing.B) app.Store {
 			p.Description = "A thing that is described in about as many words as the things of a real shop are."
 			batch = append(batch, p)
 		}
-		if _, err := store.Upsert(b.Context(), batch); err != nil {
+		if _, err := store.Upsert(b.Context(), "", batch); err != nil {
 			b.Fatal(err)
 		}
 	}

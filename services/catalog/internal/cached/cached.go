@@ -24,7 +24,7 @@ const (
 	// background.
 	slowRedisTTL = 30 * time.Second
 	// format changes with the shape of what is in Redis.
-	format = 2
+	format = 3
 )
 
 // Store decorates a store with a cache. Variants, pages after the first, and
@@ -143,10 +143,16 @@ func (s *Store) RefreshPopularity(ctx context.Context) (domain.Touched, error) {
 
 // What an operator does may change any answer. An error may hide a commit.
 
-// Upsert implements app.Editor.
-func (s *Store) Upsert(ctx context.Context, products []domain.ProductInput) (domain.UpsertResult, error) {
+// Put implements app.Editor.
+func (s *Store) Put(ctx context.Context, how domain.Edit, product domain.ProductInput) (domain.Product, bool, error) {
 	defer s.cache.ChangedAll(ctx)
-	return s.Store.Upsert(ctx, products)
+	return s.Store.Put(ctx, how, product)
+}
+
+// Upsert implements app.Editor.
+func (s *Store) Upsert(ctx context.Context, id string, products []domain.ProductInput) (domain.UpsertResult, error) {
+	defer s.cache.ChangedAll(ctx)
+	return s.Store.Upsert(ctx, id, products)
 }
 
 // Import implements app.Editor.
@@ -171,7 +177,7 @@ func (s *Store) AdjustStock(ctx context.Context, a domain.Adjustment) ([]domain.
 }
 
 // SetPrices implements app.Editor.
-func (s *Store) SetPrices(ctx context.Context, changes []domain.PriceChange) ([]domain.Variant, error) {
+func (s *Store) SetPrices(ctx context.Context, id string, changes []domain.PriceChange) ([]domain.Variant, error) {
 	defer s.cache.ChangedAll(ctx)
-	return s.Store.SetPrices(ctx, changes)
+	return s.Store.SetPrices(ctx, id, changes)
 }

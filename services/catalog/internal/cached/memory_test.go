@@ -32,7 +32,7 @@ func TestEntriesEnd(t *testing.T) {
 	store, _ := storetest.New(t)
 	gate := &storetest.Gate{Store: store}
 	cache := inMemory(t, gate, time.Nanosecond)
-	if _, err := cache.Upsert(t.Context(), []domain.ProductInput{storetest.Simple("A", "a", 1, 1)}); err != nil {
+	if _, err := cache.Upsert(t.Context(), "", []domain.ProductInput{storetest.Simple("A", "a", 1, 1)}); err != nil {
 		t.Fatal(err)
 	}
 	p, err := cache.ProductByCode(t.Context(), "A")

@@ -149,7 +149,7 @@ func TestRedisLate(t *testing.T) {
 	store, _ := storetest.New(t)
 	s := newServer(t)
 	cache := s.wrap(store, 100*time.Millisecond)
-	if _, err := cache.Upsert(t.Context(), []domain.ProductInput{storetest.Simple("A", "a", 1, 1)}); err != nil {
+	if _, err := cache.Upsert(t.Context(), "", []domain.ProductInput{storetest.Simple("A", "a", 1, 1)}); err != nil {
 		t.Fatal(err)
 	}
 	if p, err := cache.ProductByCode(t.Context(), "A"); err != nil || p.Name != "a" {

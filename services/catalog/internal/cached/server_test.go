@@ -131,7 +131,7 @@ func shop(t *testing.T) (*server, *storetest.Gate, app.Store, string) {
 	store, _ := storetest.New(t)
 	gate := &storetest.Gate{Store: store}
 	s := newServer(t).start()
-	if _, err := store.Upsert(t.Context(), []domain.ProductInput{storetest.Simple("A", "apple", 100, 50)}); err != nil {
+	if _, err := store.Upsert(t.Context(), "", []domain.ProductInput{storetest.Simple("A", "apple", 100, 50)}); err != nil {
 		t.Fatal(err)
 	}
 	p, err := store.ProductByCode(t.Context(), "A")
@@ -152,7 +152,7 @@ func price(t *testing.T, s app.Store, id string) int64 {
 
 func setPrice(t *testing.T, s app.Store, units int64) {
 	t.Helper()
-	if _, err := s.SetPrices(t.Context(), []domain.PriceChange{{SKU: "A", Price: storetest.GBP(units)}}); err != nil {
+	if _, err := s.SetPrices(t.Context(), "", []domain.PriceChange{{SKU: "A", Price: storetest.GBP(units)}}); err != nil {
 		t.Fatal(err)
 	}
 }

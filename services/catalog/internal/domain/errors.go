@@ -22,6 +22,8 @@ var (
 	ErrSKUTaken = errors.New("the SKU names another product")
 	// ErrCodeTaken is a product's code that is the SKU of another product. See CodeError.
 	ErrCodeTaken = errors.New("the code is the SKU of another product")
+	// ErrPreconditionFailed is an edit of a product that is not as the caller saw it.
+	ErrPreconditionFailed = errors.New("the product is not as the precondition asks for")
 	// ErrInsufficientStock is a wish for more units than are available. See ShortageError.
 	ErrInsufficientStock = errors.New("not enough stock")
 	// ErrStockBelowCommitted is an absolute stock lower than what is held and sold.

@@ -28,6 +28,37 @@ type Product struct {
 	UpdatedAt time.Time
 	// Version grows whenever anything above changes.
 	Version int64
+	// Revision grows whenever an operator changes something; orders do not change it.
+	Revision int64
+}
+
+// Precondition is what a product must be like for an edit to be made. The zero value
+// always holds.
+type Precondition struct {
+	// Revisions are those of which the product must have one.
+	Revisions []int64
+	// Exists is whether there must be such a product, Absent whether there must not.
+	Exists, Absent bool
+}
+
+// Check returns ErrPreconditionFailed unless the product is as it must be; revision is
+// nil where there is none.
+func (c Precondition) Check(revision *int64) error {
+	switch {
+	case c.Absent && revision != nil,
+		(c.Exists || len(c.Revisions) > 0) && revision == nil,
+		len(c.Revisions) > 0 && !slices.Contains(c.Revisions, *revision):
+		return ErrPreconditionFailed
+	}
+	return nil
+}
+
+// Edit says how an edit is made.
+type Edit struct {
+	// ID is a UUID by which a repeat is recognised; "" for an edit without repeats.
+	ID string
+	// If is what must be so.
+	If Precondition
 }
 
 // Variant is what is priced, stocked and sold.

@@ -111,11 +111,11 @@ func BenchmarkEditsDuringImport(b *testing.B) {
 				p := delivery[i*7919%len(delivery)]
 				for what, edit := range map[string]func() error{
 					"price": func() error {
-						_, err := s.SetPrices(b.Context(), []domain.PriceChange{{SKU: p.Code, Price: gbp(int64(1 + i))}})
+						_, err := s.SetPrices(b.Context(), "", []domain.PriceChange{{SKU: p.Code, Price: gbp(int64(1 + i))}})
 						return err
 					},
 					"edit": func() error {
-						_, err := s.Upsert(b.Context(), []domain.ProductInput{p})
+						_, err := s.Upsert(b.Context(), "", []domain.ProductInput{p})
 						return err
 					},
 					"reserve": func() error {

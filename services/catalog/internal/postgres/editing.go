@@ -17,39 +17,44 @@ import (
 )
 
 // SetPrices implements app.Editor.
-func (s *Store) SetPrices(ctx context.Context, changes []domain.PriceChange) ([]domain.Variant, error) {
+func (s *Store) SetPrices(ctx context.Context, id string, changes []domain.PriceChange) ([]domain.Variant, error) {
 	skus, prices := make([]string, len(changes)), make([]int64, len(changes))
 	for i, c := range changes {
 		skus[i], prices[i] = c.SKU, c.Price.Units
 	}
 	err := s.edit(ctx, skus, func(ctx context.Context, q *db.Queries) error {
-		rows, err := q.SetVariantPrices(ctx, db.SetVariantPricesParams{Skus: skus, Prices: prices, Currency: s.currency})
-		if err != nil {
-			return fmt.Errorf("set prices: %w", err)
-		}
-		found := make(map[string]bool, len(rows))
-		ids := make([]string, len(rows))
-		for i, r := range rows {
-			found[r.Sku], ids[i] = true, r.ProductID
-		}
-		if err := unknownSKUs(skus, found); err != nil {
-			return err
-		}
-		if err := q.CheapestPrices(ctx, ids); err != nil {
-			return fmt.Errorf("set cheapest prices: %w", err)
-		}
-		if err := q.EntryPrices(ctx, ids); err != nil {
-			return fmt.Errorf("set prices of search entries: %w", err)
-		}
-		if err := q.TouchProducts(ctx, ids); err != nil {
-			return fmt.Errorf("touch products: %w", err)
-		}
-		return nil
+		_, err := once(ctx, q, id, func() (struct{}, error) { return struct{}{}, s.setPrices(ctx, q, skus, prices) })
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return s.variants(ctx, skus)
+}
+
+func (s *Store) setPrices(ctx context.Context, q *db.Queries, skus []string, prices []int64) error {
+	rows, err := q.SetVariantPrices(ctx, db.SetVariantPricesParams{Skus: skus, Prices: prices, Currency: s.currency})
+	if err != nil {
+		return fmt.Errorf("set prices: %w", err)
+	}
+	found := make(map[string]bool, len(rows))
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		found[r.Sku], ids[i] = true, r.ProductID
+	}
+	if err := unknownSKUs(skus, found); err != nil {
+		return err
+	}
+	if err := q.CheapestPrices(ctx, ids); err != nil {
+		return fmt.Errorf("set cheapest prices: %w", err)
+	}
+	if err := q.EntryPrices(ctx, ids); err != nil {
+		return fmt.Errorf("set prices of search entries: %w", err)
+	}
+	if err := q.TouchProducts(ctx, ids); err != nil {
+		return fmt.Errorf("touch products: %w", err)
+	}
+	return nil
 }
 
 // AdjustStock implements app.Editor.

@@ -85,7 +85,7 @@ func TestImportYields(t *testing.T) {
 	between := 0
 	for price := int64(1); ; price++ {
 		before := s.batches()
-		if _, err := s.SetPrices(ctx, []domain.PriceChange{{SKU: "OTHER", Price: gbp(price)}}); err != nil {
+		if _, err := s.SetPrices(ctx, "", []domain.PriceChange{{SKU: "OTHER", Price: gbp(price)}}); err != nil {
 			t.Fatal(err)
 		}
 		if before > 0 && s.batches() > 0 {
@@ -155,7 +155,7 @@ func TestEditsComeAfterImports(t *testing.T) {
 	s.add(simple("P00000", "before", 100, 5))
 	s.accepted(many(130))
 	for _, sku := range []string{"P00000", "P00129"} { // a known and a new product
-		if _, err := s.SetPrices(ctx, []domain.PriceChange{{SKU: sku, Price: gbp(7)}}); err != nil {
+		if _, err := s.SetPrices(ctx, "", []domain.PriceChange{{SKU: sku, Price: gbp(7)}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -165,7 +165,7 @@ func TestEditsComeAfterImports(t *testing.T) {
 	s.add(simple("P00060", "renamed", 100, 5))
 	thief := simple("THIEF", "thief", 100, 1)
 	thief.Variants[0].SKU = "P00129"
-	if _, err := s.Upsert(ctx, []domain.ProductInput{thief}); !errors.Is(err, domain.ErrSKUTaken) {
+	if _, err := s.Upsert(ctx, "", []domain.ProductInput{thief}); !errors.Is(err, domain.ErrSKUTaken) {
 		t.Errorf("took a SKU of an import: %v", err)
 	}
 

@@ -16,9 +16,9 @@ import (
 // that has every filter and order as "or not given" would be planned for all of
 // them at once and could use no index for any. Values are always arguments.
 
-const productColumns = `p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.updated_at,
+const productColumns = `p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
        v.sku, v.name AS variant_name, v.price, v.currency,
-       s.total, s.held, s.committed, s.version AS stock_version, s.updated_at AS stock_updated_at`
+       s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at`
 
 // listRow is a productRow with the sort key of its product.
 type listRow struct {

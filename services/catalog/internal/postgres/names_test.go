@@ -48,7 +48,7 @@ func TestNamesAreTaken(t *testing.T) {
 		{"code that is a SKU", of("LAMP-S", "BULB"), domain.ErrCodeTaken, "LAMP-S"},
 		{"SKU of one that is there", of("MUG", "LAMP"), domain.ErrSKUTaken, "LAMP"},
 	} {
-		_, err := s.Upsert(ctx, []domain.ProductInput{tc.input})
+		_, err := s.Upsert(ctx, "", []domain.ProductInput{tc.input})
 		if !errors.Is(err, tc.err) || !strings.HasSuffix(err.Error(), ": "+tc.named) {
 			t.Errorf("%s: %v", tc.name, err)
 		}
@@ -84,7 +84,7 @@ func TestDatabaseKeepsNames(t *testing.T) {
 		for i := range errs {
 			group.Go(func() {
 				in := of(fmt.Sprintf("C%d-%d", round, i), fmt.Sprintf("X%d", round))
-				_, errs[i] = s.Upsert(ctx, []domain.ProductInput{in})
+				_, errs[i] = s.Upsert(ctx, "", []domain.ProductInput{in})
 			})
 		}
 		group.Wait()
@@ -114,7 +114,7 @@ func TestNamesAgainstModel(t *testing.T) {
 					at, taken := owner[n]
 					free = free && (!taken || at == code)
 				}
-				_, err := s.Upsert(ctx, []domain.ProductInput{of(code, skus...)})
+				_, err := s.Upsert(ctx, "", []domain.ProductInput{of(code, skus...)})
 				if free != (err == nil) || err != nil && !errors.Is(err, domain.ErrSKUTaken) && !errors.Is(err, domain.ErrCodeTaken) {
 					t.Fatalf("%v: %v, owners %v", all, err, owner)
 				}

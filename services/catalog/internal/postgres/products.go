@@ -26,15 +26,7 @@ func (s *Store) ProductByID(ctx context.Context, id string) (domain.Product, err
 
 // ProductByCode implements app.Reader.
 func (s *Store) ProductByCode(ctx context.Context, code string) (domain.Product, error) {
-	rows, err := s.reads.ProductByCode(ctx, code)
-	if err != nil {
-		return domain.Product{}, fmt.Errorf("get product by code: %w", err)
-	}
-	same := make([]productRow, len(rows))
-	for i, r := range rows {
-		same[i] = productRow(r)
-	}
-	return single(same)
+	return byCode(ctx, s.reads, code)
 }
 
 // Related implements app.Reader.
@@ -139,20 +131,21 @@ func single(rows []productRow) (domain.Product, error) {
 	return assemble(rows)[0], nil
 }
 
-// assemble folds rows into products, keeping their order. A product's version
-// is the sum of its own and its stocks' counters: none of them ever falls, and
-// rows are never taken away, so the sum grows with every change of either.
+// assemble folds rows into products, keeping their order. A product's version and
+// revision are the sums of its own and its stocks' counters: none of them ever falls,
+// and rows are never taken away, so a sum grows with every change of either.
 func assemble(rows []productRow) []domain.Product {
 	var products []domain.Product
 	for _, r := range rows {
 		if n := len(products); n == 0 || products[n-1].ID != r.ID {
 			products = append(products, domain.Product{
 				ID: r.ID, Code: r.Code, Name: r.Name, Description: r.Description, Category: r.Category,
-				Popularity: r.Popularity, Version: r.Version, UpdatedAt: r.UpdatedAt,
+				Popularity: r.Popularity, Version: r.Version, Revision: r.Revision, UpdatedAt: r.UpdatedAt,
 			})
 		}
 		p := &products[len(products)-1]
 		p.Version += r.StockVersion
+		p.Revision += r.StockRevision
 		p.UpdatedAt = latest(p.UpdatedAt, r.StockUpdatedAt)
 		p.Variants = append(p.Variants, domain.Variant{
 			SKU: r.Sku, Name: r.VariantName, Price: money.Money{Units: r.Price, Currency: r.Currency},

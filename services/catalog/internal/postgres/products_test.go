@@ -66,13 +66,13 @@ func TestUpsertIsAllOrNothing(t *testing.T) {
 	if _, _, err := s.Reserve(ctx, order, []domain.StockLine{line("A", 3)}, quarter); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Upsert(ctx, []domain.ProductInput{simple("NEW", "new", 100, 1), simple("A", "changed", 100, 2)})
+	_, err := s.Upsert(ctx, "", []domain.ProductInput{simple("NEW", "new", 100, 1), simple("A", "changed", 100, 2)})
 	if !errors.Is(err, domain.ErrStockBelowCommitted) {
 		t.Errorf("stock below what is held: %v", err)
 	}
 	thief := simple("THIEF", "thief", 100, 1)
 	thief.Variants[0].SKU = "B"
-	if _, err := s.Upsert(ctx, []domain.ProductInput{simple("NEW", "new", 100, 1), thief}); !errors.Is(err, domain.ErrSKUTaken) {
+	if _, err := s.Upsert(ctx, "", []domain.ProductInput{simple("NEW", "new", 100, 1), thief}); !errors.Is(err, domain.ErrSKUTaken) {
 		t.Errorf("SKU of another product: %v", err)
 	}
 	if _, err := s.ProductByCode(ctx, "NEW"); !errors.Is(err, domain.ErrProductNotFound) {
@@ -108,11 +108,11 @@ func TestSetPrices(t *testing.T) {
 	s.add(domain.ProductInput{Code: "P", Name: "p", Category: "c", Variants: []domain.VariantInput{{SKU: "P1", Price: gbp(100)}, {SKU: "P2", Price: gbp(200)}}},
 		simple("Q", "q", 150, 1))
 	before := s.product("P")
-	_, err := s.SetPrices(ctx, []domain.PriceChange{{SKU: "P1", Price: gbp(1)}, {SKU: "NOPE", Price: gbp(1)}})
+	_, err := s.SetPrices(ctx, "", []domain.PriceChange{{SKU: "P1", Price: gbp(1)}, {SKU: "NOPE", Price: gbp(1)}})
 	if !errors.Is(err, domain.ErrSKUNotFound) || s.product("P").Variants[0].Price != gbp(100) {
 		t.Errorf("unknown SKU: %v", err)
 	}
-	changed, err := s.SetPrices(ctx, []domain.PriceChange{{SKU: "P2", Price: gbp(160)}, {SKU: "P1", Price: gbp(170)}})
+	changed, err := s.SetPrices(ctx, "", []domain.PriceChange{{SKU: "P2", Price: gbp(160)}, {SKU: "P1", Price: gbp(170)}})
 	if err != nil || len(changed) != 2 || changed[0].SKU != "P2" || changed[0].Price != gbp(160) {
 		t.Fatal(changed, err)
 	}
@@ -183,7 +183,7 @@ func TestVersionFollowsEveryChange(t *testing.T) {
 		name string
 		do   func()
 	}{
-		{"price", func() { _, err := s.SetPrices(ctx, []domain.PriceChange{{SKU: "A", Price: gbp(1)}}); do(err) }},
+		{"price", func() { _, err := s.SetPrices(ctx, "", []domain.PriceChange{{SKU: "A", Price: gbp(1)}}); do(err) }},
 		{"adjust", func() {
 			_, err := s.AdjustStock(ctx, domain.Adjustment{ID: newID(), Reason: "r", Changes: []domain.StockChange{{SKU: "A", Delta: 1}}})
 			do(err)

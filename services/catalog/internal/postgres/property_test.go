@@ -70,7 +70,7 @@ func TestCommandsAgainstModel(t *testing.T) {
 			sku := fmt.Sprintf("R%d-%d", run, i)
 			skus = append(skus, sku)
 			m.total[sku] = rapid.Int64Range(0, 8).Draw(t, "total")
-			if _, err := s.Upsert(ctx, []domain.ProductInput{simple(sku, "r", 100, m.total[sku])}); err != nil {
+			if _, err := s.Upsert(ctx, "", []domain.ProductInput{simple(sku, "r", 100, m.total[sku])}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -138,7 +138,7 @@ func TestCountsAreKept(t *testing.T) {
 	}
 	follow(150)
 	check("another import")
-	if _, err := s.SetPrices(ctx, []domain.PriceChange{{SKU: "P00001", Price: gbp(9999)}, {SKU: "P00400", Price: gbp(1)}}); err != nil {
+	if _, err := s.SetPrices(ctx, "", []domain.PriceChange{{SKU: "P00001", Price: gbp(9999)}, {SKU: "P00400", Price: gbp(1)}}); err != nil {
 		t.Fatal(err)
 	}
 	check("prices")

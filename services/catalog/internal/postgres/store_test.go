@@ -50,7 +50,7 @@ func shopOn(t testing.TB, dsn string) *shop {
 // add upserts products.
 func (s *shop) add(products ...domain.ProductInput) domain.UpsertResult {
 	s.t.Helper()
-	result, err := s.Upsert(s.t.Context(), products)
+	result, err := s.Upsert(s.t.Context(), "", products)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -16,15 +16,15 @@ const analyzeAbove = 200
 
 // Upsert implements app.Editor: a fixed number of statements, whatever the
 // number of products.
-func (s *Store) Upsert(ctx context.Context, products []domain.ProductInput) (domain.UpsertResult, error) {
+func (s *Store) Upsert(ctx context.Context, id string, products []domain.ProductInput) (domain.UpsertResult, error) {
 	var result domain.UpsertResult
-	err := s.edit(ctx, names(products), func(ctx context.Context, q *db.Queries) error {
-		u := upsert{q: q, currency: s.currency, products: products}
-		if err := u.run(ctx); err != nil {
-			return err
-		}
-		result = domain.UpsertResult{Created: u.created, Updated: int64(len(products)) - u.created, Variants: int64(len(u.variants.Skus))}
-		return nil
+	err := s.edit(ctx, names(products), func(ctx context.Context, q *db.Queries) (err error) {
+		result, err = once(ctx, q, id, func() (domain.UpsertResult, error) {
+			u := upsert{q: q, currency: s.currency, products: products}
+			err := u.run(ctx)
+			return domain.UpsertResult{Created: u.created, Updated: int64(len(products)) - u.created, Variants: int64(len(u.variants.Skus))}, err
+		})
+		return err
 	})
 	if err != nil {
 		return domain.UpsertResult{}, err

@@ -55,6 +55,7 @@ func product(p domain.Product) *catalogv1.Product {
 		Popularity:  p.Popularity,
 		UpdatedAt:   timestamppb.New(p.UpdatedAt),
 		Version:     p.Version,
+		Revision:    p.Revision,
 	}
 }
 

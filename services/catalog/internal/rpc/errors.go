@@ -20,6 +20,7 @@ var Errors = chassisrpc.ErrorTable{
 	{Is: domain.ErrSKUNotFound, Reason: catalogv1.ErrorReason_ERROR_REASON_SKU_NOT_FOUND},
 	{Is: domain.ErrSKUTaken, Reason: catalogv1.ErrorReason_ERROR_REASON_SKU_TAKEN},
 	{Is: domain.ErrCodeTaken, Reason: catalogv1.ErrorReason_ERROR_REASON_CODE_TAKEN},
+	{Is: domain.ErrPreconditionFailed, Reason: catalogv1.ErrorReason_ERROR_REASON_PRECONDITION_FAILED},
 	{Is: domain.ErrInsufficientStock, Reason: catalogv1.ErrorReason_ERROR_REASON_INSUFFICIENT_STOCK},
 	{Is: domain.ErrStockBelowCommitted, Reason: catalogv1.ErrorReason_ERROR_REASON_STOCK_BELOW_COMMITTED},
 	{Is: domain.ErrReservationNotFound, Reason: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_NOT_FOUND},

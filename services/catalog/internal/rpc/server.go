@@ -124,6 +124,26 @@ func (s *Server) AdjustStock(ctx context.Context, req *catalogv1.AdjustStockRequ
 	return &catalogv1.AdjustStockResponse{Variants: variants(changed)}, nil
 }
 
+// PutProduct implements the contract.
+func (s *Server) PutProduct(ctx context.Context, req *catalogv1.PutProductRequest) (*catalogv1.PutProductResponse, error) {
+	inputs, err := productInputs([]*catalogv1.ProductInput{req.GetProduct()})
+	if err != nil {
+		return nil, explain(err)
+	}
+	p, created, err := s.app.Put(ctx, edit(req.GetOperationId(), req.GetPrecondition()), inputs[0])
+	if err != nil {
+		return nil, explain(err)
+	}
+	return &catalogv1.PutProductResponse{Product: product(p), Created: created}, nil
+}
+
+func edit(id string, must *catalogv1.Precondition) domain.Edit {
+	return domain.Edit{
+		ID: strings.ToLower(id),
+		If: domain.Precondition{Revisions: must.GetRevisions(), Exists: must.GetExists(), Absent: must.GetAbsent()},
+	}
+}
+
 // UpsertProducts implements the contract.
 func (s *Server) UpsertProducts(ctx context.Context, req *catalogv1.UpsertProductsRequest) (*catalogv1.UpsertProductsResponse, error) {
 	inputs, err := productInputs(req.GetProducts())
@@ -143,7 +163,7 @@ func (s *Server) SetPrices(ctx context.Context, req *catalogv1.SetPricesRequest)
 	if err != nil {
 		return nil, explain(err)
 	}
-	changed, err := s.app.SetPrices(ctx, changes)
+	changed, err := s.app.SetPrices(ctx, strings.ToLower(req.GetOperationId()), changes)
 	if err != nil {
 		return nil, explain(err)
 	}

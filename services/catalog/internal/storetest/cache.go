@@ -55,7 +55,7 @@ func TestCache(t *testing.T, wrap func(t *testing.T, next app.Store) app.Store) 
 		store, _ := New(t)
 		gate := &Gate{Store: store}
 		cache := wrap(t, gate)
-		if _, err := cache.Upsert(t.Context(), []domain.ProductInput{Simple("A", "apple", 100, 50), Simple("B", "berry", 200, 50)}); err != nil {
+		if _, err := cache.Upsert(t.Context(), "", []domain.ProductInput{Simple("A", "apple", 100, 50), Simple("B", "berry", 200, 50)}); err != nil {
 			t.Fatal(err)
 		}
 		return gate, cache
@@ -70,7 +70,7 @@ func TestCache(t *testing.T, wrap func(t *testing.T, next app.Store) app.Store) 
 	}
 	price := func(t *testing.T, s app.Store, units int64) {
 		t.Helper()
-		if _, err := s.SetPrices(t.Context(), []domain.PriceChange{{SKU: "A", Price: GBP(units)}}); err != nil {
+		if _, err := s.SetPrices(t.Context(), "", []domain.PriceChange{{SKU: "A", Price: GBP(units)}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -134,7 +134,7 @@ func TestCache(t *testing.T, wrap func(t *testing.T, next app.Store) app.Store) 
 		last := product(t, cache, "A")
 		for name, write := range inOrder(
 			"price", func() error {
-				_, err := cache.SetPrices(ctx, []domain.PriceChange{{SKU: "A", Price: GBP(99)}})
+				_, err := cache.SetPrices(ctx, "", []domain.PriceChange{{SKU: "A", Price: GBP(99)}})
 				return err
 			},
 			"reserve", func() error { _, _, err := cache.Reserve(ctx, order, lines, time.Hour); return err },
@@ -151,7 +151,7 @@ func TestCache(t *testing.T, wrap func(t *testing.T, next app.Store) app.Store) 
 			"hold", func() error { _, _, err := cache.Reserve(ctx, NewID(), lines, time.Microsecond); return err },
 			"expire", func() error { _, err := cache.ExpireHolds(ctx); return err },
 			"upsert", func() error {
-				_, err := cache.Upsert(ctx, []domain.ProductInput{Simple("A", "apple pie", 77, 60)})
+				_, err := cache.Upsert(ctx, "", []domain.ProductInput{Simple("A", "apple pie", 77, 60)})
 				return err
 			},
 		) {

@@ -159,7 +159,10 @@ type Product struct {
 	// When the product last changed, price and stock included.
 	UpdatedAt *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
 	// Grows with each change of the product, its prices or stock; for ETags.
-	Version       int64 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
+	Version int64 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
+	// Grows with each change by an operator: texts, prices, stock received or written
+	// off. Orders do not change it.
+	Revision      int64 `protobuf:"varint,10,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -253,6 +256,13 @@ func (x *Product) GetUpdatedAt() *timestamppb.Timestamp {
 func (x *Product) GetVersion() int64 {
 	if x != nil {
 		return x.Version
+	}
+	return 0
+}
+
+func (x *Product) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
 	}
 	return 0
 }
@@ -2217,12 +2227,197 @@ func (x *VariantInput) GetStock() int64 {
 	return 0
 }
 
+// Precondition is what a product must be like for an edit to be made. An empty one
+// always holds.
+type Precondition struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The product's revision must be one of them.
+	Revisions []int64 `protobuf:"varint,1,rep,packed,name=revisions,proto3" json:"revisions,omitempty"`
+	// There must be such a product.
+	Exists bool `protobuf:"varint,2,opt,name=exists,proto3" json:"exists,omitempty"`
+	// There must be no such product.
+	Absent        bool `protobuf:"varint,3,opt,name=absent,proto3" json:"absent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Precondition) Reset() {
+	*x = Precondition{}
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Precondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Precondition) ProtoMessage() {}
+
+func (x *Precondition) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Precondition.ProtoReflect.Descriptor instead.
+func (*Precondition) Descriptor() ([]byte, []int) {
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *Precondition) GetRevisions() []int64 {
+	if x != nil {
+		return x.Revisions
+	}
+	return nil
+}
+
+func (x *Precondition) GetExists() bool {
+	if x != nil {
+		return x.Exists
+	}
+	return false
+}
+
+func (x *Precondition) GetAbsent() bool {
+	if x != nil {
+		return x.Absent
+	}
+	return false
+}
+
+// PutProductRequest has a product.
+type PutProductRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of this edit.
+	OperationId string `protobuf:"bytes,1,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// The product; its code says which.
+	Product *ProductInput `protobuf:"bytes,2,opt,name=product,proto3" json:"product,omitempty"`
+	// What there must be.
+	Precondition  *Precondition `protobuf:"bytes,3,opt,name=precondition,proto3" json:"precondition,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutProductRequest) Reset() {
+	*x = PutProductRequest{}
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutProductRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutProductRequest) ProtoMessage() {}
+
+func (x *PutProductRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutProductRequest.ProtoReflect.Descriptor instead.
+func (*PutProductRequest) Descriptor() ([]byte, []int) {
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *PutProductRequest) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *PutProductRequest) GetProduct() *ProductInput {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
+func (x *PutProductRequest) GetPrecondition() *Precondition {
+	if x != nil {
+		return x.Precondition
+	}
+	return nil
+}
+
+// PutProductResponse is what was written.
+type PutProductResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The product.
+	Product *Product `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	// There was no such product before.
+	Created       bool `protobuf:"varint,2,opt,name=created,proto3" json:"created,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutProductResponse) Reset() {
+	*x = PutProductResponse{}
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutProductResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutProductResponse) ProtoMessage() {}
+
+func (x *PutProductResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutProductResponse.ProtoReflect.Descriptor instead.
+func (*PutProductResponse) Descriptor() ([]byte, []int) {
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *PutProductResponse) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
+func (x *PutProductResponse) GetCreated() bool {
+	if x != nil {
+		return x.Created
+	}
+	return false
+}
+
 // UpsertProductsRequest has the products.
 type UpsertProductsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Distinct codes.
 	Products []*ProductInput `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
-	// UUID of the import, by which a repeat is recognised for a week; used for more than 50 products.
+	// UUID of the import, by which a repeat is recognised: for a week where it has more
+	// than 50 products, else for good. A repeat changes nothing.
 	ImportId      string `protobuf:"bytes,2,opt,name=import_id,json=importId,proto3" json:"import_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2230,7 +2425,7 @@ type UpsertProductsRequest struct {
 
 func (x *UpsertProductsRequest) Reset() {
 	*x = UpsertProductsRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[33]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2242,7 +2437,7 @@ func (x *UpsertProductsRequest) String() string {
 func (*UpsertProductsRequest) ProtoMessage() {}
 
 func (x *UpsertProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[33]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2255,7 +2450,7 @@ func (x *UpsertProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertProductsRequest.ProtoReflect.Descriptor instead.
 func (*UpsertProductsRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{33}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *UpsertProductsRequest) GetProducts() []*ProductInput {
@@ -2287,7 +2482,7 @@ type UpsertProductsResponse struct {
 
 func (x *UpsertProductsResponse) Reset() {
 	*x = UpsertProductsResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[34]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2299,7 +2494,7 @@ func (x *UpsertProductsResponse) String() string {
 func (*UpsertProductsResponse) ProtoMessage() {}
 
 func (x *UpsertProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[34]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2312,7 +2507,7 @@ func (x *UpsertProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertProductsResponse.ProtoReflect.Descriptor instead.
 func (*UpsertProductsResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{34}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *UpsertProductsResponse) GetCreated() int64 {
@@ -2349,7 +2544,7 @@ type PriceChange struct {
 
 func (x *PriceChange) Reset() {
 	*x = PriceChange{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[35]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2361,7 +2556,7 @@ func (x *PriceChange) String() string {
 func (*PriceChange) ProtoMessage() {}
 
 func (x *PriceChange) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[35]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2374,7 +2569,7 @@ func (x *PriceChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PriceChange.ProtoReflect.Descriptor instead.
 func (*PriceChange) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{35}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PriceChange) GetSku() string {
@@ -2394,6 +2589,8 @@ func (x *PriceChange) GetPrice() *v1.Money {
 // SetPricesRequest changes prices.
 type SetPricesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of this edit; without one a repeat is an edit of its own.
+	OperationId string `protobuf:"bytes,2,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
 	// Distinct SKUs, 1 to 2,000.
 	Changes       []*PriceChange `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2402,7 +2599,7 @@ type SetPricesRequest struct {
 
 func (x *SetPricesRequest) Reset() {
 	*x = SetPricesRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[36]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2414,7 +2611,7 @@ func (x *SetPricesRequest) String() string {
 func (*SetPricesRequest) ProtoMessage() {}
 
 func (x *SetPricesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[36]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2427,7 +2624,14 @@ func (x *SetPricesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPricesRequest.ProtoReflect.Descriptor instead.
 func (*SetPricesRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{36}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *SetPricesRequest) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
 }
 
 func (x *SetPricesRequest) GetChanges() []*PriceChange {
@@ -2448,7 +2652,7 @@ type SetPricesResponse struct {
 
 func (x *SetPricesResponse) Reset() {
 	*x = SetPricesResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[37]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2460,7 +2664,7 @@ func (x *SetPricesResponse) String() string {
 func (*SetPricesResponse) ProtoMessage() {}
 
 func (x *SetPricesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[37]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2473,7 +2677,7 @@ func (x *SetPricesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPricesResponse.ProtoReflect.Descriptor instead.
 func (*SetPricesResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{37}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SetPricesResponse) GetVariants() []*Variant {
@@ -2487,7 +2691,7 @@ var File_souk_catalog_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x1dsouk/catalog/v1/catalog.proto\x12\x0fsouk.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19souk/money/v1/money.proto\"\xaa\x02\n" +
+	"\x1dsouk/catalog/v1/catalog.proto\x12\x0fsouk.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19souk/money/v1/money.proto\"\xc6\x02\n" +
 	"\aProduct\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x12\n" +
@@ -2500,7 +2704,9 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"popularity\x129\n" +
 	"\n" +
 	"updated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x18\n" +
-	"\aversion\x18\t \x01(\x03R\aversion\"\xcb\x01\n" +
+	"\aversion\x18\t \x01(\x03R\aversion\x12\x1a\n" +
+	"\brevision\x18\n" +
+	" \x01(\x03R\brevision\"\xcb\x01\n" +
 	"\aVariant\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12*\n" +
@@ -2637,7 +2843,18 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x05price\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x05price\x12(\n" +
 	"\x05stock\x18\x04 \x01(\x03B\r\xbaH\n" +
 	"\"\b\x18\x80\x94\xeb\xdc\x03(\x00H\x00R\x05stock\x88\x01\x01B\b\n" +
-	"\x06_stock\"\x8a\x01\n" +
+	"\x06_stock\"f\n" +
+	"\fPrecondition\x12&\n" +
+	"\trevisions\x18\x01 \x03(\x03B\b\xbaH\x05\x92\x01\x02\x10dR\trevisions\x12\x16\n" +
+	"\x06exists\x18\x02 \x01(\bR\x06exists\x12\x16\n" +
+	"\x06absent\x18\x03 \x01(\bR\x06absent\"\xc4\x01\n" +
+	"\x11PutProductRequest\x12+\n" +
+	"\foperation_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\voperationId\x12?\n" +
+	"\aproduct\x18\x02 \x01(\v2\x1d.souk.catalog.v1.ProductInputB\x06\xbaH\x03\xc8\x01\x01R\aproduct\x12A\n" +
+	"\fprecondition\x18\x03 \x01(\v2\x1d.souk.catalog.v1.PreconditionR\fprecondition\"b\n" +
+	"\x12PutProductResponse\x122\n" +
+	"\aproduct\x18\x01 \x01(\v2\x18.souk.catalog.v1.ProductR\aproduct\x12\x18\n" +
+	"\acreated\x18\x02 \x01(\bR\acreated\"\x8a\x01\n" +
 	"\x15UpsertProductsRequest\x12G\n" +
 	"\bproducts\x18\x01 \x03(\v2\x1d.souk.catalog.v1.ProductInputB\f\xbaH\t\x92\x01\x06\b\x01\x10\xa0\x9c\x01R\bproducts\x12(\n" +
 	"\timport_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bimportId\"h\n" +
@@ -2647,8 +2864,9 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\bvariants\x18\x03 \x01(\x03R\bvariants\"^\n" +
 	"\vPriceChange\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x122\n" +
-	"\x05price\x18\x02 \x01(\v2\x14.souk.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x05price\"W\n" +
-	"\x10SetPricesRequest\x12C\n" +
+	"\x05price\x18\x02 \x01(\v2\x14.souk.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x05price\"\x87\x01\n" +
+	"\x10SetPricesRequest\x12.\n" +
+	"\foperation_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\voperationId\x12C\n" +
 	"\achanges\x18\x01 \x03(\v2\x1c.souk.catalog.v1.PriceChangeB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\achanges\"I\n" +
 	"\x11SetPricesResponse\x124\n" +
 	"\bvariants\x18\x01 \x03(\v2\x18.souk.catalog.v1.VariantR\bvariants*\xb1\x01\n" +
@@ -2663,7 +2881,7 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16RESERVATION_STATE_HELD\x10\x01\x12\x1f\n" +
 	"\x1bRESERVATION_STATE_COMMITTED\x10\x02\x12\x1e\n" +
-	"\x1aRESERVATION_STATE_RELEASED\x10\x032\xa4\b\n" +
+	"\x1aRESERVATION_STATE_RELEASED\x10\x032\xfb\b\n" +
 	"\x0eCatalogService\x12[\n" +
 	"\fListProducts\x12$.souk.catalog.v1.ListProductsRequest\x1a%.souk.catalog.v1.ListProductsResponse\x12U\n" +
 	"\n" +
@@ -2676,7 +2894,9 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\aRelease\x12\x1f.souk.catalog.v1.ReleaseRequest\x1a .souk.catalog.v1.ReleaseResponse\x12L\n" +
 	"\aRestock\x12\x1f.souk.catalog.v1.RestockRequest\x1a .souk.catalog.v1.RestockResponse\x12X\n" +
 	"\vAdjustStock\x12#.souk.catalog.v1.AdjustStockRequest\x1a$.souk.catalog.v1.AdjustStockResponse\x12a\n" +
-	"\x0eUpsertProducts\x12&.souk.catalog.v1.UpsertProductsRequest\x1a'.souk.catalog.v1.UpsertProductsResponse\x12R\n" +
+	"\x0eUpsertProducts\x12&.souk.catalog.v1.UpsertProductsRequest\x1a'.souk.catalog.v1.UpsertProductsResponse\x12U\n" +
+	"\n" +
+	"PutProduct\x12\".souk.catalog.v1.PutProductRequest\x1a#.souk.catalog.v1.PutProductResponse\x12R\n" +
 	"\tSetPrices\x12!.souk.catalog.v1.SetPricesRequest\x1a\".souk.catalog.v1.SetPricesResponseB?Z=github.com/souk-shop/souk/proto/gen/souk/catalog/v1;catalogv1b\x06proto3"
 
 var (
@@ -2692,7 +2912,7 @@ func file_souk_catalog_v1_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_souk_catalog_v1_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_souk_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_souk_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_souk_catalog_v1_catalog_proto_goTypes = []any{
 	(ProductSort)(0),               // 0: souk.catalog.v1.ProductSort
 	(ReservationState)(0),          // 1: souk.catalog.v1.ReservationState
@@ -2729,19 +2949,22 @@ var file_souk_catalog_v1_catalog_proto_goTypes = []any{
 	(*AdjustStockResponse)(nil),    // 32: souk.catalog.v1.AdjustStockResponse
 	(*ProductInput)(nil),           // 33: souk.catalog.v1.ProductInput
 	(*VariantInput)(nil),           // 34: souk.catalog.v1.VariantInput
-	(*UpsertProductsRequest)(nil),  // 35: souk.catalog.v1.UpsertProductsRequest
-	(*UpsertProductsResponse)(nil), // 36: souk.catalog.v1.UpsertProductsResponse
-	(*PriceChange)(nil),            // 37: souk.catalog.v1.PriceChange
-	(*SetPricesRequest)(nil),       // 38: souk.catalog.v1.SetPricesRequest
-	(*SetPricesResponse)(nil),      // 39: souk.catalog.v1.SetPricesResponse
-	(*timestamppb.Timestamp)(nil),  // 40: google.protobuf.Timestamp
-	(*v1.Money)(nil),               // 41: souk.money.v1.Money
-	(*durationpb.Duration)(nil),    // 42: google.protobuf.Duration
+	(*Precondition)(nil),           // 35: souk.catalog.v1.Precondition
+	(*PutProductRequest)(nil),      // 36: souk.catalog.v1.PutProductRequest
+	(*PutProductResponse)(nil),     // 37: souk.catalog.v1.PutProductResponse
+	(*UpsertProductsRequest)(nil),  // 38: souk.catalog.v1.UpsertProductsRequest
+	(*UpsertProductsResponse)(nil), // 39: souk.catalog.v1.UpsertProductsResponse
+	(*PriceChange)(nil),            // 40: souk.catalog.v1.PriceChange
+	(*SetPricesRequest)(nil),       // 41: souk.catalog.v1.SetPricesRequest
+	(*SetPricesResponse)(nil),      // 42: souk.catalog.v1.SetPricesResponse
+	(*timestamppb.Timestamp)(nil),  // 43: google.protobuf.Timestamp
+	(*v1.Money)(nil),               // 44: souk.money.v1.Money
+	(*durationpb.Duration)(nil),    // 45: google.protobuf.Duration
 }
 var file_souk_catalog_v1_catalog_proto_depIdxs = []int32{
 	3,  // 0: souk.catalog.v1.Product.variants:type_name -> souk.catalog.v1.Variant
-	40, // 1: souk.catalog.v1.Product.updated_at:type_name -> google.protobuf.Timestamp
-	41, // 2: souk.catalog.v1.Variant.price:type_name -> souk.money.v1.Money
+	43, // 1: souk.catalog.v1.Product.updated_at:type_name -> google.protobuf.Timestamp
+	44, // 2: souk.catalog.v1.Variant.price:type_name -> souk.money.v1.Money
 	4,  // 3: souk.catalog.v1.Variant.stock:type_name -> souk.catalog.v1.Stock
 	6,  // 4: souk.catalog.v1.ListProductsRequest.filter:type_name -> souk.catalog.v1.ProductFilter
 	0,  // 5: souk.catalog.v1.ListProductsRequest.sort:type_name -> souk.catalog.v1.ProductSort
@@ -2754,9 +2977,9 @@ var file_souk_catalog_v1_catalog_proto_depIdxs = []int32{
 	5,  // 12: souk.catalog.v1.ListCategoriesResponse.categories:type_name -> souk.catalog.v1.Category
 	2,  // 13: souk.catalog.v1.ListRelatedResponse.products:type_name -> souk.catalog.v1.Product
 	1,  // 14: souk.catalog.v1.Reservation.state:type_name -> souk.catalog.v1.ReservationState
-	40, // 15: souk.catalog.v1.Reservation.expires_at:type_name -> google.protobuf.Timestamp
+	43, // 15: souk.catalog.v1.Reservation.expires_at:type_name -> google.protobuf.Timestamp
 	19, // 16: souk.catalog.v1.ReserveRequest.lines:type_name -> souk.catalog.v1.StockLine
-	42, // 17: souk.catalog.v1.ReserveRequest.hold:type_name -> google.protobuf.Duration
+	45, // 17: souk.catalog.v1.ReserveRequest.hold:type_name -> google.protobuf.Duration
 	20, // 18: souk.catalog.v1.ReserveResponse.reservation:type_name -> souk.catalog.v1.Reservation
 	20, // 19: souk.catalog.v1.ConfirmResponse.reservation:type_name -> souk.catalog.v1.Reservation
 	20, // 20: souk.catalog.v1.ReleaseResponse.reservation:type_name -> souk.catalog.v1.Reservation
@@ -2764,40 +2987,45 @@ var file_souk_catalog_v1_catalog_proto_depIdxs = []int32{
 	30, // 22: souk.catalog.v1.AdjustStockRequest.changes:type_name -> souk.catalog.v1.StockChange
 	3,  // 23: souk.catalog.v1.AdjustStockResponse.variants:type_name -> souk.catalog.v1.Variant
 	34, // 24: souk.catalog.v1.ProductInput.variants:type_name -> souk.catalog.v1.VariantInput
-	41, // 25: souk.catalog.v1.VariantInput.price:type_name -> souk.money.v1.Money
-	33, // 26: souk.catalog.v1.UpsertProductsRequest.products:type_name -> souk.catalog.v1.ProductInput
-	41, // 27: souk.catalog.v1.PriceChange.price:type_name -> souk.money.v1.Money
-	37, // 28: souk.catalog.v1.SetPricesRequest.changes:type_name -> souk.catalog.v1.PriceChange
-	3,  // 29: souk.catalog.v1.SetPricesResponse.variants:type_name -> souk.catalog.v1.Variant
-	7,  // 30: souk.catalog.v1.CatalogService.ListProducts:input_type -> souk.catalog.v1.ListProductsRequest
-	11, // 31: souk.catalog.v1.CatalogService.GetProduct:input_type -> souk.catalog.v1.GetProductRequest
-	13, // 32: souk.catalog.v1.CatalogService.GetVariants:input_type -> souk.catalog.v1.GetVariantsRequest
-	15, // 33: souk.catalog.v1.CatalogService.ListCategories:input_type -> souk.catalog.v1.ListCategoriesRequest
-	17, // 34: souk.catalog.v1.CatalogService.ListRelated:input_type -> souk.catalog.v1.ListRelatedRequest
-	21, // 35: souk.catalog.v1.CatalogService.Reserve:input_type -> souk.catalog.v1.ReserveRequest
-	24, // 36: souk.catalog.v1.CatalogService.Confirm:input_type -> souk.catalog.v1.ConfirmRequest
-	26, // 37: souk.catalog.v1.CatalogService.Release:input_type -> souk.catalog.v1.ReleaseRequest
-	28, // 38: souk.catalog.v1.CatalogService.Restock:input_type -> souk.catalog.v1.RestockRequest
-	31, // 39: souk.catalog.v1.CatalogService.AdjustStock:input_type -> souk.catalog.v1.AdjustStockRequest
-	35, // 40: souk.catalog.v1.CatalogService.UpsertProducts:input_type -> souk.catalog.v1.UpsertProductsRequest
-	38, // 41: souk.catalog.v1.CatalogService.SetPrices:input_type -> souk.catalog.v1.SetPricesRequest
-	8,  // 42: souk.catalog.v1.CatalogService.ListProducts:output_type -> souk.catalog.v1.ListProductsResponse
-	12, // 43: souk.catalog.v1.CatalogService.GetProduct:output_type -> souk.catalog.v1.GetProductResponse
-	14, // 44: souk.catalog.v1.CatalogService.GetVariants:output_type -> souk.catalog.v1.GetVariantsResponse
-	16, // 45: souk.catalog.v1.CatalogService.ListCategories:output_type -> souk.catalog.v1.ListCategoriesResponse
-	18, // 46: souk.catalog.v1.CatalogService.ListRelated:output_type -> souk.catalog.v1.ListRelatedResponse
-	22, // 47: souk.catalog.v1.CatalogService.Reserve:output_type -> souk.catalog.v1.ReserveResponse
-	25, // 48: souk.catalog.v1.CatalogService.Confirm:output_type -> souk.catalog.v1.ConfirmResponse
-	27, // 49: souk.catalog.v1.CatalogService.Release:output_type -> souk.catalog.v1.ReleaseResponse
-	29, // 50: souk.catalog.v1.CatalogService.Restock:output_type -> souk.catalog.v1.RestockResponse
-	32, // 51: souk.catalog.v1.CatalogService.AdjustStock:output_type -> souk.catalog.v1.AdjustStockResponse
-	36, // 52: souk.catalog.v1.CatalogService.UpsertProducts:output_type -> souk.catalog.v1.UpsertProductsResponse
-	39, // 53: souk.catalog.v1.CatalogService.SetPrices:output_type -> souk.catalog.v1.SetPricesResponse
-	42, // [42:54] is the sub-list for method output_type
-	30, // [30:42] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	44, // 25: souk.catalog.v1.VariantInput.price:type_name -> souk.money.v1.Money
+	33, // 26: souk.catalog.v1.PutProductRequest.product:type_name -> souk.catalog.v1.ProductInput
+	35, // 27: souk.catalog.v1.PutProductRequest.precondition:type_name -> souk.catalog.v1.Precondition
+	2,  // 28: souk.catalog.v1.PutProductResponse.product:type_name -> souk.catalog.v1.Product
+	33, // 29: souk.catalog.v1.UpsertProductsRequest.products:type_name -> souk.catalog.v1.ProductInput
+	44, // 30: souk.catalog.v1.PriceChange.price:type_name -> souk.money.v1.Money
+	40, // 31: souk.catalog.v1.SetPricesRequest.changes:type_name -> souk.catalog.v1.PriceChange
+	3,  // 32: souk.catalog.v1.SetPricesResponse.variants:type_name -> souk.catalog.v1.Variant
+	7,  // 33: souk.catalog.v1.CatalogService.ListProducts:input_type -> souk.catalog.v1.ListProductsRequest
+	11, // 34: souk.catalog.v1.CatalogService.GetProduct:input_type -> souk.catalog.v1.GetProductRequest
+	13, // 35: souk.catalog.v1.CatalogService.GetVariants:input_type -> souk.catalog.v1.GetVariantsRequest
+	15, // 36: souk.catalog.v1.CatalogService.ListCategories:input_type -> souk.catalog.v1.ListCategoriesRequest
+	17, // 37: souk.catalog.v1.CatalogService.ListRelated:input_type -> souk.catalog.v1.ListRelatedRequest
+	21, // 38: souk.catalog.v1.CatalogService.Reserve:input_type -> souk.catalog.v1.ReserveRequest
+	24, // 39: souk.catalog.v1.CatalogService.Confirm:input_type -> souk.catalog.v1.ConfirmRequest
+	26, // 40: souk.catalog.v1.CatalogService.Release:input_type -> souk.catalog.v1.ReleaseRequest
+	28, // 41: souk.catalog.v1.CatalogService.Restock:input_type -> souk.catalog.v1.RestockRequest
+	31, // 42: souk.catalog.v1.CatalogService.AdjustStock:input_type -> souk.catalog.v1.AdjustStockRequest
+	38, // 43: souk.catalog.v1.CatalogService.UpsertProducts:input_type -> souk.catalog.v1.UpsertProductsRequest
+	36, // 44: souk.catalog.v1.CatalogService.PutProduct:input_type -> souk.catalog.v1.PutProductRequest
+	41, // 45: souk.catalog.v1.CatalogService.SetPrices:input_type -> souk.catalog.v1.SetPricesRequest
+	8,  // 46: souk.catalog.v1.CatalogService.ListProducts:output_type -> souk.catalog.v1.ListProductsResponse
+	12, // 47: souk.catalog.v1.CatalogService.GetProduct:output_type -> souk.catalog.v1.GetProductResponse
+	14, // 48: souk.catalog.v1.CatalogService.GetVariants:output_type -> souk.catalog.v1.GetVariantsResponse
+	16, // 49: souk.catalog.v1.CatalogService.ListCategories:output_type -> souk.catalog.v1.ListCategoriesResponse
+	18, // 50: souk.catalog.v1.CatalogService.ListRelated:output_type -> souk.catalog.v1.ListRelatedResponse
+	22, // 51: souk.catalog.v1.CatalogService.Reserve:output_type -> souk.catalog.v1.ReserveResponse
+	25, // 52: souk.catalog.v1.CatalogService.Confirm:output_type -> souk.catalog.v1.ConfirmResponse
+	27, // 53: souk.catalog.v1.CatalogService.Release:output_type -> souk.catalog.v1.ReleaseResponse
+	29, // 54: souk.catalog.v1.CatalogService.Restock:output_type -> souk.catalog.v1.RestockResponse
+	32, // 55: souk.catalog.v1.CatalogService.AdjustStock:output_type -> souk.catalog.v1.AdjustStockResponse
+	39, // 56: souk.catalog.v1.CatalogService.UpsertProducts:output_type -> souk.catalog.v1.UpsertProductsResponse
+	37, // 57: souk.catalog.v1.CatalogService.PutProduct:output_type -> souk.catalog.v1.PutProductResponse
+	42, // 58: souk.catalog.v1.CatalogService.SetPrices:output_type -> souk.catalog.v1.SetPricesResponse
+	46, // [46:59] is the sub-list for method output_type
+	33, // [33:46] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_souk_catalog_v1_catalog_proto_init() }
@@ -2817,7 +3045,7 @@ func file_souk_catalog_v1_catalog_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_catalog_v1_catalog_proto_rawDesc), len(file_souk_catalog_v1_catalog_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   38,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

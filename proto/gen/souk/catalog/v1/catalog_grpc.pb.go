@@ -30,6 +30,7 @@ const (
 	CatalogService_Restock_FullMethodName        = "/souk.catalog.v1.CatalogService/Restock"
 	CatalogService_AdjustStock_FullMethodName    = "/souk.catalog.v1.CatalogService/AdjustStock"
 	CatalogService_UpsertProducts_FullMethodName = "/souk.catalog.v1.CatalogService/UpsertProducts"
+	CatalogService_PutProduct_FullMethodName     = "/souk.catalog.v1.CatalogService/PutProduct"
 	CatalogService_SetPrices_FullMethodName      = "/souk.catalog.v1.CatalogService/SetPrices"
 )
 
@@ -112,8 +113,16 @@ type CatalogServiceClient interface {
 	// sold, ALREADY_EXISTS (SKU_TAKEN, CODE_TAKEN) when a SKU or code names another
 	// product, FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED) for a repeat with other products.
 	UpsertProducts(ctx context.Context, in *UpsertProductsRequest, opts ...grpc.CallOption) (*UpsertProductsResponse, error)
+	// PutProduct creates or replaces one product, as UpsertProducts does, if it is as the
+	// precondition asks for, and returns it as it was written. Idempotent by
+	// operation_id: a repeat changes nothing and returns the product as it is now.
+	// Callers: gateway, for an operator. Errors: those of UpsertProducts;
+	// FAILED_PRECONDITION (PRECONDITION_FAILED); NOT_FOUND (PRODUCT_NOT_FOUND) for a
+	// repeat after the product was deleted.
+	PutProduct(ctx context.Context, in *PutProductRequest, opts ...grpc.CallOption) (*PutProductResponse, error)
 	// SetPrices changes the price of variants, all or none. Orders placed before
-	// keep theirs. Callers: gateway, for an operator. Errors: NOT_FOUND (SKU_NOT_FOUND).
+	// keep theirs. Idempotent by operation_id: a repeat changes nothing.
+	// Callers: gateway, for an operator. Errors: NOT_FOUND (SKU_NOT_FOUND).
 	SetPrices(ctx context.Context, in *SetPricesRequest, opts ...grpc.CallOption) (*SetPricesResponse, error)
 }
 
@@ -235,6 +244,16 @@ func (c *catalogServiceClient) UpsertProducts(ctx context.Context, in *UpsertPro
 	return out, nil
 }
 
+func (c *catalogServiceClient) PutProduct(ctx context.Context, in *PutProductRequest, opts ...grpc.CallOption) (*PutProductResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutProductResponse)
+	err := c.cc.Invoke(ctx, CatalogService_PutProduct_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *catalogServiceClient) SetPrices(ctx context.Context, in *SetPricesRequest, opts ...grpc.CallOption) (*SetPricesResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SetPricesResponse)
@@ -324,8 +343,16 @@ type CatalogServiceServer interface {
 	// sold, ALREADY_EXISTS (SKU_TAKEN, CODE_TAKEN) when a SKU or code names another
 	// product, FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED) for a repeat with other products.
 	UpsertProducts(context.Context, *UpsertProductsRequest) (*UpsertProductsResponse, error)
+	// PutProduct creates or replaces one product, as UpsertProducts does, if it is as the
+	// precondition asks for, and returns it as it was written. Idempotent by
+	// operation_id: a repeat changes nothing and returns the product as it is now.
+	// Callers: gateway, for an operator. Errors: those of UpsertProducts;
+	// FAILED_PRECONDITION (PRECONDITION_FAILED); NOT_FOUND (PRODUCT_NOT_FOUND) for a
+	// repeat after the product was deleted.
+	PutProduct(context.Context, *PutProductRequest) (*PutProductResponse, error)
 	// SetPrices changes the price of variants, all or none. Orders placed before
-	// keep theirs. Callers: gateway, for an operator. Errors: NOT_FOUND (SKU_NOT_FOUND).
+	// keep theirs. Idempotent by operation_id: a repeat changes nothing.
+	// Callers: gateway, for an operator. Errors: NOT_FOUND (SKU_NOT_FOUND).
 	SetPrices(context.Context, *SetPricesRequest) (*SetPricesResponse, error)
 	mustEmbedUnimplementedCatalogServiceServer()
 }
@@ -369,6 +396,9 @@ func (UnimplementedCatalogServiceServer) AdjustStock(context.Context, *AdjustSto
 }
 func (UnimplementedCatalogServiceServer) UpsertProducts(context.Context, *UpsertProductsRequest) (*UpsertProductsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UpsertProducts not implemented")
+}
+func (UnimplementedCatalogServiceServer) PutProduct(context.Context, *PutProductRequest) (*PutProductResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutProduct not implemented")
 }
 func (UnimplementedCatalogServiceServer) SetPrices(context.Context, *SetPricesRequest) (*SetPricesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetPrices not implemented")
@@ -592,6 +622,24 @@ func _CatalogService_UpsertProducts_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CatalogService_PutProduct_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutProductRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).PutProduct(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_PutProduct_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).PutProduct(ctx, req.(*PutProductRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CatalogService_SetPrices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SetPricesRequest)
 	if err := dec(in); err != nil {
@@ -660,6 +708,10 @@ var CatalogService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpsertProducts",
 			Handler:    _CatalogService_UpsertProducts_Handler,
+		},
+		{
+			MethodName: "PutProduct",
+			Handler:    _CatalogService_PutProduct_Handler,
 		},
 		{
 			MethodName: "SetPrices",

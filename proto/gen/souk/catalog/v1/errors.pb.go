@@ -44,6 +44,7 @@ const (
 	ErrorReason_ERROR_REASON_RESTOCK_EXCEEDS_SOLD      ErrorReason = 14
 	ErrorReason_ERROR_REASON_RESTOCK_MISMATCH          ErrorReason = 15
 	ErrorReason_ERROR_REASON_CODE_TAKEN                ErrorReason = 16
+	ErrorReason_ERROR_REASON_PRECONDITION_FAILED       ErrorReason = 17
 )
 
 // Enum value maps for ErrorReason.
@@ -66,6 +67,7 @@ var (
 		14: "ERROR_REASON_RESTOCK_EXCEEDS_SOLD",
 		15: "ERROR_REASON_RESTOCK_MISMATCH",
 		16: "ERROR_REASON_CODE_TAKEN",
+		17: "ERROR_REASON_PRECONDITION_FAILED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -85,6 +87,7 @@ var (
 		"ERROR_REASON_RESTOCK_EXCEEDS_SOLD":      14,
 		"ERROR_REASON_RESTOCK_MISMATCH":          15,
 		"ERROR_REASON_CODE_TAKEN":                16,
+		"ERROR_REASON_PRECONDITION_FAILED":       17,
 	}
 )
 
@@ -119,7 +122,7 @@ var File_souk_catalog_v1_errors_proto protoreflect.FileDescriptor
 
 const file_souk_catalog_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1csouk/catalog/v1/errors.proto\x12\x0fsouk.catalog.v1\x1a\x19souk/error/v1/error.proto*\xc0\x14\n" +
+	"\x1csouk/catalog/v1/errors.proto\x12\x0fsouk.catalog.v1\x1a\x19souk/error/v1/error.proto*\xe5\x16\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\xf7\x01\n" +
 	"\x1bERROR_REASON_INVALID_CURSOR\x10\x01\x1a\xd5\x01\xca\xf3\x18\xd0\x01\b\x03\x12\x17The cursor is not valid\x1aDThe cursor was not issued for this listing. Start again without one.\"mA cursor is taken as it is from next_cursor and used with the same filter and order. Start again without one.\x12\x82\x01\n" +
@@ -138,7 +141,8 @@ const file_souk_catalog_v1_errors_proto_rawDesc = "" +
 	"&ERROR_REASON_RESERVATION_NOT_COMMITTED\x10\r\x1aF\xca\xf3\x18B\b\t\"<The reservation is not committed, so nothing of it was sold.8\x01\x12h\n" +
 	"!ERROR_REASON_RESTOCK_EXCEEDS_SOLD\x10\x0e\x1aA\xca\xf3\x18=\b\t\"7More units would be returned than the reservation sold.8\x01\x12V\n" +
 	"\x1dERROR_REASON_RESTOCK_MISMATCH\x10\x0f\x1a3\xca\xf3\x18/\b\t\")The restock id was used with other lines.8\x01\x12\xe8\x01\n" +
-	"\x17ERROR_REASON_CODE_TAKEN\x10\x10\x1a\xca\x01\xca\xf3\x18\xc5\x01\b\x06\x12\x11The code is taken\x1a1The product's code is the SKU of another product.\"tA code or SKU names one product for good, and this code is a SKU of another. errors says which. Nothing was changed.2\x05codes\x1a\x10\xca\xf3\x18\fcatalog.soukB?Z=github.com/souk-shop/souk/proto/gen/souk/catalog/v1;catalogv1b\x06proto3"
+	"\x17ERROR_REASON_CODE_TAKEN\x10\x10\x1a\xca\x01\xca\xf3\x18\xc5\x01\b\x06\x12\x11The code is taken\x1a1The product's code is the SKU of another product.\"tA code or SKU names one product for good, and this code is a SKU of another. errors says which. Nothing was changed.2\x05codes\x12\xa2\x02\n" +
+	" ERROR_REASON_PRECONDITION_FAILED\x10\x11\x1a\xfb\x01\xca\xf3\x18\xf6\x01\b\t\x12\x11Changed meanwhile\x1a9The resource is not as you saw it. Read it and try again.\"\xa0\x01The resource is not as If-Match or If-None-Match asks for: it has changed since the ETag, or is there, or is not. Read it and decide again. Nothing was changed.(\x9c\x03\x1a\x10\xca\xf3\x18\fcatalog.soukB?Z=github.com/souk-shop/souk/proto/gen/souk/catalog/v1;catalogv1b\x06proto3"
 
 var (
 	file_souk_catalog_v1_errors_proto_rawDescOnce sync.Once

@@ -14,7 +14,7 @@ WITH wanted AS (
     SELECT unnest($1::text[]) AS sku, unnest($2::bigint[]) AS delta
 )
 UPDATE stock s
-SET total = s.total + w.delta, version = s.version + 1, updated_at = now()
+SET total = s.total + w.delta, version = s.version + 1, revision = s.revision + 1, updated_at = now()
 FROM wanted w
 WHERE s.sku = w.sku
 `
@@ -250,7 +250,7 @@ WITH wanted AS (
     SELECT unnest($1::text[]) AS sku, unnest($2::bigint[]) AS total
 )
 UPDATE stock s
-SET total = greatest(w.total, s.held + s.committed), version = s.version + 1, updated_at = now()
+SET total = greatest(w.total, s.held + s.committed), version = s.version + 1, revision = s.revision + 1, updated_at = now()
 FROM wanted w
 WHERE s.sku = w.sku AND s.total <> w.total
 `
@@ -309,7 +309,7 @@ func (q *Queries) SetVariantPrices(ctx context.Context, arg SetVariantPricesPara
 }
 
 const TouchProducts = `-- name: TouchProducts :exec
-UPDATE products SET version = version + 1, updated_at = now() WHERE id = ANY ($1::uuid[])
+UPDATE products SET version = version + 1, revision = revision + 1, updated_at = now() WHERE id = ANY ($1::uuid[])
 `
 
 func (q *Queries) TouchProducts(ctx context.Context, ids []string) error {
@@ -343,7 +343,7 @@ SET name = excluded.name, sort_key = excluded.sort_key, edition = excluded.editi
     description = excluded.description, category = excluded.category,
     imported_sold = excluded.imported_sold,
     popularity = excluded.imported_sold + p.popularity - p.imported_sold,
-    version = p.version + 1, updated_at = now()
+    version = p.version + 1, revision = p.revision + 1, updated_at = now()
 `
 
 type UpsertProductsParams struct {

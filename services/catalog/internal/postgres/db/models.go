@@ -62,6 +62,12 @@ type Name struct {
 	ProductID string
 }
 
+type Operation struct {
+	OperationID string
+	Result      []byte
+	MadeAt      time.Time
+}
+
 type Product struct {
 	ID           string
 	Code         string
@@ -76,6 +82,7 @@ type Product struct {
 	UpdatedAt    time.Time
 	SortKey      []byte
 	Edition      int32
+	Revision     int64
 }
 
 type ProductSearch struct {
@@ -136,6 +143,7 @@ type Stock struct {
 	Committed int64
 	Version   int64
 	UpdatedAt time.Time
+	Revision  int64
 }
 
 type StockTurn struct {

@@ -44,9 +44,9 @@ func (q *Queries) Categories(ctx context.Context) ([]CategoriesRow, error) {
 }
 
 const ProductByCode = `-- name: ProductByCode :many
-SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.updated_at,
+SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
        v.sku, v.name AS variant_name, v.price, v.currency,
-       s.total, s.held, s.committed, s.version AS stock_version, s.updated_at AS stock_updated_at
+       s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at
 FROM products p
 JOIN variants v ON v.product_id = p.id
 JOIN stock s ON s.sku = v.sku
@@ -62,6 +62,7 @@ type ProductByCodeRow struct {
 	Category       string
 	Popularity     int64
 	Version        int64
+	Revision       int64
 	UpdatedAt      time.Time
 	Sku            string
 	VariantName    string
@@ -71,6 +72,7 @@ type ProductByCodeRow struct {
 	Held           int64
 	Committed      int64
 	StockVersion   int64
+	StockRevision  int64
 	StockUpdatedAt time.Time
 }
 
@@ -91,6 +93,7 @@ func (q *Queries) ProductByCode(ctx context.Context, code string) ([]ProductByCo
 			&i.Category,
 			&i.Popularity,
 			&i.Version,
+			&i.Revision,
 			&i.UpdatedAt,
 			&i.Sku,
 			&i.VariantName,
@@ -100,6 +103,7 @@ func (q *Queries) ProductByCode(ctx context.Context, code string) ([]ProductByCo
 			&i.Held,
 			&i.Committed,
 			&i.StockVersion,
+			&i.StockRevision,
 			&i.StockUpdatedAt,
 		); err != nil {
 			return nil, err
@@ -125,9 +129,9 @@ func (q *Queries) ProductExists(ctx context.Context, productID string) (bool, er
 
 const ProductsByID = `-- name: ProductsByID :many
 
-SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.updated_at,
+SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
        v.sku, v.name AS variant_name, v.price, v.currency,
-       s.total, s.held, s.committed, s.version AS stock_version, s.updated_at AS stock_updated_at
+       s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at
 FROM products p
 JOIN variants v ON v.product_id = p.id
 JOIN stock s ON s.sku = v.sku
@@ -143,6 +147,7 @@ type ProductsByIDRow struct {
 	Category       string
 	Popularity     int64
 	Version        int64
+	Revision       int64
 	UpdatedAt      time.Time
 	Sku            string
 	VariantName    string
@@ -152,6 +157,7 @@ type ProductsByIDRow struct {
 	Held           int64
 	Committed      int64
 	StockVersion   int64
+	StockRevision  int64
 	StockUpdatedAt time.Time
 }
 
@@ -175,6 +181,7 @@ func (q *Queries) ProductsByID(ctx context.Context, ids []string) ([]ProductsByI
 			&i.Category,
 			&i.Popularity,
 			&i.Version,
+			&i.Revision,
 			&i.UpdatedAt,
 			&i.Sku,
 			&i.VariantName,
@@ -184,6 +191,7 @@ func (q *Queries) ProductsByID(ctx context.Context, ids []string) ([]ProductsByI
 			&i.Held,
 			&i.Committed,
 			&i.StockVersion,
+			&i.StockRevision,
 			&i.StockUpdatedAt,
 		); err != nil {
 			return nil, err
@@ -217,9 +225,9 @@ WITH self AS (
     ORDER BY u.rank, u.orders DESC, u.id
     LIMIT $2
 )
-SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.updated_at,
+SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
        v.sku, v.name AS variant_name, v.price, v.currency,
-       s.total, s.held, s.committed, s.version AS stock_version, s.updated_at AS stock_updated_at
+       s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at
 FROM ranked r
 JOIN products p ON p.id = r.id
 JOIN variants v ON v.product_id = p.id
@@ -240,6 +248,7 @@ type RelatedProductsRow struct {
 	Category       string
 	Popularity     int64
 	Version        int64
+	Revision       int64
 	UpdatedAt      time.Time
 	Sku            string
 	VariantName    string
@@ -249,6 +258,7 @@ type RelatedProductsRow struct {
 	Held           int64
 	Committed      int64
 	StockVersion   int64
+	StockRevision  int64
 	StockUpdatedAt time.Time
 }
 
@@ -271,6 +281,7 @@ func (q *Queries) RelatedProducts(ctx context.Context, arg RelatedProductsParams
 			&i.Category,
 			&i.Popularity,
 			&i.Version,
+			&i.Revision,
 			&i.UpdatedAt,
 			&i.Sku,
 			&i.VariantName,
@@ -280,6 +291,7 @@ func (q *Queries) RelatedProducts(ctx context.Context, arg RelatedProductsParams
 			&i.Held,
 			&i.Committed,
 			&i.StockVersion,
+			&i.StockRevision,
 			&i.StockUpdatedAt,
 		); err != nil {
 			return nil, err

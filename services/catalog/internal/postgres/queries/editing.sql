@@ -27,7 +27,7 @@ SET name = excluded.name, sort_key = excluded.sort_key, edition = excluded.editi
     description = excluded.description, category = excluded.category,
     imported_sold = excluded.imported_sold,
     popularity = excluded.imported_sold + p.popularity - p.imported_sold,
-    version = p.version + 1, updated_at = now();
+    version = p.version + 1, revision = p.revision + 1, updated_at = now();
 
 -- name: UpsertVariants :exec
 INSERT INTO variants AS v (sku, product_id, name, price, currency)
@@ -60,7 +60,7 @@ WITH wanted AS (
     SELECT unnest(@skus::text[]) AS sku, unnest(@totals::bigint[]) AS total
 )
 UPDATE stock s
-SET total = greatest(w.total, s.held + s.committed), version = s.version + 1, updated_at = now()
+SET total = greatest(w.total, s.held + s.committed), version = s.version + 1, revision = s.revision + 1, updated_at = now()
 FROM wanted w
 WHERE s.sku = w.sku AND s.total <> w.total;
 
@@ -82,7 +82,7 @@ WHERE v.sku = w.sku
 RETURNING v.sku, v.product_id;
 
 -- name: TouchProducts :exec
-UPDATE products SET version = version + 1, updated_at = now() WHERE id = ANY (@ids::uuid[]);
+UPDATE products SET version = version + 1, revision = revision + 1, updated_at = now() WHERE id = ANY (@ids::uuid[]);
 
 -- name: InsertAdjustment :execrows
 INSERT INTO adjustments (adjustment_id, reason, lines_hash)
@@ -101,6 +101,6 @@ WITH wanted AS (
     SELECT unnest(@skus::text[]) AS sku, unnest(@deltas::bigint[]) AS delta
 )
 UPDATE stock s
-SET total = s.total + w.delta, version = s.version + 1, updated_at = now()
+SET total = s.total + w.delta, version = s.version + 1, revision = s.revision + 1, updated_at = now()
 FROM wanted w
 WHERE s.sku = w.sku;

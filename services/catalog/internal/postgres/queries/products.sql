@@ -3,9 +3,9 @@
 -- up to a number that never means two different things.
 
 -- name: ProductsByID :many
-SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.updated_at,
+SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
        v.sku, v.name AS variant_name, v.price, v.currency,
-       s.total, s.held, s.committed, s.version AS stock_version, s.updated_at AS stock_updated_at
+       s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at
 FROM products p
 JOIN variants v ON v.product_id = p.id
 JOIN stock s ON s.sku = v.sku
@@ -13,9 +13,9 @@ WHERE p.id = ANY (@ids::uuid[])
 ORDER BY p.id, v.price, v.sku;
 
 -- name: ProductByCode :many
-SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.updated_at,
+SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
        v.sku, v.name AS variant_name, v.price, v.currency,
-       s.total, s.held, s.committed, s.version AS stock_version, s.updated_at AS stock_updated_at
+       s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at
 FROM products p
 JOIN variants v ON v.product_id = p.id
 JOIN stock s ON s.sku = v.sku
@@ -59,9 +59,9 @@ WITH self AS (
     ORDER BY u.rank, u.orders DESC, u.id
     LIMIT @max_products
 )
-SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.updated_at,
+SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
        v.sku, v.name AS variant_name, v.price, v.currency,
-       s.total, s.held, s.committed, s.version AS stock_version, s.updated_at AS stock_updated_at
+       s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at
 FROM ranked r
 JOIN products p ON p.id = r.id
 JOIN variants v ON v.product_id = p.id
