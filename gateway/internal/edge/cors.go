@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
 )
 
 // The headers of cross-origin answers.
@@ -23,19 +25,35 @@ const (
 // by itself are not allowed, and the shop's cookie, should one come, is ignored.
 type CORS struct{ origins []string }
 
-// NewCORS takes origins as browsers write them: a scheme, a host and, unless it is
-// the scheme's own, a port.
+// NewCORS takes origins as browsers write them (Fetch Standard, "serializing a request
+// origin"): a scheme, a host in lower-case ASCII and, unless it is the scheme's own, a
+// port. Any other spelling would match no browser, so it is refused.
 func NewCORS(origins []string) (*CORS, error) {
 	c := &CORS{}
 	for _, s := range origins {
 		s = strings.TrimSpace(s)
-		u, err := url.Parse(s)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || s != u.Scheme+"://"+u.Host || s != strings.ToLower(s) {
-			return nil, fmt.Errorf("%q is not an origin such as https://shop.example", s)
+		if !isOrigin(s) {
+			return nil, fmt.Errorf("%q is not an origin as browsers send it, such as https://shop.example", s)
 		}
 		c.origins = append(c.origins, s)
 	}
 	return c, nil
+}
+
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || s != u.Scheme+"://"+u.Host || s != strings.ToLower(s) {
+		return false
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return false
+	}
+	if u.Port() == "" {
+		return !strings.HasSuffix(u.Host, ":")
+	}
+	port, err := strconv.ParseUint(u.Port(), 10, 16)
+	own := map[string]uint64{"http": 80, "https": 443}[u.Scheme]
+	return err == nil && port != own && strconv.FormatUint(port, 10) == u.Port()
 }
 
 // Share answers preflights for the paths that are shared, and marks what else is

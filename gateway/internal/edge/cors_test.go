@@ -60,9 +60,15 @@ func TestCORS(t *testing.T) {
 			t.Errorf("%s: allows %q", name, got.Get("Access-Control-Allow-Headers"))
 		}
 	}
-	for _, wrong := range []string{"*", "null", "app.example", "https://app.example/", "https://App.example", "ftp://app.example", ""} {
+	for _, wrong := range []string{"*", "null", "app.example", "https://app.example/", "https://App.example", "ftp://app.example", "",
+		"https://app.example:443", "http://app.example:80", "https://app.example:", "https://app.example:08443", "https://app.example:99999", "https://żółw.example", "https://:8443"} {
 		if _, err := NewCORS([]string{wrong}); err == nil {
 			t.Errorf("%q is taken for an origin", wrong)
+		}
+	}
+	for _, right := range []string{"https://app.example:80", "http://app.example:443", "https://xn--w-uga1v8h.example", "http://[::1]:3000"} {
+		if _, err := NewCORS([]string{right}); err != nil {
+			t.Error(err)
 		}
 	}
 }
