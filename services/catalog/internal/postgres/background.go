@@ -41,17 +41,30 @@ func (s *Store) ExpireHolds(ctx context.Context) (domain.Touched, error) {
 func (s *Store) RefreshPopularity(ctx context.Context) (domain.Touched, error) {
 	s.walks.Lock()
 	defer s.walks.Unlock()
-	end, err := s.q.PopularityEnd(ctx, db.PopularityEndParams{After: s.walks.popularity, MaxProducts: popularityBatch})
+	var changed []string
+	next := s.walks.popularity
+	err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		changed, next = nil, s.walks.popularity
+		q := s.q.WithTx(tx)
+		if locked, err := q.TryLockCatalog(ctx); err != nil || !locked {
+			return err
+		}
+		end, err := q.PopularityEnd(ctx, db.PopularityEndParams{After: next, MaxProducts: popularityBatch})
+		if err != nil {
+			return err
+		}
+		if changed, err = q.RefreshPopularity(ctx, db.RefreshPopularityParams{After: next, Last: end.Last}); err != nil {
+			return err
+		}
+		if next = end.Last; end.Products < popularityBatch {
+			next = firstID
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("refresh popularity: %w", err)
 	}
-	changed, err := s.q.RefreshPopularity(ctx, db.RefreshPopularityParams{After: s.walks.popularity, Last: end.Last})
-	if err != nil {
-		return nil, fmt.Errorf("refresh popularity: %w", err)
-	}
-	if s.walks.popularity = end.Last; end.Products < popularityBatch {
-		s.walks.popularity = firstID
-	}
+	s.walks.popularity = next
 	return changed, nil
 }
 

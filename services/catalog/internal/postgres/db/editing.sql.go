@@ -132,11 +132,12 @@ func (q *Queries) KnownCategories(ctx context.Context, slugs []string) ([]string
 }
 
 const LockCatalog = `-- name: LockCatalog :exec
-SELECT pg_advisory_xact_lock(hashtextextended('souk.catalog.edit', 0))
+SELECT pg_advisory_xact_lock(hashtextextended('souk.catalog.edit', 0)), set_config('souk.keeps_search', 'on', true)
 `
 
 // LockCatalog lets one edit of products or prices happen at a time: they are
-// rare, may touch everything, and so can't wait for each other in a circle.
+// rare, may touch everything, and so can't wait for each other in a circle. The
+// transaction keeps what is searched by, which triggers do for older replicas.
 func (q *Queries) LockCatalog(ctx context.Context) error {
 	_, err := q.db.Exec(ctx, LockCatalog)
 	return err

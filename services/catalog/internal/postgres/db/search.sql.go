@@ -385,7 +385,9 @@ func (q *Queries) TakeStockTurns(ctx context.Context, maxTurns int32) ([]string,
 }
 
 const TryLockCatalog = `-- name: TryLockCatalog :one
-SELECT pg_try_advisory_xact_lock(hashtextextended('souk.catalog.edit', 0)) AS locked
+SELECT l.locked FROM (
+    SELECT pg_try_advisory_xact_lock(hashtextextended('souk.catalog.edit', 0)) AS locked, set_config('souk.keeps_search', 'on', true)
+) l
 `
 
 // TryLockCatalog is LockCatalog for what can wait for the next time.

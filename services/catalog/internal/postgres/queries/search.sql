@@ -55,7 +55,9 @@ WHERE p.id = d.id;
 
 -- TryLockCatalog is LockCatalog for what can wait for the next time.
 -- name: TryLockCatalog :one
-SELECT pg_try_advisory_xact_lock(hashtextextended('souk.catalog.edit', 0)) AS locked;
+SELECT l.locked FROM (
+    SELECT pg_try_advisory_xact_lock(hashtextextended('souk.catalog.edit', 0)) AS locked, set_config('souk.keeps_search', 'on', true)
+) l;
 
 -- TakeStockTurns takes products of which a variant ran out or came back.
 -- name: TakeStockTurns :many
