@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,6 +169,62 @@ func orderOne(t *testing.T, sku string, wait time.Duration) (*shopclient.Client,
 	c := anyone().WithToken(cart.Token)
 	o, err := c.PlaceOrder(t.Context(), uuid.NewString(), wait, checkoutOf(cart.ID, goodCard))
 	return c, o, err
+}
+
+// TestWhatWasSeenIsWhatIsBought: ten buyers look at what their carts cost and order,
+// again when they are told of another price, while the operator changes the price all the
+// time. Each is charged what they saw last.
+func TestWhatWasSeenIsWhatIsBought(t *testing.T) {
+	t.Parallel()
+	sku := product(t, 1000)
+	ctx, stop := context.WithCancel(t.Context())
+	var operating, buying sync.WaitGroup
+	operating.Go(func() {
+		for price := int64(251); ctx.Err() == nil; price++ {
+			err := operator().SetPrices(t.Context(), []shopclient.PriceChange{{SKU: sku, Price: shopclient.Money{Amount: price, Currency: "GBP"}}})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	var refused atomic.Int64
+	buy := func() {
+		cart, err := anyone().NewCart(t.Context(), []shopclient.Line{line(sku, 2)})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		c, key := anyone().WithToken(cart.Token), uuid.NewString()
+		for range 1000 {
+			quote, err := c.Quote(t.Context(), cart.ID)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			checkout := checkoutOf(cart.ID, goodCard)
+			checkout.Agreement = quote.Agreement
+			o, err := c.PlaceOrder(t.Context(), key, wait, checkout)
+			if p, ok := errors.AsType[*shopclient.Problem](err); ok && p.Slug() == "price-changed" {
+				refused.Add(1)
+				continue
+			}
+			if err != nil || o.Total != quote.Total || o.AgreementDigest != quote.Digest || o.State != shopclient.StatePaid {
+				t.Errorf("%+v, %v; seen was %+v", o, err, quote)
+			}
+			return
+		}
+		t.Error("no price stood long enough")
+	}
+	for range 10 {
+		buying.Go(buy)
+	}
+	buying.Wait()
+	stop()
+	operating.Wait()
+	if refused.Load() == 0 {
+		t.Error("no price changed under a buyer")
+	}
 }
 
 // TestTheLastUnitIsSoldOnce: fifty buyers want it.

@@ -61,9 +61,9 @@ type checkoutPage struct {
 // quoteLine is a line of the summary.
 type quoteLine struct{ Name, Picture, Quantity, Total string }
 
-// lineChange is a line that differs from what was shown before; Before or Now is "" when
-// the line was not there.
-type lineChange struct{ Name, Before, Now string }
+// lineChange is a line that differs from what was shown before. Before or Now is "" when
+// the line was not there, Was when its name is the same.
+type lineChange struct{ Name, Was, Before, Now string }
 
 // checkoutForm is what is typed.
 type checkoutForm struct {
@@ -207,8 +207,7 @@ func (v *checkoutPage) showQuote(cart *cart.Cart, quote *order.Quote) {
 	}
 }
 
-// newLineChange says what differs in words: the price, or the quantity or name, too, where
-// these do.
+// newLineChange says what differs: the price, and the quantity and the name where these do.
 func newLineChange(c problem.LineChange) lineChange {
 	if c.Before == nil {
 		return lineChange{Name: c.Now.Name, Now: units(c.Now)}
@@ -216,12 +215,12 @@ func newLineChange(c problem.LineChange) lineChange {
 	if c.Now == nil {
 		return lineChange{Name: c.Before.Name, Before: units(c.Before)}
 	}
-	change := lineChange{c.Now.Name, c.Before.UnitPrice.Format(), c.Now.UnitPrice.Format()}
+	change := lineChange{Name: c.Now.Name, Before: c.Before.UnitPrice.Format(), Now: c.Now.UnitPrice.Format()}
 	if c.Before.Quantity != c.Now.Quantity {
 		change.Before, change.Now = units(c.Before), units(c.Now)
 	}
 	if c.Before.Name != c.Now.Name {
-		change.Before, change.Now = c.Before.Name+", "+change.Before, c.Now.Name+", "+change.Now
+		change.Was = c.Before.Name
 	}
 	return change
 }

@@ -219,6 +219,9 @@ type Shortage struct {
 	Available int64  `json:"available"`
 }
 
+// Slug is the last part of the type, such as "price-changed".
+func (p *Problem) Slug() string { return p.Type[strings.LastIndexByte(p.Type, '/')+1:] }
+
 // Error implements error.
 func (p *Problem) Error() string {
 	var b strings.Builder

@@ -123,7 +123,9 @@ type Address struct {
 type Checkout struct {
 	CartID string `json:"cart_id"`
 	// CartVersion is what the buyer saw; 0 takes the cart as it is.
-	CartVersion     int64   `json:"cart_version,omitempty"`
+	CartVersion int64 `json:"cart_version,omitempty"`
+	// Agreement is Quote.Agreement of what the buyer saw; "" takes the prices as they are.
+	Agreement       string  `json:"agreement,omitempty"`
 	PaymentMethod   string  `json:"payment_method"`
 	Email           string  `json:"email"`
 	ShippingAddress Address `json:"shipping_address"`
@@ -148,6 +150,24 @@ type Order struct {
 	Refunds         []Refund      `json:"refunds"`
 	History         []StateChange `json:"history"`
 	ShortSKUs       []string      `json:"short_skus"`
+	// AgreementDigest is Quote.Digest of what the buyer agreed to, or "".
+	AgreementDigest string `json:"agreement_digest"`
+}
+
+// Quote is what an order of a cart would be placed with now.
+type Quote struct {
+	CartVersion int64       `json:"cart_version"`
+	Lines       []OrderLine `json:"lines"`
+	Total       Money       `json:"total"`
+	Agreement   string      `json:"agreement"`
+	Digest      string      `json:"digest"`
+}
+
+// Quote returns what an order of a cart would be placed with now.
+func (c *Client) Quote(ctx context.Context, cartID string) (*Quote, error) {
+	out := &Quote{}
+	_, err := c.do(ctx, request{method: http.MethodGet, path: cartPath(cartID) + "/quote"}, out)
+	return out, err
 }
 
 // Settled says whether the order has come to its end.

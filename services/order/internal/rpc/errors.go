@@ -34,11 +34,14 @@ var Errors = chassisrpc.ErrorTable{
 	{Is: domain.ErrInvalidText, Reason: errorv1.ErrorReason_ERROR_REASON_INVALID},
 }
 
-// detailed names the fields of a *domain.RecipientError and what a
-// *domain.PriceChangedError is about.
+// detailed names the fields that are at fault and what a *domain.PriceChangedError is
+// about.
 func detailed(err error) error {
 	if e, ok := errors.AsType[*domain.PriceChangedError](err); ok {
 		return chassisrpc.WithDetails(err, priceChangeProto(e.Before, e.Now, e.Lines))
+	}
+	if errors.Is(err, domain.ErrInvalidAgreement) {
+		return chassisrpc.WithViolations(err, chassisrpc.Violation{Field: "agreement", Detail: "must be taken as it is from a quote of the cart"})
 	}
 	e, ok := errors.AsType[*domain.RecipientError](err)
 	if !ok {

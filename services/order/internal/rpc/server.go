@@ -48,7 +48,7 @@ func (s *Server) PlaceOrder(ctx context.Context, req *orderv1.PlaceOrderRequest)
 func (s *Server) QuoteOrder(ctx context.Context, req *orderv1.QuoteOrderRequest) (*orderv1.QuoteOrderResponse, error) {
 	q, err := s.app.QuoteOrder(ctx, req.GetCartId(), req.GetCustomerId(), domain.Agreement(req.GetAgreement()))
 	if err != nil {
-		return nil, err
+		return nil, detailed(err)
 	}
 	resp := &orderv1.QuoteOrderResponse{Quote: &orderv1.Quote{
 		CartVersion: q.CartVersion, Lines: lineProtos(q.Lines), Total: q.Total.Proto(),

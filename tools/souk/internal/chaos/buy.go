@@ -34,6 +34,9 @@ func (v *shopper) buy(ctx context.Context) {
 	}
 	v.rec.begun(p)
 	m := *v.behavior.Load()
+	if v.rng.Float64() < m.Reprice && len(p.seen) > 0 {
+		v.reprice(ctx, p)
+	}
 	switch {
 	case v.rng.Float64() < m.HangUps:
 		v.hangUp(ctx, p)
@@ -101,19 +104,90 @@ func (v *shopper) fill(ctx context.Context, p *purchase) bool {
 	if !p.good {
 		p.checkout.PaymentMethod = declinedCard
 	}
+	if v.rng.IntN(2) == 0 && !v.look(ctx, p) {
+		return false
+	}
 	p.sent = time.Now()
 	return true
 }
 
-// place orders until the shop has taken the order or refused it.
-func (v *shopper) place(ctx context.Context, p *purchase) {
-	err := v.retry(ctx, "place an order", func(ctx context.Context) error { return v.ask(ctx, p, nil) })
+// look shows the shopper what the cart costs, who agrees to it; it says whether there was
+// an answer.
+func (v *shopper) look(ctx context.Context, p *purchase) bool {
+	var quote *shopclient.Quote
+	err := v.retry(ctx, "ask what a cart costs", func(ctx context.Context) (err error) {
+		quote, err = p.shop.Quote(ctx, p.checkout.CartID)
+		return err
+	})
+	if definite(err) {
+		v.rec.contradiction(NoLostLine, "a cart of goods on sale has no quote: %v", err)
+	}
+	if err != nil {
+		return false
+	}
+	p.seen = append(p.seen, quote)
+	p.checkout.Agreement = quote.Agreement
+	return true
+}
+
+// reprice has the operator change the price of something that the shopper has seen.
+func (v *shopper) reprice(ctx context.Context, p *purchase) {
+	change := shopclient.PriceChange{
+		SKU:   p.lines[v.rng.IntN(len(p.lines))].SKU,
+		Price: shopclient.Money{Amount: 100 + v.rng.Int64N(900), Currency: "GBP"},
+	}
+	err := v.retry(ctx, "change a price", func(ctx context.Context) error {
+		return v.owner.SetPrices(ctx, []shopclient.PriceChange{change})
+	})
 	if problem, refused := refusal(err); refused {
-		if p.order != nil {
+		v.rec.contradiction(BoughtAsSeen, "a price was not changed: %v", problem)
+	}
+	if err == nil {
+		v.misused(func(m *Misuse) { m.Reprices++ })
+	}
+}
+
+// place orders until the shop has taken the order or refused it. A shopper who is told of
+// a new price looks at it and agrees.
+func (v *shopper) place(ctx context.Context, p *purchase) {
+	for agreed := len(p.seen); ; {
+		err := v.retry(ctx, "place an order", func(ctx context.Context) error { return v.ask(ctx, p, nil) })
+		problem, refused := refusal(err)
+		switch {
+		case !refused:
+			return
+		case p.order != nil:
 			v.rec.contradiction(SettledOnce, "order %s was accepted, and its repeat refused: %v", p.order.ID, err)
 			return
+		case agreed > 0 && problem.Slug() == "price-changed":
+			if !v.look(ctx, p) {
+				return
+			}
+			agreed = len(p.seen)
+		case agreed > 1 && problem.Slug() == "idempotency-key-reused":
+			// A call that was given up has made the order after all, with what was seen then.
+			agreed--
+			p.checkout.Agreement = p.seen[agreed-1].Agreement
+		default:
+			p.refused = problem
+			return
 		}
-		p.refused = problem
+	}
+}
+
+// bought checks that an order is what its buyer agreed to, at some time: which time, the
+// digest says.
+func (v *shopper) bought(p *purchase, order *shopclient.Order) {
+	if len(p.seen) == 0 {
+		return
+	}
+	i := slices.IndexFunc(p.seen, func(q *shopclient.Quote) bool { return q.Digest == order.AgreementDigest })
+	if i < 0 {
+		v.rec.contradiction(BoughtAsSeen, "order %s has the digest %q, which its buyer has not seen", order.ID, order.AgreementDigest)
+		return
+	}
+	if q := p.seen[i]; order.Total != q.Total || !slices.Equal(order.Lines, q.Lines) {
+		v.rec.contradiction(BoughtAsSeen, "order %s has %+v for %+v, agreed was %+v for %+v", order.ID, order.Lines, order.Total, q.Lines, q.Total)
 	}
 }
 
@@ -131,6 +205,7 @@ func (v *shopper) ask(ctx context.Context, p *purchase, lock sync.Locker) error 
 	if p.order == nil {
 		p.accepted, p.order, p.body, p.answer = time.Now(), order, meta.Body, sha256.Sum256(meta.Body)
 		v.rec.took()
+		v.bought(p, order)
 		v.answered(p, order)
 		return nil
 	}

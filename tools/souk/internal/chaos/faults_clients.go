@@ -29,6 +29,7 @@ func clientFaults() []Fault {
 	return []Fault{
 		fault("five-times", "each order is placed by five calls at once", Behavior{Clicks: 5}, func(d Misuse) int { return d.Clicks }),
 		fault("disconnect", "every other order is hung up on in the middle, and asked for again", Behavior{HangUps: 0.5}, func(d Misuse) int { return d.HangUps }),
+		fault("reprice", "the operator changes a price between what every other buyer sees and the order", Behavior{Reprice: 0.5}, func(d Misuse) int { return d.Reprices }),
 		fault("key-reuse", "every other key is sent again with another order", Behavior{KeyReuse: 0.5}, func(d Misuse) int { return d.KeyReuses }),
 	}
 }

@@ -21,6 +21,7 @@ const (
 	NoLostLine            = "NoLostLine"
 	LedgerMatchesProvider = "LedgerMatchesProvider"
 	SameKeySameAnswer     = "SameKeySameAnswer"
+	BoughtAsSeen          = "BoughtAsSeen"
 	EffectsOnce           = "EffectsOnce"
 	SettlesInTime         = "SettlesInTime"
 	Linearizable          = "Linearizable"
@@ -36,6 +37,7 @@ var Invariants = []Invariant{
 	{NoLostLine, "each acknowledged cart line is there"},
 	{LedgerMatchesProvider, "the ledger sums to zero for each currency and equals the provider's journal"},
 	{SameKeySameAnswer, "the same key gives the byte-identical answer, with another body 422"},
+	{BoughtAsSeen, "an order has the lines, the prices and the total that its buyer agreed to"},
 	{EffectsOnce, "what follows an order happens once: cart cleared, units of a refund back, webhook applied"},
 	{SettlesInTime, "everything is settled within 60 s of healing, and the shop sells again"},
 	{Linearizable, "stock of each SKU and each shared cart are linearizable"},

@@ -42,10 +42,11 @@ type purchase struct {
 	shop     *shopclient.Client // as the shopper
 	checkout shopclient.Checkout
 	lines    []shopclient.Line
-	later    *shopclient.Line // put into the cart after the order was accepted
-	laterOK  bool             // and acknowledged
-	wait     time.Duration    // what the call asked for; a repeat asks the same
-	good     bool             // paid with a card that is not declined
+	seen     []*shopclient.Quote // what the shopper agreed to, the newest last; may be none
+	later    *shopclient.Line    // put into the cart after the order was accepted
+	laterOK  bool                // and acknowledged
+	wait     time.Duration       // what the call asked for; a repeat asks the same
+	good     bool                // paid with a card that is not declined
 
 	sent     time.Time // the first call
 	accepted time.Time // the first answer that took the order; zero when none did

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,6 +34,9 @@ type Behavior struct {
 	// KeyReuse is the share (0 to 1) of orders after which the shopper sends
 	// another order with the same key.
 	KeyReuse float64
+	// Reprice is the share (0 to 1) of orders between whose quote and whose call the
+	// operator changes a price.
+	Reprice float64
 }
 
 // Misuse counts what misbehaving shoppers did, as proof.
@@ -45,6 +47,8 @@ type Misuse struct {
 	HangUps int
 	// KeyReuses counts keys sent again with another body.
 	KeyReuses int
+	// Reprices counts prices changed under a buyer.
+	Reprices int
 }
 
 // Workload are the shoppers of a shop: each acts, waits for the answer, and acts
@@ -179,7 +183,7 @@ func definite(err error) bool {
 	case http.StatusTooManyRequests, http.StatusRequestTimeout:
 		return false
 	case http.StatusConflict:
-		return !strings.HasSuffix(p.Type, "/idempotency-key-in-flight")
+		return p.Slug() != "idempotency-key-in-flight"
 	}
 	return true
 }
