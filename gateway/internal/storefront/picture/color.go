@@ -106,7 +106,7 @@ var colorWords = map[string]string{
 	"PURPLE": plum, "LILAC": lilac, "LAVENDER": lilac, "AMETHYST": "#9c7fc0", "MAUVE": lilac, "VIOLET": plum, "GRAPE": plum,
 	"WHITE": white, "IVORY": ivory, "CREAM": cream, "PEARL": ivory, "VANILLA": cream, "NATURAL": "#dcc7a1", "LINEN": cream, "BEIGE": "#d9c6a5", "REGENCY": ivory, "PANTRY": "#dfe7e2",
 	"BLACK": ink, "JET": ink, "SLATE": slate, "GREY": "#9a9c9e", "CHARCOAL": "#5a5a5c",
-	"SILVER": zinc, "ZINC": zinc, "METAL": zinc, "TIN": zinc, "STEEL": zinc, "CHROME": zinc, "DIAMANTE": "#d5dee4", "CRYSTAL": "#cfe0e6", "ALUMINIUM": zinc,
+	"SILVER": zinc, "ZINC": zinc, "METAL": zinc, "TIN": zinc, "STEEL": zinc, "CHROME": zinc, "DIAMANTE": "#d5dee4", "CRYSTAL": "#cfe0e6", "CLEAR": "#cfe0e6", "ALUMINIUM": zinc,
 	"GOLD": gold, "GOLDEN": gold, "BRASS": gold, "COPPER": copper, "BRONZE": "#a97f53",
 	"WOOD": wood, "WOODEN": wood, "BAMBOO": "#d7b878", "OAK": wood, "RUSTIC": wood, "WICKER": wicker, "RATTAN": wicker, "HESSIAN": "#c8ad80", "JUTE": "#c8ad80",
 	"BROWN": brown, "CHOCOLATE": "#76503b", "COFFEE": brown, "GINGERBREAD": "#b67f4f", "HONEYCOMB": "#e0b159", "HONEY": "#e0b159",

@@ -43,7 +43,7 @@ var designs = []struct {
 	{"apple", []string{"APPLE", "APPLES", "PEARS", "FRUIT", "FRUITS", "CHERRY", "CHERRIES"}},
 	{"paisley", []string{"PAISLEY", "BAROQUE", "DAMASK", "TUTTI", "MOROCCAN"}},
 	{"rocket", []string{"SPACEBOY", "ROCKET", "SPACE", "ROBOT"}},
-	{"car", []string{"CARS", "CAR", "VINTAGE CARS", "TRACTOR", "BUS", "TRANSPORT", "TOYS"}},
+	{"car", []string{"CARS", "CAR", "TRACTOR", "BUS", "TRANSPORT", "TOYS"}},
 	{"cat", []string{"CAT", "CATS", "KITTY", "KITTENS", "DOG", "DOGS", "PUPPIES", "ANIMALS"}},
 	{"bird", []string{"BIRD", "BIRDS", "OWL", "OWLS", "LOVEBIRD", "LOVEBIRDS", "CHICK", "CHICKS", "HEN", "ROBIN", "DOVE", "COCKEREL", "DUCK", "DUCKS"}},
 	{"butterfly", []string{"BUTTERFLY", "BUTTERFLIES"}},
@@ -77,7 +77,7 @@ func (d *drawing) fabric(m motif) string {
 	case w.has("UNION", "FLAG", "JACK"):
 		d.p(`<pattern id="cloth" width="150" height="100" patternUnits="userSpaceOnUse" x="125" y="190"><path fill="#34507d" d="M0 0h150v100H0z"/><path d="M0 0l150 100M150 0L0 100" stroke="#f6f2ea" stroke-width="20"/><path d="M0 0l150 100M150 0L0 100" stroke="#bf3f42" stroke-width="7"/><path d="M75 0v100M0 50h150" stroke="#f6f2ea" stroke-width="32"/><path d="M75 0v100M0 50h150" stroke="#bf3f42" stroke-width="19"/></pattern>`)
 		return "url(#cloth)"
-	case w.has("GINGHAM", "CHECK", "CHECKED", "TARTAN", "PICNIC"):
+	case w.has("GINGHAM", "CHECK", "CHECKED", "TARTAN"):
 		d.p(`<pattern id="cloth" width="36" height="36" patternUnits="userSpaceOnUse"><path fill="%s" d="M0 0h36v36H0z"/><path fill="%s" opacity=".55" d="M0 0h18v36H0z"/><path fill="%s" opacity=".55" d="M0 0h36v18H0z"/></pattern>`, white, base, base)
 		return "url(#cloth)"
 	case w.has("STRIPE", "STRIPES", "STRIPEY", "STRIPED", "DECKCHAIR", "BEACH", "CANDY", "SEASIDE"):

@@ -134,12 +134,12 @@ func drawWreath(d *drawing) {
 
 func drawBauble(d *drawing) {
 	d.cord(110)
-	if f := d.figureOf(""); f == "heart" || f == "star" {
-		if f == "heart" {
-			drawHeart(d)
-		} else {
-			drawStar(d)
-		}
+	if d.words.has("HEART", "HEARTS") {
+		drawHeart(d)
+		return
+	}
+	if d.words.has("STAR", "STARS") {
+		drawStar(d)
 		return
 	}
 	d.s(`<rect x="184" y="96" width="32" height="26" rx="5" fill="#c9a24f"/><circle cx="200" cy="218" r="102" fill="{c}"/><path fill="#33261f" opacity=".1" d="M254 131a102 102 0 0 1-110 172c74-6 128-84 110-172z"/><path fill="#fff" opacity=".35" d="M126 196q10-46 46-60 12 4 2 14-26 14-34 48-8 8-14-2z"/>`)

@@ -26,41 +26,11 @@ func (w words) lettering() []string {
 
 // inscribe sets words in up to three lines centered at a point, as large as the
 // box of w by h allows.
-func (d *drawing) inscribe(list []string, x, y, w, h int, color string) {
+func (d *drawing) inscribe(list []string, x, y, w, h float64, color string) {
 	if len(list) == 0 {
 		list = []string{"HOME", "SWEET", "HOME"}
 	}
-	lines := breakLines(list)
-	longest := 1
-	for _, l := range lines {
-		longest = max(longest, len(l))
-	}
-	size := min(w*100/(longest*68), h*100/(len(lines)*112), 62)
-	top := y - len(lines)*size*56/100
-	for i, l := range lines {
-		d.p(`<text x="%d" y="%d" font-family="Georgia,'Times New Roman',serif" font-weight="700" font-size="%d" letter-spacing="1" text-anchor="middle" fill="%s">%s</text>`,
-			x, top+(i+1)*size*112/100-size*20/100, size, color, l)
-	}
-}
-
-// breakLines puts words on at most three lines of about equal length.
-func breakLines(list []string) []string {
-	total := len(strings.Join(list, " "))
-	width := max(9, (total+2)/3+1)
-	var lines []string
-	line := ""
-	for _, s := range list {
-		switch {
-		case line == "":
-			line = s
-		case len(line)+1+len(s) <= width || len(lines) == 2:
-			line += " " + s
-		default:
-			lines = append(lines, line)
-			line = s
-		}
-	}
-	return append(lines, line)
+	d.set(list, 3, x, y, w, h, 62, color)
 }
 
 // readable is a color of lettering that can be read on the ground.

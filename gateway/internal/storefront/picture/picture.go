@@ -5,8 +5,11 @@
 // made of (a red bag with white dots), and what has no word is chosen by the
 // seed. The same words and seed give the same bytes, on every machine.
 //
+// A name without a thing that can be drawn is set as a label instead.
+//
 // The drawings carry no script, no link and no external reference; the only
-// words of the product that reach the markup are letters and digits on signs.
+// words of the product that reach the markup are those on signs and labels, as
+// outlines or escaped.
 package picture
 
 import (
@@ -34,19 +37,19 @@ func Version(seed, name string) string {
 	return strconv.FormatUint(hash(edition(), seed, name), 36)
 }
 
+// rules counts the changes of how a name is read, which the tables do not show.
+const rules = "2"
+
 // edition names the drawings as this program makes them, so that caches fetch
-// them anew when the code changes: a hash of one drawing of each motif, plain and
-// dressed.
+// them anew when the code changes: a hash of the tables and of one drawing of each
+// motif, plain and dressed.
 var edition = sync.OnceValue(func() string {
-	var all []string
-	for _, list := range [][]motif{things, beings, {parcel}} {
+	all := append([]string{rules}, undrawn...)
+	for _, list := range [][]motif{things, beings, fields, {label}, {parcel}} {
 		for _, m := range list {
-			for _, dress := range []string{"", "Red Retrospot ", "Pair of Blue Heart ", "Christmas Hanging "} {
-				name := dress
-				if len(m.phrases) > 0 {
-					name += m.phrases[0]
-				}
-				all = append(all, string(SVG("edition", name)))
+			all = append(append(all, m.is), m.phrases...)
+			for _, name := range []string{"", "Red Retrospot", "Pair of Blue Heart", "Christmas Hanging"} {
+				all = append(all, string(draw(m, "edition", name)))
 			}
 		}
 	}
@@ -56,9 +59,13 @@ var edition = sync.OnceValue(func() string {
 // SVG draws a product. The name is what people see ("Red Retrospot Jumbo Bag");
 // the seed, usually the SKU, varies what the name leaves open.
 func SVG(seed, name string) []byte {
+	return draw(motifOf(read(name)), seed, name)
+}
+
+func draw(m motif, seed, name string) []byte {
 	w := read(name)
-	d := &drawing{words: w, chance: chance(hash(seed, w.text))}
-	d.paint(motifOf(w))
+	d := &drawing{words: w, chance: chance(hash(append([]string{seed}, w.list...)...))}
+	d.paint(m)
 	return []byte(d.b.String())
 }
 
@@ -149,3 +156,6 @@ func hash(parts ...string) uint64 {
 	}
 	return h.Sum64()
 }
+
+// Kind is what a name is drawn as: "mug", "lantern", or "title" for a label.
+func Kind(name string) string { return motifOf(read(name)).is }

@@ -40,7 +40,7 @@ func TestWellFormedAndHarmless(t *testing.T) {
 		"rect": true, "circle": true, "ellipse": true, "text": true,
 	}
 	all := append([]string{}, names...)
-	for _, list := range [][]motif{things, beings} {
+	for _, list := range [][]motif{things, beings, fields} {
 		for _, m := range list {
 			for _, dress := range []string{"", "RED RETROSPOT ", "SET OF 3 BLUE STRIPE ", "PAIR UNION JACK ", "WICKER HEART ", "CHRISTMAS GINGHAM ", "SKULL HANGING ", "ROSE KNITTED "} {
 				all = append(all, dress+m.phrases[0])
@@ -88,12 +88,12 @@ func TestMotifs(t *testing.T) {
 		"STRAWBERRY LUNCH BOX WITH CUTLERY":   "lunchbox",
 		"SET OF 3 CAKE TINS PANTRY DESIGN":    "tin",
 		"HEART OF WICKER SMALL":               "heart",
-		"ASSORTED COLOUR BIRD ORNAMENT":       "bauble",
+		"ASSORTED COLOUR BIRD ORNAMENT":       "bird",
 		"KNITTED UNION FLAG HOT WATER BOTTLE": "hotwater",
 		"COOK WITH WINE METAL SIGN":           "sign",
 		"HOME BUILDING BLOCK WORD":            "blocks",
 		"ROSES REGENCY TEACUP AND SAUCER":     "teacup",
-		"PAINTED METAL PEARS":                 "parcel",
+		"PAINTED METAL PEARS":                 "title",
 		"":                                    "parcel",
 	} {
 		if got := motifOf(read(name)).is; got != want {
@@ -110,6 +110,28 @@ func TestWords(t *testing.T) {
 	}
 	if got := strings.Join(read("GIN + TONIC DIET METAL SIGN").lettering(), " "); got != "GIN TONIC DIET" {
 		t.Errorf("the sign reads %q", got)
+	}
+}
+
+// What the shop's letters cannot say is left to the machine's, escaped.
+func TestLabelsSayTheName(t *testing.T) {
+	t.Parallel()
+	if got := strings.Join(read("PACK OF 3 ICE CREAM'S & TEA, BAG 125g,").title, " "); got != "Pack of 3 Ice Cream's & Tea, Bag 125g" {
+		t.Errorf("the label reads %q", got)
+	}
+	for name, want := range map[string]string{"日&本の傘 <b>": "日&amp;本", "فانوس ورق": "فانوس", "विद्युत": "विद्युत"} {
+		if svg := string(SVG("1", name)); !strings.Contains(svg, want) || strings.Contains(svg, "<b>") {
+			t.Errorf("%q: %s", name, svg)
+		}
+	}
+	if svg := string(SVG("1", "Zażółć gęślą jaźń")); strings.Contains(svg, "<text") {
+		t.Errorf("Polish is not set in the shop's letters: %s", svg)
+	}
+}
+
+func BenchmarkLabel(b *testing.B) {
+	for b.Loop() {
+		SVG("22086", "GROW A FLYTRAP OR SUNFLOWER IN TIN")
 	}
 }
 

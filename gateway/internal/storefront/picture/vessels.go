@@ -50,6 +50,10 @@ func drawTlight(d *drawing) {
 }
 
 func drawJar(d *drawing) {
+	if d.words.has("LID") {
+		// The color that is named is the lid's.
+		d.main, d.accent, d.cloth = newTone(red), d.main, red
+	}
 	d.s(`<path fill="#dfeaea" opacity=".85" d="M140 170h120q14 10 14 34v96q0 22-22 22H148q-22 0-22-22v-96q0-24 14-34z"/><path fill="{m}" d="M134 212h132v86q0 16-16 16H150q-16 0-16-16z"/><path fill="#fff" opacity=".35" d="M142 206h12v92q0 8-6 8t-6-8z"/><path fill="{a}" d="M128 128h144l12 50q-14 8-24-2-12 12-24 0-12 12-24 0-12 12-24 0-12 12-24 0-12 12-24 0-12 8-24 2z"/><path fill="#33261f" opacity=".1" d="M136 160h128v14H136z"/><path fill="{al}" d="M128 128q72-18 144 0z"/><rect x="156" y="226" width="88" height="62" rx="6" fill="#fbf5e6"/>`)
 	d.emblem(d.figureOf("strawberry"), 200, 257, 44, d.main.base, d.main.deep)
 }
@@ -58,7 +62,7 @@ func drawTin(d *drawing) {
 	d.s(`<path fill="{c}" d="M112 176v122q0 24 88 24t88-24V176z"/><path fill="#33261f" opacity=".12" d="M250 176v142q38-7 38-20V176z"/><path fill="#fff" opacity=".22" d="M124 186h14v124q-14-5-14-12z"/><path fill="{a}" d="M106 150v28q0 22 94 22t94-22v-28z"/><path fill="#33261f" opacity=".12" d="M250 150v47q44-6 44-19v-28z"/><ellipse cx="200" cy="150" rx="94" ry="22" fill="{al}"/><ellipse cx="200" cy="150" rx="76" ry="15" fill="{a}"/><circle cx="200" cy="140" r="13" fill="{ad}"/><circle cx="197" cy="137" r="5" fill="{al}"/>`)
 	if d.cloth == d.main.base {
 		d.p(`<ellipse cx="200" cy="262" rx="50" ry="36" fill="#fbf5e6"/>`)
-		d.emblem(d.figureOf("cake"), 200, 261, 44, d.main.base, d.accent.base)
+		d.emblem(d.figureOf("heart"), 200, 261, 44, d.main.base, d.accent.base)
 	}
 }
 

@@ -19,7 +19,7 @@ func drawLantern(d *drawing) {
 }
 
 func drawClock(d *drawing) {
-	if d.words.has("ALARM") || !d.words.has("WALL") {
+	if d.words.has("ALARM", "BAKELIKE") {
 		d.s(`<path d="M140 296l-22 28M260 296l22 28" stroke="{md}" stroke-width="13" stroke-linecap="round"/><path d="M200 112V92" stroke="{md}" stroke-width="8"/><path fill="{ms}" d="M112 140a46 46 0 0 1 74-38zM288 140a46 46 0 0 0-74-38z"/><path d="M166 92q34-34 68 0" fill="none" stroke="{md}" stroke-width="8" stroke-linecap="round"/>`)
 	}
 	d.s(`<circle cx="200" cy="212" r="106" fill="{m}"/><path fill="#33261f" opacity=".12" d="M200 106a106 106 0 0 1 0 212 122 122 0 0 0 0-212z"/><circle cx="200" cy="212" r="84" fill="#fbf6ea"/><circle cx="200" cy="212" r="84" fill="none" stroke="{md}" stroke-width="4" opacity=".5"/>`)
@@ -38,7 +38,7 @@ func drawCakestand(d *drawing) {
 	if d.words.has("2") {
 		tiers = tiers[:2]
 	}
-	if d.words.has("CAKE STAND", "PLATE") && !d.words.has("3") {
+	if d.words.has("STAND", "PLATE") && !d.words.has("3") {
 		tiers = [][2]int{{216, 112}}
 	}
 	top := tiers[len(tiers)-1][0]
@@ -86,13 +86,9 @@ func drawDoll(d *drawing) {
 }
 
 func drawBlocks(d *drawing) {
-	text := d.words.lettering()
-	word := "HOME"
-	if len(text) > 0 {
-		word = text[0]
-	}
-	if d.words.has("LETTER") && len(text) > 0 {
-		word = text[0][:1]
+	word := []rune("HOME")
+	if text := d.words.lettering(); len(text) > 0 && text[0] != "" {
+		word = []rune(text[0])
 	}
 	word = word[:min(len(word), 6)]
 	n := len(word)
@@ -104,8 +100,8 @@ func drawBlocks(d *drawing) {
 		y := 322 - side
 		d.p(`<g transform="rotate(%d %d 322)"><rect x="%d" y="%d" width="%d" height="%d" rx="6" fill="%s"/><path fill="%s" d="M%d %dh%dv%dh-%dz" opacity=".7"/>`,
 			[]int{0, -2, 1, 0, 2, -1}[i%6], x+side/2, x+2, y, side-4, side, d.main.base, d.main.shade, x+side-12, y+4, 10, side-8, 10)
-		d.p(`<text x="%d" y="%d" font-family="Georgia,'Times New Roman',serif" font-weight="700" font-size="%d" text-anchor="middle" fill="%s">%s</text></g>`,
-			x+side/2-3, 322-side*28/100, side*64/100, inks[i%3], word[i:i+1])
+		d.write(string(word[i]), float64(x+side/2-3), float64(322-side*28/100), float64(side)*.64, inks[i%3])
+		d.p(`</g>`)
 	}
 }
 
