@@ -4,9 +4,11 @@ go 1.26.0
 
 require (
 	github.com/PuerkitoBio/goquery v1.13.0
+	github.com/andybalholm/brotli v1.3.0
 	github.com/getkin/kin-openapi v0.152.0
 	github.com/go-chi/chi/v5 v5.5.0
 	github.com/google/uuid v1.6.0
+	github.com/klauspost/compress v1.20.1
 	github.com/souk-shop/souk/proto v0.0.0-00010101000000-000000000000
 	github.com/souk-shop/souk/services/chassis v0.0.0-00010101000000-000000000000
 	go.opentelemetry.io/otel v1.47.0

@@ -13,6 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/client"
+	"github.com/souk-shop/souk/gateway/internal/edge/compress"
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop"
@@ -51,8 +52,10 @@ func New(cfg Config) *API {
 
 // ServeHTTP answers /v1/..., /openapi.yaml, /docs and /problems/...
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
-		w = gzipWriter{w}
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		if accepted := compress.Accept(r.Header); accepted != (compress.Accepted{}) {
+			w = codingWriter{w, accepted}
+		}
 	}
 	if r.Method == http.MethodOptions {
 		a.options(w, r)

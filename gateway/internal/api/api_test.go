@@ -210,7 +210,7 @@ func TestFieldOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := string(doc.body), `{"type":"a","title":"b","status":1,"detail":"c"}`+"\n"; got != want {
+	if got, want := string(doc.Plain.Bytes), `{"type":"a","title":"b","status":1,"detail":"c"}`+"\n"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

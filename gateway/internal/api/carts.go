@@ -42,7 +42,7 @@ func (a *API) createCart(ctx context.Context, in *CreateCartRequest) (answer, er
 // getCart answers GET /v1/carts/{cart_id}.
 func (a *API) getCart(ctx context.Context, in *GetCartRequest) (answer, error) {
 	doc, err := answerCart(a.shop.Carts.Cart(ctx, shopperID(ctx), in.CartID))
-	if err == nil && doc.body.matches(in.IfNoneMatch) {
+	if err == nil && doc.body.Matches(in.IfNoneMatch) {
 		doc.status = http.StatusNotModified
 	}
 	return doc, err

@@ -2,34 +2,18 @@ package api
 
 import (
 	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
+
+	"github.com/souk-shop/souk/gateway/internal/edge/compress"
 )
-
-// rendered is an encoded JSON document, ready to be written any number of times.
-type rendered struct {
-	body   []byte
-	etag   string
-	length []string // Content-Length
-	tag    []string // ETag
-
-	once    sync.Once
-	gzipped *rendered // nil when not worth it
-}
-
-// minGzip is the size from which compression is worth its cost.
-const minGzip = 1400
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // encode renders v, tagged by its content, or by the version when there is one.
-func encode(v any, version string) (*rendered, error) {
+func encode(v any, version string) (*compress.Body, error) {
 	buf := buffers.Get().(*bytes.Buffer)
 	defer buffers.Put(buf)
 	buf.Reset()
@@ -39,57 +23,11 @@ func encode(v any, version string) (*rendered, error) {
 		return nil, err
 	}
 	body := bytes.Clone(buf.Bytes())
-	tag := contentTag(body)
+	tag := compress.ContentTag(body)
 	if version != "" {
 		tag = version + "-" + tag
 	}
-	return newRendered(body, `"`+tag+`"`), nil
-}
-
-// contentTag names content.
-func contentTag(body []byte) string {
-	sum := sha256.Sum256(body)
-	return hex.EncodeToString(sum[:8])
-}
-
-func newRendered(body []byte, etag string) *rendered {
-	return &rendered{body: body, etag: etag, length: []string{strconv.Itoa(len(body))}, tag: []string{etag}}
-}
-
-// gzip returns the compressed form, made when it is first asked for, or nil.
-func (d *rendered) gzip() *rendered {
-	if len(d.body) < minGzip {
-		return nil
-	}
-	d.once.Do(func() {
-		var buf bytes.Buffer
-		z := gzip.NewWriter(&buf)
-		_, _ = z.Write(d.body) // a buffer takes everything
-		_ = z.Close()
-		d.gzipped = newRendered(buf.Bytes(), strings.TrimSuffix(d.etag, `"`)+gzipTag)
-	})
-	return d.gzipped
-}
-
-// gzipTag ends the ETag of a compressed form: another representation.
-const gzipTag = `-gzip"`
-
-// matches reports whether an If-None-Match header names this document, in either
-// of its forms. The comparison is weak, as RFC 9110 asks.
-func (d *rendered) matches(header string) bool {
-	if header == "" {
-		return false
-	}
-	for tag := range strings.SplitSeq(header, ",") {
-		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
-		if tag == "*" || tag == d.etag {
-			return true
-		}
-		if cut, ok := strings.CutSuffix(tag, gzipTag); ok && cut+`"` == d.etag {
-			return true
-		}
-	}
-	return false
+	return compress.NewBody(body, `"`+tag+`"`), nil
 }
 
 // Header values that many answers share; net/http does not change them.
@@ -97,18 +35,18 @@ var (
 	jsonType      = []string{"application/json"}
 	noStore       = []string{"no-store"}
 	revalidate    = []string{"no-cache"}
-	gzipEncoding  = []string{"gzip"}
+	codingVary    = []string{"Accept-Encoding"}
 	publicVary    = []string{"Accept-Encoding, Authorization"}
 	replayedTrue  = []string{"true"}
 	headerETag    = "Etag" // canonical
 	headerReplied = "Idempotent-Replayed"
 )
 
-// document is the answer of every operation: a rendered body with its headers.
+// document is the answer of every operation: an encoded body with its headers.
 type document struct {
 	status   int
-	body     *rendered
-	public   bool // may be cached by anyone who revalidates, and compressed
+	body     *compress.Body
+	public   bool // may be cached by anyone who revalidates
 	tagged   bool // has an ETag
 	location string
 	link     string
@@ -118,22 +56,22 @@ type document struct {
 
 func (d *document) write(w http.ResponseWriter) {
 	h := w.Header()
-	body := d.body
+	var accepted compress.Accepted
+	if c, ok := w.(codingWriter); ok {
+		accepted, w = c.accepted, c.ResponseWriter
+	}
+	form := &d.body.Plain
 	if d.public {
 		h["Cache-Control"] = revalidate
 		h["Vary"] = append(h["Vary"], publicVary...)
-		if g, ok := w.(gzipWriter); ok && d.status == http.StatusOK {
-			if z := body.gzip(); z != nil {
-				h["Content-Encoding"] = gzipEncoding
-				body = z
-			}
-			w = g.ResponseWriter
+		if d.status == http.StatusOK {
+			form = d.body.For(h, accepted)
 		}
 	} else {
 		h["Cache-Control"] = noStore
 	}
 	if d.tagged {
-		h[headerETag] = body.tag
+		h[headerETag] = form.ETag
 	}
 	if d.location != "" {
 		h.Set("Location", d.location)
@@ -152,34 +90,31 @@ func (d *document) write(w http.ResponseWriter) {
 		return
 	}
 	h["Content-Type"] = jsonType
-	h["Content-Length"] = body.length
+	if !d.public && d.status == http.StatusOK {
+		if compress.Encode(h, accepted, form.Bytes, func(coded []byte) {
+			h["Vary"] = append(h["Vary"], codingVary...)
+			if d.tagged {
+				h.Set("ETag", compress.Tag(d.body.Tag, accepted.Passing))
+			}
+			h.Set("Content-Length", strconv.Itoa(len(coded)))
+			w.WriteHeader(d.status)
+			_, _ = w.Write(coded) // the client may be gone
+		}) {
+			return
+		}
+	}
+	h["Content-Length"] = form.Length
 	w.WriteHeader(d.status)
-	_, _ = w.Write(body.body) // the client may be gone
+	_, _ = w.Write(form.Bytes) // the client may be gone
 }
 
-// gzipWriter marks the writer of a client who takes gzip.
-type gzipWriter struct{ http.ResponseWriter }
+// codingWriter marks the writer of a client who takes a coding, for an answer that
+// may be compressed: that to a GET, which repeats nothing of the request beside a
+// secret (see package compress).
+type codingWriter struct {
+	http.ResponseWriter
+	accepted compress.Accepted
+}
 
 // Unwrap is for http.ResponseController.
-func (g gzipWriter) Unwrap() http.ResponseWriter { return g.ResponseWriter }
-
-// acceptsGzip understands "gzip", "*" and "q=0".
-func acceptsGzip(header string) bool {
-	if header == "" {
-		return false
-	}
-	for part := range strings.SplitSeq(header, ",") {
-		name, q, _ := strings.Cut(part, ";")
-		name = strings.TrimSpace(name)
-		if !strings.EqualFold(name, "gzip") && name != "*" {
-			continue
-		}
-		q = strings.TrimSpace(q)
-		if v, ok := strings.CutPrefix(q, "q="); ok {
-			f, err := strconv.ParseFloat(v, 64)
-			return err == nil && f > 0
-		}
-		return true
-	}
-	return false
-}
+func (c codingWriter) Unwrap() http.ResponseWriter { return c.ResponseWriter }

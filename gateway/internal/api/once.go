@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/gateway/internal/edge/compress"
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
 )
 
@@ -71,17 +72,17 @@ func caller(ctx context.Context) string {
 func (d *document) keep() idempotency.Answer {
 	headers := map[string]string{}
 	if d.tagged {
-		headers[headerETag] = d.body.etag
+		headers[headerETag] = d.body.Tag
 	}
 	if d.location != "" {
 		headers["Location"] = d.location
 	}
-	return idempotency.Answer{Status: d.status, Headers: headers, Body: d.body.body}
+	return idempotency.Answer{Status: d.status, Headers: headers, Body: d.body.Plain.Bytes}
 }
 
 func restore(a idempotency.Answer, applied string, replayed bool) *document {
 	etag, tagged := a.Headers[headerETag]
-	doc := &document{status: a.Status, body: newRendered(a.Body, etag), tagged: tagged, location: a.Headers["Location"], replayed: replayed}
+	doc := &document{status: a.Status, body: compress.NewBody(a.Body, etag), tagged: tagged, location: a.Headers["Location"], replayed: replayed}
 	if !replayed {
 		doc.applied = applied // a repeat did not wait
 	}

@@ -121,7 +121,7 @@ func (a *API) getOrder(ctx context.Context, in *GetOrderRequest) (answer, error)
 		return nil, err
 	}
 	doc, err := orderDocument(order)
-	if err == nil && doc.body.matches(in.IfNoneMatch) {
+	if err == nil && doc.body.Matches(in.IfNoneMatch) {
 		doc.status = http.StatusNotModified
 	}
 	return doc, err

@@ -3,10 +3,9 @@ package api
 import (
 	_ "embed"
 	"net/http"
-	"strconv"
-	"strings"
 
 	"github.com/go-chi/chi/v5"
+	"github.com/souk-shop/souk/gateway/internal/edge/compress"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 )
 
@@ -36,32 +35,16 @@ func (a *API) routePages(mux chi.Router) {
 // page is a document that never changes while the process lives.
 type page struct {
 	contentType []string
-	body        *rendered
+	body        *compress.Body
 }
 
 func newPage(contentType string, body []byte) *page {
-	return &page{[]string{contentType}, newRendered(body, `"`+contentTag(body)+`"`)}
+	return &page{[]string{contentType}, compress.NewFile(body)}
 }
 
 func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	body := p.body
 	h["Cache-Control"] = revalidate
-	h.Add("Vary", "Accept-Encoding")
-	if g, ok := w.(gzipWriter); ok {
-		if z := body.gzip(); z != nil {
-			h["Content-Encoding"] = gzipEncoding
-			body = z
-		}
-		w = g.ResponseWriter
-	}
-	h[headerETag] = body.tag
-	if p.body.matches(strings.Join(r.Header.Values("If-None-Match"), ", ")) {
-		h.Del("Content-Encoding")
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
 	h["Content-Type"] = p.contentType
-	h.Set("Content-Length", strconv.Itoa(len(body.body)))
-	_, _ = w.Write(body.body) // the client may be gone
+	p.body.Serve(w, r)
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/gateway/internal/edge/compress"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 )
@@ -93,7 +94,7 @@ func nextLink(path string, values url.Values, cursor string) string {
 // as long as the value lives. The operator's is its own, and private. The version, if
 // there is one, begins the ETag.
 func reading(memo *catalog.Memo, operator bool, ifNoneMatch, version string, build func() any) (*document, error) {
-	var body *rendered
+	var body *compress.Body
 	if operator {
 		var err error
 		if body, err = encode(build(), version); err != nil {
@@ -107,17 +108,17 @@ func reading(memo *catalog.Memo, operator bool, ifNoneMatch, version string, bui
 		if made.err != nil {
 			return nil, made.err
 		}
-		body = made.rendered
+		body = made.Body
 	}
 	doc := &document{status: http.StatusOK, body: body, public: !operator, tagged: true}
-	if body.matches(ifNoneMatch) {
+	if body.Matches(ifNoneMatch) {
 		doc.status = http.StatusNotModified
 	}
 	return doc, nil
 }
 
 type encoded struct {
-	*rendered
+	*compress.Body
 	err error
 }
 

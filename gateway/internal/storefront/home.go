@@ -78,5 +78,6 @@ func (s *Storefront) sendKept(w http.ResponseWriter, r *http.Request, made any) 
 	if k.err != nil {
 		return k.err
 	}
-	return s.send(w, r, http.StatusOK, k.page.head, k.page.tail)
+	s.sendShared(w, r, k.page)
+	return nil
 }

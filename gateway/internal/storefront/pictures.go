@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/souk-shop/souk/gateway/internal/edge"
+	"github.com/souk-shop/souk/gateway/internal/edge/compress"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
 )
@@ -21,15 +22,15 @@ type pictures struct {
 
 	mu         sync.Mutex
 	size       int // of the young
-	young, old map[string]*file
+	young, old map[string]*compress.Body
 }
 
 func newPictures(size int) *pictures {
-	return &pictures{half: size / 2, young: map[string]*file{}}
+	return &pictures{half: size / 2, young: map[string]*compress.Body{}}
 }
 
 // get returns the drawing for a seed and words, under their version.
-func (p *pictures) get(version, seed, words string) *file {
+func (p *pictures) get(version, seed, words string) *compress.Body {
 	p.mu.Lock()
 	drawn, ok := p.young[version]
 	if !ok {
@@ -41,7 +42,8 @@ func (p *pictures) get(version, seed, words string) *file {
 	if ok {
 		return drawn
 	}
-	drawn = newFile("image/svg+xml", picture.SVG(seed, words))
+	// Weak: the plain and the compressed forms share it.
+	drawn = compress.NewBody(picture.SVG(seed, words), `W/"`+version+`"`)
 	p.mu.Lock()
 	p.put(version, drawn)
 	p.mu.Unlock()
@@ -49,10 +51,10 @@ func (p *pictures) get(version, seed, words string) *file {
 }
 
 // put stores under the lock.
-func (p *pictures) put(version string, drawn *file) {
-	size := len(drawn.plain) + len(drawn.gzip)
+func (p *pictures) put(version string, drawn *compress.Body) {
+	size := 2 * len(drawn.Plain.Bytes) // with its compressed forms
 	if p.size+size > p.half {
-		p.old, p.young, p.size = p.young, map[string]*file{}, 0
+		p.old, p.young, p.size = p.young, map[string]*compress.Body{}, 0
 	}
 	p.young[version] = drawn
 	p.size += size
@@ -97,19 +99,13 @@ func (s *Storefront) sendPicture(w http.ResponseWriter, r *http.Request, seed, w
 	version := picture.Version(seed, words)
 	h := w.Header()
 	h.Set("Content-Security-Policy", edge.PicturePolicy)
-	// Weak: the plain and the compressed form share it.
-	tag := `W/"` + version + `"`
-	h.Set("ETag", tag)
 	if r.URL.RawQuery == "v="+version {
-		h.Set("Cache-Control", "public, max-age=31536000, immutable")
+		h.Set("Cache-Control", forGood)
 	} else {
 		h.Set("Cache-Control", "public, max-age=3600")
 	}
-	if r.Header.Get("If-None-Match") == tag {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	s.pictures.get(version, seed, words).send(w, r)
+	h.Set("Content-Type", "image/svg+xml")
+	s.pictures.get(version, seed, words).Serve(w, r)
 }
 
 // pictureWords are the words that a product, or one of its variants, is drawn

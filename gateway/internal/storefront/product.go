@@ -63,7 +63,12 @@ func (s *Storefront) serveProduct(w http.ResponseWriter, r *http.Request) error 
 	if len(p.Variants) > 1 && isVariant(p, sku) {
 		// The address of a variant: its own choice is made, so it is not the
 		// page that is kept.
-		return s.show(w, r, http.StatusOK, "product", s.newProductPage(r, p, sku))
+		page, err := s.pages.keep("product", s.newProductPage(r, p, sku))
+		if err != nil {
+			return err
+		}
+		s.sendShared(w, r, page)
+		return nil
 	}
 	made := p.Memo.Of(catalog.SlotPage, func() any {
 		return s.keepOrErr("product", func() (view, error) {

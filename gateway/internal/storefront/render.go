@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/souk-shop/souk/gateway/internal/edge"
+	"github.com/souk-shop/souk/gateway/internal/edge/compress"
 )
 
 //go:embed templates/*.html
@@ -33,9 +35,19 @@ func (f *frame) Frame() *frame { return f }
 // view is what a template is executed with.
 type view interface{ Frame() *frame }
 
-// rendered is a page in two halves; the cart's badge goes between them.
+// rendered is a page that is the same for everybody but for the cart's badge.
 type rendered struct {
-	head, tail []byte
+	*compress.Body     // as those see it who have nothing in their cart
+	at             int // where the badge begins
+	tag            string
+}
+
+// with is the page with another badge.
+func (p *rendered) with(badge string, into *bytes.Buffer) {
+	whole := p.Plain.Bytes
+	into.Write(whole[:p.at])
+	into.WriteString(badge)
+	into.Write(whole[p.at+len(badges[0]):])
 }
 
 // pages are the parsed templates by name.
@@ -100,49 +112,104 @@ func (p *pages) keep(name string, v view) (*rendered, error) {
 		return nil, err
 	}
 	defer p.buffers.Put(buf)
-	head, tail, _ := bytes.Cut(bytes.Clone(buf.Bytes()), p.marker)
-	return &rendered{head, tail}, nil
+	head, tail, _ := bytes.Cut(buf.Bytes(), p.marker)
+	whole := slices.Concat(head, []byte(badges[0]), tail)
+	tag := compress.ContentTag(whole)
+	return &rendered{Body: compress.NewBody(whole, pageTag(tag, 0)), at: len(head), tag: tag}, nil
 }
 
-// show renders a page for one request and sends it.
+// pageTag is the entity tag of a page with a number on its cart. It is weak: the
+// compressed forms share it.
+func pageTag(tag string, units int64) string {
+	return `W/"` + tag + "." + strconv.FormatInt(units, 36) + `"`
+}
+
+// Header values that are the same each time; net/http does not change them.
+var (
+	htmlType   = []string{"text/html; charset=utf-8"}
+	revalidate = []string{"private, no-cache"}
+	noStore    = []string{"private, no-store"}
+	varyShared = []string{"Accept-Encoding, Cookie"}
+	varyCoding = []string{"Accept-Encoding"}
+)
+
+// uncompressed are the pages that hold a secret beside what the shopper typed (see
+// package compress).
+var uncompressed = map[string]bool{"checkout": true}
+
+// show renders a page for one shopper and sends it. It is not stored anywhere: it
+// may show what only the shopper should see. What answers a form repeats what was
+// typed and is not compressed.
 func (s *Storefront) show(w http.ResponseWriter, r *http.Request, status int, name string, v view) error {
 	buf, err := s.pages.render(name, v)
 	if err != nil {
 		return err
 	}
 	defer s.pages.buffers.Put(buf)
+	whole := s.pages.buffers.Get().(*bytes.Buffer)
+	defer s.pages.buffers.Put(whole)
+	whole.Reset()
 	head, tail, _ := bytes.Cut(buf.Bytes(), s.pages.marker)
-	return s.send(w, r, status, head, tail)
+	whole.Write(head)
+	whole.WriteString(badgeOf(cartCount(r, w)))
+	whole.Write(tail)
+	h := w.Header()
+	h["Cache-Control"] = noStore
+	var accepted compress.Accepted
+	if !uncompressed[name] && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		h["Vary"] = varyCoding
+		accepted = compress.Accept(r.Header)
+	}
+	writePage(w, r, status, accepted, whole.Bytes())
+	return nil
 }
 
-// Header values that are the same each time; net/http does not change them.
-var (
-	htmlType   = []string{"text/html; charset=utf-8"}
-	privately  = []string{"private, no-cache"}
-	varyCookie = []string{"Cookie"}
-)
-
-// send writes the halves of a page with the badge between them.
-func (s *Storefront) send(w http.ResponseWriter, r *http.Request, status int, head, tail []byte) error {
-	badge := badgeOf(cartCount(r, w))
+// sendShared sends a page that was kept.
+func (s *Storefront) sendShared(w http.ResponseWriter, r *http.Request, p *rendered) {
+	units := cartCount(r, w)
 	h := w.Header()
-	h["Content-Type"] = htmlType
-	h["Cache-Control"] = privately
-	h["Vary"] = varyCookie
-	h["Content-Length"] = []string{strconv.Itoa(len(head) + len(badge) + len(tail))}
-	w.WriteHeader(status)
-	if r.Method == http.MethodHead {
-		return nil
+	h["Cache-Control"] = revalidate
+	h["Vary"] = varyShared
+	tag := p.Plain.ETag
+	if units != 0 {
+		tag = []string{pageTag(p.tag, units)}
 	}
-	// One write: three would be three system calls on a large page.
+	h["Etag"] = tag
+	if asked := r.Header["If-None-Match"]; len(asked) > 0 && compress.Matches(strings.Join(asked, ","), tag[0]) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	accepted := compress.Accept(r.Header)
+	if units == 0 {
+		form := p.For(h, accepted)
+		h["Content-Type"] = htmlType
+		h["Content-Length"] = form.Length
+		if r.Method != http.MethodHead {
+			_, _ = w.Write(form.Bytes) // the client may be gone; there is no one to report to
+		}
+		return
+	}
 	buf := s.pages.buffers.Get().(*bytes.Buffer)
+	defer s.pages.buffers.Put(buf)
 	buf.Reset()
-	buf.Write(head)
-	buf.WriteString(badge)
-	buf.Write(tail)
-	_, _ = w.Write(buf.Bytes()) // the client may be gone; there is no one to report to
-	s.pages.buffers.Put(buf)
-	return nil
+	p.with(badgeOf(units), buf)
+	writePage(w, r, http.StatusOK, accepted, buf.Bytes())
+}
+
+// writePage compresses a page for one shopper and writes it, in one system call.
+func writePage(w http.ResponseWriter, r *http.Request, status int, accepted compress.Accepted, body []byte) {
+	h := w.Header()
+	write := func(b []byte) {
+		h["Content-Type"] = htmlType
+		h["Content-Length"] = []string{strconv.Itoa(len(b))}
+		w.WriteHeader(status)
+		if r.Method != http.MethodHead {
+			_, _ = w.Write(b) // the client may be gone; there is no one to report to
+		}
+	}
+	if !compress.Encode(h, accepted, body, write) {
+		write(body)
+	}
 }
 
 // countCookie says how many units are in the cart, so that any page can show it

@@ -2,18 +2,15 @@ package storefront
 
 import (
 	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
-	"mime"
 	"net/http"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
+
+	"github.com/souk-shop/souk/gateway/internal/edge/compress"
 )
 
 //go:embed static
@@ -26,34 +23,10 @@ type static struct {
 	files map[string]*file  // by the name served
 }
 
-// file is something to be served again and again, also compressed.
+// file is something to be served again and again.
 type file struct {
-	kind        string
-	plain, gzip []byte
-}
-
-func newFile(kind string, b []byte) *file {
-	var z bytes.Buffer
-	zw, _ := gzip.NewWriterLevel(&z, gzip.BestCompression) // the level is valid
-	_, _ = zw.Write(b)                                     // a buffer never fails
-	_ = zw.Close()
-	return &file{kind: kind, plain: b, gzip: z.Bytes()}
-}
-
-// send writes the file as the client likes it.
-func (f *file) send(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("Content-Type", f.kind)
-	h.Set("Vary", "Accept-Encoding")
-	body := f.plain
-	if len(f.gzip) < len(f.plain) && acceptsGzip(r) {
-		h.Set("Content-Encoding", "gzip")
-		body = f.gzip
-	}
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the client may be gone
-	}
+	kind string
+	*compress.Body
 }
 
 func newStatic(tree fs.FS) (*static, error) {
@@ -75,11 +48,10 @@ func newStatic(tree fs.FS) (*static, error) {
 				b = bytes.ReplaceAll(b, []byte(`url("`+name+`")`), []byte(`url("`+u+`")`))
 			}
 		}
-		sum := sha256.Sum256(b)
 		ext := path.Ext(e.Name())
-		name := strings.TrimSuffix(e.Name(), ext) + "-" + hex.EncodeToString(sum[:6]) + ext
+		name := strings.TrimSuffix(e.Name(), ext) + "-" + compress.ContentTag(b)[:12] + ext
 		s.urls[e.Name()] = "/static/" + name
-		s.files[name] = newFile(kinds[ext], b)
+		s.files[name] = &file{kinds[ext], compress.NewFile(b)}
 	}
 	return s, nil
 }
@@ -107,18 +79,10 @@ func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	f.send(w, r)
+	w.Header().Set("Cache-Control", forGood)
+	w.Header().Set("Content-Type", f.kind)
+	f.Serve(w, r)
 }
 
-// acceptsGzip reads Accept-Encoding; "gzip;q=0" refuses.
-func acceptsGzip(r *http.Request) bool {
-	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
-		name, params, err := mime.ParseMediaType("x/" + strings.TrimSpace(part))
-		if err == nil && (name == "x/gzip" || name == "x/*") {
-			q, err := strconv.ParseFloat(params["q"], 64)
-			return err != nil || q > 0
-		}
-	}
-	return false
-}
+// forGood is the Cache-Control of what has a version in its address.
+const forGood = "public, max-age=31536000, immutable"
