@@ -14,10 +14,6 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
-// migrateLock is the advisory lock, in the service's database, that serializes
-// River's migrations, which take none themselves.
-const migrateLock = 5_817_302_264_917_035_112
-
 // functions are what services' statements may call: souk_job_insert,
 // souk_job_delete, souk_live_jobs and souk_job_key. What they need of River's schema
 // is in river_schema.sql, for sqlc.
@@ -38,28 +34,16 @@ func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
 }
 
 func migrateRiver(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
-	pool, err := pgxpool.New(ctx, cfg.DSN.Reveal())
-	if err != nil {
-		return fmt.Errorf("postgres DSN: %w", err)
-	}
-	defer pool.Close()
-	lock, err := pool.Acquire(ctx)
-	if err != nil {
-		return fmt.Errorf("lock for River's migrations: %w", err)
-	}
-	defer lock.Release()
-	if _, err := lock.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(migrateLock)); err != nil {
-		return fmt.Errorf("lock for River's migrations: %w", err)
-	}
-	defer lock.Exec(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(migrateLock)) //nolint:errcheck // the session ends next
-	migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: log})
-	if err != nil {
-		return fmt.Errorf("River's migrations: %w", err)
-	}
-	if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
-		return fmt.Errorf("River's migrations: %w", err)
-	}
-	return nil
+	return pg.Maintain(ctx, cfg, log, func(ctx context.Context, pool *pgxpool.Pool) error {
+		migrator, err := rivermigrate.New(riverpgxv5.New(pool), &rivermigrate.Config{Logger: log})
+		if err != nil {
+			return fmt.Errorf("River's migrations: %w", err)
+		}
+		if _, err := migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+			return fmt.Errorf("River's migrations: %w", err)
+		}
+		return nil
+	})
 }
 
 // newest is the version of River's schema that this program needs.

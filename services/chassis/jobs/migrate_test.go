@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/riverqueue/river/riverdriver/riverpgxv5"
 	"github.com/riverqueue/river/rivermigrate"
@@ -57,5 +58,23 @@ func TestMigrated(t *testing.T) {
 	}
 	if err := jobs.Migrated(ctx, pool); err != nil {
 		t.Errorf("migrated: %v", err)
+	}
+}
+
+// TestMigrateIsNotLimited: the limits of the role are those of the service's
+// statements, not of its migrations.
+func TestMigrateIsNotLimited(t *testing.T) {
+	t.Parallel()
+	ctx, dsn := t.Context(), pgtest.New(t, nil)
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.Exec(ctx, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 1', current_database()); END $$"); err != nil {
+		t.Fatal(err)
+	}
+	if err := jobs.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler)); err != nil {
+		t.Error(err)
 	}
 }

@@ -10,11 +10,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-
-	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 // migrationsDir is where migrations are in a service's (embedded) file system:
@@ -38,40 +36,25 @@ func MigrateTable(ctx context.Context, cfg Config, table string, migrations fs.F
 	if err != nil {
 		return err
 	}
-	cc, err := pgx.ParseConfig(cfg.DSN.Reveal())
-	if err != nil {
-		return fmt.Errorf("postgres DSN: %w", err)
-	}
-	if cfg.ConnectTimeout > 0 {
-		cc.ConnectTimeout = cfg.ConnectTimeout
-	}
-	// No limits: a migration may take long. Only what a statement reads is as elsewhere.
-	session(cc.RuntimeParams, Config{StatementTimeout: -1, LockTimeout: -1, IdleInTransactionTimeout: -1})
-	cc.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
-		if n.SeverityUnlocalized == "WARNING" { // what a migration has to say of the data
-			log.WarnContext(ctx, n.Message)
+	return Maintain(ctx, cfg, log, func(ctx context.Context, pool *pgxpool.Pool) error {
+		db := stdlib.OpenDBFromPool(pool)
+		defer db.Close()
+		provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
+			goose.WithTableName(table), goose.WithLogger(goose.NopLogger()))
+		if err != nil {
+			return fmt.Errorf("read migrations: %w", err)
 		}
-	}
-	db := stdlib.OpenDB(*cc)
-	defer db.Close()
-	if err := wait(ctx, db.PingContext, complaint(ctx, log)); err != nil {
-		return err
-	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, files,
-		goose.WithTableName(table), goose.WithSessionLocker(sessionLock{}), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return fmt.Errorf("read migrations: %w", err)
-	}
-	results, err := provider.Up(ctx)
-	for _, r := range results {
-		if r.Error == nil {
-			log.InfoContext(ctx, "migrated", "migration", r.Source.Path, "duration", r.Duration)
+		results, err := provider.Up(ctx)
+		for _, r := range results {
+			if r.Error == nil {
+				log.InfoContext(ctx, "migrated", "migration", r.Source.Path, "duration", r.Duration)
+			}
 		}
-	}
-	if err != nil {
-		return fmt.Errorf("migrate: %w", err)
-	}
-	return limitRole(ctx, db, cfg)
+		if err != nil {
+			return fmt.Errorf("migrate: %w", err)
+		}
+		return limitRole(ctx, db, cfg)
+	})
 }
 
 // limitRole sets the timeouts of the role in its database, so that every session of
@@ -82,10 +65,6 @@ func limitRole(ctx context.Context, db *sql.DB, cfg Config) error {
 		return fmt.Errorf("limit role: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }()
-	// Replicas that alter a role at once would fail.
-	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(lockID+1)); err != nil {
-		return fmt.Errorf("limit role: %w", err)
-	}
 	var role, database string
 	if err := tx.QueryRowContext(ctx, "SELECT current_user, current_database()").Scan(&role, &database); err != nil {
 		return fmt.Errorf("limit role: %w", err)
@@ -105,45 +84,16 @@ func limitRole(ctx context.Context, db *sql.DB, cfg Config) error {
 	return nil
 }
 
-// complaint logs why the database cannot be had yet, at first and then every
-// ten seconds: it may be late, or the DSN wrong.
-func complaint(ctx context.Context, log *slog.Logger) func(error) {
+// complaint logs why there is no progress yet, at first and then every ten seconds:
+// the database may be late, or the DSN wrong.
+func complaint(ctx context.Context, log *slog.Logger, what string) func(error) {
 	var last time.Time
 	return func(err error) {
 		if time.Since(last) >= 10*time.Second {
 			last = time.Now()
-			log.WarnContext(ctx, "waiting for postgres", "error", err)
+			log.WarnContext(ctx, what, "error", err)
 		}
 	}
-}
-
-// lockID is the advisory lock, within one database, of the process that migrates it.
-const lockID = 0x736f756b_00000001 // any number of our own: "souk" in ASCII
-
-// sessionLock serializes migrations by an advisory lock of the session. It asks
-// again and again instead of waiting inside the server, because a waiting
-// statement holds a snapshot and so would block CREATE INDEX CONCURRENTLY in
-// the very migration it waits for.
-type sessionLock struct{}
-
-func (sessionLock) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	for {
-		var locked bool
-		if err := conn.QueryRowContext(ctx, "SELECT pg_try_advisory_lock($1)", int64(lockID)).Scan(&locked); err != nil {
-			return fmt.Errorf("lock for migration: %w", err)
-		}
-		if locked {
-			return nil
-		}
-		if err := retry.Sleep(ctx, 50*time.Millisecond); err != nil {
-			return err
-		}
-	}
-}
-
-func (sessionLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", int64(lockID))
-	return err
 }
 
 // ErrNotMigrated means that the database answers but is older than the program.

@@ -303,6 +303,58 @@ func TestMigrationsOfReplicasAtOnce(t *testing.T) {
 	}
 }
 
+// A migration that waits for a table holds up nobody else for long, and succeeds as
+// soon as it gets the table.
+func TestAMigrationYieldsToWriters(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t, nil)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	step := func(sql string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(sql)} }
+	migrations := fstest.MapFS{"migrations/00001_t.sql": step("-- +goose Up\nCREATE TABLE t (x int);\n")}
+	if err := pg.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, migrations, quiet); err != nil {
+		t.Fatal(err)
+	}
+	db := open(t, pg.Config{DSN: config.Secret(dsn)})
+	writer, err := db.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writer.Exec(ctx, "INSERT INTO t VALUES (1)"); err != nil {
+		t.Fatal(err)
+	}
+	migrations["migrations/00002_y.sql"] = step("-- +goose Up\nCREATE TABLE u (x int);\nALTER TABLE t ADD COLUMN y int;\n")
+	waiting, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		log := slog.New(signalHandler{slog.DiscardHandler, waiting})
+		done <- pg.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, migrations, log)
+	}()
+	select {
+	case <-waiting:
+	case <-ctx.Done():
+		t.Fatal("the migration waits for the table for ever")
+	}
+	for range 20 { // each waits for the migration's lock_timeout at most
+		if _, err := db.Exec(ctx, "INSERT INTO t VALUES (2)"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("migrated although the table was not free: %v", err)
+	default:
+	}
+	if err := writer.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(ctx, "INSERT INTO t (y) VALUES (2)"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestAFailedMigrationChangesNothing(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t, nil)

@@ -31,27 +31,24 @@ func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
 	if err := answers.Migrate(ctx, cfg, log); err != nil {
 		return err
 	}
-	conn, err := pgx.Connect(ctx, cfg.DSN.Reveal())
-	if err != nil {
-		return fmt.Errorf("connect to index products: %w", err)
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	for total := 0; ; {
-		n := 0
-		err := pg.InTx(ctx, conn, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) (err error) {
-			n, err = reindex(ctx, db.New(tx))
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("index products: %w", err)
-		}
-		if total += n; n == 0 {
-			if total > 0 {
-				log.InfoContext(ctx, "products indexed by the rules of this build", "products", total, "edition", words.Edition)
+	return pg.Maintain(ctx, cfg, log, func(ctx context.Context, pool *pgxpool.Pool) error {
+		for total := 0; ; {
+			n := 0
+			err := pg.InTx(ctx, pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) (err error) {
+				n, err = reindex(ctx, db.New(tx))
+				return err
+			})
+			if err != nil {
+				return fmt.Errorf("index products: %w", err)
 			}
-			return nil
+			if total += n; n == 0 {
+				if total > 0 {
+					log.InfoContext(ctx, "products indexed by the rules of this build", "products", total, "edition", words.Edition)
+				}
+				return nil
+			}
 		}
-	}
+	})
 }
 
 // Migrated is nil once the database has the schema of this build.

@@ -1,0 +1,103 @@
+package pg
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
+	"github.com/souk-shop/souk/services/chassis/retry"
+)
+
+// maintenanceLockTimeout is how long a migration waits for a lock at once. Whoever
+// wants the table meanwhile waits behind it, so it is short and tried again.
+const maintenanceLockTimeout = time.Second
+
+// lockRetries is when a migration whose lock was not free is tried again, without end:
+// a shop that is never still lets it in between two transactions.
+var lockRetries = retry.Policy{
+	Backoff: retry.Backoff{Initial: 100 * time.Millisecond, Max: 5 * time.Second},
+	If:      func(err error) bool { return pgerr.IsLockTimeout(err) || pgerr.IsRetryable(err) },
+}
+
+// MigrationConfig is cfg for what changes a schema, or derives data again, while the
+// shop is running: a statement may take long, a wait for a lock may not.
+func MigrationConfig(cfg Config) Config {
+	cfg.StatementTimeout, cfg.IdleInTransactionTimeout = -1, -1
+	cfg.LockTimeout = maintenanceLockTimeout
+	return cfg
+}
+
+// Maintain runs fn with a pool of MigrationConfig: migrations and what follows them.
+// It waits for a database that is late until ctx ends, and for other replicas that
+// maintain the database. When a lock was not free in time, fn is run again, so it must
+// go on from what it did before.
+func Maintain(ctx context.Context, cfg Config, log *slog.Logger, fn func(context.Context, *pgxpool.Pool) error) error {
+	pc, err := pgxpool.ParseConfig(cfg.DSN.Reveal())
+	if err != nil {
+		return fmt.Errorf("postgres DSN: %w", err)
+	}
+	if cfg.ConnectTimeout > 0 {
+		pc.ConnConfig.ConnectTimeout = cfg.ConnectTimeout
+	}
+	session(pc.ConnConfig.RuntimeParams, MigrationConfig(cfg))
+	pc.ConnConfig.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+		if n.SeverityUnlocalized == "WARNING" { // what a migration has to say of the data
+			log.WarnContext(ctx, n.Message)
+		}
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	if err := wait(ctx, pool.Ping, complaint(ctx, log, "waiting for postgres")); err != nil {
+		return err
+	}
+	unlock, err := lockMaintenance(ctx, pool)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	locked := complaint(ctx, log, "waiting for a lock that the shop holds")
+	return retry.Do(ctx, lockRetries, func(ctx context.Context) error {
+		err := fn(ctx, pool)
+		if lockRetries.If(err) {
+			locked(err)
+		}
+		return err
+	})
+}
+
+// lockID is the advisory lock, within one database, of the process that maintains it.
+const lockID = 0x736f756b_00000001 // any number of our own: "souk" in ASCII
+
+// lockMaintenance serializes maintenance by an advisory lock of a session. It asks
+// again and again instead of waiting inside the server, because a waiting statement
+// holds a snapshot and so would block CREATE INDEX CONCURRENTLY in the very migration
+// it waits for.
+func lockMaintenance(ctx context.Context, pool *pgxpool.Pool) (unlock func(), err error) {
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("lock for migration: %w", err)
+	}
+	for {
+		var locked bool
+		err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock($1)", int64(lockID)).Scan(&locked)
+		if err != nil {
+			conn.Release()
+			return nil, fmt.Errorf("lock for migration: %w", err)
+		}
+		if locked {
+			return conn.Release, nil // the pool is closed next, and with it the session
+		}
+		if err := retry.Sleep(ctx, 50*time.Millisecond); err != nil {
+			conn.Release()
+			return nil, err
+		}
+	}
+}
