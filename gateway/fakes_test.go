@@ -54,6 +54,16 @@ func refused(code codes.Code, reason string, details ...proto.Message) error {
 	return st.Err()
 }
 
+// refusedPrice refuses what cannot be paid, as the catalog does: here 51.25.
+func refusedPrice(price *moneyv1.Money, field string) error {
+	if price.GetMinorUnits() != 5125 {
+		return nil
+	}
+	return refused(codes.InvalidArgument, "INVALID", &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
+		{Field: field, Description: "cannot be paid exactly"},
+	}})
+}
+
 type fakeCatalog struct {
 	catalogv1.UnimplementedCatalogServiceServer
 	mu       sync.Mutex
@@ -161,6 +171,11 @@ func (c *fakeCatalog) ListRelated(_ context.Context, r *catalogv1.ListRelatedReq
 func (c *fakeCatalog) PutProduct(_ context.Context, r *catalogv1.PutProductRequest) (*catalogv1.PutProductResponse, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for i, v := range r.Product.Variants {
+		if err := refusedPrice(v.Price, fmt.Sprintf("product.variants[%d].price", i)); err != nil {
+			return nil, err
+		}
+	}
 	p, must := c.find(r.Product.Code), r.Precondition
 	if must.Absent && p != nil || must.Exists && p == nil || len(must.Revisions) > 0 && !slices.Contains(must.Revisions, p.GetRevision()) {
 		return nil, refused(codes.FailedPrecondition, "PRECONDITION_FAILED")
@@ -181,8 +196,13 @@ func (c *fakeCatalog) UpsertProducts(_ context.Context, r *catalogv1.UpsertProdu
 func (c *fakeCatalog) upsert(r *catalogv1.UpsertProductsRequest) (*catalogv1.UpsertProductsResponse, error) {
 	c.upserts++
 	res := &catalogv1.UpsertProductsResponse{}
-	for _, in := range r.Products {
+	for i, in := range r.Products {
 		res.Variants += int64(len(in.Variants))
+		for j, v := range in.Variants {
+			if err := refusedPrice(v.Price, fmt.Sprintf("products[%d].variants[%d].price", i, j)); err != nil {
+				return nil, err
+			}
+		}
 		if in.Code == "TAKEN-CODE" {
 			return nil, refusedCode(codes.AlreadyExists, "CODE_TAKEN", in.Code)
 		}
@@ -229,7 +249,10 @@ func (c *fakeCatalog) SetPrices(_ context.Context, r *catalogv1.SetPricesRequest
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	res := &catalogv1.SetPricesResponse{}
-	for _, ch := range r.Changes {
+	for i, ch := range r.Changes {
+		if err := refusedPrice(ch.Price, fmt.Sprintf("changes[%d].price", i)); err != nil {
+			return nil, err
+		}
 		p := c.find(ch.Sku)
 		if p == nil {
 			return nil, refusedSKU(codes.NotFound, "SKU_NOT_FOUND", ch.Sku)

@@ -34,3 +34,19 @@ func TestRefusalsNameSKUs(t *testing.T) {
 		}
 	}
 }
+
+// A price that no payment can be is refused where the client wrote it.
+func TestRefusalsOfPricesNameTheField(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, tc := range []struct{ method, path, kind, body, field, detail string }{
+		{"PUT", "/v1/products/NEW", "application/json", `{"name":"N","category":"c","variants":[{"sku":"NEW","price":{"amount":1,"currency":"GBP"}},{"sku":"NEW2","price":{"amount":5125,"currency":"GBP"}}]}`, "variants[1].price", "cannot be paid exactly"},
+		{"POST", "/v1/prices", "application/json", `{"changes":[{"sku":"SKU01","price":{"amount":1,"currency":"GBP"}},{"sku":"SKU02","price":{"amount":5125,"currency":"GBP"}}]}`, "changes[1].price", "cannot be paid exactly"},
+		{"POST", "/v1/products/import", "text/csv", csvHeader + row("NEW1") + "NEW2,A,Name,Red,,lighting,,1.00,GBP,,\nNEW2,B,,Blue,,,,51.25,GBP,,\n", "line 4", "price cannot be paid exactly"},
+	} {
+		p := s.refuses(400, "invalid", tc.method, tc.path, tc.body, asOperator, header("Content-Type: "+tc.kind), header("Idempotency-Key: "+tc.path))
+		if len(p.Errors) != 1 || p.Errors[0].Field != tc.field || p.Errors[0].Detail != tc.detail {
+			t.Errorf("%s %s: %+v", tc.method, tc.path, p.Errors)
+		}
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/answers"
 	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/config"
+	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/service"
 )
 
@@ -25,6 +26,8 @@ type Config struct {
 	service.Config
 
 	Redis cache.RedisConfig `env:", prefix=REDIS_"`
+	// Payment is asked which prices can be paid.
+	Payment chassisrpc.ClientConfig `env:", prefix=PAYMENT_"`
 	// Currency is the one the shop sells in.
 	Currency string `env:"CURRENCY, default=GBP"`
 	// CursorKey makes the cursors of listings unforgeable; the same for all
@@ -49,8 +52,12 @@ func Run(ctx context.Context, cfg Config) error {
 				return err
 			}
 			p.Close(store.Close)
+			payments, err := payments(p, cfg)
+			if err != nil {
+				return err
+			}
 			cursors := domain.Cursors{Key: []byte(cfg.CursorKey.Reveal())}
-			catalogv1.RegisterCatalogServiceServer(p.Server, rpc.NewServer(app.New(store, cursors, cfg.Currency)))
+			catalogv1.RegisterCatalogServiceServer(p.Server, rpc.NewServer(app.New(store, cursors, cfg.Currency, payments)))
 			answerv1.RegisterAnswerServiceServer(p.Server, answers.NewServer(p.Pool, 0))
 			background := app.Background{Store: store, ExpireEvery: cfg.ExpireEvery, LearnEvery: cfg.LearnEvery, Log: p.Log}
 			p.AddReady("expire holds", background.ExpireHolds)
@@ -61,4 +68,17 @@ func Run(ctx context.Context, cfg Config) error {
 			return nil
 		},
 	})
+}
+
+// payments is nil without a target, which only a test leaves out: then every price is
+// accepted.
+func payments(p *service.Parts, cfg Config) (app.Payments, error) {
+	if cfg.Payment.Target == "" {
+		return nil, nil //nolint:nilnil // the use cases do without
+	}
+	conn, err := p.Dial("payment", cfg.Payment)
+	if err != nil {
+		return nil, err
+	}
+	return rpc.NewPayments(conn), nil
 }

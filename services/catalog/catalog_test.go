@@ -383,7 +383,8 @@ func TestConfig(t *testing.T) {
 	var cfg catalog.Config
 	err := config.LoadFrom(t.Context(), envconfig.MapLookuper(map[string]string{
 		"SOUK_CATALOG_LISTEN": ":1", "SOUK_CATALOG_POSTGRES_DSN": "postgres://x", "SOUK_CATALOG_REDIS_ADDR": "r:1",
-		"SOUK_CATALOG_CURRENCY": "EUR", "SOUK_CATALOG_MIGRATE": "true",
+		"SOUK_CATALOG_PAYMENT_TARGET": "payment:9090",
+		"SOUK_CATALOG_CURRENCY":       "EUR", "SOUK_CATALOG_MIGRATE": "true",
 	}), "SOUK_CATALOG_", &cfg)
 	if err != nil {
 		t.Fatal(err)

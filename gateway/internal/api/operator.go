@@ -34,6 +34,10 @@ func (a *API) putProduct(ctx context.Context, in *PutProductRequest) (answer, er
 	case problem.Is(err, problem.CodeTaken):
 		return nil, problem.AtSKUs(err, func(string) string { return "sku" }) // of the path
 	case err != nil:
+		err = problem.AtFields(err, func(f problem.Field) problem.Field {
+			f.Field = strings.TrimPrefix(f.Field, "product.")
+			return f
+		})
 		return nil, inList(err, "variants", b.Variants, func(v *VariantInput) string { return v.SKU })
 	}
 	doc, err := operatorsProduct(written)

@@ -130,6 +130,21 @@ func Is(err error, types ...*Type) bool {
 	return false
 }
 
+// AtFields renames the fields that an error names: at returns one as the client wrote
+// it. Other errors are returned as they are.
+func AtFields(err error, at func(Field) Field) error {
+	var e *Error
+	if !errors.As(err, &e) || len(e.Fields) == 0 {
+		return err
+	}
+	placed := *e
+	placed.Fields = make([]Field, len(e.Fields))
+	for i, f := range e.Fields {
+		placed.Fields[i] = at(f)
+	}
+	return &placed
+}
+
 // AtSKUs names the SKUs that an error is about as fields of the request: at returns
 // where the client wrote one. Other errors are returned as they are.
 func AtSKUs(err error, at func(sku string) string) error {

@@ -82,12 +82,14 @@ var Parts = []Part{
 			return places{listener: &c.Listener, telemetry: &c.Telemetry}
 		}),
 	},
-	service("catalog", serve(catalog.Run, func(c *catalog.Config) *chassis.Config { return &c.Config }), Part{Redis: true}),
-	service("cart", serve(cart.Run, func(c *cart.Config) *chassis.Config { return &c.Config }), Part{}),
 	service("payment", serve(payment.Run, func(c *payment.Config) *chassis.Config { return &c.Config }), Part{
 		Calls:       []Call{{To: Stripesim, Variable: "STRIPE_URL", Before: "http://"}},
 		CrashPoints: payment.CrashPoints(),
 	}),
+	service("catalog", serve(catalog.Run, func(c *catalog.Config) *chassis.Config { return &c.Config }), Part{
+		Calls: targets("payment"), Redis: true,
+	}),
+	service("cart", serve(cart.Run, func(c *cart.Config) *chassis.Config { return &c.Config }), Part{}),
 	service("order", serve(order.Run, func(c *order.Config) *chassis.Config { return &c.Config }), Part{
 		Calls:       targets("catalog", "cart", "payment"),
 		CrashPoints: order.CrashPoints(),

@@ -42,6 +42,7 @@ func (c *Catalog) ImportCSV(ctx context.Context, r io.Reader) (Upserted, error) 
 		return Upserted{}, err
 	}
 	done, err := c.Upsert(ctx, products)
+	err = problem.AtFields(err, f.place)
 	codes := problem.Is(err, problem.CodeTaken)
 	return done, problem.AtSKUs(err, func(name string) string {
 		if codes {
@@ -182,6 +183,23 @@ func (f *csvFile) problem(line int, format string, args ...any) {
 	if f.problems++; len(f.listed) < maxProblems {
 		f.listed = append(f.listed, problem.Field{Field: "line " + strconv.Itoa(line), Detail: fmt.Sprintf(format, args...)})
 	}
+}
+
+// place names the line of a field of the request that the file became.
+func (f *csvFile) place(in problem.Field) problem.Field {
+	var product, variant int
+	var column string
+	line := func(n int) problem.Field {
+		return problem.Field{Field: "line " + strconv.Itoa(n), Detail: column + " " + in.Detail}
+	}
+	if n, _ := fmt.Sscanf(in.Field, "products[%d].variants[%d].%s", &product, &variant, &column); n == 3 &&
+		product < len(f.products) && variant < len(f.products[product].Variants) {
+		return line(f.bySKU[f.products[product].Variants[variant].SKU])
+	}
+	if n, _ := fmt.Sscanf(in.Field, "products[%d].%s", &product, &column); n == 2 && product < len(f.lines) {
+		return line(f.lines[product])
+	}
+	return in
 }
 
 func (f *csvFile) failed() *problem.Error {

@@ -2,7 +2,6 @@ package payment
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/client"
@@ -19,26 +18,13 @@ const (
 	limitsPause   = 5 * time.Second
 )
 
-// limits caches what payment charges, by currency.
-type limits struct {
-	mu   sync.Mutex
-	kept map[string]keptLimits
-}
-
-type keptLimits struct {
-	limits *paymentv1.Limits // nil for a currency that is not charged
-	known  bool
-	until  time.Time
-}
-
 // Complaint says for people why a total cannot be paid; "" if it can, or while
 // the limits are not known: the order service decides.
 func (p *Payments) Complaint(ctx context.Context, total money.Money) string {
-	k := p.limitsOf(ctx, total.Currency)
-	l := k.limits
+	l, known := p.limits.Get(ctx, total.Currency)
 	amount := func(units int64) string { return money.Money{Units: units, Currency: total.Currency}.Format() }
 	switch {
-	case !k.known:
+	case !known:
 		return ""
 	case l == nil:
 		return "Payments in " + total.Currency + " can't be taken."
@@ -52,22 +38,8 @@ func (p *Payments) Complaint(ctx context.Context, total money.Money) string {
 	return ""
 }
 
-func (p *Payments) limitsOf(ctx context.Context, currency string) keptLimits {
-	p.limits.mu.Lock()
-	k, ok := p.limits.kept[currency]
-	p.limits.mu.Unlock()
-	if ok && time.Now().Before(k.until) {
-		return k
-	}
+// askLimits returns what payment charges of a currency; nil for one that is not charged.
+func (p *Payments) askLimits(ctx context.Context, currency string) (*paymentv1.Limits, error) {
 	res, err := client.Once(ctx, limitsTimeout, p.client.GetLimits, &paymentv1.GetLimitsRequest{Currency: currency})
-	k = keptLimits{limits: res.GetLimits(), known: err == nil, until: time.Now().Add(limitsTTL)}
-	if err != nil {
-		k.until = time.Now().Add(limitsPause)
-	}
-	if ctx.Err() == nil { // a caller that gave up says nothing of payment
-		p.limits.mu.Lock()
-		p.limits.kept[currency] = k
-		p.limits.mu.Unlock()
-	}
-	return k
+	return res.GetLimits(), err
 }

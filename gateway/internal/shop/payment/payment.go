@@ -8,6 +8,7 @@ import (
 
 	"github.com/souk-shop/souk/gateway/internal/client"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/hint"
 	"google.golang.org/grpc"
 )
 
@@ -23,12 +24,14 @@ type Client interface {
 type Payments struct {
 	client Client
 	caller *client.Caller
-	limits limits
+	limits hint.Of[string, *paymentv1.Limits] // by currency
 }
 
 // New makes Payments.
 func New(service Client, caller *client.Caller) *Payments {
-	return &Payments{client: service, caller: caller, limits: limits{kept: map[string]keptLimits{}}}
+	p := &Payments{client: service, caller: caller}
+	p.limits = hint.Of[string, *paymentv1.Limits]{Ask: p.askLimits, TTL: limitsTTL, Timeout: limitsTimeout, Pause: limitsPause}
+	return p
 }
 
 // HandleWebhook hands an event of the payment provider to the payment service,

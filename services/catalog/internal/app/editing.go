@@ -23,7 +23,7 @@ const importAbove = 50
 // Put creates or replaces a product if it is as the edit asks for, and returns it as it
 // is then. A repeat of the edit writes nothing.
 func (a *App) Put(ctx context.Context, how domain.Edit, product domain.ProductInput) (p domain.Product, created bool, err error) {
-	if err := domain.CheckProducts([]domain.ProductInput{product}, a.currency); err != nil {
+	if err := domain.CheckProducts([]domain.ProductInput{product}, a.prices(ctx)); err != nil {
 		return domain.Product{}, false, err
 	}
 	return a.store.Put(ctx, how, product.Clean())
@@ -32,7 +32,7 @@ func (a *App) Put(ctx context.Context, how domain.Edit, product domain.ProductIn
 // Upsert creates or replaces products, all or none. id names the edit, of many products
 // an import; without one a repeat is an edit of its own.
 func (a *App) Upsert(ctx context.Context, id string, products []domain.ProductInput) (domain.UpsertResult, error) {
-	if err := domain.CheckProducts(products, a.currency); err != nil {
+	if err := domain.CheckProducts(products, a.prices(ctx)); err != nil {
 		return domain.UpsertResult{}, err
 	}
 	clean := make([]domain.ProductInput, len(products))
@@ -54,7 +54,7 @@ func (a *App) Upsert(ctx context.Context, id string, products []domain.ProductIn
 
 // SetPrices changes prices, all or none; id names the edit.
 func (a *App) SetPrices(ctx context.Context, id string, changes []domain.PriceChange) ([]domain.Variant, error) {
-	if err := domain.CheckPriceChanges(changes, a.currency); err != nil {
+	if err := domain.CheckPriceChanges(changes, a.prices(ctx)); err != nil {
 		return nil, err
 	}
 	return a.store.SetPrices(ctx, id, changes)

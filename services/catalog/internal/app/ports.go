@@ -54,6 +54,12 @@ type Reservations interface {
 	Restock(ctx context.Context, restockID, orderID string, lines []domain.StockLine) (domain.Touched, error)
 }
 
+// Payments is what an operator's changes need of payment.
+type Payments interface {
+	// Limits are what payments take of a currency; false while that is not known.
+	Limits(ctx context.Context, currency string) (domain.Limits, bool)
+}
+
 // Editor is what an operator does. An edit that has an id, a UUID, is made once: a
 // repeat changes nothing, whatever was edited since, and "" is the id of no other edit.
 type Editor interface {

@@ -19,13 +19,37 @@ func CheckText(field, s string) error {
 	return nil
 }
 
+// PriceRules say which prices can be paid in this shop.
+type PriceRules struct {
+	// Currency is the one that the shop sells in.
+	Currency string
+	// Limits are what payments take of it; nil while that is not known.
+	Limits *Limits
+}
+
+// Limits are what payments take of a currency, in minor units: up to Max, in
+// multiples of Step. The zero value takes nothing. Several units of what costs less
+// than the smallest payment can be paid.
+type Limits struct{ Max, Step int64 }
+
 // CheckPrice refuses prices that cannot be paid in this shop.
-func CheckPrice(field string, price money.Money, currency string) error {
-	if price.Currency != currency {
-		return Invalid(field, "is in %q, this shop sells in %s", price.Currency, currency)
+func CheckPrice(field string, price money.Money, rules PriceRules) error {
+	if price.Currency != rules.Currency {
+		return Invalid(field, "is in %q, this shop sells in %s", price.Currency, rules.Currency)
 	}
 	if price.Units <= 0 {
 		return Invalid(field, "must be greater than zero")
+	}
+	l := rules.Limits
+	amount := func(units int64) string { return money.Money{Units: units, Currency: price.Currency}.String() }
+	switch {
+	case l == nil:
+	case *l == Limits{}:
+		return Invalid(field, "cannot be paid: payments in %s are not taken", price.Currency)
+	case price.Units > l.Max:
+		return Invalid(field, "is more than the largest payment, %s", amount(l.Max))
+	case l.Step > 1 && price.Units%l.Step != 0:
+		return Invalid(field, "cannot be paid exactly: payments in %s are in steps of %s", price.Currency, amount(l.Step))
 	}
 	return nil
 }
@@ -77,13 +101,13 @@ func CheckAdjustment(a Adjustment) error {
 }
 
 // CheckPriceChanges refuses changes that name a SKU twice or a wrong price.
-func CheckPriceChanges(changes []PriceChange, currency string) error {
+func CheckPriceChanges(changes []PriceChange, rules PriceRules) error {
 	seen := make(map[string]struct{}, len(changes))
 	for i, c := range changes {
 		if err := checkDistinct(seen, fmt.Sprintf("changes[%d].sku", i), c.SKU); err != nil {
 			return err
 		}
-		if err := CheckPrice(fmt.Sprintf("changes[%d].price", i), c.Price, currency); err != nil {
+		if err := CheckPrice(fmt.Sprintf("changes[%d].price", i), c.Price, rules); err != nil {
 			return err
 		}
 	}
@@ -92,7 +116,7 @@ func CheckPriceChanges(changes []PriceChange, currency string) error {
 
 // CheckProducts refuses products that name a code or a SKU twice, names that are of
 // two products, and text or prices that can't be kept.
-func CheckProducts(products []ProductInput, currency string) error {
+func CheckProducts(products []ProductInput, rules PriceRules) error {
 	codes := make(map[string]struct{}, len(products))
 	skus := make(map[string]struct{}, len(products))
 	owners := make(map[string]int, 2*len(products))
@@ -128,7 +152,7 @@ func CheckProducts(products []ProductInput, currency string) error {
 			if err := CheckText(at+".name", v.Name); err != nil {
 				return err
 			}
-			if err := CheckPrice(at+".price", v.Price, currency); err != nil {
+			if err := CheckPrice(at+".price", v.Price, rules); err != nil {
 				return err
 			}
 			if v.Stock != nil && *v.Stock < 0 {

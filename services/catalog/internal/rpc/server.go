@@ -3,6 +3,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"strings"
 
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
@@ -128,13 +129,22 @@ func (s *Server) AdjustStock(ctx context.Context, req *catalogv1.AdjustStockRequ
 func (s *Server) PutProduct(ctx context.Context, req *catalogv1.PutProductRequest) (*catalogv1.PutProductResponse, error) {
 	inputs, err := productInputs([]*catalogv1.ProductInput{req.GetProduct()})
 	if err != nil {
-		return nil, explain(err)
+		return nil, explain(inProduct(err))
 	}
 	p, created, err := s.app.Put(ctx, edit(req.GetOperationId(), req.GetPrecondition()), inputs[0])
 	if err != nil {
-		return nil, explain(err)
+		return nil, explain(inProduct(err))
 	}
 	return &catalogv1.PutProductResponse{Product: product(p), Created: created}, nil
+}
+
+// inProduct names a field of the only product of a request as the request does.
+func inProduct(err error) error {
+	invalid, ok := errors.AsType[*domain.InvalidError](err)
+	if !ok {
+		return err
+	}
+	return domain.Invalid(strings.Replace(invalid.Field, "products[0]", "product", 1), "%s", invalid.Detail)
 }
 
 func edit(id string, must *catalogv1.Precondition) domain.Edit {

@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"google.golang.org/grpc"
@@ -15,6 +14,7 @@ import (
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/hint"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/order/internal/app"
@@ -162,12 +162,14 @@ func (c *Carts) RemoveOrdered(ctx context.Context, o domain.Order) error {
 // Payments is payment as the checkout sees it.
 type Payments struct {
 	client paymentv1.PaymentServiceClient
-	limits sync.Map // of knownLimits, by currency
+	limits hint.Of[string, domain.Limits] // by currency
 }
 
 // NewPayments returns a client.
 func NewPayments(conn grpc.ClientConnInterface) *Payments {
-	return &Payments{client: paymentv1.NewPaymentServiceClient(conn)}
+	p := &Payments{client: paymentv1.NewPaymentServiceClient(conn)}
+	p.limits = hint.Of[string, domain.Limits]{Ask: p.askLimits, TTL: limitsTTL, Timeout: limitsTimeout, Pause: limitsPause}
+	return p
 }
 
 const (
@@ -179,33 +181,15 @@ const (
 	limitsPause   = 5 * time.Second
 )
 
-// knownLimits are limits, or that there was no answer, until a time.
-type knownLimits struct {
-	limits domain.Limits
-	known  bool
-	until  time.Time
-}
-
 // Limits implements app.Payments.
 func (p *Payments) Limits(ctx context.Context, currency string) (domain.Limits, bool) {
-	if kept, ok := p.limits.Load(currency); ok {
-		if k := kept.(knownLimits); time.Now().Before(k.until) {
-			return k.limits, k.known
-		}
-	}
-	callCtx, cancel := context.WithTimeout(ctx, limitsTimeout)
-	defer cancel()
-	resp, err := p.client.GetLimits(callCtx, &paymentv1.GetLimitsRequest{Currency: currency})
-	k := knownLimits{known: err == nil, until: time.Now().Add(limitsTTL)}
-	if err != nil {
-		k.until = time.Now().Add(limitsPause)
-	} else if l := resp.GetLimits(); l != nil {
-		k.limits = domain.Limits{Min: l.GetMin(), Max: l.GetMax(), Step: l.GetStep()}
-	}
-	if ctx.Err() == nil { // a caller that gave up says nothing of payment
-		p.limits.Store(currency, k)
-	}
-	return k.limits, k.known
+	return p.limits.Get(ctx, currency)
+}
+
+func (p *Payments) askLimits(ctx context.Context, currency string) (domain.Limits, error) {
+	resp, err := p.client.GetLimits(ctx, &paymentv1.GetLimitsRequest{Currency: currency})
+	l := resp.GetLimits()
+	return domain.Limits{Min: l.GetMin(), Max: l.GetMax(), Step: l.GetStep()}, err
 }
 
 // Authorize implements app.Payments.
