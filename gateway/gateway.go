@@ -35,6 +35,10 @@ type Config struct {
 	// Secure says that the shop is reached by HTTPS only, ended by a proxy.
 	Secure bool `env:"SECURE"`
 
+	// PublicURL is the address of the shop, such as https://shop.example, for what
+	// has to name it whole: canonical addresses, sitemaps, what other sites show.
+	PublicURL string `env:"PUBLIC_URL"`
+
 	// RateLimit is how many requests a second one client address may make on
 	// average, with RateBurst of them at once (ten seconds' worth when 0). Each
 	// replica counts for itself. Negative is without limit.

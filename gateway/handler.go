@@ -46,7 +46,7 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, servi
 		Shop: use, Session: callers, Log: tel.Log, Caller: caller, Keepers: keepers,
 	})
 	pages, err := storefront.New(storefront.Config{
-		Catalog: use.Catalog, Carts: use.Carts, Orders: use.Orders, Session: callers, Currency: cfg.Currency, Policy: policy, Log: tel.Log,
+		Catalog: use.Catalog, Carts: use.Carts, Orders: use.Orders, Session: callers, Currency: cfg.Currency, PublicURL: cfg.PublicURL, Policy: policy, Log: tel.Log,
 	})
 	if err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ func (a *API) routePages(mux chi.Router) {
 	static("/openapi.yaml", "application/yaml", specification)
 	static("/docs", "text/html; charset=utf-8", docsPage)
 	static("/docs/style.css", "text/css; charset=utf-8", docsStyle)
+	mux.Handle("/docs/", http.RedirectHandler("/docs", http.StatusMovedPermanently))
 	for path, body := range problem.Pages() {
 		static(path, "text/html; charset=utf-8", body)
 	}

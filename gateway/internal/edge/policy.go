@@ -9,7 +9,7 @@ import (
 // The content security policies. Every page gets the first, which lets it load
 // what the shop serves and nothing else; a drawing gets the second.
 const (
-	pagePolicy    = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	pagePolicy    = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 	PicturePolicy = "default-src 'none'; sandbox"
 )
 

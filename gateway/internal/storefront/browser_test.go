@@ -33,11 +33,17 @@ type page struct {
 // open starts a storefront over the shop and returns a first browser.
 func open(t testing.TB, f *fakeShop) *browser {
 	t.Helper()
+	return openAt(t, f, "")
+}
+
+// openAt is open for a shop that knows its address.
+func openAt(t testing.TB, f *fakeShop, public string) *browser {
+	t.Helper()
 	sessions, err := auth.New(auth.Config{Secret: strings.Repeat("secret ", 8)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := New(Config{Catalog: f, Carts: f, Orders: f, Session: sessions})
+	h, err := New(Config{Catalog: f, Carts: f, Orders: f, Session: sessions, PublicURL: public})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,11 +154,11 @@ func (p *page) sound() {
 	if strings.TrimSpace(p.Find("title").Text()) == "· Souk" {
 		p.t.Errorf("%s: no title", p.url)
 	}
-	p.Find("script:not([src]), style, [style], [onclick], [onsubmit], [onload]").Each(func(_ int, s *goquery.Selection) {
+	p.Find(`script:not([src]):not([type="application/ld+json"]), style, [style], [onclick], [onsubmit], [onload]`).Each(func(_ int, s *goquery.Selection) {
 		html, _ := goquery.OuterHtml(s)
 		p.t.Errorf("%s: inline code or style: %.120s", p.url, html)
 	})
-	p.Find("[src], link[href]").Each(func(_ int, s *goquery.Selection) {
+	p.Find("[src], link[href]:not([rel=canonical])").Each(func(_ int, s *goquery.Selection) {
 		for _, name := range []string{"src", "href"} {
 			if a, ok := s.Attr(name); ok && !strings.HasPrefix(a, "/") {
 				p.t.Errorf("%s: %s is not of this shop", p.url, a)

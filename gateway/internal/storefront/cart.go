@@ -15,6 +15,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
+	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
 )
 
 // cartPage is the view of cart.html.
@@ -122,7 +123,7 @@ func (s *Storefront) newCartPage(r *http.Request, cart *cart.Cart) *cartPage {
 	if cart == nil || len(cart.Lines) == 0 {
 		popular, err := s.catalog.ListProducts(r.Context(), catalog.ProductQuery{Sort: catalog.SortPopularity, InStock: true, Limit: 8})
 		if err == nil {
-			v.Popular = newCards(popular.Products)
+			v.Popular = newCards(popular.Products, firstRow)
 		} else {
 			s.log.WarnContext(r.Context(), "empty cart without suggestions", "error", err)
 		}
@@ -140,13 +141,14 @@ func (s *Storefront) newCartPage(r *http.Request, cart *cart.Cart) *cartPage {
 
 func newCartLine(l *cart.Line) cartLine {
 	line := cartLine{
-		SKU: l.SKU, Name: l.Name, URL: l.ProductURL, Picture: l.Picture,
+		SKU: l.SKU, Name: l.Name, URL: l.ProductURL,
 		Quantity: strconv.FormatInt(l.Quantity, 10), Limit: cart.MaxQuantity, Gone: l.Gone,
 	}
 	if l.Gone {
 		line.Warning = "We no longer sell this. Please remove it to go on."
 		return line
 	}
+	line.Picture = picture.URL(l.SKU, l.Name)
 	line.Price, line.Total, line.Repriced = l.UnitPrice.Format(), l.Total.Format(), repriced(l)
 	switch {
 	case l.Available <= 0:

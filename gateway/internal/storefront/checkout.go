@@ -13,6 +13,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
 	"github.com/souk-shop/souk/proto/contact"
 )
 
@@ -188,7 +189,7 @@ func (s *Storefront) newCheckoutPage(cart *cart.Cart, quote *order.Quote, form c
 func (v *checkoutPage) showQuote(cart *cart.Cart, quote *order.Quote) {
 	pictures := make(map[string]string, len(cart.Lines))
 	for i := range cart.Lines {
-		pictures[cart.Lines[i].SKU] = cart.Lines[i].Picture
+		pictures[cart.Lines[i].SKU] = picture.URL(cart.Lines[i].SKU, cart.Lines[i].Name)
 	}
 	v.Version, v.Agreement, v.Total = quote.CartVersion, quote.Agreement, quote.Total.Format()
 	for _, l := range quote.Lines {

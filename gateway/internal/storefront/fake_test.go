@@ -274,7 +274,7 @@ func (f *fakeShop) view(id uuid.UUID) *cart.Cart {
 		if p == nil {
 			line.Gone, now.Orderable = true, false
 		} else {
-			line.Name, line.ProductURL, line.Picture = p.Name, catalog.ProductURL(l.SKU), catalog.PictureURL(l.SKU)
+			line.Name, line.ProductURL, line.Picture = lineName(p, l.SKU), catalog.ProductURL(l.SKU), catalog.PictureURL(l.SKU)
 			line.UnitPrice, line.SeenPrice, line.Available = v.Price, c.seen[l.SKU], v.Stock.Available
 			line.Total = gbp(v.Price.Units * l.Quantity)
 			now.Total.Units += line.Total.Units

@@ -37,13 +37,16 @@ func (s *Storefront) serveHome(w http.ResponseWriter, r *http.Request) error {
 
 func newHomePage(popular *catalog.ProductPage, categories *catalog.CategoryList) *homePage {
 	v := &homePage{
-		frame:      frame{Title: "Gifts with a bit of charm", Section: "home", Description: "Souk is a small giftware shop: bags, lanterns, tins, bunting and a thousand little things for the home."},
+		frame:      frame{Title: "Gifts with a bit of charm", Section: "home", Path: "/", Description: "Souk is a small giftware shop: bags, lanterns, tins, bunting and a thousand little things for the home."},
 		Categories: newCategoryLinks(categories.Categories),
 	}
-	cards := newCards(popular.Products)
+	cards := newCards(popular.Products, 0)
 	// The bestsellers stand in the window, the next ones on the shelf.
 	hero := min(3, len(cards))
 	v.Hero, v.Popular = cards[:hero], cards[hero:]
+	if hero > 0 {
+		v.Picture = cards[0].Picture
+	}
 	for _, c := range categories.Categories {
 		v.Products += c.Products
 	}

@@ -146,7 +146,7 @@ func (s *Storefront) wholeListing(ctx context.Context, l listing, products *cata
 		if err != nil {
 			return nil, err
 		}
-		v.Popular = newCards(popular.Products)
+		v.Popular = newCards(popular.Products, 0)
 	}
 	return v, nil
 }
@@ -291,7 +291,7 @@ func (s *Storefront) newListingPage(l listing, p *catalog.ProductPage, categorie
 	address := func(change func(*listing)) string { return l.with(change).urlIn(s.currency) }
 	v := &listingPage{
 		frame:     frame{Query: l.query, Section: "products"},
-		Cards:     newCards(p.Products),
+		Cards:     newCards(p.Products, firstRow),
 		Later:     l.cursor != "",
 		First:     address(func(*listing) {}),
 		Action:    l.path(),
@@ -321,10 +321,18 @@ func (s *Storefront) newListingPage(l listing, p *catalog.ProductPage, categorie
 		v.Heading = "Everything in the shop"
 	}
 	v.Title = v.Heading
+	// Each list has one address: without what sorts and narrows it. A later page is
+	// another one, unless it is of a narrowed list.
+	v.NoIndex = l.query != ""
+	v.Path = l.with(func(l *listing) { *l = listing{category: l.category} }).urlIn(s.currency)
+	if same := (listing{category: l.category, cursor: l.cursor}); same == l {
+		v.Path = same.urlIn(s.currency)
+	}
 	if p.NextCursor != "" {
 		next := l
 		next.cursor = p.NextCursor
 		v.Next = next.urlIn(s.currency)
+		v.frame.Next = v.Next
 	}
 	for _, o := range sorts {
 		if o.value == "" && l.query == "" {

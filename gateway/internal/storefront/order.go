@@ -16,6 +16,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	"github.com/souk-shop/souk/gateway/internal/sse"
+	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
 	"github.com/souk-shop/souk/proto/contact"
 )
 
@@ -192,7 +193,7 @@ func newOrderPage(o *order.Order) *orderPage {
 	}
 	for _, l := range o.Lines {
 		v.Lines = append(v.Lines, orderLine{
-			Name: l.Name, URL: catalog.ProductURL(l.SKU), Picture: catalog.PictureURL(l.SKU),
+			Name: l.Name, URL: catalog.ProductURL(l.SKU), Picture: picture.URL(l.SKU, l.Name),
 			Quantity: count(l.Quantity), Price: l.UnitPrice.Format(), Total: l.Total.Format(), Refunded: l.RefundedQuantity,
 		})
 	}

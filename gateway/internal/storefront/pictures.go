@@ -72,7 +72,7 @@ func (s *Storefront) servePicture(w http.ResponseWriter, r *http.Request) error 
 	if err != nil {
 		return err
 	}
-	s.sendPicture(w, r, p.Code, pictureWords(p, sku))
+	s.sendPicture(w, r, p.Code, pictureWords(p, sku), picture.Version(sku, lineName(p, sku)))
 	return nil
 }
 
@@ -88,18 +88,20 @@ func (s *Storefront) serveCategoryPicture(w http.ResponseWriter, r *http.Request
 	}
 	for _, c := range list.Categories {
 		if c.Slug == slug {
-			s.sendPicture(w, r, c.Slug, c.Name)
+			s.sendPicture(w, r, c.Slug, c.Name, "")
 			return nil
 		}
 	}
 	return errNoPage
 }
 
-func (s *Storefront) sendPicture(w http.ResponseWriter, r *http.Request, seed, words string) {
+// sendPicture sends a drawing. alias is another version of the same words: that of
+// the lines of carts and orders, which do not know the product's code.
+func (s *Storefront) sendPicture(w http.ResponseWriter, r *http.Request, seed, words, alias string) {
 	version := picture.Version(seed, words)
 	h := w.Header()
 	h.Set("Content-Security-Policy", edge.PicturePolicy)
-	if r.URL.RawQuery == "v="+version {
+	if asked, ok := strings.CutPrefix(r.URL.RawQuery, "v="); ok && asked != "" && (asked == version || asked == alias) {
 		h.Set("Cache-Control", forGood)
 	} else {
 		h.Set("Cache-Control", "public, max-age=3600")
@@ -114,6 +116,16 @@ func pictureWords(p *catalog.Product, sku string) string {
 	for i := range p.Variants {
 		if v := &p.Variants[i]; v.SKU == sku && sku != p.Code && v.Name != "" {
 			// The comma keeps the thing the product's: "Mug, box of 2" is no box.
+			return p.Name + ", " + v.Name
+		}
+	}
+	return p.Name
+}
+
+// lineName is what a line of a cart calls a variant.
+func lineName(p *catalog.Product, sku string) string {
+	for i := range p.Variants {
+		if v := &p.Variants[i]; v.SKU == sku && v.Name != "" {
 			return p.Name + ", " + v.Name
 		}
 	}

@@ -89,7 +89,7 @@ func isVariant(p *catalog.Product, sku string) bool {
 func (s *Storefront) newProductPage(r *http.Request, p *catalog.Product, selected string) *productPage {
 	ctx := detached(r)
 	v := &productPage{
-		frame:    frame{Title: p.Name, Description: firstOf(p.Description, p.Name+" at Souk, "+priceOf(p)+"."), Section: "products"},
+		frame:    frame{Title: p.Name, Description: firstOf(p.Description, p.Name+" at Souk, "+priceOf(p)+"."), Section: "products", Path: p.URL, Kind: "product"},
 		Name:     p.Name,
 		Code:     p.Code,
 		Picture:  picture.URL(p.Code, p.Name),
@@ -137,10 +137,11 @@ func (s *Storefront) newProductPage(r *http.Request, p *catalog.Product, selecte
 		}
 	}
 	if related, err := s.catalog.Related(ctx, p.Code, relatedProducts); err == nil {
-		v.Related = newCards(related.Products)
+		v.Related = newCards(related.Products, 0)
 	} else {
 		s.log.WarnContext(ctx, "product page without related products", "error", err)
 	}
+	v.frame.Picture, v.Facts = v.Picture, s.productFacts(p, v)
 	return v
 }
 

@@ -27,6 +27,14 @@ type frame struct {
 	Section     string // which item of the navigation is current
 	Failed      bool   // what was sent is wrong: the window's title says so first
 	Refresh     int    // seconds until a browser without scripts reloads; 0 for never
+
+	Path     string // of the page's one address, for search engines; empty for none
+	Previous string // address of the page before, of several
+	Next     string // and of the one after
+	NoIndex  bool   // search engines leave it out
+	Picture  string // of the first screen, to be fetched first
+	Kind     string // of Open Graph; "" is "website"
+	Facts    []any  // JSON-LD: what the page is about
 }
 
 // Frame lets the layout reach it in any view.
@@ -60,13 +68,18 @@ type pages struct {
 // pageNames are the templates that are pages; each defines "main".
 var pageNames = []string{"home", "listing", "product", "cart", "checkout", "order", "orders", "error"}
 
-func newPages(st *static) (*pages, error) {
+func newPages(st *static, public string) (*pages, error) {
 	// The marker can't be guessed, so no text on a page can pretend to be it.
 	marker := "badge-" + rand.Text()
 	p := &pages{templates: map[string]*template.Template{}, marker: []byte(marker)}
 	p.buffers.New = func() any { return new(bytes.Buffer) }
 	base, err := template.New("layout.html").Funcs(template.FuncMap{
-		"static": st.url,
+		"static":   st.url,
+		"absolute": func(path string) string { return absolute(public, path) },
+		"static_absolute": func(name string) (string, error) {
+			u, err := st.url(name)
+			return absolute(public, u), err
+		},
 		"badge":  func() template.HTML { return template.HTML(marker) },
 		"plural": plural,
 		"count":  count,
@@ -137,10 +150,11 @@ var (
 // package compress).
 var uncompressed = map[string]bool{"checkout": true}
 
-// show renders a page for one shopper and sends it. It is not stored anywhere: it
-// may show what only the shopper should see. What answers a form repeats what was
+// show renders a page for one shopper and sends it. It is not stored anywhere, nor
+// found by search engines: it may show what only the shopper should see. What answers a form repeats what was
 // typed and is not compressed.
 func (s *Storefront) show(w http.ResponseWriter, r *http.Request, status int, name string, v view) error {
+	v.Frame().NoIndex = true
 	buf, err := s.pages.render(name, v)
 	if err != nil {
 		return err

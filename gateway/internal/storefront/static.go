@@ -59,7 +59,9 @@ func newStatic(tree fs.FS) (*static, error) {
 // kinds does not ask the machine, whose tables differ.
 var kinds = map[string]string{
 	".css":   "text/css; charset=utf-8",
+	".ico":   "image/x-icon",
 	".js":    "text/javascript; charset=utf-8",
+	".png":   "image/png",
 	".svg":   "image/svg+xml",
 	".txt":   "text/plain; charset=utf-8",
 	".woff2": "font/woff2",

@@ -72,6 +72,9 @@ type Config struct {
 	// PaymentMethods offered at checkout; nil means the test cards of the
 	// simulated provider.
 	PaymentMethods []PaymentMethod
+	// PublicURL is the address of the shop, such as https://shop.example; "" when it
+	// is not known.
+	PublicURL string
 	// Policy has the attributes of cookies.
 	Policy edge.BrowserPolicy
 	// Log gets errors that are ours. nil discards.
@@ -88,6 +91,7 @@ type Storefront struct {
 	methods  []PaymentMethod
 	policy   edge.BrowserPolicy
 	log      *slog.Logger
+	public   string
 
 	pages    *pages
 	static   *static
@@ -117,6 +121,10 @@ func New(cfg Config) (*Storefront, error) {
 		catalog: cfg.Catalog, carts: cfg.Carts, orders: cfg.Orders, session: cfg.Session, currency: cfg.Currency, methods: cfg.PaymentMethods, policy: cfg.Policy, log: cfg.Log,
 		mux: http.NewServeMux(),
 	}
+	var err error
+	if s.public, err = publicURL(cfg.PublicURL); err != nil {
+		return nil, err
+	}
 	files, err := fs.Sub(staticFiles, "static")
 	if err != nil {
 		return nil, err
@@ -124,11 +132,18 @@ func New(cfg Config) (*Storefront, error) {
 	if s.static, err = newStatic(files); err != nil {
 		return nil, err
 	}
-	if s.pages, err = newPages(s.static); err != nil {
+	if s.pages, err = newPages(s.static, s.public); err != nil {
 		return nil, err
 	}
 	s.pictures = newPictures(pictureCacheBytes)
 	s.routes()
+	small, err := s.smallFiles()
+	if err != nil {
+		return nil, err
+	}
+	for path, f := range small {
+		s.mux.HandleFunc("GET "+path, f.serveFile)
+	}
 	return s, nil
 }
 
@@ -176,6 +191,9 @@ func (s *Storefront) serveElse(w http.ResponseWriter, r *http.Request) error {
 		// The address of a form, typed or reloaded.
 		if r.URL.Path == "/cart/lines" {
 			http.Redirect(w, r, "/cart", http.StatusSeeOther)
+			return nil
+		}
+		if s.redirectSpelling(w, r) {
 			return nil
 		}
 		return errNoPage

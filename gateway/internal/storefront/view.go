@@ -14,6 +14,7 @@ type card struct {
 	Picture string
 	Price   string // "£2.95" or "from £2.95"
 	Stock   stock
+	Eager   bool // on the first screen
 }
 
 // stock is how many there are, in words.
@@ -43,10 +44,15 @@ func newCard(p *catalog.Product) card {
 	}
 }
 
-func newCards(products []*catalog.Product) []card {
+// firstRow is how many cards the first screen may show.
+const firstRow = 4
+
+// newCards makes cards; the pictures of the first few are fetched at once.
+func newCards(products []*catalog.Product, eager int) []card {
 	cards := make([]card, len(products))
 	for i, p := range products {
 		cards[i] = newCard(p)
+		cards[i].Eager = i < eager
 	}
 	return cards
 }

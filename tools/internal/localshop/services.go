@@ -32,6 +32,7 @@ func (s *Shop) environment() map[string]string {
 	out := map[string]string{
 		// All clients of this machine share one address, the replay and the load too.
 		"SOUK_GATEWAY_RATE_LIMIT": "-1",
+		"SOUK_GATEWAY_PUBLIC_URL": s.URL,
 	}
 	if s.opts.Processes {
 		// A gateway that is replaced under load closes connections once their
