@@ -81,8 +81,13 @@ func (c *Client) SetLines(ctx context.Context, cartID string, lines []Line) (*Ca
 
 // AddLine adds units to a line.
 func (c *Client) AddLine(ctx context.Context, cartID string, line Line) (*Cart, error) {
+	return c.AddLineOnce(ctx, cartID, line, "")
+}
+
+// AddLineOnce is AddLine under an idempotency key: a repeat adds nothing.
+func (c *Client) AddLineOnce(ctx context.Context, cartID string, line Line, key string) (*Cart, error) {
 	out := &Cart{}
-	_, err := c.do(ctx, request{method: http.MethodPost, path: cartPath(cartID) + "/lines", body: line}, out)
+	_, err := c.do(ctx, request{method: http.MethodPost, path: cartPath(cartID) + "/lines", body: line, key: key}, out)
 	return out, err
 }
 

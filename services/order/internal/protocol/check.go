@@ -87,10 +87,10 @@ type pair struct {
 
 func newChecker(orders int, after func(order) []move) *checker {
 	c := &checker{result: &Result{Broken: map[Invariant]Trace{}, Ends: map[string]int{}}}
-	start := order{State: domain.Pending}
+	start := order{State: domain.Pending, Cart: 1}
 	other := start
 	if orders == 1 { // beside one that was cancelled long ago
-		other = order{State: domain.Cancelled, Reservation: released, Attempt: voided}
+		other = order{State: domain.Cancelled, Reservation: released, Attempt: voided, Cart: 1}
 		c.enumerate(other, after)
 	}
 	c.enumerate(start, after)
@@ -198,14 +198,14 @@ func (c *checker) inspect(at int32) {
 	}
 }
 
-// findEnds goes back from the states in which every order is settled, along
+// findEnds goes back from the states in which nothing is left to do for any order, along
 // moves that are no trouble, until nothing new is found.
 func (c *checker) findEnds() {
 	ends := make([]bool, len(c.found))
 	for i, at := range c.found {
-		if a, b := c.orders[at.a].State, c.orders[at.b].State; a.Terminal() && b.Terminal() {
+		if a, b := c.orders[at.a], c.orders[at.b]; a.ended() && b.ended() {
 			ends[i] = true
-			c.result.Ends[string(min(a, b)+" and "+max(a, b))]++
+			c.result.Ends[string(min(a.State, b.State)+" and "+max(a.State, b.State))]++
 		}
 	}
 	reaches := func(order, other int32) bool {

@@ -5,12 +5,13 @@
 //
 // # What is in it
 //
-// Two orders want the last unit of one SKU. Four parties, each with a database
+// Two orders want the last unit of one SKU. Five parties, each with a database
 // of its own, take part for each of them:
 //
 //	order     drives: one step per state, each asking one neighbor one question
 //	catalog   holds, sells and frees the unit
 //	payment   asks the provider, and keeps the order's one attempt to pay
+//	cart      has what was ordered, and what was added since
 //	provider  is another company; all it promises is that the same key has
 //	          no second effect and gets the first one's answer
 //
@@ -20,7 +21,7 @@
 //	AUTHORIZING  Authorize  the card holds the money
 //	CONFIRMING   Confirm    the unit is sold to this order
 //	CAPTURING    Capture    the money is taken: the pivot, there is no way back
-//	PAID
+//	PAID         Remove     the unit leaves the cart, where another may have been put in
 //
 //	any state before CAPTURING, or a capture that is refused for good:
 //	CANCELLING   Release, then Cancel: both have to say that nothing is held
@@ -28,8 +29,8 @@
 //
 // The order's states, events and transitions are not a copy: the model calls
 // [github.com/souk-shop/souk/services/order/internal/domain.Next], the function
-// that the driver calls. What the catalog and payment do is written down here a
-// second time; each function names the code that it stands for, and tests
+// that the driver calls. What the catalog, the cart and payment do is written down
+// here a second time; each function names the code that it stands for, and tests
 // compare the states with those of the contract and payment's transitions with
 // those of its state machine.
 //
@@ -45,8 +46,8 @@
 //     process can crash: it forgets what it was waiting for (Driver and Payment,
 //     the two fields that are in no database), and the next driver starts again from
 //     what the databases say. A call that times out leads to the same place.
-//   - The customer cancels, the deadline passes, the hold runs out, the sweeper
-//     runs, the bank declines, wants the payer to act first, or
+//   - The customer cancels or goes on shopping, the deadline passes, the hold runs
+//     out, the sweeper runs, the bank declines, wants the payer to act first, or
 //     refuses the capture.
 //
 // One driver per order stands for any number of them. What another one sends,
@@ -59,10 +60,10 @@
 //
 // In every state that can be reached, each [Invariant] holds; and from every
 // state both orders can still reach an end by steps that always happen in time:
-// once the trouble is over, every order is PAID or CANCELLED. If not, the
-// shortest way to the trouble is printed. Each [Fault] is one plausible mistake
-// planted in the model. The tests name the promise that it breaks, which proves
-// that the checks can see, and print how:
+// once the trouble is over, every order is PAID, with nothing left to do, or
+// CANCELLED. If not, the shortest way to the trouble is printed. Each [Fault] is one
+// plausible mistake planted in the model. The tests name the promise that it breaks,
+// which proves that the checks can see, and print how:
 //
 //	go test -v -run TestFaults ./services/order/internal/protocol
 //
@@ -76,7 +77,7 @@
 // # What is left out
 //
 // Amounts and several lines (the answer PAYMENT_DIFFERS), placing an order and
-// its idempotency key (one transaction with a unique key), what follows after
-// PAID (cart clearing, refunds), webhooks, the ledger's reconciliation, and the
-// state NEEDS_REVIEW, of what is open when the provider's 24 hours are over.
+// its idempotency key (one transaction with a unique key), two orders of one cart,
+// refunds, webhooks, the ledger's reconciliation, and the state NEEDS_REVIEW, of
+// what is open when the provider's 24 hours are over.
 package protocol

@@ -34,6 +34,12 @@ const (
 	// ReviewTooSoon takes "not in the provider's list" for "there never will be"
 	// while the authorization may be on its way still.
 	ReviewTooSoon
+	// ChangedLinesStay leaves a line in the cart that changed since it was ordered.
+	ChangedLinesStay
+	// LinesGo takes the whole line out of the cart, whatever was added to it.
+	LinesGo
+	// NoRemovalRow takes a repeat of RemoveOrdered for another order's.
+	NoRemovalRow
 
 	// What follows are no mistakes of ours but promises that the provider does
 	// not keep. They show what the protocol leans on.
@@ -66,6 +72,9 @@ var faultNames = map[Fault]string{
 	NewKeyOnRetry:           "a new key on retry",
 	NotFoundIsVoided:        "not found treated as voided",
 	ReviewTooSoon:           "a review before the last call is over",
+	ChangedLinesStay:        "a line that has changed stays in the cart",
+	LinesGo:                 "the line goes from the cart with what was added",
+	NoRemovalRow:            "no row of the order in the cart",
 	ForgetsDecline:          "the provider forgets that it declined",
 	ForgetsCaptureRefusal:   "the provider forgets that it refused a capture",
 	KeepsError:              "the provider keeps an error under the key",

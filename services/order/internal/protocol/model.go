@@ -29,6 +29,13 @@ type order struct {
 	// go wrong: a payment under a second key.
 	Charge, Second charge
 
+	// Cart is how many units of the SKU the cart has, in the cart's database: the one
+	// that was ordered and, once it was Added, one more. Removed is the row that says
+	// that the order's unit has left; Done, in order's database, that nothing is left
+	// to do for a paid order.
+	Cart                 int8
+	Added, Removed, Done bool
+
 	// Net is every message about this order that was ever sent. An answer that
 	// no driver would listen to any more is left out.
 	Net messages
@@ -115,6 +122,8 @@ const (
 	msgAuthorize
 	msgCapture
 	msgCancel
+	// To the cart.
+	msgRemove
 
 	// The definite answers. There is no message for "I don't know": it tells the
 	// driver as much as silence.
@@ -128,6 +137,7 @@ const (
 	ansCaptured
 	ansNotCaptured
 	ansNothingHeld
+	ansRemoved
 
 	// From payment to the provider; each has the attempt's own idempotency key.
 	callHold
@@ -151,8 +161,9 @@ const (
 )
 
 // answers are what the driver may hear to each question and what it makes of
-// it, as in the driver's reserve, authorize, confirm, capture and giveBack. The
-// answer to Release is no event yet: Cancel comes next.
+// it, as in the driver's reserve, authorize, confirm, capture, giveBack and
+// followUp. The answer to Release is no event yet: Cancel comes next. That of the
+// cart is none: the order is PAID already.
 var answers = []struct {
 	question, answer message
 	event            domain.Event
@@ -168,6 +179,12 @@ var answers = []struct {
 	{msgCapture, ansNotCaptured, domain.MoneyRefused},
 	{msgRelease, ansReleased, ""},
 	{msgCancel, ansNothingHeld, domain.GivenBack},
+	{msgRemove, ansRemoved, ""},
+}
+
+// ended reports whether nothing is left to do.
+func (o order) ended() bool {
+	return o.State == domain.Cancelled || o.State == domain.Paid && o.Done
 }
 
 func (o order) String() string {
@@ -177,6 +194,6 @@ func (o order) String() string {
 		}
 		return s
 	}
-	return fmt.Sprintf("%s; reservation %s; attempt %s; at the provider %s", o.State,
-		or(string(o.Reservation), "none"), or(string(o.Attempt), "none"), or(string(o.Charge), "nothing"))
+	return fmt.Sprintf("%s; reservation %s; attempt %s; at the provider %s; in the cart %d", o.State,
+		or(string(o.Reservation), "none"), or(string(o.Attempt), "none"), or(string(o.Charge), "nothing"), o.Cart)
 }

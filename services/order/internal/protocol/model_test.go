@@ -56,6 +56,9 @@ func TestFaults(t *testing.T) {
 		NewKeyOnRetry:           {OneCharge, []Invariant{CancelledIsClean, EveryOrderEnds, OneCharge}},
 		NotFoundIsVoided:        {CancelledIsClean, []Invariant{CancelledIsClean}},
 		ReviewTooSoon:           {CancelledIsClean, []Invariant{CancelledIsClean}},
+		ChangedLinesStay:        {CartKeepsTheRest, []Invariant{CartKeepsTheRest}},
+		LinesGo:                 {CartKeepsTheRest, []Invariant{CartKeepsTheRest}},
+		NoRemovalRow:            {CartKeepsTheRest, []Invariant{CartKeepsTheRest}},
 	} {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()

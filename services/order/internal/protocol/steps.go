@@ -9,6 +9,7 @@ type Step string
 // arrive again.
 const (
 	CustomerCancels Step = "customer: cancels"
+	CustomerAdds    Step = "customer: puts one more into the cart"
 
 	DriverAsks          Step = "driver: asks"
 	DriverAsksOn        Step = "driver: is answered that the stock is released, asks payment"
@@ -16,6 +17,8 @@ const (
 	DriverFindsDeadline Step = "driver: finds that the deadline has passed, writes that"
 	DriverTimesOut      Step = "driver: gets no answer in time, asks again later"
 	DriverCrashes       Step = "driver: crashes"
+	DriverFollowsUp     Step = "driver: finds the order PAID, asks the cart to remove what was ordered"
+	DriverFinishes      Step = "driver: is answered that it is removed, writes that nothing is left to do"
 
 	HoldRunsOut       Step = "catalog: the time of the hold is over"
 	SweeperFrees      Step = "catalog: the sweeper frees the overdue unit"
@@ -31,6 +34,12 @@ const (
 	ReleaseTombstone  Step = "catalog: Release arrives before any Reserve, leaves a tombstone"
 	ReleaseForgotten  Step = "catalog: Release arrives before any Reserve, leaves nothing (fault)"
 	ConfirmOverExpiry Step = "catalog: Confirm arrives after the hold has ended, sells all the same (fault)"
+
+	RemoveTakes        Step = "cart: RemoveOrdered arrives, the unit leaves the cart"
+	RemoveRepeated     Step = "cart: RemoveOrdered arrives again, nothing leaves"
+	RemoveTakesAgain   Step = "cart: RemoveOrdered arrives again, one more leaves (fault)"
+	RemoveKeepsChanged Step = "cart: RemoveOrdered arrives, the line has changed and stays as it is (fault)"
+	RemoveTakesTheLine Step = "cart: RemoveOrdered arrives, the line goes (fault)"
 
 	AuthorizeBegins   Step = "payment: Authorize arrives, writes SENT"
 	AuthorizeResumes  Step = "payment: Authorize arrives again while SENT, goes on"
@@ -76,7 +85,7 @@ const (
 // promise that every order ends must hold without it.
 func (s Step) trouble() bool {
 	switch s {
-	case CustomerCancels, DriverFindsDeadline, DriverTimesOut, DriverCrashes, HoldRunsOut,
+	case CustomerCancels, CustomerAdds, DriverFindsDeadline, DriverTimesOut, DriverCrashes, HoldRunsOut,
 		PaymentTimesOut, PaymentTakesForNo, PaymentCrashes, PayerActs:
 		return true
 	}
@@ -136,6 +145,7 @@ func after(o order, fault Fault) []move {
 	m.customer(o)
 	m.driver(o)
 	m.catalog(o)
+	m.cart(o)
 	m.payment(o)
 	m.paymentAndProvider(o)
 	m.review(o)
@@ -190,7 +200,7 @@ func (m *moves) become(o *order, e domain.Event) bool {
 // asks it, the answer is not read.
 func (o *order) reply(question, answer message) {
 	for _, q := range questions[o.State] {
-		if q == question {
+		if q == question && !o.Done {
 			o.Net |= answer
 		}
 	}
@@ -206,20 +216,28 @@ var questions = map[domain.State][]message{
 	domain.Confirming:  {msgConfirm},
 	domain.Capturing:   {msgCapture},
 	domain.Cancelling:  {msgRelease, msgCancel},
+	domain.Paid:        {msgRemove},
 }
 
 // customer may cancel at any time. Stands for App.CancelOrder: one guarded
-// update decides.
+// update decides. The customer may also go on shopping at any time; that is looked
+// at once the order is PAID, for until then no step depends on it.
 func (m *moves) customer(o order) {
-	if m.become(&o, domain.CancelAsked) {
-		m.add(CustomerCancels, o)
+	if next := o; m.become(&next, domain.CancelAsked) {
+		m.add(CustomerCancels, next)
+	}
+	if o.State == domain.Paid && !o.Added {
+		o.Added = true
+		o.Cart++
+		m.add(CustomerAdds, o)
 	}
 }
 
 // driver performs one step after another. Stands for Driver.step: ask, then
-// write what came of it, and nothing when no definite answer came.
+// write what came of it, and nothing when no definite answer came. What a paid
+// order leaves to do is Driver.followUp.
 func (m *moves) driver(o order) {
-	if o.State.Terminal() {
+	if o.ended() {
 		return
 	}
 	if o.Driver == 0 {
@@ -228,8 +246,17 @@ func (m *moves) driver(o order) {
 		}
 		o.Driver = questions[o.State][0]
 		o.Net |= o.Driver
-		m.add(DriverAsks, o)
+		if o.Driver == msgRemove {
+			m.add(DriverFollowsUp, o)
+		} else {
+			m.add(DriverAsks, o)
+		}
 		return
+	}
+	if next := o; o.Driver == msgRemove && o.has(ansRemoved) {
+		next.Done, next.Driver = true, 0
+		next.Net &^= ansRemoved
+		m.add(DriverFinishes, next)
 	}
 	if o.Driver == msgRelease && o.has(ansReleased) {
 		on := o
@@ -322,6 +349,31 @@ func (m *moves) release(o order) {
 		step, o.Reservation = ReleaseFrees, released
 	}
 	o.reply(msgRelease, ansReleased)
+	m.add(step, o)
+}
+
+// cart takes out what was ordered and writes, in the same transaction, a row for the
+// order by which it knows a repeat. Stands for the cart's Store.RemoveOrdered.
+func (m *moves) cart(o order) {
+	if !o.has(msgRemove) {
+		return
+	}
+	step := RemoveRepeated
+	switch {
+	case o.Removed && m.fault == NoRemovalRow && o.Cart > 0:
+		step = RemoveTakesAgain
+		o.Cart--
+	case o.Removed:
+	case o.Added && m.fault == ChangedLinesStay:
+		step = RemoveKeepsChanged
+	case m.fault == LinesGo:
+		step, o.Cart = RemoveTakesTheLine, 0
+	default:
+		step = RemoveTakes
+		o.Cart--
+	}
+	o.Removed = true
+	o.reply(msgRemove, ansRemoved)
 	m.add(step, o)
 }
 

@@ -286,14 +286,18 @@ func (v *shopper) changeMind(ctx context.Context, p *purchase) {
 	}
 }
 
-// goOnShopping puts something into the cart that was ordered: the order may not
-// take it out.
+// goOnShopping puts something into the cart that was ordered, more of the same or
+// something else: the order may not take it out.
 func (v *shopper) goOnShopping(ctx context.Context, p *purchase) {
 	sku := v.goods.other(v.rng, p.lines)
+	if v.rng.IntN(2) == 0 {
+		sku = p.lines[v.rng.IntN(len(p.lines))].SKU
+	}
 	line := shopclient.Line{SKU: sku, Quantity: 1 + int64(v.rng.IntN(5))}
 	p.later = &line
+	key := uuid.NewString()
 	err := v.retry(ctx, "go on shopping", func(ctx context.Context) error {
-		_, err := p.shop.SetLine(ctx, p.checkout.CartID, line, "")
+		_, err := p.shop.AddLineOnce(ctx, p.checkout.CartID, line, key)
 		return err
 	})
 	p.laterOK = err == nil

@@ -70,6 +70,17 @@ func TestASoundTrialIsSound(t *testing.T) {
 	}
 }
 
+// TestMoreOfWhatWasOrdered: what was added to an ordered line stays.
+func TestMoreOfWhatWasOrdered(t *testing.T) {
+	t.Parallel()
+	tr := soundTrial()
+	tr.rec.purchases[0].later.SKU = "plenty"
+	tr.ev.carts["c1"] = map[string]int64{"plenty": 3}
+	if v, _ := tr.check(); len(v) > 0 {
+		t.Errorf("violations: %v", v)
+	}
+}
+
 // TestEachPromiseCanBeSeenBroken breaks one thing at a time: it must be found,
 // under the promise that it breaks.
 func TestEachPromiseCanBeSeenBroken(t *testing.T) {
@@ -113,6 +124,14 @@ func TestEachPromiseCanBeSeenBroken(t *testing.T) {
 		{"a cart is gone", NoLostLine, func(t *trial) { delete(t.ev.carts, "c2") }},
 		{"a line is gone", NoLostLine, func(t *trial) { delete(t.ev.carts["c2"], "scarce") }},
 		{"a later line is gone", NoLostLine, func(t *trial) { delete(t.ev.carts["c1"], "other") }},
+		{"a later line is bought too", NoLostLine, func(t *trial) {
+			t.rec.purchases[0].later.SKU = "plenty" // and the cart has none of it
+			delete(t.ev.carts["c1"], "other")
+		}},
+		{"a line that grew stays whole", EffectsOnce, func(t *trial) {
+			t.rec.purchases[0].later.SKU = "plenty"
+			t.ev.carts["c1"] = map[string]int64{"plenty": 5}
+		}},
 		{"a line from nowhere", NoLostLine, func(t *trial) { t.ev.carts["c1"]["plenty2"] = 1 }},
 		{"the ledger", LedgerMatchesProvider, func(t *trial) {
 			t.ev.report.Differences = []audit.Difference{{Kind: audit.Unbalanced, Subject: "x"}}
