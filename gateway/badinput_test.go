@@ -162,7 +162,7 @@ func TestBadInput(t *testing.T) {
 			}
 		})
 	}
-	if got := s.do("DELETE", "/v1/products/SKU01", "").Header.Get("Allow"); got != "GET, HEAD, PUT, OPTIONS" {
+	if got := s.do("PATCH", "/v1/products/SKU01", "").Header.Get("Allow"); got != "GET, HEAD, PUT, DELETE, OPTIONS" {
 		t.Errorf("Allow: %q", got)
 	}
 	s.refuses(400, "invalid-cursor", get, "/v1/products?cursor=bogus", "")

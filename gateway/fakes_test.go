@@ -69,6 +69,7 @@ type fakeCatalog struct {
 	mu       sync.Mutex
 	products []*catalogv1.Product
 	upserts  int
+	last     *catalogv1.ProductInput // of the last upsert
 	reads    atomic.Int64
 	broken   atomic.Pointer[error] // answers GetProduct, if set
 }
@@ -145,7 +146,9 @@ func (c *fakeCatalog) GetVariants(_ context.Context, r *catalogv1.GetVariantsReq
 	defer c.mu.Unlock()
 	res := &catalogv1.GetVariantsResponse{}
 	for _, sku := range r.Skus {
-		if p := c.find(sku); p != nil {
+		if p := c.find(sku); p != nil && (p.State == catalogv1.ProductState_PRODUCT_STATE_ARCHIVED || p.Variants[0].State == catalogv1.ProductState_PRODUCT_STATE_ARCHIVED) {
+			res.Missing, res.Retired = append(res.Missing, sku), append(res.Retired, proto.Clone(p.Variants[0]).(*catalogv1.Variant))
+		} else if p != nil {
 			res.Variants = append(res.Variants, proto.Clone(p.Variants[0]).(*catalogv1.Variant))
 		} else {
 			res.Missing = append(res.Missing, sku)
@@ -187,6 +190,64 @@ func (c *fakeCatalog) PutProduct(_ context.Context, r *catalogv1.PutProductReque
 	return &catalogv1.PutProductResponse{Product: proto.Clone(written).(*catalogv1.Product), Created: p == nil}, nil
 }
 
+func (c *fakeCatalog) SetState(_ context.Context, r *catalogv1.SetStateRequest) (*catalogv1.SetStateResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, v, err := c.named(r.Code, r.Sku, r.Precondition)
+	if err != nil {
+		return nil, err
+	}
+	if r.State == catalogv1.ProductState_PRODUCT_STATE_DRAFT {
+		return nil, refusedCode(codes.FailedPrecondition, "NOT_A_DRAFT_AGAIN", r.Code)
+	}
+	if v != nil {
+		v.State = r.State
+	} else {
+		p.State = r.State
+	}
+	p.Revision++
+	return &catalogv1.SetStateResponse{Product: proto.Clone(p).(*catalogv1.Product)}, nil
+}
+
+func (c *fakeCatalog) DeleteProduct(_ context.Context, r *catalogv1.DeleteProductRequest) (*catalogv1.DeleteProductResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, v, err := c.named(r.Code, r.Sku, r.Precondition)
+	switch {
+	case err != nil:
+		return nil, err
+	case v != nil && len(p.Variants) == 1:
+		return nil, refusedSKU(codes.FailedPrecondition, "LAST_VARIANT", r.Sku)
+	case v != nil:
+		p.Variants = slices.DeleteFunc(p.Variants, func(w *catalogv1.Variant) bool { return w == v })
+		return &catalogv1.DeleteProductResponse{}, nil
+	case p.Variants[0].Stock.Committed > 0:
+		return nil, refusedSKU(codes.FailedPrecondition, "WAS_ORDERED", p.Variants[0].Sku)
+	}
+	c.products = slices.DeleteFunc(c.products, func(q *catalogv1.Product) bool { return q == p })
+	return &catalogv1.DeleteProductResponse{}, nil
+}
+
+// named is a product, and its variant of a SKU, if one is given.
+func (c *fakeCatalog) named(code, sku string, must *catalogv1.Precondition) (*catalogv1.Product, *catalogv1.Variant, error) {
+	p := c.find(code)
+	if p == nil {
+		return nil, nil, refused(codes.NotFound, "PRODUCT_NOT_FOUND")
+	}
+	if len(must.Revisions) > 0 && !slices.Contains(must.Revisions, p.Revision) {
+		return nil, nil, refused(codes.FailedPrecondition, "PRECONDITION_FAILED")
+	}
+	if sku == "" {
+		return p, nil, nil
+	}
+	for _, v := range p.Variants {
+		if v.Sku == sku {
+			return p, v, nil
+		}
+	}
+	return nil, nil, refusedSKU(codes.NotFound, "SKU_NOT_FOUND", sku)
+}
+
 func (c *fakeCatalog) UpsertProducts(_ context.Context, r *catalogv1.UpsertProductsRequest) (*catalogv1.UpsertProductsResponse, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -197,6 +258,7 @@ func (c *fakeCatalog) upsert(r *catalogv1.UpsertProductsRequest) (*catalogv1.Ups
 	c.upserts++
 	res := &catalogv1.UpsertProductsResponse{}
 	for i, in := range r.Products {
+		c.last = in
 		res.Variants += int64(len(in.Variants))
 		for j, v := range in.Variants {
 			if err := refusedPrice(v.Price, fmt.Sprintf("products[%d].variants[%d].price", i, j)); err != nil {

@@ -207,6 +207,10 @@ var requests = map[string][]request{
 
 	"PUT /v1/products/{sku}": {{id: "LANTERN", headers: asJSON, body: `{"name":"Brass Lantern","description":"","category":"candles","category_name":"Candles","popularity":1,"variants":[{"sku":"LANTERN-S","name":"Small","price":{"amount":1250,"currency":"GBP"},"stock":40}]}`},
 		{headers: asJSON, body: `{"name":"N","category":"c","variants":[{"sku":"SKU01","price":{"amount":-1,"currency":"gbp"}}]}`}},
+	"PUT /v1/products/{sku}/state":                        {{headers: asJSON, body: `{"state":"archived"}`}, {headers: asJSON + "\nIf-Match: \"1-a\"", body: `{"state":"draft"}`}},
+	"PUT /v1/products/{sku}/variants/{variant_sku}/state": {{headers: asJSON, body: `{"state":"active"}`}, {headers: asJSON, body: `{"state":null}`}},
+	"DELETE /v1/products/{sku}":                           {{}, {id: "LANTERN", headers: "If-Match: *"}},
+	"DELETE /v1/products/{sku}/variants/{variant_sku}":    {{}, {headers: "If-Match: \"1-a\""}},
 	"POST /v1/products/import": {{headers: "Content-Type: text/csv", body: "code,sku,name,category,price,currency,stock\nA,A,N,c,1.00,GBP,5\nA,A-2,,c,2,GBP,\n"},
 		{headers: "Content-Type: text/csv", body: "\xef\xbb\xbfcode;sku\n\"A"}},
 	"POST /v1/stock-adjustments": {{headers: asJSON + "\nIdempotency-Key: s", body: `{"reason":"received","changes":[{"sku":"SKU01","delta":5},{"sku":"SKU02","delta":-1}]}`},
@@ -221,7 +225,7 @@ var requests = map[string][]request{
 
 // forOperator are the operations whose requests carry the operator's token; all
 // others carry the shopper's.
-var forOperator = []string{"PUT /v1/products/{sku}", "POST /v1/products/import", "POST /v1/stock-adjustments", "POST /v1/prices", "POST /v1/orders/{order_id}/refunds", "GET /v1/orders/export", "GET /v1/orders/{order_id}/refunds/{refund_id}",
+var forOperator = []string{"PUT /v1/products/{sku}", "PUT /v1/products/{sku}/state", "PUT /v1/products/{sku}/variants/{variant_sku}/state", "DELETE /v1/products/{sku}", "DELETE /v1/products/{sku}/variants/{variant_sku}", "POST /v1/products/import", "POST /v1/stock-adjustments", "POST /v1/prices", "POST /v1/orders/{order_id}/refunds", "GET /v1/orders/export", "GET /v1/orders/{order_id}/refunds/{refund_id}",
 	"POST /v1/reconciliations", "GET /v1/reconciliations/{reconciliation_id}"}
 
 // No operation goes without: one that is new in openapi.yaml needs requests.
@@ -307,7 +311,7 @@ func fillPath(path, id string) string {
 	if end := strings.IndexByte(path[max(last, 0):], '}'); last >= 0 && end >= 0 && id != "" {
 		path = path[:last] + id + path[last+end+1:]
 	}
-	return strings.NewReplacer("{sku}", "SKU01", "{cart_id}", fuzzShopper.Cart.String(), "{order_id}", fuzzPaid, "{reconciliation_id}", reconciliationID, "{refund_id}", fuzzPaid).Replace(path)
+	return strings.NewReplacer("{sku}", "SKU01", "{variant_sku}", "SKU01", "{cart_id}", fuzzShopper.Cart.String(), "{order_id}", fuzzPaid, "{reconciliation_id}", reconciliationID, "{refund_id}", fuzzPaid).Replace(path)
 }
 
 // checkProblem checks that a refusal is a problem of a type that is explained.
@@ -334,7 +338,7 @@ var problemTypes = map[string]bool{
 	"cross-origin": true, "not-found": true, "method-not-allowed": true, "content-too-large": true, "unsupported-media-type": true,
 	"precondition-failed": true, "invalid": true, "invalid-cursor": true, "invalid-csv": true, "product-not-found": true, "sku-not-found": true,
 	"line-no-longer-sold": true, "cart-not-found": true, "order-not-found": true, "insufficient-stock": true, "stock-below-committed": true,
-	"sku-taken": true, "code-taken": true, "cart-empty": true, "cart-full": true, "cart-version-conflict": true, "version-conflict": true,
+	"sku-taken": true, "code-taken": true, "not-a-draft-again": true, "was-ordered": true, "last-variant": true, "cart-empty": true, "cart-full": true, "cart-version-conflict": true, "version-conflict": true,
 	"quantity-too-large": true, "total-too-large": true, "mixed-currencies": true, "idempotency-key-reused": true,
 	"order-not-cancellable": true, "order-not-paid": true, "refund-exceeds-order": true,
 	"invalid-window": true, "reconciliation-not-found": true,

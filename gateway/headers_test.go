@@ -37,7 +37,7 @@ func TestOptions(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	for path, want := range map[string]string{
-		"/v1/products/SKU01": "GET, HEAD, PUT, OPTIONS",
+		"/v1/products/SKU01": "GET, HEAD, PUT, DELETE, OPTIONS",
 		"/v1/carts":          "POST, OPTIONS",
 		"/v1/orders":         "GET, HEAD, POST, OPTIONS",
 		"/openapi.yaml":      "GET, HEAD, OPTIONS",

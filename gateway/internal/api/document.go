@@ -85,7 +85,7 @@ func (d *document) write(w http.ResponseWriter) {
 	if d.replayed {
 		h[headerReplied] = replayedTrue
 	}
-	if d.status == http.StatusNotModified {
+	if d.status == http.StatusNotModified || d.status == http.StatusNoContent {
 		w.WriteHeader(d.status)
 		return
 	}

@@ -40,7 +40,7 @@ func newStock(s catalog.Stock) Stock {
 // newProduct shows the stock in detail to the operator only.
 func newProduct(p *catalog.Product, operator bool) Product {
 	out := Product{
-		ID: p.ID, Code: p.Code, Name: p.Name, Description: p.Description, Category: p.Category,
+		ID: p.ID, Code: p.Code, Name: p.Name, Description: p.Description, Category: p.Category, State: string(p.State),
 		Price: newMoney(p.Price), Available: p.Available, Popularity: p.Popularity,
 		UpdatedAt: p.UpdatedAt, URL: p.URL, Picture: p.Picture,
 		Variants: make([]Variant, len(p.Variants)),
@@ -49,7 +49,7 @@ func newProduct(p *catalog.Product, operator bool) Product {
 		out.Variants[i] = Variant{SKU: v.SKU, Name: v.Name, Price: newMoney(v.Price), Available: v.Stock.Available}
 		if operator {
 			stock := newStock(v.Stock)
-			out.Variants[i].Stock = &stock
+			out.Variants[i].Stock, out.Variants[i].State = &stock, string(v.State)
 		}
 	}
 	return out

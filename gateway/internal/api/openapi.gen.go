@@ -32,9 +32,13 @@ func (a *API) operations() []operation {
 		{"POST", "/v1/prices", operatorly, once(a, "SetPrices", a.keeper("/v1/prices"), a.setPrices), nil},
 		{"GET", "/v1/products", anyone, handle(a.listProducts), nil},
 		{"POST", "/v1/products/import", operatorly, once(a, "ImportProducts", a.keeper("/v1/products/import"), a.importProducts), nil},
+		{"DELETE", "/v1/products/{sku}", operatorly, once(a, "DeleteProduct", a.keeper("/v1/products/{sku}"), a.deleteProduct), nil},
 		{"GET", "/v1/products/{sku}", anyone, handle(a.getProduct), nil},
 		{"PUT", "/v1/products/{sku}", operatorly, once(a, "PutProduct", a.keeper("/v1/products/{sku}"), a.putProduct), nil},
 		{"GET", "/v1/products/{sku}/related", anyone, handle(a.listRelated), nil},
+		{"PUT", "/v1/products/{sku}/state", operatorly, once(a, "SetProductState", a.keeper("/v1/products/{sku}/state"), a.setProductState), nil},
+		{"DELETE", "/v1/products/{sku}/variants/{variant_sku}", operatorly, once(a, "DeleteVariant", a.keeper("/v1/products/{sku}/variants/{variant_sku}"), a.deleteVariant), nil},
+		{"PUT", "/v1/products/{sku}/variants/{variant_sku}/state", operatorly, once(a, "SetVariantState", a.keeper("/v1/products/{sku}/variants/{variant_sku}/state"), a.setVariantState), nil},
 		{"POST", "/v1/reconciliations", operatorly, once(a, "Reconcile", a.keeper("/v1/reconciliations"), a.reconcile), nil},
 		{"GET", "/v1/reconciliations/{reconciliation_id}", operatorly, handle(a.getReconciliation), nil},
 		{"POST", "/v1/stock-adjustments", operatorly, once(a, "AdjustStock", a.keeper("/v1/stock-adjustments"), a.adjustStock), nil},
@@ -293,6 +297,7 @@ type ListProductsRequest struct {
 	MaxPrice    *int64
 	InStock     bool
 	Sort        string
+	State       string
 	Limit       *int64
 	Cursor      string
 	Facets      bool
@@ -307,6 +312,7 @@ func (in *ListProductsRequest) read(q *request) {
 	q.query("max_price").integer(&in.MaxPrice, 0, 9007199254740991)
 	q.query("in_stock").boolean(&in.InStock)
 	q.query("sort").text(&in.Sort, text11)
+	q.query("state").text(&in.State, text12)
 	q.query("limit").integer(&in.Limit, 1, 100)
 	q.query("cursor").text(&in.Cursor, text8)
 	q.query("facets").boolean(&in.Facets)
@@ -328,6 +334,21 @@ func (in *ImportProductsRequest) key() string { return in.IdempotencyKey }
 
 func (in *ImportProductsRequest) stream() *io.Reader { return &in.Body }
 
+// DeleteProductRequest is a request of DeleteProduct.
+type DeleteProductRequest struct {
+	IdempotencyKey string `json:"-"`
+	SKU            string
+	IfMatch        string
+}
+
+func (in *DeleteProductRequest) read(q *request) {
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.path("sku").text(&in.SKU, text13)
+	q.header("If-Match").text(&in.IfMatch, text1)
+}
+
+func (in *DeleteProductRequest) key() string { return in.IdempotencyKey }
+
 // GetProductRequest is a request of GetProduct.
 type GetProductRequest struct {
 	SKU         string
@@ -335,7 +356,7 @@ type GetProductRequest struct {
 }
 
 func (in *GetProductRequest) read(q *request) {
-	q.path("sku").text(&in.SKU, text12)
+	q.path("sku").text(&in.SKU, text14)
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 }
 
@@ -366,10 +387,63 @@ type ListRelatedRequest struct {
 }
 
 func (in *ListRelatedRequest) read(q *request) {
-	q.path("sku").text(&in.SKU, text12)
+	q.path("sku").text(&in.SKU, text14)
 	q.query("limit").integer(&in.Limit, 1, 24)
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 }
+
+// SetProductStateRequest is a request of SetProductState.
+type SetProductStateRequest struct {
+	IdempotencyKey string `json:"-"`
+	SKU            string
+	IfMatch        string
+	Body           StateInput
+}
+
+func (in *SetProductStateRequest) read(q *request) {
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.path("sku").text(&in.SKU, text13)
+	q.header("If-Match").text(&in.IfMatch, text1)
+	q.json(false, in.Body.read)
+}
+
+func (in *SetProductStateRequest) key() string { return in.IdempotencyKey }
+
+// DeleteVariantRequest is a request of DeleteVariant.
+type DeleteVariantRequest struct {
+	IdempotencyKey string `json:"-"`
+	SKU            string
+	VariantSKU     string
+	IfMatch        string
+}
+
+func (in *DeleteVariantRequest) read(q *request) {
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.path("sku").text(&in.SKU, text13)
+	q.path("variant_sku").text(&in.VariantSKU, text13)
+	q.header("If-Match").text(&in.IfMatch, text1)
+}
+
+func (in *DeleteVariantRequest) key() string { return in.IdempotencyKey }
+
+// SetVariantStateRequest is a request of SetVariantState.
+type SetVariantStateRequest struct {
+	IdempotencyKey string `json:"-"`
+	SKU            string
+	VariantSKU     string
+	IfMatch        string
+	Body           StateInput
+}
+
+func (in *SetVariantStateRequest) read(q *request) {
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.path("sku").text(&in.SKU, text13)
+	q.path("variant_sku").text(&in.VariantSKU, text13)
+	q.header("If-Match").text(&in.IfMatch, text1)
+	q.json(false, in.Body.read)
+}
+
+func (in *SetVariantStateRequest) key() string { return in.IdempotencyKey }
 
 // ReconcileRequest is a request of Reconcile.
 type ReconcileRequest struct {
@@ -423,9 +497,9 @@ func (v *Address) read(r *reader) {
 	r.object([]string{"name", "line1", "country"}, func(name string) bool {
 		switch name {
 		case "name":
-			r.text(&v.Name, text14)
+			r.text(&v.Name, text15)
 		case "line1":
-			r.text(&v.Line1, text15)
+			r.text(&v.Line1, text16)
 		case "line2":
 			r.text(&v.Line2, text9)
 		case "city":
@@ -433,9 +507,9 @@ func (v *Address) read(r *reader) {
 		case "region":
 			r.text(&v.Region, text10)
 		case "postal_code":
-			r.text(&v.PostalCode, text16)
+			r.text(&v.PostalCode, text17)
 		case "country":
-			r.text(&v.Country, text17)
+			r.text(&v.Country, text18)
 		default:
 			return false
 		}
@@ -503,14 +577,14 @@ func (v *Checkout) read(r *reader) {
 			v.CartVersion = new(int64)
 			r.integer(v.CartVersion, 1, 9223372036854775807)
 		case "agreement":
-			r.text(&v.Agreement, text18)
+			r.text(&v.Agreement, text19)
 		case "expected_total":
 			v.ExpectedTotal = new(ExpectedTotal)
 			v.ExpectedTotal.read(r)
 		case "payment_method":
-			r.text(&v.PaymentMethod, text19)
+			r.text(&v.PaymentMethod, text20)
 		case "email":
-			r.text(&v.Email, text20)
+			r.text(&v.Email, text21)
 		case "shipping_address":
 			v.ShippingAddress.read(r)
 		default:
@@ -532,7 +606,7 @@ func (v *ExpectedTotal) read(r *reader) {
 		case "amount":
 			r.integer(&v.Amount, 0, 9007199254740991)
 		case "currency":
-			r.text(&v.Currency, text21)
+			r.text(&v.Currency, text22)
 		default:
 			return false
 		}
@@ -680,7 +754,7 @@ func (v *Price) read(r *reader) {
 		case "amount":
 			r.integer(&v.Amount, 1, 9007199254740991)
 		case "currency":
-			r.text(&v.Currency, text21)
+			r.text(&v.Currency, text22)
 		default:
 			return false
 		}
@@ -769,6 +843,7 @@ type Product struct {
 	Name        string    `json:"name"`
 	Description string    `json:"description"`
 	Category    string    `json:"category"`
+	State       string    `json:"state"`
 	Price       Money     `json:"price"`
 	Available   int64     `json:"available"`
 	Variants    []Variant `json:"variants"`
@@ -785,6 +860,7 @@ type ProductInput struct {
 	Category     string         `json:"category"`
 	CategoryName string         `json:"category_name,omitempty"`
 	Popularity   *int64         `json:"popularity,omitempty"`
+	State        string         `json:"state,omitempty"`
 	Variants     []VariantInput `json:"variants"`
 }
 
@@ -792,16 +868,18 @@ func (v *ProductInput) read(r *reader) {
 	r.object([]string{"name", "category", "variants"}, func(name string) bool {
 		switch name {
 		case "name":
-			r.text(&v.Name, text22)
+			r.text(&v.Name, text23)
 		case "description":
-			r.text(&v.Description, text23)
+			r.text(&v.Description, text24)
 		case "category":
-			r.text(&v.Category, text24)
+			r.text(&v.Category, text25)
 		case "category_name":
-			r.text(&v.CategoryName, text25)
+			r.text(&v.CategoryName, text26)
 		case "popularity":
 			v.Popularity = new(int64)
 			r.integer(v.Popularity, 0, 1000000000)
+		case "state":
+			r.text(&v.State, text12)
 		case "variants":
 			r.array(1, 1000, func() {
 				var item VariantInput
@@ -941,7 +1019,7 @@ func (v *RefundInput) read(r *reader) {
 		case "restock":
 			r.boolean(&v.Restock)
 		case "reason":
-			r.text(&v.Reason, text26)
+			r.text(&v.Reason, text27)
 		default:
 			return false
 		}
@@ -967,6 +1045,23 @@ type StateChange struct {
 	At    time.Time `json:"at"`
 }
 
+// StateInput: A state.
+type StateInput struct {
+	State string `json:"state"`
+}
+
+func (v *StateInput) read(r *reader) {
+	r.object([]string{"state"}, func(name string) bool {
+		switch name {
+		case "state":
+			r.text(&v.State, text12)
+		default:
+			return false
+		}
+		return true
+	})
+}
+
 // Stock: Units of a SKU; available + held + committed = total.
 type Stock struct {
 	Total     int64 `json:"total"`
@@ -985,7 +1080,7 @@ func (v *StockAdjustment) read(r *reader) {
 	r.object([]string{"reason", "changes"}, func(name string) bool {
 		switch name {
 		case "reason":
-			r.text(&v.Reason, text22)
+			r.text(&v.Reason, text23)
 		case "changes":
 			r.array(1, 2000, func() {
 				var item StockChange
@@ -1033,6 +1128,7 @@ type Variant struct {
 	Price     Money  `json:"price"`
 	Available int64  `json:"available"`
 	Stock     *Stock `json:"stock,omitempty"`
+	State     string `json:"state,omitempty"`
 }
 
 // VariantInput: A variant as an operator writes it.
@@ -1041,6 +1137,7 @@ type VariantInput struct {
 	Name  string `json:"name,omitempty"`
 	Price Price  `json:"price"`
 	Stock *int64 `json:"stock,omitempty"`
+	State string `json:"state,omitempty"`
 }
 
 func (v *VariantInput) read(r *reader) {
@@ -1049,12 +1146,14 @@ func (v *VariantInput) read(r *reader) {
 		case "sku":
 			r.text(&v.SKU, text13)
 		case "name":
-			r.text(&v.Name, text26)
+			r.text(&v.Name, text27)
 		case "price":
 			v.Price.read(r)
 		case "stock":
 			v.Stock = new(int64)
 			r.integer(v.Stock, 0, 1000000000)
+		case "state":
+			r.text(&v.State, text12)
 		default:
 			return false
 		}
@@ -1089,19 +1188,20 @@ var (
 	text9  = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
 	text10 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
 	text11 = &textRule{values: []string{"relevance", "popularity", "price", "-price", "name", "newest"}}
-	text12 = &textRule{least: 1, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text12 = &textRule{values: []string{"draft", "active", "archived"}}
 	text13 = &textRule{pattern: regexp.MustCompile(`^[A-Z0-9][A-Z0-9._-]{0,63}$`), message: `must be 1 to 64 characters of A-Z, 0-9, dot, dash and underscore, starting with a letter or digit`}
-	text14 = &textRule{least: 1, most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text15 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text16 = &textRule{most: 20, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text17 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be an ISO 3166-1 alpha-2 code, such as "GB"`}
-	text18 = &textRule{most: 262144, pattern: regexp.MustCompile(`^v[0-9]+\.[A-Za-z0-9_-]*$`), message: `must be the agreement of a quote`}
-	text19 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
-	text20 = &textRule{least: 1, most: 254, format: "email"}
-	text21 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
-	text22 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
-	text23 = &textRule{most: 10000, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text24 = &textRule{most: 100, pattern: regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), message: `must be a slug of lower-case letters, digits and single dashes`}
-	text25 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text26 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text14 = &textRule{least: 1, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text15 = &textRule{least: 1, most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text16 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text17 = &textRule{most: 20, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text18 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be an ISO 3166-1 alpha-2 code, such as "GB"`}
+	text19 = &textRule{most: 262144, pattern: regexp.MustCompile(`^v[0-9]+\.[A-Za-z0-9_-]*$`), message: `must be the agreement of a quote`}
+	text20 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
+	text21 = &textRule{least: 1, most: 254, format: "email"}
+	text22 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
+	text23 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
+	text24 = &textRule{most: 10000, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text25 = &textRule{most: 100, pattern: regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), message: `must be a slug of lower-case letters, digits and single dashes`}
+	text26 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text27 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
 )

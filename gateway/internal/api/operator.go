@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/souk-shop/souk/gateway/internal/edge/compress"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 )
@@ -21,18 +22,20 @@ func (a *API) putProduct(ctx context.Context, in *PutProductRequest) (answer, er
 	b := &in.Body
 	product := catalog.ProductInput{
 		Code: in.SKU, Name: b.Name, Description: b.Description, Category: b.Category,
-		CategoryName: b.CategoryName, Variants: make([]catalog.VariantInput, len(b.Variants)),
+		CategoryName: b.CategoryName, State: catalog.State(b.State), Variants: make([]catalog.VariantInput, len(b.Variants)),
 	}
 	if b.Popularity != nil {
 		product.Popularity = *b.Popularity
 	}
 	for i, v := range b.Variants {
-		product.Variants[i] = catalog.VariantInput{SKU: v.SKU, Name: v.Name, Stock: v.Stock, Price: v.Price.money()}
+		product.Variants[i] = catalog.VariantInput{SKU: v.SKU, Name: v.Name, Stock: v.Stock, Price: v.Price.money(), State: catalog.State(v.State)}
 	}
 	written, created, err := a.shop.Catalog.Put(ctx, product, must)
 	switch {
 	case problem.Is(err, problem.CodeTaken):
 		return nil, problem.AtSKUs(err, func(string) string { return "sku" }) // of the path
+	case problem.Is(err, problem.NotADraftAgain) && b.State == string(catalog.Draft):
+		return nil, problem.AtSKUs(err, func(string) string { return "state" })
 	case err != nil:
 		err = problem.AtFields(err, func(f problem.Field) problem.Field {
 			f.Field = strings.TrimPrefix(f.Field, "product.")
@@ -49,6 +52,57 @@ func (a *API) putProduct(ctx context.Context, in *PutProductRequest) (answer, er
 
 func (in *PutProductRequest) check() error {
 	return distinct("variants", in.Body.Variants, func(v *VariantInput) string { return v.SKU })
+}
+
+// setProductState answers PUT /v1/products/{sku}/state.
+func (a *API) setProductState(ctx context.Context, in *SetProductStateRequest) (answer, error) {
+	return a.setState(ctx, in.SKU, "", in.Body.State, in.IfMatch)
+}
+
+// setVariantState answers PUT /v1/products/{sku}/variants/{variant_sku}/state.
+func (a *API) setVariantState(ctx context.Context, in *SetVariantStateRequest) (answer, error) {
+	return a.setState(ctx, in.SKU, in.VariantSKU, in.Body.State, in.IfMatch)
+}
+
+func (a *API) setState(ctx context.Context, code, sku, state, ifMatch string) (answer, error) {
+	must, err := precondition(ifMatch, "")
+	if err != nil {
+		return nil, err
+	}
+	p, err := a.shop.Catalog.SetState(ctx, code, sku, catalog.State(state), must)
+	if problem.Is(err, problem.SKUNotFound) {
+		return nil, problem.AtSKUs(err, func(string) string { return "variant_sku" })
+	}
+	if err != nil {
+		return nil, problem.AtSKUs(err, func(string) string { return "state" })
+	}
+	return operatorsProduct(p)
+}
+
+// deleteProduct answers DELETE /v1/products/{sku}.
+func (a *API) deleteProduct(ctx context.Context, in *DeleteProductRequest) (answer, error) {
+	return a.delete(ctx, in.SKU, "", in.IfMatch)
+}
+
+// deleteVariant answers DELETE /v1/products/{sku}/variants/{variant_sku}.
+func (a *API) deleteVariant(ctx context.Context, in *DeleteVariantRequest) (answer, error) {
+	return a.delete(ctx, in.SKU, in.VariantSKU, in.IfMatch)
+}
+
+func (a *API) delete(ctx context.Context, code, sku, ifMatch string) (answer, error) {
+	must, err := precondition(ifMatch, "")
+	if err != nil {
+		return nil, err
+	}
+	err = a.shop.Catalog.Delete(ctx, code, sku, must)
+	field := "sku"
+	if sku != "" {
+		field = "variant_sku"
+	}
+	if err != nil {
+		return nil, problem.AtSKUs(err, func(string) string { return field })
+	}
+	return &document{status: http.StatusNoContent, body: compress.NewBody(nil, "")}, nil
 }
 
 // precondition reads the headers of an edit of a product. Of an ETag, the revision is

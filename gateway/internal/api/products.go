@@ -29,7 +29,10 @@ func (a *API) listProducts(ctx context.Context, in *ListProductsRequest) (answer
 		return nil, err
 	}
 	operator := auth.FromContext(ctx).Operator
-	q.Fresh = operator
+	if q.State != "" && !operator {
+		return nil, problem.Newf(problem.Forbidden, "Only the operator lists products by their state.")
+	}
+	q.Operator = operator
 	page, err := a.shop.Catalog.ListProducts(ctx, q)
 	if err != nil {
 		return nil, err
@@ -50,7 +53,7 @@ func productQuery(in *ListProductsRequest) (catalog.ProductQuery, error) {
 	}
 	return catalog.ProductQuery{
 		Query: in.Q, Exact: in.Exact, Category: in.Category, MinPrice: in.MinPrice, MaxPrice: in.MaxPrice, InStock: in.InStock,
-		Facets: in.Facets, Sort: sorts[in.Sort], Limit: size(in.Limit), Cursor: in.Cursor,
+		State: catalog.State(in.State), Facets: in.Facets, Sort: sorts[in.Sort], Limit: size(in.Limit), Cursor: in.Cursor,
 	}, nil
 }
 
@@ -65,7 +68,7 @@ func size(limit *int64) int {
 // listValues are the parameters that a next page keeps.
 func listValues(in *ListProductsRequest) url.Values {
 	v := url.Values{}
-	for name, s := range map[string]string{"q": in.Q, "category": in.Category, "sort": in.Sort} {
+	for name, s := range map[string]string{"q": in.Q, "category": in.Category, "sort": in.Sort, "state": in.State} {
 		if s != "" {
 			v.Set(name, s)
 		}
@@ -127,7 +130,7 @@ func (a *API) getProduct(ctx context.Context, in *GetProductRequest) (answer, er
 	operator := auth.FromContext(ctx).Operator
 	find := a.shop.Catalog.Product
 	if operator {
-		find = a.shop.Catalog.FreshProduct
+		find = a.shop.Catalog.WholeProduct
 	}
 	p, err := find(ctx, in.SKU)
 	if err != nil {

@@ -65,6 +65,7 @@ var (
 	OrderNotCancellable    = of(orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_CANCELLABLE)
 	OrderNotPaid           = of(orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_PAID)
 	RefundExceedsOrder     = of(orderv1.ErrorReason_ERROR_REASON_REFUND_EXCEEDS_ORDER)
+	NotADraftAgain         = of(catalogv1.ErrorReason_ERROR_REASON_NOT_A_DRAFT_AGAIN)
 	PreconditionFailed     = of(catalogv1.ErrorReason_ERROR_REASON_PRECONDITION_FAILED)
 	WebhookNotSigned       = of(paymentv1.ErrorReason_ERROR_REASON_WEBHOOK_NOT_SIGNED)
 	WebhookMalformed       = of(paymentv1.ErrorReason_ERROR_REASON_WEBHOOK_MALFORMED)

@@ -20,6 +20,7 @@ type productPage struct {
 	Paragraphs  []string // of the description
 	Category    categoryLink
 	Stock       stock
+	Gone        bool // no longer sold: the page stays for the orders that link to it
 	Variants    []variantOption
 	Choose      bool // there are variants to choose from
 	Selected    string
@@ -97,6 +98,11 @@ func (s *Storefront) newProductPage(r *http.Request, p *catalog.Product, selecte
 		Stock:    stockOf(p.Available),
 		Choose:   len(p.Variants) > 1,
 		Quantity: "1",
+	}
+	if p.State == catalog.Archived {
+		v.Gone = true
+		v.Title, v.frame.Description = p.Name+" (no longer sold)", p.Name+" is no longer sold at Souk."
+		v.Stock = stock{Level: "out", Text: "No longer sold"}
 	}
 	for line := range strings.SplitSeq(p.Description, "\n") {
 		if line = strings.TrimSpace(line); line != "" {

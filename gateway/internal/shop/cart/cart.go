@@ -30,7 +30,8 @@ type Client interface {
 	SetLines(context.Context, *cartv1.SetLinesRequest, ...grpc.CallOption) (*cartv1.SetLinesResponse, error)
 }
 
-// Variants looks SKUs up; those that are not sold are missing in its answer.
+// Variants looks SKUs up; those that were never sold are missing in its answer, those that
+// no longer are have Retired.
 type Variants interface {
 	Variants(ctx context.Context, skus []string) (map[string]catalog.Variant, error)
 }
@@ -246,7 +247,7 @@ func (c *Carts) AddLine(ctx context.Context, in AddLine) (*Cart, error) {
 		return nil, err
 	}
 	if !v.sold(in.SKU) {
-		return nil, c.ownFirst(ctx, in.Owner, in.Cart, unknownSKU("sku", in.SKU))
+		return nil, c.ownFirst(ctx, in.Owner, in.Cart, v.notSold("sku", in.SKU))
 	}
 	change, _ := idempotency.ID(ctx) // a repeat adds nothing
 	req := &cartv1.AddLineRequest{CartId: in.Cart.String(), OwnerId: in.Owner.String(), Sku: in.SKU, Delta: in.Quantity, ChangeId: change.String(), SeenUnitPrice: v.price(in.SKU)}

@@ -20,14 +20,14 @@ type view struct {
 	catalog  Variants
 	payments Payments
 	currency string
-	known    map[string]*catalog.Variant // nil for a SKU that is not sold
+	known    map[string]*catalog.Variant // nil for a SKU that was never sold
 }
 
 func (c *Carts) newView() *view {
 	return &view{catalog: c.cfg.Variants, payments: c.cfg.Payments, currency: c.cfg.Currency, known: map[string]*catalog.Variant{}}
 }
 
-func (v *view) sold(sku string) bool { return v.known[sku] != nil }
+func (v *view) sold(sku string) bool { return v.known[sku] != nil && !v.known[sku].Retired }
 
 // price is what a buyer is shown of a SKU; nil for one that has none.
 func (v *view) price(sku string) *moneyv1.Money {
@@ -78,7 +78,7 @@ func (v *view) check(ctx context.Context, lines []LineInput) error {
 		if l.Quantity == 0 || v.sold(l.SKU) {
 			continue
 		}
-		e := unknownSKU(fmt.Sprintf("lines[%d].sku", i), l.SKU)
+		e := v.notSold(fmt.Sprintf("lines[%d].sku", i), l.SKU)
 		if missing == nil {
 			missing = e
 		} else if len(missing.Fields) < maxMissing {
@@ -91,9 +91,13 @@ func (v *view) check(ctx context.Context, lines []LineInput) error {
 	return nil
 }
 
-func unknownSKU(field, sku string) *problem.Error {
+func (v *view) notSold(field, sku string) *problem.Error {
 	e := problem.New(problem.SKUNotFound)
-	e.Fields = []problem.Field{{Field: field, Detail: fmt.Sprintf("there is no SKU %q", sku)}}
+	detail := fmt.Sprintf("there is no SKU %q", sku)
+	if v.known[sku] != nil {
+		detail = fmt.Sprintf("%q is no longer sold", sku)
+	}
+	e.Fields = []problem.Field{{Field: field, Detail: detail}}
 	return e
 }
 
@@ -161,6 +165,10 @@ func newLine(l *cartv1.CartLine, v *catalog.Variant) (Line, bool) {
 	}
 	// A page is found by any SKU of its product.
 	line.ProductURL, line.Picture = catalog.ProductURL(l.GetSku()), catalog.PictureURL(l.GetSku())
+	if v.Retired {
+		line.Gone = true
+		return line, false
+	}
 	line.Available, line.UnitPrice = v.Stock.Available, v.Price
 	if v.Price.Currency == "" {
 		return line, false

@@ -24,6 +24,8 @@ type Client interface {
 	GetVariants(context.Context, *catalogv1.GetVariantsRequest, ...grpc.CallOption) (*catalogv1.GetVariantsResponse, error)
 	ListCategories(context.Context, *catalogv1.ListCategoriesRequest, ...grpc.CallOption) (*catalogv1.ListCategoriesResponse, error)
 	ListRelated(context.Context, *catalogv1.ListRelatedRequest, ...grpc.CallOption) (*catalogv1.ListRelatedResponse, error)
+	SetState(context.Context, *catalogv1.SetStateRequest, ...grpc.CallOption) (*catalogv1.SetStateResponse, error)
+	DeleteProduct(context.Context, *catalogv1.DeleteProductRequest, ...grpc.CallOption) (*catalogv1.DeleteProductResponse, error)
 	PutProduct(context.Context, *catalogv1.PutProductRequest, ...grpc.CallOption) (*catalogv1.PutProductResponse, error)
 	UpsertProducts(context.Context, *catalogv1.UpsertProductsRequest, ...grpc.CallOption) (*catalogv1.UpsertProductsResponse, error)
 	AdjustStock(context.Context, *catalogv1.AdjustStockRequest, ...grpc.CallOption) (*catalogv1.AdjustStockResponse, error)
@@ -113,8 +115,11 @@ type ProductQuery struct {
 	Limit    int // 1 to 100; 0 means 24
 	Cursor   string
 	Facets   bool
-	// Fresh bypasses the cache.
-	Fresh bool
+	// State asks for the products in a state instead of those that are listed; "" for
+	// these. For an operator.
+	State State
+	// Operator bypasses the cache, and shows all variants.
+	Operator bool
 }
 
 type listKey struct {
@@ -140,14 +145,14 @@ func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPag
 		res, err := client.Call(ctx, c.caller, 0, c.client.ListProducts, &catalogv1.ListProductsRequest{
 			Filter: &catalogv1.ProductFilter{
 				Query: q.Query, Exact: q.Exact, Category: q.Category,
-				MinPrice: q.MinPrice, MaxPrice: q.MaxPrice, InStock: q.InStock,
+				MinPrice: q.MinPrice, MaxPrice: q.MaxPrice, InStock: q.InStock, State: states[q.State],
 			},
 			Sort: q.Sort, PageSize: int32(q.Limit), Cursor: q.Cursor, WithFacets: q.Facets,
 		})
 		if err != nil {
 			return nil, err
 		}
-		page, err := productPage(res.GetProducts())
+		page, err := productPage(res.GetProducts(), q.Operator)
 		if err != nil {
 			return nil, err
 		}
@@ -157,7 +162,7 @@ func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPag
 		}
 		return page, nil
 	}
-	if q.Fresh {
+	if q.Operator {
 		return load(ctx)
 	}
 	key := listKey{
@@ -173,16 +178,23 @@ func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPag
 	return c.lists.get(ctx, key, load)
 }
 
-// Product returns the product of a SKU or a product code.
+// Product returns the product of a SKU or a product code, as shoppers see it.
 // Problems: ProductNotFound.
 func (c *Catalog) Product(ctx context.Context, sku string) (*Product, error) {
 	return c.products.get(ctx, sku, func(ctx context.Context) (*Product, error) {
-		return c.FreshProduct(ctx, sku)
+		p, err := c.WholeProduct(ctx, sku)
+		if err != nil {
+			return nil, err
+		}
+		if p = p.forShoppers(); p == nil {
+			return nil, problem.New(problem.ProductNotFound)
+		}
+		return p, nil
 	})
 }
 
-// FreshProduct is Product without the cache.
-func (c *Catalog) FreshProduct(ctx context.Context, sku string) (*Product, error) {
+// WholeProduct is the product with all its variants, not from the cache: for an operator.
+func (c *Catalog) WholeProduct(ctx context.Context, sku string) (*Product, error) {
 	if sku == "" || len(sku) > 64 {
 		return nil, problem.New(problem.ProductNotFound)
 	}
@@ -211,7 +223,7 @@ func (c *Catalog) Related(ctx context.Context, sku string, limit int) (*ProductP
 		if err != nil {
 			return nil, err
 		}
-		return productPage(res.GetProducts())
+		return productPage(res.GetProducts(), false)
 	})
 }
 
@@ -233,8 +245,8 @@ func (c *Catalog) Categories(ctx context.Context) (*CategoryList, error) {
 // maxLookup is how many SKUs one call of the catalog service takes.
 const maxLookup = 2000
 
-// Variants looks SKUs up. Those that are not sold are missing in the answer; a
-// variant whose price is not valid has none.
+// Variants looks SKUs up. Those that were never sold are missing in the answer, those
+// that no longer are have Retired; a variant whose price is not valid has none.
 func (c *Catalog) Variants(ctx context.Context, skus []string) (map[string]Variant, error) {
 	found := make(map[string]Variant, len(skus))
 	for chunk := range slices.Chunk(skus, maxLookup) {
@@ -244,6 +256,11 @@ func (c *Catalog) Variants(ctx context.Context, skus []string) (map[string]Varia
 		}
 		for _, in := range res.GetVariants() {
 			v, _ := variant(in)
+			found[v.SKU] = v
+		}
+		for _, in := range res.GetRetired() {
+			v, _ := variant(in)
+			v.Retired = true
 			found[v.SKU] = v
 		}
 	}

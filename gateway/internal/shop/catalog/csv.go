@@ -27,7 +27,7 @@ const maxProblems = 20
 // The columns of an import. Their order in the file is free.
 var (
 	csvRequired = []string{"code", "sku", "name", "category", "price", "currency"}
-	csvOptional = []string{"variant", "description", "category_name", "stock", "popularity"}
+	csvOptional = []string{"variant", "description", "category_name", "stock", "popularity", "state", "variant_state"}
 )
 
 // ImportCSV creates or replaces the products of a CSV file, all or none. Several
@@ -272,6 +272,7 @@ func (f *csvFile) row(line int, record []string) {
 	}
 	v := VariantInput{SKU: cell["sku"], Name: cell["variant"]}
 	before := f.problems
+	p.State, v.State = f.state(line, "state", cell["state"]), f.state(line, "variant_state", cell["variant_state"])
 	v.Price = f.price(line, cell["price"], cell["currency"])
 	if s := cell["stock"]; s != "" {
 		n := f.number(line, "stock", s)
@@ -322,6 +323,7 @@ func (f *csvFile) inherit(line, first int, p, from *ProductInput) {
 		{"description", &p.Description, &from.Description},
 		{"category", &p.Category, &from.Category},
 		{"category_name", &p.CategoryName, &from.CategoryName},
+		{"state", (*string)(&p.State), (*string)(&from.State)},
 	} {
 		if *c.here == "" {
 			*c.here = *c.from
@@ -344,6 +346,15 @@ func (f *csvFile) price(line int, decimal, currency string) money.Money {
 		f.problem(line, "price must be greater than zero; it is %s", quote(decimal))
 	}
 	return m
+}
+
+// state reads a state; empty keeps the one that there is.
+func (f *csvFile) state(line int, column, s string) State {
+	state := State(strings.ToLower(s))
+	if _, known := states[state]; s != "" && !known {
+		f.problem(line, "%s must be draft, active, archived or empty; it is %s", column, quote(s))
+	}
+	return state
 }
 
 func (f *csvFile) number(line int, column, s string) int64 {

@@ -19,6 +19,7 @@ type ProductInput struct {
 	CategoryName string // of a category to be made
 	Variants     []VariantInput
 	Popularity   int64
+	State        State // "" keeps what there is
 }
 
 // VariantInput is a variant as an operator writes it.
@@ -27,6 +28,7 @@ type VariantInput struct {
 	Name  string
 	Price money.Money
 	Stock *int64 // absolute total; nil keeps what there is
+	State State  // "" keeps what there is
 }
 
 // Precondition is what a product must be like for an edit to be made. The zero value
@@ -39,7 +41,8 @@ type Precondition struct {
 }
 
 // Put creates or replaces a product, once for each operation, and returns it as it was
-// written. Problems: PreconditionFailed, StockBelowCommitted, CodeTaken, SKUTaken.
+// written. Problems: PreconditionFailed, StockBelowCommitted, CodeTaken, SKUTaken,
+// NotADraftAgain.
 func (c *Catalog) Put(ctx context.Context, p ProductInput, must Precondition) (written *Product, created bool, err error) {
 	id, _ := idempotency.ID(ctx) // a repeat writes nothing
 	defer c.forget()             // also after an error: its outcome may be unknown
@@ -53,6 +56,33 @@ func (c *Catalog) Put(ctx context.Context, p ProductInput, must Precondition) (w
 	return written, res.GetCreated(), err
 }
 
+// SetState changes the state of a product, or of its variant of a SKU, once for each
+// operation, and returns the product. Problems: ProductNotFound, SKUNotFound,
+// PreconditionFailed, NotADraftAgain.
+func (c *Catalog) SetState(ctx context.Context, code, sku string, state State, must Precondition) (*Product, error) {
+	id, _ := idempotency.ID(ctx) // a repeat changes nothing
+	defer c.forget()
+	res, err := client.Call(ctx, c.caller, 0, c.client.SetState, &catalogv1.SetStateRequest{
+		OperationId: id.String(), Code: code, Sku: sku, State: states[state], Precondition: precondition(must),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return product(res.GetProduct())
+}
+
+// Delete deletes a product, or its variant of a SKU, which no order ever had, once for
+// each operation. Problems: ProductNotFound, SKUNotFound, PreconditionFailed,
+// WasOrdered, LastVariant.
+func (c *Catalog) Delete(ctx context.Context, code, sku string, must Precondition) error {
+	id, _ := idempotency.ID(ctx) // a repeat deletes nothing
+	defer c.forget()
+	_, err := client.Call(ctx, c.caller, 0, c.client.DeleteProduct, &catalogv1.DeleteProductRequest{
+		OperationId: id.String(), Code: code, Sku: sku, Precondition: precondition(must),
+	})
+	return err
+}
+
 func precondition(must Precondition) *catalogv1.Precondition {
 	return &catalogv1.Precondition{Revisions: must.Revisions, Exists: must.Exists, Absent: must.Absent}
 }
@@ -60,11 +90,11 @@ func precondition(must Precondition) *catalogv1.Precondition {
 func productInput(p ProductInput) *catalogv1.ProductInput {
 	in := &catalogv1.ProductInput{
 		Code: p.Code, Name: p.Name, Description: p.Description, Category: p.Category,
-		CategoryName: p.CategoryName, Popularity: p.Popularity,
+		CategoryName: p.CategoryName, Popularity: p.Popularity, State: states[p.State],
 		Variants: make([]*catalogv1.VariantInput, len(p.Variants)),
 	}
 	for i, v := range p.Variants {
-		in.Variants[i] = &catalogv1.VariantInput{Sku: v.SKU, Name: v.Name, Price: v.Price.Proto(), Stock: v.Stock}
+		in.Variants[i] = &catalogv1.VariantInput{Sku: v.SKU, Name: v.Name, Price: v.Price.Proto(), Stock: v.Stock, State: states[v.State]}
 	}
 	return in
 }

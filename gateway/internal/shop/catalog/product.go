@@ -15,6 +15,7 @@ type Product struct {
 	Name        string
 	Description string // plain text; may be empty
 	Category    string // slug
+	State       State
 	Price       money.Money
 	Variants    []Variant // cheapest first; never empty
 	Available   int64     // units over all variants
@@ -28,6 +29,51 @@ type Product struct {
 	Memo Memo
 }
 
+// State is where a product or a variant is in its life.
+type State string
+
+// The states.
+const (
+	Draft    State = "draft"  // not shown yet
+	Active   State = "active" // on sale; a variant, while its product is, too
+	Archived State = "archived"
+)
+
+// forShoppers is the product as shoppers see it: the variants that are on sale, or, of a
+// product that is no longer sold, those that were, with none available. It is nil for
+// what was never shown.
+func (p *Product) forShoppers() *Product {
+	if p.State == Draft {
+		return nil
+	}
+	seen := &Product{
+		ID: p.ID, Code: p.Code, Name: p.Name, Description: p.Description, Category: p.Category, State: p.State,
+		Popularity: p.Popularity, UpdatedAt: p.UpdatedAt, Version: p.Version, Revision: p.Revision, URL: p.URL, Picture: p.Picture,
+	}
+	if p.State == Active {
+		for _, v := range p.Variants {
+			if v.State == Active {
+				seen.Variants = append(seen.Variants, v)
+				seen.Available += v.Stock.Available
+			}
+		}
+	}
+	if len(seen.Variants) == 0 {
+		seen.State = Archived
+		for _, v := range p.Variants {
+			if v.State != Draft {
+				v.Stock.Available = 0
+				seen.Variants = append(seen.Variants, v)
+			}
+		}
+	}
+	if len(seen.Variants) == 0 {
+		return nil
+	}
+	seen.Price = seen.Variants[0].Price
+	return seen
+}
+
 // Variant is what is priced, stocked and sold.
 type Variant struct {
 	SKU         string
@@ -35,6 +81,9 @@ type Variant struct {
 	ProductName string
 	Price       money.Money
 	Stock       Stock
+	State       State
+	// Retired is set by Catalog.Variants for what is no longer sold.
+	Retired bool
 }
 
 // Stock counts units: Available + Held + Committed = Total.

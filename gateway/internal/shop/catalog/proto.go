@@ -6,12 +6,19 @@ import (
 	"github.com/souk-shop/souk/proto/money"
 )
 
-func productPage(in []*catalogv1.Product) (*ProductPage, error) {
-	page := &ProductPage{Products: make([]*Product, len(in))}
-	for i, p := range in {
-		var err error
-		if page.Products[i], err = product(p); err != nil {
+// productPage has the products as an operator sees them, or as shoppers do.
+func productPage(in []*catalogv1.Product, operator bool) (*ProductPage, error) {
+	page := &ProductPage{Products: make([]*Product, 0, len(in))}
+	for _, message := range in {
+		p, err := product(message)
+		if err != nil {
 			return nil, err
+		}
+		if !operator {
+			p = p.forShoppers()
+		}
+		if p != nil {
+			page.Products = append(page.Products, p)
 		}
 	}
 	return page, nil
@@ -20,7 +27,7 @@ func productPage(in []*catalogv1.Product) (*ProductPage, error) {
 func product(in *catalogv1.Product) (*Product, error) {
 	p := &Product{
 		ID: in.GetId(), Code: in.GetCode(), Name: in.GetName(), Description: in.GetDescription(),
-		Category: in.GetCategory(), Popularity: in.GetPopularity(),
+		Category: in.GetCategory(), State: state(in.GetState()), Popularity: in.GetPopularity(),
 		UpdatedAt: in.GetUpdatedAt().AsTime(), Version: in.GetVersion(), Revision: in.GetRevision(),
 		URL: ProductURL(in.GetCode()), Picture: PictureURL(in.GetCode()),
 		Variants: make([]Variant, len(in.GetVariants())),
@@ -41,7 +48,7 @@ func product(in *catalogv1.Product) (*Product, error) {
 func variant(in *catalogv1.Variant) (Variant, error) {
 	st := in.GetStock()
 	v := Variant{
-		SKU: in.GetSku(), Name: in.GetName(), ProductName: in.GetProductName(),
+		SKU: in.GetSku(), Name: in.GetName(), ProductName: in.GetProductName(), State: state(in.GetState()),
 		Stock: Stock{Total: st.GetTotal(), Held: st.GetHeld(), Committed: st.GetCommitted(), Available: st.GetAvailable()},
 	}
 	price, err := money.FromProto(in.GetPrice())
@@ -50,6 +57,22 @@ func variant(in *catalogv1.Variant) (Variant, error) {
 	}
 	v.Price = price
 	return v, nil
+}
+
+// states are those of the contract. A service that says nothing of states knows none.
+var states = map[State]catalogv1.ProductState{
+	Draft:    catalogv1.ProductState_PRODUCT_STATE_DRAFT,
+	Active:   catalogv1.ProductState_PRODUCT_STATE_ACTIVE,
+	Archived: catalogv1.ProductState_PRODUCT_STATE_ARCHIVED,
+}
+
+func state(in catalogv1.ProductState) State {
+	for s, message := range states {
+		if message == in {
+			return s
+		}
+	}
+	return Active
 }
 
 func categories(in []*catalogv1.Category) []Category {

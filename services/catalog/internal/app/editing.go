@@ -52,6 +52,30 @@ func (a *App) Upsert(ctx context.Context, id string, products []domain.ProductIn
 	return a.store.Import(ctx, id, clean)
 }
 
+// SetState changes the state of a product or a variant, and returns the product as it is
+// then.
+func (a *App) SetState(ctx context.Context, how domain.Edit, what domain.Named, state domain.State) (domain.Product, error) {
+	if err := checkNamed(what); err != nil {
+		return domain.Product{}, err
+	}
+	return a.store.SetState(ctx, how, what, state)
+}
+
+// Delete deletes a product or a variant that no order ever reserved a unit of.
+func (a *App) Delete(ctx context.Context, how domain.Edit, what domain.Named) error {
+	if err := checkNamed(what); err != nil {
+		return err
+	}
+	return a.store.Delete(ctx, how, what)
+}
+
+func checkNamed(what domain.Named) error {
+	if err := domain.CheckText("code", what.Code); err != nil {
+		return err
+	}
+	return domain.CheckText("sku", what.SKU)
+}
+
 // SetPrices changes prices, all or none; id names the edit.
 func (a *App) SetPrices(ctx context.Context, id string, changes []domain.PriceChange) ([]domain.Variant, error) {
 	if err := domain.CheckPriceChanges(changes, a.prices(ctx)); err != nil {

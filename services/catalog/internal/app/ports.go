@@ -70,6 +70,13 @@ type Editor interface {
 	// Upsert creates or replaces products, all or none.
 	// Errors: ErrCodeTaken, ErrSKUTaken, ErrStockBelowCommitted.
 	Upsert(ctx context.Context, id string, products []domain.ProductInput) (domain.UpsertResult, error)
+	// SetState changes the state of a product or a variant and returns the product as it
+	// is then. Errors: ErrProductNotFound, ErrSKUNotFound, ErrPreconditionFailed,
+	// ErrNotADraftAgain.
+	SetState(ctx context.Context, how domain.Edit, what domain.Named, state domain.State) (domain.Product, error)
+	// Delete deletes a product or a variant of which no unit was ever reserved. Errors:
+	// ErrProductNotFound, ErrSKUNotFound, ErrPreconditionFailed, ErrWasOrdered, ErrLastVariant.
+	Delete(ctx context.Context, how domain.Edit, what domain.Named) error
 	// Import is Upsert for many products: it checks all of them, and then writes them a
 	// part at a time, so that nothing waits for the whole. Once it is accepted it is
 	// finished, by FinishImports if need be; it is repeated by its id, a UUID. Readers see

@@ -42,26 +42,35 @@ func (a *App) ProductBySKU(ctx context.Context, sku string) (domain.Product, err
 	return a.store.ProductByCode(ctx, sku)
 }
 
-// Variants returns the variants that exist and the SKUs of those that do not, both
-// in the order of skus.
-func (a *App) Variants(ctx context.Context, skus []string) (found []domain.Variant, missing []string, err error) {
+// Variants returns the variants that are on sale, the SKUs of the others, and what there
+// is of those that are no longer sold, all in the order of skus.
+func (a *App) Variants(ctx context.Context, skus []string) (found []domain.Variant, missing []string, retired []domain.Variant, err error) {
 	for _, sku := range skus {
 		if err := domain.CheckText("skus", sku); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
-	if found, err = a.store.Variants(ctx, skus); err != nil {
-		return nil, nil, err
+	all, err := a.store.Variants(ctx, skus)
+	if err != nil {
+		return nil, nil, nil, err
 	}
-	i := 0 // both are in the order of the request
-	for _, sku := range skus {
-		if i < len(found) && found[i].SKU == sku {
-			i++
+	for _, sku := range skus { // both are in the order of the request
+		if len(all) == 0 || all[0].SKU != sku {
+			missing = append(missing, sku)
+			continue
+		}
+		v := all[0]
+		all = all[1:]
+		if v.OnSale() {
+			found = append(found, v)
 			continue
 		}
 		missing = append(missing, sku)
+		if v.Retired() {
+			retired = append(retired, v)
+		}
 	}
-	return found, missing, nil
+	return found, missing, retired, nil
 }
 
 // Categories returns all categories, by name.

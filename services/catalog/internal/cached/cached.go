@@ -24,7 +24,7 @@ const (
 	// background.
 	slowRedisTTL = 30 * time.Second
 	// format changes with the shape of what is in Redis.
-	format = 3
+	format = 4
 )
 
 // Store decorates a store with a cache. Variants, pages after the first, and
@@ -147,6 +147,18 @@ func (s *Store) RefreshPopularity(ctx context.Context) (domain.Touched, error) {
 func (s *Store) Put(ctx context.Context, how domain.Edit, product domain.ProductInput) (domain.Product, bool, error) {
 	defer s.cache.ChangedAll(ctx)
 	return s.Store.Put(ctx, how, product)
+}
+
+// SetState implements app.Editor.
+func (s *Store) SetState(ctx context.Context, how domain.Edit, what domain.Named, state domain.State) (domain.Product, error) {
+	defer s.cache.ChangedAll(ctx)
+	return s.Store.SetState(ctx, how, what, state)
+}
+
+// Delete implements app.Editor.
+func (s *Store) Delete(ctx context.Context, how domain.Edit, what domain.Named) error {
+	defer s.cache.ChangedAll(ctx)
+	return s.Store.Delete(ctx, how, what)
 }
 
 // Upsert implements app.Editor.

@@ -64,11 +64,11 @@ var productID = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`
 func (p *Position) possible(l Listing) bool {
 	switch p.Match {
 	case MatchAll:
-		if l.Filter.Query != "" {
+		if l.Filter.Query != "" && l.Filter.State == "" {
 			return false
 		}
 	case MatchWords, MatchClose:
-		if l.Filter.Query == "" {
+		if l.Filter.Query == "" || l.Filter.State != "" {
 			return false
 		}
 	default:

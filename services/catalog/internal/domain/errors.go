@@ -24,6 +24,12 @@ var (
 	ErrCodeTaken = errors.New("the code is the SKU of another product")
 	// ErrPreconditionFailed is an edit of a product that is not as the caller saw it.
 	ErrPreconditionFailed = errors.New("the product is not as the precondition asks for")
+	// ErrNotADraftAgain is a draft of what was shown. See CodeError.
+	ErrNotADraftAgain = errors.New("what was shown can't be a draft again")
+	// ErrWasOrdered is a deletion of what orders reserved. See SKUError.
+	ErrWasOrdered = errors.New("units of it were ordered")
+	// ErrLastVariant is a deletion of the only variant of a product. See SKUError.
+	ErrLastVariant = errors.New("it is the only variant of its product")
 	// ErrInsufficientStock is a wish for more units than are available. See ShortageError.
 	ErrInsufficientStock = errors.New("not enough stock")
 	// ErrStockBelowCommitted is an absolute stock lower than what is held and sold.
@@ -100,9 +106,9 @@ func (e *SKUError) ErrorMetadata() map[string]string { return listed("skus", e.S
 
 // CodeError is an error about particular products.
 type CodeError struct {
-	// Err is ErrCodeTaken.
+	// Err is ErrCodeTaken or ErrNotADraftAgain.
 	Err error
-	// Codes are those of the products it is about, sorted.
+	// Codes are those of the products, or SKUs of the variants, that it is about, sorted.
 	Codes []string
 }
 

@@ -35,6 +35,9 @@ type Filter struct {
 	MinPrice, MaxPrice *int64
 	// InStock is whether at least one unit must be available.
 	InStock bool
+	// State asks for the products in a state instead of those that are listed; "" for
+	// these. Query is then the beginning of a code, or a part of a name.
+	State State `json:",omitempty"`
 }
 
 // Listing asks for a page.

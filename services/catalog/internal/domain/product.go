@@ -11,6 +11,23 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/domain/words"
 )
 
+// State is where a product or a variant is in its life. A variant is on sale while it
+// and its product are active; a product is listed while one of its variants is on sale.
+type State string
+
+const (
+	// Draft is not shown yet.
+	Draft State = "draft"
+	// Active is shown.
+	Active State = "active"
+	// Archived is no longer sold; its orders go on and its page says so.
+	Archived State = "archived"
+)
+
+// CanBecome reports whether a state can follow: what was shown is no draft again,
+// because links, carts and orders may have it.
+func (s State) CanBecome(next State) bool { return next != Draft || s == Draft }
+
 // Product is what a product page shows.
 type Product struct {
 	// ID is a UUIDv7 in its canonical form; products made later sort higher.
@@ -20,6 +37,7 @@ type Product struct {
 	Description string
 	// Category is the slug.
 	Category string
+	State    State
 	// Variants are ordered by price, then SKU; never empty.
 	Variants []Variant
 	// Popularity is the units sold as of the last refresh, the imported ones included.
@@ -39,6 +57,13 @@ type Precondition struct {
 	Revisions []int64
 	// Exists is whether there must be such a product, Absent whether there must not.
 	Exists, Absent bool
+}
+
+// Named is a product, by its code, or one of its variants.
+type Named struct {
+	Code string
+	// SKU is "" for the product.
+	SKU string
 }
 
 // Check returns ErrPreconditionFailed unless the product is as it must be; revision is
@@ -69,7 +94,16 @@ type Variant struct {
 	Stock       Stock
 	ProductID   string
 	ProductName string
+	State       State
+	// ProductState is the state of the product it belongs to.
+	ProductState State
 }
+
+// OnSale reports whether it can be bought.
+func (v Variant) OnSale() bool { return v.State == Active && v.ProductState == Active }
+
+// Retired reports whether it was shown, and is not on sale.
+func (v Variant) Retired() bool { return !v.OnSale() && v.State != Draft && v.ProductState != Draft }
 
 // Stock counts the units of a SKU.
 type Stock struct {
@@ -101,6 +135,8 @@ type ProductInput struct {
 	Variants     []VariantInput
 	// Popularity is the units sold before this shop counted.
 	Popularity int64
+	// State is "" to keep the one that there is.
+	State State
 }
 
 // Clean returns the product with its texts in the form in which they are stored.
@@ -120,6 +156,8 @@ type VariantInput struct {
 	Price money.Money
 	// Stock is the absolute total; nil keeps what there is.
 	Stock *int64
+	// State is "" to keep the one that there is.
+	State State
 }
 
 // UpsertResult counts what an upsert did.

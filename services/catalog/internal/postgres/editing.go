@@ -45,7 +45,7 @@ func (s *Store) setPrices(ctx context.Context, q *db.Queries, skus []string, pri
 	if err := unknownSKUs(skus, found); err != nil {
 		return err
 	}
-	if err := q.CheapestPrices(ctx, ids); err != nil {
+	if err := q.RefreshListed(ctx, ids); err != nil {
 		return fmt.Errorf("set cheapest prices: %w", err)
 	}
 	if err := q.EntryPrices(ctx, ids); err != nil {

@@ -136,7 +136,7 @@ func (s *Store) countPrices(ctx context.Context, f domain.Filter, counts []db.Li
 	}
 	const of = `SELECT category, in_stock, count(*) FROM (
     SELECT p.category, f.in_stock FROM products p JOIN search_entries f ON f.product_id = p.id
-    WHERE p.price >= $1 AND p.price <= $2 AND ($3::text = '' OR p.category = $3) LIMIT $4) priced GROUP BY category, in_stock`
+    WHERE p.listed AND p.price >= $1 AND p.price <= $2 AND ($3::text = '' OR p.category = $3) LIMIT $4) priced GROUP BY category, in_stock`
 	var all, own []row
 	err := s.ask(ctx, func(b *pgx.Batch) {
 		plan(b)

@@ -19,8 +19,8 @@ import (
 // reindexBatch is how many products one transaction derives again.
 const reindexBatch = 500
 
-// index writes the search entries of products and counts their words. The caller
-// holds the lock of the catalog.
+// index writes the search entries of listed products, deletes those of others, and
+// counts their words. The caller holds the lock of the catalog.
 func index(ctx context.Context, q *db.Queries, ids []string) error {
 	sources, err := q.IndexSources(ctx, ids)
 	if err != nil {
@@ -45,6 +45,20 @@ func index(ctx context.Context, q *db.Queries, ids []string) error {
 		entries.Prices = append(entries.Prices, s.Price)
 		entries.InStocks = append(entries.InStocks, s.InStock)
 		entries.Popularities = append(entries.Popularities, s.Popularity)
+	}
+	unlisted, err := q.UnlistedEntries(ctx, ids)
+	if err != nil {
+		return fmt.Errorf("look for what is no longer listed: %w", err)
+	}
+	gone := make([]string, len(unlisted))
+	for i, s := range unlisted {
+		gone[i] = s.ProductID
+		for _, w := range s.Words {
+			deltas[w]--
+		}
+	}
+	if err := q.DeleteEntries(ctx, gone); err != nil {
+		return fmt.Errorf("delete search entries: %w", err)
 	}
 	if err := q.WriteEntries(ctx, entries); err != nil {
 		return fmt.Errorf("write search entries: %w", err)

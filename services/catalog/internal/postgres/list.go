@@ -16,8 +16,8 @@ import (
 // that has every filter and order as "or not given" would be planned for all of
 // them at once and could use no index for any. Values are always arguments.
 
-const productColumns = `p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
-       v.sku, v.name AS variant_name, v.price, v.currency,
+const productColumns = `p.id, p.code, p.name, p.description, p.category, p.state, p.popularity, p.version, p.revision, p.updated_at,
+       v.sku, v.name AS variant_name, v.price, v.currency, v.state AS variant_state,
        s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at`
 
 // listRow is a productRow with the sort key of its product.
@@ -29,6 +29,9 @@ type listRow struct {
 
 // List implements app.Reader.
 func (s *Store) List(ctx context.Context, l domain.Listing) (domain.Page, error) {
+	if l.Filter.State != "" {
+		return s.listState(ctx, l)
+	}
 	if l.Filter.Query == "" {
 		return s.listAll(ctx, l)
 	}
@@ -225,7 +228,9 @@ func (q *query) score() string {
 	return b.String() + "::bigint * 2 + f.in_stock::int) * 100000000000 + least(f.popularity, 99999999999)"
 }
 
-const hasStock = "EXISTS (SELECT FROM stock k WHERE k.product_id = %s AND k.total - k.held - k.committed > 0)"
+var likeEscapes = strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`)
+
+const hasStock = "EXISTS (SELECT FROM stock k WHERE k.product_id = %s AND k.sellable AND k.total - k.held - k.committed > 0)"
 
 // key is the sort key of an order: its expression, its type and its direction.
 // The newest are found by the id alone.
@@ -255,6 +260,18 @@ func (q *query) key() (expression, kind, direction string) {
 func (q *query) page(window domain.Window) string {
 	f, in := q.listing.Filter, q.source(window)
 	var where []string
+	switch {
+	case f.State != "":
+		where = append(where, "p.state = "+q.arg(string(f.State)))
+		if f.State != domain.Active {
+			where = append(where, "NOT p.listed") // as the index is
+		}
+		if f.Query != "" {
+			where = append(where, fmt.Sprintf("(starts_with(p.code, %s) OR p.name ILIKE %s)", q.arg(strings.ToUpper(f.Query)), q.arg("%"+likeEscapes.Replace(f.Query)+"%")))
+		}
+	case in.table == "p":
+		where = append(where, "p.listed")
+	}
 	if in.matches != "" {
 		where = append(where, in.matches)
 	}

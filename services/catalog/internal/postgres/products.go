@@ -103,7 +103,7 @@ func (s *Store) variants(ctx context.Context, skus []string) ([]domain.Variant, 
 			found = append(found, domain.Variant{
 				SKU: r.Sku, Name: r.Name, Price: money.Money{Units: r.Price, Currency: r.Currency},
 				Stock:     domain.Stock{Total: r.Total, Held: r.Held, Committed: r.Committed},
-				ProductID: r.ProductID, ProductName: r.ProductName,
+				ProductID: r.ProductID, ProductName: r.ProductName, State: domain.State(r.State), ProductState: domain.State(r.ProductState),
 			})
 		}
 	}
@@ -139,7 +139,7 @@ func assemble(rows []productRow) []domain.Product {
 	for _, r := range rows {
 		if n := len(products); n == 0 || products[n-1].ID != r.ID {
 			products = append(products, domain.Product{
-				ID: r.ID, Code: r.Code, Name: r.Name, Description: r.Description, Category: r.Category,
+				ID: r.ID, Code: r.Code, Name: r.Name, Description: r.Description, Category: r.Category, State: domain.State(r.State),
 				Popularity: r.Popularity, Version: r.Version, Revision: r.Revision, UpdatedAt: r.UpdatedAt,
 			})
 		}
@@ -150,7 +150,7 @@ func assemble(rows []productRow) []domain.Product {
 		p.Variants = append(p.Variants, domain.Variant{
 			SKU: r.Sku, Name: r.VariantName, Price: money.Money{Units: r.Price, Currency: r.Currency},
 			Stock:     domain.Stock{Total: r.Total, Held: r.Held, Committed: r.Committed},
-			ProductID: r.ID, ProductName: r.Name,
+			ProductID: r.ID, ProductName: r.Name, State: domain.State(r.VariantState), ProductState: domain.State(r.State),
 		})
 	}
 	return products

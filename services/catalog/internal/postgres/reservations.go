@@ -241,7 +241,9 @@ func columns(lines []domain.StockLine) (skus []string, quantities []int64) {
 func reserveRefused(lines []domain.StockLine, locked []db.LockStockRow) error {
 	available := make(map[string]int64, len(locked))
 	for _, row := range locked {
-		available[row.Sku] = row.Available
+		if available[row.Sku] = 0; row.Sellable {
+			available[row.Sku] = row.Available
+		}
 	}
 	var unknown []string
 	var short domain.ShortageError

@@ -67,7 +67,7 @@ func (u *upsert) run(ctx context.Context) error {
 		{"upsert products", u.upsertProducts},
 		{"upsert variants", func(ctx context.Context) error { return u.q.UpsertVariants(ctx, u.variants) }},
 		{"insert stock", u.insertStock},
-		{"set cheapest prices", func(ctx context.Context) error { return u.q.CheapestPrices(ctx, u.ids) }},
+		{"set states", u.setStates},
 		{"index products", func(ctx context.Context) error { return index(ctx, u.q, u.ids) }},
 		// Last, because from here to the commit orders of these SKUs wait.
 		{"set stock", u.setStock},
@@ -84,7 +84,10 @@ func (u *upsert) check(ctx context.Context) error {
 	if err := u.identify(ctx); err != nil {
 		return fmt.Errorf("identify products: %w", err)
 	}
-	return u.checkOwners(ctx)
+	if err := u.checkOwners(ctx); err != nil {
+		return err
+	}
+	return u.checkStates(ctx)
 }
 
 // checkStock refuses totals below what is held and sold.
@@ -206,6 +209,83 @@ func (u *upsert) checkOwners(ctx context.Context) error {
 		return &domain.CodeError{Err: domain.ErrCodeTaken, Codes: takenCodes}
 	case len(takenSKUs) > 0:
 		return &domain.SKUError{Err: domain.ErrSKUTaken, SKUs: takenSKUs}
+	}
+	return nil
+}
+
+// checkStates refuses to make drafts of what was shown.
+func (u *upsert) checkStates(ctx context.Context) error {
+	var codes, skus []string
+	for _, p := range u.products {
+		if p.State == domain.Draft {
+			codes = append(codes, p.Code)
+		}
+		for _, v := range p.Variants {
+			if v.State == domain.Draft {
+				skus = append(skus, v.SKU)
+			}
+		}
+	}
+	if len(codes)+len(skus) == 0 {
+		return nil
+	}
+	products, err := u.q.ProductStates(ctx, codes)
+	if err != nil {
+		return fmt.Errorf("read states: %w", err)
+	}
+	variants, err := u.q.VariantStates(ctx, skus)
+	if err != nil {
+		return fmt.Errorf("read states: %w", err)
+	}
+	var shown []string
+	for _, p := range products {
+		if !domain.State(p.State).CanBecome(domain.Draft) {
+			shown = append(shown, p.Code)
+		}
+	}
+	for _, v := range variants {
+		if !domain.State(v.State).CanBecome(domain.Draft) {
+			shown = append(shown, v.Sku)
+		}
+	}
+	return notDraftsAgain(shown)
+}
+
+func notDraftsAgain(shown []string) error {
+	if len(shown) == 0 {
+		return nil
+	}
+	slices.Sort(shown)
+	return &domain.CodeError{Err: domain.ErrNotADraftAgain, Codes: slices.Compact(shown)}
+}
+
+// setStates sets the states that are given, and what follows from all states: what is
+// sellable, what is listed, and at what price.
+func (u *upsert) setStates(ctx context.Context) error {
+	products := db.SetProductStatesParams{Ids: u.ids}
+	variants := db.SetVariantStatesParams{Skus: u.variants.Skus}
+	for _, p := range u.products {
+		products.States = append(products.States, string(p.State))
+		for _, v := range p.Variants {
+			variants.States = append(variants.States, string(v.State))
+		}
+	}
+	if err := u.q.SetProductStates(ctx, products); err != nil {
+		return err
+	}
+	if err := u.q.SetVariantStates(ctx, variants); err != nil {
+		return err
+	}
+	return follow(ctx, u.q, u.ids)
+}
+
+// follow brings up to date what follows from the states and prices of products.
+func follow(ctx context.Context, q *db.Queries, ids []string) error {
+	if err := q.RefreshSellable(ctx, ids); err != nil {
+		return fmt.Errorf("set what is sellable: %w", err)
+	}
+	if err := q.RefreshListed(ctx, ids); err != nil {
+		return fmt.Errorf("set what is listed: %w", err)
 	}
 	return nil
 }

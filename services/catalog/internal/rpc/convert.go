@@ -22,7 +22,24 @@ func filter(f *catalogv1.ProductFilter) domain.Filter {
 		MaxPrice: f.MaxPrice,
 		InStock:  f.GetInStock(),
 		Exact:    f.GetExact(),
+		State:    states[f.GetState()],
 	}
+}
+
+// states are those of the contract; unspecified is "".
+var states = map[catalogv1.ProductState]domain.State{
+	catalogv1.ProductState_PRODUCT_STATE_DRAFT:    domain.Draft,
+	catalogv1.ProductState_PRODUCT_STATE_ACTIVE:   domain.Active,
+	catalogv1.ProductState_PRODUCT_STATE_ARCHIVED: domain.Archived,
+}
+
+func state(s domain.State) catalogv1.ProductState {
+	for message, state := range states {
+		if state == s {
+			return message
+		}
+	}
+	return catalogv1.ProductState_PRODUCT_STATE_UNSPECIFIED
 }
 
 func sort(s catalogv1.ProductSort, query string) domain.Sort {
@@ -56,6 +73,7 @@ func product(p domain.Product) *catalogv1.Product {
 		UpdatedAt:   timestamppb.New(p.UpdatedAt),
 		Version:     p.Version,
 		Revision:    p.Revision,
+		State:       state(p.State),
 	}
 }
 
@@ -79,6 +97,7 @@ func variants(all []domain.Variant) []*catalogv1.Variant {
 			},
 			ProductId:   v.ProductID,
 			ProductName: v.ProductName,
+			State:       state(v.State),
 		}
 	}
 	return messages
@@ -142,6 +161,7 @@ func productInputs(messages []*catalogv1.ProductInput) ([]domain.ProductInput, e
 			Category:     p.GetCategory(),
 			CategoryName: p.GetCategoryName(),
 			Popularity:   p.GetPopularity(),
+			State:        states[p.GetState()],
 			Variants:     make([]domain.VariantInput, len(p.GetVariants())),
 		}
 		for j, v := range p.GetVariants() {
@@ -149,7 +169,7 @@ func productInputs(messages []*catalogv1.ProductInput) ([]domain.ProductInput, e
 			if err != nil {
 				return nil, domain.Invalid(fmt.Sprintf("products[%d].variants[%d].price", i, j), "is no amount of money")
 			}
-			in.Variants[j] = domain.VariantInput{SKU: v.GetSku(), Name: v.GetName(), Price: price, Stock: v.Stock}
+			in.Variants[j] = domain.VariantInput{SKU: v.GetSku(), Name: v.GetName(), Price: price, Stock: v.Stock, State: states[v.GetState()]}
 		}
 		inputs[i] = in
 	}

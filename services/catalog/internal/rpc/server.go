@@ -51,11 +51,11 @@ func (s *Server) GetProduct(ctx context.Context, req *catalogv1.GetProductReques
 
 // GetVariants implements the contract.
 func (s *Server) GetVariants(ctx context.Context, req *catalogv1.GetVariantsRequest) (*catalogv1.GetVariantsResponse, error) {
-	found, missing, err := s.app.Variants(ctx, req.GetSkus())
+	found, missing, retired, err := s.app.Variants(ctx, req.GetSkus())
 	if err != nil {
 		return nil, explain(err)
 	}
-	return &catalogv1.GetVariantsResponse{Variants: variants(found), Missing: missing}, nil
+	return &catalogv1.GetVariantsResponse{Variants: variants(found), Missing: missing, Retired: variants(retired)}, nil
 }
 
 // ListCategories implements the contract.
@@ -145,6 +145,25 @@ func inProduct(err error) error {
 		return err
 	}
 	return domain.Invalid(strings.Replace(invalid.Field, "products[0]", "product", 1), "%s", invalid.Detail)
+}
+
+// SetState implements the contract.
+func (s *Server) SetState(ctx context.Context, req *catalogv1.SetStateRequest) (*catalogv1.SetStateResponse, error) {
+	what := domain.Named{Code: req.GetCode(), SKU: req.GetSku()}
+	p, err := s.app.SetState(ctx, edit(req.GetOperationId(), req.GetPrecondition()), what, states[req.GetState()])
+	if err != nil {
+		return nil, explain(err)
+	}
+	return &catalogv1.SetStateResponse{Product: product(p)}, nil
+}
+
+// DeleteProduct implements the contract.
+func (s *Server) DeleteProduct(ctx context.Context, req *catalogv1.DeleteProductRequest) (*catalogv1.DeleteProductResponse, error) {
+	what := domain.Named{Code: req.GetCode(), SKU: req.GetSku()}
+	if err := s.app.Delete(ctx, edit(req.GetOperationId(), req.GetPrecondition()), what); err != nil {
+		return nil, explain(err)
+	}
+	return &catalogv1.DeleteProductResponse{}, nil
 }
 
 func edit(id string, must *catalogv1.Precondition) domain.Edit {

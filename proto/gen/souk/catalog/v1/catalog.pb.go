@@ -25,6 +25,64 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// ProductState is where a product or a variant is in its life. A variant is on sale
+// while it and its product are active; a product is listed, and found, while one of its
+// variants is on sale.
+type ProductState int32
+
+const (
+	// In a request: as it is, or ACTIVE where it is new.
+	ProductState_PRODUCT_STATE_UNSPECIFIED ProductState = 0
+	// Not shown yet. It can't become a draft again.
+	ProductState_PRODUCT_STATE_DRAFT  ProductState = 1
+	ProductState_PRODUCT_STATE_ACTIVE ProductState = 2
+	// No longer sold; orders that have it go on, and its page says so.
+	ProductState_PRODUCT_STATE_ARCHIVED ProductState = 3
+)
+
+// Enum value maps for ProductState.
+var (
+	ProductState_name = map[int32]string{
+		0: "PRODUCT_STATE_UNSPECIFIED",
+		1: "PRODUCT_STATE_DRAFT",
+		2: "PRODUCT_STATE_ACTIVE",
+		3: "PRODUCT_STATE_ARCHIVED",
+	}
+	ProductState_value = map[string]int32{
+		"PRODUCT_STATE_UNSPECIFIED": 0,
+		"PRODUCT_STATE_DRAFT":       1,
+		"PRODUCT_STATE_ACTIVE":      2,
+		"PRODUCT_STATE_ARCHIVED":    3,
+	}
+)
+
+func (x ProductState) Enum() *ProductState {
+	p := new(ProductState)
+	*p = x
+	return p
+}
+
+func (x ProductState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ProductState) Descriptor() protoreflect.EnumDescriptor {
+	return file_souk_catalog_v1_catalog_proto_enumTypes[0].Descriptor()
+}
+
+func (ProductState) Type() protoreflect.EnumType {
+	return &file_souk_catalog_v1_catalog_proto_enumTypes[0]
+}
+
+func (x ProductState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ProductState.Descriptor instead.
+func (ProductState) EnumDescriptor() ([]byte, []int) {
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{0}
+}
+
 // ProductSort is an order of products.
 type ProductSort int32
 
@@ -69,11 +127,11 @@ func (x ProductSort) String() string {
 }
 
 func (ProductSort) Descriptor() protoreflect.EnumDescriptor {
-	return file_souk_catalog_v1_catalog_proto_enumTypes[0].Descriptor()
+	return file_souk_catalog_v1_catalog_proto_enumTypes[1].Descriptor()
 }
 
 func (ProductSort) Type() protoreflect.EnumType {
-	return &file_souk_catalog_v1_catalog_proto_enumTypes[0]
+	return &file_souk_catalog_v1_catalog_proto_enumTypes[1]
 }
 
 func (x ProductSort) Number() protoreflect.EnumNumber {
@@ -82,7 +140,7 @@ func (x ProductSort) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ProductSort.Descriptor instead.
 func (ProductSort) EnumDescriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{0}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{1}
 }
 
 // ReservationState is where a reservation stands.
@@ -122,11 +180,11 @@ func (x ReservationState) String() string {
 }
 
 func (ReservationState) Descriptor() protoreflect.EnumDescriptor {
-	return file_souk_catalog_v1_catalog_proto_enumTypes[1].Descriptor()
+	return file_souk_catalog_v1_catalog_proto_enumTypes[2].Descriptor()
 }
 
 func (ReservationState) Type() protoreflect.EnumType {
-	return &file_souk_catalog_v1_catalog_proto_enumTypes[1]
+	return &file_souk_catalog_v1_catalog_proto_enumTypes[2]
 }
 
 func (x ReservationState) Number() protoreflect.EnumNumber {
@@ -135,7 +193,7 @@ func (x ReservationState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReservationState.Descriptor instead.
 func (ReservationState) EnumDescriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{1}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{2}
 }
 
 // Product is what a product page shows.
@@ -162,7 +220,9 @@ type Product struct {
 	Version int64 `protobuf:"varint,9,opt,name=version,proto3" json:"version,omitempty"`
 	// Grows with each change by an operator: texts, prices, stock received or written
 	// off. Orders do not change it.
-	Revision      int64 `protobuf:"varint,10,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision int64 `protobuf:"varint,10,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Where it is in its life.
+	State         ProductState `protobuf:"varint,11,opt,name=state,proto3,enum=souk.catalog.v1.ProductState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -267,6 +327,13 @@ func (x *Product) GetRevision() int64 {
 	return 0
 }
 
+func (x *Product) GetState() ProductState {
+	if x != nil {
+		return x.State
+	}
+	return ProductState_PRODUCT_STATE_UNSPECIFIED
+}
+
 // Variant is what is sold.
 type Variant struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -282,7 +349,9 @@ type Variant struct {
 	// Id of the product it belongs to.
 	ProductId string `protobuf:"bytes,5,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
 	// Name of the product it belongs to.
-	ProductName   string `protobuf:"bytes,6,opt,name=product_name,json=productName,proto3" json:"product_name,omitempty"`
+	ProductName string `protobuf:"bytes,6,opt,name=product_name,json=productName,proto3" json:"product_name,omitempty"`
+	// Where it is in its life.
+	State         ProductState `protobuf:"varint,7,opt,name=state,proto3,enum=souk.catalog.v1.ProductState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -357,6 +426,13 @@ func (x *Variant) GetProductName() string {
 		return x.ProductName
 	}
 	return ""
+}
+
+func (x *Variant) GetState() ProductState {
+	if x != nil {
+		return x.State
+	}
+	return ProductState_PRODUCT_STATE_UNSPECIFIED
 }
 
 // Stock counts units of one SKU: available + held + committed = total.
@@ -510,7 +586,10 @@ type ProductFilter struct {
 	// Only products with a unit available.
 	InStock bool `protobuf:"varint,5,opt,name=in_stock,json=inStock,proto3" json:"in_stock,omitempty"`
 	// Take the words of the query as they are written; correct nothing.
-	Exact         bool `protobuf:"varint,6,opt,name=exact,proto3" json:"exact,omitempty"`
+	Exact bool `protobuf:"varint,6,opt,name=exact,proto3" json:"exact,omitempty"`
+	// Products in this state instead of those that are listed; for an operator. The query
+	// is then the beginning of a code, or a part of a name, and nothing is counted.
+	State         ProductState `protobuf:"varint,7,opt,name=state,proto3,enum=souk.catalog.v1.ProductState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -585,6 +664,13 @@ func (x *ProductFilter) GetExact() bool {
 		return x.Exact
 	}
 	return false
+}
+
+func (x *ProductFilter) GetState() ProductState {
+	if x != nil {
+		return x.State
+	}
+	return ProductState_PRODUCT_STATE_UNSPECIFIED
 }
 
 // ListProductsRequest asks for a page.
@@ -1077,8 +1163,10 @@ type GetVariantsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Found, in the order of the request.
 	Variants []*Variant `protobuf:"bytes,1,rep,name=variants,proto3" json:"variants,omitempty"`
-	// SKUs that do not exist.
-	Missing       []string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"`
+	// SKUs that are not on sale.
+	Missing []string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty"`
+	// The variants of missing SKUs that are no longer sold.
+	Retired       []*Variant `protobuf:"bytes,3,rep,name=retired,proto3" json:"retired,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1123,6 +1211,13 @@ func (x *GetVariantsResponse) GetVariants() []*Variant {
 func (x *GetVariantsResponse) GetMissing() []string {
 	if x != nil {
 		return x.Missing
+	}
+	return nil
+}
+
+func (x *GetVariantsResponse) GetRetired() []*Variant {
+	if x != nil {
+		return x.Retired
 	}
 	return nil
 }
@@ -2070,7 +2165,9 @@ type ProductInput struct {
 	// Variants; those not named here stay as they are.
 	Variants []*VariantInput `protobuf:"bytes,6,rep,name=variants,proto3" json:"variants,omitempty"`
 	// Units sold before this shop counted.
-	Popularity    int64 `protobuf:"varint,7,opt,name=popularity,proto3" json:"popularity,omitempty"`
+	Popularity int64 `protobuf:"varint,7,opt,name=popularity,proto3" json:"popularity,omitempty"`
+	// State; unspecified keeps it.
+	State         ProductState `protobuf:"varint,8,opt,name=state,proto3,enum=souk.catalog.v1.ProductState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2154,6 +2251,13 @@ func (x *ProductInput) GetPopularity() int64 {
 	return 0
 }
 
+func (x *ProductInput) GetState() ProductState {
+	if x != nil {
+		return x.State
+	}
+	return ProductState_PRODUCT_STATE_UNSPECIFIED
+}
+
 // VariantInput is a variant as an operator writes it.
 type VariantInput struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2164,7 +2268,9 @@ type VariantInput struct {
 	// Unit price, greater than zero.
 	Price *v1.Money `protobuf:"bytes,3,opt,name=price,proto3" json:"price,omitempty"`
 	// Absolute total stock; unset keeps what there is (0 for a new variant).
-	Stock         *int64 `protobuf:"varint,4,opt,name=stock,proto3,oneof" json:"stock,omitempty"`
+	Stock *int64 `protobuf:"varint,4,opt,name=stock,proto3,oneof" json:"stock,omitempty"`
+	// State; unspecified keeps it.
+	State         ProductState `protobuf:"varint,5,opt,name=state,proto3,enum=souk.catalog.v1.ProductState" json:"state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2225,6 +2331,13 @@ func (x *VariantInput) GetStock() int64 {
 		return *x.Stock
 	}
 	return 0
+}
+
+func (x *VariantInput) GetState() ProductState {
+	if x != nil {
+		return x.State
+	}
+	return ProductState_PRODUCT_STATE_UNSPECIFIED
 }
 
 // Precondition is what a product must be like for an edit to be made. An empty one
@@ -2411,6 +2524,244 @@ func (x *PutProductResponse) GetCreated() bool {
 	return false
 }
 
+// SetStateRequest names a product, or a variant of it.
+type SetStateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of this edit.
+	OperationId string `protobuf:"bytes,1,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// Code of the product.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// SKU of the variant; empty for the product.
+	Sku string `protobuf:"bytes,3,opt,name=sku,proto3" json:"sku,omitempty"`
+	// The state that it gets.
+	State ProductState `protobuf:"varint,4,opt,name=state,proto3,enum=souk.catalog.v1.ProductState" json:"state,omitempty"`
+	// What the product must be like.
+	Precondition  *Precondition `protobuf:"bytes,5,opt,name=precondition,proto3" json:"precondition,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetStateRequest) Reset() {
+	*x = SetStateRequest{}
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetStateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetStateRequest) ProtoMessage() {}
+
+func (x *SetStateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetStateRequest.ProtoReflect.Descriptor instead.
+func (*SetStateRequest) Descriptor() ([]byte, []int) {
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *SetStateRequest) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *SetStateRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *SetStateRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *SetStateRequest) GetState() ProductState {
+	if x != nil {
+		return x.State
+	}
+	return ProductState_PRODUCT_STATE_UNSPECIFIED
+}
+
+func (x *SetStateRequest) GetPrecondition() *Precondition {
+	if x != nil {
+		return x.Precondition
+	}
+	return nil
+}
+
+// SetStateResponse is the product after the change.
+type SetStateResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The product.
+	Product       *Product `protobuf:"bytes,1,opt,name=product,proto3" json:"product,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetStateResponse) Reset() {
+	*x = SetStateResponse{}
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetStateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetStateResponse) ProtoMessage() {}
+
+func (x *SetStateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetStateResponse.ProtoReflect.Descriptor instead.
+func (*SetStateResponse) Descriptor() ([]byte, []int) {
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *SetStateResponse) GetProduct() *Product {
+	if x != nil {
+		return x.Product
+	}
+	return nil
+}
+
+// DeleteProductRequest names a product, or a variant of it.
+type DeleteProductRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of this edit.
+	OperationId string `protobuf:"bytes,1,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
+	// Code of the product.
+	Code string `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	// SKU of the variant; empty for the product.
+	Sku string `protobuf:"bytes,3,opt,name=sku,proto3" json:"sku,omitempty"`
+	// What the product must be like.
+	Precondition  *Precondition `protobuf:"bytes,4,opt,name=precondition,proto3" json:"precondition,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteProductRequest) Reset() {
+	*x = DeleteProductRequest{}
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteProductRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteProductRequest) ProtoMessage() {}
+
+func (x *DeleteProductRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteProductRequest.ProtoReflect.Descriptor instead.
+func (*DeleteProductRequest) Descriptor() ([]byte, []int) {
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *DeleteProductRequest) GetOperationId() string {
+	if x != nil {
+		return x.OperationId
+	}
+	return ""
+}
+
+func (x *DeleteProductRequest) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *DeleteProductRequest) GetSku() string {
+	if x != nil {
+		return x.Sku
+	}
+	return ""
+}
+
+func (x *DeleteProductRequest) GetPrecondition() *Precondition {
+	if x != nil {
+		return x.Precondition
+	}
+	return nil
+}
+
+// DeleteProductResponse is empty.
+type DeleteProductResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteProductResponse) Reset() {
+	*x = DeleteProductResponse{}
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteProductResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteProductResponse) ProtoMessage() {}
+
+func (x *DeleteProductResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteProductResponse.ProtoReflect.Descriptor instead.
+func (*DeleteProductResponse) Descriptor() ([]byte, []int) {
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{39}
+}
+
 // UpsertProductsRequest has the products.
 type UpsertProductsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2425,7 +2776,7 @@ type UpsertProductsRequest struct {
 
 func (x *UpsertProductsRequest) Reset() {
 	*x = UpsertProductsRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[36]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2437,7 +2788,7 @@ func (x *UpsertProductsRequest) String() string {
 func (*UpsertProductsRequest) ProtoMessage() {}
 
 func (x *UpsertProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[36]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2450,7 +2801,7 @@ func (x *UpsertProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertProductsRequest.ProtoReflect.Descriptor instead.
 func (*UpsertProductsRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{36}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *UpsertProductsRequest) GetProducts() []*ProductInput {
@@ -2482,7 +2833,7 @@ type UpsertProductsResponse struct {
 
 func (x *UpsertProductsResponse) Reset() {
 	*x = UpsertProductsResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[37]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2494,7 +2845,7 @@ func (x *UpsertProductsResponse) String() string {
 func (*UpsertProductsResponse) ProtoMessage() {}
 
 func (x *UpsertProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[37]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2507,7 +2858,7 @@ func (x *UpsertProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertProductsResponse.ProtoReflect.Descriptor instead.
 func (*UpsertProductsResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{37}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *UpsertProductsResponse) GetCreated() int64 {
@@ -2544,7 +2895,7 @@ type PriceChange struct {
 
 func (x *PriceChange) Reset() {
 	*x = PriceChange{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[38]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2556,7 +2907,7 @@ func (x *PriceChange) String() string {
 func (*PriceChange) ProtoMessage() {}
 
 func (x *PriceChange) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[38]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2569,7 +2920,7 @@ func (x *PriceChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PriceChange.ProtoReflect.Descriptor instead.
 func (*PriceChange) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{38}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *PriceChange) GetSku() string {
@@ -2599,7 +2950,7 @@ type SetPricesRequest struct {
 
 func (x *SetPricesRequest) Reset() {
 	*x = SetPricesRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[39]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2611,7 +2962,7 @@ func (x *SetPricesRequest) String() string {
 func (*SetPricesRequest) ProtoMessage() {}
 
 func (x *SetPricesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[39]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2624,7 +2975,7 @@ func (x *SetPricesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPricesRequest.ProtoReflect.Descriptor instead.
 func (*SetPricesRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{39}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *SetPricesRequest) GetOperationId() string {
@@ -2652,7 +3003,7 @@ type SetPricesResponse struct {
 
 func (x *SetPricesResponse) Reset() {
 	*x = SetPricesResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[40]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2664,7 +3015,7 @@ func (x *SetPricesResponse) String() string {
 func (*SetPricesResponse) ProtoMessage() {}
 
 func (x *SetPricesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[40]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2677,7 +3028,7 @@ func (x *SetPricesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPricesResponse.ProtoReflect.Descriptor instead.
 func (*SetPricesResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{40}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SetPricesResponse) GetVariants() []*Variant {
@@ -2691,7 +3042,7 @@ var File_souk_catalog_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x1dsouk/catalog/v1/catalog.proto\x12\x0fsouk.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19souk/money/v1/money.proto\"\xc6\x02\n" +
+	"\x1dsouk/catalog/v1/catalog.proto\x12\x0fsouk.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19souk/money/v1/money.proto\"\xfb\x02\n" +
 	"\aProduct\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x12\n" +
@@ -2706,7 +3057,8 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"updated_at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\x12\x18\n" +
 	"\aversion\x18\t \x01(\x03R\aversion\x12\x1a\n" +
 	"\brevision\x18\n" +
-	" \x01(\x03R\brevision\"\xcb\x01\n" +
+	" \x01(\x03R\brevision\x123\n" +
+	"\x05state\x18\v \x01(\x0e2\x1d.souk.catalog.v1.ProductStateR\x05state\"\x80\x02\n" +
 	"\aVariant\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12*\n" +
@@ -2714,7 +3066,8 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x05stock\x18\x04 \x01(\v2\x16.souk.catalog.v1.StockR\x05stock\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x05 \x01(\tR\tproductId\x12!\n" +
-	"\fproduct_name\x18\x06 \x01(\tR\vproductName\"m\n" +
+	"\fproduct_name\x18\x06 \x01(\tR\vproductName\x123\n" +
+	"\x05state\x18\a \x01(\x0e2\x1d.souk.catalog.v1.ProductStateR\x05state\"m\n" +
 	"\x05Stock\x12\x14\n" +
 	"\x05total\x18\x01 \x01(\x03R\x05total\x12\x12\n" +
 	"\x04held\x18\x02 \x01(\x03R\x04held\x12\x1c\n" +
@@ -2723,14 +3076,15 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\bCategory\x12\x12\n" +
 	"\x04slug\x18\x01 \x01(\tR\x04slug\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12#\n" +
-	"\rproduct_count\x18\x03 \x01(\x03R\fproductCount\"\xf7\x01\n" +
+	"\rproduct_count\x18\x03 \x01(\x03R\fproductCount\"\xb6\x02\n" +
 	"\rProductFilter\x12\x1e\n" +
 	"\x05query\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x05query\x12#\n" +
 	"\bcategory\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\bcategory\x12)\n" +
 	"\tmin_price\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x00R\bminPrice\x88\x01\x01\x12)\n" +
 	"\tmax_price\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00H\x01R\bmaxPrice\x88\x01\x01\x12\x19\n" +
 	"\bin_stock\x18\x05 \x01(\bR\ainStock\x12\x14\n" +
-	"\x05exact\x18\x06 \x01(\bR\x05exactB\f\n" +
+	"\x05exact\x18\x06 \x01(\bR\x05exact\x12=\n" +
+	"\x05state\x18\a \x01(\x0e2\x1d.souk.catalog.v1.ProductStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05stateB\f\n" +
 	"\n" +
 	"_min_priceB\f\n" +
 	"\n" +
@@ -2768,10 +3122,11 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\aproduct\x18\x01 \x01(\v2\x18.souk.catalog.v1.ProductR\aproduct\"7\n" +
 	"\x12GetVariantsRequest\x12!\n" +
 	"\x04skus\x18\x01 \x03(\tB\r\xbaH\n" +
-	"\x92\x01\a\b\x01\x10\xd0\x0f\x18\x01R\x04skus\"e\n" +
+	"\x92\x01\a\b\x01\x10\xd0\x0f\x18\x01R\x04skus\"\x99\x01\n" +
 	"\x13GetVariantsResponse\x124\n" +
 	"\bvariants\x18\x01 \x03(\v2\x18.souk.catalog.v1.VariantR\bvariants\x12\x18\n" +
-	"\amissing\x18\x02 \x03(\tR\amissing\"\x17\n" +
+	"\amissing\x18\x02 \x03(\tR\amissing\x122\n" +
+	"\aretired\x18\x03 \x03(\v2\x18.souk.catalog.v1.VariantR\aretired\"\x17\n" +
 	"\x15ListCategoriesRequest\"S\n" +
 	"\x16ListCategoriesResponse\x129\n" +
 	"\n" +
@@ -2824,7 +3179,7 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\x12C\n" +
 	"\achanges\x18\x03 \x03(\v2\x1c.souk.catalog.v1.StockChangeB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\achanges\"K\n" +
 	"\x13AdjustStockResponse\x124\n" +
-	"\bvariants\x18\x01 \x03(\v2\x18.souk.catalog.v1.VariantR\bvariants\"\xf6\x02\n" +
+	"\bvariants\x18\x01 \x03(\v2\x18.souk.catalog.v1.VariantR\bvariants\"\xb5\x03\n" +
 	"\fProductInput\x126\n" +
 	"\x04code\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d2\x1b^[A-Z0-9][A-Z0-9._-]{0,63}$R\x04code\x12\x1e\n" +
 	"\x04name\x18\x02 \x01(\tB\n" +
@@ -2836,13 +3191,15 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\n" +
 	"popularity\x18\a \x01(\x03B\r\xbaH\n" +
 	"\"\b\x18\x80\x94\xeb\xdc\x03(\x00R\n" +
-	"popularity\"\xca\x01\n" +
+	"popularity\x12=\n" +
+	"\x05state\x18\b \x01(\x0e2\x1d.souk.catalog.v1.ProductStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05state\"\x89\x02\n" +
 	"\fVariantInput\x124\n" +
 	"\x03sku\x18\x01 \x01(\tB\"\xbaH\x1fr\x1d2\x1b^[A-Z0-9][A-Z0-9._-]{0,63}$R\x03sku\x12\x1c\n" +
 	"\x04name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x04name\x122\n" +
 	"\x05price\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x05price\x12(\n" +
 	"\x05stock\x18\x04 \x01(\x03B\r\xbaH\n" +
-	"\"\b\x18\x80\x94\xeb\xdc\x03(\x00H\x00R\x05stock\x88\x01\x01B\b\n" +
+	"\"\b\x18\x80\x94\xeb\xdc\x03(\x00H\x00R\x05stock\x88\x01\x01\x12=\n" +
+	"\x05state\x18\x05 \x01(\x0e2\x1d.souk.catalog.v1.ProductStateB\b\xbaH\x05\x82\x01\x02\x10\x01R\x05stateB\b\n" +
 	"\x06_stock\"f\n" +
 	"\fPrecondition\x12&\n" +
 	"\trevisions\x18\x01 \x03(\x03B\b\xbaH\x05\x92\x01\x02\x10dR\trevisions\x12\x16\n" +
@@ -2854,7 +3211,22 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\fprecondition\x18\x03 \x01(\v2\x1d.souk.catalog.v1.PreconditionR\fprecondition\"b\n" +
 	"\x12PutProductResponse\x122\n" +
 	"\aproduct\x18\x01 \x01(\v2\x18.souk.catalog.v1.ProductR\aproduct\x12\x18\n" +
-	"\acreated\x18\x02 \x01(\bR\acreated\"\x8a\x01\n" +
+	"\acreated\x18\x02 \x01(\bR\acreated\"\xfc\x01\n" +
+	"\x0fSetStateRequest\x12+\n" +
+	"\foperation_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\voperationId\x12\x1d\n" +
+	"\x04code\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04code\x12\x19\n" +
+	"\x03sku\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sku\x12?\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x1d.souk.catalog.v1.ProductStateB\n" +
+	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x05state\x12A\n" +
+	"\fprecondition\x18\x05 \x01(\v2\x1d.souk.catalog.v1.PreconditionR\fprecondition\"F\n" +
+	"\x10SetStateResponse\x122\n" +
+	"\aproduct\x18\x01 \x01(\v2\x18.souk.catalog.v1.ProductR\aproduct\"\xc0\x01\n" +
+	"\x14DeleteProductRequest\x12+\n" +
+	"\foperation_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\voperationId\x12\x1d\n" +
+	"\x04code\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04code\x12\x19\n" +
+	"\x03sku\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sku\x12A\n" +
+	"\fprecondition\x18\x04 \x01(\v2\x1d.souk.catalog.v1.PreconditionR\fprecondition\"\x17\n" +
+	"\x15DeleteProductResponse\"\x8a\x01\n" +
 	"\x15UpsertProductsRequest\x12G\n" +
 	"\bproducts\x18\x01 \x03(\v2\x1d.souk.catalog.v1.ProductInputB\f\xbaH\t\x92\x01\x06\b\x01\x10\xa0\x9c\x01R\bproducts\x12(\n" +
 	"\timport_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bimportId\"h\n" +
@@ -2869,7 +3241,12 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\foperation_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\voperationId\x12C\n" +
 	"\achanges\x18\x01 \x03(\v2\x1c.souk.catalog.v1.PriceChangeB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\achanges\"I\n" +
 	"\x11SetPricesResponse\x124\n" +
-	"\bvariants\x18\x01 \x03(\v2\x18.souk.catalog.v1.VariantR\bvariants*\xb1\x01\n" +
+	"\bvariants\x18\x01 \x03(\v2\x18.souk.catalog.v1.VariantR\bvariants*|\n" +
+	"\fProductState\x12\x1d\n" +
+	"\x19PRODUCT_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13PRODUCT_STATE_DRAFT\x10\x01\x12\x18\n" +
+	"\x14PRODUCT_STATE_ACTIVE\x10\x02\x12\x1a\n" +
+	"\x16PRODUCT_STATE_ARCHIVED\x10\x03*\xb1\x01\n" +
 	"\vProductSort\x12\x1c\n" +
 	"\x18PRODUCT_SORT_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17PRODUCT_SORT_POPULARITY\x10\x01\x12\x1a\n" +
@@ -2881,7 +3258,8 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16RESERVATION_STATE_HELD\x10\x01\x12\x1f\n" +
 	"\x1bRESERVATION_STATE_COMMITTED\x10\x02\x12\x1e\n" +
-	"\x1aRESERVATION_STATE_RELEASED\x10\x032\xfb\b\n" +
+	"\x1aRESERVATION_STATE_RELEASED\x10\x032\xac\n" +
+	"\n" +
 	"\x0eCatalogService\x12[\n" +
 	"\fListProducts\x12$.souk.catalog.v1.ListProductsRequest\x1a%.souk.catalog.v1.ListProductsResponse\x12U\n" +
 	"\n" +
@@ -2896,7 +3274,9 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\vAdjustStock\x12#.souk.catalog.v1.AdjustStockRequest\x1a$.souk.catalog.v1.AdjustStockResponse\x12a\n" +
 	"\x0eUpsertProducts\x12&.souk.catalog.v1.UpsertProductsRequest\x1a'.souk.catalog.v1.UpsertProductsResponse\x12U\n" +
 	"\n" +
-	"PutProduct\x12\".souk.catalog.v1.PutProductRequest\x1a#.souk.catalog.v1.PutProductResponse\x12R\n" +
+	"PutProduct\x12\".souk.catalog.v1.PutProductRequest\x1a#.souk.catalog.v1.PutProductResponse\x12O\n" +
+	"\bSetState\x12 .souk.catalog.v1.SetStateRequest\x1a!.souk.catalog.v1.SetStateResponse\x12^\n" +
+	"\rDeleteProduct\x12%.souk.catalog.v1.DeleteProductRequest\x1a&.souk.catalog.v1.DeleteProductResponse\x12R\n" +
 	"\tSetPrices\x12!.souk.catalog.v1.SetPricesRequest\x1a\".souk.catalog.v1.SetPricesResponseB?Z=github.com/souk-shop/souk/proto/gen/souk/catalog/v1;catalogv1b\x06proto3"
 
 var (
@@ -2911,121 +3291,140 @@ func file_souk_catalog_v1_catalog_proto_rawDescGZIP() []byte {
 	return file_souk_catalog_v1_catalog_proto_rawDescData
 }
 
-var file_souk_catalog_v1_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_souk_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_souk_catalog_v1_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_souk_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_souk_catalog_v1_catalog_proto_goTypes = []any{
-	(ProductSort)(0),               // 0: souk.catalog.v1.ProductSort
-	(ReservationState)(0),          // 1: souk.catalog.v1.ReservationState
-	(*Product)(nil),                // 2: souk.catalog.v1.Product
-	(*Variant)(nil),                // 3: souk.catalog.v1.Variant
-	(*Stock)(nil),                  // 4: souk.catalog.v1.Stock
-	(*Category)(nil),               // 5: souk.catalog.v1.Category
-	(*ProductFilter)(nil),          // 6: souk.catalog.v1.ProductFilter
-	(*ListProductsRequest)(nil),    // 7: souk.catalog.v1.ListProductsRequest
-	(*ListProductsResponse)(nil),   // 8: souk.catalog.v1.ListProductsResponse
-	(*Facets)(nil),                 // 9: souk.catalog.v1.Facets
-	(*PriceBucket)(nil),            // 10: souk.catalog.v1.PriceBucket
-	(*GetProductRequest)(nil),      // 11: souk.catalog.v1.GetProductRequest
-	(*GetProductResponse)(nil),     // 12: souk.catalog.v1.GetProductResponse
-	(*GetVariantsRequest)(nil),     // 13: souk.catalog.v1.GetVariantsRequest
-	(*GetVariantsResponse)(nil),    // 14: souk.catalog.v1.GetVariantsResponse
-	(*ListCategoriesRequest)(nil),  // 15: souk.catalog.v1.ListCategoriesRequest
-	(*ListCategoriesResponse)(nil), // 16: souk.catalog.v1.ListCategoriesResponse
-	(*ListRelatedRequest)(nil),     // 17: souk.catalog.v1.ListRelatedRequest
-	(*ListRelatedResponse)(nil),    // 18: souk.catalog.v1.ListRelatedResponse
-	(*StockLine)(nil),              // 19: souk.catalog.v1.StockLine
-	(*Reservation)(nil),            // 20: souk.catalog.v1.Reservation
-	(*ReserveRequest)(nil),         // 21: souk.catalog.v1.ReserveRequest
-	(*ReserveResponse)(nil),        // 22: souk.catalog.v1.ReserveResponse
-	(*Shortage)(nil),               // 23: souk.catalog.v1.Shortage
-	(*ConfirmRequest)(nil),         // 24: souk.catalog.v1.ConfirmRequest
-	(*ConfirmResponse)(nil),        // 25: souk.catalog.v1.ConfirmResponse
-	(*ReleaseRequest)(nil),         // 26: souk.catalog.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),        // 27: souk.catalog.v1.ReleaseResponse
-	(*RestockRequest)(nil),         // 28: souk.catalog.v1.RestockRequest
-	(*RestockResponse)(nil),        // 29: souk.catalog.v1.RestockResponse
-	(*StockChange)(nil),            // 30: souk.catalog.v1.StockChange
-	(*AdjustStockRequest)(nil),     // 31: souk.catalog.v1.AdjustStockRequest
-	(*AdjustStockResponse)(nil),    // 32: souk.catalog.v1.AdjustStockResponse
-	(*ProductInput)(nil),           // 33: souk.catalog.v1.ProductInput
-	(*VariantInput)(nil),           // 34: souk.catalog.v1.VariantInput
-	(*Precondition)(nil),           // 35: souk.catalog.v1.Precondition
-	(*PutProductRequest)(nil),      // 36: souk.catalog.v1.PutProductRequest
-	(*PutProductResponse)(nil),     // 37: souk.catalog.v1.PutProductResponse
-	(*UpsertProductsRequest)(nil),  // 38: souk.catalog.v1.UpsertProductsRequest
-	(*UpsertProductsResponse)(nil), // 39: souk.catalog.v1.UpsertProductsResponse
-	(*PriceChange)(nil),            // 40: souk.catalog.v1.PriceChange
-	(*SetPricesRequest)(nil),       // 41: souk.catalog.v1.SetPricesRequest
-	(*SetPricesResponse)(nil),      // 42: souk.catalog.v1.SetPricesResponse
-	(*timestamppb.Timestamp)(nil),  // 43: google.protobuf.Timestamp
-	(*v1.Money)(nil),               // 44: souk.money.v1.Money
-	(*durationpb.Duration)(nil),    // 45: google.protobuf.Duration
+	(ProductState)(0),              // 0: souk.catalog.v1.ProductState
+	(ProductSort)(0),               // 1: souk.catalog.v1.ProductSort
+	(ReservationState)(0),          // 2: souk.catalog.v1.ReservationState
+	(*Product)(nil),                // 3: souk.catalog.v1.Product
+	(*Variant)(nil),                // 4: souk.catalog.v1.Variant
+	(*Stock)(nil),                  // 5: souk.catalog.v1.Stock
+	(*Category)(nil),               // 6: souk.catalog.v1.Category
+	(*ProductFilter)(nil),          // 7: souk.catalog.v1.ProductFilter
+	(*ListProductsRequest)(nil),    // 8: souk.catalog.v1.ListProductsRequest
+	(*ListProductsResponse)(nil),   // 9: souk.catalog.v1.ListProductsResponse
+	(*Facets)(nil),                 // 10: souk.catalog.v1.Facets
+	(*PriceBucket)(nil),            // 11: souk.catalog.v1.PriceBucket
+	(*GetProductRequest)(nil),      // 12: souk.catalog.v1.GetProductRequest
+	(*GetProductResponse)(nil),     // 13: souk.catalog.v1.GetProductResponse
+	(*GetVariantsRequest)(nil),     // 14: souk.catalog.v1.GetVariantsRequest
+	(*GetVariantsResponse)(nil),    // 15: souk.catalog.v1.GetVariantsResponse
+	(*ListCategoriesRequest)(nil),  // 16: souk.catalog.v1.ListCategoriesRequest
+	(*ListCategoriesResponse)(nil), // 17: souk.catalog.v1.ListCategoriesResponse
+	(*ListRelatedRequest)(nil),     // 18: souk.catalog.v1.ListRelatedRequest
+	(*ListRelatedResponse)(nil),    // 19: souk.catalog.v1.ListRelatedResponse
+	(*StockLine)(nil),              // 20: souk.catalog.v1.StockLine
+	(*Reservation)(nil),            // 21: souk.catalog.v1.Reservation
+	(*ReserveRequest)(nil),         // 22: souk.catalog.v1.ReserveRequest
+	(*ReserveResponse)(nil),        // 23: souk.catalog.v1.ReserveResponse
+	(*Shortage)(nil),               // 24: souk.catalog.v1.Shortage
+	(*ConfirmRequest)(nil),         // 25: souk.catalog.v1.ConfirmRequest
+	(*ConfirmResponse)(nil),        // 26: souk.catalog.v1.ConfirmResponse
+	(*ReleaseRequest)(nil),         // 27: souk.catalog.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),        // 28: souk.catalog.v1.ReleaseResponse
+	(*RestockRequest)(nil),         // 29: souk.catalog.v1.RestockRequest
+	(*RestockResponse)(nil),        // 30: souk.catalog.v1.RestockResponse
+	(*StockChange)(nil),            // 31: souk.catalog.v1.StockChange
+	(*AdjustStockRequest)(nil),     // 32: souk.catalog.v1.AdjustStockRequest
+	(*AdjustStockResponse)(nil),    // 33: souk.catalog.v1.AdjustStockResponse
+	(*ProductInput)(nil),           // 34: souk.catalog.v1.ProductInput
+	(*VariantInput)(nil),           // 35: souk.catalog.v1.VariantInput
+	(*Precondition)(nil),           // 36: souk.catalog.v1.Precondition
+	(*PutProductRequest)(nil),      // 37: souk.catalog.v1.PutProductRequest
+	(*PutProductResponse)(nil),     // 38: souk.catalog.v1.PutProductResponse
+	(*SetStateRequest)(nil),        // 39: souk.catalog.v1.SetStateRequest
+	(*SetStateResponse)(nil),       // 40: souk.catalog.v1.SetStateResponse
+	(*DeleteProductRequest)(nil),   // 41: souk.catalog.v1.DeleteProductRequest
+	(*DeleteProductResponse)(nil),  // 42: souk.catalog.v1.DeleteProductResponse
+	(*UpsertProductsRequest)(nil),  // 43: souk.catalog.v1.UpsertProductsRequest
+	(*UpsertProductsResponse)(nil), // 44: souk.catalog.v1.UpsertProductsResponse
+	(*PriceChange)(nil),            // 45: souk.catalog.v1.PriceChange
+	(*SetPricesRequest)(nil),       // 46: souk.catalog.v1.SetPricesRequest
+	(*SetPricesResponse)(nil),      // 47: souk.catalog.v1.SetPricesResponse
+	(*timestamppb.Timestamp)(nil),  // 48: google.protobuf.Timestamp
+	(*v1.Money)(nil),               // 49: souk.money.v1.Money
+	(*durationpb.Duration)(nil),    // 50: google.protobuf.Duration
 }
 var file_souk_catalog_v1_catalog_proto_depIdxs = []int32{
-	3,  // 0: souk.catalog.v1.Product.variants:type_name -> souk.catalog.v1.Variant
-	43, // 1: souk.catalog.v1.Product.updated_at:type_name -> google.protobuf.Timestamp
-	44, // 2: souk.catalog.v1.Variant.price:type_name -> souk.money.v1.Money
-	4,  // 3: souk.catalog.v1.Variant.stock:type_name -> souk.catalog.v1.Stock
-	6,  // 4: souk.catalog.v1.ListProductsRequest.filter:type_name -> souk.catalog.v1.ProductFilter
-	0,  // 5: souk.catalog.v1.ListProductsRequest.sort:type_name -> souk.catalog.v1.ProductSort
-	2,  // 6: souk.catalog.v1.ListProductsResponse.products:type_name -> souk.catalog.v1.Product
-	9,  // 7: souk.catalog.v1.ListProductsResponse.facets:type_name -> souk.catalog.v1.Facets
-	5,  // 8: souk.catalog.v1.Facets.categories:type_name -> souk.catalog.v1.Category
-	10, // 9: souk.catalog.v1.Facets.prices:type_name -> souk.catalog.v1.PriceBucket
-	2,  // 10: souk.catalog.v1.GetProductResponse.product:type_name -> souk.catalog.v1.Product
-	3,  // 11: souk.catalog.v1.GetVariantsResponse.variants:type_name -> souk.catalog.v1.Variant
-	5,  // 12: souk.catalog.v1.ListCategoriesResponse.categories:type_name -> souk.catalog.v1.Category
-	2,  // 13: souk.catalog.v1.ListRelatedResponse.products:type_name -> souk.catalog.v1.Product
-	1,  // 14: souk.catalog.v1.Reservation.state:type_name -> souk.catalog.v1.ReservationState
-	43, // 15: souk.catalog.v1.Reservation.expires_at:type_name -> google.protobuf.Timestamp
-	19, // 16: souk.catalog.v1.ReserveRequest.lines:type_name -> souk.catalog.v1.StockLine
-	45, // 17: souk.catalog.v1.ReserveRequest.hold:type_name -> google.protobuf.Duration
-	20, // 18: souk.catalog.v1.ReserveResponse.reservation:type_name -> souk.catalog.v1.Reservation
-	20, // 19: souk.catalog.v1.ConfirmResponse.reservation:type_name -> souk.catalog.v1.Reservation
-	20, // 20: souk.catalog.v1.ReleaseResponse.reservation:type_name -> souk.catalog.v1.Reservation
-	19, // 21: souk.catalog.v1.RestockRequest.lines:type_name -> souk.catalog.v1.StockLine
-	30, // 22: souk.catalog.v1.AdjustStockRequest.changes:type_name -> souk.catalog.v1.StockChange
-	3,  // 23: souk.catalog.v1.AdjustStockResponse.variants:type_name -> souk.catalog.v1.Variant
-	34, // 24: souk.catalog.v1.ProductInput.variants:type_name -> souk.catalog.v1.VariantInput
-	44, // 25: souk.catalog.v1.VariantInput.price:type_name -> souk.money.v1.Money
-	33, // 26: souk.catalog.v1.PutProductRequest.product:type_name -> souk.catalog.v1.ProductInput
-	35, // 27: souk.catalog.v1.PutProductRequest.precondition:type_name -> souk.catalog.v1.Precondition
-	2,  // 28: souk.catalog.v1.PutProductResponse.product:type_name -> souk.catalog.v1.Product
-	33, // 29: souk.catalog.v1.UpsertProductsRequest.products:type_name -> souk.catalog.v1.ProductInput
-	44, // 30: souk.catalog.v1.PriceChange.price:type_name -> souk.money.v1.Money
-	40, // 31: souk.catalog.v1.SetPricesRequest.changes:type_name -> souk.catalog.v1.PriceChange
-	3,  // 32: souk.catalog.v1.SetPricesResponse.variants:type_name -> souk.catalog.v1.Variant
-	7,  // 33: souk.catalog.v1.CatalogService.ListProducts:input_type -> souk.catalog.v1.ListProductsRequest
-	11, // 34: souk.catalog.v1.CatalogService.GetProduct:input_type -> souk.catalog.v1.GetProductRequest
-	13, // 35: souk.catalog.v1.CatalogService.GetVariants:input_type -> souk.catalog.v1.GetVariantsRequest
-	15, // 36: souk.catalog.v1.CatalogService.ListCategories:input_type -> souk.catalog.v1.ListCategoriesRequest
-	17, // 37: souk.catalog.v1.CatalogService.ListRelated:input_type -> souk.catalog.v1.ListRelatedRequest
-	21, // 38: souk.catalog.v1.CatalogService.Reserve:input_type -> souk.catalog.v1.ReserveRequest
-	24, // 39: souk.catalog.v1.CatalogService.Confirm:input_type -> souk.catalog.v1.ConfirmRequest
-	26, // 40: souk.catalog.v1.CatalogService.Release:input_type -> souk.catalog.v1.ReleaseRequest
-	28, // 41: souk.catalog.v1.CatalogService.Restock:input_type -> souk.catalog.v1.RestockRequest
-	31, // 42: souk.catalog.v1.CatalogService.AdjustStock:input_type -> souk.catalog.v1.AdjustStockRequest
-	38, // 43: souk.catalog.v1.CatalogService.UpsertProducts:input_type -> souk.catalog.v1.UpsertProductsRequest
-	36, // 44: souk.catalog.v1.CatalogService.PutProduct:input_type -> souk.catalog.v1.PutProductRequest
-	41, // 45: souk.catalog.v1.CatalogService.SetPrices:input_type -> souk.catalog.v1.SetPricesRequest
-	8,  // 46: souk.catalog.v1.CatalogService.ListProducts:output_type -> souk.catalog.v1.ListProductsResponse
-	12, // 47: souk.catalog.v1.CatalogService.GetProduct:output_type -> souk.catalog.v1.GetProductResponse
-	14, // 48: souk.catalog.v1.CatalogService.GetVariants:output_type -> souk.catalog.v1.GetVariantsResponse
-	16, // 49: souk.catalog.v1.CatalogService.ListCategories:output_type -> souk.catalog.v1.ListCategoriesResponse
-	18, // 50: souk.catalog.v1.CatalogService.ListRelated:output_type -> souk.catalog.v1.ListRelatedResponse
-	22, // 51: souk.catalog.v1.CatalogService.Reserve:output_type -> souk.catalog.v1.ReserveResponse
-	25, // 52: souk.catalog.v1.CatalogService.Confirm:output_type -> souk.catalog.v1.ConfirmResponse
-	27, // 53: souk.catalog.v1.CatalogService.Release:output_type -> souk.catalog.v1.ReleaseResponse
-	29, // 54: souk.catalog.v1.CatalogService.Restock:output_type -> souk.catalog.v1.RestockResponse
-	32, // 55: souk.catalog.v1.CatalogService.AdjustStock:output_type -> souk.catalog.v1.AdjustStockResponse
-	39, // 56: souk.catalog.v1.CatalogService.UpsertProducts:output_type -> souk.catalog.v1.UpsertProductsResponse
-	37, // 57: souk.catalog.v1.CatalogService.PutProduct:output_type -> souk.catalog.v1.PutProductResponse
-	42, // 58: souk.catalog.v1.CatalogService.SetPrices:output_type -> souk.catalog.v1.SetPricesResponse
-	46, // [46:59] is the sub-list for method output_type
-	33, // [33:46] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	4,  // 0: souk.catalog.v1.Product.variants:type_name -> souk.catalog.v1.Variant
+	48, // 1: souk.catalog.v1.Product.updated_at:type_name -> google.protobuf.Timestamp
+	0,  // 2: souk.catalog.v1.Product.state:type_name -> souk.catalog.v1.ProductState
+	49, // 3: souk.catalog.v1.Variant.price:type_name -> souk.money.v1.Money
+	5,  // 4: souk.catalog.v1.Variant.stock:type_name -> souk.catalog.v1.Stock
+	0,  // 5: souk.catalog.v1.Variant.state:type_name -> souk.catalog.v1.ProductState
+	0,  // 6: souk.catalog.v1.ProductFilter.state:type_name -> souk.catalog.v1.ProductState
+	7,  // 7: souk.catalog.v1.ListProductsRequest.filter:type_name -> souk.catalog.v1.ProductFilter
+	1,  // 8: souk.catalog.v1.ListProductsRequest.sort:type_name -> souk.catalog.v1.ProductSort
+	3,  // 9: souk.catalog.v1.ListProductsResponse.products:type_name -> souk.catalog.v1.Product
+	10, // 10: souk.catalog.v1.ListProductsResponse.facets:type_name -> souk.catalog.v1.Facets
+	6,  // 11: souk.catalog.v1.Facets.categories:type_name -> souk.catalog.v1.Category
+	11, // 12: souk.catalog.v1.Facets.prices:type_name -> souk.catalog.v1.PriceBucket
+	3,  // 13: souk.catalog.v1.GetProductResponse.product:type_name -> souk.catalog.v1.Product
+	4,  // 14: souk.catalog.v1.GetVariantsResponse.variants:type_name -> souk.catalog.v1.Variant
+	4,  // 15: souk.catalog.v1.GetVariantsResponse.retired:type_name -> souk.catalog.v1.Variant
+	6,  // 16: souk.catalog.v1.ListCategoriesResponse.categories:type_name -> souk.catalog.v1.Category
+	3,  // 17: souk.catalog.v1.ListRelatedResponse.products:type_name -> souk.catalog.v1.Product
+	2,  // 18: souk.catalog.v1.Reservation.state:type_name -> souk.catalog.v1.ReservationState
+	48, // 19: souk.catalog.v1.Reservation.expires_at:type_name -> google.protobuf.Timestamp
+	20, // 20: souk.catalog.v1.ReserveRequest.lines:type_name -> souk.catalog.v1.StockLine
+	50, // 21: souk.catalog.v1.ReserveRequest.hold:type_name -> google.protobuf.Duration
+	21, // 22: souk.catalog.v1.ReserveResponse.reservation:type_name -> souk.catalog.v1.Reservation
+	21, // 23: souk.catalog.v1.ConfirmResponse.reservation:type_name -> souk.catalog.v1.Reservation
+	21, // 24: souk.catalog.v1.ReleaseResponse.reservation:type_name -> souk.catalog.v1.Reservation
+	20, // 25: souk.catalog.v1.RestockRequest.lines:type_name -> souk.catalog.v1.StockLine
+	31, // 26: souk.catalog.v1.AdjustStockRequest.changes:type_name -> souk.catalog.v1.StockChange
+	4,  // 27: souk.catalog.v1.AdjustStockResponse.variants:type_name -> souk.catalog.v1.Variant
+	35, // 28: souk.catalog.v1.ProductInput.variants:type_name -> souk.catalog.v1.VariantInput
+	0,  // 29: souk.catalog.v1.ProductInput.state:type_name -> souk.catalog.v1.ProductState
+	49, // 30: souk.catalog.v1.VariantInput.price:type_name -> souk.money.v1.Money
+	0,  // 31: souk.catalog.v1.VariantInput.state:type_name -> souk.catalog.v1.ProductState
+	34, // 32: souk.catalog.v1.PutProductRequest.product:type_name -> souk.catalog.v1.ProductInput
+	36, // 33: souk.catalog.v1.PutProductRequest.precondition:type_name -> souk.catalog.v1.Precondition
+	3,  // 34: souk.catalog.v1.PutProductResponse.product:type_name -> souk.catalog.v1.Product
+	0,  // 35: souk.catalog.v1.SetStateRequest.state:type_name -> souk.catalog.v1.ProductState
+	36, // 36: souk.catalog.v1.SetStateRequest.precondition:type_name -> souk.catalog.v1.Precondition
+	3,  // 37: souk.catalog.v1.SetStateResponse.product:type_name -> souk.catalog.v1.Product
+	36, // 38: souk.catalog.v1.DeleteProductRequest.precondition:type_name -> souk.catalog.v1.Precondition
+	34, // 39: souk.catalog.v1.UpsertProductsRequest.products:type_name -> souk.catalog.v1.ProductInput
+	49, // 40: souk.catalog.v1.PriceChange.price:type_name -> souk.money.v1.Money
+	45, // 41: souk.catalog.v1.SetPricesRequest.changes:type_name -> souk.catalog.v1.PriceChange
+	4,  // 42: souk.catalog.v1.SetPricesResponse.variants:type_name -> souk.catalog.v1.Variant
+	8,  // 43: souk.catalog.v1.CatalogService.ListProducts:input_type -> souk.catalog.v1.ListProductsRequest
+	12, // 44: souk.catalog.v1.CatalogService.GetProduct:input_type -> souk.catalog.v1.GetProductRequest
+	14, // 45: souk.catalog.v1.CatalogService.GetVariants:input_type -> souk.catalog.v1.GetVariantsRequest
+	16, // 46: souk.catalog.v1.CatalogService.ListCategories:input_type -> souk.catalog.v1.ListCategoriesRequest
+	18, // 47: souk.catalog.v1.CatalogService.ListRelated:input_type -> souk.catalog.v1.ListRelatedRequest
+	22, // 48: souk.catalog.v1.CatalogService.Reserve:input_type -> souk.catalog.v1.ReserveRequest
+	25, // 49: souk.catalog.v1.CatalogService.Confirm:input_type -> souk.catalog.v1.ConfirmRequest
+	27, // 50: souk.catalog.v1.CatalogService.Release:input_type -> souk.catalog.v1.ReleaseRequest
+	29, // 51: souk.catalog.v1.CatalogService.Restock:input_type -> souk.catalog.v1.RestockRequest
+	32, // 52: souk.catalog.v1.CatalogService.AdjustStock:input_type -> souk.catalog.v1.AdjustStockRequest
+	43, // 53: souk.catalog.v1.CatalogService.UpsertProducts:input_type -> souk.catalog.v1.UpsertProductsRequest
+	37, // 54: souk.catalog.v1.CatalogService.PutProduct:input_type -> souk.catalog.v1.PutProductRequest
+	39, // 55: souk.catalog.v1.CatalogService.SetState:input_type -> souk.catalog.v1.SetStateRequest
+	41, // 56: souk.catalog.v1.CatalogService.DeleteProduct:input_type -> souk.catalog.v1.DeleteProductRequest
+	46, // 57: souk.catalog.v1.CatalogService.SetPrices:input_type -> souk.catalog.v1.SetPricesRequest
+	9,  // 58: souk.catalog.v1.CatalogService.ListProducts:output_type -> souk.catalog.v1.ListProductsResponse
+	13, // 59: souk.catalog.v1.CatalogService.GetProduct:output_type -> souk.catalog.v1.GetProductResponse
+	15, // 60: souk.catalog.v1.CatalogService.GetVariants:output_type -> souk.catalog.v1.GetVariantsResponse
+	17, // 61: souk.catalog.v1.CatalogService.ListCategories:output_type -> souk.catalog.v1.ListCategoriesResponse
+	19, // 62: souk.catalog.v1.CatalogService.ListRelated:output_type -> souk.catalog.v1.ListRelatedResponse
+	23, // 63: souk.catalog.v1.CatalogService.Reserve:output_type -> souk.catalog.v1.ReserveResponse
+	26, // 64: souk.catalog.v1.CatalogService.Confirm:output_type -> souk.catalog.v1.ConfirmResponse
+	28, // 65: souk.catalog.v1.CatalogService.Release:output_type -> souk.catalog.v1.ReleaseResponse
+	30, // 66: souk.catalog.v1.CatalogService.Restock:output_type -> souk.catalog.v1.RestockResponse
+	33, // 67: souk.catalog.v1.CatalogService.AdjustStock:output_type -> souk.catalog.v1.AdjustStockResponse
+	44, // 68: souk.catalog.v1.CatalogService.UpsertProducts:output_type -> souk.catalog.v1.UpsertProductsResponse
+	38, // 69: souk.catalog.v1.CatalogService.PutProduct:output_type -> souk.catalog.v1.PutProductResponse
+	40, // 70: souk.catalog.v1.CatalogService.SetState:output_type -> souk.catalog.v1.SetStateResponse
+	42, // 71: souk.catalog.v1.CatalogService.DeleteProduct:output_type -> souk.catalog.v1.DeleteProductResponse
+	47, // 72: souk.catalog.v1.CatalogService.SetPrices:output_type -> souk.catalog.v1.SetPricesResponse
+	58, // [58:73] is the sub-list for method output_type
+	43, // [43:58] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_souk_catalog_v1_catalog_proto_init() }
@@ -3044,8 +3443,8 @@ func file_souk_catalog_v1_catalog_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_catalog_v1_catalog_proto_rawDesc), len(file_souk_catalog_v1_catalog_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   41,
+			NumEnums:      3,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

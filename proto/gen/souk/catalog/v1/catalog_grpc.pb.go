@@ -31,6 +31,8 @@ const (
 	CatalogService_AdjustStock_FullMethodName    = "/souk.catalog.v1.CatalogService/AdjustStock"
 	CatalogService_UpsertProducts_FullMethodName = "/souk.catalog.v1.CatalogService/UpsertProducts"
 	CatalogService_PutProduct_FullMethodName     = "/souk.catalog.v1.CatalogService/PutProduct"
+	CatalogService_SetState_FullMethodName       = "/souk.catalog.v1.CatalogService/SetState"
+	CatalogService_DeleteProduct_FullMethodName  = "/souk.catalog.v1.CatalogService/DeleteProduct"
 	CatalogService_SetPrices_FullMethodName      = "/souk.catalog.v1.CatalogService/SetPrices"
 )
 
@@ -57,9 +59,9 @@ type CatalogServiceClient interface {
 	// variants. Callers: gateway.
 	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND).
 	GetProduct(ctx context.Context, in *GetProductRequest, opts ...grpc.CallOption) (*GetProductResponse, error)
-	// GetVariants returns the variants of the given SKUs with current price and
-	// stock, read from the database and never from a cache, in the order
-	// of the request; unknown SKUs are listed in `missing`.
+	// GetVariants returns the variants of the given SKUs that are on sale, with current
+	// price and stock, read from the database and never from a cache, in the order of the
+	// request; other SKUs are listed in `missing`, and what is no longer sold in `retired`.
 	// Callers: gateway (carts), order (prices at Place).
 	GetVariants(ctx context.Context, in *GetVariantsRequest, opts ...grpc.CallOption) (*GetVariantsResponse, error)
 	// ListCategories returns all categories with the number of products in each.
@@ -120,6 +122,16 @@ type CatalogServiceClient interface {
 	// FAILED_PRECONDITION (PRECONDITION_FAILED); NOT_FOUND (PRODUCT_NOT_FOUND) for a
 	// repeat after the product was deleted.
 	PutProduct(ctx context.Context, in *PutProductRequest, opts ...grpc.CallOption) (*PutProductResponse, error)
+	// SetState changes the state of a product, or of one of its variants, and returns the
+	// product. Idempotent by operation_id. Callers: gateway, for an operator.
+	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND, SKU_NOT_FOUND for a variant of another
+	// product), FAILED_PRECONDITION (PRECONDITION_FAILED, NOT_A_DRAFT_AGAIN).
+	SetState(ctx context.Context, in *SetStateRequest, opts ...grpc.CallOption) (*SetStateResponse, error)
+	// DeleteProduct deletes a product, or one of its variants, of which no unit was ever
+	// reserved. Idempotent by operation_id. Callers: gateway, for an operator.
+	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND, SKU_NOT_FOUND for a variant of another
+	// product), FAILED_PRECONDITION (PRECONDITION_FAILED, WAS_ORDERED, LAST_VARIANT).
+	DeleteProduct(ctx context.Context, in *DeleteProductRequest, opts ...grpc.CallOption) (*DeleteProductResponse, error)
 	// SetPrices changes the price of variants, all or none. Orders placed before
 	// keep theirs. Idempotent by operation_id: a repeat changes nothing.
 	// Callers: gateway, for an operator. Errors: NOT_FOUND (SKU_NOT_FOUND).
@@ -254,6 +266,26 @@ func (c *catalogServiceClient) PutProduct(ctx context.Context, in *PutProductReq
 	return out, nil
 }
 
+func (c *catalogServiceClient) SetState(ctx context.Context, in *SetStateRequest, opts ...grpc.CallOption) (*SetStateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetStateResponse)
+	err := c.cc.Invoke(ctx, CatalogService_SetState_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *catalogServiceClient) DeleteProduct(ctx context.Context, in *DeleteProductRequest, opts ...grpc.CallOption) (*DeleteProductResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteProductResponse)
+	err := c.cc.Invoke(ctx, CatalogService_DeleteProduct_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *catalogServiceClient) SetPrices(ctx context.Context, in *SetPricesRequest, opts ...grpc.CallOption) (*SetPricesResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SetPricesResponse)
@@ -287,9 +319,9 @@ type CatalogServiceServer interface {
 	// variants. Callers: gateway.
 	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND).
 	GetProduct(context.Context, *GetProductRequest) (*GetProductResponse, error)
-	// GetVariants returns the variants of the given SKUs with current price and
-	// stock, read from the database and never from a cache, in the order
-	// of the request; unknown SKUs are listed in `missing`.
+	// GetVariants returns the variants of the given SKUs that are on sale, with current
+	// price and stock, read from the database and never from a cache, in the order of the
+	// request; other SKUs are listed in `missing`, and what is no longer sold in `retired`.
 	// Callers: gateway (carts), order (prices at Place).
 	GetVariants(context.Context, *GetVariantsRequest) (*GetVariantsResponse, error)
 	// ListCategories returns all categories with the number of products in each.
@@ -350,6 +382,16 @@ type CatalogServiceServer interface {
 	// FAILED_PRECONDITION (PRECONDITION_FAILED); NOT_FOUND (PRODUCT_NOT_FOUND) for a
 	// repeat after the product was deleted.
 	PutProduct(context.Context, *PutProductRequest) (*PutProductResponse, error)
+	// SetState changes the state of a product, or of one of its variants, and returns the
+	// product. Idempotent by operation_id. Callers: gateway, for an operator.
+	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND, SKU_NOT_FOUND for a variant of another
+	// product), FAILED_PRECONDITION (PRECONDITION_FAILED, NOT_A_DRAFT_AGAIN).
+	SetState(context.Context, *SetStateRequest) (*SetStateResponse, error)
+	// DeleteProduct deletes a product, or one of its variants, of which no unit was ever
+	// reserved. Idempotent by operation_id. Callers: gateway, for an operator.
+	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND, SKU_NOT_FOUND for a variant of another
+	// product), FAILED_PRECONDITION (PRECONDITION_FAILED, WAS_ORDERED, LAST_VARIANT).
+	DeleteProduct(context.Context, *DeleteProductRequest) (*DeleteProductResponse, error)
 	// SetPrices changes the price of variants, all or none. Orders placed before
 	// keep theirs. Idempotent by operation_id: a repeat changes nothing.
 	// Callers: gateway, for an operator. Errors: NOT_FOUND (SKU_NOT_FOUND).
@@ -399,6 +441,12 @@ func (UnimplementedCatalogServiceServer) UpsertProducts(context.Context, *Upsert
 }
 func (UnimplementedCatalogServiceServer) PutProduct(context.Context, *PutProductRequest) (*PutProductResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PutProduct not implemented")
+}
+func (UnimplementedCatalogServiceServer) SetState(context.Context, *SetStateRequest) (*SetStateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetState not implemented")
+}
+func (UnimplementedCatalogServiceServer) DeleteProduct(context.Context, *DeleteProductRequest) (*DeleteProductResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteProduct not implemented")
 }
 func (UnimplementedCatalogServiceServer) SetPrices(context.Context, *SetPricesRequest) (*SetPricesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SetPrices not implemented")
@@ -640,6 +688,42 @@ func _CatalogService_PutProduct_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CatalogService_SetState_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetStateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).SetState(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_SetState_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).SetState(ctx, req.(*SetStateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CatalogService_DeleteProduct_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteProductRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).DeleteProduct(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_DeleteProduct_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).DeleteProduct(ctx, req.(*DeleteProductRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _CatalogService_SetPrices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(SetPricesRequest)
 	if err := dec(in); err != nil {
@@ -712,6 +796,14 @@ var CatalogService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "PutProduct",
 			Handler:    _CatalogService_PutProduct_Handler,
+		},
+		{
+			MethodName: "SetState",
+			Handler:    _CatalogService_SetState_Handler,
+		},
+		{
+			MethodName: "DeleteProduct",
+			Handler:    _CatalogService_DeleteProduct_Handler,
 		},
 		{
 			MethodName: "SetPrices",

@@ -29,19 +29,6 @@ func (q *Queries) AddStock(ctx context.Context, arg AddStockParams) error {
 	return err
 }
 
-const CheapestPrices = `-- name: CheapestPrices :exec
-UPDATE products p
-SET price = m.price
-FROM (SELECT v.product_id, min(v.price) AS price FROM variants v WHERE v.product_id = ANY ($1::uuid[]) GROUP BY v.product_id) m
-WHERE p.id = m.product_id AND p.price <> m.price
-`
-
-// CheapestPrices makes each product's price that of its cheapest variant.
-func (q *Queries) CheapestPrices(ctx context.Context, ids []string) error {
-	_, err := q.db.Exec(ctx, CheapestPrices, ids)
-	return err
-}
-
 const GetAdjustmentHash = `-- name: GetAdjustmentHash :one
 SELECT lines_hash FROM adjustments WHERE adjustment_id = $1
 `

@@ -83,6 +83,8 @@ type Product struct {
 	SortKey      []byte
 	Edition      int32
 	Revision     int64
+	State        string
+	Listed       bool
 }
 
 type ProductSearch struct {
@@ -144,6 +146,8 @@ type Stock struct {
 	Version   int64
 	UpdatedAt time.Time
 	Revision  int64
+	Sellable  bool
+	Ordered   bool
 }
 
 type StockTurn struct {
@@ -156,4 +160,5 @@ type Variant struct {
 	Name      string
 	Price     int64
 	Currency  string
+	State     string
 }

@@ -44,8 +44,8 @@ func (q *Queries) Categories(ctx context.Context) ([]CategoriesRow, error) {
 }
 
 const ProductByCode = `-- name: ProductByCode :many
-SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
-       v.sku, v.name AS variant_name, v.price, v.currency,
+SELECT p.id, p.code, p.name, p.description, p.category, p.state, p.popularity, p.version, p.revision, p.updated_at,
+       v.sku, v.name AS variant_name, v.price, v.currency, v.state AS variant_state,
        s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at
 FROM products p
 JOIN variants v ON v.product_id = p.id
@@ -60,6 +60,7 @@ type ProductByCodeRow struct {
 	Name           string
 	Description    string
 	Category       string
+	State          string
 	Popularity     int64
 	Version        int64
 	Revision       int64
@@ -68,6 +69,7 @@ type ProductByCodeRow struct {
 	VariantName    string
 	Price          int64
 	Currency       string
+	VariantState   string
 	Total          int64
 	Held           int64
 	Committed      int64
@@ -91,6 +93,7 @@ func (q *Queries) ProductByCode(ctx context.Context, code string) ([]ProductByCo
 			&i.Name,
 			&i.Description,
 			&i.Category,
+			&i.State,
 			&i.Popularity,
 			&i.Version,
 			&i.Revision,
@@ -99,6 +102,7 @@ func (q *Queries) ProductByCode(ctx context.Context, code string) ([]ProductByCo
 			&i.VariantName,
 			&i.Price,
 			&i.Currency,
+			&i.VariantState,
 			&i.Total,
 			&i.Held,
 			&i.Committed,
@@ -129,8 +133,8 @@ func (q *Queries) ProductExists(ctx context.Context, productID string) (bool, er
 
 const ProductsByID = `-- name: ProductsByID :many
 
-SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
-       v.sku, v.name AS variant_name, v.price, v.currency,
+SELECT p.id, p.code, p.name, p.description, p.category, p.state, p.popularity, p.version, p.revision, p.updated_at,
+       v.sku, v.name AS variant_name, v.price, v.currency, v.state AS variant_state,
        s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at
 FROM products p
 JOIN variants v ON v.product_id = p.id
@@ -145,6 +149,7 @@ type ProductsByIDRow struct {
 	Name           string
 	Description    string
 	Category       string
+	State          string
 	Popularity     int64
 	Version        int64
 	Revision       int64
@@ -153,6 +158,7 @@ type ProductsByIDRow struct {
 	VariantName    string
 	Price          int64
 	Currency       string
+	VariantState   string
 	Total          int64
 	Held           int64
 	Committed      int64
@@ -179,6 +185,7 @@ func (q *Queries) ProductsByID(ctx context.Context, ids []string) ([]ProductsByI
 			&i.Name,
 			&i.Description,
 			&i.Category,
+			&i.State,
 			&i.Popularity,
 			&i.Version,
 			&i.Revision,
@@ -187,6 +194,7 @@ func (q *Queries) ProductsByID(ctx context.Context, ids []string) ([]ProductsByI
 			&i.VariantName,
 			&i.Price,
 			&i.Currency,
+			&i.VariantState,
 			&i.Total,
 			&i.Held,
 			&i.Committed,
@@ -212,10 +220,10 @@ WITH self AS (
     UNION ALL
     SELECT c.low_id, c.orders FROM copurchases c WHERE c.high_id = $1
 ), best AS (
-    SELECT t.id, t.orders, 0 AS rank FROM together t ORDER BY t.orders DESC, t.id LIMIT $2
+    SELECT t.id, t.orders, 0 AS rank FROM together t JOIN products b ON b.id = t.id AND b.listed ORDER BY t.orders DESC, t.id LIMIT $2
 ), popular AS (
     SELECT p.id, p.popularity AS orders, 1 AS rank
-    FROM self JOIN products p ON p.category = self.category
+    FROM self JOIN products p ON p.category = self.category AND p.listed
     WHERE p.id <> self.id AND NOT EXISTS (SELECT FROM best b WHERE b.id = p.id)
     ORDER BY p.popularity DESC, p.id DESC
     LIMIT $2
@@ -225,8 +233,8 @@ WITH self AS (
     ORDER BY u.rank, u.orders DESC, u.id
     LIMIT $2
 )
-SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
-       v.sku, v.name AS variant_name, v.price, v.currency,
+SELECT p.id, p.code, p.name, p.description, p.category, p.state, p.popularity, p.version, p.revision, p.updated_at,
+       v.sku, v.name AS variant_name, v.price, v.currency, v.state AS variant_state,
        s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at
 FROM ranked r
 JOIN products p ON p.id = r.id
@@ -246,6 +254,7 @@ type RelatedProductsRow struct {
 	Name           string
 	Description    string
 	Category       string
+	State          string
 	Popularity     int64
 	Version        int64
 	Revision       int64
@@ -254,6 +263,7 @@ type RelatedProductsRow struct {
 	VariantName    string
 	Price          int64
 	Currency       string
+	VariantState   string
 	Total          int64
 	Held           int64
 	Committed      int64
@@ -279,6 +289,7 @@ func (q *Queries) RelatedProducts(ctx context.Context, arg RelatedProductsParams
 			&i.Name,
 			&i.Description,
 			&i.Category,
+			&i.State,
 			&i.Popularity,
 			&i.Version,
 			&i.Revision,
@@ -287,6 +298,7 @@ func (q *Queries) RelatedProducts(ctx context.Context, arg RelatedProductsParams
 			&i.VariantName,
 			&i.Price,
 			&i.Currency,
+			&i.VariantState,
 			&i.Total,
 			&i.Held,
 			&i.Committed,
@@ -305,7 +317,7 @@ func (q *Queries) RelatedProducts(ctx context.Context, arg RelatedProductsParams
 }
 
 const VariantsBySKU = `-- name: VariantsBySKU :many
-SELECT v.sku, v.name, v.price, v.currency, v.product_id, p.name AS product_name,
+SELECT v.sku, v.name, v.price, v.currency, v.state, v.product_id, p.name AS product_name, p.state AS product_state,
        s.total, s.held, s.committed
 FROM variants v
 JOIN stock s ON s.sku = v.sku
@@ -314,15 +326,17 @@ WHERE v.sku = ANY ($1::text[])
 `
 
 type VariantsBySKURow struct {
-	Sku         string
-	Name        string
-	Price       int64
-	Currency    string
-	ProductID   string
-	ProductName string
-	Total       int64
-	Held        int64
-	Committed   int64
+	Sku          string
+	Name         string
+	Price        int64
+	Currency     string
+	State        string
+	ProductID    string
+	ProductName  string
+	ProductState string
+	Total        int64
+	Held         int64
+	Committed    int64
 }
 
 func (q *Queries) VariantsBySKU(ctx context.Context, skus []string) ([]VariantsBySKURow, error) {
@@ -339,8 +353,10 @@ func (q *Queries) VariantsBySKU(ctx context.Context, skus []string) ([]VariantsB
 			&i.Name,
 			&i.Price,
 			&i.Currency,
+			&i.State,
 			&i.ProductID,
 			&i.ProductName,
+			&i.ProductState,
 			&i.Total,
 			&i.Held,
 			&i.Committed,

@@ -252,7 +252,7 @@ WITH wanted AS (
 ), short AS (
     SELECT w.sku FROM wanted w
     LEFT JOIN stock s ON s.sku = w.sku
-    WHERE s.sku IS NULL OR s.total - s.held - s.committed < w.quantity
+    WHERE s.sku IS NULL OR NOT s.sellable OR s.total - s.held - s.committed < w.quantity
 ), new AS (
     SELECT $3::uuid AS order_id, now() + $4::bigint * interval '1 microsecond' AS expires_at, $5::bytea AS lines_hash
 ), made AS (
@@ -283,7 +283,7 @@ type HoldStockParams struct {
 }
 
 // HoldStock makes the reservation with its lines and holds the units, if every
-// SKU has enough and the order has no reservation yet; else it does nothing.
+// SKU is on sale and has enough and the order has no reservation yet; else it does nothing.
 func (q *Queries) HoldStock(ctx context.Context, arg HoldStockParams) (int64, error) {
 	row := q.db.QueryRow(ctx, HoldStock,
 		arg.Skus,
@@ -345,7 +345,7 @@ func (q *Queries) LockReservation(ctx context.Context, orderID string) (string, 
 
 const LockStock = `-- name: LockStock :many
 
-SELECT sku, product_id, (total - held - committed)::bigint AS available
+SELECT sku, product_id, (total - held - committed)::bigint AS available, sellable
 FROM stock
 WHERE sku = ANY ($1::text[])
 ORDER BY sku
@@ -356,6 +356,7 @@ type LockStockRow struct {
 	Sku       string
 	ProductID string
 	Available int64
+	Sellable  bool
 }
 
 // Commands lock in one order: the reservation first (if there is one), then
@@ -372,7 +373,12 @@ func (q *Queries) LockStock(ctx context.Context, skus []string) ([]LockStockRow,
 	var items []LockStockRow
 	for rows.Next() {
 		var i LockStockRow
-		if err := rows.Scan(&i.Sku, &i.ProductID, &i.Available); err != nil {
+		if err := rows.Scan(
+			&i.Sku,
+			&i.ProductID,
+			&i.Available,
+			&i.Sellable,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -63,11 +63,12 @@ FROM products p
 JOIN (
     SELECT w.product_id, array_agg(w.sku ORDER BY w.sku) AS skus, array_agg(w.name ORDER BY w.sku) AS names,
            bool_or(k.total - k.held - k.committed > 0) AS in_stock
-    FROM variants w JOIN stock k ON k.sku = w.sku
+    FROM variants w JOIN stock k ON k.sku = w.sku AND k.sellable
     WHERE w.product_id = ANY ($1::uuid[])
     GROUP BY w.product_id
 ) v ON v.product_id = p.id
 LEFT JOIN search_entries s ON s.product_id = p.id
+WHERE p.listed
 ORDER BY p.id
 `
 
@@ -191,11 +192,12 @@ func (q *Queries) LookAlikes(ctx context.Context, keys []string) ([]LookAlikesRo
 
 const ProductsOfCode = `-- name: ProductsOfCode :many
 SELECT u.id, u.code, u.rank::int AS rank FROM (
-    SELECT v.product_id AS id, v.sku AS code, 0 AS rank FROM variants v WHERE v.sku = $1::text
+    SELECT v.product_id AS id, v.sku AS code, 0 AS rank FROM variants v JOIN stock k ON k.sku = v.sku AND k.sellable WHERE v.sku = $1::text
     UNION ALL
-    SELECT p.id, p.code, 0 FROM products p WHERE p.code = $1::text
+    SELECT p.id, p.code, 0 FROM products p WHERE p.code = $1::text AND p.listed
     UNION ALL
-    (SELECT w.product_id, w.sku, 1 FROM variants w WHERE w.sku > $1::text AND w.sku < $2::text ORDER BY w.sku LIMIT $3)
+    (SELECT w.product_id, w.sku, 1 FROM variants w JOIN stock l ON l.sku = w.sku AND l.sellable
+     WHERE w.sku > $1::text AND w.sku < $2::text ORDER BY w.sku LIMIT $3)
 ) u
 `
 
@@ -211,7 +213,7 @@ type ProductsOfCodeRow struct {
 	Rank int32
 }
 
-// ProductsOfCode are the products that have a code or a SKU, or one that begins
+// ProductsOfCode are the listed products that have a code or a SKU, or one that begins
 // so, up to a number.
 func (q *Queries) ProductsOfCode(ctx context.Context, arg ProductsOfCodeParams) ([]ProductsOfCodeRow, error) {
 	rows, err := q.db.Query(ctx, ProductsOfCode, arg.Code, arg.Past, arg.Most)
@@ -235,7 +237,7 @@ func (q *Queries) ProductsOfCode(ctx context.Context, arg ProductsOfCodeParams) 
 
 const RefreshInStock = `-- name: RefreshInStock :exec
 UPDATE search_entries s SET in_stock = a.available
-FROM (SELECT k.product_id, bool_or(k.total - k.held - k.committed > 0) AS available
+FROM (SELECT k.product_id, bool_or(k.sellable AND k.total - k.held - k.committed > 0) AS available
       FROM stock k WHERE k.product_id = ANY ($1::uuid[]) GROUP BY k.product_id) a
 WHERE s.product_id = a.product_id AND s.in_stock <> a.available
 `
@@ -282,7 +284,7 @@ func (q *Queries) SetSortKeys(ctx context.Context, arg SetSortKeysParams) error 
 const ShelveNext = `-- name: ShelveNext :many
 SELECT n.id, n.popularity, s.shelf
 FROM (SELECT p.id, p.popularity FROM products p
-      WHERE (p.popularity, p.id) < ($1::bigint, $2::uuid)
+      WHERE p.listed AND (p.popularity, p.id) < ($1::bigint, $2::uuid)
       ORDER BY p.popularity DESC, p.id DESC LIMIT $3) n
 JOIN search_entries s ON s.product_id = n.id
 ORDER BY n.popularity DESC, n.id DESC

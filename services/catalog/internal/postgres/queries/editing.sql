@@ -65,13 +65,6 @@ SET total = greatest(w.total, s.held + s.committed), version = s.version + 1, re
 FROM wanted w
 WHERE s.sku = w.sku AND s.total <> w.total;
 
--- CheapestPrices makes each product's price that of its cheapest variant.
--- name: CheapestPrices :exec
-UPDATE products p
-SET price = m.price
-FROM (SELECT v.product_id, min(v.price) AS price FROM variants v WHERE v.product_id = ANY (@ids::uuid[]) GROUP BY v.product_id) m
-WHERE p.id = m.product_id AND p.price <> m.price;
-
 -- name: SetVariantPrices :many
 WITH wanted AS (
     SELECT unnest(@skus::text[]) AS sku, unnest(@prices::bigint[]) AS price

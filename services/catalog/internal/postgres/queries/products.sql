@@ -3,8 +3,8 @@
 -- up to a number that never means two different things.
 
 -- name: ProductsByID :many
-SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
-       v.sku, v.name AS variant_name, v.price, v.currency,
+SELECT p.id, p.code, p.name, p.description, p.category, p.state, p.popularity, p.version, p.revision, p.updated_at,
+       v.sku, v.name AS variant_name, v.price, v.currency, v.state AS variant_state,
        s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at
 FROM products p
 JOIN variants v ON v.product_id = p.id
@@ -13,8 +13,8 @@ WHERE p.id = ANY (@ids::uuid[])
 ORDER BY p.id, v.price, v.sku;
 
 -- name: ProductByCode :many
-SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
-       v.sku, v.name AS variant_name, v.price, v.currency,
+SELECT p.id, p.code, p.name, p.description, p.category, p.state, p.popularity, p.version, p.revision, p.updated_at,
+       v.sku, v.name AS variant_name, v.price, v.currency, v.state AS variant_state,
        s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at
 FROM products p
 JOIN variants v ON v.product_id = p.id
@@ -23,7 +23,7 @@ WHERE p.id = (SELECT product_id FROM names WHERE name = @code::text)
 ORDER BY v.price, v.sku;
 
 -- name: VariantsBySKU :many
-SELECT v.sku, v.name, v.price, v.currency, v.product_id, p.name AS product_name,
+SELECT v.sku, v.name, v.price, v.currency, v.state, v.product_id, p.name AS product_name, p.state AS product_state,
        s.total, s.held, s.committed
 FROM variants v
 JOIN stock s ON s.sku = v.sku
@@ -46,10 +46,10 @@ WITH self AS (
     UNION ALL
     SELECT c.low_id, c.orders FROM copurchases c WHERE c.high_id = @product_id
 ), best AS (
-    SELECT t.id, t.orders, 0 AS rank FROM together t ORDER BY t.orders DESC, t.id LIMIT @max_products
+    SELECT t.id, t.orders, 0 AS rank FROM together t JOIN products b ON b.id = t.id AND b.listed ORDER BY t.orders DESC, t.id LIMIT @max_products
 ), popular AS (
     SELECT p.id, p.popularity AS orders, 1 AS rank
-    FROM self JOIN products p ON p.category = self.category
+    FROM self JOIN products p ON p.category = self.category AND p.listed
     WHERE p.id <> self.id AND NOT EXISTS (SELECT FROM best b WHERE b.id = p.id)
     ORDER BY p.popularity DESC, p.id DESC
     LIMIT @max_products
@@ -59,8 +59,8 @@ WITH self AS (
     ORDER BY u.rank, u.orders DESC, u.id
     LIMIT @max_products
 )
-SELECT p.id, p.code, p.name, p.description, p.category, p.popularity, p.version, p.revision, p.updated_at,
-       v.sku, v.name AS variant_name, v.price, v.currency,
+SELECT p.id, p.code, p.name, p.description, p.category, p.state, p.popularity, p.version, p.revision, p.updated_at,
+       v.sku, v.name AS variant_name, v.price, v.currency, v.state AS variant_state,
        s.total, s.held, s.committed, s.version AS stock_version, s.revision AS stock_revision, s.updated_at AS stock_updated_at
 FROM ranked r
 JOIN products p ON p.id = r.id

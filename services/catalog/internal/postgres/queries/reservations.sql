@@ -5,21 +5,21 @@
 -- its own: the next one then has a snapshot from after the wait, and judges by
 -- values that can't change any more.
 -- name: LockStock :many
-SELECT sku, product_id, (total - held - committed)::bigint AS available
+SELECT sku, product_id, (total - held - committed)::bigint AS available, sellable
 FROM stock
 WHERE sku = ANY (@skus::text[])
 ORDER BY sku
 FOR NO KEY UPDATE;
 
 -- HoldStock makes the reservation with its lines and holds the units, if every
--- SKU has enough and the order has no reservation yet; else it does nothing.
+-- SKU is on sale and has enough and the order has no reservation yet; else it does nothing.
 -- name: HoldStock :one
 WITH wanted AS (
     SELECT unnest(@skus::text[]) AS sku, unnest(@quantities::bigint[]) AS quantity
 ), short AS (
     SELECT w.sku FROM wanted w
     LEFT JOIN stock s ON s.sku = w.sku
-    WHERE s.sku IS NULL OR s.total - s.held - s.committed < w.quantity
+    WHERE s.sku IS NULL OR NOT s.sellable OR s.total - s.held - s.committed < w.quantity
 ), new AS (
     SELECT @order_id::uuid AS order_id, now() + sqlc.arg(hold_microseconds)::bigint * interval '1 microsecond' AS expires_at, @lines_hash::bytea AS lines_hash
 ), made AS (

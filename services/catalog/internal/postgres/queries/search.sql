@@ -8,11 +8,12 @@ FROM products p
 JOIN (
     SELECT w.product_id, array_agg(w.sku ORDER BY w.sku) AS skus, array_agg(w.name ORDER BY w.sku) AS names,
            bool_or(k.total - k.held - k.committed > 0) AS in_stock
-    FROM variants w JOIN stock k ON k.sku = w.sku
+    FROM variants w JOIN stock k ON k.sku = w.sku AND k.sellable
     WHERE w.product_id = ANY (@ids::uuid[])
     GROUP BY w.product_id
 ) v ON v.product_id = p.id
 LEFT JOIN search_entries s ON s.product_id = p.id
+WHERE p.listed
 ORDER BY p.id;
 
 -- WriteEntries writes what has changed. The words of an entry are joined by spaces.
@@ -67,7 +68,7 @@ RETURNING t.product_id;
 
 -- name: RefreshInStock :exec
 UPDATE search_entries s SET in_stock = a.available
-FROM (SELECT k.product_id, bool_or(k.total - k.held - k.committed > 0) AS available
+FROM (SELECT k.product_id, bool_or(k.sellable AND k.total - k.held - k.committed > 0) AS available
       FROM stock k WHERE k.product_id = ANY (@ids::uuid[]) GROUP BY k.product_id) a
 WHERE s.product_id = a.product_id AND s.in_stock <> a.available;
 
@@ -76,7 +77,7 @@ WHERE s.product_id = a.product_id AND s.in_stock <> a.available;
 -- name: ShelveNext :many
 SELECT n.id, n.popularity, s.shelf
 FROM (SELECT p.id, p.popularity FROM products p
-      WHERE (p.popularity, p.id) < (@popularity::bigint, @id::uuid)
+      WHERE p.listed AND (p.popularity, p.id) < (@popularity::bigint, @id::uuid)
       ORDER BY p.popularity DESC, p.id DESC LIMIT @max_products) n
 JOIN search_entries s ON s.product_id = n.id
 ORDER BY n.popularity DESC, n.id DESC;
@@ -95,15 +96,16 @@ SELECT stem, sum(products)::bigint AS products FROM search_words WHERE stem = AN
 -- name: LookAlikes :many
 SELECT word, products FROM search_words WHERE keys && @keys::text[] AND products > 0;
 
--- ProductsOfCode are the products that have a code or a SKU, or one that begins
+-- ProductsOfCode are the listed products that have a code or a SKU, or one that begins
 -- so, up to a number.
 -- name: ProductsOfCode :many
 SELECT u.id, u.code, u.rank::int AS rank FROM (
-    SELECT v.product_id AS id, v.sku AS code, 0 AS rank FROM variants v WHERE v.sku = @code::text
+    SELECT v.product_id AS id, v.sku AS code, 0 AS rank FROM variants v JOIN stock k ON k.sku = v.sku AND k.sellable WHERE v.sku = @code::text
     UNION ALL
-    SELECT p.id, p.code, 0 FROM products p WHERE p.code = @code::text
+    SELECT p.id, p.code, 0 FROM products p WHERE p.code = @code::text AND p.listed
     UNION ALL
-    (SELECT w.product_id, w.sku, 1 FROM variants w WHERE w.sku > @code::text AND w.sku < @past::text ORDER BY w.sku LIMIT @most)
+    (SELECT w.product_id, w.sku, 1 FROM variants w JOIN stock l ON l.sku = w.sku AND l.sellable
+     WHERE w.sku > @code::text AND w.sku < @past::text ORDER BY w.sku LIMIT @most)
 ) u;
 
 -- name: ListingCounts :many
