@@ -169,7 +169,7 @@ func TestTiltSources(t *testing.T) {
 			t.Parallel()
 			words := strings.Fields(c.text("cmd"))
 			module := c.text("dir")
-			list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.Dir}}{{end}}", packageOf(words))
+			list := exec.CommandContext(t.Context(), "go", "list", "-buildvcs=false", "-deps", "-f", "{{if not .Standard}}{{.Dir}}{{end}}", packageOf(words))
 			list.Dir = filepath.Join(root, module)
 			list.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0", "GOOS=linux")
 			list.Stderr = t.Output()

@@ -235,7 +235,7 @@ func TestTiltOrder(t *testing.T) {
 func TestTiltButtons(t *testing.T) {
 	t.Parallel()
 	bin := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", bin+string(filepath.Separator), "./souk", "./smoke/cmd/smoke")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", bin+string(filepath.Separator), "./souk", "./smoke/cmd/smoke")
 	build.Dir = filepath.Join(root, "tools")
 	build.Stderr = t.Output()
 	if err := build.Run(); err != nil {
