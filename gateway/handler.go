@@ -38,9 +38,13 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, servi
 		Services: services, Caller: caller, Admission: admission.New(), CacheTTL: cfg.CacheTTL, Currency: cfg.Currency,
 		Draining: draining,
 	})
+	sealer, err := idempotency.NewSealer(cfg.Secret.Reveal())
+	if err != nil {
+		return nil, err
+	}
 	keepers := map[string]idempotency.Client{}
 	for name, service := range services.Answers {
-		keepers[name] = service
+		keepers[name] = sealer.Keeper(service)
 	}
 	rest := api.New(api.Config{
 		Shop: use, Session: callers, Log: tel.Log, Caller: caller, Keepers: keepers,

@@ -128,6 +128,10 @@ func TestKeys(t *testing.T) {
 	if a := s.refuses(409, "idempotency-key-in-flight", "POST", lines, add, me, key); a.Detail == "" {
 		t.Error("no detail")
 	}
+	// A guest's key is as good as a secret, which the nil UUID is not.
+	for range 2 {
+		s.refuses(400, "invalid", "POST", "/v1/carts", "{}", "Idempotency-Key: 00000000-0000-0000-0000-000000000000")
+	}
 	s.refuses(404, "sku-not-found", "POST", lines, `{"sku":"NOPE","quantity":1}`, me, "Idempotency-Key: free")
 	s.want(200, "POST", lines, add, me, "Idempotency-Key: free")
 	// Another shopper's key is another key.

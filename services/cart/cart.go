@@ -6,7 +6,6 @@ import (
 	"errors"
 	"time"
 
-	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	"github.com/souk-shop/souk/services/cart/internal/app"
 	"github.com/souk-shop/souk/services/cart/internal/postgres"
@@ -27,8 +26,8 @@ type Config struct {
 	SweepEvery time.Duration `env:"SWEEP_EVERY, default=1h"`
 }
 
-// repeatsTTL is for how long a repeat of a change is known as one: the time that the
-// API promises to keep an Idempotency-Key of a cart's operation.
+// repeatsTTL is for how long a repeat of a change, or of an order's removal, is known
+// as one: far longer than an Idempotency-Key is kept (answers.Keep).
 const repeatsTTL = 30 * 24 * time.Hour
 
 // Validate refuses what the service cannot run with.
@@ -49,7 +48,9 @@ func Run(ctx context.Context, cfg Config) error {
 		Build: func(p *service.Parts) error {
 			store := postgres.NewStore(p.Pool).ReadFrom(p.ReadPool)
 			cartv1.RegisterCartServiceServer(p.Server, rpc.NewServer(app.New(store, p.Now, p.Log)))
-			answerv1.RegisterAnswerServiceServer(p.Server, answers.NewServer(p.Pool, repeatsTTL))
+			if err := answers.Serve(p); err != nil {
+				return err
+			}
 			sweeper := app.Sweeper{
 				Carts: store, TTL: cfg.GuestTTL, RepeatsTTL: repeatsTTL, Every: cfg.SweepEvery, Now: p.Now, Log: p.Log,
 			}

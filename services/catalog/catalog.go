@@ -6,7 +6,6 @@ import (
 	"context"
 	"time"
 
-	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"github.com/souk-shop/souk/services/catalog/internal/app"
 	"github.com/souk-shop/souk/services/catalog/internal/cached"
@@ -58,7 +57,9 @@ func Run(ctx context.Context, cfg Config) error {
 			}
 			cursors := domain.Cursors{Key: []byte(cfg.CursorKey.Reveal())}
 			catalogv1.RegisterCatalogServiceServer(p.Server, rpc.NewServer(app.New(store, cursors, cfg.Currency, payments)))
-			answerv1.RegisterAnswerServiceServer(p.Server, answers.NewServer(p.Pool, 0))
+			if err := answers.Serve(p); err != nil {
+				return err
+			}
 			background := app.Background{Store: store, ExpireEvery: cfg.ExpireEvery, LearnEvery: cfg.LearnEvery, Log: p.Log}
 			p.AddReady("expire holds", background.ExpireHolds)
 			p.AddReady("learn from sales", background.Learn)

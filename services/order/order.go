@@ -10,7 +10,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/chassis/answers"
 	"github.com/souk-shop/souk/services/chassis/crash"
@@ -141,7 +140,9 @@ func build(p *service.Parts, cfg Config) error {
 	})
 	orders := app.New(app.Config{Ports: ports, Runner: runner, Changes: changes, Draining: p.Server.Draining()})
 	orderv1.RegisterOrderServiceServer(p.Server, rpc.NewServer(orders))
-	answerv1.RegisterAnswerServiceServer(p.Server, answers.NewServer(p.Pool, 0))
+	if err := answers.Serve(p); err != nil {
+		return err
+	}
 	work := jobs.New(jobs.Config{
 		Pool: p.JobsPool, Ready: p.Ready, Drives: runner, Sweeper: orders, Log: p.Log, Tracer: p.Telemetry.Tracer(),
 		Workers: cfg.Workers, SweepInterval: cfg.SweepInterval, Idle: cfg.jobsStall, PollInterval: cfg.jobsPoll, Clock: cfg.Clock,

@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/answers"
 	"github.com/souk-shop/souk/services/chassis/config"
@@ -96,7 +95,9 @@ func build(p *service.Parts, cfg Config) error {
 		Workers: cfg.Workers, ReviewEvery: max(cfg.ReviewEvery, time.Second), Clock: cfg.Clock,
 	})
 	paymentv1.RegisterPaymentServiceServer(p.Server, rpc.NewServer(payments, webhooks, reconciler))
-	answerv1.RegisterAnswerServiceServer(p.Server, answers.NewServer(p.Pool, 0))
+	if err := answers.Serve(p); err != nil {
+		return err
+	}
 
 	// Stopped in the reverse order: no more jobs, then what callers gave up.
 	p.Add("commands", func(ctx context.Context) error {

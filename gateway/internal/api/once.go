@@ -101,7 +101,7 @@ func (a *API) keeper(path string) idempotency.Client {
 	return a.keepers["catalog"]
 }
 
-// keyOf is a key that must be a UUID; "" for none.
+// keyOf is a key that must be a UUID; "" for none. The nil UUID was refused.
 func keyOf(id uuid.UUID) string {
 	if id == uuid.Nil {
 		return ""

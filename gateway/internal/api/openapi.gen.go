@@ -52,7 +52,7 @@ type CreateCartRequest struct {
 }
 
 func (in *CreateCartRequest) read(q *request) {
-	q.header("Idempotency-Key").id(&in.IdempotencyKey)
+	q.header("Idempotency-Key").keyID(&in.IdempotencyKey)
 	q.json(true, in.Body.read)
 }
 

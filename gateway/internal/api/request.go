@@ -195,6 +195,14 @@ func (p param) id(into *uuid.UUID) {
 	*into = id
 }
 
+// keyID reads a key that must be a UUID. Without a token it is as good as a secret, so
+// the nil UUID is refused.
+func (p param) keyID(into *uuid.UUID) {
+	if p.id(into); p.there && p.value == uuid.Nil.String() {
+		p.q.wrong.add(p.name, "must not be the nil UUID, which others would choose, too")
+	}
+}
+
 func (p param) integer(into **int64, least, most int64) {
 	if !p.there {
 		return

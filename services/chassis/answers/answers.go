@@ -16,8 +16,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"go.opentelemetry.io/otel/metric"
+
 	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/chassis/service"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 //go:embed migrations/*.sql
@@ -37,26 +42,80 @@ func Migrated(ctx context.Context, db pg.Queryer) error {
 	return pg.MigratedTable(ctx, db, versionsTable, migrations)
 }
 
+// Keep is for how long an answer is kept, and a key known: what the REST API promises.
+// After it a request under the key is a new one.
+const Keep = 24 * time.Hour
+
+const (
+	// sweepEvery is the pause between two sweeps, and sweepBatch how many answers one
+	// statement forgets.
+	sweepEvery = time.Minute
+	sweepBatch = 500
+)
+
 // Server implements answerv1.AnswerServiceServer.
 type Server struct {
 	answerv1.UnimplementedAnswerServiceServer
-	pool *pgxpool.Pool
-	keep time.Duration
+	pool      *pgxpool.Pool
+	forgotten metric.Int64Counter
+	log       *slog.Logger
 }
 
-// NewServer returns a server that keeps answers in the database; those older than
-// keep may be forgotten, none if it is 0.
-func NewServer(pool *pgxpool.Pool, keep time.Duration) *Server {
-	return &Server{pool: pool, keep: keep}
+// NewServer returns a server that keeps answers in the database. Its Sweep has to run.
+func NewServer(pool *pgxpool.Pool, tel *telemetry.Telemetry) (*Server, error) {
+	forgotten, err := tel.Meter().Int64Counter("souk.answer.forgotten", metric.WithUnit("{answer}"),
+		metric.WithDescription("Answers of operations that were kept for their time, and then forgotten."))
+	if err != nil {
+		return nil, err
+	}
+	return &Server{pool: pool, forgotten: forgotten, log: tel.Log}, nil
 }
 
-// forget deletes two answers that are too old, so that there are never many.
+// Serve has a service keep the answers of its operations.
+func Serve(p *service.Parts) error {
+	s, err := NewServer(p.Pool, p.Telemetry)
+	if err != nil {
+		return err
+	}
+	answerv1.RegisterAnswerServiceServer(p.Server, s)
+	p.AddReady("forget answers", s.Sweep)
+	return nil
+}
+
+// Sweep forgets old answers until ctx is done. Replicas may sweep at once.
+func (s *Server) Sweep(ctx context.Context) error {
+	for failed := false; ; {
+		n, err := s.Forget(ctx)
+		if err != nil && ctx.Err() == nil && !failed { // once per outage
+			s.log.WarnContext(ctx, "old answers not forgotten; it is tried again", "error", err)
+		}
+		if failed = err != nil; n == sweepBatch {
+			continue // there may be more; each batch is a transaction of its own
+		}
+		if retry.Sleep(ctx, sweepEvery) != nil {
+			return nil //nolint:nilerr // the process stops, which is no failure
+		}
+	}
+}
+
+// forget deletes answers that are too old, the oldest first.
 const forget = `
 DELETE FROM souk_answers WHERE (scope, key) IN (
     SELECT scope, key FROM souk_answers
     WHERE created_at < now() - $1::bigint * interval '1 microsecond'
-    ORDER BY created_at LIMIT 2 FOR UPDATE SKIP LOCKED
+    ORDER BY created_at LIMIT $2 FOR UPDATE SKIP LOCKED
 )`
+
+// Forget forgets a batch of what is older than Keep, whatever became of it, and returns
+// how much it was.
+func (s *Server) Forget(ctx context.Context) (int, error) {
+	tag, err := s.pool.Exec(ctx, forget, Keep.Microseconds(), sweepBatch)
+	if err != nil {
+		return 0, fmt.Errorf("forget answers: %w", err)
+	}
+	s.forgotten.Add(ctx, tag.RowsAffected())
+	return int(tag.RowsAffected()), nil
+}
 
 // begin makes the row, or takes over one that was left unfinished by the same request.
 const begin = `
@@ -68,11 +127,6 @@ RETURNING operation_id`
 
 // Begin implements answerv1.AnswerServiceServer.
 func (s *Server) Begin(ctx context.Context, req *answerv1.BeginRequest) (*answerv1.BeginResponse, error) {
-	if s.keep > 0 {
-		if _, err := s.pool.Exec(ctx, forget, s.keep.Microseconds()); err != nil {
-			return nil, fmt.Errorf("forget answers: %w", err)
-		}
-	}
 	fresh, err := uuid.NewV7()
 	if err != nil {
 		return nil, err

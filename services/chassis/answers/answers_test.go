@@ -19,6 +19,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -29,7 +30,7 @@ type keeper struct {
 	pool *pgxpool.Pool
 }
 
-func start(t *testing.T, keep time.Duration) *keeper {
+func start(t *testing.T) *keeper {
 	t.Helper()
 	dsn := pgtest.New(t, func(ctx context.Context, dsn string) error {
 		return answers.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
@@ -42,7 +43,11 @@ func start(t *testing.T, keep time.Duration) *keeper {
 	if err := answers.Migrated(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
-	return &keeper{answers.NewServer(pool, keep), t, pool}
+	server, err := answers.NewServer(pool, telemetry.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &keeper{server, t, pool}
 }
 
 func key(name string) *answerv1.Key { return &answerv1.Key{Scope: "test", Key: name} }
@@ -88,7 +93,7 @@ func (k *keeper) want(res *answerv1.BeginResponse, outcome answerv1.Outcome) {
 
 func TestAnswers(t *testing.T) {
 	t.Parallel()
-	k := start(t, 0)
+	k := start(t)
 	attempt := uuid.NewString()
 	first := k.attempt(attempt, "a", "r", time.Minute)
 	k.want(first, answerv1.Outcome_OUTCOME_BEGUN)
@@ -111,7 +116,7 @@ func TestAnswers(t *testing.T) {
 // A call whose reply was lost is repeated, by the same attempt alone.
 func TestLostReply(t *testing.T) {
 	t.Parallel()
-	k := start(t, 0)
+	k := start(t)
 	id := uuid.NewString()
 	first := k.attempt(id, "a", "r", time.Minute)
 	again := k.attempt(id, "a", "r", time.Minute)
@@ -126,7 +131,7 @@ func TestLostReply(t *testing.T) {
 // alone; where nothing was done the key is free.
 func TestUnfinished(t *testing.T) {
 	t.Parallel()
-	k := start(t, 0)
+	k := start(t)
 	died := k.begin("died", "r", time.Microsecond)
 	attempt := uuid.NewString()
 	unknown := k.attempt(attempt, "unknown", "r", time.Minute)
@@ -157,7 +162,7 @@ func TestUnfinished(t *testing.T) {
 // One of many makes the operation.
 func TestOneBegins(t *testing.T) {
 	t.Parallel()
-	k := start(t, 0)
+	k := start(t)
 	var begun atomic.Int64
 	var all sync.WaitGroup
 	for range 20 {
@@ -173,14 +178,45 @@ func TestOneBegins(t *testing.T) {
 	}
 }
 
+// A service forgets by itself what is older than the API promises to keep, completed
+// or not, and nothing else.
 func TestOldAnswersAreForgotten(t *testing.T) {
 	t.Parallel()
-	k := start(t, time.Hour)
-	k.begin("a", "r", time.Minute)
-	k.complete("a", "one")
-	k.want(k.begin("a", "r", time.Minute), answerv1.Outcome_OUTCOME_COMPLETED)
-	if _, err := k.pool.Exec(t.Context(), "UPDATE souk_answers SET created_at = now() - interval '61 minutes'"); err != nil {
+	k, ctx := start(t), t.Context()
+	for _, name := range []string{"old", "unfinished", "young"} {
+		k.begin(name, "r", time.Minute)
+	}
+	k.complete("old", "one")
+	k.complete("young", "one")
+	age := func(name, age string) {
+		t.Helper()
+		if _, err := k.pool.Exec(ctx, "UPDATE souk_answers SET created_at = now() - $2::interval WHERE key = $1", name, age); err != nil {
+			t.Fatal(err)
+		}
+	}
+	age("old", "24 hours 1 second")
+	age("unfinished", "24 hours 1 second")
+	age("young", "23 hours 59 minutes")
+	// More than one batch.
+	if _, err := k.pool.Exec(ctx, `INSERT INTO souk_answers (scope, key, request_hash, operation_id, attempt_id, lease_until, created_at)
+		SELECT 'test', 'many' || n, '', gen_random_uuid(), gen_random_uuid(), now(), now() - interval '2 days' FROM generate_series(1, 1200) n`); err != nil {
 		t.Fatal(err)
 	}
-	k.want(k.begin("a", "other", time.Minute), answerv1.Outcome_OUTCOME_BEGUN)
+	if n, err := k.Forget(ctx); err != nil || n != 500 {
+		t.Errorf("forgot %d at once, %v", n, err)
+	}
+	sweeping, end := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- k.Sweep(sweeping) }()
+	for left := 0; left != 1; {
+		if err := k.pool.QueryRow(ctx, "SELECT count(*) FROM souk_answers").Scan(&left); err != nil {
+			t.Fatal(err)
+		}
+	}
+	end()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	k.want(k.begin("young", "r", time.Minute), answerv1.Outcome_OUTCOME_COMPLETED)
+	k.want(k.begin("old", "other", time.Minute), answerv1.Outcome_OUTCOME_BEGUN)
 }

@@ -203,7 +203,11 @@ func (w *writer) request(params openapi3.Parameters, op *openapi3.Operation) {
 		case p.Value.In == "header" && p.Value.Required:
 			source = "requiredHeader"
 		}
-		fmt.Fprintf(&reads, "q.%s(%q).%s\n", source, p.Value.Name, w.reading(at, "in."+field, p.Value.Schema))
+		reading := w.reading(at, "in."+field, p.Value.Schema)
+		if p.Value.Name == keyHeader && p.Value.Schema.Value.Format == "uuid" {
+			reading = "keyID(&in." + field + ")"
+		}
+		fmt.Fprintf(&reads, "q.%s(%q).%s\n", source, p.Value.Name, reading)
 	}
 	if schema := jsonBody(op); schema != nil {
 		w.printf("Body %s\n", refName(schema.Ref))
