@@ -1,13 +1,10 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -190,12 +187,7 @@ func TestTheShopWorksWithoutScripts(t *testing.T) {
 	t.Parallel()
 	sku := product(t, 3)
 	w := browser(t)
-	if err := chromedp.Do(w.ctx, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-		return err
-	})); err != nil {
-		t.Fatal(err)
-	}
+	w.withoutScripts()
 	w.open(shop.URL + "/products?q=" + sku + "&min=9&max=1")
 	w.sees("#price-error")
 	w.tabTo("#sort")
