@@ -6,22 +6,21 @@ import "strings"
 var notLettering = map[string]bool{
 	"SIGN": true, "METAL": true, "TIN": true, "WOODEN": true, "WOOD": true, "HANGING": true, "PLAQUE": true, "WALL": true, "BLOCK": true,
 	"BUILDING": true, "WORD": true, "VINTAGE": true, "RETRO": true, "LARGE": true, "SMALL": true, "SET": true, "DESIGN": true, "ENAMEL": true, "ZINC": true,
-	"ANTIQUE": true, "WHITE": true, "BLACK": true, "IVORY": true, "LETTER": true, "LETTERS": true, "TOY": true, "TOYS": true, "CHILDREN": true, "KIDS": true, "BLOCKS": true, "FONT": true, "ASSORTED": true, "OF": true, "SIGNS": true, "ALPHABET": true,
+	"ANTIQUE": true, "WHITE": true, "BLACK": true, "IVORY": true, "LETTER": true, "LETTERS": true, "TOY": true, "TOYS": true, "CHILDREN": true, "KIDS": true, "BLOCKS": true, "FONT": true, "ASSORTED": true, "SIGNS": true, "ALPHABET": true,
 }
 
 // lettering is what is written on a sign of this name: "Hot Baths Metal Sign"
-// reads HOT BATHS. Only A-Z and 0-9 come out of it.
+// reads HOT BATHS.
 func (w words) lettering() []string {
 	var out []string
-	for _, s := range w.list {
-		if !notLettering[s] {
-			out = append(out, strings.ReplaceAll(s, "TLIGHT", "LIGHT"))
+	for _, s := range w.title {
+		s = strings.ToUpper(s)
+		if notLettering[strings.Trim(s, ",.!?-")] || len(out) == 0 && (s == "OF" || number(s) && w.count > 1) {
+			continue
 		}
+		out = append(out, s)
 	}
-	if len(out) > 7 {
-		out = out[:7]
-	}
-	return out
+	return out[:min(len(out), 7)]
 }
 
 // inscribe sets words in up to three lines centered at a point, as large as the

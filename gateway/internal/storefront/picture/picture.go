@@ -38,7 +38,7 @@ func Version(seed, name string) string {
 }
 
 // rules counts the changes of how a name is read, which the tables do not show.
-const rules = "2"
+const rules = "3"
 
 // edition names the drawings as this program makes them, so that caches fetch
 // them anew when the code changes: a hash of the tables and of one drawing of each

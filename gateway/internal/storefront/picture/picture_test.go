@@ -108,8 +108,17 @@ func TestWords(t *testing.T) {
 			t.Errorf("%q: %d pieces, want %d", name, got, want)
 		}
 	}
-	if got := strings.Join(read("GIN + TONIC DIET METAL SIGN").lettering(), " "); got != "GIN TONIC DIET" {
-		t.Errorf("the sign reads %q", got)
+	for name, want := range map[string]string{
+		"GIN + TONIC DIET METAL SIGN":      "GIN + TONIC DIET",
+		"BEWARE OF THE CAT METAL SIGN":     "BEWARE OF THE CAT",
+		"LADIES & GENTLEMEN METAL SIGN":    "LADIES & GENTLEMEN",
+		"YOU'RE CONFUSING ME METAL SIGN":   "YOU'RE CONFUSING ME",
+		"SET OF 2 OPEN/CLOSED METAL SIGNS": "OPEN/CLOSED",
+		"HOME BUILDING BLOCK WORD":         "HOME",
+	} {
+		if got := strings.Join(read(name).lettering(), " "); got != want {
+			t.Errorf("%q reads %q, want %q", name, got, want)
+		}
 	}
 }
 
