@@ -94,6 +94,49 @@ func (f *fakeShop) add(sku, name, category string, price, available, popularity 
 
 func fail(t *problem.Type) error { return problem.Newf(t, "Detail of %s.", t.Slug) }
 
+func (f *fakeShop) codes() []string {
+	var codes []string
+	for _, p := range f.products {
+		codes = append(codes, p.Code)
+	}
+	slices.Sort(codes)
+	return codes
+}
+
+func (f *fakeShop) Codes(_ context.Context, from string, limit int, yield func(string, time.Time) error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("Codes"); err != nil {
+		return err
+	}
+	for _, code := range f.codes() {
+		if code < from {
+			continue
+		}
+		if limit--; limit < 0 {
+			return nil
+		}
+		if err := yield(code, time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *fakeShop) CodePages(_ context.Context, size int) (first []string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("CodePages"); err != nil {
+		return nil, err
+	}
+	for i, code := range f.codes() {
+		if i%size == 0 {
+			first = append(first, code)
+		}
+	}
+	return first, nil
+}
+
 func (f *fakeShop) enter(method string) error {
 	f.calls[method]++
 	return f.fail

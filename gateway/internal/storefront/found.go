@@ -103,7 +103,11 @@ func (s *Storefront) manifest() ([]byte, error) {
 // robots keeps crawlers from what is a shopper's own. Searches are crawled and say
 // themselves that they are not to be found.
 func (s *Storefront) robots() string {
-	return "User-agent: *\nDisallow: /cart\nDisallow: /checkout\nDisallow: /orders\nDisallow: /v1/\n"
+	text := "User-agent: *\nDisallow: /cart\nDisallow: /checkout\nDisallow: /orders\nDisallow: /v1/\n"
+	if s.public != "" {
+		text += "\nSitemap: " + s.public + "/sitemap.xml\n"
+	}
+	return text
 }
 
 // redirectSpelling sends an address with a slash at its end, doubled slashes or
@@ -143,9 +147,16 @@ func (s *Storefront) productFacts(p *catalog.Product, v *productPage) []any {
 	var offers []thing
 	for i := range p.Variants {
 		variant := &p.Variants[i]
+		availability := "OutOfStock"
+		switch {
+		case p.State == catalog.Archived || variant.State == catalog.Archived:
+			availability = "Discontinued"
+		case variant.Stock.Available > 0:
+			availability = "InStock"
+		}
 		offer := thing{
 			"@type": "Offer", "sku": variant.SKU, "price": variant.Price.Decimal(), "priceCurrency": variant.Price.Currency,
-			"availability": schema + "/" + map[bool]string{true: "InStock", false: "OutOfStock"}[variant.Stock.Available > 0],
+			"availability": schema + "/" + availability,
 		}
 		if variant.Name != "" {
 			offer["name"] = variant.Name

@@ -2,6 +2,8 @@ package storefront
 
 import (
 	"encoding/json"
+	"encoding/xml"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -51,6 +53,11 @@ func TestProductFacts(t *testing.T) {
 		if got := offers[i].(map[string]any)["availability"]; got != "https://schema.org/"+want {
 			t.Errorf("variant %d: %v", i, got)
 		}
+	}
+	old := catalog.Product{Variants: f.products[0].Variants}
+	old.Code, old.State, old.URL = "OLD", catalog.Archived, "/products/OLD"
+	if got := (&Storefront{}).productFacts(&old, &productPage{})[0].(thing)["offers"].([]thing)[0]["availability"]; got != "https://schema.org/Discontinued" {
+		t.Errorf("no longer sold: %v", got)
 	}
 	// Without an address of its own the shop names none, whatever Host says.
 	p = open(t, newFakeShop()).do(http.MethodGet, "/products/MUG", "", "Host", "evil.example", "X-Forwarded-Host", "evil.example")
@@ -171,5 +178,72 @@ func TestPicturesOfTheFirstScreen(t *testing.T) {
 	})
 	if res, _ := v.raw("GET", catalog.PictureURL("MUG-BIG")+"?v=1"); strings.Contains(res.Header.Get("Cache-Control"), "immutable") {
 		t.Error("any version is kept for good")
+	}
+}
+
+// Each product is in one of the maps, with the time of its last change.
+func TestSitemaps(t *testing.T) {
+	t.Parallel()
+	f := newFakeShop()
+	const many = sitemapSize + 20
+	for i := range many {
+		f.products = append(f.products, &catalog.Product{Code: fmt.Sprintf("X%06d", i)})
+	}
+	v := openAt(t, f, "https://shop.example")
+	type entry struct {
+		Loc     string `xml:"loc"`
+		Changed string `xml:"lastmod"`
+	}
+	read := func(path string, headers ...string) []entry {
+		t.Helper()
+		res, body := v.raw("GET", path, headers...)
+		if res.StatusCode != 200 || !strings.Contains(res.Header.Get("Content-Type"), "xml") || res.Header.Get("Cache-Control") != "public, max-age=3600" {
+			t.Fatalf("%s: %d %v", path, res.StatusCode, res.Header)
+		}
+		var doc struct {
+			URLs []entry `xml:"url"`
+			Maps []entry `xml:"sitemap"`
+		}
+		if err := xml.Unmarshal(unpacked(t, res, body), &doc); err != nil {
+			t.Fatal(err)
+		}
+		return append(doc.URLs, doc.Maps...)
+	}
+	seen := map[string]bool{}
+	index := read("/sitemap.xml")
+	for _, m := range index {
+		path, ok := strings.CutPrefix(m.Loc, "https://shop.example")
+		urls := read(path, "Accept-Encoding", "gzip, br")
+		if !ok || len(urls) > sitemapSize {
+			t.Errorf("%s: %d", m.Loc, len(urls))
+		}
+		for _, u := range urls {
+			if seen[u.Loc] || strings.Contains(u.Loc, "/products/") && u.Changed != "2026-11-25T10:00:00Z" {
+				t.Errorf("%+v", u)
+			}
+			seen[u.Loc] = true
+		}
+	}
+	if len(index) != 3 || !seen["https://shop.example/products/X000000"] || !seen[fmt.Sprintf("https://shop.example/products/X%06d", many-1)] || !seen["https://shop.example/categories/kitchen"] || !seen["https://shop.example/"] {
+		t.Errorf("%d maps, %d addresses", len(index), len(seen))
+	}
+	calls := f.calls["Codes"]
+	res, _ := v.raw("GET", "/sitemap.xml")
+	read("/sitemap-products.xml?from=X000000")
+	read("/sitemap-products.xml?from=X000000")
+	if got := f.calls["Codes"]; got != calls+1 {
+		t.Errorf("a map is made %d times", got-calls)
+	}
+	if not, _ := v.raw("GET", "/sitemap.xml", "If-None-Match", res.Header.Get("ETag")); not.StatusCode != 304 {
+		t.Errorf("the same map again: %d", not.StatusCode)
+	}
+	if res, _ := v.raw("GET", "/sitemap-products.xml?from=%3C"); res.StatusCode != 404 {
+		t.Errorf("a code that is none: %d", res.StatusCode)
+	}
+	if res, _ := open(t, newFakeShop()).raw("GET", "/sitemap.xml"); res.StatusCode != 404 {
+		t.Errorf("without an address: %d", res.StatusCode)
+	}
+	if _, body := v.raw("GET", "/robots.txt"); !strings.Contains(string(body), "Sitemap: https://shop.example/sitemap.xml\n") {
+		t.Errorf("robots.txt: %s", body)
 	}
 }

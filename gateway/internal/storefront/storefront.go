@@ -19,6 +19,7 @@ import (
 	"iter"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
@@ -34,6 +35,8 @@ type Catalog interface {
 	Product(ctx context.Context, sku string) (*catalog.Product, error)
 	Related(ctx context.Context, sku string, limit int) (*catalog.ProductPage, error)
 	Categories(ctx context.Context) (*catalog.CategoryList, error)
+	Codes(ctx context.Context, from string, limit int, yield func(code string, changed time.Time) error) error
+	CodePages(ctx context.Context, size int) ([]string, error)
 }
 
 // Carts is what the pages need of the carts.
@@ -96,6 +99,7 @@ type Storefront struct {
 	pages    *pages
 	static   *static
 	pictures *pictures
+	sitemaps *sitemaps
 	mux      *http.ServeMux
 }
 
@@ -136,6 +140,7 @@ func New(cfg Config) (*Storefront, error) {
 		return nil, err
 	}
 	s.pictures = newPictures(pictureCacheBytes)
+	s.sitemaps = newSitemaps()
 	s.routes()
 	small, err := s.smallFiles()
 	if err != nil {
@@ -154,6 +159,9 @@ func (s *Storefront) routes() {
 	s.page("GET /{$}", s.serveHome)
 	s.page("GET /products", s.serveListing)
 	s.page("GET /categories/{slug}", s.serveListing)
+	s.page("GET /sitemap.xml", s.serveSitemap)
+	s.page("GET /sitemap-pages.xml", s.serveSitemap)
+	s.page("GET /sitemap-products.xml", s.serveSitemap)
 	s.page("GET /search", s.redirectSearch)
 	s.page("GET /products/{sku}", s.serveProduct)
 	s.page("GET /cart", s.serveCart)

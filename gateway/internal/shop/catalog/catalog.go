@@ -26,6 +26,8 @@ type Client interface {
 	ListRelated(context.Context, *catalogv1.ListRelatedRequest, ...grpc.CallOption) (*catalogv1.ListRelatedResponse, error)
 	SetState(context.Context, *catalogv1.SetStateRequest, ...grpc.CallOption) (*catalogv1.SetStateResponse, error)
 	DeleteProduct(context.Context, *catalogv1.DeleteProductRequest, ...grpc.CallOption) (*catalogv1.DeleteProductResponse, error)
+	ListCodes(context.Context, *catalogv1.ListCodesRequest, ...grpc.CallOption) (*catalogv1.ListCodesResponse, error)
+	ListCodePages(context.Context, *catalogv1.ListCodePagesRequest, ...grpc.CallOption) (*catalogv1.ListCodePagesResponse, error)
 	PutProduct(context.Context, *catalogv1.PutProductRequest, ...grpc.CallOption) (*catalogv1.PutProductResponse, error)
 	UpsertProducts(context.Context, *catalogv1.UpsertProductsRequest, ...grpc.CallOption) (*catalogv1.UpsertProductsResponse, error)
 	AdjustStock(context.Context, *catalogv1.AdjustStockRequest, ...grpc.CallOption) (*catalogv1.AdjustStockResponse, error)
@@ -240,6 +242,42 @@ func (c *Catalog) Categories(ctx context.Context) (*CategoryList, error) {
 		}
 		return list, nil
 	})
+}
+
+// maxCodes is how many codes one call of the catalog service returns.
+const maxCodes = 10_000
+
+// Codes yields up to limit codes of products from one on, in their order, with the
+// time of their last change. They are fetched as they are taken.
+func (c *Catalog) Codes(ctx context.Context, from string, limit int, yield func(code string, changed time.Time) error) error {
+	after := ""
+	for limit > 0 {
+		n := min(limit, maxCodes)
+		res, err := client.Call(ctx, c.caller, 0, c.client.ListCodes, &catalogv1.ListCodesRequest{From: from, After: after, Limit: int32(n)})
+		if err != nil {
+			return err
+		}
+		for _, p := range res.GetProducts() {
+			if err := yield(p.GetCode(), p.GetUpdatedAt().AsTime()); err != nil {
+				return err
+			}
+			after = p.GetCode()
+		}
+		if len(res.GetProducts()) < n {
+			return nil
+		}
+		limit -= n
+	}
+	return nil
+}
+
+// pagesTime is how much longer than other calls one that counts all products takes.
+const pagesTime = 20 * time.Second
+
+// CodePages returns the first code of each page of so many products.
+func (c *Catalog) CodePages(ctx context.Context, size int) ([]string, error) {
+	res, err := client.Call(ctx, c.caller, pagesTime, c.client.ListCodePages, &catalogv1.ListCodePagesRequest{Size: int32(size)})
+	return res.GetFirst(), err
 }
 
 // maxLookup is how many SKUs one call of the catalog service takes.

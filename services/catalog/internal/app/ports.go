@@ -36,6 +36,10 @@ type Reader interface {
 	// Related returns up to limit products bought together with the given one,
 	// then popular ones of its category. Errors: ErrProductNotFound.
 	Related(ctx context.Context, productID string, limit int) ([]domain.Product, error)
+	// Codes returns up to limit codes from one on, and after another, in their order.
+	Codes(ctx context.Context, from, after string, limit int) ([]domain.ProductCode, error)
+	// CodePages returns the first code of each page of so many products.
+	CodePages(ctx context.Context, size int) ([]string, error)
 }
 
 // Reservations puts stock aside. Every command is idempotent.

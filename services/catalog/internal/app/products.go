@@ -86,3 +86,18 @@ func (a *App) Related(ctx context.Context, productID string, limit int) ([]domai
 	}
 	return a.store.Related(ctx, productID, limit)
 }
+
+// Codes returns up to limit codes of products from one on, and after another.
+func (a *App) Codes(ctx context.Context, from, after string, limit int) ([]domain.ProductCode, error) {
+	for field, text := range map[string]string{"from": from, "after": after} {
+		if err := domain.CheckText(field, text); err != nil {
+			return nil, err
+		}
+	}
+	return a.store.Codes(ctx, from, after, limit)
+}
+
+// CodePages returns the first code of each page of so many products.
+func (a *App) CodePages(ctx context.Context, size int) ([]string, error) {
+	return a.store.CodePages(ctx, size)
+}

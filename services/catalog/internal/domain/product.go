@@ -183,3 +183,9 @@ type PriceChange struct {
 	SKU   string
 	Price money.Money
 }
+
+// ProductCode is a product by its code.
+type ProductCode struct {
+	Code      string
+	UpdatedAt time.Time
+}

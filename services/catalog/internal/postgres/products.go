@@ -124,6 +124,28 @@ func (s *Store) Categories(ctx context.Context) ([]domain.Category, error) {
 	return all, nil
 }
 
+// Codes implements app.Reader.
+func (s *Store) Codes(ctx context.Context, from, after string, limit int) ([]domain.ProductCode, error) {
+	rows, err := s.reads.Codes(ctx, db.CodesParams{First: from, After: after, MaxCodes: int32(limit)})
+	if err != nil {
+		return nil, fmt.Errorf("list codes: %w", err)
+	}
+	codes := make([]domain.ProductCode, len(rows))
+	for i, r := range rows {
+		codes[i] = domain.ProductCode{Code: r.Code, UpdatedAt: r.UpdatedAt}
+	}
+	return codes, nil
+}
+
+// CodePages implements app.Reader.
+func (s *Store) CodePages(ctx context.Context, size int) ([]string, error) {
+	first, err := s.reads.CodePages(ctx, int64(size))
+	if err != nil {
+		return nil, fmt.Errorf("list pages of codes: %w", err)
+	}
+	return first, nil
+}
+
 func single(rows []productRow) (domain.Product, error) {
 	if len(rows) == 0 {
 		return domain.Product{}, domain.ErrProductNotFound

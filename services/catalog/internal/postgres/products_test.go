@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -280,5 +281,39 @@ func TestPairsOfALongOrderAreBounded(t *testing.T) {
 	var pairs int
 	if err := s.pool.QueryRow(ctx, "SELECT count(*) FROM copurchases").Scan(&pairs); err != nil || pairs != 12*11/2 {
 		t.Errorf("%d pairs, %v", pairs, err)
+	}
+}
+
+// Pages of codes are where they begin, and a stretch begins and ends where it should.
+func TestCodes(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	var all []domain.ProductInput
+	for i := range 25 {
+		all = append(all, simple(fmt.Sprintf("C%02d", i), "cup", 100, 1))
+	}
+	s.add(all...)
+	first, err := s.CodePages(ctx, 10)
+	if err != nil || !slices.Equal(first, []string{"C00", "C10", "C20"}) {
+		t.Errorf("%v, %v", first, err)
+	}
+	for _, c := range []struct {
+		from, after string
+		limit       int
+		want        []string
+	}{
+		{"", "", 2, []string{"C00", "C01"}}, {"C10", "", 2, []string{"C10", "C11"}}, {"C10", "C11", 2, []string{"C12", "C13"}}, {"C24", "", 9, []string{"C24"}}, {"C24", "C24", 9, nil}, {"D", "", 9, nil},
+	} {
+		found, err := s.Codes(ctx, c.from, c.after, c.limit)
+		var got []string
+		for _, p := range found {
+			got = append(got, p.Code)
+			if p.UpdatedAt.IsZero() {
+				t.Errorf("%s changed never", p.Code)
+			}
+		}
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("from %q after %q: %v, %v", c.from, c.after, got, err)
+		}
 	}
 }

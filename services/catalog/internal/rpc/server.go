@@ -9,6 +9,7 @@ import (
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"github.com/souk-shop/souk/services/catalog/internal/app"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Server implements the contract.
@@ -74,6 +75,28 @@ func (s *Server) ListRelated(ctx context.Context, req *catalogv1.ListRelatedRequ
 		return nil, explain(err)
 	}
 	return &catalogv1.ListRelatedResponse{Products: products(related)}, nil
+}
+
+// ListCodes implements the contract.
+func (s *Server) ListCodes(ctx context.Context, req *catalogv1.ListCodesRequest) (*catalogv1.ListCodesResponse, error) {
+	codes, err := s.app.Codes(ctx, req.GetFrom(), req.GetAfter(), int(req.GetLimit()))
+	if err != nil {
+		return nil, explain(err)
+	}
+	out := make([]*catalogv1.ProductCode, len(codes))
+	for i, c := range codes {
+		out[i] = &catalogv1.ProductCode{Code: c.Code, UpdatedAt: timestamppb.New(c.UpdatedAt)}
+	}
+	return &catalogv1.ListCodesResponse{Products: out}, nil
+}
+
+// ListCodePages implements the contract.
+func (s *Server) ListCodePages(ctx context.Context, req *catalogv1.ListCodePagesRequest) (*catalogv1.ListCodePagesResponse, error) {
+	first, err := s.app.CodePages(ctx, int(req.GetSize()))
+	if err != nil {
+		return nil, explain(err)
+	}
+	return &catalogv1.ListCodePagesResponse{First: first}, nil
 }
 
 // Reserve implements the contract.

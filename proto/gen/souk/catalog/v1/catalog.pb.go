@@ -1406,6 +1406,264 @@ func (x *ListRelatedResponse) GetProducts() []*Product {
 	return nil
 }
 
+// ListCodesRequest asks for a stretch of the codes.
+type ListCodesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The first code that may be returned; empty for the first of all.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Only codes after this one; empty for no such bound.
+	After string `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	// How many at most.
+	Limit         int32 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCodesRequest) Reset() {
+	*x = ListCodesRequest{}
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCodesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCodesRequest) ProtoMessage() {}
+
+func (x *ListCodesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCodesRequest.ProtoReflect.Descriptor instead.
+func (*ListCodesRequest) Descriptor() ([]byte, []int) {
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListCodesRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *ListCodesRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *ListCodesRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// ListCodesResponse has the codes, by byte order; fewer than the limit when there
+// are no more.
+type ListCodesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The products.
+	Products      []*ProductCode `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCodesResponse) Reset() {
+	*x = ListCodesResponse{}
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCodesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCodesResponse) ProtoMessage() {}
+
+func (x *ListCodesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCodesResponse.ProtoReflect.Descriptor instead.
+func (*ListCodesResponse) Descriptor() ([]byte, []int) {
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ListCodesResponse) GetProducts() []*ProductCode {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+// ProductCode is a product by its code.
+type ProductCode struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The product's code.
+	Code string `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
+	// When its data last changed, stock aside.
+	UpdatedAt     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=updated_at,json=updatedAt,proto3" json:"updated_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProductCode) Reset() {
+	*x = ProductCode{}
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProductCode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProductCode) ProtoMessage() {}
+
+func (x *ProductCode) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProductCode.ProtoReflect.Descriptor instead.
+func (*ProductCode) Descriptor() ([]byte, []int) {
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ProductCode) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *ProductCode) GetUpdatedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdatedAt
+	}
+	return nil
+}
+
+// ListCodePagesRequest asks where the pages begin.
+type ListCodePagesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many products a page has.
+	Size          int32 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCodePagesRequest) Reset() {
+	*x = ListCodePagesRequest{}
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCodePagesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCodePagesRequest) ProtoMessage() {}
+
+func (x *ListCodePagesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCodePagesRequest.ProtoReflect.Descriptor instead.
+func (*ListCodePagesRequest) Descriptor() ([]byte, []int) {
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ListCodePagesRequest) GetSize() int32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+// ListCodePagesResponse has the first code of each page, by byte order.
+type ListCodePagesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The codes.
+	First         []string `protobuf:"bytes,1,rep,name=first,proto3" json:"first,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCodePagesResponse) Reset() {
+	*x = ListCodePagesResponse{}
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCodePagesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCodePagesResponse) ProtoMessage() {}
+
+func (x *ListCodePagesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCodePagesResponse.ProtoReflect.Descriptor instead.
+func (*ListCodePagesResponse) Descriptor() ([]byte, []int) {
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ListCodePagesResponse) GetFirst() []string {
+	if x != nil {
+		return x.First
+	}
+	return nil
+}
+
 // StockLine is a number of units of a SKU.
 type StockLine struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1419,7 +1677,7 @@ type StockLine struct {
 
 func (x *StockLine) Reset() {
 	*x = StockLine{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[17]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1689,7 @@ func (x *StockLine) String() string {
 func (*StockLine) ProtoMessage() {}
 
 func (x *StockLine) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[17]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1702,7 @@ func (x *StockLine) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockLine.ProtoReflect.Descriptor instead.
 func (*StockLine) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{17}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *StockLine) GetSku() string {
@@ -1476,7 +1734,7 @@ type Reservation struct {
 
 func (x *Reservation) Reset() {
 	*x = Reservation{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[18]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1488,7 +1746,7 @@ func (x *Reservation) String() string {
 func (*Reservation) ProtoMessage() {}
 
 func (x *Reservation) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[18]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1501,7 +1759,7 @@ func (x *Reservation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reservation.ProtoReflect.Descriptor instead.
 func (*Reservation) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{18}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Reservation) GetOrderId() string {
@@ -1540,7 +1798,7 @@ type ReserveRequest struct {
 
 func (x *ReserveRequest) Reset() {
 	*x = ReserveRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[19]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1810,7 @@ func (x *ReserveRequest) String() string {
 func (*ReserveRequest) ProtoMessage() {}
 
 func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[19]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1823,7 @@ func (x *ReserveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveRequest.ProtoReflect.Descriptor instead.
 func (*ReserveRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{19}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReserveRequest) GetOrderId() string {
@@ -1600,7 +1858,7 @@ type ReserveResponse struct {
 
 func (x *ReserveResponse) Reset() {
 	*x = ReserveResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[20]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1612,7 +1870,7 @@ func (x *ReserveResponse) String() string {
 func (*ReserveResponse) ProtoMessage() {}
 
 func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[20]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1625,7 +1883,7 @@ func (x *ReserveResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReserveResponse.ProtoReflect.Descriptor instead.
 func (*ReserveResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{20}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ReserveResponse) GetReservation() *Reservation {
@@ -1650,7 +1908,7 @@ type Shortage struct {
 
 func (x *Shortage) Reset() {
 	*x = Shortage{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[21]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1662,7 +1920,7 @@ func (x *Shortage) String() string {
 func (*Shortage) ProtoMessage() {}
 
 func (x *Shortage) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[21]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1675,7 +1933,7 @@ func (x *Shortage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shortage.ProtoReflect.Descriptor instead.
 func (*Shortage) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{21}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Shortage) GetSku() string {
@@ -1710,7 +1968,7 @@ type ConfirmRequest struct {
 
 func (x *ConfirmRequest) Reset() {
 	*x = ConfirmRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[22]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1722,7 +1980,7 @@ func (x *ConfirmRequest) String() string {
 func (*ConfirmRequest) ProtoMessage() {}
 
 func (x *ConfirmRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[22]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1735,7 +1993,7 @@ func (x *ConfirmRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmRequest.ProtoReflect.Descriptor instead.
 func (*ConfirmRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{22}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ConfirmRequest) GetOrderId() string {
@@ -1756,7 +2014,7 @@ type ConfirmResponse struct {
 
 func (x *ConfirmResponse) Reset() {
 	*x = ConfirmResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[23]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1768,7 +2026,7 @@ func (x *ConfirmResponse) String() string {
 func (*ConfirmResponse) ProtoMessage() {}
 
 func (x *ConfirmResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[23]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1781,7 +2039,7 @@ func (x *ConfirmResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfirmResponse.ProtoReflect.Descriptor instead.
 func (*ConfirmResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{23}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ConfirmResponse) GetReservation() *Reservation {
@@ -1802,7 +2060,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[24]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1814,7 +2072,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[24]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1827,7 +2085,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{24}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReleaseRequest) GetOrderId() string {
@@ -1848,7 +2106,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[25]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1860,7 +2118,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[25]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1873,7 +2131,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{25}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ReleaseResponse) GetReservation() *Reservation {
@@ -1898,7 +2156,7 @@ type RestockRequest struct {
 
 func (x *RestockRequest) Reset() {
 	*x = RestockRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[26]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1910,7 +2168,7 @@ func (x *RestockRequest) String() string {
 func (*RestockRequest) ProtoMessage() {}
 
 func (x *RestockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[26]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1923,7 +2181,7 @@ func (x *RestockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestockRequest.ProtoReflect.Descriptor instead.
 func (*RestockRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{26}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RestockRequest) GetRestockId() string {
@@ -1956,7 +2214,7 @@ type RestockResponse struct {
 
 func (x *RestockResponse) Reset() {
 	*x = RestockResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[27]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1968,7 +2226,7 @@ func (x *RestockResponse) String() string {
 func (*RestockResponse) ProtoMessage() {}
 
 func (x *RestockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[27]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1981,7 +2239,7 @@ func (x *RestockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestockResponse.ProtoReflect.Descriptor instead.
 func (*RestockResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{27}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{32}
 }
 
 // StockChange changes the stock of a SKU.
@@ -1997,7 +2255,7 @@ type StockChange struct {
 
 func (x *StockChange) Reset() {
 	*x = StockChange{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[28]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2009,7 +2267,7 @@ func (x *StockChange) String() string {
 func (*StockChange) ProtoMessage() {}
 
 func (x *StockChange) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[28]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2022,7 +2280,7 @@ func (x *StockChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StockChange.ProtoReflect.Descriptor instead.
 func (*StockChange) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{28}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *StockChange) GetSku() string {
@@ -2054,7 +2312,7 @@ type AdjustStockRequest struct {
 
 func (x *AdjustStockRequest) Reset() {
 	*x = AdjustStockRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[29]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2066,7 +2324,7 @@ func (x *AdjustStockRequest) String() string {
 func (*AdjustStockRequest) ProtoMessage() {}
 
 func (x *AdjustStockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[29]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2079,7 +2337,7 @@ func (x *AdjustStockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdjustStockRequest.ProtoReflect.Descriptor instead.
 func (*AdjustStockRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{29}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AdjustStockRequest) GetAdjustmentId() string {
@@ -2114,7 +2372,7 @@ type AdjustStockResponse struct {
 
 func (x *AdjustStockResponse) Reset() {
 	*x = AdjustStockResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[30]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2126,7 +2384,7 @@ func (x *AdjustStockResponse) String() string {
 func (*AdjustStockResponse) ProtoMessage() {}
 
 func (x *AdjustStockResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[30]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2139,7 +2397,7 @@ func (x *AdjustStockResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdjustStockResponse.ProtoReflect.Descriptor instead.
 func (*AdjustStockResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{30}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AdjustStockResponse) GetVariants() []*Variant {
@@ -2174,7 +2432,7 @@ type ProductInput struct {
 
 func (x *ProductInput) Reset() {
 	*x = ProductInput{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[31]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2186,7 +2444,7 @@ func (x *ProductInput) String() string {
 func (*ProductInput) ProtoMessage() {}
 
 func (x *ProductInput) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[31]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2199,7 +2457,7 @@ func (x *ProductInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductInput.ProtoReflect.Descriptor instead.
 func (*ProductInput) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{31}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ProductInput) GetCode() string {
@@ -2277,7 +2535,7 @@ type VariantInput struct {
 
 func (x *VariantInput) Reset() {
 	*x = VariantInput{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[32]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2289,7 +2547,7 @@ func (x *VariantInput) String() string {
 func (*VariantInput) ProtoMessage() {}
 
 func (x *VariantInput) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[32]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2302,7 +2560,7 @@ func (x *VariantInput) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VariantInput.ProtoReflect.Descriptor instead.
 func (*VariantInput) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{32}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *VariantInput) GetSku() string {
@@ -2356,7 +2614,7 @@ type Precondition struct {
 
 func (x *Precondition) Reset() {
 	*x = Precondition{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[33]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2368,7 +2626,7 @@ func (x *Precondition) String() string {
 func (*Precondition) ProtoMessage() {}
 
 func (x *Precondition) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[33]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2381,7 +2639,7 @@ func (x *Precondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Precondition.ProtoReflect.Descriptor instead.
 func (*Precondition) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{33}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Precondition) GetRevisions() []int64 {
@@ -2420,7 +2678,7 @@ type PutProductRequest struct {
 
 func (x *PutProductRequest) Reset() {
 	*x = PutProductRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[34]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2432,7 +2690,7 @@ func (x *PutProductRequest) String() string {
 func (*PutProductRequest) ProtoMessage() {}
 
 func (x *PutProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[34]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2445,7 +2703,7 @@ func (x *PutProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutProductRequest.ProtoReflect.Descriptor instead.
 func (*PutProductRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{34}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *PutProductRequest) GetOperationId() string {
@@ -2482,7 +2740,7 @@ type PutProductResponse struct {
 
 func (x *PutProductResponse) Reset() {
 	*x = PutProductResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[35]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2494,7 +2752,7 @@ func (x *PutProductResponse) String() string {
 func (*PutProductResponse) ProtoMessage() {}
 
 func (x *PutProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[35]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2507,7 +2765,7 @@ func (x *PutProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutProductResponse.ProtoReflect.Descriptor instead.
 func (*PutProductResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{35}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PutProductResponse) GetProduct() *Product {
@@ -2543,7 +2801,7 @@ type SetStateRequest struct {
 
 func (x *SetStateRequest) Reset() {
 	*x = SetStateRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[36]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2555,7 +2813,7 @@ func (x *SetStateRequest) String() string {
 func (*SetStateRequest) ProtoMessage() {}
 
 func (x *SetStateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[36]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2568,7 +2826,7 @@ func (x *SetStateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetStateRequest.ProtoReflect.Descriptor instead.
 func (*SetStateRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{36}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SetStateRequest) GetOperationId() string {
@@ -2617,7 +2875,7 @@ type SetStateResponse struct {
 
 func (x *SetStateResponse) Reset() {
 	*x = SetStateResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[37]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2629,7 +2887,7 @@ func (x *SetStateResponse) String() string {
 func (*SetStateResponse) ProtoMessage() {}
 
 func (x *SetStateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[37]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2642,7 +2900,7 @@ func (x *SetStateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetStateResponse.ProtoReflect.Descriptor instead.
 func (*SetStateResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{37}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SetStateResponse) GetProduct() *Product {
@@ -2669,7 +2927,7 @@ type DeleteProductRequest struct {
 
 func (x *DeleteProductRequest) Reset() {
 	*x = DeleteProductRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[38]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2681,7 +2939,7 @@ func (x *DeleteProductRequest) String() string {
 func (*DeleteProductRequest) ProtoMessage() {}
 
 func (x *DeleteProductRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[38]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2694,7 +2952,7 @@ func (x *DeleteProductRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteProductRequest.ProtoReflect.Descriptor instead.
 func (*DeleteProductRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{38}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DeleteProductRequest) GetOperationId() string {
@@ -2734,7 +2992,7 @@ type DeleteProductResponse struct {
 
 func (x *DeleteProductResponse) Reset() {
 	*x = DeleteProductResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[39]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2746,7 +3004,7 @@ func (x *DeleteProductResponse) String() string {
 func (*DeleteProductResponse) ProtoMessage() {}
 
 func (x *DeleteProductResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[39]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2759,7 +3017,7 @@ func (x *DeleteProductResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteProductResponse.ProtoReflect.Descriptor instead.
 func (*DeleteProductResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{39}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{44}
 }
 
 // UpsertProductsRequest has the products.
@@ -2776,7 +3034,7 @@ type UpsertProductsRequest struct {
 
 func (x *UpsertProductsRequest) Reset() {
 	*x = UpsertProductsRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[40]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2788,7 +3046,7 @@ func (x *UpsertProductsRequest) String() string {
 func (*UpsertProductsRequest) ProtoMessage() {}
 
 func (x *UpsertProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[40]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2801,7 +3059,7 @@ func (x *UpsertProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertProductsRequest.ProtoReflect.Descriptor instead.
 func (*UpsertProductsRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{40}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *UpsertProductsRequest) GetProducts() []*ProductInput {
@@ -2833,7 +3091,7 @@ type UpsertProductsResponse struct {
 
 func (x *UpsertProductsResponse) Reset() {
 	*x = UpsertProductsResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[41]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2845,7 +3103,7 @@ func (x *UpsertProductsResponse) String() string {
 func (*UpsertProductsResponse) ProtoMessage() {}
 
 func (x *UpsertProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[41]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2858,7 +3116,7 @@ func (x *UpsertProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpsertProductsResponse.ProtoReflect.Descriptor instead.
 func (*UpsertProductsResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{41}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *UpsertProductsResponse) GetCreated() int64 {
@@ -2895,7 +3153,7 @@ type PriceChange struct {
 
 func (x *PriceChange) Reset() {
 	*x = PriceChange{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[42]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2907,7 +3165,7 @@ func (x *PriceChange) String() string {
 func (*PriceChange) ProtoMessage() {}
 
 func (x *PriceChange) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[42]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2920,7 +3178,7 @@ func (x *PriceChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PriceChange.ProtoReflect.Descriptor instead.
 func (*PriceChange) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{42}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PriceChange) GetSku() string {
@@ -2950,7 +3208,7 @@ type SetPricesRequest struct {
 
 func (x *SetPricesRequest) Reset() {
 	*x = SetPricesRequest{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[43]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2962,7 +3220,7 @@ func (x *SetPricesRequest) String() string {
 func (*SetPricesRequest) ProtoMessage() {}
 
 func (x *SetPricesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[43]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2975,7 +3233,7 @@ func (x *SetPricesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPricesRequest.ProtoReflect.Descriptor instead.
 func (*SetPricesRequest) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{43}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *SetPricesRequest) GetOperationId() string {
@@ -3003,7 +3261,7 @@ type SetPricesResponse struct {
 
 func (x *SetPricesResponse) Reset() {
 	*x = SetPricesResponse{}
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[44]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3015,7 +3273,7 @@ func (x *SetPricesResponse) String() string {
 func (*SetPricesResponse) ProtoMessage() {}
 
 func (x *SetPricesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[44]
+	mi := &file_souk_catalog_v1_catalog_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3028,7 +3286,7 @@ func (x *SetPricesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetPricesResponse.ProtoReflect.Descriptor instead.
 func (*SetPricesResponse) Descriptor() ([]byte, []int) {
-	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{44}
+	return file_souk_catalog_v1_catalog_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *SetPricesResponse) GetVariants() []*Variant {
@@ -3137,7 +3395,22 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"product_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\tproductId\x12\x1f\n" +
 	"\x05limit\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x18(\x00R\x05limit\"K\n" +
 	"\x13ListRelatedResponse\x124\n" +
-	"\bproducts\x18\x01 \x03(\v2\x18.souk.catalog.v1.ProductR\bproducts\"Q\n" +
+	"\bproducts\x18\x01 \x03(\v2\x18.souk.catalog.v1.ProductR\bproducts\"p\n" +
+	"\x10ListCodesRequest\x12\x1b\n" +
+	"\x04from\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04from\x12\x1d\n" +
+	"\x05after\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18@R\x05after\x12 \n" +
+	"\x05limit\x18\x03 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\x90N(\x01R\x05limit\"M\n" +
+	"\x11ListCodesResponse\x128\n" +
+	"\bproducts\x18\x01 \x03(\v2\x1c.souk.catalog.v1.ProductCodeR\bproducts\"\\\n" +
+	"\vProductCode\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\tR\x04code\x129\n" +
+	"\n" +
+	"updated_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tupdatedAt\"8\n" +
+	"\x14ListCodePagesRequest\x12 \n" +
+	"\x04size\x18\x01 \x01(\x05B\f\xbaH\t\x1a\a\x18І\x03(\xe8\aR\x04size\"-\n" +
+	"\x15ListCodePagesResponse\x12\x14\n" +
+	"\x05first\x18\x01 \x03(\tR\x05first\"Q\n" +
 	"\tStockLine\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12'\n" +
 	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x01R\bquantity\"\x9c\x01\n" +
@@ -3258,15 +3531,16 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16RESERVATION_STATE_HELD\x10\x01\x12\x1f\n" +
 	"\x1bRESERVATION_STATE_COMMITTED\x10\x02\x12\x1e\n" +
-	"\x1aRESERVATION_STATE_RELEASED\x10\x032\xac\n" +
-	"\n" +
+	"\x1aRESERVATION_STATE_RELEASED\x10\x032\xe0\v\n" +
 	"\x0eCatalogService\x12[\n" +
 	"\fListProducts\x12$.souk.catalog.v1.ListProductsRequest\x1a%.souk.catalog.v1.ListProductsResponse\x12U\n" +
 	"\n" +
 	"GetProduct\x12\".souk.catalog.v1.GetProductRequest\x1a#.souk.catalog.v1.GetProductResponse\x12X\n" +
 	"\vGetVariants\x12#.souk.catalog.v1.GetVariantsRequest\x1a$.souk.catalog.v1.GetVariantsResponse\x12a\n" +
 	"\x0eListCategories\x12&.souk.catalog.v1.ListCategoriesRequest\x1a'.souk.catalog.v1.ListCategoriesResponse\x12X\n" +
-	"\vListRelated\x12#.souk.catalog.v1.ListRelatedRequest\x1a$.souk.catalog.v1.ListRelatedResponse\x12L\n" +
+	"\vListRelated\x12#.souk.catalog.v1.ListRelatedRequest\x1a$.souk.catalog.v1.ListRelatedResponse\x12R\n" +
+	"\tListCodes\x12!.souk.catalog.v1.ListCodesRequest\x1a\".souk.catalog.v1.ListCodesResponse\x12^\n" +
+	"\rListCodePages\x12%.souk.catalog.v1.ListCodePagesRequest\x1a&.souk.catalog.v1.ListCodePagesResponse\x12L\n" +
 	"\aReserve\x12\x1f.souk.catalog.v1.ReserveRequest\x1a .souk.catalog.v1.ReserveResponse\x12L\n" +
 	"\aConfirm\x12\x1f.souk.catalog.v1.ConfirmRequest\x1a .souk.catalog.v1.ConfirmResponse\x12L\n" +
 	"\aRelease\x12\x1f.souk.catalog.v1.ReleaseRequest\x1a .souk.catalog.v1.ReleaseResponse\x12L\n" +
@@ -3292,7 +3566,7 @@ func file_souk_catalog_v1_catalog_proto_rawDescGZIP() []byte {
 }
 
 var file_souk_catalog_v1_catalog_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_souk_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_souk_catalog_v1_catalog_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_souk_catalog_v1_catalog_proto_goTypes = []any{
 	(ProductState)(0),              // 0: souk.catalog.v1.ProductState
 	(ProductSort)(0),               // 1: souk.catalog.v1.ProductSort
@@ -3314,43 +3588,48 @@ var file_souk_catalog_v1_catalog_proto_goTypes = []any{
 	(*ListCategoriesResponse)(nil), // 17: souk.catalog.v1.ListCategoriesResponse
 	(*ListRelatedRequest)(nil),     // 18: souk.catalog.v1.ListRelatedRequest
 	(*ListRelatedResponse)(nil),    // 19: souk.catalog.v1.ListRelatedResponse
-	(*StockLine)(nil),              // 20: souk.catalog.v1.StockLine
-	(*Reservation)(nil),            // 21: souk.catalog.v1.Reservation
-	(*ReserveRequest)(nil),         // 22: souk.catalog.v1.ReserveRequest
-	(*ReserveResponse)(nil),        // 23: souk.catalog.v1.ReserveResponse
-	(*Shortage)(nil),               // 24: souk.catalog.v1.Shortage
-	(*ConfirmRequest)(nil),         // 25: souk.catalog.v1.ConfirmRequest
-	(*ConfirmResponse)(nil),        // 26: souk.catalog.v1.ConfirmResponse
-	(*ReleaseRequest)(nil),         // 27: souk.catalog.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),        // 28: souk.catalog.v1.ReleaseResponse
-	(*RestockRequest)(nil),         // 29: souk.catalog.v1.RestockRequest
-	(*RestockResponse)(nil),        // 30: souk.catalog.v1.RestockResponse
-	(*StockChange)(nil),            // 31: souk.catalog.v1.StockChange
-	(*AdjustStockRequest)(nil),     // 32: souk.catalog.v1.AdjustStockRequest
-	(*AdjustStockResponse)(nil),    // 33: souk.catalog.v1.AdjustStockResponse
-	(*ProductInput)(nil),           // 34: souk.catalog.v1.ProductInput
-	(*VariantInput)(nil),           // 35: souk.catalog.v1.VariantInput
-	(*Precondition)(nil),           // 36: souk.catalog.v1.Precondition
-	(*PutProductRequest)(nil),      // 37: souk.catalog.v1.PutProductRequest
-	(*PutProductResponse)(nil),     // 38: souk.catalog.v1.PutProductResponse
-	(*SetStateRequest)(nil),        // 39: souk.catalog.v1.SetStateRequest
-	(*SetStateResponse)(nil),       // 40: souk.catalog.v1.SetStateResponse
-	(*DeleteProductRequest)(nil),   // 41: souk.catalog.v1.DeleteProductRequest
-	(*DeleteProductResponse)(nil),  // 42: souk.catalog.v1.DeleteProductResponse
-	(*UpsertProductsRequest)(nil),  // 43: souk.catalog.v1.UpsertProductsRequest
-	(*UpsertProductsResponse)(nil), // 44: souk.catalog.v1.UpsertProductsResponse
-	(*PriceChange)(nil),            // 45: souk.catalog.v1.PriceChange
-	(*SetPricesRequest)(nil),       // 46: souk.catalog.v1.SetPricesRequest
-	(*SetPricesResponse)(nil),      // 47: souk.catalog.v1.SetPricesResponse
-	(*timestamppb.Timestamp)(nil),  // 48: google.protobuf.Timestamp
-	(*v1.Money)(nil),               // 49: souk.money.v1.Money
-	(*durationpb.Duration)(nil),    // 50: google.protobuf.Duration
+	(*ListCodesRequest)(nil),       // 20: souk.catalog.v1.ListCodesRequest
+	(*ListCodesResponse)(nil),      // 21: souk.catalog.v1.ListCodesResponse
+	(*ProductCode)(nil),            // 22: souk.catalog.v1.ProductCode
+	(*ListCodePagesRequest)(nil),   // 23: souk.catalog.v1.ListCodePagesRequest
+	(*ListCodePagesResponse)(nil),  // 24: souk.catalog.v1.ListCodePagesResponse
+	(*StockLine)(nil),              // 25: souk.catalog.v1.StockLine
+	(*Reservation)(nil),            // 26: souk.catalog.v1.Reservation
+	(*ReserveRequest)(nil),         // 27: souk.catalog.v1.ReserveRequest
+	(*ReserveResponse)(nil),        // 28: souk.catalog.v1.ReserveResponse
+	(*Shortage)(nil),               // 29: souk.catalog.v1.Shortage
+	(*ConfirmRequest)(nil),         // 30: souk.catalog.v1.ConfirmRequest
+	(*ConfirmResponse)(nil),        // 31: souk.catalog.v1.ConfirmResponse
+	(*ReleaseRequest)(nil),         // 32: souk.catalog.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),        // 33: souk.catalog.v1.ReleaseResponse
+	(*RestockRequest)(nil),         // 34: souk.catalog.v1.RestockRequest
+	(*RestockResponse)(nil),        // 35: souk.catalog.v1.RestockResponse
+	(*StockChange)(nil),            // 36: souk.catalog.v1.StockChange
+	(*AdjustStockRequest)(nil),     // 37: souk.catalog.v1.AdjustStockRequest
+	(*AdjustStockResponse)(nil),    // 38: souk.catalog.v1.AdjustStockResponse
+	(*ProductInput)(nil),           // 39: souk.catalog.v1.ProductInput
+	(*VariantInput)(nil),           // 40: souk.catalog.v1.VariantInput
+	(*Precondition)(nil),           // 41: souk.catalog.v1.Precondition
+	(*PutProductRequest)(nil),      // 42: souk.catalog.v1.PutProductRequest
+	(*PutProductResponse)(nil),     // 43: souk.catalog.v1.PutProductResponse
+	(*SetStateRequest)(nil),        // 44: souk.catalog.v1.SetStateRequest
+	(*SetStateResponse)(nil),       // 45: souk.catalog.v1.SetStateResponse
+	(*DeleteProductRequest)(nil),   // 46: souk.catalog.v1.DeleteProductRequest
+	(*DeleteProductResponse)(nil),  // 47: souk.catalog.v1.DeleteProductResponse
+	(*UpsertProductsRequest)(nil),  // 48: souk.catalog.v1.UpsertProductsRequest
+	(*UpsertProductsResponse)(nil), // 49: souk.catalog.v1.UpsertProductsResponse
+	(*PriceChange)(nil),            // 50: souk.catalog.v1.PriceChange
+	(*SetPricesRequest)(nil),       // 51: souk.catalog.v1.SetPricesRequest
+	(*SetPricesResponse)(nil),      // 52: souk.catalog.v1.SetPricesResponse
+	(*timestamppb.Timestamp)(nil),  // 53: google.protobuf.Timestamp
+	(*v1.Money)(nil),               // 54: souk.money.v1.Money
+	(*durationpb.Duration)(nil),    // 55: google.protobuf.Duration
 }
 var file_souk_catalog_v1_catalog_proto_depIdxs = []int32{
 	4,  // 0: souk.catalog.v1.Product.variants:type_name -> souk.catalog.v1.Variant
-	48, // 1: souk.catalog.v1.Product.updated_at:type_name -> google.protobuf.Timestamp
+	53, // 1: souk.catalog.v1.Product.updated_at:type_name -> google.protobuf.Timestamp
 	0,  // 2: souk.catalog.v1.Product.state:type_name -> souk.catalog.v1.ProductState
-	49, // 3: souk.catalog.v1.Variant.price:type_name -> souk.money.v1.Money
+	54, // 3: souk.catalog.v1.Variant.price:type_name -> souk.money.v1.Money
 	5,  // 4: souk.catalog.v1.Variant.stock:type_name -> souk.catalog.v1.Stock
 	0,  // 5: souk.catalog.v1.Variant.state:type_name -> souk.catalog.v1.ProductState
 	0,  // 6: souk.catalog.v1.ProductFilter.state:type_name -> souk.catalog.v1.ProductState
@@ -3365,66 +3644,72 @@ var file_souk_catalog_v1_catalog_proto_depIdxs = []int32{
 	4,  // 15: souk.catalog.v1.GetVariantsResponse.retired:type_name -> souk.catalog.v1.Variant
 	6,  // 16: souk.catalog.v1.ListCategoriesResponse.categories:type_name -> souk.catalog.v1.Category
 	3,  // 17: souk.catalog.v1.ListRelatedResponse.products:type_name -> souk.catalog.v1.Product
-	2,  // 18: souk.catalog.v1.Reservation.state:type_name -> souk.catalog.v1.ReservationState
-	48, // 19: souk.catalog.v1.Reservation.expires_at:type_name -> google.protobuf.Timestamp
-	20, // 20: souk.catalog.v1.ReserveRequest.lines:type_name -> souk.catalog.v1.StockLine
-	50, // 21: souk.catalog.v1.ReserveRequest.hold:type_name -> google.protobuf.Duration
-	21, // 22: souk.catalog.v1.ReserveResponse.reservation:type_name -> souk.catalog.v1.Reservation
-	21, // 23: souk.catalog.v1.ConfirmResponse.reservation:type_name -> souk.catalog.v1.Reservation
-	21, // 24: souk.catalog.v1.ReleaseResponse.reservation:type_name -> souk.catalog.v1.Reservation
-	20, // 25: souk.catalog.v1.RestockRequest.lines:type_name -> souk.catalog.v1.StockLine
-	31, // 26: souk.catalog.v1.AdjustStockRequest.changes:type_name -> souk.catalog.v1.StockChange
-	4,  // 27: souk.catalog.v1.AdjustStockResponse.variants:type_name -> souk.catalog.v1.Variant
-	35, // 28: souk.catalog.v1.ProductInput.variants:type_name -> souk.catalog.v1.VariantInput
-	0,  // 29: souk.catalog.v1.ProductInput.state:type_name -> souk.catalog.v1.ProductState
-	49, // 30: souk.catalog.v1.VariantInput.price:type_name -> souk.money.v1.Money
-	0,  // 31: souk.catalog.v1.VariantInput.state:type_name -> souk.catalog.v1.ProductState
-	34, // 32: souk.catalog.v1.PutProductRequest.product:type_name -> souk.catalog.v1.ProductInput
-	36, // 33: souk.catalog.v1.PutProductRequest.precondition:type_name -> souk.catalog.v1.Precondition
-	3,  // 34: souk.catalog.v1.PutProductResponse.product:type_name -> souk.catalog.v1.Product
-	0,  // 35: souk.catalog.v1.SetStateRequest.state:type_name -> souk.catalog.v1.ProductState
-	36, // 36: souk.catalog.v1.SetStateRequest.precondition:type_name -> souk.catalog.v1.Precondition
-	3,  // 37: souk.catalog.v1.SetStateResponse.product:type_name -> souk.catalog.v1.Product
-	36, // 38: souk.catalog.v1.DeleteProductRequest.precondition:type_name -> souk.catalog.v1.Precondition
-	34, // 39: souk.catalog.v1.UpsertProductsRequest.products:type_name -> souk.catalog.v1.ProductInput
-	49, // 40: souk.catalog.v1.PriceChange.price:type_name -> souk.money.v1.Money
-	45, // 41: souk.catalog.v1.SetPricesRequest.changes:type_name -> souk.catalog.v1.PriceChange
-	4,  // 42: souk.catalog.v1.SetPricesResponse.variants:type_name -> souk.catalog.v1.Variant
-	8,  // 43: souk.catalog.v1.CatalogService.ListProducts:input_type -> souk.catalog.v1.ListProductsRequest
-	12, // 44: souk.catalog.v1.CatalogService.GetProduct:input_type -> souk.catalog.v1.GetProductRequest
-	14, // 45: souk.catalog.v1.CatalogService.GetVariants:input_type -> souk.catalog.v1.GetVariantsRequest
-	16, // 46: souk.catalog.v1.CatalogService.ListCategories:input_type -> souk.catalog.v1.ListCategoriesRequest
-	18, // 47: souk.catalog.v1.CatalogService.ListRelated:input_type -> souk.catalog.v1.ListRelatedRequest
-	22, // 48: souk.catalog.v1.CatalogService.Reserve:input_type -> souk.catalog.v1.ReserveRequest
-	25, // 49: souk.catalog.v1.CatalogService.Confirm:input_type -> souk.catalog.v1.ConfirmRequest
-	27, // 50: souk.catalog.v1.CatalogService.Release:input_type -> souk.catalog.v1.ReleaseRequest
-	29, // 51: souk.catalog.v1.CatalogService.Restock:input_type -> souk.catalog.v1.RestockRequest
-	32, // 52: souk.catalog.v1.CatalogService.AdjustStock:input_type -> souk.catalog.v1.AdjustStockRequest
-	43, // 53: souk.catalog.v1.CatalogService.UpsertProducts:input_type -> souk.catalog.v1.UpsertProductsRequest
-	37, // 54: souk.catalog.v1.CatalogService.PutProduct:input_type -> souk.catalog.v1.PutProductRequest
-	39, // 55: souk.catalog.v1.CatalogService.SetState:input_type -> souk.catalog.v1.SetStateRequest
-	41, // 56: souk.catalog.v1.CatalogService.DeleteProduct:input_type -> souk.catalog.v1.DeleteProductRequest
-	46, // 57: souk.catalog.v1.CatalogService.SetPrices:input_type -> souk.catalog.v1.SetPricesRequest
-	9,  // 58: souk.catalog.v1.CatalogService.ListProducts:output_type -> souk.catalog.v1.ListProductsResponse
-	13, // 59: souk.catalog.v1.CatalogService.GetProduct:output_type -> souk.catalog.v1.GetProductResponse
-	15, // 60: souk.catalog.v1.CatalogService.GetVariants:output_type -> souk.catalog.v1.GetVariantsResponse
-	17, // 61: souk.catalog.v1.CatalogService.ListCategories:output_type -> souk.catalog.v1.ListCategoriesResponse
-	19, // 62: souk.catalog.v1.CatalogService.ListRelated:output_type -> souk.catalog.v1.ListRelatedResponse
-	23, // 63: souk.catalog.v1.CatalogService.Reserve:output_type -> souk.catalog.v1.ReserveResponse
-	26, // 64: souk.catalog.v1.CatalogService.Confirm:output_type -> souk.catalog.v1.ConfirmResponse
-	28, // 65: souk.catalog.v1.CatalogService.Release:output_type -> souk.catalog.v1.ReleaseResponse
-	30, // 66: souk.catalog.v1.CatalogService.Restock:output_type -> souk.catalog.v1.RestockResponse
-	33, // 67: souk.catalog.v1.CatalogService.AdjustStock:output_type -> souk.catalog.v1.AdjustStockResponse
-	44, // 68: souk.catalog.v1.CatalogService.UpsertProducts:output_type -> souk.catalog.v1.UpsertProductsResponse
-	38, // 69: souk.catalog.v1.CatalogService.PutProduct:output_type -> souk.catalog.v1.PutProductResponse
-	40, // 70: souk.catalog.v1.CatalogService.SetState:output_type -> souk.catalog.v1.SetStateResponse
-	42, // 71: souk.catalog.v1.CatalogService.DeleteProduct:output_type -> souk.catalog.v1.DeleteProductResponse
-	47, // 72: souk.catalog.v1.CatalogService.SetPrices:output_type -> souk.catalog.v1.SetPricesResponse
-	58, // [58:73] is the sub-list for method output_type
-	43, // [43:58] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	22, // 18: souk.catalog.v1.ListCodesResponse.products:type_name -> souk.catalog.v1.ProductCode
+	53, // 19: souk.catalog.v1.ProductCode.updated_at:type_name -> google.protobuf.Timestamp
+	2,  // 20: souk.catalog.v1.Reservation.state:type_name -> souk.catalog.v1.ReservationState
+	53, // 21: souk.catalog.v1.Reservation.expires_at:type_name -> google.protobuf.Timestamp
+	25, // 22: souk.catalog.v1.ReserveRequest.lines:type_name -> souk.catalog.v1.StockLine
+	55, // 23: souk.catalog.v1.ReserveRequest.hold:type_name -> google.protobuf.Duration
+	26, // 24: souk.catalog.v1.ReserveResponse.reservation:type_name -> souk.catalog.v1.Reservation
+	26, // 25: souk.catalog.v1.ConfirmResponse.reservation:type_name -> souk.catalog.v1.Reservation
+	26, // 26: souk.catalog.v1.ReleaseResponse.reservation:type_name -> souk.catalog.v1.Reservation
+	25, // 27: souk.catalog.v1.RestockRequest.lines:type_name -> souk.catalog.v1.StockLine
+	36, // 28: souk.catalog.v1.AdjustStockRequest.changes:type_name -> souk.catalog.v1.StockChange
+	4,  // 29: souk.catalog.v1.AdjustStockResponse.variants:type_name -> souk.catalog.v1.Variant
+	40, // 30: souk.catalog.v1.ProductInput.variants:type_name -> souk.catalog.v1.VariantInput
+	0,  // 31: souk.catalog.v1.ProductInput.state:type_name -> souk.catalog.v1.ProductState
+	54, // 32: souk.catalog.v1.VariantInput.price:type_name -> souk.money.v1.Money
+	0,  // 33: souk.catalog.v1.VariantInput.state:type_name -> souk.catalog.v1.ProductState
+	39, // 34: souk.catalog.v1.PutProductRequest.product:type_name -> souk.catalog.v1.ProductInput
+	41, // 35: souk.catalog.v1.PutProductRequest.precondition:type_name -> souk.catalog.v1.Precondition
+	3,  // 36: souk.catalog.v1.PutProductResponse.product:type_name -> souk.catalog.v1.Product
+	0,  // 37: souk.catalog.v1.SetStateRequest.state:type_name -> souk.catalog.v1.ProductState
+	41, // 38: souk.catalog.v1.SetStateRequest.precondition:type_name -> souk.catalog.v1.Precondition
+	3,  // 39: souk.catalog.v1.SetStateResponse.product:type_name -> souk.catalog.v1.Product
+	41, // 40: souk.catalog.v1.DeleteProductRequest.precondition:type_name -> souk.catalog.v1.Precondition
+	39, // 41: souk.catalog.v1.UpsertProductsRequest.products:type_name -> souk.catalog.v1.ProductInput
+	54, // 42: souk.catalog.v1.PriceChange.price:type_name -> souk.money.v1.Money
+	50, // 43: souk.catalog.v1.SetPricesRequest.changes:type_name -> souk.catalog.v1.PriceChange
+	4,  // 44: souk.catalog.v1.SetPricesResponse.variants:type_name -> souk.catalog.v1.Variant
+	8,  // 45: souk.catalog.v1.CatalogService.ListProducts:input_type -> souk.catalog.v1.ListProductsRequest
+	12, // 46: souk.catalog.v1.CatalogService.GetProduct:input_type -> souk.catalog.v1.GetProductRequest
+	14, // 47: souk.catalog.v1.CatalogService.GetVariants:input_type -> souk.catalog.v1.GetVariantsRequest
+	16, // 48: souk.catalog.v1.CatalogService.ListCategories:input_type -> souk.catalog.v1.ListCategoriesRequest
+	18, // 49: souk.catalog.v1.CatalogService.ListRelated:input_type -> souk.catalog.v1.ListRelatedRequest
+	20, // 50: souk.catalog.v1.CatalogService.ListCodes:input_type -> souk.catalog.v1.ListCodesRequest
+	23, // 51: souk.catalog.v1.CatalogService.ListCodePages:input_type -> souk.catalog.v1.ListCodePagesRequest
+	27, // 52: souk.catalog.v1.CatalogService.Reserve:input_type -> souk.catalog.v1.ReserveRequest
+	30, // 53: souk.catalog.v1.CatalogService.Confirm:input_type -> souk.catalog.v1.ConfirmRequest
+	32, // 54: souk.catalog.v1.CatalogService.Release:input_type -> souk.catalog.v1.ReleaseRequest
+	34, // 55: souk.catalog.v1.CatalogService.Restock:input_type -> souk.catalog.v1.RestockRequest
+	37, // 56: souk.catalog.v1.CatalogService.AdjustStock:input_type -> souk.catalog.v1.AdjustStockRequest
+	48, // 57: souk.catalog.v1.CatalogService.UpsertProducts:input_type -> souk.catalog.v1.UpsertProductsRequest
+	42, // 58: souk.catalog.v1.CatalogService.PutProduct:input_type -> souk.catalog.v1.PutProductRequest
+	44, // 59: souk.catalog.v1.CatalogService.SetState:input_type -> souk.catalog.v1.SetStateRequest
+	46, // 60: souk.catalog.v1.CatalogService.DeleteProduct:input_type -> souk.catalog.v1.DeleteProductRequest
+	51, // 61: souk.catalog.v1.CatalogService.SetPrices:input_type -> souk.catalog.v1.SetPricesRequest
+	9,  // 62: souk.catalog.v1.CatalogService.ListProducts:output_type -> souk.catalog.v1.ListProductsResponse
+	13, // 63: souk.catalog.v1.CatalogService.GetProduct:output_type -> souk.catalog.v1.GetProductResponse
+	15, // 64: souk.catalog.v1.CatalogService.GetVariants:output_type -> souk.catalog.v1.GetVariantsResponse
+	17, // 65: souk.catalog.v1.CatalogService.ListCategories:output_type -> souk.catalog.v1.ListCategoriesResponse
+	19, // 66: souk.catalog.v1.CatalogService.ListRelated:output_type -> souk.catalog.v1.ListRelatedResponse
+	21, // 67: souk.catalog.v1.CatalogService.ListCodes:output_type -> souk.catalog.v1.ListCodesResponse
+	24, // 68: souk.catalog.v1.CatalogService.ListCodePages:output_type -> souk.catalog.v1.ListCodePagesResponse
+	28, // 69: souk.catalog.v1.CatalogService.Reserve:output_type -> souk.catalog.v1.ReserveResponse
+	31, // 70: souk.catalog.v1.CatalogService.Confirm:output_type -> souk.catalog.v1.ConfirmResponse
+	33, // 71: souk.catalog.v1.CatalogService.Release:output_type -> souk.catalog.v1.ReleaseResponse
+	35, // 72: souk.catalog.v1.CatalogService.Restock:output_type -> souk.catalog.v1.RestockResponse
+	38, // 73: souk.catalog.v1.CatalogService.AdjustStock:output_type -> souk.catalog.v1.AdjustStockResponse
+	49, // 74: souk.catalog.v1.CatalogService.UpsertProducts:output_type -> souk.catalog.v1.UpsertProductsResponse
+	43, // 75: souk.catalog.v1.CatalogService.PutProduct:output_type -> souk.catalog.v1.PutProductResponse
+	45, // 76: souk.catalog.v1.CatalogService.SetState:output_type -> souk.catalog.v1.SetStateResponse
+	47, // 77: souk.catalog.v1.CatalogService.DeleteProduct:output_type -> souk.catalog.v1.DeleteProductResponse
+	52, // 78: souk.catalog.v1.CatalogService.SetPrices:output_type -> souk.catalog.v1.SetPricesResponse
+	62, // [62:79] is the sub-list for method output_type
+	45, // [45:62] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_souk_catalog_v1_catalog_proto_init() }
@@ -3437,14 +3722,14 @@ func file_souk_catalog_v1_catalog_proto_init() {
 		(*GetProductRequest_Id)(nil),
 		(*GetProductRequest_Sku)(nil),
 	}
-	file_souk_catalog_v1_catalog_proto_msgTypes[32].OneofWrappers = []any{}
+	file_souk_catalog_v1_catalog_proto_msgTypes[37].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_catalog_v1_catalog_proto_rawDesc), len(file_souk_catalog_v1_catalog_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   45,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

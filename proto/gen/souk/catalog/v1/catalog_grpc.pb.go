@@ -24,6 +24,8 @@ const (
 	CatalogService_GetVariants_FullMethodName    = "/souk.catalog.v1.CatalogService/GetVariants"
 	CatalogService_ListCategories_FullMethodName = "/souk.catalog.v1.CatalogService/ListCategories"
 	CatalogService_ListRelated_FullMethodName    = "/souk.catalog.v1.CatalogService/ListRelated"
+	CatalogService_ListCodes_FullMethodName      = "/souk.catalog.v1.CatalogService/ListCodes"
+	CatalogService_ListCodePages_FullMethodName  = "/souk.catalog.v1.CatalogService/ListCodePages"
 	CatalogService_Reserve_FullMethodName        = "/souk.catalog.v1.CatalogService/Reserve"
 	CatalogService_Confirm_FullMethodName        = "/souk.catalog.v1.CatalogService/Confirm"
 	CatalogService_Release_FullMethodName        = "/souk.catalog.v1.CatalogService/Release"
@@ -72,6 +74,12 @@ type CatalogServiceClient interface {
 	// of the same category follow. Callers: gateway.
 	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND).
 	ListRelated(ctx context.Context, in *ListRelatedRequest, opts ...grpc.CallOption) (*ListRelatedResponse, error)
+	// ListCodes returns the codes of products on sale in their order, for sitemaps.
+	// Callers: gateway.
+	ListCodes(ctx context.Context, in *ListCodesRequest, opts ...grpc.CallOption) (*ListCodesResponse, error)
+	// ListCodePages divides the codes of products on sale into pages of a size and
+	// returns the first code of each, for sitemaps. Callers: gateway.
+	ListCodePages(ctx context.Context, in *ListCodePagesRequest, opts ...grpc.CallOption) (*ListCodePagesResponse, error)
 	// Reserve holds stock for an order, all lines or none. Idempotent by
 	// order_id: a repeat returns the reservation as it is. Callers: order.
 	// Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK, with a Shortage per SKU in
@@ -190,6 +198,26 @@ func (c *catalogServiceClient) ListRelated(ctx context.Context, in *ListRelatedR
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListRelatedResponse)
 	err := c.cc.Invoke(ctx, CatalogService_ListRelated_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *catalogServiceClient) ListCodes(ctx context.Context, in *ListCodesRequest, opts ...grpc.CallOption) (*ListCodesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListCodesResponse)
+	err := c.cc.Invoke(ctx, CatalogService_ListCodes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *catalogServiceClient) ListCodePages(ctx context.Context, in *ListCodePagesRequest, opts ...grpc.CallOption) (*ListCodePagesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListCodePagesResponse)
+	err := c.cc.Invoke(ctx, CatalogService_ListCodePages_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -332,6 +360,12 @@ type CatalogServiceServer interface {
 	// of the same category follow. Callers: gateway.
 	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND).
 	ListRelated(context.Context, *ListRelatedRequest) (*ListRelatedResponse, error)
+	// ListCodes returns the codes of products on sale in their order, for sitemaps.
+	// Callers: gateway.
+	ListCodes(context.Context, *ListCodesRequest) (*ListCodesResponse, error)
+	// ListCodePages divides the codes of products on sale into pages of a size and
+	// returns the first code of each, for sitemaps. Callers: gateway.
+	ListCodePages(context.Context, *ListCodePagesRequest) (*ListCodePagesResponse, error)
 	// Reserve holds stock for an order, all lines or none. Idempotent by
 	// order_id: a repeat returns the reservation as it is. Callers: order.
 	// Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK, with a Shortage per SKU in
@@ -420,6 +454,12 @@ func (UnimplementedCatalogServiceServer) ListCategories(context.Context, *ListCa
 }
 func (UnimplementedCatalogServiceServer) ListRelated(context.Context, *ListRelatedRequest) (*ListRelatedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRelated not implemented")
+}
+func (UnimplementedCatalogServiceServer) ListCodes(context.Context, *ListCodesRequest) (*ListCodesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListCodes not implemented")
+}
+func (UnimplementedCatalogServiceServer) ListCodePages(context.Context, *ListCodePagesRequest) (*ListCodePagesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListCodePages not implemented")
 }
 func (UnimplementedCatalogServiceServer) Reserve(context.Context, *ReserveRequest) (*ReserveResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Reserve not implemented")
@@ -558,6 +598,42 @@ func _CatalogService_ListRelated_Handler(srv interface{}, ctx context.Context, d
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(CatalogServiceServer).ListRelated(ctx, req.(*ListRelatedRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CatalogService_ListCodes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListCodesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).ListCodes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_ListCodes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).ListCodes(ctx, req.(*ListCodesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CatalogService_ListCodePages_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListCodePagesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CatalogServiceServer).ListCodePages(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CatalogService_ListCodePages_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CatalogServiceServer).ListCodePages(ctx, req.(*ListCodePagesRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -768,6 +844,14 @@ var CatalogService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListRelated",
 			Handler:    _CatalogService_ListRelated_Handler,
+		},
+		{
+			MethodName: "ListCodes",
+			Handler:    _CatalogService_ListCodes_Handler,
+		},
+		{
+			MethodName: "ListCodePages",
+			Handler:    _CatalogService_ListCodePages_Handler,
 		},
 		{
 			MethodName: "Reserve",

@@ -43,6 +43,72 @@ func (q *Queries) Categories(ctx context.Context) ([]CategoriesRow, error) {
 	return items, nil
 }
 
+const CodePages = `-- name: CodePages :many
+SELECT numbered.code
+FROM (SELECT code, row_number() OVER (ORDER BY code) AS number FROM products WHERE listed) numbered
+WHERE (numbered.number - 1) % $1::bigint = 0
+ORDER BY numbered.code
+`
+
+func (q *Queries) CodePages(ctx context.Context, size int64) ([]string, error) {
+	rows, err := q.db.Query(ctx, CodePages, size)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var code string
+		if err := rows.Scan(&code); err != nil {
+			return nil, err
+		}
+		items = append(items, code)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const Codes = `-- name: Codes :many
+SELECT code, updated_at
+FROM products
+WHERE code >= $1::text AND code > $2::text AND listed
+ORDER BY code
+LIMIT $3
+`
+
+type CodesParams struct {
+	First    string
+	After    string
+	MaxCodes int32
+}
+
+type CodesRow struct {
+	Code      string
+	UpdatedAt time.Time
+}
+
+func (q *Queries) Codes(ctx context.Context, arg CodesParams) ([]CodesRow, error) {
+	rows, err := q.db.Query(ctx, Codes, arg.First, arg.After, arg.MaxCodes)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CodesRow
+	for rows.Next() {
+		var i CodesRow
+		if err := rows.Scan(&i.Code, &i.UpdatedAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const ProductByCode = `-- name: ProductByCode :many
 SELECT p.id, p.code, p.name, p.description, p.category, p.state, p.popularity, p.version, p.revision, p.updated_at,
        v.sku, v.name AS variant_name, v.price, v.currency, v.state AS variant_state,

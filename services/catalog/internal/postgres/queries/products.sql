@@ -70,3 +70,16 @@ ORDER BY r.rank, r.orders DESC, r.id, v.price, v.sku;
 
 -- name: ProductExists :one
 SELECT EXISTS (SELECT FROM products WHERE id = @product_id);
+
+-- name: Codes :many
+SELECT code, updated_at
+FROM products
+WHERE code >= @first::text AND code > @after::text AND listed
+ORDER BY code
+LIMIT @max_codes;
+
+-- name: CodePages :many
+SELECT numbered.code
+FROM (SELECT code, row_number() OVER (ORDER BY code) AS number FROM products WHERE listed) numbered
+WHERE (numbered.number - 1) % @size::bigint = 0
+ORDER BY numbered.code;
