@@ -148,6 +148,9 @@ func (p *page) sound() {
 	if n := p.Find("html[lang]").Length(); n != 1 {
 		p.t.Errorf("%s: no language", p.url)
 	}
+	if text, _ := p.Find("meta[name=description]").Attr("content"); len(text) < 20 {
+		p.t.Errorf("%s: the description is %q", p.url, text)
+	}
 	if n := p.Find("main h1").Length(); n != 1 {
 		p.t.Errorf("%s: %d main headings", p.url, n)
 	}

@@ -316,9 +316,9 @@ func (s *Storefront) newListingPage(l listing, p *catalog.ProductPage, categorie
 		v.Heading = "“" + sought + "”"
 	case l.category != "":
 		v.Heading = categoryName(categories, l.category)
-		v.Description = v.Heading + " at Souk."
 	default:
 		v.Heading = "Everything in the shop"
+		v.Description = "Everything that Souk sells: bags, lanterns, tins, bunting and a thousand little things for the home."
 	}
 	v.Title = v.Heading
 	// Each list has one address: without what sorts and narrows it. A later page is
