@@ -11,9 +11,10 @@ import (
 	"github.com/souk-shop/souk/proto/money"
 )
 
-// MaxTotal is the largest total of an order in minor units: the largest
-// amount that payment providers take (Stripe documents eight digits).
-const MaxTotal = 99_999_999
+// MaxTotal is the largest total of an order in minor units of any currency: twelve
+// digits, the most that a payment provider takes (Stripe, for IDR). What is taken of
+// the order's currency is a question for payment: see Limits.
+const MaxTotal = 999_999_999_999
 
 // Order is a purchase. Ids are canonical UUID text. Times come from the
 // database's clock, in microseconds.

@@ -31,12 +31,36 @@ func TestPrice(t *testing.T) {
 		"empty":           {nil, domain.ErrCartEmpty},
 		"unknown":         {[]domain.CartLine{{SKU: "A", Quantity: 1}, {SKU: "X", Quantity: 1}}, domain.ErrSKUNotFound},
 		"overflow":        {[]domain.CartLine{{SKU: "HUGE", Quantity: 2}}, domain.ErrTotalTooLarge},
-		"beyond provider": {[]domain.CartLine{{SKU: "A", Quantity: 4_000_000}}, domain.ErrTotalTooLarge},
-		"sum too large":   {[]domain.CartLine{{SKU: "A", Quantity: 3_999_999}, {SKU: "B", Quantity: 1}}, domain.ErrTotalTooLarge},
+		"beyond provider": {[]domain.CartLine{{SKU: "A", Quantity: 40_000_000_000}}, domain.ErrTotalTooLarge},
+		"sum too large":   {[]domain.CartLine{{SKU: "A", Quantity: 39_999_999_999}, {SKU: "B", Quantity: 1}}, domain.ErrTotalTooLarge},
 		"currencies":      {[]domain.CartLine{{SKU: "A", Quantity: 1}, {SKU: "EUR", Quantity: 1}}, domain.ErrMixedCurrencies},
 	} {
 		if _, err := domain.Price(c.cart, variants); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+}
+
+// TestTheLargestTotalIsTheCurrencys: an ariary has a hundred minor units and is charged
+// as whole ones, so that eight digits of it are ten here; a rupiah takes twelve.
+func TestTheLargestTotalIsTheCurrencys(t *testing.T) {
+	t.Parallel()
+	for currency, limits := range map[string]domain.Limits{
+		"MGA": {Min: 100, Max: 9_999_999_900, Step: 100},
+		"IDR": {Min: 50, Max: 999_999_999_999, Step: 1},
+		"GBP": {Min: 30, Max: 99_999_999, Step: 1},
+	} {
+		variants := []domain.Variant{{SKU: "A", Price: money.Money{Units: limits.Max, Currency: currency}}, {SKU: "B", Price: money.Money{Units: limits.Step, Currency: currency}}}
+		q, err := domain.Price([]domain.CartLine{{SKU: "A", Quantity: 1}}, variants)
+		if err != nil || limits.Check(q.Total) != nil {
+			t.Errorf("%s: %v, %v", q.Total, err, limits.Check(q.Total))
+		}
+		q, err = domain.Price([]domain.CartLine{{SKU: "A", Quantity: 1}, {SKU: "B", Quantity: 1}}, variants)
+		if err == nil {
+			err = limits.Check(q.Total)
+		}
+		if !errors.Is(err, domain.ErrTotalTooLarge) {
+			t.Errorf("one step more %s: %v", currency, err)
 		}
 	}
 }

@@ -52,8 +52,8 @@ func TestAmountsAsTheProviderWritesThem(t *testing.T) {
 // one that the provider takes.
 func TestLimitsAreWhatTheProviderTakes(t *testing.T) {
 	t.Parallel()
-	if len(presentment) != 140 {
-		t.Errorf("%d currencies, want 140", len(presentment))
+	if len(presentment) != 139 {
+		t.Errorf("%d currencies, want 139", len(presentment))
 	}
 	for code, r := range presentment {
 		l, err := limits(code)
@@ -68,7 +68,7 @@ func TestLimitsAreWhatTheProviderTakes(t *testing.T) {
 			}
 			amount, err := toAmount(m)
 			back, backErr := toMoney(amount, stripego.Currency(strings.ToLower(code)))
-			if err != nil || backErr != nil || back != m || amount > maxAmount || amount%r.step != 0 || amount < minimums[code] {
+			if err != nil || backErr != nil || back != m || amount > max(maxAmount, maximums[code]) || amount%r.step != 0 || amount < minimums[code] {
 				t.Errorf("%s is %d (%v) and comes back as %s (%v)", m, amount, err, back, backErr)
 			}
 		}
@@ -77,6 +77,28 @@ func TestLimitsAreWhatTheProviderTakes(t *testing.T) {
 		}
 		if err := l.Check(money.Money{Units: l.Min - 1, Currency: code}); !errors.Is(err, domain.ErrAmountTooSmall) {
 			t.Errorf("%s: less than the least: %v", code, err)
+		}
+	}
+	for code, want := range map[string]domain.Limits{
+		"GBP": {Min: 30, Max: 99_999_999, Step: 1},
+		"JPY": {Min: 50, Max: 99_999_999, Step: 1},
+		"KWD": {Min: 10, Max: 99_999_990, Step: 10},
+		"ISK": {Min: 1, Max: 999_999, Step: 1},           // 99,999,900 with its two zeros
+		"MGA": {Min: 100, Max: 9_999_999_900, Step: 100}, // whole ariary, of which a minor unit is a hundredth
+		"IDR": {Min: 50, Max: 999_999_999_999, Step: 1},  // twelve digits
+		"COP": {Min: 50, Max: 9_999_999_999, Step: 1},    // ten
+		"INR": {Min: 50, Max: 999_999_999, Step: 1},      // nine
+		"TWD": {Min: 1, Max: 99_999_999, Step: 1},        // only its payouts are in whole units
+		"HUF": {Min: 175_00, Max: 99_999_999, Step: 1},   // as TWD
+	} {
+		want.Currency = code
+		if got, err := limits(code); err != nil || got != want {
+			t.Errorf("%s: %+v, %v, want %+v", code, got, err, want)
+		}
+	}
+	for _, code := range []string{"MRU", "BGN", "IQD", "XAU"} {
+		if l, err := limits(code); !errors.Is(err, domain.ErrCurrencyNotCharged) {
+			t.Errorf("%s: %+v, %v", code, l, err)
 		}
 	}
 	for code := range minimums {
