@@ -8,8 +8,8 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
@@ -239,15 +239,13 @@ func TestArchiveMeetsReserve(t *testing.T) {
 	for round := range 20 {
 		code := fmt.Sprintf("E%d", round)
 		s.add(simple(code, code, 100, 1000))
-		stop := make(chan struct{})
+		var archived atomic.Bool
 		var group sync.WaitGroup
 		for range 3 {
 			group.Go(func() {
-				for {
-					select {
-					case <-stop:
-						return
-					default:
+				for more := 3; more > 0; {
+					if archived.Load() {
+						more--
 					}
 					_, _, err := s.Reserve(ctx, newID(), []domain.StockLine{line(code, 1)}, quarter)
 					if err != nil && !errors.Is(err, domain.ErrInsufficientStock) {
@@ -259,8 +257,7 @@ func TestArchiveMeetsReserve(t *testing.T) {
 		}
 		s.setState(code, "", domain.Archived)
 		held := s.stock(code).Held
-		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // for what must not happen
-		close(stop)
+		archived.Store(true)
 		group.Wait()
 		if now := s.stock(code).Held; now != held {
 			t.Fatalf("%d units were held after the archive, %d before", now-held, held)
