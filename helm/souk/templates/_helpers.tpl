@@ -283,3 +283,11 @@ volumeMounts:
   {{- end }}
 - {name: tmp, emptyDir: {}}
 {{- end }}
+
+{{/* What every session of a service's role begins with; pg.RoleSettings, which a test compares. */}}
+{{- define "souk.roleSettings" -}}
+default_transaction_isolation: read committed
+idle_in_transaction_session_timeout: "30000"
+lock_timeout: "4000"
+statement_timeout: "30000"
+{{- end }}

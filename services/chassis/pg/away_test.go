@@ -178,12 +178,23 @@ func TestTimeoutsAreTheRolesToo(t *testing.T) {
 	}, accounts, quiet); err != nil {
 		t.Fatal(err)
 	}
+	admin, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer admin.Close(context.Background())
+	// The role's settings go before the database's.
+	if _, err := admin.Exec(t.Context(), "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', current_database()); END $$"); err != nil {
+		t.Fatal(err)
+	}
 	conn, err := pgx.Connect(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	for name, want := range map[string]string{"statement_timeout": "31s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "0"} {
+	for name, want := range map[string]string{
+		"statement_timeout": "31s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "0", "default_transaction_isolation": "read committed",
+	} {
 		var got string
 		if err := conn.QueryRow(t.Context(), "SELECT current_setting($1)", name).Scan(&got); err != nil || got != want {
 			t.Errorf("%s = %q, %v; want %q", name, got, err, want)

@@ -57,8 +57,7 @@ func MigrateTable(ctx context.Context, cfg Config, table string, migrations fs.F
 	})
 }
 
-// limitRole sets the timeouts of the role in its database, so that every session of
-// the role has them, also one that no service opened. A role may set its own.
+// limitRole sets RoleSettings in the service's database. A role may set its own.
 func limitRole(ctx context.Context, db *sql.DB, cfg Config) error {
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
@@ -69,11 +68,8 @@ func limitRole(ctx context.Context, db *sql.DB, cfg Config) error {
 	if err := tx.QueryRowContext(ctx, "SELECT current_user, current_database()").Scan(&role, &database); err != nil {
 		return fmt.Errorf("limit role: %w", err)
 	}
-	for name, d := range timeouts(cfg) {
-		if d == 0 {
-			continue
-		}
-		alter := fmt.Sprintf("ALTER ROLE %s IN DATABASE %s SET %s = %s", pgx.Identifier{role}.Sanitize(), pgx.Identifier{database}.Sanitize(), name, milliseconds(d))
+	for name, value := range RoleSettings(cfg) {
+		alter := fmt.Sprintf("ALTER ROLE %s IN DATABASE %s SET %s = '%s'", pgx.Identifier{role}.Sanitize(), pgx.Identifier{database}.Sanitize(), name, value)
 		if _, err := tx.ExecContext(ctx, alter); err != nil {
 			return fmt.Errorf("limit role: %w", err)
 		}

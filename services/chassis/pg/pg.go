@@ -97,14 +97,24 @@ func timeouts(cfg Config) map[string]time.Duration {
 	}
 }
 
+// RoleSettings are what every session of a service's role begins with, also one that
+// no service opened. What provisions a role sets them, and so does each migration, with
+// the limits that the service is configured with.
+func RoleSettings(cfg Config) map[string]string {
+	settings := map[string]string{"default_transaction_isolation": isolation}
+	for name, d := range timeouts(cfg) {
+		if d != 0 {
+			settings[name] = milliseconds(d)
+		}
+	}
+	return settings
+}
+
 // session sets what a connection asks for when it starts; what the DSN says goes first.
 func session(params map[string]string, cfg Config) {
-	if params["default_transaction_isolation"] == "" {
-		params["default_transaction_isolation"] = isolation
-	}
-	for name, d := range timeouts(cfg) {
-		if d != 0 && params[name] == "" {
-			params[name] = milliseconds(d)
+	for name, value := range RoleSettings(cfg) {
+		if params[name] == "" {
+			params[name] = value
 		}
 	}
 }

@@ -325,6 +325,15 @@ func TestPostgresAlone(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	} else {
+		for name, want := range map[string]string{
+			"lock_timeout": "4s", "statement_timeout": "30s", "idle_in_transaction_session_timeout": "30s", "default_transaction_isolation": "read committed",
+		} {
+			var got, source string
+			err := conn.QueryRow(t.Context(), "SELECT current_setting(name), source FROM pg_settings WHERE name = $1", name).Scan(&got, &source)
+			if err != nil || got != want || source != "database user" {
+				t.Errorf("%s is %s by %s, %v; want %s of the role", name, got, source, err, want)
+			}
+		}
 		conn.Close(t.Context())
 	}
 	if err := pg.Stop(t.Context()); err != nil {

@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/topology"
@@ -94,9 +96,14 @@ func startPostgres(ctx context.Context, f *folder, dir string, sec *secrets, dis
 
 // ensure makes the databases and their roles.
 func (p *Postgres) ensure(ctx context.Context) error {
+	var defaults pg.Config
+	if err := config.SetDefaults(&defaults); err != nil {
+		return err
+	}
+	limits := pg.RoleSettings(defaults)
 	g, ctx := errgroup.WithContext(ctx)
 	for _, name := range topology.Databases() {
-		g.Go(func() error { return p.server.EnsureDatabase(ctx, name, name, p.passwords[name]) })
+		g.Go(func() error { return p.server.EnsureDatabase(ctx, name, name, p.passwords[name], limits) })
 	}
 	g.Go(func() error { return private(ctx, p.server.SuperuserDSN("postgres")) })
 	return g.Wait()

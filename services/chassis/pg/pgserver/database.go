@@ -11,9 +11,9 @@ import (
 )
 
 // EnsureDatabase makes a role that can log in and a database of its own, or
-// brings what there is to the same: the role's password is set, and only it and
-// the superuser may connect.
-func (s *Server) EnsureDatabase(ctx context.Context, database, role, password string) error {
+// brings what there is to the same: the role's password is set, its sessions there begin
+// with settings, and only it and the superuser may connect.
+func (s *Server) EnsureDatabase(ctx context.Context, database, role, password string, settings map[string]string) error {
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return err
@@ -40,6 +40,12 @@ func (s *Server) EnsureDatabase(ctx context.Context, database, role, password st
 	}
 	if _, err := conn.Exec(ctx, "REVOKE CONNECT ON DATABASE "+databaseName+" FROM PUBLIC"); err != nil {
 		return fmt.Errorf("database %s: %w", database, err)
+	}
+	for name, value := range settings {
+		set := "ALTER ROLE " + roleName + " IN DATABASE " + databaseName + " SET " + pgx.Identifier{name}.Sanitize() + " = " + quote(value)
+		if _, err := conn.Exec(ctx, set); err != nil {
+			return fmt.Errorf("settings of role %s: %w", role, err)
+		}
 	}
 	return nil
 }

@@ -95,15 +95,16 @@ func TestDataOutlivesTheServer(t *testing.T) {
 	dir := folder(t)
 	s := startServer(t, Options{Dir: dir})
 	for range 2 { // again changes nothing
-		if err := s.EnsureDatabase(t.Context(), "shop", "keeper", "it's secret\\"); err != nil {
+		if err := s.EnsureDatabase(t.Context(), "shop", "keeper", "it's secret\\", map[string]string{"lock_timeout": "4000"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	exec1(t, s.DSN("shop", "keeper", "it's secret\\"), "CREATE TABLE things (name text); INSERT INTO things VALUES ('one')")
+	exec1(t, s.DSN("shop", "keeper", "it's secret\\"), "DO $$ BEGIN ASSERT current_setting('lock_timeout') = '4s'; END $$")
 	if _, err := pgx.Connect(t.Context(), s.DSN("shop", "keeper", "wrong")); err == nil {
 		t.Error("connected with a wrong password")
 	}
-	if err := s.EnsureDatabase(t.Context(), "other", "intruder", "x"); err != nil {
+	if err := s.EnsureDatabase(t.Context(), "other", "intruder", "x", nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := pgx.Connect(t.Context(), s.DSN("shop", "intruder", "x")); err == nil {
