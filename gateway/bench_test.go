@@ -13,9 +13,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
-	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
-	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"google.golang.org/grpc"
@@ -37,11 +35,9 @@ func BenchmarkRead(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	handler, err := newHandler(complete(b, Config{CacheTTL: time.Hour}), tel, edge.NewHealth(nil),
-		client.Services{Catalog: catalogv1.NewCatalogServiceClient(conn)}, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
+	handler := handlerOf(b, complete(b, Config{CacheTTL: time.Hour}), parts{
+		telemetry: tel, health: edge.NewHealth(nil), services: client.Services{Catalog: catalogv1.NewCatalogServiceClient(conn)},
+	})
 	for _, path := range []string{"/v1/products/SKU01", "/v1/products", "/v1/products?category=lighting&sort=price", "/products/SKU01"} {
 		b.Run("souk"+path, func(b *testing.B) { read(b, handler, path) })
 		rec := httptest.NewRecorder()
@@ -74,12 +70,7 @@ func read(b *testing.B, handler http.Handler, path string) {
 // calls to services on loopback included.
 func BenchmarkWrite(b *testing.B) {
 	s := start(b)
-	handler, err := newHandler(complete(b, Config{CacheTTL: time.Hour}), telemetry.Discard(), edge.NewHealth(nil), client.Services{
-		Catalog: catalogv1.NewCatalogServiceClient(s.conn), Cart: cartv1.NewCartServiceClient(s.conn), Order: orderv1.NewOrderServiceClient(s.conn),
-	}, nil)
-	if err != nil {
-		b.Fatal(err)
-	}
+	handler := handlerOver(b, complete(b, Config{CacheTTL: time.Hour}), s.conn, telemetry.Discard())
 	cart, me := s.newCart("")
 	var lines []string
 	for i := range 20 {

@@ -19,13 +19,10 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
-	"github.com/souk-shop/souk/gateway/internal/client"
-	"github.com/souk-shop/souk/gateway/internal/edge"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -56,11 +53,7 @@ func startFuzzed(f *testing.F) *fuzzedShop {
 	cfg := complete(f, Config{CacheTTL: -1, RetryBudget: -1})
 	tel := telemetry.Discard()
 	tel.Log = slog.New(slog.NewTextHandler(&s.log, nil))
-	var err error
-	s.handler, err = newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": s.conn}), client.Over(func(string) grpc.ClientConnInterface { return s.conn }), nil)
-	if err != nil {
-		f.Fatal(err)
-	}
+	s.handler = handlerOver(f, cfg, s.conn, tel)
 	sessions, err := auth.New(auth.Config{Secret: testSecret})
 	if err != nil {
 		f.Fatal(err)

@@ -94,9 +94,16 @@ func Run(ctx context.Context, cfg Config) error {
 			return nil, err
 		}
 		p.Close(conns.Close)
+		answers, err := newCache(cfg, p.Telemetry)
+		if err != nil {
+			return nil, err
+		}
+		if answers != nil {
+			p.Close(answers.Close)
+		}
 		health := edge.NewHealth(conns.Needed())
 		draining := make(chan struct{})
-		handler, err := newHandler(cfg, p.Telemetry, health, conns.Services(), draining)
+		handler, err := newHandler(cfg, parts{telemetry: p.Telemetry, health: health, services: conns.Services(), cache: answers, draining: draining})
 		if err != nil {
 			return nil, err
 		}

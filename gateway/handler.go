@@ -16,12 +16,35 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop"
 	"github.com/souk-shop/souk/gateway/internal/storefront"
 	"github.com/souk-shop/souk/gateway/internal/webhook"
+	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
+// parts are what the handler is made of besides its configuration.
+type parts struct {
+	telemetry *telemetry.Telemetry
+	health    *edge.Health
+	services  client.Services
+	// cache keeps what was read of the catalog; nil reads everything anew.
+	cache *cache.Cache
+	// draining is closed when the gateway begins to stop.
+	draining <-chan struct{}
+}
+
+// cacheWeight bounds the cache, in products of about a kilobyte each.
+const cacheWeight = 32_000
+
+// newCache returns the cache, nil where it is turned off. The caller closes it.
+func newCache(cfg Config, tel *telemetry.Telemetry) (*cache.Cache, error) {
+	if cfg.CacheTTL < 0 {
+		return nil, nil
+	}
+	return cache.New(cache.Config{Name: "gateway", MemoryTTL: cfg.CacheTTL, MemoryWeight: cacheWeight}, tel)
+}
+
 // newHandler puts the edge around the REST API, the storefront and the webhook. cfg is
 // complete.
-func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, services client.Services, draining <-chan struct{}) (http.Handler, error) {
+func newHandler(cfg Config, p parts) (http.Handler, error) {
 	proxies, err := prefixes(cfg.TrustedProxies)
 	if err != nil {
 		return nil, err
@@ -35,27 +58,27 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, servi
 	}
 	caller := client.New(client.Config{RetryBudget: cfg.RetryBudget})
 	use := shop.New(shop.Config{
-		Services: services, Caller: caller, Admission: admission.New(), CacheTTL: cfg.CacheTTL, Currency: cfg.Currency,
-		Draining: draining,
+		Services: p.services, Caller: caller, Admission: admission.New(), Cache: p.cache, Currency: cfg.Currency,
+		Draining: p.draining,
 	})
 	sealer, err := idempotency.NewSealer(cfg.Secret.Reveal())
 	if err != nil {
 		return nil, err
 	}
 	keepers := map[string]idempotency.Client{}
-	for name, service := range services.Answers {
+	for name, service := range p.services.Answers {
 		keepers[name] = sealer.Keeper(service)
 	}
 	rest := api.New(api.Config{
-		Shop: use, Session: callers, Log: tel.Log, Caller: caller, Keepers: keepers,
+		Shop: use, Session: callers, Log: p.telemetry.Log, Caller: caller, Keepers: keepers,
 	})
 	pages, err := storefront.New(storefront.Config{
-		Catalog: use.Catalog, Carts: use.Carts, Orders: use.Orders, Session: callers, Currency: cfg.Currency, PublicURL: cfg.PublicURL, Policy: policy, Log: tel.Log,
+		Catalog: use.Catalog, Carts: use.Carts, Orders: use.Orders, Session: callers, Currency: cfg.Currency, PublicURL: cfg.PublicURL, Policy: policy, Log: p.telemetry.Log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	webhooks := webhook.New(webhook.Config{Payments: use.Payments, Problem: rest.WriteProblem, Log: tel.Log})
+	webhooks := webhook.New(webhook.Config{Payments: use.Payments, Problem: rest.WriteProblem, Log: p.telemetry.Log})
 
 	// refuse answers for the edge: with a problem for the API, with a page for the
 	// storefront.
@@ -64,7 +87,7 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, servi
 		PerSecond: cfg.RateLimit, Burst: cfg.RateBurst, TrustedProxies: proxies, Now: cfg.Clock.Now,
 		Exempt: func(r *http.Request) bool { return auth.FromContext(r.Context()).Operator },
 	})
-	observer, err := edge.NewObserver(tel, refuse(problem.Internal), limiter.FromProxy)
+	observer, err := edge.NewObserver(p.telemetry, refuse(problem.Internal), limiter.FromProxy)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +99,7 @@ func newHandler(cfg Config, tel *telemetry.Telemetry, health *edge.Health, servi
 	guarded := edge.SameOrigin(refuse(problem.CrossOrigin))(presenters(rest, pages))
 	guarded = limiter.Limit(refuse(problem.TooManyRequests))(guarded)
 	guarded = cross.Share(isREST, callers.Identify(guarded))
-	return observer.Observe(policy.Protect(unguarded(health, webhooks, guarded))), nil
+	return observer.Observe(policy.Protect(unguarded(p.health, webhooks, guarded))), nil
 }
 
 // presenters sends a request to the REST API or to the storefront.

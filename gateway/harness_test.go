@@ -79,14 +79,34 @@ func (s *shopUnderTest) gateway(change ...func(*Config)) string {
 	t, conn := s.t, s.conn
 	t.Helper()
 	cfg := complete(t, Config{RetryBudget: 100 * time.Millisecond}, change...)
-	tel := telemetry.Discard()
-	handler, err := newHandler(cfg, tel, edge.NewHealth(map[string]*grpc.ClientConn{"catalog": conn}), client.Over(func(string) grpc.ClientConnInterface { return conn }), nil)
+	server := httptest.NewServer(handlerOver(t, cfg, conn, telemetry.Discard()))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// handlerOver is a gateway's handler over services at one connection.
+func handlerOver(t testing.TB, cfg Config, conn *grpc.ClientConn, tel *telemetry.Telemetry) http.Handler {
+	t.Helper()
+	return handlerOf(t, cfg, parts{
+		telemetry: tel, health: edge.NewHealth(map[string]*grpc.ClientConn{"catalog": conn}),
+		services: client.Over(func(string) grpc.ClientConnInterface { return conn }),
+	})
+}
+
+func handlerOf(t testing.TB, cfg Config, p parts) http.Handler {
+	t.Helper()
+	var err error
+	if p.cache, err = newCache(cfg, p.telemetry); err != nil {
+		t.Fatal(err)
+	}
+	if p.cache != nil {
+		t.Cleanup(func() { _ = p.cache.Close() })
+	}
+	handler, err := newHandler(cfg, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return server.URL
+	return handler
 }
 
 // complete is a configuration of tests, without a limit of requests but for what

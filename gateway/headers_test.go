@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
@@ -133,7 +132,7 @@ func TestCrossOrigin(t *testing.T) {
 	if a := s.want(429, "GET", "/v1/products", "", origin); a.Header.Get("Access-Control-Allow-Origin") == "" {
 		t.Errorf("%v", a.Header)
 	}
-	if _, err := newHandler(complete(t, Config{CORSOrigins: []string{"*"}}), telemetry.Discard(), edge.NewHealth(nil), client.Services{}, nil); err == nil || !strings.Contains(err.Error(), "CORS_ORIGINS") {
+	if _, err := newHandler(complete(t, Config{CORSOrigins: []string{"*"}}), parts{telemetry: telemetry.Discard(), health: edge.NewHealth(nil)}); err == nil || !strings.Contains(err.Error(), "CORS_ORIGINS") {
 		t.Errorf("any origin: %v", err)
 	}
 }

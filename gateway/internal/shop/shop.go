@@ -2,13 +2,12 @@
 package shop
 
 import (
-	"time"
-
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	"github.com/souk-shop/souk/gateway/internal/shop/payment"
+	"github.com/souk-shop/souk/services/chassis/cache"
 )
 
 // Shop has the use cases that the REST API and the storefront present.
@@ -30,8 +29,8 @@ type Config struct {
 	Services  client.Services
 	Caller    *client.Caller
 	Admission Admission
-	// CacheTTL is that of package catalog.
-	CacheTTL time.Duration
+	// Cache is that of package catalog.
+	Cache *cache.Cache
 	// Currency of an empty cart's total.
 	Currency string
 	// Draining is closed when the gateway begins to stop.
@@ -41,7 +40,7 @@ type Config struct {
 // New makes a Shop.
 func New(cfg Config) Shop {
 	services, caller := cfg.Services, cfg.Caller
-	products := catalog.New(catalog.Config{Client: services.Catalog, Caller: caller, CacheTTL: cfg.CacheTTL})
+	products := catalog.New(catalog.Config{Client: services.Catalog, Caller: caller, Cache: cfg.Cache})
 	payments := payment.New(services.Payment, caller)
 	return Shop{
 		Catalog: products,

@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -30,8 +31,9 @@ type Config struct {
 	// Format is part of the prefix of keys in Redis: a build that stores other
 	// shapes has another one.
 	Format int
-	// MemoryTTL is how long an answer is kept in this process, and so for how long
-	// it may lack another replica's change; without one this layer is off.
+	// MemoryTTL is how long an answer is kept in this process, counted from the start
+	// of its load, and so for how long it may lack another replica's change; without
+	// one this layer is off.
 	MemoryTTL time.Duration
 	// MemoryWeight bounds the sum of the weights of what is kept in this process.
 	MemoryWeight uint64
@@ -41,33 +43,22 @@ type Config struct {
 
 // Cache is the layers of one kind of answers and what was changed of them.
 type Cache struct {
-	clock   *clock
-	flight  flight
-	memory  *memory // nil if off
-	remote  *remote // nil if off
-	rdb     *redis.Client
-	lookups metric.Int64Counter
-	// attributes of lookups
-	memoryHit, memoryMiss, redisHit, redisMiss metric.MeasurementOption
+	clock     *clock
+	flight    flight
+	memoryTTL time.Duration
+	memory    *memory // nil if off
+	remote    *remote // nil if off
+	rdb       *redis.Client
+	// lookups that found an answer in a layer, or none
+	memoryHits, memoryMisses, redisHits, redisMisses atomic.Int64
+	counted                                          metric.Registration
 }
 
 // New returns a cache. The caller closes it.
 func New(cfg Config, tel *telemetry.Telemetry) (*Cache, error) {
-	lookups, err := tel.Meter().Int64Counter("souk.cache.lookups",
-		metric.WithUnit("{lookup}"), metric.WithDescription("Lookups in a layer of a cache."))
-	if err != nil {
-		return nil, err
-	}
-	attributes := func(layer, result string) metric.MeasurementOption {
-		return metric.WithAttributeSet(attribute.NewSet(attribute.String("souk.cache.name", cfg.Name),
-			attribute.String("souk.cache.layer", layer), attribute.String("souk.cache.result", result)))
-	}
 	clock := newClock()
-	c := &Cache{
-		clock: clock, flight: flight{clock: clock}, lookups: lookups,
-		memoryHit: attributes("memory", "hit"), memoryMiss: attributes("memory", "miss"),
-		redisHit: attributes("redis", "hit"), redisMiss: attributes("redis", "miss"),
-	}
+	c := &Cache{clock: clock, flight: flight{clock: clock}, memoryTTL: cfg.MemoryTTL}
+	var err error
 	if cfg.Redis.Addr != "" {
 		if c.rdb, err = OpenRedis(cfg.Redis, tel); err != nil {
 			return nil, err
@@ -85,29 +76,67 @@ func New(cfg Config, tel *telemetry.Telemetry) (*Cache, error) {
 		}
 	}
 	if cfg.MemoryTTL > 0 {
-		if c.memory, err = newMemory(cfg.MemoryTTL, cfg.MemoryWeight); err != nil {
+		if c.memory, err = newMemory(cfg.MemoryWeight); err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
+	}
+	if err := c.count(cfg.Name, tel.Meter()); err != nil {
+		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
 }
 
+// count has the lookups collected. They are counted here and not by an instrument,
+// which would take as long as a lookup in memory.
+func (c *Cache) count(name string, meter metric.Meter) error {
+	lookups, err := meter.Int64ObservableCounter("souk.cache.lookups",
+		metric.WithUnit("{lookup}"), metric.WithDescription("Lookups in a layer of a cache."))
+	if err != nil {
+		return err
+	}
+	type series struct {
+		count      *atomic.Int64
+		attributes metric.MeasurementOption
+	}
+	of := func(count *atomic.Int64, layer, result string) series {
+		return series{count, metric.WithAttributeSet(attribute.NewSet(attribute.String("souk.cache.name", name),
+			attribute.String("souk.cache.layer", layer), attribute.String("souk.cache.result", result)))}
+	}
+	var all []series
+	if c.memory != nil {
+		all = append(all, of(&c.memoryHits, "memory", "hit"), of(&c.memoryMisses, "memory", "miss"))
+	}
+	if c.remote != nil {
+		all = append(all, of(&c.redisHits, "redis", "hit"), of(&c.redisMisses, "redis", "miss"))
+	}
+	c.counted, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for _, s := range all {
+			o.ObserveInt64(lookups, s.count.Load(), s.attributes)
+		}
+		return nil
+	}, lookups)
+	return err
+}
+
 // Close ends what the cache holds.
-func (c *Cache) Close() error {
+func (c *Cache) Close() (err error) {
+	if c.counted != nil {
+		err = c.counted.Unregister()
+	}
 	if c.memory != nil {
 		c.memory.close()
 	}
 	if c.rdb != nil {
-		return c.rdb.Close()
+		err = errors.Join(err, c.rdb.Close())
 	}
-	return nil
+	return err
 }
 
-// Changed says that items have changed: answers about one of them (Query.Item)
+// Changed says that items have changed: answers about one of them (Query.Items)
 // that were read before are not used any more. Redis is not notified: this process
 // does not use what Redis has about them until that can only be newer, which
 // costs the write nothing.
-func (c *Cache) Changed(ids []string) { c.clock.change(ids) }
+func (c *Cache) Changed(ids ...string) { c.clock.change(ids) }
 
 // ChangedAll says that any answer may have changed, and makes what is in Redis
 // useless for all replicas. A write that may have been committed calls it, too,
@@ -124,10 +153,10 @@ func (c *Cache) ChangedAll(ctx context.Context) {
 type Query[T any] struct {
 	// Key names the query among all of the cache.
 	Key string
-	// Item returns the id of the item that an answer is about. Without it an answer
-	// is about many and may lack the Changed of this process until its times to
-	// live are over.
-	Item func(T) string
+	// Items returns the ids of the items that an answer is about; it must not
+	// change them. Without it an answer is about many and may lack the Changed of
+	// this process until its times to live are over.
+	Items func(T) []string
 	// Weight is counted against Config.MemoryWeight; 1 if it is nil.
 	Weight func(T) int
 	// RedisTTL is how long an answer is kept in Redis, as JSON.
@@ -138,10 +167,17 @@ type Query[T any] struct {
 
 // fresh reports whether an answer that was read at a moment is still good.
 func (q *Query[T]) fresh(c *clock, v T, began uint64) bool {
-	if q.Item == nil {
-		return c.fresh(began)
+	if !c.fresh(began) {
+		return false
 	}
-	return c.freshItem(began, q.Item(v))
+	if q.Items != nil {
+		for _, id := range q.Items(v) {
+			if !c.freshItem(began, id) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Get returns the answer of a query from the first layer that has it, or loads it.
@@ -150,11 +186,11 @@ func Get[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
 	if c.memory != nil {
 		if e, ok := c.memory.get(q.Key); ok {
 			if v := e.value.(T); q.fresh(c.clock, v, e.began) {
-				c.lookups.Add(ctx, 1, c.memoryHit)
+				c.memoryHits.Add(1)
 				return v, nil
 			}
 		}
-		c.lookups.Add(ctx, 1, c.memoryMiss)
+		c.memoryMisses.Add(1)
 	}
 	return load(ctx, c, q) // of its own, so that a hit allocates less
 }
@@ -164,15 +200,20 @@ func Get[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
 func load[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
 	fresh := func(v T, began uint64) bool { return q.fresh(c.clock, v, began) }
 	return do(ctx, &c.flight, q.Key, fresh, func(ctx context.Context, began uint64) (T, error) {
+		start := time.Now()
 		v, err := loadShared(ctx, c, q, began)
-		if err == nil && c.memory != nil && fresh(v, began) {
-			weight := 1
-			if q.Weight != nil {
-				weight = q.Weight(v)
-			}
-			c.memory.put(q.Key, entry{value: v, began: began, weight: uint32(weight)}) //nolint:gosec // a number of items of one answer
+		if err != nil || c.memory == nil || !fresh(v, began) {
+			return v, err
 		}
-		return v, err
+		weight := 1
+		if q.Weight != nil {
+			weight = q.Weight(v)
+		}
+		// It is as old as its load.
+		if ttl := c.memoryTTL - time.Since(start); ttl > 0 {
+			c.memory.put(q.Key, entry{value: v, began: began, ttl: ttl, weight: uint32(weight)}) //nolint:gosec // a number of items of one answer
+		}
+		return v, nil
 	})
 }
 
@@ -186,11 +227,11 @@ func loadShared[T any](ctx context.Context, c *Cache, q Query[T], began uint64) 
 	if stored != nil {
 		var v T
 		if err := json.Unmarshal(stored, &v); err == nil && trusted(c, q, v) {
-			c.lookups.Add(ctx, 1, c.redisHit)
+			c.redisHits.Add(1)
 			return v, nil
 		}
 	}
-	c.lookups.Add(ctx, 1, c.redisMiss)
+	c.redisMisses.Add(1)
 	v, err := q.Load(ctx)
 	if err == nil && generation != "" && q.fresh(c.clock, v, began) {
 		if value, err := json.Marshal(v); err == nil {
@@ -201,8 +242,15 @@ func loadShared[T any](ctx context.Context, c *Cache, q Query[T], began uint64) 
 }
 
 // trusted reports whether an answer that was found in Redis may be given. After a
-// change of its item by this process it may not until Redis has forgotten what it
+// change of one of its items by this process it may not until Redis has forgotten what it
 // had: that was read at most a load's time before it was stored for RedisTTL.
 func trusted[T any](c *Cache, q Query[T], v T) bool {
-	return q.Item == nil || !c.clock.changedWithin(q.RedisTTL+loadTimeout+time.Second, q.Item(v))
+	if q.Items != nil {
+		for _, id := range q.Items(v) {
+			if c.clock.changedWithin(q.RedisTTL+loadTimeout+time.Second, id) {
+				return false
+			}
+		}
+	}
+	return true
 }

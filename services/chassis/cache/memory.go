@@ -15,14 +15,15 @@ type memory struct {
 type entry struct {
 	value  any
 	began  uint64 // when its read began, on the clock
+	ttl    time.Duration
 	weight uint32
 }
 
-func newMemory(ttl time.Duration, maxWeight uint64) (*memory, error) {
+func newMemory(maxWeight uint64) (*memory, error) {
 	entries, err := otter.New(&otter.Options[string, entry]{
 		MaximumWeight:    maxWeight,
 		Weigher:          func(_ string, e entry) uint32 { return e.weight },
-		ExpiryCalculator: otter.ExpiryWriting[string, entry](ttl),
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, entry]) time.Duration { return e.Value.ttl }),
 		Logger:           &otter.NoopLogger{},
 	})
 	if err != nil {

@@ -8,13 +8,13 @@ import (
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	m, err := newMemory(time.Hour, 10)
+	m, err := newMemory(10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.close()
 	put := func(key string, began uint64, weight uint32) {
-		m.put(key, entry{value: fmt.Sprint(key, began), began: began, weight: weight})
+		m.put(key, entry{value: fmt.Sprint(key, began), began: began, ttl: time.Hour, weight: weight})
 	}
 	put("a", 3, 4)
 	put("a", 2, 4) // a slower reader's
@@ -36,13 +36,13 @@ func TestMemory(t *testing.T) {
 
 func TestMemoryForgets(t *testing.T) {
 	t.Parallel()
-	m, err := newMemory(time.Nanosecond, 10)
+	m, err := newMemory(10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.close()
 	for began := range uint64(5) {
-		m.put("a", entry{began: 5 - began, weight: 1})
+		m.put("a", entry{began: 5 - began, ttl: time.Nanosecond, weight: 1})
 		if e, ok := m.get("a"); ok {
 			t.Errorf("%+v is kept beyond its time", e)
 		}

@@ -6,11 +6,13 @@ package catalog
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	"github.com/souk-shop/souk/services/chassis/cache"
 	"google.golang.org/grpc"
 )
 
@@ -38,55 +40,47 @@ type Client interface {
 type Config struct {
 	Client Client
 	Caller *client.Caller
-	// CacheTTL bounds how old a product, a listing or the categories may be
-	// when they are shown. 0 means one second, negative turns the cache off.
-	CacheTTL time.Duration
-	// CacheEntries bounds the number of cached answers. 0 means 8,192.
-	CacheEntries int
+	// Cache keeps what was read; nil reads everything anew.
+	Cache *cache.Cache
 }
 
 // Catalog has the use cases. Safe for concurrent use.
 type Catalog struct {
 	client Client
 	caller *client.Caller
-
-	products   *cache[string, *Product]
-	lists      *cache[listKey, *ProductPage]
-	related    *cache[relatedKey, *ProductPage]
-	categories *cache[struct{}, *CategoryList]
+	cache  *cache.Cache
 }
 
 // New makes a Catalog.
 func New(cfg Config) *Catalog {
-	if cfg.CacheTTL == 0 {
-		cfg.CacheTTL = time.Second
+	return &Catalog{client: cfg.Client, caller: cfg.Caller, cache: cfg.Cache}
+}
+
+// read answers a query from the cache, where there is one.
+func read[T any](ctx context.Context, c *Catalog, q cache.Query[T]) (T, error) {
+	if c.cache == nil {
+		return q.Load(ctx)
 	}
-	if cfg.CacheEntries == 0 {
-		cfg.CacheEntries = 8192
+	v, err := cache.Get(ctx, c.cache, q)
+	if err != nil {
+		return v, client.Error(ctx, err) // that of a caller who left is not a problem yet
 	}
-	return &Catalog{
-		client: cfg.Client, caller: cfg.Caller,
-		products:   newCache[string, *Product](cfg.CacheTTL, cfg.CacheEntries),
-		lists:      newCache[listKey, *ProductPage](cfg.CacheTTL, cfg.CacheEntries/8),
-		related:    newCache[relatedKey, *ProductPage](cfg.CacheTTL, cfg.CacheEntries/8),
-		categories: newCache[struct{}, *CategoryList](cfg.CacheTTL, 1),
+	return v, nil
+}
+
+// forget has everything read anew after an operator's write.
+func (c *Catalog) forget(ctx context.Context) {
+	if c.cache != nil {
+		c.cache.ChangedAll(ctx)
 	}
 }
 
-// forget drops every cached read after an operator's write.
-func (c *Catalog) forget() {
-	c.products.clear()
-	c.lists.clear()
-	c.related.clear()
-	c.categories.clear()
-}
-
-// StockChanged drops the cached products of SKUs whose stock an order changed, so
-// that the customer sees it. Listings, and products looked up by another name,
-// expire by themselves: orders are too many to drop those for each.
+// StockChanged has the products of SKUs read anew whose stock an order changed, so
+// that the customer sees it. Listings expire by themselves: orders are too many to
+// drop those for each.
 func (c *Catalog) StockChanged(skus ...string) {
-	for _, sku := range skus {
-		c.products.remove(sku)
+	if c.cache != nil {
+		c.cache.Changed(skus...)
 	}
 }
 
@@ -124,18 +118,44 @@ type ProductQuery struct {
 	Operator bool
 }
 
-type listKey struct {
-	query, category, cursor string
-	min, max                int64 // -1 for none
-	exact, inStock, facets  bool
-	sort                    Sort
-	limit                   int
+// key names a query in the cache: each field as a number or with its length before
+// it.
+func (q *ProductQuery) key() string {
+	b := append(make([]byte, 0, 128), other+"list"...)
+	number := func(n int64) { b = strconv.AppendInt(append(b, ' '), n, 36) }
+	bound := func(p *int64) {
+		if p == nil {
+			b = append(b, " -"...)
+		} else {
+			number(*p)
+		}
+	}
+	flag := func(set bool) {
+		if set {
+			b = append(b, '+')
+		} else {
+			b = append(b, '-')
+		}
+	}
+	text := func(s string) {
+		number(int64(len(s)))
+		b = append(append(b, ' '), s...)
+	}
+	flag(q.Exact)
+	flag(q.InStock)
+	flag(q.Facets)
+	number(int64(q.Sort))
+	number(int64(q.Limit))
+	bound(q.MinPrice)
+	bound(q.MaxPrice)
+	text(string(q.State))
+	text(q.Category)
+	text(q.Cursor)
+	text(q.Query)
+	return string(b)
 }
 
-type relatedKey struct {
-	id    string
-	limit int
-}
+func (p *ProductPage) weight() int { return 1 + len(p.Products) }
 
 // ListProducts returns a page of products.
 // Problems: InvalidCursor.
@@ -167,23 +187,16 @@ func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPag
 	if q.Operator {
 		return load(ctx)
 	}
-	key := listKey{
-		query: q.Query, exact: q.Exact, category: q.Category, cursor: q.Cursor, min: -1, max: -1,
-		inStock: q.InStock, facets: q.Facets, sort: q.Sort, limit: q.Limit,
-	}
-	if q.MinPrice != nil {
-		key.min = *q.MinPrice
-	}
-	if q.MaxPrice != nil {
-		key.max = *q.MaxPrice
-	}
-	return c.lists.get(ctx, key, load)
+	return read(ctx, c, cache.Query[*ProductPage]{Key: q.key(), Weight: (*ProductPage).weight, Load: load})
 }
 
 // Product returns the product of a SKU or a product code, as shoppers see it.
 // Problems: ProductNotFound.
 func (c *Catalog) Product(ctx context.Context, sku string) (*Product, error) {
-	return c.products.get(ctx, sku, func(ctx context.Context) (*Product, error) {
+	if !isSKU(sku) {
+		return nil, problem.New(problem.ProductNotFound)
+	}
+	load := func(ctx context.Context) (*Product, error) {
 		p, err := c.WholeProduct(ctx, sku)
 		if err != nil {
 			return nil, err
@@ -192,12 +205,20 @@ func (c *Catalog) Product(ctx context.Context, sku string) (*Product, error) {
 			return nil, problem.New(problem.ProductNotFound)
 		}
 		return p, nil
-	})
+	}
+	return read(ctx, c, cache.Query[*Product]{Key: sku, Items: (*Product).items, Load: load})
 }
+
+// isSKU reports whether a text may be a SKU. None begins with the byte with which the
+// other keys of the cache do.
+func isSKU(s string) bool { return s != "" && len(s) <= 64 && s[0] != other[0] }
+
+// other begins the keys of what is not a product.
+const other = "\x00"
 
 // WholeProduct is the product with all its variants, not from the cache: for an operator.
 func (c *Catalog) WholeProduct(ctx context.Context, sku string) (*Product, error) {
-	if sku == "" || len(sku) > 64 {
+	if !isSKU(sku) {
 		return nil, problem.New(problem.ProductNotFound)
 	}
 	res, err := client.Call(ctx, c.caller, 0, c.client.GetProduct, &catalogv1.GetProductRequest{
@@ -220,18 +241,21 @@ func (c *Catalog) Related(ctx context.Context, sku string, limit int) (*ProductP
 	if limit == 0 {
 		limit = 6
 	}
-	return c.related.get(ctx, relatedKey{p.ID, limit}, func(ctx context.Context) (*ProductPage, error) {
+	load := func(ctx context.Context) (*ProductPage, error) {
 		res, err := client.Call(ctx, c.caller, 0, c.client.ListRelated, &catalogv1.ListRelatedRequest{ProductId: p.ID, Limit: int32(limit)})
 		if err != nil {
 			return nil, err
 		}
 		return productPage(res.GetProducts(), false)
+	}
+	return read(ctx, c, cache.Query[*ProductPage]{
+		Key: other + "related " + strconv.Itoa(limit) + " " + p.ID, Weight: (*ProductPage).weight, Load: load,
 	})
 }
 
 // Categories returns all categories.
 func (c *Catalog) Categories(ctx context.Context) (*CategoryList, error) {
-	return c.categories.get(ctx, struct{}{}, func(ctx context.Context) (*CategoryList, error) {
+	load := func(ctx context.Context) (*CategoryList, error) {
 		res, err := client.Call(ctx, c.caller, 0, c.client.ListCategories, &catalogv1.ListCategoriesRequest{})
 		if err != nil {
 			return nil, err
@@ -241,7 +265,8 @@ func (c *Catalog) Categories(ctx context.Context) (*CategoryList, error) {
 			list.names[category.Slug] = category.Name
 		}
 		return list, nil
-	})
+	}
+	return read(ctx, c, cache.Query[*CategoryList]{Key: other + "categories", Load: load})
 }
 
 // maxCodes is how many codes one call of the catalog service returns.

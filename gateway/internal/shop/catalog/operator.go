@@ -45,7 +45,7 @@ type Precondition struct {
 // NotADraftAgain.
 func (c *Catalog) Put(ctx context.Context, p ProductInput, must Precondition) (written *Product, created bool, err error) {
 	id, _ := idempotency.ID(ctx) // a repeat writes nothing
-	defer c.forget()             // also after an error: its outcome may be unknown
+	defer c.forget(ctx)          // also after an error: its outcome may be unknown
 	res, err := client.Call(ctx, c.caller, 0, c.client.PutProduct, &catalogv1.PutProductRequest{
 		OperationId: id.String(), Product: productInput(p), Precondition: precondition(must),
 	})
@@ -61,7 +61,7 @@ func (c *Catalog) Put(ctx context.Context, p ProductInput, must Precondition) (w
 // PreconditionFailed, NotADraftAgain.
 func (c *Catalog) SetState(ctx context.Context, code, sku string, state State, must Precondition) (*Product, error) {
 	id, _ := idempotency.ID(ctx) // a repeat changes nothing
-	defer c.forget()
+	defer c.forget(ctx)
 	res, err := client.Call(ctx, c.caller, 0, c.client.SetState, &catalogv1.SetStateRequest{
 		OperationId: id.String(), Code: code, Sku: sku, State: states[state], Precondition: precondition(must),
 	})
@@ -76,7 +76,7 @@ func (c *Catalog) SetState(ctx context.Context, code, sku string, state State, m
 // WasOrdered, LastVariant.
 func (c *Catalog) Delete(ctx context.Context, code, sku string, must Precondition) error {
 	id, _ := idempotency.ID(ctx) // a repeat deletes nothing
-	defer c.forget()
+	defer c.forget(ctx)
 	_, err := client.Call(ctx, c.caller, 0, c.client.DeleteProduct, &catalogv1.DeleteProductRequest{
 		OperationId: id.String(), Code: code, Sku: sku, Precondition: precondition(must),
 	})
@@ -114,7 +114,7 @@ func (c *Catalog) Upsert(ctx context.Context, products []ProductInput) (Upserted
 	for i, p := range products {
 		req.Products[i] = productInput(p)
 	}
-	defer c.forget() // also after an error: its outcome may be unknown
+	defer c.forget(ctx) // also after an error: its outcome may be unknown
 	res, err := client.Call(ctx, c.caller, importTimeout, c.client.UpsertProducts, req)
 	if err != nil {
 		return Upserted{}, err
@@ -141,7 +141,7 @@ func (c *Catalog) AdjustStock(ctx context.Context, key, reason string, changes [
 	for i, change := range changes {
 		req.Changes[i] = &catalogv1.StockChange{Sku: change.SKU, Delta: change.Delta}
 	}
-	defer c.forget()
+	defer c.forget(ctx)
 	res, err := client.Call(ctx, c.caller, 0, c.client.AdjustStock, req)
 	if err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func (c *Catalog) SetPrices(ctx context.Context, changes []PriceChange) ([]Varia
 	for i, change := range changes {
 		req.Changes[i] = &catalogv1.PriceChange{Sku: change.SKU, Price: change.Price.Proto()}
 	}
-	defer c.forget()
+	defer c.forget(ctx)
 	res, err := client.Call(ctx, c.caller, 0, c.client.SetPrices, req)
 	if err != nil {
 		return nil, err

@@ -27,7 +27,11 @@ type Product struct {
 	Picture     string // of its drawn picture on the storefront
 
 	Memo Memo
+	skus []string // of Variants
 }
+
+// items are what a change of invalidates the product.
+func (p *Product) items() []string { return p.skus }
 
 // State is where a product or a variant is in its life.
 type State string
@@ -49,6 +53,7 @@ func (p *Product) forShoppers() *Product {
 	seen := &Product{
 		ID: p.ID, Code: p.Code, Name: p.Name, Description: p.Description, Category: p.Category, State: p.State,
 		Popularity: p.Popularity, UpdatedAt: p.UpdatedAt, Version: p.Version, Revision: p.Revision, URL: p.URL, Picture: p.Picture,
+		skus: p.skus,
 	}
 	if p.State == Active {
 		for _, v := range p.Variants {

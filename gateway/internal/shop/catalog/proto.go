@@ -30,13 +30,14 @@ func product(in *catalogv1.Product) (*Product, error) {
 		Category: in.GetCategory(), State: state(in.GetState()), Popularity: in.GetPopularity(),
 		UpdatedAt: in.GetUpdatedAt().AsTime(), Version: in.GetVersion(), Revision: in.GetRevision(),
 		URL: ProductURL(in.GetCode()), Picture: PictureURL(in.GetCode()),
-		Variants: make([]Variant, len(in.GetVariants())),
+		Variants: make([]Variant, len(in.GetVariants())), skus: make([]string, len(in.GetVariants())),
 	}
 	for i, v := range in.GetVariants() {
 		var err error
 		if p.Variants[i], err = variant(v); err != nil {
 			return nil, err
 		}
+		p.skus[i] = p.Variants[i].SKU
 		p.Available += p.Variants[i].Stock.Available
 	}
 	if len(p.Variants) > 0 {

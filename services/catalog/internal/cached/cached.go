@@ -51,7 +51,7 @@ func (s *Store) Close() error { return s.cache.Close() }
 
 func (s *Store) product(ctx context.Context, key string, load func(context.Context) (domain.Product, error)) (domain.Product, error) {
 	return cache.Get(ctx, s.cache, cache.Query[domain.Product]{
-		Key: key, Item: func(p domain.Product) string { return p.ID }, RedisTTL: redisTTL, Load: load,
+		Key: key, Items: func(p domain.Product) []string { return []string{p.ID} }, RedisTTL: redisTTL, Load: load,
 	})
 }
 
@@ -102,42 +102,42 @@ func (s *Store) Related(ctx context.Context, productID string, limit int) ([]dom
 // Reserve implements app.Reservations.
 func (s *Store) Reserve(ctx context.Context, orderID string, lines []domain.StockLine, hold time.Duration) (domain.Reservation, domain.Touched, error) {
 	res, touched, err := s.Store.Reserve(ctx, orderID, lines, hold)
-	s.cache.Changed(touched)
+	s.cache.Changed(touched...)
 	return res, touched, err
 }
 
 // Confirm implements app.Reservations.
 func (s *Store) Confirm(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
 	res, touched, err := s.Store.Confirm(ctx, orderID)
-	s.cache.Changed(touched)
+	s.cache.Changed(touched...)
 	return res, touched, err
 }
 
 // Release implements app.Reservations.
 func (s *Store) Release(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
 	res, touched, err := s.Store.Release(ctx, orderID)
-	s.cache.Changed(touched)
+	s.cache.Changed(touched...)
 	return res, touched, err
 }
 
 // Restock implements app.Reservations.
 func (s *Store) Restock(ctx context.Context, restockID, orderID string, lines []domain.StockLine) (domain.Touched, error) {
 	touched, err := s.Store.Restock(ctx, restockID, orderID, lines)
-	s.cache.Changed(touched)
+	s.cache.Changed(touched...)
 	return touched, err
 }
 
 // ExpireHolds implements app.Maintenance.
 func (s *Store) ExpireHolds(ctx context.Context) (domain.Touched, error) {
 	touched, err := s.Store.ExpireHolds(ctx)
-	s.cache.Changed(touched)
+	s.cache.Changed(touched...)
 	return touched, err
 }
 
 // RefreshPopularity implements app.Maintenance.
 func (s *Store) RefreshPopularity(ctx context.Context) (domain.Touched, error) {
 	touched, err := s.Store.RefreshPopularity(ctx)
-	s.cache.Changed(touched)
+	s.cache.Changed(touched...)
 	return touched, err
 }
 
