@@ -59,7 +59,7 @@ func TestNamesAreTaken(t *testing.T) {
 	}
 }
 
-// The database refuses it, too, whoever writes, and one of two that write at once.
+// The database refuses it, too, from any writer, and one of two that write at once.
 func TestDatabaseKeepsNames(t *testing.T) {
 	t.Parallel()
 	s, ctx := newShop(t), t.Context()
