@@ -370,6 +370,32 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// "order" is a service, and a reserved word of SQL.
+func TestSQLQuotesNames(t *testing.T) {
+	t.Parallel()
+	text, err := render(t, "ha", install)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for line := range strings.Lines(text) {
+		if !strings.Contains(line, "ALTER ROLE") {
+			continue
+		}
+		found++
+		var statement []string
+		if err := yaml.Unmarshal([]byte(strings.TrimSpace(line)), &statement); err != nil {
+			t.Fatal(err)
+		}
+		if words := strings.Fields(statement[0]); words[2][0] != '"' || words[5] != words[2] {
+			t.Errorf("names without quotes: %s", statement[0])
+		}
+	}
+	if services := len(topology(t, "service")); found == 0 || found%services != 0 {
+		t.Errorf("%d settings of the roles of %d services", found, services)
+	}
+}
+
 // k8s/souk.yaml is what the chart renders.
 func TestManifests(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,7 @@ func TestRoleSettings(t *testing.T) {
 	var chart, manual strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(settings)) {
 		value := settings[name]
-		fmt.Fprintf(&manual, "ALTER ROLE catalog IN DATABASE catalog SET %s = '%s';\n", name, value)
+		fmt.Fprintf(&manual, `ALTER ROLE "catalog" IN DATABASE "catalog" SET %s = '%s';`+"\n", name, value)
 		if strings.Trim(value, "0123456789") == "" {
 			value = `"` + value + `"` // text in YAML, too
 		}
