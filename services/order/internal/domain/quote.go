@@ -108,12 +108,16 @@ func (a Agreement) Quote() (Quote, error) {
 	if err := json.Unmarshal(encoded, &c); err != nil {
 		return Quote{}, fmt.Errorf("%w: %w", ErrInvalidAgreement, err)
 	}
-	q := Quote{Total: money.Money{Units: c.Total, Currency: c.Currency}, Lines: make([]Line, len(c.Lines))}
+	total, err := money.New(c.Total, c.Currency)
+	if err != nil || c.Total < 0 {
+		return Quote{}, ErrInvalidAgreement
+	}
+	q := Quote{Total: total, Lines: make([]Line, len(c.Lines))}
 	for i, l := range c.Lines {
 		unit := money.Money{Units: l.UnitPrice, Currency: c.Currency}
 		sum, err := unit.Mul(l.Quantity)
-		if err != nil {
-			return Quote{}, fmt.Errorf("%w: %w", ErrInvalidAgreement, err)
+		if err != nil || l.UnitPrice < 0 || l.Quantity < 1 {
+			return Quote{}, ErrInvalidAgreement
 		}
 		q.Lines[i] = Line{SKU: l.SKU, Name: l.Name, Quantity: l.Quantity, UnitPrice: unit, Total: sum}
 	}

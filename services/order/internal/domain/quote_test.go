@@ -155,6 +155,27 @@ func TestAgreementOfALargeCart(t *testing.T) {
 	}
 }
 
+// An agreement is text of the client: what no quote can be is refused, before it is
+// repeated in an answer (a currency of a megabyte deflates to a kilobyte).
+func TestAgreementOfWhatNoQuoteIs(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*domain.Quote){
+		"no currency":       func(q *domain.Quote) { q.Total.Currency = "" },
+		"a long currency":   func(q *domain.Quote) { q.Total.Currency = strings.Repeat("G", 1<<20) },
+		"a lower case one":  func(q *domain.Quote) { q.Total.Currency = "gbp" },
+		"a negative total":  func(q *domain.Quote) { q.Total.Units = -1 },
+		"a negative price":  func(q *domain.Quote) { q.Lines[0].UnitPrice.Units = -1 },
+		"a quantity of 0":   func(q *domain.Quote) { q.Lines[0].Quantity = 0 },
+		"negative quantity": func(q *domain.Quote) { q.Lines[0].Quantity = -2 },
+	} {
+		q := quote(line("A", "Apple", 2, 25))
+		change(&q)
+		if got, err := q.Agreement().Quote(); !errors.Is(err, domain.ErrInvalidAgreement) {
+			t.Errorf("%s: %d lines, total %d, %v", name, len(got.Lines), got.Total.Units, err)
+		}
+	}
+}
+
 // FuzzAgreement: text of a client is refused or is exactly what would be issued.
 func FuzzAgreement(f *testing.F) {
 	f.Add(string(quote(line("A", "Apple", 2, 25)).Agreement()))
