@@ -348,6 +348,34 @@ func TestCheckoutWhileTheShopIsDown(t *testing.T) {
 	v.submit(p, ".checkout-form").wants(200, orderPath(f)).has(".status", "Thank you")
 }
 
+// After an answer that was lost the page is the same request again, whatever the cart
+// holds meanwhile: it leads to the order that the first one has made.
+func TestCheckoutWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	for name, left := range map[string][]cart.LineInput{"empty": nil, "other goods": {{SKU: "82580", Quantity: 1}}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFakeShop()
+			v := open(t, f)
+			v.post("/cart/lines", "sku", "85123A", "quantity", "2")
+			form := v.get("/checkout")
+			f.placing(func(o *order.Order) {
+				o.State = order.StatePaid
+				for _, c := range f.carts {
+					c.lines, c.version = left, c.version+1
+				}
+			})
+			f.losing(problem.New(problem.Unavailable))
+			p := v.submit(form, ".checkout-form", fill...).wants(503, "/checkout").has(".problem", "one order").count(".changes", 0)
+			f.losing(nil)
+			v.submit(p, ".checkout-form").wants(200, orderPath(f)).has(".status", "Thank you")
+			if f.placed() != 1 {
+				t.Errorf("%d orders", f.placed())
+			}
+		})
+	}
+}
+
 // Who sends the form again while its order is still at work, or a form that has
 // made its order, is shown that order and no error.
 func TestAnOrderUnderWayIsNoErrorPage(t *testing.T) {

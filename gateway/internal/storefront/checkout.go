@@ -166,8 +166,8 @@ func ready(cart *cart.Cart) bool {
 	return true
 }
 
-// newCheckoutPage shows a quote of the cart; without one, while the shop is unavailable,
-// only the form.
+// newCheckoutPage shows a quote of the cart; without one, while the outcome of an order is
+// not known, only the form.
 func (s *Storefront) newCheckoutPage(cart *cart.Cart, quote *order.Quote, form checkoutForm) *checkoutPage {
 	v := &checkoutPage{
 		frame: frame{Title: "Checkout", Section: "cart"},
@@ -329,27 +329,32 @@ func (s *Storefront) notPlaced(w http.ResponseWriter, r *http.Request, form chec
 // showCheckout shows the form again with what was typed. With a key, sending it
 // again is the same order.
 func (s *Storefront) showCheckout(w http.ResponseWriter, r *http.Request, status int, form checkoutForm, key string, wrong map[string]string, notice string) error {
+	// An order may have been made whose answer was lost: the page must send the same
+	// again, whatever the cart holds by now.
+	lost := status == http.StatusServiceUnavailable
 	cart, err := s.currentCart(r)
-	if err != nil && status != http.StatusServiceUnavailable {
+	if err != nil && !lost {
 		return err
 	}
-	if status != http.StatusServiceUnavailable && (cart == nil || len(cart.Lines) == 0) {
+	if !lost && (cart == nil || len(cart.Lines) == 0) {
 		http.Redirect(w, r, "/cart", http.StatusSeeOther)
 		return nil
 	}
 	var quote *order.Quote
 	if cart != nil {
 		quote, err = s.quote(r, cart, r.PostForm.Get("agreement"))
-		if problem.Is(err, notOrderable...) {
+		switch {
+		case lost && (err != nil || quote.Change != nil):
+			quote = nil
+		case problem.Is(err, notOrderable...):
 			http.Redirect(w, r, "/cart?checkout=1", http.StatusSeeOther)
 			return nil
-		}
-		if err != nil && status != http.StatusServiceUnavailable {
+		case err != nil:
 			return err
 		}
 	}
 	v := s.newCheckoutPage(cart, quote, form)
-	if quote == nil { // nothing else is shown, so what was agreed to stands
+	if lost {
 		v.Agreement = r.PostForm.Get("agreement")
 	}
 	v.Notice = notice

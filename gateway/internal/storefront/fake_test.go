@@ -33,6 +33,8 @@ type fakeShop struct {
 	quotes []*order.Quote
 	fail   error                           // of every call, when set
 	refuse error                           // of PlaceOrder, when set
+	lose   error                           // instead of PlaceOrder's answer, when set
+	agreed map[string]string               // the agreement that a key has ordered with
 	place  func(o *order.Order)            // what becomes of a placed order; nil pays it
 	calls  map[string]int                  // by method
 	last   map[string]catalog.ProductQuery // the last query of a listing
@@ -50,7 +52,7 @@ func newFakeShop() *fakeShop {
 	f := &fakeShop{
 		names: map[string]string{}, carts: map[uuid.UUID]*fakeCart{}, orders: map[uuid.UUID]*order.Order{},
 		owners: map[uuid.UUID]uuid.UUID{}, byKey: map[string]*order.Order{}, changed: make(chan struct{}),
-		calls: map[string]int{}, last: map[string]catalog.ProductQuery{},
+		calls: map[string]int{}, last: map[string]catalog.ProductQuery{}, agreed: map[string]string{},
 	}
 	for i, p := range []struct {
 		sku, name, category string
@@ -154,6 +156,13 @@ func (f *fakeShop) refusing(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.refuse = err
+}
+
+// losing has PlaceOrder do its work and lose its answer from now on; nil ends it.
+func (f *fakeShop) losing(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lose = err
 }
 
 // placing decides what becomes of orders placed from now on.
@@ -502,7 +511,7 @@ func (f *fakeShop) PlaceOrder(_ context.Context, in order.Checkout) (*order.Plac
 		return nil, f.refuse
 	}
 	if o := f.byKey[in.IdempotencyKey]; o != nil {
-		if o.Email != in.Email || o.Address != in.Address {
+		if o.Email != in.Email || o.Address != in.Address || f.agreed[in.IdempotencyKey] != in.Agreement {
 			return nil, fail(problem.IdempotencyKeyReused)
 		}
 		return &order.Placed{Order: o, Replayed: true}, nil
@@ -530,12 +539,16 @@ func (f *fakeShop) PlaceOrder(_ context.Context, in order.Checkout) (*order.Plac
 		o.Lines = append(o.Lines, order.Line{SKU: l.SKU, Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice, Total: l.Total})
 	}
 	f.orders[o.ID], f.owners[o.ID], f.byKey[in.IdempotencyKey] = o, in.Customer, o
+	f.agreed[in.IdempotencyKey] = in.Agreement
 	f.listed = append([]uuid.UUID{o.ID}, f.listed...)
 	if f.place != nil {
 		f.place(o)
 	} else {
 		o.State = order.StatePaid
 		c.lines, c.version, c.removed = nil, c.version+1, map[uuid.UUID]bool{o.ID: true}
+	}
+	if f.lose != nil {
+		return nil, f.lose
 	}
 	return &order.Placed{Order: o}, nil
 }
