@@ -132,7 +132,16 @@ func (b *Body) Serve(w http.ResponseWriter, r *http.Request) {
 	h["Vary"] = append(h["Vary"], varyCoding...)
 	form := b.For(h, Accept(r.Header))
 	h["Etag"] = form.ETag
-	if r.Header.Get("Range") != "" || r.Header.Get("If-Match") != "" {
+	if must := strings.Join(r.Header["If-Match"], ","); must != "" && !form.is(must) {
+		// ServeContent would refuse with the headers of the form: its length, and the
+		// time that caches keep it for.
+		delete(h, "Content-Type")
+		delete(h, "Content-Encoding")
+		h["Cache-Control"] = noStore
+		w.WriteHeader(http.StatusPreconditionFailed)
+		return
+	}
+	if r.Header.Get("Range") != "" {
 		h["Content-Length"] = form.Length // ServeContent leaves it out beside a coding
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(form.Bytes))
 		return
@@ -150,4 +159,19 @@ func (b *Body) Serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-var acceptRanges = []string{"bytes"}
+// is reports whether an If-Match header names the form. The comparison is strong, as
+// RFC 9110 asks.
+func (f *Form) is(header string) bool {
+	for one := range strings.SplitSeq(header, ",") {
+		one = strings.TrimSpace(one)
+		if one == "*" || one == f.ETag[0] && !strings.HasPrefix(one, "W/") {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	acceptRanges = []string{"bytes"}
+	noStore      = []string{"no-store"}
+)

@@ -88,6 +88,7 @@ func TestServe(t *testing.T) {
 		}
 		w := httptest.NewRecorder()
 		w.Header().Set("Content-Type", "text/plain")
+		w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 		b.Serve(w, r)
 		return w
 	}
@@ -125,8 +126,25 @@ func TestServe(t *testing.T) {
 		if past := ask("GET", "Accept-Encoding", accept, "Range", "bytes=999999-"); past.Code != 416 {
 			t.Errorf("%q: range past the end: %d", accept, past.Code)
 		}
-		if other := ask("GET", "Accept-Encoding", accept, "If-Match", `"old"`); other.Code != 412 {
-			t.Errorf("%q: If-Match of another: %d", accept, other.Code)
+		// A refusal is no form of the body: it has none of its headers, and no cache keeps
+		// it in the body's place.
+		for _, old := range []string{`"old"`, "W/" + tag, ""} {
+			other := ask("GET", "Accept-Encoding", accept, "If-Match", old, "Range", "bytes=0-9")
+			want := 412
+			if old == "" {
+				want = 206
+			}
+			if other.Code != want {
+				t.Errorf("%q: If-Match %q: %d", accept, old, other.Code)
+			}
+			if h := other.Header(); want == 412 && (h.Get("Content-Length") != "" || h.Get("Content-Encoding") != "" || h.Get("Content-Type") != "" || h.Get("Cache-Control") != "no-store" || other.Body.Len() != 0) {
+				t.Errorf("%q: If-Match %q: %v", accept, old, h)
+			}
+		}
+		for _, same := range []string{tag, `"old", ` + tag, "*"} {
+			if got := ask("GET", "Accept-Encoding", accept, "If-Match", same); got.Code != 200 || !bytes.Equal(got.Body.Bytes(), get.Body.Bytes()) {
+				t.Errorf("%q: If-Match %s: %d", accept, same, got.Code)
+			}
 		}
 	}
 	if len(tags) != 3 {
