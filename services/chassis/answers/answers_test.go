@@ -198,8 +198,8 @@ func TestOldAnswersAreForgotten(t *testing.T) {
 	age("unfinished", "24 hours 1 second")
 	age("young", "23 hours 59 minutes")
 	// More than one batch.
-	if _, err := k.pool.Exec(ctx, `INSERT INTO souk_answers (scope, key, request_hash, operation_id, attempt_id, lease_until, created_at)
-		SELECT 'test', 'many' || n, '', gen_random_uuid(), gen_random_uuid(), now(), now() - interval '2 days' FROM generate_series(1, 1200) n`); err != nil {
+	if _, err := k.pool.Exec(ctx, `INSERT INTO souk_answers (scope, key, request_hash, operation_id, lease_until, attempt_id, created_at)
+		SELECT 'test', 'many' || n, '', gen_random_uuid(), now(), gen_random_uuid(), now() - interval '2 days' FROM generate_series(1, 1200) n`); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := k.Forget(ctx); err != nil || n != 500 {

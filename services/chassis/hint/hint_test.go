@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/hint"
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 // TestHint: an answer is kept for a minute, the lack of one for a moment, and a
@@ -33,14 +34,20 @@ func TestHint(t *testing.T) {
 				t.Errorf("%s: %d %v after %d questions, want %d %v after %d", key, v, ok, asked, value, known, asks)
 			}
 		}
+		pause := func(d time.Duration) {
+			t.Helper()
+			if err := retry.Sleep(t.Context(), d); err != nil {
+				t.Fatal(err)
+			}
+		}
 		want("GBP", 3, true, 1)
 		want("GBP", 3, true, 1)
 		want("none", 0, false, 2)
 		want("none", 0, false, 2)
-		time.Sleep(5 * time.Second)
+		pause(5 * time.Second)
 		want("none", 0, false, 3)
 		want("GBP", 3, true, 3)
-		time.Sleep(time.Minute)
+		pause(time.Minute)
 		away = true
 		gone, leave := context.WithCancel(t.Context())
 		leave()
@@ -54,7 +61,7 @@ func TestHint(t *testing.T) {
 		}
 		want("GBP", 0, false, 5)
 		away = false
-		time.Sleep(5 * time.Second)
+		pause(5 * time.Second)
 		want("GBP", 3, true, 6)
 	})
 }

@@ -47,7 +47,7 @@ func Maintain(ctx context.Context, cfg Config, log *slog.Logger, fn func(context
 	session(pc.ConnConfig.RuntimeParams, MigrationConfig(cfg))
 	pc.ConnConfig.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
 		if n.SeverityUnlocalized == "WARNING" { // what a migration has to say of the data
-			log.WarnContext(ctx, n.Message)
+			log.WarnContext(ctx, "migration warns", "message", n.Message)
 		}
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, pc)
@@ -55,7 +55,7 @@ func Maintain(ctx context.Context, cfg Config, log *slog.Logger, fn func(context
 		return err
 	}
 	defer pool.Close()
-	if err := wait(ctx, pool.Ping, complaint(ctx, log, "waiting for postgres")); err != nil {
+	if err := wait(ctx, pool.Ping, complaint(ctx, log, "postgres")); err != nil {
 		return err
 	}
 	unlock, err := lockMaintenance(ctx, pool)
@@ -63,7 +63,7 @@ func Maintain(ctx context.Context, cfg Config, log *slog.Logger, fn func(context
 		return err
 	}
 	defer unlock()
-	locked := complaint(ctx, log, "waiting for a lock that the shop holds")
+	locked := complaint(ctx, log, "a lock that the shop holds")
 	return retry.Do(ctx, lockRetries, func(ctx context.Context) error {
 		err := fn(ctx, pool)
 		if lockRetries.If(err) {

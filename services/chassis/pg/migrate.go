@@ -82,12 +82,12 @@ func limitRole(ctx context.Context, db *sql.DB, cfg Config) error {
 
 // complaint logs why there is no progress yet, at first and then every ten seconds:
 // the database may be late, or the DSN wrong.
-func complaint(ctx context.Context, log *slog.Logger, what string) func(error) {
+func complaint(ctx context.Context, log *slog.Logger, awaited string) func(error) {
 	var last time.Time
 	return func(err error) {
 		if time.Since(last) >= 10*time.Second {
 			last = time.Now()
-			log.WarnContext(ctx, what, "error", err)
+			log.WarnContext(ctx, "waiting", "for", awaited, "error", err)
 		}
 	}
 }

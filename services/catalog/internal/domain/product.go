@@ -80,7 +80,7 @@ func (c Precondition) Check(revision *int64) error {
 
 // Edit says how an edit is made.
 type Edit struct {
-	// ID is a UUID by which a repeat is recognised; "" for an edit without repeats.
+	// ID is a UUID by which a repeat is recognized; "" for an edit without repeats.
 	ID string
 	// If is what must be so.
 	If Precondition

@@ -25,7 +25,7 @@ const (
 	// leftAfter is how long no batch of an import is written until another replica
 	// takes the import for left by its caller.
 	leftAfter = 10 * time.Second
-	// keepImports is for how long a repeat of an import is recognised.
+	// keepImports is for how long a repeat of an import is recognized.
 	keepImports = 7 * 24 * time.Hour
 	// forgetBatch is how many imports are forgotten at once.
 	forgetBatch = 100

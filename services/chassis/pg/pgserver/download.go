@@ -275,7 +275,7 @@ func (f *fetcher) unpack(ctx context.Context, jar *os.File, dir string) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // nothing is written through it
 	return read(txz, func(r io.Reader) error {
 		decompressed, err := xz.NewReader(r, 0)
 		if err != nil {
@@ -303,7 +303,7 @@ func read(file *zip.File, fn func(io.Reader) error) error {
 func untar(ctx context.Context, archive *tar.Reader, root *os.Root) error {
 	for {
 		header, err := archive.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return root.Chmod(".", 0o755)
 		}
 		if err := errors.Join(err, ctx.Err()); err != nil {

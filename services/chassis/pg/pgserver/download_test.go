@@ -123,20 +123,6 @@ func archive(t *testing.T) ([]byte, string) {
 	return b, hex.EncodeToString(sum[:])
 }
 
-// left are the names in a folder.
-func left(t *testing.T, dir string) []string {
-	t.Helper()
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
-}
-
 // has fails unless the cache has these names beside the lock.
 func (f *fetcher) has(t *testing.T, want ...string) {
 	t.Helper()
