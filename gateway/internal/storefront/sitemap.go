@@ -20,9 +20,9 @@ import (
 
 // Sitemaps (sitemaps.org): an index, a map of the pages, and one of each 50,000
 // products, which begins at a code. A map is written from the catalog's stream into
-// its compressed form, some 400 kB, and kept for an hour; whoever takes no gzip has it
-// unpacked on the way. One is made at a time: a crowd of crawlers costs the catalog no
-// more than one of them.
+// its compressed form, some 400 kB, and kept for an hour; for a client that takes no gzip
+// it is unpacked on the way. One is made at a time: many crawlers cost the catalog no
+// more than one.
 
 const (
 	sitemapSize = 50_000 // the most that a map may have

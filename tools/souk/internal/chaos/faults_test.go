@@ -2,8 +2,10 @@ package chaos
 
 import (
 	"fmt"
+	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/souk-shop/souk/tools/internal/localshop"
@@ -38,6 +40,25 @@ func announced() []string {
 		out = append(out, "pool-exhausted-"+service)
 	}
 	return out
+}
+
+func TestDocumentsCountTheFaults(t *testing.T) {
+	t.Parallel()
+	all := len(Faults()) - 1 // "none" is no fault
+	for path, sentences := range map[string][]string{
+		"../../../../README.md":     {"under %d kinds of faults", "names all %d faults"},
+		"../../../../docs/chaos.md": {"each of the %d,"},
+	} {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range sentences {
+			if s = fmt.Sprintf(s, all); !strings.Contains(string(text), s) {
+				t.Errorf("%s does not say %q", path, s)
+			}
+		}
+	}
 }
 
 func TestTheCatalogueOfFaults(t *testing.T) {
