@@ -115,9 +115,14 @@ func (r *Retries) Again(ctx context.Context, err error) bool {
 }
 
 // retryable distinguishes an unavailable service from one that answered. A reason says
-// that it did answer, other than with its own unavailability.
+// that it did answer, other than with its own unavailability. A replica of the version
+// before, which does not know the RPC, is being replaced.
 func retryable(err error) bool {
-	if status.Code(err) != codes.Unavailable {
+	switch status.Code(err) {
+	case codes.Unimplemented:
+		return true
+	case codes.Unavailable:
+	default:
 		return false
 	}
 	return rpc.Info(err) == nil || rpc.Reason[errorv1.ErrorReason](err) == errorv1.ErrorReason_ERROR_REASON_UNAVAILABLE

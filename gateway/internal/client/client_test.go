@@ -55,6 +55,8 @@ func TestCallRepeats(t *testing.T) {
 		"no connection":     {status.Error(codes.Unavailable, ""), time.Minute, 4, nil},
 		"its own trouble":   {failure(t, errorv1.ErrorReason_ERROR_REASON_UNAVAILABLE), time.Minute, 4, nil},
 		"another reason":    {failure(t, paymentv1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN), time.Minute, 1, problem.Unavailable},
+		"an older version":  {status.Error(codes.Unimplemented, ""), time.Minute, 4, nil},
+		"an old service":    {status.Error(codes.Unimplemented, ""), -1, 1, problem.Unavailable},
 		"too late":          {status.Error(codes.DeadlineExceeded, ""), time.Minute, 1, problem.Timeout},
 		"a broken contract": {status.Error(codes.Internal, ""), time.Minute, 1, problem.Internal},
 		"no budget":         {status.Error(codes.Unavailable, ""), -1, 1, problem.Unavailable},

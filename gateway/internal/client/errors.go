@@ -27,6 +27,7 @@ var fallback = map[codes.Code]*problem.Type{
 	codes.Aborted:            problem.Conflict,
 	codes.ResourceExhausted:  problem.Unavailable,
 	codes.Unavailable:        problem.Unavailable,
+	codes.Unimplemented:      problem.Unavailable, // see retryable
 	codes.DeadlineExceeded:   problem.Timeout,
 	codes.Canceled:           problem.Unavailable,
 }
