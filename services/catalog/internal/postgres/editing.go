@@ -9,11 +9,9 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
-	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
 // SetPrices implements app.Editor.
@@ -96,8 +94,7 @@ func (s *Store) adjust(ctx context.Context, a domain.Adjustment) error {
 	}
 	defer end()
 	fingerprint := domain.Fingerprint(as)
-	return pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
-		q := s.q.WithTx(tx)
+	return s.afterImports(ctx, func(ctx context.Context, q *db.Queries) error {
 		inserted, err := q.InsertAdjustment(ctx, db.InsertAdjustmentParams{AdjustmentID: a.ID, Reason: a.Reason, LinesHash: fingerprint})
 		if err != nil {
 			return fmt.Errorf("insert adjustment: %w", err)
@@ -115,6 +112,10 @@ func (s *Store) adjust(ctx context.Context, a domain.Adjustment) error {
 		locked, err := q.LockStock(ctx, skus)
 		if err != nil {
 			return fmt.Errorf("lock stock: %w", err)
+		}
+		// An import that was accepted before would set its totals over the changed ones.
+		if err := noImport(ctx, q, uuid.Nil.String(), skus); err != nil {
+			return err
 		}
 		if err := adjustable(a.Changes, locked); err != nil {
 			return err

@@ -71,6 +71,11 @@ func lockAfterImports(ctx context.Context, q *db.Queries, importID string, names
 	if err := q.LockCatalog(ctx); err != nil {
 		return fmt.Errorf("lock catalog: %w", err)
 	}
+	return noImport(ctx, q, importID, names)
+}
+
+// noImport returns a pendingError while other imports are going to write names.
+func noImport(ctx context.Context, q *db.Queries, importID string, names []string) error {
 	batches, err := q.PendingBatches(ctx, db.PendingBatchesParams{ImportID: importID, Names: names})
 	if err != nil {
 		return fmt.Errorf("look for imports: %w", err)

@@ -162,6 +162,23 @@ func TestEditsComeAfterImports(t *testing.T) {
 	if got := s.batches(); got != 1 {
 		t.Errorf("%d batches are left, not the one that no edit needed", got)
 	}
+	s.finish()
+	s.accepted(many(180)) // two known products and a new one
+	for _, sku := range []string{"P00000", "P00129", "P00179"} {
+		a := domain.Adjustment{ID: newID(), Reason: "goods", Changes: []domain.StockChange{{SKU: sku, Delta: 10}}}
+		for range 2 { // a repeat does it once
+			if _, err := s.AdjustStock(ctx, a); err != nil {
+				t.Errorf("adjust %s: %v", sku, err)
+			}
+		}
+	}
+	if got := s.batches(); got != 1 {
+		t.Errorf("%d batches are left, not the one that no adjustment needed", got)
+	}
+	s.finish()
+	for _, sku := range []string{"P00000", "P00129", "P00179"} {
+		s.wantStock(sku, 1010, 0, 0)
+	}
 	s.add(simple("P00060", "renamed", 100, 5))
 	thief := simple("THIEF", "thief", 100, 1)
 	thief.Variants[0].SKU = "P00129"
