@@ -25,8 +25,10 @@ END
 $$;
 -- +goose StatementEnd
 
--- Listings go through these, whatever the number of products that are not listed. An
--- index that a broken migration left unfinished is made anew.
+-- Listings go through these, whatever the number of products that are not listed. Those
+-- without the condition are for the version before, which may still run; a migration of
+-- the next version drops them. An index that a broken migration left unfinished is made
+-- anew.
 DROP INDEX CONCURRENTLY IF EXISTS products_listed_popularity_idx;
 CREATE INDEX CONCURRENTLY products_listed_popularity_idx ON products (popularity, id) WHERE listed;
 DROP INDEX CONCURRENTLY IF EXISTS products_listed_price_idx;
@@ -43,21 +45,7 @@ DROP INDEX CONCURRENTLY IF EXISTS products_listed_category_id_idx;
 CREATE INDEX CONCURRENTLY products_listed_category_id_idx ON products (category, id) WHERE listed;
 DROP INDEX CONCURRENTLY IF EXISTS products_unlisted_idx;
 CREATE INDEX CONCURRENTLY products_unlisted_idx ON products (state, id) WHERE NOT listed;
-DROP INDEX CONCURRENTLY IF EXISTS products_popularity_idx;
-DROP INDEX CONCURRENTLY IF EXISTS products_price_idx;
-DROP INDEX CONCURRENTLY IF EXISTS products_sort_key_idx;
-DROP INDEX CONCURRENTLY IF EXISTS products_category_popularity_idx;
-DROP INDEX CONCURRENTLY IF EXISTS products_category_price_idx;
-DROP INDEX CONCURRENTLY IF EXISTS products_category_sort_key_idx;
-DROP INDEX CONCURRENTLY IF EXISTS products_category_id_idx;
 
 -- +goose Down
-CREATE INDEX products_popularity_idx ON products (popularity, id);
-CREATE INDEX products_price_idx ON products (price, id);
-CREATE INDEX products_sort_key_idx ON products (sort_key, id);
-CREATE INDEX products_category_popularity_idx ON products (category, popularity, id);
-CREATE INDEX products_category_price_idx ON products (category, price, id);
-CREATE INDEX products_category_sort_key_idx ON products (category, sort_key, id);
-CREATE INDEX products_category_id_idx ON products (category, id);
 DROP INDEX products_listed_popularity_idx, products_listed_price_idx, products_listed_sort_key_idx, products_listed_category_popularity_idx,
     products_listed_category_price_idx, products_listed_category_sort_key_idx, products_listed_category_id_idx, products_unlisted_idx;
