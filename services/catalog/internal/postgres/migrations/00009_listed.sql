@@ -1,6 +1,8 @@
 -- +goose NO TRANSACTION
 -- +goose Up
 
+RESET lock_timeout; -- after a try that was broken off below
+
 ALTER TABLE products VALIDATE CONSTRAINT products_state;
 ALTER TABLE variants VALIDATE CONSTRAINT variants_state;
 
@@ -25,26 +27,35 @@ END
 $$;
 -- +goose StatementEnd
 
+-- What a try before left unfinished is made anew; what it finished stays.
+-- +goose StatementBegin
+DO $$
+DECLARE
+    broken text;
+BEGIN
+    FOR broken IN
+        SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = 'products'::regclass AND NOT i.indisvalid AND c.relname LIKE 'products\_%listed\_%idx'
+    LOOP
+        EXECUTE format('DROP INDEX %I', broken);
+    END LOOP;
+END
+$$;
+-- +goose StatementEnd
+
 -- Listings go through these, whatever the number of products that are not listed. Those
 -- without the condition are for the version before, which may still run; a migration of
--- the next version drops them. An index that a broken migration left unfinished is made
--- anew.
-DROP INDEX CONCURRENTLY IF EXISTS products_listed_popularity_idx;
-CREATE INDEX CONCURRENTLY products_listed_popularity_idx ON products (popularity, id) WHERE listed;
-DROP INDEX CONCURRENTLY IF EXISTS products_listed_price_idx;
-CREATE INDEX CONCURRENTLY products_listed_price_idx ON products (price, id) WHERE listed;
-DROP INDEX CONCURRENTLY IF EXISTS products_listed_sort_key_idx;
-CREATE INDEX CONCURRENTLY products_listed_sort_key_idx ON products (sort_key, id) WHERE listed;
-DROP INDEX CONCURRENTLY IF EXISTS products_listed_category_popularity_idx;
-CREATE INDEX CONCURRENTLY products_listed_category_popularity_idx ON products (category, popularity, id) WHERE listed;
-DROP INDEX CONCURRENTLY IF EXISTS products_listed_category_price_idx;
-CREATE INDEX CONCURRENTLY products_listed_category_price_idx ON products (category, price, id) WHERE listed;
-DROP INDEX CONCURRENTLY IF EXISTS products_listed_category_sort_key_idx;
-CREATE INDEX CONCURRENTLY products_listed_category_sort_key_idx ON products (category, sort_key, id) WHERE listed;
-DROP INDEX CONCURRENTLY IF EXISTS products_listed_category_id_idx;
-CREATE INDEX CONCURRENTLY products_listed_category_id_idx ON products (category, id) WHERE listed;
-DROP INDEX CONCURRENTLY IF EXISTS products_unlisted_idx;
-CREATE INDEX CONCURRENTLY products_unlisted_idx ON products (state, id) WHERE NOT listed;
+-- the next version drops them. Each waits for the transactions that run, and no write
+-- waits for it.
+SET lock_timeout = '1min';
+CREATE INDEX CONCURRENTLY IF NOT EXISTS products_listed_popularity_idx ON products (popularity, id) WHERE listed;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS products_listed_price_idx ON products (price, id) WHERE listed;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS products_listed_sort_key_idx ON products (sort_key, id) WHERE listed;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS products_listed_category_popularity_idx ON products (category, popularity, id) WHERE listed;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS products_listed_category_price_idx ON products (category, price, id) WHERE listed;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS products_listed_category_sort_key_idx ON products (category, sort_key, id) WHERE listed;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS products_listed_category_id_idx ON products (category, id) WHERE listed;
+CREATE INDEX CONCURRENTLY IF NOT EXISTS products_unlisted_idx ON products (state, id) WHERE NOT listed;
+RESET lock_timeout;
 
 -- +goose Down
 DROP INDEX products_listed_popularity_idx, products_listed_price_idx, products_listed_sort_key_idx, products_listed_category_popularity_idx,
