@@ -25,11 +25,14 @@ func Main(name string, commands map[string]func(ctx context.Context) error) {
 }
 
 // Configured is a command of Main: it calls fn with the configuration that the
-// variables whose names start with prefix give.
+// variables whose names start with prefix give. See config.Complete.
 func Configured[C any](prefix string, fn func(context.Context, C) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		var cfg C
 		if err := config.Load(ctx, prefix, &cfg); err != nil {
+			return err
+		}
+		if err := config.Complete(&cfg); err != nil {
 			return err
 		}
 		return fn(ctx, cfg)

@@ -223,3 +223,22 @@ func TestMainExitCodes(t *testing.T) {
 		}
 	}
 }
+
+// A zero is the default, for every command: for one that runs no process as well.
+func TestConfigured(t *testing.T) {
+	t.Setenv("SOUK_RUNTEST_LIMIT", "0s")
+	t.Setenv("SOUK_RUNTEST_PAUSE", "-1s")
+	type settings struct {
+		Limit time.Duration `env:"LIMIT, default=30s"`
+		Pause time.Duration `env:"PAUSE, default=1s"`
+	}
+	var got settings
+	command := Configured("SOUK_RUNTEST_", func(_ context.Context, cfg settings) error { got = cfg; return nil })
+	if err := command(t.Context()); err != nil || got != (settings{30 * time.Second, -time.Second}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	t.Setenv("SOUK_RUNTEST_LIMIT", "soon")
+	if err := command(t.Context()); err == nil || !strings.Contains(err.Error(), "SOUK_RUNTEST_LIMIT") {
+		t.Errorf("%v", err)
+	}
+}
