@@ -5,6 +5,7 @@
 package localshop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
 	"github.com/souk-shop/souk/services/chassis/process"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/run"
@@ -238,7 +240,9 @@ func (s *Shop) startStores(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		defer s.step("postgres", &err)()
-		s.postgres, err = startPostgres(ctx, s.folder, s.opts.PostgresDir, s.secrets, s.opts.Disposable, s.log, s.refreshState, s.note("postgres"))
+		s.postgres, err = startPostgres(ctx, &Postgres{passwords: s.secrets.Postgres, log: s.log, onRestart: s.refreshState}, pgserver.Options{
+			Dir: cmp.Or(s.opts.PostgresDir, s.folder.join("postgres")), Disposable: s.opts.Disposable, Notice: s.note("postgres"),
+		})
 		return err
 	})
 	if s.opts.Redis {

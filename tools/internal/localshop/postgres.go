@@ -1,7 +1,6 @@
 package localshop
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +65,7 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
-	p, err := startPostgres(ctx, f, "", sec, false, slog.New(slog.DiscardHandler), nil, nil)
+	p, err := startPostgres(ctx, &Postgres{passwords: sec.Postgres, log: slog.New(slog.DiscardHandler)}, pgserver.Options{Dir: f.join("postgres")})
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -74,17 +73,18 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	return p, nil
 }
 
-// startPostgres starts the server on dir, the folder's own when empty.
-func startPostgres(ctx context.Context, f *folder, dir string, sec *secrets, disposable bool, log *slog.Logger, onRestart func(), notice func(string)) (*Postgres, error) {
-	opts := pgserver.Options{Dir: cmp.Or(dir, f.join("postgres")), Settings: settings, Log: log, Notice: notice}
-	if disposable {
-		opts.Settings, opts.Disposable = map[string]string{"max_connections": "100"}, true
+// startPostgres starts the server of p, which has its passwords, log and onRestart, with
+// the settings of a shop.
+func startPostgres(ctx context.Context, p *Postgres, opts pgserver.Options) (*Postgres, error) {
+	opts.Settings, opts.Log = settings, p.log
+	if opts.Disposable {
+		opts.Settings = map[string]string{"max_connections": "100"}
 	}
 	server, err := pgserver.Start(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
-	p := &Postgres{opts: opts, passwords: sec.Postgres, log: log, port: server.Port(), server: server, watched: make(chan struct{}), onRestart: onRestart}
+	p.opts, p.port, p.server, p.watched = opts, server.Port(), server, make(chan struct{})
 	if err := p.ensure(ctx); err != nil {
 		return nil, errors.Join(err, server.Stop(ctx))
 	}

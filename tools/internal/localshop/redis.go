@@ -105,8 +105,8 @@ func endLeftover(pidFile string) error {
 		return os.Remove(pidFile)
 	}
 	// The process id may be another program's by now.
-	out, err := exec.Command("ps", "-o", "args=", "-p", strconv.Itoa(pid)).Output()
-	if args := string(out); err == nil && strings.Contains(args, "redis-server") || strings.Contains(args, "valkey-server") {
+	name, err := process.Name(pid)
+	if err == nil && (strings.HasPrefix(name, "redis-server") || strings.HasPrefix(name, "valkey-server")) {
 		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("end the redis of an earlier run, process id %d: %w", pid, err)
 		}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/souk-shop/souk/services/chassis/process"
 )
 
 // isPostmaster reports whether a live process is a postmaster of dir. A process
@@ -14,8 +16,8 @@ func isPostmaster(pid int, dir string) bool {
 	if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err == nil {
 		return cwd == dir
 	}
-	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
-	return err == nil && strings.HasPrefix(string(name), "postgres")
+	name, err := process.Name(pid)
+	return err == nil && strings.HasPrefix(name, "postgres")
 }
 
 // childrenOf returns the process ids of a process's children. It reads /proc: a

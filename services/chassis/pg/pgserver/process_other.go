@@ -5,14 +5,15 @@ package pgserver
 import (
 	"fmt"
 	"os/exec"
-	"strconv"
 	"strings"
+
+	"github.com/souk-shop/souk/services/chassis/process"
 )
 
 // isPostmaster reports whether a live process is a postmaster.
 func isPostmaster(pid int, _ string) bool {
-	out, err := exec.Command("ps", "-o", "comm=", "-p", strconv.Itoa(pid)).Output()
-	return err == nil && strings.Contains(string(out), "postgres")
+	name, err := process.Name(pid)
+	return err == nil && strings.HasPrefix(name, "postgres")
 }
 
 // childrenOf returns the process ids of a process's children.
