@@ -229,10 +229,16 @@ func TestSitemaps(t *testing.T) {
 	}
 	calls := f.calls["Codes"]
 	res, _ := v.raw("GET", "/sitemap.xml")
-	read("/sitemap-products.xml?from=X000000")
-	read("/sitemap-products.xml?from=X000000")
-	if got := f.calls["Codes"]; got != calls+1 {
-		t.Errorf("a map is made %d times", got-calls)
+	// A code that begins no map leads to the map that it is in, so that addresses that
+	// are made up cost the catalog nothing.
+	for from, first := range map[string]string{"0": index[1].Loc, "X000000": index[1].Loc, "X000001": index[1].Loc, "Z": index[2].Loc} {
+		_, begins, _ := strings.Cut(first, "from=")
+		if got := read("/sitemap-products.xml?from=" + from); len(got) == 0 || got[0].Loc != "https://shop.example/products/"+begins {
+			t.Errorf("from %s: %d addresses that do not begin at %s", from, len(got), begins)
+		}
+	}
+	if got := f.calls["Codes"]; got != calls {
+		t.Errorf("maps are made %d times more", got-calls)
 	}
 	if not, _ := v.raw("GET", "/sitemap.xml", "If-None-Match", res.Header.Get("ETag")); not.StatusCode != 304 {
 		t.Errorf("the same map again: %d", not.StatusCode)

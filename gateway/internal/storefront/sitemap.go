@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,7 +23,8 @@ import (
 // products, which begins at a code. A map is written from the catalog's stream into
 // its compressed form, some 400 kB, and kept for an hour; for a client that takes no gzip
 // it is unpacked on the way. One is made at a time: many crawlers cost the catalog no
-// more than one.
+// more than one. A code that begins no map leads to the map that it is in: addresses
+// that are made up make no more maps than the index has.
 
 const (
 	sitemapSize = 50_000 // the most that a map may have
@@ -39,6 +41,7 @@ type sitemaps struct {
 
 type sitemap struct {
 	packed []byte
+	starts []string // of the index: the first code of each map of products
 	tag    string
 	made   time.Time
 }
@@ -56,7 +59,8 @@ func (m *sitemaps) find(key string) *sitemap {
 	return nil
 }
 
-// keep takes the place of the oldest when there are too many.
+// keep takes the place of the oldest when there are too many; the index stays, because
+// each map is found by it.
 func (m *sitemaps) keep(key string, made *sitemap) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -66,7 +70,7 @@ func (m *sitemaps) keep(key string, made *sitemap) {
 	}
 	oldest := key
 	for k, s := range m.kept {
-		if s.made.Before(m.kept[oldest].made) {
+		if s.starts == nil && s.made.Before(m.kept[oldest].made) {
 			oldest = k
 		}
 	}
@@ -74,7 +78,7 @@ func (m *sitemaps) keep(key string, made *sitemap) {
 }
 
 // get finds a map or makes it.
-func (m *sitemaps) get(ctx context.Context, key string, write func(io.Writer) error) (*sitemap, error) {
+func (m *sitemaps) get(ctx context.Context, key string, write func(*sitemap, io.Writer) error) (*sitemap, error) {
 	if found := m.find(key); found != nil {
 		return found, nil
 	}
@@ -89,13 +93,14 @@ func (m *sitemaps) get(ctx context.Context, key string, write func(io.Writer) er
 	}
 	var buf bytes.Buffer
 	z := gzip.NewWriter(&buf)
-	if err := write(z); err != nil {
+	made := &sitemap{}
+	if err := write(made, z); err != nil {
 		return nil, err
 	}
 	if err := z.Close(); err != nil {
 		return nil, err
 	}
-	made := &sitemap{packed: buf.Bytes(), tag: `W/"` + compress.ContentTag(buf.Bytes()) + `"`, made: time.Now()}
+	made.packed, made.tag, made.made = buf.Bytes(), `W/"`+compress.ContentTag(buf.Bytes())+`"`, time.Now()
 	m.keep(key, made)
 	return made, nil
 }
@@ -104,26 +109,45 @@ func (s *Storefront) serveSitemap(w http.ResponseWriter, r *http.Request) error 
 	if s.public == "" {
 		return errNoPage // every address in it would be whole
 	}
-	key, from := r.URL.Path, r.URL.Query().Get("from")
-	var write func(context.Context, io.Writer) error
-	switch r.URL.Path {
+	var found *sitemap
+	var err error
+	switch ctx := r.Context(); r.URL.Path {
 	case "/sitemap.xml":
-		write = s.writeIndex
+		found, err = s.sitemapIndex(ctx)
 	case "/sitemap-pages.xml":
-		write = s.writePages
+		found, err = s.sitemaps.get(ctx, r.URL.Path, func(_ *sitemap, to io.Writer) error { return s.writePages(ctx, to) })
 	default:
-		if !plausibleSKU(from) {
-			return errNoPage
-		}
-		key += "?" + from
-		write = func(ctx context.Context, to io.Writer) error { return s.writeProducts(ctx, to, from) }
+		found, err = s.sitemapOf(ctx, r.URL.Query().Get("from"))
 	}
-	found, err := s.sitemaps.get(r.Context(), key, func(to io.Writer) error { return write(r.Context(), to) })
 	if err != nil {
 		return err
 	}
 	found.send(w, r)
 	return nil
+}
+
+func (s *Storefront) sitemapIndex(ctx context.Context) (*sitemap, error) {
+	return s.sitemaps.get(ctx, "/sitemap.xml", func(made *sitemap, to io.Writer) error { return s.writeIndex(ctx, made, to) })
+}
+
+// sitemapOf is the map that a code is in.
+func (s *Storefront) sitemapOf(ctx context.Context, code string) (*sitemap, error) {
+	if !plausibleSKU(code) {
+		return nil, errNoPage
+	}
+	index, err := s.sitemapIndex(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(index.starts) == 0 {
+		return nil, errNoPage
+	}
+	at, begins := slices.BinarySearch(index.starts, code)
+	if !begins {
+		at = max(at-1, 0)
+	}
+	from := index.starts[at]
+	return s.sitemaps.get(ctx, "/sitemap-products.xml?from="+from, func(_ *sitemap, to io.Writer) error { return s.writeProducts(ctx, to, from) })
 }
 
 func (m *sitemap) send(w http.ResponseWriter, r *http.Request) {
@@ -154,11 +178,12 @@ func (m *sitemap) send(w http.ResponseWriter, r *http.Request) {
 
 const sitemapSpace = ` xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">` + "\n"
 
-func (s *Storefront) writeIndex(ctx context.Context, to io.Writer) error {
+func (s *Storefront) writeIndex(ctx context.Context, made *sitemap, to io.Writer) error {
 	first, err := s.catalog.CodePages(ctx, sitemapSize)
 	if err != nil {
 		return err
 	}
+	made.starts = first
 	var b bytes.Buffer
 	b.WriteString(xml.Header + "<sitemapindex" + sitemapSpace)
 	s.entry(&b, "sitemap", "/sitemap-pages.xml", time.Time{})
