@@ -94,7 +94,10 @@ func TestCompression(t *testing.T) {
 	if err != nil || !bytes.Equal(body, plain.body) {
 		t.Fatalf("unpacked body differs: %v", err)
 	}
-	s.want(304, "GET", "/v1/products", "", "Accept-Encoding: gzip", header("If-None-Match: "+packed.Header.Get("ETag")))
+	// The tag of a 304 is that of the form, or a cache may not use it for the form it has.
+	if a := s.want(304, "GET", "/v1/products", "", "Accept-Encoding: gzip", header("If-None-Match: "+packed.Header.Get("ETag"))); a.Header.Get("ETag") != packed.Header.Get("ETag") || a.Header.Get("Content-Encoding") != "" {
+		t.Errorf("304 of %s: %v", packed.Header.Get("ETag"), a.Header)
+	}
 	if a := s.want(200, "GET", "/v1/products", "", "Accept-Encoding: GZIP"); a.Header.Get("Content-Encoding") != "gzip" {
 		t.Error("GZIP is not gzip")
 	}

@@ -64,7 +64,7 @@ func (d *document) write(w http.ResponseWriter) {
 	if d.public {
 		h["Cache-Control"] = revalidate
 		h["Vary"] = append(h["Vary"], publicVary...)
-		if d.status == http.StatusOK {
+		if d.status == http.StatusOK || d.status == http.StatusNotModified {
 			form = d.body.For(h, accepted)
 		}
 	} else {
@@ -86,6 +86,7 @@ func (d *document) write(w http.ResponseWriter) {
 		h[headerReplied] = replayedTrue
 	}
 	if d.status == http.StatusNotModified || d.status == http.StatusNoContent {
+		delete(h, "Content-Encoding")
 		w.WriteHeader(d.status)
 		return
 	}
