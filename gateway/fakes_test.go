@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -267,6 +268,9 @@ func (c *fakeCatalog) upsert(r *catalogv1.UpsertProductsRequest) (*catalogv1.Ups
 		}
 		if in.Code == "TAKEN-CODE" {
 			return nil, refusedCode(codes.AlreadyExists, "CODE_TAKEN", in.Code)
+		}
+		if sku, shown := strings.CutPrefix(in.Code, "SHOWN-"); shown {
+			return nil, refusedCode(codes.FailedPrecondition, "NOT_A_DRAFT_AGAIN", sku)
 		}
 		if in.Code == "TAKEN" {
 			return nil, refusedSKU(codes.AlreadyExists, "SKU_TAKEN", in.Variants[0].Sku)

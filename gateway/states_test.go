@@ -114,6 +114,31 @@ func TestStatesOfProducts(t *testing.T) {
 	s.refuses(404, "product-not-found", "DELETE", "/v1/products/SKU02", "", asOperator)
 }
 
+// What was shown is refused as a draft where the client wrote so.
+func TestDraftsAgainNameTheirPlace(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	const head, price = "code,sku,name,category,price,currency,state,variant_state\n", `"price":{"amount":1,"currency":"GBP"}`
+	put := func(state, variants string) string {
+		return `{"name":"N","category":"c","state":"` + state + `","variants":[` + variants + `]}`
+	}
+	for _, tc := range []struct{ method, path, body, field string }{
+		{"PUT", "/v1/products/SHOWN-B", put("draft", `{"sku":"A",`+price+`,"state":"draft"},{"sku":"B",`+price+`,"state":"draft"}`), "variants[1].state"},
+		{"PUT", "/v1/products/SHOWN-B", put("active", `{"sku":"A",`+price+`},{"sku":"B",`+price+`,"state":"draft"}`), "variants[1].state"},
+		{"POST", "/v1/products/import", head + "X,X,N,c,1.00,GBP,,\nSHOWN-B,A,N,c,1.00,GBP,draft,\nSHOWN-B,B,,,1.00,GBP,,draft\n", "line 4"},
+		{"POST", "/v1/products/import", head + "B,A,N,c,1.00,GBP,draft,\nB,C,,,1.00,GBP,,\nSHOWN-B,D,N,c,1.00,GBP,,\n", "line 2"},
+	} {
+		kind := header("Content-Type: application/json")
+		if tc.method == "POST" {
+			kind = "Content-Type: text/csv"
+		}
+		p := s.refuses(409, "not-a-draft-again", tc.method, tc.path, tc.body, asOperator, kind)
+		if len(p.Errors) != 1 || p.Errors[0].Field != tc.field || !strings.HasSuffix(p.Errors[0].Detail, ": B") {
+			t.Errorf("%s %s: %+v", tc.method, tc.body, p.Errors)
+		}
+	}
+}
+
 // A file has states, which it may leave out.
 func TestStatesInAnImport(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -34,8 +35,14 @@ func (a *API) putProduct(ctx context.Context, in *PutProductRequest) (answer, er
 	switch {
 	case problem.Is(err, problem.CodeTaken):
 		return nil, problem.AtSKUs(err, func(string) string { return "sku" }) // of the path
-	case problem.Is(err, problem.NotADraftAgain) && b.State == string(catalog.Draft):
-		return nil, problem.AtSKUs(err, func(string) string { return "state" })
+	case problem.Is(err, problem.NotADraftAgain):
+		return nil, problem.AtSKUs(err, func(name string) string {
+			i := slices.IndexFunc(b.Variants, func(v VariantInput) bool { return v.SKU == name })
+			if i < 0 || name == in.SKU && b.State == string(catalog.Draft) {
+				return "state"
+			}
+			return fmt.Sprintf("variants[%d].state", i)
+		})
 	case err != nil:
 		err = problem.AtFields(err, func(f problem.Field) problem.Field {
 			f.Field = strings.TrimPrefix(f.Field, "product.")

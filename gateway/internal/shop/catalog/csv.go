@@ -17,8 +17,8 @@ import (
 	"github.com/souk-shop/souk/proto/money"
 )
 
-// importTimeout bounds an import, which writes up to 20,000 products in one
-// transaction.
+// importTimeout bounds the wait for an import of up to 20,000 products. One that was
+// accepted is finished without its caller.
 const importTimeout = 2 * time.Minute
 
 // maxProblems is how many problems of a file are listed; the rest are counted.
@@ -33,8 +33,8 @@ var (
 // ImportCSV creates or replaces the products of a CSV file, all or none. Several
 // rows with one code are the variants of one product; cells that all variants
 // share may be empty after the first row. Problems: InvalidCSV with the first
-// problems by line, CodeTaken, SKUTaken and StockBelowCommitted with the lines of the
-// codes or SKUs. An error of the reader is returned as it is.
+// problems by line, CodeTaken, SKUTaken, StockBelowCommitted and NotADraftAgain with the
+// lines of the codes or SKUs. An error of the reader is returned as it is.
 func (c *Catalog) ImportCSV(ctx context.Context, r io.Reader) (Upserted, error) {
 	f := newCSVFile()
 	products, err := f.read(r)
@@ -43,12 +43,13 @@ func (c *Catalog) ImportCSV(ctx context.Context, r io.Reader) (Upserted, error) 
 	}
 	done, err := c.Upsert(ctx, products)
 	err = problem.AtFields(err, f.place)
-	codes := problem.Is(err, problem.CodeTaken)
+	codes, drafts := problem.Is(err, problem.CodeTaken), problem.Is(err, problem.NotADraftAgain)
 	return done, problem.AtSKUs(err, func(name string) string {
-		if codes {
-			return "line " + strconv.Itoa(f.lines[f.byCode[name]])
+		line := f.bySKU[name]
+		if at, is := f.byCode[name]; is && (codes || drafts && f.products[at].State == Draft) {
+			line = f.lines[at]
 		}
-		return "line " + strconv.Itoa(f.bySKU[name])
+		return "line " + strconv.Itoa(line)
 	})
 }
 
