@@ -26,9 +26,14 @@ type Config struct {
 	SweepEvery time.Duration `env:"SWEEP_EVERY, default=1h"`
 }
 
-// repeatsTTL is for how long a repeat of a change, or of an order's removal, is known
-// as one: far longer than an Idempotency-Key is kept (answers.Keep).
-const repeatsTTL = 30 * 24 * time.Hour
+const (
+	// changesTTL is for how long a repeat of a change is known as such: twice the 24 hours
+	// of an Idempotency-Key (answers.Keep), because a call may be under way at their end.
+	changesTTL = 48 * time.Hour
+	// ordersTTL is the same for the removal of what an order bought, which the order
+	// service repeats until it is answered.
+	ordersTTL = 30 * 24 * time.Hour
+)
 
 // Validate refuses what the service cannot run with.
 func (c *Config) Validate() error {
@@ -52,7 +57,7 @@ func Run(ctx context.Context, cfg Config) error {
 				return err
 			}
 			sweeper := app.Sweeper{
-				Carts: store, TTL: cfg.GuestTTL, RepeatsTTL: repeatsTTL, Every: cfg.SweepEvery, Now: p.Now, Log: p.Log,
+				Carts: store, TTL: cfg.GuestTTL, ChangesTTL: changesTTL, OrdersTTL: ordersTTL, Every: cfg.SweepEvery, Now: p.Now, Log: p.Log,
 			}
 			p.AddReady("sweeper", sweeper.Run)
 			return nil

@@ -104,7 +104,7 @@ type Storefront struct {
 }
 
 // maxForm bounds a form's body: a cart of 2,000 lines fits, and the longest agreement.
-const maxForm = 320 << 10
+const maxForm = 576 << 10
 
 // New makes a Storefront. It expects auth.Manager.Identify and
 // edge.SameOrigin in front of it.

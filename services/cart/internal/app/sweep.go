@@ -34,9 +34,9 @@ type Sweeper struct {
 	Carts Expirer
 	// TTL is for how long a cart is kept after its last use.
 	TTL time.Duration
-	// RepeatsTTL is for how long a repeat of a change, or of an order's removal, is
-	// known as such.
-	RepeatsTTL time.Duration
+	// ChangesTTL and OrdersTTL are for how long a repeat of a change, and of the removal
+	// of what an order bought, is known as such.
+	ChangesTTL, OrdersTTL time.Duration
 	// Every is the pause between two sweeps.
 	Every time.Duration
 	Now   func() time.Time
@@ -64,25 +64,23 @@ func (s *Sweeper) Run(ctx context.Context) error {
 	}
 }
 
-// Sweep deletes the carts that were not used for at least TTL, and what is older
-// than RepeatsTTL, batch by batch, so that no lock is held for long. It returns the
+// Sweep deletes the carts that were not used for at least TTL, changes and orders that
+// are older than theirs, batch by batch, so that no lock is held for long. It returns the
 // number of carts.
 func (s *Sweeper) Sweep(ctx context.Context) (int, error) {
 	// A cart used at 10:59 is marked 10:00; comparing with the hour of the
 	// cutoff errs in favor of the shopper.
 	n, err := sweepAll(ctx, s.Carts.Expire, domain.SeenAt(s.Now().Add(-s.TTL)))
-	for _, forget := range []sweeping{s.Carts.ForgetChanges, s.Carts.ForgetOrders} {
-		if err == nil {
-			_, err = sweepAll(ctx, forget, s.Now().Add(-s.RepeatsTTL))
-		}
+	if err == nil {
+		_, err = sweepAll(ctx, s.Carts.ForgetChanges, s.Now().Add(-s.ChangesTTL))
+	}
+	if err == nil {
+		_, err = sweepAll(ctx, s.Carts.ForgetOrders, s.Now().Add(-s.OrdersTTL))
 	}
 	return n, err
 }
 
-// sweeping deletes a batch.
-type sweeping func(ctx context.Context, before time.Time, limit int) (int, error)
-
-func sweepAll(ctx context.Context, sweep sweeping, before time.Time) (total int, err error) {
+func sweepAll(ctx context.Context, sweep func(ctx context.Context, before time.Time, limit int) (int, error), before time.Time) (total int, err error) {
 	for {
 		n, err := sweep(ctx, before, SweepBatch)
 		total += n

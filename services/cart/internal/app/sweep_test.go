@@ -115,20 +115,20 @@ func TestSweepReportsWhatItDidBeforeItFailed(t *testing.T) {
 	}
 }
 
-// What repeats are known by has a time of its own.
+// What repeats are known by has times of its own.
 func TestSweepForgetsRepeats(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 	old, fresh := now.Add(-25*time.Hour), now.Add(-23*time.Hour)
-	shelf := &shelf{changes: []time.Time{fresh}, orders: []time.Time{old, fresh, old}}
+	shelf := &shelf{changes: []time.Time{fresh}, orders: []time.Time{old, fresh, now.Add(-49 * time.Hour)}}
 	for range 2*app.SweepBatch + 1 {
 		shelf.changes = append(shelf.changes, old)
 	}
-	s := app.Sweeper{Carts: shelf, TTL: time.Hour, RepeatsTTL: 24 * time.Hour, Now: func() time.Time { return now }}
+	s := app.Sweeper{Carts: shelf, TTL: time.Hour, ChangesTTL: 24 * time.Hour, OrdersTTL: 48 * time.Hour, Now: func() time.Time { return now }}
 	if _, err := s.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(shelf.changes) != 1 || len(shelf.orders) != 1 {
-		t.Errorf("%d changes and %d orders are left, want one of each", len(shelf.changes), len(shelf.orders))
+	if len(shelf.changes) != 1 || len(shelf.orders) != 2 {
+		t.Errorf("%d changes and %d orders are left, want one and two", len(shelf.changes), len(shelf.orders))
 	}
 }

@@ -29,9 +29,9 @@ type Quote struct {
 // only states another agreement, which the order then does not match.
 type Agreement string
 
-// MaxAgreement is the longest text of an agreement in bytes. A cart of 2,000 lines
-// with names of 60 random letters needs about half of it.
-const MaxAgreement = 256 << 10
+// MaxAgreement is the longest text of an agreement in bytes. A cart of 2,000 lines with
+// names of 60 random Chinese characters, which deflate badly, needs about two thirds.
+const MaxAgreement = 512 << 10
 
 // agreementV1 marks the canonical encoding below. What a quote gains later (delivery,
 // tax, discount) gets a new version, and older agreements stay comparable.

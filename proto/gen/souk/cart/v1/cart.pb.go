@@ -402,7 +402,7 @@ type AddLineRequest struct {
 	Sku string `protobuf:"bytes,3,opt,name=sku,proto3" json:"sku,omitempty"`
 	// Units to add.
 	Delta int64 `protobuf:"varint,4,opt,name=delta,proto3" json:"delta,omitempty"`
-	// UUID of the change, new for each. A repeat within 30 days, as after an answer
+	// UUID of the change, new for each. A repeat within 48 hours, as after an answer
 	// that was lost, adds nothing and returns the cart as it is.
 	ChangeId string `protobuf:"bytes,5,opt,name=change_id,json=changeId,proto3" json:"change_id,omitempty"`
 	// The version the caller saw; unset adds at any.
@@ -615,7 +615,7 @@ type SetLinesRequest struct {
 	Lines []*LineChange `protobuf:"bytes,4,rep,name=lines,proto3" json:"lines,omitempty"`
 	// Whether lines not named here are removed (the whole cart is set).
 	Replace bool `protobuf:"varint,5,opt,name=replace,proto3" json:"replace,omitempty"`
-	// UUID of the change, new for each. A repeat within 30 days of a change that was
+	// UUID of the change, new for each. A repeat within 48 hours of a change that was
 	// made, as after an answer that was lost, makes nothing and returns the cart as
 	// it is.
 	ChangeId      string `protobuf:"bytes,6,opt,name=change_id,json=changeId,proto3" json:"change_id,omitempty"`

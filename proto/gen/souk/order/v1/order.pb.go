@@ -538,7 +538,7 @@ type Quote struct {
 	Lines []*OrderLine `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
 	// Sum of the lines.
 	Total *v1.Money `protobuf:"bytes,3,opt,name=total,proto3" json:"total,omitempty"`
-	// The quote as opaque text for PlaceOrder, at most 256 KiB.
+	// The quote as opaque text for PlaceOrder, at most 512 KiB.
 	Agreement string `protobuf:"bytes,4,opt,name=agreement,proto3" json:"agreement,omitempty"`
 	// SHA-256 of lines, names, quantities, prices and total: the same for the same quote.
 	Digest        []byte `protobuf:"bytes,5,opt,name=digest,proto3" json:"digest,omitempty"`
@@ -2124,14 +2124,14 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\x10shipping_address\x18\b \x01(\v2\x16.souk.order.v1.AddressB\x06\xbaH\x03\xc8\x01\x01R\x0fshippingAddress\x12;\n" +
 	"\x04wait\x18\t \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\x04wait\x12'\n" +
 	"\tagreement\x18\n" +
-	" \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10R\tagreement\x12;\n" +
+	" \x01(\tB\t\xbaH\x06r\x04(\x80\x80 R\tagreement\x12;\n" +
 	"\x0eexpected_total\x18\v \x01(\v2\x14.souk.money.v1.MoneyR\rexpectedTotalB\x0f\n" +
 	"\r_cart_version\"\x8a\x01\n" +
 	"\x11QuoteOrderRequest\x12)\n" +
 	"\vcustomer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\n" +
 	"customerId\x12!\n" +
 	"\acart_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12'\n" +
-	"\tagreement\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80\x10R\tagreement\"t\n" +
+	"\tagreement\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80 R\tagreement\"t\n" +
 	"\x12QuoteOrderResponse\x12*\n" +
 	"\x05quote\x18\x01 \x01(\v2\x14.souk.order.v1.QuoteR\x05quote\x122\n" +
 	"\x06change\x18\x02 \x01(\v2\x1a.souk.order.v1.PriceChangeR\x06change\"\\\n" +
