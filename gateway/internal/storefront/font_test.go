@@ -30,6 +30,16 @@ func TestPagesPreloadTheDisplayFont(t *testing.T) {
 	}
 }
 
+// While replicas are replaced, a page of the new may ask the old for a file of the new:
+// no cache keeps the answer in the file's place.
+func TestAFileThatIsNotThereYet(t *testing.T) {
+	t.Parallel()
+	res, _ := open(t, newFakeShop()).raw("GET", "/static/souk-000000000000.css")
+	if res.StatusCode != http.StatusNotFound || res.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %v", res.StatusCode, res.Header)
+	}
+}
+
 // file reads something that the shop serves.
 func (v *browser) file(path string) (string, http.Header) {
 	v.t.Helper()

@@ -78,6 +78,7 @@ func (s *static) url(name string) (string, error) {
 func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f, ok := s.files[r.PathValue("file")]
 	if !ok {
+		w.Header().Set("Cache-Control", "no-store") // another version of the shop may have it
 		http.NotFound(w, r)
 		return
 	}
