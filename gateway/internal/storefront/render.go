@@ -151,8 +151,9 @@ var (
 var uncompressed = map[string]bool{"checkout": true}
 
 // show renders a page for one shopper and sends it. It is not stored anywhere, nor
-// found by search engines: it may show what only the shopper should see. What answers a form repeats what was
-// typed and is not compressed.
+// found by search engines: it may show what only the shopper should see. What answers a
+// form repeats what was typed and is not compressed; the shopper's own browser may keep
+// it, because going back to it would otherwise be an error page of the browser.
 func (s *Storefront) show(w http.ResponseWriter, r *http.Request, status int, name string, v view) error {
 	v.Frame().NoIndex = true
 	buf, err := s.pages.render(name, v)
@@ -169,6 +170,9 @@ func (s *Storefront) show(w http.ResponseWriter, r *http.Request, status int, na
 	whole.Write(tail)
 	h := w.Header()
 	h["Cache-Control"] = noStore
+	if r.Method == http.MethodPost {
+		h["Cache-Control"] = revalidate
+	}
 	var accepted compress.Accepted
 	if !uncompressed[name] && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		h["Vary"] = varyCoding
