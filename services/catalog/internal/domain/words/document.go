@@ -19,6 +19,11 @@ const (
 // maxPosition is the last position that a lexeme can have in a document.
 const maxPosition = 16000
 
+// maxDocument bounds the bytes of a document's lexemes and places, of which PostgreSQL
+// takes 1,048,575. No word finds what comes after: the end of a description, or the
+// names of the last of a thousand variants in a script that is found by pairs.
+const maxDocument = 1_000_000
+
 // Product is what is searched of a product.
 type Product struct {
 	Name        string
@@ -67,13 +72,20 @@ type indexer struct {
 	seen     map[string]bool
 	position int
 	codes    bool
+	size     int // of the lexemes
 }
 
 func (d *indexer) add(lexeme string, w Weight) {
 	if lexeme == "" || len(lexeme) > 4*maxWord {
 		return
 	}
-	if places := d.Lexemes[lexeme]; len(places) < 200 {
+	places := d.Lexemes[lexeme]
+	size := 2 // a place
+	if len(places) == 0 {
+		size += len(lexeme) + 3 // how many places there are, at an even address
+	}
+	if len(places) < 200 && d.size+size <= maxDocument {
+		d.size += size
 		d.Lexemes[lexeme] = append(places, Place{min(max(d.position, 1), maxPosition), w})
 	}
 }
@@ -81,7 +93,7 @@ func (d *indexer) add(lexeme string, w Weight) {
 // known keeps a word for the dictionary. The words of codes that have digits are
 // left out: there are as many as products.
 func (d *indexer) known(w string) {
-	if !d.seen[w] && len(w) <= 4*maxWord && !(d.codes && hasDigit(w)) {
+	if !d.seen[w] && len(w) <= 4*maxWord && !(d.codes && hasDigit(w)) && d.size < maxDocument-4*maxWord {
 		d.seen[w] = true
 		d.Words = append(d.Words, w)
 	}
