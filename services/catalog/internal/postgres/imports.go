@@ -214,7 +214,10 @@ func (s *Store) FinishImports(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look for imports: %w", err)
 	}
-	return true, s.write(ctx, id)
+	if err := s.write(ctx, id); err != nil {
+		return true, errors.Join(err, s.q.PostponeImport(ctx, id))
+	}
+	return true, nil
 }
 
 // pack puts products in batches.

@@ -125,6 +125,33 @@ func TestImportIsFinishedByAnotherReplica(t *testing.T) {
 	}
 }
 
+// An import that cannot be written keeps no other from being finished.
+func TestABrokenImportIsPostponed(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	id := s.accepted(many(60))
+	if _, err := s.pool.Exec(ctx, "UPDATE import_batches SET products = 'broken' WHERE import_id = $1", id); err != nil {
+		t.Fatal(err)
+	}
+	other := many(120)[60:]
+	s.accepted(other)
+	if _, err := s.pool.Exec(ctx, "UPDATE imports SET written_at = now() - interval '1 hour', begun_at = begun_at - CASE WHEN id = $1 THEN interval '1 second' ELSE '0' END", id); err != nil {
+		t.Fatal(err)
+	}
+	failed := 0
+	for range 3 {
+		if _, err := s.FinishImports(ctx); err != nil {
+			failed++
+		}
+	}
+	if failed != 1 {
+		t.Errorf("failed %d times", failed)
+	}
+	for _, p := range other {
+		s.wantStock(p.Code, 1000, 0, 0)
+	}
+}
+
 func TestRefusedImportChangesNothing(t *testing.T) {
 	t.Parallel()
 	s, ctx := newShop(t), t.Context()

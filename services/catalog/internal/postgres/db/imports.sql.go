@@ -102,7 +102,7 @@ const LeftImport = `-- name: LeftImport :one
 SELECT i.id FROM imports i
 WHERE i.written_at < now() - $1::bigint * interval '1 microsecond'
     AND EXISTS (SELECT 1 FROM import_batches b WHERE b.import_id = i.id)
-ORDER BY i.begun_at LIMIT 1
+ORDER BY i.written_at LIMIT 1
 `
 
 // LeftImport is an import of which no batch was written for a while: its caller is gone.
@@ -156,6 +156,16 @@ func (q *Queries) PendingBatches(ctx context.Context, arg PendingBatchesParams) 
 		return nil, err
 	}
 	return items, nil
+}
+
+const PostponeImport = `-- name: PostponeImport :exec
+UPDATE imports SET written_at = now() WHERE id = $1
+`
+
+// PostponeImport has other imports finished before one that cannot be written.
+func (q *Queries) PostponeImport(ctx context.Context, id string) error {
+	_, err := q.db.Exec(ctx, PostponeImport, id)
+	return err
 }
 
 const RefuseBatch = `-- name: RefuseBatch :exec

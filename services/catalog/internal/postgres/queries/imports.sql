@@ -44,7 +44,11 @@ UPDATE imports i SET refused = i.refused || @names::text[] FROM dropped WHERE i.
 SELECT i.id FROM imports i
 WHERE i.written_at < now() - sqlc.arg(idle_us)::bigint * interval '1 microsecond'
     AND EXISTS (SELECT 1 FROM import_batches b WHERE b.import_id = i.id)
-ORDER BY i.begun_at LIMIT 1;
+ORDER BY i.written_at LIMIT 1;
+
+-- PostponeImport has other imports finished before one that cannot be written.
+-- name: PostponeImport :exec
+UPDATE imports SET written_at = now() WHERE id = @id;
 
 -- ForgetImports deletes what repeats are recognised by, of imports that are long over.
 -- name: ForgetImports :execrows
