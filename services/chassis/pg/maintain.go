@@ -13,8 +13,8 @@ import (
 	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
-// maintenanceLockTimeout is how long a migration waits for a lock at once. Whoever
-// wants the table meanwhile waits behind it, so it is short and tried again.
+// maintenanceLockTimeout is how long one attempt of a migration waits for a lock. A
+// statement that needs the table meanwhile waits behind it, so it is short and repeated.
 const maintenanceLockTimeout = time.Second
 
 // lockRetries is when a migration whose lock was not free is tried again, without end:

@@ -303,8 +303,8 @@ func TestMigrationsOfReplicasAtOnce(t *testing.T) {
 	}
 }
 
-// A migration that waits for a table holds up nobody else for long, and succeeds as
-// soon as it gets the table.
+// A migration that waits for a table does not hold up other statements for long, and
+// succeeds as soon as it gets the table.
 func TestAMigrationYieldsToWriters(t *testing.T) {
 	t.Parallel()
 	dsn := pgtest.New(t, nil)
