@@ -8,6 +8,7 @@ package answerv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -212,7 +213,9 @@ type BeginRequest struct {
 	// How long the caller may take; after it another may begin.
 	Lease *durationpb.Duration `protobuf:"bytes,3,opt,name=lease,proto3" json:"lease,omitempty"`
 	// UUID of this attempt: a repeat of the call whose reply was lost gets the same.
-	AttemptId     string `protobuf:"bytes,4,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	AttemptId string `protobuf:"bytes,4,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	// The caller.
+	Viewer        *v1.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -273,6 +276,13 @@ func (x *BeginRequest) GetAttemptId() string {
 		return x.AttemptId
 	}
 	return ""
+}
+
+func (x *BeginRequest) GetViewer() *v1.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 // BeginResponse says what to do.
@@ -354,7 +364,9 @@ type CompleteRequest struct {
 	// The operation.
 	Key *Key `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	// What is answered.
-	Answer        *Answer `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
+	Answer *Answer `protobuf:"bytes,2,opt,name=answer,proto3" json:"answer,omitempty"`
+	// The caller.
+	Viewer        *v1.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -399,6 +411,13 @@ func (x *CompleteRequest) GetKey() *Key {
 func (x *CompleteRequest) GetAnswer() *Answer {
 	if x != nil {
 		return x.Answer
+	}
+	return nil
+}
+
+func (x *CompleteRequest) GetViewer() *v1.Viewer {
+	if x != nil {
+		return x.Viewer
 	}
 	return nil
 }
@@ -458,7 +477,9 @@ type AbandonRequest struct {
 	// only the same request may take it up.
 	NothingDone bool `protobuf:"varint,2,opt,name=nothing_done,json=nothingDone,proto3" json:"nothing_done,omitempty"`
 	// UUID of the attempt: one that was taken over meanwhile ends nothing.
-	AttemptId     string `protobuf:"bytes,3,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	AttemptId string `protobuf:"bytes,3,opt,name=attempt_id,json=attemptId,proto3" json:"attempt_id,omitempty"`
+	// The caller.
+	Viewer        *v1.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -514,6 +535,13 @@ func (x *AbandonRequest) GetAttemptId() string {
 	return ""
 }
 
+func (x *AbandonRequest) GetViewer() *v1.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
 // AbandonResponse is empty.
 type AbandonResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -555,7 +583,7 @@ var File_souk_answer_v1_answer_proto protoreflect.FileDescriptor
 
 const file_souk_answer_v1_answer_proto_rawDesc = "" +
 	"\n" +
-	"\x1bsouk/answer/v1/answer.proto\x12\x0esouk.answer.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\"E\n" +
+	"\x1bsouk/answer/v1/answer.proto\x12\x0esouk.answer.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bsouk/access/v1/access.proto\"E\n" +
 	"\x03Key\x12 \n" +
 	"\x05scope\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x05scope\x12\x1c\n" +
@@ -567,40 +595,46 @@ const file_souk_answer_v1_answer_proto_rawDesc = "" +
 	"\x04body\x18\x03 \x01(\fR\x04body\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd2\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x82\x02\n" +
 	"\fBeginRequest\x12-\n" +
 	"\x03key\x18\x01 \x01(\v2\x13.souk.answer.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12*\n" +
 	"\frequest_hash\x18\x02 \x01(\fB\a\xbaH\x04z\x02h R\vrequestHash\x12>\n" +
 	"\x05lease\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\r\xbaH\n" +
 	"\xaa\x01\a\"\x03\b\x90\x1c*\x00R\x05lease\x12'\n" +
 	"\n" +
-	"attempt_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\tattemptId\"\xaf\x01\n" +
+	"attempt_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\tattemptId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"\xaf\x01\n" +
 	"\rBeginResponse\x121\n" +
 	"\aoutcome\x18\x01 \x01(\x0e2\x17.souk.answer.v1.OutcomeR\aoutcome\x12!\n" +
 	"\foperation_id\x18\x02 \x01(\tR\voperationId\x12.\n" +
 	"\x06answer\x18\x03 \x01(\v2\x16.souk.answer.v1.AnswerR\x06answer\x12\x18\n" +
-	"\aresumed\x18\x04 \x01(\bR\aresumed\"x\n" +
+	"\aresumed\x18\x04 \x01(\bR\aresumed\"\xa8\x01\n" +
 	"\x0fCompleteRequest\x12-\n" +
 	"\x03key\x18\x01 \x01(\v2\x13.souk.answer.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x126\n" +
-	"\x06answer\x18\x02 \x01(\v2\x16.souk.answer.v1.AnswerB\x06\xbaH\x03\xc8\x01\x01R\x06answer\"B\n" +
+	"\x06answer\x18\x02 \x01(\v2\x16.souk.answer.v1.AnswerB\x06\xbaH\x03\xc8\x01\x01R\x06answer\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"B\n" +
 	"\x10CompleteResponse\x12.\n" +
-	"\x06answer\x18\x01 \x01(\v2\x16.souk.answer.v1.AnswerR\x06answer\"\x8b\x01\n" +
+	"\x06answer\x18\x01 \x01(\v2\x16.souk.answer.v1.AnswerR\x06answer\"\xbb\x01\n" +
 	"\x0eAbandonRequest\x12-\n" +
 	"\x03key\x18\x01 \x01(\v2\x13.souk.answer.v1.KeyB\x06\xbaH\x03\xc8\x01\x01R\x03key\x12!\n" +
 	"\fnothing_done\x18\x02 \x01(\bR\vnothingDone\x12'\n" +
 	"\n" +
-	"attempt_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\tattemptId\"\x11\n" +
+	"attempt_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\tattemptId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"\x11\n" +
 	"\x0fAbandonResponse*\x80\x01\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rOUTCOME_BEGUN\x10\x01\x12\x15\n" +
 	"\x11OUTCOME_COMPLETED\x10\x02\x12\x15\n" +
 	"\x11OUTCOME_IN_FLIGHT\x10\x03\x12\x1b\n" +
-	"\x17OUTCOME_ANOTHER_REQUEST\x10\x042\xf0\x01\n" +
-	"\rAnswerService\x12D\n" +
-	"\x05Begin\x12\x1c.souk.answer.v1.BeginRequest\x1a\x1d.souk.answer.v1.BeginResponse\x12M\n" +
-	"\bComplete\x12\x1f.souk.answer.v1.CompleteRequest\x1a .souk.answer.v1.CompleteResponse\x12J\n" +
-	"\aAbandon\x12\x1e.souk.answer.v1.AbandonRequest\x1a\x1f.souk.answer.v1.AbandonResponseB=Z;github.com/souk-shop/souk/proto/gen/souk/answer/v1;answerv1b\x06proto3"
+	"\x17OUTCOME_ANOTHER_REQUEST\x10\x042\xa6\x02\n" +
+	"\rAnswerService\x12V\n" +
+	"\x05Begin\x12\x1c.souk.answer.v1.BeginRequest\x1a\x1d.souk.answer.v1.BeginResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x04\x12_\n" +
+	"\bComplete\x12\x1f.souk.answer.v1.CompleteRequest\x1a .souk.answer.v1.CompleteResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x04\x12\\\n" +
+	"\aAbandon\x12\x1e.souk.answer.v1.AbandonRequest\x1a\x1f.souk.answer.v1.AbandonResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x04B=Z;github.com/souk-shop/souk/proto/gen/souk/answer/v1;answerv1b\x06proto3"
 
 var (
 	file_souk_answer_v1_answer_proto_rawDescOnce sync.Once
@@ -628,28 +662,32 @@ var file_souk_answer_v1_answer_proto_goTypes = []any{
 	(*AbandonResponse)(nil),     // 8: souk.answer.v1.AbandonResponse
 	nil,                         // 9: souk.answer.v1.Answer.HeadersEntry
 	(*durationpb.Duration)(nil), // 10: google.protobuf.Duration
+	(*v1.Viewer)(nil),           // 11: souk.access.v1.Viewer
 }
 var file_souk_answer_v1_answer_proto_depIdxs = []int32{
 	9,  // 0: souk.answer.v1.Answer.headers:type_name -> souk.answer.v1.Answer.HeadersEntry
 	1,  // 1: souk.answer.v1.BeginRequest.key:type_name -> souk.answer.v1.Key
 	10, // 2: souk.answer.v1.BeginRequest.lease:type_name -> google.protobuf.Duration
-	0,  // 3: souk.answer.v1.BeginResponse.outcome:type_name -> souk.answer.v1.Outcome
-	2,  // 4: souk.answer.v1.BeginResponse.answer:type_name -> souk.answer.v1.Answer
-	1,  // 5: souk.answer.v1.CompleteRequest.key:type_name -> souk.answer.v1.Key
-	2,  // 6: souk.answer.v1.CompleteRequest.answer:type_name -> souk.answer.v1.Answer
-	2,  // 7: souk.answer.v1.CompleteResponse.answer:type_name -> souk.answer.v1.Answer
-	1,  // 8: souk.answer.v1.AbandonRequest.key:type_name -> souk.answer.v1.Key
-	3,  // 9: souk.answer.v1.AnswerService.Begin:input_type -> souk.answer.v1.BeginRequest
-	5,  // 10: souk.answer.v1.AnswerService.Complete:input_type -> souk.answer.v1.CompleteRequest
-	7,  // 11: souk.answer.v1.AnswerService.Abandon:input_type -> souk.answer.v1.AbandonRequest
-	4,  // 12: souk.answer.v1.AnswerService.Begin:output_type -> souk.answer.v1.BeginResponse
-	6,  // 13: souk.answer.v1.AnswerService.Complete:output_type -> souk.answer.v1.CompleteResponse
-	8,  // 14: souk.answer.v1.AnswerService.Abandon:output_type -> souk.answer.v1.AbandonResponse
-	12, // [12:15] is the sub-list for method output_type
-	9,  // [9:12] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	11, // 3: souk.answer.v1.BeginRequest.viewer:type_name -> souk.access.v1.Viewer
+	0,  // 4: souk.answer.v1.BeginResponse.outcome:type_name -> souk.answer.v1.Outcome
+	2,  // 5: souk.answer.v1.BeginResponse.answer:type_name -> souk.answer.v1.Answer
+	1,  // 6: souk.answer.v1.CompleteRequest.key:type_name -> souk.answer.v1.Key
+	2,  // 7: souk.answer.v1.CompleteRequest.answer:type_name -> souk.answer.v1.Answer
+	11, // 8: souk.answer.v1.CompleteRequest.viewer:type_name -> souk.access.v1.Viewer
+	2,  // 9: souk.answer.v1.CompleteResponse.answer:type_name -> souk.answer.v1.Answer
+	1,  // 10: souk.answer.v1.AbandonRequest.key:type_name -> souk.answer.v1.Key
+	11, // 11: souk.answer.v1.AbandonRequest.viewer:type_name -> souk.access.v1.Viewer
+	3,  // 12: souk.answer.v1.AnswerService.Begin:input_type -> souk.answer.v1.BeginRequest
+	5,  // 13: souk.answer.v1.AnswerService.Complete:input_type -> souk.answer.v1.CompleteRequest
+	7,  // 14: souk.answer.v1.AnswerService.Abandon:input_type -> souk.answer.v1.AbandonRequest
+	4,  // 15: souk.answer.v1.AnswerService.Begin:output_type -> souk.answer.v1.BeginResponse
+	6,  // 16: souk.answer.v1.AnswerService.Complete:output_type -> souk.answer.v1.CompleteResponse
+	8,  // 17: souk.answer.v1.AnswerService.Abandon:output_type -> souk.answer.v1.AbandonResponse
+	15, // [15:18] is the sub-list for method output_type
+	12, // [12:15] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_souk_answer_v1_answer_proto_init() }

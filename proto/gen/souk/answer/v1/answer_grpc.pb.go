@@ -37,12 +37,11 @@ const (
 // completed, and then a repeat makes it again under the same id.
 type AnswerServiceClient interface {
 	// Begin takes an operation on, or answers what became of it before.
-	// Callers: gateway.
 	Begin(ctx context.Context, in *BeginRequest, opts ...grpc.CallOption) (*BeginResponse, error)
 	// Complete keeps the answer for good and returns the one that is kept: that of
-	// another caller if that one was faster. Callers: gateway.
+	// another caller if that one was faster.
 	Complete(ctx context.Context, in *CompleteRequest, opts ...grpc.CallOption) (*CompleteResponse, error)
-	// Abandon ends an operation that has no answer to keep. Callers: gateway.
+	// Abandon ends an operation that has no answer to keep.
 	Abandon(ctx context.Context, in *AbandonRequest, opts ...grpc.CallOption) (*AbandonResponse, error)
 }
 
@@ -97,12 +96,11 @@ func (c *answerServiceClient) Abandon(ctx context.Context, in *AbandonRequest, o
 // completed, and then a repeat makes it again under the same id.
 type AnswerServiceServer interface {
 	// Begin takes an operation on, or answers what became of it before.
-	// Callers: gateway.
 	Begin(context.Context, *BeginRequest) (*BeginResponse, error)
 	// Complete keeps the answer for good and returns the one that is kept: that of
-	// another caller if that one was faster. Callers: gateway.
+	// another caller if that one was faster.
 	Complete(context.Context, *CompleteRequest) (*CompleteResponse, error)
-	// Abandon ends an operation that has no answer to keep. Callers: gateway.
+	// Abandon ends an operation that has no answer to keep.
 	Abandon(context.Context, *AbandonRequest) (*AbandonResponse, error)
 	mustEmbedUnimplementedAnswerServiceServer()
 }

@@ -8,6 +8,7 @@ package cartv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v11 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	v1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -176,8 +177,8 @@ type CreateCartRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID, chosen by the caller so that a repeat is harmless.
 	CartId string `protobuf:"bytes,1,opt,name=cart_id,json=cartId,proto3" json:"cart_id,omitempty"`
-	// UUID of the owner.
-	OwnerId       string `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
+	// The shopper: a customer, owner of the cart.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -219,11 +220,11 @@ func (x *CreateCartRequest) GetCartId() string {
 	return ""
 }
 
-func (x *CreateCartRequest) GetOwnerId() string {
+func (x *CreateCartRequest) GetViewer() *v11.Viewer {
 	if x != nil {
-		return x.OwnerId
+		return x.Viewer
 	}
-	return ""
+	return nil
 }
 
 // CreateCartResponse is the cart.
@@ -277,10 +278,10 @@ type GetCartRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID.
 	CartId string `protobuf:"bytes,1,opt,name=cart_id,json=cartId,proto3" json:"cart_id,omitempty"`
-	// UUID of the owner.
-	OwnerId string `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
 	// UUID of an order of the cart, to learn whether its units have left it.
-	OrderId       string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// The shopper: a customer, owner of the cart.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -322,18 +323,18 @@ func (x *GetCartRequest) GetCartId() string {
 	return ""
 }
 
-func (x *GetCartRequest) GetOwnerId() string {
-	if x != nil {
-		return x.OwnerId
-	}
-	return ""
-}
-
 func (x *GetCartRequest) GetOrderId() string {
 	if x != nil {
 		return x.OrderId
 	}
 	return ""
+}
+
+func (x *GetCartRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 // GetCartResponse is the cart.
@@ -396,8 +397,6 @@ type AddLineRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID.
 	CartId string `protobuf:"bytes,1,opt,name=cart_id,json=cartId,proto3" json:"cart_id,omitempty"`
-	// UUID of the owner.
-	OwnerId string `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
 	// The SKU; the caller has checked that it exists.
 	Sku string `protobuf:"bytes,3,opt,name=sku,proto3" json:"sku,omitempty"`
 	// Units to add.
@@ -409,6 +408,8 @@ type AddLineRequest struct {
 	ExpectedVersion *int64 `protobuf:"varint,6,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
 	// The unit price that the buyer is shown. A line that has one keeps it.
 	SeenUnitPrice *v1.Money `protobuf:"bytes,7,opt,name=seen_unit_price,json=seenUnitPrice,proto3" json:"seen_unit_price,omitempty"`
+	// The shopper: a customer, owner of the cart.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -450,13 +451,6 @@ func (x *AddLineRequest) GetCartId() string {
 	return ""
 }
 
-func (x *AddLineRequest) GetOwnerId() string {
-	if x != nil {
-		return x.OwnerId
-	}
-	return ""
-}
-
 func (x *AddLineRequest) GetSku() string {
 	if x != nil {
 		return x.Sku
@@ -488,6 +482,13 @@ func (x *AddLineRequest) GetExpectedVersion() int64 {
 func (x *AddLineRequest) GetSeenUnitPrice() *v1.Money {
 	if x != nil {
 		return x.SeenUnitPrice
+	}
+	return nil
+}
+
+func (x *AddLineRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
 	}
 	return nil
 }
@@ -607,8 +608,6 @@ type SetLinesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID.
 	CartId string `protobuf:"bytes,1,opt,name=cart_id,json=cartId,proto3" json:"cart_id,omitempty"`
-	// UUID of the owner.
-	OwnerId string `protobuf:"bytes,2,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
 	// The version the caller saw; unset writes over any.
 	ExpectedVersion *int64 `protobuf:"varint,3,opt,name=expected_version,json=expectedVersion,proto3,oneof" json:"expected_version,omitempty"`
 	// Distinct SKUs. May be empty only with replace, which empties the cart.
@@ -618,7 +617,9 @@ type SetLinesRequest struct {
 	// UUID of the change, new for each. A repeat within 48 hours of a change that was
 	// made, as after an answer that was lost, makes nothing and returns the cart as
 	// it is.
-	ChangeId      string `protobuf:"bytes,6,opt,name=change_id,json=changeId,proto3" json:"change_id,omitempty"`
+	ChangeId string `protobuf:"bytes,6,opt,name=change_id,json=changeId,proto3" json:"change_id,omitempty"`
+	// The shopper: a customer, owner of the cart.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -660,13 +661,6 @@ func (x *SetLinesRequest) GetCartId() string {
 	return ""
 }
 
-func (x *SetLinesRequest) GetOwnerId() string {
-	if x != nil {
-		return x.OwnerId
-	}
-	return ""
-}
-
 func (x *SetLinesRequest) GetExpectedVersion() int64 {
 	if x != nil && x.ExpectedVersion != nil {
 		return *x.ExpectedVersion
@@ -693,6 +687,13 @@ func (x *SetLinesRequest) GetChangeId() string {
 		return x.ChangeId
 	}
 	return ""
+}
+
+func (x *SetLinesRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 // SetLinesResponse is the cart after the change.
@@ -746,12 +747,12 @@ type MergeCartRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the cart that goes.
 	FromCartId string `protobuf:"bytes,1,opt,name=from_cart_id,json=fromCartId,proto3" json:"from_cart_id,omitempty"`
-	// UUID of its owner.
+	// UUID of its owner, whose token the gateway has seen, too.
 	FromOwnerId string `protobuf:"bytes,2,opt,name=from_owner_id,json=fromOwnerId,proto3" json:"from_owner_id,omitempty"`
 	// UUID of the cart that stays.
 	IntoCartId string `protobuf:"bytes,3,opt,name=into_cart_id,json=intoCartId,proto3" json:"into_cart_id,omitempty"`
-	// UUID of its owner.
-	IntoOwnerId   string `protobuf:"bytes,4,opt,name=into_owner_id,json=intoOwnerId,proto3" json:"into_owner_id,omitempty"`
+	// The shopper: a customer, owner of the cart.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -807,11 +808,11 @@ func (x *MergeCartRequest) GetIntoCartId() string {
 	return ""
 }
 
-func (x *MergeCartRequest) GetIntoOwnerId() string {
+func (x *MergeCartRequest) GetViewer() *v11.Viewer {
 	if x != nil {
-		return x.IntoOwnerId
+		return x.Viewer
 	}
-	return ""
+	return nil
 }
 
 // MergeCartResponse is the cart that stays.
@@ -872,7 +873,9 @@ type RemoveOrderedRequest struct {
 	// The version of the cart that was ordered.
 	CartVersion int64 `protobuf:"varint,4,opt,name=cart_version,json=cartVersion,proto3" json:"cart_version,omitempty"`
 	// What was bought.
-	Lines         []*OrderedLine `protobuf:"bytes,5,rep,name=lines,proto3" json:"lines,omitempty"`
+	Lines []*OrderedLine `protobuf:"bytes,5,rep,name=lines,proto3" json:"lines,omitempty"`
+	// The caller.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -938,6 +941,13 @@ func (x *RemoveOrderedRequest) GetCartVersion() int64 {
 func (x *RemoveOrderedRequest) GetLines() []*OrderedLine {
 	if x != nil {
 		return x.Lines
+	}
+	return nil
+}
+
+func (x *RemoveOrderedRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
 	}
 	return nil
 }
@@ -1034,11 +1044,231 @@ func (*RemoveOrderedResponse) Descriptor() ([]byte, []int) {
 	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{15}
 }
 
+// ExportCustomerRequest says about whom.
+type ExportCustomerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the customer, for an operator; empty for a customer's own.
+	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// UUID of the last cart of the page before; empty for the first.
+	AfterCartId string `protobuf:"bytes,2,opt,name=after_cart_id,json=afterCartId,proto3" json:"after_cart_id,omitempty"`
+	// For whom: a customer exports what is their own, an operator any customer's.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportCustomerRequest) Reset() {
+	*x = ExportCustomerRequest{}
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportCustomerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportCustomerRequest) ProtoMessage() {}
+
+func (x *ExportCustomerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportCustomerRequest.ProtoReflect.Descriptor instead.
+func (*ExportCustomerRequest) Descriptor() ([]byte, []int) {
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ExportCustomerRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ExportCustomerRequest) GetAfterCartId() string {
+	if x != nil {
+		return x.AfterCartId
+	}
+	return ""
+}
+
+func (x *ExportCustomerRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
+// ExportCustomerResponse is a page of what the cart service holds.
+type ExportCustomerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Carts, in the order of their ids, with some 4,000 lines in all.
+	Carts []*Cart `protobuf:"bytes,1,rep,name=carts,proto3" json:"carts,omitempty"`
+	// Whether more follow.
+	More          bool `protobuf:"varint,2,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportCustomerResponse) Reset() {
+	*x = ExportCustomerResponse{}
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportCustomerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportCustomerResponse) ProtoMessage() {}
+
+func (x *ExportCustomerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportCustomerResponse.ProtoReflect.Descriptor instead.
+func (*ExportCustomerResponse) Descriptor() ([]byte, []int) {
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ExportCustomerResponse) GetCarts() []*Cart {
+	if x != nil {
+		return x.Carts
+	}
+	return nil
+}
+
+func (x *ExportCustomerResponse) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+// EraseCustomerRequest says about whom.
+type EraseCustomerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the customer.
+	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// The caller.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseCustomerRequest) Reset() {
+	*x = EraseCustomerRequest{}
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseCustomerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseCustomerRequest) ProtoMessage() {}
+
+func (x *EraseCustomerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseCustomerRequest.ProtoReflect.Descriptor instead.
+func (*EraseCustomerRequest) Descriptor() ([]byte, []int) {
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *EraseCustomerRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *EraseCustomerRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
+// EraseCustomerResponse says what there was.
+type EraseCustomerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Carts that were deleted by this call.
+	Carts         int64 `protobuf:"varint,1,opt,name=carts,proto3" json:"carts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseCustomerResponse) Reset() {
+	*x = EraseCustomerResponse{}
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseCustomerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseCustomerResponse) ProtoMessage() {}
+
+func (x *EraseCustomerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_cart_v1_cart_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseCustomerResponse.ProtoReflect.Descriptor instead.
+func (*EraseCustomerResponse) Descriptor() ([]byte, []int) {
+	return file_souk_cart_v1_cart_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *EraseCustomerResponse) GetCarts() int64 {
+	if x != nil {
+		return x.Carts
+	}
+	return 0
+}
+
 var File_souk_cart_v1_cart_proto protoreflect.FileDescriptor
 
 const file_souk_cart_v1_cart_proto_rawDesc = "" +
 	"\n" +
-	"\x17souk/cart/v1/cart.proto\x12\fsouk.cart.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19souk/money/v1/money.proto\"\xb4\x01\n" +
+	"\x17souk/cart/v1/cart.proto\x12\fsouk.cart.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x19souk/money/v1/money.proto\"\xb4\x01\n" +
 	"\x04Cart\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
 	"\bowner_id\x18\x02 \x01(\tR\aownerId\x12\x18\n" +
@@ -1049,72 +1279,100 @@ const file_souk_cart_v1_cart_proto_rawDesc = "" +
 	"\bCartLine\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\x03R\bquantity\x12<\n" +
-	"\x0fseen_unit_price\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyR\rseenUnitPrice\"[\n" +
+	"\x0fseen_unit_price\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyR\rseenUnitPrice\"v\n" +
 	"\x11CreateCartRequest\x12!\n" +
-	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
-	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\"<\n" +
+	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x02\x10\x03R\bowner_id\"<\n" +
 	"\x12CreateCartResponse\x12&\n" +
-	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\x80\x01\n" +
+	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\x9b\x01\n" +
 	"\x0eGetCartRequest\x12!\n" +
-	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
-	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\x12&\n" +
-	"\border_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\aorderId\"^\n" +
+	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12&\n" +
+	"\border_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\aorderId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x02\x10\x03R\bowner_id\"^\n" +
 	"\x0fGetCartResponse\x12&\n" +
 	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\x12#\n" +
-	"\rorder_removed\x18\x02 \x01(\bR\forderRemoved\"\xcb\x02\n" +
+	"\rorder_removed\x18\x02 \x01(\bR\forderRemoved\"\xe6\x02\n" +
 	"\x0eAddLineRequest\x12!\n" +
-	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
-	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\x12\x1b\n" +
+	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12\x1b\n" +
 	"\x03sku\x18\x03 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12!\n" +
 	"\x05delta\x18\x04 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x01R\x05delta\x12%\n" +
 	"\tchange_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\bchangeId\x127\n" +
 	"\x10expected_version\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x01H\x00R\x0fexpectedVersion\x88\x01\x01\x12<\n" +
-	"\x0fseen_unit_price\x18\a \x01(\v2\x14.souk.money.v1.MoneyR\rseenUnitPriceB\x13\n" +
-	"\x11_expected_version\"9\n" +
+	"\x0fseen_unit_price\x18\a \x01(\v2\x14.souk.money.v1.MoneyR\rseenUnitPrice\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerB\x13\n" +
+	"\x11_expected_versionJ\x04\b\x02\x10\x03R\bowner_id\"9\n" +
 	"\x0fAddLineResponse\x12&\n" +
 	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\x90\x01\n" +
 	"\n" +
 	"LineChange\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12'\n" +
 	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x00R\bquantity\x12<\n" +
-	"\x0fseen_unit_price\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyR\rseenUnitPrice\"\xa6\x02\n" +
+	"\x0fseen_unit_price\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyR\rseenUnitPrice\"\xc1\x02\n" +
 	"\x0fSetLinesRequest\x12!\n" +
-	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
-	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\x127\n" +
+	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x127\n" +
 	"\x10expected_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x01H\x00R\x0fexpectedVersion\x88\x01\x01\x129\n" +
 	"\x05lines\x18\x04 \x03(\v2\x18.souk.cart.v1.LineChangeB\t\xbaH\x06\x92\x01\x03\x10\xd0\x0fR\x05lines\x12\x18\n" +
 	"\areplace\x18\x05 \x01(\bR\areplace\x12(\n" +
-	"\tchange_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bchangeIdB\x13\n" +
-	"\x11_expected_version\":\n" +
+	"\tchange_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bchangeId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerB\x13\n" +
+	"\x11_expected_versionJ\x04\b\x02\x10\x03R\bowner_id\":\n" +
 	"\x10SetLinesResponse\x12&\n" +
-	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\xc6\x01\n" +
+	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\xdd\x01\n" +
 	"\x10MergeCartRequest\x12*\n" +
 	"\ffrom_cart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\n" +
 	"fromCartId\x12,\n" +
 	"\rfrom_owner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\vfromOwnerId\x12*\n" +
 	"\finto_cart_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\n" +
-	"intoCartId\x12,\n" +
-	"\rinto_owner_id\x18\x04 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\vintoOwnerId\";\n" +
+	"intoCartId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x04\x10\x05R\rinto_owner_id\";\n" +
 	"\x11MergeCartResponse\x12&\n" +
-	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\xed\x01\n" +
+	"\x04cart\x18\x01 \x01(\v2\x12.souk.cart.v1.CartR\x04cart\"\x9d\x02\n" +
 	"\x14RemoveOrderedRequest\x12!\n" +
 	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12#\n" +
 	"\bowner_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aownerId\x12#\n" +
 	"\border_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12*\n" +
 	"\fcart_version\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x01R\vcartVersion\x12<\n" +
-	"\x05lines\x18\x05 \x03(\v2\x19.souk.cart.v1.OrderedLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\x05lines\"S\n" +
+	"\x05lines\x18\x05 \x03(\v2\x19.souk.cart.v1.OrderedLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\x05lines\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"S\n" +
 	"\vOrderedLine\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12'\n" +
 	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x01R\bquantity\"\x17\n" +
-	"\x15RemoveOrderedResponse2\xe1\x03\n" +
-	"\vCartService\x12O\n" +
+	"\x15RemoveOrderedResponse\"\xa6\x01\n" +
+	"\x15ExportCustomerRequest\x12,\n" +
+	"\vcustomer_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
+	"customerId\x12/\n" +
+	"\rafter_cart_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\vafterCartId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"V\n" +
+	"\x16ExportCustomerResponse\x12(\n" +
+	"\x05carts\x18\x01 \x03(\v2\x12.souk.cart.v1.CartR\x05carts\x12\x12\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"q\n" +
+	"\x14EraseCustomerRequest\x12)\n" +
+	"\vcustomer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\n" +
+	"customerId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"-\n" +
+	"\x15EraseCustomerResponse\x12\x14\n" +
+	"\x05carts\x18\x01 \x01(\x03R\x05carts2\xac\x06\n" +
+	"\vCartService\x12a\n" +
 	"\n" +
-	"CreateCart\x12\x1f.souk.cart.v1.CreateCartRequest\x1a .souk.cart.v1.CreateCartResponse\x12F\n" +
-	"\aGetCart\x12\x1c.souk.cart.v1.GetCartRequest\x1a\x1d.souk.cart.v1.GetCartResponse\x12F\n" +
-	"\aAddLine\x12\x1c.souk.cart.v1.AddLineRequest\x1a\x1d.souk.cart.v1.AddLineResponse\x12I\n" +
-	"\bSetLines\x12\x1d.souk.cart.v1.SetLinesRequest\x1a\x1e.souk.cart.v1.SetLinesResponse\x12L\n" +
-	"\tMergeCart\x12\x1e.souk.cart.v1.MergeCartRequest\x1a\x1f.souk.cart.v1.MergeCartResponse\x12X\n" +
-	"\rRemoveOrdered\x12\".souk.cart.v1.RemoveOrderedRequest\x1a#.souk.cart.v1.RemoveOrderedResponseB9Z7github.com/souk-shop/souk/proto/gen/souk/cart/v1;cartv1b\x06proto3"
+	"CreateCart\x12\x1f.souk.cart.v1.CreateCartRequest\x1a .souk.cart.v1.CreateCartResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x02\x12_\n" +
+	"\aGetCart\x12\x1c.souk.cart.v1.GetCartRequest\x1a\x1d.souk.cart.v1.GetCartResponse\"\x17\xca\xf3\x18\x13\n" +
+	"\agateway\n" +
+	"\x05order\x12\x01\x02\x12X\n" +
+	"\aAddLine\x12\x1c.souk.cart.v1.AddLineRequest\x1a\x1d.souk.cart.v1.AddLineResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x02\x12[\n" +
+	"\bSetLines\x12\x1d.souk.cart.v1.SetLinesRequest\x1a\x1e.souk.cart.v1.SetLinesResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x02\x12^\n" +
+	"\tMergeCart\x12\x1e.souk.cart.v1.MergeCartRequest\x1a\x1f.souk.cart.v1.MergeCartResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x02\x12h\n" +
+	"\rRemoveOrdered\x12\".souk.cart.v1.RemoveOrderedRequest\x1a#.souk.cart.v1.RemoveOrderedResponse\"\x0e\xca\xf3\x18\n" +
+	"\n" +
+	"\x05order\x12\x01\x04\x12n\n" +
+	"\x0eExportCustomer\x12#.souk.cart.v1.ExportCustomerRequest\x1a$.souk.cart.v1.ExportCustomerResponse\"\x11\xca\xf3\x18\r\n" +
+	"\agateway\x12\x02\x02\x03\x12h\n" +
+	"\rEraseCustomer\x12\".souk.cart.v1.EraseCustomerRequest\x1a#.souk.cart.v1.EraseCustomerResponse\"\x0e\xca\xf3\x18\n" +
+	"\n" +
+	"\x05order\x12\x01\x04B9Z7github.com/souk-shop/souk/proto/gen/souk/cart/v1;cartv1b\x06proto3"
 
 var (
 	file_souk_cart_v1_cart_proto_rawDescOnce sync.Once
@@ -1128,57 +1386,75 @@ func file_souk_cart_v1_cart_proto_rawDescGZIP() []byte {
 	return file_souk_cart_v1_cart_proto_rawDescData
 }
 
-var file_souk_cart_v1_cart_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_souk_cart_v1_cart_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_souk_cart_v1_cart_proto_goTypes = []any{
-	(*Cart)(nil),                  // 0: souk.cart.v1.Cart
-	(*CartLine)(nil),              // 1: souk.cart.v1.CartLine
-	(*CreateCartRequest)(nil),     // 2: souk.cart.v1.CreateCartRequest
-	(*CreateCartResponse)(nil),    // 3: souk.cart.v1.CreateCartResponse
-	(*GetCartRequest)(nil),        // 4: souk.cart.v1.GetCartRequest
-	(*GetCartResponse)(nil),       // 5: souk.cart.v1.GetCartResponse
-	(*AddLineRequest)(nil),        // 6: souk.cart.v1.AddLineRequest
-	(*AddLineResponse)(nil),       // 7: souk.cart.v1.AddLineResponse
-	(*LineChange)(nil),            // 8: souk.cart.v1.LineChange
-	(*SetLinesRequest)(nil),       // 9: souk.cart.v1.SetLinesRequest
-	(*SetLinesResponse)(nil),      // 10: souk.cart.v1.SetLinesResponse
-	(*MergeCartRequest)(nil),      // 11: souk.cart.v1.MergeCartRequest
-	(*MergeCartResponse)(nil),     // 12: souk.cart.v1.MergeCartResponse
-	(*RemoveOrderedRequest)(nil),  // 13: souk.cart.v1.RemoveOrderedRequest
-	(*OrderedLine)(nil),           // 14: souk.cart.v1.OrderedLine
-	(*RemoveOrderedResponse)(nil), // 15: souk.cart.v1.RemoveOrderedResponse
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
-	(*v1.Money)(nil),              // 17: souk.money.v1.Money
+	(*Cart)(nil),                   // 0: souk.cart.v1.Cart
+	(*CartLine)(nil),               // 1: souk.cart.v1.CartLine
+	(*CreateCartRequest)(nil),      // 2: souk.cart.v1.CreateCartRequest
+	(*CreateCartResponse)(nil),     // 3: souk.cart.v1.CreateCartResponse
+	(*GetCartRequest)(nil),         // 4: souk.cart.v1.GetCartRequest
+	(*GetCartResponse)(nil),        // 5: souk.cart.v1.GetCartResponse
+	(*AddLineRequest)(nil),         // 6: souk.cart.v1.AddLineRequest
+	(*AddLineResponse)(nil),        // 7: souk.cart.v1.AddLineResponse
+	(*LineChange)(nil),             // 8: souk.cart.v1.LineChange
+	(*SetLinesRequest)(nil),        // 9: souk.cart.v1.SetLinesRequest
+	(*SetLinesResponse)(nil),       // 10: souk.cart.v1.SetLinesResponse
+	(*MergeCartRequest)(nil),       // 11: souk.cart.v1.MergeCartRequest
+	(*MergeCartResponse)(nil),      // 12: souk.cart.v1.MergeCartResponse
+	(*RemoveOrderedRequest)(nil),   // 13: souk.cart.v1.RemoveOrderedRequest
+	(*OrderedLine)(nil),            // 14: souk.cart.v1.OrderedLine
+	(*RemoveOrderedResponse)(nil),  // 15: souk.cart.v1.RemoveOrderedResponse
+	(*ExportCustomerRequest)(nil),  // 16: souk.cart.v1.ExportCustomerRequest
+	(*ExportCustomerResponse)(nil), // 17: souk.cart.v1.ExportCustomerResponse
+	(*EraseCustomerRequest)(nil),   // 18: souk.cart.v1.EraseCustomerRequest
+	(*EraseCustomerResponse)(nil),  // 19: souk.cart.v1.EraseCustomerResponse
+	(*timestamppb.Timestamp)(nil),  // 20: google.protobuf.Timestamp
+	(*v1.Money)(nil),               // 21: souk.money.v1.Money
+	(*v11.Viewer)(nil),             // 22: souk.access.v1.Viewer
 }
 var file_souk_cart_v1_cart_proto_depIdxs = []int32{
 	1,  // 0: souk.cart.v1.Cart.lines:type_name -> souk.cart.v1.CartLine
-	16, // 1: souk.cart.v1.Cart.updated_at:type_name -> google.protobuf.Timestamp
-	17, // 2: souk.cart.v1.CartLine.seen_unit_price:type_name -> souk.money.v1.Money
-	0,  // 3: souk.cart.v1.CreateCartResponse.cart:type_name -> souk.cart.v1.Cart
-	0,  // 4: souk.cart.v1.GetCartResponse.cart:type_name -> souk.cart.v1.Cart
-	17, // 5: souk.cart.v1.AddLineRequest.seen_unit_price:type_name -> souk.money.v1.Money
-	0,  // 6: souk.cart.v1.AddLineResponse.cart:type_name -> souk.cart.v1.Cart
-	17, // 7: souk.cart.v1.LineChange.seen_unit_price:type_name -> souk.money.v1.Money
-	8,  // 8: souk.cart.v1.SetLinesRequest.lines:type_name -> souk.cart.v1.LineChange
-	0,  // 9: souk.cart.v1.SetLinesResponse.cart:type_name -> souk.cart.v1.Cart
-	0,  // 10: souk.cart.v1.MergeCartResponse.cart:type_name -> souk.cart.v1.Cart
-	14, // 11: souk.cart.v1.RemoveOrderedRequest.lines:type_name -> souk.cart.v1.OrderedLine
-	2,  // 12: souk.cart.v1.CartService.CreateCart:input_type -> souk.cart.v1.CreateCartRequest
-	4,  // 13: souk.cart.v1.CartService.GetCart:input_type -> souk.cart.v1.GetCartRequest
-	6,  // 14: souk.cart.v1.CartService.AddLine:input_type -> souk.cart.v1.AddLineRequest
-	9,  // 15: souk.cart.v1.CartService.SetLines:input_type -> souk.cart.v1.SetLinesRequest
-	11, // 16: souk.cart.v1.CartService.MergeCart:input_type -> souk.cart.v1.MergeCartRequest
-	13, // 17: souk.cart.v1.CartService.RemoveOrdered:input_type -> souk.cart.v1.RemoveOrderedRequest
-	3,  // 18: souk.cart.v1.CartService.CreateCart:output_type -> souk.cart.v1.CreateCartResponse
-	5,  // 19: souk.cart.v1.CartService.GetCart:output_type -> souk.cart.v1.GetCartResponse
-	7,  // 20: souk.cart.v1.CartService.AddLine:output_type -> souk.cart.v1.AddLineResponse
-	10, // 21: souk.cart.v1.CartService.SetLines:output_type -> souk.cart.v1.SetLinesResponse
-	12, // 22: souk.cart.v1.CartService.MergeCart:output_type -> souk.cart.v1.MergeCartResponse
-	15, // 23: souk.cart.v1.CartService.RemoveOrdered:output_type -> souk.cart.v1.RemoveOrderedResponse
-	18, // [18:24] is the sub-list for method output_type
-	12, // [12:18] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	20, // 1: souk.cart.v1.Cart.updated_at:type_name -> google.protobuf.Timestamp
+	21, // 2: souk.cart.v1.CartLine.seen_unit_price:type_name -> souk.money.v1.Money
+	22, // 3: souk.cart.v1.CreateCartRequest.viewer:type_name -> souk.access.v1.Viewer
+	0,  // 4: souk.cart.v1.CreateCartResponse.cart:type_name -> souk.cart.v1.Cart
+	22, // 5: souk.cart.v1.GetCartRequest.viewer:type_name -> souk.access.v1.Viewer
+	0,  // 6: souk.cart.v1.GetCartResponse.cart:type_name -> souk.cart.v1.Cart
+	21, // 7: souk.cart.v1.AddLineRequest.seen_unit_price:type_name -> souk.money.v1.Money
+	22, // 8: souk.cart.v1.AddLineRequest.viewer:type_name -> souk.access.v1.Viewer
+	0,  // 9: souk.cart.v1.AddLineResponse.cart:type_name -> souk.cart.v1.Cart
+	21, // 10: souk.cart.v1.LineChange.seen_unit_price:type_name -> souk.money.v1.Money
+	8,  // 11: souk.cart.v1.SetLinesRequest.lines:type_name -> souk.cart.v1.LineChange
+	22, // 12: souk.cart.v1.SetLinesRequest.viewer:type_name -> souk.access.v1.Viewer
+	0,  // 13: souk.cart.v1.SetLinesResponse.cart:type_name -> souk.cart.v1.Cart
+	22, // 14: souk.cart.v1.MergeCartRequest.viewer:type_name -> souk.access.v1.Viewer
+	0,  // 15: souk.cart.v1.MergeCartResponse.cart:type_name -> souk.cart.v1.Cart
+	14, // 16: souk.cart.v1.RemoveOrderedRequest.lines:type_name -> souk.cart.v1.OrderedLine
+	22, // 17: souk.cart.v1.RemoveOrderedRequest.viewer:type_name -> souk.access.v1.Viewer
+	22, // 18: souk.cart.v1.ExportCustomerRequest.viewer:type_name -> souk.access.v1.Viewer
+	0,  // 19: souk.cart.v1.ExportCustomerResponse.carts:type_name -> souk.cart.v1.Cart
+	22, // 20: souk.cart.v1.EraseCustomerRequest.viewer:type_name -> souk.access.v1.Viewer
+	2,  // 21: souk.cart.v1.CartService.CreateCart:input_type -> souk.cart.v1.CreateCartRequest
+	4,  // 22: souk.cart.v1.CartService.GetCart:input_type -> souk.cart.v1.GetCartRequest
+	6,  // 23: souk.cart.v1.CartService.AddLine:input_type -> souk.cart.v1.AddLineRequest
+	9,  // 24: souk.cart.v1.CartService.SetLines:input_type -> souk.cart.v1.SetLinesRequest
+	11, // 25: souk.cart.v1.CartService.MergeCart:input_type -> souk.cart.v1.MergeCartRequest
+	13, // 26: souk.cart.v1.CartService.RemoveOrdered:input_type -> souk.cart.v1.RemoveOrderedRequest
+	16, // 27: souk.cart.v1.CartService.ExportCustomer:input_type -> souk.cart.v1.ExportCustomerRequest
+	18, // 28: souk.cart.v1.CartService.EraseCustomer:input_type -> souk.cart.v1.EraseCustomerRequest
+	3,  // 29: souk.cart.v1.CartService.CreateCart:output_type -> souk.cart.v1.CreateCartResponse
+	5,  // 30: souk.cart.v1.CartService.GetCart:output_type -> souk.cart.v1.GetCartResponse
+	7,  // 31: souk.cart.v1.CartService.AddLine:output_type -> souk.cart.v1.AddLineResponse
+	10, // 32: souk.cart.v1.CartService.SetLines:output_type -> souk.cart.v1.SetLinesResponse
+	12, // 33: souk.cart.v1.CartService.MergeCart:output_type -> souk.cart.v1.MergeCartResponse
+	15, // 34: souk.cart.v1.CartService.RemoveOrdered:output_type -> souk.cart.v1.RemoveOrderedResponse
+	17, // 35: souk.cart.v1.CartService.ExportCustomer:output_type -> souk.cart.v1.ExportCustomerResponse
+	19, // 36: souk.cart.v1.CartService.EraseCustomer:output_type -> souk.cart.v1.EraseCustomerResponse
+	29, // [29:37] is the sub-list for method output_type
+	21, // [21:29] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_souk_cart_v1_cart_proto_init() }
@@ -1194,7 +1470,7 @@ func file_souk_cart_v1_cart_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_cart_v1_cart_proto_rawDesc), len(file_souk_cart_v1_cart_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,12 +19,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	CartService_CreateCart_FullMethodName    = "/souk.cart.v1.CartService/CreateCart"
-	CartService_GetCart_FullMethodName       = "/souk.cart.v1.CartService/GetCart"
-	CartService_AddLine_FullMethodName       = "/souk.cart.v1.CartService/AddLine"
-	CartService_SetLines_FullMethodName      = "/souk.cart.v1.CartService/SetLines"
-	CartService_MergeCart_FullMethodName     = "/souk.cart.v1.CartService/MergeCart"
-	CartService_RemoveOrdered_FullMethodName = "/souk.cart.v1.CartService/RemoveOrdered"
+	CartService_CreateCart_FullMethodName     = "/souk.cart.v1.CartService/CreateCart"
+	CartService_GetCart_FullMethodName        = "/souk.cart.v1.CartService/GetCart"
+	CartService_AddLine_FullMethodName        = "/souk.cart.v1.CartService/AddLine"
+	CartService_SetLines_FullMethodName       = "/souk.cart.v1.CartService/SetLines"
+	CartService_MergeCart_FullMethodName      = "/souk.cart.v1.CartService/MergeCart"
+	CartService_RemoveOrdered_FullMethodName  = "/souk.cart.v1.CartService/RemoveOrdered"
+	CartService_ExportCustomer_FullMethodName = "/souk.cart.v1.CartService/ExportCustomer"
+	CartService_EraseCustomer_FullMethodName  = "/souk.cart.v1.CartService/EraseCustomer"
 )
 
 // CartServiceClient is the client API for CartService service.
@@ -36,20 +38,19 @@ const (
 // is acknowledged after its commit. Errors carry a
 // google.rpc.ErrorInfo with domain "cart.souk".
 //
-// Every call names the owner; a cart of another owner is NOT_FOUND
+// The viewer of a call is the cart's owner; a cart of another owner is NOT_FOUND
 // (CART_NOT_FOUND), like one that does not exist.
 type CartServiceClient interface {
 	// CreateCart makes an empty cart with the id the caller chose. Idempotent:
-	// the same owner's repeat returns the cart. Callers: gateway.
+	// the same owner's repeat returns the cart.
 	// Errors: ALREADY_EXISTS (CART_TAKEN) for an id of another owner.
 	CreateCart(ctx context.Context, in *CreateCartRequest, opts ...grpc.CallOption) (*CreateCartResponse, error)
-	// GetCart returns a cart. Callers: gateway, order.
+	// GetCart returns a cart.
 	// Errors: NOT_FOUND (CART_NOT_FOUND).
 	GetCart(ctx context.Context, in *GetCartRequest, opts ...grpc.CallOption) (*GetCartResponse, error)
 	// AddLine adds units of a SKU to what the cart has. Concurrent adds to one
 	// cart are all kept. With expected_version set, only if the cart is still at
 	// it. A limit that would be exceeded changes nothing.
-	// Callers: gateway.
 	// Errors: NOT_FOUND (CART_NOT_FOUND), ABORTED (VERSION_CONFLICT, with the
 	// current version in ErrorInfo metadata "version"), FAILED_PRECONDITION
 	// (CART_FULL) beyond 2,000 lines, FAILED_PRECONDITION (QUANTITY_TOO_LARGE,
@@ -57,7 +58,6 @@ type CartServiceClient interface {
 	AddLine(ctx context.Context, in *AddLineRequest, opts ...grpc.CallOption) (*AddLineResponse, error)
 	// SetLines sets the absolute quantity of lines, all or none; quantity 0
 	// removes a line. With expected_version set, only if the cart is still at it.
-	// Callers: gateway.
 	// Errors: NOT_FOUND (CART_NOT_FOUND), ABORTED (VERSION_CONFLICT, with the
 	// current version in ErrorInfo metadata "version"), FAILED_PRECONDITION
 	// (CART_FULL) beyond 2,000 lines.
@@ -65,7 +65,7 @@ type CartServiceClient interface {
 	// MergeCart adds the lines of one cart to another (a guest's into the
 	// customer's at sign-in) and deletes the first, in one commit. Quantities
 	// add up and stop at 100,000. Idempotent: a cart that is gone merges nothing.
-	// Callers: gateway. Errors: NOT_FOUND (CART_NOT_FOUND) for the target,
+	// Errors: NOT_FOUND (CART_NOT_FOUND) for the target,
 	// FAILED_PRECONDITION (CART_FULL).
 	MergeCart(ctx context.Context, in *MergeCartRequest, opts ...grpc.CallOption) (*MergeCartResponse, error)
 	// RemoveOrdered takes the units that an order bought out of the cart: each SKU's
@@ -73,8 +73,14 @@ type CartServiceClient interface {
 	// What was put in after the version that was ordered stays, also beside another
 	// order of the same units. Idempotent by the order's id; an unknown cart is no
 	// error, and one that was merged stands for the cart that it was merged into.
-	// Callers: order.
 	RemoveOrdered(ctx context.Context, in *RemoveOrderedRequest, opts ...grpc.CallOption) (*RemoveOrderedResponse, error)
+	// ExportCustomer returns a page of the carts of a customer; none for one who has none.
+	// Errors: INVALID_ARGUMENT (INVALID) for an operator who names no customer, and for a
+	// customer who names another.
+	ExportCustomer(ctx context.Context, in *ExportCustomerRequest, opts ...grpc.CallOption) (*ExportCustomerResponse, error)
+	// EraseCustomer deletes all carts of a customer, what is kept to know repeats by, and
+	// the answers that are kept for them. Idempotent.
+	EraseCustomer(ctx context.Context, in *EraseCustomerRequest, opts ...grpc.CallOption) (*EraseCustomerResponse, error)
 }
 
 type cartServiceClient struct {
@@ -145,6 +151,26 @@ func (c *cartServiceClient) RemoveOrdered(ctx context.Context, in *RemoveOrdered
 	return out, nil
 }
 
+func (c *cartServiceClient) ExportCustomer(ctx context.Context, in *ExportCustomerRequest, opts ...grpc.CallOption) (*ExportCustomerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExportCustomerResponse)
+	err := c.cc.Invoke(ctx, CartService_ExportCustomer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *cartServiceClient) EraseCustomer(ctx context.Context, in *EraseCustomerRequest, opts ...grpc.CallOption) (*EraseCustomerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseCustomerResponse)
+	err := c.cc.Invoke(ctx, CartService_EraseCustomer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // CartServiceServer is the server API for CartService service.
 // All implementations must embed UnimplementedCartServiceServer
 // for forward compatibility.
@@ -154,20 +180,19 @@ func (c *cartServiceClient) RemoveOrdered(ctx context.Context, in *RemoveOrdered
 // is acknowledged after its commit. Errors carry a
 // google.rpc.ErrorInfo with domain "cart.souk".
 //
-// Every call names the owner; a cart of another owner is NOT_FOUND
+// The viewer of a call is the cart's owner; a cart of another owner is NOT_FOUND
 // (CART_NOT_FOUND), like one that does not exist.
 type CartServiceServer interface {
 	// CreateCart makes an empty cart with the id the caller chose. Idempotent:
-	// the same owner's repeat returns the cart. Callers: gateway.
+	// the same owner's repeat returns the cart.
 	// Errors: ALREADY_EXISTS (CART_TAKEN) for an id of another owner.
 	CreateCart(context.Context, *CreateCartRequest) (*CreateCartResponse, error)
-	// GetCart returns a cart. Callers: gateway, order.
+	// GetCart returns a cart.
 	// Errors: NOT_FOUND (CART_NOT_FOUND).
 	GetCart(context.Context, *GetCartRequest) (*GetCartResponse, error)
 	// AddLine adds units of a SKU to what the cart has. Concurrent adds to one
 	// cart are all kept. With expected_version set, only if the cart is still at
 	// it. A limit that would be exceeded changes nothing.
-	// Callers: gateway.
 	// Errors: NOT_FOUND (CART_NOT_FOUND), ABORTED (VERSION_CONFLICT, with the
 	// current version in ErrorInfo metadata "version"), FAILED_PRECONDITION
 	// (CART_FULL) beyond 2,000 lines, FAILED_PRECONDITION (QUANTITY_TOO_LARGE,
@@ -175,7 +200,6 @@ type CartServiceServer interface {
 	AddLine(context.Context, *AddLineRequest) (*AddLineResponse, error)
 	// SetLines sets the absolute quantity of lines, all or none; quantity 0
 	// removes a line. With expected_version set, only if the cart is still at it.
-	// Callers: gateway.
 	// Errors: NOT_FOUND (CART_NOT_FOUND), ABORTED (VERSION_CONFLICT, with the
 	// current version in ErrorInfo metadata "version"), FAILED_PRECONDITION
 	// (CART_FULL) beyond 2,000 lines.
@@ -183,7 +207,7 @@ type CartServiceServer interface {
 	// MergeCart adds the lines of one cart to another (a guest's into the
 	// customer's at sign-in) and deletes the first, in one commit. Quantities
 	// add up and stop at 100,000. Idempotent: a cart that is gone merges nothing.
-	// Callers: gateway. Errors: NOT_FOUND (CART_NOT_FOUND) for the target,
+	// Errors: NOT_FOUND (CART_NOT_FOUND) for the target,
 	// FAILED_PRECONDITION (CART_FULL).
 	MergeCart(context.Context, *MergeCartRequest) (*MergeCartResponse, error)
 	// RemoveOrdered takes the units that an order bought out of the cart: each SKU's
@@ -191,8 +215,14 @@ type CartServiceServer interface {
 	// What was put in after the version that was ordered stays, also beside another
 	// order of the same units. Idempotent by the order's id; an unknown cart is no
 	// error, and one that was merged stands for the cart that it was merged into.
-	// Callers: order.
 	RemoveOrdered(context.Context, *RemoveOrderedRequest) (*RemoveOrderedResponse, error)
+	// ExportCustomer returns a page of the carts of a customer; none for one who has none.
+	// Errors: INVALID_ARGUMENT (INVALID) for an operator who names no customer, and for a
+	// customer who names another.
+	ExportCustomer(context.Context, *ExportCustomerRequest) (*ExportCustomerResponse, error)
+	// EraseCustomer deletes all carts of a customer, what is kept to know repeats by, and
+	// the answers that are kept for them. Idempotent.
+	EraseCustomer(context.Context, *EraseCustomerRequest) (*EraseCustomerResponse, error)
 	mustEmbedUnimplementedCartServiceServer()
 }
 
@@ -220,6 +250,12 @@ func (UnimplementedCartServiceServer) MergeCart(context.Context, *MergeCartReque
 }
 func (UnimplementedCartServiceServer) RemoveOrdered(context.Context, *RemoveOrderedRequest) (*RemoveOrderedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveOrdered not implemented")
+}
+func (UnimplementedCartServiceServer) ExportCustomer(context.Context, *ExportCustomerRequest) (*ExportCustomerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExportCustomer not implemented")
+}
+func (UnimplementedCartServiceServer) EraseCustomer(context.Context, *EraseCustomerRequest) (*EraseCustomerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EraseCustomer not implemented")
 }
 func (UnimplementedCartServiceServer) mustEmbedUnimplementedCartServiceServer() {}
 func (UnimplementedCartServiceServer) testEmbeddedByValue()                     {}
@@ -350,6 +386,42 @@ func _CartService_RemoveOrdered_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _CartService_ExportCustomer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExportCustomerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CartServiceServer).ExportCustomer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CartService_ExportCustomer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CartServiceServer).ExportCustomer(ctx, req.(*ExportCustomerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _CartService_EraseCustomer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseCustomerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(CartServiceServer).EraseCustomer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: CartService_EraseCustomer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(CartServiceServer).EraseCustomer(ctx, req.(*EraseCustomerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // CartService_ServiceDesc is the grpc.ServiceDesc for CartService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -380,6 +452,14 @@ var CartService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveOrdered",
 			Handler:    _CartService_RemoveOrdered_Handler,
+		},
+		{
+			MethodName: "ExportCustomer",
+			Handler:    _CartService_ExportCustomer_Handler,
+		},
+		{
+			MethodName: "EraseCustomer",
+			Handler:    _CartService_EraseCustomer_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -33,6 +33,7 @@ const (
 	ErrorReason_ERROR_REASON_VERSION_CONFLICT   ErrorReason = 3
 	ErrorReason_ERROR_REASON_CART_FULL          ErrorReason = 4
 	ErrorReason_ERROR_REASON_QUANTITY_TOO_LARGE ErrorReason = 5
+	ErrorReason_ERROR_REASON_TOO_MANY_CARTS     ErrorReason = 6
 )
 
 // Enum value maps for ErrorReason.
@@ -44,6 +45,7 @@ var (
 		3: "ERROR_REASON_VERSION_CONFLICT",
 		4: "ERROR_REASON_CART_FULL",
 		5: "ERROR_REASON_QUANTITY_TOO_LARGE",
+		6: "ERROR_REASON_TOO_MANY_CARTS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":        0,
@@ -52,6 +54,7 @@ var (
 		"ERROR_REASON_VERSION_CONFLICT":   3,
 		"ERROR_REASON_CART_FULL":          4,
 		"ERROR_REASON_QUANTITY_TOO_LARGE": 5,
+		"ERROR_REASON_TOO_MANY_CARTS":     6,
 	}
 )
 
@@ -86,7 +89,7 @@ var File_souk_cart_v1_errors_proto protoreflect.FileDescriptor
 
 const file_souk_cart_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x19souk/cart/v1/errors.proto\x12\fsouk.cart.v1\x1a\x19souk/error/v1/error.proto*\x83\a\n" +
+	"\x19souk/cart/v1/errors.proto\x12\fsouk.cart.v1\x1a\x19souk/error/v1/error.proto*\xa5\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\xc4\x01\n" +
 	"\x1bERROR_REASON_CART_NOT_FOUND\x10\x01\x1a\xa2\x01\xca\xf3\x18\x9d\x01\b\x05\x12\fNo such cart\x1a*There is no such cart, or it is not yours.\"_There is no cart with this id, or it is another shopper's, or it was a guest's and has expired.\x12\x80\x01\n" +
@@ -94,7 +97,8 @@ const file_souk_cart_v1_errors_proto_rawDesc = "" +
 	"\x1dERROR_REASON_VERSION_CONFLICT\x10\x03\x1a\xc7\x01\xca\xf3\x18\xc2\x01\b\n" +
 	"\x12\x18Changed at the same time\x1aPThe cart was changed by another request at the same time. Read it and try again.\"IAnother request changed the cart at the same time. Read it and try again.2\aversion\x12y\n" +
 	"\x16ERROR_REASON_CART_FULL\x10\x04\x1a]\xca\xf3\x18Y\b\t\x12\x10The cart is full\x1a\x1fA cart has at most 2,000 lines.\"\x1fA cart has at most 2,000 lines.(\xa6\x03\x12\x93\x01\n" +
-	"\x1fERROR_REASON_QUANTITY_TOO_LARGE\x10\x05\x1an\xca\xf3\x18j\b\t\x12\x0eToo many units\x1a!A line has at most 100,000 units.\"!A line has at most 100,000 units.(\xa6\x032\x03sku2\bquantity\x1a\r\xca\xf3\x18\tcart.soukB9Z7github.com/souk-shop/souk/proto/gen/souk/cart/v1;cartv1b\x06proto3"
+	"\x1fERROR_REASON_QUANTITY_TOO_LARGE\x10\x05\x1an\xca\xf3\x18j\b\t\x12\x0eToo many units\x1a!A line has at most 100,000 units.\"!A line has at most 100,000 units.(\xa6\x032\x03sku2\bquantity\x12\x9f\x02\n" +
+	"\x1bERROR_REASON_TOO_MANY_CARTS\x10\x06\x1a\xfd\x01\xca\xf3\x18\xf8\x01\b\t\x12\x0eToo many carts\x1awYou have 50 carts. Use one of them, or wait: another takes the place of one that is empty and was not used for an hour.\"hA guest has at most 50 carts. Another takes the place of one that is empty and was not used for an hour.(\xa6\x03\x1a\r\xca\xf3\x18\tcart.soukB9Z7github.com/souk-shop/souk/proto/gen/souk/cart/v1;cartv1b\x06proto3"
 
 var (
 	file_souk_cart_v1_errors_proto_rawDescOnce sync.Once

@@ -8,6 +8,7 @@ package catalogv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v11 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	v1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -686,7 +687,9 @@ type ListProductsRequest struct {
 	// is stable under inserts: no product shows twice.
 	Cursor string `protobuf:"bytes,4,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Whether to count facets and the total (for a first page).
-	WithFacets    bool `protobuf:"varint,5,opt,name=with_facets,json=withFacets,proto3" json:"with_facets,omitempty"`
+	WithFacets bool `protobuf:"varint,5,opt,name=with_facets,json=withFacets,proto3" json:"with_facets,omitempty"`
+	// For whom: every viewer is shown what is or was on sale, an operator everything.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -754,6 +757,13 @@ func (x *ListProductsRequest) GetWithFacets() bool {
 		return x.WithFacets
 	}
 	return false
+}
+
+func (x *ListProductsRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 // ListProductsResponse is a page.
@@ -988,7 +998,9 @@ type GetProductRequest struct {
 	//
 	//	*GetProductRequest_Id
 	//	*GetProductRequest_Sku
-	Key           isGetProductRequest_Key `protobuf_oneof:"key"`
+	Key isGetProductRequest_Key `protobuf_oneof:"key"`
+	// For whom: every viewer is shown what is or was on sale, an operator everything.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1046,6 +1058,13 @@ func (x *GetProductRequest) GetSku() string {
 		}
 	}
 	return ""
+}
+
+func (x *GetProductRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 type isGetProductRequest_Key interface {
@@ -1790,8 +1809,10 @@ type ReserveRequest struct {
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// Distinct SKUs, 1 to 2,000.
 	Lines []*StockLine `protobuf:"bytes,2,rep,name=lines,proto3" json:"lines,omitempty"`
-	// How long to hold; 15 minutes when unset.
-	Hold          *durationpb.Duration `protobuf:"bytes,3,opt,name=hold,proto3" json:"hold,omitempty"`
+	// How long to hold; 90 s when unset. The order service says it (SOUK_ORDER_HOLD).
+	Hold *durationpb.Duration `protobuf:"bytes,3,opt,name=hold,proto3" json:"hold,omitempty"`
+	// The caller.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1847,11 +1868,21 @@ func (x *ReserveRequest) GetHold() *durationpb.Duration {
 	return nil
 }
 
+func (x *ReserveRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
 // ReserveResponse is the hold.
 type ReserveResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The reservation.
-	Reservation   *Reservation `protobuf:"bytes,1,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	Reservation *Reservation `protobuf:"bytes,1,opt,name=reservation,proto3" json:"reservation,omitempty"`
+	// How much longer a hold lasts, by the catalog's clock. A repeat prolongs nothing: it says
+	// what is left.
+	Left          *durationpb.Duration `protobuf:"bytes,2,opt,name=left,proto3" json:"left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1893,6 +1924,13 @@ func (x *ReserveResponse) GetReservation() *Reservation {
 	return nil
 }
 
+func (x *ReserveResponse) GetLeft() *durationpb.Duration {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
 // Shortage is a detail of INSUFFICIENT_STOCK.
 type Shortage struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1901,7 +1939,10 @@ type Shortage struct {
 	// Units asked for.
 	Requested int64 `protobuf:"varint,2,opt,name=requested,proto3" json:"requested,omitempty"`
 	// Units there were.
-	Available     int64 `protobuf:"varint,3,opt,name=available,proto3" json:"available,omitempty"`
+	Available int64 `protobuf:"varint,3,opt,name=available,proto3" json:"available,omitempty"`
+	// Units that orders hold and have not paid yet: they may be available again in a
+	// moment. Of Reserve alone.
+	Held          int64 `protobuf:"varint,4,opt,name=held,proto3" json:"held,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1957,11 +1998,20 @@ func (x *Shortage) GetAvailable() int64 {
 	return 0
 }
 
+func (x *Shortage) GetHeld() int64 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
 // ConfirmRequest names the reservation.
 type ConfirmRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the order.
-	OrderId       string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// The caller.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2001,6 +2051,13 @@ func (x *ConfirmRequest) GetOrderId() string {
 		return x.OrderId
 	}
 	return ""
+}
+
+func (x *ConfirmRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 // ConfirmResponse is the committed reservation.
@@ -2053,7 +2110,9 @@ func (x *ConfirmResponse) GetReservation() *Reservation {
 type ReleaseRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the order.
-	OrderId       string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// The caller.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2093,6 +2152,13 @@ func (x *ReleaseRequest) GetOrderId() string {
 		return x.OrderId
 	}
 	return ""
+}
+
+func (x *ReleaseRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 // ReleaseResponse is the released reservation.
@@ -2149,7 +2215,9 @@ type RestockRequest struct {
 	// UUID of the order whose units come back.
 	OrderId string `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// Distinct SKUs, 1 to 2,000.
-	Lines         []*StockLine `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
+	Lines []*StockLine `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
+	// The caller.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2201,6 +2269,13 @@ func (x *RestockRequest) GetOrderId() string {
 func (x *RestockRequest) GetLines() []*StockLine {
 	if x != nil {
 		return x.Lines
+	}
+	return nil
+}
+
+func (x *RestockRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
 	}
 	return nil
 }
@@ -2305,7 +2380,9 @@ type AdjustStockRequest struct {
 	// Why, for the record.
 	Reason string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	// Distinct SKUs, 1 to 2,000.
-	Changes       []*StockChange `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
+	Changes []*StockChange `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
+	// The operator.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2357,6 +2434,13 @@ func (x *AdjustStockRequest) GetReason() string {
 func (x *AdjustStockRequest) GetChanges() []*StockChange {
 	if x != nil {
 		return x.Changes
+	}
+	return nil
+}
+
+func (x *AdjustStockRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
 	}
 	return nil
 }
@@ -2671,7 +2755,9 @@ type PutProductRequest struct {
 	// The product; its code says which.
 	Product *ProductInput `protobuf:"bytes,2,opt,name=product,proto3" json:"product,omitempty"`
 	// What there must be.
-	Precondition  *Precondition `protobuf:"bytes,3,opt,name=precondition,proto3" json:"precondition,omitempty"`
+	Precondition *Precondition `protobuf:"bytes,3,opt,name=precondition,proto3" json:"precondition,omitempty"`
+	// The operator.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2723,6 +2809,13 @@ func (x *PutProductRequest) GetProduct() *ProductInput {
 func (x *PutProductRequest) GetPrecondition() *Precondition {
 	if x != nil {
 		return x.Precondition
+	}
+	return nil
+}
+
+func (x *PutProductRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
 	}
 	return nil
 }
@@ -2794,7 +2887,9 @@ type SetStateRequest struct {
 	// The state that it gets.
 	State ProductState `protobuf:"varint,4,opt,name=state,proto3,enum=souk.catalog.v1.ProductState" json:"state,omitempty"`
 	// What the product must be like.
-	Precondition  *Precondition `protobuf:"bytes,5,opt,name=precondition,proto3" json:"precondition,omitempty"`
+	Precondition *Precondition `protobuf:"bytes,5,opt,name=precondition,proto3" json:"precondition,omitempty"`
+	// The operator.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2864,6 +2959,13 @@ func (x *SetStateRequest) GetPrecondition() *Precondition {
 	return nil
 }
 
+func (x *SetStateRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
 // SetStateResponse is the product after the change.
 type SetStateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2920,7 +3022,9 @@ type DeleteProductRequest struct {
 	// SKU of the variant; empty for the product.
 	Sku string `protobuf:"bytes,3,opt,name=sku,proto3" json:"sku,omitempty"`
 	// What the product must be like.
-	Precondition  *Precondition `protobuf:"bytes,4,opt,name=precondition,proto3" json:"precondition,omitempty"`
+	Precondition *Precondition `protobuf:"bytes,4,opt,name=precondition,proto3" json:"precondition,omitempty"`
+	// The operator.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2983,6 +3087,13 @@ func (x *DeleteProductRequest) GetPrecondition() *Precondition {
 	return nil
 }
 
+func (x *DeleteProductRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
 // DeleteProductResponse is empty.
 type DeleteProductResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3027,7 +3138,9 @@ type UpsertProductsRequest struct {
 	Products []*ProductInput `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
 	// UUID of the import, by which a repeat is recognised: for a week where it has more
 	// than 50 products, else for good. A repeat changes nothing.
-	ImportId      string `protobuf:"bytes,2,opt,name=import_id,json=importId,proto3" json:"import_id,omitempty"`
+	ImportId string `protobuf:"bytes,2,opt,name=import_id,json=importId,proto3" json:"import_id,omitempty"`
+	// The operator.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3074,6 +3187,13 @@ func (x *UpsertProductsRequest) GetImportId() string {
 		return x.ImportId
 	}
 	return ""
+}
+
+func (x *UpsertProductsRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 // UpsertProductsResponse counts what was done.
@@ -3201,7 +3321,9 @@ type SetPricesRequest struct {
 	// UUID of this edit; without one a repeat is an edit of its own.
 	OperationId string `protobuf:"bytes,2,opt,name=operation_id,json=operationId,proto3" json:"operation_id,omitempty"`
 	// Distinct SKUs, 1 to 2,000.
-	Changes       []*PriceChange `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	Changes []*PriceChange `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	// The operator.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3246,6 +3368,13 @@ func (x *SetPricesRequest) GetOperationId() string {
 func (x *SetPricesRequest) GetChanges() []*PriceChange {
 	if x != nil {
 		return x.Changes
+	}
+	return nil
+}
+
+func (x *SetPricesRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
 	}
 	return nil
 }
@@ -3300,7 +3429,7 @@ var File_souk_catalog_v1_catalog_proto protoreflect.FileDescriptor
 
 const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\n" +
-	"\x1dsouk/catalog/v1/catalog.proto\x12\x0fsouk.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19souk/money/v1/money.proto\"\xfb\x02\n" +
+	"\x1dsouk/catalog/v1/catalog.proto\x12\x0fsouk.catalog.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x19souk/money/v1/money.proto\"\xfb\x02\n" +
 	"\aProduct\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x12\n" +
@@ -3346,14 +3475,15 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\n" +
 	"_min_priceB\f\n" +
 	"\n" +
-	"_max_price\"\xf4\x01\n" +
+	"_max_price\"\xa4\x02\n" +
 	"\x13ListProductsRequest\x126\n" +
 	"\x06filter\x18\x01 \x01(\v2\x1e.souk.catalog.v1.ProductFilterR\x06filter\x12:\n" +
 	"\x04sort\x18\x02 \x01(\x0e2\x1c.souk.catalog.v1.ProductSortB\b\xbaH\x05\x82\x01\x02\x10\x01R\x04sort\x12&\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12 \n" +
 	"\x06cursor\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06cursor\x12\x1f\n" +
 	"\vwith_facets\x18\x05 \x01(\bR\n" +
-	"withFacets\"\xc1\x01\n" +
+	"withFacets\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"\xc1\x01\n" +
 	"\x14ListProductsResponse\x124\n" +
 	"\bproducts\x18\x01 \x03(\v2\x18.souk.catalog.v1.ProductR\bproducts\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
@@ -3371,10 +3501,11 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\vPriceBucket\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x03R\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\x03R\x02to\x12\x14\n" +
-	"\x05count\x18\x03 \x01(\x03R\x05count\"\\\n" +
+	"\x05count\x18\x03 \x01(\x03R\x05count\"\x8c\x01\n" +
 	"\x11GetProductRequest\x12\x1a\n" +
 	"\x02id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01H\x00R\x02id\x12\x1d\n" +
-	"\x03sku\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00R\x03skuB\f\n" +
+	"\x03sku\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@H\x00R\x03sku\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerB\f\n" +
 	"\x03key\x12\x05\xbaH\x02\b\x01\"H\n" +
 	"\x12GetProductResponse\x122\n" +
 	"\aproduct\x18\x01 \x01(\v2\x18.souk.catalog.v1.ProductR\aproduct\"7\n" +
@@ -3418,39 +3549,46 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x127\n" +
 	"\x05state\x18\x02 \x01(\x0e2!.souk.catalog.v1.ReservationStateR\x05state\x129\n" +
 	"\n" +
-	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xb3\x01\n" +
+	"expires_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\"\xe3\x01\n" +
 	"\x0eReserveRequest\x12#\n" +
 	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12=\n" +
 	"\x05lines\x18\x02 \x03(\v2\x1a.souk.catalog.v1.StockLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\x05lines\x12=\n" +
-	"\x04hold\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x05*\x00R\x04hold\"Q\n" +
+	"\x04hold\x18\x03 \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x05*\x00R\x04hold\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"\x80\x01\n" +
 	"\x0fReserveResponse\x12>\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1c.souk.catalog.v1.ReservationR\vreservation\"X\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1c.souk.catalog.v1.ReservationR\vreservation\x12-\n" +
+	"\x04left\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04left\"l\n" +
 	"\bShortage\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x12\x1c\n" +
 	"\trequested\x18\x02 \x01(\x03R\trequested\x12\x1c\n" +
-	"\tavailable\x18\x03 \x01(\x03R\tavailable\"5\n" +
+	"\tavailable\x18\x03 \x01(\x03R\tavailable\x12\x12\n" +
+	"\x04held\x18\x04 \x01(\x03R\x04held\"e\n" +
 	"\x0eConfirmRequest\x12#\n" +
-	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\"Q\n" +
+	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"Q\n" +
 	"\x0fConfirmResponse\x12>\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1c.souk.catalog.v1.ReservationR\vreservation\"5\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1c.souk.catalog.v1.ReservationR\vreservation\"e\n" +
 	"\x0eReleaseRequest\x12#\n" +
-	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\"Q\n" +
+	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"Q\n" +
 	"\x0fReleaseResponse\x12>\n" +
-	"\vreservation\x18\x01 \x01(\v2\x1c.souk.catalog.v1.ReservationR\vreservation\"\x9d\x01\n" +
+	"\vreservation\x18\x01 \x01(\v2\x1c.souk.catalog.v1.ReservationR\vreservation\"\xcd\x01\n" +
 	"\x0eRestockRequest\x12'\n" +
 	"\n" +
 	"restock_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\trestockId\x12#\n" +
 	"\border_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12=\n" +
-	"\x05lines\x18\x03 \x03(\v2\x1a.souk.catalog.v1.StockLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\x05lines\"\x11\n" +
+	"\x05lines\x18\x03 \x03(\v2\x1a.souk.catalog.v1.StockLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\x05lines\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"\x11\n" +
 	"\x0fRestockResponse\"Z\n" +
 	"\vStockChange\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12.\n" +
-	"\x05delta\x18\x02 \x01(\x03B\x18\xbaH\x15\"\x138\x00\x18\x80\x94\xeb\xdc\x03(\x80씣\xfc\xff\xff\xff\xff\x01R\x05delta\"\xac\x01\n" +
+	"\x05delta\x18\x02 \x01(\x03B\x18\xbaH\x15\"\x138\x00\x18\x80\x94\xeb\xdc\x03(\x80씣\xfc\xff\xff\xff\xff\x01R\x05delta\"\xdc\x01\n" +
 	"\x12AdjustStockRequest\x12-\n" +
 	"\radjustment_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\fadjustmentId\x12\"\n" +
 	"\x06reason\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x06reason\x12C\n" +
-	"\achanges\x18\x03 \x03(\v2\x1c.souk.catalog.v1.StockChangeB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\achanges\"K\n" +
+	"\achanges\x18\x03 \x03(\v2\x1c.souk.catalog.v1.StockChangeB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\achanges\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"K\n" +
 	"\x13AdjustStockResponse\x124\n" +
 	"\bvariants\x18\x01 \x03(\v2\x18.souk.catalog.v1.VariantR\bvariants\"\xb5\x03\n" +
 	"\fProductInput\x126\n" +
@@ -3477,42 +3615,47 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\fPrecondition\x12&\n" +
 	"\trevisions\x18\x01 \x03(\x03B\b\xbaH\x05\x92\x01\x02\x10dR\trevisions\x12\x16\n" +
 	"\x06exists\x18\x02 \x01(\bR\x06exists\x12\x16\n" +
-	"\x06absent\x18\x03 \x01(\bR\x06absent\"\xc4\x01\n" +
+	"\x06absent\x18\x03 \x01(\bR\x06absent\"\xf4\x01\n" +
 	"\x11PutProductRequest\x12+\n" +
 	"\foperation_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\voperationId\x12?\n" +
 	"\aproduct\x18\x02 \x01(\v2\x1d.souk.catalog.v1.ProductInputB\x06\xbaH\x03\xc8\x01\x01R\aproduct\x12A\n" +
-	"\fprecondition\x18\x03 \x01(\v2\x1d.souk.catalog.v1.PreconditionR\fprecondition\"b\n" +
+	"\fprecondition\x18\x03 \x01(\v2\x1d.souk.catalog.v1.PreconditionR\fprecondition\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"b\n" +
 	"\x12PutProductResponse\x122\n" +
 	"\aproduct\x18\x01 \x01(\v2\x18.souk.catalog.v1.ProductR\aproduct\x12\x18\n" +
-	"\acreated\x18\x02 \x01(\bR\acreated\"\xfc\x01\n" +
+	"\acreated\x18\x02 \x01(\bR\acreated\"\xac\x02\n" +
 	"\x0fSetStateRequest\x12+\n" +
 	"\foperation_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\voperationId\x12\x1d\n" +
 	"\x04code\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04code\x12\x19\n" +
 	"\x03sku\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sku\x12?\n" +
 	"\x05state\x18\x04 \x01(\x0e2\x1d.souk.catalog.v1.ProductStateB\n" +
 	"\xbaH\a\x82\x01\x04\x10\x01 \x00R\x05state\x12A\n" +
-	"\fprecondition\x18\x05 \x01(\v2\x1d.souk.catalog.v1.PreconditionR\fprecondition\"F\n" +
+	"\fprecondition\x18\x05 \x01(\v2\x1d.souk.catalog.v1.PreconditionR\fprecondition\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"F\n" +
 	"\x10SetStateResponse\x122\n" +
-	"\aproduct\x18\x01 \x01(\v2\x18.souk.catalog.v1.ProductR\aproduct\"\xc0\x01\n" +
+	"\aproduct\x18\x01 \x01(\v2\x18.souk.catalog.v1.ProductR\aproduct\"\xf0\x01\n" +
 	"\x14DeleteProductRequest\x12+\n" +
 	"\foperation_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\voperationId\x12\x1d\n" +
 	"\x04code\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x04code\x12\x19\n" +
 	"\x03sku\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sku\x12A\n" +
-	"\fprecondition\x18\x04 \x01(\v2\x1d.souk.catalog.v1.PreconditionR\fprecondition\"\x17\n" +
-	"\x15DeleteProductResponse\"\x8a\x01\n" +
+	"\fprecondition\x18\x04 \x01(\v2\x1d.souk.catalog.v1.PreconditionR\fprecondition\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"\x17\n" +
+	"\x15DeleteProductResponse\"\xba\x01\n" +
 	"\x15UpsertProductsRequest\x12G\n" +
 	"\bproducts\x18\x01 \x03(\v2\x1d.souk.catalog.v1.ProductInputB\f\xbaH\t\x92\x01\x06\b\x01\x10\xa0\x9c\x01R\bproducts\x12(\n" +
-	"\timport_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bimportId\"h\n" +
+	"\timport_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bimportId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"h\n" +
 	"\x16UpsertProductsResponse\x12\x18\n" +
 	"\acreated\x18\x01 \x01(\x03R\acreated\x12\x18\n" +
 	"\aupdated\x18\x02 \x01(\x03R\aupdated\x12\x1a\n" +
 	"\bvariants\x18\x03 \x01(\x03R\bvariants\"^\n" +
 	"\vPriceChange\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x122\n" +
-	"\x05price\x18\x02 \x01(\v2\x14.souk.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x05price\"\x87\x01\n" +
+	"\x05price\x18\x02 \x01(\v2\x14.souk.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x05price\"\xb7\x01\n" +
 	"\x10SetPricesRequest\x12.\n" +
 	"\foperation_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\voperationId\x12C\n" +
-	"\achanges\x18\x01 \x03(\v2\x1c.souk.catalog.v1.PriceChangeB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\achanges\"I\n" +
+	"\achanges\x18\x01 \x03(\v2\x1c.souk.catalog.v1.PriceChangeB\v\xbaH\b\x92\x01\x05\b\x01\x10\xd0\x0fR\achanges\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"I\n" +
 	"\x11SetPricesResponse\x124\n" +
 	"\bvariants\x18\x01 \x03(\v2\x18.souk.catalog.v1.VariantR\bvariants*|\n" +
 	"\fProductState\x12\x1d\n" +
@@ -3531,27 +3674,49 @@ const file_souk_catalog_v1_catalog_proto_rawDesc = "" +
 	"\x1dRESERVATION_STATE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16RESERVATION_STATE_HELD\x10\x01\x12\x1f\n" +
 	"\x1bRESERVATION_STATE_COMMITTED\x10\x02\x12\x1e\n" +
-	"\x1aRESERVATION_STATE_RELEASED\x10\x032\xe0\v\n" +
-	"\x0eCatalogService\x12[\n" +
-	"\fListProducts\x12$.souk.catalog.v1.ListProductsRequest\x1a%.souk.catalog.v1.ListProductsResponse\x12U\n" +
+	"\x1aRESERVATION_STATE_RELEASED\x10\x032\x93\x0e\n" +
+	"\x0eCatalogService\x12n\n" +
+	"\fListProducts\x12$.souk.catalog.v1.ListProductsRequest\x1a%.souk.catalog.v1.ListProductsResponse\"\x11\xca\xf3\x18\r\n" +
+	"\agateway\x12\x02\x01\x03\x12h\n" +
 	"\n" +
-	"GetProduct\x12\".souk.catalog.v1.GetProductRequest\x1a#.souk.catalog.v1.GetProductResponse\x12X\n" +
-	"\vGetVariants\x12#.souk.catalog.v1.GetVariantsRequest\x1a$.souk.catalog.v1.GetVariantsResponse\x12a\n" +
-	"\x0eListCategories\x12&.souk.catalog.v1.ListCategoriesRequest\x1a'.souk.catalog.v1.ListCategoriesResponse\x12X\n" +
-	"\vListRelated\x12#.souk.catalog.v1.ListRelatedRequest\x1a$.souk.catalog.v1.ListRelatedResponse\x12R\n" +
-	"\tListCodes\x12!.souk.catalog.v1.ListCodesRequest\x1a\".souk.catalog.v1.ListCodesResponse\x12^\n" +
-	"\rListCodePages\x12%.souk.catalog.v1.ListCodePagesRequest\x1a&.souk.catalog.v1.ListCodePagesResponse\x12L\n" +
-	"\aReserve\x12\x1f.souk.catalog.v1.ReserveRequest\x1a .souk.catalog.v1.ReserveResponse\x12L\n" +
-	"\aConfirm\x12\x1f.souk.catalog.v1.ConfirmRequest\x1a .souk.catalog.v1.ConfirmResponse\x12L\n" +
-	"\aRelease\x12\x1f.souk.catalog.v1.ReleaseRequest\x1a .souk.catalog.v1.ReleaseResponse\x12L\n" +
-	"\aRestock\x12\x1f.souk.catalog.v1.RestockRequest\x1a .souk.catalog.v1.RestockResponse\x12X\n" +
-	"\vAdjustStock\x12#.souk.catalog.v1.AdjustStockRequest\x1a$.souk.catalog.v1.AdjustStockResponse\x12a\n" +
-	"\x0eUpsertProducts\x12&.souk.catalog.v1.UpsertProductsRequest\x1a'.souk.catalog.v1.UpsertProductsResponse\x12U\n" +
+	"GetProduct\x12\".souk.catalog.v1.GetProductRequest\x1a#.souk.catalog.v1.GetProductResponse\"\x11\xca\xf3\x18\r\n" +
+	"\agateway\x12\x02\x01\x03\x12q\n" +
+	"\vGetVariants\x12#.souk.catalog.v1.GetVariantsRequest\x1a$.souk.catalog.v1.GetVariantsResponse\"\x17\xca\xf3\x18\x13\n" +
+	"\agateway\n" +
+	"\x05order\x12\x01\x01\x12s\n" +
+	"\x0eListCategories\x12&.souk.catalog.v1.ListCategoriesRequest\x1a'.souk.catalog.v1.ListCategoriesResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x01\x12j\n" +
+	"\vListRelated\x12#.souk.catalog.v1.ListRelatedRequest\x1a$.souk.catalog.v1.ListRelatedResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x01\x12d\n" +
+	"\tListCodes\x12!.souk.catalog.v1.ListCodesRequest\x1a\".souk.catalog.v1.ListCodesResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x01\x12p\n" +
+	"\rListCodePages\x12%.souk.catalog.v1.ListCodePagesRequest\x1a&.souk.catalog.v1.ListCodePagesResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x01\x12\\\n" +
+	"\aReserve\x12\x1f.souk.catalog.v1.ReserveRequest\x1a .souk.catalog.v1.ReserveResponse\"\x0e\xca\xf3\x18\n" +
 	"\n" +
-	"PutProduct\x12\".souk.catalog.v1.PutProductRequest\x1a#.souk.catalog.v1.PutProductResponse\x12O\n" +
-	"\bSetState\x12 .souk.catalog.v1.SetStateRequest\x1a!.souk.catalog.v1.SetStateResponse\x12^\n" +
-	"\rDeleteProduct\x12%.souk.catalog.v1.DeleteProductRequest\x1a&.souk.catalog.v1.DeleteProductResponse\x12R\n" +
-	"\tSetPrices\x12!.souk.catalog.v1.SetPricesRequest\x1a\".souk.catalog.v1.SetPricesResponseB?Z=github.com/souk-shop/souk/proto/gen/souk/catalog/v1;catalogv1b\x06proto3"
+	"\x05order\x12\x01\x04\x12\\\n" +
+	"\aConfirm\x12\x1f.souk.catalog.v1.ConfirmRequest\x1a .souk.catalog.v1.ConfirmResponse\"\x0e\xca\xf3\x18\n" +
+	"\n" +
+	"\x05order\x12\x01\x04\x12\\\n" +
+	"\aRelease\x12\x1f.souk.catalog.v1.ReleaseRequest\x1a .souk.catalog.v1.ReleaseResponse\"\x0e\xca\xf3\x18\n" +
+	"\n" +
+	"\x05order\x12\x01\x04\x12\\\n" +
+	"\aRestock\x12\x1f.souk.catalog.v1.RestockRequest\x1a .souk.catalog.v1.RestockResponse\"\x0e\xca\xf3\x18\n" +
+	"\n" +
+	"\x05order\x12\x01\x04\x12j\n" +
+	"\vAdjustStock\x12#.souk.catalog.v1.AdjustStockRequest\x1a$.souk.catalog.v1.AdjustStockResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x03\x12s\n" +
+	"\x0eUpsertProducts\x12&.souk.catalog.v1.UpsertProductsRequest\x1a'.souk.catalog.v1.UpsertProductsResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x03\x12g\n" +
+	"\n" +
+	"PutProduct\x12\".souk.catalog.v1.PutProductRequest\x1a#.souk.catalog.v1.PutProductResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x03\x12a\n" +
+	"\bSetState\x12 .souk.catalog.v1.SetStateRequest\x1a!.souk.catalog.v1.SetStateResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x03\x12p\n" +
+	"\rDeleteProduct\x12%.souk.catalog.v1.DeleteProductRequest\x1a&.souk.catalog.v1.DeleteProductResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x03\x12d\n" +
+	"\tSetPrices\x12!.souk.catalog.v1.SetPricesRequest\x1a\".souk.catalog.v1.SetPricesResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x03B?Z=github.com/souk-shop/souk/proto/gen/souk/catalog/v1;catalogv1b\x06proto3"
 
 var (
 	file_souk_catalog_v1_catalog_proto_rawDescOnce sync.Once
@@ -3623,7 +3788,8 @@ var file_souk_catalog_v1_catalog_proto_goTypes = []any{
 	(*SetPricesResponse)(nil),      // 52: souk.catalog.v1.SetPricesResponse
 	(*timestamppb.Timestamp)(nil),  // 53: google.protobuf.Timestamp
 	(*v1.Money)(nil),               // 54: souk.money.v1.Money
-	(*durationpb.Duration)(nil),    // 55: google.protobuf.Duration
+	(*v11.Viewer)(nil),             // 55: souk.access.v1.Viewer
+	(*durationpb.Duration)(nil),    // 56: google.protobuf.Duration
 }
 var file_souk_catalog_v1_catalog_proto_depIdxs = []int32{
 	4,  // 0: souk.catalog.v1.Product.variants:type_name -> souk.catalog.v1.Variant
@@ -3635,81 +3801,94 @@ var file_souk_catalog_v1_catalog_proto_depIdxs = []int32{
 	0,  // 6: souk.catalog.v1.ProductFilter.state:type_name -> souk.catalog.v1.ProductState
 	7,  // 7: souk.catalog.v1.ListProductsRequest.filter:type_name -> souk.catalog.v1.ProductFilter
 	1,  // 8: souk.catalog.v1.ListProductsRequest.sort:type_name -> souk.catalog.v1.ProductSort
-	3,  // 9: souk.catalog.v1.ListProductsResponse.products:type_name -> souk.catalog.v1.Product
-	10, // 10: souk.catalog.v1.ListProductsResponse.facets:type_name -> souk.catalog.v1.Facets
-	6,  // 11: souk.catalog.v1.Facets.categories:type_name -> souk.catalog.v1.Category
-	11, // 12: souk.catalog.v1.Facets.prices:type_name -> souk.catalog.v1.PriceBucket
-	3,  // 13: souk.catalog.v1.GetProductResponse.product:type_name -> souk.catalog.v1.Product
-	4,  // 14: souk.catalog.v1.GetVariantsResponse.variants:type_name -> souk.catalog.v1.Variant
-	4,  // 15: souk.catalog.v1.GetVariantsResponse.retired:type_name -> souk.catalog.v1.Variant
-	6,  // 16: souk.catalog.v1.ListCategoriesResponse.categories:type_name -> souk.catalog.v1.Category
-	3,  // 17: souk.catalog.v1.ListRelatedResponse.products:type_name -> souk.catalog.v1.Product
-	22, // 18: souk.catalog.v1.ListCodesResponse.products:type_name -> souk.catalog.v1.ProductCode
-	53, // 19: souk.catalog.v1.ProductCode.updated_at:type_name -> google.protobuf.Timestamp
-	2,  // 20: souk.catalog.v1.Reservation.state:type_name -> souk.catalog.v1.ReservationState
-	53, // 21: souk.catalog.v1.Reservation.expires_at:type_name -> google.protobuf.Timestamp
-	25, // 22: souk.catalog.v1.ReserveRequest.lines:type_name -> souk.catalog.v1.StockLine
-	55, // 23: souk.catalog.v1.ReserveRequest.hold:type_name -> google.protobuf.Duration
-	26, // 24: souk.catalog.v1.ReserveResponse.reservation:type_name -> souk.catalog.v1.Reservation
-	26, // 25: souk.catalog.v1.ConfirmResponse.reservation:type_name -> souk.catalog.v1.Reservation
-	26, // 26: souk.catalog.v1.ReleaseResponse.reservation:type_name -> souk.catalog.v1.Reservation
-	25, // 27: souk.catalog.v1.RestockRequest.lines:type_name -> souk.catalog.v1.StockLine
-	36, // 28: souk.catalog.v1.AdjustStockRequest.changes:type_name -> souk.catalog.v1.StockChange
-	4,  // 29: souk.catalog.v1.AdjustStockResponse.variants:type_name -> souk.catalog.v1.Variant
-	40, // 30: souk.catalog.v1.ProductInput.variants:type_name -> souk.catalog.v1.VariantInput
-	0,  // 31: souk.catalog.v1.ProductInput.state:type_name -> souk.catalog.v1.ProductState
-	54, // 32: souk.catalog.v1.VariantInput.price:type_name -> souk.money.v1.Money
-	0,  // 33: souk.catalog.v1.VariantInput.state:type_name -> souk.catalog.v1.ProductState
-	39, // 34: souk.catalog.v1.PutProductRequest.product:type_name -> souk.catalog.v1.ProductInput
-	41, // 35: souk.catalog.v1.PutProductRequest.precondition:type_name -> souk.catalog.v1.Precondition
-	3,  // 36: souk.catalog.v1.PutProductResponse.product:type_name -> souk.catalog.v1.Product
-	0,  // 37: souk.catalog.v1.SetStateRequest.state:type_name -> souk.catalog.v1.ProductState
-	41, // 38: souk.catalog.v1.SetStateRequest.precondition:type_name -> souk.catalog.v1.Precondition
-	3,  // 39: souk.catalog.v1.SetStateResponse.product:type_name -> souk.catalog.v1.Product
-	41, // 40: souk.catalog.v1.DeleteProductRequest.precondition:type_name -> souk.catalog.v1.Precondition
-	39, // 41: souk.catalog.v1.UpsertProductsRequest.products:type_name -> souk.catalog.v1.ProductInput
-	54, // 42: souk.catalog.v1.PriceChange.price:type_name -> souk.money.v1.Money
-	50, // 43: souk.catalog.v1.SetPricesRequest.changes:type_name -> souk.catalog.v1.PriceChange
-	4,  // 44: souk.catalog.v1.SetPricesResponse.variants:type_name -> souk.catalog.v1.Variant
-	8,  // 45: souk.catalog.v1.CatalogService.ListProducts:input_type -> souk.catalog.v1.ListProductsRequest
-	12, // 46: souk.catalog.v1.CatalogService.GetProduct:input_type -> souk.catalog.v1.GetProductRequest
-	14, // 47: souk.catalog.v1.CatalogService.GetVariants:input_type -> souk.catalog.v1.GetVariantsRequest
-	16, // 48: souk.catalog.v1.CatalogService.ListCategories:input_type -> souk.catalog.v1.ListCategoriesRequest
-	18, // 49: souk.catalog.v1.CatalogService.ListRelated:input_type -> souk.catalog.v1.ListRelatedRequest
-	20, // 50: souk.catalog.v1.CatalogService.ListCodes:input_type -> souk.catalog.v1.ListCodesRequest
-	23, // 51: souk.catalog.v1.CatalogService.ListCodePages:input_type -> souk.catalog.v1.ListCodePagesRequest
-	27, // 52: souk.catalog.v1.CatalogService.Reserve:input_type -> souk.catalog.v1.ReserveRequest
-	30, // 53: souk.catalog.v1.CatalogService.Confirm:input_type -> souk.catalog.v1.ConfirmRequest
-	32, // 54: souk.catalog.v1.CatalogService.Release:input_type -> souk.catalog.v1.ReleaseRequest
-	34, // 55: souk.catalog.v1.CatalogService.Restock:input_type -> souk.catalog.v1.RestockRequest
-	37, // 56: souk.catalog.v1.CatalogService.AdjustStock:input_type -> souk.catalog.v1.AdjustStockRequest
-	48, // 57: souk.catalog.v1.CatalogService.UpsertProducts:input_type -> souk.catalog.v1.UpsertProductsRequest
-	42, // 58: souk.catalog.v1.CatalogService.PutProduct:input_type -> souk.catalog.v1.PutProductRequest
-	44, // 59: souk.catalog.v1.CatalogService.SetState:input_type -> souk.catalog.v1.SetStateRequest
-	46, // 60: souk.catalog.v1.CatalogService.DeleteProduct:input_type -> souk.catalog.v1.DeleteProductRequest
-	51, // 61: souk.catalog.v1.CatalogService.SetPrices:input_type -> souk.catalog.v1.SetPricesRequest
-	9,  // 62: souk.catalog.v1.CatalogService.ListProducts:output_type -> souk.catalog.v1.ListProductsResponse
-	13, // 63: souk.catalog.v1.CatalogService.GetProduct:output_type -> souk.catalog.v1.GetProductResponse
-	15, // 64: souk.catalog.v1.CatalogService.GetVariants:output_type -> souk.catalog.v1.GetVariantsResponse
-	17, // 65: souk.catalog.v1.CatalogService.ListCategories:output_type -> souk.catalog.v1.ListCategoriesResponse
-	19, // 66: souk.catalog.v1.CatalogService.ListRelated:output_type -> souk.catalog.v1.ListRelatedResponse
-	21, // 67: souk.catalog.v1.CatalogService.ListCodes:output_type -> souk.catalog.v1.ListCodesResponse
-	24, // 68: souk.catalog.v1.CatalogService.ListCodePages:output_type -> souk.catalog.v1.ListCodePagesResponse
-	28, // 69: souk.catalog.v1.CatalogService.Reserve:output_type -> souk.catalog.v1.ReserveResponse
-	31, // 70: souk.catalog.v1.CatalogService.Confirm:output_type -> souk.catalog.v1.ConfirmResponse
-	33, // 71: souk.catalog.v1.CatalogService.Release:output_type -> souk.catalog.v1.ReleaseResponse
-	35, // 72: souk.catalog.v1.CatalogService.Restock:output_type -> souk.catalog.v1.RestockResponse
-	38, // 73: souk.catalog.v1.CatalogService.AdjustStock:output_type -> souk.catalog.v1.AdjustStockResponse
-	49, // 74: souk.catalog.v1.CatalogService.UpsertProducts:output_type -> souk.catalog.v1.UpsertProductsResponse
-	43, // 75: souk.catalog.v1.CatalogService.PutProduct:output_type -> souk.catalog.v1.PutProductResponse
-	45, // 76: souk.catalog.v1.CatalogService.SetState:output_type -> souk.catalog.v1.SetStateResponse
-	47, // 77: souk.catalog.v1.CatalogService.DeleteProduct:output_type -> souk.catalog.v1.DeleteProductResponse
-	52, // 78: souk.catalog.v1.CatalogService.SetPrices:output_type -> souk.catalog.v1.SetPricesResponse
-	62, // [62:79] is the sub-list for method output_type
-	45, // [45:62] is the sub-list for method input_type
-	45, // [45:45] is the sub-list for extension type_name
-	45, // [45:45] is the sub-list for extension extendee
-	0,  // [0:45] is the sub-list for field type_name
+	55, // 9: souk.catalog.v1.ListProductsRequest.viewer:type_name -> souk.access.v1.Viewer
+	3,  // 10: souk.catalog.v1.ListProductsResponse.products:type_name -> souk.catalog.v1.Product
+	10, // 11: souk.catalog.v1.ListProductsResponse.facets:type_name -> souk.catalog.v1.Facets
+	6,  // 12: souk.catalog.v1.Facets.categories:type_name -> souk.catalog.v1.Category
+	11, // 13: souk.catalog.v1.Facets.prices:type_name -> souk.catalog.v1.PriceBucket
+	55, // 14: souk.catalog.v1.GetProductRequest.viewer:type_name -> souk.access.v1.Viewer
+	3,  // 15: souk.catalog.v1.GetProductResponse.product:type_name -> souk.catalog.v1.Product
+	4,  // 16: souk.catalog.v1.GetVariantsResponse.variants:type_name -> souk.catalog.v1.Variant
+	4,  // 17: souk.catalog.v1.GetVariantsResponse.retired:type_name -> souk.catalog.v1.Variant
+	6,  // 18: souk.catalog.v1.ListCategoriesResponse.categories:type_name -> souk.catalog.v1.Category
+	3,  // 19: souk.catalog.v1.ListRelatedResponse.products:type_name -> souk.catalog.v1.Product
+	22, // 20: souk.catalog.v1.ListCodesResponse.products:type_name -> souk.catalog.v1.ProductCode
+	53, // 21: souk.catalog.v1.ProductCode.updated_at:type_name -> google.protobuf.Timestamp
+	2,  // 22: souk.catalog.v1.Reservation.state:type_name -> souk.catalog.v1.ReservationState
+	53, // 23: souk.catalog.v1.Reservation.expires_at:type_name -> google.protobuf.Timestamp
+	25, // 24: souk.catalog.v1.ReserveRequest.lines:type_name -> souk.catalog.v1.StockLine
+	56, // 25: souk.catalog.v1.ReserveRequest.hold:type_name -> google.protobuf.Duration
+	55, // 26: souk.catalog.v1.ReserveRequest.viewer:type_name -> souk.access.v1.Viewer
+	26, // 27: souk.catalog.v1.ReserveResponse.reservation:type_name -> souk.catalog.v1.Reservation
+	56, // 28: souk.catalog.v1.ReserveResponse.left:type_name -> google.protobuf.Duration
+	55, // 29: souk.catalog.v1.ConfirmRequest.viewer:type_name -> souk.access.v1.Viewer
+	26, // 30: souk.catalog.v1.ConfirmResponse.reservation:type_name -> souk.catalog.v1.Reservation
+	55, // 31: souk.catalog.v1.ReleaseRequest.viewer:type_name -> souk.access.v1.Viewer
+	26, // 32: souk.catalog.v1.ReleaseResponse.reservation:type_name -> souk.catalog.v1.Reservation
+	25, // 33: souk.catalog.v1.RestockRequest.lines:type_name -> souk.catalog.v1.StockLine
+	55, // 34: souk.catalog.v1.RestockRequest.viewer:type_name -> souk.access.v1.Viewer
+	36, // 35: souk.catalog.v1.AdjustStockRequest.changes:type_name -> souk.catalog.v1.StockChange
+	55, // 36: souk.catalog.v1.AdjustStockRequest.viewer:type_name -> souk.access.v1.Viewer
+	4,  // 37: souk.catalog.v1.AdjustStockResponse.variants:type_name -> souk.catalog.v1.Variant
+	40, // 38: souk.catalog.v1.ProductInput.variants:type_name -> souk.catalog.v1.VariantInput
+	0,  // 39: souk.catalog.v1.ProductInput.state:type_name -> souk.catalog.v1.ProductState
+	54, // 40: souk.catalog.v1.VariantInput.price:type_name -> souk.money.v1.Money
+	0,  // 41: souk.catalog.v1.VariantInput.state:type_name -> souk.catalog.v1.ProductState
+	39, // 42: souk.catalog.v1.PutProductRequest.product:type_name -> souk.catalog.v1.ProductInput
+	41, // 43: souk.catalog.v1.PutProductRequest.precondition:type_name -> souk.catalog.v1.Precondition
+	55, // 44: souk.catalog.v1.PutProductRequest.viewer:type_name -> souk.access.v1.Viewer
+	3,  // 45: souk.catalog.v1.PutProductResponse.product:type_name -> souk.catalog.v1.Product
+	0,  // 46: souk.catalog.v1.SetStateRequest.state:type_name -> souk.catalog.v1.ProductState
+	41, // 47: souk.catalog.v1.SetStateRequest.precondition:type_name -> souk.catalog.v1.Precondition
+	55, // 48: souk.catalog.v1.SetStateRequest.viewer:type_name -> souk.access.v1.Viewer
+	3,  // 49: souk.catalog.v1.SetStateResponse.product:type_name -> souk.catalog.v1.Product
+	41, // 50: souk.catalog.v1.DeleteProductRequest.precondition:type_name -> souk.catalog.v1.Precondition
+	55, // 51: souk.catalog.v1.DeleteProductRequest.viewer:type_name -> souk.access.v1.Viewer
+	39, // 52: souk.catalog.v1.UpsertProductsRequest.products:type_name -> souk.catalog.v1.ProductInput
+	55, // 53: souk.catalog.v1.UpsertProductsRequest.viewer:type_name -> souk.access.v1.Viewer
+	54, // 54: souk.catalog.v1.PriceChange.price:type_name -> souk.money.v1.Money
+	50, // 55: souk.catalog.v1.SetPricesRequest.changes:type_name -> souk.catalog.v1.PriceChange
+	55, // 56: souk.catalog.v1.SetPricesRequest.viewer:type_name -> souk.access.v1.Viewer
+	4,  // 57: souk.catalog.v1.SetPricesResponse.variants:type_name -> souk.catalog.v1.Variant
+	8,  // 58: souk.catalog.v1.CatalogService.ListProducts:input_type -> souk.catalog.v1.ListProductsRequest
+	12, // 59: souk.catalog.v1.CatalogService.GetProduct:input_type -> souk.catalog.v1.GetProductRequest
+	14, // 60: souk.catalog.v1.CatalogService.GetVariants:input_type -> souk.catalog.v1.GetVariantsRequest
+	16, // 61: souk.catalog.v1.CatalogService.ListCategories:input_type -> souk.catalog.v1.ListCategoriesRequest
+	18, // 62: souk.catalog.v1.CatalogService.ListRelated:input_type -> souk.catalog.v1.ListRelatedRequest
+	20, // 63: souk.catalog.v1.CatalogService.ListCodes:input_type -> souk.catalog.v1.ListCodesRequest
+	23, // 64: souk.catalog.v1.CatalogService.ListCodePages:input_type -> souk.catalog.v1.ListCodePagesRequest
+	27, // 65: souk.catalog.v1.CatalogService.Reserve:input_type -> souk.catalog.v1.ReserveRequest
+	30, // 66: souk.catalog.v1.CatalogService.Confirm:input_type -> souk.catalog.v1.ConfirmRequest
+	32, // 67: souk.catalog.v1.CatalogService.Release:input_type -> souk.catalog.v1.ReleaseRequest
+	34, // 68: souk.catalog.v1.CatalogService.Restock:input_type -> souk.catalog.v1.RestockRequest
+	37, // 69: souk.catalog.v1.CatalogService.AdjustStock:input_type -> souk.catalog.v1.AdjustStockRequest
+	48, // 70: souk.catalog.v1.CatalogService.UpsertProducts:input_type -> souk.catalog.v1.UpsertProductsRequest
+	42, // 71: souk.catalog.v1.CatalogService.PutProduct:input_type -> souk.catalog.v1.PutProductRequest
+	44, // 72: souk.catalog.v1.CatalogService.SetState:input_type -> souk.catalog.v1.SetStateRequest
+	46, // 73: souk.catalog.v1.CatalogService.DeleteProduct:input_type -> souk.catalog.v1.DeleteProductRequest
+	51, // 74: souk.catalog.v1.CatalogService.SetPrices:input_type -> souk.catalog.v1.SetPricesRequest
+	9,  // 75: souk.catalog.v1.CatalogService.ListProducts:output_type -> souk.catalog.v1.ListProductsResponse
+	13, // 76: souk.catalog.v1.CatalogService.GetProduct:output_type -> souk.catalog.v1.GetProductResponse
+	15, // 77: souk.catalog.v1.CatalogService.GetVariants:output_type -> souk.catalog.v1.GetVariantsResponse
+	17, // 78: souk.catalog.v1.CatalogService.ListCategories:output_type -> souk.catalog.v1.ListCategoriesResponse
+	19, // 79: souk.catalog.v1.CatalogService.ListRelated:output_type -> souk.catalog.v1.ListRelatedResponse
+	21, // 80: souk.catalog.v1.CatalogService.ListCodes:output_type -> souk.catalog.v1.ListCodesResponse
+	24, // 81: souk.catalog.v1.CatalogService.ListCodePages:output_type -> souk.catalog.v1.ListCodePagesResponse
+	28, // 82: souk.catalog.v1.CatalogService.Reserve:output_type -> souk.catalog.v1.ReserveResponse
+	31, // 83: souk.catalog.v1.CatalogService.Confirm:output_type -> souk.catalog.v1.ConfirmResponse
+	33, // 84: souk.catalog.v1.CatalogService.Release:output_type -> souk.catalog.v1.ReleaseResponse
+	35, // 85: souk.catalog.v1.CatalogService.Restock:output_type -> souk.catalog.v1.RestockResponse
+	38, // 86: souk.catalog.v1.CatalogService.AdjustStock:output_type -> souk.catalog.v1.AdjustStockResponse
+	49, // 87: souk.catalog.v1.CatalogService.UpsertProducts:output_type -> souk.catalog.v1.UpsertProductsResponse
+	43, // 88: souk.catalog.v1.CatalogService.PutProduct:output_type -> souk.catalog.v1.PutProductResponse
+	45, // 89: souk.catalog.v1.CatalogService.SetState:output_type -> souk.catalog.v1.SetStateResponse
+	47, // 90: souk.catalog.v1.CatalogService.DeleteProduct:output_type -> souk.catalog.v1.DeleteProductResponse
+	52, // 91: souk.catalog.v1.CatalogService.SetPrices:output_type -> souk.catalog.v1.SetPricesResponse
+	75, // [75:92] is the sub-list for method output_type
+	58, // [58:75] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_souk_catalog_v1_catalog_proto_init() }

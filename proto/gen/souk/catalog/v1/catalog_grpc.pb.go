@@ -53,60 +53,55 @@ type CatalogServiceClient interface {
 	// ListProducts returns a page of products that match the filter, or, with a
 	// query, the products that have its words, best first; where no product has
 	// them, those that have the words it may have meant (searched_for says which).
-	// Callers: gateway.
 	// Errors: INVALID_ARGUMENT (INVALID_CURSOR) for a cursor this service did not
 	// issue, or issued for another filter or order.
 	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
 	// GetProduct returns one product by its id or by the SKU of any of its
-	// variants. Callers: gateway.
+	// variants.
 	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND).
 	GetProduct(ctx context.Context, in *GetProductRequest, opts ...grpc.CallOption) (*GetProductResponse, error)
 	// GetVariants returns the variants of the given SKUs that are on sale, with current
 	// price and stock, read from the database and never from a cache, in the order of the
 	// request; other SKUs are listed in `missing`, and what is no longer sold in `retired`.
-	// Callers: gateway (carts), order (prices at Place).
 	GetVariants(ctx context.Context, in *GetVariantsRequest, opts ...grpc.CallOption) (*GetVariantsResponse, error)
 	// ListCategories returns all categories with the number of products in each.
-	// Callers: gateway.
 	ListCategories(ctx context.Context, in *ListCategoriesRequest, opts ...grpc.CallOption) (*ListCategoriesResponse, error)
 	// ListRelated returns the products most often bought together with the given
 	// one, from committed reservations; where there are too few, popular products
-	// of the same category follow. Callers: gateway.
+	// of the same category follow.
 	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND).
 	ListRelated(ctx context.Context, in *ListRelatedRequest, opts ...grpc.CallOption) (*ListRelatedResponse, error)
 	// ListCodes returns the codes of products on sale in their order, for sitemaps.
-	// Callers: gateway.
 	ListCodes(ctx context.Context, in *ListCodesRequest, opts ...grpc.CallOption) (*ListCodesResponse, error)
 	// ListCodePages divides the codes of products on sale into pages of a size and
-	// returns the first code of each, for sitemaps. Callers: gateway.
+	// returns the first code of each, for sitemaps.
 	ListCodePages(ctx context.Context, in *ListCodePagesRequest, opts ...grpc.CallOption) (*ListCodePagesResponse, error)
 	// Reserve holds stock for an order, all lines or none. Idempotent by
-	// order_id: a repeat returns the reservation as it is. Callers: order.
+	// order_id: a repeat returns the reservation as it is.
 	// Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK, with a Shortage per SKU in
 	// the status details), FAILED_PRECONDITION (RESERVATION_RELEASED) when the
 	// order was released before (also by a tombstone), FAILED_PRECONDITION
 	// (RESERVATION_MISMATCH) for a repeat with other lines, NOT_FOUND (SKU_NOT_FOUND).
 	Reserve(ctx context.Context, in *ReserveRequest, opts ...grpc.CallOption) (*ReserveResponse, error)
 	// Confirm turns a held reservation into sold units. Idempotent. Only the
-	// database's clock judges expiry. Callers: order.
+	// database's clock judges expiry.
 	// Errors: FAILED_PRECONDITION (RESERVATION_EXPIRED, RESERVATION_RELEASED),
 	// NOT_FOUND (RESERVATION_NOT_FOUND).
 	Confirm(ctx context.Context, in *ConfirmRequest, opts ...grpc.CallOption) (*ConfirmResponse, error)
 	// Release gives the reserved units back, held or already committed (a capture
 	// that failed definitively). Idempotent. For an unknown order it leaves a
-	// tombstone, so that a late Reserve is refused. Callers: order.
+	// tombstone, so that a late Reserve is refused.
 	// Errors: FAILED_PRECONDITION (RESERVATION_RETURNED) when units were already
 	// returned by Restock.
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
 	// Restock puts returned units of a committed reservation back on sale.
-	// Idempotent by restock_id. Callers: order (refunds).
+	// Idempotent by restock_id.
 	// Errors: NOT_FOUND (RESERVATION_NOT_FOUND), FAILED_PRECONDITION
 	// (RESTOCK_EXCEEDS_SOLD, RESERVATION_NOT_COMMITTED, RESTOCK_MISMATCH for a
 	// repeat with other lines).
 	Restock(ctx context.Context, in *RestockRequest, opts ...grpc.CallOption) (*RestockResponse, error)
 	// AdjustStock adds to or takes from the stock of variants (goods received,
 	// written off). All lines or none; idempotent by adjustment_id.
-	// Callers: gateway, for an operator.
 	// Errors: NOT_FOUND (SKU_NOT_FOUND), FAILED_PRECONDITION (INSUFFICIENT_STOCK,
 	// with a Shortage per SKU) when it would take more than is available,
 	// FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED) for a repeat with other changes.
@@ -117,7 +112,7 @@ type CatalogServiceClient interface {
 	// whatever becomes of the call or the process, and readers see each product as it
 	// was or as it is going to be. A later edit of a product comes after the import. A
 	// stock that orders pass after the check becomes what is held and sold.
-	// Callers: gateway, for an operator; one call is limited by the message size
+	// One call is limited by the message size
 	// (16 MiB), about 20,000 products. Errors: FAILED_PRECONDITION
 	// (STOCK_BELOW_COMMITTED) when a new absolute stock is less than what is held and
 	// sold, ALREADY_EXISTS (SKU_TAKEN, CODE_TAKEN) when a SKU or code names another
@@ -126,23 +121,23 @@ type CatalogServiceClient interface {
 	// PutProduct creates or replaces one product, as UpsertProducts does, if it is as the
 	// precondition asks for, and returns it as it was written. Idempotent by
 	// operation_id: a repeat changes nothing and returns the product as it is now.
-	// Callers: gateway, for an operator. Errors: those of UpsertProducts;
+	// Errors: those of UpsertProducts;
 	// FAILED_PRECONDITION (PRECONDITION_FAILED); NOT_FOUND (PRODUCT_NOT_FOUND) for a
 	// repeat after the product was deleted.
 	PutProduct(ctx context.Context, in *PutProductRequest, opts ...grpc.CallOption) (*PutProductResponse, error)
 	// SetState changes the state of a product, or of one of its variants, and returns the
-	// product. Idempotent by operation_id. Callers: gateway, for an operator.
+	// product. Idempotent by operation_id.
 	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND, SKU_NOT_FOUND for a variant of another
 	// product), FAILED_PRECONDITION (PRECONDITION_FAILED, NOT_A_DRAFT_AGAIN).
 	SetState(ctx context.Context, in *SetStateRequest, opts ...grpc.CallOption) (*SetStateResponse, error)
 	// DeleteProduct deletes a product, or one of its variants, of which no unit was ever
-	// reserved. Idempotent by operation_id. Callers: gateway, for an operator.
+	// reserved. Idempotent by operation_id.
 	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND, SKU_NOT_FOUND for a variant of another
 	// product), FAILED_PRECONDITION (PRECONDITION_FAILED, WAS_ORDERED, LAST_VARIANT).
 	DeleteProduct(ctx context.Context, in *DeleteProductRequest, opts ...grpc.CallOption) (*DeleteProductResponse, error)
 	// SetPrices changes the price of variants, all or none. Orders placed before
 	// keep theirs. Idempotent by operation_id: a repeat changes nothing.
-	// Callers: gateway, for an operator. Errors: NOT_FOUND (SKU_NOT_FOUND).
+	// Errors: NOT_FOUND (SKU_NOT_FOUND).
 	SetPrices(ctx context.Context, in *SetPricesRequest, opts ...grpc.CallOption) (*SetPricesResponse, error)
 }
 
@@ -339,60 +334,55 @@ type CatalogServiceServer interface {
 	// ListProducts returns a page of products that match the filter, or, with a
 	// query, the products that have its words, best first; where no product has
 	// them, those that have the words it may have meant (searched_for says which).
-	// Callers: gateway.
 	// Errors: INVALID_ARGUMENT (INVALID_CURSOR) for a cursor this service did not
 	// issue, or issued for another filter or order.
 	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
 	// GetProduct returns one product by its id or by the SKU of any of its
-	// variants. Callers: gateway.
+	// variants.
 	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND).
 	GetProduct(context.Context, *GetProductRequest) (*GetProductResponse, error)
 	// GetVariants returns the variants of the given SKUs that are on sale, with current
 	// price and stock, read from the database and never from a cache, in the order of the
 	// request; other SKUs are listed in `missing`, and what is no longer sold in `retired`.
-	// Callers: gateway (carts), order (prices at Place).
 	GetVariants(context.Context, *GetVariantsRequest) (*GetVariantsResponse, error)
 	// ListCategories returns all categories with the number of products in each.
-	// Callers: gateway.
 	ListCategories(context.Context, *ListCategoriesRequest) (*ListCategoriesResponse, error)
 	// ListRelated returns the products most often bought together with the given
 	// one, from committed reservations; where there are too few, popular products
-	// of the same category follow. Callers: gateway.
+	// of the same category follow.
 	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND).
 	ListRelated(context.Context, *ListRelatedRequest) (*ListRelatedResponse, error)
 	// ListCodes returns the codes of products on sale in their order, for sitemaps.
-	// Callers: gateway.
 	ListCodes(context.Context, *ListCodesRequest) (*ListCodesResponse, error)
 	// ListCodePages divides the codes of products on sale into pages of a size and
-	// returns the first code of each, for sitemaps. Callers: gateway.
+	// returns the first code of each, for sitemaps.
 	ListCodePages(context.Context, *ListCodePagesRequest) (*ListCodePagesResponse, error)
 	// Reserve holds stock for an order, all lines or none. Idempotent by
-	// order_id: a repeat returns the reservation as it is. Callers: order.
+	// order_id: a repeat returns the reservation as it is.
 	// Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK, with a Shortage per SKU in
 	// the status details), FAILED_PRECONDITION (RESERVATION_RELEASED) when the
 	// order was released before (also by a tombstone), FAILED_PRECONDITION
 	// (RESERVATION_MISMATCH) for a repeat with other lines, NOT_FOUND (SKU_NOT_FOUND).
 	Reserve(context.Context, *ReserveRequest) (*ReserveResponse, error)
 	// Confirm turns a held reservation into sold units. Idempotent. Only the
-	// database's clock judges expiry. Callers: order.
+	// database's clock judges expiry.
 	// Errors: FAILED_PRECONDITION (RESERVATION_EXPIRED, RESERVATION_RELEASED),
 	// NOT_FOUND (RESERVATION_NOT_FOUND).
 	Confirm(context.Context, *ConfirmRequest) (*ConfirmResponse, error)
 	// Release gives the reserved units back, held or already committed (a capture
 	// that failed definitively). Idempotent. For an unknown order it leaves a
-	// tombstone, so that a late Reserve is refused. Callers: order.
+	// tombstone, so that a late Reserve is refused.
 	// Errors: FAILED_PRECONDITION (RESERVATION_RETURNED) when units were already
 	// returned by Restock.
 	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)
 	// Restock puts returned units of a committed reservation back on sale.
-	// Idempotent by restock_id. Callers: order (refunds).
+	// Idempotent by restock_id.
 	// Errors: NOT_FOUND (RESERVATION_NOT_FOUND), FAILED_PRECONDITION
 	// (RESTOCK_EXCEEDS_SOLD, RESERVATION_NOT_COMMITTED, RESTOCK_MISMATCH for a
 	// repeat with other lines).
 	Restock(context.Context, *RestockRequest) (*RestockResponse, error)
 	// AdjustStock adds to or takes from the stock of variants (goods received,
 	// written off). All lines or none; idempotent by adjustment_id.
-	// Callers: gateway, for an operator.
 	// Errors: NOT_FOUND (SKU_NOT_FOUND), FAILED_PRECONDITION (INSUFFICIENT_STOCK,
 	// with a Shortage per SKU) when it would take more than is available,
 	// FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED) for a repeat with other changes.
@@ -403,7 +393,7 @@ type CatalogServiceServer interface {
 	// whatever becomes of the call or the process, and readers see each product as it
 	// was or as it is going to be. A later edit of a product comes after the import. A
 	// stock that orders pass after the check becomes what is held and sold.
-	// Callers: gateway, for an operator; one call is limited by the message size
+	// One call is limited by the message size
 	// (16 MiB), about 20,000 products. Errors: FAILED_PRECONDITION
 	// (STOCK_BELOW_COMMITTED) when a new absolute stock is less than what is held and
 	// sold, ALREADY_EXISTS (SKU_TAKEN, CODE_TAKEN) when a SKU or code names another
@@ -412,23 +402,23 @@ type CatalogServiceServer interface {
 	// PutProduct creates or replaces one product, as UpsertProducts does, if it is as the
 	// precondition asks for, and returns it as it was written. Idempotent by
 	// operation_id: a repeat changes nothing and returns the product as it is now.
-	// Callers: gateway, for an operator. Errors: those of UpsertProducts;
+	// Errors: those of UpsertProducts;
 	// FAILED_PRECONDITION (PRECONDITION_FAILED); NOT_FOUND (PRODUCT_NOT_FOUND) for a
 	// repeat after the product was deleted.
 	PutProduct(context.Context, *PutProductRequest) (*PutProductResponse, error)
 	// SetState changes the state of a product, or of one of its variants, and returns the
-	// product. Idempotent by operation_id. Callers: gateway, for an operator.
+	// product. Idempotent by operation_id.
 	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND, SKU_NOT_FOUND for a variant of another
 	// product), FAILED_PRECONDITION (PRECONDITION_FAILED, NOT_A_DRAFT_AGAIN).
 	SetState(context.Context, *SetStateRequest) (*SetStateResponse, error)
 	// DeleteProduct deletes a product, or one of its variants, of which no unit was ever
-	// reserved. Idempotent by operation_id. Callers: gateway, for an operator.
+	// reserved. Idempotent by operation_id.
 	// Errors: NOT_FOUND (PRODUCT_NOT_FOUND, SKU_NOT_FOUND for a variant of another
 	// product), FAILED_PRECONDITION (PRECONDITION_FAILED, WAS_ORDERED, LAST_VARIANT).
 	DeleteProduct(context.Context, *DeleteProductRequest) (*DeleteProductResponse, error)
 	// SetPrices changes the price of variants, all or none. Orders placed before
 	// keep theirs. Idempotent by operation_id: a repeat changes nothing.
-	// Callers: gateway, for an operator. Errors: NOT_FOUND (SKU_NOT_FOUND).
+	// Errors: NOT_FOUND (SKU_NOT_FOUND).
 	SetPrices(context.Context, *SetPricesRequest) (*SetPricesResponse, error)
 	mustEmbedUnimplementedCatalogServiceServer()
 }

@@ -46,6 +46,11 @@ const (
 	ErrorReason_ERROR_REASON_TOTAL_NOT_CHARGEABLE      ErrorReason = 16
 	ErrorReason_ERROR_REASON_PRICE_CHANGED             ErrorReason = 17
 	ErrorReason_ERROR_REASON_INVALID_AGREEMENT         ErrorReason = 18
+	ErrorReason_ERROR_REASON_SESSION_ENDED             ErrorReason = 19
+	ErrorReason_ERROR_REASON_TOO_MANY_DECLINES         ErrorReason = 20
+	ErrorReason_ERROR_REASON_TOO_MANY_UNPAID           ErrorReason = 21
+	ErrorReason_ERROR_REASON_CUSTOMER_NOT_FOUND        ErrorReason = 22
+	ErrorReason_ERROR_REASON_CUSTOMER_HAS_OPEN_ORDERS  ErrorReason = 23
 )
 
 // Enum value maps for ErrorReason.
@@ -70,6 +75,11 @@ var (
 		16: "ERROR_REASON_TOTAL_NOT_CHARGEABLE",
 		17: "ERROR_REASON_PRICE_CHANGED",
 		18: "ERROR_REASON_INVALID_AGREEMENT",
+		19: "ERROR_REASON_SESSION_ENDED",
+		20: "ERROR_REASON_TOO_MANY_DECLINES",
+		21: "ERROR_REASON_TOO_MANY_UNPAID",
+		22: "ERROR_REASON_CUSTOMER_NOT_FOUND",
+		23: "ERROR_REASON_CUSTOMER_HAS_OPEN_ORDERS",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -91,6 +101,11 @@ var (
 		"ERROR_REASON_TOTAL_NOT_CHARGEABLE":      16,
 		"ERROR_REASON_PRICE_CHANGED":             17,
 		"ERROR_REASON_INVALID_AGREEMENT":         18,
+		"ERROR_REASON_SESSION_ENDED":             19,
+		"ERROR_REASON_TOO_MANY_DECLINES":         20,
+		"ERROR_REASON_TOO_MANY_UNPAID":           21,
+		"ERROR_REASON_CUSTOMER_NOT_FOUND":        22,
+		"ERROR_REASON_CUSTOMER_HAS_OPEN_ORDERS":  23,
 	}
 )
 
@@ -125,17 +140,17 @@ var File_souk_order_v1_errors_proto protoreflect.FileDescriptor
 
 const file_souk_order_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1asouk/order/v1/errors.proto\x12\rsouk.order.v1\x1a\x19souk/error/v1/error.proto*\x9a$\n" +
+	"\x1asouk/order/v1/errors.proto\x12\rsouk.order.v1\x1a\x19souk/error/v1/error.proto*\x8e4\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\xe4\x02\n" +
 	"\x17ERROR_REASON_OVERLOADED\x10\x01\x1a\xc6\x02\xca\xf3\x18\xc1\x02\b\b\x12\x1cMore than the shop can serve\x1a`More people want to buy than the shop can serve at once. Nothing was changed. Try again shortly.\"\xbc\x01More people want to buy than the shop can serve at once, and this request was refused before anything was done. Repeat after Retry-After, with the same Idempotency-Key where one is needed.\x12\xa1\x01\n" +
 	"\x1cERROR_REASON_ORDER_NOT_FOUND\x10\x02\x1a\x7f\xca\xf3\x18{\b\x05\x12\rNo such order\x1a+There is no such order, or it is not yours.\";There is no order with this id, or it is another shopper's.\x12\xaf\x01\n" +
 	"\"ERROR_REASON_ORDER_NOT_CANCELLABLE\x10\x03\x1a\x86\x01\xca\xf3\x18\x81\x01\b\t\x12\x12Too late to cancel\x1a%The order can no longer be cancelled.\"BThe money is being captured, or was. A paid order can be refunded.\x12\x86\x01\n" +
 	"\x1bERROR_REASON_ORDER_NOT_PAID\x10\x04\x1ae\xca\xf3\x18a\b\t\x12\x15The order is not paid\x1a\"Only a paid order can be refunded.\"\"Only a paid order can be refunded.\x12\x84\x02\n" +
-	"!ERROR_REASON_REFUND_EXCEEDS_ORDER\x10\x05\x1a\xdc\x01\xca\xf3\x18\xd7\x01\b\t\x12\x1bMore than is left to refund\x1a$That is more than is left to refund.\"\x86\x01The refund asks for lines or units that the order does not have, or that were refunded before. errors says which. Nothing was changed.(\xa6\x032\x04skus\x12\xf9\x01\n" +
-	"#ERROR_REASON_IDEMPOTENCY_KEY_REUSED\x10\x06\x1a\xcf\x01\xca\xf3\x18\xca\x01\b\x03\x12\x17The key was used before\x1a:This Idempotency-Key was used before with another request.\"nThe Idempotency-Key was used with another request. A key is for one operation and its repeats; make a new one.(\xa6\x03\x12\xa7\x02\n" +
-	"&ERROR_REASON_IDEMPOTENCY_KEY_IN_FLIGHT\x10\a\x1a\xfa\x01\xca\xf3\x18\xf5\x01\b\n" +
-	"\x12\"The first request is still at work\x1aPThe first request with this Idempotency-Key is still at work. Try again shortly.\"{The first request with this Idempotency-Key has not been answered yet. Repeat after Retry-After with the same key and body.\x12b\n" +
+	"!ERROR_REASON_REFUND_EXCEEDS_ORDER\x10\x05\x1a\xdc\x01\xca\xf3\x18\xd7\x01\b\t\x12\x1bMore than is left to refund\x1a$That is more than is left to refund.\"\x86\x01The refund asks for lines or units that the order does not have, or that were refunded before. errors says which. Nothing was changed.(\xa6\x032\x04skus\x12\x92\x02\n" +
+	"#ERROR_REASON_IDEMPOTENCY_KEY_REUSED\x10\x06\x1a\xe8\x01\xca\xf3\x18\xe3\x01\b\x03\x12\x17The key was used before\x1a:This Idempotency-Key was used before with another request.\"nThe Idempotency-Key was used with another request. A key is for one operation and its repeats; make a new one.(\xa6\x032\border_id2\rsession_since\x12\xc0\x02\n" +
+	"&ERROR_REASON_IDEMPOTENCY_KEY_IN_FLIGHT\x10\a\x1a\x93\x02\xca\xf3\x18\x8e\x02\b\n" +
+	"\x12\"The first request is still at work\x1aPThe first request with this Idempotency-Key is still at work. Try again shortly.\"{The first request with this Idempotency-Key has not been answered yet. Repeat after Retry-After with the same key and body.2\border_id2\rsession_since\x12b\n" +
 	"\x17ERROR_REASON_CART_EMPTY\x10\b\x1aE\xca\xf3\x18A\b\t\x12\x11The cart is empty\x1a\x12The cart is empty.\"\x16An order needs a line.\x12\xc4\x01\n" +
 	"\x1bERROR_REASON_CART_NOT_FOUND\x10\t\x1a\xa2\x01\xca\xf3\x18\x9d\x01\b\x05\x12\fNo such cart\x1a*There is no such cart, or it is not yours.\"_There is no cart with this id, or it is another shopper's, or it was a guest's and has expired.\x12\xb1\x02\n" +
 	"\"ERROR_REASON_CART_VERSION_CONFLICT\x10\n" +
@@ -149,7 +164,12 @@ const file_souk_order_v1_errors_proto_rawDesc = "" +
 	"!ERROR_REASON_TOTAL_NOT_CHARGEABLE\x10\x10\x1a\xb5\x02\xca\xf3\x18\xb0\x02\b\t\x12\x1bThe total cannot be charged\x1a@The payment provider cannot charge this amount of this currency.\"\xc9\x01The payment provider does not charge the currency, or not this fraction of it: the last digit of KWD, BHD, JOD, OMR and TND must be 0, and MGA is charged in whole units. Nothing was ordered or charged.(\xa6\x03\x12\xb5\x03\n" +
 	"\x1aERROR_REASON_PRICE_CHANGED\x10\x11\x1a\x94\x03\xca\xf3\x18\x8f\x03\b\n" +
 	"\x12\x15The price has changed\x1a=The price is not the one that was shown. Nothing was ordered.\"\xb1\x02The order stated what the buyer had agreed to (agreement or expected_total), and it would now have another total, price or name. Nothing was ordered or charged. price_change has old and new. Show the buyer the new ones, and order again with the new agreement or total; the Idempotency-Key may be the same.(\x99\x03\x12\x85\x02\n" +
-	"\x1eERROR_REASON_INVALID_AGREEMENT\x10\x12\x1a\xe0\x01\xca\xf3\x18\xdb\x01\b\x03\x12\x1aThe agreement is not valid\x1a*The agreement was not issued by this shop.\"\x8e\x01An agreement is taken as it is from a quote of the cart (GET /v1/carts/{cart_id}/quote). This one was altered or cut off. Nothing was ordered.\x1a\x0e\xca\xf3\x18\n" +
+	"\x1eERROR_REASON_INVALID_AGREEMENT\x10\x12\x1a\xe0\x01\xca\xf3\x18\xdb\x01\b\x03\x12\x1aThe agreement is not valid\x1a*The agreement was not issued by this shop.\"\x8e\x01An agreement is taken as it is from a quote of the cart (GET /v1/carts/{cart_id}/quote). This one was altered or cut off. Nothing was ordered.\x12\x95\x03\n" +
+	"\x1aERROR_REASON_SESSION_ENDED\x10\x13\x1a\xf4\x02\xca\xf3\x18\xef\x02\b\x10\x12\x15The session has ended\x1aMThis session has ended. Its orders are shown to the session that followed it.\"\x81\x02The token was good, and was replaced or revoked: by an order that was placed in the shopper's browser, or by an end of all sessions. Use the token that replaced it. With this one a cart can still be filled, but nothing can be ordered, and no order is shown.(\x91\x03\x12\xdf\x03\n" +
+	"\x1eERROR_REASON_TOO_MANY_DECLINES\x10\x14\x1a\xba\x03\xca\xf3\x18\xb5\x03\b\b\x12\x1aToo many declined payments\x1ajSeveral payments were declined, so the shop takes a break before the next. Nothing was ordered or charged.\"\x9e\x02Too many payments of this guest, address or payment method were declined; limit says which. A few declines delay nothing; each further one doubles the wait. Nothing was ordered or charged. Order again after Retry-After, with another card if you can; the Idempotency-Key may be the same.(\xad\x032\x05limit\x12\xfd\x02\n" +
+	"\x1cERROR_REASON_TOO_MANY_UNPAID\x10\x15\x1a\xda\x02\xca\xf3\x18\xd5\x02\b\b\x12\x12Too much is unpaid\x1aUOther orders are still being paid. Nothing was ordered or charged. Try again shortly.\"\xdb\x01Too many orders of this guest or address are not settled yet, or too many units of a SKU are in them; limit says which. Nothing was ordered or charged. Order again after Retry-After; the Idempotency-Key may be the same.(\xad\x032\x05limit\x12\xfb\x01\n" +
+	"\x1fERROR_REASON_CUSTOMER_NOT_FOUND\x10\x16\x1a\xd5\x01\xca\xf3\x18\xd0\x01\b\x05\x12\x10No such customer\x1a-The shop holds nothing about such a customer.\"\x8a\x01Nothing is held about a customer with this id: no order, no cart, no session that was ended. What was erased is still known by its orders.\x12\xc7\x03\n" +
+	"%ERROR_REASON_CUSTOMER_HAS_OPEN_ORDERS\x10\x17\x1a\x9b\x03\xca\xf3\x18\x96\x03\b\t\x12\x15An order is under way\x1akAn order or a refund of this customer is still under way. Nothing was erased. Try again when it is settled.\"\x84\x02Nothing is erased while an order is being paid or cancelled, or a refund is being made: it could not be finished. An order is settled within 10 minutes, most within seconds; cancel it, or wait for it, and ask again. numbers has the orders. Nothing was changed.2\anumbers\x1a\x0e\xca\xf3\x18\n" +
 	"order.soukB;Z9github.com/souk-shop/souk/proto/gen/souk/order/v1;orderv1b\x06proto3"
 
 var (

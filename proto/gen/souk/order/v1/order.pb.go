@@ -8,6 +8,7 @@ package orderv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v11 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	v1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -105,7 +106,8 @@ const (
 	CancelReason_CANCEL_REASON_INSUFFICIENT_STOCK CancelReason = 1
 	CancelReason_CANCEL_REASON_PAYMENT_DECLINED   CancelReason = 2
 	CancelReason_CANCEL_REASON_CUSTOMER           CancelReason = 3
-	// The deadline of 10 minutes passed before the money was captured.
+	// The money was not authorized within the time of the hold, or the deadline of 10
+	// minutes passed before it was captured.
 	CancelReason_CANCEL_REASON_TIMED_OUT CancelReason = 4
 	// The reservation expired or was released before it was confirmed.
 	CancelReason_CANCEL_REASON_RESERVATION_LOST CancelReason = 5
@@ -113,6 +115,8 @@ const (
 	CancelReason_CANCEL_REASON_CAPTURE_FAILED CancelReason = 6
 	// What was authorized is not the order's total.
 	CancelReason_CANCEL_REASON_AMOUNT_MISMATCH CancelReason = 7
+	// Other orders held the units, unpaid, for as long as this one waited for them.
+	CancelReason_CANCEL_REASON_HELD_BY_OTHERS CancelReason = 8
 )
 
 // Enum value maps for CancelReason.
@@ -126,6 +130,7 @@ var (
 		5: "CANCEL_REASON_RESERVATION_LOST",
 		6: "CANCEL_REASON_CAPTURE_FAILED",
 		7: "CANCEL_REASON_AMOUNT_MISMATCH",
+		8: "CANCEL_REASON_HELD_BY_OTHERS",
 	}
 	CancelReason_value = map[string]int32{
 		"CANCEL_REASON_UNSPECIFIED":        0,
@@ -136,6 +141,7 @@ var (
 		"CANCEL_REASON_RESERVATION_LOST":   5,
 		"CANCEL_REASON_CAPTURE_FAILED":     6,
 		"CANCEL_REASON_AMOUNT_MISMATCH":    7,
+		"CANCEL_REASON_HELD_BY_OTHERS":     8,
 	}
 )
 
@@ -357,13 +363,16 @@ type Order struct {
 	Refunds []*OrderRefund `protobuf:"bytes,16,rep,name=refunds,proto3" json:"refunds,omitempty"`
 	// States it has been in, oldest first.
 	History []*StateChange `protobuf:"bytes,17,rep,name=history,proto3" json:"history,omitempty"`
-	// SKUs that were short when it was cancelled for INSUFFICIENT_STOCK.
+	// SKUs that were short when it was cancelled for INSUFFICIENT_STOCK or HELD_BY_OTHERS.
 	ShortSkus []string `protobuf:"bytes,18,rep,name=short_skus,json=shortSkus,proto3" json:"short_skus,omitempty"`
 	// Digest of what the buyer agreed to, as in Quote; empty when the caller stated no
 	// agreement.
 	AgreementDigest []byte `protobuf:"bytes,19,opt,name=agreement_digest,json=agreementDigest,proto3" json:"agreement_digest,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// When what identifies the buyer was erased: email is empty then, and the address has
+	// the country alone. Unset before.
+	ErasedAt      *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=erased_at,json=erasedAt,proto3" json:"erased_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Order) Reset() {
@@ -529,6 +538,13 @@ func (x *Order) GetAgreementDigest() []byte {
 	return nil
 }
 
+func (x *Order) GetErasedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ErasedAt
+	}
+	return nil
+}
+
 // Quote is what a buyer is offered and agrees to.
 type Quote struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -683,7 +699,9 @@ type PriceChange struct {
 	// The total that an order would have now.
 	Now *v1.Money `protobuf:"bytes,2,opt,name=now,proto3" json:"now,omitempty"`
 	// The lines that differ, at most the first 50; none when only a total was stated.
-	Lines         []*LineChange `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
+	Lines []*LineChange `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
+	// How many more lines differ.
+	MoreLines     int32 `protobuf:"varint,4,opt,name=more_lines,json=moreLines,proto3" json:"more_lines,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -737,6 +755,13 @@ func (x *PriceChange) GetLines() []*LineChange {
 		return x.Lines
 	}
 	return nil
+}
+
+func (x *PriceChange) GetMoreLines() int32 {
+	if x != nil {
+		return x.MoreLines
+	}
+	return 0
 }
 
 // StateChange is a step of an order.
@@ -1043,8 +1068,6 @@ func (x *RefundLine) GetQuantity() int64 {
 // PlaceOrderRequest is a checkout.
 type PlaceOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// UUID of the guest or customer; owner of the cart.
-	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// The client's key for this checkout.
 	IdempotencyKey string `protobuf:"bytes,2,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// SHA-256 of what the client sent, so that another body under the key is noticed.
@@ -1068,6 +1091,15 @@ type PlaceOrderRequest struct {
 	// The total that the buyer was shown, for callers that keep no agreement. The order is
 	// refused when it would have another.
 	ExpectedTotal *v1.Money `protobuf:"bytes,11,opt,name=expected_total,json=expectedTotal,proto3" json:"expected_total,omitempty"`
+	// The address that the shopper's request came from; empty where it is not known. Only a
+	// keyed hash of it is kept.
+	ClientAddress string `protobuf:"bytes,13,opt,name=client_address,json=clientAddress,proto3" json:"client_address,omitempty"`
+	// Ends the shopper's sessions and begins one with the order, so that another client that knows the
+	// token does not see it. For sessions that an attacker may have begun in the
+	// shopper's browser; not for clients that keep their token themselves.
+	RenewSession bool `protobuf:"varint,12,opt,name=renew_session,json=renewSession,proto3" json:"renew_session,omitempty"`
+	// The shopper: a customer, owner of the cart.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1100,13 +1132,6 @@ func (x *PlaceOrderRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use PlaceOrderRequest.ProtoReflect.Descriptor instead.
 func (*PlaceOrderRequest) Descriptor() ([]byte, []int) {
 	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{9}
-}
-
-func (x *PlaceOrderRequest) GetCustomerId() string {
-	if x != nil {
-		return x.CustomerId
-	}
-	return ""
 }
 
 func (x *PlaceOrderRequest) GetIdempotencyKey() string {
@@ -1179,15 +1204,36 @@ func (x *PlaceOrderRequest) GetExpectedTotal() *v1.Money {
 	return nil
 }
 
+func (x *PlaceOrderRequest) GetClientAddress() string {
+	if x != nil {
+		return x.ClientAddress
+	}
+	return ""
+}
+
+func (x *PlaceOrderRequest) GetRenewSession() bool {
+	if x != nil {
+		return x.RenewSession
+	}
+	return false
+}
+
+func (x *PlaceOrderRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
 // QuoteOrderRequest asks for a quote.
 type QuoteOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// UUID of the guest or customer; owner of the cart.
-	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// UUID of the cart.
 	CartId string `protobuf:"bytes,2,opt,name=cart_id,json=cartId,proto3" json:"cart_id,omitempty"`
 	// The agreement that the buyer was shown before; may be empty.
-	Agreement     string `protobuf:"bytes,3,opt,name=agreement,proto3" json:"agreement,omitempty"`
+	Agreement string `protobuf:"bytes,3,opt,name=agreement,proto3" json:"agreement,omitempty"`
+	// The shopper: a customer, owner of the cart.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1222,13 +1268,6 @@ func (*QuoteOrderRequest) Descriptor() ([]byte, []int) {
 	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{10}
 }
 
-func (x *QuoteOrderRequest) GetCustomerId() string {
-	if x != nil {
-		return x.CustomerId
-	}
-	return ""
-}
-
 func (x *QuoteOrderRequest) GetCartId() string {
 	if x != nil {
 		return x.CartId
@@ -1241,6 +1280,13 @@ func (x *QuoteOrderRequest) GetAgreement() string {
 		return x.Agreement
 	}
 	return ""
+}
+
+func (x *QuoteOrderRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 // QuoteOrderResponse is the quote.
@@ -1305,7 +1351,9 @@ type PlaceOrderResponse struct {
 	// The order.
 	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
 	// Whether this answer had been determined by an earlier call.
-	Replayed      bool `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	Replayed bool `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	// Since when the session that began with the order is; unset where none did.
+	SessionSince  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=session_since,json=sessionSince,proto3" json:"session_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1354,13 +1402,20 @@ func (x *PlaceOrderResponse) GetReplayed() bool {
 	return false
 }
 
+func (x *PlaceOrderResponse) GetSessionSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SessionSince
+	}
+	return nil
+}
+
 // GetOrderRequest names an order.
 type GetOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// UUID of the customer who asks; empty for an operator.
-	CustomerId    string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// For whom: a customer is answered about their own orders, an operator about all.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1402,11 +1457,11 @@ func (x *GetOrderRequest) GetOrderId() string {
 	return ""
 }
 
-func (x *GetOrderRequest) GetCustomerId() string {
+func (x *GetOrderRequest) GetViewer() *v11.Viewer {
 	if x != nil {
-		return x.CustomerId
+		return x.Viewer
 	}
-	return ""
+	return nil
 }
 
 // GetOrderResponse is the order.
@@ -1549,14 +1604,14 @@ func (x *OrderFilter) GetSku() string {
 // ListOrdersRequest asks for a page.
 type ListOrdersRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// UUID of the customer; empty for all (operator).
-	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
 	// Orders a page; 0 means 20.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// next_cursor of the page before; it belongs to the filter.
 	Cursor string `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Which orders.
-	Filter        *OrderFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	Filter *OrderFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	// For whom: a customer is answered about their own orders, an operator about all.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1591,13 +1646,6 @@ func (*ListOrdersRequest) Descriptor() ([]byte, []int) {
 	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{16}
 }
 
-func (x *ListOrdersRequest) GetCustomerId() string {
-	if x != nil {
-		return x.CustomerId
-	}
-	return ""
-}
-
 func (x *ListOrdersRequest) GetPageSize() int32 {
 	if x != nil {
 		return x.PageSize
@@ -1615,6 +1663,13 @@ func (x *ListOrdersRequest) GetCursor() string {
 func (x *ListOrdersRequest) GetFilter() *OrderFilter {
 	if x != nil {
 		return x.Filter
+	}
+	return nil
+}
+
+func (x *ListOrdersRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
 	}
 	return nil
 }
@@ -1679,8 +1734,8 @@ type CancelOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// UUID of the customer who asks; empty for an operator.
-	CustomerId    string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// For whom: a customer is answered about their own orders, an operator about all.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1722,11 +1777,11 @@ func (x *CancelOrderRequest) GetOrderId() string {
 	return ""
 }
 
-func (x *CancelOrderRequest) GetCustomerId() string {
+func (x *CancelOrderRequest) GetViewer() *v11.Viewer {
 	if x != nil {
-		return x.CustomerId
+		return x.Viewer
 	}
-	return ""
+	return nil
 }
 
 // CancelOrderResponse is the order, CANCELLING or CANCELLED.
@@ -1791,7 +1846,9 @@ type RefundOrderRequest struct {
 	// For the record.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	// How long to wait for the outcome.
-	Wait          *durationpb.Duration `protobuf:"bytes,7,opt,name=wait,proto3" json:"wait,omitempty"`
+	Wait *durationpb.Duration `protobuf:"bytes,7,opt,name=wait,proto3" json:"wait,omitempty"`
+	// The operator.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1875,6 +1932,13 @@ func (x *RefundOrderRequest) GetWait() *durationpb.Duration {
 	return nil
 }
 
+func (x *RefundOrderRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
 // RefundOrderResponse is the refund as it is now.
 type RefundOrderResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1935,8 +1999,8 @@ type WatchOrderRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// UUID of the customer who asks; empty for an operator.
-	CustomerId    string `protobuf:"bytes,2,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// For whom: a customer is answered about their own orders, an operator about all.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1978,11 +2042,11 @@ func (x *WatchOrderRequest) GetOrderId() string {
 	return ""
 }
 
-func (x *WatchOrderRequest) GetCustomerId() string {
+func (x *WatchOrderRequest) GetViewer() *v11.Viewer {
 	if x != nil {
-		return x.CustomerId
+		return x.Viewer
 	}
-	return ""
+	return nil
 }
 
 // WatchOrderResponse is the order after a change.
@@ -2031,11 +2095,698 @@ func (x *WatchOrderResponse) GetOrder() *Order {
 	return nil
 }
 
+// EndSessionsRequest says whose sessions end.
+type EndSessionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the customer, for an operator; empty for a customer's own.
+	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// For whom: a customer ends their own sessions, an operator any customer's.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndSessionsRequest) Reset() {
+	*x = EndSessionsRequest{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndSessionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndSessionsRequest) ProtoMessage() {}
+
+func (x *EndSessionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndSessionsRequest.ProtoReflect.Descriptor instead.
+func (*EndSessionsRequest) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *EndSessionsRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *EndSessionsRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
+// EndSessionsResponse is when they ended.
+type EndSessionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Since when a session must be to be good. A token issued at this time is.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=since,proto3" json:"since,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndSessionsResponse) Reset() {
+	*x = EndSessionsResponse{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndSessionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndSessionsResponse) ProtoMessage() {}
+
+func (x *EndSessionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndSessionsResponse.ProtoReflect.Descriptor instead.
+func (*EndSessionsResponse) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *EndSessionsResponse) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+// FindCustomersRequest has what is known of a person.
+type FindCustomersRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The e-mail address of an order, whole, without regard to case.
+	Email string `protobuf:"bytes,1,opt,name=email,proto3" json:"email,omitempty"`
+	// The operator.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindCustomersRequest) Reset() {
+	*x = FindCustomersRequest{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindCustomersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindCustomersRequest) ProtoMessage() {}
+
+func (x *FindCustomersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindCustomersRequest.ProtoReflect.Descriptor instead.
+func (*FindCustomersRequest) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *FindCustomersRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *FindCustomersRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
+// FindCustomersResponse has the customers, who ordered last first; 100 at most.
+type FindCustomersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The customers.
+	Customers     []*FoundCustomer `protobuf:"bytes,1,rep,name=customers,proto3" json:"customers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FindCustomersResponse) Reset() {
+	*x = FindCustomersResponse{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FindCustomersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FindCustomersResponse) ProtoMessage() {}
+
+func (x *FindCustomersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FindCustomersResponse.ProtoReflect.Descriptor instead.
+func (*FindCustomersResponse) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *FindCustomersResponse) GetCustomers() []*FoundCustomer {
+	if x != nil {
+		return x.Customers
+	}
+	return nil
+}
+
+// FoundCustomer is who ordered with the address.
+type FoundCustomer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID.
+	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// Orders with the address.
+	Orders int64 `protobuf:"varint,2,opt,name=orders,proto3" json:"orders,omitempty"`
+	// When the last of them was placed.
+	LastPlacedAt  *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=last_placed_at,json=lastPlacedAt,proto3" json:"last_placed_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FoundCustomer) Reset() {
+	*x = FoundCustomer{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FoundCustomer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FoundCustomer) ProtoMessage() {}
+
+func (x *FoundCustomer) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FoundCustomer.ProtoReflect.Descriptor instead.
+func (*FoundCustomer) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *FoundCustomer) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *FoundCustomer) GetOrders() int64 {
+	if x != nil {
+		return x.Orders
+	}
+	return 0
+}
+
+func (x *FoundCustomer) GetLastPlacedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastPlacedAt
+	}
+	return nil
+}
+
+// ExportCustomerRequest says about whom.
+type ExportCustomerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the customer, for an operator; empty for a customer's own.
+	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// next_cursor of the page before.
+	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Whether the caller knows that another service holds something: then that there is
+	// nothing here is no error.
+	HeldElsewhere bool `protobuf:"varint,3,opt,name=held_elsewhere,json=heldElsewhere,proto3" json:"held_elsewhere,omitempty"`
+	// For whom: a customer exports what is their own, an operator any customer's.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportCustomerRequest) Reset() {
+	*x = ExportCustomerRequest{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportCustomerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportCustomerRequest) ProtoMessage() {}
+
+func (x *ExportCustomerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportCustomerRequest.ProtoReflect.Descriptor instead.
+func (*ExportCustomerRequest) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ExportCustomerRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ExportCustomerRequest) GetCursor() string {
+	if x != nil {
+		return x.Cursor
+	}
+	return ""
+}
+
+func (x *ExportCustomerRequest) GetHeldElsewhere() bool {
+	if x != nil {
+		return x.HeldElsewhere
+	}
+	return false
+}
+
+func (x *ExportCustomerRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
+// ExportCustomerResponse is a page.
+type ExportCustomerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID.
+	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// Since when the customer's sessions are good; unset for a customer who ended none.
+	SessionsSince *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=sessions_since,json=sessionsSince,proto3" json:"sessions_since,omitempty"`
+	// The score of payments of this customer that were declined, 0 for none.
+	DeclinedPayments float64 `protobuf:"fixed64,3,opt,name=declined_payments,json=declinedPayments,proto3" json:"declined_payments,omitempty"`
+	// The erasure that was asked for; unset without one.
+	Erasure *Erasure `protobuf:"bytes,4,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	// Up to 100 orders, newest first; fewer where they are large: 2 MiB in all.
+	Orders []*CustomerOrder `protobuf:"bytes,5,rep,name=orders,proto3" json:"orders,omitempty"`
+	// Cursor of the next page; empty on the last.
+	NextCursor    string `protobuf:"bytes,6,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportCustomerResponse) Reset() {
+	*x = ExportCustomerResponse{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportCustomerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportCustomerResponse) ProtoMessage() {}
+
+func (x *ExportCustomerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportCustomerResponse.ProtoReflect.Descriptor instead.
+func (*ExportCustomerResponse) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ExportCustomerResponse) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *ExportCustomerResponse) GetSessionsSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SessionsSince
+	}
+	return nil
+}
+
+func (x *ExportCustomerResponse) GetDeclinedPayments() float64 {
+	if x != nil {
+		return x.DeclinedPayments
+	}
+	return 0
+}
+
+func (x *ExportCustomerResponse) GetErasure() *Erasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
+func (x *ExportCustomerResponse) GetOrders() []*CustomerOrder {
+	if x != nil {
+		return x.Orders
+	}
+	return nil
+}
+
+func (x *ExportCustomerResponse) GetNextCursor() string {
+	if x != nil {
+		return x.NextCursor
+	}
+	return ""
+}
+
+// CustomerOrder is an order with what else is kept of who placed it.
+type CustomerOrder struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The order, with its history.
+	Order *Order `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	// The provider's payment method; empty once it was erased.
+	PaymentMethod string `protobuf:"bytes,2,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
+	// The key under which it was placed.
+	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	// SHA-256 of the request; empty once it was erased.
+	RequestHash []byte `protobuf:"bytes,4,opt,name=request_hash,json=requestHash,proto3" json:"request_hash,omitempty"`
+	// The keyed hash of the address that the request came from; empty where there is none.
+	AddressKey []byte `protobuf:"bytes,5,opt,name=address_key,json=addressKey,proto3" json:"address_key,omitempty"`
+	// Since when the session is that began with the order; unset where none did.
+	SessionSince *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=session_since,json=sessionSince,proto3" json:"session_since,omitempty"`
+	// The W3C trace context of the request; empty once it was erased.
+	Traceparent   string `protobuf:"bytes,7,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CustomerOrder) Reset() {
+	*x = CustomerOrder{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerOrder) ProtoMessage() {}
+
+func (x *CustomerOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerOrder.ProtoReflect.Descriptor instead.
+func (*CustomerOrder) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *CustomerOrder) GetOrder() *Order {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *CustomerOrder) GetPaymentMethod() string {
+	if x != nil {
+		return x.PaymentMethod
+	}
+	return ""
+}
+
+func (x *CustomerOrder) GetIdempotencyKey() string {
+	if x != nil {
+		return x.IdempotencyKey
+	}
+	return ""
+}
+
+func (x *CustomerOrder) GetRequestHash() []byte {
+	if x != nil {
+		return x.RequestHash
+	}
+	return nil
+}
+
+func (x *CustomerOrder) GetAddressKey() []byte {
+	if x != nil {
+		return x.AddressKey
+	}
+	return nil
+}
+
+func (x *CustomerOrder) GetSessionSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.SessionSince
+	}
+	return nil
+}
+
+func (x *CustomerOrder) GetTraceparent() string {
+	if x != nil {
+		return x.Traceparent
+	}
+	return ""
+}
+
+// Erasure is where the erasure of a customer's data stands.
+type Erasure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was last asked for.
+	RequestedAt *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=requested_at,json=requestedAt,proto3" json:"requested_at,omitempty"`
+	// When everything was erased; unset before.
+	FinishedAt    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=finished_at,json=finishedAt,proto3" json:"finished_at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Erasure) Reset() {
+	*x = Erasure{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Erasure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Erasure) ProtoMessage() {}
+
+func (x *Erasure) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Erasure.ProtoReflect.Descriptor instead.
+func (*Erasure) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Erasure) GetRequestedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.RequestedAt
+	}
+	return nil
+}
+
+func (x *Erasure) GetFinishedAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FinishedAt
+	}
+	return nil
+}
+
+// EraseCustomerRequest says about whom.
+type EraseCustomerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID of the customer, for an operator; empty for a customer's own.
+	CustomerId string `protobuf:"bytes,1,opt,name=customer_id,json=customerId,proto3" json:"customer_id,omitempty"`
+	// For whom: a customer erases what is their own, an operator any customer's.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseCustomerRequest) Reset() {
+	*x = EraseCustomerRequest{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseCustomerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseCustomerRequest) ProtoMessage() {}
+
+func (x *EraseCustomerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseCustomerRequest.ProtoReflect.Descriptor instead.
+func (*EraseCustomerRequest) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *EraseCustomerRequest) GetCustomerId() string {
+	if x != nil {
+		return x.CustomerId
+	}
+	return ""
+}
+
+func (x *EraseCustomerRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
+// EraseCustomerResponse is where the erasure stands.
+type EraseCustomerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The erasure.
+	Erasure       *Erasure `protobuf:"bytes,1,opt,name=erasure,proto3" json:"erasure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EraseCustomerResponse) Reset() {
+	*x = EraseCustomerResponse{}
+	mi := &file_souk_order_v1_order_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EraseCustomerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EraseCustomerResponse) ProtoMessage() {}
+
+func (x *EraseCustomerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_order_v1_order_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EraseCustomerResponse.ProtoReflect.Descriptor instead.
+func (*EraseCustomerResponse) Descriptor() ([]byte, []int) {
+	return file_souk_order_v1_order_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *EraseCustomerResponse) GetErasure() *Erasure {
+	if x != nil {
+		return x.Erasure
+	}
+	return nil
+}
+
 var File_souk_order_v1_order_proto protoreflect.FileDescriptor
 
 const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\n" +
-	"\x19souk/order/v1/order.proto\x12\rsouk.order.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19souk/money/v1/money.proto\"\xff\x01\n" +
+	"\x19souk/order/v1/order.proto\x12\rsouk.order.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x19souk/money/v1/money.proto\"\xff\x01\n" +
 	"\aAddress\x12\x1d\n" +
 	"\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x04name\x12 \n" +
 	"\x05line1\x18\x02 \x01(\tB\n" +
@@ -2046,7 +2797,7 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"postalCode\x12+\n" +
 	"\acountry\x18\x06 \x01(\tB\x11\xbaH\x0er\f2\n" +
 	"^[A-Z]{2}$R\acountry\x12\x1f\n" +
-	"\x06region\x18\a \x01(\tB\a\xbaH\x04r\x02\x18dR\x06region\"\xaa\x06\n" +
+	"\x06region\x18\a \x01(\tB\a\xbaH\x04r\x02\x18dR\x06region\"\xe3\x06\n" +
 	"\x05Order\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\tR\x06number\x12\x1f\n" +
@@ -2070,7 +2821,8 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\ahistory\x18\x11 \x03(\v2\x1a.souk.order.v1.StateChangeR\ahistory\x12\x1d\n" +
 	"\n" +
 	"short_skus\x18\x12 \x03(\tR\tshortSkus\x12)\n" +
-	"\x10agreement_digest\x18\x13 \x01(\fR\x0fagreementDigest\"\xbc\x01\n" +
+	"\x10agreement_digest\x18\x13 \x01(\fR\x0fagreementDigest\x127\n" +
+	"\terased_at\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\berasedAt\"\xbc\x01\n" +
 	"\x05Quote\x12!\n" +
 	"\fcart_version\x18\x01 \x01(\x03R\vcartVersion\x12.\n" +
 	"\x05lines\x18\x02 \x03(\v2\x18.souk.order.v1.OrderLineR\x05lines\x12*\n" +
@@ -2081,11 +2833,13 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"LineChange\x12\x10\n" +
 	"\x03sku\x18\x01 \x01(\tR\x03sku\x120\n" +
 	"\x06before\x18\x02 \x01(\v2\x18.souk.order.v1.OrderLineR\x06before\x12*\n" +
-	"\x03now\x18\x03 \x01(\v2\x18.souk.order.v1.OrderLineR\x03now\"\x94\x01\n" +
+	"\x03now\x18\x03 \x01(\v2\x18.souk.order.v1.OrderLineR\x03now\"\xb3\x01\n" +
 	"\vPriceChange\x12,\n" +
 	"\x06before\x18\x01 \x01(\v2\x14.souk.money.v1.MoneyR\x06before\x12&\n" +
 	"\x03now\x18\x02 \x01(\v2\x14.souk.money.v1.MoneyR\x03now\x12/\n" +
-	"\x05lines\x18\x03 \x03(\v2\x19.souk.order.v1.LineChangeR\x05lines\"j\n" +
+	"\x05lines\x18\x03 \x03(\v2\x19.souk.order.v1.LineChangeR\x05lines\x12\x1d\n" +
+	"\n" +
+	"more_lines\x18\x04 \x01(\x05R\tmoreLines\"j\n" +
 	"\vStateChange\x12/\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x19.souk.order.v1.OrderStateR\x05state\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xdb\x01\n" +
@@ -2109,10 +2863,8 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\n" +
 	"RefundLine\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12'\n" +
-	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x01R\bquantity\"\xdc\x04\n" +
-	"\x11PlaceOrderRequest\x12)\n" +
-	"\vcustomer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\n" +
-	"customerId\x123\n" +
+	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x01R\bquantity\"\xcc\x05\n" +
+	"\x11PlaceOrderRequest\x123\n" +
 	"\x0fidempotency_key\x18\x02 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x0eidempotencyKey\x12*\n" +
 	"\frequest_hash\x18\x03 \x01(\fB\a\xbaH\x04z\x02h R\vrequestHash\x12!\n" +
@@ -2125,23 +2877,26 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\x04wait\x18\t \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\x04wait\x12'\n" +
 	"\tagreement\x18\n" +
 	" \x01(\tB\t\xbaH\x06r\x04(\x80\x80 R\tagreement\x12;\n" +
-	"\x0eexpected_total\x18\v \x01(\v2\x14.souk.money.v1.MoneyR\rexpectedTotalB\x0f\n" +
-	"\r_cart_version\"\x8a\x01\n" +
-	"\x11QuoteOrderRequest\x12)\n" +
-	"\vcustomer_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\n" +
-	"customerId\x12!\n" +
+	"\x0eexpected_total\x18\v \x01(\v2\x14.souk.money.v1.MoneyR\rexpectedTotal\x121\n" +
+	"\x0eclient_address\x18\r \x01(\tB\n" +
+	"\xbaH\a\xd8\x01\x01r\x02p\x01R\rclientAddress\x12#\n" +
+	"\rrenew_session\x18\f \x01(\bR\frenewSession\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerB\x0f\n" +
+	"\r_cart_versionJ\x04\b\x01\x10\x02R\vcustomer_id\"\xa2\x01\n" +
+	"\x11QuoteOrderRequest\x12!\n" +
 	"\acart_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x12'\n" +
-	"\tagreement\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80 R\tagreement\"t\n" +
+	"\tagreement\x18\x03 \x01(\tB\t\xbaH\x06r\x04(\x80\x80 R\tagreement\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x01\x10\x02R\vcustomer_id\"t\n" +
 	"\x12QuoteOrderResponse\x12*\n" +
 	"\x05quote\x18\x01 \x01(\v2\x14.souk.order.v1.QuoteR\x05quote\x122\n" +
-	"\x06change\x18\x02 \x01(\v2\x1a.souk.order.v1.PriceChangeR\x06change\"\\\n" +
+	"\x06change\x18\x02 \x01(\v2\x1a.souk.order.v1.PriceChangeR\x06change\"\x9d\x01\n" +
 	"\x12PlaceOrderResponse\x12*\n" +
 	"\x05order\x18\x01 \x01(\v2\x14.souk.order.v1.OrderR\x05order\x12\x1a\n" +
-	"\breplayed\x18\x02 \x01(\bR\breplayed\"d\n" +
+	"\breplayed\x18\x02 \x01(\bR\breplayed\x12?\n" +
+	"\rsession_since\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\fsessionSince\"y\n" +
 	"\x0fGetOrderRequest\x12#\n" +
-	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12,\n" +
-	"\vcustomer_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
-	"customerId\">\n" +
+	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x02\x10\x03R\vcustomer_id\">\n" +
 	"\x10GetOrderResponse\x12*\n" +
 	"\x05order\x18\x01 \x01(\v2\x14.souk.order.v1.OrderR\x05order\"\xaf\x02\n" +
 	"\vOrderFilter\x12F\n" +
@@ -2151,23 +2906,21 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\rplaced_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\fplacedBefore\x12\x1f\n" +
 	"\x06number\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18(R\x06number\x12\x1e\n" +
 	"\x05email\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xfe\x01R\x05email\x12\x19\n" +
-	"\x03sku\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sku\"\xbf\x01\n" +
-	"\x11ListOrdersRequest\x12,\n" +
-	"\vcustomer_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
-	"customerId\x12&\n" +
+	"\x03sku\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sku\"\xd4\x01\n" +
+	"\x11ListOrdersRequest\x12&\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12 \n" +
 	"\x06cursor\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06cursor\x122\n" +
-	"\x06filter\x18\x04 \x01(\v2\x1a.souk.order.v1.OrderFilterR\x06filter\"c\n" +
+	"\x06filter\x18\x04 \x01(\v2\x1a.souk.order.v1.OrderFilterR\x06filter\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x01\x10\x02R\vcustomer_id\"c\n" +
 	"\x12ListOrdersResponse\x12,\n" +
 	"\x06orders\x18\x01 \x03(\v2\x14.souk.order.v1.OrderR\x06orders\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
-	"nextCursor\"g\n" +
+	"nextCursor\"|\n" +
 	"\x12CancelOrderRequest\x12#\n" +
-	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12,\n" +
-	"\vcustomer_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
-	"customerId\"A\n" +
+	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x02\x10\x03R\vcustomer_id\"A\n" +
 	"\x13CancelOrderResponse\x12*\n" +
-	"\x05order\x18\x01 \x01(\v2\x14.souk.order.v1.OrderR\x05order\"\xcf\x02\n" +
+	"\x05order\x18\x01 \x01(\v2\x14.souk.order.v1.OrderR\x05order\"\xff\x02\n" +
 	"\x12RefundOrderRequest\x12#\n" +
 	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x123\n" +
 	"\x0fidempotency_key\x18\x02 \x01(\tB\n" +
@@ -2176,16 +2929,67 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\x05lines\x18\x04 \x03(\v2\x19.souk.order.v1.RefundLineB\t\xbaH\x06\x92\x01\x03\x10\xd0\x0fR\x05lines\x12\x18\n" +
 	"\arestock\x18\x05 \x01(\bR\arestock\x12 \n" +
 	"\x06reason\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\x06reason\x12;\n" +
-	"\x04wait\x18\a \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\x04wait\"e\n" +
+	"\x04wait\x18\a \x01(\v2\x19.google.protobuf.DurationB\f\xbaH\t\xaa\x01\x06\"\x02\b<2\x00R\x04wait\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"e\n" +
 	"\x13RefundOrderResponse\x122\n" +
 	"\x06refund\x18\x01 \x01(\v2\x1a.souk.order.v1.OrderRefundR\x06refund\x12\x1a\n" +
-	"\breplayed\x18\x02 \x01(\bR\breplayed\"f\n" +
+	"\breplayed\x18\x02 \x01(\bR\breplayed\"{\n" +
 	"\x11WatchOrderRequest\x12#\n" +
-	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12,\n" +
-	"\vcustomer_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
-	"customerId\"@\n" +
+	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x02\x10\x03R\vcustomer_id\"@\n" +
 	"\x12WatchOrderResponse\x12*\n" +
-	"\x05order\x18\x01 \x01(\v2\x14.souk.order.v1.OrderR\x05order*\xe3\x01\n" +
+	"\x05order\x18\x01 \x01(\v2\x14.souk.order.v1.OrderR\x05order\"r\n" +
+	"\x12EndSessionsRequest\x12,\n" +
+	"\vcustomer_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
+	"customerId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"G\n" +
+	"\x13EndSessionsResponse\x120\n" +
+	"\x05since\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"h\n" +
+	"\x14FindCustomersRequest\x12 \n" +
+	"\x05email\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xfe\x01R\x05email\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"S\n" +
+	"\x15FindCustomersResponse\x12:\n" +
+	"\tcustomers\x18\x01 \x03(\v2\x1c.souk.order.v1.FoundCustomerR\tcustomers\"\x8a\x01\n" +
+	"\rFoundCustomer\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12\x16\n" +
+	"\x06orders\x18\x02 \x01(\x03R\x06orders\x12@\n" +
+	"\x0elast_placed_at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\flastPlacedAt\"\xbe\x01\n" +
+	"\x15ExportCustomerRequest\x12,\n" +
+	"\vcustomer_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
+	"customerId\x12 \n" +
+	"\x06cursor\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06cursor\x12%\n" +
+	"\x0eheld_elsewhere\x18\x03 \x01(\bR\rheldElsewhere\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"\xb2\x02\n" +
+	"\x16ExportCustomerResponse\x12\x1f\n" +
+	"\vcustomer_id\x18\x01 \x01(\tR\n" +
+	"customerId\x12A\n" +
+	"\x0esessions_since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\rsessionsSince\x12+\n" +
+	"\x11declined_payments\x18\x03 \x01(\x01R\x10declinedPayments\x120\n" +
+	"\aerasure\x18\x04 \x01(\v2\x16.souk.order.v1.ErasureR\aerasure\x124\n" +
+	"\x06orders\x18\x05 \x03(\v2\x1c.souk.order.v1.CustomerOrderR\x06orders\x12\x1f\n" +
+	"\vnext_cursor\x18\x06 \x01(\tR\n" +
+	"nextCursor\"\xb2\x02\n" +
+	"\rCustomerOrder\x12*\n" +
+	"\x05order\x18\x01 \x01(\v2\x14.souk.order.v1.OrderR\x05order\x12%\n" +
+	"\x0epayment_method\x18\x02 \x01(\tR\rpaymentMethod\x12'\n" +
+	"\x0fidempotency_key\x18\x03 \x01(\tR\x0eidempotencyKey\x12!\n" +
+	"\frequest_hash\x18\x04 \x01(\fR\vrequestHash\x12\x1f\n" +
+	"\vaddress_key\x18\x05 \x01(\fR\n" +
+	"addressKey\x12?\n" +
+	"\rsession_since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fsessionSince\x12 \n" +
+	"\vtraceparent\x18\a \x01(\tR\vtraceparent\"\x85\x01\n" +
+	"\aErasure\x12=\n" +
+	"\frequested_at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\vrequestedAt\x12;\n" +
+	"\vfinished_at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"finishedAt\"t\n" +
+	"\x14EraseCustomerRequest\x12,\n" +
+	"\vcustomer_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\n" +
+	"customerId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"I\n" +
+	"\x15EraseCustomerResponse\x120\n" +
+	"\aerasure\x18\x01 \x01(\v2\x16.souk.order.v1.ErasureR\aerasure*\xe3\x01\n" +
 	"\n" +
 	"OrderState\x12\x1b\n" +
 	"\x17ORDER_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
@@ -2195,7 +2999,7 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\x15ORDER_STATE_CAPTURING\x10\x04\x12\x14\n" +
 	"\x10ORDER_STATE_PAID\x10\x05\x12\x1a\n" +
 	"\x16ORDER_STATE_CANCELLING\x10\x06\x12\x19\n" +
-	"\x15ORDER_STATE_CANCELLED\x10\a*\x99\x02\n" +
+	"\x15ORDER_STATE_CANCELLED\x10\a*\xbb\x02\n" +
 	"\fCancelReason\x12\x1d\n" +
 	"\x19CANCEL_REASON_UNSPECIFIED\x10\x00\x12$\n" +
 	" CANCEL_REASON_INSUFFICIENT_STOCK\x10\x01\x12\"\n" +
@@ -2204,24 +3008,41 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\x17CANCEL_REASON_TIMED_OUT\x10\x04\x12\"\n" +
 	"\x1eCANCEL_REASON_RESERVATION_LOST\x10\x05\x12 \n" +
 	"\x1cCANCEL_REASON_CAPTURE_FAILED\x10\x06\x12!\n" +
-	"\x1dCANCEL_REASON_AMOUNT_MISMATCH\x10\a*\x97\x01\n" +
+	"\x1dCANCEL_REASON_AMOUNT_MISMATCH\x10\a\x12 \n" +
+	"\x1cCANCEL_REASON_HELD_BY_OTHERS\x10\b*\x97\x01\n" +
 	"\x10OrderRefundState\x12\"\n" +
 	"\x1eORDER_REFUND_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aORDER_REFUND_STATE_PENDING\x10\x01\x12 \n" +
 	"\x1cORDER_REFUND_STATE_SUCCEEDED\x10\x02\x12\x1d\n" +
-	"\x19ORDER_REFUND_STATE_FAILED\x10\x032\xd5\x04\n" +
-	"\fOrderService\x12Q\n" +
+	"\x19ORDER_REFUND_STATE_FAILED\x10\x032\xa2\t\n" +
+	"\fOrderService\x12c\n" +
 	"\n" +
-	"PlaceOrder\x12 .souk.order.v1.PlaceOrderRequest\x1a!.souk.order.v1.PlaceOrderResponse\x12Q\n" +
+	"PlaceOrder\x12 .souk.order.v1.PlaceOrderRequest\x1a!.souk.order.v1.PlaceOrderResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x02\x12c\n" +
 	"\n" +
-	"QuoteOrder\x12 .souk.order.v1.QuoteOrderRequest\x1a!.souk.order.v1.QuoteOrderResponse\x12K\n" +
-	"\bGetOrder\x12\x1e.souk.order.v1.GetOrderRequest\x1a\x1f.souk.order.v1.GetOrderResponse\x12Q\n" +
+	"QuoteOrder\x12 .souk.order.v1.QuoteOrderRequest\x1a!.souk.order.v1.QuoteOrderResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x02\x12m\n" +
+	"\bGetOrder\x12\x1e.souk.order.v1.GetOrderRequest\x1a\x1f.souk.order.v1.GetOrderResponse\" \xca\xf3\x18\x1c\n" +
+	"\agateway\n" +
+	"\fnotification\x12\x03\x02\x03\x04\x12d\n" +
 	"\n" +
-	"ListOrders\x12 .souk.order.v1.ListOrdersRequest\x1a!.souk.order.v1.ListOrdersResponse\x12T\n" +
-	"\vCancelOrder\x12!.souk.order.v1.CancelOrderRequest\x1a\".souk.order.v1.CancelOrderResponse\x12T\n" +
-	"\vRefundOrder\x12!.souk.order.v1.RefundOrderRequest\x1a\".souk.order.v1.RefundOrderResponse\x12S\n" +
+	"ListOrders\x12 .souk.order.v1.ListOrdersRequest\x1a!.souk.order.v1.ListOrdersResponse\"\x11\xca\xf3\x18\r\n" +
+	"\agateway\x12\x02\x02\x03\x12g\n" +
+	"\vCancelOrder\x12!.souk.order.v1.CancelOrderRequest\x1a\".souk.order.v1.CancelOrderResponse\"\x11\xca\xf3\x18\r\n" +
+	"\agateway\x12\x02\x02\x03\x12f\n" +
+	"\vRefundOrder\x12!.souk.order.v1.RefundOrderRequest\x1a\".souk.order.v1.RefundOrderResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x03\x12f\n" +
 	"\n" +
-	"WatchOrder\x12 .souk.order.v1.WatchOrderRequest\x1a!.souk.order.v1.WatchOrderResponse0\x01B;Z9github.com/souk-shop/souk/proto/gen/souk/order/v1;orderv1b\x06proto3"
+	"WatchOrder\x12 .souk.order.v1.WatchOrderRequest\x1a!.souk.order.v1.WatchOrderResponse\"\x11\xca\xf3\x18\r\n" +
+	"\agateway\x12\x02\x02\x030\x01\x12g\n" +
+	"\vEndSessions\x12!.souk.order.v1.EndSessionsRequest\x1a\".souk.order.v1.EndSessionsResponse\"\x11\xca\xf3\x18\r\n" +
+	"\agateway\x12\x02\x02\x03\x12l\n" +
+	"\rFindCustomers\x12#.souk.order.v1.FindCustomersRequest\x1a$.souk.order.v1.FindCustomersResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x03\x12r\n" +
+	"\x0eExportCustomer\x12$.souk.order.v1.ExportCustomerRequest\x1a%.souk.order.v1.ExportCustomerResponse\"\x13\xca\xf3\x18\x0f\n" +
+	"\agateway\x12\x02\x02\x03\x18\x01\x12o\n" +
+	"\rEraseCustomer\x12#.souk.order.v1.EraseCustomerRequest\x1a$.souk.order.v1.EraseCustomerResponse\"\x13\xca\xf3\x18\x0f\n" +
+	"\agateway\x12\x02\x02\x03\x18\x01B;Z9github.com/souk-shop/souk/proto/gen/souk/order/v1;orderv1b\x06proto3"
 
 var (
 	file_souk_order_v1_order_proto_rawDescOnce sync.Once
@@ -2236,101 +3057,145 @@ func file_souk_order_v1_order_proto_rawDescGZIP() []byte {
 }
 
 var file_souk_order_v1_order_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_souk_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_souk_order_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_souk_order_v1_order_proto_goTypes = []any{
-	(OrderState)(0),               // 0: souk.order.v1.OrderState
-	(CancelReason)(0),             // 1: souk.order.v1.CancelReason
-	(OrderRefundState)(0),         // 2: souk.order.v1.OrderRefundState
-	(*Address)(nil),               // 3: souk.order.v1.Address
-	(*Order)(nil),                 // 4: souk.order.v1.Order
-	(*Quote)(nil),                 // 5: souk.order.v1.Quote
-	(*LineChange)(nil),            // 6: souk.order.v1.LineChange
-	(*PriceChange)(nil),           // 7: souk.order.v1.PriceChange
-	(*StateChange)(nil),           // 8: souk.order.v1.StateChange
-	(*OrderLine)(nil),             // 9: souk.order.v1.OrderLine
-	(*OrderRefund)(nil),           // 10: souk.order.v1.OrderRefund
-	(*RefundLine)(nil),            // 11: souk.order.v1.RefundLine
-	(*PlaceOrderRequest)(nil),     // 12: souk.order.v1.PlaceOrderRequest
-	(*QuoteOrderRequest)(nil),     // 13: souk.order.v1.QuoteOrderRequest
-	(*QuoteOrderResponse)(nil),    // 14: souk.order.v1.QuoteOrderResponse
-	(*PlaceOrderResponse)(nil),    // 15: souk.order.v1.PlaceOrderResponse
-	(*GetOrderRequest)(nil),       // 16: souk.order.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),      // 17: souk.order.v1.GetOrderResponse
-	(*OrderFilter)(nil),           // 18: souk.order.v1.OrderFilter
-	(*ListOrdersRequest)(nil),     // 19: souk.order.v1.ListOrdersRequest
-	(*ListOrdersResponse)(nil),    // 20: souk.order.v1.ListOrdersResponse
-	(*CancelOrderRequest)(nil),    // 21: souk.order.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),   // 22: souk.order.v1.CancelOrderResponse
-	(*RefundOrderRequest)(nil),    // 23: souk.order.v1.RefundOrderRequest
-	(*RefundOrderResponse)(nil),   // 24: souk.order.v1.RefundOrderResponse
-	(*WatchOrderRequest)(nil),     // 25: souk.order.v1.WatchOrderRequest
-	(*WatchOrderResponse)(nil),    // 26: souk.order.v1.WatchOrderResponse
-	(*v1.Money)(nil),              // 27: souk.money.v1.Money
-	(*timestamppb.Timestamp)(nil), // 28: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 29: google.protobuf.Duration
+	(OrderState)(0),                // 0: souk.order.v1.OrderState
+	(CancelReason)(0),              // 1: souk.order.v1.CancelReason
+	(OrderRefundState)(0),          // 2: souk.order.v1.OrderRefundState
+	(*Address)(nil),                // 3: souk.order.v1.Address
+	(*Order)(nil),                  // 4: souk.order.v1.Order
+	(*Quote)(nil),                  // 5: souk.order.v1.Quote
+	(*LineChange)(nil),             // 6: souk.order.v1.LineChange
+	(*PriceChange)(nil),            // 7: souk.order.v1.PriceChange
+	(*StateChange)(nil),            // 8: souk.order.v1.StateChange
+	(*OrderLine)(nil),              // 9: souk.order.v1.OrderLine
+	(*OrderRefund)(nil),            // 10: souk.order.v1.OrderRefund
+	(*RefundLine)(nil),             // 11: souk.order.v1.RefundLine
+	(*PlaceOrderRequest)(nil),      // 12: souk.order.v1.PlaceOrderRequest
+	(*QuoteOrderRequest)(nil),      // 13: souk.order.v1.QuoteOrderRequest
+	(*QuoteOrderResponse)(nil),     // 14: souk.order.v1.QuoteOrderResponse
+	(*PlaceOrderResponse)(nil),     // 15: souk.order.v1.PlaceOrderResponse
+	(*GetOrderRequest)(nil),        // 16: souk.order.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),       // 17: souk.order.v1.GetOrderResponse
+	(*OrderFilter)(nil),            // 18: souk.order.v1.OrderFilter
+	(*ListOrdersRequest)(nil),      // 19: souk.order.v1.ListOrdersRequest
+	(*ListOrdersResponse)(nil),     // 20: souk.order.v1.ListOrdersResponse
+	(*CancelOrderRequest)(nil),     // 21: souk.order.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),    // 22: souk.order.v1.CancelOrderResponse
+	(*RefundOrderRequest)(nil),     // 23: souk.order.v1.RefundOrderRequest
+	(*RefundOrderResponse)(nil),    // 24: souk.order.v1.RefundOrderResponse
+	(*WatchOrderRequest)(nil),      // 25: souk.order.v1.WatchOrderRequest
+	(*WatchOrderResponse)(nil),     // 26: souk.order.v1.WatchOrderResponse
+	(*EndSessionsRequest)(nil),     // 27: souk.order.v1.EndSessionsRequest
+	(*EndSessionsResponse)(nil),    // 28: souk.order.v1.EndSessionsResponse
+	(*FindCustomersRequest)(nil),   // 29: souk.order.v1.FindCustomersRequest
+	(*FindCustomersResponse)(nil),  // 30: souk.order.v1.FindCustomersResponse
+	(*FoundCustomer)(nil),          // 31: souk.order.v1.FoundCustomer
+	(*ExportCustomerRequest)(nil),  // 32: souk.order.v1.ExportCustomerRequest
+	(*ExportCustomerResponse)(nil), // 33: souk.order.v1.ExportCustomerResponse
+	(*CustomerOrder)(nil),          // 34: souk.order.v1.CustomerOrder
+	(*Erasure)(nil),                // 35: souk.order.v1.Erasure
+	(*EraseCustomerRequest)(nil),   // 36: souk.order.v1.EraseCustomerRequest
+	(*EraseCustomerResponse)(nil),  // 37: souk.order.v1.EraseCustomerResponse
+	(*v1.Money)(nil),               // 38: souk.money.v1.Money
+	(*timestamppb.Timestamp)(nil),  // 39: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),    // 40: google.protobuf.Duration
+	(*v11.Viewer)(nil),             // 41: souk.access.v1.Viewer
 }
 var file_souk_order_v1_order_proto_depIdxs = []int32{
 	0,  // 0: souk.order.v1.Order.state:type_name -> souk.order.v1.OrderState
 	1,  // 1: souk.order.v1.Order.cancel_reason:type_name -> souk.order.v1.CancelReason
 	9,  // 2: souk.order.v1.Order.lines:type_name -> souk.order.v1.OrderLine
-	27, // 3: souk.order.v1.Order.total:type_name -> souk.money.v1.Money
-	27, // 4: souk.order.v1.Order.refunded:type_name -> souk.money.v1.Money
+	38, // 3: souk.order.v1.Order.total:type_name -> souk.money.v1.Money
+	38, // 4: souk.order.v1.Order.refunded:type_name -> souk.money.v1.Money
 	3,  // 5: souk.order.v1.Order.shipping_address:type_name -> souk.order.v1.Address
-	28, // 6: souk.order.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
-	28, // 7: souk.order.v1.Order.settled_at:type_name -> google.protobuf.Timestamp
+	39, // 6: souk.order.v1.Order.placed_at:type_name -> google.protobuf.Timestamp
+	39, // 7: souk.order.v1.Order.settled_at:type_name -> google.protobuf.Timestamp
 	10, // 8: souk.order.v1.Order.refunds:type_name -> souk.order.v1.OrderRefund
 	8,  // 9: souk.order.v1.Order.history:type_name -> souk.order.v1.StateChange
-	9,  // 10: souk.order.v1.Quote.lines:type_name -> souk.order.v1.OrderLine
-	27, // 11: souk.order.v1.Quote.total:type_name -> souk.money.v1.Money
-	9,  // 12: souk.order.v1.LineChange.before:type_name -> souk.order.v1.OrderLine
-	9,  // 13: souk.order.v1.LineChange.now:type_name -> souk.order.v1.OrderLine
-	27, // 14: souk.order.v1.PriceChange.before:type_name -> souk.money.v1.Money
-	27, // 15: souk.order.v1.PriceChange.now:type_name -> souk.money.v1.Money
-	6,  // 16: souk.order.v1.PriceChange.lines:type_name -> souk.order.v1.LineChange
-	0,  // 17: souk.order.v1.StateChange.state:type_name -> souk.order.v1.OrderState
-	28, // 18: souk.order.v1.StateChange.at:type_name -> google.protobuf.Timestamp
-	27, // 19: souk.order.v1.OrderLine.unit_price:type_name -> souk.money.v1.Money
-	27, // 20: souk.order.v1.OrderLine.total:type_name -> souk.money.v1.Money
-	2,  // 21: souk.order.v1.OrderRefund.state:type_name -> souk.order.v1.OrderRefundState
-	27, // 22: souk.order.v1.OrderRefund.amount:type_name -> souk.money.v1.Money
-	11, // 23: souk.order.v1.OrderRefund.lines:type_name -> souk.order.v1.RefundLine
-	28, // 24: souk.order.v1.OrderRefund.created_at:type_name -> google.protobuf.Timestamp
-	3,  // 25: souk.order.v1.PlaceOrderRequest.shipping_address:type_name -> souk.order.v1.Address
-	29, // 26: souk.order.v1.PlaceOrderRequest.wait:type_name -> google.protobuf.Duration
-	27, // 27: souk.order.v1.PlaceOrderRequest.expected_total:type_name -> souk.money.v1.Money
-	5,  // 28: souk.order.v1.QuoteOrderResponse.quote:type_name -> souk.order.v1.Quote
-	7,  // 29: souk.order.v1.QuoteOrderResponse.change:type_name -> souk.order.v1.PriceChange
-	4,  // 30: souk.order.v1.PlaceOrderResponse.order:type_name -> souk.order.v1.Order
-	4,  // 31: souk.order.v1.GetOrderResponse.order:type_name -> souk.order.v1.Order
-	0,  // 32: souk.order.v1.OrderFilter.states:type_name -> souk.order.v1.OrderState
-	28, // 33: souk.order.v1.OrderFilter.placed_from:type_name -> google.protobuf.Timestamp
-	28, // 34: souk.order.v1.OrderFilter.placed_before:type_name -> google.protobuf.Timestamp
-	18, // 35: souk.order.v1.ListOrdersRequest.filter:type_name -> souk.order.v1.OrderFilter
-	4,  // 36: souk.order.v1.ListOrdersResponse.orders:type_name -> souk.order.v1.Order
-	4,  // 37: souk.order.v1.CancelOrderResponse.order:type_name -> souk.order.v1.Order
-	11, // 38: souk.order.v1.RefundOrderRequest.lines:type_name -> souk.order.v1.RefundLine
-	29, // 39: souk.order.v1.RefundOrderRequest.wait:type_name -> google.protobuf.Duration
-	10, // 40: souk.order.v1.RefundOrderResponse.refund:type_name -> souk.order.v1.OrderRefund
-	4,  // 41: souk.order.v1.WatchOrderResponse.order:type_name -> souk.order.v1.Order
-	12, // 42: souk.order.v1.OrderService.PlaceOrder:input_type -> souk.order.v1.PlaceOrderRequest
-	13, // 43: souk.order.v1.OrderService.QuoteOrder:input_type -> souk.order.v1.QuoteOrderRequest
-	16, // 44: souk.order.v1.OrderService.GetOrder:input_type -> souk.order.v1.GetOrderRequest
-	19, // 45: souk.order.v1.OrderService.ListOrders:input_type -> souk.order.v1.ListOrdersRequest
-	21, // 46: souk.order.v1.OrderService.CancelOrder:input_type -> souk.order.v1.CancelOrderRequest
-	23, // 47: souk.order.v1.OrderService.RefundOrder:input_type -> souk.order.v1.RefundOrderRequest
-	25, // 48: souk.order.v1.OrderService.WatchOrder:input_type -> souk.order.v1.WatchOrderRequest
-	15, // 49: souk.order.v1.OrderService.PlaceOrder:output_type -> souk.order.v1.PlaceOrderResponse
-	14, // 50: souk.order.v1.OrderService.QuoteOrder:output_type -> souk.order.v1.QuoteOrderResponse
-	17, // 51: souk.order.v1.OrderService.GetOrder:output_type -> souk.order.v1.GetOrderResponse
-	20, // 52: souk.order.v1.OrderService.ListOrders:output_type -> souk.order.v1.ListOrdersResponse
-	22, // 53: souk.order.v1.OrderService.CancelOrder:output_type -> souk.order.v1.CancelOrderResponse
-	24, // 54: souk.order.v1.OrderService.RefundOrder:output_type -> souk.order.v1.RefundOrderResponse
-	26, // 55: souk.order.v1.OrderService.WatchOrder:output_type -> souk.order.v1.WatchOrderResponse
-	49, // [49:56] is the sub-list for method output_type
-	42, // [42:49] is the sub-list for method input_type
-	42, // [42:42] is the sub-list for extension type_name
-	42, // [42:42] is the sub-list for extension extendee
-	0,  // [0:42] is the sub-list for field type_name
+	39, // 10: souk.order.v1.Order.erased_at:type_name -> google.protobuf.Timestamp
+	9,  // 11: souk.order.v1.Quote.lines:type_name -> souk.order.v1.OrderLine
+	38, // 12: souk.order.v1.Quote.total:type_name -> souk.money.v1.Money
+	9,  // 13: souk.order.v1.LineChange.before:type_name -> souk.order.v1.OrderLine
+	9,  // 14: souk.order.v1.LineChange.now:type_name -> souk.order.v1.OrderLine
+	38, // 15: souk.order.v1.PriceChange.before:type_name -> souk.money.v1.Money
+	38, // 16: souk.order.v1.PriceChange.now:type_name -> souk.money.v1.Money
+	6,  // 17: souk.order.v1.PriceChange.lines:type_name -> souk.order.v1.LineChange
+	0,  // 18: souk.order.v1.StateChange.state:type_name -> souk.order.v1.OrderState
+	39, // 19: souk.order.v1.StateChange.at:type_name -> google.protobuf.Timestamp
+	38, // 20: souk.order.v1.OrderLine.unit_price:type_name -> souk.money.v1.Money
+	38, // 21: souk.order.v1.OrderLine.total:type_name -> souk.money.v1.Money
+	2,  // 22: souk.order.v1.OrderRefund.state:type_name -> souk.order.v1.OrderRefundState
+	38, // 23: souk.order.v1.OrderRefund.amount:type_name -> souk.money.v1.Money
+	11, // 24: souk.order.v1.OrderRefund.lines:type_name -> souk.order.v1.RefundLine
+	39, // 25: souk.order.v1.OrderRefund.created_at:type_name -> google.protobuf.Timestamp
+	3,  // 26: souk.order.v1.PlaceOrderRequest.shipping_address:type_name -> souk.order.v1.Address
+	40, // 27: souk.order.v1.PlaceOrderRequest.wait:type_name -> google.protobuf.Duration
+	38, // 28: souk.order.v1.PlaceOrderRequest.expected_total:type_name -> souk.money.v1.Money
+	41, // 29: souk.order.v1.PlaceOrderRequest.viewer:type_name -> souk.access.v1.Viewer
+	41, // 30: souk.order.v1.QuoteOrderRequest.viewer:type_name -> souk.access.v1.Viewer
+	5,  // 31: souk.order.v1.QuoteOrderResponse.quote:type_name -> souk.order.v1.Quote
+	7,  // 32: souk.order.v1.QuoteOrderResponse.change:type_name -> souk.order.v1.PriceChange
+	4,  // 33: souk.order.v1.PlaceOrderResponse.order:type_name -> souk.order.v1.Order
+	39, // 34: souk.order.v1.PlaceOrderResponse.session_since:type_name -> google.protobuf.Timestamp
+	41, // 35: souk.order.v1.GetOrderRequest.viewer:type_name -> souk.access.v1.Viewer
+	4,  // 36: souk.order.v1.GetOrderResponse.order:type_name -> souk.order.v1.Order
+	0,  // 37: souk.order.v1.OrderFilter.states:type_name -> souk.order.v1.OrderState
+	39, // 38: souk.order.v1.OrderFilter.placed_from:type_name -> google.protobuf.Timestamp
+	39, // 39: souk.order.v1.OrderFilter.placed_before:type_name -> google.protobuf.Timestamp
+	18, // 40: souk.order.v1.ListOrdersRequest.filter:type_name -> souk.order.v1.OrderFilter
+	41, // 41: souk.order.v1.ListOrdersRequest.viewer:type_name -> souk.access.v1.Viewer
+	4,  // 42: souk.order.v1.ListOrdersResponse.orders:type_name -> souk.order.v1.Order
+	41, // 43: souk.order.v1.CancelOrderRequest.viewer:type_name -> souk.access.v1.Viewer
+	4,  // 44: souk.order.v1.CancelOrderResponse.order:type_name -> souk.order.v1.Order
+	11, // 45: souk.order.v1.RefundOrderRequest.lines:type_name -> souk.order.v1.RefundLine
+	40, // 46: souk.order.v1.RefundOrderRequest.wait:type_name -> google.protobuf.Duration
+	41, // 47: souk.order.v1.RefundOrderRequest.viewer:type_name -> souk.access.v1.Viewer
+	10, // 48: souk.order.v1.RefundOrderResponse.refund:type_name -> souk.order.v1.OrderRefund
+	41, // 49: souk.order.v1.WatchOrderRequest.viewer:type_name -> souk.access.v1.Viewer
+	4,  // 50: souk.order.v1.WatchOrderResponse.order:type_name -> souk.order.v1.Order
+	41, // 51: souk.order.v1.EndSessionsRequest.viewer:type_name -> souk.access.v1.Viewer
+	39, // 52: souk.order.v1.EndSessionsResponse.since:type_name -> google.protobuf.Timestamp
+	41, // 53: souk.order.v1.FindCustomersRequest.viewer:type_name -> souk.access.v1.Viewer
+	31, // 54: souk.order.v1.FindCustomersResponse.customers:type_name -> souk.order.v1.FoundCustomer
+	39, // 55: souk.order.v1.FoundCustomer.last_placed_at:type_name -> google.protobuf.Timestamp
+	41, // 56: souk.order.v1.ExportCustomerRequest.viewer:type_name -> souk.access.v1.Viewer
+	39, // 57: souk.order.v1.ExportCustomerResponse.sessions_since:type_name -> google.protobuf.Timestamp
+	35, // 58: souk.order.v1.ExportCustomerResponse.erasure:type_name -> souk.order.v1.Erasure
+	34, // 59: souk.order.v1.ExportCustomerResponse.orders:type_name -> souk.order.v1.CustomerOrder
+	4,  // 60: souk.order.v1.CustomerOrder.order:type_name -> souk.order.v1.Order
+	39, // 61: souk.order.v1.CustomerOrder.session_since:type_name -> google.protobuf.Timestamp
+	39, // 62: souk.order.v1.Erasure.requested_at:type_name -> google.protobuf.Timestamp
+	39, // 63: souk.order.v1.Erasure.finished_at:type_name -> google.protobuf.Timestamp
+	41, // 64: souk.order.v1.EraseCustomerRequest.viewer:type_name -> souk.access.v1.Viewer
+	35, // 65: souk.order.v1.EraseCustomerResponse.erasure:type_name -> souk.order.v1.Erasure
+	12, // 66: souk.order.v1.OrderService.PlaceOrder:input_type -> souk.order.v1.PlaceOrderRequest
+	13, // 67: souk.order.v1.OrderService.QuoteOrder:input_type -> souk.order.v1.QuoteOrderRequest
+	16, // 68: souk.order.v1.OrderService.GetOrder:input_type -> souk.order.v1.GetOrderRequest
+	19, // 69: souk.order.v1.OrderService.ListOrders:input_type -> souk.order.v1.ListOrdersRequest
+	21, // 70: souk.order.v1.OrderService.CancelOrder:input_type -> souk.order.v1.CancelOrderRequest
+	23, // 71: souk.order.v1.OrderService.RefundOrder:input_type -> souk.order.v1.RefundOrderRequest
+	25, // 72: souk.order.v1.OrderService.WatchOrder:input_type -> souk.order.v1.WatchOrderRequest
+	27, // 73: souk.order.v1.OrderService.EndSessions:input_type -> souk.order.v1.EndSessionsRequest
+	29, // 74: souk.order.v1.OrderService.FindCustomers:input_type -> souk.order.v1.FindCustomersRequest
+	32, // 75: souk.order.v1.OrderService.ExportCustomer:input_type -> souk.order.v1.ExportCustomerRequest
+	36, // 76: souk.order.v1.OrderService.EraseCustomer:input_type -> souk.order.v1.EraseCustomerRequest
+	15, // 77: souk.order.v1.OrderService.PlaceOrder:output_type -> souk.order.v1.PlaceOrderResponse
+	14, // 78: souk.order.v1.OrderService.QuoteOrder:output_type -> souk.order.v1.QuoteOrderResponse
+	17, // 79: souk.order.v1.OrderService.GetOrder:output_type -> souk.order.v1.GetOrderResponse
+	20, // 80: souk.order.v1.OrderService.ListOrders:output_type -> souk.order.v1.ListOrdersResponse
+	22, // 81: souk.order.v1.OrderService.CancelOrder:output_type -> souk.order.v1.CancelOrderResponse
+	24, // 82: souk.order.v1.OrderService.RefundOrder:output_type -> souk.order.v1.RefundOrderResponse
+	26, // 83: souk.order.v1.OrderService.WatchOrder:output_type -> souk.order.v1.WatchOrderResponse
+	28, // 84: souk.order.v1.OrderService.EndSessions:output_type -> souk.order.v1.EndSessionsResponse
+	30, // 85: souk.order.v1.OrderService.FindCustomers:output_type -> souk.order.v1.FindCustomersResponse
+	33, // 86: souk.order.v1.OrderService.ExportCustomer:output_type -> souk.order.v1.ExportCustomerResponse
+	37, // 87: souk.order.v1.OrderService.EraseCustomer:output_type -> souk.order.v1.EraseCustomerResponse
+	77, // [77:88] is the sub-list for method output_type
+	66, // [66:77] is the sub-list for method input_type
+	66, // [66:66] is the sub-list for extension type_name
+	66, // [66:66] is the sub-list for extension extendee
+	0,  // [0:66] is the sub-list for field type_name
 }
 
 func init() { file_souk_order_v1_order_proto_init() }
@@ -2345,7 +3210,7 @@ func file_souk_order_v1_order_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_order_v1_order_proto_rawDesc), len(file_souk_order_v1_order_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   24,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

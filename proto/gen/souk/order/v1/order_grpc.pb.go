@@ -19,13 +19,17 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OrderService_PlaceOrder_FullMethodName  = "/souk.order.v1.OrderService/PlaceOrder"
-	OrderService_QuoteOrder_FullMethodName  = "/souk.order.v1.OrderService/QuoteOrder"
-	OrderService_GetOrder_FullMethodName    = "/souk.order.v1.OrderService/GetOrder"
-	OrderService_ListOrders_FullMethodName  = "/souk.order.v1.OrderService/ListOrders"
-	OrderService_CancelOrder_FullMethodName = "/souk.order.v1.OrderService/CancelOrder"
-	OrderService_RefundOrder_FullMethodName = "/souk.order.v1.OrderService/RefundOrder"
-	OrderService_WatchOrder_FullMethodName  = "/souk.order.v1.OrderService/WatchOrder"
+	OrderService_PlaceOrder_FullMethodName     = "/souk.order.v1.OrderService/PlaceOrder"
+	OrderService_QuoteOrder_FullMethodName     = "/souk.order.v1.OrderService/QuoteOrder"
+	OrderService_GetOrder_FullMethodName       = "/souk.order.v1.OrderService/GetOrder"
+	OrderService_ListOrders_FullMethodName     = "/souk.order.v1.OrderService/ListOrders"
+	OrderService_CancelOrder_FullMethodName    = "/souk.order.v1.OrderService/CancelOrder"
+	OrderService_RefundOrder_FullMethodName    = "/souk.order.v1.OrderService/RefundOrder"
+	OrderService_WatchOrder_FullMethodName     = "/souk.order.v1.OrderService/WatchOrder"
+	OrderService_EndSessions_FullMethodName    = "/souk.order.v1.OrderService/EndSessions"
+	OrderService_FindCustomers_FullMethodName  = "/souk.order.v1.OrderService/FindCustomers"
+	OrderService_ExportCustomer_FullMethodName = "/souk.order.v1.OrderService/ExportCustomer"
+	OrderService_EraseCustomer_FullMethodName  = "/souk.order.v1.OrderService/EraseCustomer"
 )
 
 // OrderServiceClient is the client API for OrderService service.
@@ -36,13 +40,12 @@ const (
 // exactly one of PAID or CANCELLED. Errors carry a google.rpc.ErrorInfo with
 // domain "order.souk".
 //
-// A call with customer_id set sees only that customer's orders; others are
-// NOT_FOUND (ORDER_NOT_FOUND), like those that do not exist. The gateway leaves
-// it empty only for an operator.
+// A call is made for a viewer. A customer's sees only that customer's orders; others are
+// NOT_FOUND (ORDER_NOT_FOUND), like those that do not exist. An operator's sees all.
 type OrderServiceClient interface {
 	// PlaceOrder accepts an order for the contents of a cart at the catalog's
-	// prices and starts to drive it. Idempotent by (customer_id, idempotency_key):
-	// a repeat answers what the first call answered. Callers: gateway.
+	// prices and starts to drive it. Idempotent by (customer, idempotency_key):
+	// a repeat answers what the first call answered.
 	// Errors: FAILED_PRECONDITION (CART_EMPTY), NOT_FOUND (CART_NOT_FOUND),
 	// ABORTED (CART_VERSION_CONFLICT) when the cart is not at cart_version or has other
 	// goods than the agreement, ABORTED (PRICE_CHANGED, with PriceChange) when the prices
@@ -53,34 +56,56 @@ type OrderServiceClient interface {
 	// (IDEMPOTENCY_KEY_REUSED) for the key with another request,
 	// ABORTED (IDEMPOTENCY_KEY_IN_FLIGHT) while the first call is still at work
 	// and did not finish within this one's wait, RESOURCE_EXHAUSTED (OVERLOADED)
-	// when there are more orders than can be settled in time: nothing was done.
+	// when there are more orders than can be settled in time: nothing was done,
+	// UNAUTHENTICATED (SESSION_ENDED) when the viewer's session has ended,
+	// RESOURCE_EXHAUSTED (TOO_MANY_DECLINES, TOO_MANY_UNPAID) while the buyer has to wait.
 	PlaceOrder(ctx context.Context, in *PlaceOrderRequest, opts ...grpc.CallOption) (*PlaceOrderResponse, error)
 	// QuoteOrder returns what an order of the cart would be placed with now: lines,
-	// total, and an agreement for PlaceOrder. Nothing is written or held. Callers: gateway.
+	// total, and an agreement for PlaceOrder. Nothing is written or held.
 	// Errors: FAILED_PRECONDITION (CART_EMPTY, LINE_NO_LONGER_SOLD, TOTAL_TOO_LARGE,
 	// MIXED_CURRENCIES), NOT_FOUND (CART_NOT_FOUND), INVALID_ARGUMENT (INVALID_AGREEMENT).
 	QuoteOrder(ctx context.Context, in *QuoteOrderRequest, opts ...grpc.CallOption) (*QuoteOrderResponse, error)
-	// GetOrder returns an order as it is now. Callers: gateway.
+	// GetOrder returns an order as it is now.
 	// Errors: NOT_FOUND (ORDER_NOT_FOUND).
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
-	// ListOrders returns a page of a customer's orders, newest first; without a
-	// customer, everyone's (operator). Callers: gateway.
+	// ListOrders returns a page of the orders that the viewer sees, newest first.
 	// Errors: INVALID_ARGUMENT (INVALID_CURSOR).
 	ListOrders(ctx context.Context, in *ListOrdersRequest, opts ...grpc.CallOption) (*ListOrdersResponse, error)
 	// CancelOrder asks for an order to be cancelled; possible before CAPTURING.
-	// Idempotent; a cancelled order answers as it is. Callers: gateway.
+	// Idempotent; a cancelled order answers as it is.
 	// Errors: NOT_FOUND (ORDER_NOT_FOUND), FAILED_PRECONDITION (ORDER_NOT_CANCELLABLE).
 	CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*CancelOrderResponse, error)
 	// RefundOrder gives back lines of a PAID order, or all that is left, and
 	// restocks them if asked. Idempotent by (order_id, idempotency_key).
-	// Callers: gateway, for an operator.
 	// Errors: NOT_FOUND (ORDER_NOT_FOUND), FAILED_PRECONDITION (ORDER_NOT_PAID,
 	// REFUND_EXCEEDS_ORDER), INVALID_ARGUMENT (IDEMPOTENCY_KEY_REUSED).
 	RefundOrder(ctx context.Context, in *RefundOrderRequest, opts ...grpc.CallOption) (*RefundOrderResponse, error)
 	// WatchOrder sends the order as it is, then after each change, and ends after
-	// a terminal state (PAID and CANCELLED) was sent. Callers: gateway.
+	// a terminal state (PAID and CANCELLED) was sent.
 	// Errors: NOT_FOUND (ORDER_NOT_FOUND).
 	WatchOrder(ctx context.Context, in *WatchOrderRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchOrderResponse], error)
+	// EndSessions ends the sessions of a customer that began before now, as if their
+	// tokens were not known: what they show of orders is UNAUTHENTICATED (SESSION_ENDED).
+	// A repeat ends those that began meanwhile. Callers: gateway.
+	// Errors: INVALID_ARGUMENT (INVALID) for an operator who names no customer, and for a
+	// customer who names another; UNAUTHENTICATED (SESSION_ENDED) for a customer whose own has ended.
+	EndSessions(ctx context.Context, in *EndSessionsRequest, opts ...grpc.CallOption) (*EndSessionsResponse, error)
+	// FindCustomers returns who ordered with an e-mail address: each browser and each
+	// client is a customer of its own.
+	FindCustomers(ctx context.Context, in *FindCustomersRequest, opts ...grpc.CallOption) (*FindCustomersResponse, error)
+	// ExportCustomer returns a page of what the order service holds about a customer. The
+	// first page is in the audit log.
+	// Errors: NOT_FOUND (CUSTOMER_NOT_FOUND) when nothing is held, INVALID_ARGUMENT
+	// (INVALID, INVALID_CURSOR), UNAUTHENTICATED (SESSION_ENDED).
+	ExportCustomer(ctx context.Context, in *ExportCustomerRequest, opts ...grpc.CallOption) (*ExportCustomerResponse, error)
+	// EraseCustomer erases what identifies a customer, here and at the other services, and
+	// ends the customer's sessions. What accounts and tax need stays: numbers, lines,
+	// amounts, times, the country. Idempotent. A job guarantees that it is finished; it also
+	// erases an order that was being placed meanwhile, once that is settled.
+	// Errors: NOT_FOUND (CUSTOMER_NOT_FOUND) when nothing is held, FAILED_PRECONDITION
+	// (CUSTOMER_HAS_OPEN_ORDERS) while an order or a refund is under way: nothing was
+	// erased; INVALID_ARGUMENT (INVALID), UNAUTHENTICATED (SESSION_ENDED).
+	EraseCustomer(ctx context.Context, in *EraseCustomerRequest, opts ...grpc.CallOption) (*EraseCustomerResponse, error)
 }
 
 type orderServiceClient struct {
@@ -170,6 +195,46 @@ func (c *orderServiceClient) WatchOrder(ctx context.Context, in *WatchOrderReque
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type OrderService_WatchOrderClient = grpc.ServerStreamingClient[WatchOrderResponse]
 
+func (c *orderServiceClient) EndSessions(ctx context.Context, in *EndSessionsRequest, opts ...grpc.CallOption) (*EndSessionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EndSessionsResponse)
+	err := c.cc.Invoke(ctx, OrderService_EndSessions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) FindCustomers(ctx context.Context, in *FindCustomersRequest, opts ...grpc.CallOption) (*FindCustomersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(FindCustomersResponse)
+	err := c.cc.Invoke(ctx, OrderService_FindCustomers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) ExportCustomer(ctx context.Context, in *ExportCustomerRequest, opts ...grpc.CallOption) (*ExportCustomerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExportCustomerResponse)
+	err := c.cc.Invoke(ctx, OrderService_ExportCustomer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) EraseCustomer(ctx context.Context, in *EraseCustomerRequest, opts ...grpc.CallOption) (*EraseCustomerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EraseCustomerResponse)
+	err := c.cc.Invoke(ctx, OrderService_EraseCustomer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OrderServiceServer is the server API for OrderService service.
 // All implementations must embed UnimplementedOrderServiceServer
 // for forward compatibility.
@@ -178,13 +243,12 @@ type OrderService_WatchOrderClient = grpc.ServerStreamingClient[WatchOrderRespon
 // exactly one of PAID or CANCELLED. Errors carry a google.rpc.ErrorInfo with
 // domain "order.souk".
 //
-// A call with customer_id set sees only that customer's orders; others are
-// NOT_FOUND (ORDER_NOT_FOUND), like those that do not exist. The gateway leaves
-// it empty only for an operator.
+// A call is made for a viewer. A customer's sees only that customer's orders; others are
+// NOT_FOUND (ORDER_NOT_FOUND), like those that do not exist. An operator's sees all.
 type OrderServiceServer interface {
 	// PlaceOrder accepts an order for the contents of a cart at the catalog's
-	// prices and starts to drive it. Idempotent by (customer_id, idempotency_key):
-	// a repeat answers what the first call answered. Callers: gateway.
+	// prices and starts to drive it. Idempotent by (customer, idempotency_key):
+	// a repeat answers what the first call answered.
 	// Errors: FAILED_PRECONDITION (CART_EMPTY), NOT_FOUND (CART_NOT_FOUND),
 	// ABORTED (CART_VERSION_CONFLICT) when the cart is not at cart_version or has other
 	// goods than the agreement, ABORTED (PRICE_CHANGED, with PriceChange) when the prices
@@ -195,34 +259,56 @@ type OrderServiceServer interface {
 	// (IDEMPOTENCY_KEY_REUSED) for the key with another request,
 	// ABORTED (IDEMPOTENCY_KEY_IN_FLIGHT) while the first call is still at work
 	// and did not finish within this one's wait, RESOURCE_EXHAUSTED (OVERLOADED)
-	// when there are more orders than can be settled in time: nothing was done.
+	// when there are more orders than can be settled in time: nothing was done,
+	// UNAUTHENTICATED (SESSION_ENDED) when the viewer's session has ended,
+	// RESOURCE_EXHAUSTED (TOO_MANY_DECLINES, TOO_MANY_UNPAID) while the buyer has to wait.
 	PlaceOrder(context.Context, *PlaceOrderRequest) (*PlaceOrderResponse, error)
 	// QuoteOrder returns what an order of the cart would be placed with now: lines,
-	// total, and an agreement for PlaceOrder. Nothing is written or held. Callers: gateway.
+	// total, and an agreement for PlaceOrder. Nothing is written or held.
 	// Errors: FAILED_PRECONDITION (CART_EMPTY, LINE_NO_LONGER_SOLD, TOTAL_TOO_LARGE,
 	// MIXED_CURRENCIES), NOT_FOUND (CART_NOT_FOUND), INVALID_ARGUMENT (INVALID_AGREEMENT).
 	QuoteOrder(context.Context, *QuoteOrderRequest) (*QuoteOrderResponse, error)
-	// GetOrder returns an order as it is now. Callers: gateway.
+	// GetOrder returns an order as it is now.
 	// Errors: NOT_FOUND (ORDER_NOT_FOUND).
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
-	// ListOrders returns a page of a customer's orders, newest first; without a
-	// customer, everyone's (operator). Callers: gateway.
+	// ListOrders returns a page of the orders that the viewer sees, newest first.
 	// Errors: INVALID_ARGUMENT (INVALID_CURSOR).
 	ListOrders(context.Context, *ListOrdersRequest) (*ListOrdersResponse, error)
 	// CancelOrder asks for an order to be cancelled; possible before CAPTURING.
-	// Idempotent; a cancelled order answers as it is. Callers: gateway.
+	// Idempotent; a cancelled order answers as it is.
 	// Errors: NOT_FOUND (ORDER_NOT_FOUND), FAILED_PRECONDITION (ORDER_NOT_CANCELLABLE).
 	CancelOrder(context.Context, *CancelOrderRequest) (*CancelOrderResponse, error)
 	// RefundOrder gives back lines of a PAID order, or all that is left, and
 	// restocks them if asked. Idempotent by (order_id, idempotency_key).
-	// Callers: gateway, for an operator.
 	// Errors: NOT_FOUND (ORDER_NOT_FOUND), FAILED_PRECONDITION (ORDER_NOT_PAID,
 	// REFUND_EXCEEDS_ORDER), INVALID_ARGUMENT (IDEMPOTENCY_KEY_REUSED).
 	RefundOrder(context.Context, *RefundOrderRequest) (*RefundOrderResponse, error)
 	// WatchOrder sends the order as it is, then after each change, and ends after
-	// a terminal state (PAID and CANCELLED) was sent. Callers: gateway.
+	// a terminal state (PAID and CANCELLED) was sent.
 	// Errors: NOT_FOUND (ORDER_NOT_FOUND).
 	WatchOrder(*WatchOrderRequest, grpc.ServerStreamingServer[WatchOrderResponse]) error
+	// EndSessions ends the sessions of a customer that began before now, as if their
+	// tokens were not known: what they show of orders is UNAUTHENTICATED (SESSION_ENDED).
+	// A repeat ends those that began meanwhile. Callers: gateway.
+	// Errors: INVALID_ARGUMENT (INVALID) for an operator who names no customer, and for a
+	// customer who names another; UNAUTHENTICATED (SESSION_ENDED) for a customer whose own has ended.
+	EndSessions(context.Context, *EndSessionsRequest) (*EndSessionsResponse, error)
+	// FindCustomers returns who ordered with an e-mail address: each browser and each
+	// client is a customer of its own.
+	FindCustomers(context.Context, *FindCustomersRequest) (*FindCustomersResponse, error)
+	// ExportCustomer returns a page of what the order service holds about a customer. The
+	// first page is in the audit log.
+	// Errors: NOT_FOUND (CUSTOMER_NOT_FOUND) when nothing is held, INVALID_ARGUMENT
+	// (INVALID, INVALID_CURSOR), UNAUTHENTICATED (SESSION_ENDED).
+	ExportCustomer(context.Context, *ExportCustomerRequest) (*ExportCustomerResponse, error)
+	// EraseCustomer erases what identifies a customer, here and at the other services, and
+	// ends the customer's sessions. What accounts and tax need stays: numbers, lines,
+	// amounts, times, the country. Idempotent. A job guarantees that it is finished; it also
+	// erases an order that was being placed meanwhile, once that is settled.
+	// Errors: NOT_FOUND (CUSTOMER_NOT_FOUND) when nothing is held, FAILED_PRECONDITION
+	// (CUSTOMER_HAS_OPEN_ORDERS) while an order or a refund is under way: nothing was
+	// erased; INVALID_ARGUMENT (INVALID), UNAUTHENTICATED (SESSION_ENDED).
+	EraseCustomer(context.Context, *EraseCustomerRequest) (*EraseCustomerResponse, error)
 	mustEmbedUnimplementedOrderServiceServer()
 }
 
@@ -253,6 +339,18 @@ func (UnimplementedOrderServiceServer) RefundOrder(context.Context, *RefundOrder
 }
 func (UnimplementedOrderServiceServer) WatchOrder(*WatchOrderRequest, grpc.ServerStreamingServer[WatchOrderResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchOrder not implemented")
+}
+func (UnimplementedOrderServiceServer) EndSessions(context.Context, *EndSessionsRequest) (*EndSessionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EndSessions not implemented")
+}
+func (UnimplementedOrderServiceServer) FindCustomers(context.Context, *FindCustomersRequest) (*FindCustomersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method FindCustomers not implemented")
+}
+func (UnimplementedOrderServiceServer) ExportCustomer(context.Context, *ExportCustomerRequest) (*ExportCustomerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExportCustomer not implemented")
+}
+func (UnimplementedOrderServiceServer) EraseCustomer(context.Context, *EraseCustomerRequest) (*EraseCustomerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EraseCustomer not implemented")
 }
 func (UnimplementedOrderServiceServer) mustEmbedUnimplementedOrderServiceServer() {}
 func (UnimplementedOrderServiceServer) testEmbeddedByValue()                      {}
@@ -394,6 +492,78 @@ func _OrderService_WatchOrder_Handler(srv interface{}, stream grpc.ServerStream)
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type OrderService_WatchOrderServer = grpc.ServerStreamingServer[WatchOrderResponse]
 
+func _OrderService_EndSessions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EndSessionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).EndSessions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_EndSessions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).EndSessions(ctx, req.(*EndSessionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_FindCustomers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(FindCustomersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).FindCustomers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_FindCustomers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).FindCustomers(ctx, req.(*FindCustomersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_ExportCustomer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExportCustomerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).ExportCustomer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_ExportCustomer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).ExportCustomer(ctx, req.(*ExportCustomerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_EraseCustomer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EraseCustomerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).EraseCustomer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_EraseCustomer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).EraseCustomer(ctx, req.(*EraseCustomerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // OrderService_ServiceDesc is the grpc.ServiceDesc for OrderService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -424,6 +594,22 @@ var OrderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RefundOrder",
 			Handler:    _OrderService_RefundOrder_Handler,
+		},
+		{
+			MethodName: "EndSessions",
+			Handler:    _OrderService_EndSessions_Handler,
+		},
+		{
+			MethodName: "FindCustomers",
+			Handler:    _OrderService_FindCustomers_Handler,
+		},
+		{
+			MethodName: "ExportCustomer",
+			Handler:    _OrderService_ExportCustomer_Handler,
+		},
+		{
+			MethodName: "EraseCustomer",
+			Handler:    _OrderService_EraseCustomer_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

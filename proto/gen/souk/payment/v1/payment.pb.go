@@ -8,6 +8,7 @@ package paymentv1
 
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
+	v11 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	v1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -360,7 +361,9 @@ type AuthorizeRequest struct {
 	// The provider's payment method, for example "pm_card_visa".
 	PaymentMethod string `protobuf:"bytes,3,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
 	// The order's number, for the payer's statement and the provider's dashboard.
-	OrderNumber   string `protobuf:"bytes,4,opt,name=order_number,json=orderNumber,proto3" json:"order_number,omitempty"`
+	OrderNumber string `protobuf:"bytes,4,opt,name=order_number,json=orderNumber,proto3" json:"order_number,omitempty"`
+	// The caller.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -423,6 +426,13 @@ func (x *AuthorizeRequest) GetOrderNumber() string {
 	return ""
 }
 
+func (x *AuthorizeRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
 // AuthorizeResponse is the attempt: AUTHORIZED or DECLINED, or what came after.
 type AuthorizeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -475,7 +485,9 @@ type CaptureRequest struct {
 	// UUID of the order.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// The order's total; compared with what was authorized.
-	Amount        *v1.Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	Amount *v1.Money `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The caller.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -520,6 +532,13 @@ func (x *CaptureRequest) GetOrderId() string {
 func (x *CaptureRequest) GetAmount() *v1.Money {
 	if x != nil {
 		return x.Amount
+	}
+	return nil
+}
+
+func (x *CaptureRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
 	}
 	return nil
 }
@@ -574,7 +593,9 @@ func (x *CaptureResponse) GetPayment() *Payment {
 type CancelRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the order.
-	OrderId       string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// The caller.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -614,6 +635,13 @@ func (x *CancelRequest) GetOrderId() string {
 		return x.OrderId
 	}
 	return ""
+}
+
+func (x *CancelRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 // CancelResponse is the attempt: VOIDED or DECLINED.
@@ -670,7 +698,9 @@ type RefundRequest struct {
 	// UUID of the order.
 	OrderId string `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// Greater than zero.
-	Amount        *v1.Money `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	Amount *v1.Money `protobuf:"bytes,3,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The caller.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -726,6 +756,13 @@ func (x *RefundRequest) GetAmount() *v1.Money {
 	return nil
 }
 
+func (x *RefundRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
 // RefundResponse is the refund.
 type RefundResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -776,7 +813,9 @@ func (x *RefundResponse) GetRefund() *Refund {
 type GetPaymentRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID of the order.
-	OrderId       string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// The operator.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -816,6 +855,13 @@ func (x *GetPaymentRequest) GetOrderId() string {
 		return x.OrderId
 	}
 	return ""
+}
+
+func (x *GetPaymentRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 // GetPaymentResponse is the payment.
@@ -1035,7 +1081,9 @@ type HandleWebhookRequest struct {
 	// The body, byte by byte as it came: it is what is signed.
 	Payload []byte `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
 	// The Stripe-Signature header.
-	Signature     string `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
+	Signature string `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
+	// The caller.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1082,6 +1130,13 @@ func (x *HandleWebhookRequest) GetSignature() string {
 		return x.Signature
 	}
 	return ""
+}
+
+func (x *HandleWebhookRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 // HandleWebhookResponse says that the event is kept.
@@ -1149,10 +1204,10 @@ type ResolvePaymentRequest struct {
 	// The provider's id of the payment ("pi_..."): it is retrieved, and voided if it
 	// is authorized, refunded if captured. Empty: the provider has no such payment or refund.
 	ProviderId string `protobuf:"bytes,3,opt,name=provider_id,json=providerId,proto3" json:"provider_id,omitempty"`
-	// Who says so.
-	Operator string `protobuf:"bytes,4,opt,name=operator,proto3" json:"operator,omitempty"`
 	// Why.
-	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The operator.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1208,18 +1263,18 @@ func (x *ResolvePaymentRequest) GetProviderId() string {
 	return ""
 }
 
-func (x *ResolvePaymentRequest) GetOperator() string {
-	if x != nil {
-		return x.Operator
-	}
-	return ""
-}
-
 func (x *ResolvePaymentRequest) GetReason() string {
 	if x != nil {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *ResolvePaymentRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 // ResolvePaymentResponse is the payment as it is then.
@@ -1274,7 +1329,9 @@ type ReconcileRequest struct {
 	// Inclusive. Unset: before the end of the last daily reconciliation.
 	FromTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
 	// Exclusive. Unset: an hour ago. With neither, it is a daily reconciliation.
-	ToTime        *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
+	ToTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
+	// The operator.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1319,6 +1376,13 @@ func (x *ReconcileRequest) GetFromTime() *timestamppb.Timestamp {
 func (x *ReconcileRequest) GetToTime() *timestamppb.Timestamp {
 	if x != nil {
 		return x.ToTime
+	}
+	return nil
+}
+
+func (x *ReconcileRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
 	}
 	return nil
 }
@@ -1374,8 +1438,10 @@ type GetReconciliationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUID.
 	ReconciliationId string `protobuf:"bytes,1,opt,name=reconciliation_id,json=reconciliationId,proto3" json:"reconciliation_id,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The operator.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetReconciliationRequest) Reset() {
@@ -1413,6 +1479,13 @@ func (x *GetReconciliationRequest) GetReconciliationId() string {
 		return x.ReconciliationId
 	}
 	return ""
+}
+
+func (x *GetReconciliationRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
 }
 
 // GetReconciliationResponse is the report, as far as it is.
@@ -1763,11 +1836,269 @@ func (x *ReconciliationDifference) GetThere() *v1.Money {
 	return nil
 }
 
+// ExportPaymentsRequest names orders.
+type ExportPaymentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUIDs.
+	OrderIds []string `protobuf:"bytes,1,rep,name=order_ids,json=orderIds,proto3" json:"order_ids,omitempty"`
+	// The caller.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportPaymentsRequest) Reset() {
+	*x = ExportPaymentsRequest{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportPaymentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportPaymentsRequest) ProtoMessage() {}
+
+func (x *ExportPaymentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportPaymentsRequest.ProtoReflect.Descriptor instead.
+func (*ExportPaymentsRequest) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ExportPaymentsRequest) GetOrderIds() []string {
+	if x != nil {
+		return x.OrderIds
+	}
+	return nil
+}
+
+func (x *ExportPaymentsRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
+// ExportPaymentsResponse has the payments.
+type ExportPaymentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the order of the orders' ids.
+	Payments      []*ExportedPayment `protobuf:"bytes,1,rep,name=payments,proto3" json:"payments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportPaymentsResponse) Reset() {
+	*x = ExportPaymentsResponse{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportPaymentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportPaymentsResponse) ProtoMessage() {}
+
+func (x *ExportPaymentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportPaymentsResponse.ProtoReflect.Descriptor instead.
+func (*ExportPaymentsResponse) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ExportPaymentsResponse) GetPayments() []*ExportedPayment {
+	if x != nil {
+		return x.Payments
+	}
+	return nil
+}
+
+// ExportedPayment is a payment with what else is kept of it.
+type ExportedPayment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment, with its refunds.
+	Payment *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	// The provider's payment method; empty once it was erased.
+	PaymentMethod string `protobuf:"bytes,2,opt,name=payment_method,json=paymentMethod,proto3" json:"payment_method,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportedPayment) Reset() {
+	*x = ExportedPayment{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportedPayment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportedPayment) ProtoMessage() {}
+
+func (x *ExportedPayment) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportedPayment.ProtoReflect.Descriptor instead.
+func (*ExportedPayment) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ExportedPayment) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+func (x *ExportedPayment) GetPaymentMethod() string {
+	if x != nil {
+		return x.PaymentMethod
+	}
+	return ""
+}
+
+// ErasePaymentsRequest names orders that are settled.
+type ErasePaymentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUIDs.
+	OrderIds []string `protobuf:"bytes,1,rep,name=order_ids,json=orderIds,proto3" json:"order_ids,omitempty"`
+	// The caller.
+	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasePaymentsRequest) Reset() {
+	*x = ErasePaymentsRequest{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasePaymentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasePaymentsRequest) ProtoMessage() {}
+
+func (x *ErasePaymentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasePaymentsRequest.ProtoReflect.Descriptor instead.
+func (*ErasePaymentsRequest) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ErasePaymentsRequest) GetOrderIds() []string {
+	if x != nil {
+		return x.OrderIds
+	}
+	return nil
+}
+
+func (x *ErasePaymentsRequest) GetViewer() *v11.Viewer {
+	if x != nil {
+		return x.Viewer
+	}
+	return nil
+}
+
+// ErasePaymentsResponse says what is left.
+type ErasePaymentsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Orders whose payment or refund is still under way, also at the provider: nothing of
+	// them was erased. Ask again.
+	OpenOrderIds  []string `protobuf:"bytes,1,rep,name=open_order_ids,json=openOrderIds,proto3" json:"open_order_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasePaymentsResponse) Reset() {
+	*x = ErasePaymentsResponse{}
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasePaymentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasePaymentsResponse) ProtoMessage() {}
+
+func (x *ErasePaymentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_souk_payment_v1_payment_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasePaymentsResponse.ProtoReflect.Descriptor instead.
+func (*ErasePaymentsResponse) Descriptor() ([]byte, []int) {
+	return file_souk_payment_v1_payment_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ErasePaymentsResponse) GetOpenOrderIds() []string {
+	if x != nil {
+		return x.OpenOrderIds
+	}
+	return nil
+}
+
 var File_souk_payment_v1_payment_proto protoreflect.FileDescriptor
 
 const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\n" +
-	"\x1dsouk/payment/v1/payment.proto\x12\x0fsouk.payment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x19souk/money/v1/money.proto\"\xbc\x03\n" +
+	"\x1dsouk/payment/v1/payment.proto\x12\x0fsouk.payment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x19souk/money/v1/money.proto\"\xbc\x03\n" +
 	"\aPayment\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1d\n" +
 	"\n" +
@@ -1787,31 +2118,36 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\trefund_id\x18\x01 \x01(\tR\brefundId\x122\n" +
 	"\x05state\x18\x02 \x01(\x0e2\x1c.souk.payment.v1.RefundStateR\x05state\x12,\n" +
 	"\x06amount\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyR\x06amount\x12!\n" +
-	"\ffailure_code\x18\x04 \x01(\tR\vfailureCode\"\xe1\x01\n" +
+	"\ffailure_code\x18\x04 \x01(\tR\vfailureCode\"\x91\x02\n" +
 	"\x10AuthorizeRequest\x12#\n" +
 	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x124\n" +
 	"\x06amount\x18\x02 \x01(\v2\x14.souk.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06amount\x12F\n" +
 	"\x0epayment_method\x18\x03 \x01(\tB\x1f\xbaH\x1cr\x1a2\x18^pm_[A-Za-z0-9_]{1,100}$R\rpaymentMethod\x12*\n" +
-	"\forder_number\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18(R\vorderNumber\"G\n" +
+	"\forder_number\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18(R\vorderNumber\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"G\n" +
 	"\x11AuthorizeResponse\x122\n" +
-	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"k\n" +
+	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"\x9b\x01\n" +
 	"\x0eCaptureRequest\x12#\n" +
 	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x124\n" +
-	"\x06amount\x18\x02 \x01(\v2\x14.souk.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06amount\"E\n" +
+	"\x06amount\x18\x02 \x01(\v2\x14.souk.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06amount\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"E\n" +
 	"\x0fCaptureResponse\x122\n" +
-	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"4\n" +
+	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"d\n" +
 	"\rCancelRequest\x12#\n" +
-	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\"D\n" +
+	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"D\n" +
 	"\x0eCancelResponse\x122\n" +
-	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"\x91\x01\n" +
+	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"\xc1\x01\n" +
 	"\rRefundRequest\x12%\n" +
 	"\trefund_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\brefundId\x12#\n" +
 	"\border_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x124\n" +
-	"\x06amount\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06amount\"A\n" +
+	"\x06amount\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyB\x06\xbaH\x03\xc8\x01\x01R\x06amount\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"A\n" +
 	"\x0eRefundResponse\x12/\n" +
-	"\x06refund\x18\x01 \x01(\v2\x17.souk.payment.v1.RefundR\x06refund\"8\n" +
+	"\x06refund\x18\x01 \x01(\v2\x17.souk.payment.v1.RefundR\x06refund\"h\n" +
 	"\x11GetPaymentRequest\x12#\n" +
-	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\"H\n" +
+	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"H\n" +
 	"\x12GetPaymentResponse\x122\n" +
 	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"A\n" +
 	"\x10GetLimitsRequest\x12-\n" +
@@ -1823,30 +2159,33 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\bcurrency\x18\x01 \x01(\tR\bcurrency\x12\x10\n" +
 	"\x03min\x18\x02 \x01(\x03R\x03min\x12\x10\n" +
 	"\x03max\x18\x03 \x01(\x03R\x03max\x12\x12\n" +
-	"\x04step\x18\x04 \x01(\x03R\x04step\"c\n" +
+	"\x04step\x18\x04 \x01(\x03R\x04step\"\x93\x01\n" +
 	"\x14HandleWebhookRequest\x12#\n" +
 	"\apayload\x18\x01 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x10R\apayload\x12&\n" +
-	"\tsignature\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tsignature\"P\n" +
+	"\tsignature\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tsignature\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"P\n" +
 	"\x15HandleWebhookResponse\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1c\n" +
-	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"\xdc\x01\n" +
+	"\tduplicate\x18\x02 \x01(\bR\tduplicate\"\xf5\x01\n" +
 	"\x15ResolvePaymentRequest\x12#\n" +
 	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12(\n" +
 	"\trefund_id\x18\x02 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\brefundId\x12)\n" +
 	"\vprovider_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\n" +
-	"providerId\x12%\n" +
-	"\boperator\x18\x04 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\boperator\x12\"\n" +
+	"providerId\x12\"\n" +
 	"\x06reason\x18\x05 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\"L\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x04\x10\x05R\boperator\"L\n" +
 	"\x16ResolvePaymentResponse\x122\n" +
-	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"\x80\x01\n" +
+	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"\xb0\x01\n" +
 	"\x10ReconcileRequest\x127\n" +
 	"\tfrom_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bfromTime\x123\n" +
-	"\ato_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06toTime\"\\\n" +
+	"\ato_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06toTime\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"\\\n" +
 	"\x11ReconcileResponse\x12G\n" +
-	"\x0ereconciliation\x18\x01 \x01(\v2\x1f.souk.payment.v1.ReconciliationR\x0ereconciliation\"Q\n" +
+	"\x0ereconciliation\x18\x01 \x01(\v2\x1f.souk.payment.v1.ReconciliationR\x0ereconciliation\"\x81\x01\n" +
 	"\x18GetReconciliationRequest\x125\n" +
-	"\x11reconciliation_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x10reconciliationId\"d\n" +
+	"\x11reconciliation_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x10reconciliationId\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"d\n" +
 	"\x19GetReconciliationResponse\x12G\n" +
 	"\x0ereconciliation\x18\x01 \x01(\v2\x1f.souk.payment.v1.ReconciliationR\x0ereconciliation\"\x92\x03\n" +
 	"\x0eReconciliation\x12+\n" +
@@ -1872,7 +2211,22 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\border_id\x18\x03 \x01(\tR\aorderId\x12\x12\n" +
 	"\x04what\x18\x04 \x01(\tR\x04what\x12(\n" +
 	"\x04here\x18\x05 \x01(\v2\x14.souk.money.v1.MoneyR\x04here\x12*\n" +
-	"\x05there\x18\x06 \x01(\v2\x14.souk.money.v1.MoneyR\x05there*\xb4\x02\n" +
+	"\x05there\x18\x06 \x01(\v2\x14.souk.money.v1.MoneyR\x05there\"v\n" +
+	"\x15ExportPaymentsRequest\x12-\n" +
+	"\torder_ids\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\x10\xf4\x03\"\x05r\x03\xb0\x01\x01R\borderIds\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"V\n" +
+	"\x16ExportPaymentsResponse\x12<\n" +
+	"\bpayments\x18\x01 \x03(\v2 .souk.payment.v1.ExportedPaymentR\bpayments\"l\n" +
+	"\x0fExportedPayment\x122\n" +
+	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\x12%\n" +
+	"\x0epayment_method\x18\x02 \x01(\tR\rpaymentMethod\"u\n" +
+	"\x14ErasePaymentsRequest\x12-\n" +
+	"\torder_ids\x18\x01 \x03(\tB\x10\xbaH\r\x92\x01\n" +
+	"\x10\xf4\x03\"\x05r\x03\xb0\x01\x01R\borderIds\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"=\n" +
+	"\x15ErasePaymentsResponse\x12$\n" +
+	"\x0eopen_order_ids\x18\x01 \x03(\tR\fopenOrderIds*\xb4\x02\n" +
 	"\fAttemptState\x12\x1d\n" +
 	"\x19ATTEMPT_STATE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12ATTEMPT_STATE_SENT\x10\x01\x12\x1c\n" +
@@ -1888,19 +2242,45 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\x18REFUND_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11REFUND_STATE_SENT\x10\x01\x12\x1a\n" +
 	"\x16REFUND_STATE_SUCCEEDED\x10\x02\x12\x17\n" +
-	"\x13REFUND_STATE_FAILED\x10\x032\xf6\x06\n" +
-	"\x0ePaymentService\x12R\n" +
-	"\tAuthorize\x12!.souk.payment.v1.AuthorizeRequest\x1a\".souk.payment.v1.AuthorizeResponse\x12L\n" +
-	"\aCapture\x12\x1f.souk.payment.v1.CaptureRequest\x1a .souk.payment.v1.CaptureResponse\x12I\n" +
-	"\x06Cancel\x12\x1e.souk.payment.v1.CancelRequest\x1a\x1f.souk.payment.v1.CancelResponse\x12I\n" +
-	"\x06Refund\x12\x1e.souk.payment.v1.RefundRequest\x1a\x1f.souk.payment.v1.RefundResponse\x12U\n" +
+	"\x13REFUND_STATE_FAILED\x10\x032\xac\n" +
 	"\n" +
-	"GetPayment\x12\".souk.payment.v1.GetPaymentRequest\x1a#.souk.payment.v1.GetPaymentResponse\x12R\n" +
-	"\tGetLimits\x12!.souk.payment.v1.GetLimitsRequest\x1a\".souk.payment.v1.GetLimitsResponse\x12^\n" +
-	"\rHandleWebhook\x12%.souk.payment.v1.HandleWebhookRequest\x1a&.souk.payment.v1.HandleWebhookResponse\x12a\n" +
-	"\x0eResolvePayment\x12&.souk.payment.v1.ResolvePaymentRequest\x1a'.souk.payment.v1.ResolvePaymentResponse\x12R\n" +
-	"\tReconcile\x12!.souk.payment.v1.ReconcileRequest\x1a\".souk.payment.v1.ReconcileResponse\x12j\n" +
-	"\x11GetReconciliation\x12).souk.payment.v1.GetReconciliationRequest\x1a*.souk.payment.v1.GetReconciliationResponseB?Z=github.com/souk-shop/souk/proto/gen/souk/payment/v1;paymentv1b\x06proto3"
+	"\x0ePaymentService\x12b\n" +
+	"\tAuthorize\x12!.souk.payment.v1.AuthorizeRequest\x1a\".souk.payment.v1.AuthorizeResponse\"\x0e\xca\xf3\x18\n" +
+	"\n" +
+	"\x05order\x12\x01\x04\x12\\\n" +
+	"\aCapture\x12\x1f.souk.payment.v1.CaptureRequest\x1a .souk.payment.v1.CaptureResponse\"\x0e\xca\xf3\x18\n" +
+	"\n" +
+	"\x05order\x12\x01\x04\x12Y\n" +
+	"\x06Cancel\x12\x1e.souk.payment.v1.CancelRequest\x1a\x1f.souk.payment.v1.CancelResponse\"\x0e\xca\xf3\x18\n" +
+	"\n" +
+	"\x05order\x12\x01\x04\x12Y\n" +
+	"\x06Refund\x12\x1e.souk.payment.v1.RefundRequest\x1a\x1f.souk.payment.v1.RefundResponse\"\x0e\xca\xf3\x18\n" +
+	"\n" +
+	"\x05order\x12\x01\x04\x12l\n" +
+	"\n" +
+	"GetPayment\x12\".souk.payment.v1.GetPaymentRequest\x1a#.souk.payment.v1.GetPaymentResponse\"\x15\xca\xf3\x18\x11\n" +
+	"\agateway\n" +
+	"\x03ops\x12\x01\x03\x12s\n" +
+	"\x0eExportPayments\x12&.souk.payment.v1.ExportPaymentsRequest\x1a'.souk.payment.v1.ExportPaymentsResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x04\x12n\n" +
+	"\rErasePayments\x12%.souk.payment.v1.ErasePaymentsRequest\x1a&.souk.payment.v1.ErasePaymentsResponse\"\x0e\xca\xf3\x18\n" +
+	"\n" +
+	"\x05order\x12\x01\x04\x12t\n" +
+	"\tGetLimits\x12!.souk.payment.v1.GetLimitsRequest\x1a\".souk.payment.v1.GetLimitsResponse\" \xca\xf3\x18\x1c\n" +
+	"\agateway\n" +
+	"\acatalog\n" +
+	"\x05order\x12\x01\x01\x12p\n" +
+	"\rHandleWebhook\x12%.souk.payment.v1.HandleWebhookRequest\x1a&.souk.payment.v1.HandleWebhookResponse\"\x10\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x04\x12x\n" +
+	"\x0eResolvePayment\x12&.souk.payment.v1.ResolvePaymentRequest\x1a'.souk.payment.v1.ResolvePaymentResponse\"\x15\xca\xf3\x18\x11\n" +
+	"\agateway\n" +
+	"\x03ops\x12\x01\x03\x12i\n" +
+	"\tReconcile\x12!.souk.payment.v1.ReconcileRequest\x1a\".souk.payment.v1.ReconcileResponse\"\x15\xca\xf3\x18\x11\n" +
+	"\agateway\n" +
+	"\x03ops\x12\x01\x03\x12\x81\x01\n" +
+	"\x11GetReconciliation\x12).souk.payment.v1.GetReconciliationRequest\x1a*.souk.payment.v1.GetReconciliationResponse\"\x15\xca\xf3\x18\x11\n" +
+	"\agateway\n" +
+	"\x03ops\x12\x01\x03B?Z=github.com/souk-shop/souk/proto/gen/souk/payment/v1;paymentv1b\x06proto3"
 
 var (
 	file_souk_payment_v1_payment_proto_rawDescOnce sync.Once
@@ -1915,7 +2295,7 @@ func file_souk_payment_v1_payment_proto_rawDescGZIP() []byte {
 }
 
 var file_souk_payment_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_souk_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_souk_payment_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_souk_payment_v1_payment_proto_goTypes = []any{
 	(AttemptState)(0),                 // 0: souk.payment.v1.AttemptState
 	(RefundState)(0),                  // 1: souk.payment.v1.RefundState
@@ -1945,63 +2325,86 @@ var file_souk_payment_v1_payment_proto_goTypes = []any{
 	(*Reconciliation)(nil),            // 25: souk.payment.v1.Reconciliation
 	(*ReconciliationTotal)(nil),       // 26: souk.payment.v1.ReconciliationTotal
 	(*ReconciliationDifference)(nil),  // 27: souk.payment.v1.ReconciliationDifference
-	(*v1.Money)(nil),                  // 28: souk.money.v1.Money
-	(*timestamppb.Timestamp)(nil),     // 29: google.protobuf.Timestamp
+	(*ExportPaymentsRequest)(nil),     // 28: souk.payment.v1.ExportPaymentsRequest
+	(*ExportPaymentsResponse)(nil),    // 29: souk.payment.v1.ExportPaymentsResponse
+	(*ExportedPayment)(nil),           // 30: souk.payment.v1.ExportedPayment
+	(*ErasePaymentsRequest)(nil),      // 31: souk.payment.v1.ErasePaymentsRequest
+	(*ErasePaymentsResponse)(nil),     // 32: souk.payment.v1.ErasePaymentsResponse
+	(*v1.Money)(nil),                  // 33: souk.money.v1.Money
+	(*timestamppb.Timestamp)(nil),     // 34: google.protobuf.Timestamp
+	(*v11.Viewer)(nil),                // 35: souk.access.v1.Viewer
 }
 var file_souk_payment_v1_payment_proto_depIdxs = []int32{
 	0,  // 0: souk.payment.v1.Payment.state:type_name -> souk.payment.v1.AttemptState
-	28, // 1: souk.payment.v1.Payment.amount:type_name -> souk.money.v1.Money
-	28, // 2: souk.payment.v1.Payment.captured:type_name -> souk.money.v1.Money
-	28, // 3: souk.payment.v1.Payment.refunded:type_name -> souk.money.v1.Money
+	33, // 1: souk.payment.v1.Payment.amount:type_name -> souk.money.v1.Money
+	33, // 2: souk.payment.v1.Payment.captured:type_name -> souk.money.v1.Money
+	33, // 3: souk.payment.v1.Payment.refunded:type_name -> souk.money.v1.Money
 	3,  // 4: souk.payment.v1.Payment.refunds:type_name -> souk.payment.v1.Refund
-	29, // 5: souk.payment.v1.Payment.created_at:type_name -> google.protobuf.Timestamp
+	34, // 5: souk.payment.v1.Payment.created_at:type_name -> google.protobuf.Timestamp
 	1,  // 6: souk.payment.v1.Refund.state:type_name -> souk.payment.v1.RefundState
-	28, // 7: souk.payment.v1.Refund.amount:type_name -> souk.money.v1.Money
-	28, // 8: souk.payment.v1.AuthorizeRequest.amount:type_name -> souk.money.v1.Money
-	2,  // 9: souk.payment.v1.AuthorizeResponse.payment:type_name -> souk.payment.v1.Payment
-	28, // 10: souk.payment.v1.CaptureRequest.amount:type_name -> souk.money.v1.Money
-	2,  // 11: souk.payment.v1.CaptureResponse.payment:type_name -> souk.payment.v1.Payment
-	2,  // 12: souk.payment.v1.CancelResponse.payment:type_name -> souk.payment.v1.Payment
-	28, // 13: souk.payment.v1.RefundRequest.amount:type_name -> souk.money.v1.Money
-	3,  // 14: souk.payment.v1.RefundResponse.refund:type_name -> souk.payment.v1.Refund
-	2,  // 15: souk.payment.v1.GetPaymentResponse.payment:type_name -> souk.payment.v1.Payment
-	16, // 16: souk.payment.v1.GetLimitsResponse.limits:type_name -> souk.payment.v1.Limits
-	2,  // 17: souk.payment.v1.ResolvePaymentResponse.payment:type_name -> souk.payment.v1.Payment
-	29, // 18: souk.payment.v1.ReconcileRequest.from_time:type_name -> google.protobuf.Timestamp
-	29, // 19: souk.payment.v1.ReconcileRequest.to_time:type_name -> google.protobuf.Timestamp
-	25, // 20: souk.payment.v1.ReconcileResponse.reconciliation:type_name -> souk.payment.v1.Reconciliation
-	25, // 21: souk.payment.v1.GetReconciliationResponse.reconciliation:type_name -> souk.payment.v1.Reconciliation
-	29, // 22: souk.payment.v1.Reconciliation.from_time:type_name -> google.protobuf.Timestamp
-	29, // 23: souk.payment.v1.Reconciliation.to_time:type_name -> google.protobuf.Timestamp
-	26, // 24: souk.payment.v1.Reconciliation.totals:type_name -> souk.payment.v1.ReconciliationTotal
-	27, // 25: souk.payment.v1.Reconciliation.differences:type_name -> souk.payment.v1.ReconciliationDifference
-	28, // 26: souk.payment.v1.ReconciliationDifference.here:type_name -> souk.money.v1.Money
-	28, // 27: souk.payment.v1.ReconciliationDifference.there:type_name -> souk.money.v1.Money
-	4,  // 28: souk.payment.v1.PaymentService.Authorize:input_type -> souk.payment.v1.AuthorizeRequest
-	6,  // 29: souk.payment.v1.PaymentService.Capture:input_type -> souk.payment.v1.CaptureRequest
-	8,  // 30: souk.payment.v1.PaymentService.Cancel:input_type -> souk.payment.v1.CancelRequest
-	10, // 31: souk.payment.v1.PaymentService.Refund:input_type -> souk.payment.v1.RefundRequest
-	12, // 32: souk.payment.v1.PaymentService.GetPayment:input_type -> souk.payment.v1.GetPaymentRequest
-	14, // 33: souk.payment.v1.PaymentService.GetLimits:input_type -> souk.payment.v1.GetLimitsRequest
-	17, // 34: souk.payment.v1.PaymentService.HandleWebhook:input_type -> souk.payment.v1.HandleWebhookRequest
-	19, // 35: souk.payment.v1.PaymentService.ResolvePayment:input_type -> souk.payment.v1.ResolvePaymentRequest
-	21, // 36: souk.payment.v1.PaymentService.Reconcile:input_type -> souk.payment.v1.ReconcileRequest
-	23, // 37: souk.payment.v1.PaymentService.GetReconciliation:input_type -> souk.payment.v1.GetReconciliationRequest
-	5,  // 38: souk.payment.v1.PaymentService.Authorize:output_type -> souk.payment.v1.AuthorizeResponse
-	7,  // 39: souk.payment.v1.PaymentService.Capture:output_type -> souk.payment.v1.CaptureResponse
-	9,  // 40: souk.payment.v1.PaymentService.Cancel:output_type -> souk.payment.v1.CancelResponse
-	11, // 41: souk.payment.v1.PaymentService.Refund:output_type -> souk.payment.v1.RefundResponse
-	13, // 42: souk.payment.v1.PaymentService.GetPayment:output_type -> souk.payment.v1.GetPaymentResponse
-	15, // 43: souk.payment.v1.PaymentService.GetLimits:output_type -> souk.payment.v1.GetLimitsResponse
-	18, // 44: souk.payment.v1.PaymentService.HandleWebhook:output_type -> souk.payment.v1.HandleWebhookResponse
-	20, // 45: souk.payment.v1.PaymentService.ResolvePayment:output_type -> souk.payment.v1.ResolvePaymentResponse
-	22, // 46: souk.payment.v1.PaymentService.Reconcile:output_type -> souk.payment.v1.ReconcileResponse
-	24, // 47: souk.payment.v1.PaymentService.GetReconciliation:output_type -> souk.payment.v1.GetReconciliationResponse
-	38, // [38:48] is the sub-list for method output_type
-	28, // [28:38] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	33, // 7: souk.payment.v1.Refund.amount:type_name -> souk.money.v1.Money
+	33, // 8: souk.payment.v1.AuthorizeRequest.amount:type_name -> souk.money.v1.Money
+	35, // 9: souk.payment.v1.AuthorizeRequest.viewer:type_name -> souk.access.v1.Viewer
+	2,  // 10: souk.payment.v1.AuthorizeResponse.payment:type_name -> souk.payment.v1.Payment
+	33, // 11: souk.payment.v1.CaptureRequest.amount:type_name -> souk.money.v1.Money
+	35, // 12: souk.payment.v1.CaptureRequest.viewer:type_name -> souk.access.v1.Viewer
+	2,  // 13: souk.payment.v1.CaptureResponse.payment:type_name -> souk.payment.v1.Payment
+	35, // 14: souk.payment.v1.CancelRequest.viewer:type_name -> souk.access.v1.Viewer
+	2,  // 15: souk.payment.v1.CancelResponse.payment:type_name -> souk.payment.v1.Payment
+	33, // 16: souk.payment.v1.RefundRequest.amount:type_name -> souk.money.v1.Money
+	35, // 17: souk.payment.v1.RefundRequest.viewer:type_name -> souk.access.v1.Viewer
+	3,  // 18: souk.payment.v1.RefundResponse.refund:type_name -> souk.payment.v1.Refund
+	35, // 19: souk.payment.v1.GetPaymentRequest.viewer:type_name -> souk.access.v1.Viewer
+	2,  // 20: souk.payment.v1.GetPaymentResponse.payment:type_name -> souk.payment.v1.Payment
+	16, // 21: souk.payment.v1.GetLimitsResponse.limits:type_name -> souk.payment.v1.Limits
+	35, // 22: souk.payment.v1.HandleWebhookRequest.viewer:type_name -> souk.access.v1.Viewer
+	35, // 23: souk.payment.v1.ResolvePaymentRequest.viewer:type_name -> souk.access.v1.Viewer
+	2,  // 24: souk.payment.v1.ResolvePaymentResponse.payment:type_name -> souk.payment.v1.Payment
+	34, // 25: souk.payment.v1.ReconcileRequest.from_time:type_name -> google.protobuf.Timestamp
+	34, // 26: souk.payment.v1.ReconcileRequest.to_time:type_name -> google.protobuf.Timestamp
+	35, // 27: souk.payment.v1.ReconcileRequest.viewer:type_name -> souk.access.v1.Viewer
+	25, // 28: souk.payment.v1.ReconcileResponse.reconciliation:type_name -> souk.payment.v1.Reconciliation
+	35, // 29: souk.payment.v1.GetReconciliationRequest.viewer:type_name -> souk.access.v1.Viewer
+	25, // 30: souk.payment.v1.GetReconciliationResponse.reconciliation:type_name -> souk.payment.v1.Reconciliation
+	34, // 31: souk.payment.v1.Reconciliation.from_time:type_name -> google.protobuf.Timestamp
+	34, // 32: souk.payment.v1.Reconciliation.to_time:type_name -> google.protobuf.Timestamp
+	26, // 33: souk.payment.v1.Reconciliation.totals:type_name -> souk.payment.v1.ReconciliationTotal
+	27, // 34: souk.payment.v1.Reconciliation.differences:type_name -> souk.payment.v1.ReconciliationDifference
+	33, // 35: souk.payment.v1.ReconciliationDifference.here:type_name -> souk.money.v1.Money
+	33, // 36: souk.payment.v1.ReconciliationDifference.there:type_name -> souk.money.v1.Money
+	35, // 37: souk.payment.v1.ExportPaymentsRequest.viewer:type_name -> souk.access.v1.Viewer
+	30, // 38: souk.payment.v1.ExportPaymentsResponse.payments:type_name -> souk.payment.v1.ExportedPayment
+	2,  // 39: souk.payment.v1.ExportedPayment.payment:type_name -> souk.payment.v1.Payment
+	35, // 40: souk.payment.v1.ErasePaymentsRequest.viewer:type_name -> souk.access.v1.Viewer
+	4,  // 41: souk.payment.v1.PaymentService.Authorize:input_type -> souk.payment.v1.AuthorizeRequest
+	6,  // 42: souk.payment.v1.PaymentService.Capture:input_type -> souk.payment.v1.CaptureRequest
+	8,  // 43: souk.payment.v1.PaymentService.Cancel:input_type -> souk.payment.v1.CancelRequest
+	10, // 44: souk.payment.v1.PaymentService.Refund:input_type -> souk.payment.v1.RefundRequest
+	12, // 45: souk.payment.v1.PaymentService.GetPayment:input_type -> souk.payment.v1.GetPaymentRequest
+	28, // 46: souk.payment.v1.PaymentService.ExportPayments:input_type -> souk.payment.v1.ExportPaymentsRequest
+	31, // 47: souk.payment.v1.PaymentService.ErasePayments:input_type -> souk.payment.v1.ErasePaymentsRequest
+	14, // 48: souk.payment.v1.PaymentService.GetLimits:input_type -> souk.payment.v1.GetLimitsRequest
+	17, // 49: souk.payment.v1.PaymentService.HandleWebhook:input_type -> souk.payment.v1.HandleWebhookRequest
+	19, // 50: souk.payment.v1.PaymentService.ResolvePayment:input_type -> souk.payment.v1.ResolvePaymentRequest
+	21, // 51: souk.payment.v1.PaymentService.Reconcile:input_type -> souk.payment.v1.ReconcileRequest
+	23, // 52: souk.payment.v1.PaymentService.GetReconciliation:input_type -> souk.payment.v1.GetReconciliationRequest
+	5,  // 53: souk.payment.v1.PaymentService.Authorize:output_type -> souk.payment.v1.AuthorizeResponse
+	7,  // 54: souk.payment.v1.PaymentService.Capture:output_type -> souk.payment.v1.CaptureResponse
+	9,  // 55: souk.payment.v1.PaymentService.Cancel:output_type -> souk.payment.v1.CancelResponse
+	11, // 56: souk.payment.v1.PaymentService.Refund:output_type -> souk.payment.v1.RefundResponse
+	13, // 57: souk.payment.v1.PaymentService.GetPayment:output_type -> souk.payment.v1.GetPaymentResponse
+	29, // 58: souk.payment.v1.PaymentService.ExportPayments:output_type -> souk.payment.v1.ExportPaymentsResponse
+	32, // 59: souk.payment.v1.PaymentService.ErasePayments:output_type -> souk.payment.v1.ErasePaymentsResponse
+	15, // 60: souk.payment.v1.PaymentService.GetLimits:output_type -> souk.payment.v1.GetLimitsResponse
+	18, // 61: souk.payment.v1.PaymentService.HandleWebhook:output_type -> souk.payment.v1.HandleWebhookResponse
+	20, // 62: souk.payment.v1.PaymentService.ResolvePayment:output_type -> souk.payment.v1.ResolvePaymentResponse
+	22, // 63: souk.payment.v1.PaymentService.Reconcile:output_type -> souk.payment.v1.ReconcileResponse
+	24, // 64: souk.payment.v1.PaymentService.GetReconciliation:output_type -> souk.payment.v1.GetReconciliationResponse
+	53, // [53:65] is the sub-list for method output_type
+	41, // [41:53] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_souk_payment_v1_payment_proto_init() }
@@ -2015,7 +2418,7 @@ func file_souk_payment_v1_payment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_souk_payment_v1_payment_proto_rawDesc), len(file_souk_payment_v1_payment_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   26,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,8 @@ const (
 	PaymentService_Cancel_FullMethodName            = "/souk.payment.v1.PaymentService/Cancel"
 	PaymentService_Refund_FullMethodName            = "/souk.payment.v1.PaymentService/Refund"
 	PaymentService_GetPayment_FullMethodName        = "/souk.payment.v1.PaymentService/GetPayment"
+	PaymentService_ExportPayments_FullMethodName    = "/souk.payment.v1.PaymentService/ExportPayments"
+	PaymentService_ErasePayments_FullMethodName     = "/souk.payment.v1.PaymentService/ErasePayments"
 	PaymentService_GetLimits_FullMethodName         = "/souk.payment.v1.PaymentService/GetLimits"
 	PaymentService_HandleWebhook_FullMethodName     = "/souk.payment.v1.PaymentService/HandleWebhook"
 	PaymentService_ResolvePayment_FullMethodName    = "/souk.payment.v1.PaymentService/ResolvePayment"
@@ -46,7 +48,6 @@ type PaymentServiceClient interface {
 	// Authorize holds the amount on the payer's method for an order. One attempt
 	// an order; idempotent by order_id: a repeat continues or returns it.
 	// A decline is an answer, not an error: state DECLINED with a decline_code.
-	// Callers: order.
 	// Errors: FAILED_PRECONDITION (PAYMENT_CANCELLED) when the order was
 	// cancelled before (also by a tombstone), FAILED_PRECONDITION
 	// (PAYMENT_MISMATCH) for a repeat with another amount or method,
@@ -54,32 +55,39 @@ type PaymentServiceClient interface {
 	// GetLimits: the provider was not asked. UNAVAILABLE (OUTCOME_UNKNOWN).
 	Authorize(ctx context.Context, in *AuthorizeRequest, opts ...grpc.CallOption) (*AuthorizeResponse, error)
 	// Capture takes the authorized amount. Idempotent by order_id. A definitive
-	// failure is an answer: state CAPTURE_FAILED. Callers: order.
+	// failure is an answer: state CAPTURE_FAILED.
 	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND), FAILED_PRECONDITION
 	// (PAYMENT_NOT_AUTHORIZED, AMOUNT_MISMATCH), UNAVAILABLE (OUTCOME_UNKNOWN).
 	Capture(ctx context.Context, in *CaptureRequest, opts ...grpc.CallOption) (*CaptureResponse, error)
 	// Cancel voids what is authorized and answers only when nothing is held.
 	// Idempotent; for an unknown order it leaves a tombstone, so that a late
-	// Authorize is refused. Callers: order.
+	// Authorize is refused.
 	// Errors: FAILED_PRECONDITION (PAYMENT_CAPTURED), UNAVAILABLE (OUTCOME_UNKNOWN).
 	Cancel(ctx context.Context, in *CancelRequest, opts ...grpc.CallOption) (*CancelResponse, error)
 	// Refund gives back part or all of a capture. Idempotent by refund_id.
 	// A definitive refusal of the provider is an answer: state FAILED.
-	// Callers: order.
 	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND), FAILED_PRECONDITION
 	// (PAYMENT_NOT_CAPTURED, REFUND_EXCEEDS_CAPTURE, REFUND_MISMATCH),
 	// UNAVAILABLE (OUTCOME_UNKNOWN).
 	Refund(ctx context.Context, in *RefundRequest, opts ...grpc.CallOption) (*RefundResponse, error)
 	// GetPayment returns an order's payment with its refunds.
-	// Callers: order, gateway (operator). Errors: NOT_FOUND (PAYMENT_NOT_FOUND).
+	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND).
 	GetPayment(ctx context.Context, in *GetPaymentRequest, opts ...grpc.CallOption) (*GetPaymentResponse, error)
+	// ExportPayments returns the payments of orders, with what is kept of who paid. Orders
+	// without a payment are left out. The caller has seen to it that the orders are those
+	// of the person who asks, or whom an operator asks about.
+	ExportPayments(ctx context.Context, in *ExportPaymentsRequest, opts ...grpc.CallOption) (*ExportPaymentsResponse, error)
+	// ErasePayments erases the payment method of orders, and what operators wrote of their
+	// payments. Amounts, states, the ledger and the provider's ids stay: books are kept by
+	// them. Idempotent. What is under way is left as it is.
+	ErasePayments(ctx context.Context, in *ErasePaymentsRequest, opts ...grpc.CallOption) (*ErasePaymentsResponse, error)
 	// GetLimits returns what the provider charges of a currency. It changes with a
-	// release only, so callers may cache it. Callers: order, gateway.
+	// release only, so callers may cache it.
 	GetLimits(ctx context.Context, in *GetLimitsRequest, opts ...grpc.CallOption) (*GetLimitsResponse, error)
 	// HandleWebhook takes an event that the provider reports. It keeps the event
 	// and a job that looks the payment up at the provider, in one commit, and
 	// answers then: what the event says is only a hint. Idempotent by the event's
-	// id, which is kept for 30 days. Callers: gateway.
+	// id, which is kept for 30 days.
 	// Errors: INVALID_ARGUMENT (WEBHOOK_NOT_SIGNED) when the signature is not the
 	// provider's, is not of this payload or is not from within 5 minutes of now,
 	// INVALID_ARGUMENT (WEBHOOK_MALFORMED) when the payload is signed and no
@@ -87,7 +95,7 @@ type PaymentServiceClient interface {
 	HandleWebhook(ctx context.Context, in *HandleWebhookRequest, opts ...grpc.CallOption) (*HandleWebhookResponse, error)
 	// ResolvePayment settles, by a person's word, what is NEEDS_REVIEW or a refund
 	// that is SENT for more than 22 hours, when reconciliation can't. The word and
-	// the reason are kept. Idempotent. Callers: an operator.
+	// the reason are kept. Idempotent.
 	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND), FAILED_PRECONDITION
 	// (PAYMENT_NOT_UNDER_REVIEW, PAYMENT_MISMATCH), UNAVAILABLE (OUTCOME_UNKNOWN).
 	ResolvePayment(ctx context.Context, in *ResolvePaymentRequest, opts ...grpc.CallOption) (*ResolvePaymentResponse, error)
@@ -95,10 +103,9 @@ type PaymentServiceClient interface {
 	// answers with every difference. It answers when the comparison is done, or
 	// before the call's deadline with what there is by then: the service goes on,
 	// and GetReconciliation tells how far it is. It changes neither side.
-	// Callers: gateway (operator).
 	// Errors: INVALID_ARGUMENT (INVALID_WINDOW), UNAVAILABLE (OUTCOME_UNKNOWN).
 	Reconcile(ctx context.Context, in *ReconcileRequest, opts ...grpc.CallOption) (*ReconcileResponse, error)
-	// GetReconciliation returns one. Callers: gateway (operator).
+	// GetReconciliation returns one.
 	// Errors: NOT_FOUND (RECONCILIATION_NOT_FOUND).
 	GetReconciliation(ctx context.Context, in *GetReconciliationRequest, opts ...grpc.CallOption) (*GetReconciliationResponse, error)
 }
@@ -155,6 +162,26 @@ func (c *paymentServiceClient) GetPayment(ctx context.Context, in *GetPaymentReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetPaymentResponse)
 	err := c.cc.Invoke(ctx, PaymentService_GetPayment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) ExportPayments(ctx context.Context, in *ExportPaymentsRequest, opts ...grpc.CallOption) (*ExportPaymentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExportPaymentsResponse)
+	err := c.cc.Invoke(ctx, PaymentService_ExportPayments_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) ErasePayments(ctx context.Context, in *ErasePaymentsRequest, opts ...grpc.CallOption) (*ErasePaymentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ErasePaymentsResponse)
+	err := c.cc.Invoke(ctx, PaymentService_ErasePayments_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -226,7 +253,6 @@ type PaymentServiceServer interface {
 	// Authorize holds the amount on the payer's method for an order. One attempt
 	// an order; idempotent by order_id: a repeat continues or returns it.
 	// A decline is an answer, not an error: state DECLINED with a decline_code.
-	// Callers: order.
 	// Errors: FAILED_PRECONDITION (PAYMENT_CANCELLED) when the order was
 	// cancelled before (also by a tombstone), FAILED_PRECONDITION
 	// (PAYMENT_MISMATCH) for a repeat with another amount or method,
@@ -234,32 +260,39 @@ type PaymentServiceServer interface {
 	// GetLimits: the provider was not asked. UNAVAILABLE (OUTCOME_UNKNOWN).
 	Authorize(context.Context, *AuthorizeRequest) (*AuthorizeResponse, error)
 	// Capture takes the authorized amount. Idempotent by order_id. A definitive
-	// failure is an answer: state CAPTURE_FAILED. Callers: order.
+	// failure is an answer: state CAPTURE_FAILED.
 	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND), FAILED_PRECONDITION
 	// (PAYMENT_NOT_AUTHORIZED, AMOUNT_MISMATCH), UNAVAILABLE (OUTCOME_UNKNOWN).
 	Capture(context.Context, *CaptureRequest) (*CaptureResponse, error)
 	// Cancel voids what is authorized and answers only when nothing is held.
 	// Idempotent; for an unknown order it leaves a tombstone, so that a late
-	// Authorize is refused. Callers: order.
+	// Authorize is refused.
 	// Errors: FAILED_PRECONDITION (PAYMENT_CAPTURED), UNAVAILABLE (OUTCOME_UNKNOWN).
 	Cancel(context.Context, *CancelRequest) (*CancelResponse, error)
 	// Refund gives back part or all of a capture. Idempotent by refund_id.
 	// A definitive refusal of the provider is an answer: state FAILED.
-	// Callers: order.
 	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND), FAILED_PRECONDITION
 	// (PAYMENT_NOT_CAPTURED, REFUND_EXCEEDS_CAPTURE, REFUND_MISMATCH),
 	// UNAVAILABLE (OUTCOME_UNKNOWN).
 	Refund(context.Context, *RefundRequest) (*RefundResponse, error)
 	// GetPayment returns an order's payment with its refunds.
-	// Callers: order, gateway (operator). Errors: NOT_FOUND (PAYMENT_NOT_FOUND).
+	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND).
 	GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error)
+	// ExportPayments returns the payments of orders, with what is kept of who paid. Orders
+	// without a payment are left out. The caller has seen to it that the orders are those
+	// of the person who asks, or whom an operator asks about.
+	ExportPayments(context.Context, *ExportPaymentsRequest) (*ExportPaymentsResponse, error)
+	// ErasePayments erases the payment method of orders, and what operators wrote of their
+	// payments. Amounts, states, the ledger and the provider's ids stay: books are kept by
+	// them. Idempotent. What is under way is left as it is.
+	ErasePayments(context.Context, *ErasePaymentsRequest) (*ErasePaymentsResponse, error)
 	// GetLimits returns what the provider charges of a currency. It changes with a
-	// release only, so callers may cache it. Callers: order, gateway.
+	// release only, so callers may cache it.
 	GetLimits(context.Context, *GetLimitsRequest) (*GetLimitsResponse, error)
 	// HandleWebhook takes an event that the provider reports. It keeps the event
 	// and a job that looks the payment up at the provider, in one commit, and
 	// answers then: what the event says is only a hint. Idempotent by the event's
-	// id, which is kept for 30 days. Callers: gateway.
+	// id, which is kept for 30 days.
 	// Errors: INVALID_ARGUMENT (WEBHOOK_NOT_SIGNED) when the signature is not the
 	// provider's, is not of this payload or is not from within 5 minutes of now,
 	// INVALID_ARGUMENT (WEBHOOK_MALFORMED) when the payload is signed and no
@@ -267,7 +300,7 @@ type PaymentServiceServer interface {
 	HandleWebhook(context.Context, *HandleWebhookRequest) (*HandleWebhookResponse, error)
 	// ResolvePayment settles, by a person's word, what is NEEDS_REVIEW or a refund
 	// that is SENT for more than 22 hours, when reconciliation can't. The word and
-	// the reason are kept. Idempotent. Callers: an operator.
+	// the reason are kept. Idempotent.
 	// Errors: NOT_FOUND (PAYMENT_NOT_FOUND), FAILED_PRECONDITION
 	// (PAYMENT_NOT_UNDER_REVIEW, PAYMENT_MISMATCH), UNAVAILABLE (OUTCOME_UNKNOWN).
 	ResolvePayment(context.Context, *ResolvePaymentRequest) (*ResolvePaymentResponse, error)
@@ -275,10 +308,9 @@ type PaymentServiceServer interface {
 	// answers with every difference. It answers when the comparison is done, or
 	// before the call's deadline with what there is by then: the service goes on,
 	// and GetReconciliation tells how far it is. It changes neither side.
-	// Callers: gateway (operator).
 	// Errors: INVALID_ARGUMENT (INVALID_WINDOW), UNAVAILABLE (OUTCOME_UNKNOWN).
 	Reconcile(context.Context, *ReconcileRequest) (*ReconcileResponse, error)
-	// GetReconciliation returns one. Callers: gateway (operator).
+	// GetReconciliation returns one.
 	// Errors: NOT_FOUND (RECONCILIATION_NOT_FOUND).
 	GetReconciliation(context.Context, *GetReconciliationRequest) (*GetReconciliationResponse, error)
 	mustEmbedUnimplementedPaymentServiceServer()
@@ -305,6 +337,12 @@ func (UnimplementedPaymentServiceServer) Refund(context.Context, *RefundRequest)
 }
 func (UnimplementedPaymentServiceServer) GetPayment(context.Context, *GetPaymentRequest) (*GetPaymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetPayment not implemented")
+}
+func (UnimplementedPaymentServiceServer) ExportPayments(context.Context, *ExportPaymentsRequest) (*ExportPaymentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExportPayments not implemented")
+}
+func (UnimplementedPaymentServiceServer) ErasePayments(context.Context, *ErasePaymentsRequest) (*ErasePaymentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ErasePayments not implemented")
 }
 func (UnimplementedPaymentServiceServer) GetLimits(context.Context, *GetLimitsRequest) (*GetLimitsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetLimits not implemented")
@@ -432,6 +470,42 @@ func _PaymentService_GetPayment_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PaymentService_ExportPayments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExportPaymentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).ExportPayments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_ExportPayments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).ExportPayments(ctx, req.(*ExportPaymentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_ErasePayments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ErasePaymentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).ErasePayments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_ErasePayments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).ErasePayments(ctx, req.(*ErasePaymentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PaymentService_GetLimits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetLimitsRequest)
 	if err := dec(in); err != nil {
@@ -548,6 +622,14 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetPayment",
 			Handler:    _PaymentService_GetPayment_Handler,
+		},
+		{
+			MethodName: "ExportPayments",
+			Handler:    _PaymentService_ExportPayments_Handler,
+		},
+		{
+			MethodName: "ErasePayments",
+			Handler:    _PaymentService_ErasePayments_Handler,
 		},
 		{
 			MethodName: "GetLimits",
