@@ -1,5 +1,7 @@
 // Package admin serves what an operator looks at from inside the network:
-// metrics, a liveness answer and, if asked for, profiles. Never expose it.
+// metrics, whether the process lives and is ready, and, if asked for, profiles. Never
+// expose it. It speaks plain HTTP: what asks for health, a kubelet or a load balancer,
+// has no certificate of the shop.
 package admin
 
 import (
@@ -25,9 +27,10 @@ type Config struct {
 	Profiles bool `env:"PROFILES"`
 }
 
-// Serve answers /metrics, /healthz and perhaps /debug/pprof/ until ctx is done.
-// Turned off it only waits for ctx.
-func Serve(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
+// Serve answers /metrics, /livez, /readyz and perhaps /debug/pprof/ until ctx is done.
+// ready fails while the process cannot do its work, with the reason. Turned off, Serve
+// only waits for ctx.
+func Serve(ctx context.Context, cfg Config, tel *telemetry.Telemetry, ready func(context.Context) error) error {
 	lis := cfg.Listener
 	switch {
 	case lis != nil:
@@ -41,7 +44,7 @@ func Serve(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 		}
 	}
 	srv := &http.Server{
-		Handler:           handler(cfg, tel),
+		Handler:           handler(cfg, tel, ready),
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	done := make(chan error, 1)
@@ -63,12 +66,11 @@ func Serve(ctx context.Context, cfg Config, tel *telemetry.Telemetry) error {
 	return err
 }
 
-func handler(cfg Config, tel *telemetry.Telemetry) http.Handler {
+func handler(cfg Config, tel *telemetry.Telemetry, ready func(context.Context) error) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(tel.Registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte("ok\n"))
-	})
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, ready(r.Context())) })
 	if cfg.Profiles {
 		mux.HandleFunc("/debug/pprof/", pprof.Index)
 		mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
@@ -77,4 +79,15 @@ func handler(cfg Config, tel *telemetry.Telemetry) http.Handler {
 		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
 	return mux
+}
+
+func answer(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	text := "ok"
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		text = err.Error()
+	}
+	_, _ = fmt.Fprintln(w, text) // the asker may be gone
 }

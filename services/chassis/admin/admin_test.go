@@ -2,10 +2,12 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -24,7 +26,15 @@ func TestServe(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		served := make(chan error)
-		go func() { served <- Serve(ctx, Config{Listener: lis, Profiles: profiles}, tel) }()
+		var ready atomic.Bool
+		go func() {
+			served <- Serve(ctx, Config{Listener: lis, Profiles: profiles}, tel, func(context.Context) error {
+				if !ready.Load() {
+					return errors.New("postgres: away")
+				}
+				return nil
+			})
+		}()
 		get := func(path string) (int, string) {
 			t.Helper()
 			resp, err := http.Get("http://" + lis.Addr().String() + path)
@@ -38,8 +48,14 @@ func TestServe(t *testing.T) {
 			}
 			return resp.StatusCode, string(body)
 		}
-		if code, body := get("/healthz"); code != http.StatusOK || body != "ok\n" {
-			t.Errorf("healthz: %d %q", code, body)
+		if code, body := get("/readyz"); code != http.StatusServiceUnavailable || body != "postgres: away\n" {
+			t.Errorf("readyz: %d %q", code, body)
+		}
+		ready.Store(true)
+		for _, path := range []string{"/livez", "/readyz"} {
+			if code, body := get(path); code != http.StatusOK || body != "ok\n" {
+				t.Errorf("%s: %d %q", path, code, body)
+			}
 		}
 		if code, body := get("/metrics"); code != http.StatusOK || !strings.Contains(body, `service_name="order"`) {
 			t.Errorf("metrics: %d %q", code, body)
@@ -62,7 +78,7 @@ func TestServeTurnedOffWaits(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- Serve(ctx, Config{}, telemetry.Discard()) }()
+	go func() { served <- Serve(ctx, Config{}, telemetry.Discard(), nil) }()
 	select {
 	case err := <-served:
 		t.Errorf("returned %v", err)
@@ -81,7 +97,7 @@ func TestServeOnATakenAddressFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer lis.Close()
-	if err := Serve(t.Context(), Config{Listen: lis.Addr().String()}, telemetry.Discard()); err == nil {
+	if err := Serve(t.Context(), Config{Listen: lis.Addr().String()}, telemetry.Discard(), nil); err == nil {
 		t.Error("no error")
 	}
 }

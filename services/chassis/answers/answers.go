@@ -25,22 +25,18 @@ import (
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/*.sql grants.sql
 var migrations embed.FS
 
-// versionsTable is where the applied migrations of answers are noted.
-const versionsTable = "souk_answers_version"
+var schema = pg.Schema{Table: "souk_answers_version", Migrations: migrations}
 
-// Migrate brings the table of answers to the schema of this version. Replicas may
-// run it at once.
-func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
-	return pg.MigrateTable(ctx, cfg, versionsTable, migrations, log)
-}
-
-// Migrated returns pg.ErrNotMigrated until the table is at the schema of this version.
-func Migrated(ctx context.Context, db pg.Queryer) error {
-	return pg.MigratedTable(ctx, db, versionsTable, migrations)
-}
+var (
+	// Migrate brings the table of answers to the schema of this version. Replicas may
+	// run it at once.
+	Migrate = schema.Migrate
+	// Migrated returns pg.ErrNotMigrated until the table is at the schema of this version.
+	Migrated = schema.Migrated
+)
 
 // Keep is for how long an answer is kept, and a key known: what the REST API promises.
 // After it a request under the key is a new one.
@@ -115,6 +111,19 @@ func (s *Server) Forget(ctx context.Context) (int, error) {
 	}
 	s.forgotten.Add(ctx, tag.RowsAffected())
 	return int(tag.RowsAffected()), nil
+}
+
+// erase deletes the answers to a caller, whose id ends their scope. There is no index by
+// it: it reads what was answered in a day, which an erasure can wait for.
+const erase = `DELETE FROM souk_answers WHERE right(scope, length($1) + 1) = ' ' || $1`
+
+// Erase forgets what a caller was answered, and what is under way for them: a repeat is a
+// new request.
+func Erase(ctx context.Context, db pg.DB, caller string) error {
+	if _, err := db.Exec(ctx, erase, caller); err != nil {
+		return fmt.Errorf("erase answers: %w", err)
+	}
+	return nil
 }
 
 // begin makes the row, or takes over one that was left unfinished by the same request.

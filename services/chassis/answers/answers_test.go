@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/answers"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
@@ -60,6 +61,7 @@ func (k *keeper) begin(name, request string, lease time.Duration) *answerv1.Begi
 func (k *keeper) attempt(id, name, request string, lease time.Duration) *answerv1.BeginResponse {
 	k.t.Helper()
 	res, err := k.Begin(k.t.Context(), &answerv1.BeginRequest{
+		Viewer:    access.Service("gateway"),
 		AttemptId: id, Key: key(name), RequestHash: bytes.Repeat([]byte(request[:1]), 32), Lease: durationpb.New(lease),
 	})
 	if err != nil {
@@ -70,7 +72,7 @@ func (k *keeper) attempt(id, name, request string, lease time.Duration) *answerv
 
 func (k *keeper) complete(name, body string) *answerv1.Answer {
 	k.t.Helper()
-	res, err := k.Complete(k.t.Context(), &answerv1.CompleteRequest{Key: key(name), Answer: &answerv1.Answer{Status: 201, Headers: map[string]string{"Location": "/x"}, Body: []byte(body)}})
+	res, err := k.Complete(k.t.Context(), &answerv1.CompleteRequest{Viewer: access.Service("gateway"), Key: key(name), Answer: &answerv1.Answer{Status: 201, Headers: map[string]string{"Location": "/x"}, Body: []byte(body)}})
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -79,7 +81,7 @@ func (k *keeper) complete(name, body string) *answerv1.Answer {
 
 func (k *keeper) abandon(attempt, name string, nothingDone bool) {
 	k.t.Helper()
-	if _, err := k.Abandon(k.t.Context(), &answerv1.AbandonRequest{AttemptId: attempt, Key: key(name), NothingDone: nothingDone}); err != nil {
+	if _, err := k.Abandon(k.t.Context(), &answerv1.AbandonRequest{Viewer: access.Service("gateway"), AttemptId: attempt, Key: key(name), NothingDone: nothingDone}); err != nil {
 		k.t.Fatal(err)
 	}
 }

@@ -167,6 +167,9 @@ type Query[T any] struct {
 
 // fresh reports whether an answer that was read at a moment is still good.
 func (q *Query[T]) fresh(c *clock, v T, began uint64) bool {
+	if c.read() == began {
+		return true // nothing was changed since
+	}
 	if !c.fresh(began) {
 		return false
 	}
@@ -211,7 +214,7 @@ func load[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
 		}
 		// It is as old as its load.
 		if ttl := c.memoryTTL - time.Since(start); ttl > 0 {
-			c.memory.put(q.Key, entry{value: v, began: began, ttl: ttl, weight: uint32(weight)}) //nolint:gosec // a number of items of one answer
+			c.memory.put(q.Key, entry{value: v, began: began, weight: uint32(weight)}, ttl) //nolint:gosec // a number of items of one answer
 		}
 		return v, nil
 	})

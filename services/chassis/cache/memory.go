@@ -7,37 +7,44 @@ import (
 )
 
 // memory is the layer in this process: bounded by weight, and each value by its
-// time.
+// time. A value whose time is over takes room until that is needed: an expiry of
+// otter's own would have each hit keep its queues in order, which takes as long as
+// the hit.
 type memory struct {
 	entries *otter.Cache[string, entry]
+	start   time.Time
 }
 
 type entry struct {
 	value  any
-	began  uint64 // when its read began, on the clock
-	ttl    time.Duration
+	began  uint64        // when its read began, on the clock
+	until  time.Duration // when its time is over, after memory.start
 	weight uint32
 }
 
 func newMemory(maxWeight uint64) (*memory, error) {
 	entries, err := otter.New(&otter.Options[string, entry]{
-		MaximumWeight:    maxWeight,
-		Weigher:          func(_ string, e entry) uint32 { return e.weight },
-		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[string, entry]) time.Duration { return e.Value.ttl }),
-		Logger:           &otter.NoopLogger{},
+		MaximumWeight: maxWeight,
+		Weigher:       func(_ string, e entry) uint32 { return e.weight },
+		Logger:        &otter.NoopLogger{},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &memory{entries}, nil
+	return &memory{entries: entries, start: time.Now()}, nil
 }
 
-func (m *memory) get(key string) (entry, bool) { return m.entries.GetIfPresent(key) }
+func (m *memory) get(key string) (entry, bool) {
+	e, ok := m.entries.GetIfPresent(key)
+	return e, ok && time.Since(m.start) < e.until
+}
 
-// put keeps a value, unless the one that is kept was read later.
-func (m *memory) put(key string, e entry) {
+// put keeps a value for a time, unless the one that is kept was read later.
+func (m *memory) put(key string, e entry, ttl time.Duration) {
+	now := time.Since(m.start)
+	e.until = now + ttl
 	m.entries.Compute(key, func(old entry, found bool) (entry, otter.ComputeOp) {
-		if found && old.began > e.began {
+		if found && old.began > e.began && now < old.until {
 			return old, otter.CancelOp
 		}
 		return e, otter.WriteOp

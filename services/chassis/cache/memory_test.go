@@ -14,7 +14,7 @@ func TestMemory(t *testing.T) {
 	}
 	defer m.close()
 	put := func(key string, began uint64, weight uint32) {
-		m.put(key, entry{value: fmt.Sprint(key, began), began: began, ttl: time.Hour, weight: weight})
+		m.put(key, entry{value: fmt.Sprint(key, began), began: began, weight: weight}, time.Hour)
 	}
 	put("a", 3, 4)
 	put("a", 2, 4) // a slower reader's
@@ -42,9 +42,13 @@ func TestMemoryForgets(t *testing.T) {
 	}
 	defer m.close()
 	for began := range uint64(5) {
-		m.put("a", entry{began: 5 - began, ttl: time.Nanosecond, weight: 1})
+		m.put("a", entry{began: 9 - began, weight: 1}, time.Nanosecond)
 		if e, ok := m.get("a"); ok {
 			t.Errorf("%+v is kept beyond its time", e)
 		}
+	}
+	m.put("a", entry{value: "newest", began: 1, weight: 1}, time.Hour)
+	if e, ok := m.get("a"); !ok || e.value != "newest" {
+		t.Errorf("%+v, %v: a value whose time is over keeps out a good one", e, ok)
 	}
 }

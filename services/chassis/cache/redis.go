@@ -3,8 +3,12 @@ package cache
 import (
 	"context"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,9 +22,12 @@ import (
 
 // RedisConfig is where Redis is.
 type RedisConfig struct {
-	// Addr is host:port, the path of a Unix socket or a redis:// URL; without
-	// it this layer is off.
+	// Addr is host:port, the path of a Unix socket, or a URL, with a user and a password
+	// if Redis asks for them: redis://, or rediss:// for TLS. Without it this layer is off.
 	Addr string `env:"ADDR"`
+	// CA is a file with the authorities that Redis's certificate may be of (PEM); those of
+	// the system when empty. It is read anew for each connection.
+	CA string `env:"CA"`
 	// Timeout bounds a call; a read makes at most two.
 	Timeout time.Duration `env:"TIMEOUT, default=30ms"`
 }
@@ -38,7 +45,14 @@ func OpenRedis(cfg RedisConfig, tel *telemetry.Telemetry) (*redis.Client, error)
 	case strings.HasPrefix(cfg.Addr, "/"):
 		opts.Network = "unix"
 	}
+	if err := trust(opts, cfg.CA); err != nil {
+		return nil, err
+	}
 	opts.DialTimeout, opts.ReadTimeout, opts.WriteTimeout, opts.PoolTimeout = cfg.Timeout, cfg.Timeout, cfg.Timeout, cfg.Timeout
+	if opts.TLSConfig != nil {
+		// A caller does not wait for it: a connection that comes later is for the next call.
+		opts.DialTimeout = max(cfg.Timeout, tlsDialTimeout)
+	}
 	opts.DialerRetries = 1
 	opts.MaxRetries = -1
 	opts.ContextTimeoutEnabled = true
@@ -52,6 +66,44 @@ func OpenRedis(cfg RedisConfig, tel *telemetry.Telemetry) (*redis.Client, error)
 		}
 	}
 	return rdb, nil
+}
+
+// tlsDialTimeout is what connecting with a handshake may take, on a machine that is busy.
+const tlsDialTimeout = time.Second
+
+// trust has each connection accept the authorities of a file, as it is by then.
+func trust(opts *redis.Options, ca string) error {
+	if ca == "" {
+		return nil
+	}
+	if opts.TLSConfig == nil {
+		return errors.New("redis CA: the address is not a rediss:// URL, so nothing is checked with it")
+	}
+	if _, err := authorities(ca); err != nil {
+		return err
+	}
+	opts.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		pool, err := authorities(ca)
+		if err != nil {
+			return nil, err
+		}
+		dialer := tls.Dialer{Config: opts.TLSConfig.Clone()}
+		dialer.Config.RootCAs = pool
+		return dialer.DialContext(ctx, network, addr) // the pool bounds ctx by DialTimeout
+	}
+	return nil
+}
+
+func authorities(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("redis CA: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("redis CA: there is no certificate in %s", file)
+	}
+	return pool, nil
 }
 
 // remote is the layer in Redis, for all replicas. Every call is bounded in time

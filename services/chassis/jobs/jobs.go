@@ -87,6 +87,9 @@ func Start(ctx context.Context, pool *pgxpool.Pool, workers *river.Workers, cfg 
 		RescueStuckJobsAfter:        rescueAfter,
 		CompletedJobRetentionPeriod: retention,
 		SoftStopTimeout:             Timeout,
+		// To rebuild an index takes the table's owner, whose role no service has.
+		// docs/configuration.md has the statement for the day that it is wanted.
+		ReindexerIndexNames: []string{},
 	}
 	if cfg.Configure != nil {
 		cfg.Configure(rc)
@@ -146,14 +149,6 @@ func Begin(ctx context.Context, tracer trace.Tracer, job *rivertype.JobRow, trac
 		}
 		span.End()
 	}
-}
-
-// TraceParent is the W3C form of ctx's span context, for a job that goes on with
-// it; empty without a trace.
-func TraceParent(ctx context.Context) string {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier.Get("traceparent")
 }
 
 // Resume returns ctx with the span context of a W3C traceparent.

@@ -18,7 +18,7 @@ import (
 // souk_job_delete, souk_live_jobs and souk_job_key. What they need of River's schema
 // is in river_schema.sql, for sqlc.
 //
-//go:embed migrations/*.sql
+//go:embed migrations/*.sql grants.sql
 var functions embed.FS
 
 // functionsTable is where the applied migrations of functions are noted.
@@ -66,8 +66,9 @@ func Migrated(ctx context.Context, db pg.Queryer) error {
 	if err != nil {
 		return err
 	}
-	if err := pg.AtVersion(ctx, db, "river_migration", "version", version); err != nil {
+	// The grants are the functions', and River's table of versions is among them.
+	if err := pg.MigratedTable(ctx, db, functionsTable, functions); err != nil {
 		return err
 	}
-	return pg.MigratedTable(ctx, db, functionsTable, functions)
+	return pg.AtVersion(ctx, db, "river_migration", "version", version)
 }

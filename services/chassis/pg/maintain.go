@@ -32,11 +32,21 @@ func MigrationConfig(cfg Config) Config {
 	return cfg
 }
 
-// Maintain runs fn with a pool of MigrationConfig: migrations and what follows them.
+// owner is the configuration with which the database's owner connects.
+func (c Config) owner() Config {
+	if c.OwnerDSN != "" {
+		c.DSN = c.OwnerDSN
+	}
+	return c
+}
+
+// Maintain runs fn, as the owner, with a pool of MigrationConfig: migrations and what
+// follows them.
 // It waits for a database that is late until ctx ends, and for other replicas that
 // maintain the database. When a lock was not free in time, fn is run again, so it must
 // go on from what it did before.
 func Maintain(ctx context.Context, cfg Config, log *slog.Logger, fn func(context.Context, *pgxpool.Pool) error) error {
+	cfg = cfg.owner()
 	pc, err := pgxpool.ParseConfig(cfg.DSN.Reveal())
 	if err != nil {
 		return fmt.Errorf("postgres DSN: %w", err)
@@ -44,6 +54,7 @@ func Maintain(ctx context.Context, cfg Config, log *slog.Logger, fn func(context
 	if cfg.ConnectTimeout > 0 {
 		pc.ConnConfig.ConnectTimeout = cfg.ConnectTimeout
 	}
+	followCertificates(pc, cfg, log)
 	session(pc.ConnConfig.RuntimeParams, MigrationConfig(cfg))
 	pc.ConnConfig.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
 		if n.SeverityUnlocalized == "WARNING" { // what a migration has to say of the data

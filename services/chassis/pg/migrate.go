@@ -2,7 +2,6 @@ package pg
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,9 +29,18 @@ func Migrate(ctx context.Context, cfg Config, migrations fs.FS, log *slog.Logger
 }
 
 // MigrateTable is Migrate for migrations that are not the service's own: those
-// applied are noted in another table.
+// applied are noted in another table. What the file grants.sql beside the migrations
+// says is granted to the runtime role.
 func MigrateTable(ctx context.Context, cfg Config, table string, migrations fs.FS, log *slog.Logger) error {
 	files, err := fs.Sub(migrations, migrationsDir)
+	if err != nil {
+		return err
+	}
+	grants, err := readGrants(migrations, table)
+	if err != nil {
+		return err
+	}
+	role, err := cfg.runtimeRole()
 	if err != nil {
 		return err
 	}
@@ -51,33 +59,37 @@ func MigrateTable(ctx context.Context, cfg Config, table string, migrations fs.F
 			}
 		}
 		if err != nil {
-			return fmt.Errorf("migrate: %w", err)
+			err = fmt.Errorf("migrate: %w", err)
+		} else {
+			err = LimitRole(ctx, pool, cfg)
 		}
-		return limitRole(ctx, db, cfg)
+		if err == nil && role != "" {
+			err = InTx(ctx, pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error { return grantTo(ctx, tx, role, cfg.ReaderRole, grants) })
+		}
+		if err != nil {
+			// A transaction that the end of its context rolled back says only that it is done.
+			return errors.Join(err, ctx.Err())
+		}
+		return nil
 	})
 }
 
-// limitRole sets RoleSettings in the service's database. A role may set its own.
-func limitRole(ctx context.Context, db *sql.DB, cfg Config) error {
-	tx, err := db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-	if err != nil {
-		return fmt.Errorf("limit role: %w", err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	var role, database string
-	if err := tx.QueryRowContext(ctx, "SELECT current_user, current_database()").Scan(&role, &database); err != nil {
-		return fmt.Errorf("limit role: %w", err)
-	}
-	for name, value := range RoleSettings(cfg) {
-		alter := fmt.Sprintf("ALTER ROLE %s IN DATABASE %s SET %s = '%s'", pgx.Identifier{role}.Sanitize(), pgx.Identifier{database}.Sanitize(), name, value)
-		if _, err := tx.ExecContext(ctx, alter); err != nil {
-			return fmt.Errorf("limit role: %w", err)
-		}
-	}
-	if err := tx.Commit(); err != nil {
-		return fmt.Errorf("limit role: %w", err)
-	}
-	return nil
+// Schema is what a package of the chassis keeps in a service's database beside the service's
+// own tables: migrations, with their grants, that are noted in a table of their own.
+type Schema struct {
+	Table      string
+	Migrations fs.FS
+}
+
+// Migrate brings the schema to its version here. Replicas may run it at once.
+func (s Schema) Migrate(ctx context.Context, cfg Config, log *slog.Logger) error {
+	return MigrateTable(ctx, cfg, s.Table, s.Migrations, log)
+}
+
+// Migrated returns ErrNotMigrated until the schema is at its version here, and what
+// the function Migrated returns else.
+func (s Schema) Migrated(ctx context.Context, db Queryer) error {
+	return MigratedTable(ctx, db, s.Table, s.Migrations)
 }
 
 // complaint logs why there is no progress yet, at first and then every ten seconds:
@@ -105,8 +117,10 @@ type Queryer interface {
 var ErrReadOnly = errors.New("the database is read-only")
 
 // Migrated is a readiness check: it fails while the database is away, with
-// ErrReadOnly while it takes no writes, and with ErrNotMigrated until the newest of a service's migrations is applied. A
-// database that is newer still is the next version's, and good for this one.
+// ErrReadOnly while it takes no writes, with ErrNotMigrated until the newest of a
+// service's migrations is applied, and with a *NotGrantedError until the role has what
+// its grants say. A database that is newer still is the next version's, and good for
+// this one.
 func Migrated(ctx context.Context, db Queryer, migrations fs.FS) error {
 	return MigratedTable(ctx, db, versionsTable, migrations)
 }
@@ -115,6 +129,13 @@ func Migrated(ctx context.Context, db Queryer, migrations fs.FS) error {
 func MigratedTable(ctx context.Context, db Queryer, table string, migrations fs.FS) error {
 	files, err := fs.Glob(migrations, migrationsDir+"/*.sql")
 	if err != nil {
+		return err
+	}
+	grants, err := readGrants(migrations, table)
+	if err != nil {
+		return err
+	}
+	if err := granted(ctx, db, grants); err != nil {
 		return err
 	}
 	var newest int64

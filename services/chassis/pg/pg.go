@@ -5,6 +5,7 @@ package pg
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -21,8 +22,21 @@ import (
 
 // Config is where the database is and how it is used.
 type Config struct {
-	// DSN is a connection string of libpq, as a URL or as key=value pairs.
-	DSN config.Secret `env:"DSN, required"`
+	// DSN is a connection string of libpq, as a URL or as key=value pairs. What it does
+	// not say, libpq's variables do: PGSSLMODE, PGSSLROOTCERT.
+	// Its role is the service's own, which changes no schema. Only a migration does without.
+	DSN config.Secret `env:"DSN"`
+	// OwnerDSN is the same for the role that owns the database. Migrations alone use it;
+	// without it they use DSN, and one role does everything.
+	OwnerDSN config.Secret `env:"OWNER_DSN"`
+	// RuntimeRole is the role that migrations grant to; without it that of DSN.
+	RuntimeRole string `env:"RUNTIME_ROLE"`
+	// ReaderRole is a role that reads the whole database, for backups, if there is one:
+	// migrations let it connect.
+	ReaderRole string `env:"READER_ROLE"`
+	// RefuseOwner has the service not be ready, instead of warning, while its role can
+	// do what only migrations need.
+	RefuseOwner bool `env:"REFUSE_OWNER"`
 	// MaxConns bounds the pool.
 	MaxConns int32 `env:"MAX_CONNS, default=10"`
 	// ReadConns bounds the pool of reads, which have connections of their own so that
@@ -65,6 +79,7 @@ func poolConfig(cfg Config, tel *telemetry.Telemetry) (*pgxpool.Config, error) {
 	if cfg.ConnectTimeout > 0 {
 		pc.ConnConfig.ConnectTimeout = cfg.ConnectTimeout
 	}
+	followCertificates(pc, cfg, tel.Log)
 	params := pc.ConnConfig.RuntimeParams
 	if params["application_name"] == "" {
 		params["application_name"] = "souk-" + tel.Service
@@ -81,6 +96,24 @@ func poolConfig(cfg Config, tel *telemetry.Telemetry) (*pgxpool.Config, error) {
 		)
 	}
 	return pc, nil
+}
+
+// followCertificates has every new connection read the files of the DSN anew
+// (sslrootcert, sslcert, sslkey), which pgx reads once: a new authority or certificate
+// counts without a restart. While a file cannot be read, what was read at the start is used.
+func followCertificates(pc *pgxpool.Config, cfg Config, log *slog.Logger) {
+	if t := pc.ConnConfig.TLSConfig; t == nil || t.RootCAs == nil && len(t.Certificates) == 0 {
+		return // no files
+	}
+	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
+		now, err := pgxpool.ParseConfig(cfg.DSN.Reveal())
+		if err != nil {
+			log.WarnContext(ctx, "the files of the postgres DSN cannot be read; those of the start are used", "error", err)
+			return nil
+		}
+		cc.TLSConfig, cc.Fallbacks = now.ConnConfig.TLSConfig, now.ConnConfig.Fallbacks
+		return nil
+	}
 }
 
 // isolation is that of every transaction that does not ask for another one: also of

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
 	"google.golang.org/grpc"
@@ -21,17 +22,14 @@ import (
 // neighbor's only replica is replaced, its calls wait for the next answer.
 var resolveOften = sync.OnceFunc(func() { dns.SetMinResolutionInterval(time.Second) })
 
-// Dial returns a connection to a neighbor. It connects in the background, at
+// Dial returns a connection to a neighbor, the part of that name: whoever answers has
+// to prove that it is that part, and sees that this process is id. It connects in the background, at
 // once, and again after losses; calls made while the neighbor is away fail fast
 // with UNAVAILABLE. Calls without a deadline get cfg.Timeout, streams do not.
 // Failures are of type *CallError.
-func Dial(cfg ClientConfig, tel *telemetry.Telemetry) (*grpc.ClientConn, error) {
+func Dial(part string, cfg ClientConfig, id *identity.Identity, tel *telemetry.Telemetry) (*grpc.ClientConn, error) {
 	if cfg.Target == "" {
-		return nil, errors.New("dial: no target")
-	}
-	creds, err := clientCredentials(cfg)
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("dial %s: no target", part)
 	}
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 5 * time.Second
@@ -39,7 +37,7 @@ func Dial(cfg ClientConfig, tel *telemetry.Telemetry) (*grpc.ClientConn, error) 
 	resolveOften()
 	c := client{timeout: cfg.Timeout, tel: tel}
 	opts := []grpc.DialOption{
-		grpc.WithTransportCredentials(creds),
+		grpc.WithTransportCredentials(id.ClientCredentials(part)),
 		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{
@@ -67,7 +65,7 @@ func Dial(cfg ClientConfig, tel *telemetry.Telemetry) (*grpc.ClientConn, error) 
 	}
 	conn, err := grpc.NewClient(cfg.Target, opts...)
 	if err != nil {
-		return nil, fmt.Errorf("dial %s: %w", cfg.Target, err)
+		return nil, fmt.Errorf("dial %s at %s: %w", part, cfg.Target, err)
 	}
 	conn.Connect()
 	return conn, nil

@@ -1,5 +1,5 @@
 // Package rpc builds a service's gRPC server and the clients of its neighbors:
-// TLS, deadlines that shrink per hop, validation, health that tells the truth,
+// certificates on both sides, deadlines that shrink per hop, validation, health that tells the truth,
 // one table of errors, logs, metrics and traces.
 package rpc
 
@@ -20,6 +20,20 @@ const (
 	// Fixed ones spare the pings by which gRPC would else look for the best.
 	streamWindow = 1 << 20
 	connWindow   = 4 << 20
+	// maxStreams is how many calls a client may have under way on a connection: a gateway has
+	// 1,024 event streams, and some hundred other calls. Those that it resets at once count
+	// while their handlers run.
+	maxStreams = 4096
+	// maxHeaderBytes bounds the metadata of a call, as decoded: a trace and a deadline.
+	maxHeaderBytes = 16 << 10
+	// readIdle is after how long without a frame a client is asked for one, which it has
+	// pingTimeout for. pingsApart is how far apart its own pings have to be: the third that
+	// is too early ends the connection.
+	readIdle    = 30 * time.Second
+	pingTimeout = 10 * time.Second
+	pingsApart  = 10 * time.Second
+	// handshakeTimeout bounds how long one who has connected may take to say who it is.
+	handshakeTimeout = 10 * time.Second
 )
 
 // ServerConfig is how a server listens.
@@ -28,12 +42,9 @@ type ServerConfig struct {
 	Listen string `env:"LISTEN, default=:9090"`
 	// Listener is listened on instead, if set; the server closes it.
 	Listener net.Listener
-	// TLSCert and TLSKey are PEM files; without them the server speaks plain text.
-	TLSCert string `env:"TLS_CERT"`
-	TLSKey  string `env:"TLS_KEY"`
-	// TLSClientCA is a PEM file of authorities; with it every client must show
-	// a certificate of one of them.
-	TLSClientCA string `env:"TLS_CLIENT_CA"`
+	// Reflection answers questions about the contract (gRPC server reflection), from every
+	// part; for development.
+	Reflection bool `env:"REFLECTION"`
 	// MaxRecvBytes limits one request; 16 MiB when 0.
 	MaxRecvBytes int `env:"MAX_RECV_BYTES, default=16777216"`
 	// MaxConnectionAge is after how long a client is asked to connect anew, so
@@ -54,13 +65,4 @@ type ClientConfig struct {
 	Target string `env:"TARGET, required"`
 	// Timeout is the deadline of calls whose context has none; 5 s when 0.
 	Timeout time.Duration `env:"TIMEOUT, default=5s"`
-	// TLS dials with TLS, checked against TLSCA or, without it, the system's
-	// authorities. TLSCA alone turns it on, too.
-	TLS   bool   `env:"TLS"`
-	TLSCA string `env:"TLS_CA"`
-	// TLSCert and TLSKey are shown to a server that asks for a certificate.
-	TLSCert string `env:"TLS_CERT"`
-	TLSKey  string `env:"TLS_KEY"`
-	// TLSServerName is checked instead of the target's host name.
-	TLSServerName string `env:"TLS_SERVER_NAME"`
 }

@@ -1,18 +1,23 @@
 package rpc
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
-	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protodesc"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"github.com/souk-shop/souk/services/chassis/telemetry/telemetrytest"
 )
 
 // echo is a service of the tests' own. Its message, money, has a rule: the
@@ -53,34 +58,44 @@ var echoDesc = grpc.ServiceDesc{
 	}},
 }
 
+// The rule of the echo's methods, as a contract would have it: anyone's, called by the
+// parts that tests are.
+func init() { //nolint:gochecknoinits // once, before any test serves it
+	options := &descriptorpb.MethodOptions{}
+	proto.SetExtension(options, accessv1.E_Rule, &accessv1.Rule{
+		Callers: []string{"gateway", "order", "cart"}, Viewers: []accessv1.ViewerKind{accessv1.ViewerKind_VIEWER_KIND_ANYONE},
+	})
+	money := string((*moneyv1.Money)(nil).ProtoReflect().Descriptor().FullName())
+	method := func(name string, stream bool) *descriptorpb.MethodDescriptorProto {
+		return &descriptorpb.MethodDescriptorProto{
+			Name: &name, InputType: new("." + money), OutputType: new("." + money), ServerStreaming: &stream, Options: options,
+		}
+	}
+	file, err := protodesc.NewFile(&descriptorpb.FileDescriptorProto{
+		Name: new("souk/test/v1/echo.proto"), Package: new("souk.test.v1"), Syntax: new("proto3"),
+		Dependency: []string{moneyv1.File_souk_money_v1_money_proto.Path()},
+		Service: []*descriptorpb.ServiceDescriptorProto{{
+			Name: new("EchoService"), Method: []*descriptorpb.MethodDescriptorProto{method("Say", false), method("Watch", true)},
+		}},
+	}, protoregistry.GlobalFiles)
+	if err == nil {
+		err = protoregistry.GlobalFiles.RegisterFile(file)
+	}
+	if err != nil {
+		panic(err)
+	}
+}
+
 const (
 	sayMethod   = "/souk.test.v1.EchoService/Say"
 	watchMethod = "/souk.test.v1.EchoService/Watch"
 )
 
-// lines collects a log.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // fixture is a running server and a client of it.
 type fixture struct {
 	t      testing.TB
 	tel    *telemetry.Telemetry
-	log    *lines
+	log    *telemetrytest.Log
 	server *Server
 	conn   *grpc.ClientConn
 	stop   context.CancelFunc // begins to stop the server
@@ -88,6 +103,8 @@ type fixture struct {
 }
 
 type options struct {
+	serverID  *identity.Identity // without TLS when nil
+	clientID  *identity.Identity
 	server    ServerConfig
 	client    ClientConfig
 	errs      ErrorTable
@@ -98,7 +115,7 @@ type options struct {
 
 func serveEcho(t testing.TB, service *echo, opts options) *fixture {
 	t.Helper()
-	f := &fixture{t: t, log: &lines{}, served: make(chan error, 1)}
+	f := &fixture{t: t, log: &telemetrytest.Log{}, served: make(chan error, 1)}
 	opts.telemetry.LogOutput = f.log
 	if opts.telemetry.LogLevel == 0 {
 		opts.telemetry.LogLevel = slog.LevelDebug
@@ -109,7 +126,14 @@ func serveEcho(t testing.TB, service *echo, opts options) *fixture {
 	}
 	f.tel = tel
 	opts.server.Listen = "127.0.0.1:0"
-	if f.server, err = NewServer(opts.server, tel, opts.errs, opts.checks...); err != nil {
+	for _, id := range []**identity.Identity{&opts.serverID, &opts.clientID} {
+		if *id == nil {
+			*id = identity.Insecure()
+		}
+	}
+	if f.server, err = NewServer(opts.server, ServerParts{
+		Identity: opts.serverID, Telemetry: tel, Errors: opts.errs, Checks: opts.checks,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if opts.interval > 0 {
@@ -125,7 +149,7 @@ func serveEcho(t testing.TB, service *echo, opts options) *fixture {
 	if opts.client.Target == "" {
 		opts.client.Target = f.server.Addr().String()
 	}
-	if f.conn, err = Dial(opts.client, tel); err != nil {
+	if f.conn, err = Dial("echo", opts.client, opts.clientID, tel); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	codepb "google.golang.org/genproto/googleapis/rpc/code"
 
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
 
 	"buf.build/go/protovalidate"
@@ -28,6 +30,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/souk-shop/souk/services/chassis/access"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -87,10 +91,12 @@ func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServe
 	if err != nil {
 		return nil, err
 	}
-	if msg, ok := req.(proto.Message); ok {
-		if err := i.validate(msg); err != nil {
-			return nil, err
-		}
+	caller, err := i.caller(ctx, info.FullMethod)
+	if err != nil {
+		return nil, err
+	}
+	if err := i.check(ctx, info.FullMethod, caller, req); err != nil {
+		return nil, err
 	}
 	return handler(ctx, req)
 }
@@ -114,15 +120,20 @@ func (i *interceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamSe
 	if err != nil {
 		return err
 	}
-	return handler(srv, &serverStream{ServerStream: ss, ctx: ctx, validate: i.validate})
+	caller, err := i.caller(ctx, info.FullMethod)
+	if err != nil {
+		return err
+	}
+	return handler(srv, &serverStream{ServerStream: ss, ctx: ctx, check: func(req any) error {
+		return i.check(ctx, info.FullMethod, caller, req)
+	}})
 }
 
-// serverStream gives a stream's handler its context and validates what it
-// receives.
+// serverStream gives a stream's handler its context and checks what it receives.
 type serverStream struct {
 	grpc.ServerStream
-	ctx      context.Context
-	validate func(proto.Message) error
+	ctx   context.Context
+	check func(req any) error
 }
 
 func (s *serverStream) Context() context.Context { return s.ctx }
@@ -131,10 +142,53 @@ func (s *serverStream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	if msg, ok := m.(proto.Message); ok {
-		return s.validate(msg)
+	return s.check(m)
+}
+
+// caller is the part that calls, or an error when it may not; "" where certificates are
+// not checked.
+func (i *interceptors) caller(ctx context.Context, method string) (string, error) {
+	if !i.server.checked {
+		return "", nil
+	}
+	caller := identity.Caller(ctx)
+	if err := i.server.rules.Caller(method, caller); err != nil {
+		return "", i.refuse(ctx, method, caller, nil, err)
+	}
+	return caller, nil
+}
+
+// check refuses a request that is for whom it must not be, and one that is not valid.
+func (i *interceptors) check(ctx context.Context, method, caller string, req any) error {
+	if err := i.server.rules.Viewer(method, caller, req); err != nil {
+		return i.refuse(ctx, method, caller, req, err)
+	}
+	if msg, ok := req.(proto.Message); ok {
+		return i.validate(msg)
 	}
 	return nil
+}
+
+// refuse records a call that may not be made, and is what its caller is answered.
+func (i *interceptors) refuse(ctx context.Context, method, caller string, req any, err error) error {
+	refused, ok := errors.AsType[*access.Refusal](err)
+	if !ok {
+		return err
+	}
+	attrs := []slog.Attr{slog.String("caller", cmp.Or(caller, "unknown")), slog.String("error", refused.Why)}
+	if viewed, ok := req.(interface{ GetViewer() *accessv1.Viewer }); ok {
+		attrs = append(attrs, slog.String("viewer", access.Describe(viewed.GetViewer())))
+	}
+	if p, ok := peer.FromContext(ctx); ok {
+		attrs = append(attrs, slog.String("peer", p.Addr.String()))
+	}
+	i.tel.Security.Record(ctx, telemetry.AuthzFail, method, attrs...)
+	if refused.Field == "" {
+		return refusal(refused.Reason, refused.Why, nil).Err()
+	}
+	return refusal(refused.Reason, refused.Field+": "+refused.Why, nil, &errdetails.BadRequest{
+		FieldViolations: []*errdetails.BadRequest_FieldViolation{{Field: refused.Field, Description: refused.Why}},
+	}).Err()
 }
 
 // extract puts the caller's trace context into ctx when no stats handler does.

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
 )
 
@@ -180,7 +181,7 @@ func TestStopDrains(t *testing.T) {
 		t.Errorf("the watcher gets %v", err)
 	}
 	// No new calls.
-	other, err := Dial(ClientConfig{Target: f.server.Addr().String()}, f.tel)
+	other, err := Dial("echo", ClientConfig{Target: f.server.Addr().String()}, identity.Insecure(), f.tel)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +241,7 @@ func TestDrainIsBounded(t *testing.T) {
 func TestStopBeforeServe(t *testing.T) {
 	t.Parallel()
 	f := serveEcho(t, &echo{}, options{})
-	s, err := NewServer(ServerConfig{Listen: "127.0.0.1:0"}, f.tel, ErrorTable{})
+	s, err := NewServer(ServerConfig{Listen: "127.0.0.1:0"}, ServerParts{Identity: identity.Insecure(), Telemetry: f.tel})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,7 +255,7 @@ func TestStopBeforeServe(t *testing.T) {
 func TestListenFailureIsAnError(t *testing.T) {
 	t.Parallel()
 	f := serveEcho(t, &echo{}, options{})
-	if _, err := NewServer(ServerConfig{Listen: f.server.Addr().String()}, f.tel, ErrorTable{}); err == nil {
+	if _, err := NewServer(ServerConfig{Listen: f.server.Addr().String()}, ServerParts{Identity: identity.Insecure(), Telemetry: f.tel}); err == nil {
 		t.Error("two servers on one address")
 	}
 }

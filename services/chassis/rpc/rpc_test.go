@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	"github.com/souk-shop/souk/services/chassis/identity"
 )
 
 var errNotFound = errors.New("order not found")
@@ -319,7 +320,7 @@ func TestClientReconnectsSoonAfterItsServerIsBack(t *testing.T) {
 // reconnects serves f's client anew on lis, which has the address it knows.
 func reconnects(t *testing.T, f *fixture, lis net.Listener) {
 	t.Helper()
-	again, err := NewServer(ServerConfig{Listener: lis}, f.tel, ErrorTable{})
+	again, err := NewServer(ServerConfig{Listener: lis}, ServerParts{Identity: identity.Insecure(), Telemetry: f.tel})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/access"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
@@ -30,47 +32,62 @@ type Server struct {
 	tel     *telemetry.Telemetry
 	lis     net.Listener
 	monitor *monitor
+	rules   access.Table    // of what is registered, made by Serve
+	checked bool            // callers have shown certificates
 	drain   context.Context // ends when the server begins to stop
 	stop    context.CancelCauseFunc
 }
 
-// NewServer listens and returns a server that answers once Serve runs. errs
-// maps the handlers' errors; checks say whether the service is ready.
-func NewServer(cfg ServerConfig, tel *telemetry.Telemetry, errs ErrorTable, checks ...Check) (*Server, error) {
-	creds, err := serverCredentials(cfg)
-	if err != nil {
-		return nil, err
-	}
+// ServerParts is what a server is made of.
+type ServerParts struct {
+	// Identity is whose certificate it shows, and what it checks callers' with.
+	Identity  *identity.Identity
+	Telemetry *telemetry.Telemetry
+	// Errors maps the handlers' errors.
+	Errors ErrorTable
+	// Checks say whether the service is ready.
+	Checks []Check
+	// Unary are interceptors of calls that were found valid.
+	Unary []grpc.UnaryServerInterceptor
+}
+
+// NewServer listens and returns a server that answers once Serve runs.
+func NewServer(cfg ServerConfig, parts ServerParts) (*Server, error) {
 	if cfg.MaxRecvBytes == 0 {
 		cfg.MaxRecvBytes = maxMessageBytes
 	}
 	if cfg.DrainTimeout == 0 {
 		cfg.DrainTimeout = 15 * time.Second
 	}
-	s := &Server{cfg: cfg, tel: tel, lis: cfg.Listener, monitor: newMonitor(checks, tel.Log)}
+	tel := parts.Telemetry
+	checks := append([]Check{{Name: "certificate", Fn: parts.Identity.Valid}}, parts.Checks...)
+	s := &Server{cfg: cfg, tel: tel, lis: cfg.Listener, monitor: newMonitor(checks, tel.Log), checked: !parts.Identity.Off()}
 	s.drain, s.stop = context.WithCancelCause(context.Background())
-	i, err := newInterceptors(tel, errs, s)
+	i, err := newInterceptors(tel, parts.Errors, s)
 	if err != nil {
 		return nil, err
 	}
 	opts := []grpc.ServerOption{
-		grpc.Creds(creds),
+		grpc.Creds(proving{parts.Identity.ServerCredentials()}),
+		grpc.ConnectionTimeout(handshakeTimeout),
 		grpc.MaxRecvMsgSize(cfg.MaxRecvBytes),
 		grpc.MaxSendMsgSize(maxMessageBytes),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionAge: max(cfg.MaxConnectionAge, 0),
-			Time:             30 * time.Second,
-			Timeout:          10 * time.Second,
+			Time:             readIdle,
+			Timeout:          pingTimeout,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
-			MinTime: 10 * time.Second, PermitWithoutStream: true,
+			MinTime: pingsApart, PermitWithoutStream: true,
 		}),
 		// Calls run on a few goroutines whose stacks have grown once, and on new
 		// ones when those are busy.
 		grpc.NumStreamWorkers(uint32(2 * runtime.GOMAXPROCS(0))),
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
-		grpc.ChainUnaryInterceptor(i.unary),
+		grpc.ChainUnaryInterceptor(append([]grpc.UnaryServerInterceptor{i.unary}, parts.Unary...)...),
 		grpc.ChainStreamInterceptor(i.stream),
 	}
 	if tel.Recording {
@@ -88,13 +105,27 @@ func NewServer(cfg ServerConfig, tel *telemetry.Telemetry, errs ErrorTable, chec
 	}
 	s.Server = grpc.NewServer(opts...)
 	healthpb.RegisterHealthServer(s.Server, s.monitor.health)
-	reflection.Register(s.Server)
+	if cfg.Reflection {
+		reflection.Register(s.Server)
+	}
 	return s, nil
 }
 
 // Draining is closed once the drain's delay is over: no new calls are taken, and
 // those that wait for something should be answered.
 func (s *Server) Draining() <-chan struct{} { return s.drain.Done() }
+
+// Ready fails when health does not say SERVING: the answer of /readyz.
+func (s *Server) Ready(ctx context.Context) error {
+	answer, err := s.monitor.health.Check(ctx, &healthpb.HealthCheckRequest{})
+	if err != nil {
+		return err
+	}
+	if status := answer.GetStatus(); status != healthpb.HealthCheckResponse_SERVING {
+		return errors.New(status.String())
+	}
+	return nil
+}
 
 // Addr returns the address that the server listens on.
 func (s *Server) Addr() net.Addr { return s.lis.Addr() }
@@ -104,6 +135,11 @@ func (s *Server) Addr() net.Addr { return s.lis.Addr() }
 // under way are finished, for at most DrainTimeout; what is left is cut off.
 // It returns nil after such a stop.
 func (s *Server) Serve(ctx context.Context) error {
+	var err error
+	if s.rules, err = access.NewTable(s.GetServiceInfo()); err != nil {
+		_ = s.lis.Close()
+		return err
+	}
 	for name := range s.GetServiceInfo() {
 		if name != healthpb.Health_ServiceDesc.ServiceName {
 			s.monitor.services = append(s.monitor.services, name)
@@ -126,7 +162,7 @@ func (s *Server) Serve(ctx context.Context) error {
 		s.shutdown(context.WithoutCancel(ctx))
 	}()
 	s.tel.Log.InfoContext(ctx, "serving", "address", s.lis.Addr().String())
-	err := s.Server.Serve(s.lis)
+	err = s.Server.Serve(limitUnproven(s.lis, s.tel.Security))
 	close(serving)
 	<-stopped
 	if ctx.Err() == nil {

@@ -1,143 +1,290 @@
 package rpc
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
-	"net"
+	"context"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	"github.com/souk-shop/souk/services/chassis/identity"
+	"github.com/souk-shop/souk/services/chassis/identity/authority"
+	"github.com/souk-shop/souk/services/chassis/identity/identitytest"
+	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"github.com/souk-shop/souk/services/chassis/telemetry/telemetrytest"
 )
 
-// authority signs certificates for a test.
-type authority struct {
-	t    *testing.T
-	dir  string
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	File string // the authority's certificate
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{t: t, dir: t.TempDir()}
-	a.File, _ = a.issue("authority", nil)
-	return a
-}
-
-// issue writes a certificate for 127.0.0.1 and its key.
-func (a *authority) issue(name string, usage []x509.ExtKeyUsage) (certFile, keyFile string) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()),
-		Subject:      pkix.Name{CommonName: name},
-		NotBefore:    time.Now().Add(-time.Hour),
-		NotAfter:     time.Now().Add(time.Hour),
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-		ExtKeyUsage:  usage,
-		KeyUsage:     x509.KeyUsageDigitalSignature,
-	}
-	parent, signer := a.cert, a.key
-	if parent == nil {
-		template.IsCA, template.BasicConstraintsValid = true, true
-		template.KeyUsage |= x509.KeyUsageCertSign
-		parent, signer = template, key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	if a.cert == nil {
-		a.key = key
-		if a.cert, err = x509.ParseCertificate(der); err != nil {
-			a.t.Fatal(err)
-		}
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	certFile, keyFile = filepath.Join(a.dir, name+".pem"), filepath.Join(a.dir, name+"-key.pem")
-	for file, block := range map[string]*pem.Block{
-		certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: pkcs8},
-	} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			a.t.Fatal(err)
-		}
-	}
-	return certFile, keyFile
+// callers remembers the part that made the last call.
+func callers(to *atomic.Value) *echo {
+	return &echo{say: func(ctx context.Context, m *moneyv1.Money) (*moneyv1.Money, error) {
+		to.Store(identity.Caller(ctx))
+		return m, nil
+	}}
 }
 
 func TestTLS(t *testing.T) {
 	t.Parallel()
-	ours, theirs := newAuthority(t), newAuthority(t)
-	cert, key := ours.issue("server", []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth})
-	clientCert, clientKey := ours.issue("client", []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth})
-	strangerCert, strangerKey := theirs.issue("stranger", []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth})
-	tls := ServerConfig{TLSCert: cert, TLSKey: key}
-	mutual := ServerConfig{TLSCert: cert, TLSKey: key, TLSClientCA: ours.File}
+	ours, theirs := identitytest.Authority(t), identitytest.Authority(t)
+	server := identitytest.Open(t, ours, "echo")
 	for name, test := range map[string]struct {
-		server ServerConfig
-		client ClientConfig
-		ok     bool
+		server, client *identity.Identity
+		caller         string
+		ok             bool
 	}{
-		"TLS":                     {tls, ClientConfig{TLSCA: ours.File}, true},
-		"another authority":       {tls, ClientConfig{TLSCA: theirs.File}, false},
-		"the system's":            {tls, ClientConfig{TLS: true}, false},
-		"another name":            {tls, ClientConfig{TLSCA: ours.File, TLSServerName: "cart"}, false},
-		"plain text":              {tls, ClientConfig{}, false},
-		"TLS to plain text":       {ServerConfig{}, ClientConfig{TLSCA: ours.File}, false},
-		"mutual":                  {mutual, ClientConfig{TLSCA: ours.File, TLSCert: clientCert, TLSKey: clientKey}, true},
-		"mutual, no certificate":  {mutual, ClientConfig{TLSCA: ours.File}, false},
-		"mutual, of another's":    {mutual, ClientConfig{TLSCA: ours.File, TLSCert: strangerCert, TLSKey: strangerKey}, false},
-		"mutual, certs not asked": {tls, ClientConfig{TLSCA: ours.File, TLSCert: clientCert, TLSKey: clientKey}, true},
+		"a part":                   {server, identitytest.Open(t, ours, "gateway"), "gateway", true},
+		"plain text, both":         {identity.Insecure(), identity.Insecure(), "", true},
+		"plain text to TLS":        {server, identity.Insecure(), "", false},
+		"TLS to plain text":        {identity.Insecure(), identitytest.Open(t, ours, "gateway"), "", false},
+		"another authority's":      {server, identitytest.Open(t, theirs, "gateway"), "", false},
+		"another part than wanted": {identitytest.Open(t, ours, "cart"), identitytest.Open(t, ours, "gateway"), "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f := serveEcho(t, &echo{say: same}, options{server: test.server, client: test.client})
+			var caller atomic.Value
+			f := serveEcho(t, callers(&caller), options{serverID: test.server, clientID: test.client})
 			_, err := f.say(t.Context(), 1)
-			if test.ok && err != nil || !test.ok && status.Code(err) != codes.Unavailable {
-				t.Errorf("got %v", err)
+			if test.ok && (err != nil || caller.Load() != test.caller) || !test.ok && (status.Code(err) != codes.Unavailable || caller.Load() != nil) {
+				t.Errorf("got %v from %v", err, caller.Load())
 			}
 		})
 	}
 }
 
-func TestHalfATLSConfigurationIsAnError(t *testing.T) {
+// part is a process with a certificate that follows its files.
+type part struct {
+	cfg identity.Config
+	id  *identity.Identity
+	log *telemetrytest.Log
+}
+
+func newPart(t *testing.T, name string, certificate []byte, authorities ...*authority.Authority) *part {
+	t.Helper()
+	p := &part{cfg: identitytest.Files(t, certificate, authorities...), log: &telemetrytest.Log{}}
+	p.cfg.TLSCRL = filepath.Join(filepath.Dir(p.cfg.TLSCert), "revoked.pem")
+	list, err := authorities[0].Revoke()
+	if err != nil {
+		t.Fatal(err)
+	}
+	identitytest.Write(t, p.cfg.TLSCRL, list)
+	tel, err := telemetry.Start(t.Context(), name, telemetry.Config{LogOutput: p.log, LogFormat: "json"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tel.Shutdown(context.Background()) })
+	if p.id, err = identity.Open(name, p.cfg, tel); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	followed := make(chan struct{})
+	go func() { defer close(followed); _ = p.id.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-followed })
+	return p
+}
+
+// replace writes a file and waits until the process has read it.
+func (p *part) replace(t *testing.T, path string, text []byte) {
+	t.Helper()
+	const read = "certificates read again"
+	before := strings.Count(p.log.String(), read)
+	identitytest.Write(t, path, text)
+	eventually(t, "the file is read", func() bool { return strings.Count(p.log.String(), read) > before })
+}
+
+// TestCertificatesRotateUnderLoad: a new certificate, then a new authority in its three
+// steps, while clients call and connect anew all the time. No call fails, not even one
+// that is under way all the time: its connection is of the old authority's certificates,
+// and has time until it is as old as connections get. New ones of them are refused.
+func TestCertificatesRotateUnderLoad(t *testing.T) {
 	t.Parallel()
-	a := newAuthority(t)
-	cert, key := a.issue("server", nil)
-	f := serveEcho(t, &echo{}, options{})
-	for _, cfg := range []ServerConfig{
-		{TLSCert: cert}, {TLSKey: key}, {TLSClientCA: a.File},
-		{TLSCert: cert, TLSKey: key, TLSClientCA: key}, {TLSCert: cert, TLSKey: key, TLSClientCA: "none"}, {TLSCert: key, TLSKey: cert},
+	before, after := identitytest.Authority(t), identitytest.Authority(t)
+	server := newPart(t, "echo", identitytest.Issue(t, before, "echo"), before)
+	client := newPart(t, "gateway", identitytest.Issue(t, before, "gateway"), before)
+	const long = 7
+	entered, release := make(chan struct{}), make(chan struct{})
+	f := serveEcho(t, &echo{say: func(_ context.Context, m *moneyv1.Money) (*moneyv1.Money, error) {
+		if m.GetMinorUnits() == long {
+			close(entered)
+			<-release
+		}
+		return m, nil
+	}}, options{serverID: server.id, clientID: client.id, client: ClientConfig{Timeout: time.Minute}})
+	answered := make(chan error, 1)
+	go func() { _, err := f.say(t.Context(), long); answered <- err }()
+	<-entered
+
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var calls, connections atomic.Int64
+	var wg sync.WaitGroup
+	for range 4 { // on the connection of the start
+		wg.Go(func() {
+			for retry.Sleep(ctx, 5*time.Millisecond) == nil { // other tests measure time
+				if _, err := f.say(t.Context(), 1); err != nil {
+					t.Errorf("call %d: %v", calls.Load(), err)
+					return
+				}
+				calls.Add(1)
+			}
+		})
+	}
+	wg.Go(func() { // on new ones
+		for retry.Sleep(ctx, 20*time.Millisecond) == nil {
+			conn, err := Dial("echo", ClientConfig{Target: f.server.Addr().String()}, client.id, f.tel)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := conn.Invoke(t.Context(), sayMethod, &moneyv1.Money{Currency: "GBP"}, new(moneyv1.Money)); err != nil {
+				t.Errorf("connection %d: %v", connections.Load(), err)
+			}
+			connections.Add(1)
+			conn.Close()
+		}
+	})
+	some := func() {
+		t.Helper()
+		c, n := calls.Load(), connections.Load()
+		eventually(t, "calls go on", func() bool { return t.Failed() || calls.Load() > c+20 && connections.Load() > n+3 })
+	}
+	some()
+	for _, step := range []struct {
+		name        string
+		by          *authority.Authority
+		authorities []*authority.Authority
+	}{
+		{"another certificate", before, []*authority.Authority{before}},
+		{"both authorities", before, []*authority.Authority{before, after}},
+		{"certificates of the new one", after, []*authority.Authority{before, after}},
+		{"the old one is out", after, []*authority.Authority{after}},
 	} {
-		cfg.Listen = "127.0.0.1:0"
-		if _, err := NewServer(cfg, f.tel, ErrorTable{}); err == nil {
-			t.Errorf("%+v: no error", cfg)
+		for _, p := range []struct {
+			*part
+			name string
+		}{{server, "echo"}, {client, "gateway"}} {
+			if text := identitytest.Bundle(step.authorities...); !holds(t, p.cfg.TLSCA, text) {
+				p.replace(t, p.cfg.TLSCA, text)
+			} else {
+				p.replace(t, p.cfg.TLSCert, identitytest.Issue(t, step.by, p.name))
+			}
+			some()
+		}
+		t.Logf("%s: %d calls, %d connections", step.name, calls.Load(), connections.Load())
+	}
+	close(release)
+	if err := <-answered; err != nil {
+		t.Errorf("the call that was under way all the time: %v", err)
+	}
+	stop()
+	wg.Wait()
+	late := newPart(t, "gateway", identitytest.Issue(t, before, "gateway"), before, after)
+	conn, err := Dial("echo", ClientConfig{Target: f.server.Addr().String()}, late.id, f.tel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Invoke(t.Context(), sayMethod, &moneyv1.Money{Currency: "GBP"}, new(moneyv1.Money)); status.Code(err) != codes.Unavailable {
+		t.Errorf("a certificate of the old authority: %v", err)
+	}
+	if !strings.Contains(server.log.String(), `"subject":"certificate of an unknown authority"`) {
+		t.Errorf("the refusal is not logged: %s", server.log)
+	}
+}
+
+func holds(t *testing.T, path string, text []byte) bool {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b) == string(text)
+}
+
+// TestARevokedCertificateEndsItsConnections, those of others stay.
+func TestARevokedCertificateEndsItsConnections(t *testing.T) {
+	t.Parallel()
+	ca := identitytest.Authority(t)
+	stolen := identitytest.Issue(t, ca, "cart")
+	server := newPart(t, "echo", identitytest.Issue(t, ca, "echo"), ca)
+	thief := newPart(t, "cart", stolen, ca)
+	entered := make(chan struct{}, 2)
+	f := serveEcho(t, &echo{say: func(ctx context.Context, m *moneyv1.Money) (*moneyv1.Money, error) {
+		if m.GetMinorUnits() == 0 {
+			return m, nil
+		}
+		entered <- struct{}{}
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}, options{serverID: server.id, clientID: newPart(t, "gateway", identitytest.Issue(t, ca, "gateway"), ca).id})
+	conn, err := Dial("echo", ClientConfig{Target: f.server.Addr().String()}, thief.id, f.tel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	waits := func(say func(context.Context) error) chan error {
+		ended := make(chan error, 1)
+		go func() { ended <- say(ctx) }()
+		<-entered
+		return ended
+	}
+	say := func(units int64) func(context.Context) error {
+		return func(ctx context.Context) error {
+			return conn.Invoke(ctx, sayMethod, &moneyv1.Money{MinorUnits: units, Currency: "GBP"}, new(moneyv1.Money))
 		}
 	}
-	for _, cfg := range []ClientConfig{
-		{}, {TLSCert: cert, TLSKey: key}, {TLS: true, TLSCert: cert}, {TLSCA: key}, {TLSCA: "none"},
+	theirs := waits(say(1))
+	honest := waits(func(ctx context.Context) error { _, err := f.say(ctx, 1); return err })
+
+	list, err := ca.Revoke(stolen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.replace(t, server.cfg.TLSCRL, list)
+	if err := <-theirs; status.Code(err) != codes.Unavailable {
+		t.Errorf("the call under way: %v", err)
+	}
+	if err := say(0)(t.Context()); status.Code(err) != codes.Unavailable {
+		t.Errorf("a new call: %v", err)
+	}
+	if got := strings.Count(server.log.String(), `"subject":"certificate revoked"`); got == 0 {
+		t.Errorf("not in the security log: %s", server.log)
+	}
+	select {
+	case err := <-honest:
+		t.Errorf("another part's call was ended: %v", err)
+	default:
+	}
+	if _, err := f.say(t.Context(), 0); err != nil {
+		t.Errorf("another part: %v", err)
+	}
+}
+
+// BenchmarkTLS is a call of the smallest message, with TLS and without.
+func BenchmarkTLS(b *testing.B) {
+	ca := identitytest.Authority(b)
+	for name, opts := range map[string]options{
+		"plain": {},
+		"mTLS":  {serverID: identitytest.Open(b, ca, "echo"), clientID: identitytest.Open(b, ca, "gateway")},
 	} {
-		if cfg != (ClientConfig{}) {
-			cfg.Target = "localhost:1"
-		}
-		if _, err := Dial(cfg, f.tel); err == nil {
-			t.Errorf("%+v: no error", cfg)
-		}
+		b.Run(name, func(b *testing.B) {
+			f := serveEcho(b, &echo{say: same}, opts)
+			if _, err := f.say(b.Context(), 1); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if _, err := f.say(b.Context(), 1); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -13,6 +14,8 @@ import (
 type Process struct {
 	Telemetry *telemetry.Telemetry
 	Log       *slog.Logger
+	// Identity is who the process is to the others.
+	Identity *identity.Identity
 
 	group   *Group
 	closers []func() error
@@ -24,6 +27,17 @@ type Config struct {
 	Name      string
 	Telemetry telemetry.Config
 	Admin     admin.Config
+	// Identity is where the process's certificate is; nil for a process that neither
+	// serves nor calls another one of the shop's.
+	Identity *identity.Config
+}
+
+// Server is what a process is there for.
+type Server struct {
+	// Serve serves until its context is done.
+	Serve func(context.Context) error
+	// Ready fails while the process cannot do its work.
+	Ready func(context.Context) error
 }
 
 // Add has fn run until its context is done. What is added first is stopped last;
@@ -36,7 +50,7 @@ func (p *Process) Close(fn func() error) { p.closers = append(p.closers, fn) }
 // Serve builds a process and runs it until ctx ends or a part fails. build adds what
 // the process is made of and returns its server. The stop is in order: the server, the
 // admin listener, what build added, what it has closed, telemetry.
-func Serve(ctx context.Context, cfg Config, build func(*Process) (server func(context.Context) error, err error)) (err error) {
+func Serve(ctx context.Context, cfg Config, build func(*Process) (Server, error)) (err error) {
 	tel, err := telemetry.Start(ctx, cfg.Name, cfg.Telemetry)
 	if err != nil {
 		return err
@@ -48,11 +62,17 @@ func Serve(ctx context.Context, cfg Config, build func(*Process) (server func(co
 			err = errors.Join(err, p.closers[i]())
 		}
 	}()
+	if cfg.Identity != nil {
+		if p.Identity, err = identity.Open(cfg.Name, *cfg.Identity, tel); err != nil {
+			return err
+		}
+		p.Add("identity", p.Identity.Run)
+	}
 	server, err := build(p)
 	if err != nil {
 		return err
 	}
-	p.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel) })
-	p.Add("server", server)
+	p.Add("admin", func(ctx context.Context) error { return admin.Serve(ctx, cfg.Admin, tel, server.Ready) })
+	p.Add("server", server.Serve)
 	return p.group.Run(ctx)
 }

@@ -18,6 +18,8 @@ func processConfig(a admin.Config) Config {
 	return Config{Name: "shop", Telemetry: telemetry.Config{LogOutput: io.Discard}, Admin: a}
 }
 
+func unready(context.Context) error { return errors.New("not ready") }
+
 // TestServe: the server stops first, then what build added, the last one first, and
 // what it closes at the end. The admin listener answers while the server drains.
 func TestServe(t *testing.T) {
@@ -34,7 +36,7 @@ func TestServe(t *testing.T) {
 	}
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Serve(ctx, processConfig(admin.Config{Listener: lis}), func(p *Process) (func(context.Context) error, error) {
+		ended <- Serve(ctx, processConfig(admin.Config{Listener: lis}), func(p *Process) (Server, error) {
 			if p.Telemetry.Service != "shop" || p.Log != p.Telemetry.Log {
 				t.Errorf("built with %+v", p)
 			}
@@ -43,16 +45,19 @@ func TestServe(t *testing.T) {
 			}
 			p.Add("jobs", part("jobs"))
 			p.Add("webhooks", part("webhooks"))
-			return func(ctx context.Context) error {
+			return Server{Ready: unready, Serve: func(ctx context.Context) error {
 				close(serving)
 				<-ctx.Done()
-				res, err := http.Get("http://" + lis.Addr().String() + "/healthz")
+				res, err := http.Get("http://" + lis.Addr().String() + "/readyz")
 				if err != nil {
 					return err
 				}
+				if res.StatusCode != http.StatusServiceUnavailable {
+					t.Errorf("readyz: %s", res.Status)
+				}
 				j.add("server stopped")
 				return res.Body.Close()
-			}, nil
+			}}, nil
 		})
 	}()
 	<-serving
@@ -80,9 +85,9 @@ func TestServeFails(t *testing.T) {
 		{"server", nil, func(context.Context) error { return broken }},
 	} {
 		closed := 0
-		err := Serve(t.Context(), processConfig(admin.Config{}), func(p *Process) (func(context.Context) error, error) {
+		err := Serve(t.Context(), processConfig(admin.Config{}), func(p *Process) (Server, error) {
 			p.Close(func() error { closed++; return unclosed })
-			return test.server, test.build
+			return Server{test.server, unready}, test.build
 		})
 		if !errors.Is(err, broken) || !errors.Is(err, unclosed) || closed != 1 {
 			t.Errorf("%s: %v, closed %d times", test.name, err, closed)
@@ -93,8 +98,8 @@ func TestServeFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	err = Serve(t.Context(), processConfig(admin.Config{Listen: taken.Addr().String()}), func(*Process) (func(context.Context) error, error) {
-		return func(ctx context.Context) error { <-ctx.Done(); return nil }, nil
+	err = Serve(t.Context(), processConfig(admin.Config{Listen: taken.Addr().String()}), func(*Process) (Server, error) {
+		return Server{func(ctx context.Context) error { <-ctx.Done(); return nil }, unready}, nil
 	})
 	if err == nil || !strings.Contains(err.Error(), "admin") {
 		t.Errorf("the admin listener's address is taken: %v", err)

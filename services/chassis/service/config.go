@@ -6,6 +6,7 @@ package service
 import (
 	"github.com/souk-shop/souk/services/chassis/admin"
 	"github.com/souk-shop/souk/services/chassis/clock"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -15,6 +16,7 @@ import (
 // and adds its variables; where a field is zero its tag's default applies.
 type Config struct {
 	Server    rpc.ServerConfig
+	Identity  identity.Config
 	Postgres  pg.Config `env:", prefix=POSTGRES_"`
 	Telemetry telemetry.Config
 	Admin     admin.Config `env:", prefix=ADMIN_"`

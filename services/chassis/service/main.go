@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 
@@ -23,6 +24,9 @@ func Main[C any](
 	run.Main(name, map[string]func(context.Context) error{
 		"serve": run.Configured(prefix, serve),
 		"migrate": run.Configured(prefix, func(ctx context.Context, cfg migration) error {
+			if cfg.Postgres.OwnerDSN == "" && cfg.Postgres.DSN == "" {
+				return fmt.Errorf("environment variable %sPOSTGRES_OWNER_DSN is required", prefix)
+			}
 			tel, err := telemetry.Start(ctx, name, cfg.Telemetry)
 			if err != nil {
 				return err

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc"
 
+	"github.com/souk-shop/souk/services/chassis/audit"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/jobs"
@@ -67,12 +69,12 @@ func (p *Parts) AddReady(name string, fn func(context.Context) error) {
 	})
 }
 
-// Dial returns a connection to a neighbor that is closed after the service has
+// Dial returns a connection to the part of a name that is closed after the service has
 // stopped.
-func (p *Parts) Dial(name string, cfg rpc.ClientConfig) (*grpc.ClientConn, error) {
-	conn, err := rpc.Dial(cfg, p.Telemetry)
+func (p *Parts) Dial(part string, cfg rpc.ClientConfig) (*grpc.ClientConn, error) {
+	conn, err := rpc.Dial(part, cfg, p.Identity, p.Telemetry)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
 	p.Close(conn.Close)
 	return conn, nil
@@ -86,25 +88,28 @@ func Run(ctx context.Context, cfg Configured, spec Spec) (err error) {
 		return err
 	}
 	base := cfg.base()
+	if base.Postgres.DSN == "" {
+		return fmt.Errorf("environment variable SOUK_%s_POSTGRES_DSN is required", strings.ToUpper(spec.Name))
+	}
 	hook := spec.Crash
 	if hook == nil {
 		if hook, err = crash.Parse(base.CrashAt, spec.CrashPoints); err != nil {
 			return err
 		}
 	}
-	process := run.Config{Name: spec.Name, Telemetry: base.Telemetry, Admin: base.Admin}
-	return run.Serve(ctx, process, func(process *run.Process) (func(context.Context) error, error) {
+	process := run.Config{Name: spec.Name, Telemetry: base.Telemetry, Admin: base.Admin, Identity: &base.Identity}
+	return run.Serve(ctx, process, func(process *run.Process) (run.Server, error) {
 		p := &Parts{Process: process, Crash: hook, Now: base.Clock.Now}
 		if err := p.connect(ctx, base, spec); err != nil {
-			return nil, err
+			return run.Server{}, err
 		}
 		if base.Migrate {
 			p.Add("migrate", func(ctx context.Context) error { return spec.Migrate(ctx, base.Postgres, p.Log) })
 		}
 		if err := spec.Build(p); err != nil {
-			return nil, err
+			return run.Server{}, err
 		}
-		return p.Server.Serve, nil
+		return run.Server{Serve: p.Server.Serve, Ready: p.Server.Ready}, nil
 	})
 }
 
@@ -126,14 +131,28 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 		}
 		p.Close(closing(p.JobsPool))
 	}
+	role := &roleCheck{cfg: cfg.Postgres, log: p.Log}
 	p.Ready = func(ctx context.Context) error {
 		err := spec.Migrated(ctx, p.ReadPool) // writes that wait for locks are no outage
 		if errors.Is(err, pg.ErrReadOnly) {
 			p.reconnect()
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return role.ready(ctx, p.ReadPool)
 	}
-	p.Server, err = rpc.NewServer(cfg.Server, p.Telemetry, spec.Errors, rpc.Check{Name: "postgres", Fn: p.Ready})
+	p.AddReady("limit role", func(ctx context.Context) error {
+		if err := pg.LimitRole(ctx, p.Pool, cfg.Postgres); err != nil && ctx.Err() == nil {
+			p.Log.WarnContext(ctx, "the role's limits are not set for sessions that this service does not open", "error", err)
+		}
+		return nil
+	})
+	p.Server, err = rpc.NewServer(cfg.Server, rpc.ServerParts{
+		Identity: p.Identity, Telemetry: p.Telemetry, Errors: spec.Errors,
+		Checks: []rpc.Check{{Name: "postgres", Fn: p.Ready}},
+		Unary:  []grpc.UnaryServerInterceptor{audit.Interceptor(p.Log)},
+	})
 	return err
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -14,11 +15,13 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/souk-shop/souk/services/chassis/admin"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
+	"github.com/souk-shop/souk/services/chassis/identity"
+	"github.com/souk-shop/souk/services/chassis/identity/identitytest"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/rpc"
@@ -53,16 +56,23 @@ func (e *events) add(name string) {
 }
 
 // TestRun: defaults are there before Build, health waits for the migration as what
-// needs the database does, and everything stops in order.
+// needs the database does, the admin listener says the same to those who have no
+// certificate, and everything stops in order.
 func TestRun(t *testing.T) {
 	t.Parallel()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	probes, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca := identitytest.Authority(t)
 	cfg := &shopConfig{Config: service.Config{
-		Server: rpc.ServerConfig{Listener: lis}, Postgres: pg.Config{DSN: config.Secret(pgtest.New(t, nil))},
-		Telemetry: telemetry.Config{LogOutput: io.Discard}, Migrate: true,
+		Server: rpc.ServerConfig{Listener: lis}, Identity: identitytest.Files(t, identitytest.Issue(t, ca, "shop"), ca),
+		Postgres:  pg.Config{DSN: config.Secret(pgtest.New(t, nil))},
+		Telemetry: telemetry.Config{LogOutput: io.Discard}, Migrate: true, Admin: admin.Config{Listener: probes},
 	}}
 	var seen events
 	mayMigrate, began := make(chan struct{}), make(chan struct{})
@@ -104,7 +114,18 @@ func TestRun(t *testing.T) {
 			},
 		})
 	}()
-	conn, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	probe := func(path string, want int) {
+		t.Helper()
+		resp, err := http.Get("http://" + probes.Addr().String() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+	}
+	conn, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(identitytest.Open(t, ca, "gateway").ClientCredentials("shop")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,12 +139,15 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	probe("/livez", http.StatusOK)
+	probe("/readyz", http.StatusServiceUnavailable)
 	close(mayMigrate)
 	for resp.GetStatus() != healthpb.HealthCheckResponse_SERVING {
 		if resp, err = watch.Recv(); err != nil {
 			t.Fatal(err)
 		}
 	}
+	probe("/readyz", http.StatusOK)
 	<-began
 	cancel()
 	if err := <-ended; err != nil {
@@ -136,7 +160,7 @@ func TestRun(t *testing.T) {
 
 func TestRunRefuses(t *testing.T) {
 	t.Parallel()
-	quiet := service.Config{Telemetry: telemetry.Config{LogOutput: io.Discard}}
+	quiet := service.Config{Postgres: pg.Config{DSN: "postgres://127.0.0.1:1/none"}, Telemetry: telemetry.Config{LogOutput: io.Discard}}
 	crashing := quiet
 	crashing.CrashAt = "nowhere"
 	for want, cfg := range map[string]*shopConfig{
@@ -155,7 +179,7 @@ func TestRunClosesWhatABrokenBuildOpened(t *testing.T) {
 	t.Parallel()
 	broken, closed := errors.New("broken"), false
 	cfg := &shopConfig{Config: service.Config{
-		Server: rpc.ServerConfig{Listen: "127.0.0.1:0"}, Postgres: pg.Config{DSN: "postgres://127.0.0.1:1/none"},
+		Server: rpc.ServerConfig{Listen: "127.0.0.1:0"}, Identity: identity.Config{TLSOff: true}, Postgres: pg.Config{DSN: "postgres://127.0.0.1:1/none"},
 		Telemetry: telemetry.Config{LogOutput: io.Discard},
 	}}
 	err := service.Run(t.Context(), cfg, service.Spec{

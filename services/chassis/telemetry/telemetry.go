@@ -50,6 +50,8 @@ type Telemetry struct {
 	// Log writes the service's lines; with a context (InfoContext) a line
 	// carries trace_id and span_id.
 	Log *slog.Logger
+	// Security records what may be an attack.
+	Security *SecurityLog
 	// Tracers makes the service's tracers. When nothing exports spans, they
 	// carry the trace context along and record nothing.
 	Tracers trace.TracerProvider
@@ -90,6 +92,9 @@ func Start(ctx context.Context, service string, cfg Config) (*Telemetry, error) 
 		return nil, errors.Join(err, t.Shutdown(ctx))
 	}
 	t.tracer = t.Tracers.Tracer(scope)
+	if t.Security, err = newSecurityLog(t.Log, t.Meter()); err != nil {
+		return nil, errors.Join(err, t.Shutdown(ctx))
+	}
 	return t, nil
 }
 
@@ -98,6 +103,7 @@ func Discard() *Telemetry {
 	t := &Telemetry{
 		Service:    "discard",
 		Log:        slog.New(slog.DiscardHandler),
+		Security:   discardedSecurityLog(),
 		Tracers:    unrecorded{},
 		Meters:     noop.NewMeterProvider(),
 		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),

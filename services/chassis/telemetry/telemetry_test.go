@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"github.com/souk-shop/souk/services/chassis/telemetry/telemetrytest"
 	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -241,7 +242,7 @@ func TestACollectorThatIsAwayIsOneLine(t *testing.T) {
 	defer server.Close()
 	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", server.URL+"/v1/traces")
 	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
-	var out lockedBuffer
+	var out telemetrytest.Log
 	tel := start(t, "order", telemetry.Config{LogOutput: &out})
 	deadline := time.Now().Add(10 * time.Second)
 	for received := 0; received < 3; {
@@ -263,23 +264,6 @@ func TestACollectorThatIsAwayIsOneLine(t *testing.T) {
 	if n := strings.Count(out.String(), "cannot export telemetry"); n != 1 {
 		t.Errorf("%d lines: %s", n, out.String())
 	}
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 func TestScrape(t *testing.T) {

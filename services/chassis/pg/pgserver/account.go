@@ -92,7 +92,7 @@ func (s *Server) fallback(as *account) (string, error) {
 	if err := os.Mkdir(home, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return "", err
 	}
-	// Anybody can make files in /var/tmp: the folder must be ours.
+	// Any user can make files in /var/tmp: the folder must be ours.
 	info, err := os.Lstat(home)
 	if err != nil {
 		return "", err

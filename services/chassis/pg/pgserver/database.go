@@ -10,24 +10,38 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// EnsureDatabase makes a role that can log in and a database of its own, or
-// brings what there is to the same: the role's password is set, its sessions there begin
-// with settings, and only it and the superuser may connect.
-func (s *Server) EnsureDatabase(ctx context.Context, database, role, password string, settings map[string]string) error {
+// Role is a role that can log in.
+type Role struct{ Name, Password string }
+
+// Database is a database of a service, with a role that owns it and one that does not.
+type Database struct {
+	Name string
+	// Owner makes and changes its tables; Runtime uses them. The owner may see and end
+	// the sessions of the other.
+	Owner, Runtime Role
+	// Settings are what sessions of both begin with there.
+	Settings map[string]string
+}
+
+// EnsureDatabase makes a database and its roles, or brings what there is to the same: an
+// owner that was there alone gets its companion. Only the two and the superuser may
+// connect, and only the owner may make anything, a temporary table neither.
+func (s *Server) EnsureDatabase(ctx context.Context, d Database) error {
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
-	roleName, databaseName := pgx.Identifier{role}.Sanitize(), pgx.Identifier{database}.Sanitize()
-	verb, err := verbFor(ctx, conn, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role)
-	if err != nil {
-		return err
+	for _, role := range []Role{d.Owner, d.Runtime} {
+		verb, err := verbFor(ctx, conn, "SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = $1)", role.Name)
+		if err != nil {
+			return err
+		}
+		if _, err := conn.Exec(ctx, verb+" ROLE "+ident(role.Name)+" LOGIN PASSWORD "+quote(role.Password)); err != nil {
+			return fmt.Errorf("role %s: %w", role.Name, err)
+		}
 	}
-	if _, err := conn.Exec(ctx, verb+" ROLE "+roleName+" LOGIN PASSWORD "+quote(password)); err != nil {
-		return fmt.Errorf("role %s: %w", role, err)
-	}
-	verb, err = verbFor(ctx, conn, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", database)
+	verb, err := verbFor(ctx, conn, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)", d.Name)
 	if err != nil {
 		return err
 	}
@@ -35,16 +49,39 @@ func (s *Server) EnsureDatabase(ctx context.Context, database, role, password st
 	if verb == "CREATE" {
 		owner = " OWNER "
 	}
-	if _, err := conn.Exec(ctx, verb+" DATABASE "+databaseName+owner+roleName); err != nil {
-		return fmt.Errorf("database %s: %w", database, err)
+	statements := []string{
+		verb + " DATABASE " + ident(d.Name) + owner + ident(d.Owner.Name),
+		"GRANT " + ident(d.Runtime.Name) + " TO " + ident(d.Owner.Name),
+		"REVOKE ALL ON DATABASE " + ident(d.Name) + " FROM PUBLIC",
+		"GRANT CONNECT ON DATABASE " + ident(d.Name) + " TO " + ident(d.Runtime.Name),
 	}
-	if _, err := conn.Exec(ctx, "REVOKE CONNECT ON DATABASE "+databaseName+" FROM PUBLIC"); err != nil {
-		return fmt.Errorf("database %s: %w", database, err)
+	for _, role := range []Role{d.Owner, d.Runtime} {
+		for name, value := range d.Settings {
+			statements = append(statements, "ALTER ROLE "+ident(role.Name)+" IN DATABASE "+ident(d.Name)+" SET "+ident(name)+" = "+quote(value))
+		}
 	}
-	for name, value := range settings {
-		set := "ALTER ROLE " + roleName + " IN DATABASE " + databaseName + " SET " + pgx.Identifier{name}.Sanitize() + " = " + quote(value)
-		if _, err := conn.Exec(ctx, set); err != nil {
-			return fmt.Errorf("settings of role %s: %w", role, err)
+	for _, statement := range statements {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("database %s: %w", d.Name, err)
+		}
+	}
+	return s.protectSchema(ctx, d)
+}
+
+// protectSchema keeps other roles from making tables, as PostgreSQL 15 does by itself in
+// a new database, but not in one that was upgraded.
+func (s *Server) protectSchema(ctx context.Context, d Database) error {
+	conn, err := pgx.Connect(ctx, s.SuperuserDSN(d.Name))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, statement := range []string{
+		"GRANT CREATE ON SCHEMA public TO " + ident(d.Owner.Name),
+		"REVOKE CREATE ON SCHEMA public FROM PUBLIC",
+	} {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("schema of database %s: %w", d.Name, err)
 		}
 	}
 	return nil
@@ -60,6 +97,8 @@ func verbFor(ctx context.Context, conn *pgx.Conn, exists, name string) (string, 
 	}
 	return "CREATE", nil
 }
+
+func ident(name string) string { return pgx.Identifier{name}.Sanitize() }
 
 // quote returns a string literal; statements like CREATE ROLE take no
 // parameters.

@@ -42,7 +42,7 @@ func unlockFolder(lock *os.File) {
 
 // clearPostmaster deals with a postmaster of an earlier life. One that we
 // started, whose parent was killed, is shut down; one that is not ours is left
-// alone: ErrInUse. A postmaster.pid whose process id belongs to somebody else by
+// alone: ErrInUse. A postmaster.pid whose process id belongs to another process by
 // now is removed, because PostgreSQL would believe it.
 func (s *Server) clearPostmaster(ctx context.Context) error {
 	name := filepath.Join(s.data, "postmaster.pid")

@@ -90,12 +90,28 @@ func exec1(t *testing.T, dsn, sql string) {
 	}
 }
 
+// refused is what the server has against a statement.
+func refused(t *testing.T, dsn, sql string) error {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	_, err = conn.Exec(t.Context(), sql)
+	return err
+}
+
 func TestDataOutlivesTheServer(t *testing.T) {
 	t.Parallel()
 	dir := folder(t)
 	s := startServer(t, Options{Dir: dir})
+	shop := Database{
+		Name: "shop", Owner: Role{"keeper", "it's secret\\"}, Runtime: Role{"seller", "hush"},
+		Settings: map[string]string{"lock_timeout": "4000"},
+	}
 	for range 2 { // again changes nothing
-		if err := s.EnsureDatabase(t.Context(), "shop", "keeper", "it's secret\\", map[string]string{"lock_timeout": "4000"}); err != nil {
+		if err := s.EnsureDatabase(t.Context(), shop); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -104,11 +120,19 @@ func TestDataOutlivesTheServer(t *testing.T) {
 	if _, err := pgx.Connect(t.Context(), s.DSN("shop", "keeper", "wrong")); err == nil {
 		t.Error("connected with a wrong password")
 	}
-	if err := s.EnsureDatabase(t.Context(), "other", "intruder", "x", nil); err != nil {
+	exec1(t, s.DSN("shop", "seller", "hush"), "DO $$ BEGIN ASSERT current_setting('lock_timeout') = '4s'; END $$")
+	for _, ddl := range []string{"CREATE TABLE others ()", "CREATE TEMPORARY TABLE others ()", "CREATE SCHEMA others", "DROP TABLE things", "SELECT FROM things"} {
+		if err := refused(t, s.DSN("shop", "seller", "hush"), ddl); err == nil {
+			t.Errorf("%s: by the runtime role", ddl)
+		}
+	}
+	if err := s.EnsureDatabase(t.Context(), Database{Name: "other", Owner: Role{"intruder", "x"}, Runtime: Role{"user", "y"}}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := pgx.Connect(t.Context(), s.DSN("shop", "intruder", "x")); err == nil {
-		t.Error("another database's role may connect")
+	for role, password := range map[string]string{"intruder": "x", "user": "y"} {
+		if _, err := pgx.Connect(t.Context(), s.DSN("shop", role, password)); err == nil {
+			t.Error("another database's role may connect")
+		}
 	}
 	stopServer(t, s)
 	select {
@@ -261,21 +285,27 @@ func TestDiscard(t *testing.T) {
 	}
 }
 
+// What was acknowledged outlives a killed server, disposable or not.
 func TestCommitsOutliveACrash(t *testing.T) {
 	t.Parallel()
-	dir := folder(t)
-	s, err := Start(t.Context(), Options{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
+	for _, disposable := range []bool{false, true} {
+		t.Run(fmt.Sprintf("disposable %t", disposable), func(t *testing.T) {
+			t.Parallel()
+			opts := Options{Dir: folder(t), Disposable: disposable}
+			s, err := Start(t.Context(), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			exec1(t, s.SuperuserDSN("postgres"), "CREATE TABLE things (name text)")
+			s.process.Signal(syscall.SIGKILL)
+			<-s.Done()
+			if err := s.Stop(t.Context()); err == nil {
+				t.Error("Stop of a server that was killed says nothing")
+			}
+			s = startServer(t, opts)
+			exec1(t, s.SuperuserDSN("postgres"), "SELECT FROM things")
+		})
 	}
-	exec1(t, s.SuperuserDSN("postgres"), "CREATE TABLE things (name text)")
-	s.process.Signal(syscall.SIGKILL)
-	<-s.Done()
-	if err := s.Stop(t.Context()); err == nil {
-		t.Error("Stop of a server that was killed says nothing")
-	}
-	s = startServer(t, Options{Dir: dir})
-	exec1(t, s.SuperuserDSN("postgres"), "SELECT FROM things")
 }
 
 func TestStalePostmasterFileOfARecycledProcessID(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 )
 
 // isPostmaster reports whether a live process is a postmaster of dir. A process
-// id read from an old file may by now be anybody's.
+// id read from an old file may by now be another process's.
 func isPostmaster(pid int, dir string) bool {
 	if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err == nil {
 		return cwd == dir

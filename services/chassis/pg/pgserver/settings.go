@@ -40,10 +40,11 @@ var laptop = map[string]string{
 	"cluster_name":       "souk",
 }
 
-// disposable are the settings of data that may be lost.
+// disposable are the settings of data that may be lost with the machine's power.
+// A commit is written, if not synced, before it is acknowledged: it outlives a
+// server that is killed.
 var disposable = map[string]string{
 	"fsync":              "off",
-	"synchronous_commit": "off",
 	"full_page_writes":   "off",
 	"autovacuum":         "off",
 	"max_connections":    "400",

@@ -6,6 +6,9 @@
 // all tests of the package share. Each kind of database is migrated once, as a
 // template; a test gets a copy of it in some ten milliseconds.
 //
+// Service gives a database as a service has it, with an owner and a runtime role: what
+// takes more than the service's grants fails there. New gives one to a superuser.
+//
 // With SOUK_TEST_POSTGRES_DSN set to the DSN of a superuser, that server is
 // used instead of a private one.
 package pgtest
@@ -35,12 +38,14 @@ const timeout = 2 * time.Minute
 
 // tests is the state of one test binary.
 var tests struct {
-	start  sync.Once
-	err    error
-	dir    string
-	server *pgserver.Server
-	admin  *pgxpool.Pool // superuser in database postgres
-	next   atomic.Int64
+	start    sync.Once
+	err      error
+	dir      string
+	server   *pgserver.Server
+	admin    *pgxpool.Pool // superuser in database postgres
+	next     atomic.Int64
+	roles    sync.Once // makes the owner's and the runtime role
+	rolesErr error
 
 	mu        sync.Mutex
 	templates map[uintptr]*template
@@ -71,18 +76,28 @@ func Main(m *testing.M) {
 // dropped, and open connections closed, when the test has ended.
 func New(t testing.TB, migrate func(ctx context.Context, dsn string) error) string {
 	t.Helper()
+	var key uintptr
+	if migrate != nil {
+		key = reflect.ValueOf(migrate).Pointer()
+	}
+	return dsn(database(t, key, "", func(ctx context.Context, name string) error { return migrate(ctx, dsn(name)) }))
+}
+
+// database makes a copy of the template of a key, or an empty database for key 0, that a
+// role owns, the superuser if it is "", and drops it when the test has ended.
+func database(t testing.TB, key uintptr, owner string, migrate func(ctx context.Context, name string) error) (name string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), timeout)
 	defer cancel()
-	tests.start.Do(func() { tests.err = start(context.WithoutCancel(ctx)) })
-	if tests.err != nil {
-		t.Fatalf("pgtest: %v", tests.err)
+	if err := begin(ctx); err != nil {
+		t.Fatalf("pgtest: %v", err)
 	}
-	from, err := templateFor(ctx, migrate)
+	from, err := templateFor(ctx, key, owner, migrate)
 	if err != nil {
 		t.Fatalf("pgtest: migrate the template: %v", err)
 	}
-	name := fmt.Sprintf("test_%d_%d", os.Getpid(), tests.next.Add(1))
-	if err := create(ctx, name, from); err != nil {
+	name = fmt.Sprintf("test_%d_%d", os.Getpid(), tests.next.Add(1))
+	if err := create(ctx, name, from, owner); err != nil {
 		t.Fatalf("pgtest: %v", err)
 	}
 	t.Cleanup(func() {
@@ -92,7 +107,13 @@ func New(t testing.TB, migrate func(ctx context.Context, dsn string) error) stri
 			t.Errorf("pgtest: %v", err)
 		}
 	})
-	return dsn(name)
+	return name
+}
+
+// begin starts the server that all tests of the binary share.
+func begin(ctx context.Context) error {
+	tests.start.Do(func() { tests.err = start(context.WithoutCancel(ctx)) })
+	return tests.err
 }
 
 func start(ctx context.Context) error {
@@ -143,11 +164,10 @@ func stop() error {
 }
 
 // templateFor returns the name of the template database of a migration.
-func templateFor(ctx context.Context, migrate func(context.Context, string) error) (string, error) {
-	if migrate == nil {
+func templateFor(ctx context.Context, key uintptr, owner string, migrate func(ctx context.Context, name string) error) (string, error) {
+	if key == 0 {
 		return "template0", nil
 	}
-	key := reflect.ValueOf(migrate).Pointer()
 	tests.mu.Lock()
 	if tests.templates == nil {
 		tests.templates = map[uintptr]*template{}
@@ -162,8 +182,8 @@ func templateFor(ctx context.Context, migrate func(context.Context, string) erro
 		// Not bound to the test that happens to be first.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
-		if tmpl.err = create(ctx, tmpl.name, "template0"); tmpl.err == nil {
-			tmpl.err = migrate(ctx, dsn(tmpl.name))
+		if tmpl.err = create(ctx, tmpl.name, "template0", owner); tmpl.err == nil {
+			tmpl.err = migrate(ctx, tmpl.name)
 		}
 		if tmpl.err == nil {
 			// A connection that is only just closing would bar the first copy.
@@ -173,9 +193,21 @@ func templateFor(ctx context.Context, migrate func(context.Context, string) erro
 	return tmpl.name, tmpl.err
 }
 
-func create(ctx context.Context, name, from string) error {
-	_, err := tests.admin.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()+" TEMPLATE "+pgx.Identifier{from}.Sanitize())
-	return err
+// create makes a copy of a database. One that a role owns is for it and the runtime role
+// alone; a copy does not inherit that.
+func create(ctx context.Context, name, from, owner string) error {
+	quoted := pgx.Identifier{name}.Sanitize()
+	statements := []string{"CREATE DATABASE " + quoted + " TEMPLATE " + pgx.Identifier{from}.Sanitize()}
+	if owner != "" {
+		statements[0] += " OWNER " + owner
+		statements = append(statements, "REVOKE ALL ON DATABASE "+quoted+" FROM PUBLIC", "GRANT CONNECT ON DATABASE "+quoted+" TO "+runtimeRole())
+	}
+	for _, statement := range statements {
+		if _, err := tests.admin.Exec(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func drop(ctx context.Context, name string) error {
@@ -199,6 +231,7 @@ func dropTemplates() {
 	for _, tmpl := range tests.templates {
 		_ = drop(ctx, tmpl.name)
 	}
+	_ = dropRoles(ctx)
 }
 
 // dsn returns the admin's DSN with another database.

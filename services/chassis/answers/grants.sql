@@ -1,0 +1,1 @@
+GRANT SELECT, INSERT, UPDATE, DELETE ON souk_answers TO runtime;

@@ -1,0 +1,395 @@
+package brokertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/chassis/identity/identitytest"
+	"github.com/souk-shop/souk/services/chassis/retry"
+)
+
+// order: what is published in order arrives in order at two processes that share it, of
+// any subject, whole.
+func order(t *testing.T, h Harness) {
+	f := begin(t, h)
+	if err := f.broker.Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	subjects := []string{}
+	for _, id := range []string{"LAMP-1", "LAMP.1", "a*b", ">", "two words", "=2E", "ÄÖ😀", "\x00\n\r", "\xff", "%"} {
+		subjects = append(subjects, events.Subject("stock", id))
+	}
+	for i := range 10 {
+		subjects = append(subjects, events.Subject("order", fmt.Sprintf("0199c0de-0000-7000-8000-%012d", i)))
+	}
+	const versions = 10
+	got := newRecord()
+	take := func(_ context.Context, d events.Delivery) error { got.add(d); return nil }
+	f.subscribe(f.broker, events.Subscription{Group: "g"}, take)
+	f.subscribe(f.open(), events.Subscription{Group: "g"}, take)
+	sent := map[string]events.Event{}
+	for v := int64(1); v <= versions; v += 2 {
+		var batch []events.Event
+		for _, s := range subjects {
+			batch = append(batch, f.event(s, v), f.event(s, v+1))
+		}
+		for _, e := range batch {
+			sent[e.ID()] = e
+		}
+		f.publish(batch...)
+	}
+	all := f.await(got, "all events", atLeast(len(subjects)*versions))
+	f.ordered(all)
+	for _, d := range all {
+		if want := fmt.Sprintf("%+v", sent[d.ID()]); fmt.Sprintf("%+v", d.Event) != want {
+			t.Errorf("%+v arrived, not %s", d.Event, want)
+		}
+	}
+	if n := f.letters("g"); len(n) != 0 {
+		t.Errorf("%d dead letters", len(n))
+	}
+}
+
+// redelivery: an event whose handler fails comes again before what follows it.
+func redelivery(t *testing.T, h Harness) {
+	f := begin(t, h)
+	got := newRecord()
+	f.subscribe(f.broker, events.Subscription{Group: "g"}, func(_ context.Context, d events.Delivery) error {
+		got.add(d)
+		if d.Version == 2 && d.Attempt < 3 {
+			return errors.New("not now")
+		}
+		return nil
+	})
+	f.publish(f.event("order.a", 1), f.event("order.a", 2), f.event("order.a", 3))
+	all := f.await(got, "the last event", atLeast(3))
+	if want := []string{"order.a:1#1", "order.a:2#1", "order.a:2#2", "order.a:2#3", "order.a:3#1"}; !slices.Equal(ids(all), want) {
+		t.Errorf("%v, not %v", ids(all), want)
+	}
+}
+
+// poison: what no delivery can mend becomes a dead letter with its reason; others go on,
+// and a replay delivers it to its group alone.
+func poison(t *testing.T, h Harness) {
+	f := begin(t, h)
+	group, other := "sick-"+f.source, "well-"+f.source
+	got, others := newRecord(), newRecord()
+	var cured atomic.Bool
+	f.subscribe(f.broker, events.Subscription{Group: group}, func(_ context.Context, d events.Delivery) error {
+		got.add(d)
+		if d.Version == 2 && !cured.Load() {
+			return events.Poison(fmt.Errorf("no such product:\n%s", strings.Repeat("é", 3000)))
+		}
+		return nil
+	})
+	f.subscribe(f.broker, events.Subscription{Group: other}, func(_ context.Context, d events.Delivery) error { others.add(d); return nil })
+	f.publish(f.event("order.a", 1), f.event("order.a", 2), f.event("order.a", 3))
+	all := f.await(got, "what follows the poison", atLeast(3))
+	if want := []string{"order.a:1#1", "order.a:2#1", "order.a:3#1"}; !slices.Equal(ids(all), want) {
+		t.Errorf("%v, not %v", ids(all), want)
+	}
+	l := f.awaitLetters(group, 1)[0]
+	if l.ID() != "order.a:2" || l.Source != f.source || l.Group != group || !strings.HasPrefix(l.Reason, "no such product: é") || l.Attempts != 1 ||
+		string(l.Data) != "order.a 2" || l.Traceparent == "" || time.Since(l.Since).Abs() > time.Hour {
+		t.Errorf("the letter is %+v", l)
+	}
+	if n, err := f.broker.Replay(t.Context(), group, func(l events.DeadLetter) bool { return l.Version == 7 }); n != 0 || err != nil {
+		t.Errorf("%d letters were replayed that were not chosen, %v", n, err)
+	}
+	// A letter that dies again is a letter again.
+	for _, cure := range []bool{false, true} {
+		cured.Store(cure)
+		before := len(got.all())
+		if n, err := f.broker.Replay(t.Context(), group, nil); n != 1 || err != nil {
+			t.Fatalf("%d letters were replayed, %v", n, err)
+		}
+		all = f.await(got, "the replay", func(all []events.Delivery) bool { return len(all) > before })
+		if d := all[before]; d.ID() != "order.a:2" || !d.Replayed || string(d.Data) != "order.a 2" || d.Traceparent == "" {
+			t.Errorf("the replay is %+v", d)
+		}
+		if !cure {
+			f.awaitLetters(group, 1)
+		}
+	}
+	f.awaitLetters(group, 0)
+	if all := f.await(others, "all events", atLeast(3)); len(all) != 3 || len(f.letters(other)) != 0 {
+		t.Errorf("the other group got %v and has %d letters", ids(all), len(f.letters(other)))
+	}
+}
+
+// lastDelivery: after the last delivery an event is a dead letter, and the handler is told.
+func lastDelivery(t *testing.T, h Harness) {
+	f := begin(t, h)
+	group := "g-" + f.source
+	got := newRecord()
+	f.subscribe(f.broker, events.Subscription{Group: group, MaxDeliveries: 3}, func(_ context.Context, d events.Delivery) error {
+		got.add(d)
+		if d.Version == 1 {
+			return errors.New("never")
+		}
+		return nil
+	})
+	f.publish(f.event("order.a", 1), f.event("order.a", 2))
+	all := f.await(got, "what follows", atLeast(2))
+	if want := []string{"order.a:1#1", "order.a:1#2", "order.a:1#3", "order.a:2#1"}; !slices.Equal(ids(all), want) {
+		t.Fatalf("%v, not %v", ids(all), want)
+	}
+	if all[1].Last || !all[2].Last {
+		t.Errorf("last: %v, %v", all[1].Last, all[2].Last)
+	}
+	if l := f.awaitLetters(group, 1)[0]; l.Reason != "never" || l.Attempts != 3 {
+		t.Errorf("the letter is %+v", l)
+	}
+}
+
+// panics: a handler that panics ends no process.
+func panics(t *testing.T, h Harness) {
+	f := begin(t, h)
+	got := newRecord()
+	f.subscribe(f.broker, events.Subscription{Group: "g"}, func(_ context.Context, d events.Delivery) error {
+		if d.Attempt == 1 {
+			panic("nil map")
+		}
+		got.add(d)
+		return nil
+	})
+	f.publish(f.event("order.a", 1))
+	f.await(got, "the second delivery", atLeast(1))
+}
+
+// consumerDeath: what a process had in hand when it died goes to another, in order.
+func consumerDeath(t *testing.T, h Harness) {
+	f := begin(t, h)
+	dying := f.open()
+	held, release := make(chan struct{}, 1), make(chan struct{})
+	got := newRecord()
+	f.subscribe(dying, events.Subscription{Group: "g"}, func(context.Context, events.Delivery) error {
+		select {
+		case held <- struct{}{}:
+		default:
+		}
+		<-release // for good: the process is gone
+		return errors.New("dead")
+	})
+	t.Cleanup(func() { close(release) })
+	f.publish(f.event("order.a", 1), f.event("order.a", 2), f.event("order.a", 3))
+	<-held
+	f.subscribe(f.broker, events.Subscription{Group: "g"}, func(_ context.Context, d events.Delivery) error { got.add(d); return nil })
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_ = dying.Close(gone) // without waiting for what it has in hand
+	all := f.await(got, "what the dead process held", atLeast(3))
+	f.ordered(all)
+}
+
+// slowConsumer: a group that is slow loses nothing and holds up no other.
+func slowConsumer(t *testing.T, h Harness) {
+	f := begin(t, h)
+	const n = 400
+	slow, fast := newRecord(), newRecord()
+	f.subscribe(f.broker, events.Subscription{Group: "slow"}, func(ctx context.Context, d events.Delivery) error {
+		slow.add(d)
+		return retry.Sleep(ctx, 20*time.Millisecond)
+	})
+	f.subscribe(f.broker, events.Subscription{Group: "fast"}, func(_ context.Context, d events.Delivery) error { fast.add(d); return nil })
+	var batch []events.Event
+	for i := range n {
+		batch = append(batch, f.event(fmt.Sprintf("order.%d", i%20), int64(i/20+1)))
+	}
+	f.publish(batch...)
+	f.ordered(f.await(fast, "all events, fast", atLeast(n)))
+	if done := distinct(slow.all()); done == n {
+		t.Error("the slow consumer is not slow")
+	}
+	f.ordered(f.await(slow, "all events, slow", atLeast(n)))
+}
+
+// withoutGroup: each process gets everything from when it is ready.
+func withoutGroup(t *testing.T, h Harness) {
+	f := begin(t, h)
+	f.publish(f.event("order.a", 1))
+	var got [2]*record
+	for i := range got {
+		got[i] = newRecord()
+		f.subscribe(f.open(), events.Subscription{}, func(_ context.Context, d events.Delivery) error {
+			got[i].add(d)
+			return errors.New("logged, and no more")
+		})
+	}
+	f.publish(f.event("order.a", 2), f.event("order.a", 3), f.event("order.b", 1))
+	for i := range got {
+		all := f.await(got[i], "all events", atLeast(3))
+		if len(all) != 3 || slices.Contains(ids(all), "order.a:1#1") {
+			t.Errorf("process %d got %v", i, ids(all))
+		}
+	}
+}
+
+// size: the largest event passes, and one that is larger keeps all of its call back.
+func size(t *testing.T, h Harness) {
+	f := begin(t, h)
+	got := newRecord()
+	f.subscribe(f.broker, events.Subscription{Group: "g"}, func(_ context.Context, d events.Delivery) error { got.add(d); return nil })
+	large, larger := f.event("order.a", 1), f.event("order.a", 2)
+	large.Data, larger.Data = make([]byte, events.MaxData), make([]byte, events.MaxData+1)
+	if err := f.broker.Publish(t.Context(), f.event("order.b", 1), larger); !errors.Is(err, events.ErrTooLarge) {
+		t.Errorf("too large: %v", err)
+	}
+	f.publish(large)
+	if all := f.await(got, "the large event", atLeast(1)); len(all) != 1 || len(all[0].Data) != events.MaxData {
+		t.Errorf("%d events, %v", len(all), ids(all))
+	}
+}
+
+// foreign: what is no event is kept with its reason and holds up nothing.
+func foreign(t *testing.T, h Harness) {
+	f := begin(t, h)
+	group := "g-" + f.source
+	got := newRecord()
+	f.publish(f.event("order.a", 1))
+	h.Foreign(t, f.source)
+	f.publish(f.event("order.a", 2))
+	f.subscribe(f.broker, events.Subscription{Group: group}, func(_ context.Context, d events.Delivery) error { got.add(d); return nil })
+	f.ordered(f.await(got, "the events around it", atLeast(2)))
+	if l := f.awaitLetters(group, 1)[0]; !strings.Contains(l.Reason, events.ErrInvalid.Error()) || string(l.Data) != "not an event" {
+		t.Errorf("the letter is %+v", l)
+	}
+}
+
+// wrongPassword: who does not know the password publishes nothing and reads nothing.
+func wrongPassword(t *testing.T, h Harness) {
+	cfg := h.Config
+	cfg.Password += config.Secret("x")
+	refused(t, h, cfg)
+}
+
+// unknownAuthority: a broker whose certificate another authority signed is not trusted.
+func unknownAuthority(t *testing.T, h Harness) {
+	cfg := h.Config
+	cfg.CAFile = identitytest.Files(t, nil, identitytest.Authority(t)).TLSCA
+	refused(t, h, cfg)
+}
+
+func refused(t *testing.T, h Harness, cfg events.Config) {
+	t.Helper()
+	h.Config = cfg
+	f := begin(t, h)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if err := f.broker.Check(ctx); err == nil {
+		t.Error("the check passes")
+	} else if strings.Contains(err.Error(), cfg.Password.Reveal()) {
+		t.Errorf("the error shows the password: %v", err)
+	}
+	if err := f.broker.Publish(ctx, f.event("order.a", 1)); err == nil {
+		t.Error("an event was published")
+	}
+}
+
+// reset: a stream that was emptied takes the same events again, and groups get them.
+func reset(t *testing.T, h Harness) {
+	f := begin(t, h)
+	got := newRecord()
+	f.subscribe(f.broker, events.Subscription{Group: "g"}, func(_ context.Context, d events.Delivery) error { got.add(d); return nil })
+	f.publish(f.event("order.a", 1), f.event("order.a", 2))
+	f.await(got, "all events", atLeast(2))
+	if err := f.broker.Reset(t.Context(), f.source); err != nil {
+		t.Fatal(err)
+	}
+	before := len(got.all())
+	f.publish(f.event("order.a", 1), f.event("order.a", 2), f.event("order.a", 3))
+	all := f.await(got, "all events again", func(all []events.Delivery) bool { return len(all) > before && distinct(all[before:]) == 3 })
+	f.ordered(all[before:])
+}
+
+// shutdown: a subscription that ends lets its handler finish, and what that handled does
+// not come again.
+func shutdown(t *testing.T, h Harness) {
+	f := begin(t, h)
+	started, finish := make(chan struct{}), make(chan struct{})
+	var finished atomic.Bool
+	stop := f.subscribe(f.broker, events.Subscription{Group: "g"}, func(ctx context.Context, _ events.Delivery) error {
+		close(started)
+		<-finish
+		finished.Store(ctx.Err() == nil)
+		return nil
+	})
+	f.publish(f.event("order.a", 1))
+	<-started
+	stopped := make(chan struct{})
+	go func() { stop(); close(stopped) }()
+	close(finish)
+	<-stopped
+	if !finished.Load() {
+		t.Error("the handler's context ended before it")
+	}
+	got := newRecord()
+	f.subscribe(f.open(), events.Subscription{Group: "g"}, func(_ context.Context, d events.Delivery) error { got.add(d); return nil })
+	f.publish(f.event("order.a", 2))
+	if all := f.await(got, "the next event", atLeast(1)); len(all) != 1 || all[0].Version != 2 {
+		t.Errorf("%v", ids(all))
+	}
+}
+
+// killed: nothing that the broker acknowledged is lost when its process is killed, and
+// publishers and consumers go on when it is back.
+func killed(t *testing.T, h Harness) {
+	Uninterrupted(t, h, func(func()) {
+		h.Kill(t)
+		h.Restart(t)
+	})
+}
+
+// Uninterrupted publishes events of 20 subjects while disturb runs and for some time after
+// it. All that was acknowledged must be delivered, in order. The function that disturb gets
+// waits until publishing goes on.
+func Uninterrupted(t *testing.T, h Harness, disturb func(goesOn func())) {
+	t.Helper()
+	f := begin(t, h)
+	got := newRecord()
+	f.subscribe(f.open(), events.Subscription{Group: "g"}, func(_ context.Context, d events.Delivery) error { got.add(d); return nil })
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var acknowledged atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for v := int64(1); ctx.Err() == nil; v++ {
+			var batch []events.Event
+			for i := range 20 {
+				batch = append(batch, f.event(fmt.Sprintf("order.%d", i), v))
+			}
+			if f.tryPublish(t.Context(), batch...) != nil {
+				return
+			}
+			acknowledged.Add(20)
+		}
+	}()
+	published := func(n int64) {
+		t.Helper()
+		limit, stop := context.WithTimeout(t.Context(), patience)
+		defer stop()
+		for acknowledged.Load() < n {
+			if retry.Sleep(limit, 10*time.Millisecond) != nil {
+				t.Fatalf("publishing does not go on after %d events", acknowledged.Load())
+			}
+		}
+	}
+	published(100)
+	goesOn := func() { t.Helper(); published(acknowledged.Load() + 200) }
+	disturb(goesOn)
+	goesOn()
+	cancel()
+	<-done
+	n := int(acknowledged.Load())
+	f.ordered(f.await(got, fmt.Sprintf("%d acknowledged events", n), atLeast(n)))
+	t.Logf("%d events were acknowledged and delivered, %d deliveries", n, len(got.all()))
+}

@@ -1,0 +1,216 @@
+package consume
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
+)
+
+// BatchEffect is what events do together, in the transaction tx; those of one subject are in
+// the order of their versions. The rest is as for Effect.
+type BatchEffect func(ctx context.Context, tx pgx.Tx, es []events.Event) error
+
+// Batch is a Consumer that has many events take effect in one transaction.
+type Batch struct {
+	// Name is the group's.
+	Name string
+	// DB is the consumer's own database.
+	DB pg.Beginner
+	// Owner fills gaps.
+	Owner Owner
+	// Effect is called with the events of several subjects.
+	Effect BatchEffect
+	// Log is Consumer's.
+	Log *slog.Logger
+}
+
+// Apply has deliveries take effect, and returns the error of each. What follows on what is
+// known takes effect together; what does not (a gap, a replay of a dead letter) does as by
+// Consumer.Handle. An event whose effect fails is separated from the others, which take
+// effect without it; a database that is away fails all.
+func (b *Batch) Apply(ctx context.Context, ds []events.Delivery) []error {
+	errs := make([]error, len(ds))
+	places := make([]int, len(ds))
+	for i := range places {
+		places[i] = i
+	}
+	slices.SortStableFunc(places, func(i, j int) int {
+		x, y := &ds[i], &ds[j]
+		return cmp.Or(cmp.Compare(x.Source, y.Source), cmp.Compare(x.Subject, y.Subject), cmp.Compare(x.Version, y.Version))
+	})
+	b.apply(ctx, ds, places, errs)
+	return errs
+}
+
+func (b *Batch) apply(ctx context.Context, ds []events.Delivery, places []int, errs []error) {
+	if len(places) == 0 {
+		return
+	}
+	alone, err := b.together(ctx, ds, places)
+	if errors.Is(err, errLost) { // its row is there now
+		alone, err = b.together(ctx, ds, places)
+	}
+	switch {
+	case err == nil:
+	case ctx.Err() != nil || pgerr.IsUnavailable(err):
+		for _, i := range places {
+			errs[i] = err
+		}
+		return
+	case len(places) == 1:
+		alone = places
+	default:
+		half := len(places) / 2
+		b.apply(ctx, ds, places[:half], errs)
+		b.apply(ctx, ds, places[half:], errs)
+		return
+	}
+	one := Consumer{Name: b.Name, DB: b.DB, Owner: b.Owner, Log: b.Log, Effect: func(ctx context.Context, tx pgx.Tx, e events.Event) error {
+		return b.Effect(ctx, tx, []events.Event{e})
+	}}
+	for _, i := range alone {
+		errs[i] = one.Handle(ctx, ds[i])
+	}
+}
+
+// together has the events that follow on what is known take effect, drops what is known,
+// and returns the places of the others.
+func (b *Batch) together(ctx context.Context, ds []events.Delivery, places []int) (others []int, err error) {
+	err = pg.InTx(ctx, b.DB, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		others = nil
+		known, err := b.lock(ctx, tx, ds, places)
+		if err != nil {
+			return err
+		}
+		var next []events.Event
+		var moved, begun moves
+		for n, i := range places {
+			e := &ds[i].Event
+			at := known[key{e.Source, e.Subject}]
+			switch {
+			case e.Version == at.now+1:
+				at.now = e.Version
+				next = append(next, *e)
+			case e.Version > at.now, slices.Contains(at.skipped, e.Version):
+				others = append(others, i)
+			}
+			more := n+1 < len(places) && ds[places[n+1]].Subject == e.Subject && ds[places[n+1]].Source == e.Source
+			switch {
+			case more || at.now == at.was:
+			case at.known:
+				moved.add(e, at.now)
+			default:
+				begun.add(e, at.now)
+			}
+		}
+		if len(next) == 0 {
+			return nil
+		}
+		// First, so that a process that does the same meanwhile waits here, and loses.
+		if err := b.note(ctx, tx, &moved, &begun); err != nil {
+			return err
+		}
+		return b.Effect(ctx, tx, next)
+	})
+	return others, err
+}
+
+type key struct{ source, subject string }
+
+// position is how far a subject is: before the batch, and with it.
+type position struct {
+	known    bool
+	was, now int64
+	skipped  []int64
+}
+
+// lock returns how far each subject is, and locks those that are known, in one order.
+func (b *Batch) lock(ctx context.Context, tx pgx.Tx, ds []events.Delivery, places []int) (map[key]*position, error) {
+	known := make(map[key]*position, len(places))
+	var sources, subjects []string
+	for _, i := range places {
+		k := key{ds[i].Source, ds[i].Subject}
+		if known[k] == nil {
+			known[k] = &position{}
+			sources, subjects = append(sources, k.source), append(subjects, k.subject)
+		}
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT c.source, c.subject, c.version, c.skipped
+		FROM unnest($2::text[], $3::text[]) AS k (source, subject)
+		JOIN souk_consumed c ON c.consumer = $1 AND c.source = k.source AND c.subject = k.subject
+		ORDER BY c.source, c.subject FOR NO KEY UPDATE OF c`, b.Name, sources, subjects)
+	if err != nil {
+		return nil, fmt.Errorf("read the versions: %w", err)
+	}
+	var k key
+	var version int64
+	var skipped []int64
+	_, err = pgx.ForEachRow(rows, []any{&k.source, &k.subject, &version, &skipped}, func() error {
+		*known[k] = position{known: true, was: version, now: version, skipped: slices.Clone(skipped)}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the versions: %w", err)
+	}
+	return known, nil
+}
+
+// moves are subjects that go on, in columns.
+type moves struct {
+	sources, subjects []string
+	now               []int64
+}
+
+func (m *moves) add(e *events.Event, version int64) {
+	m.sources, m.subjects, m.now = append(m.sources, e.Source), append(m.subjects, e.Subject), append(m.now, version)
+}
+
+// errLost is a subject whose first events another process has taken meanwhile.
+var errLost = errors.New("another process has taken events of the subject")
+
+// note writes how far the subjects are: of those that are known, which lock has locked, and
+// of new ones.
+func (b *Batch) note(ctx context.Context, tx pgx.Tx, known, fresh *moves) error {
+	if len(fresh.subjects) > 0 {
+		tag, err := tx.Exec(ctx, `
+			INSERT INTO souk_consumed (consumer, source, subject, version)
+			SELECT $1, m.source, m.subject, m.now FROM unnest($2::text[], $3::text[], $4::bigint[]) AS m (source, subject, now)
+			ON CONFLICT (consumer, source, subject) DO NOTHING`, b.Name, fresh.sources, fresh.subjects, fresh.now)
+		if err != nil {
+			return fmt.Errorf("note the versions: %w", err)
+		}
+		if int(tag.RowsAffected()) != len(fresh.subjects) {
+			return errLost
+		}
+	}
+	if len(known.subjects) > 0 {
+		if _, err := tx.Exec(ctx, `
+			UPDATE souk_consumed c SET version = m.now FROM unnest($2::text[], $3::text[], $4::bigint[]) AS m (source, subject, now)
+			WHERE c.consumer = $1 AND c.source = m.source AND c.subject = m.subject`, b.Name, known.sources, known.subjects, known.now); err != nil {
+			return fmt.Errorf("note the versions: %w", err)
+		}
+	}
+	return nil
+}
+
+// Forget deletes up to limit of the versions that a consumer has noted, and returns how many
+// there were: what it made of the events is gone, or goes in the same transaction.
+func Forget(ctx context.Context, tx pgx.Tx, name string, limit int) (int, error) {
+	tag, err := tx.Exec(ctx, `
+		DELETE FROM souk_consumed WHERE consumer = $1 AND (source, subject) IN (
+			SELECT source, subject FROM souk_consumed WHERE consumer = $1 LIMIT $2)`, name, limit)
+	if err != nil {
+		return 0, fmt.Errorf("forget what %s has consumed: %w", name, err)
+	}
+	return int(tag.RowsAffected()), nil
+}

@@ -1,0 +1,161 @@
+package consume_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/errgroup"
+	"pgregory.net/rapid"
+
+	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/chassis/events/consume"
+)
+
+func batch(pool *pgxpool.Pool, name string, o *owner, fails func(events.Event) error) *consume.Batch {
+	return &consume.Batch{Name: name, DB: pool, Owner: o, Effect: func(ctx context.Context, tx pgx.Tx, es []events.Event) error {
+		for _, e := range es {
+			if _, err := tx.Exec(ctx, "INSERT INTO effects (consumer, subject, version) VALUES ($1, $2, $3)", name, e.Subject, e.Version); err != nil {
+				return err
+			}
+			if err := fails(e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+}
+
+func deliveries(subject string, versions ...int64) (out []events.Delivery) {
+	for _, v := range versions {
+		out = append(out, events.Delivery{Event: event(subject, v), Attempt: 1})
+	}
+	return out
+}
+
+// What a broker may deliver (repeats, gaps, in any order, to several processes at once)
+// takes effect once and in order, whatever is taken together.
+func TestABatchTakesEffectOnceAndInOrder(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	var round atomic.Int64
+	rapid.Check(t, func(t *rapid.T) {
+		name := "c" + string(rune('a'+round.Add(1)%26)) + rapid.StringMatching("[a-z]{12}").Draw(t, "name")
+		var groups [][]events.Delivery
+		for range rapid.IntRange(1, 4).Draw(t, "batches") {
+			var ds []events.Delivery
+			for range rapid.IntRange(0, 12).Draw(t, "size") {
+				subject := rapid.SampledFrom([]string{"order.a", "order.b", "order.c"}).Draw(t, "subject")
+				ds = append(ds, deliveries(subject, rapid.Int64Range(1, 9).Draw(t, "version"))...)
+			}
+			groups = append(groups, ds)
+		}
+		var g errgroup.Group
+		for _, ds := range groups {
+			g.Go(func() error {
+				// The owner is not safe for use at once: each process has its own.
+				return errors.Join(batch(pool, name, &owner{}, well).Apply(context.Background(), ds)...)
+			})
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := effects(context.Background(), pool, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		newest := map[string]int64{}
+		for _, ds := range groups {
+			for _, d := range ds {
+				newest[d.Subject] = max(newest[d.Subject], d.Version)
+			}
+		}
+		for subject, n := range newest {
+			for v := range n {
+				if int(n) != len(got[subject]) || got[subject][v] != v+1 {
+					t.Fatalf("%s took effect as %v, not as 1 to %d", subject, got[subject], n)
+				}
+			}
+		}
+	})
+}
+
+// An event that cannot take effect holds up neither the others of its batch nor, once it is
+// passed over, those that follow it.
+func TestABatchSeparatesWhatFails(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	b := batch(pool, "poisoned", &owner{}, func(e events.Event) error {
+		if e.Subject == "order.b" && e.Version == 2 {
+			return events.Poison(errors.New("unreadable"))
+		}
+		return nil
+	})
+	ds := slices.Concat(deliveries("order.a", 1, 2, 3), deliveries("order.b", 1, 2, 3), deliveries("order.c", 1))
+	errs := b.Apply(t.Context(), ds)
+	for i, err := range errs {
+		if (i == 4) != events.IsPoison(err) || i != 4 && err != nil {
+			t.Errorf("%s: %v", ds[i].ID(), err)
+		}
+	}
+	got, err := effects(t.Context(), pool, "poisoned")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got["order.a"]) != 3 || !slices.Equal(got["order.b"], []int64{1, 3}) || len(got["order.c"]) != 1 {
+		t.Errorf("took effect: %v", got)
+	}
+	// Its replay takes effect later.
+	b.Effect = batch(pool, "poisoned", nil, well).Effect
+	if err := errors.Join(b.Apply(t.Context(), deliveries("order.b", 2, 3))...); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := effects(t.Context(), pool, "poisoned"); !slices.Equal(got["order.b"], []int64{1, 3, 2}) {
+		t.Errorf("after the replay: %v", got)
+	}
+}
+
+func TestWhatWaitsIsTakenTogether(t *testing.T) {
+	t.Parallel()
+	begun, proceed := make(chan struct{}, 10), make(chan struct{})
+	var sizes []int
+	c := &consume.Collector{Apply: func(_ context.Context, ds []events.Delivery) []error {
+		sizes = append(sizes, len(ds))
+		begun <- struct{}{}
+		<-proceed
+		errs := make([]error, len(ds))
+		for i, d := range ds {
+			if d.Version == 7 {
+				errs[i] = errors.New("seven")
+			}
+		}
+		return errs
+	}}
+	var wg sync.WaitGroup
+	var failed atomic.Int64
+	handle := func(v int64) {
+		wg.Go(func() {
+			if err := c.Handle(t.Context(), deliveries("order.a", v)[0]); (err != nil) != (v == 7) {
+				failed.Add(1)
+			}
+		})
+	}
+	handle(1)
+	<-begun // taken alone: nothing else waited
+	for v := int64(2); v < 10; v++ {
+		handle(v)
+	}
+	c.AwaitWaiting(8)
+	proceed <- struct{}{}
+	<-begun
+	close(proceed)
+	wg.Wait()
+	if failed.Load() != 0 || !slices.Equal(sizes, []int{1, 8}) {
+		t.Errorf("batches of %v; %d had another outcome than their own", sizes, failed.Load())
+	}
+}

@@ -1,0 +1,70 @@
+package consume
+
+import (
+	"context"
+	"sync"
+
+	"github.com/souk-shop/souk/services/chassis/events"
+)
+
+// Collector has the deliveries that wait taken together: while one batch is under way the next
+// comes together, so that a queue of one waits for nothing and a long one needs few
+// transactions.
+type Collector struct {
+	// Apply takes a batch and returns the error of each delivery, as Batch.Apply does.
+	Apply func(context.Context, []events.Delivery) []error
+
+	mu      sync.Mutex
+	busy    bool
+	waiting []*waiter
+}
+
+type waiter struct {
+	delivery events.Delivery
+	// Of the two one is sent to, once: the outcome, or that it is this waiter's turn to take
+	// what waits, itself included.
+	done chan error
+	turn chan struct{}
+}
+
+// Handle is an events.Handler. It does not give up before its batch ends, which the
+// context of one of the deliveries in it bounds.
+func (c *Collector) Handle(ctx context.Context, d events.Delivery) error {
+	w := &waiter{delivery: d, done: make(chan error, 1), turn: make(chan struct{}, 1)}
+	c.mu.Lock()
+	c.waiting = append(c.waiting, w)
+	if !c.busy {
+		c.busy = true
+		w.turn <- struct{}{}
+	}
+	c.mu.Unlock()
+	select {
+	case err := <-w.done:
+		return err
+	case <-w.turn:
+	}
+	c.mu.Lock()
+	batch := c.waiting
+	c.waiting = nil
+	c.mu.Unlock()
+	defer c.pass()
+	ds := make([]events.Delivery, len(batch))
+	for i, other := range batch {
+		ds[i] = other.delivery
+	}
+	for i, err := range c.Apply(ctx, ds) {
+		batch[i].done <- err
+	}
+	return <-w.done
+}
+
+// pass gives the turn to one of those that wait.
+func (c *Collector) pass() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.waiting) > 0 {
+		c.waiting[0].turn <- struct{}{}
+	} else {
+		c.busy = false
+	}
+}

@@ -1,0 +1,303 @@
+// Package nats is the driver of NATS JetStream.
+//
+// Each source has a stream, souk-<source>, with the subjects
+// souk.<source>.<partition>.<kind>.<id>. A subject's partition is a hash of it, and a group
+// has a durable pull consumer for each partition that lets one message be unacknowledged at a
+// time. So a partition's events are handled one after the other, whichever process of the
+// group gets them, also when one is delivered again or a process dies. What other events of
+// the partition wait for is the price; Partitions bounds it.
+//
+// Dead letters are in the stream souk-dead-letters, those that are replayed pass through
+// souk-replays.
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/chassis/events/internal/driver"
+	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+const (
+	// Partitions is into how many a source's subjects are divided. A subject that changed
+	// its partition would lose its order, so this is for good.
+	Partitions = 8
+
+	// dedupe is how long the broker knows the id of an event. It is for repeats after an
+	// acknowledgement that was lost; consumers drop the others.
+	dedupe = 2 * time.Minute
+	// ackWait is after how long without a sign of life from its consumer an event is
+	// given to another one.
+	ackWait = 10 * time.Second
+	// requestTimeout bounds one request to the broker.
+	requestTimeout = 5 * time.Second
+	// headroom is for headers.
+	headroom = 16 << 10
+
+	deadStream, deadPrefix     = "souk-dead-letters", "souk-dead"
+	replayStream, replayPrefix = "souk-replays", "souk-replay"
+)
+
+// Broker is a connection to a server or a cluster of NATS.
+type Broker struct {
+	cfg     events.Config
+	conn    *nats.Conn
+	js      jetstream.JetStream
+	inst    *driver.Instruments
+	ackWait time.Duration // tests shorten it
+
+	closing context.Context // ends when Close is called
+	cancel  context.CancelFunc
+	running sync.WaitGroup // subscriptions
+
+	mu      sync.Mutex
+	streams map[string]bool // that were there or that this process made
+}
+
+// Open returns a connection, which is made in the background and made again for good: the
+// broker may be away. It fails on a configuration that cannot be right.
+func Open(cfg events.Config, tel *telemetry.Telemetry) (*Broker, error) {
+	inst, err := driver.NewInstruments(tel, "nats")
+	if err != nil {
+		return nil, err
+	}
+	options, servers, err := connection(cfg, inst)
+	if err != nil {
+		return nil, err
+	}
+	options = append(options, nats.Name("souk-"+tel.Service))
+	conn, err := nats.Connect(strings.Join(servers, ","), options...)
+	if err != nil {
+		return nil, fmt.Errorf("nats: %w", err)
+	}
+	js, err := jetstream.New(conn, jetstream.WithDefaultTimeout(requestTimeout))
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("nats: %w", err)
+	}
+	b := &Broker{cfg: cfg, conn: conn, js: js, inst: inst, ackWait: ackWait, streams: map[string]bool{}}
+	b.closing, b.cancel = context.WithCancel(context.Background())
+	return b, nil
+}
+
+// connection returns how and where to connect.
+func connection(cfg events.Config, inst *driver.Instruments) ([]nats.Option, []string, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, nil, err
+	}
+	endpoint, err := cfg.Endpoint()
+	if err != nil {
+		return nil, nil, err
+	}
+	if endpoint.Scheme != "nats" {
+		return nil, nil, fmt.Errorf("nats: the URL's scheme is %s", endpoint.Scheme)
+	}
+	servers := make([]string, len(endpoint.Hosts))
+	for i, host := range endpoint.Hosts {
+		servers[i] = "nats://" + host
+		if endpoint.TLS {
+			servers[i] = "tls://" + host
+		}
+	}
+	backoff := retry.Backoff{Initial: 100 * time.Millisecond, Max: 2 * time.Second}
+	options := []nats.Option{
+		nats.Timeout(2 * time.Second), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
+		nats.CustomReconnectDelay(func(attempts int) time.Duration { return backoff.Delay(attempts + 1) }),
+		// What is published while there is no connection fails, rather than to be sent
+		// later than what its publisher repeated by then.
+		nats.ReconnectBufSize(-1),
+		// A password that is changed at the broker first does not end the connection for good.
+		nats.IgnoreAuthErrorAbort(),
+		nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2), // a silent broker is left after 15 s
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				inst.Log.Warn("connection to the broker is lost", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) { inst.Log.Info("connected to the broker again", "server", c.ConnectedUrlRedacted()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
+			args := []any{"error", err}
+			if sub != nil {
+				args = append(args, "subject", sub.Subject)
+			}
+			inst.Log.Warn("broker", args...)
+		}),
+	}
+	switch {
+	case cfg.NKeyFile != "":
+		nkey, err := nats.NkeyOptionFromSeed(cfg.NKeyFile)
+		if err != nil {
+			return nil, nil, fmt.Errorf("nats: NKey in %s: %w", cfg.NKeyFile, err)
+		}
+		options = append(options, nkey)
+	case endpoint.User != "":
+		options = append(options, nats.UserInfo(endpoint.User, endpoint.Password.Reveal()))
+	}
+	tlsConfig, err := cfg.TLSConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	if tlsConfig != nil {
+		options = append(options, nats.Secure(tlsConfig))
+	}
+	return options, servers, nil
+}
+
+// Check implements events.Broker.
+func (b *Broker) Check(ctx context.Context) error {
+	if _, err := b.js.AccountInfo(ctx); err != nil {
+		if last := b.conn.LastError(); last != nil && !b.conn.IsConnected() {
+			return fmt.Errorf("nats: %w", errors.Join(last, err))
+		}
+		return fmt.Errorf("nats: %w", err)
+	}
+	return nil
+}
+
+// Close implements events.Broker. It waits for the subscriptions.
+func (b *Broker) Close(ctx context.Context) error {
+	b.mu.Lock()
+	b.cancel()
+	b.mu.Unlock()
+	done := make(chan struct{})
+	go func() { b.running.Wait(); close(done) }()
+	var err error
+	select {
+	case <-done:
+		if b.conn.IsConnected() {
+			err = b.conn.FlushWithContext(flushable(ctx)) // acknowledgements
+		}
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	b.conn.Close()
+	return err
+}
+
+// flushable gives a context the deadline that the client asks for.
+func flushable(ctx context.Context) context.Context {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx
+	}
+	bounded, cancel := context.WithTimeout(ctx, requestTimeout)
+	context.AfterFunc(bounded, cancel)
+	return bounded
+}
+
+// Publish implements events.Publisher.
+func (b *Broker) Publish(ctx context.Context, evs ...events.Event) error {
+	return driver.InOrder(ctx, evs, b.publish)
+}
+
+func (b *Broker) publish(ctx context.Context, e events.Event) error {
+	return b.inst.Publish(ctx, e, func(ctx context.Context) error {
+		if err := b.ensure(ctx, b.source(e.Source)); err != nil {
+			return err
+		}
+		msg := &nats.Msg{Subject: subject(e), Data: e.Data, Header: nats.Header{}}
+		for _, h := range e.Headers(events.NATSPrefix) {
+			msg.Header[h.Name] = []string{h.Value}
+		}
+		_, err := b.js.PublishMsg(ctx, msg, jetstream.WithMsgID(e.ID()), jetstream.WithExpectStream(streamName(e.Source)))
+		if errors.Is(err, jetstream.ErrNoStreamResponse) {
+			b.forget(streamName(e.Source)) // the next attempt makes it again
+		}
+		return err
+	})
+}
+
+// Reset implements events.Broker. A stream that is made anew forgets the ids that it has
+// seen; one that is emptied would not take them again.
+func (b *Broker) Reset(ctx context.Context, source string) error {
+	b.forget(streamName(source))
+	if err := b.js.DeleteStream(ctx, streamName(source)); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("delete stream %s: %w", streamName(source), err)
+	}
+	return b.ensure(ctx, b.source(source))
+}
+
+func streamName(source string) string { return "souk-" + source }
+
+func subject(e events.Event) string {
+	return fmt.Sprintf("souk.%s.%d.%s", e.Source, partition(e.Subject), e.Subject)
+}
+
+func partition(subject string) uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(subject))
+	return h.Sum32() % Partitions
+}
+
+// source is the stream of a source.
+func (b *Broker) source(source string) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: streamName(source), Subjects: []string{"souk." + source + ".>"},
+		Description: "What happened at " + source + ".",
+		MaxAge:      b.cfg.Retention, MaxBytes: b.cfg.MaxBytes, Duplicates: duplicates(b.cfg.Retention),
+	}
+}
+
+// duplicates is how long ids are known, which is not longer than events are kept.
+func duplicates(retention time.Duration) time.Duration {
+	if retention == 0 {
+		return dedupe
+	}
+	return min(dedupe, retention)
+}
+
+// dead and replays are the streams of dead letters. They are not bounded: an operator decides
+// what becomes of a letter.
+func dead() jetstream.StreamConfig {
+	return jetstream.StreamConfig{Name: deadStream, Subjects: []string{deadPrefix + ".>"}, Description: "Events that a consumer could not handle."}
+}
+
+func replays() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: replayStream, Subjects: []string{replayPrefix + ".>"}, Description: "Dead letters on their way back to their consumer.",
+		Retention: jetstream.WorkQueuePolicy, Duplicates: dedupe,
+	}
+}
+
+// ensure makes a stream if there is none of this name; one that its operator made or
+// changed stays as it is.
+func (b *Broker) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
+	b.mu.Lock()
+	known := b.streams[cfg.Name]
+	b.mu.Unlock()
+	if known {
+		return nil
+	}
+	_, err := b.js.Stream(ctx, cfg.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		cfg.Storage, cfg.Discard, cfg.AllowDirect = jetstream.FileStorage, jetstream.DiscardOld, true
+		cfg.Replicas, cfg.MaxMsgSize = max(1, b.cfg.Replicas), events.MaxData+headroom
+		_, err = b.js.CreateStream(ctx, cfg)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			err = nil // another process was faster
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", cfg.Name, err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.streams[cfg.Name] = true
+	return nil
+}
+
+func (b *Broker) forget(stream string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.streams, stream)
+}

@@ -1,0 +1,320 @@
+package nats_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	client "github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
+
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/chassis/events/brokertest"
+	"github.com/souk-shop/souk/services/chassis/events/nats"
+	"github.com/souk-shop/souk/services/chassis/events/natsserver"
+	"github.com/souk-shop/souk/services/chassis/identity/identitytest"
+	"github.com/souk-shop/souk/services/chassis/process"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// nodeVariable makes the test's binary a server, a process that can be killed.
+const nodeVariable = "SOUK_TEST_NATS_NODE"
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(nodeVariable); text != "" {
+		os.Exit(serve(text))
+	}
+	os.Exit(m.Run())
+}
+
+// nodeConfig is a server's configuration on its way to its process.
+type nodeConfig struct {
+	natsserver.Config
+
+	Password string // the one in Config does not show itself
+}
+
+func serve(text string) int {
+	var cfg nodeConfig
+	if err := json.Unmarshal([]byte(text), &cfg); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	cfg.Config.Password = config.Secret(cfg.Password)
+	s, err := natsserver.Start(context.Background(), cfg.Config)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	fmt.Println("ready")
+	_ = s.Wait(context.Background())
+	return 0
+}
+
+// node is a server in a process of its own.
+type node struct {
+	cfg     nodeConfig
+	process *process.Process
+}
+
+func (n *node) start(t *testing.T) {
+	t.Helper()
+	text, err := json.Marshal(n.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env, cmd.Stderr = append(os.Environ(), nodeVariable+"="+string(text)), os.Stderr
+	out, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd.Stdout = w
+	n.process, err = process.Start(cmd, syscall.SIGKILL)
+	_ = w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { n.kill(t) })
+	if line, _ := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("the server of %s did not start", n.cfg.Address)
+	}
+}
+
+func (n *node) kill(t *testing.T) {
+	t.Helper()
+	n.process.Kill()
+}
+
+// free is an address that nobody listens on.
+func free(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// cluster starts n nodes with TLS and a password.
+func cluster(t *testing.T, n int) ([]*node, brokertest.Harness) {
+	t.Helper()
+	authority := identitytest.Authority(t)
+	files := identitytest.Files(t, identitytest.Issue(t, authority, "nats"), authority)
+	var nodes []*node
+	var addresses, routes []string
+	for i := range n {
+		addresses, routes = append(addresses, free(t)), append(routes, free(t))
+		cfg := nodeConfig{Password: "correct horse"}
+		cfg.Config = natsserver.Config{
+			Dir: filepath.Join(t.TempDir(), "data"), Address: addresses[i], User: "souk", CertFile: files.TLSCert, KeyFile: files.TLSKey, Name: fmt.Sprintf("n%d", i),
+		}
+		nodes = append(nodes, &node{cfg: cfg})
+	}
+	started := make(chan struct{})
+	for i, node := range nodes {
+		if n > 1 {
+			node.cfg.ClusterAddress, node.cfg.Routes = routes[i], routes
+		}
+		go func() { defer func() { started <- struct{}{} }(); node.start(t) }()
+	}
+	for range nodes {
+		<-started
+	}
+	h := brokertest.Harness{Config: events.Config{
+		URL: config.Secret("nats+tls://" + strings.Join(addresses, ",")), User: "souk", Password: "correct horse",
+		CAFile: files.TLSCA, ServerName: "nats.souk", Replicas: n, Retention: time.Hour, MaxBytes: 64 << 20,
+	}}
+	h.Open = func(cfg events.Config) (events.Broker, error) { return nats.Open(cfg, telemetry.Discard()) }
+	connect := func(t *testing.T) *client.Conn {
+		t.Helper()
+		c, err := client.Connect("tls://"+addresses[0], client.UserInfo("souk", "correct horse"), client.RootCAs(files.TLSCA),
+			func(o *client.Options) error { o.TLSConfig.ServerName = "nats.souk"; return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	h.Consumers = func(t *testing.T, source string) int {
+		t.Helper()
+		c := connect(t)
+		defer c.Close()
+		js, err := jetstream.New(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := js.Stream(t.Context(), "souk-"+source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream.CachedInfo().State.Consumers
+	}
+	h.Foreign = func(t *testing.T, source string) {
+		t.Helper()
+		c := connect(t)
+		defer c.Close()
+		if err := c.Publish("souk."+source+".3.order.a", []byte("not an event")); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return nodes, h
+}
+
+func TestConformance(t *testing.T) {
+	t.Parallel()
+	nodes, h := cluster(t, 1)
+	h.Kill, h.Restart = nodes[0].kill, nodes[0].start
+	t.Run("promises", func(t *testing.T) { brokertest.Run(t, h) })
+	t.Run("restarts", func(t *testing.T) { brokertest.RunRestarts(t, h) })
+}
+
+// TestFrozen: a broker that answers nothing is noticed.
+func TestFrozen(t *testing.T) {
+	t.Parallel()
+	nodes, h := cluster(t, 1)
+	brokertest.Frozen(t, h, func() { nodes[0].process.Signal(syscall.SIGSTOP) }, func() { nodes[0].process.Signal(syscall.SIGCONT) })
+}
+
+// TestThreeNodes: nothing acknowledged is lost while one node after the other is killed.
+func TestThreeNodes(t *testing.T) {
+	t.Parallel()
+	nodes, h := cluster(t, 3)
+	brokertest.Uninterrupted(t, h, func(goesOn func()) {
+		for _, n := range nodes {
+			n.kill(t)
+			goesOn()
+			n.start(t)
+			goesOn()
+		}
+	})
+}
+
+// TestNKey: a client shows that it has a key, and another one is refused.
+func TestNKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var seeds, public [2]string
+	for i := range seeds {
+		pair, err := nkeys.CreateUser()
+		if err != nil {
+			t.Fatal(err)
+		}
+		seed, err := pair.Seed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if public[i], err = pair.PublicKey(); err != nil {
+			t.Fatal(err)
+		}
+		seeds[i] = filepath.Join(dir, fmt.Sprint(i))
+		if err := os.WriteFile(seeds[i], seed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := natsserver.Start(t.Context(), natsserver.Config{Dir: filepath.Join(dir, "data"), Address: "127.0.0.1:0", NKey: public[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	for i, file := range seeds {
+		b, err := nats.Open(events.Config{URL: config.Secret("nats://" + s.Address()), NKeyFile: file}, telemetry.Discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = b.Close(context.Background()) })
+		if err := b.Check(t.Context()); (err == nil) != (i == 0) {
+			t.Errorf("key %d: %v", i, err)
+		}
+	}
+	if _, err := nats.Open(events.Config{URL: "nats://127.0.0.1:1", NKeyFile: filepath.Join(dir, "none")}, telemetry.Discard()); err == nil {
+		t.Error("a file that is not there is taken")
+	}
+}
+
+// TestReader: a user who may follow one source gets its events and can do nothing else.
+func TestReader(t *testing.T) {
+	t.Parallel()
+	s, err := natsserver.Start(t.Context(), natsserver.Config{
+		Dir: filepath.Join(t.TempDir(), "data"), Address: "127.0.0.1:0", User: "souk", Password: "correct horse",
+		Readers: []natsserver.Reader{{User: "gateway", Password: "battery", Sources: []string{"catalog"}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	open := func(user, password string) events.Broker {
+		b, err := nats.Open(events.Config{URL: config.Secret("nats://" + s.Address()), User: user, Password: config.Secret(password)}, telemetry.Discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = b.Close(context.Background()) })
+		return b
+	}
+	event := func(source string) events.Event {
+		return events.Event{Source: source, Subject: source + ".a", Version: 1, Type: "souk.test.v1.Happened", Time: time.Now()}
+	}
+	owner, reader := open("souk", "correct horse"), open("gateway", "battery")
+	ctx, cancel := context.WithCancel(t.Context())
+	follow := func(source string) (ready chan struct{}, got chan string) {
+		ready, got = make(chan struct{}), make(chan string, 10)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = reader.Subscribe(ctx, events.Subscription{Sources: []string{source}, Ready: func() { close(ready) }}, func(_ context.Context, d events.Delivery) error {
+				got <- d.ID()
+				return nil
+			})
+		}()
+		t.Cleanup(func() { cancel(); <-done })
+		return ready, got
+	}
+	for _, source := range []string{"catalog", "order"} { // makes the streams
+		if err := owner.Publish(ctx, event(source)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	catalog, events := follow("catalog")
+	order, _ := follow("order")
+	<-catalog
+	next := event("catalog")
+	next.Version = 2
+	if err := owner.Publish(ctx, next); err != nil {
+		t.Fatal(err)
+	}
+	if id := <-events; id != next.ID() {
+		t.Errorf("%s arrived", id)
+	}
+	limit, stop := context.WithTimeout(ctx, 2*time.Second)
+	defer stop()
+	if err := reader.Publish(limit, event("catalog")); err == nil {
+		t.Error("the reader published an event")
+	}
+	if err := reader.Reset(limit, "catalog"); err == nil {
+		t.Error("the reader emptied a stream")
+	}
+	select {
+	case <-order:
+		t.Error("the reader follows another source")
+	default:
+	}
+}

@@ -1,0 +1,278 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/chassis/events/internal/driver"
+	"github.com/souk-shop/souk/services/chassis/retry"
+)
+
+// How long one request for messages stands, and how often the broker shows that it is
+// there: after two heartbeats that did not come a reader looks for it anew. Without a group
+// that is the time in which events may pass a process by that does not know it yet.
+const (
+	pullExpiry     = 30 * time.Second
+	pullHeartbeat  = 5 * time.Second
+	groupless      = 500 * time.Millisecond // the least that the client takes
+	grouplessAfter = 10 * time.Second       // when the broker forgets a process that is gone
+)
+
+// resume is how often a consumer that is gone, or a broker, is looked for.
+var resume = retry.Backoff{Initial: 100 * time.Millisecond, Max: 2 * time.Second}
+
+// Subscribe implements events.Subscriber.
+func (b *Broker) Subscribe(ctx context.Context, s events.Subscription, handle events.Handler) error {
+	s, err := s.Complete()
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	if b.closing.Err() != nil {
+		b.mu.Unlock()
+		return errors.New("nats: the connection is closed")
+	}
+	b.running.Add(1)
+	b.mu.Unlock()
+	defer b.running.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(b.closing, cancel)()
+
+	readers := b.readers(s)
+	var ready sync.WaitGroup
+	ready.Add(len(readers))
+	var g errgroup.Group
+	place := driver.NewPlace(len(readers), s.Following)
+	for _, r := range readers {
+		r.broker, r.subscription, r.handle, r.place = b, s, handle, place
+		r.ready = sync.OnceFunc(ready.Done)
+		g.Go(func() error { r.run(ctx); return nil })
+	}
+	if s.Ready != nil {
+		g.Go(func() error {
+			ready.Wait()
+			if ctx.Err() == nil {
+				s.Ready()
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// reader takes messages of one consumer, one after the other.
+type reader struct {
+	broker       *Broker
+	subscription events.Subscription
+	handle       events.Handler
+	ready        func()
+	place        *driver.Place
+
+	stream jetstream.StreamConfig
+	// durable is the consumer of a group. Without one the reader has a consumer of its
+	// own, which begins after the last message.
+	durable  *jetstream.ConsumerConfig
+	replayed bool
+}
+
+// readers are one for each partition of each source and one for replays, or, without a
+// group, one for each source.
+func (b *Broker) readers(s events.Subscription) (all []*reader) {
+	for _, source := range s.Sources {
+		if s.Group == "" {
+			all = append(all, &reader{stream: b.source(source)})
+			continue
+		}
+		for p := range Partitions {
+			all = append(all, &reader{stream: b.source(source), durable: b.consumer(
+				fmt.Sprintf("%s_%d", s.Group, p), fmt.Sprintf("souk.%s.%d.>", source, p))})
+		}
+	}
+	if s.Group != "" {
+		all = append(all, &reader{stream: replays(), replayed: true, durable: b.consumer(s.Group, replayPrefix+"."+s.Group+".>")})
+	}
+	return all
+}
+
+func (b *Broker) consumer(name, filter string) *jetstream.ConsumerConfig {
+	return &jetstream.ConsumerConfig{
+		Durable: name, FilterSubject: filter, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
+		AckWait: b.ackWait, MaxAckPending: 1,
+		MaxDeliver: -1, // an event that the broker gave up would be in no place at all: the driver counts
+	}
+}
+
+// run reads until ctx ends. What fails is tried again: the broker may be away or have lost
+// the stream, the consumer, or both.
+func (r *reader) run(ctx context.Context) {
+	defer r.ready()
+	for failures := 1; ctx.Err() == nil; failures++ {
+		read, err := r.read(ctx)
+		if read > 0 {
+			failures = 1
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		silent := errors.Is(err, jetstream.ErrNoHeartbeat) || errors.Is(err, nats.ErrDisconnected) // the connection says so
+		if err != nil && !silent && failures == 1 {
+			r.broker.inst.Log.WarnContext(ctx, "events are not read", "stream", r.stream.Name, "group", r.subscription.Group, "error", err)
+		}
+		_ = retry.Sleep(ctx, resume.Delay(failures))
+	}
+}
+
+// read reads until there is an error, and returns how many messages it took.
+func (r *reader) read(ctx context.Context) (n int, err error) {
+	b := r.broker
+	if r.durable == nil {
+		return r.follow(ctx)
+	}
+	b.forget(r.stream.Name)
+	if err := b.ensure(ctx, r.stream); err != nil {
+		return 0, err
+	}
+	consumer, err := b.js.CreateOrUpdateConsumer(ctx, r.stream.Name, *r.durable)
+	if err != nil {
+		return 0, fmt.Errorf("consumer: %w", err)
+	}
+	messages, err := consumer.Messages(jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat), jetstream.PullMaxMessages(1))
+	if err != nil {
+		return 0, fmt.Errorf("consumer: %w", err)
+	}
+	defer messages.Stop()
+	r.ready()
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return n, err
+		}
+		n++
+		if err := r.take(ctx, msg); err != nil {
+			return n, err
+		}
+	}
+}
+
+// errMissed is a message that the consumer of this process was sent and that did not come.
+var errMissed = errors.New("a message is missing")
+
+// follow reads what is published from now on, by a consumer that only this process has
+// and that is kept in the broker's memory, until that can no longer be relied on. A
+// consumer of the client's own that repairs itself would not say so.
+func (r *reader) follow(ctx context.Context) (n int, err error) {
+	b := r.broker
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	status := b.conn.StatusChanged(nats.DISCONNECTED, nats.RECONNECTING, nats.CLOSED)
+	defer b.conn.RemoveStatusListener(status)
+	go func() {
+		select {
+		case <-status:
+			cancel(nats.ErrDisconnected)
+		case <-ctx.Done():
+		}
+	}()
+	consumer, err := b.js.CreateConsumer(ctx, r.stream.Name, jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckNonePolicy, DeliverPolicy: jetstream.DeliverNewPolicy,
+		InactiveThreshold: grouplessAfter, MemoryStorage: true, Replicas: 1,
+	})
+	if err != nil {
+		return 0, fmt.Errorf("consumer: %w", err)
+	}
+	defer func() {
+		if !b.conn.IsConnected() {
+			return // the broker forgets it
+		}
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = b.js.DeleteConsumer(ending, r.stream.Name, consumer.CachedInfo().Name)
+	}()
+	messages, err := consumer.Messages(jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(groupless), jetstream.PullMaxMessages(100),
+		jetstream.WithMessagesErrOnMissingHeartbeat(true))
+	if err != nil {
+		return 0, fmt.Errorf("consumer: %w", err)
+	}
+	defer messages.Stop()
+	defer r.place.Left()
+	r.place.Taken()
+	r.ready()
+	for last := uint64(0); ; n++ {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if cause := context.Cause(ctx); err != nil && cause != nil {
+			return n, cause
+		}
+		if err != nil {
+			return n, err
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return n, err
+		}
+		if last++; meta.Sequence.Consumer != last {
+			return n, fmt.Errorf("%w: number %d came, not %d", errMissed, meta.Sequence.Consumer, last)
+		}
+		if err := r.take(ctx, msg); err != nil {
+			return n, err
+		}
+	}
+}
+
+// take has one message handled and tells the broker what became of it.
+func (r *reader) take(ctx context.Context, msg jetstream.Msg) error {
+	b := r.broker
+	meta, err := msg.Metadata()
+	if err != nil {
+		return err
+	}
+	if r.durable != nil {
+		alive, stop := context.WithCancel(context.WithoutCancel(ctx)) // a handler may outlive the subscription
+		defer stop()
+		go func() {
+			for retry.Sleep(alive, b.ackWait/3) == nil {
+				_ = msg.InProgress()
+			}
+		}()
+	}
+	h := msg.Headers()
+	e, err := events.FromHeaders(events.NATSPrefix, h.Get, msg.Data())
+	var verdict driver.Verdict
+	if err != nil {
+		verdict = b.inst.Foreign(ctx, r.subscription, msg.Subject(), err)
+	} else {
+		d := events.Delivery{Event: e, Attempt: int(min(meta.NumDelivered, 1<<30)), Replayed: r.replayed} //nolint:gosec // bounded
+		verdict = b.inst.Handle(ctx, r.subscription, d, r.handle)
+	}
+	if r.durable == nil {
+		return nil
+	}
+	switch {
+	case verdict.Handled:
+		return msg.Ack()
+	case verdict.Dead:
+		// Until the letter is kept, the event is not done with.
+		keep := retry.Policy{Backoff: resume}
+		if err := retry.Do(ctx, keep, func(ctx context.Context) error { return b.bury(ctx, r.subscription.Group, msg, meta, verdict.Reason) }); err != nil {
+			return msg.Nak()
+		}
+		return msg.TermWithReason(verdict.Reason)
+	case verdict.Again == 0:
+		return msg.Nak()
+	}
+	return msg.NakWithDelay(verdict.Again)
+}
+
+// origin is a message's subject without what a replay put before it.
+func origin(subject, group string) string {
+	return strings.TrimPrefix(subject, replayPrefix+"."+group+".")
+}
