@@ -23,8 +23,8 @@ import (
 
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	"github.com/souk-shop/souk/services/cart"
-	"github.com/souk-shop/souk/services/chassis/config"
-	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/access"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	chassis "github.com/souk-shop/souk/services/chassis/service"
@@ -44,13 +44,13 @@ type service struct {
 // start runs the service on a database of its own and waits until it is ready.
 func start(t *testing.T) *service {
 	t.Helper()
-	s := startOn(t, pgtest.New(t, nil), true)
+	s := startOn(t, pgtest.Service(t, nil), true)
 	s.waitFor(t, healthpb.HealthCheckResponse_SERVING)
 	return s
 }
 
 // startOn runs the service on a database.
-func startOn(t *testing.T, dsn string, migrate bool) *service {
+func startOn(t *testing.T, db pgtest.Database, migrate bool) *service {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -62,7 +62,8 @@ func startOn(t *testing.T, dsn string, migrate bool) *service {
 		ended <- cart.Run(ctx, cart.Config{
 			Config: chassis.Config{
 				Server:    rpc.ServerConfig{Listener: lis},
-				Postgres:  pg.Config{DSN: config.Secret(dsn)},
+				Identity:  identity.Config{TLSOff: true},
+				Postgres:  db.Config,
 				Telemetry: telemetry.Config{LogFormat: "json", LogOutput: io.Discard},
 				Migrate:   migrate,
 			},
@@ -70,7 +71,7 @@ func startOn(t *testing.T, dsn string, migrate bool) *service {
 			SweepEvery: 20 * time.Millisecond,
 		})
 	}()
-	s := &service{dsn: dsn, stop: sync.OnceValue(func() error {
+	s := &service{dsn: db.DSN, stop: sync.OnceValue(func() error {
 		cancel()
 		select {
 		case err := <-ended:
@@ -84,7 +85,7 @@ func startOn(t *testing.T, dsn string, migrate bool) *service {
 			t.Errorf("stop: %v", err)
 		}
 	})
-	s.conn, err = rpc.Dial(rpc.ClientConfig{Target: lis.Addr().String(), Timeout: 20 * time.Second}, telemetry.Discard())
+	s.conn, err = rpc.Dial("cart", rpc.ClientConfig{Target: lis.Addr().String(), Timeout: 20 * time.Second}, identity.Insecure(), telemetry.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +117,7 @@ func (s *service) waitFor(t *testing.T, want healthpb.HealthCheckResponse_Servin
 // create makes a cart with lines "SKU", quantity, ...
 func (s *service) create(t *testing.T, lines ...*cartv1.LineChange) *cartv1.Cart {
 	t.Helper()
-	created, err := s.CreateCart(t.Context(), &cartv1.CreateCartRequest{CartId: newID(), OwnerId: newID()})
+	created, err := s.CreateCart(t.Context(), &cartv1.CreateCartRequest{CartId: newID(), Viewer: access.Customer(newID())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +125,7 @@ func (s *service) create(t *testing.T, lines ...*cartv1.LineChange) *cartv1.Cart
 		return created.GetCart()
 	}
 	set, err := s.SetLines(t.Context(), &cartv1.SetLinesRequest{
-		CartId: created.GetCart().GetId(), OwnerId: created.GetCart().GetOwnerId(), Lines: lines,
+		CartId: created.GetCart().GetId(), Viewer: access.Customer(created.GetCart().GetOwnerId()), Lines: lines,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -134,7 +135,7 @@ func (s *service) create(t *testing.T, lines ...*cartv1.LineChange) *cartv1.Cart
 
 func (s *service) get(t *testing.T, c *cartv1.Cart) *cartv1.Cart {
 	t.Helper()
-	got, err := s.GetCart(t.Context(), &cartv1.GetCartRequest{CartId: c.GetId(), OwnerId: c.GetOwnerId()})
+	got, err := s.GetCart(t.Context(), &cartv1.GetCartRequest{CartId: c.GetId(), Viewer: access.Customer(c.GetOwnerId())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +175,7 @@ func TestTheWayOfACart(t *testing.T) {
 		t.Errorf("cart %v, want version 2 and a time", guest)
 	}
 	stale, err := s.SetLines(ctx, &cartv1.SetLinesRequest{
-		CartId: guest.GetId(), OwnerId: guest.GetOwnerId(),
+		CartId: guest.GetId(), Viewer: access.Customer(guest.GetOwnerId()),
 		ExpectedVersion: proto.Int64(1), Lines: []*cartv1.LineChange{line("85123A", 7)},
 	})
 	wantError(t, err, codes.Aborted, "VERSION_CONFLICT")
@@ -186,27 +187,27 @@ func TestTheWayOfACart(t *testing.T) {
 	customer := s.create(t, line("71053", 1))
 	merged, err := s.MergeCart(ctx, &cartv1.MergeCartRequest{
 		FromCartId: guest.GetId(), FromOwnerId: guest.GetOwnerId(),
-		IntoCartId: customer.GetId(), IntoOwnerId: customer.GetOwnerId(),
+		IntoCartId: customer.GetId(), Viewer: access.Customer(customer.GetOwnerId()),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantLines(t, merged.GetCart(), line("71053", 3), line("85123A", 6))
-	_, err = s.GetCart(ctx, &cartv1.GetCartRequest{CartId: guest.GetId(), OwnerId: guest.GetOwnerId()})
+	_, err = s.GetCart(ctx, &cartv1.GetCartRequest{CartId: guest.GetId(), Viewer: access.Customer(guest.GetOwnerId())})
 	wantError(t, err, codes.NotFound, "CART_NOT_FOUND")
 
 	// The order takes its lines; one came later.
 	ordered := merged.GetCart().GetVersion()
 	if _, err := s.SetLines(ctx, &cartv1.SetLinesRequest{
-		CartId: customer.GetId(), OwnerId: customer.GetOwnerId(), Lines: []*cartv1.LineChange{line("22423", 1)},
+		CartId: customer.GetId(), Viewer: access.Customer(customer.GetOwnerId()), Lines: []*cartv1.LineChange{line("22423", 1)},
 	}); err != nil {
 		t.Fatal(err)
 	}
 	order := &cartv1.RemoveOrderedRequest{
-		CartId: customer.GetId(), OwnerId: customer.GetOwnerId(), OrderId: newID(), CartVersion: ordered,
+		CartId: customer.GetId(), Viewer: access.Service("order"), OwnerId: customer.GetOwnerId(), OrderId: newID(), CartVersion: ordered,
 		Lines: []*cartv1.OrderedLine{{Sku: "71053", Quantity: 3}, {Sku: "85123A", Quantity: 6}},
 	}
-	asked := &cartv1.GetCartRequest{CartId: customer.GetId(), OwnerId: customer.GetOwnerId(), OrderId: order.GetOrderId()}
+	asked := &cartv1.GetCartRequest{CartId: customer.GetId(), Viewer: access.Customer(customer.GetOwnerId()), OrderId: order.GetOrderId()}
 	if got, err := s.GetCart(ctx, asked); err != nil || got.GetOrderRemoved() {
 		t.Errorf("before: %v, %v", got, err)
 	}
@@ -229,7 +230,7 @@ func TestAddLine(t *testing.T) {
 	ctx, c := t.Context(), s.create(t, line("A", 1)) // version 2
 	req := func(sku string, delta int64) *cartv1.AddLineRequest {
 		return &cartv1.AddLineRequest{
-			CartId: c.GetId(), OwnerId: c.GetOwnerId(), Sku: sku, Delta: delta, ChangeId: newID(),
+			CartId: c.GetId(), Viewer: access.Customer(c.GetOwnerId()), Sku: sku, Delta: delta, ChangeId: newID(),
 		}
 	}
 	once := req("A", 2)
@@ -260,15 +261,15 @@ func TestAddLine(t *testing.T) {
 		t.Errorf("the error has metadata %v, want sku B and quantity 100001", m)
 	}
 	thief := req("A", 1)
-	thief.OwnerId = newID()
+	thief.Viewer = access.Customer(newID())
 	_, err = s.AddLine(ctx, thief)
 	wantError(t, err, codes.NotFound, "CART_NOT_FOUND")
 
 	for field, bad := range map[string]*cartv1.AddLineRequest{
-		"cart_id":   {OwnerId: c.GetOwnerId(), Sku: "A", Delta: 1, ChangeId: newID()},
+		"cart_id":   {Viewer: access.Customer(c.GetOwnerId()), Sku: "A", Delta: 1, ChangeId: newID()},
 		"sku":       req("A\x00", 1),
 		"delta":     req("A", 0),
-		"change_id": {CartId: c.GetId(), OwnerId: c.GetOwnerId(), Sku: "A", Delta: 1},
+		"change_id": {CartId: c.GetId(), Viewer: access.Customer(c.GetOwnerId()), Sku: "A", Delta: 1},
 	} {
 		_, err := s.AddLine(ctx, bad)
 		wantError(t, err, codes.InvalidArgument, "INVALID")
@@ -280,7 +281,7 @@ func TestAddLine(t *testing.T) {
 
 	// A replacement by nothing empties the cart.
 	emptied, err := s.SetLines(ctx, &cartv1.SetLinesRequest{
-		CartId: c.GetId(), OwnerId: c.GetOwnerId(), Replace: true, ExpectedVersion: proto.Int64(4),
+		CartId: c.GetId(), Viewer: access.Customer(c.GetOwnerId()), Replace: true, ExpectedVersion: proto.Int64(4),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -296,20 +297,20 @@ func TestAnotherOwnersCartIsNotFound(t *testing.T) {
 	ctx, c := t.Context(), s.create(t, line("A", 1))
 	thief := newID()
 
-	_, err := s.GetCart(ctx, &cartv1.GetCartRequest{CartId: c.GetId(), OwnerId: thief})
+	_, err := s.GetCart(ctx, &cartv1.GetCartRequest{CartId: c.GetId(), Viewer: access.Customer(thief)})
 	wantError(t, err, codes.NotFound, "CART_NOT_FOUND")
 	_, err = s.SetLines(ctx, &cartv1.SetLinesRequest{
-		CartId: c.GetId(), OwnerId: thief, Replace: true, Lines: []*cartv1.LineChange{line("A", 0)},
+		CartId: c.GetId(), Viewer: access.Customer(thief), Replace: true, Lines: []*cartv1.LineChange{line("A", 0)},
 	})
 	wantError(t, err, codes.NotFound, "CART_NOT_FOUND")
-	_, err = s.CreateCart(ctx, &cartv1.CreateCartRequest{CartId: c.GetId(), OwnerId: thief})
+	_, err = s.CreateCart(ctx, &cartv1.CreateCartRequest{CartId: c.GetId(), Viewer: access.Customer(thief)})
 	wantError(t, err, codes.AlreadyExists, "CART_TAKEN")
 	_, err = s.MergeCart(ctx, &cartv1.MergeCartRequest{
-		FromCartId: newID(), FromOwnerId: thief, IntoCartId: c.GetId(), IntoOwnerId: thief,
+		FromCartId: newID(), FromOwnerId: thief, IntoCartId: c.GetId(), Viewer: access.Customer(thief),
 	})
 	wantError(t, err, codes.NotFound, "CART_NOT_FOUND")
 	if _, err := s.RemoveOrdered(ctx, &cartv1.RemoveOrderedRequest{
-		CartId: c.GetId(), OwnerId: thief, OrderId: newID(), CartVersion: 99, Lines: []*cartv1.OrderedLine{{Sku: "A", Quantity: 1}},
+		CartId: c.GetId(), Viewer: access.Service("order"), OwnerId: thief, OrderId: newID(), CartVersion: 99, Lines: []*cartv1.OrderedLine{{Sku: "A", Quantity: 1}},
 	}); err != nil {
 		t.Errorf("remove: %v, want no error and no effect", err)
 	}
@@ -341,7 +342,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		_, err := s.SetLines(t.Context(), &cartv1.SetLinesRequest{
-			CartId: c.GetId(), OwnerId: c.GetOwnerId(), Lines: tt.lines,
+			CartId: c.GetId(), Viewer: access.Customer(c.GetOwnerId()), Lines: tt.lines,
 		})
 		wantError(t, err, codes.InvalidArgument, "INVALID")
 		bad, ok := rpc.Detail[*errdetails.BadRequest](err)
@@ -349,12 +350,12 @@ func TestBadInputChangesNothing(t *testing.T) {
 			t.Errorf("%s: the answer names %v, want %s", tt.name, bad, tt.field)
 		}
 	}
-	_, err := s.GetCart(t.Context(), &cartv1.GetCartRequest{CartId: "1 OR 1=1", OwnerId: c.GetOwnerId()})
+	_, err := s.GetCart(t.Context(), &cartv1.GetCartRequest{CartId: "1 OR 1=1", Viewer: access.Customer(c.GetOwnerId())})
 	wantError(t, err, codes.InvalidArgument, "INVALID")
 
 	full := s.create(t, many[:2000]...)
 	_, err = s.SetLines(t.Context(), &cartv1.SetLinesRequest{
-		CartId: full.GetId(), OwnerId: full.GetOwnerId(), Lines: many[2000:],
+		CartId: full.GetId(), Viewer: access.Customer(full.GetOwnerId()), Lines: many[2000:],
 	})
 	wantError(t, err, codes.FailedPrecondition, "CART_FULL")
 
@@ -374,7 +375,7 @@ func TestInvalidUTF8IsRefused(t *testing.T) {
 	c := s.create(t, line("A", 1))
 	change := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), "A\xff")
 	change = protowire.AppendVarint(protowire.AppendTag(change, 2, protowire.VarintType), 1)
-	req, err := proto.Marshal(&cartv1.SetLinesRequest{CartId: c.GetId(), OwnerId: c.GetOwnerId()})
+	req, err := proto.Marshal(&cartv1.SetLinesRequest{CartId: c.GetId(), Viewer: access.Customer(c.GetOwnerId())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -418,7 +419,7 @@ func TestRunStopsInGoodOrder(t *testing.T) {
 	if err := s.stop(); err != nil {
 		t.Errorf("Run returned %v", err)
 	}
-	_, err := s.GetCart(t.Context(), &cartv1.GetCartRequest{CartId: newID(), OwnerId: newID()})
+	_, err := s.GetCart(t.Context(), &cartv1.GetCartRequest{CartId: newID(), Viewer: access.Customer(newID())})
 	if status.Code(err) != codes.Unavailable {
 		t.Errorf("a call after the stop: %v, want UNAVAILABLE", err)
 	}

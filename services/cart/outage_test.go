@@ -1,7 +1,6 @@
 package cart_test
 
 import (
-	"context"
 	"io"
 	"net"
 	"net/url"
@@ -10,10 +9,10 @@ import (
 
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	"github.com/souk-shop/souk/services/cart/internal/postgres"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
@@ -100,13 +99,12 @@ func (g *gate) pass(client net.Conn) {
 // that it is not there, never that a cart is not.
 func TestADatabaseMayBeLateAndMayGo(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t, func(ctx context.Context, dsn string) error {
-		return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, telemetry.Discard().Log)
-	})
-	g, through := newGate(t, dsn)
-	s := startOn(t, through, false)
-	id := &cartv1.GetCartRequest{CartId: newID(), OwnerId: newID()}
-	create := &cartv1.CreateCartRequest{CartId: id.GetCartId(), OwnerId: id.GetOwnerId()}
+	db := pgtest.Service(t, postgres.Migrate)
+	g, through := newGate(t, db.Config.DSN.Reveal())
+	db.Config = pg.Config{DSN: config.Secret(through)}
+	s := startOn(t, db, false)
+	id := &cartv1.GetCartRequest{CartId: newID(), Viewer: access.Customer(newID())}
+	create := &cartv1.CreateCartRequest{CartId: id.GetCartId(), Viewer: id.GetViewer()}
 
 	s.waitFor(t, healthpb.HealthCheckResponse_NOT_SERVING)
 	_, err := s.CreateCart(t.Context(), create)

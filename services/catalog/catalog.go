@@ -15,6 +15,9 @@ import (
 	"github.com/souk-shop/souk/services/chassis/answers"
 	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/events"
+	eventlog "github.com/souk-shop/souk/services/chassis/events/log"
+	"github.com/souk-shop/souk/services/chassis/events/relay"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/service"
 )
@@ -23,6 +26,9 @@ import (
 // SOUK_CATALOG_. A zero field means its default.
 type Config struct {
 	service.Config
+
+	// Events is the broker to which events are relayed.
+	Events events.Config `env:", prefix=EVENTS_"`
 
 	Redis cache.RedisConfig `env:", prefix=REDIS_"`
 	// Payment is asked which prices can be paid.
@@ -39,6 +45,9 @@ type Config struct {
 	// LearnEvery is how often sold units are counted into popularity and into
 	// what is bought together.
 	LearnEvery time.Duration `env:"LEARN_EVERY, default=5s"`
+	// KeepStockEvents is how long the log keeps events of stock that later ones have
+	// replaced.
+	KeepStockEvents time.Duration `env:"EVENTS_KEEP_STOCK, default=168h"`
 }
 
 // Run serves until ctx is done, then drains. The service works without Redis.
@@ -60,6 +69,10 @@ func Run(ctx context.Context, cfg Config) error {
 			if err := answers.Serve(p); err != nil {
 				return err
 			}
+			if err := relay.Serve(p, cfg.Events); err != nil {
+				return err
+			}
+			p.AddReady("forget stock levels", eventlog.New(p.Pool, "catalog").Sweeper("stock", cfg.KeepStockEvents, p.Log))
 			background := app.Background{Store: store, ExpireEvery: cfg.ExpireEvery, LearnEvery: cfg.LearnEvery, Log: p.Log}
 			p.AddReady("expire holds", background.ExpireHolds)
 			p.AddReady("learn from sales", background.Learn)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,9 +24,10 @@ import (
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	"github.com/souk-shop/souk/services/catalog"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/config"
-	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
@@ -45,7 +45,7 @@ type service struct {
 }
 
 // start runs the whole service on a port of its own.
-func start(t *testing.T, dsn string, change func(*catalog.Config)) *service {
+func start(t *testing.T, db pgtest.Database, change func(*catalog.Config)) *service {
 	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -54,7 +54,8 @@ func start(t *testing.T, dsn string, change func(*catalog.Config)) *service {
 	cfg := catalog.Config{
 		Config: chassis.Config{
 			Server:    chassisrpc.ServerConfig{Listener: lis},
-			Postgres:  pg.Config{DSN: config.Secret(dsn)},
+			Identity:  identity.Config{TLSOff: true},
+			Postgres:  db.Config,
 			Telemetry: telemetry.Config{LogOutput: io.Discard},
 			Migrate:   true,
 		},
@@ -81,7 +82,7 @@ func start(t *testing.T, dsn string, change func(*catalog.Config)) *service {
 			t.Errorf("run: %v", err)
 		}
 	})
-	conn, err := chassisrpc.Dial(chassisrpc.ClientConfig{Target: lis.Addr().String()}, telemetry.Discard())
+	conn, err := chassisrpc.Dial("catalog", chassisrpc.ClientConfig{Target: lis.Addr().String()}, identity.Insecure(), telemetry.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +133,7 @@ func wantReason(t *testing.T, err error, code codes.Code, reason string) {
 
 func (s *service) add(t *testing.T, products ...*catalogv1.ProductInput) {
 	t.Helper()
-	if _, err := s.UpsertProducts(t.Context(), &catalogv1.UpsertProductsRequest{Products: products}); err != nil {
+	if _, err := s.UpsertProducts(t.Context(), &catalogv1.UpsertProductsRequest{Viewer: access.Operator("ann"), Products: products}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -140,18 +141,18 @@ func (s *service) add(t *testing.T, products ...*catalogv1.ProductInput) {
 func TestShop(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	s := start(t, pgtest.New(t, nil), nil).ready(t)
+	s := start(t, pgtest.Service(t, nil), nil).ready(t)
 	s.add(t, input("LAMP", "White metal lantern", 339, 5), input("JAM", "Jam making set", 425, 0), input("CUP", "Tea cup", 250, 9))
 
 	// Find it, with a typo; look at it.
-	list, err := s.ListProducts(ctx, &catalogv1.ListProductsRequest{Filter: &catalogv1.ProductFilter{Query: " lanturn "}, WithFacets: true})
+	list, err := s.ListProducts(ctx, &catalogv1.ListProductsRequest{Viewer: access.Anyone(), Filter: &catalogv1.ProductFilter{Query: " lanturn "}, WithFacets: true})
 	if err != nil || len(list.GetProducts()) != 1 || list.GetProducts()[0].GetCode() != "LAMP" || list.GetFacets().GetTotal() != 1 {
 		t.Fatalf("%v, %v", list, err)
 	}
 	lamp := list.GetProducts()[0]
 	get := func() *catalogv1.Product {
 		t.Helper()
-		resp, err := s.GetProduct(ctx, &catalogv1.GetProductRequest{Key: &catalogv1.GetProductRequest_Id{Id: strings.ToUpper(lamp.GetId())}})
+		resp, err := s.GetProduct(ctx, &catalogv1.GetProductRequest{Viewer: access.Anyone(), Key: &catalogv1.GetProductRequest_Id{Id: strings.ToUpper(lamp.GetId())}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -163,15 +164,15 @@ func TestShop(t *testing.T) {
 
 	// Buy it together with another.
 	order := newID()
-	reserve := &catalogv1.ReserveRequest{OrderId: order, Lines: []*catalogv1.StockLine{line("LAMP", 2), line("CUP", 1)}}
+	reserve := &catalogv1.ReserveRequest{Viewer: access.Service("order"), OrderId: order, Lines: []*catalogv1.StockLine{line("LAMP", 2), line("CUP", 1)}}
 	res, err := s.Reserve(ctx, reserve)
-	if err != nil || res.GetReservation().GetState() != catalogv1.ReservationState_RESERVATION_STATE_HELD || time.Until(res.GetReservation().GetExpiresAt().AsTime()) < 14*time.Minute {
+	if err != nil || res.GetReservation().GetState() != catalogv1.ReservationState_RESERVATION_STATE_HELD || time.Until(res.GetReservation().GetExpiresAt().AsTime()) < 80*time.Second {
 		t.Fatalf("%v, %v", res, err)
 	}
 	if p := get(); p.GetVariants()[0].GetStock().GetAvailable() != 3 || p.GetVersion() <= lamp.GetVersion() {
 		t.Errorf("%v", p)
 	}
-	confirmed, err := s.Confirm(ctx, &catalogv1.ConfirmRequest{OrderId: order})
+	confirmed, err := s.Confirm(ctx, &catalogv1.ConfirmRequest{Viewer: access.Service("order"), OrderId: order})
 	if err != nil || confirmed.GetReservation().GetState() != catalogv1.ReservationState_RESERVATION_STATE_COMMITTED {
 		t.Fatalf("%v, %v", confirmed, err)
 	}
@@ -183,7 +184,7 @@ func TestShop(t *testing.T) {
 	eventually(t, func() bool { return get().GetPopularity() == 2 })
 
 	// Send it back.
-	restock := &catalogv1.RestockRequest{RestockId: newID(), OrderId: order, Lines: []*catalogv1.StockLine{line("LAMP", 2)}}
+	restock := &catalogv1.RestockRequest{Viewer: access.Service("order"), RestockId: newID(), OrderId: order, Lines: []*catalogv1.StockLine{line("LAMP", 2)}}
 	for range 2 {
 		if _, err := s.Restock(ctx, restock); err != nil {
 			t.Fatal(err)
@@ -202,7 +203,7 @@ func TestShop(t *testing.T) {
 	}
 
 	// A hold that is not confirmed ends by itself.
-	reserve = &catalogv1.ReserveRequest{OrderId: newID(), Lines: []*catalogv1.StockLine{line("LAMP", 5)}, Hold: durationpb.New(time.Millisecond)}
+	reserve = &catalogv1.ReserveRequest{Viewer: access.Service("order"), OrderId: newID(), Lines: []*catalogv1.StockLine{line("LAMP", 5)}, Hold: durationpb.New(time.Millisecond)}
 	if _, err := s.Reserve(ctx, reserve); err != nil {
 		t.Fatal(err)
 	}
@@ -215,52 +216,52 @@ func TestShop(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	s := start(t, pgtest.New(t, nil), nil).ready(t)
+	s := start(t, pgtest.Service(t, nil), nil).ready(t)
 	s.add(t, input("A", "a", 100, 5), input("B", "b", 100, 1))
 	order := newID()
 
-	_, err := s.Reserve(ctx, &catalogv1.ReserveRequest{OrderId: order, Lines: []*catalogv1.StockLine{line("A", 6), line("B", 1)}})
+	_, err := s.Reserve(ctx, &catalogv1.ReserveRequest{Viewer: access.Service("order"), OrderId: order, Lines: []*catalogv1.StockLine{line("A", 6), line("B", 1)}})
 	wantReason(t, err, codes.FailedPrecondition, "INSUFFICIENT_STOCK")
 	if short, ok := chassisrpc.Detail[*catalogv1.Shortage](err); !ok || short.GetSku() != "A" || short.GetRequested() != 6 || short.GetAvailable() != 5 {
 		t.Errorf("shortage %v", short)
 	}
-	_, err = s.Reserve(ctx, &catalogv1.ReserveRequest{OrderId: order, Lines: []*catalogv1.StockLine{line("A", 1), line("A", 5)}})
+	_, err = s.Reserve(ctx, &catalogv1.ReserveRequest{Viewer: access.Service("order"), OrderId: order, Lines: []*catalogv1.StockLine{line("A", 1), line("A", 5)}})
 	wantReason(t, err, codes.InvalidArgument, "INVALID")
-	_, err = s.Reserve(ctx, &catalogv1.ReserveRequest{OrderId: order, Lines: []*catalogv1.StockLine{line("A\x00", 1)}})
+	_, err = s.Reserve(ctx, &catalogv1.ReserveRequest{Viewer: access.Service("order"), OrderId: order, Lines: []*catalogv1.StockLine{line("A\x00", 1)}})
 	wantReason(t, err, codes.InvalidArgument, "INVALID")
-	_, err = s.Reserve(ctx, &catalogv1.ReserveRequest{OrderId: order, Lines: []*catalogv1.StockLine{line("NO", 1)}})
+	_, err = s.Reserve(ctx, &catalogv1.ReserveRequest{Viewer: access.Service("order"), OrderId: order, Lines: []*catalogv1.StockLine{line("NO", 1)}})
 	wantReason(t, err, codes.NotFound, "SKU_NOT_FOUND")
 	for _, quantity := range []int64{0, -1, 1 << 31, -1 << 63} {
-		_, err = s.Reserve(ctx, &catalogv1.ReserveRequest{OrderId: order, Lines: []*catalogv1.StockLine{line("A", quantity)}})
+		_, err = s.Reserve(ctx, &catalogv1.ReserveRequest{Viewer: access.Service("order"), OrderId: order, Lines: []*catalogv1.StockLine{line("A", quantity)}})
 		wantReason(t, err, codes.InvalidArgument, "INVALID")
 	}
-	_, err = s.Confirm(ctx, &catalogv1.ConfirmRequest{OrderId: order})
+	_, err = s.Confirm(ctx, &catalogv1.ConfirmRequest{Viewer: access.Service("order"), OrderId: order})
 	wantReason(t, err, codes.NotFound, "RESERVATION_NOT_FOUND")
-	_, err = s.Confirm(ctx, &catalogv1.ConfirmRequest{OrderId: "1"})
+	_, err = s.Confirm(ctx, &catalogv1.ConfirmRequest{Viewer: access.Service("order"), OrderId: "1"})
 	wantReason(t, err, codes.InvalidArgument, "INVALID")
-	if _, err = s.Release(ctx, &catalogv1.ReleaseRequest{OrderId: order}); err != nil {
+	if _, err = s.Release(ctx, &catalogv1.ReleaseRequest{Viewer: access.Service("order"), OrderId: order}); err != nil {
 		t.Error(err)
 	}
-	_, err = s.Reserve(ctx, &catalogv1.ReserveRequest{OrderId: strings.ToUpper(order), Lines: []*catalogv1.StockLine{line("A", 1)}})
+	_, err = s.Reserve(ctx, &catalogv1.ReserveRequest{Viewer: access.Service("order"), OrderId: strings.ToUpper(order), Lines: []*catalogv1.StockLine{line("A", 1)}})
 	wantReason(t, err, codes.FailedPrecondition, "RESERVATION_RELEASED")
 
-	_, err = s.GetProduct(ctx, &catalogv1.GetProductRequest{Key: &catalogv1.GetProductRequest_Sku{Sku: "NO"}})
+	_, err = s.GetProduct(ctx, &catalogv1.GetProductRequest{Viewer: access.Anyone(), Key: &catalogv1.GetProductRequest_Sku{Sku: "NO"}})
 	wantReason(t, err, codes.NotFound, "PRODUCT_NOT_FOUND")
-	_, err = s.GetProduct(ctx, &catalogv1.GetProductRequest{Key: &catalogv1.GetProductRequest_Sku{Sku: "A\x00"}})
+	_, err = s.GetProduct(ctx, &catalogv1.GetProductRequest{Viewer: access.Anyone(), Key: &catalogv1.GetProductRequest_Sku{Sku: "A\x00"}})
 	wantReason(t, err, codes.InvalidArgument, "INVALID")
 	_, err = s.ListRelated(ctx, &catalogv1.ListRelatedRequest{ProductId: newID()})
 	wantReason(t, err, codes.NotFound, "PRODUCT_NOT_FOUND")
-	_, err = s.ListProducts(ctx, &catalogv1.ListProductsRequest{Filter: &catalogv1.ProductFilter{Query: "a\x00b"}})
+	_, err = s.ListProducts(ctx, &catalogv1.ListProductsRequest{Viewer: access.Anyone(), Filter: &catalogv1.ProductFilter{Query: "a\x00b"}})
 	wantReason(t, err, codes.InvalidArgument, "INVALID")
-	_, err = s.ListProducts(ctx, &catalogv1.ListProductsRequest{Cursor: "Zm9yZ2Vk"})
+	_, err = s.ListProducts(ctx, &catalogv1.ListProductsRequest{Viewer: access.Anyone(), Cursor: "Zm9yZ2Vk"})
 	wantReason(t, err, codes.InvalidArgument, "INVALID_CURSOR")
-	page, err := s.ListProducts(ctx, &catalogv1.ListProductsRequest{PageSize: 1})
+	page, err := s.ListProducts(ctx, &catalogv1.ListProductsRequest{Viewer: access.Anyone(), PageSize: 1})
 	if err != nil || page.GetNextCursor() == "" {
 		t.Fatal(page, err)
 	}
-	_, err = s.ListProducts(ctx, &catalogv1.ListProductsRequest{PageSize: 1, Cursor: page.GetNextCursor(), Sort: catalogv1.ProductSort_PRODUCT_SORT_NAME})
+	_, err = s.ListProducts(ctx, &catalogv1.ListProductsRequest{Viewer: access.Anyone(), PageSize: 1, Cursor: page.GetNextCursor(), Sort: catalogv1.ProductSort_PRODUCT_SORT_NAME})
 	wantReason(t, err, codes.InvalidArgument, "INVALID_CURSOR")
-	if page, err = s.ListProducts(ctx, &catalogv1.ListProductsRequest{PageSize: 2, Cursor: page.GetNextCursor()}); err != nil || len(page.GetProducts()) != 1 || page.GetNextCursor() != "" {
+	if page, err = s.ListProducts(ctx, &catalogv1.ListProductsRequest{Viewer: access.Anyone(), PageSize: 2, Cursor: page.GetNextCursor()}); err != nil || len(page.GetProducts()) != 1 || page.GetNextCursor() != "" {
 		t.Error(page, err)
 	}
 
@@ -272,17 +273,17 @@ func TestRefusals(t *testing.T) {
 	thief.Variants[0].Sku = "A"
 	for reason, bad := range map[string][]*catalogv1.ProductInput{"INVALID": {euro, nul, free}, "SKU_TAKEN": {thief}} {
 		for _, p := range bad {
-			_, err = s.UpsertProducts(ctx, &catalogv1.UpsertProductsRequest{Products: []*catalogv1.ProductInput{input("FINE", "f", 1, 1), p}})
+			_, err = s.UpsertProducts(ctx, &catalogv1.UpsertProductsRequest{Viewer: access.Operator("ann"), Products: []*catalogv1.ProductInput{input("FINE", "f", 1, 1), p}})
 			wantReason(t, err, map[string]codes.Code{"INVALID": codes.InvalidArgument, "SKU_TAKEN": codes.AlreadyExists}[reason], reason)
 		}
 	}
-	_, err = s.GetProduct(ctx, &catalogv1.GetProductRequest{Key: &catalogv1.GetProductRequest_Sku{Sku: "FINE"}})
+	_, err = s.GetProduct(ctx, &catalogv1.GetProductRequest{Viewer: access.Anyone(), Key: &catalogv1.GetProductRequest_Sku{Sku: "FINE"}})
 	wantReason(t, err, codes.NotFound, "PRODUCT_NOT_FOUND")
-	_, err = s.SetPrices(ctx, &catalogv1.SetPricesRequest{Changes: []*catalogv1.PriceChange{{Sku: "A", Price: &moneyv1.Money{MinorUnits: 5, Currency: "USD"}}}})
+	_, err = s.SetPrices(ctx, &catalogv1.SetPricesRequest{Viewer: access.Operator("ann"), Changes: []*catalogv1.PriceChange{{Sku: "A", Price: &moneyv1.Money{MinorUnits: 5, Currency: "USD"}}}})
 	wantReason(t, err, codes.InvalidArgument, "INVALID")
-	_, err = s.SetPrices(ctx, &catalogv1.SetPricesRequest{Changes: []*catalogv1.PriceChange{{Sku: "NO", Price: gbp(1)}}})
+	_, err = s.SetPrices(ctx, &catalogv1.SetPricesRequest{Viewer: access.Operator("ann"), Changes: []*catalogv1.PriceChange{{Sku: "NO", Price: gbp(1)}}})
 	wantReason(t, err, codes.NotFound, "SKU_NOT_FOUND")
-	_, err = s.AdjustStock(ctx, &catalogv1.AdjustStockRequest{AdjustmentId: newID(), Reason: "r", Changes: []*catalogv1.StockChange{{Sku: "A", Delta: -6}}})
+	_, err = s.AdjustStock(ctx, &catalogv1.AdjustStockRequest{Viewer: access.Operator("ann"), AdjustmentId: newID(), Reason: "r", Changes: []*catalogv1.StockChange{{Sku: "A", Delta: -6}}})
 	wantReason(t, err, codes.FailedPrecondition, "INSUFFICIENT_STOCK")
 }
 
@@ -292,7 +293,7 @@ func TestRefusals(t *testing.T) {
 // listing has is refused before the database fails on it.
 func TestForgedCursor(t *testing.T) {
 	t.Parallel()
-	s := start(t, pgtest.New(t, nil), nil).ready(t)
+	s := start(t, pgtest.Service(t, nil), nil).ready(t)
 	s.add(t, input("A", "Jam", 100, 1))
 	cursors := domain.Cursors{Key: []byte("souk catalog cursor")}
 	names := domain.Listing{Sort: domain.SortName}
@@ -301,12 +302,14 @@ func TestForgedCursor(t *testing.T) {
 		{Match: "x", ID: newID()}, {Match: domain.MatchWords, ID: newID()}, {Match: domain.MatchClose, ID: newID()},
 	} {
 		_, err := s.ListProducts(t.Context(), &catalogv1.ListProductsRequest{
-			Sort: catalogv1.ProductSort_PRODUCT_SORT_NAME, PageSize: 1, Cursor: cursors.Encode(names, &p),
+			Viewer: access.Anyone(),
+			Sort:   catalogv1.ProductSort_PRODUCT_SORT_NAME, PageSize: 1, Cursor: cursors.Encode(names, &p),
 		})
 		wantReason(t, err, codes.InvalidArgument, "INVALID_CURSOR")
 	}
 	first, err := s.ListProducts(t.Context(), &catalogv1.ListProductsRequest{
-		Sort: catalogv1.ProductSort_PRODUCT_SORT_NAME, PageSize: 1, Cursor: cursors.Encode(names, &domain.Position{Match: domain.MatchAll, ID: newID()}),
+		Viewer: access.Anyone(),
+		Sort:   catalogv1.ProductSort_PRODUCT_SORT_NAME, PageSize: 1, Cursor: cursors.Encode(names, &domain.Position{Match: domain.MatchAll, ID: newID()}),
 	})
 	if err != nil || len(first.GetProducts()) != 1 {
 		t.Errorf("%v, %v: an order of the list's own is accepted", first, err)
@@ -315,7 +318,8 @@ func TestForgedCursor(t *testing.T) {
 
 func TestDatabaseLate(t *testing.T) {
 	t.Parallel()
-	real, err := pgx.ParseConfig(pgtest.New(t, nil))
+	db := pgtest.Service(t, nil)
+	real, err := pgx.ParseConfig(db.Config.DSN.Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,19 +329,26 @@ func TestDatabaseLate(t *testing.T) {
 	}
 	addr := lis.Addr().(*net.TCPAddr)
 	_ = lis.Close()
-	dsn := fmt.Sprintf("host=%s port=%d user=%s password='%s' dbname=%s sslmode=disable", addr.IP, addr.Port, real.User, real.Password, real.Database)
+	late := func(dsn config.Secret) config.Secret {
+		role, err := pgx.ParseConfig(dsn.Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return config.Secret(fmt.Sprintf("host=%s port=%d user=%s password='%s' dbname=%s sslmode=disable", addr.IP, addr.Port, role.User, role.Password, role.Database))
+	}
+	db.Config.DSN, db.Config.OwnerDSN = late(db.Config.DSN), late(db.Config.OwnerDSN)
 
-	s := start(t, dsn, func(cfg *catalog.Config) { cfg.Redis = cache.RedisConfig{Addr: "127.0.0.1:1"} })
+	s := start(t, db, func(cfg *catalog.Config) { cfg.Redis = cache.RedisConfig{Addr: "127.0.0.1:1"} })
 	eventually(t, func() bool {
 		resp, err := s.health.Check(t.Context(), &healthpb.HealthCheckRequest{})
 		return err == nil && resp.GetStatus() == healthpb.HealthCheckResponse_NOT_SERVING
 	})
 	// Whether there is such a product is unknown: it is not "not found".
-	_, err = s.GetProduct(t.Context(), &catalogv1.GetProductRequest{Key: &catalogv1.GetProductRequest_Sku{Sku: "A"}})
+	_, err = s.GetProduct(t.Context(), &catalogv1.GetProductRequest{Viewer: access.Anyone(), Key: &catalogv1.GetProductRequest_Sku{Sku: "A"}})
 	wantReason(t, err, codes.Unavailable, "UNAVAILABLE")
 	_, err = s.GetVariants(t.Context(), &catalogv1.GetVariantsRequest{Skus: []string{"A"}})
 	wantReason(t, err, codes.Unavailable, "UNAVAILABLE")
-	_, err = s.Reserve(t.Context(), &catalogv1.ReserveRequest{OrderId: newID(), Lines: []*catalogv1.StockLine{line("A", 1)}})
+	_, err = s.Reserve(t.Context(), &catalogv1.ReserveRequest{Viewer: access.Service("order"), OrderId: newID(), Lines: []*catalogv1.StockLine{line("A", 1)}})
 	wantReason(t, err, codes.Unavailable, "UNAVAILABLE")
 	_, err = s.ListCategories(t.Context(), &catalogv1.ListCategoriesRequest{})
 	wantReason(t, err, codes.Unavailable, "UNAVAILABLE")
@@ -345,7 +356,7 @@ func TestDatabaseLate(t *testing.T) {
 	forward(t, addr.String(), real)
 	s.ready(t)
 	s.add(t, input("A", "a", 100, 5))
-	if _, err := s.GetProduct(t.Context(), &catalogv1.GetProductRequest{Key: &catalogv1.GetProductRequest_Sku{Sku: "A"}}); err != nil {
+	if _, err := s.GetProduct(t.Context(), &catalogv1.GetProductRequest{Viewer: access.Anyone(), Key: &catalogv1.GetProductRequest_Sku{Sku: "A"}}); err != nil {
 		t.Error(err)
 	}
 }
@@ -392,9 +403,7 @@ func TestConfig(t *testing.T) {
 	if cfg.Server.Listen != ":1" || cfg.Postgres.DSN.Reveal() != "postgres://x" || cfg.Redis.Addr != "r:1" || cfg.Currency != "EUR" || !cfg.Migrate || cfg.MemoryTTL != time.Second {
 		t.Errorf("%+v", cfg)
 	}
-	if os.Getenv("SOUK_CATALOG_POSTGRES_DSN") == "" {
-		if err := config.Load(t.Context(), "SOUK_CATALOG_", &catalog.Config{}); err == nil || !strings.Contains(err.Error(), "SOUK_CATALOG_POSTGRES_DSN") {
-			t.Errorf("%v", err)
-		}
+	if err := catalog.Run(t.Context(), catalog.Config{}); err == nil || !strings.Contains(err.Error(), "SOUK_CATALOG_POSTGRES_DSN") {
+		t.Errorf("without a database: %v", err)
 	}
 }

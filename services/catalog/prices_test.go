@@ -16,6 +16,7 @@ import (
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/catalog"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 )
 
@@ -48,18 +49,18 @@ func TestPricesAreWhatPaymentTakes(t *testing.T) {
 	go func() { _ = server.Serve(l) }()
 	t.Cleanup(server.Stop)
 	sellsIn := func(currency string) *service {
-		return start(t, pgtest.New(t, nil), func(cfg *catalog.Config) {
+		return start(t, pgtest.Service(t, nil), func(cfg *catalog.Config) {
 			cfg.Currency, cfg.Payment.Target = currency, l.Addr().String()
 		}).ready(t)
 	}
 	upsert := func(s *service, price *moneyv1.Money) error {
-		_, err := s.UpsertProducts(t.Context(), &catalogv1.UpsertProductsRequest{Products: []*catalogv1.ProductInput{{
+		_, err := s.UpsertProducts(t.Context(), &catalogv1.UpsertProductsRequest{Viewer: access.Operator("ann"), Products: []*catalogv1.ProductInput{{
 			Code: "LAMP", Name: "Lamp", Category: "lighting", Variants: []*catalogv1.VariantInput{{Sku: "LAMP", Price: price}},
 		}}})
 		return err
 	}
 	set := func(s *service, price *moneyv1.Money) error {
-		_, err := s.SetPrices(t.Context(), &catalogv1.SetPricesRequest{Changes: []*catalogv1.PriceChange{{Sku: "LAMP", Price: price}}})
+		_, err := s.SetPrices(t.Context(), &catalogv1.SetPricesRequest{Viewer: access.Operator("ann"), Changes: []*catalogv1.PriceChange{{Sku: "LAMP", Price: price}}})
 		return err
 	}
 	field := func(err error) string {
@@ -78,7 +79,7 @@ func TestPricesAreWhatPaymentTakes(t *testing.T) {
 			t.Errorf("a product for %d: %v", units, err)
 		}
 	}
-	_, err = s.PutProduct(t.Context(), &catalogv1.PutProductRequest{OperationId: uuid.NewString(), Product: &catalogv1.ProductInput{
+	_, err = s.PutProduct(t.Context(), &catalogv1.PutProductRequest{Viewer: access.Operator("ann"), OperationId: uuid.NewString(), Product: &catalogv1.ProductInput{
 		Code: "LAMP", Name: "Lamp", Category: "lighting", Variants: []*catalogv1.VariantInput{{Sku: "LAMP", Price: kwd(5125)}},
 	}, Precondition: &catalogv1.Precondition{}})
 	if status.Code(err) != codes.InvalidArgument || field(err) != "product.variants[0].price" {

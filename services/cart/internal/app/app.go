@@ -20,6 +20,12 @@ type Carts interface {
 	Add(ctx context.Context, k domain.Key, a domain.Addition, now time.Time) (domain.Cart, error)
 	RemoveOrdered(ctx context.Context, k domain.Key, p domain.Purchase, now time.Time) error
 	Merge(ctx context.Context, from, into domain.Key, now time.Time) (domain.Cart, error)
+	// OfOwner returns carts of an owner in the order of their ids, from the one after a given
+	// id, until they have as many lines as are asked for, and whether more follow. EraseOwner
+	// deletes all of them, with the answers that are kept for the owner, and returns how many
+	// there were.
+	OfOwner(ctx context.Context, owner, after domain.UUID, lines int) (page []domain.Cart, more bool, err error)
+	EraseOwner(ctx context.Context, owner domain.UUID) (int64, error)
 }
 
 // App is the use cases of the calls.
@@ -82,6 +88,21 @@ func (a *App) RemoveOrdered(ctx context.Context, k domain.Key, p domain.Purchase
 		return err
 	}
 	return a.carts.RemoveOrdered(ctx, k, p, a.now())
+}
+
+// exportLines are the lines after which a page of carts ends: with those of the last cart,
+// 2,000 at most, some 700 KiB on the wire.
+const exportLines = 4000
+
+// OfOwner returns a page of the carts of an owner after an id, and whether more follow. It
+// is no use of them: they expire as if they had not been looked at.
+func (a *App) OfOwner(ctx context.Context, owner, after domain.UUID) (page []domain.Cart, more bool, err error) {
+	return a.carts.OfOwner(ctx, owner, after, exportLines)
+}
+
+// EraseOwner deletes all that is kept of an owner and returns how many carts that were.
+func (a *App) EraseOwner(ctx context.Context, owner domain.UUID) (int64, error) {
+	return a.carts.EraseOwner(ctx, owner)
 }
 
 // used passes on what the store answered and notes that the cart is in use,

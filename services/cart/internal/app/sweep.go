@@ -24,6 +24,8 @@ type Expirer interface {
 	// ForgetChanges forgets the changes that were made before a time: a repeat of
 	// one is another change from then on.
 	ForgetChanges(ctx context.Context, before time.Time, limit int) (int, error)
+	// ForgetMerges forgets where carts went that were merged before a time.
+	ForgetMerges(ctx context.Context, before time.Time, limit int) (int, error)
 	// ForgetOrders forgets the orders whose units left a cart before a time.
 	ForgetOrders(ctx context.Context, before time.Time, limit int) (int, error)
 }
@@ -35,7 +37,7 @@ type Sweeper struct {
 	// TTL is for how long a cart is kept after its last use.
 	TTL time.Duration
 	// ChangesTTL and OrdersTTL are for how long a repeat of a change, and of the removal
-	// of what an order bought, is known as such.
+	// of what an order bought, is known as such. Orders follow a merge as long.
 	ChangesTTL, OrdersTTL time.Duration
 	// Every is the pause between two sweeps.
 	Every time.Duration
@@ -76,6 +78,9 @@ func (s *Sweeper) Sweep(ctx context.Context) (int, error) {
 	}
 	if err == nil {
 		_, err = sweepAll(ctx, s.Carts.ForgetOrders, s.Now().Add(-s.OrdersTTL))
+	}
+	if err == nil {
+		_, err = sweepAll(ctx, s.Carts.ForgetMerges, s.Now().Add(-s.OrdersTTL))
 	}
 	return n, err
 }

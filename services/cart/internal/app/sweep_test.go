@@ -13,7 +13,7 @@ import (
 // shelf is carts by their SeenAt, and changes and orders by their time, as Expirer
 // sees them.
 type shelf struct {
-	seen, changes, orders []time.Time
+	seen, changes, orders, merges []time.Time
 
 	batches int
 	fail    int // fails on this batch of carts, if not 0
@@ -27,6 +27,10 @@ func (s *shelf) ForgetChanges(_ context.Context, before time.Time, limit int) (i
 
 func (s *shelf) ForgetOrders(_ context.Context, before time.Time, limit int) (int, error) {
 	return s.forget(&s.orders, before, limit)
+}
+
+func (s *shelf) ForgetMerges(_ context.Context, before time.Time, limit int) (int, error) {
+	return s.forget(&s.merges, before, limit)
 }
 
 func (s *shelf) Expire(_ context.Context, before time.Time, limit int) (int, error) {
@@ -120,7 +124,7 @@ func TestSweepForgetsRepeats(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
 	old, fresh := now.Add(-25*time.Hour), now.Add(-23*time.Hour)
-	shelf := &shelf{changes: []time.Time{fresh}, orders: []time.Time{old, fresh, now.Add(-49 * time.Hour)}}
+	shelf := &shelf{changes: []time.Time{fresh}, orders: []time.Time{old, fresh, now.Add(-49 * time.Hour)}, merges: []time.Time{fresh, now.Add(-49 * time.Hour)}}
 	for range 2*app.SweepBatch + 1 {
 		shelf.changes = append(shelf.changes, old)
 	}
@@ -128,7 +132,7 @@ func TestSweepForgetsRepeats(t *testing.T) {
 	if _, err := s.Sweep(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if len(shelf.changes) != 1 || len(shelf.orders) != 2 {
-		t.Errorf("%d changes and %d orders are left, want one and two", len(shelf.changes), len(shelf.orders))
+	if len(shelf.changes) != 1 || len(shelf.orders) != 2 || len(shelf.merges) != 1 {
+		t.Errorf("%d changes, %d orders and %d merges are left, want one, two and one", len(shelf.changes), len(shelf.orders), len(shelf.merges))
 	}
 }

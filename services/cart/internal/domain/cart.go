@@ -21,6 +21,9 @@ func (u UUID) String() string {
 const (
 	// MaxLines is the number of lines that a cart holds at most.
 	MaxLines = 2000
+	// MaxCarts is the number of carts that an owner has at most: a shopper has one, a program
+	// that orders for a shopper a few at a time.
+	MaxCarts = 50
 	// MaxQuantity is the number of units that a line holds at most.
 	MaxQuantity = 100_000
 	// MaxSKULength is the length of a SKU at most, in characters.

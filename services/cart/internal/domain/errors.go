@@ -12,6 +12,8 @@ var (
 	ErrNotFound = errors.New("cart not found")
 	// ErrTaken says that a new cart's id belongs to another owner's cart.
 	ErrTaken = errors.New("the cart's id is taken")
+	// ErrTooManyCarts says that the owner has MaxCarts, all of them with lines or in use.
+	ErrTooManyCarts = fmt.Errorf("an owner has at most %d carts", MaxCarts)
 	// ErrFull says that a change would leave more than MaxLines lines.
 	ErrFull = fmt.Errorf("a cart holds at most %d lines", MaxLines)
 	// ErrQuantityTooLarge is what every QuantityTooLargeError is.

@@ -235,7 +235,7 @@ func TestConcurrentReplacesDoNotMix(t *testing.T) {
 	})
 }
 
-// The limit holds for the sum of what everybody puts in.
+// The limit holds for the sum of what all shoppers put in.
 func TestConcurrentAddsStopAtTheLimit(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, nil)
@@ -342,4 +342,48 @@ func TestEverythingAtOnce(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The sweeper deletes a cart after a writer has seen it: the writer waits for the sweeper and
+// finds no cart. Each writer here has nothing to change in the cart, and so only refers to it.
+func TestWritersFindNoCartThatIsSwept(t *testing.T) {
+	t.Parallel()
+	s, pool := newStore(t, nil)
+	empty := newCart(t, s)
+	for name, c := range map[string]struct {
+		write func(ctx context.Context, k domain.Key) error
+		want  error
+	}{
+		"merge": {func(ctx context.Context, k domain.Key) error {
+			_, err := s.Merge(ctx, empty.Key, k, noon)
+			return err
+		}, domain.ErrNotFound},
+		"order": {func(ctx context.Context, k domain.Key) error {
+			return s.RemoveOrdered(ctx, k, order(1, line("NEVER-IN-IT", 1)), noon)
+		}, nil},
+	} {
+		ctx, cart := bounded(t), newCart(t, s)
+		tx, err := pool.Begin(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sweeper int
+		if err := tx.QueryRow(ctx, "DELETE FROM carts WHERE id = $1 RETURNING pg_backend_pid()", cart.Key.ID).Scan(&sweeper); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- c.write(ctx, cart.Key) }()
+		for waits := false; !waits; {
+			if err := pool.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_activity
+				WHERE datname = current_database() AND $1 = ANY (pg_blocking_pids(pid)))`, sweeper).Scan(&waits); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := tx.Commit(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
 }

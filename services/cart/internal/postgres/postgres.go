@@ -10,12 +10,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/services/chassis/answers"
+	"github.com/souk-shop/souk/services/chassis/audit"
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
 //go:generate sh -c "cd ../.. && go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1 generate"
 
-//go:embed migrations/*.sql
+//go:embed migrations/*.sql grants.sql
 var migrations embed.FS
 
 // Migrate brings the cart database to the schema that Store expects.
@@ -23,7 +24,10 @@ func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
 	if err := pg.Migrate(ctx, cfg, migrations, log); err != nil {
 		return err
 	}
-	return answers.Migrate(ctx, cfg, log)
+	if err := answers.Migrate(ctx, cfg, log); err != nil {
+		return err
+	}
+	return audit.Migrate(ctx, cfg, log)
 }
 
 // Migrated is nil once the cart database has the schema that Store expects.
@@ -31,5 +35,8 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) error {
 	if err := pg.Migrated(ctx, pool, migrations); err != nil {
 		return err
 	}
-	return answers.Migrated(ctx, pool)
+	if err := answers.Migrated(ctx, pool); err != nil {
+		return err
+	}
+	return audit.Migrated(ctx, pool)
 }

@@ -37,18 +37,25 @@ func (s *Store) ReadFrom(pool *pgxpool.Pool) *Store {
 }
 
 // Create makes an empty cart, or returns the one that is already there. It
-// fails with domain.ErrTaken if that one is another owner's.
+// fails with domain.ErrTaken if that one is another owner's, and with
+// domain.ErrTooManyCarts.
 func (s *Store) Create(ctx context.Context, k domain.Key, now time.Time) (domain.Cart, error) {
-	var b batch
-	b.Queue(db.CreateCart, k.ID, k.Owner, now, domain.SeenAt(now))
+	var (
+		b       batch
+		tooMany bool
+	)
+	b.Queue(db.CreateCart, k.Owner, k.ID, int64(domain.MaxCarts), domain.SeenAt(now), now).QueryRow(func(row pgx.Row) error { return row.Scan(&tooMany) })
 	cart := b.getCart(k)
 	if err := b.send(ctx, s.pool); err != nil {
 		return domain.Cart{}, fmt.Errorf("create cart: %w", err)
 	}
-	if cart.Version == 0 {
-		return domain.Cart{}, domain.ErrTaken
+	switch {
+	case cart.Version > 0:
+		return *cart, nil
+	case tooMany:
+		return domain.Cart{}, domain.ErrTooManyCarts
 	}
-	return *cart, nil
+	return domain.Cart{}, domain.ErrTaken
 }
 
 // Get returns a cart and whether the units of an order have left it. Errors:
@@ -241,6 +248,15 @@ func (s *Store) ForgetOrders(ctx context.Context, before time.Time, limit int) (
 	n, err := s.q.ForgetOrders(ctx, db.ForgetOrdersParams{Before: before, Batch: int32(limit)})
 	if err != nil {
 		return 0, fmt.Errorf("forget orders: %w", err)
+	}
+	return int(n), nil
+}
+
+// ForgetMerges implements app.Expirer.
+func (s *Store) ForgetMerges(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := s.q.ForgetMerges(ctx, db.ForgetMergesParams{Before: before, Batch: int32(limit)})
+	if err != nil {
+		return 0, fmt.Errorf("forget merges: %w", err)
 	}
 	return int(n), nil
 }

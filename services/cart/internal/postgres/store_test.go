@@ -14,7 +14,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/souk-shop/souk/services/cart/internal/domain"
 	"github.com/souk-shop/souk/services/cart/internal/postgres"
-	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -25,19 +24,18 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // noon is when these tests take place.
 var noon = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
-// newStore returns a store on a database of its own, and its pool.
+// newStore returns a store on a database of its own, and a superuser's pool there.
 func newStore(t *testing.T, tracer pgx.QueryTracer) (*postgres.Store, *pgxpool.Pool) {
 	t.Helper()
 	tel := telemetry.Discard()
-	dsn := pgtest.New(t, func(ctx context.Context, dsn string) error {
-		return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, tel.Log)
-	})
-	pool, err := pg.Open(t.Context(), pg.Config{DSN: config.Secret(dsn), MaxConns: 10, Tracer: tracer}, tel)
+	db := pgtest.Service(t, postgres.Migrate)
+	db.Config.MaxConns, db.Config.Tracer = 10, tracer
+	pool, err := pg.Open(t.Context(), db.Config, tel)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return postgres.NewStore(pool), pool
+	return postgres.NewStore(pool), db.Superuser(t)
 }
 
 // get reads a cart.
@@ -488,6 +486,73 @@ func TestEveryCallIsOneRoundTrip(t *testing.T) {
 		}
 		if n := trips.n - before; n != 1 {
 			t.Errorf("%s took %d round trips, want 1", call.name, n)
+		}
+	}
+}
+
+// TestCartsOfAnOwner: an owner has so many carts and no more, whoever else has some. Another one
+// takes the place of an empty one that was not used in this hour; one with goods stays.
+func TestCartsOfAnOwner(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	ctx, owner := t.Context(), newID()
+	create := func(now time.Time) (domain.Key, error) {
+		k := domain.Key{ID: newID(), Owner: owner}
+		_, err := s.Create(ctx, k, now)
+		return k, err
+	}
+	var carts []domain.Key
+	for range domain.MaxCarts {
+		k, err := create(noon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		carts = append(carts, k)
+	}
+	if k, err := create(noon); !errors.Is(err, domain.ErrTooManyCarts) {
+		t.Errorf("one more: %v", err)
+	} else if _, err := get(ctx, s, k); !errors.Is(err, domain.ErrNotFound) {
+		t.Errorf("it is there: %v", err)
+	}
+	if _, err := s.Create(ctx, carts[0], noon); err != nil {
+		t.Errorf("a repeat: %v", err)
+	}
+	if _, err := s.Create(ctx, newKey(), noon); err != nil {
+		t.Errorf("of another owner: %v", err)
+	}
+	for _, k := range carts[1:] { // all but the first have goods
+		change(t, s, k, domain.Change{Set: []domain.Line{line("MUG", 1)}})
+	}
+	later := noon.Add(2 * time.Hour)
+	if _, err := create(later); err != nil {
+		t.Errorf("in place of an empty one: %v", err)
+	}
+	if _, err := get(ctx, s, carts[0]); !errors.Is(err, domain.ErrNotFound) {
+		t.Errorf("the empty one: %v", err)
+	}
+	if _, err := create(later); !errors.Is(err, domain.ErrTooManyCarts) {
+		t.Errorf("the others have goods: %v", err)
+	}
+	for _, k := range carts[1:] {
+		if _, err := get(ctx, s, k); err != nil {
+			t.Fatalf("one with goods: %v", err)
+		}
+	}
+}
+
+// TestForgetMerges: where a cart went is forgotten by age, also while the cart that stayed is used.
+func TestForgetMerges(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	into := newCart(t, s).Key
+	for _, at := range []time.Time{noon, noon.Add(time.Hour)} {
+		if _, err := s.Merge(t.Context(), newCart(t, s, line("MUG", 1)).Key, into, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []int{1, 0} {
+		if n, err := s.ForgetMerges(t.Context(), noon.Add(time.Minute), 10); err != nil || n != want {
+			t.Errorf("%d forgotten, %v; want %d", n, err, want)
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 var Errors = chassisrpc.ErrorTable{
 	{Is: domain.ErrNotFound, Reason: cartv1.ErrorReason_ERROR_REASON_CART_NOT_FOUND},
 	{Is: domain.ErrTaken, Reason: cartv1.ErrorReason_ERROR_REASON_CART_TAKEN},
+	{Is: domain.ErrTooManyCarts, Reason: cartv1.ErrorReason_ERROR_REASON_TOO_MANY_CARTS},
 	{Is: domain.ErrVersionConflict, Reason: cartv1.ErrorReason_ERROR_REASON_VERSION_CONFLICT},
 	{Is: domain.ErrFull, Reason: cartv1.ErrorReason_ERROR_REASON_CART_FULL},
 	{Is: domain.ErrQuantityTooLarge, Reason: cartv1.ErrorReason_ERROR_REASON_QUANTITY_TOO_LARGE},

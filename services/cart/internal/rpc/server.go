@@ -5,6 +5,7 @@ import (
 	"context"
 
 	"github.com/google/uuid"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	"github.com/souk-shop/souk/proto/money"
@@ -25,7 +26,7 @@ func NewServer(a *app.App) *Server { return &Server{app: a} }
 
 // CreateCart implements cartv1.CartServiceServer.
 func (s *Server) CreateCart(ctx context.Context, req *cartv1.CreateCartRequest) (*cartv1.CreateCartResponse, error) {
-	k, err := key("cart_id", req.GetCartId(), "owner_id", req.GetOwnerId())
+	k, err := own(req)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +39,7 @@ func (s *Server) CreateCart(ctx context.Context, req *cartv1.CreateCartRequest) 
 
 // GetCart implements cartv1.CartServiceServer.
 func (s *Server) GetCart(ctx context.Context, req *cartv1.GetCartRequest) (*cartv1.GetCartResponse, error) {
-	k, err := key("cart_id", req.GetCartId(), "owner_id", req.GetOwnerId())
+	k, err := own(req)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func (s *Server) GetCart(ctx context.Context, req *cartv1.GetCartRequest) (*cart
 
 // AddLine implements cartv1.CartServiceServer.
 func (s *Server) AddLine(ctx context.Context, req *cartv1.AddLineRequest) (*cartv1.AddLineResponse, error) {
-	k, err := key("cart_id", req.GetCartId(), "owner_id", req.GetOwnerId())
+	k, err := own(req)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +78,7 @@ func (s *Server) AddLine(ctx context.Context, req *cartv1.AddLineRequest) (*cart
 
 // SetLines implements cartv1.CartServiceServer.
 func (s *Server) SetLines(ctx context.Context, req *cartv1.SetLinesRequest) (*cartv1.SetLinesResponse, error) {
-	k, err := key("cart_id", req.GetCartId(), "owner_id", req.GetOwnerId())
+	k, err := own(req)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +108,7 @@ func (s *Server) MergeCart(ctx context.Context, req *cartv1.MergeCartRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	into, err := key("into_cart_id", req.GetIntoCartId(), "into_owner_id", req.GetIntoOwnerId())
+	into, err := key("into_cart_id", req.GetIntoCartId(), "viewer.customer.id", req.GetViewer().GetCustomer().GetId())
 	if err != nil {
 		return nil, err
 	}
@@ -141,6 +142,14 @@ func (s *Server) RemoveOrdered(ctx context.Context, req *cartv1.RemoveOrderedReq
 // price has its currency.
 func seen(m *moneyv1.Money) money.Money {
 	return money.Money{Units: m.GetMinorUnits(), Currency: m.GetCurrency()}
+}
+
+// own reads the ids of a cart of the viewer, who is a customer.
+func own(req interface {
+	GetCartId() string
+	GetViewer() *accessv1.Viewer
+}) (domain.Key, error) {
+	return key("cart_id", req.GetCartId(), "viewer.customer.id", req.GetViewer().GetCustomer().GetId())
 }
 
 // key reads the two ids of a cart; the fields' names are for the error.

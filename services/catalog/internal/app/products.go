@@ -11,10 +11,14 @@ import (
 const relatedDefault = 6
 
 // List returns a page of a listing and the cursor of the next page, "" after the
-// last. A size of 0 is the default; cursor is "" for the first page.
-func (a *App) List(ctx context.Context, l domain.Listing, cursor string) (page domain.Page, next string, err error) {
+// last. A size of 0 is the default; cursor is "" for the first page. Only an operator
+// lists by state.
+func (a *App) List(ctx context.Context, viewer domain.Viewer, l domain.Listing, cursor string) (page domain.Page, next string, err error) {
 	if l.Size == 0 {
 		l.Size = domain.DefaultPageSize
+	}
+	if viewer != domain.Operator && l.Filter.State != "" {
+		return domain.Page{}, "", domain.ErrOperatorsOnly
 	}
 	if err := domain.CheckFilter(l.Filter); err != nil {
 		return domain.Page{}, "", err
@@ -25,21 +29,48 @@ func (a *App) List(ctx context.Context, l domain.Listing, cursor string) (page d
 	if page, err = a.store.List(ctx, l); err != nil {
 		return domain.Page{}, "", err
 	}
+	page.Products = seen(page.Products, viewer)
 	return page, a.cursors.Encode(l, page.Next), nil
 }
 
+// seen are the products as a viewer sees them. What is given may be shared: it is not
+// changed.
+func seen(all []domain.Product, viewer domain.Viewer) []domain.Product {
+	out := make([]domain.Product, 0, len(all))
+	for _, p := range all {
+		if p, ok := p.For(viewer); ok {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
 // ProductByID returns a product.
-func (a *App) ProductByID(ctx context.Context, id string) (domain.Product, error) {
-	return a.store.ProductByID(ctx, id)
+func (a *App) ProductByID(ctx context.Context, viewer domain.Viewer, id string) (domain.Product, error) {
+	p, err := a.store.ProductByID(ctx, id)
+	return one(p, err, viewer)
+}
+
+// one is a product that was found, as a viewer sees it.
+func one(p domain.Product, err error, viewer domain.Viewer) (domain.Product, error) {
+	if err != nil {
+		return domain.Product{}, err
+	}
+	p, ok := p.For(viewer)
+	if !ok {
+		return domain.Product{}, domain.ErrProductNotFound
+	}
+	return p, nil
 }
 
 // ProductBySKU returns the product of a variant, or the one that has the SKU as its
 // code.
-func (a *App) ProductBySKU(ctx context.Context, sku string) (domain.Product, error) {
+func (a *App) ProductBySKU(ctx context.Context, viewer domain.Viewer, sku string) (domain.Product, error) {
 	if err := domain.CheckText("sku", sku); err != nil {
 		return domain.Product{}, err
 	}
-	return a.store.ProductByCode(ctx, sku)
+	p, err := a.store.ProductByCode(ctx, sku)
+	return one(p, err, viewer)
 }
 
 // Variants returns the variants that are on sale, the SKUs of the others, and what there
@@ -84,7 +115,8 @@ func (a *App) Related(ctx context.Context, productID string, limit int) ([]domai
 	if limit == 0 {
 		limit = relatedDefault
 	}
-	return a.store.Related(ctx, productID, limit)
+	related, err := a.store.Related(ctx, productID, limit)
+	return seen(related, domain.Shopper), err
 }
 
 // Codes returns up to limit codes of products from one on, and after another.

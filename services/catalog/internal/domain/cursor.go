@@ -13,7 +13,7 @@ import (
 // or taken from another listing is refused.
 type Cursors struct {
 	// Key makes cursors unforgeable. All replicas need the same. What a forged
-	// one could do is only to start a page elsewhere; a key everybody knows is
+	// one could do is only to start a page elsewhere; a published key is
 	// therefore tolerable.
 	Key []byte
 }

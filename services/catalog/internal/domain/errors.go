@@ -12,6 +12,8 @@ var (
 	// ErrInvalid is a request that can't be meant: text with a NUL, a price of
 	// zero, a foreign currency, one SKU named twice. See InvalidError.
 	ErrInvalid = errors.New("invalid request")
+	// ErrOperatorsOnly is a read of what only operators see.
+	ErrOperatorsOnly = errors.New("only an operator lists products by their state")
 	// ErrInvalidCursor is a cursor that was not issued for this filter and order.
 	ErrInvalidCursor = errors.New("the cursor was not issued for this listing")
 	// ErrProductNotFound is an unknown product.
@@ -125,6 +127,8 @@ type Shortage struct {
 	SKU       string
 	Requested int64
 	Available int64
+	// Held are units that orders hold and have not paid yet.
+	Held int64
 }
 
 // ShortageError lists every SKU that is short; it is an ErrInsufficientStock.

@@ -50,6 +50,43 @@ type Product struct {
 	Revision int64
 }
 
+// Viewer is for whom products are read.
+type Viewer int
+
+const (
+	// Shopper is anyone, who sees what is or was on sale.
+	Shopper Viewer = iota
+	// Operator sees everything.
+	Operator
+)
+
+// For is the product as a viewer sees it; false for one that they don't.
+//
+// A shopper sees the variants that are on sale or, of a product that is no longer sold,
+// those that were, with none available.
+func (p Product) For(viewer Viewer) (Product, bool) {
+	if viewer == Operator {
+		return p, true
+	}
+	seen := make([]Variant, 0, len(p.Variants))
+	for _, v := range p.Variants {
+		if p.State == Active && v.State == Active {
+			seen = append(seen, v)
+		}
+	}
+	if len(seen) == 0 {
+		for _, v := range p.Variants {
+			if p.State != Draft && v.State != Draft {
+				v.Stock = Stock{}
+				seen = append(seen, v)
+			}
+		}
+		p.State = Archived
+	}
+	p.Variants = seen
+	return p, len(seen) > 0
+}
+
 // Precondition is what a product must be like for an edit to be made. The zero value
 // always holds.
 type Precondition struct {

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// DefaultHold is how long a reservation holds its units when the caller names no time.
-const DefaultHold = 15 * time.Minute
+// DefaultHold is how long a reservation holds its units when the caller names no time: as
+// long as an order without a payment may, by the order service's default (SOUK_ORDER_HOLD).
+const DefaultHold = 90 * time.Second
 
 // ReservationState is where a reservation stands. The values are those of the
 // database.
@@ -32,6 +33,8 @@ type Reservation struct {
 	// Expired says that the hold's time is over by the clock of the database:
 	// either it is Held and ExpiresAt has passed, or it was Released for that reason.
 	Expired bool
+	// Left is how much longer the hold lasts, by the same clock; nothing once it has expired.
+	Left time.Duration
 	// Returned says that at least one committed unit came back by Restock.
 	Returned bool
 }

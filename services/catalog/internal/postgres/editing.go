@@ -12,6 +12,8 @@ import (
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
+	"github.com/souk-shop/souk/services/chassis/audit"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // SetPrices implements app.Editor.
@@ -20,9 +22,12 @@ func (s *Store) SetPrices(ctx context.Context, id string, changes []domain.Price
 	for i, c := range changes {
 		skus[i], prices[i] = c.SKU, c.Price.Units
 	}
-	err := s.edit(ctx, skus, func(ctx context.Context, q *db.Queries) error {
-		_, err := once(ctx, q, id, func() (struct{}, error) { return struct{}{}, s.setPrices(ctx, q, skus, prices) })
-		return err
+	err := s.edit(ctx, skus, func(ctx context.Context, q *db.Queries) (change audit.Change, err error) {
+		_, err = once(ctx, q, id, func() (_ struct{}, err error) {
+			change, err = recordedPrices(ctx, q, skus, func() error { return s.setPrices(ctx, q, skus, prices) })
+			return struct{}{}, err
+		})
+		return change, err
 	})
 	if err != nil {
 		return nil, err
@@ -63,7 +68,7 @@ func (s *Store) AdjustStock(ctx context.Context, a domain.Adjustment) ([]domain.
 		for i, sh := range short.Shortages {
 			skus[i] = sh.SKU
 		}
-		freed, expireErr := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: skus, MaxOrders: expireBatch})
+		freed, expireErr := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: skus, MaxOrders: expireBatch, Traceparent: telemetry.TraceParent(ctx)})
 		if expireErr != nil {
 			return nil, fmt.Errorf("expire holds: %w", expireErr)
 		}
@@ -94,39 +99,39 @@ func (s *Store) adjust(ctx context.Context, a domain.Adjustment) error {
 	}
 	defer end()
 	fingerprint := domain.Fingerprint(as)
-	return s.afterImports(ctx, func(ctx context.Context, q *db.Queries) error {
+	return s.afterImports(ctx, func(ctx context.Context, q *db.Queries) (none audit.Change, err error) {
 		inserted, err := q.InsertAdjustment(ctx, db.InsertAdjustmentParams{AdjustmentID: a.ID, Reason: a.Reason, LinesHash: fingerprint})
 		if err != nil {
-			return fmt.Errorf("insert adjustment: %w", err)
+			return none, fmt.Errorf("insert adjustment: %w", err)
 		}
 		if inserted == 0 {
 			before, err := q.GetAdjustmentHash(ctx, a.ID)
 			if err != nil {
-				return fmt.Errorf("get adjustment: %w", err)
+				return none, fmt.Errorf("get adjustment: %w", err)
 			}
 			if !bytes.Equal(before, fingerprint) {
-				return domain.ErrAdjustmentMismatch
+				return none, domain.ErrAdjustmentMismatch
 			}
-			return nil
+			return none, nil
 		}
 		locked, err := q.LockStock(ctx, skus)
 		if err != nil {
-			return fmt.Errorf("lock stock: %w", err)
+			return none, fmt.Errorf("lock stock: %w", err)
 		}
 		// An import that was accepted before would set its totals over the changed ones.
 		if err := noImport(ctx, q, uuid.Nil.String(), skus); err != nil {
-			return err
+			return none, err
 		}
 		if err := adjustable(a.Changes, locked); err != nil {
-			return err
+			return none, err
 		}
 		if err := q.AddStock(ctx, db.AddStockParams{Skus: skus, Deltas: deltas}); err != nil {
-			return fmt.Errorf("add stock: %w", err)
+			return none, fmt.Errorf("add stock: %w", err)
 		}
 		if err := q.InsertAdjustmentLines(ctx, db.InsertAdjustmentLinesParams{AdjustmentID: a.ID, Skus: skus, Deltas: deltas}); err != nil {
-			return fmt.Errorf("insert adjustment lines: %w", err)
+			return none, fmt.Errorf("insert adjustment lines: %w", err)
 		}
-		return nil
+		return recordAdjustment(a, locked), nil
 	})
 }
 

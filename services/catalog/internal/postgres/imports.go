@@ -15,7 +15,9 @@ import (
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
+	"github.com/souk-shop/souk/services/chassis/audit"
 	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 const (
@@ -38,22 +40,36 @@ func (e *pendingError) Error() string {
 	return fmt.Sprintf("%d batches of imports come first", len(e.batches))
 }
 
+// An editFunc is the body of a transaction. It returns what it changed, for the audit log;
+// nothing if it is a repeat, or if no operator acts.
+type editFunc = func(context.Context, *db.Queries) (audit.Change, error)
+
 // edit runs fn in a transaction that holds the lock of the catalog. What imports that
 // were accepted before write of the codes and SKUs is written first, so that an edit
 // is neither undone by an earlier import nor in its way.
-func (s *Store) edit(ctx context.Context, names []string, fn func(context.Context, *db.Queries) error) error {
-	return s.afterImports(ctx, func(ctx context.Context, q *db.Queries) error {
+func (s *Store) edit(ctx context.Context, names []string, fn editFunc) error {
+	return s.afterImports(ctx, func(ctx context.Context, q *db.Queries) (audit.Change, error) {
 		if err := lockAfterImports(ctx, q, uuid.Nil.String(), names); err != nil {
-			return err
+			return audit.Change{}, err
 		}
 		return fn(ctx, q)
 	})
 }
 
 // afterImports runs fn, which is one transaction, until no import is in its way.
-func (s *Store) afterImports(ctx context.Context, fn func(context.Context, *db.Queries) error) error {
+func (s *Store) afterImports(ctx context.Context, fn editFunc) error {
 	for {
-		err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error { return fn(ctx, s.q.WithTx(tx)) })
+		err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+			q := s.q.WithTx(tx)
+			if err := setTrace(ctx, q); err != nil {
+				return err
+			}
+			change, err := fn(ctx, q)
+			if err != nil || change.Object == "" {
+				return err
+			}
+			return audit.Append(ctx, tx, change)
+		})
 		pending, ok := errors.AsType[*pendingError](err)
 		if !ok {
 			return err
@@ -112,28 +128,31 @@ func (s *Store) accept(ctx context.Context, id string, products []domain.Product
 		return err
 	}
 	all := names(products)
-	return s.afterImports(ctx, func(ctx context.Context, q *db.Queries) error {
+	return s.afterImports(ctx, func(ctx context.Context, q *db.Queries) (none audit.Change, err error) {
 		u := upsert{q: q, currency: s.currency, products: products}
 		begun, err := q.InsertImport(ctx, db.InsertImportParams{ID: id, Hash: hash, Variants: int64(countVariants(products))})
 		if err != nil {
-			return fmt.Errorf("insert import: %w", err)
+			return none, fmt.Errorf("insert import: %w", err)
 		}
 		if begun == 0 {
-			return sameImport(ctx, q, id, hash)
+			return none, sameImport(ctx, q, id, hash)
 		}
 		if _, err := q.InsertImportBatch(ctx, batches); err != nil {
-			return fmt.Errorf("insert batches: %w", err)
+			return none, fmt.Errorf("insert batches: %w", err)
 		}
 		if err := lockAfterImports(ctx, q, id, all); err != nil {
-			return err
+			return none, err
 		}
 		if err := u.check(ctx); err != nil {
-			return err
+			return none, err
 		}
 		if err := u.checkStock(ctx); err != nil {
-			return err
+			return none, err
 		}
-		return q.CountImport(ctx, db.CountImportParams{ID: id, Created: u.created, Updated: int64(len(products)) - u.created})
+		if err := q.CountImport(ctx, db.CountImportParams{ID: id, Created: u.created, Updated: int64(len(products)) - u.created}); err != nil {
+			return none, fmt.Errorf("count import: %w", err)
+		}
+		return u.recordImport(ctx, id, hash)
 	})
 }
 
@@ -167,10 +186,21 @@ func (s *Store) write(ctx context.Context, id string) error {
 	}
 }
 
+// setTrace has the events of a transaction be part of the caller's trace.
+func setTrace(ctx context.Context, q *db.Queries) error {
+	if err := q.SetTrace(ctx, telemetry.TraceParent(ctx)); err != nil {
+		return fmt.Errorf("name the trace: %w", err)
+	}
+	return nil
+}
+
 // writeBatch writes a batch, unless another one has.
 func (s *Store) writeBatch(ctx context.Context, batch int64) error {
 	err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		q := s.q.WithTx(tx)
+		if err := setTrace(ctx, q); err != nil {
+			return err
+		}
 		if err := q.LockCatalog(ctx); err != nil {
 			return fmt.Errorf("lock catalog: %w", err)
 		}

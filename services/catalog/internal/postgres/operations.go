@@ -7,6 +7,7 @@ import (
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
+	"github.com/souk-shop/souk/services/chassis/audit"
 )
 
 // once makes an edit in the transaction of q and notes it there, or, where the edit of
@@ -68,20 +69,21 @@ func (s *Store) Put(ctx context.Context, how domain.Edit, product domain.Product
 		created bool
 	)
 	products := []domain.ProductInput{product}
-	err := s.edit(ctx, names(products), func(ctx context.Context, q *db.Queries) (err error) {
+	err := s.edit(ctx, names(products), func(ctx context.Context, q *db.Queries) (change audit.Change, err error) {
 		created, err = once(ctx, q, how.ID, func() (bool, error) {
 			if err := require(ctx, q, how.If, product.Code); err != nil {
 				return false, err
 			}
 			u := upsert{q: q, currency: s.currency, products: products}
-			err := u.run(ctx)
+			var err error
+			change, err = recorded(ctx, q, "product "+product.Code, []string{product.Code}, func() error { return u.run(ctx) })
 			return u.created > 0, err
 		})
 		if err != nil {
-			return err
+			return audit.Change{}, err
 		}
 		written, err = byCode(ctx, q, product.Code)
-		return err
+		return change, err
 	})
 	return written, created, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
 	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // productRow is a variant with its product and stock, as every query of
@@ -75,7 +76,7 @@ func (s *Store) Variants(ctx context.Context, skus []string) ([]domain.Variant, 
 		return found, ctx.Err()
 	}
 	defer end()
-	freed, err := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: soldOut, MaxOrders: expireBatch})
+	freed, err := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: soldOut, MaxOrders: expireBatch, Traceparent: telemetry.TraceParent(ctx)})
 	if pgerr.IsLockTimeout(err) {
 		return found, nil // another transaction decides about what is held
 	}

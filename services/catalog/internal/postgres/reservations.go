@@ -14,6 +14,7 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
 	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // Reserve implements app.Reservations. Enough stock is one round trip.
@@ -34,7 +35,7 @@ func (s *Store) Reserve(ctx context.Context, orderID string, lines []domain.Stoc
 	try := func() error {
 		return s.atomically(ctx, func(b *pgx.Batch) {
 			b.Queue(db.LockStock, skus)
-			b.Queue(db.HoldStock, skus, quantities, orderID, hold.Microseconds(), fingerprint)
+			b.Queue(db.HoldStock, skus, quantities, orderID, hold.Microseconds(), fingerprint, telemetry.TraceParent(ctx))
 			b.Queue(db.GetReservation, orderID)
 		}, func(r pgx.BatchResults) (err error) {
 			if locked, err = readRows[db.LockStockRow](r); err != nil {
@@ -52,7 +53,7 @@ func (s *Store) Reserve(ctx context.Context, orderID string, lines []domain.Stoc
 	}
 	if !exists && len(locked) == len(skus) {
 		// Short. Holds that have expired must not make a SKU look sold out.
-		freed, err := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: shortSKUs(lines, locked), MaxOrders: expireBatch})
+		freed, err := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: shortSKUs(lines, locked), MaxOrders: expireBatch, Traceparent: telemetry.TraceParent(ctx)})
 		if err != nil {
 			return domain.Reservation{}, nil, fmt.Errorf("expire holds: %w", err)
 		}
@@ -138,7 +139,7 @@ func (s *Store) Release(ctx context.Context, orderID string) (domain.Reservation
 			locked  bool
 		)
 		err := s.atomically(ctx, func(b *pgx.Batch) {
-			b.Queue(db.LockReservation, orderID)
+			b.Queue(db.LockReservation, telemetry.TraceParent(ctx), orderID)
 			b.Queue(db.FreeStock, orderID)
 			b.Queue(db.GetReservation, orderID)
 		}, func(r pgx.BatchResults) (err error) {
@@ -187,13 +188,13 @@ func (s *Store) Restock(ctx context.Context, restockID, orderID string, lines []
 	err = pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		q := s.q.WithTx(tx)
 		touched = nil
-		state, err := q.LockReservation(ctx, orderID)
+		found, err := q.LockReservation(ctx, db.LockReservationParams{OrderID: orderID, Traceparent: telemetry.TraceParent(ctx)})
 		if errors.Is(err, pgx.ErrNoRows) {
 			return domain.ErrReservationNotFound
 		} else if err != nil {
 			return fmt.Errorf("lock reservation: %w", err)
 		}
-		if err := (domain.Reservation{State: domain.ReservationState(state)}).OnRestock(); err != nil {
+		if err := (domain.Reservation{State: domain.ReservationState(found.State)}).OnRestock(); err != nil {
 			return err
 		}
 		inserted, err := q.InsertRestock(ctx, db.InsertRestockParams{RestockID: restockID, OrderID: orderID, LinesHash: fingerprint})
@@ -239,19 +240,22 @@ func columns(lines []domain.StockLine) (skus []string, quantities []int64) {
 
 // reserveRefused tells why nothing was held: an unknown SKU or too little stock.
 func reserveRefused(lines []domain.StockLine, locked []db.LockStockRow) error {
-	available := make(map[string]int64, len(locked))
+	stock := make(map[string]db.LockStockRow, len(locked))
 	for _, row := range locked {
-		if available[row.Sku] = 0; row.Sellable {
-			available[row.Sku] = row.Available
+		if !row.Sellable {
+			row.Available, row.Held = 0, 0 // what others hold comes back to no shelf
 		}
+		stock[row.Sku] = row
 	}
 	var unknown []string
 	var short domain.ShortageError
 	for _, l := range lines {
-		if have, ok := available[l.SKU]; !ok {
+		if have, ok := stock[l.SKU]; !ok {
 			unknown = append(unknown, l.SKU)
-		} else if have < l.Quantity {
-			short.Shortages = append(short.Shortages, domain.Shortage{SKU: l.SKU, Requested: l.Quantity, Available: have})
+		} else if have.Available < l.Quantity {
+			short.Shortages = append(short.Shortages, domain.Shortage{
+				SKU: l.SKU, Requested: l.Quantity, Available: have.Available, Held: have.Held,
+			})
 		}
 	}
 	switch {
@@ -291,6 +295,7 @@ func reservation(row db.GetReservationRow) domain.Reservation {
 		ExpiresAt: row.ExpiresAt,
 		Expired:   row.Expired,
 		Returned:  row.Returned,
+		Left:      time.Duration(row.LeftMicroseconds) * time.Microsecond,
 	}
 }
 

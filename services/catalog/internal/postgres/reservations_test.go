@@ -490,3 +490,19 @@ func TestDatabaseRefusesToOversell(t *testing.T) {
 		}
 	}
 }
+
+// TestARepeatedReserveProlongsNothing, whatever hold it asks for; it says what is left.
+func TestARepeatedReserveProlongsNothing(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	s.add(simple("A", "a", 100, 5))
+	order := newID()
+	first, _, err := s.Reserve(ctx, order, []domain.StockLine{line("A", 1)}, time.Minute)
+	if err != nil || first.Left != time.Minute {
+		t.Fatalf("%v left, %v", first.Left, err)
+	}
+	again, _, err := s.Reserve(ctx, order, []domain.StockLine{line("A", 1)}, time.Hour)
+	if err != nil || !again.ExpiresAt.Equal(first.ExpiresAt) || again.Left >= first.Left || again.Left < 30*time.Second {
+		t.Errorf("until %v instead of %v, %v left, %v", again.ExpiresAt, first.ExpiresAt, again.Left, err)
+	}
+}

@@ -6,17 +6,21 @@ import (
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
+	"github.com/souk-shop/souk/services/chassis/audit"
 )
 
 // SetState implements app.Editor.
 func (s *Store) SetState(ctx context.Context, how domain.Edit, what domain.Named, state domain.State) (p domain.Product, err error) {
-	err = s.edit(ctx, []string{what.Code, what.SKU}, func(ctx context.Context, q *db.Queries) error {
-		_, err := once(ctx, q, how.ID, func() (struct{}, error) { return struct{}{}, setState(ctx, q, how.If, what, state) })
+	err = s.edit(ctx, []string{what.Code, what.SKU}, func(ctx context.Context, q *db.Queries) (change audit.Change, err error) {
+		_, err = once(ctx, q, how.ID, func() (_ struct{}, err error) {
+			change, err = recorded(ctx, q, objectOf(what), []string{what.Code}, func() error { return setState(ctx, q, how.If, what, state) })
+			return struct{}{}, err
+		})
 		if err != nil {
-			return err
+			return audit.Change{}, err
 		}
 		p, err = byCode(ctx, q, what.Code)
-		return err
+		return change, err
 	})
 	return p, err
 }
@@ -98,9 +102,12 @@ func stateOf(ctx context.Context, q *db.Queries, what domain.Named) (domain.Stat
 
 // Delete implements app.Editor.
 func (s *Store) Delete(ctx context.Context, how domain.Edit, what domain.Named) error {
-	return s.edit(ctx, []string{what.Code, what.SKU}, func(ctx context.Context, q *db.Queries) error {
-		_, err := once(ctx, q, how.ID, func() (struct{}, error) { return struct{}{}, remove(ctx, q, how.If, what) })
-		return err
+	return s.edit(ctx, []string{what.Code, what.SKU}, func(ctx context.Context, q *db.Queries) (change audit.Change, err error) {
+		_, err = once(ctx, q, how.ID, func() (_ struct{}, err error) {
+			change, err = recorded(ctx, q, objectOf(what), []string{what.Code}, func() error { return remove(ctx, q, how.If, what) })
+			return struct{}{}, err
+		})
+		return change, err
 	})
 }
 

@@ -14,21 +14,30 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/domain/words"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
 	"github.com/souk-shop/souk/services/chassis/answers"
+	"github.com/souk-shop/souk/services/chassis/audit"
+	eventlog "github.com/souk-shop/souk/services/chassis/events/log"
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
 //go:generate sh -c "cd ../.. && go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1 generate"
 
-//go:embed migrations/*.sql
+//go:embed migrations/*.sql grants.sql
 var migrations embed.FS
 
 // Migrate brings the database to the schema of this build, and what is derived from
 // text to its rules.
 func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
+	// First: triggers of the service's own migrations append to the log of events.
+	if err := eventlog.Migrate(ctx, cfg, log); err != nil {
+		return err
+	}
 	if err := pg.Migrate(ctx, cfg, migrations, log); err != nil {
 		return err
 	}
 	if err := answers.Migrate(ctx, cfg, log); err != nil {
+		return err
+	}
+	if err := audit.Migrate(ctx, cfg, log); err != nil {
 		return err
 	}
 	return pg.Maintain(ctx, cfg, log, func(ctx context.Context, pool *pgxpool.Pool) error {
@@ -56,7 +65,13 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) error {
 	if err := pg.Migrated(ctx, pool, migrations); err != nil {
 		return err
 	}
-	return answers.Migrated(ctx, pool)
+	if err := eventlog.Migrated(ctx, pool); err != nil {
+		return err
+	}
+	if err := answers.Migrated(ctx, pool); err != nil {
+		return err
+	}
+	return audit.Migrated(ctx, pool)
 }
 
 // Store implements app.Store. Its methods may be called concurrently.

@@ -27,24 +27,32 @@ func migrate(ctx context.Context, dsn string) error {
 // shop is a store on a database of its own.
 type shop struct {
 	*postgres.Store
-	pool *pgxpool.Pool
+	pool *pgxpool.Pool // a superuser's
 	t    testing.TB
 }
 
 func newShop(t testing.TB) *shop {
 	t.Helper()
-	return shopOn(t, pgtest.New(t, migrate))
+	db := pgtest.Service(t, postgres.Migrate)
+	return &shop{postgres.New(open(t, db.Config), "GBP"), db.Superuser(t), t}
 }
 
-// shopOn is a store on a migrated database.
+// shopOn is a store on a migrated database, as a superuser.
 func shopOn(t testing.TB, dsn string) *shop {
 	t.Helper()
-	pool, err := pg.Open(context.WithoutCancel(t.Context()), pg.Config{DSN: config.Secret(dsn), MaxConns: 16}, telemetry.Discard())
+	pool := open(t, pg.Config{DSN: config.Secret(dsn)})
+	return &shop{postgres.New(pool, "GBP"), pool, t}
+}
+
+func open(t testing.TB, cfg pg.Config) *pgxpool.Pool {
+	t.Helper()
+	cfg.MaxConns = 16
+	pool, err := pg.Open(context.WithoutCancel(t.Context()), cfg, telemetry.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return &shop{postgres.New(pool, "GBP"), pool, t}
+	return pool
 }
 
 // add upserts products.

@@ -8,6 +8,7 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/domain/words"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
+	"github.com/souk-shop/souk/services/chassis/audit"
 )
 
 // analyzeAbove is the number of products from which an import analyzes the tables
@@ -18,13 +19,18 @@ const analyzeAbove = 200
 // number of products.
 func (s *Store) Upsert(ctx context.Context, id string, products []domain.ProductInput) (domain.UpsertResult, error) {
 	var result domain.UpsertResult
-	err := s.edit(ctx, names(products), func(ctx context.Context, q *db.Queries) (err error) {
+	codes := make([]string, len(products))
+	for i, p := range products {
+		codes[i] = p.Code
+	}
+	err := s.edit(ctx, names(products), func(ctx context.Context, q *db.Queries) (change audit.Change, err error) {
 		result, err = once(ctx, q, id, func() (domain.UpsertResult, error) {
 			u := upsert{q: q, currency: s.currency, products: products}
-			err := u.run(ctx)
+			var err error
+			change, err = recorded(ctx, q, objects("product", codes), codes, func() error { return u.run(ctx) })
 			return domain.UpsertResult{Created: u.created, Updated: int64(len(products)) - u.created, Variants: int64(len(u.variants.Skus))}, err
 		})
-		return err
+		return change, err
 	})
 	if err != nil {
 		return domain.UpsertResult{}, err
@@ -37,9 +43,7 @@ func (s *Store) Upsert(ctx context.Context, id string, products []domain.Product
 
 // analyze makes searches fast after many changes. Autovacuum makes up for a failure.
 func (s *Store) analyze(ctx context.Context) {
-	_, _ = s.pool.Exec(ctx, "ANALYZE categories, products, variants, stock, search_entries, search_words")
-	// Nor does a search have to go through what waits to be put into the indexes.
-	_, _ = s.pool.Exec(ctx, "SELECT gin_clean_pending_list('search_entries_document_idx'), gin_clean_pending_list('search_words_keys_idx')")
+	_, _ = s.pool.Exec(ctx, "SELECT analyze_catalog()")
 }
 
 // upsert writes products in one transaction, which holds the lock of the catalog.

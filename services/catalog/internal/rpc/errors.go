@@ -15,6 +15,7 @@ import (
 // Errors is how the catalog's errors look from outside.
 var Errors = chassisrpc.ErrorTable{
 	{Is: domain.ErrInvalid, Reason: errorv1.ErrorReason_ERROR_REASON_INVALID},
+	{Is: domain.ErrOperatorsOnly, Reason: errorv1.ErrorReason_ERROR_REASON_VIEWER_NOT_ALLOWED},
 	{Is: domain.ErrInvalidCursor, Reason: catalogv1.ErrorReason_ERROR_REASON_INVALID_CURSOR},
 	{Is: domain.ErrProductNotFound, Reason: catalogv1.ErrorReason_ERROR_REASON_PRODUCT_NOT_FOUND},
 	{Is: domain.ErrSKUNotFound, Reason: catalogv1.ErrorReason_ERROR_REASON_SKU_NOT_FOUND},
@@ -44,7 +45,7 @@ func explain(err error) error {
 	if short, ok := errors.AsType[*domain.ShortageError](err); ok {
 		details := make([]proto.Message, len(short.Shortages))
 		for i, s := range short.Shortages {
-			details[i] = &catalogv1.Shortage{Sku: s.SKU, Requested: s.Requested, Available: s.Available}
+			details[i] = &catalogv1.Shortage{Sku: s.SKU, Requested: s.Requested, Available: s.Available, Held: s.Held}
 		}
 		return chassisrpc.WithDetails(err, details...)
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"strings"
 
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"github.com/souk-shop/souk/services/catalog/internal/app"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -21,11 +23,19 @@ type Server struct {
 // NewServer returns a server of the use cases.
 func NewServer(a *app.App) *Server { return &Server{app: a} }
 
+// viewer is what the viewer of a call sees of products.
+func viewer(v *accessv1.Viewer) domain.Viewer {
+	if v.GetOperator() != nil {
+		return domain.Operator
+	}
+	return domain.Shopper
+}
+
 // ListProducts implements the contract.
 func (s *Server) ListProducts(ctx context.Context, req *catalogv1.ListProductsRequest) (*catalogv1.ListProductsResponse, error) {
 	l := domain.Listing{Filter: filter(req.GetFilter()), Size: int(req.GetPageSize()), Facets: req.GetWithFacets()}
 	l.Sort = sort(req.GetSort(), l.Filter.Query)
-	page, next, err := s.app.List(ctx, l, req.GetCursor())
+	page, next, err := s.app.List(ctx, viewer(req.GetViewer()), l, req.GetCursor())
 	if err != nil {
 		return nil, explain(err)
 	}
@@ -40,9 +50,9 @@ func (s *Server) GetProduct(ctx context.Context, req *catalogv1.GetProductReques
 	var err error
 	switch key := req.GetKey().(type) {
 	case *catalogv1.GetProductRequest_Id:
-		p, err = s.app.ProductByID(ctx, strings.ToLower(key.Id))
+		p, err = s.app.ProductByID(ctx, viewer(req.GetViewer()), strings.ToLower(key.Id))
 	case *catalogv1.GetProductRequest_Sku:
-		p, err = s.app.ProductBySKU(ctx, key.Sku)
+		p, err = s.app.ProductBySKU(ctx, viewer(req.GetViewer()), key.Sku)
 	}
 	if err != nil {
 		return nil, explain(err)
@@ -105,7 +115,7 @@ func (s *Server) Reserve(ctx context.Context, req *catalogv1.ReserveRequest) (*c
 	if err != nil {
 		return nil, explain(err)
 	}
-	return &catalogv1.ReserveResponse{Reservation: reservation(res)}, nil
+	return &catalogv1.ReserveResponse{Reservation: reservation(res), Left: durationpb.New(res.Left)}, nil
 }
 
 // Confirm implements the contract.

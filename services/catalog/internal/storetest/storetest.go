@@ -4,7 +4,6 @@ package storetest
 
 import (
 	"context"
-	"log/slog"
 	"testing"
 
 	"github.com/google/uuid"
@@ -13,27 +12,22 @@ import (
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres"
-	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
-// Migrate is the migration of the catalog as pgtest wants it.
-func Migrate(ctx context.Context, dsn string) error {
-	return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
-}
-
-// New returns a store on an empty database of its own, and its pool.
+// New returns a store on an empty database of its own, and a superuser's pool there.
 func New(t testing.TB) (*postgres.Store, *pgxpool.Pool) {
 	t.Helper()
-	dsn := config.Secret(pgtest.New(t, Migrate))
-	pool, err := pg.Open(context.WithoutCancel(t.Context()), pg.Config{DSN: dsn, MaxConns: 16}, telemetry.Discard())
+	db := pgtest.Service(t, postgres.Migrate)
+	db.Config.MaxConns = 16
+	pool, err := pg.Open(context.WithoutCancel(t.Context()), db.Config, telemetry.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return postgres.New(pool, "GBP"), pool
+	return postgres.New(pool, "GBP"), db.Superuser(t)
 }
 
 // Simple is a product with one variant of the same code, in category "gifts".

@@ -147,30 +147,57 @@ func (q *Queries) AddLine(ctx context.Context, arg AddLineParams) (AddLineRow, e
 	return i, err
 }
 
-const CreateCart = `-- name: CreateCart :exec
-INSERT INTO carts AS c (id, owner_id, updated_at, seen_at)
-VALUES ($1, $2, $3, $4)
-ON CONFLICT (id) DO UPDATE SET seen_at = greatest(c.seen_at, excluded.seen_at)
-WHERE c.owner_id = excluded.owner_id
+const CreateCart = `-- name: CreateCart :one
+WITH counted AS (
+    SELECT count(*) AS others FROM (
+        SELECT o.id FROM carts o WHERE o.owner_id = $1::uuid AND o.id <> $2::uuid LIMIT $3::bigint
+    ) AS c
+), dropped AS (
+    DELETE FROM carts WHERE carts.id IN (
+        SELECT e.id FROM carts e
+        WHERE (SELECT counted.others FROM counted) >= $3
+          AND e.owner_id = $1 AND e.id <> $2 AND e.seen_at < $4::timestamptz
+          AND NOT EXISTS (SELECT FROM cart_lines l WHERE l.cart_id = e.id)
+        ORDER BY e.seen_at
+        LIMIT 1
+        FOR UPDATE OF e SKIP LOCKED
+    )
+    RETURNING carts.id
+), room AS (
+    SELECT (counted.others < $3 OR EXISTS (SELECT FROM dropped)) AS found FROM counted
+), made AS (
+    INSERT INTO carts AS c (id, owner_id, updated_at, seen_at)
+    SELECT $2, $1, $5::timestamptz, $4 WHERE (SELECT room.found FROM room)
+    ON CONFLICT (id) DO UPDATE SET seen_at = greatest(c.seen_at, excluded.seen_at)
+    WHERE c.owner_id = excluded.owner_id
+)
+SELECT (NOT room.found)::boolean AS too_many FROM room
 `
 
 type CreateCartParams struct {
-	ID      domain.UUID
-	OwnerID domain.UUID
-	Now     time.Time
-	SeenAt  time.Time
+	OwnerID  domain.UUID
+	ID       domain.UUID
+	MaxCarts int64
+	SeenAt   time.Time
+	Now      time.Time
 }
 
 // CreateCart leaves a cart that is there as it is, but locks it, so that it is
-// still there for the statement after this one.
-func (q *Queries) CreateCart(ctx context.Context, arg CreateCartParams) error {
-	_, err := q.db.Exec(ctx, CreateCart,
-		arg.ID,
+// still there for the statement after this one. An owner who has max_carts gets another
+// in place of an empty one that was not used in this hour; who has none gets none, and the
+// answer is true. (A change of the empty one that came between has moved its seen_at, which is
+// looked at again after its lock.)
+func (q *Queries) CreateCart(ctx context.Context, arg CreateCartParams) (bool, error) {
+	row := q.db.QueryRow(ctx, CreateCart,
 		arg.OwnerID,
-		arg.Now,
+		arg.ID,
+		arg.MaxCarts,
 		arg.SeenAt,
+		arg.Now,
 	)
-	return err
+	var too_many bool
+	err := row.Scan(&too_many)
+	return too_many, err
 }
 
 const ExpireCarts = `-- name: ExpireCarts :execrows
@@ -215,6 +242,30 @@ type ForgetChangesParams struct {
 
 func (q *Queries) ForgetChanges(ctx context.Context, arg ForgetChangesParams) (int64, error) {
 	result, err := q.db.Exec(ctx, ForgetChanges, arg.Before, arg.Batch)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected(), nil
+}
+
+const ForgetMerges = `-- name: ForgetMerges :execrows
+DELETE FROM cart_merges
+WHERE from_id IN (
+    SELECT m.from_id FROM cart_merges m
+    WHERE m.merged_at < $1
+    ORDER BY m.merged_at
+    LIMIT $2::int
+    FOR UPDATE SKIP LOCKED
+)
+`
+
+type ForgetMergesParams struct {
+	Before time.Time
+	Batch  int32
+}
+
+func (q *Queries) ForgetMerges(ctx context.Context, arg ForgetMergesParams) (int64, error) {
+	result, err := q.db.Exec(ctx, ForgetMerges, arg.Before, arg.Batch)
 	if err != nil {
 		return 0, err
 	}
@@ -317,8 +368,10 @@ FROM (
 // (One statement cannot do both: it would wait for a writer but go on to read
 // the lines as they were before the wait. AddLine does, and notices.)
 //
-// Only the sweeper deletes carts without it. It passes over rows that are
-// locked, and every change locks its cart's row before it touches a line.
+// Only the sweeper, and a cart that is made in place of an empty one, delete carts
+// without it. They pass over rows that are locked, and every change locks its cart's
+// row before it writes a row that refers to it: a cart that is deleted meanwhile is
+// not found, and no reference to it fails.
 // Keys are locked in the order that is the same for everybody: a merge of A
 // into B and one of B into A wait for each other and never deadlock.
 func (q *Queries) LockCarts(ctx context.Context, ids []domain.UUID) error {
@@ -329,8 +382,10 @@ func (q *Queries) LockCarts(ctx context.Context, ids []domain.UUID) error {
 const MergeCarts = `-- name: MergeCarts :one
 WITH target AS (
     SELECT c.id, c.version FROM carts c WHERE c.id = $1 AND c.owner_id = $2
+    FOR NO KEY UPDATE OF c
 ), source AS (
     SELECT c.id, c.owner_id FROM carts c, target WHERE c.id = $3 AND c.owner_id = $4
+    FOR UPDATE OF c
 ), present AS (
     SELECT l.sku, l.quantity, l.position FROM cart_lines l JOIN target ON target.id = l.cart_id
 ), moved AS (
@@ -370,10 +425,10 @@ WITH target AS (
     UPDATE cart_merges e SET into_id = merged.into_id, version = merged.version
     FROM merged WHERE e.into_id = merged.id
 ), forwarded AS (
-    INSERT INTO cart_merges (from_id, from_owner_id, into_id, version)
-    SELECT merged.id, merged.owner_id, merged.into_id, merged.version FROM merged
+    INSERT INTO cart_merges (from_id, from_owner_id, into_id, version, merged_at)
+    SELECT merged.id, merged.owner_id, merged.into_id, merged.version, $6 FROM merged
     ON CONFLICT (from_id) DO UPDATE SET
-        from_owner_id = excluded.from_owner_id, into_id = excluded.into_id, version = excluded.version
+        from_owner_id = excluded.from_owner_id, into_id = excluded.into_id, version = excluded.version, merged_at = excluded.merged_at
 ), orders AS (
     UPDATE cart_orders o SET cart_id = merged.into_id, version = merged.version
     FROM merged WHERE o.cart_id = merged.id
@@ -421,6 +476,7 @@ WITH cart AS (
         SELECT FROM cart_orders o WHERE o.cart_id = c.id AND o.order_id = $3
     ) AS removed
     FROM carts c WHERE c.id = $1 AND c.owner_id = $2
+    FOR NO KEY UPDATE OF c
 ), bought AS (
     SELECT line.sku, sum(line.units) AS units
     FROM (SELECT unnest($4::text[]) AS sku, unnest($5::bigint[]) AS units) AS line

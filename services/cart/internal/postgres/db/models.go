@@ -40,6 +40,7 @@ type CartMerge struct {
 	FromOwnerID domain.UUID
 	IntoID      domain.UUID
 	Version     int64
+	MergedAt    time.Time
 }
 
 type CartOrder struct {

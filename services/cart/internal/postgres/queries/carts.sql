@@ -5,8 +5,10 @@
 -- (One statement cannot do both: it would wait for a writer but go on to read
 -- the lines as they were before the wait. AddLine does, and notices.)
 --
--- Only the sweeper deletes carts without it. It passes over rows that are
--- locked, and every change locks its cart's row before it touches a line.
+-- Only the sweeper, and a cart that is made in place of an empty one, delete carts
+-- without it. They pass over rows that are locked, and every change locks its cart's
+-- row before it writes a row that refers to it: a cart that is deleted meanwhile is
+-- not found, and no reference to it fails.
 
 -- Keys are locked in the order that is the same for everybody: a merge of A
 -- into B and one of B into A wait for each other and never deadlock.
@@ -17,12 +19,35 @@ FROM (
 ) AS k;
 
 -- CreateCart leaves a cart that is there as it is, but locks it, so that it is
--- still there for the statement after this one.
--- name: CreateCart :exec
-INSERT INTO carts AS c (id, owner_id, updated_at, seen_at)
-VALUES (@id, @owner_id, @now, @seen_at)
-ON CONFLICT (id) DO UPDATE SET seen_at = greatest(c.seen_at, excluded.seen_at)
-WHERE c.owner_id = excluded.owner_id;
+-- still there for the statement after this one. An owner who has max_carts gets another
+-- in place of an empty one that was not used in this hour; who has none gets none, and the
+-- answer is true. (A change of the empty one that came between has moved its seen_at, which is
+-- looked at again after its lock.)
+-- name: CreateCart :one
+WITH counted AS (
+    SELECT count(*) AS others FROM (
+        SELECT o.id FROM carts o WHERE o.owner_id = @owner_id::uuid AND o.id <> @id::uuid LIMIT @max_carts::bigint
+    ) AS c
+), dropped AS (
+    DELETE FROM carts WHERE carts.id IN (
+        SELECT e.id FROM carts e
+        WHERE (SELECT counted.others FROM counted) >= @max_carts
+          AND e.owner_id = @owner_id AND e.id <> @id AND e.seen_at < @seen_at::timestamptz
+          AND NOT EXISTS (SELECT FROM cart_lines l WHERE l.cart_id = e.id)
+        ORDER BY e.seen_at
+        LIMIT 1
+        FOR UPDATE OF e SKIP LOCKED
+    )
+    RETURNING carts.id
+), room AS (
+    SELECT (counted.others < @max_carts OR EXISTS (SELECT FROM dropped)) AS found FROM counted
+), made AS (
+    INSERT INTO carts AS c (id, owner_id, updated_at, seen_at)
+    SELECT @id, @owner_id, @now::timestamptz, @seen_at WHERE (SELECT room.found FROM room)
+    ON CONFLICT (id) DO UPDATE SET seen_at = greatest(c.seen_at, excluded.seen_at)
+    WHERE c.owner_id = excluded.owner_id
+)
+SELECT (NOT room.found)::boolean AS too_many FROM room;
 
 -- name: GetCart :one
 SELECT
@@ -203,6 +228,7 @@ WITH cart AS (
         SELECT FROM cart_orders o WHERE o.cart_id = c.id AND o.order_id = @order_id
     ) AS removed
     FROM carts c WHERE c.id = @id AND c.owner_id = @owner_id
+    FOR NO KEY UPDATE OF c
 ), bought AS (
     SELECT line.sku, sum(line.units) AS units
     FROM (SELECT unnest(@skus::text[]) AS sku, unnest(@quantities::bigint[]) AS units) AS line
@@ -258,8 +284,10 @@ LEFT JOIN carts c ON c.id = m.into_id;
 -- name: MergeCarts :one
 WITH target AS (
     SELECT c.id, c.version FROM carts c WHERE c.id = @into_id AND c.owner_id = @into_owner_id
+    FOR NO KEY UPDATE OF c
 ), source AS (
     SELECT c.id, c.owner_id FROM carts c, target WHERE c.id = @from_id AND c.owner_id = @from_owner_id
+    FOR UPDATE OF c
 ), present AS (
     SELECT l.sku, l.quantity, l.position FROM cart_lines l JOIN target ON target.id = l.cart_id
 ), moved AS (
@@ -299,10 +327,10 @@ WITH target AS (
     UPDATE cart_merges e SET into_id = merged.into_id, version = merged.version
     FROM merged WHERE e.into_id = merged.id
 ), forwarded AS (
-    INSERT INTO cart_merges (from_id, from_owner_id, into_id, version)
-    SELECT merged.id, merged.owner_id, merged.into_id, merged.version FROM merged
+    INSERT INTO cart_merges (from_id, from_owner_id, into_id, version, merged_at)
+    SELECT merged.id, merged.owner_id, merged.into_id, merged.version, @now FROM merged
     ON CONFLICT (from_id) DO UPDATE SET
-        from_owner_id = excluded.from_owner_id, into_id = excluded.into_id, version = excluded.version
+        from_owner_id = excluded.from_owner_id, into_id = excluded.into_id, version = excluded.version, merged_at = excluded.merged_at
 ), orders AS (
     UPDATE cart_orders o SET cart_id = merged.into_id, version = merged.version
     FROM merged WHERE o.cart_id = merged.id
@@ -338,6 +366,16 @@ WHERE (cart_id, order_id) IN (
     SELECT o.cart_id, o.order_id FROM cart_orders o
     WHERE o.removed_at < @before
     ORDER BY o.removed_at
+    LIMIT @batch::int
+    FOR UPDATE SKIP LOCKED
+);
+
+-- name: ForgetMerges :execrows
+DELETE FROM cart_merges
+WHERE from_id IN (
+    SELECT m.from_id FROM cart_merges m
+    WHERE m.merged_at < @before
+    ORDER BY m.merged_at
     LIMIT @batch::int
     FOR UPDATE SKIP LOCKED
 );

@@ -254,6 +254,17 @@ func (q *Queries) SetStockTotals(ctx context.Context, arg SetStockTotalsParams) 
 	return err
 }
 
+const SetTrace = `-- name: SetTrace :exec
+SELECT set_config('souk.traceparent', $1::text, true)
+`
+
+// SetTrace names the trace whose transaction this is to the log of events, which keeps it
+// with each. Statements that are a transaction of their own do it themselves.
+func (q *Queries) SetTrace(ctx context.Context, traceparent string) error {
+	_, err := q.db.Exec(ctx, SetTrace, traceparent)
+	return err
+}
+
 const SetVariantPrices = `-- name: SetVariantPrices :many
 WITH wanted AS (
     SELECT unnest($2::text[]) AS sku, unnest($3::bigint[]) AS price

@@ -24,6 +24,24 @@ func (q *Queries) CountImport(ctx context.Context, arg CountImportParams) error 
 	return err
 }
 
+const CountNewPrices = `-- name: CountNewPrices :one
+SELECT count(*) FROM variants v JOIN (SELECT unnest($1::text[]) AS sku, unnest($2::bigint[]) AS price) w ON w.sku = v.sku
+WHERE v.price <> w.price
+`
+
+type CountNewPricesParams struct {
+	Skus   []string
+	Prices []int64
+}
+
+// CountNewPrices counts variants that have another price than is wanted.
+func (q *Queries) CountNewPrices(ctx context.Context, arg CountNewPricesParams) (int64, error) {
+	row := q.db.QueryRow(ctx, CountNewPrices, arg.Skus, arg.Prices)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const ForgetImports = `-- name: ForgetImports :execrows
 DELETE FROM imports i WHERE i.id IN (
     SELECT o.id FROM imports o

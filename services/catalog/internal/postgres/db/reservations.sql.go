@@ -98,12 +98,14 @@ func (q *Queries) ExpireHolds(ctx context.Context, maxOrders int32) ([]string, e
 }
 
 const ExpireHoldsOf = `-- name: ExpireHoldsOf :many
-WITH due AS (
+WITH trace AS (
+    SELECT set_config('souk.traceparent', $1::text, true) AS traced
+), due AS (
     SELECT r.order_id FROM reservations r
     WHERE r.state = 'held' AND r.expires_at <= now()
-      AND EXISTS (SELECT FROM reservation_lines l WHERE l.order_id = r.order_id AND l.sku = ANY ($1::text[]))
+      AND EXISTS (SELECT FROM reservation_lines l WHERE l.order_id = r.order_id AND l.sku = ANY ($2::text[]))
     ORDER BY r.order_id
-    LIMIT $2
+    LIMIT $3
     FOR NO KEY UPDATE
 ), moved AS (
     UPDATE reservations r
@@ -119,21 +121,22 @@ WITH due AS (
 )
 UPDATE stock s
 SET held = s.held - f.quantity, version = s.version + 1, updated_at = now()
-FROM freed f JOIN locked k ON k.sku = f.sku
+FROM trace, freed f JOIN locked k ON k.sku = f.sku
 WHERE s.sku = f.sku
 RETURNING s.product_id
 `
 
 type ExpireHoldsOfParams struct {
-	Skus      []string
-	MaxOrders int32
+	Traceparent string
+	Skus        []string
+	MaxOrders   int32
 }
 
 // ExpireHoldsOf releases the expired holds on the given SKUs; for a shopper who
 // would otherwise see them as sold out. It waits for the transactions that have
 // locked one of them, so that its answer is final.
 func (q *Queries) ExpireHoldsOf(ctx context.Context, arg ExpireHoldsOfParams) ([]string, error) {
-	rows, err := q.db.Query(ctx, ExpireHoldsOf, arg.Skus, arg.MaxOrders)
+	rows, err := q.db.Query(ctx, ExpireHoldsOf, arg.Traceparent, arg.Skus, arg.MaxOrders)
 	if err != nil {
 		return nil, err
 	}
@@ -202,18 +205,20 @@ func (q *Queries) FreeStock(ctx context.Context, orderID string) ([]string, erro
 const GetReservation = `-- name: GetReservation :one
 SELECT r.order_id, r.state, r.expires_at, r.lines_hash,
        (r.expired OR r.state = 'held' AND r.expires_at <= now())::boolean AS expired,
-       EXISTS (SELECT FROM reservation_lines l WHERE l.order_id = r.order_id AND l.returned > 0) AS returned
+       EXISTS (SELECT FROM reservation_lines l WHERE l.order_id = r.order_id AND l.returned > 0) AS returned,
+       (1000000 * greatest(extract(epoch FROM r.expires_at - now()), 0))::bigint AS left_microseconds
 FROM reservations r
 WHERE r.order_id = $1
 `
 
 type GetReservationRow struct {
-	OrderID   string
-	State     string
-	ExpiresAt time.Time
-	LinesHash []byte
-	Expired   bool
-	Returned  bool
+	OrderID          string
+	State            string
+	ExpiresAt        time.Time
+	LinesHash        []byte
+	Expired          bool
+	Returned         bool
+	LeftMicroseconds int64
 }
 
 func (q *Queries) GetReservation(ctx context.Context, orderID string) (GetReservationRow, error) {
@@ -226,6 +231,7 @@ func (q *Queries) GetReservation(ctx context.Context, orderID string) (GetReserv
 		&i.LinesHash,
 		&i.Expired,
 		&i.Returned,
+		&i.LeftMicroseconds,
 	)
 	return i, err
 }
@@ -254,7 +260,8 @@ WITH wanted AS (
     LEFT JOIN stock s ON s.sku = w.sku
     WHERE s.sku IS NULL OR NOT s.sellable OR s.total - s.held - s.committed < w.quantity
 ), new AS (
-    SELECT $3::uuid AS order_id, now() + $4::bigint * interval '1 microsecond' AS expires_at, $5::bytea AS lines_hash
+    SELECT $3::uuid AS order_id, now() + $4::bigint * interval '1 microsecond' AS expires_at,
+        $5::bytea AS lines_hash, set_config('souk.traceparent', $6::text, true) AS traced
 ), made AS (
     INSERT INTO reservations (order_id, state, expires_at, lines_hash)
     SELECT n.order_id, 'held', n.expires_at, n.lines_hash
@@ -280,6 +287,7 @@ type HoldStockParams struct {
 	OrderID          string
 	HoldMicroseconds int64
 	LinesHash        []byte
+	Traceparent      string
 }
 
 // HoldStock makes the reservation with its lines and holds the units, if every
@@ -291,6 +299,7 @@ func (q *Queries) HoldStock(ctx context.Context, arg HoldStockParams) (int64, er
 		arg.OrderID,
 		arg.HoldMicroseconds,
 		arg.LinesHash,
+		arg.Traceparent,
 	)
 	var count int64
 	err := row.Scan(&count)
@@ -333,19 +342,30 @@ func (q *Queries) LeaveTombstone(ctx context.Context, orderID string) (int64, er
 }
 
 const LockReservation = `-- name: LockReservation :one
-SELECT state FROM reservations WHERE order_id = $1 FOR NO KEY UPDATE
+SELECT state, set_config('souk.traceparent', $1::text, true) AS traced FROM reservations WHERE order_id = $2 FOR NO KEY UPDATE
 `
 
-func (q *Queries) LockReservation(ctx context.Context, orderID string) (string, error) {
-	row := q.db.QueryRow(ctx, LockReservation, orderID)
-	var state string
-	err := row.Scan(&state)
-	return state, err
+type LockReservationParams struct {
+	Traceparent string
+	OrderID     string
+}
+
+type LockReservationRow struct {
+	State  string
+	Traced string
+}
+
+// LockReservation does what SetTrace does, too.
+func (q *Queries) LockReservation(ctx context.Context, arg LockReservationParams) (LockReservationRow, error) {
+	row := q.db.QueryRow(ctx, LockReservation, arg.Traceparent, arg.OrderID)
+	var i LockReservationRow
+	err := row.Scan(&i.State, &i.Traced)
+	return i, err
 }
 
 const LockStock = `-- name: LockStock :many
 
-SELECT sku, product_id, (total - held - committed)::bigint AS available, sellable
+SELECT sku, product_id, (total - held - committed)::bigint AS available, held, sellable
 FROM stock
 WHERE sku = ANY ($1::text[])
 ORDER BY sku
@@ -356,6 +376,7 @@ type LockStockRow struct {
 	Sku       string
 	ProductID string
 	Available int64
+	Held      int64
 	Sellable  bool
 }
 
@@ -377,6 +398,7 @@ func (q *Queries) LockStock(ctx context.Context, skus []string) ([]LockStockRow,
 			&i.Sku,
 			&i.ProductID,
 			&i.Available,
+			&i.Held,
 			&i.Sellable,
 		); err != nil {
 			return nil, err

@@ -4,6 +4,11 @@
 -- name: LockCatalog :exec
 SELECT pg_advisory_xact_lock(hashtextextended('souk.catalog.edit', 0)), set_config('souk.keeps_search', 'on', true);
 
+-- SetTrace names the trace whose transaction this is to the log of events, which keeps it
+-- with each. Statements that are a transaction of their own do it themselves.
+-- name: SetTrace :exec
+SELECT set_config('souk.traceparent', @traceparent::text, true);
+
 -- name: UpsertCategories :exec
 INSERT INTO categories AS c (slug, name)
 SELECT unnest(@slugs::text[]), unnest(@names::text[])

@@ -65,3 +65,8 @@ SELECT s.sku
 FROM stock s JOIN (SELECT unnest(@skus::text[]) AS sku, unnest(@totals::bigint[]) AS total) w ON w.sku = s.sku
 WHERE s.held + s.committed > w.total
 ORDER BY s.sku;
+
+-- CountNewPrices counts variants that have another price than is wanted.
+-- name: CountNewPrices :one
+SELECT count(*) FROM variants v JOIN (SELECT unnest(@skus::text[]) AS sku, unnest(@prices::bigint[]) AS price) w ON w.sku = v.sku
+WHERE v.price <> w.price;

@@ -5,7 +5,7 @@
 -- its own: the next one then has a snapshot from after the wait, and judges by
 -- values that can't change any more.
 -- name: LockStock :many
-SELECT sku, product_id, (total - held - committed)::bigint AS available, sellable
+SELECT sku, product_id, (total - held - committed)::bigint AS available, held, sellable
 FROM stock
 WHERE sku = ANY (@skus::text[])
 ORDER BY sku
@@ -21,7 +21,8 @@ WITH wanted AS (
     LEFT JOIN stock s ON s.sku = w.sku
     WHERE s.sku IS NULL OR NOT s.sellable OR s.total - s.held - s.committed < w.quantity
 ), new AS (
-    SELECT @order_id::uuid AS order_id, now() + sqlc.arg(hold_microseconds)::bigint * interval '1 microsecond' AS expires_at, @lines_hash::bytea AS lines_hash
+    SELECT @order_id::uuid AS order_id, now() + sqlc.arg(hold_microseconds)::bigint * interval '1 microsecond' AS expires_at,
+        @lines_hash::bytea AS lines_hash, set_config('souk.traceparent', @traceparent::text, true) AS traced
 ), made AS (
     INSERT INTO reservations (order_id, state, expires_at, lines_hash)
     SELECT n.order_id, 'held', n.expires_at, n.lines_hash
@@ -46,7 +47,8 @@ SELECT sku FROM reservation_lines WHERE order_id = @order_id ORDER BY sku;
 -- name: GetReservation :one
 SELECT r.order_id, r.state, r.expires_at, r.lines_hash,
        (r.expired OR r.state = 'held' AND r.expires_at <= now())::boolean AS expired,
-       EXISTS (SELECT FROM reservation_lines l WHERE l.order_id = r.order_id AND l.returned > 0) AS returned
+       EXISTS (SELECT FROM reservation_lines l WHERE l.order_id = r.order_id AND l.returned > 0) AS returned,
+       (1000000 * greatest(extract(epoch FROM r.expires_at - now()), 0))::bigint AS left_microseconds
 FROM reservations r
 WHERE r.order_id = @order_id;
 
@@ -131,7 +133,9 @@ RETURNING s.product_id;
 -- would otherwise see them as sold out. It waits for the transactions that have
 -- locked one of them, so that its answer is final.
 -- name: ExpireHoldsOf :many
-WITH due AS (
+WITH trace AS (
+    SELECT set_config('souk.traceparent', @traceparent::text, true) AS traced
+), due AS (
     SELECT r.order_id FROM reservations r
     WHERE r.state = 'held' AND r.expires_at <= now()
       AND EXISTS (SELECT FROM reservation_lines l WHERE l.order_id = r.order_id AND l.sku = ANY (@skus::text[]))
@@ -152,12 +156,13 @@ WITH due AS (
 )
 UPDATE stock s
 SET held = s.held - f.quantity, version = s.version + 1, updated_at = now()
-FROM freed f JOIN locked k ON k.sku = f.sku
+FROM trace, freed f JOIN locked k ON k.sku = f.sku
 WHERE s.sku = f.sku
 RETURNING s.product_id;
 
+-- LockReservation does what SetTrace does, too.
 -- name: LockReservation :one
-SELECT state FROM reservations WHERE order_id = @order_id FOR NO KEY UPDATE;
+SELECT state, set_config('souk.traceparent', @traceparent::text, true) AS traced FROM reservations WHERE order_id = @order_id FOR NO KEY UPDATE;
 
 -- name: GetRestock :one
 SELECT order_id, lines_hash FROM restocks WHERE restock_id = @restock_id;

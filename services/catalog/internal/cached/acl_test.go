@@ -1,0 +1,92 @@
+package cached_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/souk-shop/souk/services/catalog/internal/cached"
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/storetest"
+	"github.com/souk-shop/souk/services/chassis/cache"
+	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// TestRedisUser: the rights that the chart gives the catalog's user in Redis are enough
+// for the cache, and for nothing else; without the user nothing is answered.
+func TestRedisUser(t *testing.T) {
+	t.Parallel()
+	chart, err := os.ReadFile("../../../../helm/souk/templates/_helpers.tpl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := regexp.MustCompile(`resetkeys resetchannels ~souk:[^\n]*`).FindString(string(chart))
+	s := newServer(t)
+	users := filepath.Join(filepath.Dir(s.socket), "users.acl")
+	acl := "user default off\nuser catalog on >word " + strings.ReplaceAll(rules, "{{ .name }}", "catalog") + "\n"
+	if err := os.WriteFile(users, []byte(acl), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.process = exec.Command(program, "--port", "0", "--unixsocket", s.socket, "--save", "", "--dir", filepath.Dir(s.socket), "--aclfile", users)
+	if err := s.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	address := cache.RedisConfig{Addr: "unix://catalog:word@" + s.socket, Timeout: time.Second}
+	rdb, err := cache.OpenRedis(address, telemetry.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rdb.Close()
+	ctx := t.Context()
+	for rdb.Ping(ctx).Err() != nil {
+		if err := retry.Sleep(ctx, 5*time.Millisecond); err != nil {
+			t.Fatal("redis does not start")
+		}
+	}
+
+	store, _ := storetest.New(t)
+	if _, err := store.Upsert(ctx, "", []domain.ProductInput{storetest.Simple("A", "apple", 100, 50)}); err != nil {
+		t.Fatal(err)
+	}
+	apple, err := store.ProductByCode(ctx, "A")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gate := &storetest.Gate{Store: store}
+	for range 2 { // the first replica fills Redis, the second one reads it
+		c, err := cached.New(gate, 0, address, telemetry.Discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for range 3 {
+			if _, err := c.ProductByID(ctx, apple.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := gate.Loads.Load(); n != 1 {
+		t.Errorf("%d loads for two replicas", n)
+	}
+	for _, refused := range [][]any{
+		{"FLUSHALL"}, {"FLUSHDB"}, {"CONFIG", "GET", "*"}, {"KEYS", "*"}, {"SCAN", "0"}, {"ACL", "LIST"}, {"SHUTDOWN"},
+		{"EVAL", "return 1", "0"}, {"SCRIPT", "FLUSH"}, {"SUBSCRIBE", "souk"}, {"PUBLISH", "souk", "1"}, {"MONITOR"}, {"REPLICAOF", "NO", "ONE"},
+		{"DEL", "souk:catalog:1:k"}, {"SET", "souk:cart:1:k", "v"}, {"MGET", "other"}, {"CLIENT", "KILL", "TYPE", "normal"},
+	} {
+		if err := rdb.Do(ctx, refused...).Err(); err == nil || !strings.HasPrefix(err.Error(), "NOPERM") {
+			t.Errorf("%v: %v", refused, err)
+		}
+	}
+	stranger := redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket})
+	defer stranger.Close()
+	if err := stranger.Ping(ctx).Err(); err == nil || !strings.HasPrefix(err.Error(), "NOAUTH") {
+		t.Errorf("without a user: %v", err)
+	}
+}
