@@ -33,7 +33,7 @@ func BenchmarkCheckout(b *testing.B) {
 				wg.Go(func() {
 					defer func() { <-slots }()
 					req := s.checkout("pm_card_visa", 30*time.Second)
-					s.carts.Put(req.GetCartId(), apptest.Cart{Owner: req.GetCustomerId(), Version: 3, Lines: cart})
+					s.carts.Put(req.GetCartId(), apptest.Cart{Owner: req.GetViewer().GetCustomer().GetId(), Version: 3, Lines: cart})
 					if _, err := s.client.PlaceOrder(context.Background(), req); err != nil {
 						b.Error(err)
 					}

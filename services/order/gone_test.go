@@ -42,6 +42,7 @@ func TestACallerThatGoesAwayWhileItsRefundIsWritten(t *testing.T) {
 	s.start()
 	o := s.settled(s.place(s.checkout("pm_card_visa", 0)).GetOrder().GetId())
 	req := &orderv1.RefundOrderRequest{
+		Viewer:  operator,
 		OrderId: o.GetId(), IdempotencyKey: "r", RequestHash: make([]byte, 32), Wait: durationpb.New(30 * time.Second),
 	}
 	s.goneDuring("SELECT FROM orders WHERE id = $1 FOR UPDATE", []any{o.GetId()}, func(ctx context.Context) error {
@@ -70,7 +71,7 @@ func TestACallerThatGoesAwayWhileItsCancellationIsWritten(t *testing.T) {
 	o := s.place(s.checkout("pm_card_visa", 0)).GetOrder()
 	<-waiting
 	s.goneDuring("SELECT FROM orders WHERE id = $1 FOR UPDATE", []any{o.GetId()}, func(ctx context.Context) error {
-		_, err := s.client.CancelOrder(ctx, &orderv1.CancelOrderRequest{OrderId: o.GetId()})
+		_, err := s.client.CancelOrder(ctx, &orderv1.CancelOrderRequest{Viewer: operator, OrderId: o.GetId()})
 		return err
 	})
 	s.written("SELECT id FROM orders WHERE id = $1 AND state = 'cancelling'", o.GetId())
@@ -102,7 +103,7 @@ func (s *shop) goneDuring(lock string, args []any, call func(context.Context) er
 		s.t.Fatalf("the call ends with %v", err)
 	}
 	// The same connection's next call comes after the end of this one.
-	if _, err := s.client.GetOrder(s.t.Context(), &orderv1.GetOrderRequest{OrderId: uuid.NewString()}); status.Code(err) != codes.NotFound {
+	if _, err := s.client.GetOrder(s.t.Context(), &orderv1.GetOrderRequest{Viewer: operator, OrderId: uuid.NewString()}); status.Code(err) != codes.NotFound {
 		s.t.Fatal(err)
 	}
 	if err := tx.Commit(s.t.Context()); err != nil {

@@ -9,14 +9,21 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/chassis/answers"
+	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
+	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/chassis/events/relay"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/service"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/app/crashpoint"
+	"github.com/souk-shop/souk/services/order/internal/domain"
 	"github.com/souk-shop/souk/services/order/internal/jobs"
 	"github.com/souk-shop/souk/services/order/internal/postgres"
 	"github.com/souk-shop/souk/services/order/internal/rpc"
@@ -25,6 +32,9 @@ import (
 // Config is the configuration of the order service, from variables SOUK_ORDER_...
 type Config struct {
 	service.Config
+
+	// Events is the broker to which events are relayed.
+	Events events.Config `env:", prefix=EVENTS_"`
 
 	Catalog chassisrpc.ClientConfig `env:", prefix=CATALOG_"`
 	Cart    chassisrpc.ClientConfig `env:", prefix=CART_"`
@@ -40,6 +50,9 @@ type Config struct {
 	// DriveWait is how long they may wait for it: when one has waited longer,
 	// orders are refused until the next have not.
 	DriveWait time.Duration `env:"DRIVE_WAIT, default=1s"`
+	// Unfair has orders wait in one queue, whichever address they come from: the control
+	// of measurements.
+	Unfair bool `env:"UNFAIR"`
 	// DriveDelay is how far ahead the job of an order is scheduled: the time in
 	// which the process that placed it settles it.
 	DriveDelay time.Duration `env:"DRIVE_DELAY, default=15s"`
@@ -48,11 +61,36 @@ type Config struct {
 	// SweepInterval is the time between two looks for orders without a live job
 	// or driver.
 	SweepInterval time.Duration `env:"SWEEP_INTERVAL, default=20s"`
-	// Deadline is how long an order may take to reach CAPTURING. Hold is how long
-	// the catalog keeps its stock: longer, so that a hold outlives every order that
-	// can still be confirmed.
+	// Deadline is how long an order may take to reach CAPTURING.
 	Deadline time.Duration `env:"DEADLINE, default=10m"`
-	Hold     time.Duration `env:"HOLD, default=15m"`
+	// Hold is how long the catalog keeps the stock of an order that has not been paid.
+	// AuthorizeWithin is how long its payment may take to be authorized from then on:
+	// shorter, so that a hold outlives every order that can still be confirmed. An order
+	// whose authorization is not known by then is cancelled.
+	Hold            time.Duration `env:"HOLD, default=90s"`
+	AuthorizeWithin time.Duration `env:"AUTHORIZE_WITHIN, default=75s"`
+	// StockWait is how long an order waits for units that others hold; negative for not
+	// at all.
+	StockWait time.Duration `env:"STOCK_WAIT, default=30s"`
+	// SubjectKey makes the keyed hashes under which declines are counted by guest, address
+	// and payment method; the same for all replicas. The built-in one is published with the source.
+	SubjectKey config.Secret `env:"SUBJECT_KEY, default=souk order subjects"`
+	// FreeDeclines is how many declined payments delay nothing, UnpaidOrders how many orders
+	// may be unsettled at once, and UnpaidUnits how many units of a SKU may be in them besides
+	// one order of any size. Negative is no limit.
+	FreeDeclinesOfGuest   int `env:"FREE_DECLINES_OF_GUEST, default=3"`
+	FreeDeclinesOfAddress int `env:"FREE_DECLINES_OF_ADDRESS, default=30"`
+	FreeDeclinesOfMethod  int `env:"FREE_DECLINES_OF_METHOD, default=3"`
+	UnpaidOrdersOfGuest   int `env:"UNPAID_ORDERS_OF_GUEST, default=5"`
+	UnpaidOrdersOfAddress int `env:"UNPAID_ORDERS_OF_ADDRESS, default=30"`
+	UnpaidUnitsOfGuest    int `env:"UNPAID_UNITS_OF_GUEST, default=20"`
+	UnpaidUnitsOfAddress  int `env:"UNPAID_UNITS_OF_ADDRESS, default=100"`
+	// EraseCancelledAfter is how long after an order was cancelled it is kept who the buyer
+	// was: time for questions, and for the payer's bank to show that nothing was taken.
+	// ErasePaidAfter is the same of paid orders: 0 keeps it, because laws on accounts and
+	// tax ask for it for years, how many depends on the country. Negative is for ever.
+	EraseCancelledAfter time.Duration `env:"ERASE_CANCELLED_AFTER, default=720h"`
+	ErasePaidAfter      time.Duration `env:"ERASE_PAID_AFTER"`
 	// DrainTimeout bounds the wait for drives in flight when the service stops.
 	DrainTimeout time.Duration `env:"DRIVE_DRAIN_TIMEOUT, default=10s"`
 
@@ -67,8 +105,8 @@ func CrashPoints() []string { return crash.Names(crashpoint.All()) }
 
 // Validate refuses what the service cannot run with.
 func (cfg *Config) Validate() error {
-	if cfg.Hold <= cfg.Deadline {
-		return fmt.Errorf("hold %v must be longer than deadline %v", cfg.Hold, cfg.Deadline)
+	if cfg.Hold <= cfg.AuthorizeWithin {
+		return fmt.Errorf("hold %v must be longer than authorize within %v", cfg.Hold, cfg.AuthorizeWithin)
 	}
 	for name, n := range map[string]int{"drive backlog": cfg.Backlog, "workers": cfg.Workers} {
 		if n < 0 {
@@ -77,13 +115,25 @@ func (cfg *Config) Validate() error {
 	}
 	for name, d := range map[string]time.Duration{
 		"drive delay": cfg.DriveDelay, "drive wait": cfg.DriveWait, "sweep interval": cfg.SweepInterval,
-		"deadline": cfg.Deadline, "drive drain timeout": cfg.DrainTimeout,
+		"deadline": cfg.Deadline, "authorize within": cfg.AuthorizeWithin, "drive drain timeout": cfg.DrainTimeout,
 	} {
 		if d < 0 {
 			return fmt.Errorf("%s %v: it cannot be negative", name, d)
 		}
 	}
 	return nil
+}
+
+// limits are those of buyers.
+func (cfg *Config) limits() domain.BuyerLimits {
+	return domain.BuyerLimits{
+		Key: []byte(cfg.SubjectKey.Reveal()),
+		FreeDeclines: map[domain.SubjectKind]int{
+			domain.OfGuest: cfg.FreeDeclinesOfGuest, domain.OfAddress: cfg.FreeDeclinesOfAddress, domain.OfMethod: cfg.FreeDeclinesOfMethod,
+		},
+		Orders: map[domain.SubjectKind]int{domain.OfGuest: cfg.UnpaidOrdersOfGuest, domain.OfAddress: cfg.UnpaidOrdersOfAddress},
+		Units:  map[domain.SubjectKind]int64{domain.OfGuest: int64(cfg.UnpaidUnitsOfGuest), domain.OfAddress: int64(cfg.UnpaidUnitsOfAddress)},
+	}
 }
 
 // promptPoll is River's poll where jobs do all the driving.
@@ -120,31 +170,49 @@ func build(p *service.Parts, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	store := postgres.New(p.Pool, postgres.Times{Deadline: cfg.Deadline, DriveDelay: cfg.DriveDelay}).ReadFrom(p.ReadPool)
+	store := postgres.New(p.Pool, postgres.Times{
+		Deadline: cfg.Deadline, Hold: cfg.Hold, AuthorizeWithin: cfg.AuthorizeWithin, DriveDelay: cfg.DriveDelay,
+	}).ReadFrom(p.ReadPool)
 	ports := crashpoint.Wrap(app.Ports{
-		Orders: store, Refunds: store,
+		Orders: store, Refunds: store, Sessions: store, Customers: store, Persons: rpc.NewPersons(cart, payment),
 		Catalog: rpc.NewCatalog(catalog, cfg.Hold), Carts: rpc.NewCarts(cart), Payments: rpc.NewPayments(payment),
 	}, p.Crash)
 	changes := app.NewBroadcaster()
 	driver, err := app.NewDriver(app.DriverConfig{
-		Ports: ports, Changes: changes, Log: p.Log, Tracer: p.Telemetry.Tracer(), Meter: p.Telemetry.Meter(),
+		Ports: ports, Changes: changes, Limits: cfg.limits(), StockWait: cfg.StockWait, Log: p.Log, Tracer: p.Telemetry.Tracer(), Meter: p.Telemetry.Meter(),
 	})
 	if err != nil {
 		return err
 	}
 	runner := app.NewRunner(driver, app.RunnerConfig{
-		Drivers: cfg.Drivers, Backlog: cfg.Backlog, MaxWait: cfg.DriveWait, Drain: cfg.DrainTimeout,
+		Drivers: cfg.Drivers, Backlog: cfg.Backlog, MaxWait: cfg.DriveWait, Drain: cfg.DrainTimeout, Unfair: cfg.Unfair,
 	}, p.Log)
 	replicas := app.NewReplicas(app.ReplicasConfig{
 		Changes: changes, Feed: postgres.NewFeed(p.Pool), Orders: store, Log: p.Log, Refresh: cfg.refresh,
 	})
-	orders := app.New(app.Config{Ports: ports, Runner: runner, Changes: changes, Draining: p.Server.Draining()})
+	erased, err := p.Telemetry.Meter().Int64Counter("souk.order.erased", metric.WithUnit("{order}"),
+		metric.WithDescription("Orders whose buyer was erased, by the cause: request, or the age of cancelled or paid ones."))
+	if err != nil {
+		return err
+	}
+	orders := app.New(app.Config{
+		Erased: func(ctx context.Context, cause string, n int) {
+			erased.Add(ctx, int64(n), metric.WithAttributes(attribute.String("souk.order.erasure.cause", cause)))
+		},
+		Ports: ports, Runner: runner, Changes: changes, Draining: p.Server.Draining(), Limits: cfg.limits(),
+		LimitMet: func(ctx context.Context, limit string) {
+			p.Telemetry.Security.Record(ctx, telemetry.LimitExceeded, limit)
+		},
+	})
 	orderv1.RegisterOrderServiceServer(p.Server, rpc.NewServer(orders))
 	if err := answers.Serve(p); err != nil {
 		return err
 	}
+	if err := relay.Serve(p, cfg.Events); err != nil {
+		return err
+	}
 	work := jobs.New(jobs.Config{
-		Pool: p.JobsPool, Ready: p.Ready, Drives: runner, Sweeper: orders, Log: p.Log, Tracer: p.Telemetry.Tracer(),
+		Pool: p.JobsPool, Ready: p.Ready, Drives: runner, Sweeper: orders, Erasers: orders, Retention: domain.Retention{Cancelled: cfg.EraseCancelledAfter, Paid: cfg.ErasePaidAfter}, Log: p.Log, Tracer: p.Telemetry.Tracer(),
 		Workers: cfg.Workers, SweepInterval: cfg.SweepInterval, Idle: cfg.jobsStall, PollInterval: cfg.jobsPoll, Clock: cfg.Clock,
 	})
 

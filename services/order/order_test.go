@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"slices"
 
-	"log/slog"
 	"net"
 	"sync"
 	"testing"
@@ -24,8 +23,8 @@ import (
 
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
-	"github.com/souk-shop/souk/services/chassis/config"
-	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/access"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
@@ -36,19 +35,19 @@ import (
 	"github.com/souk-shop/souk/services/order/internal/rpc/rpctest"
 )
 
+// operator is the viewer of calls that are for no customer.
+var operator = access.Operator("ann")
+
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 const patience = 60 * time.Second
-
-func migrate(ctx context.Context, dsn string) error {
-	return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
-}
 
 // shop is the order service, run for real, between fake neighbors.
 type shop struct {
 	t        testing.TB
 	cfg      Config
-	pool     *pgxpool.Pool
+	dsn      string        // a superuser's
+	pool     *pgxpool.Pool // of it
 	catalog  *apptest.Catalog
 	carts    *apptest.Carts
 	payments *apptest.Payments
@@ -60,15 +59,11 @@ type shop struct {
 func newShop(t testing.TB, opts ...grpc.ServerOption) *shop {
 	t.Helper()
 	s := &shop{t: t, catalog: apptest.NewCatalog(), carts: apptest.NewCarts(), payments: apptest.NewPayments()}
-	dsn := pgtest.New(t, migrate)
-	var err error
-	if s.pool, err = pgxpool.New(t.Context(), dsn); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.pool.Close)
+	db := pgtest.Service(t, postgres.Migrate)
+	s.dsn, s.pool = db.DSN, db.Superuser(t)
 	neighbors := chassisrpc.ClientConfig{Target: rpctest.Serve(t, s.catalog, s.carts, s.payments, opts...)}
 	s.cfg = Config{
-		Config:  service.Config{Postgres: pg.Config{DSN: config.Secret(dsn)}},
+		Config:  service.Config{Identity: identity.Config{TLSOff: true}, Postgres: db.Config},
 		Catalog: neighbors, Cart: neighbors, Payment: neighbors,
 		DriveDelay: time.Minute, SweepInterval: time.Minute, jobsPoll: 100 * time.Millisecond,
 	}
@@ -122,7 +117,7 @@ func (s *shop) checkout(method string, wait time.Duration) *orderv1.PlaceOrderRe
 	s.carts.Put(cart, apptest.Cart{Owner: customer, Version: 3, Lines: []domain.CartLine{{SKU: "A", Quantity: 2}, {SKU: "B", Quantity: 1}}})
 	hash := sha256.Sum256([]byte(cart))
 	return &orderv1.PlaceOrderRequest{
-		CustomerId: customer, IdempotencyKey: uuid.NewString(), RequestHash: hash[:], CartId: cart,
+		Viewer: access.Customer(customer), IdempotencyKey: uuid.NewString(), RequestHash: hash[:], CartId: cart,
 		PaymentMethod: method, Email: "ann@example.com",
 		ShippingAddress: &orderv1.Address{Name: "Ann", Line1: "1 High St", City: "York", PostalCode: "YO1 7HH", Country: "GB"},
 		Wait:            durationpb.New(wait),
@@ -156,7 +151,7 @@ func (s *shop) settled(id string) *orderv1.Order {
 
 func (s *shop) get(id string) *orderv1.Order {
 	s.t.Helper()
-	resp, err := s.client.GetOrder(context.Background(), &orderv1.GetOrderRequest{OrderId: id})
+	resp, err := s.client.GetOrder(context.Background(), &orderv1.GetOrderRequest{Viewer: operator, OrderId: id})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -171,7 +166,7 @@ func refused(t *testing.T, err error, code codes.Code, reason string) {
 	}
 }
 
-// paidOnce checks what everybody has of a paid order.
+// paidOnce checks what each service has of a paid order.
 func (s *shop) paidOnce(o *orderv1.Order) {
 	s.t.Helper()
 	a, _ := s.payments.Attempt(o.GetId())
@@ -199,6 +194,7 @@ func TestCheckout(t *testing.T) {
 	}
 	// The answer stays the same after a refund; the order does not.
 	refund, err := s.client.RefundOrder(t.Context(), &orderv1.RefundOrderRequest{
+		Viewer:  operator,
 		OrderId: o.GetId(), IdempotencyKey: "r", RequestHash: req.GetRequestHash(), Restock: true, Wait: durationpb.New(30 * time.Second),
 	})
 	if err != nil || refund.GetRefund().GetState() != orderv1.OrderRefundState_ORDER_REFUND_STATE_SUCCEEDED ||
@@ -219,6 +215,7 @@ func TestCheckout(t *testing.T) {
 	_, err = s.client.PlaceOrder(t.Context(), other)
 	refused(t, err, codes.InvalidArgument, "IDEMPOTENCY_KEY_REUSED")
 	if _, err := s.client.RefundOrder(t.Context(), &orderv1.RefundOrderRequest{
+		Viewer:  operator,
 		OrderId: o.GetId(), IdempotencyKey: "r", RequestHash: make([]byte, 32),
 	}); err == nil {
 		t.Error("a refund's key is reused")
@@ -301,7 +298,7 @@ func TestFiveClicks(t *testing.T) {
 			t.Errorf("%d calls claim to be the first", fresh)
 		}
 		s.paidOnce(s.settled(answers[0].GetOrder().GetId()))
-		list, err := s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{CustomerId: req.GetCustomerId()})
+		list, err := s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{Viewer: req.GetViewer()})
 		if err != nil || len(list.GetOrders()) != 1 {
 			t.Errorf("%v, %v", list, err)
 		}
@@ -355,14 +352,14 @@ func TestPlaceRefusals(t *testing.T) {
 	}
 	lines := func(lines ...domain.CartLine) func(*orderv1.PlaceOrderRequest) {
 		return func(req *orderv1.PlaceOrderRequest) {
-			s.carts.Put(req.GetCartId(), apptest.Cart{Owner: req.GetCustomerId(), Version: 3, Lines: lines})
+			s.carts.Put(req.GetCartId(), apptest.Cart{Owner: req.GetViewer().GetCustomer().GetId(), Version: 3, Lines: lines})
 		}
 	}
 	refused(t, place(lines()), codes.FailedPrecondition, "CART_EMPTY")
 	refused(t, place(lines(domain.CartLine{SKU: "X", Quantity: 1})), codes.FailedPrecondition, "LINE_NO_LONGER_SOLD")
 	refused(t, place(lines(domain.CartLine{SKU: "B", Quantity: 1 << 62})), codes.FailedPrecondition, "TOTAL_TOO_LARGE")
 	refused(t, place(func(req *orderv1.PlaceOrderRequest) { req.CartId = uuid.NewString() }), codes.NotFound, "CART_NOT_FOUND")
-	refused(t, place(func(req *orderv1.PlaceOrderRequest) { req.CustomerId = uuid.NewString() }), codes.NotFound, "CART_NOT_FOUND")
+	refused(t, place(func(req *orderv1.PlaceOrderRequest) { req.Viewer = access.Customer(uuid.NewString()) }), codes.NotFound, "CART_NOT_FOUND")
 	err := place(func(req *orderv1.PlaceOrderRequest) { req.CartVersion = proto.Int64(2) })
 	refused(t, err, codes.Aborted, "CART_VERSION_CONFLICT")
 	if chassisrpc.Info(err).GetMetadata()["version"] != "3" {
@@ -400,7 +397,7 @@ func TestConsent(t *testing.T) {
 	req := s.checkout("pm_card_visa", 30*time.Second)
 	quote := func(shown string) *orderv1.QuoteOrderResponse {
 		t.Helper()
-		resp, err := s.client.QuoteOrder(ctx, &orderv1.QuoteOrderRequest{CustomerId: req.GetCustomerId(), CartId: req.GetCartId(), Agreement: shown})
+		resp, err := s.client.QuoteOrder(ctx, &orderv1.QuoteOrderRequest{Viewer: req.GetViewer(), CartId: req.GetCartId(), Agreement: shown})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -442,11 +439,11 @@ func TestConsent(t *testing.T) {
 		code   codes.Code
 		reason string
 	}{
-		"another's cart": {func(r *orderv1.QuoteOrderRequest) { r.CustomerId = uuid.NewString() }, codes.NotFound, "CART_NOT_FOUND"},
+		"another's cart": {func(r *orderv1.QuoteOrderRequest) { r.Viewer = access.Customer(uuid.NewString()) }, codes.NotFound, "CART_NOT_FOUND"},
 		"empty":          {func(*orderv1.QuoteOrderRequest) {}, codes.FailedPrecondition, "CART_EMPTY"}, // it is bought
 		"altered":        {func(r *orderv1.QuoteOrderRequest) { r.Agreement = shown.GetAgreement()[:20] }, codes.InvalidArgument, "INVALID_AGREEMENT"},
 	} {
-		r := &orderv1.QuoteOrderRequest{CustomerId: req.GetCustomerId(), CartId: req.GetCartId()}
+		r := &orderv1.QuoteOrderRequest{Viewer: req.GetViewer(), CartId: req.GetCartId()}
 		refusal.change(r)
 		if _, err := s.client.QuoteOrder(ctx, r); status.Code(err) != refusal.code || chassisrpc.Info(err).GetReason() != refusal.reason {
 			t.Errorf("%s: %v", name, err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -23,6 +24,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
@@ -85,6 +87,7 @@ func TestJobsOnly(t *testing.T) {
 	o := s.settled(s.place(s.checkout("pm_card_visa", 0)).GetOrder().GetId())
 	s.paidOnce(o)
 	resp, err := s.client.RefundOrder(t.Context(), &orderv1.RefundOrderRequest{
+		Viewer:  operator,
 		OrderId: o.GetId(), IdempotencyKey: "r", RequestHash: make([]byte, 32), Wait: durationpb.New(patience),
 	})
 	if err != nil || resp.GetRefund().GetState() != orderv1.OrderRefundState_ORDER_REFUND_STATE_SUCCEEDED {
@@ -193,6 +196,7 @@ func TestRefundResumes(t *testing.T) {
 			s.start()
 			o := s.place(s.checkout("pm_card_visa", 30*time.Second)).GetOrder()
 			req := &orderv1.RefundOrderRequest{
+				Viewer:  operator,
 				OrderId: o.GetId(), IdempotencyKey: "r", RequestHash: make([]byte, 32), Restock: true, Wait: durationpb.New(30 * time.Second),
 			}
 			resp, err := s.client.RefundOrder(context.Background(), req)
@@ -226,7 +230,7 @@ func TestCancelAndWatch(t *testing.T) {
 	req := s.checkout("pm_card_visa", 0)
 	o := s.place(req).GetOrder()
 	<-waiting
-	watch, err := s.client.WatchOrder(t.Context(), &orderv1.WatchOrderRequest{OrderId: o.GetId(), CustomerId: req.GetCustomerId()})
+	watch, err := s.client.WatchOrder(t.Context(), &orderv1.WatchOrderRequest{OrderId: o.GetId(), Viewer: req.GetViewer()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,9 +238,9 @@ func TestCancelAndWatch(t *testing.T) {
 	if err != nil || first.GetOrder().GetState() != orderv1.OrderState_ORDER_STATE_AUTHORIZING || first.GetOrder().GetLines() != nil {
 		t.Fatalf("%v, %v", first, err)
 	}
-	_, err = s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{OrderId: o.GetId(), CustomerId: uuid.NewString()})
+	_, err = s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{OrderId: o.GetId(), Viewer: access.Customer(uuid.NewString())})
 	refused(t, err, codes.NotFound, "ORDER_NOT_FOUND")
-	c, err := s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{OrderId: o.GetId(), CustomerId: req.GetCustomerId()})
+	c, err := s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{OrderId: o.GetId(), Viewer: req.GetViewer()})
 	if err != nil || c.GetOrder().GetState() != orderv1.OrderState_ORDER_STATE_CANCELLING {
 		t.Fatalf("%v, %v", c, err)
 	}
@@ -259,15 +263,15 @@ func TestCancelAndWatch(t *testing.T) {
 		t.Errorf("%+v, %d", a, s.catalog.Available("A"))
 	}
 	for range 2 { // idempotent
-		c, err = s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{OrderId: o.GetId()})
+		c, err = s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{Viewer: operator, OrderId: o.GetId()})
 		if err != nil || c.GetOrder().GetState() != orderv1.OrderState_ORDER_STATE_CANCELLED {
 			t.Errorf("%v, %v", c, err)
 		}
 	}
 	paid := s.place(s.checkout("pm_card_visa", 30*time.Second)).GetOrder()
-	_, err = s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{OrderId: paid.GetId()})
+	_, err = s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{Viewer: operator, OrderId: paid.GetId()})
 	refused(t, err, codes.FailedPrecondition, "ORDER_NOT_CANCELLABLE")
-	unknown, err := s.client.WatchOrder(t.Context(), &orderv1.WatchOrderRequest{OrderId: uuid.NewString()})
+	unknown, err := s.client.WatchOrder(t.Context(), &orderv1.WatchOrderRequest{Viewer: operator, OrderId: uuid.NewString()})
 	if err == nil {
 		_, err = unknown.Recv()
 	}
@@ -282,14 +286,14 @@ func TestListPages(t *testing.T) {
 	for range 5 {
 		req := s.checkout("pm_card_visa", 0)
 		cart := s.carts.Cart(req.GetCartId())
-		req.CustomerId, cart.Owner = customer, customer
+		req.Viewer, cart.Owner = access.Customer(customer), customer
 		s.carts.Put(req.GetCartId(), cart)
 		want = append([]string{s.place(req).GetOrder().GetId()}, want...)
 	}
 	var got []string
 	cursor := ""
 	for {
-		page, err := s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{CustomerId: customer, PageSize: 2, Cursor: cursor})
+		page, err := s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{Viewer: access.Customer(customer), PageSize: 2, Cursor: cursor})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -299,19 +303,19 @@ func TestListPages(t *testing.T) {
 		if cursor = page.GetNextCursor(); cursor == "" {
 			break
 		}
-		_, err = s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{Cursor: cursor}) // another list's
+		_, err = s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{Viewer: operator, Cursor: cursor}) // another list's
 		refused(t, err, codes.InvalidArgument, "INVALID_CURSOR")
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	for _, bad := range []string{"x", "AAAA", "%%%", uuid.NewString()} {
-		_, err := s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{CustomerId: customer, Cursor: bad})
+		_, err := s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{Viewer: access.Customer(customer), Cursor: bad})
 		refused(t, err, codes.InvalidArgument, "INVALID_CURSOR")
 	}
 	// The operator's list after an order of the year -34565, with a checksum that
-	// is right: anybody can compute it.
-	_, err := s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{Cursor: "AfAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAGjakzY"})
+	// is right: a client can compute it.
+	_, err := s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{Viewer: operator, Cursor: "AfAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAGjakzY"})
 	refused(t, err, codes.InvalidArgument, "INVALID_CURSOR")
 }
 
@@ -325,6 +329,7 @@ func TestRefundsAtOnce(t *testing.T) {
 	for range 6 {
 		wg.Go(func() {
 			resp, err := s.client.RefundOrder(context.Background(), &orderv1.RefundOrderRequest{
+				Viewer:  operator,
 				OrderId: o.GetId(), IdempotencyKey: uuid.NewString(), RequestHash: make([]byte, 32),
 				Lines: []*orderv1.RefundLine{{Sku: "A", Quantity: 1}}, Wait: durationpb.New(30 * time.Second),
 			})
@@ -353,10 +358,13 @@ func TestLateDependencies(t *testing.T) {
 	}
 	addr := lis.Addr().String()
 	lis.Close() // nobody listens yet
-	host := s.pool.Config().ConnConfig
+	host, err := pgx.ParseConfig(s.cfg.Postgres.DSN.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.cfg.Postgres.DSN = config.Secret(fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", host.User, host.Password, addr, host.Database))
 	s.start()
-	_, err = s.client.GetOrder(t.Context(), &orderv1.GetOrderRequest{OrderId: uuid.NewString()})
+	_, err = s.client.GetOrder(t.Context(), &orderv1.GetOrderRequest{Viewer: operator, OrderId: uuid.NewString()})
 	refused(t, err, codes.Unavailable, "UNAVAILABLE")
 	proxy(t, addr, fmt.Sprintf("%s:%d", host.Host, host.Port))
 	s.settled(s.placeOnceUp(s.checkout("pm_card_visa", 0)))
@@ -402,17 +410,17 @@ func (s *shop) placeOnceUp(req *orderv1.PlaceOrderRequest) string {
 func TestMigrates(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)
-	s.cfg.Postgres.DSN, s.cfg.Migrate = config.Secret(pgtest.New(t, nil)), true
+	s.cfg.Postgres, s.cfg.Migrate = pgtest.Service(t, nil).Config, true
 	s.start()
 	s.placeOnceUp(s.checkout("pm_card_visa", 0))
 }
 
 func TestConfig(t *testing.T) {
-	if err := Run(t.Context(), Config{Hold: time.Minute, Deadline: time.Hour}); err == nil {
+	if err := Run(t.Context(), Config{Hold: time.Minute, AuthorizeWithin: time.Hour}); err == nil {
 		t.Error("a hold shorter than the deadline is accepted")
 	}
 	for _, cfg := range []Config{
-		{Backlog: -1}, {Workers: -1}, {DriveDelay: -1}, {SweepInterval: -1}, {Deadline: -1}, {DrainTimeout: -1},
+		{Backlog: -1}, {Workers: -1}, {DriveDelay: -1}, {SweepInterval: -1}, {Deadline: -1}, {AuthorizeWithin: -1}, {DrainTimeout: -1},
 	} {
 		if err := Run(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "negative") {
 			t.Errorf("%+v ends with %v", cfg, err)

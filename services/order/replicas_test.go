@@ -41,7 +41,7 @@ func (s *shop) watch(orderID string) orderv1.OrderService_WatchOrderClient {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	s.t.Cleanup(cancel)
-	stream, err := s.client.WatchOrder(ctx, &orderv1.WatchOrderRequest{OrderId: orderID})
+	stream, err := s.client.WatchOrder(ctx, &orderv1.WatchOrderRequest{Viewer: operator, OrderId: orderID})
 	if err != nil {
 		s.t.Fatal(err)
 	}

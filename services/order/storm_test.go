@@ -15,7 +15,7 @@ import (
 
 // TestStorm places orders with two processes on one database while a tenth of
 // all calls between the services is lost, drives die at random points and
-// customers cancel. Every order ends in exactly one way, and everybody agrees.
+// customers cancel. Every order ends in exactly one way, and all services agree.
 func TestStorm(t *testing.T) {
 	t.Parallel()
 	one := newShop(t)
@@ -57,7 +57,7 @@ func TestStorm(t *testing.T) {
 				ids <- id
 				if n%3 == 0 {
 					// Too late more often than not.
-					_, _ = two.client.CancelOrder(context.Background(), &orderv1.CancelOrderRequest{OrderId: id})
+					_, _ = two.client.CancelOrder(context.Background(), &orderv1.CancelOrderRequest{Viewer: operator, OrderId: id})
 				}
 			}
 		})

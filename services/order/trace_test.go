@@ -50,6 +50,7 @@ func TestTrace(t *testing.T) {
 			}
 			o := s.settled(resp.GetOrder().GetId())
 			refund := &orderv1.RefundOrderRequest{
+				Viewer:  operator,
 				OrderId: o.GetId(), IdempotencyKey: "r", RequestHash: make([]byte, 32), Wait: durationpb.New(patience),
 			}
 			if _, err := s.client.RefundOrder(traced(refundTrace), refund); err != nil {

@@ -13,7 +13,7 @@ import (
 	"context"
 	"time"
 
-	"go.opentelemetry.io/otel/propagation"
+	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
 // Config is what the use cases are made of.
@@ -23,6 +23,11 @@ type Config struct {
 	Runner *Runner
 	// Changes wakes the calls that wait.
 	Changes *Broadcaster
+	// Limits are those of buyers, and LimitMet is told of those that refuse an order.
+	Limits   domain.BuyerLimits
+	LimitMet func(ctx context.Context, limit string)
+	// Erased is told of how many orders the buyer was erased, and why; nil for nothing.
+	Erased func(ctx context.Context, cause string, orders int)
 	// Draining is closed when the process begins to stop; calls that wait are
 	// then answered with what there is.
 	Draining <-chan struct{}
@@ -33,12 +38,15 @@ type App struct {
 	Ports
 	runner   *Runner
 	changes  *Broadcaster
+	limits   domain.BuyerLimits
+	limitMet func(ctx context.Context, limit string)
+	erased   func(ctx context.Context, cause string, orders int)
 	draining <-chan struct{}
 }
 
 // New returns the use cases.
 func New(cfg Config) *App {
-	return &App{Ports: cfg.Ports, runner: cfg.Runner, changes: cfg.Changes, draining: cfg.Draining}
+	return &App{Ports: cfg.Ports, runner: cfg.Runner, changes: cfg.Changes, limits: cfg.Limits, limitMet: cfg.LimitMet, erased: cfg.Erased, draining: cfg.Draining}
 }
 
 const (
@@ -68,12 +76,4 @@ func until(ctx context.Context, wait time.Duration) time.Time {
 		end = deadline.Add(-answerMargin)
 	}
 	return end
-}
-
-// traceParent is the W3C form of ctx's span context, which the job and later
-// drives continue; empty without a trace.
-func traceParent(ctx context.Context) string {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(ctx, carrier)
-	return carrier.Get("traceparent")
 }

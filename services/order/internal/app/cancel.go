@@ -12,8 +12,8 @@ import (
 // guarded update decides whether it is still possible: once an order is
 // CAPTURING it cannot be cancelled, and once it is CANCELLING it cannot be
 // captured. Errors: domain.ErrOrderNotFound, ErrOrderNotCancellable.
-func (a *App) CancelOrder(ctx context.Context, orderID, customerID string) (domain.Order, error) {
-	if _, err := a.Orders.Get(ctx, orderID, customerID); err != nil {
+func (a *App) CancelOrder(ctx context.Context, orderID string, viewer domain.Viewer) (domain.Order, error) {
+	if _, err := a.Orders.Get(ctx, orderID, viewer); err != nil {
 		return domain.Order{}, err
 	}
 	var cancelled bool
@@ -27,7 +27,7 @@ func (a *App) CancelOrder(ctx context.Context, orderID, customerID string) (doma
 	if cancelled {
 		a.runner.StartOrder(trace.SpanContextFromContext(ctx), orderID)
 	}
-	o, err := a.Orders.Get(ctx, orderID, customerID)
+	o, err := a.Orders.Get(ctx, orderID, viewer)
 	if err != nil {
 		return domain.Order{}, err
 	}

@@ -24,18 +24,24 @@ type DriverConfig struct {
 	Ports
 	// Changes is sent each transition.
 	Changes *Broadcaster
-	Log     *slog.Logger
-	Tracer  trace.Tracer
-	Meter   metric.Meter
+	// Limits say by whom declines are counted.
+	Limits domain.BuyerLimits
+	// StockWait is how long an order waits for units that others hold.
+	StockWait time.Duration
+	Log       *slog.Logger
+	Tracer    trace.Tracer
+	Meter     metric.Meter
 }
 
 // Driver performs the steps of the protocol.
 type Driver struct {
 	Ports
-	changes *Broadcaster
-	log     *slog.Logger
-	tracer  trace.Tracer
-	settled metric.Float64Histogram
+	changes   *Broadcaster
+	limits    domain.BuyerLimits
+	stockWait time.Duration
+	log       *slog.Logger
+	tracer    trace.Tracer
+	settled   metric.Float64Histogram
 }
 
 // NewDriver returns a driver.
@@ -46,13 +52,14 @@ func NewDriver(cfg DriverConfig) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{Ports: cfg.Ports, changes: cfg.Changes, log: cfg.Log, tracer: cfg.Tracer, settled: settled}, nil
+	return &Driver{Ports: cfg.Ports, changes: cfg.Changes, limits: cfg.Limits, stockWait: cfg.StockWait, log: cfg.Log, tracer: cfg.Tracer, settled: settled}, nil
 }
 
 // Drive takes an order from its current state to its end, follow-ups included.
 // It returns nil when nothing is left to do. Errors: domain.ErrOrderNotFound;
-// domain.ErrOutcomeUnknown when a step's outcome is not known, and then Drive
-// has to be called again, later; those of the store, likewise.
+// domain.ErrOutcomeUnknown when a step's outcome is not known, domain.ErrStockHeld
+// when the order waits for units that others hold, and then Drive has to be called
+// again, later; those of the store, likewise.
 func (d *Driver) Drive(ctx context.Context, orderID string) error {
 	o, err := d.Orders.Load(ctx, orderID, true)
 	if err != nil {
@@ -68,7 +75,7 @@ func (d *Driver) DriveFrom(ctx context.Context, o domain.Order) (err error) {
 		attribute.String("souk.order.id", o.ID), attribute.String("souk.order.number", o.Number)))
 	defer func() {
 		span.SetAttributes(attribute.String("souk.order.state", string(o.State)))
-		if err != nil {
+		if err != nil && !errors.Is(err, domain.ErrStockHeld) {
 			span.SetStatus(codes.Error, err.Error())
 		}
 		span.End()
@@ -88,6 +95,10 @@ func (d *Driver) DriveFrom(ctx context.Context, o domain.Order) (err error) {
 // returns the order as it is now.
 func (d *Driver) step(ctx context.Context, o domain.Order) (domain.Order, error) {
 	event, note, err := d.perform(ctx, o)
+	if errors.Is(err, domain.ErrStockHeld) {
+		trace.SpanFromContext(ctx).AddEvent("souk.order.stock_held")
+		return o, err
+	}
 	if err != nil {
 		trace.SpanFromContext(ctx).AddEvent("souk.order.step_unknown", trace.WithAttributes(
 			attribute.String("souk.order.step", string(o.State.Step())), attribute.String("exception.message", err.Error())))
@@ -158,13 +169,18 @@ func (d *Driver) reserve(ctx context.Context, o domain.Order) (domain.Event, dom
 	for i, l := range o.Lines {
 		lines[i] = domain.CartLine{SKU: l.SKU, Quantity: l.Quantity}
 	}
-	err := d.Catalog.Reserve(ctx, o.ID, lines)
+	left, err := d.Catalog.Reserve(ctx, o.ID, lines)
 	var short *domain.ShortStockError
+	var held *domain.HeldStockError
 	switch {
 	case err == nil:
-		return domain.StockReserved, domain.Note{}, nil
+		return domain.StockReserved, domain.Note{HoldLeft: left}, nil
 	case errors.As(err, &short):
 		return domain.StockShort, domain.Note{ShortSKUs: short.SKUs}, nil
+	case errors.As(err, &held) && o.Age >= d.stockWait:
+		return domain.StockHeld, domain.Note{ShortSKUs: held.SKUs}, nil
+	case errors.As(err, &held):
+		return "", domain.Note{}, fmt.Errorf("%w: %w", domain.ErrStockHeld, err)
 	case errors.Is(err, domain.ErrReservationLost):
 		return domain.StockLost, domain.Note{}, nil
 	}
@@ -183,7 +199,7 @@ func (d *Driver) authorize(ctx context.Context, o domain.Order) (domain.Event, d
 	case err != nil:
 		return unknown("authorize", err)
 	case a.Declined:
-		return domain.PaymentRefused, domain.Note{DeclineCode: a.DeclineCode}, nil
+		return domain.PaymentRefused, domain.Note{DeclineCode: a.DeclineCode, Declined: d.limits.Counted(o, a.DeclineCode)}, nil
 	case a.Amount != o.Total:
 		d.log.ErrorContext(ctx, "payment authorized another amount than the order's total",
 			"order_id", o.ID, "authorized", a.Amount, "total", o.Total)

@@ -14,9 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/souk-shop/souk/proto/money"
-	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
-	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/app/apptest"
@@ -27,13 +25,9 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-func migrate(ctx context.Context, dsn string) error {
-	return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
-}
-
 // world is an order service's insides with fake neighbors and a real database.
 type world struct {
-	pool     *pgxpool.Pool
+	pool     *pgxpool.Pool // a superuser's
 	store    *postgres.Store
 	catalog  *apptest.Catalog
 	payments *apptest.Payments
@@ -43,13 +37,14 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), pgtest.New(t, migrate))
+	db := pgtest.Service(t, postgres.Migrate)
+	pool, err := pgxpool.New(t.Context(), db.Config.DSN.Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
 	return &world{
-		pool: pool, store: postgres.New(pool, postgres.Times{Deadline: 10 * time.Minute, DriveDelay: time.Minute}),
+		pool: db.Superuser(t), store: postgres.New(pool, postgres.Times{Deadline: 10 * time.Minute, Hold: apptest.Hold, AuthorizeWithin: 75 * time.Second, DriveDelay: time.Minute}),
 		catalog: apptest.NewCatalog(), payments: apptest.NewPayments(), carts: apptest.NewCarts(), changes: app.NewBroadcaster(),
 	}
 }
@@ -63,7 +58,7 @@ func (w *world) driver(hook crash.Hook) *app.Driver {
 		Ports: crashpoint.Wrap(app.Ports{
 			Orders: w.store, Refunds: w.store, Catalog: w.catalog, Carts: w.carts, Payments: w.payments,
 		}, hook),
-		Changes: w.changes, Log: slog.New(slog.DiscardHandler), Tracer: noop.Tracer{}, Meter: noopmetric.Meter{},
+		Changes: w.changes, StockWait: 30 * time.Second, Log: slog.New(slog.DiscardHandler), Tracer: noop.Tracer{}, Meter: noopmetric.Meter{},
 	})
 	if err != nil {
 		panic(err)
@@ -108,7 +103,7 @@ func (w *world) order(t tester, method string, stock int64) domain.Order {
 func (w *world) settled(t tester, id string) domain.Order {
 	t.Helper()
 	ctx := context.Background()
-	o, err := w.store.Get(ctx, id, "")
+	o, err := w.store.Get(ctx, id, domain.Viewer{All: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +312,7 @@ func (w *world) refunded(t testing.TB, orderID, refundID string) {
 	if len(a.Refunds) != 1 || a.Refunds[refundID] != a.Amount {
 		t.Errorf("payment %+v", a)
 	}
-	o, err := w.store.Get(context.Background(), orderID, "")
+	o, err := w.store.Get(context.Background(), orderID, domain.Viewer{All: true})
 	if err != nil || o.Refunded != o.Total || w.catalog.Available(o.Lines[0].SKU) != 2 {
 		t.Errorf("order %+v, available %d, %v", o, w.catalog.Available(o.Lines[0].SKU), err)
 	}
@@ -363,7 +358,7 @@ func TestRefundRefused(t *testing.T) {
 	if err := w.driver(nil).DriveRefund(t.Context(), r.ID); err != nil {
 		t.Fatal(err)
 	}
-	got, err := w.store.Get(t.Context(), o.ID, "")
+	got, err := w.store.Get(t.Context(), o.ID, domain.Viewer{All: true})
 	if err != nil || got.Refunds[0].State != domain.RefundFailed || got.Refunded != gbp(0) || got.Lines[0].Refunded != 0 {
 		t.Errorf("%+v, %v", got, err)
 	}

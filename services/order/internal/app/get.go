@@ -6,8 +6,8 @@ import (
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
-// GetOrder returns an order as it is now; a customer's own only, unless
-// customerID is empty. Errors: domain.ErrOrderNotFound.
-func (a *App) GetOrder(ctx context.Context, orderID, customerID string) (domain.Order, error) {
-	return a.Orders.Get(ctx, orderID, customerID)
+// GetOrder returns an order as it is now. Errors: domain.ErrOrderNotFound, also
+// for one that the viewer does not see.
+func (a *App) GetOrder(ctx context.Context, orderID string, viewer domain.Viewer) (domain.Order, error) {
+	return a.Orders.Get(ctx, orderID, viewer)
 }

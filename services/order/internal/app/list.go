@@ -35,12 +35,11 @@ func (f Filter) IsZero() bool {
 	return len(f.States) == 0 && f.PlacedFrom.IsZero() && f.PlacedBefore.IsZero() && f.Number == "" && f.Email == "" && f.SKU == ""
 }
 
-// ListOrdersRequest asks for a page of a customer's orders; of everybody's when
-// CustomerID is empty.
+// ListOrdersRequest asks for a page of the orders that a viewer sees.
 type ListOrdersRequest struct {
-	CustomerID string
-	Filter     Filter
-	After      Position
+	Viewer domain.Viewer
+	Filter Filter
+	After  Position
 	// PageSize is 20 when 0.
 	PageSize int
 }
@@ -54,12 +53,5 @@ func (a *App) ListOrders(ctx context.Context, req ListOrdersRequest) (page []dom
 	if size == 0 {
 		size = defaultPageSize
 	}
-	orders, err := a.Orders.List(ctx, req.CustomerID, req.Filter, req.After, size+1)
-	if err != nil {
-		return nil, false, err
-	}
-	if len(orders) > size {
-		return orders[:size], true, nil
-	}
-	return orders, false, nil
+	return a.Orders.List(ctx, req.Viewer, req.Filter, req.After, size)
 }

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/souk-shop/souk/proto/contact"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
@@ -30,8 +32,12 @@ type PlaceOrderRequest struct {
 	// Consent is what the buyer agreed to.
 	Consent       domain.Consent
 	PaymentMethod string
-	Email         string
-	Address       contact.Address
+	// Client is the address that the order comes from; the zero Addr if it is not known.
+	Client  netip.Addr
+	Email   string
+	Address contact.Address
+	// Session is the customer's.
+	Session domain.Session
 	// Wait is how long the caller waits for the order to be settled.
 	Wait time.Duration
 }
@@ -47,8 +53,9 @@ type Placed struct {
 // PlaceOrder accepts an order, starts to drive it and answers: at once with the
 // order as placed, or, for a call that waits, with the order as settled if that
 // is in time. Which of the two it is, is decided once for a key. Errors:
-// *domain.RecipientError, domain.ErrInvalidText, ErrOverloaded, ErrKeyReused, ErrKeyInFlight, those of
-// priceCart.
+// *domain.RecipientError, *domain.BuyerLimitError, domain.ErrInvalidText, ErrOverloaded, *KeyError, ErrSessionEnded, those of
+// priceCart. A repeat is answered to a session that the order itself has ended: who knows
+// the key and everything that was ordered has placed it.
 func (a *App) PlaceOrder(ctx context.Context, req PlaceOrderRequest) (Placed, error) {
 	if !domain.Text(req.IdempotencyKey) {
 		return Placed{}, domain.ErrInvalidText
@@ -61,17 +68,26 @@ func (a *App) PlaceOrder(ctx context.Context, req PlaceOrderRequest) (Placed, er
 	}
 	// Before anything is read: a refusal must cost next to nothing. A repeat of an
 	// accepted order may be refused, too; its caller asks again.
-	if a.runner.Full() {
+	buyer := Buyer{CustomerID: req.CustomerID, IdempotencyKey: req.IdempotencyKey, AddressKey: a.limits.AddressKey(req.Client)}
+	if a.runner.Full(req.Client) {
 		return Placed{}, domain.ErrOverloaded
 	}
-	id, err := a.Orders.FindByKey(ctx, req.CustomerID, req.IdempotencyKey)
-	if err == nil {
-		return a.replay(ctx, id, req)
-	}
-	if !errors.Is(err, domain.ErrOrderNotFound) {
+	buyer.Subjects = a.limits.Subjects(domain.Order{CustomerID: req.CustomerID, AddressKey: buyer.AddressKey, PaymentMethod: req.PaymentMethod})
+	standing, err := a.Orders.Standing(ctx, buyer)
+	if err != nil {
 		return Placed{}, err
 	}
+	if standing.OrderID != "" {
+		return a.replay(ctx, standing.OrderID, req)
+	}
+	if err := a.limits.Admit(buyer.Subjects, standing); err != nil {
+		return Placed{}, a.refused(ctx, err)
+	}
 	o, err := a.newOrder(ctx, req)
+	if err == nil {
+		o.AddressKey = buyer.AddressKey
+		err = a.refused(ctx, a.limits.AdmitUnits(standing, o.Lines))
+	}
 	if err != nil {
 		// The cart may be what it is because this very key has bought it meanwhile.
 		if id, found := a.Orders.FindByKey(ctx, req.CustomerID, req.IdempotencyKey); found == nil {
@@ -85,17 +101,20 @@ func (a *App) PlaceOrder(ctx context.Context, req PlaceOrderRequest) (Placed, er
 		o, err = a.Orders.Place(ctx, o, req.Wait, domain.NewNumber)
 		return err
 	})
-	if errors.Is(err, domain.ErrKeyTaken) {
-		id, err := a.Orders.FindByKey(ctx, req.CustomerID, req.IdempotencyKey)
-		if err != nil {
+	if errors.Is(err, domain.ErrKeyTaken) || errors.Is(err, domain.ErrSessionEnded) {
+		id, found := a.Orders.FindByKey(ctx, req.CustomerID, req.IdempotencyKey)
+		if errors.Is(found, domain.ErrOrderNotFound) {
 			return Placed{}, err
+		}
+		if found != nil {
+			return Placed{}, found
 		}
 		return a.replay(ctx, id, req)
 	}
 	if err != nil {
 		return Placed{}, err
 	}
-	a.runner.Start(trace.SpanContextFromContext(ctx), o)
+	a.runner.Start(trace.SpanContextFromContext(ctx), o, req.Client)
 	if req.Wait == 0 {
 		return Placed{Order: o.AsPlaced()}, nil
 	}
@@ -107,6 +126,14 @@ func (a *App) PlaceOrder(ctx context.Context, req PlaceOrderRequest) (Placed, er
 		return a.decideAnswer(ctx, o, false)
 	}
 	return Placed{Order: settled.Answer()}, nil
+}
+
+// refused records an order that a buyer's limit refuses.
+func (a *App) refused(ctx context.Context, err error) error {
+	if limit, ok := errors.AsType[*domain.BuyerLimitError](err); ok && a.limitMet != nil {
+		a.limitMet(ctx, limit.Limit)
+	}
+	return err
 }
 
 // newOrder makes a new order from the customer's cart and the catalog's prices.
@@ -136,7 +163,7 @@ func (a *App) newOrder(ctx context.Context, req PlaceOrderRequest) (domain.Order
 		IdempotencyKey: req.IdempotencyKey, RequestHash: req.RequestHash,
 		Lines: quote.Lines, Total: quote.Total, Email: req.Email, Address: req.Address,
 		CartID: req.CartID, CartVersion: version, PaymentMethod: req.PaymentMethod,
-		TraceParent: traceParent(ctx),
+		TraceParent: telemetry.TraceParent(ctx), Session: req.Session,
 	}
 	if req.Consent.Agreement != "" {
 		o.AgreementDigest = quote.Digest()
@@ -149,12 +176,12 @@ func (a *App) newOrder(ctx context.Context, req PlaceOrderRequest) (domain.Order
 func (a *App) replay(ctx context.Context, orderID string, req PlaceOrderRequest) (Placed, error) {
 	changes, end := a.changes.Subscribe(orderID)
 	defer end()
-	o, err := a.Orders.Get(ctx, orderID, req.CustomerID)
+	o, err := a.Orders.Get(ctx, orderID, domain.Viewer{Customer: req.CustomerID})
 	if err != nil {
 		return Placed{}, err
 	}
 	if !bytes.Equal(o.RequestHash, req.RequestHash) {
-		return Placed{}, domain.ErrKeyReused
+		return Placed{}, &domain.KeyError{Err: domain.ErrKeyReused, OrderID: o.ID, SessionSince: o.SessionSince}
 	}
 	if o.Answered() {
 		return Placed{Order: o.Answer(), Replayed: true}, nil
@@ -172,7 +199,7 @@ func (a *App) replay(ctx context.Context, orderID string, req PlaceOrderRequest)
 		return Placed{}, err
 	}
 	if !due {
-		return Placed{}, domain.ErrKeyInFlight
+		return Placed{}, &domain.KeyError{Err: domain.ErrKeyInFlight, OrderID: o.ID, SessionSince: o.SessionSince}
 	}
 	// The first call is gone: this one decides for both.
 	return a.decideAnswer(ctx, o, true)
@@ -189,7 +216,7 @@ func (a *App) decideAnswer(ctx context.Context, o domain.Order, replayed bool) (
 		a.changes.Publish(o) // for repeats that wait
 		return Placed{Order: o.AsPlaced(), Replayed: replayed}, nil
 	}
-	if o, err = a.Orders.Get(ctx, o.ID, ""); err != nil {
+	if o, err = a.Orders.Get(ctx, o.ID, domain.Viewer{All: true}); err != nil {
 		return Placed{}, err
 	}
 	return Placed{Order: o.Answer(), Replayed: replayed}, nil

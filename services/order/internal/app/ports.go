@@ -10,11 +10,14 @@ import (
 
 // Ports are what the use cases and the driver need of the world.
 type Ports struct {
-	Orders   Orders
-	Refunds  Refunds
-	Catalog  Catalog
-	Carts    Carts
-	Payments Payments
+	Orders    Orders
+	Refunds   Refunds
+	Catalog   Catalog
+	Carts     Carts
+	Payments  Payments
+	Sessions  Sessions
+	Customers Customers
+	Persons   Persons
 }
 
 // Orders is the table of orders.
@@ -22,6 +25,10 @@ type Orders interface {
 	// FindByKey returns the id of the order under a customer's idempotency key.
 	// Errors: domain.ErrOrderNotFound.
 	FindByKey(ctx context.Context, customerID, key string) (string, error)
+	// Standing returns what is known of a buyer, with the order of the idempotency key.
+	Standing(ctx context.Context, b Buyer) (domain.Standing, error)
+	// ForgetDeclines deletes declines that no longer count.
+	ForgetDeclines(ctx context.Context) error
 	// Place writes a new order with the job that guarantees it, in one commit, and
 	// returns it as written. wait is how long the caller means to wait for the
 	// outcome; without one the answer is given with the order itself. newNumber
@@ -33,12 +40,12 @@ type Orders interface {
 	AnswerPending(ctx context.Context, orderID string) (bool, error)
 	// AnswerDue tells whether the call that placed the order has stopped waiting.
 	AnswerDue(ctx context.Context, orderID string) (bool, error)
-	// Get returns an order with lines, refunds and history; a customer's own only,
-	// unless customerID is empty. Errors: domain.ErrOrderNotFound.
-	Get(ctx context.Context, orderID, customerID string) (domain.Order, error)
-	// List returns up to limit orders after a position, newest first, a customer's
-	// own only unless customerID is empty.
-	List(ctx context.Context, customerID string, filter Filter, after Position, limit int) ([]domain.Order, error)
+	// Get returns an order with lines, refunds and history. Errors:
+	// domain.ErrOrderNotFound, also for one that the viewer does not see.
+	Get(ctx context.Context, orderID string, viewer domain.Viewer) (domain.Order, error)
+	// List returns up to limit orders that the viewer sees after a position, newest first,
+	// and whether more follow. Large orders are fewer: a page is bounded in bytes, too.
+	List(ctx context.Context, viewer domain.Viewer, filter Filter, after Position, limit int) (page []domain.Order, more bool, err error)
 	// Cancel takes an order that is not capturing yet to CANCELLING on request;
 	// false when it is too late, or done already.
 	Cancel(ctx context.Context, orderID string) (bool, error)
@@ -48,7 +55,7 @@ type Orders interface {
 	Load(ctx context.Context, orderID string, lines bool) (domain.Order, error)
 	// Advance writes a transition if the order still has o's state and version,
 	// with its row of history, and deletes the job of an order that has nothing
-	// left to do (Cancelled). It returns the order as written; false when another
+	// left to do (Cancelled), and the decline for note.Declined. It returns the order as written; false when another
 	// driver was faster, and then nothing was written.
 	Advance(ctx context.Context, o domain.Order, t domain.Transition, note domain.Note) (domain.Order, bool, error)
 	// Finish notes that the follow-ups of a paid order are done and deletes its job.
@@ -60,6 +67,16 @@ type Orders interface {
 	// Stalled returns up to limit unfinished orders, and as many refunds, that
 	// nothing has happened to for idle.
 	Stalled(ctx context.Context, idle time.Duration, limit int) ([]Stalled, error)
+}
+
+// Buyer is who wants to place an order.
+type Buyer struct {
+	CustomerID     string
+	IdempotencyKey string
+	// AddressKey is domain.BuyerLimits.AddressKey; nil where it is not known.
+	AddressKey []byte
+	// Subjects are those whose declines are asked for.
+	Subjects []domain.Subject
 }
 
 // Stalled is an unfinished order or refund whose driver may be dead.
@@ -91,9 +108,10 @@ type Refunds interface {
 type Catalog interface {
 	// Variants returns what is known of the SKUs, with prices; unknown ones are left out.
 	Variants(ctx context.Context, skus []string) ([]domain.Variant, error)
-	// Reserve holds the lines. Errors: *domain.ShortStockError,
+	// Reserve holds the lines. Errors: *domain.ShortStockError, *domain.HeldStockError,
 	// domain.ErrReservationLost when it was released before.
-	Reserve(ctx context.Context, orderID string, lines []domain.CartLine) error
+	// left is how much longer the stock is held: less after a repeat, which prolongs nothing.
+	Reserve(ctx context.Context, orderID string, lines []domain.CartLine) (left time.Duration, err error)
 	// Confirm sells what is held. Errors: domain.ErrReservationLost.
 	Confirm(ctx context.Context, orderID string) error
 	// Release gives back what is held or sold, or forbids a late Reserve.

@@ -150,7 +150,7 @@ func TestPaidIsAgreed(t *testing.T) {
 			if err := w.driver(nil).Drive(ctx, id); err != nil {
 				rt.Fatal(err)
 			}
-			o, err := w.store.Get(ctx, id, customer)
+			o, err := w.store.Get(ctx, id, domain.Viewer{Customer: customer})
 			if err != nil || o.State != domain.Paid {
 				rt.Fatalf("%+v, %v", o, err)
 			}

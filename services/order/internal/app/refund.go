@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
@@ -43,7 +44,7 @@ func (a *App) RefundOrder(ctx context.Context, req RefundOrderRequest) (refund d
 	}
 	want := domain.Refund{
 		ID: id.String(), OrderID: req.OrderID, IdempotencyKey: req.IdempotencyKey, RequestHash: req.RequestHash,
-		Lines: req.Lines, Restock: req.Restock, Reason: req.Reason, TraceParent: traceParent(ctx),
+		Lines: req.Lines, Restock: req.Restock, Reason: req.Reason, TraceParent: telemetry.TraceParent(ctx),
 	}
 	changes, end := a.changes.Subscribe(req.OrderID)
 	defer end()

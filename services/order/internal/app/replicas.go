@@ -38,7 +38,7 @@ type Feed interface {
 type Heads interface {
 	// Heads returns the heads of orders in one query; unknown ones are left out.
 	Heads(ctx context.Context, orderIDs []string) ([]Head, error)
-	Get(ctx context.Context, orderID, customerID string) (domain.Order, error)
+	Get(ctx context.Context, orderID string, viewer domain.Viewer) (domain.Order, error)
 }
 
 // ReplicasConfig is what Replicas is made of.
@@ -170,7 +170,7 @@ func (r *Replicas) refresh(ctx context.Context, orderIDs []string) {
 		if !r.cfg.Changes.behind(head) {
 			continue
 		}
-		o, err := r.cfg.Orders.Get(ctx, head.ID, "")
+		o, err := r.cfg.Orders.Get(ctx, head.ID, domain.Viewer{All: true})
 		if err != nil {
 			r.cfg.Log.DebugContext(ctx, "an order that another process changed cannot be read", "order_id", head.ID, "error", err)
 			continue

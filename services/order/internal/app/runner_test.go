@@ -2,8 +2,11 @@ package app_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
+	"net/netip"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -69,7 +72,7 @@ func TestRunnerRepeats(t *testing.T) {
 	o := w.order(t, "pm_card_visa", 2)
 	changes, end := w.changes.Subscribe(o.ID)
 	defer end()
-	if !r.Start(trace.SpanContext{}, o) {
+	if !r.Start(trace.SpanContext{}, o, netip.Addr{}) {
 		t.Fatal("not started")
 	}
 	if got := wait(t, changes); got.State != domain.Paid {
@@ -78,7 +81,7 @@ func TestRunnerRepeats(t *testing.T) {
 	stop()
 	<-ended // follow-ups included
 	w.settled(t, o.ID)
-	if r.Start(trace.SpanContext{}, o) {
+	if r.Start(trace.SpanContext{}, o, netip.Addr{}) {
 		t.Error("a stopped runner accepts work")
 	}
 }
@@ -91,7 +94,7 @@ func TestRunnerLeavesToJob(t *testing.T) {
 	w.network(func(context.Context, string, string) apptest.Loss { calls.Add(1); return apptest.Request })
 	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 1})
 	o := w.order(t, "pm_card_visa", 2)
-	r.Start(trace.SpanContext{}, o)
+	r.Start(trace.SpanContext{}, o, netip.Addr{})
 	if err := r.Order(t.Context(), o.ID); err == nil { // waits its turn behind the background drive
 		t.Error("the drive succeeded without a network")
 	}
@@ -127,10 +130,10 @@ func TestRunnerIsBounded(t *testing.T) {
 		orders = append(orders, w.order(t, "pm_card_visa", 2))
 	}
 	for i, want := range []bool{true, true, true, false} {
-		if r.Full() == want {
+		if r.Full(netip.Addr{}) == want {
 			t.Errorf("full before order %d: %v", i, !want)
 		}
-		if got := r.Start(trace.SpanContext{}, orders[i]); got != want {
+		if got := r.Start(trace.SpanContext{}, orders[i], netip.Addr{}); got != want {
 			t.Errorf("order %d is accepted: %v", i, got)
 		}
 	}
@@ -154,7 +157,7 @@ func TestRunnerIsBounded(t *testing.T) {
 	}
 	stop()
 	<-ended
-	if r.Full() {
+	if r.Full(netip.Addr{}) {
 		t.Error("full with nothing to do")
 	}
 	for _, o := range orders[:3] {
@@ -179,11 +182,11 @@ func TestRunnerIsFullWhenOrdersWaitTooLong(t *testing.T) {
 	})
 	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 10, MaxWait: time.Nanosecond})
 	for range 3 {
-		r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2))
+		r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2), netip.Addr{})
 	}
 	for i, want := range []bool{false, true, false} { // none had to wait; one still does; none does
 		<-entered
-		for start := time.Now(); r.Full() != want; runtime.Gosched() { // those behind are about to wait
+		for start := time.Now(); r.Full(netip.Addr{}) != want; runtime.Gosched() { // those behind are about to wait
 			if time.Since(start) > patience {
 				t.Fatalf("full during drive %d: %v", i, !want)
 			}
@@ -207,18 +210,18 @@ func TestRunnerTakesOrdersInAnOutage(t *testing.T) {
 		return time.Hour
 	}})
 	for range 2 {
-		if !r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2)) {
+		if !r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2), netip.Addr{}) {
 			t.Error("not started")
 		}
 	}
 	<-pauses
 	<-pauses
-	for start := time.Now(); r.Full(); runtime.Gosched() { // they are about to pause
+	for start := time.Now(); r.Full(netip.Addr{}); runtime.Gosched() { // they are about to pause
 		if time.Since(start) > patience {
 			t.Fatal("orders that wait for a neighbor count as work")
 		}
 	}
-	if r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2)) {
+	if r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2), netip.Addr{}) {
 		t.Error("more wait in this process than it has room for")
 	}
 	stop()
@@ -240,15 +243,15 @@ func TestRunnerIsNotFullWhileDrivesFail(t *testing.T) {
 	})
 	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 2, MaxWait: time.Nanosecond, Backoff: func(int) time.Duration { return time.Hour }})
 	for range 3 {
-		r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2))
+		r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2), netip.Addr{})
 	}
 	<-entered
-	if !r.Full() {
+	if !r.Full(netip.Addr{}) {
 		t.Error("not full with all room taken")
 	}
 	gate <- apptest.Request // lost: the first pauses, the second is driven after a wait
 	<-entered
-	if r.Full() {
+	if r.Full(netip.Addr{}) {
 		t.Error("full while drives fail")
 	}
 	gate <- apptest.Nothing
@@ -273,7 +276,7 @@ func TestRunnerDrains(t *testing.T) {
 	})
 	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 1, Drain: 50 * time.Millisecond})
 	o := w.order(t, "pm_card_visa", 2)
-	r.Start(trace.SpanContext{}, o)
+	r.Start(trace.SpanContext{}, o, netip.Addr{})
 	<-entered
 	stop()
 	select {
@@ -300,9 +303,108 @@ func TestRunnerSurvivesPanic(t *testing.T) {
 	o := w.order(t, "pm_card_visa", 2)
 	changes, end := w.changes.Subscribe(o.ID)
 	defer end()
-	r.Start(trace.SpanContext{}, o)
+	r.Start(trace.SpanContext{}, o, netip.Addr{})
 	wait(t, changes)
 	stop()
 	<-ended
 	w.settled(t, o.ID)
+}
+
+// TestRunnerIsFair: an address with many orders fills no more than half of the room, and
+// its orders wait for each other, not the order of another address for them. As a control,
+// where all addresses are one the other's order is driven last.
+func TestRunnerIsFair(t *testing.T) {
+	t.Parallel()
+	greedy, honest := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	for unfair, place := range map[bool]int{false: 2, true: 6} {
+		t.Run(fmt.Sprintf("unfair %t", unfair), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			entered, gate := make(chan string), make(chan struct{})
+			w.network(func(_ context.Context, op, id string) apptest.Loss {
+				if op == "catalog.Reserve" {
+					entered <- id
+					<-gate
+				}
+				return apptest.Nothing
+			})
+			r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 10, Unfair: unfair})
+			var driven []string
+			next := func() { driven = append(driven, <-entered) }
+			for i := range 6 {
+				if r.Full(greedy) {
+					t.Fatalf("full for the address with %d orders", i)
+				}
+				r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2), greedy)
+				if i == 0 {
+					next()
+				} else {
+					awaitWaiting(t, r, i)
+				}
+			}
+			if full := r.Full(greedy); full == unfair {
+				t.Errorf("full for an address with half of the room: %t", full)
+			}
+			if r.Full(honest) {
+				t.Error("full for another")
+			}
+			late := w.order(t, "pm_card_visa", 2)
+			r.Start(trace.SpanContext{}, late, honest)
+			awaitWaiting(t, r, 6)
+			for range 6 {
+				gate <- struct{}{}
+				next()
+			}
+			close(gate)
+			if at := slices.Index(driven, late.ID); at != place {
+				t.Errorf("the other's order is driven after %d of the first's, want %d", at, place)
+			}
+			stop()
+			<-ended
+		})
+	}
+}
+
+// TestNoOrderIsLateOnceNoneWaits: the queue of a greedy address empties last, and leaves
+// the runner open for all.
+func TestNoOrderIsLateOnceNoneWaits(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	entered, gate := make(chan struct{}), make(chan struct{})
+	w.network(func(_ context.Context, op, _ string) apptest.Loss {
+		if op == "catalog.Reserve" {
+			entered <- struct{}{}
+			<-gate
+		}
+		return apptest.Nothing
+	})
+	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 20, MaxWait: time.Nanosecond})
+	greedy, shopper := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
+	for i, from := range []netip.Addr{greedy, greedy, greedy, greedy, shopper} {
+		r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2), from)
+		if i == 0 {
+			<-entered
+		} else {
+			awaitWaiting(t, r, i)
+		}
+	}
+	for range 4 {
+		gate <- struct{}{}
+		<-entered
+	}
+	close(gate)
+	if r.Full(netip.MustParseAddr("192.0.2.3")) {
+		t.Error("full while no order waits")
+	}
+	stop()
+	<-ended
+}
+
+func awaitWaiting(t *testing.T, r *app.Runner, n int) {
+	t.Helper()
+	for start := time.Now(); r.Waiting() != n; runtime.Gosched() {
+		if time.Since(start) > patience {
+			t.Fatalf("%d orders wait, want %d", r.Waiting(), n)
+		}
+	}
 }

@@ -35,7 +35,8 @@ func (a *App) Sweep(ctx context.Context, idle time.Duration) (jobs, drives int, 
 			drives++
 		}
 	}
-	return jobs, drives, nil
+	// Last: no order waits for it.
+	return jobs, drives, a.Orders.ForgetDeclines(ctx)
 }
 
 // spanContext is the opposite of traceParent.

@@ -9,10 +9,10 @@ import (
 // WatchOrder sends an order as it is and after each change until it is settled.
 // Changes that follow each other closely may be sent as one. Errors:
 // domain.ErrOrderNotFound; those of ctx and send.
-func (a *App) WatchOrder(ctx context.Context, orderID, customerID string, send func(domain.Order) error) error {
+func (a *App) WatchOrder(ctx context.Context, orderID string, viewer domain.Viewer, send func(domain.Order) error) error {
 	changes, end := a.changes.Subscribe(orderID)
 	defer end()
-	o, err := a.Orders.Get(ctx, orderID, customerID)
+	o, err := a.Orders.Get(ctx, orderID, viewer)
 	if err != nil {
 		return err
 	}

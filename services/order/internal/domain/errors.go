@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/souk-shop/souk/proto/contact"
 )
@@ -17,6 +18,7 @@ var (
 	ErrOrderNotPaid        = errors.New("the order is not paid")
 	ErrRefundExceedsOrder  = errors.New("more than what is left of the order")
 	ErrKeyReused           = errors.New("the idempotency key was used for another request")
+	ErrSessionEnded        = errors.New("the customer's session has ended")
 	ErrKeyInFlight         = errors.New("the first request under this idempotency key is still at work")
 	ErrCartEmpty           = errors.New("the cart is empty")
 	ErrCartNotFound        = errors.New("there is no such cart")
@@ -31,6 +33,7 @@ var (
 	ErrInvalidCursor       = errors.New("the cursor is not one that was issued for this list")
 	ErrOverloaded          = errors.New("there are more orders than can be settled in time")
 	ErrInvalidText         = errors.New("text must not contain NUL characters")
+	ErrInvalidCustomer     = errors.New("the customer is not one that the viewer can mean")
 	ErrInvalidRecipient    = errors.New("the e-mail address or the postal address is not valid")
 )
 
@@ -43,6 +46,9 @@ var (
 	// ErrOutcomeUnknown wraps a step whose outcome is not known. It must be
 	// repeated and never be treated as failed.
 	ErrOutcomeUnknown = errors.New("outcome unknown")
+	// ErrStockHeld: the units are held by orders that have not paid. Reserving is tried
+	// again until the order has waited long enough.
+	ErrStockHeld = errors.New("the units are held by others")
 	// ErrReservationLost: the hold expired, was released, or never was.
 	ErrReservationLost = errors.New("the reservation is lost")
 	// ErrRestockRefused: the catalog will never take these units back.
@@ -97,6 +103,29 @@ func (e *RecipientError) Error() string { return ErrInvalidRecipient.Error() }
 // Is makes it an ErrInvalidRecipient.
 func (e *RecipientError) Is(target error) bool { return target == ErrInvalidRecipient }
 
+// KeyError is an error about an idempotency key, with the order that the key has.
+type KeyError struct {
+	// Err is ErrKeyReused or ErrKeyInFlight.
+	Err     error
+	OrderID string
+	// SessionSince is the order's.
+	SessionSince time.Time
+}
+
+func (e *KeyError) Error() string { return e.Err.Error() }
+
+// Is makes it an Err.
+func (e *KeyError) Is(target error) bool { return target == e.Err }
+
+// ErrorMetadata carries the order to the caller.
+func (e *KeyError) ErrorMetadata() map[string]string {
+	out := map[string]string{"order_id": e.OrderID}
+	if !e.SessionSince.IsZero() {
+		out["session_since"] = e.SessionSince.Format(time.RFC3339Nano)
+	}
+	return out
+}
+
 // CartConflictError is ErrCartVersionConflict with the version the cart is at.
 type CartConflictError struct{ Version int64 }
 
@@ -108,6 +137,14 @@ func (e *CartConflictError) Is(target error) bool { return target == ErrCartVers
 // ErrorMetadata carries the version to the caller.
 func (e *CartConflictError) ErrorMetadata() map[string]string {
 	return map[string]string{"version": strconv.FormatInt(e.Version, 10)}
+}
+
+// HeldStockError is the catalog's answer that what it lacks is held by orders that have
+// not paid yet: it may have every line in a moment.
+type HeldStockError struct{ SKUs []string }
+
+func (e *HeldStockError) Error() string {
+	return "others hold what there is of " + strings.Join(e.SKUs, ", ")
 }
 
 // ShortStockError is the catalog's definite answer that it cannot hold every line.

@@ -43,6 +43,8 @@ type Order struct {
 	CartID        string
 	CartVersion   int64
 	PaymentMethod string
+	// AddressKey is BuyerLimits.AddressKey of the client; nil where it is not known.
+	AddressKey []byte
 
 	PlacedAt  time.Time
 	SettledAt time.Time // zero before
@@ -59,11 +61,35 @@ type Order struct {
 	// Overdue: the deadline had passed, by the database's clock, when the
 	// order was last read or written.
 	Overdue bool
+	// Age is how long ago the order was placed, by the database's clock, when it was last
+	// read.
+	Age time.Duration
 	// Open: a driver still has something to do, a follow-up at least.
 	Open bool
 	// TraceParent is the W3C trace context of the call that placed the order.
 	TraceParent string
+
+	// ErasedAt is when what identifies the buyer was erased: then Email, PaymentMethod and
+	// all of the Address but the country are empty. The zero time before.
+	ErasedAt time.Time
+
+	// Session is the one that places the order. It is not stored.
+	Session Session
+	// SessionSince is since when the session is that began with the order; the zero
+	// time where none did.
+	SessionSince time.Time
 }
+
+// Session is a customer's, known by a token.
+type Session struct {
+	// Since is when it began, by the token.
+	Since time.Time
+	// Renew ends it, and all others of the customer, and begins another with the order.
+	Renew bool
+}
+
+// Next is the earliest beginning of a session that follows.
+func (s Session) Next() time.Time { return s.Since.Add(time.Microsecond) }
 
 // Line is what was bought, as it was then.
 type Line struct {

@@ -1,6 +1,9 @@
 package domain
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // State is where an order stands in the checkout protocol. The values are what
 // the database stores.
@@ -49,6 +52,7 @@ type Reason string
 const (
 	NoReason          Reason = ""
 	InsufficientStock Reason = "insufficient_stock"
+	HeldByOthers      Reason = "held_by_others"
 	PaymentDeclined   Reason = "payment_declined"
 	ByCustomer        Reason = "customer"
 	TimedOut          Reason = "timed_out"
@@ -68,6 +72,9 @@ const (
 	StockReserved Event = "stock_reserved"
 	// StockShort: the catalog does not have every line.
 	StockShort Event = "stock_short"
+	// StockHeld: the units that the catalog lacks are held by orders that have not paid,
+	// and the time to wait for them is over.
+	StockHeld Event = "stock_held"
 	// StockLost: the hold expired or was released before it was confirmed.
 	StockLost Event = "stock_lost"
 	// PaymentAuthorized: payment holds exactly the order's total.
@@ -93,7 +100,7 @@ const (
 // Events lists every event.
 func Events() []Event {
 	return []Event{
-		StockReserved, StockShort, StockLost, PaymentAuthorized, PaymentRefused, PaymentDiffers,
+		StockReserved, StockShort, StockHeld, StockLost, PaymentAuthorized, PaymentRefused, PaymentDiffers,
 		StockConfirmed, MoneyCaptured, MoneyRefused, CancelAsked, DeadlinePassed, GivenBack,
 	}
 }
@@ -111,6 +118,7 @@ var transitions = map[State]map[Event]Transition{
 	Pending: {
 		StockReserved:  {To: Authorizing},
 		StockShort:     {To: Cancelling, Reason: InsufficientStock},
+		StockHeld:      {To: Cancelling, Reason: HeldByOthers},
 		StockLost:      {To: Cancelling, Reason: ReservationLost},
 		CancelAsked:    {To: Cancelling, Reason: ByCustomer},
 		DeadlinePassed: {To: Cancelling, Reason: TimedOut},
@@ -149,10 +157,14 @@ func Next(s State, e Event) (Transition, error) {
 
 // Note is what is remembered with a transition.
 type Note struct {
-	// ShortSKUs, when stock was short.
+	// ShortSKUs, when stock was short or held.
 	ShortSKUs []string
 	// DeclineCode, when the payment was declined.
 	DeclineCode string
+	// HoldLeft is how much longer the stock is held, when it was reserved.
+	HoldLeft time.Duration
+	// Declined are those by which the decline is counted.
+	Declined []Subject
 }
 
 // Step is what has to be done next for an order.

@@ -16,6 +16,7 @@ func TestTransitions(t *testing.T) {
 	legal := map[at]domain.Transition{
 		{domain.Pending, domain.StockReserved}:         {To: domain.Authorizing},
 		{domain.Pending, domain.StockShort}:            {To: domain.Cancelling, Reason: domain.InsufficientStock},
+		{domain.Pending, domain.StockHeld}:             {To: domain.Cancelling, Reason: domain.HeldByOthers},
 		{domain.Pending, domain.StockLost}:             {To: domain.Cancelling, Reason: domain.ReservationLost},
 		{domain.Pending, domain.CancelAsked}:           {To: domain.Cancelling, Reason: domain.ByCustomer},
 		{domain.Pending, domain.DeadlinePassed}:        {To: domain.Cancelling, Reason: domain.TimedOut},

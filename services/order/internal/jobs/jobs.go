@@ -64,8 +64,11 @@ type Config struct {
 	Ready   func(context.Context) error
 	Drives  Drives
 	Sweeper Sweeper
-	Log     *slog.Logger
-	Tracer  trace.Tracer
+	Erasers Erasers
+	// Retention is for how long buyers of orders are known.
+	Retention domain.Retention
+	Log       *slog.Logger
+	Tracer    trace.Tracer
 
 	// Workers is how many jobs run at once in this process.
 	Workers int
@@ -98,8 +101,10 @@ func (j *Jobs) Run(ctx context.Context) error {
 	workers := river.NewWorkers()
 	river.AddWorker(workers, &orderWorker{jobs: j})
 	river.AddWorker(workers, &refundWorker{jobs: j})
+	river.AddWorker(workers, &eraseWorker{jobs: j})
+	river.AddWorker(workers, &retentionWorker{jobs: j})
 	client, err := jobs.Start(ctx, j.cfg.Pool, workers, jobs.Config{
-		Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval,
+		Workers: j.cfg.Workers, PollInterval: j.cfg.PollInterval, Periodic: []*river.PeriodicJob{retention()},
 	}, j.cfg.Log)
 	if err != nil || client == nil {
 		return err

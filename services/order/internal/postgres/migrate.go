@@ -7,24 +7,33 @@ import (
 	"log/slog"
 
 	"github.com/souk-shop/souk/services/chassis/answers"
+	"github.com/souk-shop/souk/services/chassis/audit"
+	eventlog "github.com/souk-shop/souk/services/chassis/events/log"
 	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
 )
 
 //go:generate sh -c "cd ../.. && go run github.com/sqlc-dev/sqlc/cmd/sqlc@v1.31.1 generate"
 
-//go:embed migrations/*.sql
+//go:embed migrations/*.sql grants.sql
 var migrations embed.FS
 
 // Migrate brings the database to the schema of this version: the service's own
-// tables, then River's. It waits for a database that is late. Replicas may run
+// tables, then River's and the chassis's. It waits for a database that is late. Replicas may run
 // it at once.
 func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
+	// First: triggers of the service's own migrations append to the log of events.
+	if err := eventlog.Migrate(ctx, cfg, log); err != nil {
+		return err
+	}
 	if err := pg.Migrate(ctx, cfg, migrations, log); err != nil {
 		return err
 	}
 	if err := jobs.Migrate(ctx, cfg, log); err != nil {
 		return err
 	}
-	return answers.Migrate(ctx, cfg, log)
+	if err := answers.Migrate(ctx, cfg, log); err != nil {
+		return err
+	}
+	return audit.Migrate(ctx, cfg, log)
 }

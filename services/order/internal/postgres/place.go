@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/audit"
 	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 	"github.com/souk-shop/souk/services/order/internal/postgres/db"
@@ -42,9 +43,10 @@ func (s *Store) Place(ctx context.Context, o domain.Order, wait time.Duration, n
 		Total: o.Total.Units, Currency: o.Total.Currency, CartID: o.CartID, CartVersion: o.CartVersion,
 		PaymentMethod: o.PaymentMethod, Email: o.Email, ShippingAddress: address,
 		AnsweredPending: wait == 0, Wait: wait, TimeLimit: s.times.Deadline, Traceparent: o.TraceParent,
-		AgreementDigest: o.AgreementDigest,
-		DriveDelay:      s.times.DriveDelay,
-		Skus:            make([]string, len(o.Lines)), Names: make([]string, len(o.Lines)),
+		AgreementDigest: o.AgreementDigest, AddressKey: o.AddressKey,
+		SessionSince: o.Session.Since, RenewSession: o.Session.Renew, NextSince: o.Session.Next(),
+		DriveDelay: s.times.DriveDelay,
+		Skus:       make([]string, len(o.Lines)), Names: make([]string, len(o.Lines)),
 		Quantities: make([]int64, len(o.Lines)), UnitPrices: make([]int64, len(o.Lines)),
 	}
 	for i, l := range o.Lines {
@@ -60,7 +62,12 @@ func (s *Store) Place(ctx context.Context, o domain.Order, wait time.Duration, n
 			o.PlacedAt, o.AnswerBy, o.AnsweredPending = row.PlacedAt, row.AnswerBy, p.AnsweredPending
 			o.Refunded = money.Zero(o.Total.Currency)
 			o.History = []domain.Change{{State: domain.Pending, Version: 1, At: row.PlacedAt}}
+			if row.SessionSince != nil {
+				o.SessionSince = *row.SessionSince
+			}
 			return o, nil
+		case errors.Is(err, pgx.ErrNoRows):
+			return domain.Order{}, domain.ErrSessionEnded
 		case pgerr.IsUnique(err, "orders_customer_key"):
 			return domain.Order{}, domain.ErrKeyTaken
 		case pgerr.IsUnique(err, "orders_number_key"):
@@ -107,9 +114,20 @@ func (s *Store) Advance(ctx context.Context, o domain.Order, t domain.Transition
 	if note.ShortSKUs == nil {
 		note.ShortSKUs = []string{}
 	}
+	declined, halfLives := make([][]byte, len(note.Declined)), make([]time.Duration, len(note.Declined))
+	for i, d := range note.Declined {
+		declined[i], halfLives[i] = d.Key, d.HalfLife()
+	}
+	within := s.times.AuthorizeWithin
+	if t.To == domain.Authorizing && s.times.Hold > 0 {
+		// A Reserve that was repeated, because its answer was lost, has less of its hold left.
+		within = min(within, max(0, note.HoldLeft-(s.times.Hold-within)))
+	}
 	row, err := s.q.Advance(ctx, s.pool, db.AdvanceParams{
+		DeclinedKeys: declined, HalfLives: halfLives,
 		ID: o.ID, OldState: string(o.State), OldVersion: o.Version, NewState: string(t.To),
 		Reason: string(t.Reason), DeclineCode: note.DeclineCode, ShortSkus: note.ShortSKUs,
+		AuthorizeWithin: within, TimeLimit: s.times.Deadline,
 	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return o, false, nil
@@ -139,6 +157,9 @@ func (s *Store) Advance(ctx context.Context, o domain.Order, t domain.Transition
 
 // Cancel implements app.Orders.
 func (s *Store) Cancel(ctx context.Context, orderID string) (bool, error) {
+	if audit.Acting(ctx) {
+		return s.cancelRecorded(ctx, orderID)
+	}
 	_, err := s.q.CancelOrder(ctx, s.pool, orderID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/souk-shop/souk/services/chassis/audit"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 	"github.com/souk-shop/souk/services/order/internal/postgres/db"
@@ -53,6 +54,8 @@ func (s *Store) PlaceRefund(ctx context.Context, want domain.Refund) (refund dom
 			Amount: refund.Amount.Units, Currency: refund.Amount.Currency, Restock: refund.Restock, Reason: refund.Reason,
 			Traceparent: refund.TraceParent, DriveDelay: s.times.DriveDelay,
 		}
+		var reason string
+		p.ReasonSalt, reason = audit.Commit(refund.Reason)
 		for _, l := range refund.Lines {
 			p.Skus, p.Quantities = append(p.Skus, l.SKU), append(p.Quantities, l.Quantity)
 		}
@@ -60,7 +63,7 @@ func (s *Store) PlaceRefund(ctx context.Context, want domain.Refund) (refund dom
 		if refund.CreatedAt, err = s.q.PlaceRefund(ctx, tx, p); err != nil {
 			return fmt.Errorf("place refund: %w", err)
 		}
-		return nil
+		return recordRefund(ctx, tx, one[0], refund, reason)
 	})
 	if err != nil {
 		return domain.Refund{}, false, err

@@ -41,7 +41,7 @@ func TestRefund(t *testing.T) {
 	if _, _, err := s.PlaceRefund(ctx, again); !errors.Is(err, domain.ErrKeyReused) {
 		t.Errorf("another request: %v", err)
 	}
-	got, err := s.Get(ctx, o.ID, "")
+	got, err := s.Get(ctx, o.ID, domain.Viewer{All: true})
 	if err != nil || got.Refunded != gbp(295) || got.Lines[0].Refunded != 1 || len(got.Refunds) != 1 || got.Version != o.Version+1 {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -51,7 +51,7 @@ func TestRefund(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err = s.Get(ctx, o.ID, "")
+	got, err = s.Get(ctx, o.ID, domain.Viewer{All: true})
 	if err != nil || got.Refunded != gbp(0) || got.Lines[0].Refunded != 0 || got.Refunds[0].State != domain.RefundFailed ||
 		got.Refunds[0].FailureCode != "lost_card" || got.Version != o.Version+2 {
 		t.Errorf("%+v, %v", got, err)
@@ -98,7 +98,7 @@ func TestRefundsAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	got, err := s.Get(t.Context(), o.ID, "")
+	got, err := s.Get(t.Context(), o.ID, domain.Viewer{All: true})
 	if err != nil || made.Load() != 3 || refused.Load() != 9 || got.Refunded != gbp(75) || got.Lines[1].Refunded != 3 {
 		t.Errorf("made %d, refused %d, refunded %v, %v", made.Load(), refused.Load(), got.Refunded, err)
 	}

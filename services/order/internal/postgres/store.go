@@ -12,6 +12,8 @@ import (
 
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/chassis/answers"
+	"github.com/souk-shop/souk/services/chassis/audit"
+	eventlog "github.com/souk-shop/souk/services/chassis/events/log"
 	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/order/internal/app"
@@ -23,6 +25,11 @@ import (
 type Times struct {
 	// Deadline is how long an order may take to reach CAPTURING.
 	Deadline time.Duration
+	// Hold is how long the catalog holds the stock, from the first Reserve on.
+	Hold time.Duration
+	// AuthorizeWithin is how long an order may take from the hold of its stock to the
+	// authorization of its payment: shorter than the hold.
+	AuthorizeWithin time.Duration
 	// DriveDelay is how far ahead the job of an order or refund is scheduled: the
 	// time that the process which placed it has to settle it without the job. At 0 the
 	// job is due at once.
@@ -53,10 +60,16 @@ func (s *Store) Ready(ctx context.Context) error {
 	if err := pg.Migrated(ctx, s.pool, migrations); err != nil {
 		return err
 	}
+	if err := eventlog.Migrated(ctx, s.pool); err != nil {
+		return err
+	}
 	if err := jobs.Migrated(ctx, s.pool); err != nil {
 		return err
 	}
-	return answers.Migrated(ctx, s.pool)
+	if err := answers.Migrated(ctx, s.pool); err != nil {
+		return err
+	}
+	return audit.Migrated(ctx, s.pool)
 }
 
 // Load implements app.Orders.
@@ -65,7 +78,7 @@ func (s *Store) Load(ctx context.Context, orderID string, lines bool) (domain.Or
 }
 
 // Get implements app.Orders.
-func (s *Store) Get(ctx context.Context, orderID, customerID string) (domain.Order, error) {
+func (s *Store) Get(ctx context.Context, orderID string, viewer domain.Viewer) (domain.Order, error) {
 	var o domain.Order
 	// One snapshot, so that what is refunded agrees with the refunds.
 	opts := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
@@ -73,7 +86,7 @@ func (s *Store) Get(ctx context.Context, orderID, customerID string) (domain.Ord
 		o, err = load(ctx, s.q, tx, orderID, true, true)
 		return err
 	})
-	if err == nil && customerID != "" && o.CustomerID != customerID {
+	if err == nil && !viewer.Sees(o.CustomerID) {
 		err = domain.ErrOrderNotFound
 	}
 	if err != nil {
@@ -94,7 +107,7 @@ func load(ctx context.Context, q *db.Queries, tx db.DBTX, orderID string, lines,
 	if err != nil {
 		return domain.Order{}, err
 	}
-	o.Overdue = row.Overdue
+	o.Overdue, o.Age = row.Overdue, time.Duration(row.AgeMilliseconds)*time.Millisecond
 	history, err := q.History(ctx, tx, orderID)
 	if err != nil {
 		return domain.Order{}, fmt.Errorf("read history: %w", err)
@@ -122,13 +135,13 @@ func load(ctx context.Context, q *db.Queries, tx db.DBTX, orderID string, lines,
 // latest is after every order.
 var latest = app.Newest().PlacedAt
 
-func findParams(customerID string, f app.Filter, after app.Position, limit int) db.FindOrdersParams {
+func findParams(viewer domain.Viewer, f app.Filter, after app.Position, limit int) db.FindOrdersParams {
 	p := db.FindOrdersParams{
 		BeforeAt: after.PlacedAt, BeforeID: after.ID, States: make([]string, len(f.States)), PlacedFrom: f.PlacedFrom, PlacedBefore: f.PlacedBefore,
 		Number: f.Number, Email: f.Email, Sku: f.SKU, MaxRows: int32(limit),
 	}
-	if customerID != "" {
-		_ = p.CustomerID.Scan(customerID) // the contract says that it is a UUID
+	if !viewer.All {
+		_ = p.CustomerID.Scan(viewer.Customer) // the contract says that it is a UUID
 	}
 	for i, state := range f.States {
 		p.States[i] = string(state)
@@ -140,35 +153,71 @@ func findParams(customerID string, f app.Filter, after app.Position, limit int) 
 }
 
 // List implements app.Orders, with lines and refunds.
-func (s *Store) List(ctx context.Context, customerID string, filter app.Filter, after app.Position, limit int) ([]domain.Order, error) {
+func (s *Store) List(ctx context.Context, viewer domain.Viewer, filter app.Filter, after app.Position, limit int) (page []domain.Order, more bool, err error) {
 	var rows []db.Order
-	var err error
+	limit++ // to see whether more follow
 	switch {
+	case viewer == domain.Viewer{}:
+		return nil, false, nil
 	case !filter.IsZero():
-		rows, err = s.q.FindOrders(ctx, s.reads, findParams(customerID, filter, after, limit))
-	case customerID == "":
+		rows, err = s.q.FindOrders(ctx, s.reads, findParams(viewer, filter, after, limit))
+	case viewer.All:
 		rows, err = s.q.AllOrders(ctx, s.reads, db.AllOrdersParams{BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit)})
 	default:
 		rows, err = s.q.CustomerOrders(ctx, s.reads, db.CustomerOrdersParams{
-			CustomerID: customerID, BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit),
+			CustomerID: viewer.Customer, BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit),
 		})
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list orders: %w", err)
+		return nil, false, fmt.Errorf("list orders: %w", err)
 	}
-	orders := make([]domain.Order, len(rows))
-	for i, row := range rows {
-		if orders[i], err = toOrder(row); err != nil {
-			return nil, err
+	fit := min(len(rows), limit-1)
+	if fit > 1 {
+		if fit, err = s.fitting(ctx, rows[:fit]); err != nil {
+			return nil, false, err
 		}
 	}
-	if len(orders) == 0 {
-		return nil, nil
+	if fit == 0 {
+		return nil, false, nil
+	}
+	orders := make([]domain.Order, fit)
+	for i, row := range rows[:fit] {
+		if orders[i], err = toOrder(row); err != nil {
+			return nil, false, err
+		}
 	}
 	if err := addLines(ctx, s.q, s.reads, orders); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return orders, addRefunds(ctx, s.q, s.reads, orders)
+	return orders, len(rows) > fit, addRefunds(ctx, s.q, s.reads, orders)
+}
+
+const (
+	// pageBytes is about how large a page of orders is on the wire: an eighth of what a gRPC
+	// message may be, because processes hold several times as much to read and answer it. One order of
+	// the most lines, with their longest names, is less.
+	pageBytes = 2 << 20
+	// orderBytes is what an order takes without its lines and refunds.
+	orderBytes = 1 << 10
+)
+
+// fitting returns how many of the first orders fit on a page: at least one.
+func (s *Store) fitting(ctx context.Context, rows []db.Order) (int, error) {
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.ID
+	}
+	sizes, err := s.q.OrderSizes(ctx, s.reads, ids)
+	if err != nil {
+		return 0, fmt.Errorf("read sizes of orders: %w", err)
+	}
+	total := int64(0)
+	for i, size := range sizes {
+		if total += orderBytes + size; total > pageBytes {
+			return max(i, 1), nil
+		}
+	}
+	return len(rows), nil
 }
 
 // Heads implements app.Heads.
@@ -256,10 +305,14 @@ func toOrder(r db.Order) (domain.Order, error) {
 		Email:    r.Email, CartID: r.CartID, CartVersion: r.CartVersion, PaymentMethod: r.PaymentMethod,
 		PlacedAt: r.PlacedAt, Version: r.Version,
 		AnsweredPending: r.AnsweredPending, AnswerBy: r.AnswerBy, Open: r.Open, TraceParent: r.Traceparent,
-		AgreementDigest: r.AgreementDigest,
+		AgreementDigest: r.AgreementDigest, AddressKey: r.AddressKey,
 	}
+	o.ErasedAt = orZero(r.ErasedAt)
 	if r.SettledAt != nil {
 		o.SettledAt = *r.SettledAt
+	}
+	if r.SessionSince != nil {
+		o.SessionSince = *r.SessionSince
 	}
 	if err := json.Unmarshal(r.ShippingAddress, &o.Address); err != nil {
 		return domain.Order{}, fmt.Errorf("shipping address of order %s: %w", r.ID, err)

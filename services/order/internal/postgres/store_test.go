@@ -18,8 +18,6 @@ import (
 
 	"github.com/souk-shop/souk/proto/contact"
 	"github.com/souk-shop/souk/proto/money"
-	"github.com/souk-shop/souk/services/chassis/config"
-	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/domain"
@@ -29,18 +27,16 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-func migrate(ctx context.Context, dsn string) error {
-	return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
-}
-
+// open returns a store on a database of its own, and a superuser's pool there.
 func open(t *testing.T) (*postgres.Store, *pgxpool.Pool) {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), pgtest.New(t, migrate))
+	db := pgtest.Service(t, postgres.Migrate)
+	pool, err := pgxpool.New(t.Context(), db.Config.DSN.Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return postgres.New(pool, postgres.Times{Deadline: 10 * time.Minute, DriveDelay: 15 * time.Second}), pool
+	return postgres.New(pool, postgres.Times{Deadline: 10 * time.Minute, AuthorizeWithin: 75 * time.Second, DriveDelay: 15 * time.Second}), db.Superuser(t)
 }
 
 func gbp(units int64) money.Money { return money.Money{Units: units, Currency: "GBP"} }
@@ -101,7 +97,7 @@ func TestPlaceAndGet(t *testing.T) {
 	t.Parallel()
 	s, pool := open(t)
 	placed := place(t, s, newOrder())
-	got, err := s.Get(t.Context(), placed.ID, placed.CustomerID)
+	got, err := s.Get(t.Context(), placed.ID, domain.Viewer{Customer: placed.CustomerID})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,10 +110,10 @@ func TestPlaceAndGet(t *testing.T) {
 	if jobs(t, pool) != 1 {
 		t.Error("the order has no job")
 	}
-	if _, err := s.Get(t.Context(), placed.ID, uuid.NewString()); !errors.Is(err, domain.ErrOrderNotFound) {
+	if _, err := s.Get(t.Context(), placed.ID, domain.Viewer{Customer: uuid.NewString()}); !errors.Is(err, domain.ErrOrderNotFound) {
 		t.Errorf("another customer gets %v", err)
 	}
-	if _, err := s.Get(t.Context(), uuid.NewString(), ""); !errors.Is(err, domain.ErrOrderNotFound) {
+	if _, err := s.Get(t.Context(), uuid.NewString(), domain.Viewer{All: true}); !errors.Is(err, domain.ErrOrderNotFound) {
 		t.Errorf("an unknown order gives %v", err)
 	}
 }
@@ -168,7 +164,7 @@ func TestJobRowIsRivers(t *testing.T) {
 		t.Run(delay.String(), func(t *testing.T) {
 			t.Parallel()
 			_, pool := open(t)
-			s := postgres.New(pool, postgres.Times{Deadline: 10 * time.Minute, DriveDelay: delay})
+			s := postgres.New(pool, postgres.Times{Deadline: 10 * time.Minute, AuthorizeWithin: 75 * time.Second, DriveDelay: delay})
 			o := place(t, s, newOrder())
 			client, err := river.NewClient(riverpgxv5.New(pool), &river.Config{})
 			if err != nil {
@@ -240,7 +236,7 @@ func TestAdvanceIsGuarded(t *testing.T) {
 	if jobs(t, pool) != 0 {
 		t.Error("the job of a cancelled order is still there")
 	}
-	got, err = s.Get(t.Context(), o.ID, "")
+	got, err = s.Get(t.Context(), o.ID, domain.Viewer{All: true})
 	if err != nil || got.State != domain.Cancelled || got.Open || got.CancelReason != domain.InsufficientStock ||
 		got.DeclineCode != "x" || len(got.ShortSKUs) != 1 || !got.SettledAt.Equal(c.SettledAt) || got.SettledAt.IsZero() {
 		t.Errorf("%+v, %v", got, err)
@@ -388,7 +384,7 @@ func TestList(t *testing.T) {
 	after := app.Newest()
 	var got []string
 	for {
-		page, err := s.List(t.Context(), customer, app.Filter{}, after, 2)
+		page, _, err := s.List(t.Context(), domain.Viewer{Customer: customer}, app.Filter{}, after, 2)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -411,8 +407,44 @@ func TestList(t *testing.T) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	}
-	if all, err := s.List(t.Context(), "", app.Filter{}, app.Newest(), 100); err != nil || len(all) != 10 {
+	if all, _, err := s.List(t.Context(), domain.Viewer{All: true}, app.Filter{}, app.Newest(), 100); err != nil || len(all) != 10 {
 		t.Errorf("everybody's: %d, %v", len(all), err)
+	}
+}
+
+// A page ends before it is larger than a message between services may be, and the next one
+// begins where it ended.
+func TestPagesOfLargeOrders(t *testing.T) {
+	t.Parallel()
+	s, pool := open(t)
+	customer, last := uuid.NewString(), 0
+	for range 4 {
+		o := newOrder()
+		o.CustomerID = customer
+		place(t, s, o)
+	}
+	// The names of the lines make an order some 700 KiB.
+	if _, err := pool.Exec(t.Context(), "UPDATE order_lines SET name = repeat('n', 350000)"); err != nil {
+		t.Fatal(err)
+	}
+	after := app.Newest()
+	for _, want := range []int{2, 2} {
+		page, more, err := s.OrdersOf(t.Context(), customer, after, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last += len(page)
+		if len(page) != want || more != (last < 4) {
+			t.Fatalf("a page of %d orders, more follow: %v; want %d", len(page), more, want)
+		}
+		after = app.Position{PlacedAt: page[want-1].PlacedAt, ID: page[want-1].ID}
+	}
+	// One that is larger than a page comes alone.
+	if _, err := pool.Exec(t.Context(), "UPDATE order_lines SET name = repeat('n', 1500000)"); err != nil {
+		t.Fatal(err)
+	}
+	if page, more, err := s.List(t.Context(), domain.Viewer{Customer: customer}, app.Filter{}, app.Newest(), 3); err != nil || len(page) != 1 || !more {
+		t.Errorf("%d orders, %v, %v", len(page), more, err)
 	}
 }
 
@@ -424,28 +456,31 @@ func TestFind(t *testing.T) {
 	o.Email = "Ada@Example.com"
 	o = place(t, s, o)
 	place(t, s, newOrder())
+	all := domain.Viewer{All: true}
 	for name, tc := range map[string]struct {
-		customer string
-		filter   app.Filter
-		want     int
+		viewer domain.Viewer
+		filter app.Filter
+		want   int
 	}{
-		"state":                {"", app.Filter{States: []domain.State{o.State}}, 2},
-		"another state":        {"", app.Filter{States: []domain.State{domain.Cancelled}}, 0},
-		"number in lower case": {"", app.Filter{Number: strings.ToLower(o.Number)}, 1},
-		"e-mail":               {"", app.Filter{Email: "ada@EXAMPLE.com"}, 1},
-		"part of an e-mail":    {"", app.Filter{Email: "ada@example"}, 0},
-		"SKU":                  {"", app.Filter{SKU: o.Lines[0].SKU}, 2},
-		"another SKU":          {"", app.Filter{SKU: "NOPE"}, 0},
-		"from its time":        {"", app.Filter{PlacedFrom: o.PlacedAt, Number: o.Number}, 1},
-		"before its time":      {"", app.Filter{PlacedBefore: o.PlacedAt, Number: o.Number}, 0},
-		"a customer's":         {o.CustomerID, app.Filter{States: []domain.State{o.State}}, 1},
-		"another customer's":   {uuid.NewString(), app.Filter{Number: o.Number}, 0},
-		"all at once": {o.CustomerID, app.Filter{
+		"state":                {all, app.Filter{States: []domain.State{o.State}}, 2},
+		"another state":        {all, app.Filter{States: []domain.State{domain.Cancelled}}, 0},
+		"number in lower case": {all, app.Filter{Number: strings.ToLower(o.Number)}, 1},
+		"e-mail":               {all, app.Filter{Email: "ada@EXAMPLE.com"}, 1},
+		"part of an e-mail":    {all, app.Filter{Email: "ada@example"}, 0},
+		"SKU":                  {all, app.Filter{SKU: o.Lines[0].SKU}, 2},
+		"another SKU":          {all, app.Filter{SKU: "NOPE"}, 0},
+		"from its time":        {all, app.Filter{PlacedFrom: o.PlacedAt, Number: o.Number}, 1},
+		"before its time":      {all, app.Filter{PlacedBefore: o.PlacedAt, Number: o.Number}, 0},
+		"a customer's":         {domain.Viewer{Customer: o.CustomerID}, app.Filter{States: []domain.State{o.State}}, 1},
+		"another customer's":   {domain.Viewer{Customer: uuid.NewString()}, app.Filter{Number: o.Number}, 0},
+		"nobody's":             {domain.Viewer{}, app.Filter{Number: o.Number}, 0},
+		"nobody's at all":      {domain.Viewer{}, app.Filter{}, 0},
+		"all at once": {domain.Viewer{Customer: o.CustomerID}, app.Filter{
 			States: []domain.State{domain.Paid, o.State}, PlacedFrom: o.PlacedAt.Add(-time.Hour), PlacedBefore: o.PlacedAt.Add(time.Hour),
 			Number: o.Number, Email: o.Email, SKU: o.Lines[1].SKU,
 		}, 1},
 	} {
-		found, err := s.List(t.Context(), tc.customer, tc.filter, app.Newest(), 10)
+		found, _, err := s.List(t.Context(), tc.viewer, tc.filter, app.Newest(), 10)
 		if err != nil || len(found) != tc.want {
 			t.Errorf("%s: %d orders, %v; want %d", name, len(found), err, tc.want)
 		}
@@ -455,22 +490,54 @@ func TestFind(t *testing.T) {
 // TestMigrateAtOnce runs the migrations of several replicas on an empty database.
 func TestMigrateAtOnce(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t, nil)
+	db := pgtest.Service(t, nil)
 	var wg sync.WaitGroup
 	errs := make([]error, 3)
 	for i := range errs {
-		wg.Go(func() { errs[i] = migrate(context.Background(), dsn) })
+		wg.Go(func() { errs[i] = postgres.Migrate(context.Background(), db.Config, slog.New(slog.DiscardHandler)) })
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
-	pool, err := pgxpool.New(t.Context(), dsn)
+	pool, err := pgxpool.New(t.Context(), db.Config.DSN.Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pool.Close()
 	if err := postgres.New(pool, postgres.Times{}).Ready(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// From the hold of its stock an order has less time to be authorized than the hold
+// lasts, and an authorized one has the rest of the whole time.
+func TestDeadlines(t *testing.T) {
+	t.Parallel()
+	s, pool := open(t)
+	o := place(t, s, newOrder())
+	left := func() (d time.Duration) {
+		t.Helper()
+		if err := pool.QueryRow(t.Context(), "SELECT deadline - placed_at FROM orders WHERE id = $1", o.ID).Scan(&d); err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	if got := left(); got != 10*time.Minute {
+		t.Errorf("placed: %v", got)
+	}
+	o = path(t, s, o, domain.StockReserved)
+	if got := left(); got < 75*time.Second || got > 100*time.Second {
+		t.Errorf("reserved: %v", got)
+	}
+	if _, err := pool.Exec(t.Context(), "UPDATE orders SET deadline = now() - interval '1s' WHERE id = $1", o.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Load(t.Context(), o.ID, false); err != nil || !got.Overdue {
+		t.Errorf("not overdue: %v", err)
+	}
+	o = path(t, s, o, domain.PaymentAuthorized)
+	if got := left(); got != 10*time.Minute || o.Overdue {
+		t.Errorf("authorized: %v, overdue %v", got, o.Overdue)
 	}
 }

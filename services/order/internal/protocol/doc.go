@@ -46,6 +46,12 @@
 //     process can crash: it forgets what it was waiting for (Driver and Payment,
 //     the two fields that are in no database), and the next driver starts again from
 //     what the databases say. A call that times out leads to the same place.
+//   - A hold is short, and the bank may be silent for longer. When the time for the
+//     authorization is over the order goes the way of every other that is given up:
+//     Release, then Cancel, which finds out what became of the authorization. That time
+//     and the hold's end are steps that happen whenever they like, in any order.
+//   - A Reserve that finds the unit held for the other order is answered so. The driver asks
+//     again, or writes that it has waited long enough.
 //   - The customer cancels or goes on shopping, the deadline passes, the hold runs
 //     out, the sweeper runs, the bank declines, wants the payer to act first, or
 //     refuses the capture.

@@ -129,6 +129,7 @@ const (
 	// driver as much as silence.
 	ansReserved
 	ansShort
+	ansHeldByOther
 	ansLost
 	ansConfirmed
 	ansReleased
@@ -170,6 +171,7 @@ var answers = []struct {
 }{
 	{msgReserve, ansReserved, domain.StockReserved},
 	{msgReserve, ansShort, domain.StockShort},
+	{msgReserve, ansHeldByOther, domain.StockHeld},
 	{msgReserve, ansLost, domain.StockLost},
 	{msgAuthorize, ansAuthorized, domain.PaymentAuthorized},
 	{msgAuthorize, ansRefused, domain.PaymentRefused},

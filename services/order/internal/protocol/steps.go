@@ -24,6 +24,7 @@ const (
 	SweeperFrees      Step = "catalog: the sweeper frees the overdue unit"
 	ReserveHolds      Step = "catalog: Reserve arrives, the unit is held"
 	ReserveIsShort    Step = "catalog: Reserve arrives, there is no unit left"
+	ReserveFindsHeld  Step = "catalog: Reserve arrives, the unit is held for the other order"
 	ReserveRepeated   Step = "catalog: Reserve arrives again, the unit is held already"
 	ReserveTooLate    Step = "catalog: Reserve arrives after the hold has ended, refused"
 	ConfirmSells      Step = "catalog: Confirm arrives, the unit is sold"
@@ -92,12 +93,14 @@ func (s Step) trouble() bool {
 	return false
 }
 
-// unit is what a step needs to know of the other order: whether it has the unit.
+// unit is what a step needs to know of the other order: whether it has the unit, and
+// whether for good.
 type unit uint8
 
 const (
 	either unit = iota
 	free
+	aside
 	gone
 )
 
@@ -108,6 +111,8 @@ func (o order) unit() unit {
 	switch {
 	case o.Reservation == overdue:
 		return either
+	case o.Reservation == held:
+		return aside
 	case o.Reservation.takesUnit():
 		return gone
 	}
@@ -301,11 +306,13 @@ func (m *moves) catalog(o order) {
 }
 
 func (m *moves) reserve(o order) {
-	short := o
+	short, wait := o, o
 	switch o.Reservation {
 	case noReservation:
 		short.reply(msgReserve, ansShort)
 		m.addIf(gone, ReserveIsShort, short)
+		wait.reply(msgReserve, ansHeldByOther)
+		m.addIf(aside, ReserveFindsHeld, wait)
 		o.Reservation = held
 		o.reply(msgReserve, ansReserved)
 		m.addIf(free, ReserveHolds, o)

@@ -14,12 +14,17 @@ import (
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/hint"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
+
+// self is the viewer of calls for orders that no client needs to wait for. What is the
+// customer's, the cart that they order, is read for the customer.
+var self = access.Service("order")
 
 // Catalog is the catalog as the checkout sees it. Only a reason that the
 // contract names is a definite answer; every other error leaves the outcome
@@ -58,35 +63,44 @@ func (c *Catalog) Variants(ctx context.Context, skus []string) ([]domain.Variant
 }
 
 // Reserve implements app.Catalog.
-func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.CartLine) error {
-	req := &catalogv1.ReserveRequest{OrderId: orderID, Hold: durationpb.New(c.hold), Lines: make([]*catalogv1.StockLine, len(lines))}
+func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.CartLine) (left time.Duration, err error) {
+	req := &catalogv1.ReserveRequest{Viewer: self, OrderId: orderID, Hold: durationpb.New(c.hold), Lines: make([]*catalogv1.StockLine, len(lines))}
 	for i, l := range lines {
 		req.Lines[i] = &catalogv1.StockLine{Sku: l.SKU, Quantity: l.Quantity}
 	}
-	_, err := c.client.Reserve(ctx, req)
+	res, err := c.client.Reserve(ctx, req)
 	switch chassisrpc.Reason[catalogv1.ErrorReason](err) {
 	case catalogv1.ErrorReason_ERROR_REASON_INSUFFICIENT_STOCK, catalogv1.ErrorReason_ERROR_REASON_SKU_NOT_FOUND:
-		return &domain.ShortStockError{SKUs: shortages(err)}
+		return 0, shortage(err)
 	case catalogv1.ErrorReason_ERROR_REASON_RESERVATION_RELEASED:
-		return domain.ErrReservationLost
+		return 0, domain.ErrReservationLost
 	}
-	return err
+	return res.GetLeft().AsDuration(), err
 }
 
-// shortages reads the SKUs from the details of a refusal.
-func shortages(err error) []string {
-	var skus []string
+// shortage reads a refusal's details: which SKUs are sold out, or, when none is, which
+// are held by others.
+func shortage(err error) error {
+	var sold, held []string
 	for _, d := range status.Convert(err).Details() {
-		if s, ok := d.(*catalogv1.Shortage); ok {
-			skus = append(skus, s.GetSku())
+		s, ok := d.(*catalogv1.Shortage)
+		switch {
+		case !ok:
+		case s.GetRequested() <= s.GetAvailable()+s.GetHeld():
+			held = append(held, s.GetSku())
+		default:
+			sold = append(sold, s.GetSku())
 		}
 	}
-	return skus
+	if len(sold) == 0 && len(held) > 0 {
+		return &domain.HeldStockError{SKUs: held}
+	}
+	return &domain.ShortStockError{SKUs: sold}
 }
 
 // Confirm implements app.Catalog.
 func (c *Catalog) Confirm(ctx context.Context, orderID string) error {
-	_, err := c.client.Confirm(ctx, &catalogv1.ConfirmRequest{OrderId: orderID})
+	_, err := c.client.Confirm(ctx, &catalogv1.ConfirmRequest{Viewer: self, OrderId: orderID})
 	switch chassisrpc.Reason[catalogv1.ErrorReason](err) {
 	case catalogv1.ErrorReason_ERROR_REASON_RESERVATION_EXPIRED, catalogv1.ErrorReason_ERROR_REASON_RESERVATION_RELEASED, catalogv1.ErrorReason_ERROR_REASON_RESERVATION_NOT_FOUND:
 		return domain.ErrReservationLost
@@ -96,7 +110,7 @@ func (c *Catalog) Confirm(ctx context.Context, orderID string) error {
 
 // Release implements app.Catalog.
 func (c *Catalog) Release(ctx context.Context, orderID string) error {
-	resp, err := c.client.Release(ctx, &catalogv1.ReleaseRequest{OrderId: orderID})
+	resp, err := c.client.Release(ctx, &catalogv1.ReleaseRequest{Viewer: self, OrderId: orderID})
 	if err != nil {
 		return err
 	}
@@ -108,7 +122,7 @@ func (c *Catalog) Release(ctx context.Context, orderID string) error {
 
 // Restock implements app.Catalog.
 func (c *Catalog) Restock(ctx context.Context, refundID, orderID string, lines []domain.RefundLine) error {
-	req := &catalogv1.RestockRequest{RestockId: refundID, OrderId: orderID, Lines: make([]*catalogv1.StockLine, len(lines))}
+	req := &catalogv1.RestockRequest{Viewer: self, RestockId: refundID, OrderId: orderID, Lines: make([]*catalogv1.StockLine, len(lines))}
 	for i, l := range lines {
 		req.Lines[i] = &catalogv1.StockLine{Sku: l.SKU, Quantity: l.Quantity}
 	}
@@ -131,7 +145,7 @@ func NewCarts(conn grpc.ClientConnInterface) *Carts {
 // Get implements app.Carts.
 func (c *Carts) Get(ctx context.Context, cartID, ownerID string) ([]domain.CartLine, int64, error) {
 	resp, err := reading(ctx, func() (*cartv1.GetCartResponse, error) {
-		return c.client.GetCart(ctx, &cartv1.GetCartRequest{CartId: cartID, OwnerId: ownerID})
+		return c.client.GetCart(ctx, &cartv1.GetCartRequest{CartId: cartID, Viewer: access.Customer(ownerID)})
 	})
 	if chassisrpc.Reason[cartv1.ErrorReason](err) == cartv1.ErrorReason_ERROR_REASON_CART_NOT_FOUND {
 		return nil, 0, domain.ErrCartNotFound
@@ -149,7 +163,7 @@ func (c *Carts) Get(ctx context.Context, cartID, ownerID string) ([]domain.CartL
 // RemoveOrdered implements app.Carts.
 func (c *Carts) RemoveOrdered(ctx context.Context, o domain.Order) error {
 	req := &cartv1.RemoveOrderedRequest{
-		CartId: o.CartID, OwnerId: o.CustomerID, OrderId: o.ID, CartVersion: o.CartVersion,
+		Viewer: self, CartId: o.CartID, OwnerId: o.CustomerID, OrderId: o.ID, CartVersion: o.CartVersion,
 		Lines: make([]*cartv1.OrderedLine, len(o.Lines)),
 	}
 	for i, l := range o.Lines {
@@ -195,7 +209,7 @@ func (p *Payments) askLimits(ctx context.Context, currency string) (domain.Limit
 // Authorize implements app.Payments.
 func (p *Payments) Authorize(ctx context.Context, o domain.Order) (app.Authorization, error) {
 	resp, err := p.client.Authorize(ctx, &paymentv1.AuthorizeRequest{
-		OrderId: o.ID, Amount: o.Total.Proto(), PaymentMethod: o.PaymentMethod, OrderNumber: o.Number,
+		Viewer: self, OrderId: o.ID, Amount: o.Total.Proto(), PaymentMethod: o.PaymentMethod, OrderNumber: o.Number,
 	})
 	switch chassisrpc.Reason[paymentv1.ErrorReason](err) {
 	case paymentv1.ErrorReason_ERROR_REASON_PAYMENT_CANCELLED:
@@ -229,7 +243,7 @@ func (p *Payments) Authorize(ctx context.Context, o domain.Order) (app.Authoriza
 
 // Capture implements app.Payments.
 func (p *Payments) Capture(ctx context.Context, orderID string, amount money.Money) (app.Outcome, error) {
-	resp, err := p.client.Capture(ctx, &paymentv1.CaptureRequest{OrderId: orderID, Amount: amount.Proto()})
+	resp, err := p.client.Capture(ctx, &paymentv1.CaptureRequest{Viewer: self, OrderId: orderID, Amount: amount.Proto()})
 	switch chassisrpc.Reason[paymentv1.ErrorReason](err) {
 	case paymentv1.ErrorReason_ERROR_REASON_AMOUNT_MISMATCH:
 		return app.Outcome{}, domain.ErrPaymentMismatch
@@ -251,7 +265,7 @@ func (p *Payments) Capture(ctx context.Context, orderID string, amount money.Mon
 
 // Cancel implements app.Payments.
 func (p *Payments) Cancel(ctx context.Context, orderID string) error {
-	resp, err := p.client.Cancel(ctx, &paymentv1.CancelRequest{OrderId: orderID})
+	resp, err := p.client.Cancel(ctx, &paymentv1.CancelRequest{Viewer: self, OrderId: orderID})
 	if chassisrpc.Reason[paymentv1.ErrorReason](err) == paymentv1.ErrorReason_ERROR_REASON_PAYMENT_CAPTURED {
 		return domain.ErrPaymentCaptured
 	}
@@ -271,7 +285,7 @@ func (p *Payments) Cancel(ctx context.Context, orderID string) error {
 
 // Refund implements app.Payments.
 func (p *Payments) Refund(ctx context.Context, refundID, orderID string, amount money.Money) (app.Outcome, error) {
-	resp, err := p.client.Refund(ctx, &paymentv1.RefundRequest{RefundId: refundID, OrderId: orderID, Amount: amount.Proto()})
+	resp, err := p.client.Refund(ctx, &paymentv1.RefundRequest{Viewer: self, RefundId: refundID, OrderId: orderID, Amount: amount.Proto()})
 	switch reason := chassisrpc.Reason[paymentv1.ErrorReason](err); reason {
 	case paymentv1.ErrorReason_ERROR_REASON_PAYMENT_NOT_CAPTURED, paymentv1.ErrorReason_ERROR_REASON_REFUND_EXCEEDS_CAPTURE, paymentv1.ErrorReason_ERROR_REASON_REFUND_MISMATCH:
 		return app.Outcome{}, fmt.Errorf("%w: %s", domain.ErrRefundRefused, reason)

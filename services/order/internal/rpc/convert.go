@@ -21,6 +21,7 @@ var states = map[domain.State]orderv1.OrderState{
 
 var reasons = map[domain.Reason]orderv1.CancelReason{
 	domain.InsufficientStock: orderv1.CancelReason_CANCEL_REASON_INSUFFICIENT_STOCK,
+	domain.HeldByOthers:      orderv1.CancelReason_CANCEL_REASON_HELD_BY_OTHERS,
 	domain.PaymentDeclined:   orderv1.CancelReason_CANCEL_REASON_PAYMENT_DECLINED,
 	domain.ByCustomer:        orderv1.CancelReason_CANCEL_REASON_CUSTOMER,
 	domain.TimedOut:          orderv1.CancelReason_CANCEL_REASON_TIMED_OUT,
@@ -53,6 +54,9 @@ func orderProto(o domain.Order) *orderv1.Order {
 	if !o.SettledAt.IsZero() {
 		p.SettledAt = timestamppb.New(o.SettledAt)
 	}
+	if !o.ErasedAt.IsZero() {
+		p.ErasedAt = timestamppb.New(o.ErasedAt)
+	}
 	for _, r := range o.Refunds {
 		p.Refunds = append(p.Refunds, refundProto(r))
 	}
@@ -81,7 +85,8 @@ func lineProto(l domain.Line) *orderv1.OrderLine {
 const maxChanges = 50
 
 func priceChangeProto(before, now money.Money, lines []domain.LineChange) *orderv1.PriceChange {
-	p := &orderv1.PriceChange{Before: before.Proto(), Now: now.Proto()}
+	more := max(len(lines)-maxChanges, 0)
+	p := &orderv1.PriceChange{Before: before.Proto(), Now: now.Proto(), MoreLines: int32(more)} //nolint:gosec // lines of a cart, 2,000 at most
 	for _, c := range lines[:min(len(lines), maxChanges)] {
 		change := &orderv1.LineChange{Sku: c.SKU}
 		if c.Before != (domain.Line{}) {

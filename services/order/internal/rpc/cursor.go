@@ -44,7 +44,7 @@ func decodeCursor(customerID, cursor string) (app.Position, error) {
 		return app.Position{}, domain.ErrInvalidCursor
 	}
 	at := time.UnixMicro(int64(binary.BigEndian.Uint64(body[1:9]))).UTC()
-	// Anybody can compute a checksum, and PostgreSQL fails on a time beyond its own.
+	// A client can compute a checksum, and PostgreSQL fails on a time beyond its own.
 	if at.Year() < 1 || at.Year() > 9999 {
 		return app.Position{}, domain.ErrInvalidCursor
 	}

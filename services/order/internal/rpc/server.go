@@ -5,12 +5,15 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/domain"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Server implements orderv1.OrderServiceServer.
@@ -22,6 +25,17 @@ type Server struct {
 // NewServer returns the handlers.
 func NewServer(a *app.App) *Server { return &Server{app: a} }
 
+// viewer is what the viewer of a call sees of orders.
+func viewer(v *accessv1.Viewer) domain.Viewer {
+	switch kind := v.GetKind().(type) {
+	case *accessv1.Viewer_Customer:
+		return domain.Viewer{Customer: kind.Customer.GetId()}
+	case *accessv1.Viewer_Operator, *accessv1.Viewer_Service:
+		return domain.Viewer{All: true}
+	}
+	return domain.Viewer{} // nobody for whom there is a rule
+}
+
 // PlaceOrder accepts an order, starts to drive it and answers.
 func (s *Server) PlaceOrder(ctx context.Context, req *orderv1.PlaceOrderRequest) (*orderv1.PlaceOrderResponse, error) {
 	consent := domain.Consent{Agreement: domain.Agreement(req.GetAgreement())}
@@ -32,21 +46,31 @@ func (s *Server) PlaceOrder(ctx context.Context, req *orderv1.PlaceOrderRequest)
 		}
 		consent.Total = &total
 	}
+	client, _ := netip.ParseAddr(req.GetClientAddress()) // the contract's constraints refuse what is neither empty nor one
 	placed, err := s.app.PlaceOrder(ctx, app.PlaceOrderRequest{
+		Client:     client,
 		Consent:    consent,
-		CustomerID: req.GetCustomerId(), IdempotencyKey: req.GetIdempotencyKey(), RequestHash: req.GetRequestHash(),
+		CustomerID: req.GetViewer().GetCustomer().GetId(), IdempotencyKey: req.GetIdempotencyKey(), RequestHash: req.GetRequestHash(),
 		CartID: req.GetCartId(), CartVersion: req.CartVersion, PaymentMethod: req.GetPaymentMethod(),
 		Email: req.GetEmail(), Address: address(req.GetShippingAddress()), Wait: req.GetWait().AsDuration(),
+		Session: domain.Session{Since: req.GetViewer().GetCustomer().GetIssuedAt().AsTime(), Renew: req.GetRenewSession()},
 	})
 	if err != nil {
 		return nil, detailed(err)
 	}
-	return &orderv1.PlaceOrderResponse{Order: orderProto(placed.Order), Replayed: placed.Replayed}, nil
+	resp := &orderv1.PlaceOrderResponse{Order: orderProto(placed.Order), Replayed: placed.Replayed}
+	if since := placed.Order.SessionSince; !since.IsZero() {
+		resp.SessionSince = timestamppb.New(since)
+	}
+	return resp, nil
 }
 
 // QuoteOrder returns what an order of a cart would be placed with now.
 func (s *Server) QuoteOrder(ctx context.Context, req *orderv1.QuoteOrderRequest) (*orderv1.QuoteOrderResponse, error) {
-	q, err := s.app.QuoteOrder(ctx, req.GetCartId(), req.GetCustomerId(), domain.Agreement(req.GetAgreement()))
+	if err := s.admit(ctx, req.GetViewer()); err != nil {
+		return nil, err
+	}
+	q, err := s.app.QuoteOrder(ctx, req.GetCartId(), req.GetViewer().GetCustomer().GetId(), domain.Agreement(req.GetAgreement()))
 	if err != nil {
 		return nil, detailed(err)
 	}
@@ -62,7 +86,10 @@ func (s *Server) QuoteOrder(ctx context.Context, req *orderv1.QuoteOrderRequest)
 
 // GetOrder returns an order as it is now.
 func (s *Server) GetOrder(ctx context.Context, req *orderv1.GetOrderRequest) (*orderv1.GetOrderResponse, error) {
-	o, err := s.app.GetOrder(ctx, req.GetOrderId(), req.GetCustomerId())
+	if err := s.admit(ctx, req.GetViewer()); err != nil {
+		return nil, err
+	}
+	o, err := s.app.GetOrder(ctx, req.GetOrderId(), viewer(req.GetViewer()))
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +98,9 @@ func (s *Server) GetOrder(ctx context.Context, req *orderv1.GetOrderRequest) (*o
 
 // ListOrders returns a page of orders, newest first.
 func (s *Server) ListOrders(ctx context.Context, req *orderv1.ListOrdersRequest) (*orderv1.ListOrdersResponse, error) {
+	if err := s.admit(ctx, req.GetViewer()); err != nil {
+		return nil, err
+	}
 	after, list := app.Newest(), listOf(req)
 	if req.GetCursor() != "" {
 		var err error
@@ -79,7 +109,7 @@ func (s *Server) ListOrders(ctx context.Context, req *orderv1.ListOrdersRequest)
 		}
 	}
 	page, more, err := s.app.ListOrders(ctx, app.ListOrdersRequest{
-		CustomerID: req.GetCustomerId(), Filter: filterOf(req.GetFilter()), After: after, PageSize: int(req.GetPageSize()),
+		Viewer: viewer(req.GetViewer()), Filter: filterOf(req.GetFilter()), After: after, PageSize: int(req.GetPageSize()),
 	})
 	if err != nil {
 		return nil, err
@@ -98,11 +128,11 @@ func (s *Server) ListOrders(ctx context.Context, req *orderv1.ListOrdersRequest)
 
 // listOf names the list that a cursor belongs to: whose orders, and which.
 func listOf(req *orderv1.ListOrdersRequest) string {
-	f := req.GetFilter()
+	f, customer := req.GetFilter(), req.GetViewer().GetCustomer().GetId()
 	if f == nil {
-		return req.GetCustomerId()
+		return customer
 	}
-	return fmt.Sprintf("%s\n%v\n%d\n%d\n%q\n%q\n%q", req.GetCustomerId(), f.GetStates(),
+	return fmt.Sprintf("%s\n%v\n%d\n%d\n%q\n%q\n%q", customer, f.GetStates(),
 		f.GetPlacedFrom().AsTime().UnixNano(), f.GetPlacedBefore().AsTime().UnixNano(), f.GetNumber(), f.GetEmail(), f.GetSku())
 }
 
@@ -122,7 +152,10 @@ func filterOf(in *orderv1.OrderFilter) app.Filter {
 
 // CancelOrder asks for an order to be cancelled.
 func (s *Server) CancelOrder(ctx context.Context, req *orderv1.CancelOrderRequest) (*orderv1.CancelOrderResponse, error) {
-	o, err := s.app.CancelOrder(ctx, req.GetOrderId(), req.GetCustomerId())
+	if err := s.admit(ctx, req.GetViewer()); err != nil {
+		return nil, err
+	}
+	o, err := s.app.CancelOrder(ctx, req.GetOrderId(), viewer(req.GetViewer()))
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +180,10 @@ func (s *Server) RefundOrder(ctx context.Context, req *orderv1.RefundOrderReques
 
 // WatchOrder sends an order, without its lines, after each change until it is settled.
 func (s *Server) WatchOrder(req *orderv1.WatchOrderRequest, stream orderv1.OrderService_WatchOrderServer) error {
-	return s.app.WatchOrder(stream.Context(), req.GetOrderId(), req.GetCustomerId(), func(o domain.Order) error {
+	if err := s.admit(stream.Context(), req.GetViewer()); err != nil {
+		return err
+	}
+	return s.app.WatchOrder(stream.Context(), req.GetOrderId(), viewer(req.GetViewer()), func(o domain.Order) error {
 		p := orderProto(o)
 		p.Lines = nil
 		return stream.Send(&orderv1.WatchOrderResponse{Order: p})

@@ -7,8 +7,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/order/internal/app"
@@ -64,6 +66,7 @@ const (
 // Reservation is stock put aside.
 type Reservation struct {
 	State    string
+	Since    time.Time
 	Lines    []domain.CartLine
 	Expired  bool
 	Restocks map[string][]domain.RefundLine
@@ -138,6 +141,21 @@ func (c *Catalog) Available(sku string) int64 {
 
 func (c *Catalog) available(sku string) int64 { return c.stock[sku] - c.taken[sku] }
 
+// held are the units of a SKU that orders hold and have not paid.
+func (c *Catalog) held(sku string) (units int64) {
+	for _, r := range c.reservations {
+		if r.State != Held || r.Expired {
+			continue
+		}
+		for _, l := range r.Lines {
+			if l.SKU == sku {
+				units += l.Quantity
+			}
+		}
+	}
+	return units
+}
+
 // untake gives back what a reservation still takes.
 func (c *Catalog) untake(r *Reservation) {
 	if r.Expired || r.State == Released {
@@ -169,32 +187,51 @@ func (c *Catalog) Variants(ctx context.Context, skus []string) ([]domain.Variant
 }
 
 // Reserve implements app.Catalog.
-func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.CartLine) error {
-	_, err := call(ctx, c.Network, "catalog.Reserve", orderID, func() (struct{}, error) {
+func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.CartLine) (time.Duration, error) {
+	return call(ctx, c.Network, "catalog.Reserve", orderID, func() (time.Duration, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if r := c.reservations[orderID]; r != nil {
 			if r.State == Released {
-				return struct{}{}, domain.ErrReservationLost
+				return 0, domain.ErrReservationLost
 			}
-			return struct{}{}, nil
+			return c.left(r), nil
 		}
-		short := &domain.ShortStockError{}
+		short, held := &domain.ShortStockError{}, &domain.HeldStockError{}
 		for _, l := range lines {
-			if c.available(l.SKU) < l.Quantity {
+			switch {
+			case c.available(l.SKU) >= l.Quantity:
+			case c.available(l.SKU)+c.held(l.SKU) >= l.Quantity:
+				held.SKUs = append(held.SKUs, l.SKU)
+			default:
 				short.SKUs = append(short.SKUs, l.SKU)
 			}
 		}
-		if short.SKUs != nil {
-			return struct{}{}, short
+		switch {
+		case short.SKUs != nil:
+			return 0, short
+		case held.SKUs != nil:
+			return 0, held
 		}
 		for _, l := range lines {
 			c.taken[l.SKU] += l.Quantity
 		}
-		c.reservations[orderID] = &Reservation{State: Held, Lines: lines, Restocks: map[string][]domain.RefundLine{}}
-		return struct{}{}, nil
+		c.reservations[orderID] = &Reservation{State: Held, Since: time.Now(), Lines: lines, Restocks: map[string][]domain.RefundLine{}}
+		return Hold, nil
 	})
-	return err
+}
+
+// Hold is how long the catalog holds stock.
+const Hold = 90 * time.Second
+
+func (c *Catalog) left(r *Reservation) time.Duration { return max(0, Hold-time.Since(r.Since)) }
+
+// Age has a reservation be as much older.
+func (c *Catalog) Age(orderID string, by time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.reservations[orderID]
+	r.Since = r.Since.Add(-by)
 }
 
 // Confirm implements app.Catalog.
@@ -281,6 +318,7 @@ type Payments struct {
 
 	mu       sync.Mutex
 	attempts map[string]*Attempt
+	erased   []string // orders
 }
 
 // NewPayments returns a payment service without payments.
@@ -482,4 +520,32 @@ func (c *Carts) RemoveOrdered(ctx context.Context, o domain.Order) error {
 		return struct{}{}, nil
 	})
 	return err
+}
+
+// EraseCarts implements app.Persons.
+func (c *Carts) EraseCarts(ctx context.Context, customerID string) (int, error) {
+	return call(ctx, c.Network, "cart.EraseCustomer", customerID, func() (int, error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		n := len(c.carts)
+		maps.DeleteFunc(c.carts, func(_ string, cart *Cart) bool { return cart.Owner == customerID })
+		return n - len(c.carts), nil
+	})
+}
+
+// ErasePayments implements app.Persons.
+func (p *Payments) ErasePayments(ctx context.Context, orderIDs []string) ([]string, error) {
+	return call(ctx, p.Network, "payment.ErasePayments", "", func() ([]string, error) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.erased = append(p.erased, orderIDs...)
+		return nil, nil
+	})
+}
+
+// Erased are the orders whose payments were asked to be erased.
+func (p *Payments) Erased() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.erased)
 }

@@ -21,6 +21,7 @@ func Wrap(p app.Ports, hook crash.Hook) app.Ports {
 		Catalog:  catalog{p.Catalog, hook},
 		Carts:    carts{p.Carts, hook},
 		Payments: payments{p.Payments, hook},
+		Sessions: p.Sessions, Customers: p.Customers, Persons: p.Persons,
 	}
 }
 
@@ -74,8 +75,9 @@ type catalog struct {
 	hook crash.Hook
 }
 
-func (c catalog) Reserve(ctx context.Context, orderID string, lines []domain.CartLine) error {
-	return answered(c.hook, ReserveAnswered, c.Catalog.Reserve(ctx, orderID, lines))
+func (c catalog) Reserve(ctx context.Context, orderID string, lines []domain.CartLine) (time.Duration, error) {
+	left, err := c.Catalog.Reserve(ctx, orderID, lines)
+	return left, answered(c.hook, ReserveAnswered, err)
 }
 
 func (c catalog) Confirm(ctx context.Context, orderID string) error {

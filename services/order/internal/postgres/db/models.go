@@ -36,6 +36,9 @@ type Order struct {
 	Open            bool
 	Traceparent     string
 	AgreementDigest []byte
+	SessionSince    *time.Time
+	AddressKey      []byte
+	ErasedAt        *time.Time
 }
 
 type Refund struct {
@@ -52,4 +55,5 @@ type Refund struct {
 	CreatedAt      time.Time
 	UpdatedAt      time.Time
 	Traceparent    string
+	ReasonSalt     []byte
 }

@@ -22,26 +22,42 @@ WITH moved AS (
         short_skus = CASE WHEN cardinality($4::text[]) > 0 THEN $4 ELSE short_skus END,
         updated_at = now(),
         settled_at = CASE WHEN $1 IN ('paid', 'cancelled') THEN now() END,
+        deadline = CASE $1::text
+            WHEN 'authorizing' THEN least(deadline, now() + $5::interval)
+            WHEN 'confirming' THEN placed_at + $6::interval
+            ELSE deadline END,
         open = $1 <> 'cancelled'
-    WHERE orders.id = $5 AND orders.state = $6 AND orders.version = $7
+    WHERE orders.id = $7 AND orders.state = $8 AND orders.version = $9
     RETURNING orders.id, orders.version, orders.updated_at, answered_pending, deadline
 ), history AS (
     INSERT INTO order_history (order_id, version, state, at)
     SELECT moved.id, moved.version, $1, moved.updated_at FROM moved
 ), job AS (
     SELECT count(souk_job_delete('drive_order', 'order_id', moved.id::text)) FROM moved WHERE $1 = 'cancelled'
+), declined AS (
+    INSERT INTO declines AS d (key, score, half_life, at)
+    SELECT s.key, 1, s.half_life, now()
+    FROM moved, (SELECT unnest($10::bytea[]) AS key, unnest($11::interval[]) AS half_life) s
+    ORDER BY s.key
+    ON CONFLICT (key) DO UPDATE SET
+        score = 1 + d.score * power(0.5, least(greatest(extract(epoch FROM excluded.at - d.at) / extract(epoch FROM excluded.half_life), 0), 64)),
+        half_life = excluded.half_life, at = greatest(d.at, excluded.at)
 )
 SELECT version, updated_at, answered_pending, (now() > deadline)::boolean AS overdue FROM moved CROSS JOIN job
 `
 
 type AdvanceParams struct {
-	NewState    string
-	Reason      string
-	DeclineCode string
-	ShortSkus   []string
-	ID          string
-	OldState    string
-	OldVersion  int64
+	NewState        string
+	Reason          string
+	DeclineCode     string
+	ShortSkus       []string
+	AuthorizeWithin time.Duration
+	TimeLimit       time.Duration
+	ID              string
+	OldState        string
+	OldVersion      int64
+	DeclinedKeys    [][]byte
+	HalfLives       []time.Duration
 }
 
 type AdvanceRow struct {
@@ -51,6 +67,12 @@ type AdvanceRow struct {
 	Overdue         bool
 }
 
+// From the hold of its stock an order has authorize_within to have its money authorized,
+// and then what is left of time_limit to be captured.
+//
+// A declined payment is counted in the same commit, in the order of the keys, so that two
+// declines do not wait for each other in a circle.
+//
 // A transition happens only from the state and version it was decided on. No
 // row means that another writer was faster. A cancelled order has nothing left to
 // do, so its job goes in the same commit; a job that is running is left to its
@@ -61,9 +83,13 @@ func (q *Queries) Advance(ctx context.Context, db DBTX, arg AdvanceParams) (Adva
 		arg.Reason,
 		arg.DeclineCode,
 		arg.ShortSkus,
+		arg.AuthorizeWithin,
+		arg.TimeLimit,
 		arg.ID,
 		arg.OldState,
 		arg.OldVersion,
+		arg.DeclinedKeys,
+		arg.HalfLives,
 	)
 	var i AdvanceRow
 	err := row.Scan(
@@ -76,7 +102,7 @@ func (q *Queries) Advance(ctx context.Context, db DBTX, arg AdvanceParams) (Adva
 }
 
 const allOrders = `-- name: AllOrders :many
-SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent, agreement_digest FROM orders
+SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent, agreement_digest, session_since, address_key, erased_at FROM orders
 WHERE (placed_at, id) < ($1::timestamptz, $2::uuid)
 ORDER BY placed_at DESC, id DESC LIMIT $3
 `
@@ -124,6 +150,9 @@ func (q *Queries) AllOrders(ctx context.Context, db DBTX, arg AllOrdersParams) (
 			&i.Open,
 			&i.Traceparent,
 			&i.AgreementDigest,
+			&i.SessionSince,
+			&i.AddressKey,
+			&i.ErasedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -184,7 +213,7 @@ func (q *Queries) CancelOrder(ctx context.Context, db DBTX, id string) (int64, e
 }
 
 const customerOrders = `-- name: CustomerOrders :many
-SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent, agreement_digest FROM orders
+SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent, agreement_digest, session_since, address_key, erased_at FROM orders
 WHERE customer_id = $1 AND (placed_at, id) < ($2::timestamptz, $3::uuid)
 ORDER BY placed_at DESC, id DESC LIMIT $4
 `
@@ -238,6 +267,9 @@ func (q *Queries) CustomerOrders(ctx context.Context, db DBTX, arg CustomerOrder
 			&i.Open,
 			&i.Traceparent,
 			&i.AgreementDigest,
+			&i.SessionSince,
+			&i.AddressKey,
+			&i.ErasedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -249,8 +281,39 @@ func (q *Queries) CustomerOrders(ctx context.Context, db DBTX, arg CustomerOrder
 	return items, nil
 }
 
+const endSessions = `-- name: EndSessions :one
+INSERT INTO customer_sessions (customer_id, since)
+SELECT c.id, greatest(now(), $1::timestamptz) AS since
+FROM (SELECT $2::uuid AS id) c
+WHERE true
+ON CONFLICT (customer_id) DO UPDATE SET since = greatest(excluded.since, customer_sessions.since + interval '1 microsecond')
+WHERE customer_sessions.since <= $3::timestamptz OR $4::boolean
+RETURNING since
+`
+
+type EndSessionsParams struct {
+	NextSince    time.Time
+	CustomerID   string
+	SessionSince time.Time
+	AnySession   bool
+}
+
+// Sessions end now, or just after the last one where clocks say that this is earlier.
+// There is no row for a session that had ended.
+func (q *Queries) EndSessions(ctx context.Context, db DBTX, arg EndSessionsParams) (time.Time, error) {
+	row := db.QueryRow(ctx, endSessions,
+		arg.NextSince,
+		arg.CustomerID,
+		arg.SessionSince,
+		arg.AnySession,
+	)
+	var since time.Time
+	err := row.Scan(&since)
+	return since, err
+}
+
 const findOrders = `-- name: FindOrders :many
-SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent, agreement_digest FROM orders o
+SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent, agreement_digest, session_since, address_key, erased_at FROM orders o
 WHERE (o.placed_at, o.id) < ($1::timestamptz, $2::uuid)
   AND ($3::uuid IS NULL OR o.customer_id = $3)
   AND (cardinality($4::text[]) = 0 OR o.state = ANY ($4))
@@ -323,6 +386,9 @@ func (q *Queries) FindOrders(ctx context.Context, db DBTX, arg FindOrdersParams)
 			&i.Open,
 			&i.Traceparent,
 			&i.AgreementDigest,
+			&i.SessionSince,
+			&i.AddressKey,
+			&i.ErasedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -450,12 +516,15 @@ func (q *Queries) Lines(ctx context.Context, db DBTX, orderIds []string) ([]Line
 }
 
 const order = `-- name: Order :one
-SELECT orders.id, orders.number, orders.customer_id, orders.idempotency_key, orders.request_hash, orders.state, orders.cancel_reason, orders.decline_code, orders.short_skus, orders.version, orders.total, orders.refunded, orders.currency, orders.cart_id, orders.cart_version, orders.payment_method, orders.email, orders.shipping_address, orders.answered_pending, orders.answer_by, orders.deadline, orders.placed_at, orders.updated_at, orders.settled_at, orders.open, orders.traceparent, orders.agreement_digest, (now() > deadline)::boolean AS overdue FROM orders WHERE id = $1
+SELECT orders.id, orders.number, orders.customer_id, orders.idempotency_key, orders.request_hash, orders.state, orders.cancel_reason, orders.decline_code, orders.short_skus, orders.version, orders.total, orders.refunded, orders.currency, orders.cart_id, orders.cart_version, orders.payment_method, orders.email, orders.shipping_address, orders.answered_pending, orders.answer_by, orders.deadline, orders.placed_at, orders.updated_at, orders.settled_at, orders.open, orders.traceparent, orders.agreement_digest, orders.session_since, orders.address_key, orders.erased_at, (now() > deadline)::boolean AS overdue,
+    (extract(epoch FROM now() - placed_at) * 1000)::bigint AS age_milliseconds
+FROM orders WHERE id = $1
 `
 
 type OrderRow struct {
-	Order   Order
-	Overdue bool
+	Order           Order
+	Overdue         bool
+	AgeMilliseconds int64
 }
 
 func (q *Queries) Order(ctx context.Context, db DBTX, id string) (OrderRow, error) {
@@ -489,7 +558,11 @@ func (q *Queries) Order(ctx context.Context, db DBTX, id string) (OrderRow, erro
 		&i.Order.Open,
 		&i.Order.Traceparent,
 		&i.Order.AgreementDigest,
+		&i.Order.SessionSince,
+		&i.Order.AddressKey,
+		&i.Order.ErasedAt,
 		&i.Overdue,
+		&i.AgeMilliseconds,
 	)
 	return i, err
 }
@@ -510,33 +583,84 @@ func (q *Queries) OrderByKey(ctx context.Context, db DBTX, arg OrderByKeyParams)
 	return id, err
 }
 
+const orderSizes = `-- name: OrderSizes :many
+SELECT (
+    coalesce((SELECT sum(octet_length(l.sku) + octet_length(l.name) + 60) FROM order_lines l WHERE l.order_id = o.id), 0)
+    + coalesce((SELECT sum(octet_length(r.reason) + 200) FROM refunds r WHERE r.order_id = o.id), 0)
+    + coalesce((SELECT sum(octet_length(rl.sku) + 20) FROM refunds r JOIN refund_lines rl ON rl.refund_id = r.id WHERE r.order_id = o.id), 0)
+)::bigint AS bytes
+FROM unnest($1::uuid[]) WITH ORDINALITY AS o (id, place) ORDER BY o.place
+`
+
+// OrderSizes are about how many bytes the lines and refunds of orders take in an answer, in
+// the order of the ids.
+func (q *Queries) OrderSizes(ctx context.Context, db DBTX, orderIds []string) ([]int64, error) {
+	rows, err := db.Query(ctx, orderSizes, orderIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []int64
+	for rows.Next() {
+		var bytes int64
+		if err := rows.Scan(&bytes); err != nil {
+			return nil, err
+		}
+		items = append(items, bytes)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const placeOrder = `-- name: PlaceOrder :one
-WITH placed AS (
+WITH renewed AS (
+    INSERT INTO customer_sessions (customer_id, since)
+    SELECT c.id, greatest(now(), $1::timestamptz) AS since
+    FROM (SELECT $2::uuid AS id) c WHERE $3::boolean
+    ON CONFLICT (customer_id) DO UPDATE SET since = excluded.since WHERE customer_sessions.since <= $4::timestamptz
+    RETURNING since
+), session AS (
+    SELECT r.since FROM renewed r
+    UNION ALL
+    SELECT NULL::timestamptz AS since WHERE NOT $3::boolean AND NOT EXISTS (
+        SELECT FROM customer_sessions s WHERE s.customer_id = $2 AND s.since > $4::timestamptz)
+), placed AS (
     INSERT INTO orders (id, number, customer_id, idempotency_key, request_hash, state, total, currency,
         cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline,
-        placed_at, updated_at, traceparent, agreement_digest)
-    VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7,
-        $8, $9, $10, $11, $12, $13,
-        now() + $14::interval, now() + $15::interval, now(), now(), $16, $17)
-    RETURNING id, placed_at, answer_by
+        placed_at, updated_at, traceparent, agreement_digest, session_since, address_key)
+    SELECT $5::uuid AS id, $6::text AS number, $2::uuid AS customer_id, $7::text AS idempotency_key,
+        $8::bytea AS request_hash, 'pending' AS state, $9::bigint AS total, $10::text AS currency,
+        $11::uuid AS cart_id, $12::bigint AS cart_version, $13::text AS payment_method, $14::text AS email,
+        $15::jsonb AS shipping_address, $16::boolean AS answered_pending,
+        now() + $17::interval AS answer_by, now() + $18::interval AS deadline, now() AS placed_at, now() AS updated_at,
+        $19::text AS traceparent, $20::bytea AS agreement_digest, session.since,
+        $21::bytea AS address_key
+    FROM session
+    RETURNING id, placed_at, answer_by, session_since
 ), lines AS (
     INSERT INTO order_lines (order_id, sku, position, name, quantity, unit_price, total)
-    SELECT $1, l.sku, l.position, l.name, l.quantity, l.unit_price, l.quantity * l.unit_price
-    FROM (SELECT unnest($18::text[]) AS sku, unnest($19::text[]) AS name, unnest($20::bigint[]) AS quantity,
-        unnest($21::bigint[]) AS unit_price, generate_subscripts($18::text[], 1) AS position) l
+    SELECT placed.id, l.sku, l.position, l.name, l.quantity, l.unit_price, l.quantity * l.unit_price
+    FROM placed CROSS JOIN (SELECT unnest($22::text[]) AS sku, unnest($23::text[]) AS name, unnest($24::bigint[]) AS quantity,
+        unnest($25::bigint[]) AS unit_price, generate_subscripts($22::text[], 1) AS position) l
 ), history AS (
-    INSERT INTO order_history (order_id, version, state, at) VALUES ($1, 1, 'pending', now())
+    INSERT INTO order_history (order_id, version, state, at) SELECT placed.id, 1, 'pending', now() FROM placed
 ), job AS (
-    SELECT souk_job_insert('drive_order', jsonb_build_object('order_id', $1::uuid, 'traceparent', $16::text),
-        'order_id', $22)
+    SELECT souk_job_insert('drive_order', jsonb_build_object('order_id', placed.id, 'traceparent', $19::text),
+        'order_id', $26)
+    FROM placed
 )
-SELECT placed_at, answer_by FROM placed CROSS JOIN job
+SELECT placed_at, answer_by, session_since FROM placed CROSS JOIN job
 `
 
 type PlaceOrderParams struct {
+	NextSince       time.Time
+	CustomerID      string
+	RenewSession    bool
+	SessionSince    time.Time
 	ID              string
 	Number          string
-	CustomerID      string
 	IdempotencyKey  string
 	RequestHash     []byte
 	Total           int64
@@ -551,6 +675,7 @@ type PlaceOrderParams struct {
 	TimeLimit       time.Duration
 	Traceparent     string
 	AgreementDigest []byte
+	AddressKey      []byte
 	Skus            []string
 	Names           []string
 	Quantities      []int64
@@ -559,18 +684,25 @@ type PlaceOrderParams struct {
 }
 
 type PlaceOrderRow struct {
-	PlacedAt time.Time
-	AnswerBy time.Time
+	PlacedAt     time.Time
+	AnswerBy     time.Time
+	SessionSince *time.Time
 }
 
 // One statement places an order, so that it is one round trip and one commit:
 // the order, its lines, the first row of its history and the job that
 // guarantees that it is driven (chassis/jobs has the functions for jobs).
+// With renew_session the customer's sessions end and one begins that is later than the
+// present one whatever the clocks say. Of two orders from one session the second finds
+// it ended: there is no row then, as for any session that had ended.
 func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams) (PlaceOrderRow, error) {
 	row := db.QueryRow(ctx, placeOrder,
+		arg.NextSince,
+		arg.CustomerID,
+		arg.RenewSession,
+		arg.SessionSince,
 		arg.ID,
 		arg.Number,
-		arg.CustomerID,
 		arg.IdempotencyKey,
 		arg.RequestHash,
 		arg.Total,
@@ -585,6 +717,7 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.TimeLimit,
 		arg.Traceparent,
 		arg.AgreementDigest,
+		arg.AddressKey,
 		arg.Skus,
 		arg.Names,
 		arg.Quantities,
@@ -592,7 +725,7 @@ func (q *Queries) PlaceOrder(ctx context.Context, db DBTX, arg PlaceOrderParams)
 		arg.DriveDelay,
 	)
 	var i PlaceOrderRow
-	err := row.Scan(&i.PlacedAt, &i.AnswerBy)
+	err := row.Scan(&i.PlacedAt, &i.AnswerBy, &i.SessionSince)
 	return i, err
 }
 
@@ -627,7 +760,7 @@ func (q *Queries) RefundLines(ctx context.Context, db DBTX, refundIds []string) 
 }
 
 const refunds = `-- name: Refunds :many
-SELECT id, order_id, idempotency_key, request_hash, state, amount, currency, restock, reason, failure_code, created_at, updated_at, traceparent FROM refunds WHERE order_id = ANY($1::uuid[]) ORDER BY created_at, id
+SELECT id, order_id, idempotency_key, request_hash, state, amount, currency, restock, reason, failure_code, created_at, updated_at, traceparent, reason_salt FROM refunds WHERE order_id = ANY($1::uuid[]) ORDER BY created_at, id
 `
 
 func (q *Queries) Refunds(ctx context.Context, db DBTX, orderIds []string) ([]Refund, error) {
@@ -653,6 +786,7 @@ func (q *Queries) Refunds(ctx context.Context, db DBTX, orderIds []string) ([]Re
 			&i.CreatedAt,
 			&i.UpdatedAt,
 			&i.Traceparent,
+			&i.ReasonSalt,
 		); err != nil {
 			return nil, err
 		}
@@ -662,4 +796,15 @@ func (q *Queries) Refunds(ctx context.Context, db DBTX, orderIds []string) ([]Re
 		return nil, err
 	}
 	return items, nil
+}
+
+const sessionsSince = `-- name: SessionsSince :one
+SELECT since FROM customer_sessions WHERE customer_id = $1
+`
+
+func (q *Queries) SessionsSince(ctx context.Context, db DBTX, customerID string) (time.Time, error) {
+	row := db.QueryRow(ctx, sessionsSince, customerID)
+	var since time.Time
+	err := row.Scan(&since)
+	return since, err
 }

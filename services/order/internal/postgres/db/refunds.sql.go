@@ -11,7 +11,7 @@ import (
 )
 
 const lockOrder = `-- name: LockOrder :one
-SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent, agreement_digest FROM orders WHERE id = $1 FOR UPDATE
+SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent, agreement_digest, session_since, address_key, erased_at FROM orders WHERE id = $1 FOR UPDATE
 `
 
 func (q *Queries) LockOrder(ctx context.Context, db DBTX, id string) (Order, error) {
@@ -45,6 +45,9 @@ func (q *Queries) LockOrder(ctx context.Context, db DBTX, id string) (Order, err
 		&i.Open,
 		&i.Traceparent,
 		&i.AgreementDigest,
+		&i.SessionSince,
+		&i.AddressKey,
+		&i.ErasedAt,
 	)
 	return i, err
 }
@@ -52,24 +55,24 @@ func (q *Queries) LockOrder(ctx context.Context, db DBTX, id string) (Order, err
 const placeRefund = `-- name: PlaceRefund :one
 WITH placed AS (
     INSERT INTO refunds (id, order_id, idempotency_key, request_hash, state, amount, currency, restock, reason,
-        created_at, updated_at, traceparent)
+        created_at, updated_at, traceparent, reason_salt)
     VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7, $8,
-        now(), now(), $9)
+        now(), now(), $9, $10)
     RETURNING created_at
 ), lines AS (
     INSERT INTO refund_lines (refund_id, sku, position, quantity)
     SELECT $1, l.sku, l.position, l.quantity
-    FROM (SELECT unnest($10::text[]) AS sku, unnest($11::bigint[]) AS quantity,
-        generate_subscripts($10::text[], 1) AS position) l
+    FROM (SELECT unnest($11::text[]) AS sku, unnest($12::bigint[]) AS quantity,
+        generate_subscripts($11::text[], 1) AS position) l
 ), taken AS (
     UPDATE order_lines o SET refunded_quantity = refunded_quantity + l.quantity
-    FROM (SELECT unnest($10::text[]) AS sku, unnest($11::bigint[]) AS quantity) l
+    FROM (SELECT unnest($11::text[]) AS sku, unnest($12::bigint[]) AS quantity) l
     WHERE o.order_id = $2 AND o.sku = l.sku
 ), booked AS (
     UPDATE orders SET refunded = refunded + $5, version = version + 1, updated_at = now() WHERE orders.id = $2
 ), job AS (
     SELECT souk_job_insert('drive_refund', jsonb_build_object('refund_id', $1::uuid, 'traceparent', $9::text),
-        'refund_id', $12)
+        'refund_id', $13)
 )
 SELECT created_at FROM placed CROSS JOIN job
 `
@@ -84,6 +87,7 @@ type PlaceRefundParams struct {
 	Restock        bool
 	Reason         string
 	Traceparent    string
+	ReasonSalt     []byte
 	Skus           []string
 	Quantities     []int64
 	DriveDelay     time.Duration
@@ -102,6 +106,7 @@ func (q *Queries) PlaceRefund(ctx context.Context, db DBTX, arg PlaceRefundParam
 		arg.Restock,
 		arg.Reason,
 		arg.Traceparent,
+		arg.ReasonSalt,
 		arg.Skus,
 		arg.Quantities,
 		arg.DriveDelay,
@@ -112,7 +117,7 @@ func (q *Queries) PlaceRefund(ctx context.Context, db DBTX, arg PlaceRefundParam
 }
 
 const refund = `-- name: Refund :one
-SELECT id, order_id, idempotency_key, request_hash, state, amount, currency, restock, reason, failure_code, created_at, updated_at, traceparent FROM refunds WHERE id = $1
+SELECT id, order_id, idempotency_key, request_hash, state, amount, currency, restock, reason, failure_code, created_at, updated_at, traceparent, reason_salt FROM refunds WHERE id = $1
 `
 
 func (q *Queries) Refund(ctx context.Context, db DBTX, id string) (Refund, error) {
@@ -132,12 +137,13 @@ func (q *Queries) Refund(ctx context.Context, db DBTX, id string) (Refund, error
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Traceparent,
+		&i.ReasonSalt,
 	)
 	return i, err
 }
 
 const refundByKey = `-- name: RefundByKey :one
-SELECT id, order_id, idempotency_key, request_hash, state, amount, currency, restock, reason, failure_code, created_at, updated_at, traceparent FROM refunds WHERE order_id = $1 AND idempotency_key = $2
+SELECT id, order_id, idempotency_key, request_hash, state, amount, currency, restock, reason, failure_code, created_at, updated_at, traceparent, reason_salt FROM refunds WHERE order_id = $1 AND idempotency_key = $2
 `
 
 type RefundByKeyParams struct {
@@ -162,6 +168,7 @@ func (q *Queries) RefundByKey(ctx context.Context, db DBTX, arg RefundByKeyParam
 		&i.CreatedAt,
 		&i.UpdatedAt,
 		&i.Traceparent,
+		&i.ReasonSalt,
 	)
 	return i, err
 }

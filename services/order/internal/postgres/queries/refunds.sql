@@ -12,9 +12,9 @@ SELECT * FROM refunds WHERE id = @id;
 -- name: PlaceRefund :one
 WITH placed AS (
     INSERT INTO refunds (id, order_id, idempotency_key, request_hash, state, amount, currency, restock, reason,
-        created_at, updated_at, traceparent)
+        created_at, updated_at, traceparent, reason_salt)
     VALUES (@id, @order_id, @idempotency_key, @request_hash, 'pending', @amount, @currency, @restock, @reason,
-        now(), now(), @traceparent)
+        now(), now(), @traceparent, @reason_salt)
     RETURNING created_at
 ), lines AS (
     INSERT INTO refund_lines (refund_id, sku, position, quantity)

@@ -21,8 +21,10 @@ import (
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/order/internal/app/apptest"
 	"github.com/souk-shop/souk/services/order/internal/domain"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Serve serves the neighbors by gRPC on loopback until the test ends and
@@ -33,10 +35,19 @@ func Serve(t testing.TB, catalog *apptest.Catalog, carts *apptest.Carts, payment
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := grpc.NewServer(opts...)
+	var rules access.Table
+	s := grpc.NewServer(append(opts, grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+		if err := errors.Join(rules.Caller(info.FullMethod, "order"), rules.Viewer(info.FullMethod, "order", req)); err != nil {
+			t.Errorf("%s: %v", info.FullMethod, err)
+		}
+		return next(ctx, req)
+	}))...)
 	catalogv1.RegisterCatalogServiceServer(s, &catalogServer{fake: catalog})
 	cartv1.RegisterCartServiceServer(s, &cartServer{fake: carts})
 	paymentv1.RegisterPaymentServiceServer(s, &paymentServer{fake: payments})
+	if rules, err = access.NewTable(s.GetServiceInfo()); err != nil {
+		t.Fatal(err)
+	}
 	go s.Serve(lis) //nolint:errcheck // it ends with the test
 	t.Cleanup(s.Stop)
 	return lis.Addr().String()
@@ -89,16 +100,24 @@ func (s *catalogServer) Reserve(ctx context.Context, req *catalogv1.ReserveReque
 	for i, l := range req.GetLines() {
 		lines[i] = domain.CartLine{SKU: l.GetSku(), Quantity: l.GetQuantity()}
 	}
-	err := s.fake.Reserve(ctx, req.GetOrderId(), lines)
+	left, err := s.fake.Reserve(ctx, req.GetOrderId(), lines)
 	var short *domain.ShortStockError
 	if errors.As(err, &short) {
 		var details []protoadapt.MessageV1
 		for _, sku := range short.SKUs {
-			details = append(details, protoadapt.MessageV1Of(&catalogv1.Shortage{Sku: sku}))
+			details = append(details, protoadapt.MessageV1Of(&catalogv1.Shortage{Sku: sku, Requested: 1}))
 		}
 		return nil, refusal(catalogv1.ErrorReason_ERROR_REASON_INSUFFICIENT_STOCK, details...)
 	}
-	return &catalogv1.ReserveResponse{}, wire(err, map[error]protoreflect.Enum{domain.ErrReservationLost: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_RELEASED})
+	var held *domain.HeldStockError
+	if errors.As(err, &held) {
+		var details []protoadapt.MessageV1
+		for _, sku := range held.SKUs {
+			details = append(details, protoadapt.MessageV1Of(&catalogv1.Shortage{Sku: sku, Requested: 1, Held: 1}))
+		}
+		return nil, refusal(catalogv1.ErrorReason_ERROR_REASON_INSUFFICIENT_STOCK, details...)
+	}
+	return &catalogv1.ReserveResponse{Left: durationpb.New(left)}, wire(err, map[error]protoreflect.Enum{domain.ErrReservationLost: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_RELEASED})
 }
 
 func (s *catalogServer) Confirm(ctx context.Context, req *catalogv1.ConfirmRequest) (*catalogv1.ConfirmResponse, error) {
@@ -128,14 +147,14 @@ type cartServer struct {
 }
 
 func (s *cartServer) GetCart(ctx context.Context, req *cartv1.GetCartRequest) (*cartv1.GetCartResponse, error) {
-	lines, version, err := s.fake.Get(ctx, req.GetCartId(), req.GetOwnerId())
+	lines, version, err := s.fake.Get(ctx, req.GetCartId(), req.GetViewer().GetCustomer().GetId())
 	if errors.Is(err, domain.ErrCartNotFound) {
 		return nil, refusal(cartv1.ErrorReason_ERROR_REASON_CART_NOT_FOUND)
 	}
 	if err != nil {
 		return nil, wire(err, nil)
 	}
-	cart := &cartv1.Cart{Id: req.GetCartId(), OwnerId: req.GetOwnerId(), Version: version}
+	cart := &cartv1.Cart{Id: req.GetCartId(), OwnerId: req.GetViewer().GetCustomer().GetId(), Version: version}
 	for _, l := range lines {
 		cart.Lines = append(cart.Lines, &cartv1.CartLine{Sku: l.SKU, Quantity: l.Quantity})
 	}
@@ -221,4 +240,14 @@ func (s *paymentServer) Refund(ctx context.Context, req *paymentv1.RefundRequest
 	return &paymentv1.RefundResponse{Refund: &paymentv1.Refund{
 		RefundId: req.GetRefundId(), State: state, Amount: req.GetAmount(), FailureCode: r.Code,
 	}}, nil
+}
+
+func (s *cartServer) EraseCustomer(ctx context.Context, req *cartv1.EraseCustomerRequest) (*cartv1.EraseCustomerResponse, error) {
+	n, err := s.fake.EraseCarts(ctx, req.GetCustomerId())
+	return &cartv1.EraseCustomerResponse{Carts: int64(n)}, wire(err, nil)
+}
+
+func (s *paymentServer) ErasePayments(ctx context.Context, req *paymentv1.ErasePaymentsRequest) (*paymentv1.ErasePaymentsResponse, error) {
+	open, err := s.fake.ErasePayments(ctx, req.GetOrderIds())
+	return &paymentv1.ErasePaymentsResponse{OpenOrderIds: open}, wire(err, nil)
 }

@@ -1,0 +1,5 @@
+GRANT SELECT, INSERT, UPDATE ON orders, order_lines, refunds, customer_sessions, erasures TO runtime;
+GRANT SELECT, INSERT, UPDATE, DELETE ON declines TO runtime;
+
+-- What happened, once and for good.
+GRANT SELECT, INSERT ON order_history, refund_lines TO runtime;

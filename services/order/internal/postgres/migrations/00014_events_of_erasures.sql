@@ -1,0 +1,58 @@
+-- An erasure writes all refunds of an order: that is no second refund, but an amendment.
+
+-- +goose Up
+
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION tell_order() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    v_refund refunds;
+    v_event record;
+    v_trace text := NEW.traceparent;
+    v_amended boolean := true;
+BEGIN
+    IF TG_OP = 'INSERT' OR NEW.state <> OLD.state THEN
+        v_event := order_event(NEW, NEW.state);
+        v_amended := false;
+    ELSIF NEW.erased_at IS NOT DISTINCT FROM OLD.erased_at THEN
+        -- The refund that this transaction has written, if it has written one.
+        SELECT r.* INTO v_refund FROM refunds r WHERE r.order_id = NEW.id AND r.xmin = pg_current_xact_id()::xid;
+        IF FOUND THEN
+            v_event := refund_event(NEW, v_refund, v_refund.state);
+            v_trace := v_refund.traceparent;
+            v_amended := false;
+        END IF;
+    END IF;
+    IF v_amended THEN
+        SELECT 'souk.order.v1.OrderAmended' AS type, json_build_object('order_id', NEW.id) AS data INTO v_event;
+    END IF;
+    PERFORM souk_event_append('order.' || NEW.id, NEW.version, v_event.type, NEW.updated_at, v_trace, v_event.data);
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
+
+-- +goose Down
+
+-- +goose StatementBegin
+CREATE OR REPLACE FUNCTION tell_order() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    v_refund refunds;
+    v_event record;
+    v_trace text := NEW.traceparent;
+BEGIN
+    IF TG_OP = 'INSERT' OR NEW.state <> OLD.state THEN
+        v_event := order_event(NEW, NEW.state);
+    ELSE
+        SELECT r.* INTO v_refund FROM refunds r WHERE r.order_id = NEW.id AND r.xmin = pg_current_xact_id()::xid;
+        IF FOUND THEN
+            v_event := refund_event(NEW, v_refund, v_refund.state);
+            v_trace := v_refund.traceparent;
+        ELSE
+            SELECT 'souk.order.v1.OrderAmended' AS type, json_build_object('order_id', NEW.id) AS data INTO v_event;
+        END IF;
+    END IF;
+    PERFORM souk_event_append('order.' || NEW.id, NEW.version, v_event.type, NEW.updated_at, v_trace, v_event.data);
+    RETURN NULL;
+END
+$$;
+-- +goose StatementEnd
