@@ -15,6 +15,8 @@ import (
 	"github.com/souk-shop/souk/services/chassis/answers"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
+	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/chassis/events/relay"
 	"github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/payment/internal/app"
 	"github.com/souk-shop/souk/services/payment/internal/app/crashpoint"
@@ -28,6 +30,9 @@ import (
 // SOUK_PAYMENT_...
 type Config struct {
 	service.Config
+
+	// Events is the broker to which events are relayed.
+	Events events.Config `env:", prefix=EVENTS_"`
 
 	// StripeURL is the base of the provider's API, without /v1.
 	StripeURL string `env:"STRIPE_URL, default=https://api.stripe.com"`
@@ -71,14 +76,14 @@ func build(p *service.Parts, cfg Config) error {
 	p.Close(func() error { provider.Close(); return nil })
 	store := postgres.New(p.Pool).ReadFrom(p.ReadPool)
 	ports := crashpoint.Wrap(app.Ports{
-		Attempts: store, Refunds: store, Reviews: store, Views: store, Reconciliations: store, Events: store,
+		Attempts: store, Refunds: store, Reviews: store, Views: store, Persons: store, Reconciliations: store, Events: store,
 		Provider: provider, Records: provider, Statement: provider,
 	}, p.Crash)
 	payments := app.New(app.Config{Ports: ports, Now: p.Now, NewID: newID, Log: p.Log})
 	reconciler := app.NewReconciler(app.ReconcilerConfig{
 		Reconciliations: ports.Reconciliations, Statement: ports.Statement, Now: p.Now, NewID: newID, Log: p.Log,
 	})
-	events, err := p.Telemetry.Meter().Int64Counter("souk.payment.webhook.events", metric.WithUnit("{event}"),
+	counted, err := p.Telemetry.Meter().Int64Counter("souk.payment.webhook.events", metric.WithUnit("{event}"),
 		metric.WithDescription("Webhook events and attempts at them, by what they came to."))
 	if err != nil {
 		return err
@@ -87,7 +92,7 @@ func build(p *service.Parts, cfg Config) error {
 		Events: ports.Events, Verifier: stripe.NewWebhooks(cfg.WebhookSecret), Payments: payments, Now: p.Now,
 		Attempts: cfg.WebhookAttempts, Log: p.Log,
 		Count: func(ctx context.Context, outcome string) {
-			events.Add(ctx, 1, metric.WithAttributes(attribute.String("souk.payment.webhook.outcome", outcome)))
+			counted.Add(ctx, 1, metric.WithAttributes(attribute.String("souk.payment.webhook.outcome", outcome)))
 		},
 	})
 	work := jobs.New(jobs.Config{
@@ -96,6 +101,9 @@ func build(p *service.Parts, cfg Config) error {
 	})
 	paymentv1.RegisterPaymentServiceServer(p.Server, rpc.NewServer(payments, webhooks, reconciler))
 	if err := answers.Serve(p); err != nil {
+		return err
+	}
+	if err := relay.Serve(p, cfg.Events); err != nil {
 		return err
 	}
 

@@ -23,7 +23,8 @@ import (
 
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
-	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/access"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/rpc"
@@ -40,17 +41,17 @@ const patience = 30 * time.Second
 type service struct {
 	paymentv1.PaymentServiceClient
 	conn *grpc.ClientConn
-	dsn  string
+	dsn  string       // a superuser's
 	stop func() error // returns what Run returned
 }
 
-func start(t *testing.T, dsn string, provider http.HandlerFunc, spans ...sdktrace.SpanProcessor) *service {
+func start(t *testing.T, db pgtest.Database, provider http.HandlerFunc, spans ...sdktrace.SpanProcessor) *service {
 	t.Helper()
-	return startWith(t, dsn, provider, func(cfg *payment.Config) { cfg.Telemetry.SpanProcessors = spans })
+	return startWith(t, db, provider, func(cfg *payment.Config) { cfg.Telemetry.SpanProcessors = spans })
 }
 
 // startWith is start with a configuration that change has changed.
-func startWith(t *testing.T, dsn string, provider http.HandlerFunc, change func(*payment.Config)) *service {
+func startWith(t *testing.T, db pgtest.Database, provider http.HandlerFunc, change func(*payment.Config)) *service {
 	t.Helper()
 	front := httptest.NewServer(provider)
 	t.Cleanup(front.Close)
@@ -62,14 +63,14 @@ func startWith(t *testing.T, dsn string, provider http.HandlerFunc, change func(
 	ended := make(chan error, 1)
 	cfg := payment.Config{
 		Config: chassis.Config{
-			Server: rpc.ServerConfig{Listener: l}, Postgres: pg.Config{DSN: config.Secret(dsn)}, Migrate: true,
+			Server: rpc.ServerConfig{Listener: l}, Identity: identity.Config{TLSOff: true}, Postgres: db.Config, Migrate: true,
 			Telemetry: telemetry.Config{LogOutput: io.Discard},
 		},
 		StripeURL: front.URL, StripeKey: "sk_test_1",
 	}
 	change(&cfg)
 	go func() { ended <- payment.Run(ctx, cfg) }()
-	s := &service{dsn: dsn, stop: sync.OnceValue(func() error {
+	s := &service{dsn: db.DSN, stop: sync.OnceValue(func() error {
 		cancel()
 		select {
 		case err := <-ended:
@@ -83,7 +84,7 @@ func startWith(t *testing.T, dsn string, provider http.HandlerFunc, change func(
 			t.Errorf("stop: %v", err)
 		}
 	})
-	if s.conn, err = rpc.Dial(rpc.ClientConfig{Target: l.Addr().String(), Timeout: patience}, telemetry.Discard()); err != nil {
+	if s.conn, err = rpc.Dial("payment", rpc.ClientConfig{Target: l.Addr().String(), Timeout: patience}, identity.Insecure(), telemetry.Discard()); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.conn.Close() })
@@ -117,6 +118,7 @@ func id() string { return uuid.Must(uuid.NewV7()).String() }
 
 func authorize(order string) *paymentv1.AuthorizeRequest {
 	return &paymentv1.AuthorizeRequest{
+		Viewer:  access.Service("order"),
 		OrderId: order, Amount: &moneyv1.Money{MinorUnits: 1250, Currency: "GBP"}, PaymentMethod: "pm_card_visa",
 	}
 }
@@ -128,7 +130,7 @@ func holds(w http.ResponseWriter, _ *http.Request) {
 
 func (s *service) state(t *testing.T, order string) paymentv1.AttemptState {
 	t.Helper()
-	p, err := s.GetPayment(t.Context(), &paymentv1.GetPaymentRequest{OrderId: order})
+	p, err := s.GetPayment(t.Context(), &paymentv1.GetPaymentRequest{Viewer: access.Operator("ann"), OrderId: order})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,8 +142,8 @@ func (s *service) state(t *testing.T, order string) paymentv1.AttemptState {
 func TestACallerThatGoesAway(t *testing.T) {
 	t.Parallel()
 	asked, answer := make(chan struct{}, 1), make(chan struct{})
-	dsn := pgtest.New(t, nil)
-	s := start(t, dsn, func(w http.ResponseWriter, r *http.Request) {
+	on := pgtest.Service(t, nil)
+	s := start(t, on, func(w http.ResponseWriter, r *http.Request) {
 		asked <- struct{}{}
 		<-answer
 		holds(w, r)
@@ -169,7 +171,7 @@ func TestACallerThatGoesAway(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Fatal(err)
 	}
-	again := start(t, dsn, func(http.ResponseWriter, *http.Request) { t.Error("asked again") }).ready(t)
+	again := start(t, on, func(http.ResponseWriter, *http.Request) { t.Error("asked again") }).ready(t)
 	if state := again.state(t, order); state != paymentv1.AttemptState_ATTEMPT_STATE_AUTHORIZED {
 		t.Errorf("state %v", state)
 	}
@@ -178,7 +180,7 @@ func TestACallerThatGoesAway(t *testing.T) {
 // TestADeadlineIsAnUnknownOutcome lets the caller's time run out.
 func TestADeadlineIsAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
-	s := start(t, pgtest.New(t, nil), func(_ http.ResponseWriter, r *http.Request) {
+	s := start(t, pgtest.Service(t, nil), func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		select {
 		case <-r.Context().Done():
@@ -206,7 +208,7 @@ func TestPastTheKeysWindow(t *testing.T) {
 		calls <- r.URL.Path
 		w.WriteHeader(http.StatusBadGateway)
 	}
-	s := start(t, pgtest.New(t, nil), fail).ready(t)
+	s := start(t, pgtest.Service(t, nil), fail).ready(t)
 	db, err := pgx.Connect(t.Context(), s.dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -221,7 +223,7 @@ func TestPastTheKeysWindow(t *testing.T) {
 	for name, command := range map[string]func(order string) error{
 		"authorize": func(order string) error { _, err := s.Authorize(t.Context(), authorize(order)); return err },
 		"cancel": func(order string) error {
-			_, err := s.Cancel(t.Context(), &paymentv1.CancelRequest{OrderId: order})
+			_, err := s.Cancel(t.Context(), &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: order})
 			return err
 		},
 	} {
@@ -249,7 +251,7 @@ func TestPastTheKeysWindow(t *testing.T) {
 // once it is there.
 func TestStartsBeforeItsDatabase(t *testing.T) {
 	t.Parallel()
-	s := start(t, "postgres://nobody@127.0.0.1:1/nothing", holds)
+	s := start(t, pgtest.Database{Config: pg.Config{DSN: "postgres://nobody@127.0.0.1:1/nothing"}}, holds)
 	health := healthpb.NewHealthClient(s.conn)
 	r, err := health.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "liveness"}, grpc.WaitForReady(true))
 	if err != nil || r.GetStatus() != healthpb.HealthCheckResponse_SERVING {
@@ -268,7 +270,7 @@ func TestOneTrace(t *testing.T) {
 	t.Parallel()
 	spans := tracetest.NewSpanRecorder()
 	parents := make(chan string, 1)
-	s := start(t, pgtest.New(t, nil), func(w http.ResponseWriter, r *http.Request) {
+	s := start(t, pgtest.Service(t, nil), func(w http.ResponseWriter, r *http.Request) {
 		parents <- r.Header.Get("Traceparent")
 		holds(w, r)
 	}, spans).ready(t)
@@ -300,7 +302,7 @@ func TestOneTrace(t *testing.T) {
 // row that is locked, payments and reconciliations are shown.
 func TestReadsDoNotWaitForCommands(t *testing.T) {
 	t.Parallel()
-	s := startWith(t, pgtest.New(t, nil), holds, func(cfg *payment.Config) {
+	s := startWith(t, pgtest.Service(t, nil), holds, func(cfg *payment.Config) {
 		cfg.Postgres.MaxConns, cfg.Postgres.LockTimeout = 1, patience
 	}).ready(t)
 	order := id()
@@ -315,7 +317,7 @@ func TestReadsDoNotWaitForCommands(t *testing.T) {
 	scan[string](t, db, "SELECT state FROM attempts WHERE order_id = $1 FOR UPDATE", order)
 	captured := make(chan error, 1)
 	go func() {
-		_, err := s.Capture(t.Context(), &paymentv1.CaptureRequest{OrderId: order, Amount: authorize(order).GetAmount()})
+		_, err := s.Capture(t.Context(), &paymentv1.CaptureRequest{Viewer: access.Service("order"), OrderId: order, Amount: authorize(order).GetAmount()})
 		captured <- err
 	}()
 	watch := database(t, s.dsn)
@@ -324,10 +326,10 @@ func TestReadsDoNotWaitForCommands(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 	defer cancel()
-	if p, err := s.GetPayment(ctx, &paymentv1.GetPaymentRequest{OrderId: order}); err != nil || p.GetPayment().GetState() != paymentv1.AttemptState_ATTEMPT_STATE_AUTHORIZED {
+	if p, err := s.GetPayment(ctx, &paymentv1.GetPaymentRequest{Viewer: access.Operator("ann"), OrderId: order}); err != nil || p.GetPayment().GetState() != paymentv1.AttemptState_ATTEMPT_STATE_AUTHORIZED {
 		t.Errorf("payment: %v %v", p, err)
 	}
-	if _, err := s.GetReconciliation(ctx, &paymentv1.GetReconciliationRequest{ReconciliationId: id()}); status.Code(err) != codes.NotFound {
+	if _, err := s.GetReconciliation(ctx, &paymentv1.GetReconciliationRequest{Viewer: access.Operator("ann"), ReconciliationId: id()}); status.Code(err) != codes.NotFound {
 		t.Errorf("reconciliation: %v", err)
 	}
 	if err := tx.Rollback(t.Context()); err != nil {

@@ -22,8 +22,10 @@ import (
 	"google.golang.org/grpc/status"
 
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/telemetry/telemetrytest"
 	"github.com/souk-shop/souk/services/payment"
 )
 
@@ -43,6 +45,7 @@ func about(order, id string) *paymentv1.HandleWebhookRequest {
 func signed(body string) *paymentv1.HandleWebhookRequest {
 	now := time.Now()
 	return &paymentv1.HandleWebhookRequest{
+		Viewer:    access.Service("gateway"),
 		Payload:   []byte(body),
 		Signature: "t=" + strconv.FormatInt(now.Unix(), 10) + ",v1=" + hex.EncodeToString(webhook.ComputeSignature(now, []byte(body), webhookSecret)),
 	}
@@ -76,8 +79,8 @@ func TestAnEventIsAppliedOnce(t *testing.T) {
 	var asked atomic.Int64
 	var attempt atomic.Value
 	order := id()
-	dsn := pgtest.New(t, nil)
-	s := startWith(t, dsn, func(w http.ResponseWriter, r *http.Request) {
+	on := pgtest.Service(t, nil)
+	s := startWith(t, on, func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			asked.Add(1)
 		} else {
@@ -104,7 +107,7 @@ func TestAnEventIsAppliedOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	db := database(t, dsn)
+	db := database(t, on.DSN)
 	until(t, "the event is settled", func() bool {
 		return scan[string](t, db, "SELECT state FROM webhook_events WHERE id = 'evt_1'") != "pending"
 	})
@@ -126,8 +129,8 @@ func TestAnEventIsAppliedOnce(t *testing.T) {
 // TestWebhookRefusals keeps nothing of what is not the provider's.
 func TestWebhookRefusals(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t, nil)
-	s := startWith(t, dsn, holds, withSecret).ready(t)
+	on := pgtest.Service(t, nil)
+	s := startWith(t, on, holds, withSecret).ready(t)
 	refused := func(s *service, reason string, code codes.Code, req *paymentv1.HandleWebhookRequest) {
 		t.Helper()
 		if _, err := s.HandleWebhook(t.Context(), req); rpc.Info(err).GetReason() != reason || status.Code(err) != code {
@@ -137,20 +140,20 @@ func TestWebhookRefusals(t *testing.T) {
 	forged := reported("evt_1", "payment_intent.succeeded", "pi_1")
 	forged.Payload = bytes.Replace(forged.GetPayload(), []byte("pi_1"), []byte("pi_2"), 1)
 	refused(s, "WEBHOOK_NOT_SIGNED", codes.InvalidArgument, forged)
-	refused(s, "WEBHOOK_NOT_SIGNED", codes.InvalidArgument, &paymentv1.HandleWebhookRequest{})
+	refused(s, "WEBHOOK_NOT_SIGNED", codes.InvalidArgument, &paymentv1.HandleWebhookRequest{Viewer: access.Service("gateway")})
 	refused(s, "WEBHOOK_MALFORMED", codes.InvalidArgument, reported("evt 1", "payment_intent.succeeded", "pi_1"))
-	refused(s, "INVALID", codes.InvalidArgument, &paymentv1.HandleWebhookRequest{Payload: make([]byte, 256<<10+1)})
+	refused(s, "INVALID", codes.InvalidArgument, &paymentv1.HandleWebhookRequest{Viewer: access.Service("gateway"), Payload: make([]byte, 256<<10+1)})
 	if resp, err := s.HandleWebhook(t.Context(), reported("evt_2", "payout.paid", "")); err != nil || resp.GetDuplicate() {
 		t.Errorf("an event about no payment: %v, %v", resp, err)
 	}
-	db := database(t, dsn)
+	db := database(t, on.DSN)
 	events := scan[[]string](t, db, "SELECT array_agg(id || ' ' || state) FROM webhook_events")
 	jobs := scan[int](t, db, "SELECT count(*) FROM river_job WHERE kind = 'apply_webhook_event'")
 	if len(events) != 1 || events[0] != "evt_2 ignored" || jobs != 0 {
 		t.Errorf("events %q, %d jobs", events, jobs)
 	}
 
-	off := start(t, pgtest.New(t, nil), holds).ready(t)
+	off := start(t, pgtest.Service(t, nil), holds).ready(t)
 	refused(off, "WEBHOOKS_OFF", codes.FailedPrecondition, reported("evt_1", "payment_intent.succeeded", "pi_1"))
 	if _, err := off.Authorize(t.Context(), authorize(id())); err != nil {
 		t.Errorf("authorize without a secret of webhooks: %v", err)
@@ -168,9 +171,9 @@ func TestADeadLetter(t *testing.T) {
 	}
 	admin := l.Addr().String()
 	l.Close()
-	var log lines
-	dsn := pgtest.New(t, nil)
-	s := startWith(t, dsn, func(w http.ResponseWriter, _ *http.Request) {
+	var log telemetrytest.Log
+	on := pgtest.Service(t, nil)
+	s := startWith(t, on, func(w http.ResponseWriter, _ *http.Request) {
 		asked.Add(1)
 		w.WriteHeader(http.StatusNotFound)
 		_, _ = io.WriteString(w, "{\"error\":{\"type\":\"invalid_request_error\",\"code\":\"resource_missing\",\"message\":\"No such \\u0000 payment\"}}")
@@ -181,7 +184,7 @@ func TestADeadLetter(t *testing.T) {
 	if _, err := s.HandleWebhook(t.Context(), reported("evt_1", "payment_intent.succeeded", "pi_gone")); err != nil {
 		t.Fatal(err)
 	}
-	db := database(t, dsn)
+	db := database(t, on.DSN)
 	until(t, "the event is dead", func() bool {
 		return scan[string](t, db, "SELECT state FROM webhook_events") == "dead"
 	})
@@ -218,34 +221,16 @@ func TestADeadLetter(t *testing.T) {
 	}
 }
 
-// lines is a log that is read while it is written.
-type lines struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // TestEventsAreKeptForThirtyDays starts on a database with events of both sides
 // of that age.
 func TestEventsAreKeptForThirtyDays(t *testing.T) {
 	t.Parallel()
-	dsn := pgtest.New(t, nil)
-	first := start(t, dsn, holds).ready(t)
+	on := pgtest.Service(t, nil)
+	first := start(t, on, holds).ready(t)
 	if err := first.stop(); err != nil {
 		t.Fatal(err)
 	}
-	db := database(t, dsn)
+	db := database(t, on.DSN)
 	if _, err := db.Exec(t.Context(), `
 		INSERT INTO webhook_events (id, type, payment_id, state, received_at) VALUES
 			('evt_old', 'payment_intent.succeeded', 'pi_1', 'applied', now() - interval '30 days 1 minute'),
@@ -253,7 +238,7 @@ func TestEventsAreKeptForThirtyDays(t *testing.T) {
 		DELETE FROM river_job`); err != nil {
 		t.Fatal(err)
 	}
-	start(t, dsn, holds).ready(t)
+	start(t, on, holds).ready(t)
 	var left []string
 	until(t, "the old one is forgotten", func() bool {
 		left = scan[[]string](t, db, "SELECT array_agg(id) FROM webhook_events")
@@ -276,9 +261,9 @@ func TestADeadLetterIsTriedAgain(t *testing.T) {
 	if !found {
 		t.Fatal("the statement is not there")
 	}
-	dsn := pgtest.New(t, nil)
-	startWith(t, dsn, holds, withSecret).ready(t)
-	db := database(t, dsn)
+	on := pgtest.Service(t, nil)
+	startWith(t, on, holds, withSecret).ready(t)
+	db := database(t, on.DSN)
 	if _, err := db.Exec(t.Context(), "INSERT INTO webhook_events (id, type, payment_id, state, attempts) VALUES ('evt_...', 'a.b', 'pi_1', 'dead', 200)"); err != nil {
 		t.Fatal(err)
 	}
@@ -296,9 +281,9 @@ func TestManyEventsAreAppliedSoon(t *testing.T) {
 	t.Parallel()
 	const n = 400
 	var asked atomic.Int64
-	dsn := pgtest.New(t, nil)
-	s := startWith(t, dsn, func(http.ResponseWriter, *http.Request) { asked.Add(1) }, withSecret).ready(t)
-	db := database(t, dsn)
+	on := pgtest.Service(t, nil)
+	s := startWith(t, on, func(http.ResponseWriter, *http.Request) { asked.Add(1) }, withSecret).ready(t)
+	db := database(t, on.DSN)
 	order := id()
 	if _, err := db.Exec(t.Context(), `
 		INSERT INTO attempts (order_id, id, state, amount, currency, payment_method, order_number, provider_id, captured)

@@ -37,6 +37,7 @@ type Payments struct {
 	refunds  Refunds
 	reviews  Reviews
 	views    Views
+	persons  Persons
 	provider Provider
 	records  Records
 	now      func() time.Time
@@ -49,7 +50,7 @@ type Payments struct {
 // New returns the commands.
 func New(cfg Config) *Payments {
 	return &Payments{
-		attempts: cfg.Attempts, refunds: cfg.Refunds, reviews: cfg.Reviews, views: cfg.Views, provider: cfg.Provider, records: cfg.Records,
+		attempts: cfg.Attempts, refunds: cfg.Refunds, reviews: cfg.Reviews, views: cfg.Views, persons: cfg.Persons, provider: cfg.Provider, records: cfg.Records,
 		now: cfg.Now, newID: cfg.NewID, log: cfg.Log,
 	}
 }

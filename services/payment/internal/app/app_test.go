@@ -16,8 +16,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/proto/money"
-	"github.com/souk-shop/souk/services/chassis/config"
-	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/payment/internal/app"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
@@ -136,21 +134,20 @@ func (p *fakeProvider) Payments(_ context.Context, from, to time.Time) iter.Seq2
 type fixture struct {
 	*app.Payments
 	store    *postgres.Store
-	pool     *pgxpool.Pool
+	pool     *pgxpool.Pool // a superuser's
 	provider *fakeProvider
 	now      time.Time
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), pgtest.New(t, func(ctx context.Context, dsn string) error {
-		return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
-	}))
+	db := pgtest.Service(t, postgres.Migrate)
+	pool, err := pgxpool.New(t.Context(), db.Config.DSN.Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	d := &fixture{store: postgres.New(pool), pool: pool, provider: &fakeProvider{intents: map[string]domain.Intent{}}, now: time.Now()}
+	d := &fixture{store: postgres.New(pool), pool: db.Superuser(t), provider: &fakeProvider{intents: map[string]domain.Intent{}}, now: time.Now()}
 	d.Payments = app.New(app.Config{
 		Ports: app.Ports{Attempts: d.store, Refunds: d.store, Reviews: d.store, Views: d.store, Provider: d.provider, Records: d.provider},
 		Now:   func() time.Time { return d.now }, NewID: id, Log: slog.New(slog.DiscardHandler),

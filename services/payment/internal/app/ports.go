@@ -15,6 +15,7 @@ type Ports struct {
 	Refunds         Refunds
 	Reviews         Reviews
 	Views           Views
+	Persons         Persons
 	Reconciliations Reconciliations
 	Events          Events
 	Provider        Provider

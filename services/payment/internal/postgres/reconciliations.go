@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/audit"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 	"github.com/souk-shop/souk/services/payment/internal/postgres/db"
@@ -25,7 +26,11 @@ const (
 
 // StartReconciliation implements app.Reconciliations.
 func (s *Store) StartReconciliation(ctx context.Context, id string, from, to time.Time, daily bool) (domain.Reconciliation, error) {
-	row, err := s.q.InsertReconciliation(ctx, db.InsertReconciliationParams{ID: id, FromTime: from, ToTime: to, Daily: daily})
+	var row db.Reconciliation
+	_, err := s.recorded(ctx, func(ctx context.Context, q *db.Queries) (_ audit.Change, _ bool, err error) {
+		row, err = q.InsertReconciliation(ctx, db.InsertReconciliationParams{ID: id, FromTime: from, ToTime: to, Daily: daily})
+		return audit.Change{Object: "reconciliation " + id, After: windowRecord{row.FromTime.UTC(), row.ToTime.UTC()}}, true, err
+	})
 	return toReconciliation(row), err
 }
 

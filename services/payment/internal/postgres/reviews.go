@@ -5,6 +5,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/audit"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 	"github.com/souk-shop/souk/services/payment/internal/postgres/db"
 )
@@ -34,14 +35,27 @@ func (s *Store) OpenRefunds(ctx context.Context, before time.Time, after string,
 
 // Settle implements app.Reviews.
 func (s *Store) Settle(ctx context.Context, orderID string, to domain.State, providerID, code string, d domain.Decision) (domain.Attempt, bool, error) {
-	row, err := s.q.SettleAttempt(ctx, db.SettleAttemptParams{
-		OrderID: orderID, ToState: string(to), ProviderID: providerID, Code: code, DecidedBy: d.By, Why: d.Why,
+	salt, why := audit.Commit(d.Why)
+	want := db.SettleAttemptParams{
+		OrderID: orderID, ToState: string(to), ProviderID: providerID, Code: code, DecidedBy: d.By, Why: d.Why, WhySalt: salt,
+	}
+	var settled domain.Attempt
+	ok, err := s.recorded(ctx, func(ctx context.Context, q *db.Queries) (change audit.Change, ok bool, err error) {
+		row, err := q.SettleAttempt(ctx, want)
+		settled, ok, err = moved(db.Attempt(row), err)
+		return audit.Change{
+			Object: "payment of order " + orderID, Before: paymentRecord{State: string(domain.NeedsReview)},
+			After: paymentRecord{State: string(to), Provider: settled.ProviderID, Why: why},
+		}, ok, err
 	})
-	return moved(db.Attempt(row), err)
+	return settled, ok, err
 }
 
 // SettleRefund implements app.Reviews.
 func (s *Store) SettleRefund(ctx context.Context, id, code string, d domain.Decision) (bool, error) {
-	n, err := s.q.SettleRefund(ctx, db.SettleRefundParams{ID: id, FailureCode: code, DecidedBy: d.By, Why: d.Why})
-	return n == 1, err
+	salt, why := audit.Commit(d.Why)
+	return s.endRefund(ctx, id, domain.RefundFailed, why, func(ctx context.Context, q *db.Queries) (bool, error) {
+		n, err := q.SettleRefund(ctx, db.SettleRefundParams{ID: id, FailureCode: code, DecidedBy: d.By, Why: d.Why, WhySalt: salt})
+		return n == 1, err
+	})
 }

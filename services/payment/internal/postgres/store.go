@@ -9,9 +9,12 @@ import (
 
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/chassis/answers"
+	"github.com/souk-shop/souk/services/chassis/audit"
+	eventlog "github.com/souk-shop/souk/services/chassis/events/log"
 	"github.com/souk-shop/souk/services/chassis/jobs"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 	"github.com/souk-shop/souk/services/payment/internal/postgres/db"
 )
@@ -41,17 +44,23 @@ func (s *Store) Ready(ctx context.Context) error {
 	if err := pg.Migrated(ctx, s.pool, migrations); err != nil {
 		return err
 	}
+	if err := eventlog.Migrated(ctx, s.pool); err != nil {
+		return err
+	}
 	if err := jobs.Migrated(ctx, s.pool); err != nil {
 		return err
 	}
-	return answers.Migrated(ctx, s.pool)
+	if err := answers.Migrated(ctx, s.pool); err != nil {
+		return err
+	}
+	return audit.Migrated(ctx, s.pool)
 }
 
 // Begin implements app.Attempts.
 func (s *Store) Begin(ctx context.Context, a domain.Attempt) (domain.Attempt, bool, error) {
 	row, err := s.q.InsertAttempt(ctx, db.InsertAttemptParams{
 		OrderID: a.OrderID, ID: a.ID, Amount: a.Amount.Units, Currency: a.Amount.Currency,
-		PaymentMethod: a.Method, OrderNumber: a.OrderNumber,
+		PaymentMethod: a.Method, OrderNumber: a.OrderNumber, Traceparent: telemetry.TraceParent(ctx),
 	})
 	begun, ok, err := moved(row, err)
 	if err != nil || ok {
@@ -128,14 +137,18 @@ func (s *Store) GetRefund(ctx context.Context, id string) (domain.Refund, bool, 
 
 // FinishRefund implements app.Refunds.
 func (s *Store) FinishRefund(ctx context.Context, id, providerID string) (bool, error) {
-	entries, err := s.q.FinishRefund(ctx, db.FinishRefundParams{ID: id, ProviderID: providerID})
-	return entries > 0, err
+	return s.endRefund(ctx, id, domain.RefundSucceeded, "", func(ctx context.Context, q *db.Queries) (bool, error) {
+		entries, err := q.FinishRefund(ctx, db.FinishRefundParams{ID: id, ProviderID: providerID})
+		return entries > 0, err
+	})
 }
 
 // FailRefund implements app.Refunds.
 func (s *Store) FailRefund(ctx context.Context, id, code string) (bool, error) {
-	n, err := s.q.FailRefund(ctx, db.FailRefundParams{ID: id, FailureCode: code})
-	return n == 1, err
+	return s.endRefund(ctx, id, domain.RefundFailed, "", func(ctx context.Context, q *db.Queries) (bool, error) {
+		n, err := q.FailRefund(ctx, db.FailRefundParams{ID: id, FailureCode: code})
+		return n == 1, err
+	})
 }
 
 // Payment implements app.Views.

@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/proto/money"
-	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
@@ -25,14 +23,10 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-func migrate(ctx context.Context, dsn string) error {
-	return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
-}
-
 type fixture struct {
 	t testing.TB
 	*postgres.Store
-	pool *pgxpool.Pool
+	pool *pgxpool.Pool // a superuser's
 	ctx  context.Context
 }
 
@@ -40,12 +34,14 @@ func newStore(t testing.TB) *fixture {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	pool, err := pg.Open(ctx, pg.Config{DSN: config.Secret(pgtest.New(t, migrate)), MaxConns: 8}, telemetry.Discard())
+	db := pgtest.Service(t, postgres.Migrate)
+	db.Config.MaxConns = 8
+	pool, err := pg.Open(ctx, db.Config, telemetry.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return &fixture{t, postgres.New(pool), pool, ctx}
+	return &fixture{t, postgres.New(pool), db.Superuser(t), ctx}
 }
 
 func id() string { return uuid.Must(uuid.NewV7()).String() }

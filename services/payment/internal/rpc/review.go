@@ -9,7 +9,7 @@ import (
 
 // ResolvePayment implements paymentv1.PaymentServiceServer.
 func (s *Server) ResolvePayment(ctx context.Context, req *paymentv1.ResolvePaymentRequest) (*paymentv1.ResolvePaymentResponse, error) {
-	order, decision := canonical(req.GetOrderId()), domain.Decision{By: req.GetOperator(), Why: req.GetReason()}
+	order, decision := canonical(req.GetOrderId()), domain.Decision{By: req.GetViewer().GetOperator().GetName(), Why: req.GetReason()}
 	var err error
 	if req.GetRefundId() != "" {
 		_, err = s.payments.ResolveRefund(ctx, canonical(req.GetRefundId()), order, req.GetProviderId(), decision)

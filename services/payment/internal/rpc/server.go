@@ -13,7 +13,7 @@ import (
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/proto/money"
-	"github.com/souk-shop/souk/services/chassis/jobs"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
@@ -107,7 +107,7 @@ func (s *Server) GetLimits(_ context.Context, req *paymentv1.GetLimitsRequest) (
 
 // HandleWebhook implements paymentv1.PaymentServiceServer.
 func (s *Server) HandleWebhook(ctx context.Context, req *paymentv1.HandleWebhookRequest) (*paymentv1.HandleWebhookResponse, error) {
-	e, duplicate, err := s.webhooks.Receive(ctx, req.GetPayload(), req.GetSignature(), jobs.TraceParent(ctx))
+	e, duplicate, err := s.webhooks.Receive(ctx, req.GetPayload(), req.GetSignature(), telemetry.TraceParent(ctx))
 	if err != nil {
 		return nil, err
 	}

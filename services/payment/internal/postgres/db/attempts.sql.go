@@ -14,13 +14,13 @@ const finishCapture = `-- name: FinishCapture :one
 WITH moved AS (
     UPDATE attempts a SET state = 'captured', captured = a.amount, updated_at = now()
     WHERE a.order_id = $1 AND a.state = 'capture_sent'
-    RETURNING order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at
+    RETURNING order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at, traceparent
 ), entered AS (
     INSERT INTO ledger_entries (transaction_id, account, amount, currency, order_id, kind)
     SELECT m.id, e.account, e.sign * m.amount, m.currency, m.order_id, 'capture'
     FROM moved m, (VALUES ('provider_clearing', 1), ('sales', -1)) AS e (account, sign)
 )
-SELECT order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at FROM moved
+SELECT order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at, traceparent FROM moved
 `
 
 type FinishCaptureRow struct {
@@ -38,6 +38,7 @@ type FinishCaptureRow struct {
 	Refunded      int64
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+	Traceparent   string
 }
 
 // The state and the ledger, together or not at all. No row: it was captured by
@@ -60,12 +61,13 @@ func (q *Queries) FinishCapture(ctx context.Context, orderID string) (FinishCapt
 		&i.Refunded,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Traceparent,
 	)
 	return i, err
 }
 
 const getAttempt = `-- name: GetAttempt :one
-SELECT order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at FROM attempts WHERE order_id = $1
+SELECT order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at, traceparent FROM attempts WHERE order_id = $1
 `
 
 func (q *Queries) GetAttempt(ctx context.Context, orderID string) (Attempt, error) {
@@ -86,15 +88,16 @@ func (q *Queries) GetAttempt(ctx context.Context, orderID string) (Attempt, erro
 		&i.Refunded,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Traceparent,
 	)
 	return i, err
 }
 
 const insertAttempt = `-- name: InsertAttempt :one
-INSERT INTO attempts (order_id, id, state, amount, currency, payment_method, order_number)
-VALUES ($1, $2, 'sent', $3, $4, $5, $6)
+INSERT INTO attempts (order_id, id, state, amount, currency, payment_method, order_number, traceparent)
+VALUES ($1, $2, 'sent', $3, $4, $5, $6, $7)
 ON CONFLICT (order_id) DO NOTHING
-RETURNING order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at
+RETURNING order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at, traceparent
 `
 
 type InsertAttemptParams struct {
@@ -104,6 +107,7 @@ type InsertAttemptParams struct {
 	Currency      string
 	PaymentMethod string
 	OrderNumber   string
+	Traceparent   string
 }
 
 // The write before the call. No row: the order has an attempt or a tombstone.
@@ -115,6 +119,7 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (A
 		arg.Currency,
 		arg.PaymentMethod,
 		arg.OrderNumber,
+		arg.Traceparent,
 	)
 	var i Attempt
 	err := row.Scan(
@@ -132,6 +137,7 @@ func (q *Queries) InsertAttempt(ctx context.Context, arg InsertAttemptParams) (A
 		&i.Refunded,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Traceparent,
 	)
 	return i, err
 }
@@ -162,7 +168,7 @@ UPDATE attempts SET
     code = CASE WHEN $3::text = '' THEN code ELSE $3 END,
     updated_at = now()
 WHERE order_id = $4 AND state = $5
-RETURNING order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at
+RETURNING order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at, traceparent
 `
 
 type MoveAttemptParams struct {
@@ -198,6 +204,7 @@ func (q *Queries) MoveAttempt(ctx context.Context, arg MoveAttemptParams) (Attem
 		&i.Refunded,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Traceparent,
 	)
 	return i, err
 }
@@ -205,7 +212,7 @@ func (q *Queries) MoveAttempt(ctx context.Context, arg MoveAttemptParams) (Attem
 const startCapture = `-- name: StartCapture :one
 UPDATE attempts SET state = 'capture_sent', updated_at = now()
 WHERE order_id = $1 AND state = 'authorized' AND amount = $2 AND currency = $3
-RETURNING order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at
+RETURNING order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at, traceparent
 `
 
 type StartCaptureParams struct {
@@ -232,6 +239,7 @@ func (q *Queries) StartCapture(ctx context.Context, arg StartCaptureParams) (Att
 		&i.Refunded,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Traceparent,
 	)
 	return i, err
 }
@@ -239,7 +247,7 @@ func (q *Queries) StartCapture(ctx context.Context, arg StartCaptureParams) (Att
 const startVoid = `-- name: StartVoid :one
 UPDATE attempts SET state = 'void_sent', updated_at = now()
 WHERE order_id = $1 AND state IN ('sent', 'authorized', 'capture_failed')
-RETURNING order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at
+RETURNING order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at, traceparent
 `
 
 func (q *Queries) StartVoid(ctx context.Context, orderID string) (Attempt, error) {
@@ -260,6 +268,7 @@ func (q *Queries) StartVoid(ctx context.Context, orderID string) (Attempt, error
 		&i.Refunded,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Traceparent,
 	)
 	return i, err
 }

@@ -25,6 +25,7 @@ type Attempt struct {
 	Refunded      int64
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+	Traceparent   string
 }
 
 type Reconciliation struct {

@@ -11,7 +11,7 @@ import (
 )
 
 const openAttempts = `-- name: OpenAttempts :many
-SELECT order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at FROM attempts
+SELECT order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at, traceparent FROM attempts
 WHERE state IN ('sent', 'capture_sent', 'void_sent', 'needs_review')
     AND created_at < $1 AND order_id > $2
 ORDER BY order_id
@@ -49,6 +49,7 @@ func (q *Queries) OpenAttempts(ctx context.Context, arg OpenAttemptsParams) ([]A
 			&i.Refunded,
 			&i.CreatedAt,
 			&i.UpdatedAt,
+			&i.Traceparent,
 		); err != nil {
 			return nil, err
 		}
@@ -125,12 +126,12 @@ WITH moved AS (
         code = CASE WHEN $3::text = '' THEN a.code ELSE $3 END,
         updated_at = now()
     WHERE a.order_id = $4 AND a.state = 'needs_review'
-    RETURNING order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at
+    RETURNING order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at, traceparent
 ), noted AS (
-    INSERT INTO reviews (order_id, from_state, to_state, decided_by, why)
-    SELECT m.order_id, 'needs_review', m.state, $5, $6 FROM moved m
+    INSERT INTO reviews (order_id, from_state, to_state, decided_by, why, why_salt)
+    SELECT m.order_id, 'needs_review', m.state, $5, $6, $7 FROM moved m
 )
-SELECT order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at FROM moved
+SELECT order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, refunding, refunded, created_at, updated_at, traceparent FROM moved
 `
 
 type SettleAttemptParams struct {
@@ -140,6 +141,7 @@ type SettleAttemptParams struct {
 	OrderID    string
 	DecidedBy  string
 	Why        string
+	WhySalt    []byte
 }
 
 type SettleAttemptRow struct {
@@ -157,6 +159,7 @@ type SettleAttemptRow struct {
 	Refunded      int64
 	CreatedAt     time.Time
 	UpdatedAt     time.Time
+	Traceparent   string
 }
 
 // The state and the reason, together or not at all. No row: it is not under
@@ -169,6 +172,7 @@ func (q *Queries) SettleAttempt(ctx context.Context, arg SettleAttemptParams) (S
 		arg.OrderID,
 		arg.DecidedBy,
 		arg.Why,
+		arg.WhySalt,
 	)
 	var i SettleAttemptRow
 	err := row.Scan(
@@ -186,6 +190,7 @@ func (q *Queries) SettleAttempt(ctx context.Context, arg SettleAttemptParams) (S
 		&i.Refunded,
 		&i.CreatedAt,
 		&i.UpdatedAt,
+		&i.Traceparent,
 	)
 	return i, err
 }
@@ -196,8 +201,8 @@ WITH moved AS (
     WHERE r.id = $2 AND r.state = 'sent'
     RETURNING id, order_id, state, amount, currency, provider_id, failure_code, created_at, updated_at
 ), noted AS (
-    INSERT INTO reviews (order_id, refund_id, from_state, to_state, decided_by, why)
-    SELECT m.order_id, m.id, 'sent', 'failed', $3, $4 FROM moved m
+    INSERT INTO reviews (order_id, refund_id, from_state, to_state, decided_by, why, why_salt)
+    SELECT m.order_id, m.id, 'sent', 'failed', $3, $4, $5 FROM moved m
 )
 UPDATE attempts a SET refunding = a.refunding - m.amount, updated_at = now()
 FROM moved m WHERE a.order_id = m.order_id
@@ -208,6 +213,7 @@ type SettleRefundParams struct {
 	ID          string
 	DecidedBy   string
 	Why         string
+	WhySalt     []byte
 }
 
 // Gives its part of the capture back.
@@ -217,6 +223,7 @@ func (q *Queries) SettleRefund(ctx context.Context, arg SettleRefundParams) (int
 		arg.ID,
 		arg.DecidedBy,
 		arg.Why,
+		arg.WhySalt,
 	)
 	if err != nil {
 		return 0, err

@@ -1,7 +1,7 @@
 -- name: InsertAttempt :one
 -- The write before the call. No row: the order has an attempt or a tombstone.
-INSERT INTO attempts (order_id, id, state, amount, currency, payment_method, order_number)
-VALUES ($1, $2, 'sent', $3, $4, $5, $6)
+INSERT INTO attempts (order_id, id, state, amount, currency, payment_method, order_number, traceparent)
+VALUES ($1, $2, 'sent', $3, $4, $5, $6, $7)
 ON CONFLICT (order_id) DO NOTHING
 RETURNING *;
 

@@ -26,8 +26,8 @@ WITH moved AS (
     WHERE a.order_id = @order_id AND a.state = 'needs_review'
     RETURNING *
 ), noted AS (
-    INSERT INTO reviews (order_id, from_state, to_state, decided_by, why)
-    SELECT m.order_id, 'needs_review', m.state, @decided_by, @why FROM moved m
+    INSERT INTO reviews (order_id, from_state, to_state, decided_by, why, why_salt)
+    SELECT m.order_id, 'needs_review', m.state, @decided_by, @why, @why_salt FROM moved m
 )
 SELECT * FROM moved;
 
@@ -38,8 +38,8 @@ WITH moved AS (
     WHERE r.id = @id AND r.state = 'sent'
     RETURNING *
 ), noted AS (
-    INSERT INTO reviews (order_id, refund_id, from_state, to_state, decided_by, why)
-    SELECT m.order_id, m.id, 'sent', 'failed', @decided_by, @why FROM moved m
+    INSERT INTO reviews (order_id, refund_id, from_state, to_state, decided_by, why, why_salt)
+    SELECT m.order_id, m.id, 'sent', 'failed', @decided_by, @why, @why_salt FROM moved m
 )
 UPDATE attempts a SET refunding = a.refunding - m.amount, updated_at = now()
 FROM moved m WHERE a.order_id = m.order_id;
