@@ -1,0 +1,186 @@
+package webhook
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/souk-shop/souk/services/chassis/crash"
+	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/notification/internal/domain/webhook"
+)
+
+// Crash points.
+const (
+	// WebhookClaimed: the delivery is claimed, the endpoint was not called.
+	WebhookClaimed crash.Point = "webhook.claimed"
+	// WebhookAnswered: the endpoint has answered, which is not written yet: a death here sends
+	// the message again, under the same id.
+	WebhookAnswered crash.Point = "webhook.answered"
+)
+
+// CrashPoints are all of them.
+func CrashPoints() []crash.Point { return []crash.Point{WebhookClaimed, WebhookAnswered} }
+
+const (
+	// poll is the pause between two looks that found nothing.
+	poll = 100 * time.Millisecond
+	// margin is how much longer a claim is than a call, to write what came of it.
+	margin = 15 * time.Second
+	// grace is for how long calls go on when the process stops. One that is interrupted
+	// does not count: its claim ends, and the next process sends it.
+	grace = 5 * time.Second
+
+	sweepEvery = time.Minute
+	sweepBatch = 500
+)
+
+// DispatcherConfig is how deliveries are sent.
+type DispatcherConfig struct {
+	Outbox  Outbox
+	Sender  Sender
+	Notices Notices
+	// Workers bounds the calls under way of this process, and PerEndpoint those to one
+	// endpoint, of all processes.
+	Workers, PerEndpoint int
+	// Timeout is how long a call takes at most.
+	Timeout time.Duration
+	// Keep is for how long deliveries are kept, whatever became of them.
+	Keep  time.Duration
+	Now   func() time.Time
+	Log   *slog.Logger
+	Crash crash.Hook
+	// Tried is called with each attempt and what it means.
+	Tried func(ctx context.Context, d *webhook.Delivery, a webhook.Attempt, out webhook.Outcome)
+}
+
+// Dispatcher sends deliveries.
+type Dispatcher struct{ cfg DispatcherConfig }
+
+// NewDispatcher makes a Dispatcher.
+func NewDispatcher(cfg DispatcherConfig) *Dispatcher { return &Dispatcher{cfg} }
+
+// Run sends until ctx ends; then it waits for calls under way. It fails where a crash point
+// does.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	calls, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var (
+		wg      sync.WaitGroup
+		free    = d.cfg.Workers
+		ended   = make(chan error, d.cfg.Workers) // what became of each call
+		ticker  = time.NewTicker(poll)
+		failing bool
+		failed  error
+	)
+	defer ticker.Stop()
+	for ctx.Err() == nil && failed == nil {
+		if free > 0 {
+			claimed, err := d.cfg.Outbox.Claim(ctx, free, d.cfg.PerEndpoint, d.cfg.Timeout+margin)
+			if err != nil && ctx.Err() == nil && !failing { // once per outage
+				d.cfg.Log.WarnContext(ctx, "webhooks cannot be claimed; it is tried again", "error", err)
+			}
+			failing = err != nil
+			free -= len(claimed)
+			for i := range claimed {
+				wg.Go(func() { ended <- d.try(calls, &claimed[i]) })
+			}
+		}
+		select {
+		case failed = <-ended:
+			free++
+		case <-ticker.C:
+		case <-ctx.Done():
+		}
+		for more := true; more; {
+			select {
+			case err := <-ended:
+				free++
+				if failed == nil {
+					failed = err
+				}
+			default:
+				more = false
+			}
+		}
+	}
+	interrupt := time.AfterFunc(grace, stop)
+	defer interrupt.Stop()
+	wg.Wait()
+	return failed
+}
+
+// try makes one attempt. Its error is a crash point's.
+func (d *Dispatcher) try(ctx context.Context, c *Claimed) error {
+	if err := d.cfg.Crash(WebhookClaimed); err != nil {
+		return err
+	}
+	at := d.cfg.Now()
+	begun := time.Now()
+	res := Result{Error: "the endpoint's secret cannot be read: the key that it is kept with is not configured"}
+	if len(c.Secrets) > 0 {
+		m := &c.Message
+		res = d.cfg.Sender.Send(ctx, Request{
+			URL: c.URL, ID: m.ID, At: at, Body: m.Body, TraceParent: m.TraceParent, Attempt: c.Attempts + 1,
+			Signature: webhook.Sign(c.Secrets, m.ID, at, m.Body),
+		})
+	}
+	if ctx.Err() != nil && res.Status == 0 {
+		return nil // interrupted: not counted
+	}
+	a := webhook.Attempt{At: at, Duration: time.Since(begun), Status: res.Status, Error: res.Error, Response: res.Body}
+	if err := d.cfg.Crash(WebhookAnswered); err != nil {
+		return err
+	}
+	d.finish(ctx, c, a, res.Answer)
+	return nil
+}
+
+// finish writes what an attempt came to. While the database is away it tries again until the
+// claim ends; then the message is sent again.
+func (d *Dispatcher) finish(ctx context.Context, c *Claimed, a webhook.Attempt, answer webhook.Answer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), margin)
+	defer cancel()
+	random := rand.Float64() //nolint:gosec // spreads load, guards no secret
+	var at webhook.Endpoint
+	var out webhook.Outcome
+	ours := false
+	again := retry.Policy{Backoff: retry.Backoff{Initial: 100 * time.Millisecond, Max: 2 * time.Second}}
+	err := retry.Do(ctx, again, func(ctx context.Context) (err error) {
+		out, ours, err = d.cfg.Outbox.Finish(ctx, c, a, func(e *webhook.Endpoint) webhook.Outcome {
+			at = *e
+			return webhook.Decide(e, c.Attempts, answer, d.cfg.Now(), random)
+		})
+		return err
+	})
+	switch {
+	case err != nil:
+		d.cfg.Log.WarnContext(ctx, "what became of a webhook is not written; it is sent again", "endpoint", c.EndpointID, "webhook", c.Message.ID, "error", err)
+		return
+	case !ours:
+		return
+	}
+	d.cfg.Tried(ctx, &c.Delivery, a, out)
+	if out.Disable != "" {
+		at.Enabled, at.DisabledReason = false, out.Disable
+		d.cfg.Notices.Disabled(ctx, at)
+	}
+}
+
+// Sweep forgets old deliveries until ctx ends. Replicas may sweep at once.
+func (d *Dispatcher) Sweep(ctx context.Context) error {
+	for failed := false; ; {
+		n, err := d.cfg.Outbox.Forget(ctx, d.cfg.Now().Add(-d.cfg.Keep), sweepBatch)
+		if err != nil && ctx.Err() == nil && !failed { // once per outage
+			d.cfg.Log.WarnContext(ctx, "old webhooks are not forgotten; it is tried again", "error", err)
+		}
+		if failed = err != nil; n == sweepBatch {
+			continue // there may be more; each batch is a transaction of its own
+		}
+		if retry.Sleep(ctx, sweepEvery) != nil {
+			return nil //nolint:nilerr // the process stops, which is no failure
+		}
+	}
+}

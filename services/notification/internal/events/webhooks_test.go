@@ -1,0 +1,62 @@
+package events
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/notification/internal/domain/webhook"
+)
+
+func TestTypes(t *testing.T) {
+	t.Parallel()
+	types := Types()
+	if len(types) != 25 {
+		t.Errorf("%d types: %v", len(types), types)
+	}
+	for name, want := range map[string]bool{
+		"souk.order.v1.OrderPaid": true, "souk.payment.v1.PaymentVoided": true, "souk.catalog.v1.StockLevelChanged": true,
+		"souk.catalog.v1.ProductFacts": false, "souk.catalog.v1.VariantFacts": false, "souk.money.v1.Money": false,
+	} {
+		if webhook.Matches(types, name) != want {
+			t.Errorf("%s: %v", name, !want)
+		}
+	}
+}
+
+func TestMessage(t *testing.T) {
+	t.Parallel()
+	data, err := proto.Marshal(&orderv1.OrderPaid{OrderId: "o", Number: "S-1", Total: &moneyv1.Money{MinorUnits: 1299, Currency: "GBP"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := events.Event{
+		Source: "order", Subject: "order.o", Version: 5, Type: "souk.order.v1.OrderPaid", Data: data,
+		Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.FixedZone("", 3600)), Traceparent: "00-a-b-01",
+	}
+	m, err := message(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"type":"souk.order.v1.OrderPaid","timestamp":"2026-01-02T02:04:05.000006Z","subject":"order.o","version":5,` +
+		`"data":{"order_id":"o","number":"S-1","customer_id":"","total":{"minor_units":"1299","currency":"GBP"}}}`
+	if string(m.Body) != want {
+		t.Errorf("%s\nwant\n%s", m.Body, want)
+	}
+	if m.ID != webhook.MessageID("order", "order.o", 5) || m.TraceParent != e.Traceparent {
+		t.Errorf("%+v", m)
+	}
+	e.Type = "souk.order.v9.OrderSung"
+	if _, err := message(e); err == nil || events.IsPoison(err) || !strings.Contains(err.Error(), "does not know") {
+		t.Errorf("a type of a later version: %v", err)
+	}
+	e.Type, e.Data = "souk.order.v1.OrderPaid", []byte{0xff}
+	if _, err := message(e); !events.IsPoison(err) {
+		t.Errorf("what is no message: %v", err)
+	}
+}

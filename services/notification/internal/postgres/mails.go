@@ -1,0 +1,121 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	app "github.com/souk-shop/souk/services/notification/internal/app/mail"
+	"github.com/souk-shop/souk/services/notification/internal/domain/mail"
+	"github.com/souk-shop/souk/services/notification/internal/postgres/db"
+)
+
+// Mails implements app.Store.
+type Mails struct {
+	q, reads *db.Queries
+}
+
+// NewMails returns the mails of a migrated database; questions of people are answered by
+// the second pool.
+func NewMails(pool, reads *pgxpool.Pool) *Mails {
+	return &Mails{q: db.New(pg.DB{Pool: pool}), reads: db.New(pg.DB{Pool: reads})}
+}
+
+// Add writes the mail of an event with its job, in the transaction in which the event is noted.
+// A mail that is Kept has no job. An event from before the service's beginning has no mail.
+func (s *Mails) Add(ctx context.Context, tx pgx.Tx, m mail.Mail) error {
+	_, err := db.New(tx).AddMail(ctx, db.AddMailParams{
+		ID: m.ID, Kind: string(m.Kind), Subject: m.Subject, Version: m.Version, HappenedAt: m.HappenedAt,
+		OrderID: m.OrderID, OrderNumber: m.OrderNumber, CustomerID: m.CustomerID, CancelReason: m.CancelReason, RefundID: nullable(m.RefundID),
+		Amount: m.Amount.Units, Refunded: m.Refunded.Units, Currency: m.Amount.Currency, State: string(m.State), Traceparent: m.TraceParent,
+	})
+	return err
+}
+
+// Mail implements app.Store.
+func (s *Mails) Mail(ctx context.Context, id string) (mail.Mail, error) {
+	row, err := s.q.Mail(ctx, id)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return mail.Mail{}, mail.ErrNotFound
+	}
+	return fromRow(row), err
+}
+
+// afterAll is greater than the id of any mail.
+const afterAll = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+// Mails implements app.Store.
+func (s *Mails) Mails(ctx context.Context, f app.Filter, before string, limit int) ([]mail.Mail, error) {
+	if f.OrderIDs == nil {
+		f.OrderIDs = []string{} // not NULL
+	}
+	states := make([]string, len(f.States))
+	for i, state := range f.States {
+		states[i] = string(state)
+	}
+	rows, err := s.reads.Mails(ctx, db.MailsParams{
+		Before: cmp.Or(before, afterAll), OrderIds: f.OrderIDs, CustomerID: nullable(f.CustomerID), States: states, PageSize: int32(limit),
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]mail.Mail, len(rows))
+	for i, row := range rows {
+		out[i] = fromRow(row)
+	}
+	return out, nil
+}
+
+// Begin implements app.Store.
+func (s *Mails) Begin(ctx context.Context, id string, attempts int) (bool, error) {
+	n, err := s.q.BeginMail(ctx, db.BeginMailParams{ID: id, Attempts: int32(attempts)})
+	return n == 1, err
+}
+
+// End implements app.Store. A mail that another process has settled or tried since stays as it is.
+func (s *Mails) End(ctx context.Context, id string, attempts int, to mail.State, reason string) error {
+	_, err := s.q.EndMail(ctx, db.EndMailParams{ID: id, Attempts: int32(attempts), State: string(to), Reason: reason})
+	return err
+}
+
+// Forget implements app.Store.
+func (s *Mails) Forget(ctx context.Context, before time.Time, limit int) (int, error) {
+	n, err := s.q.ForgetMails(ctx, db.ForgetMailsParams{Before: before, Batch: int32(limit)})
+	return int(n), err
+}
+
+// Backlog implements app.Store.
+func (s *Mails) Backlog(ctx context.Context) (int64, time.Time, error) {
+	row, err := s.reads.MailBacklog(ctx)
+	if err != nil || row.Mails == 0 {
+		return 0, time.Time{}, err
+	}
+	return row.Mails, row.Oldest, nil
+}
+
+func fromRow(r db.Mail) mail.Mail {
+	m := mail.Mail{
+		ID: r.ID, Kind: mail.Kind(r.Kind), Subject: r.Subject, Version: r.Version, HappenedAt: r.HappenedAt,
+		OrderID: r.OrderID, OrderNumber: r.OrderNumber, CustomerID: r.CustomerID, CancelReason: r.CancelReason,
+		Amount: money.Money{Units: r.Amount, Currency: r.Currency}, Refunded: money.Money{Units: r.Refunded, Currency: r.Currency},
+		State: mail.State(r.State), Attempts: int(r.Attempts), Reason: r.Reason, TraceParent: r.Traceparent,
+		CreatedAt: r.CreatedAt, ChangedAt: r.ChangedAt,
+	}
+	if r.RefundID != nil {
+		m.RefundID = *r.RefundID
+	}
+	return m
+}
+
+func nullable(id string) *string {
+	if id == "" {
+		return nil
+	}
+	return &id
+}

@@ -1,0 +1,174 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/souk-shop/souk/services/chassis/pg"
+	app "github.com/souk-shop/souk/services/notification/internal/app/webhook"
+	"github.com/souk-shop/souk/services/notification/internal/domain/webhook"
+	"github.com/souk-shop/souk/services/notification/internal/postgres/db"
+)
+
+// Take adds a delivery of a message to each endpoint that is told such events, in the
+// transaction that takes the event.
+func (w *Webhooks) Take(ctx context.Context, tx pgx.Tx, m webhook.Message) error {
+	q := w.q.WithTx(tx)
+	takers, err := q.WebhookTakers(ctx)
+	if err != nil {
+		return fmt.Errorf("read the webhook endpoints: %w", err)
+	}
+	for _, e := range takers {
+		// What happened before an endpoint was registered is not told to it.
+		if e.CreatedAt.After(m.At) || !webhook.Matches(e.EventTypes, m.Type) {
+			continue
+		}
+		if err := add(ctx, q, m, e.ID, newID()); err != nil {
+			return fmt.Errorf("add a webhook delivery: %w", err)
+		}
+	}
+	return nil
+}
+
+func add(ctx context.Context, q *db.Queries, m webhook.Message, endpoint, delivery string) error {
+	if err := q.AddWebhookMessage(ctx, db.AddWebhookMessageParams{
+		ID: m.ID, Source: m.Source, Subject: m.Subject, Version: m.Version, Type: m.Type, HappenedAt: m.At, Body: m.Body, Traceparent: m.TraceParent,
+	}); err != nil {
+		return err
+	}
+	_, err := q.AddWebhookDelivery(ctx, db.AddWebhookDeliveryParams{ID: delivery, EndpointID: endpoint, MessageID: m.ID})
+	return err
+}
+
+// Claim implements app.Outbox.
+func (w *Webhooks) Claim(ctx context.Context, limit, perEndpoint int, lease time.Duration) (out []app.Claimed, err error) {
+	err = pg.InTx(ctx, w.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		out = nil
+		q := w.q.WithTx(tx)
+		due, err := q.LockDueWebhookEndpoints(ctx)
+		if err != nil || len(due) == 0 {
+			return err
+		}
+		ids := make([]string, len(due))
+		for i, e := range due {
+			ids[i] = e.ID
+		}
+		secrets, err := w.secrets(ctx, q, ids...)
+		if err != nil {
+			return err
+		}
+		for _, e := range due {
+			most := perEndpoint
+			if e.Failures >= webhook.FailuresToPause {
+				most = 1
+			}
+			underWay, err := q.WebhookDeliveriesUnderWay(ctx, e.ID)
+			if err != nil {
+				return err
+			}
+			places := min(most-int(underWay), limit-len(out))
+			if places <= 0 {
+				continue
+			}
+			rows, err := q.ClaimWebhookDeliveries(ctx, db.ClaimWebhookDeliveriesParams{
+				EndpointID: e.ID, Ordered: e.Ordered, Places: int32(places), Lease: lease, //nolint:gosec // few
+			})
+			if err != nil {
+				return err
+			}
+			for _, row := range rows {
+				out = append(out, app.Claimed{
+					Delivery: toDelivery(row.WebhookDelivery, row.WebhookMessage), URL: e.Url, Secrets: secrets[e.ID],
+					Until: row.WebhookDelivery.ClaimedUntil.Time,
+				})
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+// Finish implements app.Outbox.
+func (w *Webhooks) Finish(ctx context.Context, c *app.Claimed, a webhook.Attempt, decide func(*webhook.Endpoint) webhook.Outcome) (out webhook.Outcome, ours bool, err error) {
+	err = pg.InTx(ctx, w.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		ours = false
+		q := w.q.WithTx(tx)
+		// A failure changes the endpoint by what it is; a success does not, and waits for none.
+		read := q.LockWebhookEndpoint
+		if a.Error == "" {
+			read = q.WebhookEndpoint
+		}
+		row, err := read(ctx, c.EndpointID)
+		e, err := toEndpoint(row, err)
+		if err == webhook.ErrEndpointNotFound { //nolint:errorlint // as toEndpoint returns it
+			return nil // removed meanwhile, with the delivery
+		}
+		if err != nil {
+			return err
+		}
+		out = decide(&e)
+		n, err := q.FinishWebhookDelivery(ctx, db.FinishWebhookDeliveryParams{
+			ID: c.ID, Until: pgtype.Timestamptz{Time: c.Until, Valid: true}, State: string(out.State), After: out.After,
+			Status: int32(a.Status), Error: a.Error, //nolint:gosec // three digits
+		})
+		if err != nil || n == 0 {
+			return err
+		}
+		ours = true
+		if err := q.AddWebhookAttempt(ctx, db.AddWebhookAttemptParams{
+			DeliveryID: c.ID, At: a.At, Duration: a.Duration, Status: int32(a.Status), Error: a.Error, Response: a.Response, //nolint:gosec // three digits
+		}); err != nil {
+			return err
+		}
+		if a.Error == "" {
+			if e.Failures == 0 {
+				return nil
+			}
+			return q.WebhookReached(ctx, c.EndpointID)
+		}
+		if err := q.WebhookMissed(ctx, db.WebhookMissedParams{ID: c.EndpointID, At: a.At, Pause: out.Pause}); err != nil {
+			return err
+		}
+		if out.Disable == "" {
+			return nil
+		}
+		disabled, err := q.DisableWebhookEndpoint(ctx, db.DisableWebhookEndpointParams{ID: c.EndpointID, Reason: string(out.Disable)})
+		if disabled == 0 {
+			out.Disable = "" // an operator, or another attempt, was faster
+		}
+		return err
+	})
+	return out, ours, err
+}
+
+// Forget implements app.Outbox.
+func (w *Webhooks) Forget(ctx context.Context, before time.Time, limit int) (int64, error) {
+	n, err := w.q.ForgetWebhookDeliveries(ctx, db.ForgetWebhookDeliveriesParams{Before: before, Batch: int32(limit)}) //nolint:gosec // few
+	if err != nil {
+		return 0, err
+	}
+	if err := w.q.ForgetWebhookMessages(ctx, db.ForgetWebhookMessagesParams{Before: before, Batch: int32(limit)}); err != nil { //nolint:gosec // few
+		return n, err
+	}
+	if err := w.q.ForgetWebhookSecrets(ctx); err != nil {
+		return n, err
+	}
+	return n, w.q.ForgetWebhookOperations(ctx)
+}
+
+// Backlog implements app.Outbox.
+func (w *Webhooks) Backlog(ctx context.Context) (b app.Backlog, err error) {
+	rows, err := w.q.WebhookBacklog(ctx)
+	for _, row := range rows {
+		if row.Enabled {
+			b.Waiting, b.OldestWaiting = row.Deliveries, row.Oldest
+		} else {
+			b.Held, b.OldestHeld = row.Deliveries, row.Oldest
+		}
+	}
+	return b, err
+}
