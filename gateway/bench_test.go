@@ -14,6 +14,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"google.golang.org/grpc"
@@ -118,7 +119,7 @@ func benchConn(b *testing.B, catalog *fakeCatalog) *grpc.ClientConn {
 	catalogv1.RegisterCatalogServiceServer(server, catalog)
 	go func() { _ = server.Serve(lis) }()
 	b.Cleanup(server.Stop)
-	conn, err := rpc.Dial(rpc.ClientConfig{Target: lis.Addr().String()}, telemetry.Discard())
+	conn, err := rpc.Dial("catalog", rpc.ClientConfig{Target: lis.Addr().String()}, identity.Insecure(), telemetry.Discard())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -286,14 +286,14 @@ func TestForgedTokens(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	cart, _ := s.newCart("")
-	other, err := auth.NewTokens(strings.Repeat("x", 32))
+	other, err := auth.NewTokens(auth.Secrets{Signing: strings.Repeat("x", 32)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	head, tail, _ := strings.Cut(cart.Token, ".")
 	tokens := []string{
 		"x", cart.Token + "x", cart.Token[1:], head, head + ".", "." + tail, head + "." + strings.Repeat("A", len(tail)),
-		"B" + cart.Token[1:], other.Encode(auth.Shopper{ID: uuid.New()}), strings.Repeat("A", 10_000), cart.Token + ".x",
+		"B" + cart.Token[1:], other.Encode(auth.Shopper{ID: uuid.New(), Since: time.Now()}, false), strings.Repeat("A", 10_000), cart.Token + ".x",
 	}
 	before := s.calls.Load()
 	for _, token := range tokens {
@@ -342,8 +342,10 @@ func TestRateLimit(t *testing.T) {
 	if p.StatusCode != 429 || p.Header.Get("Retry-After") != "1" || p.Header.Get("RateLimit-Remaining") != "0" {
 		t.Errorf("%d %v", p.StatusCode, p.Header)
 	}
-	s.refuses(429, "too-many-requests", "GET", "/v1/categories", "", "X-Forwarded-For: 203.0.113.9")
-	if a := s.wantPage(429, "GET", "/products", ""); a.Header.Get("Retry-After") != "1" {
+	if p := s.refuses(429, "too-many-requests", "GET", "/v1/categories", "", "X-Forwarded-For: 203.0.113.9"); p.Limit != "address" {
+		t.Errorf("limit %q", p.Limit)
+	}
+	if a := s.wantPage(429, "GET", "/products", ""); a.Header.Get("Retry-After") != "2" || !strings.Contains(string(a.body), "called address") {
 		t.Errorf("Retry-After of the page: %v", a.Header)
 	}
 	s.want(200, "GET", "/v1/categories", "", asOperator)

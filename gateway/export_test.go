@@ -26,8 +26,8 @@ func TestFindAndExportOrders(t *testing.T) {
 		s.refuses(400, "invalid", "GET", "/v1/orders?"+wrong, "", asOperator)
 	}
 	a := s.want(200, "GET", "/v1/orders/export", "", asOperator)
-	if ct := a.Header.Get("Content-Type"); ct != "text/csv; charset=utf-8" {
-		t.Error(ct)
+	if a.Header.Get("Content-Type") != "text/csv; charset=utf-8" || a.Header.Get("Content-Disposition") != `attachment; filename="orders.csv"` {
+		t.Errorf("%v", a.Header)
 	}
 	rows, err := csv.NewReader(strings.NewReader(string(a.body))).ReadAll()
 	if err != nil || len(rows) != 2 {

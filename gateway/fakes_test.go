@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
@@ -101,6 +104,40 @@ func (c *fakeCatalog) find(sku string) *catalogv1.Product {
 	return nil
 }
 
+// seenBy is a product as the viewer of a request sees it; nil for one that they don't.
+func seenBy(r interface{ GetViewer() *accessv1.Viewer }, p *catalogv1.Product) *catalogv1.Product {
+	if p == nil {
+		return nil
+	}
+	p = proto.Clone(p).(*catalogv1.Product)
+	if r.GetViewer().GetOperator() != nil {
+		return p
+	}
+	was := func(s catalogv1.ProductState) bool { return s != catalogv1.ProductState_PRODUCT_STATE_DRAFT }
+	is := func(s catalogv1.ProductState) bool {
+		return was(s) && s != catalogv1.ProductState_PRODUCT_STATE_ARCHIVED
+	}
+	var sold, retired []*catalogv1.Variant
+	for _, v := range p.Variants {
+		if is(p.State) && is(v.State) {
+			sold = append(sold, v)
+		}
+		if was(p.State) && was(v.State) {
+			retired = append(retired, v)
+		}
+	}
+	if p.Variants = sold; sold == nil {
+		if p.Variants = retired; retired == nil {
+			return nil
+		}
+		p.State = catalogv1.ProductState_PRODUCT_STATE_ARCHIVED
+		for _, v := range retired {
+			v.Stock = &catalogv1.Stock{}
+		}
+	}
+	return p
+}
+
 func (c *fakeCatalog) ListProducts(_ context.Context, r *catalogv1.ListProductsRequest) (*catalogv1.ListProductsResponse, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,7 +151,9 @@ func (c *fakeCatalog) ListProducts(_ context.Context, r *catalogv1.ListProductsR
 	to := min(from+int(r.PageSize), len(c.products))
 	res := &catalogv1.ListProductsResponse{}
 	for _, p := range c.products[from:to] {
-		res.Products = append(res.Products, proto.Clone(p).(*catalogv1.Product))
+		if p := seenBy(r, p); p != nil {
+			res.Products = append(res.Products, p)
+		}
 	}
 	if to < len(c.products) {
 		res.NextCursor = fmt.Sprintf("c%d", to)
@@ -135,11 +174,11 @@ func (c *fakeCatalog) GetProduct(_ context.Context, r *catalogv1.GetProductReque
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	p := c.find(r.GetSku())
+	p := seenBy(r, c.find(r.GetSku()))
 	if p == nil {
 		return nil, refused(codes.NotFound, "PRODUCT_NOT_FOUND")
 	}
-	return &catalogv1.GetProductResponse{Product: proto.Clone(p).(*catalogv1.Product)}, nil
+	return &catalogv1.GetProductResponse{Product: p}, nil
 }
 
 func (c *fakeCatalog) GetVariants(_ context.Context, r *catalogv1.GetVariantsRequest) (*catalogv1.GetVariantsResponse, error) {
@@ -343,9 +382,14 @@ type fakeCart struct {
 func (c *fakeCart) CreateCart(_ context.Context, r *cartv1.CreateCartRequest) (*cartv1.CreateCartResponse, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cart := &cartv1.Cart{Id: r.CartId, OwnerId: r.OwnerId, Version: 1, UpdatedAt: timestamppb.Now()}
+	cart := &cartv1.Cart{Id: r.CartId, OwnerId: customer(r), Version: 1, UpdatedAt: timestamppb.Now()}
 	c.carts[r.CartId] = cart
 	return &cartv1.CreateCartResponse{Cart: proto.Clone(cart).(*cartv1.Cart)}, nil
+}
+
+// customer is the shopper for whom a request is; "" for an operator.
+func customer(r interface{ GetViewer() *accessv1.Viewer }) string {
+	return r.GetViewer().GetCustomer().GetId()
 }
 
 func (c *fakeCart) get(id, owner string) (*cartv1.Cart, error) {
@@ -359,7 +403,7 @@ func (c *fakeCart) get(id, owner string) (*cartv1.Cart, error) {
 func (c *fakeCart) GetCart(_ context.Context, r *cartv1.GetCartRequest) (*cartv1.GetCartResponse, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cart, err := c.get(r.CartId, r.OwnerId)
+	cart, err := c.get(r.CartId, customer(r))
 	if err != nil {
 		return nil, err
 	}
@@ -369,7 +413,7 @@ func (c *fakeCart) GetCart(_ context.Context, r *cartv1.GetCartRequest) (*cartv1
 func (c *fakeCart) SetLines(_ context.Context, r *cartv1.SetLinesRequest) (*cartv1.SetLinesResponse, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cart, err := c.get(r.CartId, r.OwnerId)
+	cart, err := c.get(r.CartId, customer(r))
 	if err != nil {
 		return nil, err
 	}
@@ -411,7 +455,7 @@ func (c *fakeCart) SetLines(_ context.Context, r *cartv1.SetLinesRequest) (*cart
 func (c *fakeCart) AddLine(_ context.Context, r *cartv1.AddLineRequest) (*cartv1.AddLineResponse, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	cart, err := c.get(r.CartId, r.OwnerId)
+	cart, err := c.get(r.CartId, customer(r))
 	if err != nil {
 		return nil, err
 	}
@@ -444,6 +488,23 @@ func (c *fakeCart) AddLine(_ context.Context, r *cartv1.AddLineRequest) (*cartv1
 	return &cartv1.AddLineResponse{Cart: proto.Clone(cart).(*cartv1.Cart)}, nil
 }
 
+// ExportCustomer has pages of one cart.
+func (c *fakeCart) ExportCustomer(_ context.Context, r *cartv1.ExportCustomerRequest) (*cartv1.ExportCustomerResponse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	res := &cartv1.ExportCustomerResponse{}
+	for _, id := range slices.Sorted(maps.Keys(c.carts)) {
+		if c.carts[id].GetOwnerId() != r.GetCustomerId() || id <= r.GetAfterCartId() {
+			continue
+		}
+		if res.More = len(res.Carts) > 0; res.More {
+			break
+		}
+		res.Carts = append(res.Carts, proto.CloneOf(c.carts[id]))
+	}
+	return res, nil
+}
+
 type fakeOrder struct {
 	orderv1.UnimplementedOrderServiceServer
 	mu     sync.Mutex
@@ -453,6 +514,7 @@ type fakeOrder struct {
 	hashes map[string][]byte
 	filter *orderv1.OrderFilter       // of the last ListOrders
 	placed *orderv1.PlaceOrderRequest // the last that made an order
+	ended  map[string]bool            // customers whose sessions have ended
 	// refuse answers the next PlaceOrder, if set.
 	refuse error
 	// changes are sent to who watches, one for each that is received.
@@ -467,7 +529,7 @@ func (o *fakeOrder) PlaceOrder(_ context.Context, r *orderv1.PlaceOrderRequest) 
 		o.refuse = nil
 		return nil, err
 	}
-	key := r.CustomerId + "/" + r.IdempotencyKey
+	key := customer(r) + "/" + r.IdempotencyKey
 	if before := o.keys[key]; before != nil {
 		if !bytes.Equal(o.hashes[key], r.RequestHash) {
 			return nil, refused(codes.InvalidArgument, "IDEMPOTENCY_KEY_REUSED")
@@ -476,7 +538,7 @@ func (o *fakeOrder) PlaceOrder(_ context.Context, r *orderv1.PlaceOrderRequest) 
 	}
 	o.carts.mu.Lock()
 	defer o.carts.mu.Unlock()
-	cart, err := o.carts.get(r.CartId, r.CustomerId)
+	cart, err := o.carts.get(r.CartId, customer(r))
 	if err != nil {
 		return nil, err
 	}
@@ -485,7 +547,7 @@ func (o *fakeOrder) PlaceOrder(_ context.Context, r *orderv1.PlaceOrderRequest) 
 	}
 	o.placed = r
 	order := &orderv1.Order{
-		Id: uuid.NewString(), Number: "S-7K3M-9QXV", CustomerId: r.CustomerId, State: orderv1.OrderState_ORDER_STATE_PENDING,
+		Id: uuid.NewString(), Number: "S-7K3M-9QXV", CustomerId: customer(r), State: orderv1.OrderState_ORDER_STATE_PENDING,
 		Email: r.Email, ShippingAddress: r.ShippingAddress, CartId: r.CartId, PlacedAt: timestamppb.Now(), Version: 1,
 		Total: gbp(0), Refunded: gbp(0),
 	}
@@ -499,13 +561,17 @@ func (o *fakeOrder) PlaceOrder(_ context.Context, r *orderv1.PlaceOrderRequest) 
 	o.orders[order.Id] = order
 	o.keys[key] = proto.Clone(order).(*orderv1.Order)
 	o.hashes[key] = r.RequestHash
-	return &orderv1.PlaceOrderResponse{Order: proto.Clone(order).(*orderv1.Order)}, nil
+	res := &orderv1.PlaceOrderResponse{Order: proto.Clone(order).(*orderv1.Order)}
+	if r.GetRenewSession() {
+		res.SessionSince = timestamppb.New(r.GetViewer().GetCustomer().GetIssuedAt().AsTime().Add(time.Second))
+	}
+	return res, nil
 }
 
 func (o *fakeOrder) QuoteOrder(_ context.Context, r *orderv1.QuoteOrderRequest) (*orderv1.QuoteOrderResponse, error) {
 	o.carts.mu.Lock()
 	defer o.carts.mu.Unlock()
-	cart, err := o.carts.get(r.CartId, r.CustomerId)
+	cart, err := o.carts.get(r.CartId, customer(r))
 	if err != nil {
 		return nil, err
 	}
@@ -531,7 +597,7 @@ func (o *fakeOrder) get(id, customer string) (*orderv1.Order, error) {
 func (o *fakeOrder) GetOrder(_ context.Context, r *orderv1.GetOrderRequest) (*orderv1.GetOrderResponse, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	order, err := o.get(r.OrderId, r.CustomerId)
+	order, err := o.get(r.OrderId, customer(r))
 	if err != nil {
 		return nil, err
 	}
@@ -547,7 +613,7 @@ func (o *fakeOrder) ListOrders(_ context.Context, r *orderv1.ListOrdersRequest) 
 	}
 	res := &orderv1.ListOrdersResponse{}
 	for _, order := range o.orders {
-		if r.CustomerId == "" || order.CustomerId == r.CustomerId {
+		if customer(r) == "" || order.CustomerId == customer(r) {
 			res.Orders = append(res.Orders, proto.Clone(order).(*orderv1.Order))
 			if r.Cursor == "" && len(o.orders) > 1 {
 				res.NextCursor = "next"
@@ -557,10 +623,98 @@ func (o *fakeOrder) ListOrders(_ context.Context, r *orderv1.ListOrdersRequest) 
 	return res, nil
 }
 
+func (o *fakeOrder) FindCustomers(_ context.Context, r *orderv1.FindCustomersRequest) (*orderv1.FindCustomersResponse, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	res := &orderv1.FindCustomersResponse{}
+	for _, order := range o.orders {
+		if order.GetEmail() == r.GetEmail() {
+			res.Customers = append(res.Customers, &orderv1.FoundCustomer{CustomerId: order.GetCustomerId(), Orders: 1, LastPlacedAt: order.GetPlacedAt()})
+		}
+	}
+	return res, nil
+}
+
+// held are a customer's orders, in the order of their ids.
+func (o *fakeOrder) held(id string) (held []*orderv1.Order) {
+	for _, key := range slices.Sorted(maps.Keys(o.orders)) {
+		if o.orders[key].GetCustomerId() == id {
+			held = append(held, o.orders[key])
+		}
+	}
+	return held
+}
+
+// ExportCustomer has pages of one order.
+func (o *fakeOrder) ExportCustomer(_ context.Context, r *orderv1.ExportCustomerRequest) (*orderv1.ExportCustomerResponse, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if customer(r) != "" && o.ended[r.GetCustomerId()] {
+		return nil, refused(codes.Unauthenticated, "SESSION_ENDED")
+	}
+	res := &orderv1.ExportCustomerResponse{CustomerId: r.GetCustomerId()}
+	held := o.held(r.GetCustomerId())
+	if len(held) == 0 && !r.GetHeldElsewhere() {
+		return nil, refused(codes.NotFound, "CUSTOMER_NOT_FOUND")
+	}
+	for i, order := range held {
+		if r.GetCursor() == "" || order.GetId() == r.GetCursor() {
+			res.Orders = append(res.Orders, &orderv1.CustomerOrder{Order: proto.CloneOf(order), PaymentMethod: "pm_card_visa", IdempotencyKey: "k"})
+			if i+1 < len(held) {
+				res.NextCursor = held[i+1].GetId()
+			}
+			break
+		}
+	}
+	return res, nil
+}
+
+func (o *fakeOrder) EraseCustomer(_ context.Context, r *orderv1.EraseCustomerRequest) (*orderv1.EraseCustomerResponse, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if customer(r) != "" && o.ended[r.GetCustomerId()] {
+		return nil, refused(codes.Unauthenticated, "SESSION_ENDED")
+	}
+	held := o.held(r.GetCustomerId())
+	if len(held) == 0 {
+		return nil, refused(codes.NotFound, "CUSTOMER_NOT_FOUND")
+	}
+	for _, order := range held {
+		if order.GetSettledAt() == nil {
+			return nil, refused(codes.FailedPrecondition, "CUSTOMER_HAS_OPEN_ORDERS")
+		}
+	}
+	for _, order := range held {
+		order.Email, order.ShippingAddress = "", &orderv1.Address{Country: order.GetShippingAddress().GetCountry()}
+		order.ErasedAt = timestamppb.Now()
+	}
+	if o.ended == nil {
+		o.ended = map[string]bool{}
+	}
+	o.ended[r.GetCustomerId()] = true
+	return &orderv1.EraseCustomerResponse{Erasure: &orderv1.Erasure{RequestedAt: timestamppb.Now(), FinishedAt: timestamppb.Now()}}, nil
+}
+
+func (o *fakeOrder) EndSessions(_ context.Context, r *orderv1.EndSessionsRequest) (*orderv1.EndSessionsResponse, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if own := customer(r); own != "" && own != r.GetCustomerId() || r.GetCustomerId() == "" {
+		return nil, refused(codes.InvalidArgument, "INVALID")
+	}
+	if o.ended == nil {
+		o.ended = map[string]bool{}
+	}
+	if customer(r) != "" && o.ended[r.GetCustomerId()] {
+		return nil, refused(codes.Unauthenticated, "SESSION_ENDED")
+	}
+	o.ended[r.GetCustomerId()] = true
+	return &orderv1.EndSessionsResponse{Since: timestamppb.Now()}, nil
+}
+
 func (o *fakeOrder) CancelOrder(_ context.Context, r *orderv1.CancelOrderRequest) (*orderv1.CancelOrderResponse, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	order, err := o.get(r.OrderId, r.CustomerId)
+	order, err := o.get(r.OrderId, customer(r))
 	if err != nil {
 		return nil, err
 	}
@@ -600,7 +754,7 @@ func (o *fakeOrder) WatchOrder(r *orderv1.WatchOrderRequest, stream orderv1.Orde
 	o.watching.Add(1)
 	defer o.watching.Add(-1)
 	o.mu.Lock()
-	order, err := o.get(r.OrderId, r.CustomerId)
+	order, err := o.get(r.OrderId, customer(r))
 	if order != nil {
 		order = proto.Clone(order).(*orderv1.Order)
 	}

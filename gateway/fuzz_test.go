@@ -54,7 +54,7 @@ func startFuzzed(f *testing.F) *fuzzedShop {
 	tel := telemetry.Discard()
 	tel.Log = slog.New(slog.NewTextHandler(&s.log, nil))
 	s.handler = handlerOver(f, cfg, s.conn, tel)
-	sessions, err := auth.New(auth.Config{Secret: testSecret})
+	sessions, err := auth.New(auth.Config{Secrets: auth.Secrets{Signing: testSecret}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func (s *fuzzedShop) renew() {
 	s.order.mu.Lock()
 	defer s.order.mu.Unlock()
 	s.order.keys, s.order.hashes = map[string]*orderv1.Order{}, map[string][]byte{}
-	s.order.orders = map[string]*orderv1.Order{}
+	s.order.orders, s.order.ended = map[string]*orderv1.Order{}, nil
 	for id, state := range map[string]orderv1.OrderState{fuzzPaid: orderv1.OrderState_ORDER_STATE_PAID, fuzzPending: orderv1.OrderState_ORDER_STATE_PENDING} {
 		s.order.orders[id] = &orderv1.Order{
 			Id: id, Number: "S-7K3M-9QXV", CustomerId: fuzzShopper.ID.String(), State: state, Email: "ada@example.com",
@@ -211,15 +211,41 @@ var requests = map[string][]request{
 	"POST /v1/prices": {{headers: asJSON, body: `{"changes":[{"sku":"SKU01","price":{"amount":325,"currency":"GBP"}}]}`},
 		{headers: asJSON, body: `{"changes":[{"sku":"SKU01","price":{"amount":1,"currency":"XXX"}}]}`}},
 
+	"GET /v1/personal-data":                            {{}, {query: "x=1"}},
+	"DELETE /v1/personal-data":                         {{}, {headers: "Idempotency-Key: e"}, {headers: "If-Match: 1"}},
+	"GET /v1/customers":                                {{query: "email=ada@example.com"}, {}, {query: "email=%00"}},
+	"GET /v1/customers/{customer_id}/personal-data":    {{}, {id: "x"}, {id: fuzzPaid}},
+	"DELETE /v1/customers/{customer_id}/personal-data": {{}, {id: "x"}, {id: fuzzPaid, headers: "Idempotency-Key: e"}},
+	"DELETE /v1/session":                               {{}, {headers: "Idempotency-Key: s"}, {headers: "Cookie: souk_shopper=x", body: "{}"}},
+	"DELETE /v1/customers/{customer_id}/sessions":      {{}, {id: "x"}, {headers: "Idempotency-Key: s"}},
+
 	"POST /v1/reconciliations": {{}, {headers: asJSON, body: `{"from_time":"2026-11-25T00:00:00Z","to_time":"2026-11-26T00:00:00+01:00"}`},
 		{headers: asJSON, body: `{"to_time":"9999-12-31T23:59:60.999999999-23:59"}`}},
 	"GET /v1/reconciliations/{reconciliation_id}": {{}, {id: "{01900000-0000-7000-8000-000000000001}"}},
+
+	"GET /v1/mails":           {{}, {query: "state=SENT&limit=1&order_id=" + mailID + "&customer_id=" + mailID}, {query: "state=sent&cursor=x"}, {query: "order_id=1"}},
+	"GET /v1/mails/{mail_id}": {{}, {id: mailID}, {id: "x"}},
+
+	"GET /v1/webhook-endpoints": {{}},
+	"POST /v1/webhook-endpoints": {{headers: asJSON + "\nIdempotency-Key: w", body: `{"url":"https://example.com/hooks","event_types":["souk.order.v1.*"],"ordered":true,"description":"d"}`},
+		{headers: asJSON, body: `{"url":"","event_types":[1,"",null]}`}},
+	"GET /v1/webhook-endpoints/{endpoint_id}": {{}, {id: "x"}, {id: deliveryID}},
+	"PATCH /v1/webhook-endpoints/{endpoint_id}": {{headers: asJSON + "\nIf-Match: \"2-a\"", body: `{"url":"https://example.com/","event_types":["*"],"ordered":false,"enabled":true,"description":""}`},
+		{headers: asJSON, body: `{}`}, {headers: asJSON + "\nIf-Match: 1", body: `{"enabled":1}`}},
+	"DELETE /v1/webhook-endpoints/{endpoint_id}":      {{}, {headers: "If-Match: \"1-a\""}, {id: deliveryID}},
+	"POST /v1/webhook-endpoints/{endpoint_id}/secret": {{}, {headers: asJSON, body: `{"overlap_seconds":0}`}, {headers: asJSON, body: `{"overlap_seconds":-1}`}},
+	"POST /v1/webhook-endpoints/{endpoint_id}/test":   {{}, {headers: "Idempotency-Key: t"}},
+	"POST /v1/webhook-endpoints/{endpoint_id}/replay": {{headers: asJSON, body: `{"since":"2026-11-25T00:00:00Z"}`}, {headers: asJSON, body: `{}`}},
+	"GET /v1/webhook-endpoints/{endpoint_id}/deliveries": {{}, {query: "state=FAILED&limit=1&event_type=souk.order.v1.OrderPaid&webhook_id=evt_1"},
+		{query: "cursor=%00"}, {query: "webhook_id=&state=failed"}},
+	"GET /v1/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}":         {{}, {id: "x"}, {id: endpointID}},
+	"POST /v1/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/replay": {{}, {id: endpointID}},
 }
 
 // forOperator are the operations whose requests carry the operator's token; all
 // others carry the shopper's.
 var forOperator = []string{"PUT /v1/products/{sku}", "PUT /v1/products/{sku}/state", "PUT /v1/products/{sku}/variants/{variant_sku}/state", "DELETE /v1/products/{sku}", "DELETE /v1/products/{sku}/variants/{variant_sku}", "POST /v1/products/import", "POST /v1/stock-adjustments", "POST /v1/prices", "POST /v1/orders/{order_id}/refunds", "GET /v1/orders/export", "GET /v1/orders/{order_id}/refunds/{refund_id}",
-	"POST /v1/reconciliations", "GET /v1/reconciliations/{reconciliation_id}"}
+	"POST /v1/reconciliations", "GET /v1/reconciliations/{reconciliation_id}", "GET /v1/mails", "GET /v1/mails/{mail_id}", "DELETE /v1/customers/{customer_id}/sessions", "GET /v1/customers", "GET /v1/customers/{customer_id}/personal-data", "DELETE /v1/customers/{customer_id}/personal-data"}
 
 // No operation goes without: one that is new in openapi.yaml needs requests.
 func TestEveryOperationIsFuzzed(t *testing.T) {
@@ -247,11 +273,11 @@ func TestEveryOperationIsFuzzed(t *testing.T) {
 func groupOf(operation string) string {
 	_, path, _ := strings.Cut(operation, " ")
 	switch {
-	case slices.Contains(forOperator, operation):
+	case slices.Contains(forOperator, operation), strings.HasPrefix(path, "/v1/webhook-endpoints"):
 		return "operator"
 	case strings.HasPrefix(path, "/v1/carts"):
 		return "carts"
-	case strings.HasPrefix(path, "/v1/orders"):
+	case strings.HasPrefix(path, "/v1/orders"), path == "/v1/session", path == "/v1/personal-data":
 		return "orders"
 	case strings.HasPrefix(path, "/v1/products"), strings.HasPrefix(path, "/v1/categories"):
 		return "products"
@@ -304,7 +330,7 @@ func fillPath(path, id string) string {
 	if end := strings.IndexByte(path[max(last, 0):], '}'); last >= 0 && end >= 0 && id != "" {
 		path = path[:last] + id + path[last+end+1:]
 	}
-	return strings.NewReplacer("{sku}", "SKU01", "{variant_sku}", "SKU01", "{cart_id}", fuzzShopper.Cart.String(), "{order_id}", fuzzPaid, "{reconciliation_id}", reconciliationID, "{refund_id}", fuzzPaid).Replace(path)
+	return strings.NewReplacer("{sku}", "SKU01", "{variant_sku}", "SKU01", "{cart_id}", fuzzShopper.Cart.String(), "{order_id}", fuzzPaid, "{customer_id}", fuzzShopper.ID.String(), "{reconciliation_id}", reconciliationID, "{refund_id}", fuzzPaid, "{mail_id}", mailID, "{endpoint_id}", endpointID, "{delivery_id}", deliveryID).Replace(path)
 }
 
 // checkProblem checks that a refusal is a problem of a type that is explained.
@@ -327,14 +353,15 @@ func checkProblem(t *testing.T, req *http.Request, a *answer) {
 // problemTypes are those a fuzzed request may be answered with; what only
 // trouble behind the gateway, or a limit on requests, gives is not among them.
 var problemTypes = map[string]bool{
+	"webhook-not-signed": true, "headers-too-large": true,
 	"malformed-body": true, "idempotency-key-missing": true, "unauthorized": true, "invalid-token": true, "forbidden": true,
 	"cross-origin": true, "not-found": true, "method-not-allowed": true, "content-too-large": true, "unsupported-media-type": true,
 	"precondition-failed": true, "invalid": true, "invalid-cursor": true, "invalid-csv": true, "product-not-found": true, "sku-not-found": true,
 	"line-no-longer-sold": true, "cart-not-found": true, "order-not-found": true, "insufficient-stock": true, "stock-below-committed": true,
-	"sku-taken": true, "code-taken": true, "not-a-draft-again": true, "was-ordered": true, "last-variant": true, "cart-empty": true, "cart-full": true, "cart-version-conflict": true, "version-conflict": true,
+	"sku-taken": true, "code-taken": true, "not-a-draft-again": true, "was-ordered": true, "last-variant": true, "cart-empty": true, "cart-full": true, "too-many-carts": true, "cart-version-conflict": true, "version-conflict": true,
 	"quantity-too-large": true, "total-too-large": true, "mixed-currencies": true, "idempotency-key-reused": true,
-	"order-not-cancellable": true, "order-not-paid": true, "refund-exceeds-order": true,
-	"invalid-window": true, "reconciliation-not-found": true,
+	"order-not-cancellable": true, "customer-not-found": true, "customer-has-open-orders": true, "order-not-paid": true, "refund-exceeds-order": true,
+	"invalid-window": true, "reconciliation-not-found": true, "mail-not-found": true, "webhook-endpoint-not-found": true, "webhook-delivery-not-found": true,
 }
 
 // checkAccepted checks that what was done was asked for as the document says: no

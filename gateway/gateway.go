@@ -7,11 +7,14 @@ import (
 	"net"
 	"time"
 
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
+	"github.com/souk-shop/souk/gateway/internal/edge/budget"
 	"github.com/souk-shop/souk/services/chassis/admin"
 	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
@@ -23,30 +26,62 @@ type Config struct {
 	Listen string `env:"LISTEN, default=:8080"`
 	// Listener is listened on instead, if set; the gateway closes it.
 	Listener net.Listener
-	// TLSCert and TLSKey are PEM files; without them a proxy in front ends TLS.
-	TLSCert string `env:"TLS_CERT"`
-	TLSKey  string `env:"TLS_KEY"`
+	// HTTPSCert and HTTPSKey are PEM files of what browsers are shown, followed while the
+	// gateway runs; without them a proxy in front ends TLS.
+	HTTPSCert string `env:"HTTPS_CERT"`
+	HTTPSKey  string `env:"HTTPS_KEY"`
 
-	// Secret signs shopper tokens and cookies, at least 32 bytes. All replicas
-	// share it; another one ends every session.
+	// Secret signs shopper tokens and cookies, and encrypts kept answers, at least 32
+	// bytes. All replicas share it.
 	Secret config.Secret `env:"SECRET, required"`
-	// OperatorToken is for the operator's calls; without it there are none.
-	OperatorToken config.Secret `env:"OPERATOR_TOKEN"`
-	// Secure says that the shop is reached by HTTPS only, ended by a proxy.
+	// OldSecrets verify what was signed with them and open what they encrypted, comma
+	// separated: those before Secret and, while it is about to be changed, the next.
+	OldSecrets []config.Secret `env:"OLD_SECRETS"`
+	// Operators is the path of the file that `souk operator` writes: who operates the
+	// shop, with hashes of their tokens. It is read again when it changes. Without it
+	// there are no operators' calls.
+	Operators string `env:"OPERATORS"`
+	// Secure says that the shop is reached by HTTPS only, ended by a proxy. Without it
+	// a trusted proxy's X-Forwarded-Proto says it of each request.
 	Secure bool `env:"SECURE"`
 
 	// PublicURL is the address of the shop, such as https://shop.example, for what
 	// has to name it whole: canonical addresses, sitemaps, what other sites show.
 	PublicURL string `env:"PUBLIC_URL"`
 
-	// RateLimit is how many requests a second one client address may make on
-	// average, with RateBurst of them at once (ten seconds' worth when 0). Each
-	// replica counts for itself. Negative is without limit.
+	// RateLimit is how many units of cost a second one client address may spend on
+	// average, with RateBurst of them at once (ten seconds' worth when 0); docs/limits.md
+	// has what operations cost. Each replica counts for itself. Negative counts nothing
+	// per client.
 	RateLimit int `env:"RATE_LIMIT, default=200"`
 	RateBurst int `env:"RATE_BURST"`
-	// TrustedProxies are the networks whose X-Forwarded-For is believed, as
-	// CIDRs, comma separated.
+	// TrustedProxies are the networks whose word on addresses is taken, as CIDRs, comma
+	// separated. ProxyHeader is the header in which they give it, X-Forwarded-For or
+	// Forwarded.
 	TrustedProxies []string `env:"TRUSTED_PROXIES"`
+	ProxyHeader    string   `env:"PROXY_HEADER, default=X-Forwarded-For"`
+	// TrustTrace says that these proxies begin a trace themselves, so that a traceparent
+	// from them is the parent of a request's span. Many hand on what the client sent: then
+	// clients could decide which traces are kept. Without it, it is a link.
+	TrustTrace bool `env:"TRUST_TRACE"`
+	// MaxBytes bounds the bytes of bodies and large answers in flight, with what is made of
+	// them, MaxOperatorBytes those of operators, who have no part in the others; MaxStreams
+	// the event streams, also of one address and of one guest. Negative is without limit.
+	MaxBytes             int64 `env:"MAX_BYTES, default=67108864"`
+	MaxOperatorBytes     int64 `env:"MAX_OPERATOR_BYTES, default=33554432"`
+	MaxStreams           int64 `env:"MAX_STREAMS, default=1024"`
+	MaxStreamsPerAddress int64 `env:"MAX_STREAMS_PER_ADDRESS, default=64"`
+	MaxStreamsPerGuest   int64 `env:"MAX_STREAMS_PER_GUEST, default=8"`
+	// MaxConnections bounds open connections, MaxConnectionsPerAddress those of one address
+	// that is no trusted proxy, and MaxUnheardConnections those from which no request has come
+	// whole yet. Negative is without limit.
+	MaxConnections           int64 `env:"MAX_CONNECTIONS, default=4096"`
+	MaxConnectionsPerAddress int64 `env:"MAX_CONNECTIONS_PER_ADDRESS, default=256"`
+	MaxUnheardConnections    int64 `env:"MAX_UNHEARD_CONNECTIONS, default=1024"`
+
+	// Unfair has admission control take no account of who asks: the control of
+	// measurements.
+	Unfair bool `env:"UNFAIR"`
 
 	// CORSOrigins are the origins whose pages may use the REST API from a browser,
 	// such as https://shop.example, comma separated. They send a shopper's token;
@@ -71,6 +106,8 @@ type Config struct {
 	// DrainTimeout bounds the wait for requests under way.
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT, default=15s"`
 
+	// Identity is who the gateway is to the services.
+	Identity identity.Config
 	// Targets of the services.
 	client.Targets
 
@@ -81,37 +118,59 @@ type Config struct {
 	Admin     admin.Config `env:", prefix=ADMIN_"`
 }
 
+// sizes are the limits of what is in use at a time.
+func (c *Config) sizes() budget.Sizes {
+	return budget.Sizes{Bytes: c.MaxBytes, OperatorBytes: c.MaxOperatorBytes, Streams: c.MaxStreams, StreamsPerAddress: c.MaxStreamsPerAddress, StreamsPerGuest: c.MaxStreamsPerGuest}
+}
+
 // Run serves until ctx is done, then drains. It starts without its services:
 // /readyz says which are missing.
 func Run(ctx context.Context, cfg Config) error {
 	if err := config.Complete(&cfg); err != nil {
 		return err
 	}
-	process := run.Config{Name: "gateway", Telemetry: cfg.Telemetry, Admin: cfg.Admin}
-	return run.Serve(ctx, process, func(p *run.Process) (func(context.Context) error, error) {
-		conns, err := client.Dial(cfg.Targets, p.Telemetry)
+	process := run.Config{Name: "gateway", Telemetry: cfg.Telemetry, Admin: cfg.Admin, Identity: &cfg.Identity}
+	return run.Serve(ctx, process, func(p *run.Process) (run.Server, error) {
+		conns, err := client.Dial(cfg.Targets, p.Identity, p.Telemetry)
 		if err != nil {
-			return nil, err
+			return run.Server{}, err
 		}
 		p.Close(conns.Close)
 		answers, err := newCache(cfg, p.Telemetry)
 		if err != nil {
-			return nil, err
+			return run.Server{}, err
 		}
 		if answers != nil {
 			p.Close(answers.Close)
 		}
+		operators, err := auth.OpenOperators(auth.OperatorsConfig{Path: cfg.Operators, Now: cfg.Clock.Now, Telemetry: p.Telemetry})
+		if err != nil {
+			return run.Server{}, err
+		}
+		p.Add("operators", operators.Run)
+		shown, err := edge.OpenCertificate(cfg.HTTPSCert, cfg.HTTPSKey, p.Telemetry)
+		if err != nil {
+			return run.Server{}, err
+		}
+		if shown != nil {
+			p.Add("certificate", shown.Run)
+		}
 		health := edge.NewHealth(conns.Needed())
 		draining := make(chan struct{})
-		handler, err := newHandler(cfg, parts{telemetry: p.Telemetry, health: health, services: conns.Services(), cache: answers, draining: draining})
+		front, err := newFront(cfg, parts{
+			telemetry: p.Telemetry, health: health, services: conns.Services(), cache: answers, operators: operators, draining: draining,
+		})
 		if err != nil {
-			return nil, err
+			return run.Server{}, err
 		}
 		server := edge.ServerConfig{
-			Handler: handler, Listen: cfg.Listen, Listener: cfg.Listener, TLSCert: cfg.TLSCert, TLSKey: cfg.TLSKey,
+			Handler: front.handler, Limits: front.limits, Listen: cfg.Listen, Listener: cfg.Listener, Certificate: shown,
 			MaxConnectionAge: cfg.MaxConnectionAge, DrainDelay: cfg.DrainDelay, DrainTimeout: cfg.DrainTimeout,
 			Stopping: health.Stop, Draining: func() { close(draining) }, Log: p.Log,
 		}
-		return func(ctx context.Context) error { return edge.Serve(ctx, server) }, nil
+		return run.Server{
+			Serve: func(ctx context.Context) error { return edge.Serve(ctx, server) },
+			Ready: health.Check,
+		}, nil
 	})
 }

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -11,6 +13,8 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/gateway/internal/edge/admission"
+	"github.com/souk-shop/souk/gateway/internal/edge/budget"
+	"github.com/souk-shop/souk/gateway/internal/edge/clientaddr"
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop"
@@ -27,6 +31,8 @@ type parts struct {
 	services  client.Services
 	// cache keeps what was read of the catalog; nil reads everything anew.
 	cache *cache.Cache
+	// operators are who may make the operators' calls; nil for no operator.
+	operators *auth.Operators
 	// draining is closed when the gateway begins to stop.
 	draining <-chan struct{}
 }
@@ -42,26 +48,45 @@ func newCache(cfg Config, tel *telemetry.Telemetry) (*cache.Cache, error) {
 	return cache.New(cache.Config{Name: "gateway", MemoryTTL: cfg.CacheTTL, MemoryWeight: cacheWeight}, tel)
 }
 
-// newHandler puts the edge around the REST API, the storefront and the webhook. cfg is
+// front is what clients meet: the handler, and the limits of their connections.
+type front struct {
+	handler http.Handler
+	limits  edge.ConnectionLimits
+}
+
+// newFront puts the edge around the REST API, the storefront and the webhook. cfg is
 // complete.
-func newHandler(cfg Config, p parts) (http.Handler, error) {
-	proxies, err := prefixes(cfg.TrustedProxies)
+func newFront(cfg Config, p parts) (*front, error) {
+	proxies, err := clientaddr.Prefixes(cfg.TrustedProxies)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("SOUK_GATEWAY_TRUSTED_PROXIES: %w", err)
 	}
-	policy := edge.BrowserPolicy{HTTPSOnly: cfg.Secure}
+	addresses, err := clientaddr.New(clientaddr.Config{Trusted: proxies, Header: cfg.ProxyHeader, Log: p.telemetry.Log})
+	if err != nil {
+		return nil, fmt.Errorf("SOUK_GATEWAY_PROXY_HEADER: %w", err)
+	}
+	policy := edge.BrowserPolicy{HTTPSOnly: cfg.Secure, FromProxy: addresses.FromProxy}
+	secrets := auth.Secrets{Signing: cfg.Secret.Reveal()}
+	for _, old := range cfg.OldSecrets {
+		secrets.Old = append(secrets.Old, old.Reveal())
+	}
 	callers, err := auth.New(auth.Config{
-		Secret: cfg.Secret.Reveal(), OperatorToken: cfg.OperatorToken.Reveal(), Policy: policy,
+		Secrets: secrets, Now: cfg.Clock.Now, Security: p.telemetry.Security, Operators: p.operators, Client: addresses.Of, Policy: policy,
 	})
 	if err != nil {
 		return nil, err
+	}
+	record := func(ctx context.Context, limit budget.Limit, client slog.Attr) {
+		p.telemetry.Security.Record(ctx, telemetry.LimitExceeded, string(limit), client)
 	}
 	caller := client.New(client.Config{RetryBudget: cfg.RetryBudget})
 	use := shop.New(shop.Config{
-		Services: p.services, Caller: caller, Admission: admission.New(), Cache: p.cache, Currency: cfg.Currency,
+		Services: p.services, Security: p.telemetry.Security, Caller: caller, Admission: admission.New(admission.Config{Client: edge.Client, Unfair: cfg.Unfair, Alike: cfg.RateLimit < 0, Refused: func(ctx context.Context) {
+			record(ctx, budget.Admission, slog.String("client", edge.Client(ctx).String()))
+		}}), Cache: p.cache, Currency: cfg.Currency,
 		Draining: p.draining,
 	})
-	sealer, err := idempotency.NewSealer(cfg.Secret.Reveal())
+	sealer, err := idempotency.NewSealer(secrets.Signing, secrets.Old...)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +95,7 @@ func newHandler(cfg Config, p parts) (http.Handler, error) {
 		keepers[name] = sealer.Keeper(service)
 	}
 	rest := api.New(api.Config{
-		Shop: use, Session: callers, Log: p.telemetry.Log, Caller: caller, Keepers: keepers,
+		Shop: use, Session: callers, Log: p.telemetry.Log, Security: p.telemetry.Security, Caller: caller, Keepers: keepers,
 	})
 	pages, err := storefront.New(storefront.Config{
 		Catalog: use.Catalog, Carts: use.Carts, Orders: use.Orders, Session: callers, Currency: cfg.Currency, PublicURL: cfg.PublicURL, Policy: policy, Log: p.telemetry.Log,
@@ -78,16 +103,30 @@ func newHandler(cfg Config, p parts) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	webhooks := webhook.New(webhook.Config{Payments: use.Payments, Problem: rest.WriteProblem, Log: p.telemetry.Log})
-
-	// refuse answers for the edge: with a problem for the API, with a page for the
-	// storefront.
-	refuse := func(t *problem.Type) http.Handler { return presenters(rest.Refuse(t), pages.Refuse(t)) }
-	limiter := edge.NewLimiter(edge.LimitConfig{
-		PerSecond: cfg.RateLimit, Burst: cfg.RateBurst, TrustedProxies: proxies, Now: cfg.Clock.Now,
-		Exempt: func(r *http.Request) bool { return auth.FromContext(r.Context()).Operator },
+	webhooks := webhook.New(webhook.Config{
+		Payments: use.Payments, Client: edge.Client, Record: record, Problem: rest.WriteProblem, Log: p.telemetry.Log,
 	})
-	observer, err := edge.NewObserver(p.telemetry, refuse(problem.Internal), limiter.FromProxy)
+
+	// fail answers for the edge: with a problem for the API, with a page for the
+	// storefront.
+	fail := func(w http.ResponseWriter, r *http.Request, e *problem.Error) {
+		if ofAPI(r.URL.Path) {
+			rest.WriteProblem(w, r, e)
+		} else {
+			pages.Refuse(w, r, e)
+		}
+	}
+	refuse := func(t *problem.Type) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fail(w, r, problem.New(t)) })
+	}
+	budgets, err := budget.New(budget.Config{
+		PerSecond: cfg.RateLimit, Burst: cfg.RateBurst, Sizes: cfg.sizes(), Address: func(r *http.Request) netip.Addr { return edge.Client(r.Context()) }, Caller: spender, Refuse: fail, Now: cfg.Clock.Now,
+		Record: record,
+	})
+	if err != nil {
+		return nil, err
+	}
+	observer, err := edge.NewObserver(p.telemetry, refuse(problem.Internal), addresses, cfg.TrustTrace)
 	if err != nil {
 		return nil, err
 	}
@@ -96,23 +135,48 @@ func newHandler(cfg Config, p parts) (http.Handler, error) {
 		return nil, fmt.Errorf("CORS_ORIGINS: %w", err)
 	}
 
-	guarded := edge.SameOrigin(refuse(problem.CrossOrigin))(presenters(rest, pages))
-	guarded = limiter.Limit(refuse(problem.TooManyRequests))(guarded)
+	crossOrigin := func(w http.ResponseWriter, r *http.Request) {
+		p.telemetry.Security.Record(r.Context(), telemetry.AuthzFail, "cross_origin", slog.String("client", addresses.Of(r).String()))
+		fail(w, r, problem.New(problem.CrossOrigin))
+	}
+	guarded := edge.SameOrigin(http.HandlerFunc(crossOrigin))(presenters(rest, pages))
+	guarded = budgets.Guard(addresses.Remember(guarded))
 	guarded = cross.Share(isREST, callers.Identify(guarded))
-	return observer.Observe(policy.Protect(unguarded(p.health, webhooks, guarded))), nil
+	limits := edge.ConnectionLimits{
+		Most: cfg.MaxConnections, PerAddress: cfg.MaxConnectionsPerAddress, Unheard: cfg.MaxUnheardConnections,
+		Trusts: addresses.Trusts, Bytes: budgets.Bytes(), Record: record,
+	}
+	if cfg.RateLimit < 0 {
+		limits.PerAddress = -1
+	}
+	return &front{observer.Observe(policy.Protect(unguarded(p.health, webhooks, guarded))), limits}, nil
+}
+
+// spender is who pays for a request.
+func spender(r *http.Request) budget.Caller {
+	id := auth.FromContext(r.Context())
+	caller := budget.Caller{Guest: id.Shopper.ID}
+	if id.Operator != nil {
+		caller.Operator = id.Operator.Name
+	}
+	return caller
 }
 
 // presenters sends a request to the REST API or to the storefront.
 func presenters(rest, pages http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch path := r.URL.Path; {
-		case isREST(path), path == "/docs", strings.HasPrefix(path, "/docs/"), strings.HasPrefix(path, "/problems/"):
+		if ofAPI(r.URL.Path) {
 			rest.ServeHTTP(w, r)
-		default:
-			pages.ServeHTTP(w, r)
-			edge.SetRoute(r.Context(), r.Pattern)
+			return
 		}
+		pages.ServeHTTP(w, r)
+		edge.SetRoute(r.Context(), r.Pattern)
 	})
+}
+
+// ofAPI reports that the REST API answers a path.
+func ofAPI(path string) bool {
+	return isREST(path) || path == "/docs" || strings.HasPrefix(path, "/docs/") || strings.HasPrefix(path, "/problems/")
 }
 
 // isREST reports that a path is of the API, which other origins' pages may use.
@@ -135,16 +199,4 @@ func unguarded(health *edge.Health, webhook, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
-}
-
-func prefixes(cidrs []string) ([]netip.Prefix, error) {
-	var out []netip.Prefix
-	for _, s := range cidrs {
-		p, err := netip.ParsePrefix(strings.TrimSpace(s))
-		if err != nil {
-			return nil, fmt.Errorf("TRUSTED_PROXIES: %w", err)
-		}
-		out = append(out, p)
-	}
-	return out, nil
 }

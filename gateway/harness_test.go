@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync/atomic"
@@ -25,22 +27,38 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
+	"github.com/souk-shop/souk/gateway/operators"
 	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	notificationv1 "github.com/souk-shop/souk/proto/gen/souk/notification/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
-const (
-	testSecret   = "0123456789abcdef0123456789abcdef"
-	testOperator = "operator-token-of-the-test"
-)
+const testSecret = "0123456789abcdef0123456789abcdef"
+
+// testOperator is the token of an operator who may do everything.
+var testOperator, testOperators = func() (string, []byte) {
+	file := operators.New()
+	token, _, err := file.Add("ada", operators.Everything, operators.DefaultLife, time.Now())
+	if err != nil {
+		panic(err)
+	}
+	data, err := file.Encode()
+	if err != nil {
+		panic(err)
+	}
+	return token, data
+}()
 
 // shopUnderTest is a gateway in front of fake services.
 type shopUnderTest struct {
@@ -102,18 +120,24 @@ func handlerOf(t testing.TB, cfg Config, p parts) http.Handler {
 	if p.cache != nil {
 		t.Cleanup(func() { _ = p.cache.Close() })
 	}
-	handler, err := newHandler(cfg, p)
+	p.operators, err = auth.OpenOperators(auth.OperatorsConfig{
+		Path: cfg.Operators, Now: cfg.Clock.Now, Telemetry: p.telemetry,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return handler
+	front, err := newFront(cfg, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return front.handler
 }
 
 // complete is a configuration of tests, without a limit of requests but for what
 // change says.
 func complete(t testing.TB, cfg Config, change ...func(*Config)) Config {
 	t.Helper()
-	cfg.Secret, cfg.OperatorToken, cfg.RateLimit = testSecret, testOperator, -1
+	cfg.Secret, cfg.Operators, cfg.RateLimit = testSecret, operatorsFile(t, testOperators), -1
 	for _, c := range change {
 		c(&cfg)
 	}
@@ -123,11 +147,21 @@ func complete(t testing.TB, cfg Config, change ...func(*Config)) Config {
 	return cfg
 }
 
+// operatorsFile writes a file of operators and returns its path.
+func operatorsFile(t testing.TB, data []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "operators.json")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // services serves the fakes on one port and returns a connection to it.
 func (s *shopUnderTest) services() *grpc.ClientConn {
 	s.t.Helper()
 	addr := s.serveOn("127.0.0.1:0")
-	conn, err := rpc.Dial(rpc.ClientConfig{Target: addr}, telemetry.Discard())
+	conn, err := rpc.Dial("fakes", rpc.ClientConfig{Target: addr}, identity.Insecure(), telemetry.Discard())
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -142,8 +176,12 @@ func (s *shopUnderTest) serveOn(addr string) string {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	var rules access.Table
 	server := grpc.NewServer(
 		grpc.UnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+			if err := errors.Join(rules.Caller(info.FullMethod, "gateway"), rules.Viewer(info.FullMethod, "gateway", req)); err != nil {
+				s.t.Errorf("%s: %v", info.FullMethod, err)
+			}
 			if !strings.Contains(info.FullMethod, "grpc.health") {
 				s.calls.Add(1)
 			}
@@ -157,8 +195,13 @@ func (s *shopUnderTest) serveOn(addr string) string {
 	cartv1.RegisterCartServiceServer(server, s.cart)
 	orderv1.RegisterOrderServiceServer(server, s.order)
 	paymentv1.RegisterPaymentServiceServer(server, s.payment)
+	notificationv1.RegisterMailServiceServer(server, fakeMails{})
 	answerv1.RegisterAnswerServiceServer(server, s.answers)
+	notificationv1.RegisterWebhookServiceServer(server, fakeWebhooks{})
 	healthpb.RegisterHealthServer(server, s.health)
+	if rules, err = access.NewTable(server.GetServiceInfo()); err != nil {
+		s.t.Fatal(err)
+	}
 	go func() { _ = server.Serve(lis) }()
 	s.t.Cleanup(server.Stop)
 	return lis.Addr().String()
@@ -205,7 +248,7 @@ type header string
 
 func bearer(token string) header { return header("Authorization: Bearer " + token) }
 
-const asOperator = header("Authorization: Bearer " + testOperator)
+var asOperator = bearer(testOperator)
 
 // do sends a request with a JSON body, or none if body is "", and checks the
 // answer of an API path against openapi.yaml.
@@ -224,6 +267,9 @@ func (s *shopUnderTest) do(method, path, body string, headers ...header) *answer
 	}
 	for _, h := range headers {
 		name, value, _ := strings.Cut(string(h), ": ")
+		if name == "Host" {
+			req.Host = value
+		}
 		if strings.HasPrefix(name, "If-") { // may come in several lines
 			req.Header.Add(name, value)
 			continue
@@ -259,6 +305,7 @@ type problemDocument struct {
 	Type      string `json:"type"`
 	Status    int    `json:"status"`
 	Detail    string `json:"detail"`
+	Limit     string `json:"limit"`
 	TraceID   string `json:"trace_id"`
 	Errors    []struct{ Field, Detail string }
 	Shortages []struct {

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -53,6 +55,38 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// A browser that is led to any answer takes it for what it is, runs nothing that the
+// shop did not send, and shows it in no other site's frame.
+func TestEveryAnswerIsGuarded(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, path := range []string{
+		"/", "/products", "/products/SKU01", "/cart", "/checkout", "/orders", "/nothing", "/static/nothing", "/robots.txt", "/manifest.webmanifest", "/sitemap.xml", "/pictures/SKU01.svg",
+		"/v1/products", "/v1/products/SKU01", "/v1/categories", "/v1/orders", "/v1/nothing", "/openapi.yaml", "/docs", "/problems/", "/healthz", "/readyz", "/webhooks/stripe",
+	} {
+		for _, method := range []string{"GET", "POST", "TRACE"} {
+			a := s.do(method, path, "", "Probe: echoed")
+			h := a.Header
+			policy := h.Get("Content-Security-Policy")
+			for _, directive := range []string{"default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"} {
+				if !strings.Contains(policy, directive) {
+					t.Errorf("%s %s: policy %q", method, path, policy)
+				}
+			}
+			if !strings.HasPrefix(path, "/v1/") && h.Get("Referrer-Policy") != "same-origin" {
+				t.Errorf("%s %s: referrer policy %q", method, path, h.Get("Referrer-Policy"))
+			}
+			kind := h.Get("Content-Type")
+			if isText := strings.HasPrefix(kind, "text/") || strings.Contains(kind, "xml"); isText && !strings.Contains(kind, "charset=utf-8") || len(a.body) > 0 && kind == "" || h.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("%s %s: %q, %v", method, path, kind, h)
+			}
+			if strings.Contains(string(a.body), "echoed") {
+				t.Errorf("%s %s is answered with the request: %s", method, path, a.body)
+			}
+		}
+	}
+}
+
 // What is wrong with the credentials is in WWW-Authenticate, as RFC 6750 says.
 func TestWWWAuthenticate(t *testing.T) {
 	t.Parallel()
@@ -68,7 +102,7 @@ func TestWWWAuthenticate(t *testing.T) {
 		{401, "GET", "/v1/orders", "A: b", `Bearer realm="souk"`},
 		{401, "GET", "/v1/orders", "Authorization: Bearer x", `Bearer realm="souk", error="invalid_token", error_description="The token was not made by this shop."`},
 		{401, "GET", "/v1/orders", "Authorization: Basic eDp5", `Bearer realm="souk", error="invalid_token", error_description="The token was not made by this shop."`},
-		{403, "POST", "/v1/prices", me, `Bearer realm="souk", error="insufficient_scope", error_description="This needs the operator's token."`},
+		{403, "POST", "/v1/prices", me, `Bearer realm="souk", error="insufficient_scope", error_description="This needs an operator's token."`},
 	} {
 		if got := s.want(tc.status, tc.method, tc.path, "", tc.as).Header.Get("WWW-Authenticate"); got != tc.want {
 			t.Errorf("%s %s as %q: %s", tc.method, tc.path, tc.as, got)
@@ -111,7 +145,7 @@ func TestHeaderLines(t *testing.T) {
 func TestCrossOrigin(t *testing.T) {
 	t.Parallel()
 	const origin = header("Origin: https://app.example")
-	s := start(t, func(c *Config) { c.CORSOrigins = []string{"https://app.example"}; c.RateLimit = 1; c.RateBurst = 3 })
+	s := start(t, func(c *Config) { c.CORSOrigins = []string{"https://app.example"}; c.RateLimit = 1; c.RateBurst = 17 })
 	a := s.want(204, "OPTIONS", "/v1/orders", "", origin, "Access-Control-Request-Method: POST", "Access-Control-Request-Headers: authorization,idempotency-key")
 	if a.Header.Get("Access-Control-Allow-Origin") != "https://app.example" || a.Header.Get("Access-Control-Max-Age") == "" {
 		t.Errorf("%v", a.Header)
@@ -132,7 +166,43 @@ func TestCrossOrigin(t *testing.T) {
 	if a := s.want(429, "GET", "/v1/products", "", origin); a.Header.Get("Access-Control-Allow-Origin") == "" {
 		t.Errorf("%v", a.Header)
 	}
-	if _, err := newHandler(complete(t, Config{CORSOrigins: []string{"*"}}), parts{telemetry: telemetry.Discard(), health: edge.NewHealth(nil)}); err == nil || !strings.Contains(err.Error(), "CORS_ORIGINS") {
+	if _, err := newFront(complete(t, Config{CORSOrigins: []string{"*"}}), parts{telemetry: telemetry.Discard(), health: edge.NewHealth(nil)}); err == nil || !strings.Contains(err.Error(), "CORS_ORIGINS") {
 		t.Errorf("any origin: %v", err)
+	}
+}
+
+// No answer is made of the host that a request names, whichever way it names it: a cache would
+// show others a page that leads to an attacker's.
+func TestNoLinkLeadsOffTheSite(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	const evil = "evil.example"
+	for _, path := range []string{"/", "/products", "/products/SKU01", "/Cart", "/cart/", "/search?q=x", "/sitemap.xml", "/robots.txt", "/manifest.webmanifest", "/v1/products", "/openapi.yaml", "/docs", "/nothing"} {
+		for _, headers := range []map[string]string{
+			{"Host": evil}, {"X-Forwarded-Host": evil, "X-Host": evil, "X-Forwarded-Server": evil, "Forwarded": "host=" + evil},
+			{"X-Original-Url": "/" + evil, "X-Rewrite-Url": "/" + evil, "X-Forwarded-Prefix": "//" + evil},
+		} {
+			req, err := http.NewRequestWithContext(t.Context(), "GET", s.url+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, value := range headers {
+				req.Header.Set(name, value)
+			}
+			if host := headers["Host"]; host != "" {
+				req.Host = host
+				req.Header.Del("Host")
+			}
+			client := &http.Client{Transport: s.client.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+			res, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			if err != nil || strings.Contains(string(body), evil) || strings.Contains(fmt.Sprint(res.Header), evil) {
+				t.Errorf("%s with %v: %d %v names it (%v)", path, headers, res.StatusCode, res.Header, err)
+			}
+		}
 	}
 }

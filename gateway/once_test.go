@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 )
@@ -21,6 +22,10 @@ func (s *shopUnderTest) keyed() map[string]struct {
 	s.order.mu.Lock()
 	s.order.orders[strings.TrimPrefix(paid, "/v1/orders/")].State = orderv1.OrderState_ORDER_STATE_PAID
 	s.order.mu.Unlock()
+	erasable, as := s.newCart(`{"lines":[{"sku":"SKU01","quantity":1}]}`)
+	s.want(201, "POST", "/v1/orders", checkoutOf(erasable.ID), as, "Idempotency-Key: e", "Prefer: wait=1")
+	own, settled := s.newCart(`{"lines":[{"sku":"SKU01","quantity":1}]}`)
+	s.want(201, "POST", "/v1/orders", checkoutOf(own.ID), settled, "Idempotency-Key: e", "Prefer: wait=1")
 	s.catalog.mu.Lock()
 	two := s.catalog.find("SKU06")
 	two.Variants = append(two.Variants, &catalogv1.Variant{Sku: "SKU06-B", Price: gbp(7), Stock: &catalogv1.Stock{}})
@@ -30,22 +35,33 @@ func (s *shopUnderTest) keyed() map[string]struct {
 		path, body, other string
 		as                header
 	}{
-		"POST /v1/carts":                                      {"/v1/carts", `{"lines":[{"sku":"SKU01","quantity":1}]}`, `{}`, "A: b"},
-		"PUT /v1/carts/{cart_id}/lines":                       {lines, `{"lines":[{"sku":"SKU01","quantity":7}]}`, `{"lines":[]}`, me},
-		"POST /v1/carts/{cart_id}/lines":                      {lines, `{"sku":"SKU01","quantity":2}`, `{"sku":"SKU01","quantity":3}`, me},
-		"PUT /v1/carts/{cart_id}/lines/{sku}":                 {lines + "/SKU02", `{"quantity":2}`, `{"quantity":3}`, me},
-		"DELETE /v1/carts/{cart_id}/lines/{sku}":              {lines + "/SKU02", "", "", me},
-		"POST /v1/orders/{order_id}/cancel":                   {order + "/cancel", "", "", me},
-		"POST /v1/orders/{order_id}/refunds":                  {paid + "/refunds", `{"lines":[{"sku":"SKU01","quantity":1}]}`, `{"lines":[]}`, asOperator},
-		"PUT /v1/products/{sku}":                              {"/v1/products/NEW", `{"name":"N","category":"c","variants":[{"sku":"NEW","price":{"amount":1,"currency":"GBP"}}]}`, `{"name":"M","category":"c","variants":[{"sku":"NEW","price":{"amount":1,"currency":"GBP"}}]}`, asOperator},
-		"PUT /v1/products/{sku}/state":                        {"/v1/products/SKU03/state", `{"state":"archived"}`, `{"state":"active"}`, asOperator},
-		"PUT /v1/products/{sku}/variants/{variant_sku}/state": {"/v1/products/SKU04/variants/SKU04/state", `{"state":"archived"}`, `{"state":"active"}`, asOperator},
-		"DELETE /v1/products/{sku}":                           {"/v1/products/SKU05", "", "", asOperator},
-		"DELETE /v1/products/{sku}/variants/{variant_sku}":    {"/v1/products/SKU06/variants/SKU06-B", "", "", asOperator},
-		"POST /v1/products/import":                            {"/v1/products/import", csvHeader + row("NEW1"), csvHeader + row("NEW2"), asOperator},
-		"POST /v1/stock-adjustments":                          {"/v1/stock-adjustments", `{"reason":"r","changes":[{"sku":"SKU01","delta":1}]}`, `{"reason":"s","changes":[{"sku":"SKU01","delta":1}]}`, asOperator},
-		"POST /v1/prices":                                     {"/v1/prices", `{"changes":[{"sku":"SKU01","price":{"amount":1,"currency":"GBP"}}]}`, `{"changes":[{"sku":"SKU01","price":{"amount":2,"currency":"GBP"}}]}`, asOperator},
-		"POST /v1/reconciliations":                            {"/v1/reconciliations", `{"from_time":"2026-11-25T00:00:00Z","to_time":"2026-11-26T00:00:00Z"}`, `{}`, asOperator},
+		"POST /v1/carts":                                                           {"/v1/carts", `{"lines":[{"sku":"SKU01","quantity":1}]}`, `{}`, "A: b"},
+		"PUT /v1/carts/{cart_id}/lines":                                            {lines, `{"lines":[{"sku":"SKU01","quantity":7}]}`, `{"lines":[]}`, me},
+		"POST /v1/carts/{cart_id}/lines":                                           {lines, `{"sku":"SKU01","quantity":2}`, `{"sku":"SKU01","quantity":3}`, me},
+		"PUT /v1/carts/{cart_id}/lines/{sku}":                                      {lines + "/SKU02", `{"quantity":2}`, `{"quantity":3}`, me},
+		"DELETE /v1/carts/{cart_id}/lines/{sku}":                                   {lines + "/SKU02", "", "", me},
+		"POST /v1/orders/{order_id}/cancel":                                        {order + "/cancel", "", "", me},
+		"POST /v1/orders/{order_id}/refunds":                                       {paid + "/refunds", `{"lines":[{"sku":"SKU01","quantity":1}]}`, `{"lines":[]}`, asOperator},
+		"PUT /v1/products/{sku}":                                                   {"/v1/products/NEW", `{"name":"N","category":"c","variants":[{"sku":"NEW","price":{"amount":1,"currency":"GBP"}}]}`, `{"name":"M","category":"c","variants":[{"sku":"NEW","price":{"amount":1,"currency":"GBP"}}]}`, asOperator},
+		"PUT /v1/products/{sku}/state":                                             {"/v1/products/SKU03/state", `{"state":"archived"}`, `{"state":"active"}`, asOperator},
+		"PUT /v1/products/{sku}/variants/{variant_sku}/state":                      {"/v1/products/SKU04/variants/SKU04/state", `{"state":"archived"}`, `{"state":"active"}`, asOperator},
+		"DELETE /v1/products/{sku}":                                                {"/v1/products/SKU05", "", "", asOperator},
+		"DELETE /v1/products/{sku}/variants/{variant_sku}":                         {"/v1/products/SKU06/variants/SKU06-B", "", "", asOperator},
+		"POST /v1/products/import":                                                 {"/v1/products/import", csvHeader + row("NEW1"), csvHeader + row("NEW2"), asOperator},
+		"POST /v1/stock-adjustments":                                               {"/v1/stock-adjustments", `{"reason":"r","changes":[{"sku":"SKU01","delta":1}]}`, `{"reason":"s","changes":[{"sku":"SKU01","delta":1}]}`, asOperator},
+		"POST /v1/prices":                                                          {"/v1/prices", `{"changes":[{"sku":"SKU01","price":{"amount":1,"currency":"GBP"}}]}`, `{"changes":[{"sku":"SKU01","price":{"amount":2,"currency":"GBP"}}]}`, asOperator},
+		"DELETE /v1/personal-data":                                                 {"/v1/personal-data", "", "", settled},
+		"DELETE /v1/customers/{customer_id}/personal-data":                         {"/v1/customers/" + s.ownerOf(erasable) + "/personal-data", "", "", asOperator},
+		"DELETE /v1/session":                                                       {"/v1/session", "", "", me},
+		"DELETE /v1/customers/{customer_id}/sessions":                              {"/v1/customers/" + uuid.NewString() + "/sessions", "", "", asOperator},
+		"POST /v1/reconciliations":                                                 {"/v1/reconciliations", `{"from_time":"2026-11-25T00:00:00Z","to_time":"2026-11-26T00:00:00Z"}`, `{}`, asOperator},
+		"POST /v1/webhook-endpoints":                                               {"/v1/webhook-endpoints", `{"url":"https://example.com/","event_types":["*"]}`, `{"url":"https://example.org/","event_types":["*"]}`, asOperator},
+		"PATCH /v1/webhook-endpoints/{endpoint_id}":                                {"/v1/webhook-endpoints/" + endpointID, `{"enabled":true}`, `{"enabled":false}`, asOperator},
+		"DELETE /v1/webhook-endpoints/{endpoint_id}":                               {"/v1/webhook-endpoints/" + endpointID, "", "", asOperator},
+		"POST /v1/webhook-endpoints/{endpoint_id}/secret":                          {"/v1/webhook-endpoints/" + endpointID + "/secret", `{"overlap_seconds":0}`, `{"overlap_seconds":1}`, asOperator},
+		"POST /v1/webhook-endpoints/{endpoint_id}/test":                            {"/v1/webhook-endpoints/" + endpointID + "/test", "", "", asOperator},
+		"POST /v1/webhook-endpoints/{endpoint_id}/replay":                          {"/v1/webhook-endpoints/" + endpointID + "/replay", `{"since":"2026-11-25T00:00:00Z"}`, `{"since":"2026-11-26T00:00:00Z"}`, asOperator},
+		"POST /v1/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/replay": {"/v1/webhook-endpoints/" + endpointID + "/deliveries/" + deliveryID + "/replay", "", "", asOperator},
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/gateway/internal/auth"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"google.golang.org/grpc/codes"
 )
@@ -301,5 +302,37 @@ func TestOrderEvents(t *testing.T) {
 	s.refuses(404, "order-not-found", "GET", "/v1/orders/0199d7a0-5b2c-7c3a-9a64-6e1f2b3c4d5e/events", "", me)
 	if a := s.do("HEAD", o+"/events", "", me); a.StatusCode != 405 {
 		t.Errorf("HEAD: %d", a.StatusCode)
+	}
+}
+
+// An attacker may have put a cookie into the browser, so an order placed with
+// one begins another session. Who sends a token keeps it: no attacker chose it.
+func TestOrderRenewsTheSessionOfACookie(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	cart, me := s.newCart(`{"lines":[{"sku":"SKU01","quantity":2}]}`)
+	a := s.want(202, "POST", "/v1/orders", checkoutOf(cart.ID), me, "Idempotency-Key: by-token")
+	if a.Header.Get(auth.TokenHeader) != "" || len(a.Header["Set-Cookie"]) != 0 || s.order.placed.GetRenewSession() {
+		t.Errorf("by token: %v, renewed %t", a.Header, s.order.placed.GetRenewSession())
+	}
+	a = s.want(202, "POST", "/v1/orders", checkoutOf(cart.ID), header("Cookie: souk_shopper="+cart.Token), "Idempotency-Key: by-cookie")
+	cookies := (&http.Response{Header: a.Header}).Cookies()
+	if a.Header.Get(auth.TokenHeader) != "" || len(cookies) != 2 || cookies[1].Name != auth.CookieName || cookies[1].MaxAge >= 0 { // and that of before goes
+		t.Fatalf("by cookie: %v", a.Header)
+	}
+	tokens, err := auth.NewTokens(auth.Secrets{Signing: testSecret}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := tokens.Decode(cart.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, err := tokens.Decode(cookies[0].Value)
+	if err != nil || after.ID != before.ID || after.Cart != before.Cart || !after.Since.Equal(before.Since.Add(time.Second)) {
+		t.Errorf("%+v, %v; before %+v", after, err, before)
+	}
+	if sent := s.order.placed.GetViewer().GetCustomer(); sent.GetId() != before.ID.String() || !sent.GetIssuedAt().AsTime().Equal(before.Since) {
+		t.Errorf("sent %v", sent)
 	}
 }

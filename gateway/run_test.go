@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 )
 
@@ -31,7 +32,7 @@ func TestRun(t *testing.T) {
 	late.Close() // nothing listens there yet
 	ctx, stop := context.WithCancel(t.Context())
 	cfg := Config{
-		Listener: lis, Secret: testSecret, OperatorToken: testOperator, RetryBudget: 100 * time.Millisecond,
+		Listener: lis, Identity: identity.Config{TLSOff: true}, Secret: testSecret, Operators: operatorsFile(t, testOperators), RetryBudget: 100 * time.Millisecond,
 	}
 	targets := reflect.ValueOf(&cfg.Targets).Elem()
 	for i := range targets.NumField() {
@@ -97,6 +98,7 @@ func TestConfigErrors(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"short secret": func(c *Config) { c.Secret = "short" },
 		"proxies":      func(c *Config) { c.TrustedProxies = []string{"everyone"} },
+		"operators":    func(c *Config) { c.Operators = operatorsFile(t, []byte("{}")) },
 		"no target":    func(c *Config) { c.Catalog.Target = "" },
 	} {
 		cfg := Config{Secret: testSecret, Listen: "127.0.0.1:0"}

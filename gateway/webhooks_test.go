@@ -32,6 +32,17 @@ func (p *fakePayment) GetLimits(context.Context, *paymentv1.GetLimitsRequest) (*
 	return nil, status.Error(codes.Unavailable, "no limits")
 }
 
+func (p *fakePayment) ExportPayments(_ context.Context, r *paymentv1.ExportPaymentsRequest) (*paymentv1.ExportPaymentsResponse, error) {
+	res := &paymentv1.ExportPaymentsResponse{}
+	for _, id := range r.GetOrderIds() {
+		res.Payments = append(res.Payments, &paymentv1.ExportedPayment{
+			Payment:       &paymentv1.Payment{OrderId: id, AttemptId: id, State: paymentv1.AttemptState_ATTEMPT_STATE_DECLINED, Amount: gbp(1), Captured: gbp(0), Refunded: gbp(0), DeclineCode: "stolen_card", ProviderId: "pi_1"},
+			PaymentMethod: "pm_card_visa",
+		})
+	}
+	return res, nil
+}
+
 func (p *fakePayment) HandleWebhook(_ context.Context, r *paymentv1.HandleWebhookRequest) (*paymentv1.HandleWebhookResponse, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -50,23 +61,26 @@ func (p *fakePayment) answer(err error) {
 
 const webhooks = "/webhooks/stripe"
 
+// signature looks like one.
+var signature = "t=1,v1=" + strings.Repeat("00", 32)
+
 // TestWebhookIsHandedOnAsItCame: the body byte by byte, from whomever and
 // however often.
 func TestWebhookIsHandedOnAsItCame(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(c *Config) { c.RateLimit, c.RateBurst = 1, 1 })
 	for _, body := range []string{`{"id" : "evt_1"}`, "\x00\xff no JSON at all \r\n", strings.Repeat("x", 256<<10)} {
-		a := s.want(204, "POST", webhooks, body, "Stripe-Signature: t=1,v1=00", "Cookie: souk=nonsense",
+		a := s.want(204, "POST", webhooks, body, header("Stripe-Signature: "+signature), "Cookie: souk=nonsense",
 			"Origin: https://elsewhere.example", "Sec-Fetch-Site: cross-site", "Content-Type: text/whatever")
 		if len(a.body) != 0 || a.Header.Get("Set-Cookie") != "" || a.Header.Get("RateLimit-Limit") != "" {
 			t.Errorf("answered %q with %v", a.body, a.Header)
 		}
 		last := s.payment.taken[len(s.payment.taken)-1]
-		if string(last.GetPayload()) != body || last.GetSignature() != "t=1,v1=00" {
+		if string(last.GetPayload()) != body || last.GetSignature() != signature {
 			t.Errorf("of %.40q came %.40q, %q", body, last.GetPayload(), last.GetSignature())
 		}
 	}
-	s.want(204, "POST", webhooks, "", "Stripe-Signature: t=1,v1=\xff")
+	s.want(204, "POST", webhooks, "", header("Stripe-Signature: "+signature+",v0=\xff"))
 	if n := len(s.payment.taken); n != 4 {
 		t.Errorf("%d were taken", n)
 	}
@@ -77,6 +91,7 @@ func TestWebhookIsHandedOnAsItCame(t *testing.T) {
 func TestWebhookRefusals(t *testing.T) {
 	t.Parallel()
 	s := start(t)
+	signed := header("Stripe-Signature: " + signature)
 	s.refuses(413, "content-too-large", "POST", webhooks, strings.Repeat("x", 256<<10+1))
 	for _, method := range []string{"GET", "PUT", "DELETE"} {
 		s.refuses(405, "method-not-allowed", method, webhooks, "")
@@ -98,13 +113,14 @@ func TestWebhookRefusals(t *testing.T) {
 		{errors.New("secret internals"), 503, "unavailable"},
 	} {
 		s.payment.answer(c.err)
-		s.refuses(c.status, c.slug, "POST", webhooks, "{}")
-		if a := s.do("POST", webhooks, "{}"); c.status == 503 && a.Header.Get("Retry-After") == "" {
+		s.refuses(c.status, c.slug, "POST", webhooks, "{}", signed)
+		if a := s.do("POST", webhooks, "{}", signed); c.status == 503 && a.Header.Get("Retry-After") == "" {
 			t.Errorf("%v: no Retry-After", c.err)
 		}
 	}
 	s.payment.answer(nil)
-	s.want(204, "POST", webhooks, "{}")
+	s.refuses(400, "webhook-not-signed", "POST", webhooks, "{}")
+	s.want(204, "POST", webhooks, "{}", signed)
 	if n := len(s.payment.taken); n != 1 {
 		t.Errorf("%d were taken", n)
 	}
@@ -113,8 +129,8 @@ func TestWebhookRefusals(t *testing.T) {
 // FuzzWebhook: whatever is sent as a webhook is handed on as it came,
 // or refused.
 func FuzzWebhook(f *testing.F) {
-	f.Add("POST", "Stripe-Signature: t=1,v1=00", []byte(`{"id":"evt_1"}`))
-	f.Add("POST", "stripe-signature: \xff\nTransfer-Encoding: chunked", []byte("1\r\nx\r\n0\r\n\r\n"))
+	f.Add("POST", "Stripe-Signature: "+signature, []byte(`{"id":"evt_1"}`))
+	f.Add("POST", "stripe-signature: "+signature+",\xff\nTransfer-Encoding: chunked", []byte("1\r\nx\r\n0\r\n\r\n"))
 	f.Add("POST", "Content-Encoding: gzip\nOrigin: https://elsewhere.example", []byte("\x1f\x8b\x00"))
 	f.Add("GET", "Authorization: Bearer x", []byte{})
 	s := startFuzzed(f)

@@ -17,17 +17,19 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // API answers the REST requests. Its methods are the operations.
 type API struct {
-	shop    shop.Shop
-	session *auth.Manager
-	caller  *client.Caller
-	keepers map[string]idempotency.Client
-	log     *slog.Logger
-	routes  *chi.Mux
-	fixed   map[string][]string // methods of the paths without parameters
+	shop     shop.Shop
+	session  *auth.Manager
+	caller   *client.Caller
+	keepers  map[string]idempotency.Client
+	log      *slog.Logger
+	security *telemetry.SecurityLog
+	routes   *chi.Mux
+	fixed    map[string][]string // methods of the paths without parameters
 }
 
 // Config of an API.
@@ -35,6 +37,8 @@ type Config struct {
 	Shop    shop.Shop
 	Session *auth.Manager
 	Log     *slog.Logger
+	// Security gets who was refused, and what operators changed.
+	Security *telemetry.SecurityLog
 	// Caller makes the calls of Keepers, the services that keep the answers to keys,
 	// by the service's name.
 	Caller  *client.Caller
@@ -44,7 +48,7 @@ type Config struct {
 // New makes an API.
 func New(cfg Config) *API {
 	a := &API{
-		shop: cfg.Shop, session: cfg.Session, log: cfg.Log, caller: cfg.Caller, keepers: cfg.Keepers,
+		shop: cfg.Shop, session: cfg.Session, log: cfg.Log, security: cfg.Security, caller: cfg.Caller, keepers: cfg.Keepers,
 	}
 	a.routes = a.newRoutes()
 	return a
@@ -111,7 +115,7 @@ func (a *API) options(w http.ResponseWriter, r *http.Request) {
 }
 
 // methods that a path is tried with for the Allow header.
-var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete}
+var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 
 func allowed(mux chi.Routes, fixed map[string][]string, r *http.Request) string {
 	var have []string
@@ -138,7 +142,7 @@ func allowed(mux chi.Routes, fixed map[string][]string, r *http.Request) string 
 
 // methodName keeps a strange method out of the answer.
 func methodName(m string) string {
-	for _, known := range append(methods, http.MethodPatch, http.MethodOptions) {
+	for _, known := range append(methods, http.MethodOptions) {
 		if m == known {
 			return m
 		}

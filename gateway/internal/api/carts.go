@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
-	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
@@ -23,13 +22,14 @@ func (a *API) createCart(ctx context.Context, in *CreateCartRequest) (answer, er
 	if id, kept := idempotency.ID(ctx); fresh && kept {
 		who.ID = uuid.NewSHA1(id, []byte("guest")) // a repeat makes the same one
 	}
-	cart, err := a.shop.Carts.NewCart(ctx, who.ID, lineInputs(in.Body.Lines))
+	cart, err := a.shop.Carts.NewCart(ctx, who.Viewer(), lineInputs(in.Body.Lines))
 	if err != nil {
 		return nil, err
 	}
 	token := ""
 	if fresh {
-		token = a.session.Token(auth.Shopper{ID: who.ID, Cart: cart.ID})
+		who.Cart = cart.ID
+		token = a.session.Token(who)
 	}
 	doc, err := cartDocument(cart, token)
 	if err != nil {
@@ -41,7 +41,7 @@ func (a *API) createCart(ctx context.Context, in *CreateCartRequest) (answer, er
 
 // getCart answers GET /v1/carts/{cart_id}.
 func (a *API) getCart(ctx context.Context, in *GetCartRequest) (answer, error) {
-	doc, err := answerCart(a.shop.Carts.Cart(ctx, shopperID(ctx), in.CartID))
+	doc, err := answerCart(a.shop.Carts.Cart(ctx, viewer(ctx), in.CartID))
 	if err == nil && doc.body.Matches(in.IfNoneMatch) {
 		doc.status = http.StatusNotModified
 	}
@@ -64,7 +64,7 @@ func (a *API) addLine(ctx context.Context, in *AddLineRequest) (answer, error) {
 		return nil, err
 	}
 	return answerCart(a.shop.Carts.AddLine(ctx, cart.AddLine{
-		Owner: shopperID(ctx), Cart: in.CartID, Version: version, SKU: in.Body.SKU, Quantity: in.Body.Quantity,
+		Owner: viewer(ctx), Cart: in.CartID, Version: version, SKU: in.Body.SKU, Quantity: in.Body.Quantity,
 	}))
 }
 
@@ -84,7 +84,7 @@ func (a *API) setLines(ctx context.Context, id uuid.UUID, ifMatch string, replac
 		return nil, err
 	}
 	return answerCart(a.shop.Carts.SetLines(ctx, cart.SetLines{
-		Owner: shopperID(ctx), Cart: id, Version: version, Lines: lines, Replace: replace,
+		Owner: viewer(ctx), Cart: id, Version: version, Lines: lines, Replace: replace,
 	}))
 }
 
@@ -95,7 +95,7 @@ func (a *API) matchVersion(ctx context.Context, id uuid.UUID, header string) (in
 	if err != nil || len(versions) < 2 {
 		return first(versions), err
 	}
-	cart, err := a.shop.Carts.Cart(ctx, shopperID(ctx), id)
+	cart, err := a.shop.Carts.Cart(ctx, viewer(ctx), id)
 	if err != nil {
 		return 0, err
 	}
@@ -152,6 +152,3 @@ func cartDocument(cart *cart.Cart, token string) (*document, error) {
 	}
 	return &document{status: http.StatusOK, body: body, tagged: true}, nil
 }
-
-// shopperID is the caller's; admit has seen to it that there is one.
-func shopperID(ctx context.Context) uuid.UUID { return auth.FromContext(ctx).Shopper.ID }

@@ -46,7 +46,10 @@ func newProduct(p *catalog.Product, operator bool) Product {
 		Variants: make([]Variant, len(p.Variants)),
 	}
 	for i, v := range p.Variants {
-		out.Variants[i] = Variant{SKU: v.SKU, Name: v.Name, Price: newMoney(v.Price), Available: v.Stock.Available}
+		out.Variants[i] = Variant{SKU: v.SKU, Name: v.Name, Price: newMoney(v.Price)}
+		if p.Sells(&p.Variants[i]) {
+			out.Variants[i].Available, out.Variants[i].Held = v.Stock.Available, v.Stock.Held
+		}
 		if operator {
 			stock := newStock(v.Stock)
 			out.Variants[i].Stock, out.Variants[i].State = &stock, string(v.State)
@@ -96,7 +99,7 @@ func newCartDoc(c *cart.Cart, token string) Cart {
 			SKU: l.SKU, Name: l.Name, ProductURL: l.ProductURL, Picture: l.Picture,
 			Quantity: l.Quantity, UnitPrice: optMoney(l.UnitPrice), Total: optMoney(l.Total),
 			SeenUnitPrice: optMoney(l.SeenPrice), PriceChange: string(l.PriceChange()),
-			Available: l.Available, Gone: l.Gone,
+			Available: l.Available, Held: l.Held, Gone: l.Gone,
 		}
 	}
 	return out
@@ -105,13 +108,13 @@ func newCartDoc(c *cart.Cart, token string) Cart {
 func newOrder(o *order.Order) Order {
 	out := Order{
 		ID: o.ID.String(), Number: o.Number, State: string(o.State), CancelReason: o.CancelReason,
-		DeclineCode: o.DeclineCode, Lines: make([]OrderLine, len(o.Lines)),
+		DeclineReason: string(o.Decline), DeclineCode: o.DeclineCode, Lines: make([]OrderLine, len(o.Lines)),
 		Total: newMoney(o.Total), Refunded: newMoney(o.Refunded), Email: o.Email,
-		ShippingAddress: Address{
+		ShippingAddress: OrderAddress{
 			Name: o.Address.Name, Line1: o.Address.Line1, Line2: o.Address.Line2,
 			City: o.Address.City, Region: o.Address.Region, PostalCode: o.Address.PostalCode, Country: o.Address.Country,
 		},
-		CartID: o.CartID, PlacedAt: o.PlacedAt, SettledAt: o.SettledAt, Version: o.Version,
+		CartID: o.CartID, PlacedAt: o.PlacedAt, SettledAt: o.SettledAt, ErasedAt: o.ErasedAt, Version: o.Version,
 		History: newHistory(o.History), ShortSKUs: o.ShortSKUs, AgreementDigest: hex.EncodeToString(o.AgreementDigest),
 	}
 	for i, l := range o.Lines {
@@ -148,7 +151,7 @@ func newHistory(in []order.StateChange) []StateChange {
 func newOrderEvent(o *order.Order) OrderEvent {
 	return OrderEvent{
 		ID: o.ID.String(), Number: o.Number, State: string(o.State), CancelReason: o.CancelReason,
-		DeclineCode: o.DeclineCode, Total: newMoney(o.Total), Refunded: newMoney(o.Refunded),
+		DeclineReason: string(o.Decline), DeclineCode: o.DeclineCode, Total: newMoney(o.Total), Refunded: newMoney(o.Refunded),
 		SettledAt: o.SettledAt, Version: o.Version, History: newHistory(o.History), ShortSKUs: o.ShortSKUs,
 	}
 }

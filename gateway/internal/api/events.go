@@ -14,17 +14,18 @@ import (
 
 // OrderEvent is the data of an event: what changes of an order.
 type OrderEvent struct {
-	ID           string        `json:"id"`
-	Number       string        `json:"number"`
-	State        string        `json:"state"`
-	CancelReason string        `json:"cancel_reason,omitempty"`
-	DeclineCode  string        `json:"decline_code,omitempty"`
-	Total        Money         `json:"total"`
-	Refunded     Money         `json:"refunded"`
-	SettledAt    time.Time     `json:"settled_at,omitzero"`
-	Version      int64         `json:"version"`
-	History      []StateChange `json:"history,omitempty"`
-	ShortSKUs    []string      `json:"short_skus,omitempty"`
+	ID            string        `json:"id"`
+	Number        string        `json:"number"`
+	State         string        `json:"state"`
+	CancelReason  string        `json:"cancel_reason,omitempty"`
+	DeclineReason string        `json:"decline_reason,omitempty"`
+	DeclineCode   string        `json:"decline_code,omitempty"` // for operators
+	Total         Money         `json:"total"`
+	Refunded      Money         `json:"refunded"`
+	SettledAt     time.Time     `json:"settled_at,omitzero"`
+	Version       int64         `json:"version"`
+	History       []StateChange `json:"history,omitempty"`
+	ShortSKUs     []string      `json:"short_skus,omitempty"`
 }
 
 // watchOrder answers GET /v1/orders/{order_id}/events.

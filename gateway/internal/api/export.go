@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 )
 
 // exportPage is how many orders are read at once for an export, and exportTimeout
@@ -37,7 +38,7 @@ func (a *API) exportOrders(ctx context.Context, in *ExportOrdersRequest) (answer
 type export struct {
 	ctx    context.Context // the request's
 	orders *order.Orders
-	viewer order.Viewer
+	viewer *accessv1.Viewer
 	filter order.Filter
 	page   *order.Page
 }

@@ -60,8 +60,8 @@ func once[In any, P interface {
 // caller is whose keys are told apart.
 func caller(ctx context.Context) string {
 	switch id := auth.FromContext(ctx); {
-	case id.Operator:
-		return "operator"
+	case id.Operator != nil:
+		return "operator " + id.Operator.Name // whatever the token: it may be replaced between two tries
 	case id.Known:
 		return id.Shopper.ID.String()
 	}
@@ -92,8 +92,13 @@ func restore(a idempotency.Answer, applied string, replayed bool) *document {
 // keeper is the service that performs the operations at a path.
 func (a *API) keeper(path string) idempotency.Client {
 	resource, _, _ := strings.Cut(strings.TrimPrefix(path, "/v1/"), "/")
-	if resource == "reconciliations" {
+	switch resource {
+	case "reconciliations":
 		return a.keepers["payment"]
+	case "webhook-endpoints":
+		return a.keepers["notification"]
+	case "session", "customers", "personal-data":
+		return a.keepers["order"]
 	}
 	if keeper, ok := a.keepers[strings.TrimSuffix(resource, "s")]; ok { // carts of cart
 		return keeper

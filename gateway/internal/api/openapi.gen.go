@@ -8,40 +8,61 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/operators"
 )
 
 // operations are all that the document has.
 func (a *API) operations() []operation {
 	return []operation{
-		{"POST", "/v1/carts", guest, once(a, "CreateCart", a.keeper("/v1/carts"), a.createCart), nil},
-		{"GET", "/v1/carts/{cart_id}", shopper, handle(a.getCart), nil},
-		{"POST", "/v1/carts/{cart_id}/lines", shopper, once(a, "AddLine", a.keeper("/v1/carts/{cart_id}/lines"), a.addLine), nil},
-		{"PUT", "/v1/carts/{cart_id}/lines", shopper, once(a, "ReplaceLines", a.keeper("/v1/carts/{cart_id}/lines"), a.replaceLines), nil},
-		{"DELETE", "/v1/carts/{cart_id}/lines/{sku}", shopper, once(a, "RemoveLine", a.keeper("/v1/carts/{cart_id}/lines/{sku}"), a.removeLine), nil},
-		{"PUT", "/v1/carts/{cart_id}/lines/{sku}", shopper, once(a, "SetLine", a.keeper("/v1/carts/{cart_id}/lines/{sku}"), a.setLine), nil},
-		{"GET", "/v1/carts/{cart_id}/quote", shopper, handle(a.quoteCart), nil},
-		{"GET", "/v1/categories", anyone, handle(a.listCategories), nil},
-		{"GET", "/v1/orders", owner, handle(a.listOrders), nil},
-		{"POST", "/v1/orders", shopper, handle(a.placeOrder), nil},
-		{"GET", "/v1/orders/export", operatorly, handle(a.exportOrders), nil},
-		{"GET", "/v1/orders/{order_id}", owner, handle(a.getOrder), nil},
-		{"POST", "/v1/orders/{order_id}/cancel", owner, once(a, "CancelOrder", a.keeper("/v1/orders/{order_id}/cancel"), a.cancelOrder), nil},
-		{"GET", "/v1/orders/{order_id}/events", owner, handle(a.watchOrder), nil},
-		{"POST", "/v1/orders/{order_id}/refunds", operatorly, once(a, "RefundOrder", a.keeper("/v1/orders/{order_id}/refunds"), a.refundOrder), nil},
-		{"GET", "/v1/orders/{order_id}/refunds/{refund_id}", operatorly, handle(a.getRefund), nil},
-		{"POST", "/v1/prices", operatorly, once(a, "SetPrices", a.keeper("/v1/prices"), a.setPrices), nil},
-		{"GET", "/v1/products", anyone, handle(a.listProducts), nil},
-		{"POST", "/v1/products/import", operatorly, once(a, "ImportProducts", a.keeper("/v1/products/import"), a.importProducts), nil},
-		{"DELETE", "/v1/products/{sku}", operatorly, once(a, "DeleteProduct", a.keeper("/v1/products/{sku}"), a.deleteProduct), nil},
-		{"GET", "/v1/products/{sku}", anyone, handle(a.getProduct), nil},
-		{"PUT", "/v1/products/{sku}", operatorly, once(a, "PutProduct", a.keeper("/v1/products/{sku}"), a.putProduct), nil},
-		{"GET", "/v1/products/{sku}/related", anyone, handle(a.listRelated), nil},
-		{"PUT", "/v1/products/{sku}/state", operatorly, once(a, "SetProductState", a.keeper("/v1/products/{sku}/state"), a.setProductState), nil},
-		{"DELETE", "/v1/products/{sku}/variants/{variant_sku}", operatorly, once(a, "DeleteVariant", a.keeper("/v1/products/{sku}/variants/{variant_sku}"), a.deleteVariant), nil},
-		{"PUT", "/v1/products/{sku}/variants/{variant_sku}/state", operatorly, once(a, "SetVariantState", a.keeper("/v1/products/{sku}/variants/{variant_sku}/state"), a.setVariantState), nil},
-		{"POST", "/v1/reconciliations", operatorly, once(a, "Reconcile", a.keeper("/v1/reconciliations"), a.reconcile), nil},
-		{"GET", "/v1/reconciliations/{reconciliation_id}", operatorly, handle(a.getReconciliation), nil},
-		{"POST", "/v1/stock-adjustments", operatorly, once(a, "AdjustStock", a.keeper("/v1/stock-adjustments"), a.adjustStock), nil},
+		{"CreateCart", "POST", "/v1/carts", guest, 0, once(a, "CreateCart", a.keeper("/v1/carts"), a.createCart), nil},
+		{"GetCart", "GET", "/v1/carts/{cart_id}", shopper, 0, handle(a.getCart), nil},
+		{"AddLine", "POST", "/v1/carts/{cart_id}/lines", shopper, 0, once(a, "AddLine", a.keeper("/v1/carts/{cart_id}/lines"), a.addLine), nil},
+		{"ReplaceLines", "PUT", "/v1/carts/{cart_id}/lines", shopper, 0, once(a, "ReplaceLines", a.keeper("/v1/carts/{cart_id}/lines"), a.replaceLines), nil},
+		{"RemoveLine", "DELETE", "/v1/carts/{cart_id}/lines/{sku}", shopper, 0, once(a, "RemoveLine", a.keeper("/v1/carts/{cart_id}/lines/{sku}"), a.removeLine), nil},
+		{"SetLine", "PUT", "/v1/carts/{cart_id}/lines/{sku}", shopper, 0, once(a, "SetLine", a.keeper("/v1/carts/{cart_id}/lines/{sku}"), a.setLine), nil},
+		{"QuoteCart", "GET", "/v1/carts/{cart_id}/quote", shopper, 0, handle(a.quoteCart), nil},
+		{"ListCategories", "GET", "/v1/categories", anyone, 0, handle(a.listCategories), nil},
+		{"FindCustomers", "GET", "/v1/customers", operatorly, operators.Customers, handle(a.findCustomers), nil},
+		{"EraseCustomer", "DELETE", "/v1/customers/{customer_id}/personal-data", operatorly, operators.Customers, once(a, "EraseCustomer", a.keeper("/v1/customers/{customer_id}/personal-data"), a.eraseCustomer), nil},
+		{"ExportCustomer", "GET", "/v1/customers/{customer_id}/personal-data", operatorly, operators.Customers, handle(a.exportCustomer), nil},
+		{"EndCustomerSessions", "DELETE", "/v1/customers/{customer_id}/sessions", operatorly, operators.Customers, once(a, "EndCustomerSessions", a.keeper("/v1/customers/{customer_id}/sessions"), a.endCustomerSessions), nil},
+		{"ListMails", "GET", "/v1/mails", operatorly, operators.Orders, handle(a.listMails), nil},
+		{"GetMail", "GET", "/v1/mails/{mail_id}", operatorly, operators.Orders, handle(a.getMail), nil},
+		{"ListOrders", "GET", "/v1/orders", owner, operators.Orders, handle(a.listOrders), nil},
+		{"PlaceOrder", "POST", "/v1/orders", shopper, 0, handle(a.placeOrder), nil},
+		{"ExportOrders", "GET", "/v1/orders/export", operatorly, operators.Orders, handle(a.exportOrders), nil},
+		{"GetOrder", "GET", "/v1/orders/{order_id}", owner, operators.Orders, handle(a.getOrder), nil},
+		{"CancelOrder", "POST", "/v1/orders/{order_id}/cancel", owner, operators.Orders, once(a, "CancelOrder", a.keeper("/v1/orders/{order_id}/cancel"), a.cancelOrder), nil},
+		{"WatchOrder", "GET", "/v1/orders/{order_id}/events", owner, operators.Orders, handle(a.watchOrder), nil},
+		{"RefundOrder", "POST", "/v1/orders/{order_id}/refunds", operatorly, operators.Money, once(a, "RefundOrder", a.keeper("/v1/orders/{order_id}/refunds"), a.refundOrder), nil},
+		{"GetRefund", "GET", "/v1/orders/{order_id}/refunds/{refund_id}", operatorly, operators.Read, handle(a.getRefund), nil},
+		{"ErasePersonalData", "DELETE", "/v1/personal-data", shopper, 0, once(a, "ErasePersonalData", a.keeper("/v1/personal-data"), a.erasePersonalData), nil},
+		{"ExportPersonalData", "GET", "/v1/personal-data", shopper, 0, handle(a.exportPersonalData), nil},
+		{"SetPrices", "POST", "/v1/prices", operatorly, operators.Catalog, once(a, "SetPrices", a.keeper("/v1/prices"), a.setPrices), nil},
+		{"ListProducts", "GET", "/v1/products", anyone, operators.Read, handle(a.listProducts), nil},
+		{"ImportProducts", "POST", "/v1/products/import", operatorly, operators.Catalog, once(a, "ImportProducts", a.keeper("/v1/products/import"), a.importProducts), nil},
+		{"DeleteProduct", "DELETE", "/v1/products/{sku}", operatorly, operators.Catalog, once(a, "DeleteProduct", a.keeper("/v1/products/{sku}"), a.deleteProduct), nil},
+		{"GetProduct", "GET", "/v1/products/{sku}", anyone, operators.Read, handle(a.getProduct), nil},
+		{"PutProduct", "PUT", "/v1/products/{sku}", operatorly, operators.Catalog, once(a, "PutProduct", a.keeper("/v1/products/{sku}"), a.putProduct), nil},
+		{"ListRelated", "GET", "/v1/products/{sku}/related", anyone, 0, handle(a.listRelated), nil},
+		{"SetProductState", "PUT", "/v1/products/{sku}/state", operatorly, operators.Catalog, once(a, "SetProductState", a.keeper("/v1/products/{sku}/state"), a.setProductState), nil},
+		{"DeleteVariant", "DELETE", "/v1/products/{sku}/variants/{variant_sku}", operatorly, operators.Catalog, once(a, "DeleteVariant", a.keeper("/v1/products/{sku}/variants/{variant_sku}"), a.deleteVariant), nil},
+		{"SetVariantState", "PUT", "/v1/products/{sku}/variants/{variant_sku}/state", operatorly, operators.Catalog, once(a, "SetVariantState", a.keeper("/v1/products/{sku}/variants/{variant_sku}/state"), a.setVariantState), nil},
+		{"Reconcile", "POST", "/v1/reconciliations", operatorly, operators.Money, once(a, "Reconcile", a.keeper("/v1/reconciliations"), a.reconcile), nil},
+		{"GetReconciliation", "GET", "/v1/reconciliations/{reconciliation_id}", operatorly, operators.Read, handle(a.getReconciliation), nil},
+		{"EndSession", "DELETE", "/v1/session", shopper, 0, once(a, "EndSession", a.keeper("/v1/session"), a.endSession), nil},
+		{"AdjustStock", "POST", "/v1/stock-adjustments", operatorly, operators.Catalog, once(a, "AdjustStock", a.keeper("/v1/stock-adjustments"), a.adjustStock), nil},
+		{"ListWebhookEndpoints", "GET", "/v1/webhook-endpoints", operatorly, operators.Webhooks, handle(a.listWebhookEndpoints), nil},
+		{"CreateWebhookEndpoint", "POST", "/v1/webhook-endpoints", operatorly, operators.Webhooks, once(a, "CreateWebhookEndpoint", a.keeper("/v1/webhook-endpoints"), a.createWebhookEndpoint), nil},
+		{"DeleteWebhookEndpoint", "DELETE", "/v1/webhook-endpoints/{endpoint_id}", operatorly, operators.Webhooks, once(a, "DeleteWebhookEndpoint", a.keeper("/v1/webhook-endpoints/{endpoint_id}"), a.deleteWebhookEndpoint), nil},
+		{"GetWebhookEndpoint", "GET", "/v1/webhook-endpoints/{endpoint_id}", operatorly, operators.Webhooks, handle(a.getWebhookEndpoint), nil},
+		{"UpdateWebhookEndpoint", "PATCH", "/v1/webhook-endpoints/{endpoint_id}", operatorly, operators.Webhooks, once(a, "UpdateWebhookEndpoint", a.keeper("/v1/webhook-endpoints/{endpoint_id}"), a.updateWebhookEndpoint), nil},
+		{"ListWebhookDeliveries", "GET", "/v1/webhook-endpoints/{endpoint_id}/deliveries", operatorly, operators.Webhooks, handle(a.listWebhookDeliveries), nil},
+		{"GetWebhookDelivery", "GET", "/v1/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}", operatorly, operators.Webhooks, handle(a.getWebhookDelivery), nil},
+		{"ReplayWebhookDelivery", "POST", "/v1/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/replay", operatorly, operators.Webhooks, once(a, "ReplayWebhookDelivery", a.keeper("/v1/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/replay"), a.replayWebhookDelivery), nil},
+		{"ReplayWebhookFailures", "POST", "/v1/webhook-endpoints/{endpoint_id}/replay", operatorly, operators.Webhooks, once(a, "ReplayWebhookFailures", a.keeper("/v1/webhook-endpoints/{endpoint_id}/replay"), a.replayWebhookFailures), nil},
+		{"RotateWebhookSecret", "POST", "/v1/webhook-endpoints/{endpoint_id}/secret", operatorly, operators.Webhooks, once(a, "RotateWebhookSecret", a.keeper("/v1/webhook-endpoints/{endpoint_id}/secret"), a.rotateWebhookSecret), nil},
+		{"TestWebhookEndpoint", "POST", "/v1/webhook-endpoints/{endpoint_id}/test", operatorly, operators.Webhooks, once(a, "TestWebhookEndpoint", a.keeper("/v1/webhook-endpoints/{endpoint_id}/test"), a.testWebhookEndpoint), nil},
 	}
 }
 
@@ -157,6 +178,76 @@ func (in *ListCategoriesRequest) read(q *request) {
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 }
 
+// FindCustomersRequest is a request of FindCustomers.
+type FindCustomersRequest struct {
+	Email string
+}
+
+func (in *FindCustomersRequest) read(q *request) {
+	q.query("email").text(&in.Email, text4)
+}
+
+// EraseCustomerRequest is a request of EraseCustomer.
+type EraseCustomerRequest struct {
+	CustomerID     uuid.UUID
+	IdempotencyKey string `json:"-"`
+}
+
+func (in *EraseCustomerRequest) read(q *request) {
+	q.path("customer_id").id(&in.CustomerID)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+}
+
+func (in *EraseCustomerRequest) key() string { return in.IdempotencyKey }
+
+// ExportCustomerRequest is a request of ExportCustomer.
+type ExportCustomerRequest struct {
+	CustomerID uuid.UUID
+}
+
+func (in *ExportCustomerRequest) read(q *request) {
+	q.path("customer_id").id(&in.CustomerID)
+}
+
+// EndCustomerSessionsRequest is a request of EndCustomerSessions.
+type EndCustomerSessionsRequest struct {
+	CustomerID     uuid.UUID
+	IdempotencyKey string `json:"-"`
+}
+
+func (in *EndCustomerSessionsRequest) read(q *request) {
+	q.path("customer_id").id(&in.CustomerID)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+}
+
+func (in *EndCustomerSessionsRequest) key() string { return in.IdempotencyKey }
+
+// ListMailsRequest is a request of ListMails.
+type ListMailsRequest struct {
+	Limit      *int64
+	OrderID    uuid.UUID
+	CustomerID uuid.UUID
+	State      string
+	Cursor     string
+}
+
+func (in *ListMailsRequest) read(q *request) {
+	q.query("limit").integer(&in.Limit, 1, 100)
+	q.query("order_id").id(&in.OrderID)
+	q.query("customer_id").id(&in.CustomerID)
+	q.query("state").text(&in.State, text5)
+	q.query("cursor").text(&in.Cursor, text6)
+}
+
+// GetMailRequest is a request of GetMail.
+type GetMailRequest struct {
+	MailID uuid.UUID
+}
+
+func (in *GetMailRequest) read(q *request) {
+	q.path("mail_id").id(&in.MailID)
+}
+
 // ListOrdersRequest is a request of ListOrders.
 type ListOrdersRequest struct {
 	Limit        *int64
@@ -171,13 +262,13 @@ type ListOrdersRequest struct {
 
 func (in *ListOrdersRequest) read(q *request) {
 	q.query("limit").integer(&in.Limit, 1, 100)
-	q.query("state").text(&in.State, text4)
+	q.query("state").text(&in.State, text7)
 	q.query("placed_from").time(&in.PlacedFrom)
 	q.query("placed_before").time(&in.PlacedBefore)
-	q.query("number").text(&in.Number, text5)
-	q.query("email").text(&in.Email, text6)
-	q.query("sku").text(&in.SKU, text7)
-	q.query("cursor").text(&in.Cursor, text8)
+	q.query("number").text(&in.Number, text8)
+	q.query("email").text(&in.Email, text4)
+	q.query("sku").text(&in.SKU, text9)
+	q.query("cursor").text(&in.Cursor, text6)
 }
 
 // PlaceOrderRequest is a request of PlaceOrder.
@@ -204,12 +295,12 @@ type ExportOrdersRequest struct {
 }
 
 func (in *ExportOrdersRequest) read(q *request) {
-	q.query("state").text(&in.State, text4)
+	q.query("state").text(&in.State, text7)
 	q.query("placed_from").time(&in.PlacedFrom)
 	q.query("placed_before").time(&in.PlacedBefore)
-	q.query("number").text(&in.Number, text5)
-	q.query("email").text(&in.Email, text6)
-	q.query("sku").text(&in.SKU, text7)
+	q.query("number").text(&in.Number, text8)
+	q.query("email").text(&in.Email, text4)
+	q.query("sku").text(&in.SKU, text9)
 }
 
 // GetOrderRequest is a request of GetOrder.
@@ -275,6 +366,24 @@ func (in *GetRefundRequest) read(q *request) {
 	q.path("refund_id").id(&in.RefundID)
 }
 
+// ErasePersonalDataRequest is a request of ErasePersonalData.
+type ErasePersonalDataRequest struct {
+	IdempotencyKey string `json:"-"`
+}
+
+func (in *ErasePersonalDataRequest) read(q *request) {
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+}
+
+func (in *ErasePersonalDataRequest) key() string { return in.IdempotencyKey }
+
+// ExportPersonalDataRequest is a request of ExportPersonalData.
+type ExportPersonalDataRequest struct {
+}
+
+func (in *ExportPersonalDataRequest) read(q *request) {
+}
+
 // SetPricesRequest is a request of SetPrices.
 type SetPricesRequest struct {
 	IdempotencyKey string `json:"-"`
@@ -305,16 +414,16 @@ type ListProductsRequest struct {
 }
 
 func (in *ListProductsRequest) read(q *request) {
-	q.query("q").text(&in.Q, text9)
+	q.query("q").text(&in.Q, text10)
 	q.query("exact").boolean(&in.Exact)
-	q.query("category").text(&in.Category, text10)
+	q.query("category").text(&in.Category, text11)
 	q.query("min_price").integer(&in.MinPrice, 0, 9007199254740991)
 	q.query("max_price").integer(&in.MaxPrice, 0, 9007199254740991)
 	q.query("in_stock").boolean(&in.InStock)
-	q.query("sort").text(&in.Sort, text11)
-	q.query("state").text(&in.State, text12)
+	q.query("sort").text(&in.Sort, text12)
+	q.query("state").text(&in.State, text13)
 	q.query("limit").integer(&in.Limit, 1, 100)
-	q.query("cursor").text(&in.Cursor, text8)
+	q.query("cursor").text(&in.Cursor, text6)
 	q.query("facets").boolean(&in.Facets)
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 }
@@ -343,7 +452,7 @@ type DeleteProductRequest struct {
 
 func (in *DeleteProductRequest) read(q *request) {
 	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text13)
+	q.path("sku").text(&in.SKU, text14)
 	q.header("If-Match").text(&in.IfMatch, text1)
 }
 
@@ -356,7 +465,7 @@ type GetProductRequest struct {
 }
 
 func (in *GetProductRequest) read(q *request) {
-	q.path("sku").text(&in.SKU, text14)
+	q.path("sku").text(&in.SKU, text15)
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 }
 
@@ -371,7 +480,7 @@ type PutProductRequest struct {
 
 func (in *PutProductRequest) read(q *request) {
 	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text13)
+	q.path("sku").text(&in.SKU, text14)
 	q.header("If-Match").text(&in.IfMatch, text1)
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 	q.json(false, in.Body.read)
@@ -387,7 +496,7 @@ type ListRelatedRequest struct {
 }
 
 func (in *ListRelatedRequest) read(q *request) {
-	q.path("sku").text(&in.SKU, text14)
+	q.path("sku").text(&in.SKU, text15)
 	q.query("limit").integer(&in.Limit, 1, 24)
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 }
@@ -402,7 +511,7 @@ type SetProductStateRequest struct {
 
 func (in *SetProductStateRequest) read(q *request) {
 	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text13)
+	q.path("sku").text(&in.SKU, text14)
 	q.header("If-Match").text(&in.IfMatch, text1)
 	q.json(false, in.Body.read)
 }
@@ -419,8 +528,8 @@ type DeleteVariantRequest struct {
 
 func (in *DeleteVariantRequest) read(q *request) {
 	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text13)
-	q.path("variant_sku").text(&in.VariantSKU, text13)
+	q.path("sku").text(&in.SKU, text14)
+	q.path("variant_sku").text(&in.VariantSKU, text14)
 	q.header("If-Match").text(&in.IfMatch, text1)
 }
 
@@ -437,8 +546,8 @@ type SetVariantStateRequest struct {
 
 func (in *SetVariantStateRequest) read(q *request) {
 	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text13)
-	q.path("variant_sku").text(&in.VariantSKU, text13)
+	q.path("sku").text(&in.SKU, text14)
+	q.path("variant_sku").text(&in.VariantSKU, text14)
 	q.header("If-Match").text(&in.IfMatch, text1)
 	q.json(false, in.Body.read)
 }
@@ -467,6 +576,17 @@ func (in *GetReconciliationRequest) read(q *request) {
 	q.path("reconciliation_id").id(&in.ReconciliationID)
 }
 
+// EndSessionRequest is a request of EndSession.
+type EndSessionRequest struct {
+	IdempotencyKey string `json:"-"`
+}
+
+func (in *EndSessionRequest) read(q *request) {
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+}
+
+func (in *EndSessionRequest) key() string { return in.IdempotencyKey }
+
 // AdjustStockRequest is a request of AdjustStock.
 type AdjustStockRequest struct {
 	IdempotencyKey string `json:"-"`
@@ -479,6 +599,155 @@ func (in *AdjustStockRequest) read(q *request) {
 }
 
 func (in *AdjustStockRequest) key() string { return in.IdempotencyKey }
+
+// ListWebhookEndpointsRequest is a request of ListWebhookEndpoints.
+type ListWebhookEndpointsRequest struct {
+}
+
+func (in *ListWebhookEndpointsRequest) read(q *request) {
+}
+
+// CreateWebhookEndpointRequest is a request of CreateWebhookEndpoint.
+type CreateWebhookEndpointRequest struct {
+	IdempotencyKey string `json:"-"`
+	Body           NewWebhookEndpoint
+}
+
+func (in *CreateWebhookEndpointRequest) read(q *request) {
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.json(false, in.Body.read)
+}
+
+func (in *CreateWebhookEndpointRequest) key() string { return in.IdempotencyKey }
+
+// DeleteWebhookEndpointRequest is a request of DeleteWebhookEndpoint.
+type DeleteWebhookEndpointRequest struct {
+	EndpointID     uuid.UUID
+	IfMatch        string
+	IdempotencyKey string `json:"-"`
+}
+
+func (in *DeleteWebhookEndpointRequest) read(q *request) {
+	q.path("endpoint_id").id(&in.EndpointID)
+	q.header("If-Match").text(&in.IfMatch, text1)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+}
+
+func (in *DeleteWebhookEndpointRequest) key() string { return in.IdempotencyKey }
+
+// GetWebhookEndpointRequest is a request of GetWebhookEndpoint.
+type GetWebhookEndpointRequest struct {
+	EndpointID uuid.UUID
+}
+
+func (in *GetWebhookEndpointRequest) read(q *request) {
+	q.path("endpoint_id").id(&in.EndpointID)
+}
+
+// UpdateWebhookEndpointRequest is a request of UpdateWebhookEndpoint.
+type UpdateWebhookEndpointRequest struct {
+	EndpointID     uuid.UUID
+	IfMatch        string
+	IdempotencyKey string `json:"-"`
+	Body           WebhookEndpointChange
+}
+
+func (in *UpdateWebhookEndpointRequest) read(q *request) {
+	q.path("endpoint_id").id(&in.EndpointID)
+	q.header("If-Match").text(&in.IfMatch, text1)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.json(false, in.Body.read)
+}
+
+func (in *UpdateWebhookEndpointRequest) key() string { return in.IdempotencyKey }
+
+// ListWebhookDeliveriesRequest is a request of ListWebhookDeliveries.
+type ListWebhookDeliveriesRequest struct {
+	EndpointID uuid.UUID
+	Limit      *int64
+	State      string
+	EventType  string
+	WebhookID  string
+	Cursor     string
+}
+
+func (in *ListWebhookDeliveriesRequest) read(q *request) {
+	q.path("endpoint_id").id(&in.EndpointID)
+	q.query("limit").integer(&in.Limit, 1, 100)
+	q.query("state").text(&in.State, text16)
+	q.query("event_type").text(&in.EventType, text17)
+	q.query("webhook_id").text(&in.WebhookID, text17)
+	q.query("cursor").text(&in.Cursor, text6)
+}
+
+// GetWebhookDeliveryRequest is a request of GetWebhookDelivery.
+type GetWebhookDeliveryRequest struct {
+	EndpointID uuid.UUID
+	DeliveryID uuid.UUID
+}
+
+func (in *GetWebhookDeliveryRequest) read(q *request) {
+	q.path("endpoint_id").id(&in.EndpointID)
+	q.path("delivery_id").id(&in.DeliveryID)
+}
+
+// ReplayWebhookDeliveryRequest is a request of ReplayWebhookDelivery.
+type ReplayWebhookDeliveryRequest struct {
+	EndpointID     uuid.UUID
+	DeliveryID     uuid.UUID
+	IdempotencyKey string `json:"-"`
+}
+
+func (in *ReplayWebhookDeliveryRequest) read(q *request) {
+	q.path("endpoint_id").id(&in.EndpointID)
+	q.path("delivery_id").id(&in.DeliveryID)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+}
+
+func (in *ReplayWebhookDeliveryRequest) key() string { return in.IdempotencyKey }
+
+// ReplayWebhookFailuresRequest is a request of ReplayWebhookFailures.
+type ReplayWebhookFailuresRequest struct {
+	EndpointID     uuid.UUID
+	IdempotencyKey string `json:"-"`
+	Body           WebhookReplay
+}
+
+func (in *ReplayWebhookFailuresRequest) read(q *request) {
+	q.path("endpoint_id").id(&in.EndpointID)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.json(false, in.Body.read)
+}
+
+func (in *ReplayWebhookFailuresRequest) key() string { return in.IdempotencyKey }
+
+// RotateWebhookSecretRequest is a request of RotateWebhookSecret.
+type RotateWebhookSecretRequest struct {
+	EndpointID     uuid.UUID
+	IdempotencyKey string `json:"-"`
+	Body           WebhookSecretRotation
+}
+
+func (in *RotateWebhookSecretRequest) read(q *request) {
+	q.path("endpoint_id").id(&in.EndpointID)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.json(true, in.Body.read)
+}
+
+func (in *RotateWebhookSecretRequest) key() string { return in.IdempotencyKey }
+
+// TestWebhookEndpointRequest is a request of TestWebhookEndpoint.
+type TestWebhookEndpointRequest struct {
+	EndpointID     uuid.UUID
+	IdempotencyKey string `json:"-"`
+}
+
+func (in *TestWebhookEndpointRequest) read(q *request) {
+	q.path("endpoint_id").id(&in.EndpointID)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+}
+
+func (in *TestWebhookEndpointRequest) key() string { return in.IdempotencyKey }
 
 // Address: Where the goods go. What a country's addresses need, and the form of its postal codes and regions, follows
 // libaddressinput's data; what is wrong is named field by field. The answer has the normal form: regions by their
@@ -497,19 +766,19 @@ func (v *Address) read(r *reader) {
 	r.object([]string{"name", "line1", "country"}, func(name string) bool {
 		switch name {
 		case "name":
-			r.text(&v.Name, text15)
+			r.text(&v.Name, text18)
 		case "line1":
-			r.text(&v.Line1, text16)
+			r.text(&v.Line1, text19)
 		case "line2":
-			r.text(&v.Line2, text9)
+			r.text(&v.Line2, text10)
 		case "city":
-			r.text(&v.City, text10)
+			r.text(&v.City, text11)
 		case "region":
-			r.text(&v.Region, text10)
+			r.text(&v.Region, text11)
 		case "postal_code":
-			r.text(&v.PostalCode, text17)
+			r.text(&v.PostalCode, text20)
 		case "country":
-			r.text(&v.Country, text18)
+			r.text(&v.Country, text21)
 		default:
 			return false
 		}
@@ -542,6 +811,7 @@ type CartLine struct {
 	PriceChange   string `json:"price_change,omitempty"`
 	Total         *Money `json:"total,omitempty"`
 	Available     int64  `json:"available"`
+	Held          int64  `json:"held"`
 	Gone          bool   `json:"gone,omitempty"`
 }
 
@@ -577,14 +847,14 @@ func (v *Checkout) read(r *reader) {
 			v.CartVersion = new(int64)
 			r.integer(v.CartVersion, 1, 9223372036854775807)
 		case "agreement":
-			r.text(&v.Agreement, text19)
+			r.text(&v.Agreement, text22)
 		case "expected_total":
 			v.ExpectedTotal = new(ExpectedTotal)
 			v.ExpectedTotal.read(r)
 		case "payment_method":
-			r.text(&v.PaymentMethod, text20)
+			r.text(&v.PaymentMethod, text23)
 		case "email":
-			r.text(&v.Email, text21)
+			r.text(&v.Email, text24)
 		case "shipping_address":
 			v.ShippingAddress.read(r)
 		default:
@@ -592,6 +862,17 @@ func (v *Checkout) read(r *reader) {
 		}
 		return true
 	})
+}
+
+// CustomerList: Shoppers who ordered with an e-mail address.
+type CustomerList struct {
+	Customers []FoundCustomer `json:"customers"`
+}
+
+// Erasure: Where an erasure stands.
+type Erasure struct {
+	RequestedAt time.Time `json:"requested_at"`
+	FinishedAt  time.Time `json:"finished_at,omitzero"`
 }
 
 // ExpectedTotal: The total that the buyer saw; 409 when the order would have another.
@@ -606,7 +887,7 @@ func (v *ExpectedTotal) read(r *reader) {
 		case "amount":
 			r.integer(&v.Amount, 0, 9007199254740991)
 		case "currency":
-			r.text(&v.Currency, text22)
+			r.text(&v.Currency, text25)
 		default:
 			return false
 		}
@@ -627,6 +908,80 @@ type Facets struct {
 type FieldError struct {
 	Field  string `json:"field"`
 	Detail string `json:"detail"`
+}
+
+// FoundCustomer: A shopper who ordered with an e-mail address.
+type FoundCustomer struct {
+	CustomerID   string    `json:"customer_id"`
+	Orders       int64     `json:"orders"`
+	LastPlacedAt time.Time `json:"last_placed_at"`
+}
+
+// HeldCart: A cart as it is kept, without prices of today.
+type HeldCart struct {
+	ID        string         `json:"id"`
+	Version   int64          `json:"version"`
+	UpdatedAt time.Time      `json:"updated_at"`
+	Lines     []HeldCartLine `json:"lines"`
+}
+
+// HeldCartLine: A line of a cart.
+type HeldCartLine struct {
+	SKU           string `json:"sku"`
+	Quantity      int64  `json:"quantity"`
+	SeenUnitPrice *Money `json:"seen_unit_price,omitempty"`
+}
+
+// HeldMail: A mail about an order.
+type HeldMail struct {
+	ID        string    `json:"id"`
+	Kind      string    `json:"kind"`
+	State     string    `json:"state"`
+	Subject   string    `json:"subject"`
+	CreatedAt time.Time `json:"created_at"`
+}
+
+// HeldOrder: An order with what else is kept of who placed it.
+type HeldOrder struct {
+	Order          Order        `json:"order"`
+	PaymentMethod  string       `json:"payment_method,omitempty"`
+	IdempotencyKey string       `json:"idempotency_key"`
+	RequestDigest  string       `json:"request_digest,omitempty"`
+	ClientDigest   string       `json:"client_digest,omitempty"`
+	SessionSince   time.Time    `json:"session_since,omitzero"`
+	Traceparent    string       `json:"traceparent,omitempty"`
+	Payment        *HeldPayment `json:"payment,omitempty"`
+	Mails          []HeldMail   `json:"mails,omitempty"`
+}
+
+// HeldPayment: The payment of an order.
+type HeldPayment struct {
+	AttemptID         string       `json:"attempt_id"`
+	State             string       `json:"state"`
+	Amount            Money        `json:"amount"`
+	Captured          Money        `json:"captured"`
+	Refunded          Money        `json:"refunded"`
+	DeclineCode       string       `json:"decline_code,omitempty"`
+	ProviderReference string       `json:"provider_reference,omitempty"`
+	PaymentMethod     string       `json:"payment_method,omitempty"`
+	CreatedAt         time.Time    `json:"created_at"`
+	Refunds           []HeldRefund `json:"refunds"`
+}
+
+// HeldRefund: A refund as payment has it.
+type HeldRefund struct {
+	ID          string `json:"id"`
+	State       string `json:"state"`
+	Amount      Money  `json:"amount"`
+	FailureCode string `json:"failure_code,omitempty"`
+}
+
+// Letter: A mail with what is made of the order as it is now.
+type Letter struct {
+	Mail Mail   `json:"mail"`
+	To   string `json:"to,omitempty"`
+	Text string `json:"text,omitempty"`
+	Html string `json:"html,omitempty"`
 }
 
 // Line: Units of a SKU.
@@ -677,6 +1032,30 @@ func (v *Lines) read(r *reader) {
 	})
 }
 
+// Mail: A mail to a buyer.
+type Mail struct {
+	ID          string    `json:"id"`
+	Kind        string    `json:"kind"`
+	State       string    `json:"state"`
+	Subject     string    `json:"subject"`
+	OrderID     string    `json:"order_id"`
+	OrderNumber string    `json:"order_number"`
+	CustomerID  string    `json:"customer_id"`
+	Amount      Money     `json:"amount"`
+	Attempts    int64     `json:"attempts"`
+	Reason      string    `json:"reason,omitempty"`
+	MessageID   string    `json:"message_id"`
+	HappenedAt  time.Time `json:"happened_at"`
+	CreatedAt   time.Time `json:"created_at"`
+	ChangedAt   time.Time `json:"changed_at"`
+}
+
+// MailPage: A page of mails, newest first.
+type MailPage struct {
+	Mails      []Mail `json:"mails"`
+	NextCursor string `json:"next_cursor,omitempty"`
+}
+
 // Money: An exact amount.
 type Money struct {
 	Amount   int64  `json:"amount"`
@@ -704,26 +1083,69 @@ func (v *NewCart) read(r *reader) {
 	})
 }
 
+// NewWebhookEndpoint: An endpoint to register.
+type NewWebhookEndpoint struct {
+	URL         string   `json:"url"`
+	Description string   `json:"description,omitempty"`
+	EventTypes  []string `json:"event_types"`
+	Ordered     bool     `json:"ordered,omitempty"`
+}
+
+func (v *NewWebhookEndpoint) read(r *reader) {
+	r.object([]string{"url", "event_types"}, func(name string) bool {
+		switch name {
+		case "url":
+			r.text(&v.URL, text26)
+		case "description":
+			r.text(&v.Description, text27)
+		case "event_types":
+			r.array(1, 50, func() {
+				var item string
+				r.text(&item, text17)
+				v.EventTypes = append(v.EventTypes, item)
+			})
+		case "ordered":
+			r.boolean(&v.Ordered)
+		default:
+			return false
+		}
+		return true
+	})
+}
+
 // Order: A purchase.
 type Order struct {
 	ID              string        `json:"id"`
 	Number          string        `json:"number"`
 	State           string        `json:"state"`
 	CancelReason    string        `json:"cancel_reason,omitempty"`
+	DeclineReason   string        `json:"decline_reason,omitempty"`
 	DeclineCode     string        `json:"decline_code,omitempty"`
 	Lines           []OrderLine   `json:"lines"`
 	Total           Money         `json:"total"`
 	Refunded        Money         `json:"refunded"`
-	Email           string        `json:"email"`
-	ShippingAddress Address       `json:"shipping_address"`
+	Email           string        `json:"email,omitempty"`
+	ShippingAddress OrderAddress  `json:"shipping_address"`
 	CartID          string        `json:"cart_id"`
 	PlacedAt        time.Time     `json:"placed_at"`
 	SettledAt       time.Time     `json:"settled_at,omitzero"`
+	ErasedAt        time.Time     `json:"erased_at,omitzero"`
 	Version         int64         `json:"version"`
 	Refunds         []Refund      `json:"refunds,omitempty"`
 	History         []StateChange `json:"history,omitempty"`
 	AgreementDigest string        `json:"agreement_digest,omitempty"`
 	ShortSKUs       []string      `json:"short_skus,omitempty"`
+}
+
+// OrderAddress: Where the goods go, in normal form. Once what identifies the buyer was erased, the country is all that is left.
+type OrderAddress struct {
+	Name       string `json:"name"`
+	Line1      string `json:"line1"`
+	Line2      string `json:"line2,omitempty"`
+	City       string `json:"city,omitempty"`
+	Region     string `json:"region,omitempty"`
+	PostalCode string `json:"postal_code,omitempty"`
+	Country    string `json:"country"`
 }
 
 // OrderLine: What was bought, as it was then.
@@ -742,6 +1164,17 @@ type OrderPage struct {
 	NextCursor string  `json:"next_cursor,omitempty"`
 }
 
+// PersonalData: All that the shop holds about a shopper.
+type PersonalData struct {
+	CustomerID       string      `json:"customer_id"`
+	ExportedAt       time.Time   `json:"exported_at"`
+	SessionsSince    time.Time   `json:"sessions_since,omitzero"`
+	DeclinedPayments *int64      `json:"declined_payments,omitempty"`
+	Erasure          *Erasure    `json:"erasure,omitempty"`
+	Carts            []HeldCart  `json:"carts"`
+	Orders           []HeldOrder `json:"orders"`
+}
+
 // Price: A price as an operator writes it; greater than zero.
 type Price struct {
 	Amount   int64  `json:"amount"`
@@ -754,7 +1187,7 @@ func (v *Price) read(r *reader) {
 		case "amount":
 			r.integer(&v.Amount, 1, 9007199254740991)
 		case "currency":
-			r.text(&v.Currency, text22)
+			r.text(&v.Currency, text25)
 		default:
 			return false
 		}
@@ -812,9 +1245,10 @@ func (v *PriceChanges) read(r *reader) {
 
 // PriceDifference: What the buyer saw and what it is now.
 type PriceDifference struct {
-	Before Money        `json:"before"`
-	Now    Money        `json:"now"`
-	Lines  []LineChange `json:"lines,omitempty"`
+	Before    Money        `json:"before"`
+	Now       Money        `json:"now"`
+	Lines     []LineChange `json:"lines,omitempty"`
+	MoreLines *int64       `json:"more_lines,omitempty"`
 }
 
 // PricedLine: A number of units at a price.
@@ -833,6 +1267,8 @@ type Problem struct {
 	Errors      []FieldError     `json:"errors,omitempty"`
 	Shortages   []Shortage       `json:"shortages,omitempty"`
 	PriceChange *PriceDifference `json:"price_change,omitempty"`
+	Limit       string           `json:"limit,omitempty"`
+	Scope       string           `json:"scope,omitempty"`
 	TraceID     string           `json:"trace_id,omitempty"`
 }
 
@@ -868,18 +1304,18 @@ func (v *ProductInput) read(r *reader) {
 	r.object([]string{"name", "category", "variants"}, func(name string) bool {
 		switch name {
 		case "name":
-			r.text(&v.Name, text23)
+			r.text(&v.Name, text28)
 		case "description":
-			r.text(&v.Description, text24)
+			r.text(&v.Description, text29)
 		case "category":
-			r.text(&v.Category, text25)
+			r.text(&v.Category, text30)
 		case "category_name":
-			r.text(&v.CategoryName, text26)
+			r.text(&v.CategoryName, text31)
 		case "popularity":
 			v.Popularity = new(int64)
 			r.integer(v.Popularity, 0, 1000000000)
 		case "state":
-			r.text(&v.State, text12)
+			r.text(&v.State, text13)
 		case "variants":
 			r.array(1, 1000, func() {
 				var item VariantInput
@@ -1019,7 +1455,7 @@ func (v *RefundInput) read(r *reader) {
 		case "restock":
 			r.boolean(&v.Restock)
 		case "reason":
-			r.text(&v.Reason, text27)
+			r.text(&v.Reason, text32)
 		default:
 			return false
 		}
@@ -1054,7 +1490,7 @@ func (v *StateInput) read(r *reader) {
 	r.object([]string{"state"}, func(name string) bool {
 		switch name {
 		case "state":
-			r.text(&v.State, text12)
+			r.text(&v.State, text13)
 		default:
 			return false
 		}
@@ -1080,7 +1516,7 @@ func (v *StockAdjustment) read(r *reader) {
 	r.object([]string{"reason", "changes"}, func(name string) bool {
 		switch name {
 		case "reason":
-			r.text(&v.Reason, text23)
+			r.text(&v.Reason, text28)
 		case "changes":
 			r.array(1, 2000, func() {
 				var item StockChange
@@ -1127,6 +1563,7 @@ type Variant struct {
 	Name      string `json:"name,omitempty"`
 	Price     Money  `json:"price"`
 	Available int64  `json:"available"`
+	Held      int64  `json:"held"`
 	Stock     *Stock `json:"stock,omitempty"`
 	State     string `json:"state,omitempty"`
 }
@@ -1144,16 +1581,16 @@ func (v *VariantInput) read(r *reader) {
 	r.object([]string{"sku", "price"}, func(name string) bool {
 		switch name {
 		case "sku":
-			r.text(&v.SKU, text13)
+			r.text(&v.SKU, text14)
 		case "name":
-			r.text(&v.Name, text27)
+			r.text(&v.Name, text32)
 		case "price":
 			v.Price.read(r)
 		case "stock":
 			v.Stock = new(int64)
 			r.integer(v.Stock, 0, 1000000000)
 		case "state":
-			r.text(&v.State, text12)
+			r.text(&v.State, text13)
 		default:
 			return false
 		}
@@ -1175,33 +1612,181 @@ type VariantLevels struct {
 	Variants []VariantLevel `json:"variants"`
 }
 
+// WebhookAttempt: One call of the endpoint.
+type WebhookAttempt struct {
+	At         time.Time `json:"at"`
+	DurationMs int64     `json:"duration_ms"`
+	Status     *int64    `json:"status,omitempty"`
+	Error      string    `json:"error,omitempty"`
+	Response   string    `json:"response,omitempty"`
+}
+
+// WebhookDelivery: One event for one endpoint.
+type WebhookDelivery struct {
+	ID            string    `json:"id"`
+	WebhookID     string    `json:"webhook_id"`
+	EventType     string    `json:"event_type"`
+	Subject       string    `json:"subject"`
+	Version       int64     `json:"version"`
+	HappenedAt    time.Time `json:"happened_at"`
+	State         string    `json:"state"`
+	Attempts      int64     `json:"attempts"`
+	NextAttemptAt time.Time `json:"next_attempt_at,omitzero"`
+	LastStatus    *int64    `json:"last_status,omitempty"`
+	LastError     string    `json:"last_error,omitempty"`
+	CreatedAt     time.Time `json:"created_at"`
+	ChangedAt     time.Time `json:"changed_at"`
+}
+
+// WebhookDeliveryDetail: A delivery with what is sent and its attempts.
+type WebhookDeliveryDetail struct {
+	Delivery WebhookDelivery  `json:"delivery"`
+	Body     string           `json:"body"`
+	Attempts []WebhookAttempt `json:"attempts"`
+}
+
+// WebhookDeliveryPage: A page of deliveries, newest first.
+type WebhookDeliveryPage struct {
+	Deliveries []WebhookDelivery `json:"deliveries"`
+	NextCursor string            `json:"next_cursor,omitempty"`
+}
+
+// WebhookEndpoint: A URL that is told what happens.
+type WebhookEndpoint struct {
+	ID             string    `json:"id"`
+	URL            string    `json:"url"`
+	Description    string    `json:"description"`
+	EventTypes     []string  `json:"event_types"`
+	Ordered        bool      `json:"ordered"`
+	Enabled        bool      `json:"enabled"`
+	DisabledReason string    `json:"disabled_reason,omitempty"`
+	DisabledAt     time.Time `json:"disabled_at,omitzero"`
+	FailingSince   time.Time `json:"failing_since,omitzero"`
+	Version        int64     `json:"version"`
+	CreatedAt      time.Time `json:"created_at"`
+	ChangedAt      time.Time `json:"changed_at"`
+}
+
+// WebhookEndpointChange: What is changed of an endpoint.
+type WebhookEndpointChange struct {
+	URL         *string  `json:"url,omitempty"`
+	Description *string  `json:"description,omitempty"`
+	EventTypes  []string `json:"event_types,omitempty"`
+	Ordered     *bool    `json:"ordered,omitempty"`
+	Enabled     *bool    `json:"enabled,omitempty"`
+}
+
+func (v *WebhookEndpointChange) read(r *reader) {
+	r.object(nil, func(name string) bool {
+		switch name {
+		case "url":
+			v.URL = new(string)
+			r.text(v.URL, text26)
+		case "description":
+			v.Description = new(string)
+			r.text(v.Description, text27)
+		case "event_types":
+			r.array(1, 50, func() {
+				var item string
+				r.text(&item, text17)
+				v.EventTypes = append(v.EventTypes, item)
+			})
+		case "ordered":
+			v.Ordered = new(bool)
+			r.boolean(v.Ordered)
+		case "enabled":
+			v.Enabled = new(bool)
+			r.boolean(v.Enabled)
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+// WebhookEndpointList: All webhook endpoints.
+type WebhookEndpointList struct {
+	Endpoints []WebhookEndpoint `json:"endpoints"`
+}
+
+// WebhookEndpointWithSecret: An endpoint with the secret that its messages are signed with.
+type WebhookEndpointWithSecret struct {
+	Endpoint WebhookEndpoint `json:"endpoint"`
+	Secret   string          `json:"secret"`
+}
+
+// WebhookReplay: What is sent again.
+type WebhookReplay struct {
+	Since time.Time `json:"since"`
+}
+
+func (v *WebhookReplay) read(r *reader) {
+	r.object([]string{"since"}, func(name string) bool {
+		switch name {
+		case "since":
+			r.time(&v.Since)
+		default:
+			return false
+		}
+		return true
+	})
+}
+
+// WebhookReplayed: What is sent again.
+type WebhookReplayed struct {
+	Deliveries int64 `json:"deliveries"`
+}
+
+// WebhookSecretRotation: How a secret is rotated.
+type WebhookSecretRotation struct {
+	OverlapSeconds *int64 `json:"overlap_seconds,omitempty"`
+}
+
+func (v *WebhookSecretRotation) read(r *reader) {
+	r.object(nil, func(name string) bool {
+		switch name {
+		case "overlap_seconds":
+			v.OverlapSeconds = new(int64)
+			r.integer(v.OverlapSeconds, 0, 604800)
+		default:
+			return false
+		}
+		return true
+	})
+}
+
 // What the document says of strings.
 var (
 	text1  = &textRule{}
 	text2  = &textRule{least: 1, most: 255, pattern: regexp.MustCompile(`^[ -~]*$`), message: `must be 1 to 255 printable ASCII characters`}
 	text3  = &textRule{least: 1, most: 64, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text4  = &textRule{values: []string{"PENDING", "AUTHORIZING", "CONFIRMING", "CAPTURING", "PAID", "CANCELLING", "CANCELLED"}}
-	text5  = &textRule{most: 40, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text6  = &textRule{most: 254, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text7  = &textRule{most: 64, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text8  = &textRule{least: 1, most: 1000, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text9  = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text10 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text11 = &textRule{values: []string{"relevance", "popularity", "price", "-price", "name", "newest"}}
-	text12 = &textRule{values: []string{"draft", "active", "archived"}}
-	text13 = &textRule{pattern: regexp.MustCompile(`^[A-Z0-9][A-Z0-9._-]{0,63}$`), message: `must be 1 to 64 characters of A-Z, 0-9, dot, dash and underscore, starting with a letter or digit`}
-	text14 = &textRule{least: 1, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text15 = &textRule{least: 1, most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text16 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text17 = &textRule{most: 20, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text18 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be an ISO 3166-1 alpha-2 code, such as "GB"`}
-	text19 = &textRule{most: 524288, pattern: regexp.MustCompile(`^v[0-9]+\.[A-Za-z0-9_-]*$`), message: `must be the agreement of a quote`}
-	text20 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
-	text21 = &textRule{least: 1, most: 254, format: "email"}
-	text22 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
-	text23 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
-	text24 = &textRule{most: 10000, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text25 = &textRule{most: 100, pattern: regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), message: `must be a slug of lower-case letters, digits and single dashes`}
-	text26 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text27 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text4  = &textRule{most: 254, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text5  = &textRule{values: []string{"QUEUED", "SENDING", "SENT", "KEPT", "FAILED", "WITHHELD"}}
+	text6  = &textRule{least: 1, most: 1000, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text7  = &textRule{values: []string{"PENDING", "AUTHORIZING", "CONFIRMING", "CAPTURING", "PAID", "CANCELLING", "CANCELLED"}}
+	text8  = &textRule{most: 40, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text9  = &textRule{most: 64, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text10 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text11 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text12 = &textRule{values: []string{"relevance", "popularity", "price", "-price", "name", "newest"}}
+	text13 = &textRule{values: []string{"draft", "active", "archived"}}
+	text14 = &textRule{pattern: regexp.MustCompile(`^[A-Z0-9][A-Z0-9._-]{0,63}$`), message: `must be 1 to 64 characters of A-Z, 0-9, dot, dash and underscore, starting with a letter or digit`}
+	text15 = &textRule{least: 1, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text16 = &textRule{values: []string{"PENDING", "DELIVERED", "FAILED"}}
+	text17 = &textRule{least: 1, most: 100}
+	text18 = &textRule{least: 1, most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text19 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text20 = &textRule{most: 20, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text21 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be an ISO 3166-1 alpha-2 code, such as "GB"`}
+	text22 = &textRule{most: 524288, pattern: regexp.MustCompile(`^v[0-9]+\.[A-Za-z0-9_-]*$`), message: `must be the agreement of a quote`}
+	text23 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
+	text24 = &textRule{least: 1, most: 254, format: "email"}
+	text25 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
+	text26 = &textRule{least: 1, most: 2048}
+	text27 = &textRule{most: 200}
+	text28 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
+	text29 = &textRule{most: 10000, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text30 = &textRule{most: 100, pattern: regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), message: `must be a slug of lower-case letters, digits and single dashes`}
+	text31 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text32 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
 )

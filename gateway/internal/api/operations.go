@@ -1,6 +1,8 @@
 package api
 
 import (
+	"cmp"
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -8,6 +10,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/operators"
 )
 
 // access says whose token an operation takes: its security in openapi.yaml.
@@ -17,17 +20,18 @@ const (
 	anyone     access = iota
 	guest             // a shopper, or a caller without a token
 	shopper           // a shopper
-	owner             // a shopper for what is theirs, the operator for everything
-	operatorly        // the operator
+	owner             // a shopper for what is theirs, an operator for everything
+	operatorly        // an operator
 )
 
 // operation is one of openapi.yaml. Its handler reads the request, which is of a
 // caller who may make it.
 type operation struct {
-	method, path string
-	access       access
-	handle       func(w http.ResponseWriter, r *http.Request) (answer, error)
-	deprecation  *deprecation
+	id, method, path string
+	access           access
+	scope            operators.Scope // that an operator needs; 0 for none
+	handle           func(w http.ResponseWriter, r *http.Request) (answer, error)
+	deprecation      *deprecation
 }
 
 // deprecation has the days since when an operation is deprecated and from when it
@@ -49,10 +53,17 @@ func (a *API) serve(op operation) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		edge.SetRoute(r.Context(), op.path)
 		op.deprecation.announce(w.Header())
-		err := op.access.admits(auth.FromContext(r.Context()))
-		if err != nil {
+		id := auth.FromContext(r.Context())
+		if err := op.admits(id); err != nil {
+			a.refused(r, op, id, err)
 			a.WriteProblem(w, r, err)
 			return
+		}
+		if id.Operator != nil {
+			var done context.CancelFunc
+			if w, r, done = a.operated(w, r, op, id); done != nil {
+				defer done()
+			}
 		}
 		out, err := op.handle(w, r)
 		if err != nil {
@@ -63,29 +74,38 @@ func (a *API) serve(op operation) http.HandlerFunc {
 	}
 }
 
-func (a access) admits(id auth.Identity) error {
-	if id.Forged && (!id.Cookie || a != anyone) {
-		return problem.New(problem.InvalidToken)
+// admits refuses who may not make the operation. An operator's token must have its scope,
+// also where others need no token: without it nothing that it says of the bearer counts.
+func (op *operation) admits(id auth.Identity) error {
+	if id.Forged && (!id.Cookie || op.access != anyone) {
+		e := problem.New(problem.InvalidToken)
+		e.Detail = cmp.Or(id.Why, e.Detail)
+		return e
 	}
-	switch a {
+	switch op.access {
 	case operatorly:
-		if !id.Operator && id.Known {
-			return problem.Newf(problem.Forbidden, "This needs the operator's token.")
+		if id.Operator == nil && id.Known {
+			return problem.New(problem.Forbidden)
 		}
-		if !id.Operator {
-			return problem.Newf(problem.Unauthorized, "This needs the operator's token.")
+		if id.Operator == nil {
+			return problem.Newf(problem.Unauthorized, "This needs an operator's token.")
 		}
 	case owner:
-		if !id.Operator && !id.Known {
+		if id.Operator == nil && !id.Known {
 			return problem.New(problem.Unauthorized)
 		}
 	case shopper, guest:
-		if id.Operator {
+		if id.Operator != nil {
 			return problem.Newf(problem.Forbidden, "This is for a shopper: send a shopper's token.")
 		}
-		if a == shopper && !id.Known {
+		if op.access == shopper && !id.Known {
 			return problem.New(problem.Unauthorized)
 		}
+	}
+	if id.Operator != nil && !id.Operator.Has(op.scope) {
+		e := problem.Newf(problem.MissingScope, "This needs an operator's token with the scope %s.", op.scope)
+		e.Scope = op.scope.String()
+		return e
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func (a *API) putProduct(ctx context.Context, in *PutProductRequest) (answer, er
 	for i, v := range b.Variants {
 		product.Variants[i] = catalog.VariantInput{SKU: v.SKU, Name: v.Name, Stock: v.Stock, Price: v.Price.money(), State: catalog.State(v.State)}
 	}
-	written, created, err := a.shop.Catalog.Put(ctx, product, must)
+	written, created, err := a.shop.Catalog.Put(ctx, viewer(ctx), product, must)
 	switch {
 	case problem.Is(err, problem.CodeTaken):
 		return nil, problem.AtSKUs(err, func(string) string { return "sku" }) // of the path
@@ -76,7 +76,7 @@ func (a *API) setState(ctx context.Context, code, sku, state, ifMatch string) (a
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.shop.Catalog.SetState(ctx, code, sku, catalog.State(state), must)
+	p, err := a.shop.Catalog.SetState(ctx, viewer(ctx), code, sku, catalog.State(state), must)
 	if problem.Is(err, problem.SKUNotFound) {
 		return nil, problem.AtSKUs(err, func(string) string { return "variant_sku" })
 	}
@@ -101,7 +101,7 @@ func (a *API) delete(ctx context.Context, code, sku, ifMatch string) (answer, er
 	if err != nil {
 		return nil, err
 	}
-	err = a.shop.Catalog.Delete(ctx, code, sku, must)
+	err = a.shop.Catalog.Delete(ctx, viewer(ctx), code, sku, must)
 	field := "sku"
 	if sku != "" {
 		field = "variant_sku"
@@ -141,7 +141,7 @@ func revision(p *catalog.Product) string { return strconv.FormatInt(p.Revision, 
 
 // importProducts answers POST /v1/products/import.
 func (a *API) importProducts(ctx context.Context, in *ImportProductsRequest) (answer, error) {
-	doc, err := upserted(a.shop.Catalog.ImportCSV(ctx, in.Body))
+	doc, err := upserted(a.shop.Catalog.ImportCSV(ctx, viewer(ctx), in.Body))
 	if known := (*problem.Error)(nil); err != nil && !errors.As(err, &known) {
 		return nil, bodyError(err)
 	}
@@ -161,7 +161,7 @@ func (a *API) adjustStock(ctx context.Context, in *AdjustStockRequest) (answer, 
 	for i, c := range in.Body.Changes {
 		changes[i] = catalog.StockChange{SKU: c.SKU, Delta: c.Delta}
 	}
-	levels, err := a.shop.Catalog.AdjustStock(ctx, in.IdempotencyKey, in.Body.Reason, changes)
+	levels, err := a.shop.Catalog.AdjustStock(ctx, viewer(ctx), in.IdempotencyKey, in.Body.Reason, changes)
 	if err != nil {
 		return nil, inList(err, "changes", in.Body.Changes, func(c *StockChange) string { return c.SKU })
 	}
@@ -187,7 +187,7 @@ func (a *API) setPrices(ctx context.Context, in *SetPricesRequest) (answer, erro
 	for i, c := range in.Body.Changes {
 		changes[i] = catalog.PriceChange{SKU: c.SKU, Price: c.Price.money()}
 	}
-	levels, err := a.shop.Catalog.SetPrices(ctx, changes)
+	levels, err := a.shop.Catalog.SetPrices(ctx, viewer(ctx), changes)
 	if err != nil {
 		return nil, inList(err, "changes", in.Body.Changes, func(c *PriceChange) string { return c.SKU })
 	}

@@ -9,24 +9,23 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/gateway/internal/edge/clientaddr"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	"github.com/souk-shop/souk/proto/contact"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	"github.com/souk-shop/souk/proto/money"
 )
 
-// viewer is who looks at orders; admit has seen to it that there is one.
-func viewer(ctx context.Context) order.Viewer {
-	id := auth.FromContext(ctx)
-	return order.Viewer{Customer: id.Shopper.ID, Operator: id.Operator}
-}
+// viewer is for whom a request is; admit has seen to it that the operation is for them.
+func viewer(ctx context.Context) *accessv1.Viewer { return auth.FromContext(ctx).Viewer() }
 
 // placeOrder answers POST /v1/orders. Its body is made of nothing but the order
 // as it was first answered, so that repeats get the same bytes.
 func (a *API) placeOrder(ctx context.Context, in *PlaceOrderRequest) (answer, error) {
 	wait, applied := preferredWait(in.Prefer)
 	checkout := order.Checkout{
-		Customer: shopperID(ctx), IdempotencyKey: in.IdempotencyKey, Cart: in.Body.CartID,
+		Viewer: viewer(ctx), RenewSession: auth.FromContext(ctx).Cookie, Client: clientaddr.FromContext(ctx), IdempotencyKey: in.IdempotencyKey, Cart: in.Body.CartID,
 		PaymentMethod: in.Body.PaymentMethod, Email: in.Body.Email,
 		Wait: wait,
 	}
@@ -44,6 +43,9 @@ func (a *API) placeOrder(ctx context.Context, in *PlaceOrderRequest) (answer, er
 	placed, err := a.shop.Orders.PlaceOrder(ctx, checkout)
 	if err != nil {
 		return nil, problem.AtSKUs(err, func(string) string { return "cart_id" })
+	}
+	if checkout.RenewSession {
+		a.session.Continue(ctx, placed.SessionSince)
 	}
 	doc, err := orderDocument(placed.Order)
 	if err != nil {
@@ -63,7 +65,7 @@ func (a *API) placeOrder(ctx context.Context, in *PlaceOrderRequest) (answer, er
 
 // quoteCart answers GET /v1/carts/{cart_id}/quote.
 func (a *API) quoteCart(ctx context.Context, in *QuoteCartRequest) (answer, error) {
-	quote, err := a.shop.Orders.Quote(ctx, shopperID(ctx), in.CartID, "")
+	quote, err := a.shop.Orders.Quote(ctx, viewer(ctx), in.CartID, "")
 	if err != nil {
 		return nil, problem.AtSKUs(err, func(string) string { return "cart_id" })
 	}
@@ -148,7 +150,7 @@ func (a *API) refundOrder(ctx context.Context, in *RefundOrderRequest) (answer, 
 		lines[i] = order.RefundLine{SKU: l.SKU, Quantity: l.Quantity}
 	}
 	refund, err := a.shop.Orders.RefundOrder(ctx, order.RefundRequest{
-		Order: in.OrderID, IdempotencyKey: in.IdempotencyKey, Lines: lines,
+		Viewer: viewer(ctx), Order: in.OrderID, IdempotencyKey: in.IdempotencyKey, Lines: lines,
 		Restock: in.Body.Restock, Reason: in.Body.Reason, Wait: wait,
 	})
 	if err != nil {

@@ -27,6 +27,11 @@ func (a *API) WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 		h.Set("WWW-Authenticate", `Bearer realm="souk", error="invalid_token", error_description="`+e.Detail+`"`)
 	case e.Type == problem.Forbidden:
 		h.Set("WWW-Authenticate", `Bearer realm="souk", error="insufficient_scope", error_description="`+e.Detail+`"`)
+	case e.Type == problem.MissingScope:
+		h.Set("WWW-Authenticate", `Bearer realm="souk", error="insufficient_scope", scope="`+e.Scope+`", error_description="`+e.Detail+`"`)
+	case h["Retry-After"] != nil:
+	case e.RetryAfter > 0:
+		h.Set("Retry-After", strconv.Itoa(e.Seconds()))
 	case e.Type.Status == http.StatusServiceUnavailable, e.Type == problem.IdempotencyKeyInFlight:
 		h.Set("Retry-After", "1")
 	}
@@ -34,7 +39,7 @@ func (a *API) WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func newProblem(e *problem.Error) *Problem {
-	p := &Problem{Type: e.Type.URI(), Title: e.Type.Title, Status: e.Type.Status, Detail: e.Detail}
+	p := &Problem{Type: e.Type.URI(), Title: e.Type.Title, Status: e.Type.Status, Detail: e.Detail, Limit: e.Limit, Scope: e.Scope}
 	for _, f := range e.Fields {
 		p.Errors = append(p.Errors, FieldError{Field: f.Field, Detail: f.Detail})
 	}
@@ -56,6 +61,9 @@ func newPriceDifference(in *problem.PriceChange) *PriceDifference {
 		return &PricedLine{Name: l.Name, Quantity: l.Quantity, UnitPrice: newMoney(l.UnitPrice)}
 	}
 	out := &PriceDifference{Before: newMoney(in.Before), Now: newMoney(in.Now)}
+	if more := int64(in.More); more > 0 {
+		out.MoreLines = &more
+	}
 	for _, l := range in.Lines {
 		out.Lines = append(out.Lines, LineChange{SKU: l.SKU, Before: line(l.Before), Now: line(l.Now)})
 	}
@@ -77,10 +85,4 @@ func sendProblem(ctx context.Context, w http.ResponseWriter, p *Problem) {
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(p.Status)
 	_, _ = w.Write(body) // the client may be gone
-}
-
-// Refuse returns a handler that answers every request with an error of the type,
-// for the middleware around the API.
-func (a *API) Refuse(t *problem.Type) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { a.WriteProblem(w, r, problem.New(t)) })
 }

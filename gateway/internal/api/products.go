@@ -28,11 +28,13 @@ func (a *API) listProducts(ctx context.Context, in *ListProductsRequest) (answer
 	if err != nil {
 		return nil, err
 	}
-	operator := auth.FromContext(ctx).Operator
+	operator := auth.FromContext(ctx).Operator != nil
 	if q.State != "" && !operator {
-		return nil, problem.Newf(problem.Forbidden, "Only the operator lists products by their state.")
+		return nil, problem.Newf(problem.Forbidden, "Only an operator lists products by their state.")
 	}
-	q.Operator = operator
+	if operator {
+		q.Viewer = viewer(ctx)
+	}
 	page, err := a.shop.Catalog.ListProducts(ctx, q)
 	if err != nil {
 		return nil, err
@@ -127,12 +129,14 @@ type encoded struct {
 
 // getProduct answers GET /v1/products/{sku}.
 func (a *API) getProduct(ctx context.Context, in *GetProductRequest) (answer, error) {
-	operator := auth.FromContext(ctx).Operator
-	find := a.shop.Catalog.Product
+	operator := auth.FromContext(ctx).Operator != nil
+	var p *catalog.Product
+	var err error
 	if operator {
-		find = a.shop.Catalog.WholeProduct
+		p, err = a.shop.Catalog.WholeProduct(ctx, viewer(ctx), in.SKU)
+	} else {
+		p, err = a.shop.Catalog.Product(ctx, in.SKU)
 	}
-	p, err := find(ctx, in.SKU)
 	if err != nil {
 		return nil, err
 	}

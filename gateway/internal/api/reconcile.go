@@ -9,7 +9,7 @@ import (
 
 // reconcile answers POST /v1/reconciliations.
 func (a *API) reconcile(ctx context.Context, in *ReconcileRequest) (answer, error) {
-	r, err := a.shop.Payments.Reconcile(ctx, in.Body.FromTime, in.Body.ToTime)
+	r, err := a.shop.Payments.Reconcile(ctx, viewer(ctx), in.Body.FromTime, in.Body.ToTime)
 	if err != nil {
 		return nil, err
 	}
@@ -26,7 +26,7 @@ func (a *API) reconcile(ctx context.Context, in *ReconcileRequest) (answer, erro
 
 // getReconciliation answers GET /v1/reconciliations/{reconciliation_id}.
 func (a *API) getReconciliation(ctx context.Context, in *GetReconciliationRequest) (answer, error) {
-	r, err := a.shop.Payments.Reconciliation(ctx, in.ReconciliationID.String())
+	r, err := a.shop.Payments.Reconciliation(ctx, viewer(ctx), in.ReconciliationID.String())
 	if err != nil {
 		return nil, err
 	}

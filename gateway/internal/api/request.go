@@ -295,6 +295,10 @@ func (q *request) stream(want string) io.Reader {
 
 // bodyError explains an error of reading a body.
 func bodyError(err error) error {
+	var limit *problem.Error
+	if errors.As(err, &limit) {
+		return limit
+	}
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {
 		return bodyTooLarge(large.Limit)

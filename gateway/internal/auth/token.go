@@ -1,74 +1,137 @@
 // Package auth identifies the caller of a request: a shopper by a signed token, in
-// an Authorization header or a cookie, and the operator by a secret one.
+// an Authorization header or a cookie, and an operator by a token whose hash is in the
+// file of operators.
 package auth
 
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
-	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
 
-// Shopper is a guest or customer: the owner of carts and orders.
+// Shopper is a guest or customer in a session: the owner of carts and orders.
 type Shopper struct {
 	ID uuid.UUID
 	// Cart is the shopper's current cart; the zero UUID when there is none.
 	Cart uuid.UUID
+	// Since is when the session began, in microseconds: with the guest, or anew with an
+	// order. The order service compares it with the time before which the shopper's
+	// sessions have ended. The renewal of a token does not change it.
+	Since time.Time
 }
 
-// NewShopper makes a guest without a cart.
-func NewShopper() (Shopper, error) {
-	id, err := uuid.NewV7()
-	return Shopper{ID: id}, err
-}
+// HasCart reports that the shopper has a current cart.
+func (s Shopper) HasCart() bool { return s.Cart != uuid.Nil }
 
-// ErrToken is returned for a token that this shop did not make.
+// ErrToken is returned for a token that this shop did not make, or that has expired.
 var ErrToken = errors.New("auth: token is not valid")
 
-// MinSecret is the least number of bytes of a signing secret.
-const MinSecret = 32
-
 const (
-	tokenVersion = 1
-	payloadSize  = 1 + 16 + 16
-	// tokenContext separates these signatures from any other made with the
-	// same secret.
-	tokenContext = "souk shopper token v1\x00"
-	tokenSize    = 44 + 1 + 43 // base64url of payload and signature
+	// idleLife is for how long a token is good that is not used: as long as browsers
+	// keep the cookie. Use renews it.
+	idleLife = 365 * 24 * time.Hour
+	// sessionLife bounds a session, however often its token was renewed. It begins anew
+	// with each order, and so an order's page outlives the two years of the legal
+	// guarantee in the EU (directive 2019/771, article 10).
+	sessionLife = 3 * 365 * 24 * time.Hour
+	// renewAfter is how much longer a renewed token must be good than the present one.
+	renewAfter = 24 * time.Hour
 )
 
-// Tokens signs and verifies shopper tokens. A token is
+// A token is base64url(payload) "." base64url(HMAC-SHA256(key, context || payload)). The
+// payload, of version 2, is
 //
-//	base64url(version || shopper || cart) "." base64url(HMAC-SHA256(secret, context || payload))
+//	version | flags | key id (4) | since (8) | expires (8) | shopper (16) | cart (16)
 //
-// It holds no secret and never expires: a shopper who keeps it keeps the carts
-// and orders made with it. Safe for concurrent use.
+// with times in microseconds since 1970, big endian. Version 1 is version | shopper |
+// cart, signed with the secret itself.
+const (
+	version1, version2           = 1, 2
+	payloadSize1, payloadSize2   = 1 + 16 + 16, 1 + 1 + keyIDSize + 8 + 8 + 16 + 16
+	tokenSize1, tokenSize2       = 44 + 1 + 43, 72 + 1 + 43
+	tokenContext1, tokenContext2 = "souk shopper token v1\x00", "souk shopper token v2\x00"
+
+	// flagPlain marks the token of a cookie without Secure.
+	flagPlain = 1
+)
+
+// sinceVersion1 stands for the beginning of the sessions of version 1, whose tokens
+// have none: it is before any session of version 2 began.
+var sinceVersion1 = time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
+
+// Tokens signs and verifies shopper tokens. They hold no secret. Safe for concurrent
+// use.
 type Tokens struct {
-	secret []byte
+	keys []key // the first signs
+	now  func() time.Time
 }
 
-// NewTokens makes Tokens. All replicas of the gateway share one secret, at
-// least MinSecret bytes long; another secret ends every session.
-func NewTokens(secret string) (*Tokens, error) {
-	if len(secret) < MinSecret {
-		return nil, fmt.Errorf("auth: the secret has %d bytes, at least %d are needed", len(secret), MinSecret)
+// NewTokens makes Tokens, which the first secret signs and any of them verifies. now is
+// the clock; nil means time.Now.
+func NewTokens(secrets Secrets, now func() time.Time) (*Tokens, error) {
+	keys, err := secrets.keys()
+	if err != nil {
+		return nil, err
 	}
-	return &Tokens{secret: []byte(secret)}, nil
+	if now == nil {
+		now = time.Now
+	}
+	return &Tokens{keys: keys, now: now}, nil
 }
 
-// Encode returns the token of a shopper.
-func (t *Tokens) Encode(s Shopper) string {
-	payload := make([]byte, 0, payloadSize)
-	payload = append(payload, tokenVersion)
+// NewShopper makes a guest without a cart, whose session begins.
+func (t *Tokens) NewShopper() (Shopper, error) {
+	id, err := uuid.NewV7()
+	return Shopper{ID: id, Since: micros(t.now().UnixMicro())}, err
+}
+
+func micros(n int64) time.Time { return time.UnixMicro(n).UTC() }
+
+// claims are what a token says beside who its shopper is.
+type claims struct {
+	Shopper
+	expires time.Time
+	plain   bool // it was made for a cookie without Secure
+	old     bool // it is of another version or key than new ones are
+}
+
+// expiry is when a token expires that is made now.
+func (t *Tokens) expiry(s Shopper) time.Time {
+	idle, whole := t.now().Add(idleLife), s.Since.Add(sessionLife)
+	if whole.Before(idle) {
+		return whole
+	}
+	return idle
+}
+
+// due reports that a token should be replaced.
+func (t *Tokens) due(c claims) bool {
+	return c.old || t.expiry(c.Shopper).Sub(c.expires) > renewAfter
+}
+
+// Encode returns a token of a shopper. plain says that it is for a cookie without
+// Secure.
+func (t *Tokens) Encode(s Shopper, plain bool) string {
+	signer := &t.keys[0]
+	payload := make([]byte, 0, payloadSize2)
+	flags := byte(0)
+	if plain {
+		flags |= flagPlain
+	}
+	payload = append(payload, version2, flags)
+	payload = append(payload, signer.id[:]...)
+	payload = binary.BigEndian.AppendUint64(payload, uint64(s.Since.UnixMicro()))
+	payload = binary.BigEndian.AppendUint64(payload, uint64(t.expiry(s).UnixMicro()))
 	payload = append(payload, s.ID[:]...)
 	payload = append(payload, s.Cart[:]...)
 	enc := base64.RawURLEncoding
-	return enc.EncodeToString(payload) + "." + enc.EncodeToString(t.sign(payload))
+	return enc.EncodeToString(payload) + "." + enc.EncodeToString(sign(signer.signing, tokenContext2, payload))
 }
 
 // strict refuses the second spelling that trailing bits would allow.
@@ -76,51 +139,77 @@ var strict = base64.RawURLEncoding.Strict()
 
 // Decode returns the shopper of a token, or ErrToken.
 func (t *Tokens) Decode(token string) (Shopper, error) {
-	if len(token) != tokenSize || strings.ContainsAny(token, "\r\n") {
-		return Shopper{}, ErrToken
-	}
+	c, err := t.decode(token)
+	return c.Shopper, err
+}
+
+func (t *Tokens) decode(token string) (claims, error) {
 	head, tail, ok := strings.Cut(token, ".")
-	if !ok {
-		return Shopper{}, ErrToken
+	if size := len(token); !ok || size != tokenSize1 && size != tokenSize2 || strings.ContainsAny(token, "\r\n") {
+		return claims{}, ErrToken
 	}
 	payload, err := strict.DecodeString(head)
-	if err != nil || len(payload) != payloadSize {
-		return Shopper{}, ErrToken
+	if err != nil {
+		return claims{}, ErrToken
 	}
 	signature, err := strict.DecodeString(tail)
-	if err != nil || !hmac.Equal(signature, t.sign(payload)) {
-		return Shopper{}, ErrToken
+	if err != nil {
+		return claims{}, ErrToken
 	}
-	if payload[0] != tokenVersion {
-		return Shopper{}, ErrToken
+	var c claims
+	switch {
+	case len(payload) == payloadSize2 && payload[0] == version2:
+		c, ok = t.verify2(payload, signature)
+	case len(payload) == payloadSize1 && payload[0] == version1:
+		c, ok = t.verify1(payload, signature)
+	default:
+		ok = false
 	}
-	var s Shopper
-	copy(s.ID[:], payload[1:17])
-	copy(s.Cart[:], payload[17:])
-	if s.ID == uuid.Nil {
-		return Shopper{}, ErrToken
+	if !ok || c.ID == uuid.Nil || !t.now().Before(c.expires) {
+		return claims{}, ErrToken
 	}
-	return s, nil
+	return c, nil
 }
 
-func (t *Tokens) sign(payload []byte) []byte {
-	mac := hmac.New(sha256.New, t.secret)
-	mac.Write([]byte(tokenContext))
+func (t *Tokens) verify2(payload, signature []byte) (claims, bool) {
+	for i := range t.keys {
+		k := &t.keys[i]
+		if [keyIDSize]byte(payload[2:6]) != k.id {
+			continue
+		}
+		if !hmac.Equal(signature, sign(k.signing, tokenContext2, payload)) {
+			return claims{}, false
+		}
+		c := claims{plain: payload[1]&flagPlain != 0, old: i > 0}
+		c.Since = micros(int64(binary.BigEndian.Uint64(payload[6:])))
+		c.expires = micros(int64(binary.BigEndian.Uint64(payload[14:])))
+		copy(c.ID[:], payload[22:])
+		copy(c.Cart[:], payload[38:])
+		return c, true
+	}
+	return claims{}, false
+}
+
+// verify1 takes what gateways gave before there was a version 2, so that carts and
+// orders of shops that run stay reachable. It goes with the release of 1.0.
+func (t *Tokens) verify1(payload, signature []byte) (claims, bool) {
+	for i := range t.keys {
+		if !hmac.Equal(signature, sign(t.keys[i].secret, tokenContext1, payload)) {
+			continue
+		}
+		c := claims{plain: true, old: true, expires: sinceVersion1.Add(sessionLife)}
+		c.Since = sinceVersion1
+		copy(c.ID[:], payload[1:])
+		copy(c.Cart[:], payload[17:])
+		return c, true
+	}
+	return claims{}, false
+}
+
+// sign computes a signature; the context separates it from any other made with the key.
+func sign(key []byte, context string, payload []byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(context))
 	mac.Write(payload)
 	return mac.Sum(nil)
-}
-
-// operatorToken compares in constant time, whatever the lengths.
-type operatorToken struct {
-	sum [32]byte
-	set bool
-}
-
-func newOperatorToken(token string) operatorToken {
-	return operatorToken{sum: sha256.Sum256([]byte(token)), set: token != ""}
-}
-
-func (o operatorToken) matches(token string) bool {
-	sum := sha256.Sum256([]byte(token))
-	return o.set && subtle.ConstantTimeCompare(sum[:], o.sum[:]) == 1
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -49,16 +50,27 @@ func Error(ctx context.Context, err error) *problem.Error {
 		shortages []problem.Shortage
 		skus      []string
 		change    *problem.PriceChange
+		limit     string
+		numbers   string
+		again     time.Duration
+		keyed     *problem.Keyed
 	)
 	for _, d := range st.Details() { // decoded once: refusals must be cheap
 		switch d := d.(type) {
 		case *errdetails.ErrorInfo:
 			t = problem.OfReason(reason.Key{Domain: d.GetDomain(), Name: d.GetReason()})
+			limit, numbers = d.GetMetadata()["limit"], d.GetMetadata()["numbers"]
 			for _, key := range []string{"skus", "codes"} {
 				if list := d.GetMetadata()[key]; list != "" {
 					skus = strings.Split(list, ",")
 				}
 			}
+			if id := d.GetMetadata()["order_id"]; id != "" {
+				keyed = &problem.Keyed{OrderID: id}
+				keyed.SessionSince, _ = time.Parse(time.RFC3339Nano, d.GetMetadata()["session_since"]) // zero for none
+			}
+		case *errdetails.RetryInfo:
+			again = d.GetRetryDelay().AsDuration()
 		case *errdetails.BadRequest:
 			for _, v := range d.GetFieldViolations() {
 				fields = append(fields, problem.Field{Field: v.GetField(), Detail: v.GetDescription()})
@@ -78,7 +90,11 @@ func Error(ctx context.Context, err error) *problem.Error {
 		t = problem.Canceled
 	}
 	e := problem.New(t)
-	e.Cause, e.Fields, e.Shortages, e.SKUs, e.PriceChange = err, fields, shortages, skus, change
+	e.Cause, e.Fields, e.Shortages, e.SKUs, e.PriceChange, e.Keyed = err, fields, shortages, skus, change, keyed
+	e.Limit, e.RetryAfter = limit, again
+	if numbers != "" {
+		e.Detail += " It is about " + strings.ReplaceAll(numbers, ",", ", ") + "."
+	}
 	return e
 }
 
@@ -97,7 +113,7 @@ func PriceChange(in *orderv1.PriceChange) *problem.PriceChange {
 		}
 		return &problem.PricedLine{Name: l.GetName(), Quantity: l.GetQuantity(), UnitPrice: amount(l.GetUnitPrice())}
 	}
-	out := &problem.PriceChange{Before: amount(in.GetBefore()), Now: amount(in.GetNow())}
+	out := &problem.PriceChange{Before: amount(in.GetBefore()), Now: amount(in.GetNow()), More: int(in.GetMoreLines())}
 	for _, c := range in.GetLines() {
 		out.Lines = append(out.Lines, problem.LineChange{SKU: c.GetSku(), Before: line(c.GetBefore()), Now: line(c.GetNow())})
 	}

@@ -2,25 +2,32 @@ package client
 
 import (
 	"errors"
-	"fmt"
 
 	"google.golang.org/grpc"
 
 	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	notificationv1 "github.com/souk-shop/souk/proto/gen/souk/notification/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
+// Self is the viewer of calls that the gateway makes for itself.
+var Self = access.Service("gateway")
+
 // Services are clients of the services that the gateway calls.
 type Services struct {
-	Catalog catalogv1.CatalogServiceClient
-	Cart    cartv1.CartServiceClient
-	Order   orderv1.OrderServiceClient
-	Payment paymentv1.PaymentServiceClient
+	Catalog  catalogv1.CatalogServiceClient
+	Cart     cartv1.CartServiceClient
+	Order    orderv1.OrderServiceClient
+	Payment  paymentv1.PaymentServiceClient
+	Mails    notificationv1.MailServiceClient
+	Webhooks notificationv1.WebhookServiceClient
 	// Answers are kept by each service for its operations, by the service's name.
 	Answers map[string]answerv1.AnswerServiceClient
 }
@@ -31,6 +38,8 @@ type Targets struct {
 	Cart    rpc.ClientConfig `env:", prefix=CART_"`
 	Order   rpc.ClientConfig `env:", prefix=ORDER_"`
 	Payment rpc.ClientConfig `env:", prefix=PAYMENT_"`
+
+	Notification rpc.ClientConfig `env:", prefix=NOTIFICATION_"`
 }
 
 // table has an entry for each service: one more is a field of Services, one of
@@ -47,6 +56,9 @@ var table = []struct {
 	{"cart", true, func(t Targets) rpc.ClientConfig { return t.Cart }, func(s *Services, c grpc.ClientConnInterface) { s.Cart = cartv1.NewCartServiceClient(c) }},
 	{"order", true, func(t Targets) rpc.ClientConfig { return t.Order }, func(s *Services, c grpc.ClientConnInterface) { s.Order = orderv1.NewOrderServiceClient(c) }},
 	{"payment", false, func(t Targets) rpc.ClientConfig { return t.Payment }, func(s *Services, c grpc.ClientConnInterface) { s.Payment = paymentv1.NewPaymentServiceClient(c) }},
+	{"notification", false, func(t Targets) rpc.ClientConfig { return t.Notification }, func(s *Services, c grpc.ClientConnInterface) {
+		s.Mails, s.Webhooks = notificationv1.NewMailServiceClient(c), notificationv1.NewWebhookServiceClient(c)
+	}},
 }
 
 // Over makes the clients over a connection to each service, by the service's name.
@@ -63,13 +75,13 @@ func Over(conn func(service string) grpc.ClientConnInterface) Services {
 // Connections are connections to the services, by the service's name.
 type Connections map[string]*grpc.ClientConn
 
-// Dial makes the connections. It does not wait for the services.
-func Dial(to Targets, tel *telemetry.Telemetry) (Connections, error) {
+// Dial makes the connections of a process. It does not wait for the services.
+func Dial(to Targets, id *identity.Identity, tel *telemetry.Telemetry) (Connections, error) {
 	conns := Connections{}
 	for _, service := range table {
-		conn, err := rpc.Dial(service.target(to), tel)
+		conn, err := rpc.Dial(service.name, service.target(to), id, tel)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", service.name, err), conns.Close())
+			return nil, errors.Join(err, conns.Close())
 		}
 		conns[service.name] = conn
 	}

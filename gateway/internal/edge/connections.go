@@ -41,6 +41,9 @@ func (c *Connections) Attach(srv *http.Server) {
 	srv.Handler = c.limit(srv.Handler)
 	srv.ConnContext = c.context
 	srv.ConnState = func(conn net.Conn, state http.ConnState) {
+		if g := guarded(conn); g != nil {
+			g.state(state, speaksHTTP2(conn))
+		}
 		if state == http.StateClosed || state == http.StateHijacked {
 			c.hear(conn)
 		}
@@ -121,7 +124,18 @@ func (c *Connections) limit(next http.Handler) http.Handler {
 		if !conn.heard.Swap(true) {
 			c.hear(conn.conn)
 		}
+		if r.ProtoMajor == 2 {
+			if g := guarded(conn.conn); g != nil {
+				defer g.asked(r)()
+			}
+		}
 		if c.draining.Load() || !conn.end.IsZero() && time.Now().After(conn.end) {
+			w.Header().Set("Connection", "close")
+		}
+		if len(r.TransferEncoding) > 0 && r.ProtoMajor == 1 {
+			// It may have had a Content-Length, too, by which a proxy in front found another
+			// end: what follows is not to be taken for a request (RFC 9112, section 6.1).
+			// net/http does not tell. Browsers send no such bodies.
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)

@@ -3,6 +3,9 @@ package edge
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -56,12 +59,29 @@ func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	}
 	answers := h.check(r.Context())
 	status := http.StatusOK
-	for _, a := range answers {
-		if a != serving {
-			status = http.StatusServiceUnavailable
-		}
+	if missing(answers) != nil {
+		status = http.StatusServiceUnavailable
 	}
 	answerHealth(w, status, answers)
+}
+
+// Check fails while Ready answers 503.
+func (h *Health) Check(ctx context.Context) error {
+	if h.stopping.Load() {
+		return errors.New("stopping")
+	}
+	return missing(h.check(ctx))
+}
+
+// missing names the services that do not serve.
+func missing(answers map[string]string) error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(answers)) {
+		if answers[name] != serving {
+			errs = append(errs, fmt.Errorf("%s: %s", name, answers[name]))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 const (

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"runtime/debug"
 	"sync"
@@ -29,7 +30,8 @@ import (
 type Observer struct {
 	tel      *telemetry.Telemetry
 	fail     http.Handler
-	trusts   func(*http.Request) bool
+	clients  Clients
+	traced   bool // trusted proxies begin traces
 	duration metric.Float64Histogram
 	active   atomic.Int64
 	series   sync.Map // of seriesKey to metric.RecordOption
@@ -41,11 +43,19 @@ type seriesKey struct {
 	status                int
 }
 
+// Clients knows where requests come from.
+type Clients interface {
+	// Of is the client's address.
+	Of(*http.Request) netip.Addr
+	// FromProxy reports whether the peer is a proxy whose Request-Id is taken.
+	FromProxy(*http.Request) bool
+}
+
 // NewObserver makes an Observer. fail answers a request whose handler panicked
-// before it had answered; trusts reports whether the peer is a proxy whose
-// Request-Id is taken.
-func NewObserver(tel *telemetry.Telemetry, fail http.Handler, trusts func(*http.Request) bool) (*Observer, error) {
-	o := &Observer{tel: tel, fail: fail, trusts: trusts}
+// before it had answered. traced says that a traceparent from a trusted proxy is the
+// proxy's own, and goes on.
+func NewObserver(tel *telemetry.Telemetry, fail http.Handler, clients Clients, traced bool) (*Observer, error) {
+	o := &Observer{tel: tel, fail: fail, clients: clients, traced: traced}
 	meter := tel.Meter()
 	var err error
 	o.duration, err = meter.Float64Histogram("http.server.request.duration",
@@ -69,8 +79,9 @@ func NewObserver(tel *telemetry.Telemetry, fail http.Handler, trusts func(*http.
 // requestContext carries what is learned about a request on its way in.
 type requestContext struct {
 	context.Context
-	id    string
-	route string
+	id     string
+	route  string
+	client netip.Addr
 }
 
 type routeKey struct{}
@@ -96,6 +107,14 @@ func RequestID(ctx context.Context) string {
 		return c.id
 	}
 	return ""
+}
+
+// Client is the address of the client, the zero Addr outside of Observe.
+func Client(ctx context.Context) netip.Addr {
+	if c, ok := ctx.Value(routeKey{}).(*requestContext); ok {
+		return c.client
+	}
+	return netip.Addr{}
 }
 
 // recorder remembers the status of an answer.
@@ -127,7 +146,7 @@ var requestIDPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:@/+=-]{0,127
 // requestID is the one that a trusted proxy gave, or a new one.
 func (o *Observer) requestID(r *http.Request) string {
 	for _, name := range []string{"Request-Id", "X-Request-Id"} {
-		if id := r.Header.Get(name); requestIDPattern.MatchString(id) && o.trusts(r) {
+		if id := r.Header.Get(name); requestIDPattern.MatchString(id) && o.clients.FromProxy(r) {
 			return id
 		}
 	}
@@ -138,17 +157,32 @@ func (o *Observer) requestID(r *http.Request) string {
 	return id.String()
 }
 
-// Observe wraps next. The trace of an incoming traceparent goes on.
+// incoming is where a request's trace begins. What a client says of its own trace is
+// noted as a link of the request's span: as its parent, it would decide which traces are
+// kept, and one id could be given to any number of requests. Baggage is not read: what
+// services hand on among themselves is not for clients to say.
+func (o *Observer) incoming(r *http.Request) (context.Context, []trace.SpanStartOption) {
+	ctx := r.Context()
+	if r.Header.Get("Traceparent") == "" {
+		return ctx, nil
+	}
+	remote := propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(r.Header))
+	if o.traced && o.clients.FromProxy(r) {
+		return remote, nil
+	}
+	if sent := trace.SpanContextFromContext(remote); sent.IsValid() && o.tel.Recording {
+		return ctx, []trace.SpanStartOption{trace.WithLinks(trace.Link{SpanContext: sent})}
+	}
+	return ctx, nil
+}
+
+// Observe wraps next.
 func (o *Observer) Observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		o.active.Add(1)
-		ctx := r.Context()
-		if r.Header.Get("Traceparent") != "" {
-			ctx = o.tel.Propagator.Extract(ctx, propagation.HeaderCarrier(r.Header))
-		}
-		ctx, span := o.start(ctx, r)
-		info := &requestContext{Context: ctx, id: o.requestID(r)}
+		ctx, span := o.start(r)
+		info := &requestContext{Context: ctx, id: o.requestID(r), client: o.clients.Of(r)}
 		w.Header()["Request-Id"] = []string{info.id}
 		rec := &recorder{ResponseWriter: w}
 		r = r.WithContext(info)
@@ -167,17 +201,19 @@ func (o *Observer) Observe(next http.Handler) http.Handler {
 // only its id.
 //
 //nolint:spancheck // it is handed on
-func (o *Observer) start(ctx context.Context, r *http.Request) (context.Context, trace.Span) {
+func (o *Observer) start(r *http.Request) (context.Context, trace.Span) {
+	ctx, options := o.incoming(r)
 	if !o.tel.Recording {
 		return o.tel.Tracer().Start(ctx, "")
 	}
-	return o.tel.Tracer().Start(ctx, method(r.Method), trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
+	options = append(options, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
 		attribute.String("http.request.method", method(r.Method)),
 		attribute.String("url.path", r.URL.Path),
 		attribute.String("url.scheme", scheme(r)),
 		attribute.String("client.address", r.RemoteAddr),
 		attribute.String("user_agent.original", r.UserAgent()),
 	))
+	return o.tel.Tracer().Start(ctx, method(r.Method), options...)
 }
 
 // recovered answers for a handler that panicked. What was begun is cut off, so

@@ -5,10 +5,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -23,6 +25,11 @@ func (s *spans) ForceFlush(context.Context) error                { return nil }
 
 func observe(t *testing.T, rec *spans, handler http.HandlerFunc) (http.Handler, *telemetry.Telemetry) {
 	t.Helper()
+	return observeTraced(t, rec, handler, false)
+}
+
+func observeTraced(t *testing.T, rec *spans, handler http.HandlerFunc, traced bool) (http.Handler, *telemetry.Telemetry) {
+	t.Helper()
 	cfg := telemetry.Config{LogOutput: io.Discard}
 	if rec != nil {
 		cfg.SpanProcessors = []sdktrace.SpanProcessor{rec}
@@ -33,12 +40,18 @@ func observe(t *testing.T, rec *spans, handler http.HandlerFunc) (http.Handler, 
 	}
 	o, err := NewObserver(tel, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "ours", http.StatusInternalServerError)
-	}), func(r *http.Request) bool { return strings.HasPrefix(r.RemoteAddr, "10.") })
+	}), proxied{}, traced)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return o.Observe(handler), tel
 }
+
+// proxied knows proxies in 10.0.0.0/8.
+type proxied struct{}
+
+func (proxied) Of(*http.Request) netip.Addr    { return netip.Addr{} }
+func (proxied) FromProxy(r *http.Request) bool { return strings.HasPrefix(r.RemoteAddr, "10.") }
 
 func TestTraceAndMetrics(t *testing.T) {
 	t.Parallel()
@@ -50,16 +63,13 @@ func TestTraceAndMetrics(t *testing.T) {
 		w.WriteHeader(http.StatusNotFound)
 	})
 	r := httptest.NewRequest("GET", "/v1/products/x", nil)
-	r.Header.Set("Traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
 	h.ServeHTTP(httptest.NewRecorder(), r)
 	if len(rec.ended) != 1 {
 		t.Fatalf("%d spans", len(rec.ended))
 	}
 	span := rec.ended[0]
-	if span.Name() != "GET /v1/products/{sku}" || span.SpanKind() != trace.SpanKindServer ||
-		span.SpanContext().TraceID().String() != "4bf92f3577b34da6a3ce929d0e0e4736" ||
-		span.Parent().SpanID().String() != "00f067aa0ba902b7" || inside.SpanID() != span.SpanContext().SpanID() {
-		t.Errorf("span %s %v, parent %v", span.Name(), span.SpanContext(), span.Parent())
+	if span.Name() != "GET /v1/products/{sku}" || span.SpanKind() != trace.SpanKindServer || inside.SpanID() != span.SpanContext().SpanID() {
+		t.Errorf("span %s %v", span.Name(), span.SpanContext())
 	}
 	families, err := tel.Registry.Gather()
 	if err != nil {
@@ -80,6 +90,47 @@ func TestTraceAndMetrics(t *testing.T) {
 	}
 	if !found {
 		t.Errorf("no duration among %d metrics", len(families))
+	}
+}
+
+// Nobody outside decides which trace a request belongs to, and so which are kept, nor
+// what services hand on as baggage: only a proxy that is trusted to begin traces does.
+func TestTracesFromOutsideAreLinks(t *testing.T) {
+	t.Parallel()
+	const sent, by = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+	for name, tc := range map[string]struct {
+		from   string
+		traced bool
+		parent bool
+	}{
+		"a client":                     {from: "192.0.2.1:1"},
+		"a client, proxies are traced": {from: "192.0.2.1:1", traced: true},
+		"a proxy":                      {from: "10.0.0.1:1"},
+		"a proxy that begins traces":   {from: "10.0.0.1:1", traced: true, parent: true},
+	} {
+		rec := &spans{}
+		var handedOn http.Header
+		var tel *telemetry.Telemetry
+		var h http.Handler
+		h, tel = observeTraced(t, rec, func(_ http.ResponseWriter, r *http.Request) {
+			handedOn = http.Header{}
+			tel.Propagator.Inject(r.Context(), propagation.HeaderCarrier(handedOn))
+		}, tc.traced)
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = tc.from
+		r.Header.Set("Traceparent", "00-"+sent+"-"+by+"-01")
+		r.Header.Set("Baggage", "tenant=another")
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		span := rec.ended[0]
+		isParent := span.SpanContext().TraceID().String() == sent && span.Parent().SpanID().String() == by
+		links := span.Links()
+		isLink := len(links) == 1 && links[0].SpanContext.TraceID().String() == sent && links[0].SpanContext.SpanID().String() == by
+		if isParent != tc.parent || isLink == tc.parent {
+			t.Errorf("%s: parent %t, link %t", name, isParent, isLink)
+		}
+		if handedOn.Get("Baggage") != "" || strings.Contains(handedOn.Get("Traceparent"), sent) != tc.parent {
+			t.Errorf("%s: handed on %v", name, handedOn)
+		}
 	}
 }
 
@@ -110,11 +161,11 @@ func TestPanics(t *testing.T) {
 func TestProtect(t *testing.T) {
 	t.Parallel()
 	h := BrowserPolicy{}.Protect(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
-	for path, csp := range map[string]bool{"/": true, "/products/x": true, "/docs": true, "/v1/products": false} {
+	for path, policy := range map[string]string{"/": pagePolicy, "/products/x": pagePolicy, "/docs": pagePolicy, "/v1/products": dataPolicy} {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		got := w.Header().Get("Content-Security-Policy")
-		if (got != "") != csp || strings.Contains(got, "unsafe") || w.Header().Get("X-Content-Type-Options") != "nosniff" || w.Header().Get("Strict-Transport-Security") != "" {
+		if got != policy || strings.Contains(got, "unsafe") || w.Header().Get("X-Content-Type-Options") != "nosniff" || w.Header().Get("Strict-Transport-Security") != "" {
 			t.Errorf("%s: %v", path, w.Header())
 		}
 	}

@@ -18,7 +18,9 @@ const (
 	readTimeout       = 60 * time.Second
 	writeTimeout      = 90 * time.Second
 	idleTimeout       = 2 * time.Minute
-	maxHeaderBytes    = 64 << 10
+	// maxHeaderBytes is that of a request line with all header fields; a browser's is a
+	// few KiB, with 4 KiB of cookies.
+	maxHeaderBytes = 16 << 10
 )
 
 // ServerConfig is where and how the gateway listens.
@@ -27,8 +29,10 @@ type ServerConfig struct {
 	// Listen is the address, host:port. Listener is used instead, if set.
 	Listen   string
 	Listener net.Listener
-	// TLSCert and TLSKey are PEM files; "" serves without TLS.
-	TLSCert, TLSKey string
+	// Certificate is what browsers are shown; nil serves without TLS.
+	Certificate *Certificate
+	// Limits are those of its connections.
+	Limits ConnectionLimits
 	// MaxConnectionAge is that of NewConnections.
 	MaxConnectionAge time.Duration
 
@@ -52,17 +56,20 @@ func Serve(ctx context.Context, cfg ServerConfig) error {
 			return err
 		}
 	}
+	lis = cfg.Limits.guard(lis, cfg.Certificate == nil)
 	connections := NewConnections(cfg.MaxConnectionAge)
 	srv := &http.Server{
 		Handler: cfg.Handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		HTTP2:    http2Config(),
 		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 	connections.Attach(srv)
 	done := make(chan error, 1)
 	go func() {
-		if cfg.TLSCert != "" {
-			done <- srv.ServeTLS(lis, cfg.TLSCert, cfg.TLSKey)
+		if cfg.Certificate != nil {
+			srv.TLSConfig = cfg.Certificate.config()
+			done <- srv.ServeTLS(lis, "", "")
 		} else {
 			done <- srv.Serve(lis)
 		}

@@ -54,10 +54,10 @@ func Once(ctx context.Context, service Client, caller *client.Caller, r Request,
 	noted := context.WithoutCancel(ctx)
 	abandon := func(nothingDone bool) {
 		_, _ = client.Call(noted, caller, 0, service.Abandon, &answerv1.AbandonRequest{
-			Key: key, AttemptId: attempt, NothingDone: nothingDone,
+			Viewer: client.Self, Key: key, AttemptId: attempt, NothingDone: nothingDone,
 		}) // else the lease ends it
 	}
-	begin := &answerv1.BeginRequest{Key: key, RequestHash: r.Hash, Lease: durationpb.New(lease), AttemptId: attempt}
+	begin := &answerv1.BeginRequest{Viewer: client.Self, Key: key, RequestHash: r.Hash, Lease: durationpb.New(lease), AttemptId: attempt}
 	res, err := client.Call(noted, caller, 0, service.Begin, begin)
 	if err != nil {
 		abandon(false) // it may have begun
@@ -85,7 +85,7 @@ func Once(ctx context.Context, service Client, caller *client.Caller, r Request,
 		abandon(problem.As(err).Type.Status < 499 && !res.GetResumed())
 		return Answer{}, false, err
 	}
-	kept, err := client.Call(noted, caller, 0, service.Complete, &answerv1.CompleteRequest{Key: key, Answer: &answerv1.Answer{
+	kept, err := client.Call(noted, caller, 0, service.Complete, &answerv1.CompleteRequest{Viewer: client.Self, Key: key, Answer: &answerv1.Answer{
 		Status: int32(made.Status), Headers: made.Headers, Body: made.Body,
 	}})
 	if err != nil {

@@ -21,24 +21,28 @@ const sealed = 1
 // Sealer encrypts the bodies of kept answers: they have tokens, e-mail and postal
 // addresses, which the service that keeps them need not know, nor a copy of its
 // database.
-type Sealer struct{ aead cipher.AEAD }
+type Sealer struct{ aeads []cipher.AEAD } // the first seals
 
-// NewSealer derives the key from a secret that all replicas share. What was kept
-// under another secret cannot be read any more.
-func NewSealer(secret string) (*Sealer, error) {
-	key, err := hkdf.Key(sha256.New, []byte(secret), nil, "souk kept answers v1", 32)
-	if err != nil {
-		return nil, fmt.Errorf("key of kept answers: %w", err)
+// NewSealer derives the keys from secrets that all replicas share: the first is sealed
+// with, any of them opens. What was kept under another secret cannot be read any more.
+func NewSealer(secret string, old ...string) (*Sealer, error) {
+	s := &Sealer{}
+	for _, secret := range append([]string{secret}, old...) {
+		key, err := hkdf.Key(sha256.New, []byte(secret), nil, "souk kept answers v1", 32)
+		if err != nil {
+			return nil, fmt.Errorf("key of kept answers: %w", err)
+		}
+		block, err := aes.NewCipher(key)
+		if err != nil {
+			return nil, fmt.Errorf("key of kept answers: %w", err)
+		}
+		aead, err := cipher.NewGCMWithRandomNonce(block)
+		if err != nil {
+			return nil, fmt.Errorf("key of kept answers: %w", err)
+		}
+		s.aeads = append(s.aeads, aead)
 	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("key of kept answers: %w", err)
-	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fmt.Errorf("key of kept answers: %w", err)
-	}
-	return &Sealer{aead}, nil
+	return s, nil
 }
 
 // Keeper returns a client that keeps encrypted answers in a service.
@@ -59,9 +63,9 @@ func (k keeper) Begin(ctx context.Context, r *answerv1.BeginRequest, opts ...grp
 
 func (k keeper) Complete(ctx context.Context, r *answerv1.CompleteRequest, opts ...grpc.CallOption) (*answerv1.CompleteResponse, error) {
 	a := r.GetAnswer()
-	body := k.aead.Seal([]byte{sealed}, nil, a.GetBody(), about(r.GetKey()))
+	body := k.aeads[0].Seal([]byte{sealed}, nil, a.GetBody(), about(r.GetKey()))
 	res, err := k.Client.Complete(ctx, &answerv1.CompleteRequest{
-		Key: r.GetKey(), Answer: &answerv1.Answer{Status: a.GetStatus(), Headers: a.GetHeaders(), Body: body},
+		Viewer: r.GetViewer(), Key: r.GetKey(), Answer: &answerv1.Answer{Status: a.GetStatus(), Headers: a.GetHeaders(), Body: body},
 	}, opts...)
 	if err == nil {
 		err = k.open(r.GetKey(), res.GetAnswer())
@@ -75,12 +79,16 @@ func (k keeper) open(key *answerv1.Key, a *answerv1.Answer) error {
 	if len(a.GetBody()) == 0 || a.GetBody()[0] != sealed {
 		return nil
 	}
-	body, err := k.aead.Open(nil, nil, a.GetBody()[1:], about(key))
-	if err != nil { // the secret is another one now
-		return status.Errorf(codes.FailedPrecondition, "the kept answer is of another secret: %v", err)
+	var failed error
+	for _, aead := range k.aeads {
+		body, err := aead.Open(nil, nil, a.GetBody()[1:], about(key))
+		if err == nil {
+			a.Body = body
+			return nil
+		}
+		failed = err
 	}
-	a.Body = body
-	return nil
+	return status.Errorf(codes.FailedPrecondition, "the kept answer is of another secret: %v", failed)
 }
 
 // about ties a body to its key, so that no answer is given for another's.

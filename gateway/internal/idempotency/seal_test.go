@@ -34,9 +34,9 @@ func (s *stored) Complete(_ context.Context, r *answerv1.CompleteRequest, _ ...g
 	return &answerv1.CompleteResponse{Answer: s.copied()}, nil
 }
 
-func keeperOf(t *testing.T, service idempotency.Client, secret string) idempotency.Client {
+func keeperOf(t *testing.T, service idempotency.Client, secret string, old ...string) idempotency.Client {
 	t.Helper()
-	sealer, err := idempotency.NewSealer(secret)
+	sealer, err := idempotency.NewSealer(secret, old...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +68,10 @@ func TestKeptAnswersAreEncrypted(t *testing.T) {
 	other := &answerv1.Key{Scope: "CreateCart guest", Key: "other"}
 	if _, err := k.Begin(ctx, &answerv1.BeginRequest{Key: other}); status.Code(err) != codes.FailedPrecondition {
 		t.Errorf("the answer of another key: %v", err)
+	}
+	changed := keeperOf(t, service, "another secret, of 32 bytes, too", "0123456789abcdef0123456789abcdef")
+	if res, err := changed.Begin(ctx, &answerv1.BeginRequest{Key: key}); err != nil || string(res.GetAnswer().GetBody()) != body {
+		t.Errorf("after a change of the secret: %v, %v", res, err)
 	}
 	rotated := keeperOf(t, service, "another secret, of 32 bytes, too")
 	if _, err := rotated.Begin(ctx, &answerv1.BeginRequest{Key: key}); status.Code(err) != codes.FailedPrecondition {

@@ -5,6 +5,7 @@ package problem
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/souk-shop/souk/proto/money"
 )
@@ -40,6 +41,15 @@ type Error struct {
 	Shortages []Shortage
 	// PriceChange is what was shown and what it is now; PriceChanged only.
 	PriceChange *PriceChange
+	// Keyed is the order that the key has; IdempotencyKeyReused and IdempotencyKeyInFlight
+	// of an order only.
+	Keyed *Keyed
+	// Limit is the name of the limit that the request met, of docs/limits.md; "" for none.
+	Limit string
+	// RetryAfter is when to come again; 0 where that is not known.
+	RetryAfter time.Duration
+	// Scope is what an operator's token lacks; MissingScope only.
+	Scope string
 	// SKUs are those, or for CodeTaken the codes, that a service's error is about; may be empty.
 	SKUs []string
 	// Cause is what a service or the network reported; may be nil.
@@ -59,11 +69,20 @@ type Shortage struct {
 	Available int64
 }
 
+// Keyed is an order that was placed under a key before.
+type Keyed struct {
+	OrderID string
+	// SessionSince is since when the session is that began with the order; zero for none.
+	SessionSince time.Time
+}
+
 // PriceChange is what differs between what a buyer was shown and what an order would
 // have now.
 type PriceChange struct {
 	Before, Now money.Money // totals
 	Lines       []LineChange
+	// More is how many lines differ beside Lines.
+	More int
 }
 
 // LineChange is a line that differs. Before is nil for a line that was not shown, Now for
@@ -79,6 +98,9 @@ type PricedLine struct {
 	Quantity  int64
 	UnitPrice money.Money
 }
+
+// Seconds is RetryAfter in whole seconds, rounded up.
+func (e *Error) Seconds() int { return int((e.RetryAfter + time.Second - 1) / time.Second) }
 
 func (e *Error) Error() string {
 	if e.Cause != nil {
@@ -96,6 +118,13 @@ func New(t *Type) *Error { return &Error{Type: t, Detail: t.Detail} }
 // Newf makes an error of a type with a detail of its own.
 func Newf(t *Type, format string, args ...any) *Error {
 	return &Error{Type: t, Detail: fmt.Sprintf(format, args...)}
+}
+
+// NotAdmitted makes the error of a shopper or an order that admission control turns away.
+func NotAdmitted() *Error {
+	e := New(Overloaded)
+	e.Limit = "admission"
+	return e
 }
 
 // Invalid makes the error of a request with wrong fields.

@@ -5,17 +5,24 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
+	"github.com/souk-shop/souk/gateway/internal/shop/customer"
+	"github.com/souk-shop/souk/gateway/internal/shop/mail"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	"github.com/souk-shop/souk/gateway/internal/shop/payment"
+	"github.com/souk-shop/souk/gateway/internal/shop/webhook"
 	"github.com/souk-shop/souk/services/chassis/cache"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // Shop has the use cases that the REST API and the storefront present.
 type Shop struct {
-	Catalog  *catalog.Catalog
-	Carts    *cart.Carts
-	Orders   *order.Orders
-	Payments *payment.Payments
+	Catalog   *catalog.Catalog
+	Carts     *cart.Carts
+	Orders    *order.Orders
+	Payments  *payment.Payments
+	Customers *customer.Customers
+	Mails     *mail.Mails
+	Webhooks  *webhook.Webhooks
 }
 
 // Admission decides who may start a cart, by how orders fare.
@@ -33,6 +40,8 @@ type Config struct {
 	Cache *cache.Cache
 	// Currency of an empty cart's total.
 	Currency string
+	// Security is the gateway's security log.
+	Security *telemetry.SecurityLog
 	// Draining is closed when the gateway begins to stop.
 	Draining <-chan struct{}
 }
@@ -48,8 +57,11 @@ func New(cfg Config) Shop {
 			Client: services.Cart, Caller: caller, Variants: products, Payments: payments, Admission: cfg.Admission, Currency: cfg.Currency,
 		}),
 		Orders: order.New(order.Config{
-			Client: services.Order, Caller: caller, Admission: cfg.Admission, Stock: products, Draining: cfg.Draining,
+			Client: services.Order, Caller: caller, Admission: cfg.Admission, Stock: products, Security: cfg.Security, Draining: cfg.Draining,
 		}),
-		Payments: payments,
+		Payments:  payments,
+		Customers: customer.New(customer.Config{Orders: services.Order, Carts: services.Cart, Payments: services.Payment, Mails: services.Mails, Caller: caller}),
+		Mails:     mail.New(services.Mails, caller),
+		Webhooks:  webhook.New(services.Webhooks, caller),
 	}
 }

@@ -39,7 +39,7 @@ func open(t testing.TB, f *fakeShop) *browser {
 // openAt is open for a shop that knows its address.
 func openAt(t testing.TB, f *fakeShop, public string) *browser {
 	t.Helper()
-	sessions, err := auth.New(auth.Config{Secret: strings.Repeat("secret ", 8)})
+	sessions, err := auth.New(auth.Config{Secrets: auth.Secrets{Signing: strings.Repeat("secret ", 8)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -405,14 +405,15 @@ func TestCancelledOrdersSayWhy(t *testing.T) {
 	v := open(t, f)
 	v.post("/cart/lines", "sku", "85123A", "quantity", "2")
 	for _, c := range []struct{ reason, decline, says string }{
-		{"PAYMENT_DECLINED", "insufficient_funds", "not enough money"},
-		{"PAYMENT_DECLINED", "some_new_code", "declined"},
+		{"PAYMENT_DECLINED", "DECLINED", "Another card may do"},
+		{"PAYMENT_DECLINED", "TRY_AGAIN", "try again in a few minutes"},
+		{"PAYMENT_DECLINED", "", "declined"},
 		{"INSUFFICIENT_STOCK", "", "Not enough left of: White Hanging Heart T-Light Holder"},
 		{"TIMED_OUT", "", "too long"},
 		{"SOMETHING_NEW", "", "cancelled"},
 	} {
 		f.placing(func(o *order.Order) {
-			o.State, o.CancelReason, o.DeclineCode = order.StateCancelled, c.reason, c.decline
+			o.State, o.CancelReason, o.Decline = order.StateCancelled, c.reason, order.Decline(c.decline)
 			if c.reason == "INSUFFICIENT_STOCK" {
 				o.ShortSKUs = []string{"85123A"}
 			}

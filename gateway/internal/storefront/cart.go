@@ -30,6 +30,7 @@ type cartPage struct {
 	// Complaint says why the total cannot be paid.
 	Complaint string
 	Notice    string // what just happened
+	Ended     bool   // the session has ended: only a new one can order
 	Problem   string // what went wrong
 	Popular   []card // when it is empty
 }
@@ -47,6 +48,7 @@ type cartLine struct {
 	Gone     bool
 	Repriced string // how the price changed since it was added
 	Warning  string // too few in stock
+	Waits    string // others hold it just now; it can be ordered
 	Fix      string // quantity that could be bought; empty for none
 	Error    string // of what was typed
 }
@@ -79,6 +81,7 @@ func (s *Storefront) serveCart(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.Query().Has("added") && !auth.FromContext(r.Context()).Known {
 		v.Failed, v.Problem = true, noCookies
 	}
+	v.Ended = r.URL.Query().Get("ended") == "1"
 	if r.URL.Query().Get("checkout") == "1" && len(v.Lines) > 0 && !v.Ready {
 		v.Problem = cmp.Or(v.Complaint, "Please settle the lines marked below, then you can go on.")
 	}
@@ -89,15 +92,20 @@ func (s *Storefront) serveCart(w http.ResponseWriter, r *http.Request) error {
 // added.
 const noCookies = "Your browser did not keep this shop's cookie, so nothing is in your cart. Please allow cookies for this site and add it again."
 
+// othersPay is what is said of units that others hold, unpaid.
+const othersPay = "Others are paying for the last ones just now; you can order, and get it if one of them does not buy."
+
 // addedMessage says what a line holds after something was added to it, and
 // whether that is more than there is.
 func addedMessage(l *cart.Line) (said string, short bool) {
 	switch {
-	case l.Available <= 0:
+	case l.Waits():
+		return l.Name + " is in your cart. " + othersPay, false
+	case l.Available+l.Held <= 0:
 		return fmt.Sprintf("Your cart holds %s of “%s”, but it has just sold out.", count(l.Quantity), l.Name), true
 	case l.Short():
 		return fmt.Sprintf("Your cart holds %s of “%s”, but only %s %s left. Please take fewer before you order.",
-			count(l.Quantity), l.Name, count(l.Available), plural(l.Available, "is", "are")), true
+			count(l.Quantity), l.Name, count(l.Available+l.Held), plural(l.Available+l.Held, "is", "are")), true
 	case l.Quantity == 1:
 		return l.Name + " is in your cart.", false
 	default:
@@ -111,7 +119,7 @@ func (s *Storefront) currentCart(r *http.Request) (*cart.Cart, error) {
 	if !id.Known || !id.Shopper.HasCart() {
 		return nil, nil
 	}
-	cart, err := s.carts.Cart(r.Context(), id.Shopper.ID, id.Shopper.Cart)
+	cart, err := s.carts.Cart(r.Context(), id.Shopper.Viewer(), id.Shopper.Cart)
 	if problem.Is(err, problem.CartNotFound) {
 		return nil, nil // it expired
 	}
@@ -151,11 +159,13 @@ func newCartLine(l *cart.Line) cartLine {
 	line.Picture = picture.URL(l.SKU, l.Name)
 	line.Price, line.Total, line.Repriced = l.UnitPrice.Format(), l.Total.Format(), repriced(l)
 	switch {
-	case l.Available <= 0:
+	case l.Waits():
+		line.Waits = othersPay
+	case l.Available+l.Held <= 0:
 		line.Warning = "Sold out at the moment. Please remove it to go on."
 	case l.Short():
-		line.Warning = fmt.Sprintf("Only %s left.", count(l.Available))
-		line.Fix = strconv.FormatInt(l.Available, 10)
+		line.Warning = fmt.Sprintf("Only %s left.", count(l.Available+l.Held))
+		line.Fix = strconv.FormatInt(l.Available+l.Held, 10)
 	}
 	return line
 }
@@ -195,10 +205,10 @@ func (s *Storefront) addToCart(w http.ResponseWriter, r *http.Request) error {
 	}
 	var now *cart.Cart
 	if shopper.HasCart() {
-		now, err = s.carts.AddLine(r.Context(), cart.AddLine{Owner: shopper.ID, Cart: shopper.Cart, SKU: sku, Quantity: quantity})
+		now, err = s.carts.AddLine(r.Context(), cart.AddLine{Owner: shopper.Viewer(), Cart: shopper.Cart, SKU: sku, Quantity: quantity})
 	}
 	if !shopper.HasCart() || problem.Is(err, problem.CartNotFound) {
-		now, err = s.carts.NewCart(r.Context(), shopper.ID, []cart.LineInput{{SKU: sku, Quantity: quantity}})
+		now, err = s.carts.NewCart(r.Context(), shopper.Viewer(), []cart.LineInput{{SKU: sku, Quantity: quantity}})
 	}
 	switch {
 	case err == nil:
@@ -314,7 +324,7 @@ func (s *Storefront) showChangedCart(w http.ResponseWriter, r *http.Request) err
 // returns the page that says so instead.
 func (s *Storefront) readCartForm(r *http.Request, now *cart.Cart) (cart.SetLines, *cartPage) {
 	id := auth.FromContext(r.Context())
-	change := cart.SetLines{Owner: id.Shopper.ID, Cart: now.ID}
+	change := cart.SetLines{Owner: id.Shopper.Viewer(), Cart: now.ID}
 	// Removing is meant whatever else has changed; a quantity is not.
 	if sku := r.PostForm.Get("remove"); sku != "" {
 		for _, l := range now.Lines {
@@ -399,7 +409,8 @@ func readForm(r *http.Request) error {
 	}
 	if err := r.ParseForm(); err != nil {
 		var large *http.MaxBytesError
-		if errors.As(err, &large) {
+		var limit *problem.Error
+		if errors.As(err, &large) || errors.As(err, &limit) {
 			return err
 		}
 		return badRequest("The form arrived garbled. Please go back and send it again.")

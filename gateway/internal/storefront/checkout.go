@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/gateway/internal/edge/clientaddr"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
@@ -30,7 +31,7 @@ var TestCards = []PaymentMethod{
 	{"pm_card_visa", "Visa test card", "pays", true},
 	{"pm_card_mastercard", "Mastercard test card", "pays", true},
 	{"pm_card_visa_chargeDeclined", "Test card that is declined", "the bank says no", true},
-	{"pm_card_chargeDeclinedInsufficientFunds", "Test card with too little money", "declined: insufficient funds", true},
+	{"pm_card_chargeDeclinedInsufficientFunds", "Test card with too little money", "the bank says no: too little money", true},
 	{"pm_card_authenticationRequired", "Test card that asks for more", "declined: authentication required", true},
 }
 
@@ -49,14 +50,16 @@ type checkoutPage struct {
 	Units     int64
 	Total     string
 	Changes   []lineChange // since the page that was sent
-	Before    string       // the total of that page, if it changed
-	Form      checkoutForm
-	Errors    map[string]string // by field
-	Wrong     []fieldError      // the same in the order of the form
-	Notice    string
-	Methods   []methodOption
-	Test      bool
-	Countries []countryOption
+	// MoreChanges is how many more there are; "" for none.
+	MoreChanges string
+	Before      string // the total of that page, if it changed
+	Form        checkoutForm
+	Errors      map[string]string // by field
+	Wrong       []fieldError      // the same in the order of the form
+	Notice      string
+	Methods     []methodOption
+	Test        bool
+	Countries   []countryOption
 }
 
 // quoteLine is a line of the summary.
@@ -104,6 +107,10 @@ func (s *Storefront) serveCheckout(w http.ResponseWriter, r *http.Request) error
 		http.Redirect(w, r, "/cart?checkout=1", http.StatusSeeOther)
 		return nil
 	}
+	if problem.Is(err, problem.SessionEnded) {
+		http.Redirect(w, r, "/cart?ended=1", http.StatusSeeOther)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -117,7 +124,7 @@ var notOrderable = []*problem.Type{problem.CartEmpty, problem.CartNotFound, prob
 // quote is what an order of the cart would be placed with now, and what of it differs
 // from the agreement that the page which was sent has shown, "" for none.
 func (s *Storefront) quote(r *http.Request, cart *cart.Cart, shown string) (*order.Quote, error) {
-	quote, err := s.orders.Quote(r.Context(), auth.FromContext(r.Context()).Shopper.ID, cart.ID, shown)
+	quote, err := s.orders.Quote(r.Context(), viewer(r), cart.ID, shown)
 	if problem.Is(err, problem.InvalidAgreement) {
 		return nil, errIncomplete
 	}
@@ -145,8 +152,7 @@ func (s *Storefront) lastForm(r *http.Request) checkoutForm {
 
 // lastOrder is the shopper's newest order; nil for none.
 func (s *Storefront) lastOrder(r *http.Request) (*order.Order, error) {
-	viewer := order.Viewer{Customer: auth.FromContext(r.Context()).Shopper.ID}
-	page, err := s.orders.Orders(r.Context(), viewer, 1, "")
+	page, err := s.orders.Orders(r.Context(), viewer(r), 1, "")
 	if err != nil || len(page.Orders) == 0 {
 		return nil, err
 	}
@@ -203,6 +209,9 @@ func (v *checkoutPage) showQuote(cart *cart.Cart, quote *order.Quote) {
 		return
 	}
 	v.Before = quote.Change.Before.Format()
+	if more := quote.Change.More; more > 0 {
+		v.MoreChanges = count(int64(more))
+	}
 	for _, c := range quote.Change.Lines {
 		v.Changes = append(v.Changes, newLineChange(c))
 	}
@@ -249,14 +258,16 @@ func (s *Storefront) placeOrder(w http.ResponseWriter, r *http.Request) error {
 		return s.showCheckout(w, r, http.StatusUnprocessableEntity, form, key, wrong, "Please look at the marked fields. Nothing was ordered yet.")
 	}
 	checkout := order.Checkout{
-		Customer: id.Shopper.ID, IdempotencyKey: key, Cart: id.Shopper.Cart, CartVersion: version,
+		Viewer: viewer(r), RenewSession: true, Client: clientaddr.FromContext(r.Context()), IdempotencyKey: key, Cart: id.Shopper.Cart, CartVersion: version,
 		PaymentMethod: form.Method, Email: form.Email, Wait: checkoutWait,
 		Address: form.address(), Agreement: agreement,
 	}
 	placed, err := s.orders.PlaceOrder(r.Context(), checkout)
+	s.keepSession(r, key, placed, err)
 	if next := s.nextKey(r, checkout, placed, err); next != "" {
-		checkout.IdempotencyKey, key = next, next
+		checkout.IdempotencyKey, key, checkout.Viewer = next, next, viewer(r)
 		placed, err = s.orders.PlaceOrder(r.Context(), checkout)
+		s.keepSession(r, key, placed, err)
 	}
 	if err != nil {
 		return s.notPlaced(w, r, form, key, err)
@@ -288,6 +299,25 @@ func (s *Storefront) nextKey(r *http.Request, c order.Checkout, placed *order.Pl
 	return uuid.NewSHA1(last.ID, []byte(c.IdempotencyKey)).String()
 }
 
+// whose says what else a limit may be about than the shopper.
+var whose = map[string]string{
+	"declines-of-address":      "This may be about somebody else who uses the same internet connection. ",
+	"unpaid-orders-of-address": "They may be of others who use the same internet connection. ",
+	"unpaid-units-of-address":  "They may be of others who use the same internet connection. ",
+}
+
+// within says a time to wait for people.
+func within(d time.Duration) string {
+	switch {
+	case d <= time.Minute:
+		return "in a minute"
+	case d <= 90*time.Minute:
+		return "in " + strconv.Itoa(int((d+time.Minute-1)/time.Minute)) + " minutes"
+	default:
+		return "in " + strconv.Itoa(int((d+time.Hour-1)/time.Hour)) + " hours"
+	}
+}
+
 // notPlaced answers a checkout that did not make an order.
 func (s *Storefront) notPlaced(w http.ResponseWriter, r *http.Request, form checkoutForm, key string, err error) error {
 	e := problem.As(err)
@@ -301,6 +331,11 @@ func (s *Storefront) notPlaced(w http.ResponseWriter, r *http.Request, form chec
 		return s.showCheckout(w, r, http.StatusConflict, form, key, nil, "What you order has changed since this page was opened. Nothing was ordered yet: please look at what is new, and order again if you agree.")
 	case e.Type == problem.InvalidAgreement:
 		return errIncomplete
+	case e.Type == problem.SessionEnded:
+		// An order from another window began the next session, whose cookie this browser may
+		// have by now: the checkout shows what is left to order, or how to go on.
+		http.Redirect(w, r, "/checkout", http.StatusSeeOther)
+		return nil
 	case problem.Is(err, notOrderable...):
 		http.Redirect(w, r, "/cart?checkout=1", http.StatusSeeOther)
 		return nil
@@ -314,6 +349,12 @@ func (s *Storefront) notPlaced(w http.ResponseWriter, r *http.Request, form chec
 		return s.showCheckout(w, r, http.StatusUnprocessableEntity, form, key, refused(e.Fields), "Please look at the marked fields. Nothing was ordered yet.")
 	case e.Type == problem.TotalTooSmall, e.Type == problem.TotalTooLarge, e.Type == problem.TotalNotChargeable:
 		return s.showCheckout(w, r, http.StatusUnprocessableEntity, form, key, nil, cmp.Or(details[e.Type], e.Detail)+" Nothing was ordered.")
+	case e.Type == problem.TooManyDeclines:
+		w.Header().Set("Retry-After", strconv.Itoa(e.Seconds()))
+		return s.showCheckout(w, r, http.StatusTooManyRequests, form, key, nil, "Several payments did not go through, so we take a short break before the next one: please try again "+within(e.RetryAfter)+", with another card if you have one. "+whose[e.Limit]+"Nothing was charged, and your items are still in your cart.")
+	case e.Type == problem.TooManyUnpaid:
+		w.Header().Set("Retry-After", strconv.Itoa(e.Seconds()))
+		return s.showCheckout(w, r, http.StatusTooManyRequests, form, key, nil, "Orders that were placed just before are still being paid. Please send the form again "+within(e.RetryAfter)+". "+whose[e.Limit]+"Nothing was charged, and your items are still in your cart.")
 	case e.Type == problem.Overloaded:
 		w.Header().Set("Retry-After", "3")
 		return s.showCheckout(w, r, http.StatusServiceUnavailable, form, key, nil, "So many people are ordering that we can't take your order just now. Please send the form again in a moment: however often you do, it makes one order and one payment.")

@@ -115,7 +115,7 @@ func TestPersonalPages(t *testing.T) {
 	}
 	for path, form := range map[string]string{"/cart": "version=1&quantity.85123A=x", "/cart/lines": "sku=85123A&quantity=x", "/checkout": "email=x"} {
 		p := v.do(http.MethodPost, path, form, "Accept-Encoding", "gzip, br")
-		if p.header.Get("Content-Encoding") != "" || p.header.Get("Cache-Control") != "private, no-cache" {
+		if p.header.Get("Content-Encoding") != "" || p.header.Get("Cache-Control") != "private, no-store" {
 			t.Errorf("POST %s: %d %v", path, p.status, p.header)
 		}
 	}

@@ -31,20 +31,27 @@ var refusals = map[*problem.Type]*pageError{
 		status: http.StatusForbidden, title: "That came from somewhere else",
 		detail: "Another site sent this in your name, so nothing was done. If it was you, please do it again from a page of the shop.",
 	},
+	problem.Busy: {
+		status: http.StatusServiceUnavailable, title: headings[http.StatusServiceUnavailable],
+		detail: "More is asked of it than it can do at once. Nothing is lost; please try again in a moment.",
+	},
 	problem.TooManyRequests: {
 		status: http.StatusTooManyRequests, title: "One moment, please",
 		detail: "More came from your address than one person clicks. Nothing is lost; please try again in a few seconds.",
 	},
 }
 
-// Refuse returns a handler that answers every request with the page of an error
-// of the type, for the middleware around the storefront.
-func (s *Storefront) Refuse(t *problem.Type) http.Handler {
-	var err error = problem.New(t)
-	if refusal := refusals[t]; refusal != nil {
-		err = refusal
+// Refuse answers with the page of an error, for the middleware around the storefront.
+func (s *Storefront) Refuse(w http.ResponseWriter, r *http.Request, e *problem.Error) {
+	var err error = e
+	if refusal := refusals[e.Type]; refusal != nil {
+		said := *refusal
+		if e.Limit != "" {
+			said.detail += " (The limit is called " + e.Limit + ".)"
+		}
+		err = &said
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.showError(w, r, err) })
+	s.showError(w, r, err)
 }
 
 // errorPage is the view of error.html.
@@ -70,13 +77,15 @@ func statusOf(e *problem.Error) int {
 
 // headings by status.
 var headings = map[int]string{
-	http.StatusBadRequest:            "We didn't quite get that",
-	http.StatusNotFound:              "We can't find that",
-	http.StatusConflict:              "Something changed in between",
-	http.StatusRequestEntityTooLarge: "That is too much at once",
-	http.StatusUnprocessableEntity:   "That can't be done",
-	http.StatusInternalServerError:   "Something went wrong on our side",
-	http.StatusServiceUnavailable:    "The shop is catching its breath",
+	http.StatusBadRequest:                  "We didn't quite get that",
+	http.StatusNotFound:                    "We can't find that",
+	http.StatusConflict:                    "Something changed in between",
+	http.StatusRequestEntityTooLarge:       "That is too much at once",
+	http.StatusTooManyRequests:             "One moment, please",
+	http.StatusRequestHeaderFieldsTooLarge: "That is too much at once",
+	http.StatusUnprocessableEntity:         "That can't be done",
+	http.StatusInternalServerError:         "Something went wrong on our side",
+	http.StatusServiceUnavailable:          "The shop is catching its breath",
 }
 
 // details say it better than the service does, for people.

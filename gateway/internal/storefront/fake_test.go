@@ -15,8 +15,15 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	"github.com/souk-shop/souk/proto/money"
 )
+
+// customer is the shopper that a viewer is; the zero UUID for another.
+func customer(v *accessv1.Viewer) uuid.UUID {
+	id, _ := uuid.Parse(v.GetCustomer().GetId())
+	return id
+}
 
 // fakeShop is a shop in memory, with the answers of the real one.
 type fakeShop struct {
@@ -29,6 +36,9 @@ type fakeShop struct {
 	byKey    map[string]*order.Order
 	listed   []uuid.UUID // orders, newest first
 	changed  chan struct{}
+
+	since map[uuid.UUID]time.Time // when customers' sessions are good
+	begun map[uuid.UUID]time.Time // the sessions that began with orders
 
 	quotes []*order.Quote
 	fail   error                           // of every call, when set
@@ -51,6 +61,7 @@ type fakeCart struct {
 func newFakeShop() *fakeShop {
 	f := &fakeShop{
 		names: map[string]string{}, carts: map[uuid.UUID]*fakeCart{}, orders: map[uuid.UUID]*order.Order{},
+		since: map[uuid.UUID]time.Time{}, begun: map[uuid.UUID]time.Time{},
 		owners: map[uuid.UUID]uuid.UUID{}, byKey: map[string]*order.Order{}, changed: make(chan struct{}),
 		calls: map[string]int{}, last: map[string]catalog.ProductQuery{}, agreed: map[string]string{},
 	}
@@ -180,14 +191,17 @@ func (f *fakeShop) placed() int {
 }
 
 // setStock changes how many there are of a product with one variant.
-func (f *fakeShop) setStock(sku string, n int64) {
+func (f *fakeShop) setStock(sku string, n int64) { f.setHeldStock(sku, n, 0) }
+
+// setHeldStock is setStock, with units that others hold.
+func (f *fakeShop) setHeldStock(sku string, n, held int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, p := range f.products {
 		if p.Code == sku {
 			f.products[i] = &catalog.Product{
-				ID: p.ID, Code: p.Code, Name: p.Name, Category: p.Category, Price: p.Price, Available: n, URL: p.URL, Picture: p.Picture, Popularity: p.Popularity,
-				Variants: []catalog.Variant{{SKU: sku, Price: p.Price, Stock: catalog.Stock{Available: n}}},
+				ID: p.ID, Code: p.Code, Name: p.Name, Category: p.Category, Price: p.Price, Available: n, Held: held, URL: p.URL, Picture: p.Picture, Popularity: p.Popularity,
+				Variants: []catalog.Variant{{SKU: sku, Price: p.Price, Stock: catalog.Stock{Available: n, Held: held}}},
 			}
 		}
 	}
@@ -327,7 +341,7 @@ func (f *fakeShop) view(id uuid.UUID) *cart.Cart {
 			line.Gone, now.Orderable = true, false
 		} else {
 			line.Name, line.ProductURL, line.Picture = lineName(p, l.SKU), catalog.ProductURL(l.SKU), catalog.PictureURL(l.SKU)
-			line.UnitPrice, line.SeenPrice, line.Available = v.Price, c.seen[l.SKU], v.Stock.Available
+			line.UnitPrice, line.SeenPrice, line.Available, line.Held = v.Price, c.seen[l.SKU], v.Stock.Available, v.Stock.Held
 			line.Total = gbp(v.Price.Units * l.Quantity)
 			now.Total.Units += line.Total.Units
 		}
@@ -336,7 +350,7 @@ func (f *fakeShop) view(id uuid.UUID) *cart.Cart {
 	return now
 }
 
-func (f *fakeShop) NewCart(_ context.Context, owner uuid.UUID, lines []cart.LineInput) (*cart.Cart, error) {
+func (f *fakeShop) NewCart(_ context.Context, owner *accessv1.Viewer, lines []cart.LineInput) (*cart.Cart, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("NewCart"); err != nil {
@@ -348,30 +362,30 @@ func (f *fakeShop) NewCart(_ context.Context, owner uuid.UUID, lines []cart.Line
 		}
 	}
 	id := uuid.New()
-	f.carts[id] = &fakeCart{owner: owner, version: 2, lines: lines}
+	f.carts[id] = &fakeCart{owner: customer(owner), version: 2, lines: lines}
 	return f.view(id), nil
 }
 
-func (f *fakeShop) Cart(_ context.Context, owner, id uuid.UUID) (*cart.Cart, error) {
+func (f *fakeShop) Cart(_ context.Context, owner *accessv1.Viewer, id uuid.UUID) (*cart.Cart, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("Cart"); err != nil {
 		return nil, err
 	}
-	if c := f.carts[id]; c == nil || c.owner != owner {
+	if c := f.carts[id]; c == nil || c.owner != customer(owner) {
 		return nil, fail(problem.CartNotFound)
 	}
 	return f.view(id), nil
 }
 
-func (f *fakeShop) UnitsAfter(_ context.Context, owner, id, order uuid.UUID, bought []cart.LineInput) (units int64, err error) {
+func (f *fakeShop) UnitsAfter(_ context.Context, owner *accessv1.Viewer, id, order uuid.UUID, bought []cart.LineInput) (units int64, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("UnitsAfter"); err != nil {
 		return 0, err
 	}
 	c := f.carts[id]
-	if c == nil || c.owner != owner {
+	if c == nil || c.owner != customer(owner) {
 		return 0, nil
 	}
 	for _, l := range c.lines {
@@ -392,7 +406,7 @@ func (f *fakeShop) SetLines(_ context.Context, in cart.SetLines) (*cart.Cart, er
 		return nil, err
 	}
 	c := f.carts[in.Cart]
-	if c == nil || c.owner != in.Owner {
+	if c == nil || c.owner != customer(in.Owner) {
 		return nil, fail(problem.CartNotFound)
 	}
 	if in.Version != 0 && in.Version != c.version {
@@ -418,7 +432,7 @@ func (f *fakeShop) AddLine(_ context.Context, in cart.AddLine) (*cart.Cart, erro
 		return nil, err
 	}
 	c := f.carts[id]
-	if c == nil || c.owner != owner {
+	if c == nil || c.owner != customer(owner) {
 		return nil, fail(problem.CartNotFound)
 	}
 	if p, _ := f.find(sku); p == nil {
@@ -469,15 +483,18 @@ func (f *fakeShop) quote(id uuid.UUID, shown string) *order.Quote {
 	return q
 }
 
-func (f *fakeShop) Quote(_ context.Context, customer, id uuid.UUID, shown string) (*order.Quote, error) {
+func (f *fakeShop) Quote(_ context.Context, v *accessv1.Viewer, id uuid.UUID, shown string) (*order.Quote, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("Quote"); err != nil {
 		return nil, err
 	}
+	if err := f.ended(v); err != nil {
+		return nil, err
+	}
 	c := f.carts[id]
 	switch {
-	case c == nil || c.owner != customer:
+	case c == nil || c.owner != customer(v):
 		return nil, fail(problem.CartNotFound)
 	case len(c.lines) == 0:
 		return nil, fail(problem.CartEmpty)
@@ -493,10 +510,11 @@ func (f *fakeShop) setPrice(sku, name string, units int64) {
 	defer f.mu.Unlock()
 	for i, p := range f.products {
 		if p.Code == sku {
-			changed := *p
-			changed.Name, changed.Price = name, gbp(units)
-			changed.Variants = []catalog.Variant{{SKU: sku, Price: gbp(units), Stock: p.Variants[0].Stock}}
-			f.products[i] = &changed
+			f.products[i] = &catalog.Product{
+				ID: p.ID, Code: p.Code, Name: name, Description: p.Description, Category: p.Category, State: p.State,
+				Price: gbp(units), Variants: []catalog.Variant{{SKU: sku, Price: gbp(units), Stock: p.Variants[0].Stock}},
+				Available: p.Available, Popularity: p.Popularity, UpdatedAt: p.UpdatedAt, Version: p.Version, URL: p.URL, Picture: p.Picture,
+			}
 		}
 	}
 }
@@ -512,13 +530,18 @@ func (f *fakeShop) PlaceOrder(_ context.Context, in order.Checkout) (*order.Plac
 	}
 	if o := f.byKey[in.IdempotencyKey]; o != nil {
 		if o.Email != in.Email || o.Address != in.Address || f.agreed[in.IdempotencyKey] != in.Agreement {
-			return nil, fail(problem.IdempotencyKeyReused)
+			reused := problem.New(problem.IdempotencyKeyReused)
+			reused.Keyed = &problem.Keyed{OrderID: o.ID.String(), SessionSince: f.begun[o.ID]}
+			return nil, reused
 		}
-		return &order.Placed{Order: o, Replayed: true}, nil
+		return &order.Placed{Order: o, Replayed: true, SessionSince: f.begun[o.ID]}, nil
+	}
+	if err := f.ended(in.Viewer); err != nil {
+		return nil, err
 	}
 	c := f.carts[in.Cart]
 	switch {
-	case c == nil || c.owner != in.Customer:
+	case c == nil || c.owner != customer(in.Viewer):
 		return nil, fail(problem.CartNotFound)
 	case len(c.lines) == 0:
 		return nil, fail(problem.CartEmpty)
@@ -538,8 +561,11 @@ func (f *fakeShop) PlaceOrder(_ context.Context, in order.Checkout) (*order.Plac
 	for _, l := range now.Lines {
 		o.Lines = append(o.Lines, order.Line{SKU: l.SKU, Name: l.Name, Quantity: l.Quantity, UnitPrice: l.UnitPrice, Total: l.Total})
 	}
-	f.orders[o.ID], f.owners[o.ID], f.byKey[in.IdempotencyKey] = o, in.Customer, o
+	f.orders[o.ID], f.owners[o.ID], f.byKey[in.IdempotencyKey] = o, customer(in.Viewer), o
 	f.agreed[in.IdempotencyKey] = in.Agreement
+	if in.RenewSession {
+		f.begun[o.ID] = f.endSessions(in.Viewer)
+	}
 	f.listed = append([]uuid.UUID{o.ID}, f.listed...)
 	if f.place != nil {
 		f.place(o)
@@ -550,7 +576,36 @@ func (f *fakeShop) PlaceOrder(_ context.Context, in order.Checkout) (*order.Plac
 	if f.lose != nil {
 		return nil, f.lose
 	}
-	return &order.Placed{Order: o}, nil
+	return &order.Placed{Order: o, SessionSince: f.begun[o.ID]}, nil
+}
+
+// ended is the error for a session that has ended.
+func (f *fakeShop) ended(v *accessv1.Viewer) error {
+	if v.GetCustomer().GetIssuedAt().AsTime().Before(f.since[customer(v)]) {
+		return fail(problem.SessionEnded)
+	}
+	return nil
+}
+
+func (f *fakeShop) endSessions(v *accessv1.Viewer) time.Time {
+	since, after := time.Now().UTC().Truncate(time.Microsecond), v.GetCustomer().GetIssuedAt().AsTime()
+	if !since.After(after) {
+		since = after.Add(time.Microsecond)
+	}
+	f.since[customer(v)] = since
+	return since
+}
+
+func (f *fakeShop) EndSessions(_ context.Context, v *accessv1.Viewer, _ uuid.UUID) (time.Time, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.enter("EndSessions"); err != nil {
+		return time.Time{}, err
+	}
+	if err := f.ended(v); err != nil {
+		return time.Time{}, err
+	}
+	return f.endSessions(v), nil
 }
 
 // setOrder changes an order, as the order service would.
@@ -565,22 +620,28 @@ func (f *fakeShop) setOrder(id uuid.UUID, change func(*order.Order)) {
 	f.changed = make(chan struct{})
 }
 
-func (f *fakeShop) Order(_ context.Context, v order.Viewer, id uuid.UUID) (*order.Order, error) {
+func (f *fakeShop) Order(_ context.Context, v *accessv1.Viewer, id uuid.UUID) (*order.Order, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("Order"); err != nil {
 		return nil, err
 	}
-	if o := f.orders[id]; o != nil && f.owners[id] == v.Customer {
+	if err := f.ended(v); err != nil {
+		return nil, err
+	}
+	if o := f.orders[id]; o != nil && f.owners[id] == customer(v) {
 		return o, nil
 	}
 	return nil, fail(problem.OrderNotFound)
 }
 
-func (f *fakeShop) Orders(_ context.Context, v order.Viewer, _ int, cursor string) (*order.Page, error) {
+func (f *fakeShop) Orders(_ context.Context, v *accessv1.Viewer, _ int, cursor string) (*order.Page, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.enter("Orders"); err != nil {
+		return nil, err
+	}
+	if err := f.ended(v); err != nil {
 		return nil, err
 	}
 	if cursor != "" {
@@ -588,14 +649,14 @@ func (f *fakeShop) Orders(_ context.Context, v order.Viewer, _ int, cursor strin
 	}
 	page := &order.Page{}
 	for _, id := range f.listed {
-		if f.owners[id] == v.Customer {
+		if f.owners[id] == customer(v) {
 			page.Orders = append(page.Orders, f.orders[id])
 		}
 	}
 	return page, nil
 }
 
-func (f *fakeShop) CancelOrder(_ context.Context, v order.Viewer, id uuid.UUID) (*order.Order, error) {
+func (f *fakeShop) CancelOrder(_ context.Context, v *accessv1.Viewer, id uuid.UUID) (*order.Order, error) {
 	f.mu.Lock()
 	o := f.orders[id]
 	err := f.enter("CancelOrder")
@@ -603,7 +664,7 @@ func (f *fakeShop) CancelOrder(_ context.Context, v order.Viewer, id uuid.UUID) 
 	switch {
 	case err != nil:
 		return nil, err
-	case o == nil || f.owners[id] != v.Customer:
+	case o == nil || f.owners[id] != customer(v):
 		return nil, fail(problem.OrderNotFound)
 	case o.State == order.StatePaid || o.State == order.StateCapturing:
 		return nil, fail(problem.OrderNotCancellable)
@@ -612,13 +673,13 @@ func (f *fakeShop) CancelOrder(_ context.Context, v order.Viewer, id uuid.UUID) 
 	return o, nil
 }
 
-func (f *fakeShop) WatchOrder(ctx context.Context, v order.Viewer, id uuid.UUID) iter.Seq2[*order.Order, error] {
+func (f *fakeShop) WatchOrder(ctx context.Context, v *accessv1.Viewer, id uuid.UUID) iter.Seq2[*order.Order, error] {
 	return func(yield func(*order.Order, error) bool) {
 		for {
 			f.mu.Lock()
 			o, changed := f.orders[id], f.changed
 			f.mu.Unlock()
-			if o == nil || f.owners[id] != v.Customer {
+			if o == nil || f.owners[id] != customer(v) {
 				yield(nil, fail(problem.OrderNotFound))
 				return
 			}

@@ -149,7 +149,7 @@ func (s *Storefront) productFacts(p *catalog.Product, v *productPage) []any {
 		variant := &p.Variants[i]
 		availability := "OutOfStock"
 		switch {
-		case p.State == catalog.Archived || variant.State == catalog.Archived:
+		case !p.Sells(variant):
 			availability = "Discontinued"
 		case variant.Stock.Available > 0:
 			availability = "InStock"

@@ -139,7 +139,7 @@ func TestSmallFiles(t *testing.T) {
 		t.Fatalf("%v %s", err, body)
 	}
 	for _, i := range manifest.Icons {
-		if res, _ := v.raw("GET", i.Src); res.StatusCode != 200 || res.Header.Get("Content-Type") != i.Type {
+		if res, _ := v.raw("GET", i.Src); res.StatusCode != 200 || strings.TrimSuffix(res.Header.Get("Content-Type"), "; charset=utf-8") != i.Type {
 			t.Errorf("%s: %d %v", i.Src, res.StatusCode, res.Header)
 		}
 	}

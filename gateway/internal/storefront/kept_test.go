@@ -73,7 +73,7 @@ func TestKeptPageFollowsTheProduct(t *testing.T) {
 // BenchmarkProductPage compares the product page with a bare handler that
 // writes the same bytes, both over HTTP.
 func BenchmarkProductPage(b *testing.B) {
-	sessions, err := auth.New(auth.Config{Secret: strings.Repeat("secret ", 8)})
+	sessions, err := auth.New(auth.Config{Secrets: auth.Secrets{Signing: strings.Repeat("secret ", 8)}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -6,7 +6,10 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 )
 
@@ -152,6 +155,50 @@ func TestAVariantHasItsOwnHeadline(t *testing.T) {
 	v.get("/products/MUG").has("[data-headline]", "from £2.50")
 }
 
+// The page of a variant is made once for all who ask for it while the product is kept.
+func TestAVariantsPageIsKept(t *testing.T) {
+	t.Parallel()
+	var pages variantPages
+	made := 0
+	for range 3 {
+		for _, sku := range []string{"MUG-BIG", "MUG-RED"} {
+			pages.of(sku, func() *kept { made++; return &kept{} })
+		}
+	}
+	if made != 2 {
+		t.Errorf("made %d times", made)
+	}
+	f := newFakeShop()
+	v := open(t, f)
+	v.get("/products/MUG-BIG").has("[data-headline]", "£3.95 Only 2 left")
+	// What the page shows is of the product that is kept, until that is another.
+	p, _ := f.find("MUG-BIG")
+	p.Variants[2].Stock.Available = 1
+	v.get("/products/MUG-BIG").has("[data-headline]", "Only 2 left")
+}
+
+// What is archived is not for sale, however many units of it there are: neither on the page
+// of the product nor on that of a variant.
+func TestArchivedIsNoLongerSold(t *testing.T) {
+	t.Parallel()
+	f := newFakeShop()
+	v := open(t, f)
+	p, _ := f.find("MUG-BIG")
+	p.Variants[2].State = catalog.Archived
+	v.get("/products/MUG-BIG").has("[data-headline]", "No longer sold").count("form.buy", 0)
+	v.get("/products/MUG").has("[data-headline]", "from £2.50").count("input[value=MUG-BIG][disabled][data-max='0']", 1)
+	f = newFakeShop()
+	v = open(t, f)
+	p, _ = f.find("MUG-BIG")
+	p.State = catalog.Archived
+	for _, path := range []string{"/products/MUG", "/products/MUG-BIG"} {
+		page := v.get(path).has("[data-headline]", "No longer sold").count("form.buy", 0)
+		if text := page.Find("[data-headline]").Text(); strings.Contains(text, "£") || strings.Contains(text, "left") {
+			t.Errorf("%s offers it: %q", path, text)
+		}
+	}
+}
+
 // A long cart folds most of its lines at the checkout.
 func TestALongCartIsFoldedAtTheCheckout(t *testing.T) {
 	t.Parallel()
@@ -166,4 +213,40 @@ func TestALongCartIsFoldedAtTheCheckout(t *testing.T) {
 	if strings.Index(html, `class="summary"`) > strings.Index(html, "Order and pay") {
 		t.Error("the summary comes after the button that pays")
 	}
+}
+
+// What others hold and have not paid is not sold out: it can be put into the cart and
+// ordered, and pages say how it stands.
+func TestHeldIsNotSoldOut(t *testing.T) {
+	t.Parallel()
+	f := newFakeShop()
+	v := open(t, f)
+	f.setHeldStock("85099B", 0, 3)
+	v.get("/products/85099B").has(".stock", "Others are paying").count(".notice.plain", 0)
+	v.post("/cart/lines", "sku", "85099B", "quantity", "2").has(".notice", "Others are paying").count(".problem", 0)
+	v.get("/cart").has(".line", "Others are paying").count(".warning", 0)
+	v.get("/checkout").wants(200, "/checkout")
+	f.setHeldStock("85099B", 0, 1)
+	v.get("/checkout").has(".line", "Only 1 left")
+}
+
+// A shopper whose cards were declined too often is told so kindly, with what was typed,
+// and when to come again; the key stays the same.
+func TestDeclinedTooOften(t *testing.T) {
+	t.Parallel()
+	f := newFakeShop()
+	v := open(t, f)
+	v.post("/cart/lines", "sku", "85123A", "quantity", "2")
+	form := v.get("/checkout")
+	e := problem.New(problem.TooManyDeclines)
+	e.Limit, e.RetryAfter = "declines-of-address", 2*time.Minute-time.Millisecond
+	f.refusing(e)
+	p := v.submit(form, ".checkout-form", fill...).wants(429, "/checkout")
+	p.has(".problem", "in 2 minutes").has(".problem", "with another card").has(".problem", "somebody else").has(".problem", "Nothing was charged")
+	e = problem.New(problem.TooManyUnpaid)
+	e.Limit, e.RetryAfter = "unpaid-orders-of-guest", 5*time.Second
+	f.refusing(e)
+	p = v.submit(p, ".checkout-form").wants(429, "/checkout").has(".problem", "still being paid")
+	f.refusing(nil)
+	v.submit(p, ".checkout-form").wants(200, orderPath(f))
 }

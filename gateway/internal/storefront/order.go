@@ -18,6 +18,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/sse"
 	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
 	"github.com/souk-shop/souk/proto/contact"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 )
 
 // orderPage is the view of order.html.
@@ -88,6 +89,7 @@ var sayings = map[order.State]saying{
 // cancelSayings say why an order was cancelled.
 var cancelSayings = map[string]saying{
 	"INSUFFICIENT_STOCK": {"Someone was faster", "There is not enough left of some of your items, so we did not take the order. Nothing was charged."},
+	"HELD_BY_OTHERS":     {"Others are paying for the last ones", "All that is left is set aside for shoppers who are paying just now. Nothing was charged, and your items are still in your cart: if one of them does not buy, it works in a moment."},
 	"PAYMENT_DECLINED":   {"The payment was declined", "Nothing was charged, and your items are still in your cart."},
 	"CUSTOMER":           {"You cancelled this order", "Nothing was charged."},
 	"TIMED_OUT":          {"This took too long", "We could not finish the order in time, so we called it off. Nothing was charged; your items are still in your cart."},
@@ -96,16 +98,12 @@ var cancelSayings = map[string]saying{
 	"AMOUNT_MISMATCH":    {"The payment did not match the order", "So we called it off. Nothing was charged; please try again from your cart."},
 }
 
-// declines say what the bank said.
-var declines = map[string]string{
-	"insufficient_funds":      "Your bank says that there is not enough money on the card.",
-	"expired_card":            "The card has expired.",
-	"incorrect_cvc":           "The card's security code was wrong.",
-	"lost_card":               "Your bank does not accept this card.",
-	"stolen_card":             "Your bank does not accept this card.",
-	"authentication_required": "Your bank wants you to confirm the payment, which this card can't do here.",
-	"amount_not_chargeable":   "No card can be charged this amount: it is outside of what our payment provider takes.",
-	"processing_error":        "Your bank could not process the payment just now.",
+// declines say what a buyer may know of the bank's no.
+var declines = map[order.Decline]string{
+	order.Declined:               "Your bank did not approve this payment, and only your bank can say why. Another card may do.",
+	order.AuthenticationRequired: "Your bank wants you to confirm the payment, which this card can't do here.",
+	order.TryAgain:               "Your bank could not process the payment just now. Please try again in a few minutes.",
+	order.NotChargeable:          "No card can be charged this amount: it is outside of what our payment provider takes.",
 }
 
 func (s *Storefront) serveOrder(w http.ResponseWriter, r *http.Request) error {
@@ -128,18 +126,18 @@ func (s *Storefront) order(r *http.Request) (*order.Order, error) {
 	return s.orders.Order(r.Context(), viewer, id)
 }
 
-func orderID(r *http.Request) (order.Viewer, uuid.UUID, error) {
+func orderID(r *http.Request) (*accessv1.Viewer, uuid.UUID, error) {
 	notFound := problem.New(problem.OrderNotFound)
 	text := r.PathValue("id")
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != 36 {
-		return order.Viewer{}, id, notFound
+		return nil, id, notFound
 	}
 	who := auth.FromContext(r.Context())
 	if !who.Known {
-		return order.Viewer{}, id, notFound
+		return nil, id, notFound
 	}
-	return order.Viewer{Customer: who.Shopper.ID}, id, nil
+	return who.Shopper.Viewer(), id, nil
 }
 
 // leavesWithin is within what time the units of a paid order have left its cart, if
@@ -150,7 +148,7 @@ const leavesWithin = 24 * time.Hour
 // what was bought has gone.
 func (s *Storefront) recount(w http.ResponseWriter, r *http.Request, o *order.Order) {
 	shopper := auth.FromContext(r.Context()).Shopper
-	if o.CartID != shopper.Cart.String() || cartCount(r, w) == 0 {
+	if o.CartID != shopper.Cart.String() || s.cartCount(r, w) == 0 {
 		return
 	}
 	var bought []cart.LineInput
@@ -159,7 +157,7 @@ func (s *Storefront) recount(w http.ResponseWriter, r *http.Request, o *order.Or
 			bought = append(bought, cart.LineInput{SKU: l.SKU, Quantity: l.Quantity})
 		}
 	}
-	units, err := s.carts.UnitsAfter(r.Context(), shopper.ID, shopper.Cart, o.ID, bought)
+	units, err := s.carts.UnitsAfter(r.Context(), shopper.Viewer(), shopper.Cart, o.ID, bought)
 	if err != nil {
 		s.log.WarnContext(r.Context(), "the cart could not be counted after an order", "error", err)
 		return
@@ -265,7 +263,7 @@ func newOrderStatus(o *order.Order) orderStatus {
 		if c, ok := cancelSayings[o.CancelReason]; ok {
 			say = c
 		}
-		if bank := declines[o.DeclineCode]; bank != "" && o.CancelReason == "PAYMENT_DECLINED" {
+		if bank := declines[o.Decline]; bank != "" && o.CancelReason == "PAYMENT_DECLINED" {
 			say.text = bank + " " + say.text
 		}
 	case order.StatePending, order.StateAuthorizing, order.StateConfirming:
@@ -326,7 +324,7 @@ func (s *Storefront) serveOrderEvents(w http.ResponseWriter, r *http.Request) er
 }
 
 // orderEvents yields an event per change.
-func (s *Storefront) orderEvents(ctx context.Context, viewer order.Viewer, id uuid.UUID) iter.Seq2[sse.Event, error] {
+func (s *Storefront) orderEvents(ctx context.Context, viewer *accessv1.Viewer, id uuid.UUID) iter.Seq2[sse.Event, error] {
 	return func(yield func(sse.Event, error) bool) {
 		for seen, err := range s.orders.WatchOrder(ctx, viewer, id) {
 			if err != nil {

@@ -15,6 +15,8 @@ type ordersPage struct {
 	Orders []orderRow
 	Next   string // address of the next page; empty on the last
 	Later  bool   // not the first page
+	Known  bool   // there is a session that can be ended
+	Notice string
 }
 
 // orderRow is an order in the list.
@@ -41,14 +43,15 @@ func (s *Storefront) serveOrders(w http.ResponseWriter, r *http.Request) error {
 		return problem.New(problem.InvalidCursor)
 	}
 	v.Later = cursor != ""
-	id := auth.FromContext(r.Context())
-	if !id.Known {
+	if !auth.FromContext(r.Context()).Known {
+		v.Notice = forgotten[r.URL.Query().Get("forgotten")]
 		return s.show(w, r, http.StatusOK, "orders", v)
 	}
-	page, err := s.orders.Orders(r.Context(), order.Viewer{Customer: id.Shopper.ID}, 0, cursor)
+	page, err := s.orders.Orders(r.Context(), viewer(r), 0, cursor)
 	if err != nil {
 		return err
 	}
+	v.Known = len(page.Orders) > 0 || v.Later
 	for _, o := range page.Orders {
 		row := orderRow{
 			Number: o.Number, URL: "/orders/" + o.ID.String(), Total: o.Total.Format(),

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	"github.com/souk-shop/souk/proto/contact"
@@ -25,7 +26,7 @@ func TestTemplatesFitTheirViews(t *testing.T) {
 	}
 	evil := `<script>alert("1")</script>`
 	f := frame{Title: evil, Description: evil, Query: evil, Section: "cart", Refresh: 2, Path: "/x", Next: "/y", Picture: "/p", Kind: "product", Facts: []any{thing{"name": evil + "<!--</script>"}}}
-	cards := []card{{Name: evil, URL: "/products/1", Picture: "/pictures/1.svg", Price: "£1", Stock: stockOf(0)}, {Stock: stockOf(1)}}
+	cards := []card{{Name: evil, URL: "/products/1", Picture: "/pictures/1.svg", Price: "£1", Stock: stockOf(0, 0)}, {Stock: stockOf(1, 0)}}
 	links := []categoryLink{{Name: evil, URL: "/categories/x", Picture: "/p", Count: 1, Current: true}}
 	facets := []facetLink{{Label: evil, URL: "/products?q=1", Count: 2, Current: true}}
 	lines := []cartLine{
@@ -41,9 +42,9 @@ func TestTemplatesFitTheirViews(t *testing.T) {
 	views := map[string][]view{
 		"home":    {&homePage{}, &homePage{frame: f, Hero: cards, Popular: cards, Categories: links, Products: 3}},
 		"listing": {&listingPage{}, &listingPage{Later: true}, &listingPage{frame: f, Popular: cards, Applied: facets}, &listingPage{frame: f, Heading: evil, Total: 2, Categories: links, Prices: facets, InStock: facets[0], InStockOn: true, Min: evil, Max: evil, Symbol: "£", PriceError: evil, Action: "/products", Hidden: []field{{evil, evil}}, PriceHides: []field{{"q", evil}}, Sorts: []sortOption{{evil, evil, true}}, Applied: facets, Cards: cards, Next: "/products?cursor=1", Later: true, First: "/products"}},
-		"product": {&productPage{}, &productPage{frame: f, Name: evil, Code: evil, Picture: "/p", Price: "£1", Paragraphs: []string{evil}, Category: links[0], Stock: stockOf(5), Choose: true, Selected: "A", MaxQuantity: 5, Related: cards, Quantity: evil, QuantityError: evil, Variants: []variantOption{{"A", evil, "£1", stockOf(5), 5, "/p", true}, {"B", "", "£2", stockOf(0), 0, "/p", false}}}},
+		"product": {&productPage{}, &productPage{frame: f, Name: evil, Code: evil, Picture: "/p", Price: "£1", Paragraphs: []string{evil}, Category: links[0], Stock: stockOf(5, 0), Choose: true, Selected: "A", MaxQuantity: 5, Related: cards, Quantity: evil, QuantityError: evil, Variants: []variantOption{{"A", evil, "£1", stockOf(5, 0), 5, "/p", true}, {"B", "", "£2", stockOf(0, 0), 0, "/p", false}}}},
 		"cart":    {&cartPage{}, &cartPage{frame: f, Lines: lines, Units: 2, Total: "£2", Version: 3, Notice: evil, Problem: evil, Ready: true}, &cartPage{frame: f, Popular: cards}},
-		"checkout": {&checkoutPage{}, &checkoutPage{frame: f, Key: evil, Version: 1, Agreement: evil, Changes: []lineChange{{evil, evil, evil, evil}, {Name: evil, Now: evil}, {Name: evil, Before: evil}}, Before: "£1", Lines: quoted, Units: 2, Total: "£2", Errors: errs, Notice: evil, Test: true, Countries: []countryOption{{&contact.Country{Code: "GB", Name: evil}, true}}, More: quoted, Wrong: []fieldError{{"email", evil}}, Methods: []methodOption{{PaymentMethod{evil, evil, evil, true}, true}},
+		"checkout": {&checkoutPage{}, &checkoutPage{frame: f, Key: evil, Version: 1, Agreement: evil, Changes: []lineChange{{evil, evil, evil, evil}, {Name: evil, Now: evil}, {Name: evil, Before: evil}}, MoreChanges: "7", Before: "£1", Lines: quoted, Units: 2, Total: "£2", Errors: errs, Notice: evil, Test: true, Countries: []countryOption{{&contact.Country{Code: "GB", Name: evil}, true}}, More: quoted, Wrong: []fieldError{{"email", evil}}, Methods: []methodOption{{PaymentMethod{evil, evil, evil, true}, true}},
 			Form: checkoutForm{evil, evil, evil, evil, evil, evil, evil, evil, evil}}},
 		"order":  {&orderPage{}, &orderPage{frame: f, Number: evil, Placed: evil, Status: status, Lines: []orderLine{{evil, "/products/1", "/p", "1", "£1", "£1", 1}}, Total: "£1", Refunded: "£1", Refunds: []orderRefund{{evil, evil, evil, evil, []string{evil, evil}}}, Email: evil, Address: []string{evil}, Events: "/orders/1/events", Problem: evil}},
 		"orders": {&ordersPage{}, &ordersPage{Later: true}, &ordersPage{frame: f, Orders: []orderRow{{evil, "/orders/1", evil, evil, "good", "£1"}}, Next: "/orders?cursor=1"}},
@@ -66,6 +67,27 @@ func TestTemplatesFitTheirViews(t *testing.T) {
 			if strings.Contains(html, "<script>") {
 				t.Errorf("%s: not escaped:\n%s", name, html)
 			}
+		}
+	}
+}
+
+// TestMoreChangesThanAreListed: the table of a large cart's changes says how many it leaves out.
+func TestMoreChangesThanAreListed(t *testing.T) {
+	t.Parallel()
+	st, err := newStatic(subStatic(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPages(st, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for more, want := range map[int]int{0: 0, 1234: 1} {
+		v := &checkoutPage{}
+		v.showQuote(&cart.Cart{}, &order.Quote{Change: &problem.PriceChange{More: more}})
+		text, err := p.fragment("checkout", "changes", v)
+		if err != nil || strings.Count(text, "and 1,234 more") != want {
+			t.Errorf("%d more: %v, %s", more, err, text)
 		}
 	}
 }
@@ -236,7 +258,7 @@ func TestPictures(t *testing.T) {
 	v := open(t, newFakeShop())
 	src, _ := v.get("/").Find(".hero-shelf img").First().Attr("src")
 	p := v.get(src)
-	if p.status != 200 || p.header.Get("Content-Type") != "image/svg+xml" || !strings.Contains(p.header.Get("Cache-Control"), "immutable") || p.Find("svg path").Length() == 0 {
+	if p.status != 200 || p.header.Get("Content-Type") != "image/svg+xml; charset=utf-8" || !strings.Contains(p.header.Get("Cache-Control"), "immutable") || p.Find("svg path").Length() == 0 {
 		t.Errorf("%s: %d %v", src, p.status, p.header)
 	}
 	plain := v.get("/pictures/85123A.svg")

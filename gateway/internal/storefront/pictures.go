@@ -106,7 +106,7 @@ func (s *Storefront) sendPicture(w http.ResponseWriter, r *http.Request, seed, w
 	} else {
 		h.Set("Cache-Control", "public, max-age=3600")
 	}
-	h.Set("Content-Type", "image/svg+xml")
+	h.Set("Content-Type", svgType)
 	s.pictures.get(version, seed, words).Serve(w, r)
 }
 

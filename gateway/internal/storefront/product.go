@@ -3,6 +3,7 @@ package storefront
 import (
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
@@ -62,27 +63,47 @@ func (s *Storefront) serveProduct(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	if len(p.Variants) > 1 && isVariant(p, sku) {
-		// The address of a variant: its own choice is made, so it is not the
-		// page that is kept.
-		page, err := s.pages.keep("product", s.newProductPage(r, p, sku))
-		if err != nil {
-			return err
-		}
-		s.sendShared(w, r, page)
-		return nil
+		// The address of a variant: its own choice is made, so it is another page.
+		made := p.Memo.Of(catalog.SlotVariants, func() any { return &variantPages{} })
+		return s.sendKept(w, r, made.(*variantPages).of(sku, func() *kept { return s.keepProduct(r, p, sku) }))
 	}
-	made := p.Memo.Of(catalog.SlotPage, func() any {
-		return s.keepOrErr("product", func() (view, error) {
-			return s.newProductPage(r, p, ""), nil
-		})
-	})
-	return s.sendKept(w, r, made)
+	return s.sendKept(w, r, p.Memo.Of(catalog.SlotPage, func() any { return s.keepProduct(r, p, "") }))
+}
+
+func (s *Storefront) keepProduct(r *http.Request, p *catalog.Product, selected string) *kept {
+	return s.keepOrErr("product", func() (view, error) { return s.newProductPage(r, p, selected), nil })
+}
+
+// variantPages are the pages of a product's variants, for as long as the product's own is
+// kept: as many as there are variants.
+type variantPages struct{ pages sync.Map }
+
+// of returns the page of a variant; those who ask at the same time wait for one of them.
+func (v *variantPages) of(sku string, build func() *kept) *kept {
+	once, _ := v.pages.LoadOrStore(sku, &oncePage{})
+	page := once.(*oncePage)
+	page.Do(func() { page.kept = build() })
+	return page.kept
+}
+
+type oncePage struct {
+	sync.Once
+	kept *kept
 }
 
 // isVariant reports that the SKU names a variant other than by the product's
 // own code.
 func isVariant(p *catalog.Product, sku string) bool {
 	return sku != p.Code && sku != p.Variants[0].SKU
+}
+
+// orderable is how many units a page offers: what is available, or what others hold and
+// may not buy.
+func orderable(s catalog.Stock) int64 {
+	if s.Available > 0 {
+		return s.Available
+	}
+	return s.Held
 }
 
 // newProductPage makes the view. Related products and the category's name are
@@ -95,14 +116,14 @@ func (s *Storefront) newProductPage(r *http.Request, p *catalog.Product, selecte
 		Code:     p.Code,
 		Picture:  picture.URL(p.Code, p.Name),
 		Price:    priceOf(p),
-		Stock:    stockOf(p.Available),
+		Stock:    stockOf(p.Available, p.Held),
 		Choose:   len(p.Variants) > 1,
 		Quantity: "1",
 	}
 	if p.State == catalog.Archived {
 		v.Gone = true
 		v.Title, v.frame.Description = p.Name+" (no longer sold)", p.Name+" is no longer sold at Souk."
-		v.Stock = stock{Level: "out", Text: "No longer sold"}
+		v.Stock = noLongerSold
 	}
 	for line := range strings.SplitSeq(p.Description, "\n") {
 		if line = strings.TrimSpace(line); line != "" {
@@ -113,11 +134,14 @@ func (s *Storefront) newProductPage(r *http.Request, p *catalog.Product, selecte
 		variant := &p.Variants[i]
 		option := variantOption{
 			SKU: variant.SKU, Name: firstOf(variant.Name, variant.SKU),
-			Price: variant.Price.Format(), Stock: stockOf(variant.Stock.Available),
-			Max:     min(variant.Stock.Available, cart.MaxQuantity),
+			Price: variant.Price.Format(), Stock: stockOf(variant.Stock.Available, variant.Stock.Held),
+			Max:     min(orderable(variant.Stock), cart.MaxQuantity),
 			Picture: catalog.PictureURL(variant.SKU) + "?v=" + picture.Version(p.Code, pictureWords(p, variant.SKU)),
 		}
-		option.Selected = variant.SKU == selected || selected == "" && v.Selected == "" && variant.Stock.Available > 0
+		if !p.Sells(variant) {
+			option.Stock, option.Max = noLongerSold, 0
+		}
+		option.Selected = variant.SKU == selected || selected == "" && v.Selected == "" && option.Max > 0
 		if option.Selected {
 			v.Selected = variant.SKU
 		}

@@ -152,8 +152,8 @@ var uncompressed = map[string]bool{"checkout": true}
 
 // show renders a page for one shopper and sends it. It is not stored anywhere, nor
 // found by search engines: it may show what only the shopper should see. What answers a
-// form repeats what was typed and is not compressed; the shopper's own browser may keep
-// it, because going back to it would otherwise be an error page of the browser.
+// form repeats what was typed and is not compressed. The script makes its entry in the
+// browser's history one that is asked for anew, so that going back to it works.
 func (s *Storefront) show(w http.ResponseWriter, r *http.Request, status int, name string, v view) error {
 	v.Frame().NoIndex = true
 	buf, err := s.pages.render(name, v)
@@ -166,13 +166,10 @@ func (s *Storefront) show(w http.ResponseWriter, r *http.Request, status int, na
 	whole.Reset()
 	head, tail, _ := bytes.Cut(buf.Bytes(), s.pages.marker)
 	whole.Write(head)
-	whole.WriteString(badgeOf(cartCount(r, w)))
+	whole.WriteString(badgeOf(s.cartCount(r, w)))
 	whole.Write(tail)
 	h := w.Header()
 	h["Cache-Control"] = noStore
-	if r.Method == http.MethodPost {
-		h["Cache-Control"] = revalidate
-	}
 	var accepted compress.Accepted
 	if !uncompressed[name] && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		h["Vary"] = varyCoding
@@ -184,7 +181,7 @@ func (s *Storefront) show(w http.ResponseWriter, r *http.Request, status int, na
 
 // sendShared sends a page that was kept.
 func (s *Storefront) sendShared(w http.ResponseWriter, r *http.Request, p *rendered) {
-	units := cartCount(r, w)
+	units := s.cartCount(r, w)
 	h := w.Header()
 	h["Cache-Control"] = revalidate
 	h["Vary"] = varyShared
@@ -237,21 +234,15 @@ const countCookie = "souk_count"
 
 // cartCount is the number for the badge: the one this response sets, else the
 // one the browser sent.
-func cartCount(r *http.Request, w http.ResponseWriter) int64 {
-	for _, c := range w.Header()["Set-Cookie"] {
-		if v, ok := strings.CutPrefix(c, countCookie+"="); ok {
-			v, _, _ = strings.Cut(v, ";")
-			return parseCount(v)
-		}
+func (s *Storefront) cartCount(r *http.Request, w http.ResponseWriter) int64 {
+	if v, ok := s.policy.SetValue(w.Header(), countCookie); ok {
+		return parseCount(v)
 	}
 	// Most requests come without cookies; they cost nothing here.
 	if len(r.Header["Cookie"]) == 0 {
 		return 0
 	}
-	c, err := r.Cookie(countCookie)
-	if err != nil {
-		return 0
-	}
+	c, _ := s.policy.Cookie(r, countCookie)
 	return parseCount(c.Value)
 }
 
@@ -265,7 +256,7 @@ func parseCount(s string) int64 {
 
 // rememberCount sends the count cookie when it is not what the browser has.
 func (s *Storefront) rememberCount(w http.ResponseWriter, r *http.Request, units int64) {
-	if cartCount(r, w) == units {
+	if s.cartCount(r, w) == units {
 		return
 	}
 	s.policy.SetCookie(w, r, edge.Cookie{Name: countCookie, Value: strconv.FormatInt(units, 10), Scripts: true})

@@ -56,13 +56,15 @@ func newStatic(tree fs.FS) (*static, error) {
 	return s, nil
 }
 
+const svgType = "image/svg+xml; charset=utf-8"
+
 // kinds does not ask the machine, whose tables differ.
 var kinds = map[string]string{
 	".css":   "text/css; charset=utf-8",
 	".ico":   "image/x-icon",
 	".js":    "text/javascript; charset=utf-8",
 	".png":   "image/png",
-	".svg":   "image/svg+xml",
+	".svg":   svgType,
 	".txt":   "text/plain; charset=utf-8",
 	".woff2": "font/woff2",
 }

@@ -24,9 +24,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/edge"
+	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 )
 
 // Catalog is what the pages need of the catalog.
@@ -41,9 +43,9 @@ type Catalog interface {
 
 // Carts is what the pages need of the carts.
 type Carts interface {
-	NewCart(ctx context.Context, owner uuid.UUID, lines []cart.LineInput) (*cart.Cart, error)
-	Cart(ctx context.Context, owner, id uuid.UUID) (*cart.Cart, error)
-	UnitsAfter(ctx context.Context, owner, id, order uuid.UUID, bought []cart.LineInput) (int64, error)
+	NewCart(ctx context.Context, owner *accessv1.Viewer, lines []cart.LineInput) (*cart.Cart, error)
+	Cart(ctx context.Context, owner *accessv1.Viewer, id uuid.UUID) (*cart.Cart, error)
+	UnitsAfter(ctx context.Context, owner *accessv1.Viewer, id, order uuid.UUID, bought []cart.LineInput) (int64, error)
 	SetLines(ctx context.Context, in cart.SetLines) (*cart.Cart, error)
 	AddLine(ctx context.Context, in cart.AddLine) (*cart.Cart, error)
 }
@@ -51,17 +53,21 @@ type Carts interface {
 // Orders is what the pages need of the orders.
 type Orders interface {
 	PlaceOrder(ctx context.Context, c order.Checkout) (*order.Placed, error)
-	Quote(ctx context.Context, customer, cart uuid.UUID, shown string) (*order.Quote, error)
-	Order(ctx context.Context, v order.Viewer, id uuid.UUID) (*order.Order, error)
-	Orders(ctx context.Context, v order.Viewer, limit int, cursor string) (*order.Page, error)
-	CancelOrder(ctx context.Context, v order.Viewer, id uuid.UUID) (*order.Order, error)
-	WatchOrder(ctx context.Context, v order.Viewer, id uuid.UUID) iter.Seq2[*order.Order, error]
+	Quote(ctx context.Context, v *accessv1.Viewer, cart uuid.UUID, shown string) (*order.Quote, error)
+	Order(ctx context.Context, v *accessv1.Viewer, id uuid.UUID) (*order.Order, error)
+	Orders(ctx context.Context, v *accessv1.Viewer, limit int, cursor string) (*order.Page, error)
+	CancelOrder(ctx context.Context, v *accessv1.Viewer, id uuid.UUID) (*order.Order, error)
+	EndSessions(ctx context.Context, v *accessv1.Viewer, customer uuid.UUID) (time.Time, error)
+	WatchOrder(ctx context.Context, v *accessv1.Viewer, id uuid.UUID) iter.Seq2[*order.Order, error]
 }
 
 // Sessions makes guests and remembers them.
 type Sessions interface {
 	Ensure(ctx context.Context) (s auth.Shopper, fresh bool, err error)
 	SetCookie(w http.ResponseWriter, r *http.Request, s auth.Shopper)
+	NewShopper() (auth.Shopper, error)
+	Continue(ctx context.Context, since time.Time)
+	Forget(ctx context.Context)
 }
 
 // Config of the storefront.
@@ -169,6 +175,8 @@ func (s *Storefront) routes() {
 	s.page("POST /cart/lines", s.addToCart)
 	s.page("GET /checkout", s.serveCheckout)
 	s.page("POST /checkout", s.placeOrder)
+	s.page("POST /session/new", s.newSession)
+	s.page("POST /session/end", s.endSession)
 	s.page("GET /orders", s.serveOrders)
 	s.page("GET /orders/{id}", s.serveOrder)
 	s.page("GET /orders/{id}/events", s.serveOrderEvents)
@@ -180,6 +188,9 @@ func (s *Storefront) routes() {
 func (s *Storefront) page(pattern string, h func(http.ResponseWriter, *http.Request) error) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
+			if problem.Is(err, problem.SessionEnded) {
+				err = errEnded
+			}
 			s.showError(w, r, err)
 		}
 	})

@@ -26,8 +26,13 @@ type stock struct {
 // lowStock is the number of units from which down a page shows it.
 const lowStock = 10
 
-func stockOf(available int64) stock {
+// noLongerSold is said of what is archived, however many units of it there are.
+var noLongerSold = stock{"out", "No longer sold"}
+
+func stockOf(available, held int64) stock {
 	switch {
+	case available <= 0 && held > 0:
+		return stock{"low", "Others are paying for the last ones"}
 	case available <= 0:
 		return stock{"out", "Sold out"}
 	case available <= lowStock:
@@ -40,7 +45,7 @@ func stockOf(available int64) stock {
 func newCard(p *catalog.Product) card {
 	return card{
 		Name: p.Name, URL: p.URL, Picture: picture.URL(p.Code, p.Name),
-		Price: priceOf(p), Stock: stockOf(p.Available),
+		Price: priceOf(p), Stock: stockOf(p.Available, p.Held),
 	}
 }
 

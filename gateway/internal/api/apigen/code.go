@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/souk-shop/souk/gateway/operators"
 )
 
 // writer writes openapi.gen.go. What it can't express it refuses, so that no
@@ -54,6 +55,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/souk-shop/souk/gateway/operators"
 )
 
 `
@@ -109,7 +111,8 @@ func (w *writer) operations() {
 		if hasKey(o.item, o.op) && !slices.Contains(keepsOwnKeys, id) {
 			handle = fmt.Sprintf("once(a, %q, a.keeper(%q), %s)", id, o.path, do)
 		}
-		w.printf("{%q, %q, %s, %s, %s},\n", o.method, o.path, w.access(o.op), handle, w.deprecation(o.op))
+		access := w.access(o.op)
+		w.printf("{%q, %q, %q, %s, %s, %s, %s},\n", id, o.method, o.path, access, w.scope(o.op), handle, w.deprecation(o.op))
 	}
 	w.printf("}\n}\n")
 	for _, o := range all {
@@ -164,6 +167,8 @@ func (w *writer) access(op *openapi3.Operation) string {
 		if len(who) == 0 {
 			return "anyone"
 		}
+	case ",operator":
+		return "anyone" // who sees more as an operator
 	case ",shopper":
 		return "guest"
 	case "shopper":
@@ -175,6 +180,26 @@ func (w *writer) access(op *openapi3.Operation) string {
 	}
 	w.fail("%s: security %q", op.OperationID, who)
 	return ""
+}
+
+// scope is the literal of the scope that an operator needs: x-scope, which the operations
+// have that take an operator's token, and no others.
+func (w *writer) scope(op *openapi3.Operation) string {
+	name, has := op.Extensions["x-scope"].(string)
+	takes := op.Security != nil && slices.ContainsFunc(*op.Security, func(need openapi3.SecurityRequirement) bool {
+		_, operator := need["operator"]
+		return operator
+	})
+	if has != takes {
+		w.fail("%s: x-scope and the security scheme operator go together", op.OperationID)
+	}
+	if !has {
+		return "0"
+	}
+	if s, err := operators.ParseScope(name); err != nil || s.String() != name || strings.Contains(name, ",") {
+		w.fail("%s: x-scope %q: want one of %s", op.OperationID, name, strings.Join(operators.Names(), ", "))
+	}
+	return "operators." + camel(name)
 }
 
 // request writes the type of an operation's request.
@@ -272,8 +297,8 @@ func (w *writer) model(name string, s *openapi3.Schema) {
 				w.printf("%s = new(%s)\n", field, refName(ref.Ref))
 			}
 			w.printf("%s.read(r)\n", field)
-		case ref.Value.Type.Is("integer") && !required:
-			w.printf("%s = new(int64)\nr.%s\n", field, strings.Replace(w.reading(at, field, ref), "&", "", 1))
+		case ref.Value.Type.Is("integer") && !required, told(ref.Value):
+			w.printf("%s = new(%s)\nr.%s\n", field, strings.TrimPrefix(w.fieldType(name, ref, required), "*"), strings.Replace(w.reading(at, field, ref), "&", "", 1))
 		default:
 			w.printf("r.%s\n", w.reading(at, field, ref))
 		}
@@ -281,9 +306,20 @@ func (w *writer) model(name string, s *openapi3.Schema) {
 	w.printf("default:\nreturn false\n}\nreturn true\n})\n}\n")
 }
 
+// told reports that it counts whether a field is there: x-told has it be a pointer, nil when
+// it was left out. Of a number it always is one.
+func told(s *openapi3.Schema) bool {
+	set, _ := s.Extensions["x-told"].(bool)
+	return set
+}
+
 func (w *writer) array(at, field string, s *openapi3.Schema) {
+	if s.MaxItems != nil && s.Items.Value.Type.Is("string") && s.Items.Value.Format == "" {
+		w.printf("r.array(%d, %d, func() {\nvar item string\nr.%s\n%s = append(%s, item)\n})\n", s.MinItems, *s.MaxItems, w.reading(at, "item", s.Items), field, field)
+		return
+	}
 	if s.MaxItems == nil || refName(s.Items.Ref) == "" {
-		w.fail("%s: a list without a limit, or of other than documents", at)
+		w.fail("%s: a list without a limit, or of other than documents and text", at)
 		return
 	}
 	w.printf("r.array(%d, %d, func() {\nvar item %s\nitem.read(r)\n%s = append(%s, item)\n})\n", s.MinItems, *s.MaxItems, refName(s.Items.Ref), field, field)
@@ -295,6 +331,15 @@ func (w *writer) fieldType(schema string, ref *openapi3.SchemaRef, required bool
 	s, pointer := ref.Value, ""
 	if !required {
 		pointer = "*"
+	}
+	if told(s) {
+		switch {
+		case s.Type.Is("boolean"):
+			return "*bool"
+		case s.Type.Is("string") && s.Format == "":
+			return "*string"
+		}
+		w.fail("%s: x-told is for text and booleans", schema)
 	}
 	switch {
 	case s.Type.Is("object"):

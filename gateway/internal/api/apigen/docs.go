@@ -53,7 +53,7 @@ func docs(doc *openapi3.T) ([]byte, error) {
 		g := group{Name: tag.Name, Description: tag.Description}
 		for _, path := range doc.Paths.InMatchingOrder() {
 			item := doc.Paths.Value(path)
-			for _, method := range []string{"GET", "POST", "PUT", "DELETE"} {
+			for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 				op := item.GetOperation(method)
 				if op == nil || op.Tags[0] != tag.Name {
 					continue
@@ -88,6 +88,9 @@ func newOperation(item *openapi3.PathItem, op *openapi3.Operation, method, path 
 			}
 		}
 		out.Who = strings.Join(who, " or ")
+		if scope, ok := op.Extensions["x-scope"].(string); ok {
+			out.Who += " with the scope " + scope
+		}
 	}
 	for _, p := range parameters(item, op) {
 		out.Params = append(out.Params, param{p.Value.Name, p.Value.In, typeOf(p.Value.Schema), p.Value.Description, p.Value.Required})

@@ -11,6 +11,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	"github.com/souk-shop/souk/proto/money"
 	"google.golang.org/grpc"
@@ -43,9 +44,9 @@ type Payments interface {
 
 // Admission decides who may start a cart.
 type Admission interface {
-	Admit() bool
+	Admit(ctx context.Context) bool
 	// Entered follows when Admit reported true.
-	Entered()
+	Entered(ctx context.Context)
 }
 
 // Config of Carts.
@@ -94,12 +95,18 @@ type Line struct {
 	SeenPrice money.Money
 	Total     money.Money
 	Available int64 // units that could be reserved now
+	Held      int64 // units that orders hold and have not paid
 	// Gone says that the SKU is no longer sold.
 	Gone bool
 }
 
-// Short reports that there are fewer units than wanted.
-func (l *Line) Short() bool { return l.Available < l.Quantity }
+// Short reports that there are fewer units than wanted, even if nobody buys what is
+// held now.
+func (l *Line) Short() bool { return l.Available+l.Held < l.Quantity }
+
+// Waits reports that there are as many units as wanted if others do not buy what they
+// hold.
+func (l *Line) Waits() bool { return l.Available < l.Quantity && !l.Short() }
 
 // PriceChange is how a line's price differs from the one that was shown.
 type PriceChange string
@@ -135,7 +142,7 @@ type LineInput struct {
 
 // SetLines changes a cart; see Carts.SetLines.
 type SetLines struct {
-	Owner uuid.UUID
+	Owner *accessv1.Viewer
 	Cart  uuid.UUID
 	// Version is the version the caller saw; 0 writes over any.
 	Version int64
@@ -146,7 +153,7 @@ type SetLines struct {
 
 // AddLine adds to a cart; see Carts.AddLine.
 type AddLine struct {
-	Owner uuid.UUID
+	Owner *accessv1.Viewer
 	Cart  uuid.UUID
 	// Version is the version the caller saw; 0 adds to any.
 	Version  int64
@@ -156,17 +163,17 @@ type AddLine struct {
 
 // NewCart makes a cart with the lines, which may be none. Problems: SKUNotFound,
 // Overloaded.
-func (c *Carts) NewCart(ctx context.Context, owner uuid.UUID, lines []LineInput) (*Cart, error) {
-	if !c.cfg.Admission.Admit() {
-		return nil, problem.New(problem.Overloaded)
+func (c *Carts) NewCart(ctx context.Context, owner *accessv1.Viewer, lines []LineInput) (*Cart, error) {
+	if !c.cfg.Admission.Admit(ctx) {
+		return nil, problem.NotAdmitted()
 	}
-	defer c.cfg.Admission.Entered()
+	defer c.cfg.Admission.Entered(ctx)
 	v := c.newView()
 	if err := v.check(ctx, lines); err != nil {
 		return nil, err
 	}
 	id, _ := idempotency.ID(ctx)
-	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.CreateCart, &cartv1.CreateCartRequest{CartId: id.String(), OwnerId: owner.String()})
+	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.CreateCart, &cartv1.CreateCartRequest{CartId: id.String(), Viewer: owner})
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +187,7 @@ func (c *Carts) NewCart(ctx context.Context, owner uuid.UUID, lines []LineInput)
 }
 
 // Cart returns a cart of the owner. Problems: CartNotFound.
-func (c *Carts) Cart(ctx context.Context, owner, id uuid.UUID) (*Cart, error) {
+func (c *Carts) Cart(ctx context.Context, owner *accessv1.Viewer, id uuid.UUID) (*Cart, error) {
 	cart, err := c.get(ctx, owner, id)
 	if err != nil {
 		return nil, err
@@ -191,9 +198,9 @@ func (c *Carts) Cart(ctx context.Context, owner, id uuid.UUID) (*Cart, error) {
 // UnitsAfter returns how many units a cart has when what an order bought of it has
 // left. That takes place a moment after the payment; when it has, these are the
 // units that it has now. A cart that is gone has none.
-func (c *Carts) UnitsAfter(ctx context.Context, owner, id, order uuid.UUID, bought []LineInput) (units int64, err error) {
+func (c *Carts) UnitsAfter(ctx context.Context, owner *accessv1.Viewer, id, order uuid.UUID, bought []LineInput) (units int64, err error) {
 	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.GetCart, &cartv1.GetCartRequest{
-		CartId: id.String(), OwnerId: owner.String(), OrderId: order.String(),
+		CartId: id.String(), Viewer: owner, OrderId: order.String(),
 	})
 	if problem.Is(err, problem.CartNotFound) {
 		return 0, nil
@@ -250,7 +257,7 @@ func (c *Carts) AddLine(ctx context.Context, in AddLine) (*Cart, error) {
 		return nil, c.ownFirst(ctx, in.Owner, in.Cart, v.notSold("sku", in.SKU))
 	}
 	change, _ := idempotency.ID(ctx) // a repeat adds nothing
-	req := &cartv1.AddLineRequest{CartId: in.Cart.String(), OwnerId: in.Owner.String(), Sku: in.SKU, Delta: in.Quantity, ChangeId: change.String(), SeenUnitPrice: v.price(in.SKU)}
+	req := &cartv1.AddLineRequest{CartId: in.Cart.String(), Viewer: in.Owner, Sku: in.SKU, Delta: in.Quantity, ChangeId: change.String(), SeenUnitPrice: v.price(in.SKU)}
 	if in.Version != 0 {
 		req.ExpectedVersion = &in.Version
 	}
@@ -271,15 +278,15 @@ func (c *Carts) AddLine(ctx context.Context, in AddLine) (*Cart, error) {
 
 // ownFirst returns the error of reading the cart, or else err: a wrong SKU in a
 // cart of another owner is a wrong cart.
-func (c *Carts) ownFirst(ctx context.Context, owner, id uuid.UUID, err error) error {
+func (c *Carts) ownFirst(ctx context.Context, owner *accessv1.Viewer, id uuid.UUID, err error) error {
 	if _, cartErr := c.get(ctx, owner, id); cartErr != nil {
 		return cartErr
 	}
 	return err
 }
 
-func (c *Carts) get(ctx context.Context, owner, id uuid.UUID) (*cartv1.Cart, error) {
-	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.GetCart, &cartv1.GetCartRequest{CartId: id.String(), OwnerId: owner.String()})
+func (c *Carts) get(ctx context.Context, owner *accessv1.Viewer, id uuid.UUID) (*cartv1.Cart, error) {
+	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.GetCart, &cartv1.GetCartRequest{CartId: id.String(), Viewer: owner})
 	if err != nil {
 		return nil, err
 	}
@@ -289,7 +296,7 @@ func (c *Carts) get(ctx context.Context, owner, id uuid.UUID) (*cartv1.Cart, err
 func (c *Carts) set(ctx context.Context, v *view, in SetLines) (*cartv1.Cart, error) {
 	change, _ := idempotency.ID(ctx) // a repeat changes nothing
 	req := &cartv1.SetLinesRequest{
-		CartId: in.Cart.String(), OwnerId: in.Owner.String(), Replace: in.Replace, ChangeId: change.String(),
+		CartId: in.Cart.String(), Viewer: in.Owner, Replace: in.Replace, ChangeId: change.String(),
 		Lines: make([]*cartv1.LineChange, len(in.Lines)),
 	}
 	if in.Version != 0 {

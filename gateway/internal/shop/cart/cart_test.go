@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -49,12 +50,12 @@ func TestUnitsAfter(t *testing.T) {
 		"nothing":         {nil, "", 0},
 	} {
 		c := cart.New(cart.Config{Client: &carts{lines: tt.lines, removed: tt.removed}, Caller: client.New(client.Config{RetryBudget: -1})})
-		if got, err := c.UnitsAfter(t.Context(), uuid.New(), uuid.New(), order, bought); err != nil || got != tt.want {
+		if got, err := c.UnitsAfter(t.Context(), access.Customer(uuid.NewString()), uuid.New(), order, bought); err != nil || got != tt.want {
 			t.Errorf("%s: %d units, %v; want %d", name, got, err, tt.want)
 		}
 	}
 	away := cart.New(cart.Config{Client: &carts{err: status.Error(codes.Unavailable, "away")}, Caller: client.New(client.Config{RetryBudget: -1})})
-	if _, err := away.UnitsAfter(t.Context(), uuid.New(), uuid.New(), order, bought); err == nil {
+	if _, err := away.UnitsAfter(t.Context(), access.Customer(uuid.NewString()), uuid.New(), order, bought); err == nil {
 		t.Error("no error while the cart service is unavailable")
 	}
 }

@@ -169,7 +169,7 @@ func newLine(l *cartv1.CartLine, v *catalog.Variant) (Line, bool) {
 		line.Gone = true
 		return line, false
 	}
-	line.Available, line.UnitPrice = v.Stock.Available, v.Price
+	line.Available, line.Held, line.UnitPrice = v.Stock.Available, v.Stock.Held, v.Price
 	if v.Price.Currency == "" {
 		return line, false
 	}

@@ -11,7 +11,9 @@ import (
 
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/problem"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/cache"
 	"google.golang.org/grpc"
 )
@@ -114,8 +116,8 @@ type ProductQuery struct {
 	// State asks for the products in a state instead of those that are listed; "" for
 	// these. For an operator.
 	State State
-	// Operator bypasses the cache, and shows all variants.
-	Operator bool
+	// Viewer is an operator, who is shown everything, not from the cache; nil for shoppers.
+	Viewer *accessv1.Viewer
 }
 
 // key names a query in the cache: each field as a number or with its length before
@@ -163,8 +165,13 @@ func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPag
 	if q.Limit == 0 {
 		q.Limit = PageSize
 	}
+	viewer := q.Viewer
+	if viewer == nil {
+		viewer = anyone
+	}
 	load := func(ctx context.Context) (*ProductPage, error) {
 		res, err := client.Call(ctx, c.caller, 0, c.client.ListProducts, &catalogv1.ListProductsRequest{
+			Viewer: viewer,
 			Filter: &catalogv1.ProductFilter{
 				Query: q.Query, Exact: q.Exact, Category: q.Category,
 				MinPrice: q.MinPrice, MaxPrice: q.MaxPrice, InStock: q.InStock, State: states[q.State],
@@ -174,7 +181,7 @@ func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPag
 		if err != nil {
 			return nil, err
 		}
-		page, err := productPage(res.GetProducts(), q.Operator)
+		page, err := productPage(res.GetProducts())
 		if err != nil {
 			return nil, err
 		}
@@ -184,11 +191,14 @@ func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPag
 		}
 		return page, nil
 	}
-	if q.Operator {
+	if q.Viewer != nil {
 		return load(ctx)
 	}
 	return read(ctx, c, cache.Query[*ProductPage]{Key: q.key(), Weight: (*ProductPage).weight, Load: load})
 }
+
+// anyone is the viewer of what is kept for all shoppers.
+var anyone = access.Anyone()
 
 // Product returns the product of a SKU or a product code, as shoppers see it.
 // Problems: ProductNotFound.
@@ -196,16 +206,7 @@ func (c *Catalog) Product(ctx context.Context, sku string) (*Product, error) {
 	if !isSKU(sku) {
 		return nil, problem.New(problem.ProductNotFound)
 	}
-	load := func(ctx context.Context) (*Product, error) {
-		p, err := c.WholeProduct(ctx, sku)
-		if err != nil {
-			return nil, err
-		}
-		if p = p.forShoppers(); p == nil {
-			return nil, problem.New(problem.ProductNotFound)
-		}
-		return p, nil
-	}
+	load := func(ctx context.Context) (*Product, error) { return c.WholeProduct(ctx, anyone, sku) }
 	return read(ctx, c, cache.Query[*Product]{Key: sku, Items: (*Product).items, Load: load})
 }
 
@@ -217,12 +218,12 @@ func isSKU(s string) bool { return s != "" && len(s) <= 64 && s[0] != other[0] }
 const other = "\x00"
 
 // WholeProduct is the product with all its variants, not from the cache: for an operator.
-func (c *Catalog) WholeProduct(ctx context.Context, sku string) (*Product, error) {
+func (c *Catalog) WholeProduct(ctx context.Context, v *accessv1.Viewer, sku string) (*Product, error) {
 	if !isSKU(sku) {
 		return nil, problem.New(problem.ProductNotFound)
 	}
 	res, err := client.Call(ctx, c.caller, 0, c.client.GetProduct, &catalogv1.GetProductRequest{
-		Key: &catalogv1.GetProductRequest_Sku{Sku: sku},
+		Viewer: v, Key: &catalogv1.GetProductRequest_Sku{Sku: sku},
 	})
 	if err != nil {
 		return nil, err
@@ -246,7 +247,7 @@ func (c *Catalog) Related(ctx context.Context, sku string, limit int) (*ProductP
 		if err != nil {
 			return nil, err
 		}
-		return productPage(res.GetProducts(), false)
+		return productPage(res.GetProducts())
 	}
 	return read(ctx, c, cache.Query[*ProductPage]{
 		Key: other + "related " + strconv.Itoa(limit) + " " + p.ID, Weight: (*ProductPage).weight, Load: load,

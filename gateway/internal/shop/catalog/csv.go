@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/souk-shop/souk/gateway/internal/problem"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	"github.com/souk-shop/souk/proto/money"
 )
 
@@ -35,13 +36,13 @@ var (
 // share may be empty after the first row. Problems: InvalidCSV with the first
 // problems by line, CodeTaken, SKUTaken, StockBelowCommitted and NotADraftAgain with the
 // lines of the codes or SKUs. An error of the reader is returned as it is.
-func (c *Catalog) ImportCSV(ctx context.Context, r io.Reader) (Upserted, error) {
+func (c *Catalog) ImportCSV(ctx context.Context, v *accessv1.Viewer, r io.Reader) (Upserted, error) {
 	f := newCSVFile()
 	products, err := f.read(r)
 	if err != nil {
 		return Upserted{}, err
 	}
-	done, err := c.Upsert(ctx, products)
+	done, err := c.Upsert(ctx, v, products)
 	err = problem.AtFields(err, f.place)
 	codes, drafts := problem.Is(err, problem.CodeTaken), problem.Is(err, problem.NotADraftAgain)
 	return done, problem.AtSKUs(err, func(name string) string {

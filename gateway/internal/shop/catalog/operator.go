@@ -6,6 +6,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"github.com/souk-shop/souk/proto/money"
 )
@@ -43,11 +44,11 @@ type Precondition struct {
 // Put creates or replaces a product, once for each operation, and returns it as it was
 // written. Problems: PreconditionFailed, StockBelowCommitted, CodeTaken, SKUTaken,
 // NotADraftAgain.
-func (c *Catalog) Put(ctx context.Context, p ProductInput, must Precondition) (written *Product, created bool, err error) {
+func (c *Catalog) Put(ctx context.Context, v *accessv1.Viewer, p ProductInput, must Precondition) (written *Product, created bool, err error) {
 	id, _ := idempotency.ID(ctx) // a repeat writes nothing
 	defer c.forget(ctx)          // also after an error: its outcome may be unknown
 	res, err := client.Call(ctx, c.caller, 0, c.client.PutProduct, &catalogv1.PutProductRequest{
-		OperationId: id.String(), Product: productInput(p), Precondition: precondition(must),
+		Viewer: v, OperationId: id.String(), Product: productInput(p), Precondition: precondition(must),
 	})
 	if err != nil {
 		return nil, false, err
@@ -59,11 +60,11 @@ func (c *Catalog) Put(ctx context.Context, p ProductInput, must Precondition) (w
 // SetState changes the state of a product, or of its variant of a SKU, once for each
 // operation, and returns the product. Problems: ProductNotFound, SKUNotFound,
 // PreconditionFailed, NotADraftAgain.
-func (c *Catalog) SetState(ctx context.Context, code, sku string, state State, must Precondition) (*Product, error) {
+func (c *Catalog) SetState(ctx context.Context, v *accessv1.Viewer, code, sku string, state State, must Precondition) (*Product, error) {
 	id, _ := idempotency.ID(ctx) // a repeat changes nothing
 	defer c.forget(ctx)
 	res, err := client.Call(ctx, c.caller, 0, c.client.SetState, &catalogv1.SetStateRequest{
-		OperationId: id.String(), Code: code, Sku: sku, State: states[state], Precondition: precondition(must),
+		Viewer: v, OperationId: id.String(), Code: code, Sku: sku, State: states[state], Precondition: precondition(must),
 	})
 	if err != nil {
 		return nil, err
@@ -74,11 +75,11 @@ func (c *Catalog) SetState(ctx context.Context, code, sku string, state State, m
 // Delete deletes a product, or its variant of a SKU, which no order ever had, once for
 // each operation. Problems: ProductNotFound, SKUNotFound, PreconditionFailed,
 // WasOrdered, LastVariant.
-func (c *Catalog) Delete(ctx context.Context, code, sku string, must Precondition) error {
+func (c *Catalog) Delete(ctx context.Context, v *accessv1.Viewer, code, sku string, must Precondition) error {
 	id, _ := idempotency.ID(ctx) // a repeat deletes nothing
 	defer c.forget(ctx)
 	_, err := client.Call(ctx, c.caller, 0, c.client.DeleteProduct, &catalogv1.DeleteProductRequest{
-		OperationId: id.String(), Code: code, Sku: sku, Precondition: precondition(must),
+		Viewer: v, OperationId: id.String(), Code: code, Sku: sku, Precondition: precondition(must),
 	})
 	return err
 }
@@ -108,9 +109,9 @@ type Upserted struct {
 
 // Upsert creates or replaces products, all or none.
 // Problems: StockBelowCommitted, SKUTaken.
-func (c *Catalog) Upsert(ctx context.Context, products []ProductInput) (Upserted, error) {
+func (c *Catalog) Upsert(ctx context.Context, v *accessv1.Viewer, products []ProductInput) (Upserted, error) {
 	id, _ := idempotency.ID(ctx) // a repeat is the same import
-	req := &catalogv1.UpsertProductsRequest{ImportId: id.String(), Products: make([]*catalogv1.ProductInput, len(products))}
+	req := &catalogv1.UpsertProductsRequest{Viewer: v, ImportId: id.String(), Products: make([]*catalogv1.ProductInput, len(products))}
 	for i, p := range products {
 		req.Products[i] = productInput(p)
 	}
@@ -133,8 +134,9 @@ var adjustments = uuid.MustParse("0192f3a4-5b6c-7d8e-9fa0-b1c2d3e4f506")
 
 // AdjustStock changes stock, all lines or none, once for each key.
 // Problems: SKUNotFound, InsufficientStock.
-func (c *Catalog) AdjustStock(ctx context.Context, key, reason string, changes []StockChange) ([]Variant, error) {
+func (c *Catalog) AdjustStock(ctx context.Context, v *accessv1.Viewer, key, reason string, changes []StockChange) ([]Variant, error) {
 	req := &catalogv1.AdjustStockRequest{
+		Viewer:       v,
 		AdjustmentId: uuid.NewSHA1(adjustments, []byte(key)).String(),
 		Reason:       reason, Changes: make([]*catalogv1.StockChange, len(changes)),
 	}
@@ -156,9 +158,9 @@ type PriceChange struct {
 }
 
 // SetPrices changes prices, all or none, once for each operation. Problems: SKUNotFound.
-func (c *Catalog) SetPrices(ctx context.Context, changes []PriceChange) ([]Variant, error) {
+func (c *Catalog) SetPrices(ctx context.Context, v *accessv1.Viewer, changes []PriceChange) ([]Variant, error) {
 	id, _ := idempotency.ID(ctx) // a repeat changes nothing
-	req := &catalogv1.SetPricesRequest{OperationId: id.String(), Changes: make([]*catalogv1.PriceChange, len(changes))}
+	req := &catalogv1.SetPricesRequest{Viewer: v, OperationId: id.String(), Changes: make([]*catalogv1.PriceChange, len(changes))}
 	for i, change := range changes {
 		req.Changes[i] = &catalogv1.PriceChange{Sku: change.SKU, Price: change.Price.Proto()}
 	}

@@ -19,6 +19,7 @@ type Product struct {
 	Price       money.Money
 	Variants    []Variant // cheapest first; never empty
 	Available   int64     // units over all variants
+	Held        int64     // units of them that orders hold and have not paid
 	Popularity  int64
 	UpdatedAt   time.Time
 	Version     int64
@@ -43,42 +44,6 @@ const (
 	Archived State = "archived"
 )
 
-// forShoppers is the product as shoppers see it: the variants that are on sale, or, of a
-// product that is no longer sold, those that were, with none available. It is nil for
-// what was never shown.
-func (p *Product) forShoppers() *Product {
-	if p.State == Draft {
-		return nil
-	}
-	seen := &Product{
-		ID: p.ID, Code: p.Code, Name: p.Name, Description: p.Description, Category: p.Category, State: p.State,
-		Popularity: p.Popularity, UpdatedAt: p.UpdatedAt, Version: p.Version, Revision: p.Revision, URL: p.URL, Picture: p.Picture,
-		skus: p.skus,
-	}
-	if p.State == Active {
-		for _, v := range p.Variants {
-			if v.State == Active {
-				seen.Variants = append(seen.Variants, v)
-				seen.Available += v.Stock.Available
-			}
-		}
-	}
-	if len(seen.Variants) == 0 {
-		seen.State = Archived
-		for _, v := range p.Variants {
-			if v.State != Draft {
-				v.Stock.Available = 0
-				seen.Variants = append(seen.Variants, v)
-			}
-		}
-	}
-	if len(seen.Variants) == 0 {
-		return nil
-	}
-	seen.Price = seen.Variants[0].Price
-	return seen
-}
-
 // Variant is what is priced, stocked and sold.
 type Variant struct {
 	SKU         string
@@ -90,6 +55,10 @@ type Variant struct {
 	// Retired is set by Catalog.Variants for what is no longer sold.
 	Retired bool
 }
+
+// Sells reports that a variant of the product is not archived, nor the product: what is
+// archived may have stock, which no order gets.
+func (p *Product) Sells(v *Variant) bool { return p.State != Archived && v.State != Archived }
 
 // Stock counts units: Available + Held + Committed = Total.
 type Stock struct {

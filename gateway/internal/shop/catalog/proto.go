@@ -6,20 +6,14 @@ import (
 	"github.com/souk-shop/souk/proto/money"
 )
 
-// productPage has the products as an operator sees them, or as shoppers do.
-func productPage(in []*catalogv1.Product, operator bool) (*ProductPage, error) {
+func productPage(in []*catalogv1.Product) (*ProductPage, error) {
 	page := &ProductPage{Products: make([]*Product, 0, len(in))}
 	for _, message := range in {
 		p, err := product(message)
 		if err != nil {
 			return nil, err
 		}
-		if !operator {
-			p = p.forShoppers()
-		}
-		if p != nil {
-			page.Products = append(page.Products, p)
-		}
+		page.Products = append(page.Products, p)
 	}
 	return page, nil
 }
@@ -38,7 +32,10 @@ func product(in *catalogv1.Product) (*Product, error) {
 			return nil, err
 		}
 		p.skus[i] = p.Variants[i].SKU
-		p.Available += p.Variants[i].Stock.Available
+		if v := &p.Variants[i]; p.Sells(v) {
+			p.Available += v.Stock.Available
+			p.Held += v.Stock.Held
+		}
 	}
 	if len(p.Variants) > 0 {
 		p.Price = p.Variants[0].Price

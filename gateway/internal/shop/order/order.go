@@ -38,8 +38,9 @@ type Order struct {
 	ID           uuid.UUID
 	Number       string // what people see
 	State        State
-	CancelReason string // "INSUFFICIENT_STOCK", "PAYMENT_DECLINED", ...; "" unless cancelled
-	DeclineCode  string // the provider's
+	CancelReason string  // "INSUFFICIENT_STOCK", "PAYMENT_DECLINED", ...; "" unless cancelled
+	Decline      Decline // why the payment was refused, as its buyer may know it; "" unless it was
+	DeclineCode  string  // the provider's code, for operators alone
 	Lines        []Line
 	Total        money.Money
 	Refunded     money.Money
@@ -48,10 +49,11 @@ type Order struct {
 	CartID       string
 	PlacedAt     time.Time
 	SettledAt    time.Time // zero before
+	ErasedAt     time.Time // when Email and Address were erased; zero before
 	Version      int64
 	Refunds      []Refund
 	History      []StateChange
-	ShortSKUs    []string // when cancelled for INSUFFICIENT_STOCK
+	ShortSKUs    []string // when cancelled for INSUFFICIENT_STOCK or HELD_BY_OTHERS
 	// AgreementDigest is Quote.Digest of what the buyer agreed to; nil when the caller
 	// stated no agreement.
 	AgreementDigest []byte

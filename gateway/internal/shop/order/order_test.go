@@ -9,6 +9,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	"github.com/souk-shop/souk/proto/contact"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -33,8 +34,8 @@ func (r refusing) PlaceOrder(context.Context, *orderv1.PlaceOrderRequest, ...grp
 // observed counts how orders fare.
 type observed struct{ begun, refused, served int }
 
-func (o *observed) OrderBegun() { o.begun++ }
-func (o *observed) OrderEnded(refused bool) {
+func (o *observed) OrderBegun(context.Context) bool { o.begun++; return true }
+func (o *observed) OrderEnded(_ context.Context, refused bool) {
 	if refused {
 		o.refused++
 	} else {
@@ -58,12 +59,16 @@ func TestOnlyOverloadCountsAsRefused(t *testing.T) {
 		orders := order.New(order.Config{
 			Client: refusing{code: tc.code, reason: tc.reason}, Caller: client.New(client.Config{}), Admission: &got,
 		})
-		_, err := orders.PlaceOrder(t.Context(), order.Checkout{
-			Customer: uuid.New(), Cart: uuid.New(), Email: "ada@example.com",
-			Address: contact.Address{Name: "Ada", Line1: "1 High St", City: "York", PostalCode: "YO1 7HH", Country: "GB"},
-		})
+		_, err := orders.PlaceOrder(t.Context(), checkout())
 		if err == nil || got != tc.want {
 			t.Errorf("%s: %+v, %v; want %+v", tc.reason, got, err, tc.want)
 		}
+	}
+}
+
+func checkout() order.Checkout {
+	return order.Checkout{
+		Viewer: access.Customer(uuid.NewString()), Cart: uuid.New(), Email: "ada@example.com",
+		Address: contact.Address{Name: "Ada", Line1: "1 High St", City: "York", PostalCode: "YO1 7HH", Country: "GB"},
 	}
 }

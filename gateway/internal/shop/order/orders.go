@@ -8,7 +8,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/client"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -21,14 +23,16 @@ type Client interface {
 	ListOrders(context.Context, *orderv1.ListOrdersRequest, ...grpc.CallOption) (*orderv1.ListOrdersResponse, error)
 	CancelOrder(context.Context, *orderv1.CancelOrderRequest, ...grpc.CallOption) (*orderv1.CancelOrderResponse, error)
 	RefundOrder(context.Context, *orderv1.RefundOrderRequest, ...grpc.CallOption) (*orderv1.RefundOrderResponse, error)
+	EndSessions(context.Context, *orderv1.EndSessionsRequest, ...grpc.CallOption) (*orderv1.EndSessionsResponse, error)
 	WatchOrder(context.Context, *orderv1.WatchOrderRequest, ...grpc.CallOption) (grpc.ServerStreamingClient[orderv1.WatchOrderResponse], error)
 }
 
 // Admission observes how orders fare.
 type Admission interface {
-	OrderBegun()
-	// OrderEnded follows; refused says that the order service had no capacity.
-	OrderEnded(refused bool)
+	// OrderBegun reports whether an order may begin.
+	OrderBegun(ctx context.Context) bool
+	// OrderEnded follows when it may; refused says that the order service had no capacity.
+	OrderEnded(ctx context.Context, refused bool)
 }
 
 // Stock is notified of SKUs whose stock an order changed.
@@ -40,6 +44,8 @@ type Config struct {
 	Caller    *client.Caller
 	Admission Admission
 	Stock     Stock
+	// Security is told of sessions that ended; nil for no log.
+	Security *telemetry.SecurityLog
 	// Draining, once closed, ends every watch: the process is about to stop.
 	Draining <-chan struct{}
 }
@@ -56,28 +62,13 @@ func (o *Orders) stockChanged(order *Order) {
 	}
 }
 
-// Viewer is who looks at orders: a customer, who sees their own, or an operator,
-// who sees all.
-type Viewer struct {
-	Customer uuid.UUID
-	Operator bool
-}
-
-func (v Viewer) id() string {
-	if v.Operator {
-		return ""
-	}
-	// The zero customer has no orders; an empty id would mean all orders.
-	return v.Customer.String()
-}
-
-// Order returns an order as it is now. Problems: OrderNotFound.
-func (o *Orders) Order(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
-	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.GetOrder, &orderv1.GetOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+// Order returns an order as it is now: a shopper's own, or any for an operator. Problems: OrderNotFound.
+func (o *Orders) Order(ctx context.Context, v *accessv1.Viewer, id uuid.UUID) (*Order, error) {
+	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.GetOrder, &orderv1.GetOrderRequest{OrderId: id.String(), Viewer: v})
 	if err != nil {
-		return nil, err
+		return nil, o.noticed(ctx, v, err)
 	}
-	return newOrder(res.GetOrder())
+	return newOrder(res.GetOrder(), v)
 }
 
 // Page is a page of orders, newest first, without their history.
@@ -112,25 +103,25 @@ func (f Filter) proto() *orderv1.OrderFilter {
 
 // Orders returns a page of the viewer's orders. A limit of 0 means 20.
 // Problems: InvalidCursor.
-func (o *Orders) Orders(ctx context.Context, v Viewer, limit int, cursor string) (*Page, error) {
+func (o *Orders) Orders(ctx context.Context, v *accessv1.Viewer, limit int, cursor string) (*Page, error) {
 	return o.Find(ctx, v, Filter{}, limit, cursor)
 }
 
 // Find returns a page of those of the viewer's orders that match. A limit of 0 means
 // 20. Problems: InvalidCursor.
-func (o *Orders) Find(ctx context.Context, v Viewer, f Filter, limit int, cursor string) (*Page, error) {
+func (o *Orders) Find(ctx context.Context, v *accessv1.Viewer, f Filter, limit int, cursor string) (*Page, error) {
 	if limit == 0 {
 		limit = PageSize
 	}
 	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.ListOrders, &orderv1.ListOrdersRequest{
-		CustomerId: v.id(), Filter: f.proto(), PageSize: int32(limit), Cursor: cursor,
+		Viewer: v, Filter: f.proto(), PageSize: int32(limit), Cursor: cursor,
 	})
 	if err != nil {
-		return nil, err
+		return nil, o.noticed(ctx, v, err)
 	}
 	page := &Page{Orders: make([]*Order, len(res.GetOrders())), NextCursor: res.GetNextCursor()}
 	for i, o := range res.GetOrders() {
-		if page.Orders[i], err = newOrder(o); err != nil {
+		if page.Orders[i], err = newOrder(o, v); err != nil {
 			return nil, err
 		}
 	}
@@ -139,12 +130,12 @@ func (o *Orders) Find(ctx context.Context, v Viewer, f Filter, limit int, cursor
 
 // CancelOrder asks for an order to be cancelled; the answer is CANCELLING or
 // CANCELLED. Problems: OrderNotFound, OrderNotCancellable.
-func (o *Orders) CancelOrder(ctx context.Context, v Viewer, id uuid.UUID) (*Order, error) {
-	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.CancelOrder, &orderv1.CancelOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+func (o *Orders) CancelOrder(ctx context.Context, v *accessv1.Viewer, id uuid.UUID) (*Order, error) {
+	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.CancelOrder, &orderv1.CancelOrderRequest{OrderId: id.String(), Viewer: v})
 	if err != nil {
-		return nil, err
+		return nil, o.noticed(ctx, v, err)
 	}
-	order, err := newOrder(res.GetOrder())
+	order, err := newOrder(res.GetOrder(), v)
 	if err == nil {
 		o.stockChanged(order)
 	}

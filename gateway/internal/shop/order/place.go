@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/proto/contact"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/proto/money"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -17,8 +19,9 @@ import (
 
 // Checkout is a request to buy a cart.
 type Checkout struct {
-	Customer       uuid.UUID // owner of the cart
-	IdempotencyKey string    // 1 to 255 characters, unique to this checkout
+	Viewer         *accessv1.Viewer // owner of the cart
+	Client         netip.Addr       // where the request came from; the zero Addr where that is not known
+	IdempotencyKey string           // 1 to 255 characters, unique to this checkout
 	Cart           uuid.UUID
 	CartVersion    int64 // the version the customer saw; 0 takes the cart as it is
 	// Agreement is Quote.Agreement of what the customer saw, and ExpectedTotal the total;
@@ -30,6 +33,9 @@ type Checkout struct {
 	Address       contact.Address
 	// Wait for the order to settle before answering, at most MaxWait.
 	Wait time.Duration
+	// RenewSession ends the customer's sessions and begins one with the order: for those
+	// known by a cookie, which an attacker may have put into the browser.
+	RenewSession bool
 }
 
 // hash is what must be equal for a repeat under the same key: everything the
@@ -60,6 +66,9 @@ func digest(v any) []byte {
 type Placed struct {
 	Order    *Order
 	Replayed bool
+	// SessionSince is since when the session is that began with the order; the zero time
+	// where none did.
+	SessionSince time.Time
 }
 
 // check brings the recipient into normal form and refuses what the order service would,
@@ -83,13 +92,14 @@ func (c *Checkout) check() error {
 
 // PlaceOrder orders a cart. The order goes on when the caller goes away.
 // Problems: RequestInvalid, CartNotFound, CartEmpty, CartVersionConflict, PriceChanged,
-// InvalidAgreement, LineNoLongerSold, TotalTooLarge, IdempotencyKeyReused, IdempotencyKeyInFlight, Overloaded.
+// InvalidAgreement, LineNoLongerSold, TotalTooLarge, IdempotencyKeyReused, IdempotencyKeyInFlight,
+// TooManyDeclines, TooManyUnpaid, Overloaded, SessionEnded.
 func (o *Orders) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
 	req := &orderv1.PlaceOrderRequest{
-		CustomerId: c.Customer.String(), IdempotencyKey: c.IdempotencyKey, RequestHash: c.hash(),
+		Viewer: c.Viewer, RenewSession: c.RenewSession, IdempotencyKey: c.IdempotencyKey, RequestHash: c.hash(),
 		CartId: c.Cart.String(), PaymentMethod: c.PaymentMethod, Email: c.Email,
 		ShippingAddress: &orderv1.Address{
 			Name: c.Address.Name, Line1: c.Address.Line1, Line2: c.Address.Line2,
@@ -98,22 +108,31 @@ func (o *Orders) PlaceOrder(ctx context.Context, c Checkout) (*Placed, error) {
 		Wait:      durationpb.New(min(c.Wait, MaxWait)),
 		Agreement: c.Agreement,
 	}
+	if c.Client.IsValid() {
+		req.ClientAddress = c.Client.String()
+	}
 	if c.ExpectedTotal != nil {
 		req.ExpectedTotal = c.ExpectedTotal.Proto()
 	}
 	if c.CartVersion != 0 {
 		req.CartVersion = &c.CartVersion
 	}
-	o.cfg.Admission.OrderBegun()
-	res, err := client.Call(ctx, o.cfg.Caller, min(c.Wait, MaxWait)+o.cfg.Caller.Timeout, o.cfg.Client.PlaceOrder, req)
-	o.cfg.Admission.OrderEnded(problem.Is(err, problem.Overloaded))
-	if err != nil {
-		return nil, err
+	if !o.cfg.Admission.OrderBegun(ctx) {
+		return nil, problem.NotAdmitted()
 	}
-	order, err := newOrder(res.GetOrder())
+	res, err := client.Call(ctx, o.cfg.Caller, min(c.Wait, MaxWait)+o.cfg.Caller.Timeout, o.cfg.Client.PlaceOrder, req)
+	o.cfg.Admission.OrderEnded(ctx, problem.Is(err, problem.Overloaded))
+	if err != nil {
+		return nil, o.noticed(ctx, c.Viewer, err)
+	}
+	order, err := newOrder(res.GetOrder(), c.Viewer)
 	if err != nil {
 		return nil, err
 	}
 	o.stockChanged(order)
-	return &Placed{Order: order, Replayed: res.GetReplayed()}, nil
+	placed := &Placed{Order: order, Replayed: res.GetReplayed()}
+	if since := res.GetSessionSince(); since != nil {
+		placed.SessionSince = since.AsTime()
+	}
+	return placed, nil
 }

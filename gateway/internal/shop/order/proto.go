@@ -6,12 +6,17 @@ import (
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/proto/contact"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/proto/money"
 )
 
-func newOrder(in *orderv1.Order) (*Order, error) {
+// FromProto returns an order as the viewer may see it.
+func FromProto(in *orderv1.Order, v *accessv1.Viewer) (*Order, error) { return newOrder(in, v) }
+
+// newOrder returns an order as the viewer may see it.
+func newOrder(in *orderv1.Order, v *accessv1.Viewer) (*Order, error) {
 	id, err := uuid.Parse(in.GetId())
 	if err != nil {
 		return nil, problem.As(err)
@@ -19,16 +24,22 @@ func newOrder(in *orderv1.Order) (*Order, error) {
 	a := in.GetShippingAddress()
 	o := &Order{
 		ID: id, Number: in.GetNumber(), Version: in.GetVersion(),
-		State:       State(strings.TrimPrefix(in.GetState().String(), "ORDER_STATE_")),
-		DeclineCode: in.GetDeclineCode(), Email: in.GetEmail(), CartID: in.GetCartId(),
+		State:   State(strings.TrimPrefix(in.GetState().String(), "ORDER_STATE_")),
+		Decline: declineOf(in), Email: in.GetEmail(), CartID: in.GetCartId(),
 		Address: contact.Address{
 			Name: a.GetName(), Line1: a.GetLine1(), Line2: a.GetLine2(),
 			City: a.GetCity(), Region: a.GetRegion(), PostalCode: a.GetPostalCode(), Country: a.GetCountry(),
 		},
 		PlacedAt: in.GetPlacedAt().AsTime(), ShortSKUs: in.GetShortSkus(), AgreementDigest: in.GetAgreementDigest(),
 	}
+	if v.GetOperator() != nil {
+		o.DeclineCode = in.GetDeclineCode()
+	}
 	if r := in.GetCancelReason(); r != orderv1.CancelReason_CANCEL_REASON_UNSPECIFIED {
 		o.CancelReason = strings.TrimPrefix(r.String(), "CANCEL_REASON_")
+	}
+	if t := in.GetErasedAt(); t != nil {
+		o.ErasedAt = t.AsTime()
 	}
 	if t := in.GetSettledAt(); t != nil {
 		o.SettledAt = t.AsTime()

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/client"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 )
 
@@ -12,12 +13,12 @@ import (
 // differs from the agreement that the customer was shown before, "" for none. Problems:
 // CartNotFound, CartEmpty, LineNoLongerSold, TotalTooLarge, MixedCurrencies,
 // InvalidAgreement.
-func (o *Orders) Quote(ctx context.Context, customer, cart uuid.UUID, shown string) (*Quote, error) {
+func (o *Orders) Quote(ctx context.Context, v *accessv1.Viewer, cart uuid.UUID, shown string) (*Quote, error) {
 	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.QuoteOrder, &orderv1.QuoteOrderRequest{
-		CustomerId: customer.String(), CartId: cart.String(), Agreement: shown,
+		Viewer: v, CartId: cart.String(), Agreement: shown,
 	})
 	if err != nil {
-		return nil, err
+		return nil, o.noticed(ctx, v, err)
 	}
 	in := res.GetQuote()
 	q := &Quote{

@@ -6,12 +6,14 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/client"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // RefundRequest asks to give back, for an operator.
 type RefundRequest struct {
+	Viewer         *accessv1.Viewer // the operator
 	Order          uuid.UUID
 	IdempotencyKey string
 	Lines          []RefundLine // empty means all that is left
@@ -26,7 +28,7 @@ type RefundRequest struct {
 // IdempotencyKeyReused.
 func (o *Orders) RefundOrder(ctx context.Context, r RefundRequest) (*Refund, error) {
 	req := &orderv1.RefundOrderRequest{
-		OrderId: r.Order.String(), IdempotencyKey: r.IdempotencyKey,
+		Viewer: r.Viewer, OrderId: r.Order.String(), IdempotencyKey: r.IdempotencyKey,
 		RequestHash: digest(struct {
 			Lines   []RefundLine
 			Restock bool

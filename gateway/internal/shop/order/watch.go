@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/problem"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -18,7 +19,7 @@ import (
 // lines, until it is settled or ctx ends. It yields one error at most, the last:
 // Unavailable when the process drains. When the order service restarts the watch is
 // taken up again, so a state may come twice. Problems: OrderNotFound, Unavailable.
-func (o *Orders) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Seq2[*Order, error] {
+func (o *Orders) WatchOrder(ctx context.Context, v *accessv1.Viewer, id uuid.UUID) iter.Seq2[*Order, error] {
 	return func(yield func(*Order, error) bool) {
 		caller := ctx
 		ctx, cancel := context.WithCancel(ctx)
@@ -32,7 +33,7 @@ func (o *Orders) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Se
 		}()
 		retries := o.cfg.Caller.Retries()
 		for {
-			stream, err := o.cfg.Client.WatchOrder(ctx, &orderv1.WatchOrderRequest{OrderId: id.String(), CustomerId: v.id()})
+			stream, err := o.cfg.Client.WatchOrder(ctx, &orderv1.WatchOrderRequest{OrderId: id.String(), Viewer: v})
 			for err == nil {
 				var res *orderv1.WatchOrderResponse
 				if res, err = stream.Recv(); err != nil {
@@ -40,7 +41,7 @@ func (o *Orders) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Se
 				}
 				retries.Succeeded()
 				var order *Order
-				if order, err = newOrder(res.GetOrder()); err != nil {
+				if order, err = newOrder(res.GetOrder(), v); err != nil {
 					break
 				}
 				if !yield(order, nil) || order.State.Terminal() {
@@ -56,7 +57,7 @@ func (o *Orders) WatchOrder(ctx context.Context, v Viewer, id uuid.UUID) iter.Se
 				case ctx.Err() != nil:
 					yield(nil, problem.New(problem.Unavailable)) // the process drains
 				default:
-					yield(nil, client.Error(ctx, err))
+					yield(nil, o.noticed(ctx, v, client.Error(ctx, err)))
 				}
 				return
 			}

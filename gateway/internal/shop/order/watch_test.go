@@ -9,6 +9,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 )
@@ -37,7 +38,7 @@ func TestWatchMeetsTheDrain(t *testing.T) {
 	close(draining)
 	orders := order.New(order.Config{Client: quiet{}, Caller: client.New(client.Config{}), Draining: draining})
 	var got []error
-	for _, err := range orders.WatchOrder(t.Context(), order.Viewer{Customer: uuid.New()}, uuid.New()) {
+	for _, err := range orders.WatchOrder(t.Context(), access.Customer(uuid.NewString()), uuid.New()) {
 		got = append(got, err)
 	}
 	if len(got) != 1 || problem.As(got[0]).Type != problem.Unavailable {

@@ -39,6 +39,7 @@ func New(service Client, caller *client.Caller) *Payments {
 // repeated while the payment service is unavailable: the provider does that.
 func (p *Payments) HandleWebhook(ctx context.Context, payload []byte, signature string) error {
 	_, err := client.Once(ctx, p.caller.Timeout, p.client.HandleWebhook, &paymentv1.HandleWebhookRequest{
+		Viewer:    client.Self,
 		Payload:   payload,
 		Signature: strings.ToValidUTF8(signature, "?"), // a header may be any bytes, a message's text may not
 	})

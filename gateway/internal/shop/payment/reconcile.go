@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/souk-shop/souk/gateway/internal/client"
+	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/proto/money"
@@ -50,8 +51,8 @@ type ReconciliationDifference struct {
 
 // Reconcile compares what moved from one time to another; zero times are those
 // of the daily comparison. Problems: InvalidWindow.
-func (p *Payments) Reconcile(ctx context.Context, from, to time.Time) (*Reconciliation, error) {
-	req := &paymentv1.ReconcileRequest{}
+func (p *Payments) Reconcile(ctx context.Context, v *accessv1.Viewer, from, to time.Time) (*Reconciliation, error) {
+	req := &paymentv1.ReconcileRequest{Viewer: v}
 	if !from.IsZero() {
 		req.FromTime = timestamppb.New(from)
 	}
@@ -68,8 +69,8 @@ func (p *Payments) Reconcile(ctx context.Context, from, to time.Time) (*Reconcil
 
 // Reconciliation returns a comparison by its id. Problems:
 // ReconciliationNotFound.
-func (p *Payments) Reconciliation(ctx context.Context, id string) (*Reconciliation, error) {
-	res, err := client.Call(ctx, p.caller, 0, p.client.GetReconciliation, &paymentv1.GetReconciliationRequest{ReconciliationId: id})
+func (p *Payments) Reconciliation(ctx context.Context, v *accessv1.Viewer, id string) (*Reconciliation, error) {
+	res, err := client.Call(ctx, p.caller, 0, p.client.GetReconciliation, &paymentv1.GetReconciliationRequest{Viewer: v, ReconciliationId: id})
 	if err != nil {
 		return nil, err
 	}

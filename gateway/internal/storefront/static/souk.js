@@ -19,7 +19,8 @@
   // The count cookie; undefined when the browser keeps none.
   function cookieCount() {
     try {
-      return /(?:^|; )souk_count=(\d+)/.exec(document.cookie)?.[1];
+      const sent = document.cookie;
+      return (/(?:^|; )__Host-souk_count=(\d+)/.exec(sent) ?? /(?:^|; )souk_count=(\d+)/.exec(sent))?.[1];
     } catch {
       return undefined;
     }
@@ -246,6 +247,10 @@
     if (checkout.dataset.draft === "yes") {
       const kept = JSON.parse(store((s) => s.getItem(draft)) ?? "{}");
       for (const f of fields) if (typeof kept[f.name] === "string") f.value = kept[f.name];
+    } else {
+      // An answer to the form is in no cache. Going back asks for the page anew, instead of
+      // sending the form again.
+      history.replaceState(null, "", location.href);
     }
     checkout.addEventListener("input", save);
     checkout.addEventListener("change", save);
