@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
@@ -160,15 +161,36 @@ func TestFiveCheckoutsOfOneCart(t *testing.T) {
 	}
 }
 
-// orderOne orders one unit as a new guest, in any goroutine.
-func orderOne(t *testing.T, sku string, wait time.Duration) (*shopclient.Client, *shopclient.Order, error) {
-	cart, err := anyone().NewCart(t.Context(), []shopclient.Line{line(sku, 1)})
+// orderOne orders one unit as a new guest, in any goroutine. A slow machine cannot settle
+// all orders of a test at once: what is refused for lack of capacity is repeated.
+func orderOne(t *testing.T, sku string, wait time.Duration) (c *shopclient.Client, o *shopclient.Order, err error) {
+	var cart *shopclient.Cart
+	err = whenAdmitted(t, func() error {
+		cart, err = anyone().NewCart(t.Context(), []shopclient.Line{line(sku, 1)})
+		return err
+	})
 	if err != nil {
 		return nil, nil, err
 	}
-	c := anyone().WithToken(cart.Token)
-	o, err := c.PlaceOrder(t.Context(), uuid.NewString(), wait, checkoutOf(cart.ID, goodCard))
+	c = anyone().WithToken(cart.Token)
+	key := uuid.NewString()
+	err = whenAdmitted(t, func() error {
+		o, err = c.PlaceOrder(t.Context(), key, wait, checkoutOf(cart.ID, goodCard))
+		return err
+	})
 	return c, o, err
+}
+
+// whenAdmitted repeats a call that the shop refuses for lack of capacity, after
+// Retry-After.
+func whenAdmitted(t *testing.T, call func() error) error {
+	for {
+		err := call()
+		p, ok := errors.AsType[*shopclient.Problem](err)
+		if !ok || p.Slug() != "overloaded" || retry.Sleep(t.Context(), max(p.RetryAfter, time.Second)) != nil {
+			return err
+		}
+	}
 }
 
 // TestWhatWasSeenIsWhatIsBought: ten buyers look at what their carts cost and order,
@@ -178,6 +200,7 @@ func TestWhatWasSeenIsWhatIsBought(t *testing.T) {
 	t.Parallel()
 	sku := product(t, 1000)
 	ctx, stop := context.WithCancel(t.Context())
+	var changes atomic.Int64
 	var operating, buying sync.WaitGroup
 	operating.Go(func() {
 		for price := int64(251); ctx.Err() == nil; price++ {
@@ -186,6 +209,7 @@ func TestWhatWasSeenIsWhatIsBought(t *testing.T) {
 				t.Error(err)
 				return
 			}
+			changes.Add(1)
 		}
 	})
 	var refused atomic.Int64
@@ -196,11 +220,15 @@ func TestWhatWasSeenIsWhatIsBought(t *testing.T) {
 			return
 		}
 		c, key := anyone().WithToken(cart.Token), uuid.NewString()
-		for range 1000 {
+		for try := range 1000 {
+			before := changes.Load()
 			quote, err := c.Quote(t.Context(), cart.ID)
 			if err != nil {
 				t.Error(err)
 				return
+			}
+			// The first look is too old for certain: one change may have begun before it.
+			for try == 0 && changes.Load() < before+2 && retry.Sleep(ctx, time.Millisecond) == nil {
 			}
 			checkout := checkoutOf(cart.ID, goodCard)
 			checkout.Agreement = quote.Agreement
@@ -222,8 +250,8 @@ func TestWhatWasSeenIsWhatIsBought(t *testing.T) {
 	buying.Wait()
 	stop()
 	operating.Wait()
-	if refused.Load() == 0 {
-		t.Error("no price changed under a buyer")
+	if n := refused.Load(); n < 10 {
+		t.Errorf("%d orders were refused for a price that had changed; each buyer's first is", n)
 	}
 }
 
@@ -261,18 +289,18 @@ func TestTheLastUnitIsSoldOnce(t *testing.T) {
 // TestADeclinedCardLeavesNothing: no hold on the card, the stock back.
 func TestADeclinedCardLeavesNothing(t *testing.T) {
 	t.Parallel()
-	for card, code := range map[string]string{
-		declinedCard: "generic_decline",
-		"pm_card_chargeDeclinedInsufficientFunds": "insufficient_funds",
-		"pm_card_authenticationRequired":          "authentication_required",
+	for card, reason := range map[string]string{
+		declinedCard: "DECLINED",
+		"pm_card_chargeDeclinedInsufficientFunds": "DECLINED",
+		"pm_card_authenticationRequired":          "AUTHENTICATION_REQUIRED",
 	} {
-		t.Run(code, func(t *testing.T) {
+		t.Run(card, func(t *testing.T) {
 			t.Parallel()
 			sku := product(t, 5)
 			c, cart := guest(t, line(sku, 5))
 			o := order(t, c, cart.ID, card)
-			if o.State != shopclient.StateCancelled || o.CancelReason != "PAYMENT_DECLINED" || o.DeclineCode != code {
-				t.Errorf("order ended %s (%s, %s)", o.State, o.CancelReason, o.DeclineCode)
+			if o.State != shopclient.StateCancelled || o.CancelReason != "PAYMENT_DECLINED" || o.DeclineReason != reason || o.DeclineCode != "" {
+				t.Errorf("order ended %s (%s, %s, %s)", o.State, o.CancelReason, o.DeclineReason, o.DeclineCode)
 			}
 			if s := stockOf(t, sku); s.Available != 5 || s.Held != 0 || s.Committed != 0 {
 				t.Errorf("stock = %+v", s)

@@ -30,7 +30,9 @@ import (
 // shop is what the tests test.
 var shop struct {
 	URL, OperatorToken string
-	ledgers            audit.Sources
+	// folder is the data folder; "" for a shop that runs elsewhere.
+	folder  string
+	ledgers audit.Sources
 }
 
 // serviceArg has this binary be a service's process, for tests that kill some.
@@ -73,7 +75,7 @@ func run(m *testing.M) (code int, err error) {
 			return 1, err
 		}
 		defer func() { err = errors.Join(err, own.Stop(ctx)) }()
-		shop.URL, shop.OperatorToken, shop.ledgers = own.URL, own.OperatorToken, sources(own)
+		shop.URL, shop.OperatorToken, shop.folder, shop.ledgers = own.URL, own.OperatorToken, dir, sources(own)
 	}
 	code = m.Run()
 	if code == 0 {

@@ -15,6 +15,18 @@ import (
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
+// linked is the trace whose first span links to another: the shop's, to its client's.
+func linked(spans *tracetest.InMemoryExporter, client trace.TraceID) (trace.TraceID, bool) {
+	for _, s := range spans.GetSpans() {
+		for _, l := range s.Links {
+			if l.SpanContext.TraceID() == client {
+				return s.SpanContext.TraceID(), true
+			}
+		}
+	}
+	return trace.TraceID{}, false
+}
+
 // TestOneCheckoutIsOneTrace from the client's request through gRPC, SQL, Redis
 // and the River job to the provider's HTTP call. The job must drive, for
 // the order service has no drivers of its own.
@@ -66,6 +78,11 @@ func TestOneCheckoutIsOneTrace(t *testing.T) {
 			return s.SpanKind == trace.SpanKindClient && has(s, "server.address", "127.0.0.1") && has(s, "http.request.method", "POST")
 		},
 	}
+	clients := traceID
+	eventually(t, "the request's trace, which links to the client's", func() (ok bool) {
+		traceID, ok = linked(spans, clients)
+		return ok
+	})
 	deadline := time.Now().Add(20 * time.Second)
 	for len(want) > 0 {
 		for _, s := range spans.GetSpans() {
@@ -100,6 +117,10 @@ func TestOneCheckoutIsOneTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "a span of Redis in the listing's trace", func() bool {
+		listTrace, ok := linked(spans, listTrace)
+		if !ok {
+			return false
+		}
 		for _, s := range spans.GetSpans() {
 			if s.SpanContext.TraceID() == listTrace && (has(s, "db.system.name", "redis") || has(s, "db.system", "redis")) {
 				return true

@@ -1,6 +1,7 @@
 // Package smoke is what runs beside a shop in a cluster and uses it from
 // outside, by its public API alone: it fills the catalog, buys something to see
-// that buying works, and sends shoppers.
+// that buying works, sends shoppers, and tries as a stranger what is for the shop's own
+// parts alone.
 package smoke
 
 import (
@@ -17,15 +18,17 @@ import (
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/seed"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
+	"github.com/souk-shop/souk/tools/internal/state"
 )
 
 // Config is which shop, from variables SOUK_SMOKE_...
 type Config struct {
 	// URL is the gateway's.
 	URL string `env:"URL, required"`
-	// OperatorToken fills the catalog. Buying needs it only in a shop that has
-	// nothing to sell.
-	OperatorToken config.Secret `env:"OPERATOR_TOKEN"`
+	// OperatorToken, or that in OperatorTokenFile, fills the catalog: it needs the scopes
+	// read and catalog. Buying needs it only in a shop that has nothing to sell.
+	OperatorToken     config.Secret `env:"OPERATOR_TOKEN"`
+	OperatorTokenFile string        `env:"OPERATOR_TOKEN_FILE"`
 	// Wait is how long the shop may take to be ready.
 	Wait time.Duration `env:"WAIT, default=2m"`
 	// Rate is how many shoppers a second Load sends, and Duration for how long.
@@ -33,6 +36,24 @@ type Config struct {
 	Duration time.Duration `env:"DURATION, default=1m"`
 	// Mix is what they do, as shares; BuyersMix when empty.
 	Mix string `env:"MIX"`
+	// Targets are what Stranger tries: grpc=host:port, postgres=host:port/database,
+	// redis=host:port.
+	Targets []string `env:"TARGETS"`
+}
+
+// operator is a client with the operator's token.
+func (cfg *Config) operator() (*shopclient.Client, error) {
+	token := cfg.OperatorToken.Reveal()
+	if token == "" && cfg.OperatorTokenFile != "" {
+		var err error
+		if token, err = state.ReadToken(cfg.OperatorTokenFile); err != nil {
+			return nil, fmt.Errorf("SOUK_SMOKE_OPERATOR_TOKEN_FILE: %w", err)
+		}
+	}
+	if token == "" {
+		return nil, errors.New("there is no operator's token: set SOUK_SMOKE_OPERATOR_TOKEN or SOUK_SMOKE_OPERATOR_TOKEN_FILE")
+	}
+	return shopclient.New(cfg.URL).WithToken(token), nil
 }
 
 // testCode is the product that is bought where there is no other.
@@ -44,7 +65,10 @@ const settleTimeout = time.Minute
 // Seed imports the embedded catalog into a shop that sells nothing yet, and
 // leaves any other as it is.
 func Seed(ctx context.Context, cfg Config, w io.Writer) error {
-	operator := shopclient.New(cfg.URL).WithToken(cfg.OperatorToken.Reveal())
+	operator, err := cfg.operator()
+	if err != nil {
+		return err
+	}
 	defer operator.Close()
 	if err := ready(ctx, operator, cfg.Wait); err != nil {
 		return err
@@ -95,7 +119,7 @@ func Buy(ctx context.Context, cfg Config, w io.Writer) error {
 		return err
 	}
 	if order.State != shopclient.StatePaid {
-		return fmt.Errorf("order %s ended %s: %s%s", order.Number, order.State, order.CancelReason, order.DeclineCode)
+		return fmt.Errorf("order %s ended %s: %s%s", order.Number, order.State, order.CancelReason, order.DeclineReason)
 	}
 	if order.Total != cart.Total {
 		return fmt.Errorf("order %s costs %+v, the cart said %+v", order.Number, order.Total, cart.Total)
@@ -125,10 +149,10 @@ func something(ctx context.Context, guest *shopclient.Client, cfg Config) (strin
 			}
 		}
 	}
-	if cfg.OperatorToken == "" {
-		return "", errors.New("the shop has nothing in stock, and there is no operator token to change that")
+	operator, err := cfg.operator()
+	if err != nil {
+		return "", fmt.Errorf("the shop has nothing in stock: %w", err)
 	}
-	operator := shopclient.New(cfg.URL).WithToken(cfg.OperatorToken.Reveal())
 	defer operator.Close()
 	if _, err := operator.ImportProducts(ctx, strings.NewReader(
 		"code,sku,name,category,price,currency,stock\n"+testCode+","+testCode+",Smoke test,smoke-test,1.00,GBP,1000\n")); err != nil {

@@ -15,10 +15,16 @@ import (
 
 	"github.com/souk-shop/souk/tools/internal/load"
 	"github.com/souk-shop/souk/tools/internal/localshop"
+	"github.com/souk-shop/souk/tools/souk/internal/attack"
+	"github.com/souk-shop/souk/tools/souk/internal/auditlog"
 	"github.com/souk-shop/souk/tools/souk/internal/bench"
 	"github.com/souk-shop/souk/tools/souk/internal/chaos"
+	"github.com/souk-shop/souk/tools/souk/internal/customer"
 	"github.com/souk-shop/souk/tools/souk/internal/images"
+	"github.com/souk-shop/souk/tools/souk/internal/insight"
 	"github.com/souk-shop/souk/tools/souk/internal/k8s"
+	"github.com/souk-shop/souk/tools/souk/internal/mails"
+	"github.com/souk-shop/souk/tools/souk/internal/operator"
 	"github.com/souk-shop/souk/tools/souk/internal/reconcile"
 	"github.com/souk-shop/souk/tools/souk/internal/relevance"
 	"github.com/souk-shop/souk/tools/souk/internal/replay"
@@ -38,13 +44,19 @@ var commands = []command{
 	{"up", "run the whole shop", up.Command},
 	{"test", "install what the tests need, and run them", suite.Command},
 	{"seed", "import the embedded catalog into a running shop", up.Seed},
+	{"operator", "say who operates a shop, and what each may do", operator.Command},
+	{"customer", "export or erase what a shop holds about a person", customer.Command},
 	{"replay", "replay a real shop's invoices and audit the ledgers", replay.Command},
 	{"verify", "audit the ledgers of a running shop", verify.Command},
+	{"audit", "verify and read the log of what operators did", auditlog.Command},
+	{"mails", "show the mails that a shop sent to buyers, or keeps", mails.Command},
+	{"insight", "say how far a shop's read model is, or make it anew", insight.Command},
 	{"reconcile", "compare a shop's ledger with its payment provider", reconcile.Command},
 	{"load", "put load on a running shop", load.Command},
 	{"bench", "measure the shop against its limits", bench.Command},
 	{"relevance", "judge the search by queries in many scripts", relevance.Command},
 	{"overload", "send the shop more shoppers than it can serve", bench.OverloadCommand},
+	{"attack", "attack a running shop, and say what held", attack.Command},
 	{"chaos", "break the shop while it sells, and audit its promises", chaos.Command},
 	{"images", "build the programs' images, without Docker", images.Command},
 	{"k8s", "run the shop on a Kubernetes cluster, and test it there", k8s.Command},

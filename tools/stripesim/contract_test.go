@@ -21,6 +21,7 @@ import (
 	"github.com/stripe/stripe-mock/spec"
 
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
 )
 
 // TestContract holds both sides against Stripe's own OpenAPI description: what
@@ -77,7 +78,7 @@ func TestContract(t *testing.T) {
 	h.fails("payment_intents.create", "payment_intents.capture", "refunds.create") // so that they are looked for
 	order := h.paid(c)
 	for range 2 {
-		if _, err := c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(250)}); err != nil {
+		if _, err := c.Refund(h.ctx, &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: order, Amount: gbp(250)}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -89,11 +90,11 @@ func TestContract(t *testing.T) {
 		if _, err := c.Authorize(h.ctx, authorize(cancelled, method)); err != nil {
 			t.Error(err)
 		}
-		if _, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: cancelled}); err != nil {
+		if _, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: cancelled}); err != nil {
 			t.Error(err)
 		}
 	}
-	p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{OrderId: order})
+	p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{Viewer: access.Operator("ann"), OrderId: order})
 	if err != nil {
 		t.Fatal(err)
 	}

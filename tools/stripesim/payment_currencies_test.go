@@ -13,6 +13,7 @@ import (
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/tools/stripesim"
 )
 
@@ -69,7 +70,7 @@ func TestEveryCurrencyIsCountedAsTheProviderDoes(t *testing.T) {
 func (h *fixture) buyIn(c paymentv1.PaymentServiceClient, code, order string) int64 {
 	amount := func(units int64) *moneyv1.Money { return &moneyv1.Money{MinorUnits: units, Currency: code} }
 	ask := func(order string, units int64) (*paymentv1.AuthorizeResponse, error) {
-		return c.Authorize(h.ctx, &paymentv1.AuthorizeRequest{OrderId: order, Amount: amount(units), PaymentMethod: "pm_card_visa"})
+		return c.Authorize(h.ctx, &paymentv1.AuthorizeRequest{Viewer: access.Service("order"), OrderId: order, Amount: amount(units), PaymentMethod: "pm_card_visa"})
 	}
 	res, err := c.GetLimits(h.ctx, &paymentv1.GetLimitsRequest{Currency: code})
 	if err != nil {
@@ -102,17 +103,17 @@ func (h *fixture) buyIn(c paymentv1.PaymentServiceClient, code, order string) in
 		h.t.Errorf("%s: authorize %d: %v %v", code, units, a, err)
 		return 0
 	}
-	if p, err := c.Capture(h.ctx, &paymentv1.CaptureRequest{OrderId: order, Amount: amount(units)}); err != nil || p.GetPayment().GetState() != captured {
+	if p, err := c.Capture(h.ctx, &paymentv1.CaptureRequest{Viewer: access.Service("order"), OrderId: order, Amount: amount(units)}); err != nil || p.GetPayment().GetState() != captured {
 		h.t.Errorf("%s: capture %d: %v %v", code, units, p, err)
 	}
 	if l.GetStep() > 1 { // a fraction fails for good, and its units are free again
-		r, err := c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: amount(l.GetStep() / 2)})
+		r, err := c.Refund(h.ctx, &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: order, Amount: amount(l.GetStep() / 2)})
 		if err != nil || r.GetRefund().GetState() != paymentv1.RefundState_REFUND_STATE_FAILED {
 			h.t.Errorf("%s: refund of a fraction: %v %v", code, r, err)
 		}
 	}
 	for _, part := range []int64{l.GetStep(), units - l.GetStep()} { // the first is below the minimum of a charge
-		r, err := c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: amount(part)})
+		r, err := c.Refund(h.ctx, &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: order, Amount: amount(part)})
 		if err != nil || r.GetRefund().GetState() != paymentv1.RefundState_REFUND_STATE_SUCCEEDED {
 			h.t.Errorf("%s: refund %d: %v %v", code, part, r, err)
 		}

@@ -1,6 +1,7 @@
 package stripesim_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/retry"
@@ -59,6 +61,8 @@ func process(t testing.TB, kind string, env ...string) (kill, wait func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), append(env, processEnv+"="+kind)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +76,13 @@ func process(t testing.TB, kind string, env ...string) (kill, wait func()) {
 		}
 	}
 	kill = func() { _ = cmd.Process.Kill(); wait() }
-	t.Cleanup(kill)
+	t.Cleanup(func() {
+		kill()
+		// After wait, nothing writes to it.
+		if t.Failed() {
+			t.Logf("%s said:\n%s", kind, &stderr)
+		}
+	})
 	return kill, wait
 }
 
@@ -100,8 +110,9 @@ func freeAddr(t testing.TB) string {
 func (h *fixture) paymentProcess(crashAt string) (c paymentv1.PaymentServiceClient, wait func()) {
 	h.t.Helper()
 	addr := freeAddr(h.t)
-	_, wait = process(h.t, "payment", "SOUK_PAYMENT_LISTEN="+addr, "SOUK_PAYMENT_POSTGRES_DSN="+h.dsn,
+	_, wait = process(h.t, "payment", "SOUK_PAYMENT_LISTEN="+addr, "SOUK_PAYMENT_POSTGRES_DSN="+h.db.Config.DSN.Reveal(), "SOUK_PAYMENT_POSTGRES_OWNER_DSN="+h.db.Config.OwnerDSN.Reveal(),
 		"SOUK_PAYMENT_STRIPE_URL="+h.front.URL, "SOUK_PAYMENT_STRIPE_KEY=sk_test_123", "SOUK_PAYMENT_MIGRATE=true",
+		"SOUK_PAYMENT_TLS_OFF=true",
 		"SOUK_PAYMENT_WEBHOOK_SECRET="+webhookSecret,
 		"SOUK_PAYMENT_CRASH_AT="+crashAt)
 	return h.client(addr), wait
@@ -124,11 +135,11 @@ func TestDeathAtEveryPoint(t *testing.T) {
 		return a.GetPayment().GetState().String(), err
 	}
 	cancel := func(h *fixture, c client, order string) (string, error) {
-		a, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order})
+		a, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: order})
 		return a.GetPayment().GetState().String(), err
 	}
 	refund := func(h *fixture, c client, order string) (string, error) {
-		r, err := c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: refundID, OrderId: order, Amount: gbp(250)})
+		r, err := c.Refund(h.ctx, &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: refundID, OrderId: order, Amount: gbp(250)})
 		return r.GetRefund().GetState().String(), err
 	}
 	// lost is an authorization whose answer got lost: the attempt stays SENT.
@@ -284,11 +295,11 @@ func TestProviderMisbehaves(t *testing.T) {
 			}
 			order := id()
 			repeat("/payment_intents", func() error { _, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa")); return err })
-			if p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{OrderId: order}); err != nil || p.GetPayment().GetState() != authorized {
+			if p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{Viewer: access.Operator("ann"), OrderId: order}); err != nil || p.GetPayment().GetState() != authorized {
 				t.Fatalf("%v %v", p, err)
 			}
 			repeat("/capture", func() error { _, err := c.Capture(h.ctx, capture(order)); return err })
-			refund := &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(1250)}
+			refund := &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: order, Amount: gbp(1250)}
 			repeat("/refunds", func() error { _, err := c.Refund(h.ctx, refund); return err })
 			h.agree(c, order, 1250, 1250)
 			if w := h.witness(order); w.authorizations != 1 || w.captures != 1 || w.refunds != 1 {
@@ -302,7 +313,10 @@ func TestProviderMisbehaves(t *testing.T) {
 			if _, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa")); rpc.Info(err).GetReason() != "OUTCOME_UNKNOWN" && err != nil {
 				t.Error(err)
 			}
-			repeat("/cancel", func() error { _, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order}); return err })
+			repeat("/cancel", func() error {
+				_, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: order})
+				return err
+			})
 			h.agree(c, order, 0, 0)
 		})
 	}
@@ -343,7 +357,7 @@ func TestPaymentsThroughFaults(t *testing.T) {
 			order := id()
 			h.settle(func() error { _, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa")); return err })
 			h.settle(func() error { _, err := c.Capture(h.ctx, capture(order)); return err })
-			refund := &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(250)}
+			refund := &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: order, Amount: gbp(250)}
 			h.settle(func() error { _, err := c.Refund(h.ctx, refund); return err })
 			h.agree(c, order, 1250, 250)
 		}
@@ -389,7 +403,7 @@ func TestCaptureOfWhatTheProviderGaveBack(t *testing.T) {
 			t.Errorf("capture: %v %v", r, err)
 		}
 	}
-	if r, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order}); err != nil || r.GetPayment().GetState() != voided {
+	if r, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: order}); err != nil || r.GetPayment().GetState() != voided {
 		t.Errorf("cancel: %v %v", r, err)
 	}
 	h.agree(c, order, 0, 0)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 )
 
@@ -86,7 +87,7 @@ func TestA500ThatTheKeyKeeps(t *testing.T) {
 	cancel := func(order string) {
 		t.Helper()
 		ends("cancel", func() error {
-			_, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order})
+			_, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: order})
 			return err
 		})
 	}
@@ -95,7 +96,7 @@ func TestA500ThatTheKeyKeeps(t *testing.T) {
 	order := id()
 	auth(order, "pm_card_visa", authorized)
 	ends("capture", func() error { _, err := c.Capture(h.ctx, capture(order)); return err })
-	refund := &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(250)}
+	refund := &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: order, Amount: gbp(250)}
 	ends("refund", func() error { _, err := c.Refund(h.ctx, refund); return err })
 	h.allFired()
 	h.agree(c, order, 1250, 250)
@@ -152,7 +153,7 @@ func TestACaptureNobodyAskedFor(t *testing.T) {
 	}
 	h.agree(c, orders[0], 1250, 0)
 	for range 2 {
-		if r, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: orders[1]}); err != nil || r.GetPayment().GetState() != voided {
+		if r, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: orders[1]}); err != nil || r.GetPayment().GetState() != voided {
 			t.Errorf("cancel: %v %v", r, err)
 		}
 	}

@@ -17,12 +17,13 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 )
 
 // everything is the window of all that has ever moved.
 func everything() *paymentv1.ReconcileRequest {
-	return &paymentv1.ReconcileRequest{FromTime: timestamppb.New(time.Unix(0, 0)), ToTime: timestamppb.New(time.Now().Add(time.Minute))}
+	return &paymentv1.ReconcileRequest{Viewer: access.Operator("ann"), FromTime: timestamppb.New(time.Unix(0, 0)), ToTime: timestamppb.New(time.Now().Add(time.Minute))}
 }
 
 func (h *fixture) reconcile(c paymentv1.PaymentServiceClient) *paymentv1.Reconciliation {
@@ -48,7 +49,7 @@ func tell(r *paymentv1.Reconciliation) []string {
 // sql changes the ledger behind the service.
 func (h *fixture) sql(statement string, args ...any) {
 	h.t.Helper()
-	conn, err := pgx.Connect(h.ctx, h.dsn)
+	conn, err := pgx.Connect(h.ctx, h.db.DSN)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func (h *fixture) sql(statement string, args ...any) {
 
 func (h *fixture) payment(c paymentv1.PaymentServiceClient, order string) string {
 	h.t.Helper()
-	p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{OrderId: order})
+	p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{Viewer: access.Operator("ann"), OrderId: order})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func (h *fixture) payment(c paymentv1.PaymentServiceClient, order string) string
 func (h *fixture) refunded(c paymentv1.PaymentServiceClient, order string) (id_ string) {
 	h.t.Helper()
 	refund := id()
-	if _, err := c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: refund, OrderId: order, Amount: gbp(250)}); err != nil {
+	if _, err := c.Refund(h.ctx, &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: refund, OrderId: order, Amount: gbp(250)}); err != nil {
 		h.t.Fatal(err)
 	}
 	return h.object(h.ask(http.MethodGet, "/v1/refunds?payment_intent="+h.payment(c, order), ""), "data")
@@ -206,14 +207,14 @@ func TestReconciliationNamesEveryDifference(t *testing.T) {
 	if here != there {
 		t.Errorf("besides the differences, %d is here and %d there", here, there)
 	}
-	kept, err := c.GetReconciliation(h.ctx, &paymentv1.GetReconciliationRequest{ReconciliationId: r.GetReconciliationId()})
+	kept, err := c.GetReconciliation(h.ctx, &paymentv1.GetReconciliationRequest{Viewer: access.Operator("ann"), ReconciliationId: r.GetReconciliationId()})
 	if err != nil || !slices.Equal(tell(kept.GetReconciliation()), want) {
 		t.Errorf("what is kept: %v %v", kept, err)
 	}
 
-	_, err = c.GetReconciliation(h.ctx, &paymentv1.GetReconciliationRequest{ReconciliationId: id()})
+	_, err = c.GetReconciliation(h.ctx, &paymentv1.GetReconciliationRequest{Viewer: access.Operator("ann"), ReconciliationId: id()})
 	h.reason(err, codes.NotFound, "RECONCILIATION_NOT_FOUND")
-	_, err = c.Reconcile(h.ctx, &paymentv1.ReconcileRequest{FromTime: everything().GetToTime(), ToTime: everything().GetFromTime()})
+	_, err = c.Reconcile(h.ctx, &paymentv1.ReconcileRequest{Viewer: access.Operator("ann"), FromTime: everything().GetToTime(), ToTime: everything().GetFromTime()})
 	h.reason(err, codes.InvalidArgument, "INVALID_WINDOW")
 }
 
@@ -274,7 +275,7 @@ func TestReconciliationGoesOn(t *testing.T) {
 	h.reason(err, codes.Unavailable, "OUTCOME_UNKNOWN")
 	var r *paymentv1.Reconciliation
 	h.until("the reconciliation is done", func() bool {
-		conn, err := pgx.Connect(h.ctx, h.dsn)
+		conn, err := pgx.Connect(h.ctx, h.db.DSN)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +284,7 @@ func TestReconciliationGoesOn(t *testing.T) {
 		if err := conn.QueryRow(h.ctx, "SELECT id::text FROM reconciliations WHERE NOT daily").Scan(&run); err != nil {
 			t.Fatal(err)
 		}
-		got, err := c.GetReconciliation(h.ctx, &paymentv1.GetReconciliationRequest{ReconciliationId: run})
+		got, err := c.GetReconciliation(h.ctx, &paymentv1.GetReconciliationRequest{Viewer: access.Operator("ann"), ReconciliationId: run})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -329,7 +330,7 @@ func TestReconciliationIsDaily(t *testing.T) {
 	h.ages(h.paid(h.payments()), 72*time.Hour)
 	count := func(query string) (n int) {
 		t.Helper()
-		conn, err := pgx.Connect(h.ctx, h.dsn)
+		conn, err := pgx.Connect(h.ctx, h.db.DSN)
 		if err != nil {
 			t.Fatal(err)
 		}

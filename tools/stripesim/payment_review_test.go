@@ -8,13 +8,14 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 )
 
 // ages makes an order's payment and refunds older, as far as payment can know.
 func (h *fixture) ages(order string, by time.Duration) {
 	h.t.Helper()
-	conn, err := pgx.Connect(h.ctx, h.dsn)
+	conn, err := pgx.Connect(h.ctx, h.db.DSN)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func TestReviewSettlesWhatNobodyCanAskAnyMore(t *testing.T) {
 	cancelled := func(order string) {
 		t.Helper()
 		h.until("the payment is voided", func() bool {
-			r, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order})
+			r, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: order})
 			return err == nil && r.GetPayment().GetState() == voided
 		})
 	}
@@ -54,7 +55,7 @@ func TestReviewSettlesWhatNobodyCanAskAnyMore(t *testing.T) {
 		_, err := c.Authorize(h.ctx, authorize(order, "pm_card_visa"))
 		unknown("authorize", err)
 	}
-	_, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: absentCancelled})
+	_, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: absentCancelled})
 	unknown("cancel", err)
 	h.ask(http.MethodPut, "/_sim/faults", `[{"kind":"drop_after_commit","operation":"payment_intents.create"}]`)
 	there := id()
@@ -64,11 +65,11 @@ func TestReviewSettlesWhatNobodyCanAskAnyMore(t *testing.T) {
 	h.ask(http.MethodPut, "/_sim/faults", `[]`)
 	order := h.paid(c)
 	h.ask(http.MethodPut, "/_sim/faults", `[{"kind":"drop_after_commit","operation":"refunds.create","count":1}]`)
-	made := &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(250)}
+	made := &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: order, Amount: gbp(250)}
 	_, err = c.Refund(h.ctx, made)
 	unknown("refund", err)
 	h.ask(http.MethodPut, "/_sim/faults", `[{"kind":"drop","operation":"refunds.create","count":1}]`)
-	lost := &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(300)}
+	lost := &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: order, Amount: gbp(300)}
 	_, err = c.Refund(h.ctx, lost)
 	unknown("refund", err)
 	h.ask(http.MethodPut, "/_sim/faults", `[]`)

@@ -25,8 +25,8 @@ import (
 
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
-	"github.com/souk-shop/souk/services/chassis/config"
-	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/access"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/rpc"
@@ -55,7 +55,7 @@ type fixture struct {
 	journal string
 	sim     *url.URL // the simulator itself
 	front   *httptest.Server
-	dsn     string
+	db      pgtest.Database
 	timeout time.Duration // of a call of the provider
 	review  time.Duration // between two reviews; 0 for the default
 	webhook *webhookFront
@@ -69,7 +69,7 @@ func newFixture(t testing.TB) *fixture {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	h := &fixture{t: t, ctx: ctx, journal: filepath.Join(t.TempDir(), "journal.jsonl"), timeout: 5 * time.Second}
-	h.dsn = pgtest.New(t, nil)
+	h.db = pgtest.Service(t, nil)
 	h.webhook = newWebhookFront(h)
 	l := listen(t)
 	sim, err := url.Parse("http://" + l.Addr().String())
@@ -141,7 +141,7 @@ func (h *fixture) payments() paymentv1.PaymentServiceClient {
 	background(h.t, func(ctx context.Context) error {
 		return payment.Run(ctx, payment.Config{
 			Config: service.Config{
-				Server: rpc.ServerConfig{Listener: l}, Postgres: pg.Config{DSN: config.Secret(h.dsn)},
+				Server: rpc.ServerConfig{Listener: l}, Identity: identity.Config{TLSOff: true}, Postgres: h.db.Config,
 				Telemetry: telemetry.Config{LogOutput: io.Discard}, Migrate: true,
 			},
 			StripeURL: h.front.URL, StripeKey: "sk_test_123", StripeTimeout: h.timeout, ReviewEvery: h.review,
@@ -154,7 +154,7 @@ func (h *fixture) payments() paymentv1.PaymentServiceClient {
 // client waits until the service at addr is ready.
 func (h *fixture) client(addr string) paymentv1.PaymentServiceClient {
 	h.t.Helper()
-	conn, err := rpc.Dial(rpc.ClientConfig{Target: addr, Timeout: 20 * time.Second}, telemetry.Discard())
+	conn, err := rpc.Dial("payment", rpc.ClientConfig{Target: addr, Timeout: 20 * time.Second}, identity.Insecure(), telemetry.Discard())
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -181,11 +181,11 @@ func id() string { return uuid.Must(uuid.NewV7()).String() }
 func gbp(units int64) *moneyv1.Money { return &moneyv1.Money{MinorUnits: units, Currency: "GBP"} }
 
 func authorize(order, method string) *paymentv1.AuthorizeRequest {
-	return &paymentv1.AuthorizeRequest{OrderId: order, Amount: gbp(1250), PaymentMethod: method, OrderNumber: "S-1"}
+	return &paymentv1.AuthorizeRequest{Viewer: access.Service("order"), OrderId: order, Amount: gbp(1250), PaymentMethod: method, OrderNumber: "S-1"}
 }
 
 func capture(order string) *paymentv1.CaptureRequest {
-	return &paymentv1.CaptureRequest{OrderId: order, Amount: gbp(1250)}
+	return &paymentv1.CaptureRequest{Viewer: access.Service("order"), OrderId: order, Amount: gbp(1250)}
 }
 
 // reason fails the test unless err has the code and reason.
@@ -260,7 +260,7 @@ func (h *fixture) witness(order string) witness {
 // ledger returns what the ledger says stands at the provider.
 func (h *fixture) ledger(order string) (captured, refunded int64) {
 	h.t.Helper()
-	conn, err := pgx.Connect(h.ctx, h.dsn)
+	conn, err := pgx.Connect(h.ctx, h.db.DSN)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func (h *fixture) agree(c paymentv1.PaymentServiceClient, order string, wantCapt
 	h.t.Helper()
 	w := h.witness(order)
 	lc, lr := h.ledger(order)
-	p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{OrderId: order})
+	p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{Viewer: access.Operator("ann"), OrderId: order})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -312,27 +312,27 @@ func TestPaymentFromAuthorizationToRefund(t *testing.T) {
 	h := newFixture(t)
 	c := h.payments()
 	order := h.paid(c)
-	if _, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order}); err == nil {
+	if _, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: order}); err == nil {
 		t.Error("cancelled what is captured")
 	} else {
 		h.reason(err, codes.FailedPrecondition, "PAYMENT_CAPTURED")
 	}
-	part := &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(250)}
+	part := &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: order, Amount: gbp(250)}
 	for range 3 {
 		r, err := c.Refund(h.ctx, part)
 		if err != nil || r.GetRefund().GetState() != paymentv1.RefundState_REFUND_STATE_SUCCEEDED {
 			t.Fatalf("refund: %v %v", r, err)
 		}
 	}
-	_, err := c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: part.RefundId, OrderId: order, Amount: gbp(251)})
+	_, err := c.Refund(h.ctx, &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: part.RefundId, OrderId: order, Amount: gbp(251)})
 	h.reason(err, codes.FailedPrecondition, "REFUND_MISMATCH")
-	_, err = c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(1001)})
+	_, err = c.Refund(h.ctx, &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: order, Amount: gbp(1001)})
 	h.reason(err, codes.FailedPrecondition, "REFUND_EXCEEDS_CAPTURE")
-	if _, err = c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(1000)}); err != nil {
+	if _, err = c.Refund(h.ctx, &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: order, Amount: gbp(1000)}); err != nil {
 		t.Error(err)
 	}
 	h.agree(c, order, 1250, 1250)
-	p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{OrderId: order})
+	p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{Viewer: access.Operator("ann"), OrderId: order})
 	if err != nil || len(p.GetPayment().GetRefunds()) != 2 || p.GetPayment().GetRefunds()[0].GetRefundId() != part.RefundId {
 		t.Errorf("payment %v %v", p, err)
 	}
@@ -345,12 +345,12 @@ func TestRefusedCommands(t *testing.T) {
 	unknown := id()
 	_, err := c.Capture(h.ctx, capture(unknown))
 	h.reason(err, codes.NotFound, "PAYMENT_NOT_FOUND")
-	_, err = c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: id(), OrderId: unknown, Amount: gbp(1)})
+	_, err = c.Refund(h.ctx, &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: unknown, Amount: gbp(1)})
 	h.reason(err, codes.NotFound, "PAYMENT_NOT_FOUND")
-	_, err = c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{OrderId: unknown})
+	_, err = c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{Viewer: access.Operator("ann"), OrderId: unknown})
 	h.reason(err, codes.NotFound, "PAYMENT_NOT_FOUND")
 	for _, amount := range []int64{0, -1} {
-		_, err = c.Authorize(h.ctx, &paymentv1.AuthorizeRequest{OrderId: unknown, Amount: gbp(amount), PaymentMethod: "pm_card_visa"})
+		_, err = c.Authorize(h.ctx, &paymentv1.AuthorizeRequest{Viewer: access.Service("order"), OrderId: unknown, Amount: gbp(amount), PaymentMethod: "pm_card_visa"})
 		h.reason(err, codes.InvalidArgument, "INVALID")
 	}
 	order := id()
@@ -359,9 +359,9 @@ func TestRefusedCommands(t *testing.T) {
 	}
 	_, err = c.Authorize(h.ctx, authorize(order, "pm_card_amex"))
 	h.reason(err, codes.FailedPrecondition, "PAYMENT_MISMATCH")
-	_, err = c.Capture(h.ctx, &paymentv1.CaptureRequest{OrderId: order, Amount: gbp(1251)})
+	_, err = c.Capture(h.ctx, &paymentv1.CaptureRequest{Viewer: access.Service("order"), OrderId: order, Amount: gbp(1251)})
 	h.reason(err, codes.FailedPrecondition, "AMOUNT_MISMATCH")
-	_, err = c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(1)})
+	_, err = c.Refund(h.ctx, &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: order, Amount: gbp(1)})
 	h.reason(err, codes.FailedPrecondition, "PAYMENT_NOT_CAPTURED")
 	if w := h.witness(order); w.captures != 0 || w.held != 1250 {
 		t.Errorf("witness %+v", w)
@@ -386,7 +386,7 @@ func TestDeclinesLeaveNoHold(t *testing.T) {
 				t.Errorf("%s: %v %v", method, a, err)
 			}
 		}
-		if a, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order}); err != nil || a.GetPayment().GetState() != declined {
+		if a, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: order}); err != nil || a.GetPayment().GetState() != declined {
 			t.Errorf("%s: cancel: %v %v", method, a, err)
 		}
 		_, err := c.Capture(h.ctx, capture(order))
@@ -443,7 +443,7 @@ func TestConcurrentCommandsConverge(t *testing.T) {
 	}
 	var succeeded, refused int
 	together(20, func(i int) {
-		req := &paymentv1.RefundRequest{RefundId: id(), OrderId: order, Amount: gbp(300)}
+		req := &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: order, Amount: gbp(300)}
 		again(func() error {
 			_, err := services[i%2].Refund(h.ctx, req)
 			mu.Lock()
@@ -464,7 +464,7 @@ func TestConcurrentCommandsConverge(t *testing.T) {
 	same := id()
 	together(10, func(i int) {
 		again(func() error {
-			_, err := services[i%2].Refund(h.ctx, &paymentv1.RefundRequest{RefundId: same, OrderId: order, Amount: gbp(50)})
+			_, err := services[i%2].Refund(h.ctx, &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: same, OrderId: order, Amount: gbp(50)})
 			return err
 		})
 	})
@@ -486,7 +486,7 @@ func TestCancelRacesAuthorize(t *testing.T) {
 				if i == 0 {
 					_, err = services[0].Authorize(h.ctx, authorize(order, "pm_card_visa"))
 				} else {
-					_, err = services[1].Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order})
+					_, err = services[1].Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: order})
 				}
 				switch rpc.Info(err).GetReason() {
 				case "OUTCOME_UNKNOWN":
@@ -514,7 +514,7 @@ func TestTombstone(t *testing.T) {
 	c := h.payments()
 	order := id()
 	for range 2 {
-		if r, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order}); err != nil || r.GetPayment() != nil {
+		if r, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: order}); err != nil || r.GetPayment() != nil {
 			t.Errorf("cancel of the unknown: %v %v", r, err)
 		}
 	}
@@ -522,7 +522,7 @@ func TestTombstone(t *testing.T) {
 	h.reason(err, codes.FailedPrecondition, "PAYMENT_CANCELLED")
 	_, err = c.Capture(h.ctx, capture(order))
 	h.reason(err, codes.FailedPrecondition, "PAYMENT_NOT_AUTHORIZED")
-	_, err = c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{OrderId: order})
+	_, err = c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{Viewer: access.Operator("ann"), OrderId: order})
 	h.reason(err, codes.NotFound, "PAYMENT_NOT_FOUND")
 	if w := h.witness(order); w != (witness{}) {
 		t.Errorf("witness %+v", w)

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/access"
 )
 
 const webhookSecret = "whsec_house"
@@ -38,7 +39,7 @@ func newWebhookFront(h *fixture) *webhookFront {
 		if err != nil {
 			return // the simulator is gone
 		}
-		_, err = (*c).HandleWebhook(h.ctx, &paymentv1.HandleWebhookRequest{Payload: body, Signature: r.Header.Get("Stripe-Signature")})
+		_, err = (*c).HandleWebhook(h.ctx, &paymentv1.HandleWebhookRequest{Viewer: access.Service("gateway"), Payload: body, Signature: r.Header.Get("Stripe-Signature")})
 		if err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
@@ -93,7 +94,7 @@ func (h *fixture) found(order, attempt, captureMethod string) {
 // query reads one value of payment's database.
 func query[T any](h *fixture, sql string, args ...any) (v T) {
 	h.t.Helper()
-	db, err := pgx.Connect(h.ctx, h.dsn)
+	db, err := pgx.Connect(h.ctx, h.db.DSN)
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -212,7 +213,7 @@ func TestAnIntermediateEventCompletesNothing(t *testing.T) {
 	h.applied(1, "payment_intent.requires_action")
 	h.applied(1, eventCanceled)
 	for order, want := range map[string]paymentv1.AttemptState{held: authorized, refused: declined} {
-		p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{OrderId: order})
+		p, err := c.GetPayment(h.ctx, &paymentv1.GetPaymentRequest{Viewer: access.Operator("ann"), OrderId: order})
 		if err != nil || p.GetPayment().GetState() != want || p.GetPayment().GetCaptured().GetMinorUnits() != 0 {
 			t.Errorf("payment %v, %v; want %v", p, err, want)
 		}
@@ -243,7 +244,7 @@ func TestAnIntermediateEventCompletesNothing(t *testing.T) {
 	h.agree(c, asked, 1250, 0)
 	// And of a payment that has gone on.
 	late := h.paid(c)
-	if _, err := c.Refund(h.ctx, &paymentv1.RefundRequest{RefundId: id(), OrderId: late, Amount: gbp(1250)}); err != nil {
+	if _, err := c.Refund(h.ctx, &paymentv1.RefundRequest{Viewer: access.Service("order"), RefundId: id(), OrderId: late, Amount: gbp(1250)}); err != nil {
 		t.Fatal(err)
 	}
 	h.flush()
@@ -263,7 +264,7 @@ func TestMoneyFoundOnACancelledOrder(t *testing.T) {
 	cancelled := func(before func(order string)) string {
 		order := id()
 		before(order)
-		if _, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order}); err != nil {
+		if _, err := c.Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: order}); err != nil {
 			t.Fatal(err)
 		}
 		return order
@@ -319,7 +320,7 @@ func TestDeathWhileAnEventIsApplied(t *testing.T) {
 			h := newFixture(t)
 			doomed, wait := h.paymentProcess(point)
 			order := id()
-			if _, err := doomed.Cancel(h.ctx, &paymentv1.CancelRequest{OrderId: order}); err != nil {
+			if _, err := doomed.Cancel(h.ctx, &paymentv1.CancelRequest{Viewer: access.Service("order"), OrderId: order}); err != nil {
 				t.Fatal(err)
 			}
 			h.report(doomed)

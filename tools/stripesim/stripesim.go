@@ -55,30 +55,33 @@ func Run(ctx context.Context, cfg Config) error {
 		cfg.Now = time.Now
 	}
 	process := run.Config{Name: "stripesim", Telemetry: cfg.Telemetry, Admin: cfg.Admin}
-	return run.Serve(ctx, process, func(p *run.Process) (_ func(context.Context) error, err error) {
+	return run.Serve(ctx, process, func(p *run.Process) (_ run.Server, err error) {
 		faults := fault.NewSet(store.EventTypes())
 		webhooks := webhook.Config{URLs: cfg.WebhookURLs, Secret: cfg.WebhookSecret, Faults: faults, Now: cfg.Now, Log: p.Log}
 		if err := webhooks.Check(); err != nil {
-			return nil, err
+			return run.Server{}, err
 		}
 		began := time.Now()
 		listener := cfg.Listener
 		if listener == nil {
 			if listener, err = new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen); err != nil {
-				return nil, fmt.Errorf("listen: %w", err)
+				return run.Server{}, fmt.Errorf("listen: %w", err)
 			}
 		}
 		webhooks.Store, err = store.Open(cfg.Journal, cfg.Now, len(cfg.WebhookURLs))
 		if err != nil {
-			return nil, errors.Join(err, listener.Close())
+			return run.Server{}, errors.Join(err, listener.Close())
 		}
 		p.Close(webhooks.Store.Close)
 		dispatcher := webhook.New(webhooks)
 		p.Log.InfoContext(ctx, "serving", "address", listener.Addr().String(), "journal", cfg.Journal,
 			"webhooks_pending", dispatcher.Report().Pending, "read_in", time.Since(began))
 		p.Add("webhooks", dispatcher.Run)
-		return func(ctx context.Context) error {
-			return serve(ctx, listener, api.New(webhooks.Store, faults, dispatcher))
+		return run.Server{
+			Serve: func(ctx context.Context) error {
+				return serve(ctx, listener, api.New(webhooks.Store, faults, dispatcher))
+			},
+			Ready: func(context.Context) error { return nil }, // it needs nothing but its journal
 		}, nil
 	})
 }

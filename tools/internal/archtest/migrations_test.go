@@ -82,11 +82,14 @@ func TestMigrationsLetWritersGo(t *testing.T) {
 	if err != nil || len(files) < 10 {
 		t.Fatal(files, err)
 	}
-	chassis, err := filepath.Glob("../../../services/chassis/*/migrations/*.sql")
-	if err != nil || len(chassis) < 2 {
-		t.Fatal(chassis, err)
+	for _, glob := range []string{"chassis/*/migrations/*.sql", "chassis/*/*/migrations/*.sql"} {
+		chassis, err := filepath.Glob("../../../services/" + glob)
+		if err != nil || len(chassis) < 1 {
+			t.Fatal(chassis, err)
+		}
+		files = append(files, chassis...)
 	}
-	for _, file := range append(files, chassis...) {
+	for _, file := range files {
 		sql, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

@@ -27,6 +27,10 @@ const (
 	Unbalanced Kind = "unbalanced"
 	// Units: stock is oversold, or not what was sold.
 	Units Kind = "units"
+	// Model: the read model that is made of events does not have what the services have.
+	Model Kind = "model"
+	// Told: a log of events does not have what happened, or has what did not.
+	Told Kind = "events"
 )
 
 // Difference is one thing that two ledgers disagree about.
@@ -40,7 +44,8 @@ type Difference struct {
 
 // Report is the outcome of an audit.
 type Report struct {
-	// Ledgers in the order client (if there is one), orders, ledger, provider.
+	// Ledgers in the order client (if there is one), orders, ledger, provider, insight (if
+	// there is one).
 	Ledgers []Ledger
 	// Client says whether the first ledger is a client's.
 	Client bool
@@ -95,7 +100,15 @@ func Run(ctx context.Context, src Sources, wait time.Duration) (*Report, error) 
 	if err := r.money(ctx, src, orders, payments); err != nil {
 		return nil, err
 	}
+	if dsn := src.Databases["insight"]; dsn != "" {
+		if err := r.model(ctx, dsn, orders, payments, wait); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.stock(ctx, orders, catalog); err != nil {
+		return nil, err
+	}
+	if err := r.told(ctx, orders, payments, catalog); err != nil {
 		return nil, err
 	}
 	return r, nil

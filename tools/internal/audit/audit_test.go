@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // tables; here they can hold what a shop must never write.
 const (
 	orderTables = `
-		CREATE TABLE orders (id uuid, state text, total bigint, currency text);
+		CREATE TABLE orders (id uuid, state text, total bigint, currency text, version bigint DEFAULT 2);
 		CREATE TABLE order_lines (order_id uuid, sku text, quantity bigint);
 		CREATE TABLE refunds (id uuid, order_id uuid, state text, amount bigint, restock boolean);
 		CREATE TABLE refund_lines (refund_id uuid, sku text, quantity bigint);
@@ -27,6 +27,20 @@ const (
 		INSERT INTO order_lines VALUES ('` + one + `', 'A', 3), ('` + two + `', 'A', 1);
 		INSERT INTO refunds VALUES ('` + back + `', '` + one + `', 'succeeded', 250, true);
 		INSERT INTO refund_lines VALUES ('` + back + `', 'A', 1);`
+	eventsTable = `
+		CREATE TABLE souk_events (subject text, version bigint, type text, data json);`
+	orderEvents = eventsTable + `
+		INSERT INTO souk_events VALUES
+			('order.` + one + `', 1, 'souk.order.v1.OrderPlaced', '{}'), ('order.` + one + `', 2, 'souk.order.v1.OrderPaid', '{}'),
+			('order.` + two + `', 1, 'souk.order.v1.OrderPlaced', '{}'), ('order.` + two + `', 2, 'souk.order.v1.OrderCancelled', '{}');`
+	paymentEvents = eventsTable + `
+		INSERT INTO souk_events VALUES
+			('payment.` + one + `', 1, 'souk.payment.v1.PaymentCaptured', '{"amount": {"minor_units": 750}}'),
+			('payment.` + one + `', 2, 'souk.payment.v1.PaymentRefunded', '{"amount": {"minor_units": 250}}');`
+	catalogEvents = eventsTable + `
+		INSERT INTO souk_events VALUES
+			('stock.A', 7, 'souk.catalog.v1.StockLevelChanged', '{"sku": "A", "available": 9}'),
+			('stock.A', 8, 'souk.catalog.v1.StockLevelChanged', '{"sku": "A", "available": 8}');`
 	paymentTables = `
 		CREATE TABLE ledger_entries (transaction_id uuid, account text, amount bigint, currency text, order_id uuid, kind text);
 		INSERT INTO ledger_entries VALUES
@@ -77,6 +91,14 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 	}{
 		{name: "equal ledgers"},
 		{name: "an order that does not settle", order: `UPDATE orders SET state = 'capturing' WHERE state = 'cancelled'`, want: "not settled"},
+		{name: "an order without its last event", order: `DELETE FROM souk_events WHERE type LIKE '%Paid'`, want: "1 events"},
+		{name: "an event of no order", order: `INSERT INTO souk_events VALUES ('order.x', 1, 'souk.order.v1.OrderPlaced', '{}')`, want: "not there"},
+		{name: "an event that did not happen", order: `UPDATE souk_events SET type = 'souk.order.v1.OrderPaid' WHERE type LIKE '%Cancelled'`, want: "last state is souk.order.v1.OrderPaid"},
+		{name: "an event that is missing between others", order: `UPDATE souk_events SET version = 3 WHERE type LIKE '%Paid'; UPDATE orders SET version = 3 WHERE state = 'paid'`, want: "is paid in version 3; the log has 2"},
+		{name: "a penny in the events", payment: `UPDATE souk_events SET data = '{"amount": {"minor_units": 751}}' WHERE version = 1`, want: "the events 751"},
+		{name: "a capture that is not told", payment: `DELETE FROM souk_events`, want: "the events 0"},
+		{name: "a level that is not told", catalog: `DELETE FROM souk_events WHERE version = 8`, want: "the last event says 9"},
+		{name: "a gap in the levels", catalog: `UPDATE souk_events SET version = 6 WHERE version = 7`, want: "2 events between version 6 and version 8"},
 		{name: "a refund that does not settle", order: `UPDATE refunds SET state = 'pending'`, want: "not settled"},
 		{name: "a penny in the orders", order: `UPDATE orders SET total = 751 WHERE state = 'paid'`, want: "captured 751"},
 		{name: "a capture without its order", order: `UPDATE orders SET state = 'cancelled'`, want: "captured 0"},
@@ -113,9 +135,9 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 			}
 			report, err := audit.Run(t.Context(), audit.Sources{
 				Databases: map[string]string{
-					"order":   database(t, orderTables+tt.order),
-					"payment": database(t, paymentTables+tt.payment),
-					"catalog": database(t, catalogTables+tt.catalog),
+					"order":   database(t, orderTables+orderEvents+tt.order),
+					"payment": database(t, paymentTables+paymentEvents+tt.payment),
+					"catalog": database(t, catalogTables+catalogEvents+tt.catalog),
 				},
 				ProviderJournal: write("journal.jsonl", journal, tt.journal),
 				Histories:       []string{write("history.jsonl", told, tt.told)},

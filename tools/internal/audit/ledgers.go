@@ -1,6 +1,6 @@
-// Package audit compares four ledgers of the same orders: the client's (what it
-// was answered), the orders', payment's (double-entry) and the provider's (its
-// journal); and the stock with what was sold. It reads each from its
+// Package audit compares five ledgers of the same orders: the client's (what it
+// was answered), the orders', payment's (double-entry), the provider's (its
+// journal) and the read model's (made of events); and the stock with what was sold. It reads each from its
 // own source and trusts none of them.
 package audit
 
@@ -43,7 +43,7 @@ type Ledger struct {
 // Sources is where the ledgers are.
 type Sources struct {
 	// Databases has connection strings that may read, by service: order, payment
-	// and catalog.
+	// and catalog, and insight where there is a read model.
 	Databases map[string]string
 	// ProviderJournal is the path or the URL of the simulator's journal.
 	ProviderJournal string

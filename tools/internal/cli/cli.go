@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/internal/state"
@@ -25,8 +26,8 @@ func Flags(name, usage string, stderr io.Writer) *flag.FlagSet {
 
 // Shop are the flags that name a running shop.
 type Shop struct {
-	data, url, token string
-	operator         bool
+	data, url, tokenFile string
+	operator             bool
 }
 
 // Data adds the flag --data.
@@ -43,11 +44,16 @@ func Guest(f *flag.FlagSet) *Shop {
 	return s
 }
 
-// Operator adds the flags --data, --url and --token.
+// tokenVariable has an operator's token of the shop at --url. A flag would show it to every
+// user of the machine, in the list of processes.
+const tokenVariable = "SOUK_OPERATOR_TOKEN"
+
+// Operator adds the flags --data, --url and --operator-token-file.
 func Operator(f *flag.FlagSet) *Shop {
 	s := Guest(f)
 	s.operator = true
-	f.StringVar(&s.token, "token", "", "the operator `token` of the shop at --url")
+	f.StringVar(&s.tokenFile, "operator-token-file", "",
+		"a `file` with an operator's token, mode 0600; else the data folder's is taken or, with --url, the variable "+tokenVariable)
 	return s
 }
 
@@ -55,15 +61,35 @@ func Operator(f *flag.FlagSet) *Shop {
 func (s *Shop) Dir() string { return s.data }
 
 // Find returns the shop that the flags name. Of a shop named by --url only its URL
-// and token are known.
+// and the operator's token are known.
 func (s *Shop) Find() (*state.State, error) {
-	if s.operator && (s.url == "") != (s.token == "") {
-		return nil, errors.New("want --data, or --url and --token")
+	shop := &state.State{URL: s.url}
+	if s.url == "" {
+		var err error
+		if shop, err = state.Read(s.data); err != nil {
+			return nil, err
+		}
 	}
-	if s.url != "" {
-		return &state.State{URL: s.url, OperatorToken: s.token}, nil
+	if !s.operator {
+		return shop, nil
 	}
-	return state.Read(s.data)
+	switch {
+	case s.tokenFile != "":
+		token, err := state.ReadToken(s.tokenFile)
+		if err != nil {
+			return nil, fmt.Errorf("--operator-token-file: %w", err)
+		}
+		shop.OperatorToken = token
+	case s.url != "":
+		shop.OperatorToken = os.Getenv(tokenVariable)
+	}
+	if shop.OperatorToken == "" && s.url != "" {
+		return nil, errors.New("this needs an operator's token: name its file with --operator-token-file, or set " + tokenVariable)
+	}
+	if shop.OperatorToken == "" {
+		return nil, fmt.Errorf("this needs an operator's token, and there is none in %s: name its file with --operator-token-file", state.OperatorToken(s.data))
+	}
+	return shop, nil
 }
 
 // Client returns a client of the shop, the operator's if the flags are.

@@ -79,7 +79,7 @@ func (l *Load) checkout(ctx context.Context, shop *shopclient.Client, rng *rand.
 		return err
 	}
 	card := cards[0]
-	if rng.IntN(20) == 0 {
+	if rng.IntN(20) == 0 || l.opts.Declined {
 		card = cards[1]
 	}
 	key, err := uuid.NewV7()
@@ -103,7 +103,7 @@ func (l *Load) checkout(ctx context.Context, shop *shopclient.Client, rng *rand.
 		}
 	}
 	switch {
-	case card == cards[0] && order.State != shopclient.StatePaid && order.CancelReason != "INSUFFICIENT_STOCK":
+	case card == cards[0] && order.State != shopclient.StatePaid && order.CancelReason != "INSUFFICIENT_STOCK" && order.CancelReason != "HELD_BY_OTHERS":
 		return fmt.Errorf("order %s ended %s (%s)", order.Number, order.State, order.CancelReason)
 	case card == cards[1] && order.State != shopclient.StateCancelled:
 		return fmt.Errorf("order %s ended %s on a card that is declined", order.Number, order.State)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,11 @@ type Options struct {
 	// NewConnections has each action on a connection of its own, as shoppers' browsers do.
 	// Else they share connections.
 	NewConnections bool
+	// Addresses are those that shoppers come from, one after the other: the header
+	// X-Forwarded-For says so, which the shop takes from a proxy that it trusts.
+	Addresses []string
+	// Declined has every card declined.
+	Declined bool
 }
 
 // Row sums up one action.
@@ -155,6 +161,7 @@ func (l *Load) Run(ctx context.Context) error {
 	var g errgroup.Group
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	came := 0
 	for due := start; due.Before(end); {
 		// Poisson arrivals: independent shoppers.
 		due = due.Add(time.Duration(rng.ExpFloat64() / l.opts.Rate * float64(time.Second)))
@@ -172,9 +179,14 @@ func (l *Load) Run(ctx context.Context) error {
 			continue
 		}
 		l.inFlight.Add(1)
+		shop := l.opts.Shop
+		if n := len(l.opts.Addresses); n > 0 {
+			shop = shop.WithHeader(http.Header{"X-Forwarded-For": {l.opts.Addresses[came%n]}})
+			came++
+		}
 		g.Go(func() error {
 			defer l.inFlight.Add(-1)
-			l.act(context.WithoutCancel(ctx), action, due, rand.New(rand.NewPCG(seed, 2)))
+			l.act(context.WithoutCancel(ctx), shop, action, due, rand.New(rand.NewPCG(seed, 2)))
 			return nil
 		})
 	}
@@ -195,10 +207,9 @@ func (l *Load) pick(rng *rand.Rand) Action {
 	panic("unreachable: the shares sum to more than n")
 }
 
-func (l *Load) act(ctx context.Context, a Action, due time.Time, rng *rand.Rand) {
+func (l *Load) act(ctx context.Context, shop *shopclient.Client, a Action, due time.Time, rng *rand.Rand) {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
 	defer cancel()
-	shop := l.opts.Shop
 	if l.opts.NewConnections {
 		shop = shopclient.New(shop.URL())
 		defer shop.Close()

@@ -1,6 +1,7 @@
 package localshop
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -10,7 +11,9 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
+	"github.com/souk-shop/souk/gateway/operators"
 	"github.com/souk-shop/souk/tools/internal/state"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
@@ -155,14 +158,16 @@ func (f *folder) close() error {
 
 // secrets are made once for each data folder.
 type secrets struct {
-	OperatorToken string            `json:"operator_token"`
-	Gateway       string            `json:"gateway_secret"`
-	Stripe        string            `json:"stripe_key"`
-	Webhooks      string            `json:"webhook_secret"`
-	Postgres      map[string]string `json:"postgres"` // passwords by service
+	Gateway  string            `json:"gateway_secret"`
+	Stripe   string            `json:"stripe_key"`
+	Webhooks string            `json:"webhook_secret"`
+	Events   string            `json:"events_password"`
+	Outgoing string            `json:"outgoing_webhook_key"`
+	Postgres map[string]string `json:"postgres"` // passwords by role
 }
 
-// secrets reads the folder's secrets, and makes those that there are not.
+// secrets reads the folder's secrets, and makes those that there are not. Those that only
+// an earlier version had are taken out of the file.
 func (f *folder) secrets() (*secrets, error) {
 	path := f.join(secretsName)
 	s := &secrets{}
@@ -175,31 +180,66 @@ func (f *folder) secrets() (*secrets, error) {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 	}
-	made := false
+	before := b
 	for _, secret := range []struct {
 		at     *string
 		prefix string
-	}{{&s.OperatorToken, "op_"}, {&s.Gateway, ""}, {&s.Stripe, "sk_test_"}, {&s.Webhooks, "whsec_"}} {
+	}{{&s.Gateway, ""}, {&s.Stripe, "sk_test_"}, {&s.Webhooks, "whsec_"}, {&s.Events, ""}, {&s.Outgoing, ""}} {
 		if *secret.at == "" {
 			// Two texts, for those who ask for 32 bytes of key.
-			*secret.at, made = secret.prefix+rand.Text()+rand.Text(), true
+			*secret.at = secret.prefix + rand.Text() + rand.Text()
 		}
 	}
 	if s.Postgres == nil {
 		s.Postgres = map[string]string{}
 	}
 	for _, name := range topology.Databases() {
-		if s.Postgres[name] == "" {
-			s.Postgres[name], made = rand.Text(), true
+		for _, role := range []string{name, topology.RuntimeRole(name)} {
+			if s.Postgres[role] == "" {
+				s.Postgres[role] = rand.Text()
+			}
 		}
-	}
-	if !made {
-		return s, nil
 	}
 	if b, err = json.MarshalIndent(s, "", "  "); err != nil {
 		return nil, err
 	}
-	return s, state.WriteFile(path, append(b, '\n'))
+	b = append(b, '\n')
+	if bytes.Equal(b, before) {
+		return s, nil
+	}
+	return s, state.WriteFile(path, b)
+}
+
+// The operator of the shop's own tools. Others are added by `souk operator`.
+const (
+	toolsOperator = "admin"
+	toolsLife     = operators.MaxLife
+	toolsRenewal  = 30 * 24 * time.Hour // before the end
+)
+
+// operator returns the token of the tools' operator, with every scope. It is made at the
+// first start, and replaced where it is gone, was revoked, is about to expire or lacks a
+// scope that this version has.
+func (f *folder) operator(now time.Time) (string, error) {
+	token, err := state.ReadToken(state.OperatorToken(f.path))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	hash := operators.Hash(token)
+	err = operators.Edit(state.Operators(f.path), func(file *operators.File) error {
+		for _, t := range file.Tokens {
+			if t.SHA256 == hash && t.Works(now.Add(toolsRenewal)) && t.Scope.Has(operators.Everything) {
+				return nil
+			}
+		}
+		_, _ = file.Revoke(toolsOperator, now) // an error says that none works
+		if token, _, err = file.Add(toolsOperator, operators.Everything, toolsLife, now); err != nil {
+			return err
+		}
+		// Before the file has it: one that does not work is made anew by the next start.
+		return state.WriteFile(state.OperatorToken(f.path), []byte(token+"\n"))
+	})
+	return token, err
 }
 
 // seeded says whether the catalog was imported.

@@ -14,28 +14,31 @@ import (
 type Link struct {
 	From, To string
 
-	// variable has the address of To, by its full name.
-	variable string
-	// value makes the variable's value of an address, host:port.
-	value func(s *Shop, addr string) string
+	// variables have the address of To, by their full names: each makes its value of
+	// an address, host:port.
+	variables variables
 }
 
-// Links are all connections between the shop's parts, sorted. Those to Redis are
-// there only with Options.Redis.
+type variables map[string]func(s *Shop, addr string) string
+
+// Links are all connections between the shop's parts, sorted. Those to Redis and NATS are
+// there only with Options.Redis and with EmbeddedEvents.
 func Links() []Link {
 	var out []Link
 	for _, part := range topology.Processes() {
 		for _, c := range part.Calls {
-			out = append(out, Link{part.Name, c.To, part.Prefix() + c.Variable, func(_ *Shop, addr string) string { return c.Before + addr + c.After }})
+			out = append(out, Link{part.Name, c.To, variables{part.Prefix() + c.Variable: func(_ *Shop, addr string) string { return c.Before + addr + c.After }}})
 		}
 		if part.Redis {
-			out = append(out, Link{part.Name, topology.Redis, part.Prefix() + "REDIS_ADDR", func(_ *Shop, addr string) string { return addr }})
+			out = append(out, Link{part.Name, topology.Redis, variables{part.Prefix() + "REDIS_ADDR": func(_ *Shop, addr string) string { return addr }}})
+		}
+		if part.Events {
+			out = append(out, Link{part.Name, topology.NATS, variables{eventsVariable(part): (*Shop).eventsURL}})
 		}
 		if part.Database {
-			out = append(out, Link{part.Name, topology.Postgres, part.Prefix() + "POSTGRES_DSN", func(s *Shop, addr string) string {
-				dsn := s.postgres.dsn(part.Name)
-				dsn.Host = addr
-				return dsn.String()
+			out = append(out, Link{part.Name, topology.Postgres, variables{
+				part.Prefix() + "POSTGRES_DSN":       dsnOf(part.Name, topology.RuntimeRole(part.Name)),
+				part.Prefix() + "POSTGRES_OWNER_DSN": dsnOf(part.Name, part.Name),
 			}})
 		}
 	}
@@ -47,8 +50,13 @@ func Links() []Link {
 // for each link: addresses stay the same while the shop runs.
 func (s *Shop) connect() error {
 	s.connections = map[string]string{}
+	for _, part := range topology.Processes() {
+		if part.Events && s.broker == nil && s.opts.Events != "" {
+			s.connections[eventsVariable(part)] = s.opts.Events // of somewhere else, which no route leads to
+		}
+	}
 	for _, l := range Links() {
-		if l.To == topology.Redis && s.redis == nil {
+		if l.To == topology.Redis && s.redis == nil || l.To == topology.NATS && s.broker == nil {
 			continue
 		}
 		addr := s.Addr(l.To)
@@ -58,12 +66,17 @@ func (s *Shop) connect() error {
 				return fmt.Errorf("route from %s to %s: %w", l.From, l.To, err)
 			}
 		}
-		s.connections[l.variable] = l.value(s, addr)
+		for name, value := range l.variables {
+			s.connections[name] = value(s, addr)
+		}
 	}
 	return nil
 }
 
-// Addr is where a part answers, host:port; "" for a Redis that was not started.
+// eventsVariable has the address of the broker.
+func eventsVariable(part topology.Part) string { return part.Prefix() + "EVENTS_URL" }
+
+// Addr is where a part answers, host:port; "" for a Redis or a broker that was not started.
 func (s *Shop) Addr(part string) string {
 	switch part {
 	case topology.Postgres:
@@ -73,6 +86,11 @@ func (s *Shop) Addr(part string) string {
 			return ""
 		}
 		return s.redis.addr
+	case topology.NATS:
+		if s.broker == nil {
+			return ""
+		}
+		return s.broker.addr
 	case topology.Edge:
 		return strings.TrimPrefix(s.URL, "http://")
 	default:
@@ -80,13 +98,16 @@ func (s *Shop) Addr(part string) string {
 	}
 }
 
-// dsn is the connection string of a service's database.
-func (p *Postgres) dsn(name string) *url.URL {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	dsn, err := url.Parse(p.server.DSN(name, name, p.passwords[name]))
-	if err != nil {
-		panic(err) // pgserver makes it from a URL
+// dsnOf makes the connection string of a database for a role.
+func dsnOf(database, role string) func(s *Shop, addr string) string {
+	return func(s *Shop, addr string) string {
+		s.postgres.mu.Lock()
+		defer s.postgres.mu.Unlock()
+		dsn, err := url.Parse(s.postgres.server.DSN(database, role, s.postgres.passwords[role]))
+		if err != nil {
+			panic(err) // pgserver makes it from a URL
+		}
+		dsn.Host = addr
+		return dsn.String()
 	}
-	return dsn
 }

@@ -21,10 +21,12 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
 	"github.com/souk-shop/souk/services/chassis/process"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/run"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/tools/internal/seed"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/internal/state"
@@ -47,6 +49,9 @@ type Options struct {
 	// Redis starts one, as the second layer of the services' caches. A service that
 	// runs once has little use for it; see docs/adr/0007.
 	Redis bool
+	// Events is the broker of events: EmbeddedEvents for NATS of the shop's own, with its
+	// data in Dir, the URL of another one, or empty for none.
+	Events string
 	// Disposable data may be lost with the machine's power: the database syncs
 	// nothing. For tests.
 	Disposable bool
@@ -74,6 +79,8 @@ type Options struct {
 	// PostgresDir is where the database server's folder is; in Dir when empty.
 	// Fresh does not empty it.
 	PostgresDir string
+	// BrokerDir is where the data of the shop's own broker is; in Dir when empty.
+	BrokerDir string
 	// JobsOnly has orders driven by their jobs alone and not by the process that
 	// accepted them. For tests.
 	JobsOnly bool
@@ -108,7 +115,7 @@ type Progress struct {
 type Shop struct {
 	// URL of the gateway, without a slash at its end.
 	URL string
-	// OperatorToken is for the operator's calls.
+	// OperatorToken is for operators' calls, with every scope.
 	OperatorToken string
 	// StripesimURL is the payment provider.
 	StripesimURL string
@@ -120,8 +127,12 @@ type Shop struct {
 	secrets  *secrets
 	log      *slog.Logger
 	logFile  *logFile
+	certs    *certificates
 	postgres *Postgres
 	redis    *redis
+	broker   *broker // with EmbeddedEvents
+	// identity is that of tools, topology.Ops.
+	identity *identity.Identity
 	// listeners by service, made before anything is started.
 	listeners map[string]net.Listener
 	// connections are the variables by which services find each other.
@@ -150,6 +161,9 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 		opts.Addr = "127.0.0.1:0"
 	}
 	s := &Shop{opts: opts, processes: map[string]*process.Supervisor{}, listeners: map[string]net.Listener{}, done: make(chan struct{})}
+	if err := checkEvents(opts.Events); err != nil {
+		return nil, err
+	}
 	if s.folder, err = openFolder(opts.Dir, false); err != nil {
 		return nil, err
 	}
@@ -227,7 +241,15 @@ func (s *Shop) prepare() (err error) {
 	if s.secrets, err = s.folder.secrets(); err != nil {
 		return err
 	}
-	s.OperatorToken = s.secrets.OperatorToken
+	if s.certs, err = openCertificates(s.folder.path, s.log); err != nil {
+		return err
+	}
+	if s.identity, err = identity.Open(topology.Ops, Identity(s.folder.path, topology.Ops), telemetry.Discard()); err != nil {
+		return err
+	}
+	if s.OperatorToken, err = s.folder.operator(time.Now()); err != nil {
+		return err
+	}
 	s.Journal = state.ProviderJournal(s.folder.path)
 	if err := os.MkdirAll(filepath.Dir(s.Journal), 0o755); err != nil {
 		return err
@@ -235,7 +257,7 @@ func (s *Shop) prepare() (err error) {
 	return s.folder.announce(s.URL)
 }
 
-// startStores starts PostgreSQL and Redis, if it is wanted, side by side.
+// startStores starts PostgreSQL and, if they are wanted, the broker and Redis, side by side.
 func (s *Shop) startStores(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
@@ -245,6 +267,15 @@ func (s *Shop) startStores(ctx context.Context) error {
 		})
 		return err
 	})
+	if s.opts.Events == EmbeddedEvents {
+		g.Go(func() (err error) {
+			defer s.step("events", &err)()
+			if err := s.startBroker(ctx); err != nil {
+				return err
+			}
+			return poll(ctx, 5*time.Millisecond, s.broker.ask)
+		})
+	}
 	if s.opts.Redis {
 		g.Go(func() (err error) {
 			defer s.step("redis", &err)()
@@ -263,6 +294,8 @@ func (s *Shop) startServices() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	g := run.NewGroup(s.log)
+	g.Add("certificates", s.certs.run)
+	g.Add("identity", s.identity.Run)
 	for _, part := range topology.Processes() {
 		if s.opts.Processes {
 			supervisor := s.supervise(part)
@@ -396,14 +429,15 @@ func (s *Shop) Done() <-chan struct{} { return s.done }
 // Err is why the services have ended, after Done: nil after Stop.
 func (s *Shop) Err() error { return s.err }
 
-// DSN is the connection string of a service's database.
+// DSN is the connection string of a service's database, for the role that owns it: tools
+// do what a service may not.
 func (s *Shop) DSN(service string) string { return s.postgres.DSNs()[service] }
 
-// DSNs are the connection strings of all databases, by service.
+// DSNs are the connection strings of all databases, by service, for their owners.
 func (s *Shop) DSNs() map[string]string { return s.postgres.DSNs() }
 
 // Stop stops the services in the reverse order of their start, each given the
-// time to finish what is under way, then Redis and PostgreSQL. ctx bounds the
+// time to finish what is under way, then Redis, the broker and PostgreSQL. ctx bounds the
 // database's part; the others bound themselves. A second Stop does nothing.
 func (s *Shop) Stop(ctx context.Context) error {
 	s.stopOnce.Do(func() { s.stopErr = s.stopAll(ctx) })
@@ -426,6 +460,9 @@ func (s *Shop) stopAll(ctx context.Context) error {
 	}
 	if s.redis != nil {
 		s.redis.close()
+	}
+	if s.broker != nil {
+		s.broker.close()
 	}
 	if s.postgres != nil {
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -454,12 +491,18 @@ func (s *Shop) writeState() error {
 		return nil
 	}
 	st := &state.State{
-		URL: s.URL, OperatorToken: s.OperatorToken, StripesimURL: s.StripesimURL,
-		Postgres: s.postgres.DSNs(), StartedAt: s.startedAt,
+		URL: s.URL, StripesimURL: s.StripesimURL, Services: map[string]string{},
+		Postgres: s.postgres.DSNs(), EventsURL: s.EventsURL(), StartedAt: s.startedAt,
 		PIDs: map[string]int{"up": os.Getpid(), "postgres": s.postgres.PID()},
+	}
+	for _, part := range topology.Of(topology.Service) {
+		st.Services[part.Name] = s.Addr(part.Name)
 	}
 	if s.redis != nil && s.redis.proc != nil {
 		st.PIDs["redis"] = s.redis.proc.PID()
+	}
+	if p := s.broker.supervisor(); p != nil {
+		st.PIDs[topology.NATS] = p.PID()
 	}
 	for name, p := range s.processes {
 		st.PIDs[name] = p.PID()

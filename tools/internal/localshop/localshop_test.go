@@ -263,25 +263,6 @@ func alive(pid int) bool {
 	return err != nil || !strings.Contains(string(b), ") Z ")
 }
 
-func TestDatabasesAreApart(t *testing.T) {
-	t.Parallel()
-	shop := start(t, localshop.Options{Dir: t.TempDir()})
-	cfg, err := pgx.ParseConfig(shop.DSN("cart"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for database, allowed := range map[string]bool{"cart": true, "order": false, "payment": false, "catalog": false, "postgres": false, "template1": false} {
-		cfg.Database = database
-		conn, err := pgx.ConnectConfig(t.Context(), cfg)
-		if err == nil {
-			conn.Close(t.Context())
-		}
-		if (err == nil) != allowed {
-			t.Errorf("cart's role on %s: %v", database, err)
-		}
-	}
-}
-
 func TestPostgresComesBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -13,7 +13,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/souk-shop/souk/services/chassis/process"
@@ -38,6 +37,9 @@ func (s *Shop) supervisor(part string) *process.Supervisor {
 			return nil
 		}
 		return s.redis.proc
+	}
+	if part == topology.NATS {
+		return s.broker.supervisor()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,12 +137,17 @@ func (s *Shop) ask(ctx context.Context, part string) error {
 		return conn.Close(ctx)
 	case topology.Redis:
 		return pingRedis(ctx, s.Addr(topology.Redis))
+	case topology.NATS:
+		if s.broker == nil {
+			return errors.New("the shop has no broker of its own")
+		}
+		return s.broker.ask(ctx)
 	case topology.Edge:
 		return get(ctx, s.URL+"/readyz")
 	case topology.Stripesim:
 		return get(ctx, s.StripesimURL+"/_sim/summary")
 	}
-	conn, err := grpc.NewClient(s.Addr(part), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(s.Addr(part), grpc.WithTransportCredentials(s.identity.ClientCredentials(part)))
 	if err != nil {
 		return err
 	}

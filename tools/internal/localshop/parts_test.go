@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/gateway/operators"
+	"github.com/souk-shop/souk/tools/internal/state"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
@@ -35,12 +37,27 @@ func TestFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first.OperatorToken == "" || len(first.Gateway) < 32 || len(first.Postgres) != len(topology.Databases()) {
+	if len(first.Gateway) < 32 || len(first.Postgres) != 2*len(topology.Databases()) {
 		t.Errorf("secrets %+v", first)
 	}
 	again, err := f.secrets()
-	if err != nil || again.OperatorToken != first.OperatorToken || again.Postgres["order"] != first.Postgres["order"] {
+	if err != nil || again.Gateway != first.Gateway || again.Postgres["order"] != first.Postgres["order"] {
 		t.Errorf("secrets read again: %+v, %v", again, err)
+	}
+	// An earlier version kept the operator's token here.
+	text, err := os.ReadFile(f.join(secretsName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := strings.Replace(string(text), "{", `{"operator_token": "souk_op_old", `, 1)
+	if err := os.WriteFile(f.join(secretsName), []byte(old), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again, err = f.secrets(); err != nil || again.Gateway != first.Gateway {
+		t.Errorf("secrets of an earlier version: %+v, %v", again, err)
+	}
+	if text, err = os.ReadFile(f.join(secretsName)); err != nil || strings.Contains(string(text), "souk_op_old") {
+		t.Errorf("the old token is still there: %v", err)
 	}
 	if info, err := os.Stat(f.join(secretsName)); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("mode of the secrets: %v, %v", info.Mode(), err)
@@ -56,8 +73,68 @@ func TestFolder(t *testing.T) {
 		t.Error("the emptied folder has a catalog")
 	}
 	fresh, err := f.secrets()
-	if err != nil || fresh.OperatorToken == first.OperatorToken {
+	if err != nil || fresh.Gateway == first.Gateway {
 		t.Errorf("secrets of the emptied folder: %+v, %v", fresh, err)
+	}
+}
+
+// The tools' token is made once, is in a file of its own, and is made anew when it works no
+// longer. Other operators stay.
+func TestOperator(t *testing.T) {
+	t.Parallel()
+	f, err := openFolder(filepath.Join(t.TempDir(), "data"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.close()
+	now := time.Now()
+	operator := func(at time.Time) string {
+		t.Helper()
+		token, err := f.operator(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	edit := func(change func(*operators.File)) *operators.File {
+		t.Helper()
+		file, err := operators.Load(state.Operators(f.path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(file)
+		data, err := file.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := state.WriteFile(state.Operators(f.path), data); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	first := operator(now)
+	if got := operator(now.Add(time.Hour)); got != first {
+		t.Error("every start makes a token")
+	}
+	if got, err := state.ReadToken(state.OperatorToken(f.path)); err != nil || got != first {
+		t.Errorf("in the file is %q, %v", got, err)
+	}
+	edit(func(file *operators.File) {
+		if _, _, err := file.Add("ada", operators.Read, operators.MaxLife, now); err != nil {
+			t.Error(err)
+		}
+		if _, err := file.Revoke(toolsOperator, now); err != nil {
+			t.Error(err)
+		}
+	})
+	second := operator(now)
+	third := operator(now.Add(toolsLife - toolsRenewal + time.Hour))
+	if second == first || third == second {
+		t.Error("a token that was revoked, or is about to expire, is kept")
+	}
+	file := edit(func(*operators.File) {})
+	if n := len(file.Tokens); n != 4 || file.Tokens[1].Operator != "ada" || file.Tokens[3].Scope != operators.Everything {
+		t.Errorf("%+v", file.Tokens)
 	}
 }
 

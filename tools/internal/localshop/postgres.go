@@ -39,7 +39,7 @@ var settings = map[string]string{
 // is started again, on the same port, whatever ends it.
 type Postgres struct {
 	opts      pgserver.Options
-	passwords map[string]string
+	passwords map[string]string // by role
 	log       *slog.Logger
 	port      int
 	folder    *folder // only of StartPostgres
@@ -103,10 +103,19 @@ func (p *Postgres) ensure(ctx context.Context) error {
 	limits := pg.RoleSettings(defaults)
 	g, ctx := errgroup.WithContext(ctx)
 	for _, name := range topology.Databases() {
-		g.Go(func() error { return p.server.EnsureDatabase(ctx, name, name, p.passwords[name], limits) })
+		g.Go(func() error {
+			return p.server.EnsureDatabase(ctx, pgserver.Database{
+				Name: name, Owner: p.role(name), Runtime: p.role(topology.RuntimeRole(name)), Settings: limits,
+			})
+		})
 	}
 	g.Go(func() error { return private(ctx, p.server.SuperuserDSN("postgres")) })
 	return g.Wait()
+}
+
+// role is a role with its password.
+func (p *Postgres) role(name string) pgserver.Role {
+	return pgserver.Role{Name: name, Password: p.passwords[name]}
 }
 
 // private keeps the roles out of the databases that every role may connect to by
@@ -196,7 +205,7 @@ func (p *Postgres) signal(sig syscall.Signal) error {
 	return p.server.Signal(sig)
 }
 
-// DSNs has the connection string of each service's database.
+// DSNs has the connection string of each service's database, for the role that owns it.
 func (p *Postgres) DSNs() map[string]string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

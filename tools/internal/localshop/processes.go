@@ -111,6 +111,11 @@ func executable() (string, error) {
 // given until ctx is done, SIGTERM comes or its parent is gone. All else is in the
 // environment.
 func RunService(ctx context.Context, name string) error {
+	if name == topology.NATS {
+		ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+		defer stop()
+		return runBroker(ctx)
+	}
 	part, ok := topology.Find(name)
 	if !ok || !slices.Contains(topology.Names(topology.Processes()), name) {
 		return fmt.Errorf("no service %q", name)

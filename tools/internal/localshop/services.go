@@ -5,8 +5,10 @@ import (
 	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 
+	"github.com/souk-shop/souk/tools/internal/state"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
@@ -31,8 +33,14 @@ func (s *Shop) environment() map[string]string {
 	conns := strconv.Itoa(min(max(4, 2*runtime.NumCPU()), 16))
 	out := map[string]string{
 		// All clients of this machine share one address, the replay and the load too.
-		"SOUK_GATEWAY_RATE_LIMIT": "-1",
-		"SOUK_GATEWAY_PUBLIC_URL": s.URL,
+		"SOUK_GATEWAY_RATE_LIMIT":              "-1",
+		"SOUK_GATEWAY_MAX_CONNECTIONS":         "-1",
+		"SOUK_GATEWAY_MAX_UNHEARD_CONNECTIONS": "-1",
+		"SOUK_GATEWAY_PUBLIC_URL":              s.URL,
+		"SOUK_NOTIFICATION_SHOP_URL":           s.URL,
+		"SOUK_ORDER_FREE_DECLINES_OF_ADDRESS":  "-1",
+		"SOUK_ORDER_UNPAID_ORDERS_OF_ADDRESS":  "-1",
+		"SOUK_ORDER_UNPAID_UNITS_OF_ADDRESS":   "-1",
 	}
 	if s.opts.Processes {
 		// A gateway that is replaced under load closes connections once their
@@ -62,7 +70,8 @@ func (s *Shop) wiring() map[string]string {
 		"SOUK_PAYMENT_STRIPE_KEY":       s.secrets.Stripe,
 		"SOUK_PAYMENT_WEBHOOK_SECRET":   s.secrets.Webhooks,
 		"SOUK_GATEWAY_SECRET":           s.secrets.Gateway,
-		"SOUK_GATEWAY_OPERATOR_TOKEN":   s.secrets.OperatorToken,
+		"SOUK_GATEWAY_OPERATORS":        state.Operators(s.folder.path),
+		"SOUK_NOTIFICATION_WEBHOOK_KEY": s.secrets.Outgoing,
 	}
 	maps.Copy(out, s.connections)
 	if s.opts.JobsOnly {
@@ -70,6 +79,10 @@ func (s *Shop) wiring() map[string]string {
 	}
 	for _, part := range topology.Processes() {
 		out[part.Prefix()+"LOG_FORMAT"] = "json"
+		if slices.Contains(topology.Identities(), part.Name) {
+			files := Identity(s.folder.path, part.Name)
+			out[part.Prefix()+"TLS_CERT"], out[part.Prefix()+"TLS_KEY"], out[part.Prefix()+"TLS_CA"] = files.TLSCert, files.TLSKey, files.TLSCA
+		}
 		if part.Database {
 			out[part.Prefix()+"MIGRATE"] = "true"
 		}

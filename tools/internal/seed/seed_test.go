@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/souk-shop/souk/proto/money"
@@ -109,7 +110,13 @@ func TestCatalog(t *testing.T) {
 func TestImport(t *testing.T) {
 	t.Parallel()
 	var sent int64
+	var calls atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1) == 2 { // the operator's budget is spent
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
 		rows, err := csv.NewReader(r.Body).ReadAll()
 		if err != nil || r.Header.Get("Authorization") != "Bearer operator" || rows[0][0] != "code" {
 			t.Errorf("%v, %v", err, r.Header)

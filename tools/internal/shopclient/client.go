@@ -73,6 +73,13 @@ func (c *Client) WithHeader(h http.Header) *Client {
 	return &out
 }
 
+// WithTransport returns a client whose calls go by rt, and not by shared connections.
+func (c *Client) WithTransport(rt http.RoundTripper) *Client {
+	out := *c
+	out.http = &http.Client{Transport: rt}
+	return &out
+}
+
 // URL is the shop's address, without a slash at its end.
 func (c *Client) URL() string { return c.base }
 

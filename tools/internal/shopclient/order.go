@@ -142,7 +142,8 @@ type Order struct {
 	Number          string        `json:"number"`
 	State           string        `json:"state"`
 	CancelReason    string        `json:"cancel_reason"`
-	DeclineCode     string        `json:"decline_code"`
+	DeclineReason   string        `json:"decline_reason"`
+	DeclineCode     string        `json:"decline_code"` // for an operator
 	Lines           []OrderLine   `json:"lines"`
 	Total           Money         `json:"total"`
 	Refunded        Money         `json:"refunded"`

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -22,15 +23,19 @@ const name = "souk.json"
 type State struct {
 	// URL of the shop, without a slash at its end.
 	URL string `json:"url"`
-	// OperatorToken is for the operator's calls.
-	OperatorToken string `json:"operator_token"`
+	// OperatorToken is for operators' calls. It is in a file of its own.
+	OperatorToken string `json:"-"`
 	// StripesimURL is the payment provider.
 	StripesimURL string `json:"stripesim_url"`
 	// JournalURL answers with the provider's journal, if that is not in the data
 	// folder.
 	JournalURL string `json:"journal_url,omitempty"`
+	// Services has the gRPC address of each service.
+	Services map[string]string `json:"services"`
 	// Postgres has the connection string of each service's database.
 	Postgres map[string]string `json:"postgres"`
+	// EventsURL is where the broker of events is, with its password; empty without one.
+	EventsURL string `json:"events_url,omitempty"`
 	// PIDs has the process ids by name: "up", "postgres", "redis" and, with a
 	// process for each service, theirs.
 	PIDs map[string]int `json:"pids"`
@@ -56,7 +61,37 @@ func Read(dir string) (*State, error) {
 	if err := json.Unmarshal(b, s); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, name), err)
 	}
+	s.OperatorToken, err = ReadToken(OperatorToken(dir))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
 	return s, nil
+}
+
+// Operators is the path, in a data folder, of the file that says who operates the shop.
+func Operators(dir string) string { return filepath.Join(dir, "operators.json") }
+
+// OperatorToken is the path, in a data folder, of the file with the token of its tools.
+func OperatorToken(dir string) string { return filepath.Join(dir, "operator-token") }
+
+// ReadToken reads a token from a file that is its owner's, or also a group's.
+func ReadToken(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if mode := info.Mode().Perm(); info.Mode().IsRegular() && mode&0o007 != 0 {
+		return "", fmt.Errorf("%s holds a token and has mode %04o, so that all users of the machine have access: chmod 600", path, mode)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	token := strings.TrimSpace(string(b))
+	if token == "" || strings.ContainsAny(token, " \t\r\n") {
+		return "", fmt.Errorf("%s: want one token, on one line", path)
+	}
+	return token, nil
 }
 
 // ProviderJournal is where the payment provider's journal is: a path, or a URL
@@ -71,7 +106,8 @@ func (s *State) ProviderJournal() string {
 // ProviderJournal is the path of the payment provider's journal in a data folder.
 func ProviderJournal(dir string) string { return filepath.Join(dir, "stripesim", "journal.jsonl") }
 
-// Write writes the state of the shop on a data folder, whole or not at all.
+// Write writes the state of the shop on a data folder, whole or not at all. It does not
+// write the operator's token.
 func Write(dir string, s *State) error {
 	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {

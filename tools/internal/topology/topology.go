@@ -12,6 +12,8 @@ import (
 	"github.com/souk-shop/souk/services/cart"
 	"github.com/souk-shop/souk/services/catalog"
 	chassis "github.com/souk-shop/souk/services/chassis/service"
+	"github.com/souk-shop/souk/services/insight"
+	"github.com/souk-shop/souk/services/notification"
 	"github.com/souk-shop/souk/services/order"
 	"github.com/souk-shop/souk/services/payment"
 	"github.com/souk-shop/souk/tools/stripesim"
@@ -24,7 +26,7 @@ type Kind string
 
 // The kinds of parts.
 const (
-	Store    Kind = "store"    // not ours: PostgreSQL, Redis
+	Store    Kind = "store"    // not ours: PostgreSQL, Redis, NATS
 	Provider Kind = "provider" // the payment provider's simulator
 	Service  Kind = "service"  // gRPC, in the cluster only
 	Gateway  Kind = "gateway"  // HTTP, reached from the internet
@@ -35,9 +37,14 @@ const (
 const (
 	Postgres  = "postgres"
 	Redis     = "redis"
+	NATS      = "nats"
 	Stripesim = "stripesim"
 	Edge      = "gateway"
 )
+
+// Ops is the name in certificates of tools that call services, which are no part of the
+// shop.
+const Ops = "ops"
 
 // Part is a process of the shop, or a store that its processes use.
 type Part struct {
@@ -55,6 +62,8 @@ type Part struct {
 	Database bool
 	// Redis means that it keeps copies in Redis.
 	Redis bool
+	// Events means that it tells the broker what happened, or is told by it.
+	Events bool
 	// CrashPoints are the places at which fault tests can end it.
 	CrashPoints []string
 
@@ -75,6 +84,7 @@ type Call struct {
 var Parts = []Part{
 	{Name: Postgres, Kind: Store, Port: 5432},
 	{Name: Redis, Kind: Store, Port: 6379},
+	{Name: NATS, Kind: Store, Port: 4222},
 	{
 		Name: Stripesim, Kind: Provider, Module: "tools", Package: "./stripesim/cmd/stripesim", Port: 12111,
 		Calls: []Call{{To: Edge, Variable: "WEBHOOK_URLS", Before: "http://", After: "/webhooks/stripe"}},
@@ -84,19 +94,27 @@ var Parts = []Part{
 	},
 	service("payment", serve(payment.Run, func(c *payment.Config) *chassis.Config { return &c.Config }), Part{
 		Calls:       []Call{{To: Stripesim, Variable: "STRIPE_URL", Before: "http://"}},
+		Events:      true,
 		CrashPoints: payment.CrashPoints(),
 	}),
 	service("catalog", serve(catalog.Run, func(c *catalog.Config) *chassis.Config { return &c.Config }), Part{
-		Calls: targets("payment"), Redis: true,
+		Calls: targets("payment"), Redis: true, Events: true,
 	}),
 	service("cart", serve(cart.Run, func(c *cart.Config) *chassis.Config { return &c.Config }), Part{}),
 	service("order", serve(order.Run, func(c *order.Config) *chassis.Config { return &c.Config }), Part{
 		Calls:       targets("catalog", "cart", "payment"),
+		Events:      true,
 		CrashPoints: order.CrashPoints(),
+	}),
+	service("notification", serve(notification.Run, func(c *notification.Config) *chassis.Config { return &c.Config }), Part{
+		Calls: targets("catalog", "order", "payment"), Events: true,
+	}),
+	service("insight", serve(insight.Run, func(c *insight.Config) *chassis.Config { return &c.Config }), Part{
+		Calls: targets("catalog", "order", "payment"), Events: true,
 	}),
 	{
 		Name: Edge, Kind: Gateway, Module: "gateway", Package: "./cmd/gateway", Port: 8080,
-		Calls: targets("catalog", "cart", "order", "payment"),
+		Calls: targets("catalog", "cart", "order", "payment", "notification"),
 		run: start(gateway.Run, func(c *gateway.Config) places {
 			return places{listener: &c.Listener, telemetry: &c.Telemetry}
 		}),
@@ -129,6 +147,10 @@ func Of(kinds ...Kind) []Part {
 // Processes are the programs of a running shop, in the order of start.
 func Processes() []Part { return Of(Provider, Service, Gateway) }
 
+// Identities are the names in certificates (see services/chassis/identity): those of the
+// processes that call each other, and Ops. The provider is outside.
+func Identities() []string { return append(Names(Of(Service, Gateway)), Ops) }
+
 // Programs are the parts that have an image.
 func Programs() []Part { return Of(Provider, Service, Gateway, Tool) }
 
@@ -136,6 +158,10 @@ func Programs() []Part { return Of(Provider, Service, Gateway, Tool) }
 func Databases() []string {
 	return Names(slices.DeleteFunc(slices.Clone(Parts), func(p Part) bool { return !p.Database }))
 }
+
+// RuntimeRole is the role of a service's statements in its database, which the role of
+// the database's name owns.
+func RuntimeRole(database string) string { return database + "_runtime" }
 
 // Names returns the parts' names.
 func Names(parts []Part) []string {

@@ -1,6 +1,6 @@
 // Command smoke uses a shop from outside: `buy` places an order and waits until
 // it is paid for, `seed` fills an empty catalog, `load` sends shoppers and fails if
-// one of them does. Its configuration is in environment variables that start with
+// one of them does, `stranger` tries what is not for it and reports what came of it. Its configuration is in environment variables that start with
 // SOUK_SMOKE_; see smoke.Config.
 package main
 
@@ -16,7 +16,7 @@ import (
 
 func main() {
 	run.Main("smoke", map[string]func(context.Context) error{
-		"buy": with(smoke.Buy), "seed": with(smoke.Seed), "load": with(smoke.Load),
+		"buy": with(smoke.Buy), "seed": with(smoke.Seed), "load": with(smoke.Load), "stranger": with(smoke.Stranger),
 	})
 }
 

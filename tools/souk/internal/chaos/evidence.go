@@ -27,6 +27,7 @@ type evidence struct {
 	stock        map[string]stockRow         // by SKU
 	events       map[string]string           // states of the provider's events that payment kept, by id
 	webhooks     webhooks
+	told         told
 }
 
 // orderRow is an order in SQL.
@@ -70,13 +71,16 @@ type moving struct {
 	Orders, Refunds, Payments, Webhooks int64
 	// Undelivered are webhooks that the provider has yet to deliver.
 	Undelivered int64
+	// Untold are events that were committed and not delivered yet, Untaken those that a
+	// consumer has yet to take.
+	Untold, Untaken int64
 }
 
 func (m moving) none() bool { return m == moving{} }
 
 func (m moving) String() string {
-	return fmt.Sprintf("%d orders, %d refunds, %d payments, %d webhooks, %d webhooks that are not delivered",
-		m.Orders, m.Refunds, m.Payments, m.Webhooks, m.Undelivered)
+	return fmt.Sprintf("%d orders, %d refunds, %d payments, %d webhooks, %d webhooks that are not delivered, %d events that are not delivered, %d that are not taken",
+		m.Orders, m.Refunds, m.Payments, m.Webhooks, m.Undelivered, m.Untold, m.Untaken)
 }
 
 // rest waits until nothing is under way in the shop, at most wait, and returns what
@@ -84,7 +88,7 @@ func (m moving) String() string {
 func rest(ctx context.Context, e *Environment, wait time.Duration) (left moving, err error) {
 	resting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	left = moving{Orders: -1, Refunds: -1, Payments: -1, Webhooks: -1, Undelivered: -1} // no answer yet
+	left = moving{Orders: -1, Refunds: -1, Payments: -1, Webhooks: -1, Undelivered: -1, Untold: -1, Untaken: -1} // no answer yet
 	for {
 		now, err := stillMoving(resting, e)
 		switch {
@@ -115,6 +119,10 @@ func stillMoving(ctx context.Context, e *Environment) (m moving, err error) {
 		     + (SELECT count(*) FROM refunds WHERE state = 'sent'),
 		       (SELECT count(*) FROM webhook_events WHERE state = 'pending')`,
 		[]any{&m.Payments, &m.Webhooks}, func() {})
+	if err != nil || !m.none() {
+		return m, err // what moves has more to tell
+	}
+	m.Untold, m.Untaken, err = untold(ctx, e)
 	return m, err
 }
 
@@ -137,7 +145,7 @@ func query(ctx context.Context, dsn, sql string, dest []any, each func()) error 
 }
 
 // gather reads everything that the databases and the journal hold.
-func gather(ctx context.Context, shop *localshop.Shop) (*evidence, error) {
+func gather(ctx context.Context, shop *localshop.Shop, w *witness) (*evidence, error) {
 	e := &evidence{
 		orders: map[string]orderRow{}, refunds: map[string]refundRow{}, reservations: map[string]string{},
 		attempts: map[string]string{}, carts: map[string]map[string]int64{}, stock: map[string]stockRow{},
@@ -154,7 +162,7 @@ func gather(ctx context.Context, shop *localshop.Shop) (*evidence, error) {
 			return nil, err
 		}
 	}
-	return e, nil
+	return e, e.readEvents(ctx, shop, w)
 }
 
 func (e *evidence) readOrders(ctx context.Context, shop *localshop.Shop) error {

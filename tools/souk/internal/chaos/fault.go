@@ -37,6 +37,9 @@ type Fault struct {
 	// Alone says that the fault needs a run of its own: the clients cause it, it
 	// takes long, or it does nothing. A Schedule leaves it out, and those with Arrange.
 	Alone bool
+	// Forgets means that the broker loses what it had, so that it delivers what follows
+	// first.
+	Forgets bool
 }
 
 // Environment is what a fault can reach.
@@ -48,6 +51,7 @@ type Environment struct {
 	Provider *Provider
 	// Workload are the shoppers, for faults of clients.
 	Workload *Workload
+	witness  *witness
 	// Rand decides what a fault leaves to chance, from the run's seed.
 	Rand *rand.Rand
 
@@ -60,10 +64,10 @@ type Environment struct {
 
 // start starts a shop with a process for each service and a proxy in each
 // connection. over, if it is not nil, changes where a proxy leads.
-func (e *Environment) start(ctx context.Context, opts localshop.Options, seed uint64, over func(from, to, addr string) (string, error)) error {
+func (e *Environment) start(ctx context.Context, opts localshop.Options, seed uint64, over func(dir, from, to, addr string) (string, error)) error {
 	e.Proxies, e.env = NewProxies(), map[string][]string{}
 	e.Rand = rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // chance that can be repeated
-	opts.Processes, opts.Redis, opts.RestartPause = true, true, 200*time.Millisecond
+	opts.Processes, opts.Redis, opts.RestartPause, opts.Events = true, true, 200*time.Millisecond, localshop.EmbeddedEvents
 	opts.Env, opts.Route = e.environ, e.Proxies.Route
 	if over != nil {
 		opts.Route = func(from, to, addr string) (string, error) {
@@ -71,7 +75,7 @@ func (e *Environment) start(ctx context.Context, opts localshop.Options, seed ui
 			if err != nil {
 				return "", err
 			}
-			return over(from, to, addr)
+			return over(opts.Dir, from, to, addr)
 		}
 	}
 	var err error

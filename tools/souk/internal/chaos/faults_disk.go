@@ -24,27 +24,42 @@ const (
 	diskFullCode = "53100"
 )
 
+// smallDisk is a small filesystem of a fault's own.
+type smallDisk struct {
+	mu  sync.Mutex
+	dir string // where it is mounted
+}
+
+// mount mounts it and sets dir to the folder name on it.
+func (d *smallDisk) mount(dir *string, name string) (undo func() error, err error) {
+	top, undo, err := mountSmall()
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	d.dir = top
+	d.mu.Unlock()
+	*dir = filepath.Join(top, name)
+	return undo, nil
+}
+
+// filler is the file that takes what is left of it.
+func (d *smallDisk) filler() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return filepath.Join(d.dir, "filler")
+}
+
 // diskFault fills the filesystem that the database is on, a small one of its own.
 func diskFault() []Fault {
-	var mu sync.Mutex
-	var disk string // where it is mounted
+	small := &smallDisk{}
 	return []Fault{{
 		Name: "disk-full", Group: "disk", Doc: "the filesystem of PostgreSQL's data has no byte left, for 5s (needs root)",
 		Arrange: func(opts *localshop.Options) (undo func() error, err error) {
-			dir, undo, err := mountSmall()
-			if err != nil {
-				return nil, err
-			}
-			mu.Lock()
-			disk = dir
-			mu.Unlock()
-			opts.PostgresDir = filepath.Join(dir, "postgres")
-			return undo, nil
+			return small.mount(&opts.PostgresDir, "postgres")
 		},
 		Inject: func(ctx context.Context, e *Environment) error {
-			mu.Lock()
-			filler := filepath.Join(disk, "filler")
-			mu.Unlock()
+			filler := small.filler()
 			return e.during(ctx, 5*time.Second, func(ctx context.Context) error {
 				if err := fill(ctx, filler); err != nil {
 					return err

@@ -19,7 +19,7 @@ func announced() []string {
 		"kill-random", "kill-" + topology.Stripesim,
 		"postgres-kill", "postgres-restart", "postgres-freeze-15s", "disk-full",
 		"database-read-only", "database-serializable", "column-type-changed", "row-locked-30s", "import-under-load",
-		"redis-flush", "redis-kill", "redis-freeze-15s",
+		"redis-flush", "redis-kill", "redis-freeze-15s", "nats-kill", "nats-freeze-15s", "nats-lost", "nats-disk-full",
 		"latency-50ms", "latency-500ms", "latency-5000ms", "resets", "truncated",
 		"provider-slow-30s", "provider-drop", "provider-500", "provider-429", "provider-hang", "provider-down-5m",
 		"webhook-triple", "webhook-reorder", "webhook-late", "webhook-never",

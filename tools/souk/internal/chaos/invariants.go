@@ -23,6 +23,8 @@ const (
 	SameKeySameAnswer     = "SameKeySameAnswer"
 	BoughtAsSeen          = "BoughtAsSeen"
 	EffectsOnce           = "EffectsOnce"
+	ToldAsCommitted       = "ToldAsCommitted"
+	ToldOnce              = "ToldOnce"
 	SettlesInTime         = "SettlesInTime"
 	Linearizable          = "Linearizable"
 	NoInternalErrors      = "NoInternalErrors"
@@ -39,6 +41,8 @@ var Invariants = []Invariant{
 	{SameKeySameAnswer, "the same key gives the byte-identical answer, with another body 422"},
 	{BoughtAsSeen, "an order has the lines, the prices and the total that its buyer agreed to"},
 	{EffectsOnce, "what follows an order happens once: bought units out of the cart, units of a refund back, webhook applied"},
+	{ToldAsCommitted, "each event of a log is delivered as it was committed, in the order of its subject, and nothing else is"},
+	{ToldOnce, "each fact is an event in its log and takes effect once: in each consumer, in the mails, in the read model"},
 	{SettlesInTime, "everything is settled within 60 s of healing, and the shop sells again"},
 	{Linearizable, "stock of each SKU and each shared cart are linearizable"},
 	{NoInternalErrors, "no answer is a 500; under a gentle fault no call fails at all"},
@@ -63,6 +67,9 @@ type trial struct {
 	healed time.Time
 	atRest time.Time
 	left   moving // what still moved when the wait for rest was over
+	// witness took what the broker delivered, and forgets is Fault.Forgets.
+	witness *witness
+	forgets bool
 }
 
 // check judges a trial. undecided counts histories that were too tangled to
@@ -77,6 +84,7 @@ func (t *trial) check() (v violations, undecided int) {
 	t.checkRefunds(v)
 	t.checkEvents(v)
 	t.checkTold(v)
+	t.checkTelling(v)
 	t.checkTime(v)
 	t.checkAnswers(v)
 	undecided = t.checkLinear(v, byKey)
@@ -87,6 +95,7 @@ func (t *trial) check() (v violations, undecided int) {
 func (t *trial) checkLedgers(v violations) {
 	of := map[audit.Kind]string{
 		audit.Unsettled: SettlesInTime, audit.ClientDiffers: SettledOnce, audit.Money: ChargedOnce, audit.Held: NothingHeld, audit.Unbalanced: LedgerMatchesProvider, audit.Units: NoOversell,
+		audit.Told: ToldOnce, audit.Model: ToldOnce,
 	}
 	for _, d := range t.ev.report.Differences {
 		v.add(of[d.Kind], "%s %s", d.Subject, d.What)

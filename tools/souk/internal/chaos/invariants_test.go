@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/tools/internal/audit"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
@@ -39,10 +40,24 @@ func soundTrial() *trial {
 		{shopper: 2, add: 4, seen: -1, sent: at(5)},
 		{shopper: 1, seen: 5, sent: at(6), done: at(7)},
 	}
+	orderEvent := func(version int64, kind string) events.Event {
+		return events.Event{Source: "order", Subject: "order.o1", Version: version, Type: "souk.order.v1." + kind}
+	}
+	w, all := newWitness(), []events.Event{orderEvent(1, "OrderPlaced"), orderEvent(2, "OrderPaid")}
+	told := told{logs: map[occasion]content{}, mails: map[occasion]int64{occasionOf(all[1]): 1}, taken: map[string]map[occasion]int64{
+		"notification/mail": {{source: "order", subject: "order.o1"}: 2},
+	}}
+	for _, e := range all {
+		told.logs[occasionOf(e)] = contentOf(e)
+		w.take(e)
+	}
+	w.take(all[0]) // at least once
 	return &trial{
-		rec: rec, goods: map[string]int64{"plenty": plentyUnits, "other": plentyUnits, "scarce": scarceUnits},
+		witness: w,
+		rec:     rec, goods: map[string]int64{"plenty": plentyUnits, "other": plentyUnits, "scarce": scarceUnits},
 		healed: at(4), atRest: at(11),
 		ev: &evidence{
+			told:   told,
 			events: map[string]string{"e1": "applied", "e2": "ignored"}, webhooks: webhooks{owed: 3, delivered: map[hook]bool{{"e1", 1}: true, {"e2", 1}: true}, withheld: map[hook]bool{{"e3", 1}: true}},
 			report: &audit.Report{Ledgers: []audit.Ledger{{Name: "journal", Entries: map[string]audit.Entry{
 				"o1": {Captures: 1, Captured: 100, Refunds: 1, Refunded: 60, Currency: "GBP"},
@@ -85,6 +100,9 @@ func TestMoreOfWhatWasOrdered(t *testing.T) {
 // under the promise that it breaks.
 func TestEachPromiseCanBeSeenBroken(t *testing.T) {
 	t.Parallel()
+	told3 := events.Event{Source: "order", Subject: "order.o1", Version: 3, Type: "souk.order.v1.OrderAmended"}
+	third := occasionOf(told3)
+	second := occasion{source: "order", subject: "order.o1", version: 2}
 	order := func(t *trial, id string, change func(*orderRow)) {
 		o := t.ev.orders[id]
 		change(&o)
@@ -136,7 +154,36 @@ func TestEachPromiseCanBeSeenBroken(t *testing.T) {
 		{"the ledger", LedgerMatchesProvider, func(t *trial) {
 			t.ev.report.Differences = []audit.Difference{{Kind: audit.Unbalanced, Subject: "x"}}
 		}},
+		{"a fact that is not told", ToldOnce, func(t *trial) {
+			t.ev.report.Differences = []audit.Difference{{Kind: audit.Told, Subject: "order x"}}
+		}},
+		{"an event that takes no effect", ToldOnce, func(t *trial) {
+			t.ev.report.Differences = []audit.Difference{{Kind: audit.Model, Subject: "order x"}}
+		}},
 		{"other bytes", SameKeySameAnswer, func(t *trial) { t.rec.contradiction(SameKeySameAnswer, "other bytes") }},
+		{"an event is lost", ToldAsCommitted, func(t *trial) { t.ev.told.logs[third] = content{} }},
+		{"an event is invented", ToldAsCommitted, func(t *trial) { t.witness.take(told3) }},
+		{"an event is told as another", ToldAsCommitted, func(t *trial) { t.ev.told.logs[second] = content{is: "souk.order.v1.OrderPaid", data: [32]byte{1}} }},
+		{"an event is told as two", ToldAsCommitted, func(t *trial) {
+			t.witness.take(events.Event{Source: "order", Subject: "order.o1", Version: 2, Type: "x"})
+		}},
+		{"events are told out of order", ToldAsCommitted, func(t *trial) {
+			t.witness = newWitness()
+			for version := int64(3); version > 0; version-- {
+				e := events.Event{Source: "order", Subject: "order.o1", Version: version}
+				t.witness.take(e)
+				t.ev.told.logs[occasionOf(e)] = contentOf(e)
+			}
+			t.ev.told.taken["notification/mail"][occasion{source: "order", subject: "order.o1"}] = 3
+			t.ev.told.mails = nil
+		}},
+		{"an event is not taken", ToldOnce, func(t *trial) {
+			t.ev.told.taken["notification/mail"][occasion{source: "order", subject: "order.o1"}] = 1
+		}},
+		{"an event is passed over", ToldOnce, func(t *trial) { t.ev.told.skipped = []string{"one"} }},
+		{"a mail is not made", ToldOnce, func(t *trial) { delete(t.ev.told.mails, second) }},
+		{"a mail is made twice", ToldOnce, func(t *trial) { t.ev.told.mails[second] = 2 }},
+		{"a mail tells of nothing", ToldOnce, func(t *trial) { t.ev.told.mails[third] = 1 }},
 		{"a cart is not cleared", EffectsOnce, func(t *trial) { t.ev.carts["c1"]["plenty"] = 2 }},
 		{"a refund is lost", EffectsOnce, func(t *trial) { delete(t.ev.refunds, "g1") }},
 		{"units are not put back", EffectsOnce, func(t *trial) { t.ev.refunds["g1"] = refundRow{order: "o1", state: "succeeded", amount: 60} }},

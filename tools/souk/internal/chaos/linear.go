@@ -199,6 +199,7 @@ func (t *trial) stockHistory(sku string, byKey map[string]string) []porcupine.Op
 		switch {
 		case t.ev.orders[id].state == "paid":
 			add(stockOp{kind: take, units: units, sure: true}, p.sent, end)
+		case p.order != nil && p.order.CancelReason == "HELD_BY_OTHERS": // it took none
 		case p.order != nil && p.order.CancelReason == "INSUFFICIENT_STOCK":
 			// All lines or none are taken, and those that are short are named.
 			if slices.Contains(p.order.ShortSKUs, sku) {

@@ -122,6 +122,11 @@ func Run(ctx context.Context, opts Options) (_ *Result, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.env.close(context.WithoutCancel(ctx))) }()
+	r.env.witness = newWitness()
+	if err := r.env.witness.watch(ctx, r.env.Shop); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, r.env.witness.stop()) }()
 	res, err := r.run(ctx)
 	if err != nil {
 		return nil, err
@@ -255,7 +260,7 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the shop's databases: %w", err)
 	}
-	t := &trial{rec: r.rec, goods: r.goods, gentle: r.Fault.Gentle, healed: r.healed, left: left}
+	t := &trial{rec: r.rec, goods: r.goods, gentle: r.Fault.Gentle, witness: r.env.witness, forgets: r.Fault.Forgets, healed: r.healed, left: left}
 	res := &Result{Fault: r.Fault.Name, Group: r.Fault.Group, Seed: r.Seed, Rest: time.Since(ended)}
 	r.enter("repeat")
 	accepted := r.rec.accepted()
@@ -266,7 +271,7 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 	}
 	t.atRest = time.Now()
 	r.enter("audit")
-	if t.ev, err = gather(ctx, r.env.Shop); err != nil {
+	if t.ev, err = gather(ctx, r.env.Shop, r.env.witness); err != nil {
 		return nil, fmt.Errorf("gather evidence: %w", err)
 	}
 	broken, undecided := t.check()

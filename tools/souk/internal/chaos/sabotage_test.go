@@ -13,12 +13,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/stats"
 
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	"github.com/souk-shop/souk/services/chassis/identity"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 )
 
@@ -65,19 +66,19 @@ func forgetCarts() *sabotage {
 	}}
 }
 
-// confirmDelay is how long after its answer a confirmation takes place; longer
-// than the capture takes.
-const confirmDelay = 300 * time.Millisecond
+// confirmDelay is how long after its answer a confirmation takes place; longer than the
+// capture takes, on a busy machine too.
+const confirmDelay = 2 * time.Second
 
 // confirmLate is a shop that captures before it confirms: the order service is
 // answered at once that the stock is confirmed, and it is confirmed later, unless
 // the order service dies before.
 func confirmLate() *sabotage {
-	return &sabotage{route: func(from, to, addr string) (string, error) {
+	return &sabotage{route: func(dir, from, to, addr string) (string, error) {
 		if from != "order" || to != "catalog" {
 			return addr, nil
 		}
-		return startMiddlebox(addr)
+		return startMiddlebox(dir, from, to, addr)
 	}}
 }
 
@@ -89,18 +90,27 @@ type middlebox struct {
 	late []*time.Timer
 }
 
-// startMiddlebox listens in front of addr, until the process ends.
-func startMiddlebox(addr string) (string, error) {
-	to, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+// startMiddlebox listens in front of addr, until the process ends. It has the
+// certificates of both sides.
+func startMiddlebox(dir, from, to, addr string) (string, error) {
+	caller, err := identity.Open(from, localshop.Identity(dir, from), telemetry.Discard())
+	if err != nil {
+		return "", err
+	}
+	called, err := identity.Open(to, localshop.Identity(dir, to), telemetry.Discard())
+	if err != nil {
+		return "", err
+	}
+	conn, err := grpc.NewClient("passthrough:///"+addr, grpc.WithTransportCredentials(caller.ClientCredentials(to)))
 	if err != nil {
 		return "", err
 	}
 	lis, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		return "", errors.Join(err, to.Close())
+		return "", errors.Join(err, conn.Close())
 	}
-	m := &middlebox{to: to}
-	srv := grpc.NewServer(grpc.ForceServerCodecV2(raw{}), grpc.UnknownServiceHandler(m.pass), grpc.StatsHandler(m))
+	m := &middlebox{to: conn}
+	srv := grpc.NewServer(grpc.Creds(called.ServerCredentials()), grpc.ForceServerCodecV2(raw{}), grpc.UnknownServiceHandler(m.pass), grpc.StatsHandler(m))
 	go func() { _ = srv.Serve(lis) }()
 	return lis.Addr().String(), nil
 }

@@ -14,9 +14,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/souk-shop/souk/tools/internal/topology"
-
 	"github.com/souk-shop/souk/tools/internal/cli"
+	"github.com/souk-shop/souk/tools/internal/sbom"
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // Command is `souk images`.
@@ -26,7 +26,8 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 Compiles the shop's programs (all of them, or those named) on this machine and
 writes one archive of images FROM scratch, an OCI layout that "docker load", "kind
 load image-archive", "minikube image load" and "ctr images import" understand.
-It needs Go alone; --load needs the program that takes the images.
+It needs Go alone; --load needs the program that takes the images. Each image has its
+bill of materials (CycloneDX) and the licenses of its modules in /usr/share/souk.
 
 The same sources, Go and certificates give the same bytes. Run it in the
 repository.
@@ -148,7 +149,8 @@ func Repository(ctx context.Context) (string, error) {
 	return filepath.Dir(work), nil
 }
 
-// Compile builds static, stripped programs for Linux into dir. The same sources
+// Compile builds static, stripped programs for Linux into dir, and beside each its
+// bill of materials and its licenses. The same sources
 // and the same Go give the same bytes, wherever the repository is. The modules
 // share Go's build cache, so that what several programs use is compiled once.
 func Compile(ctx context.Context, root, dir, arch string, programs []topology.Part, stderr io.Writer) error {
@@ -176,6 +178,11 @@ func Compile(ctx context.Context, root, dir, arch string, programs []topology.Pa
 		cmd.Stdout, cmd.Stderr = stderr, stderr
 		if err := cmd.Run(); err != nil {
 			return fmt.Errorf("compile %s: %w", module, err)
+		}
+	}
+	for _, p := range programs {
+		if err := sbom.Write(filepath.Join(dir, p.Name)); err != nil {
+			return err
 		}
 	}
 	return nil

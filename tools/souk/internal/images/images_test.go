@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/souk-shop/souk/tools/internal/sbom"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
@@ -67,8 +68,10 @@ func TestArchive(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, name := range []string{"cart", "order"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("program "+name), 0o700); err != nil {
-			t.Fatal(err)
+		for _, ending := range []string{"", sbom.BOMFile, sbom.LicensesFile} {
+			if err := os.WriteFile(filepath.Join(dir, name+ending), []byte("program "+name+ending), 0o700); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	programs, err := choose([]string{"cart", "order"})
@@ -127,7 +130,8 @@ func TestArchive(t *testing.T) {
 			}
 		}
 		bases = append(bases, m.Layers[0].Digest)
-		if string(content["souk"]) != "program "+program || string(content[rootsPath]) != "roots" || string(content[zonesPath]) != "zones" {
+		if string(content["souk"]) != "program "+program || string(content[rootsPath]) != "roots" || string(content[zonesPath]) != "zones" ||
+			string(content[bomPath]) != "program "+program+".cdx.json" || string(content[licensesPath]) != "program "+program+".licenses.txt" {
 			t.Errorf("%s holds %v", program, content)
 		}
 	}
@@ -172,7 +176,7 @@ func TestDockerfile(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"USER " + user, `ENTRYPOINT ["/` + programPath + `"]`, "/" + rootsPath, "/" + zonesPath,
+		"USER " + user, `ENTRYPOINT ["/` + programPath + `"]`, "/" + rootsPath, "/" + zonesPath, "/" + bomPath, "/" + licensesPath,
 		"-trimpath -buildvcs=false -ldflags='-s -w -buildid='", "GOWORK=off", "CGO_ENABLED=0",
 	} {
 		if !strings.Contains(dockerfile, want) {

@@ -16,15 +16,18 @@ import (
 	"strings"
 	"time"
 
+	"github.com/souk-shop/souk/tools/internal/sbom"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // Where things are in an image, as in the Dockerfile.
 const (
-	programPath = "souk"
-	rootsPath   = "etc/ssl/certs/ca-certificates.crt"
-	zonesPath   = "usr/share/zoneinfo.zip"
-	user        = "65532:65532"
+	programPath  = "souk"
+	bomPath      = "usr/share/souk/sbom.cdx.json"
+	licensesPath = "usr/share/souk/licenses.txt"
+	rootsPath    = "etc/ssl/certs/ca-certificates.crt"
+	zonesPath    = "usr/share/zoneinfo.zip"
+	user         = "65532:65532"
 )
 
 // file is a file of a layer.
@@ -165,11 +168,13 @@ func writeArchive(name string, base []file, bin, prefix, tag, arch string, label
 	var docker []dockerImage
 	top := index{SchemaVersion: 2, MediaType: indexType}
 	for _, p := range programs {
-		data, err := os.ReadFile(filepath.Join(bin, p.Name))
-		if err != nil {
-			return nil, err
+		files := []file{{name: programPath, mode: 0o755}, {name: bomPath, mode: 0o644}, {name: licensesPath, mode: 0o644}}
+		for i, ending := range []string{"", sbom.BOMFile, sbom.LicensesFile} {
+			if files[i].data, err = os.ReadFile(filepath.Join(bin, p.Name+ending)); err != nil {
+				return nil, err
+			}
 		}
-		own, err := l.layer([]file{{programPath, 0o755, data}})
+		own, err := l.layer(files)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -54,7 +55,7 @@ func connect(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		return err
 	}
 	return c.reach(ctx, *data, func(dir string, shop *state.State) error {
-		fmt.Fprintf(stdout, "  storefront      %s\n  operator token  %s\n\n  go run ./tools/souk load --data %s\n", shop.URL, shop.OperatorToken, dir)
+		fmt.Fprintf(stdout, "  storefront      %s\n  operator token  in %s\n\n  go run ./tools/souk load --data %s\n", shop.URL, state.OperatorToken(dir), dir)
 		<-ctx.Done()
 		return nil
 	})
@@ -62,7 +63,7 @@ func connect(ctx context.Context, args []string, stdout, stderr io.Writer) error
 
 // reach opens ways to the gateway, the databases and the payment simulator and
 // writes them as the state of a running shop into a folder, a new one if none is
-// named, for as long as use runs.
+// named, for as long as use runs. To the databases they are those of the roles that read.
 func (c *cluster) reach(ctx context.Context, dir string, use func(dir string, shop *state.State) error) (err error) {
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "souk-k8s-"); err != nil {
@@ -91,7 +92,7 @@ func (c *cluster) reach(ctx context.Context, dir string, use func(dir string, sh
 	database, _ := topology.Find(topology.Postgres)
 	for _, service := range topology.Databases() {
 		name := c.name(service + "-postgres")
-		dsn, err := c.secret(ctx, name, "dsn")
+		dsn, err := c.secret(ctx, name, "reader-dsn")
 		if err != nil {
 			return err
 		}
@@ -99,22 +100,53 @@ func (c *cluster) reach(ctx context.Context, dir string, use func(dir string, sh
 		if err != nil {
 			return fmt.Errorf("secret %s: %w", name, err)
 		}
+		ca := filepath.Join(dir, service+"-ca.pem")
+		if at.RawQuery, err = c.believe(ctx, name, ca); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, removed(ca)) }()
 		if at.Host, err = open(name, database.Port); err != nil {
 			return err
 		}
 		shop.Postgres[service] = at.String()
 	}
-	if shop.OperatorToken, err = c.secret(ctx, c.name(""), "operator-token"); err != nil {
+	token, err := c.secret(ctx, c.name("operator"), "token")
+	if err != nil {
 		return err
 	}
-	if err := state.Write(dir, shop); err != nil {
+	if err := errors.Join(state.WriteFile(state.OperatorToken(dir), []byte(token+"\n")), state.Write(dir, shop)); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, state.Remove(dir)) }()
+	defer func() { err = errors.Join(err, state.Remove(dir), os.Remove(state.OperatorToken(dir))) }()
 	if shop, err = state.Read(dir); err != nil {
 		return err
 	}
 	return use(dir, shop)
+}
+
+// believe writes the authorities of a database's certificate into a file and returns the
+// parameters that check it with them. Its name is not checked: here it is another one.
+func (c *cluster) believe(ctx context.Context, database, ca string) (parameters string, err error) {
+	secret, err := c.kubectl(ctx, "get", "statefulset", database, "--output", `jsonpath={.spec.template.spec.volumes[?(@.name=="tls")].secret.secretName}`)
+	if err != nil {
+		return "", err
+	}
+	if secret == "" { // tls.kind is off
+		return "sslmode=disable", nil
+	}
+	text, err := c.secret(ctx, secret, "ca.crt")
+	if err != nil {
+		return "", err
+	}
+	return url.Values{"sslmode": {"verify-ca"}, "sslrootcert": {ca}}.Encode(), state.WriteFile(ca, []byte(text))
+}
+
+// removed removes a file that need not be there.
+func removed(file string) error {
+	if err := os.Remove(file); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 var forwarding = regexp.MustCompile(`^Forwarding from 127\.0\.0\.1:(\d+)`)

@@ -99,7 +99,7 @@ type clients struct {
 
 // startClients starts the clients and waits until they are served.
 func (t *tester) startClients(ctx context.Context) (*clients, error) {
-	image, err := t.kubectl(ctx, "get", "deployment", t.name("gateway"), "--output", "jsonpath={.spec.template.spec.containers[0].image}")
+	image, err := t.smokeImage(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (t *tester) startClients(ctx context.Context) (*clients, error) {
 	if err := v.stop(ctx); err != nil { // of a test that was cut off
 		return nil, err
 	}
-	if err := t.apply(ctx, v.manifest(strings.Replace(image, "/gateway:", "/smoke:", 1))); err != nil {
+	if err := t.apply(ctx, v.manifest(image)); err != nil {
 		return nil, err
 	}
 	if _, err := t.kubectl(ctx, "wait", "pod/"+v.pod, "--for", "condition=Ready", "--timeout", "2m"); err != nil {
@@ -124,6 +124,12 @@ func (t *tester) startClients(ctx context.Context) (*clients, error) {
 			return nil, errors.Join(err, v.stop(context.WithoutCancel(ctx)))
 		}
 	}
+}
+
+// smokeImage is the image of the program that uses the shop, of the same build.
+func (t *tester) smokeImage(ctx context.Context) (string, error) {
+	image, err := t.kubectl(ctx, "get", "deployment", t.name("gateway"), "--output", "jsonpath={.spec.template.spec.containers[0].image}")
+	return strings.Replace(image, "/gateway:", "/smoke:", 1), err
 }
 
 // manifest is the clients' pod. It runs until it is deleted.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/tools/internal/state"
+	"github.com/souk-shop/souk/tools/internal/topology"
 	"github.com/souk-shop/souk/tools/smoke"
 )
 
@@ -423,23 +425,37 @@ func TestReach(t *testing.T) {
 				t.Errorf("%s moves from %s to %s", service, ports[service], local)
 			}
 			return &answer{Stdout: "Forwarding from 127.0.0.1:" + local + " -> 9\n", Stay: true}
+		case c.Args[0] == "get" && c.Args[1] == "statefulset" && c.Args[2] == "souk-order-postgres":
+			return &answer{} // without TLS
+		case c.Args[0] == "get" && c.Args[1] == "statefulset":
+			return &answer{Stdout: c.Args[2] + "-tls"}
+		case c.Args[0] == "get" && strings.HasSuffix(c.Args[2], "-postgres-tls"):
+			return &answer{Stdout: "authorities of " + c.Args[2]}
 		case c.Args[0] == "get" && strings.HasSuffix(c.Args[2], "-postgres"):
+			if !strings.Contains(c.String(), `"reader-dsn"`) {
+				t.Errorf("not the role that reads: %s", c)
+			}
 			return &answer{Stdout: "postgres://u:p@" + c.Args[2] + ":5432/" + c.Args[2]}
-		case c.Args[0] == "get" && c.Args[2] == "souk":
+		case c.Args[0] == "get" && c.Args[2] == "souk-operator":
 			return &answer{Stdout: "op_1"}
 		}
 		return nil
 	})
 	dir := t.TempDir()
+	ca := filepath.Join(dir, "cart-ca.pem")
 	var pids []int
 	err := w.cluster().reach(t.Context(), dir, func(at string, s *state.State) error {
-		if at != dir || s.URL != "http://127.0.0.1:"+ports["service/souk-gateway"] || s.OperatorToken != "op_1" || len(s.Postgres) != 4 ||
+		if at != dir || s.URL != "http://127.0.0.1:"+ports["service/souk-gateway"] || s.OperatorToken != "op_1" || len(s.Postgres) != len(topology.Databases()) ||
 			s.ProviderJournal() != "http://127.0.0.1:"+ports["service/souk-stripesim"]+"/_sim/journal" ||
-			s.Postgres["cart"] != "postgres://u:p@127.0.0.1:"+ports["service/souk-cart-postgres"]+"/souk-cart-postgres" {
+			s.Postgres["cart"] != "postgres://u:p@127.0.0.1:"+ports["service/souk-cart-postgres"]+"/souk-cart-postgres?sslmode=verify-ca&sslrootcert="+url.QueryEscape(ca) ||
+			s.Postgres["order"] != "postgres://u:p@127.0.0.1:"+ports["service/souk-order-postgres"]+"/souk-order-postgres?sslmode=disable" {
 			t.Errorf("the state is %+v", s)
 		}
+		if text, err := os.ReadFile(ca); err != nil || string(text) != "authorities of souk-cart-postgres-tls" {
+			t.Errorf("the cart's database is believed by %q, %v", text, err)
+		}
 		var gateway call
-		for range 6 { // of the forwards
+		for range len(topology.Databases()) + 2 { // of the forwards
 			c := <-w.each
 			for c.Args[0] != "port-forward" {
 				c = <-w.each
@@ -470,6 +486,9 @@ func TestReach(t *testing.T) {
 		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
 			t.Errorf("process %d is left: %v", pid, err)
 		}
+	}
+	if _, err := os.Stat(ca); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is left: %v", ca, err)
 	}
 	if _, err := state.Read(dir); !errors.Is(err, state.ErrNotRunning) {
 		t.Errorf("the folder still says that a shop is there: %v", err)

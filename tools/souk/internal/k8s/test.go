@@ -24,8 +24,9 @@ import (
 const testHelp = `usage: souk k8s test [flags]
 
 Tests the shop that "souk k8s up" (or you, with helm) installed: helm test, the
-end-to-end tests through a port-forward, and then one disruption after the other
-while clients inside the cluster browse, fill carts and buy: no client may fail.
+end-to-end tests through a port-forward; then that a pod without a certificate and
+without passwords gets nothing from any service, PostgreSQL or Redis, and not a word in
+plain text; and then one disruption after the other while clients inside the cluster browse, fill carts and buy: no client may fail.
 At the end the ledgers are audited.
 
 `
@@ -39,6 +40,7 @@ func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	tag := f.String("tag", "", "the image tag that the disruption \"upgrade\" upgrades to")
 	node := f.String("node", "", "the node that the disruption \"drain\" drains")
 	suites := f.Bool("suites", true, "run helm test and the end-to-end tests")
+	strangers := f.Bool("strangers", true, "try the parts and stores from a pod that has no certificate; false where a mesh does what the chart's tls.kind does")
 	list := f.Bool("list", false, "list the disruptions")
 	asJSON := f.Bool("json", false, "print the results as JSON")
 	if err := f.Parse(args); err != nil {
@@ -70,6 +72,11 @@ func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	if *suites {
 		if err := t.suites(ctx); err != nil {
+			return err
+		}
+	}
+	if *strangers {
+		if err := t.strangers(ctx); err != nil {
 			return err
 		}
 	}

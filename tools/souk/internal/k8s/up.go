@@ -92,12 +92,8 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	step("every pod is ready after %s", time.Since(began).Round(100*time.Millisecond))
-	token, err := c.secret(ctx, c.name(""), "operator-token")
-	if err != nil {
-		return err
-	}
 	step("\n  storefront      %s", c.address())
-	step("  operator token  %s", token)
+	step("  operator token  in the secret %s", c.name("operator"))
 	step("\n  go run ./tools/souk k8s test --context %s", c.context)
 	return nil
 }

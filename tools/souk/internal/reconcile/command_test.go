@@ -4,6 +4,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,6 +19,10 @@ const report = `{"id":"r1","from_time":"2026-11-25T00:00:00Z","to_time":"2026-11
 // TestCommand asks a shop whose comparison is done at the second look.
 func TestCommand(t *testing.T) {
 	t.Parallel()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		count, differences, want, wrong string
 	}{
@@ -41,7 +47,7 @@ func TestCommand(t *testing.T) {
 		}))
 		t.Cleanup(server.Close)
 		var out strings.Builder
-		err := reconcile.Command(t.Context(), []string{"--url", server.URL, "--token", "secret"}, &out, io.Discard)
+		err := reconcile.Command(t.Context(), []string{"--url", server.URL, "--operator-token-file", token}, &out, io.Discard)
 		if (err == nil) != (c.wrong == "") || (err != nil && !strings.Contains(err.Error(), c.wrong)) {
 			t.Errorf("%v, want %q", err, c.wrong)
 		}

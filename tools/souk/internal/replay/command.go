@@ -31,7 +31,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) (err 
 
 Drives the invoices of a real shop through the REST API of a running one, as its
 customers would: a cart, an order, a payment for each sale; a refund for each
-cancellation. Ends with an audit of four ledgers and the stock. Run it again after
+cancellation. Ends with an audit of five ledgers and the stock. Run it again after
 an interruption and it goes on where it was.
 
 The file has the columns of the data set

@@ -48,6 +48,11 @@ var needs = []need{
 		packages: map[string]string{"apt": "chromium", "dnf": "chromium", "apk": "chromium", "brew": "google-chrome"},
 	},
 	{
+		what: "Java", programs: []string{"java"}, // 17 or newer, for a broker of Kafka
+		files:    []string{"/opt/homebrew/opt/openjdk/bin/java", "/usr/local/opt/openjdk/bin/java"},
+		packages: map[string]string{"apt": "default-jre-headless", "dnf": "java-latest-openjdk-headless", "apk": "openjdk21-jre-headless", "brew": "openjdk"},
+	},
+	{
 		what: "a C compiler", programs: []string{"gcc", "clang"},
 		packages: map[string]string{"apt": "gcc libc6-dev", "dnf": "gcc glibc-devel", "apk": "gcc musl-dev", "brew": "gcc"},
 		wanted:   func(args []string) bool { return slices.Contains(args, "-race") || slices.Contains(args, "--race") },

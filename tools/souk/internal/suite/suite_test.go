@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// on is a machine with these programs.
+// on is a machine with Java and these programs.
 func on(root bool, programs ...string) machine {
 	return machine{
-		has:  func(p string) bool { return slices.Contains(programs, p) },
+		has:  func(p string) bool { return p == "java" || slices.Contains(programs, p) },
 		file: func(string) bool { return false },
 		root: root,
 		sudo: func() bool { return true },

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	neturl "net/url"
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
@@ -44,6 +45,7 @@ it in good order, a second one at once.
 	fresh := flags.Bool("fresh", false, "empty the data folder first")
 	processes := flags.Bool("processes", false, "run each service in a process of its own, started again after any death")
 	redis := flags.Bool("redis", false, "start Redis (or a small one inside) as a second layer of the catalog's cache")
+	events := flags.String("events", localshop.EmbeddedEvents, "the `broker` of events: embedded (NATS, data in the data folder), none, or a URL (nats://..., kafka://...)")
 	empty := flags.Bool("empty", false, "do not import the embedded catalog")
 	verbose := flags.Bool("v", false, "show more of the log")
 	if err := flags.Parse(args); err != nil {
@@ -55,8 +57,11 @@ it in good order, a second one at once.
 	}
 	display := newDisplay(stderr)
 	opts := localshop.Options{
-		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: *redis,
+		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: *redis, Events: *events,
 		Console: display, ConsoleLevel: slog.LevelWarn, Progress: display.progress,
+	}
+	if *events == "none" {
+		opts.Events = ""
 	}
 	if *verbose {
 		opts.ConsoleLevel = slog.LevelInfo
@@ -89,6 +94,10 @@ it in good order, a second one at once.
 
 // introduce says where everything is. The last line is for scripts.
 func introduce(w io.Writer, shop *localshop.Shop, data string, redis bool) {
+	told := "kept in the services' logs, for no broker (--events)"
+	if url, err := neturl.Parse(shop.EventsURL()); err == nil && url.Host != "" {
+		told = url.Scheme + "://" + url.Host
+	}
 	caches := "in memory  (--redis adds Redis beneath)"
 	if redis {
 		caches = "in memory, Redis beneath"
@@ -96,13 +105,14 @@ func introduce(w io.Writer, shop *localshop.Shop, data string, redis bool) {
 	fmt.Fprintf(w, `
   storefront      %s/
   REST API        %[1]s/docs  (%[1]s/openapi.yaml)
-  operator token  %s
+  operator token  in %s  (more operators: souk operator)
   payments        %s  (simulated: no money moves)
   caches          %s
+  events          %s
   data and logs   %s
 
 ready %[1]s
-`, shop.URL, shop.OperatorToken, shop.StripesimURL, caches, data)
+`, shop.URL, state.OperatorToken(data), shop.StripesimURL, caches, told, data)
 }
 
 // Seed is `souk seed`.

@@ -45,7 +45,7 @@ func TestUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if st.URL != url || !strings.Contains(said.String(), st.OperatorToken) || !strings.Contains(said.String(), url+"/docs") {
+	if st.URL != url || strings.Contains(said.String(), st.OperatorToken) || !strings.Contains(said.String(), state.OperatorToken(dir)) || !strings.Contains(said.String(), url+"/docs") {
 		t.Errorf("said\n%s\nstate %+v", said.String(), st)
 	}
 

@@ -20,7 +20,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	flags := cli.Flags("verify", `usage: souk verify [flags]
 
 Compares the ledgers of a running shop: the client's (if there was a replay), the
-orders', payment's and the payment provider's; and the stock with what was sold. Exits with 1 on any difference.
+orders', payment's, the payment provider's and the read model's; and the stock with what was sold. Exits with 1 on any difference.
 
 `, stderr)
 	running := cli.Data(flags)

@@ -1,0 +1,291 @@
+// Package auditlog is `souk audit`: it reads and verifies the log of what operators did.
+package auditlog
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/services/chassis/audit"
+
+	"github.com/souk-shop/souk/tools/internal/cli"
+)
+
+const help = `usage: souk audit verify|list|anchor [flags]
+
+Works on the log of what operators did, of which each service's database has a chain of
+its own.
+
+  verify   recompute the chains; exits with 1 if one is broken
+  list     print the entries, one a line
+  anchor   print the heads of the chains, to be kept elsewhere for verify --anchors
+
+`
+
+// Command is `souk audit`.
+func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
+		"verify": verify, "list": list, "anchor": anchor,
+	}
+	if len(args) > 0 {
+		if run, ok := commands[args[0]]; ok {
+			return run(ctx, args[1:], stdout, stderr)
+		}
+	}
+	flags := cli.Flags("audit", help, stderr)
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	flags.Usage()
+	return fmt.Errorf("audit takes one of %s", strings.Join(slices.Sorted(maps.Keys(commands)), ", "))
+}
+
+// databases are where the chains are, by service.
+type databases struct {
+	shop  *cli.Shop
+	named map[string]string
+}
+
+func find(f *flag.FlagSet) *databases {
+	d := &databases{shop: cli.Data(f), named: map[string]string{}}
+	f.Func("dsn", "a service and its database, `catalog=postgres://...`, instead of --data; may be repeated. A password is better in PGPASSFILE", func(value string) error {
+		service, dsn, ok := strings.Cut(value, "=")
+		if !ok || service == "" || dsn == "" || strings.ContainsAny(service, " :/") {
+			return errors.New("want SERVICE=DSN")
+		}
+		d.named[service] = dsn
+		return nil
+	})
+	return d
+}
+
+func (d *databases) parse(f *flag.FlagSet, args []string) error {
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if f.NArg() != 0 {
+		f.Usage()
+		return fmt.Errorf("it takes no argument %q", f.Arg(0))
+	}
+	if len(d.named) > 0 {
+		return nil
+	}
+	shop, err := d.shop.Find()
+	if err != nil {
+		return err
+	}
+	d.named = shop.Postgres
+	return nil
+}
+
+// each calls fn with every service, in their order.
+func (d *databases) each(ctx context.Context, fn func(service string, db *pgx.Conn) error) error {
+	for _, service := range slices.Sorted(maps.Keys(d.named)) {
+		err := on(ctx, d.named[service], func(db *pgx.Conn) error { return fn(service, db) })
+		if err != nil {
+			return fmt.Errorf("%s: %w", service, err)
+		}
+	}
+	return nil
+}
+
+func on(ctx context.Context, dsn string, fn func(*pgx.Conn) error) error {
+	db, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer db.Close(context.WithoutCancel(ctx))
+	return fn(db)
+}
+
+// head is a head as anchor prints it; the log line of each entry has the same fields.
+type head struct {
+	Service  string    `json:"service"`
+	Chain    string    `json:"chain"`
+	Sequence int64     `json:"sequence"`
+	Hash     string    `json:"hash"`
+	At       time.Time `json:"at"`
+}
+
+func anchor(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	f := cli.Flags("audit anchor", `usage: souk audit anchor [flags] >FILE
+
+Prints the last entry of each chain as a line of JSON. Kept where who administers the
+databases cannot change it, it has verify --anchors find what is removed or written anew.
+
+`, stderr)
+	where := find(f)
+	if err := where.parse(f, args); err != nil {
+		return err
+	}
+	lines := json.NewEncoder(stdout)
+	return where.each(ctx, func(service string, db *pgx.Conn) error {
+		h, err := audit.ReadHead(ctx, db)
+		if err != nil {
+			return err
+		}
+		return lines.Encode(head{service, h.Chain, h.Sequence, hex.EncodeToString(h.Hash), h.At.UTC()})
+	})
+}
+
+// readAnchors reads what anchor printed, any number of times, by service.
+func readAnchors(path string) (map[string][]audit.Head, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	anchors := map[string][]audit.Head{}
+	d := json.NewDecoder(file)
+	for n := 1; ; n++ {
+		var h head
+		if err := d.Decode(&h); errors.Is(err, io.EOF) {
+			return anchors, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("%s: anchor %d: %w", path, n, err)
+		}
+		hash, err := hex.DecodeString(h.Hash)
+		if err != nil || len(hash) != 32 || h.Service == "" || h.Chain == "" || h.Sequence < 0 {
+			return nil, fmt.Errorf("%s: anchor %d is none", path, n)
+		}
+		anchors[h.Service] = append(anchors[h.Service], audit.Head{Chain: h.Chain, Sequence: h.Sequence, Hash: hash, At: h.At})
+	}
+}
+
+func verify(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	f := cli.Flags("audit verify", `usage: souk audit verify [flags]
+
+Recomputes the hash of each entry, and prints of each service how many entries there are, the
+hash of the last, and the first that is broken. Exits with 1 if one is.
+
+`, stderr)
+	where := find(f)
+	path := f.String("anchors", "", "a `file` of what audit anchor printed earlier: these entries must be there as they were")
+	since := f.Bool("since-anchor", false, "verify only what came after the newest anchor")
+	if err := where.parse(f, args); err != nil {
+		return err
+	}
+	anchors := map[string][]audit.Head{}
+	switch {
+	case *path != "":
+		var err error
+		if anchors, err = readAnchors(*path); err != nil {
+			return err
+		}
+	case *since:
+		return errors.New("--since-anchor wants --anchors")
+	}
+	broken := 0
+	err := where.each(ctx, func(service string, db *pgx.Conn) error {
+		v, err := audit.Verify(ctx, db, audit.Expected{Anchors: anchors[service], SinceAnchor: *since})
+		if err != nil {
+			return err
+		}
+		delete(anchors, service)
+		if v.Fault != nil {
+			broken++
+			_, err = fmt.Fprintf(stdout, "%-8s BROKEN at %v (%d entries before it verified)\n", service, v.Fault, v.Entries)
+			return err
+		}
+		last := "none yet"
+		if v.Head.Sequence > 0 {
+			last = fmt.Sprintf("the last, %d, is of %s with hash %x", v.Head.Sequence, v.Head.At.UTC().Format(time.RFC3339), v.Head.Hash)
+		}
+		_, err = fmt.Fprintf(stdout, "%-8s %d entries verified; %s\n", service, v.Entries, last)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, service := range slices.Sorted(maps.Keys(anchors)) {
+		broken++
+		fmt.Fprintf(stdout, "%-8s BROKEN: there is an anchor, and no database was named\n", service)
+	}
+	switch {
+	case broken == 1:
+		return errors.New("1 chain is broken")
+	case broken > 1:
+		return fmt.Errorf("%d chains are broken", broken)
+	}
+	return nil
+}
+
+func list(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	f := cli.Flags("audit list", `usage: souk audit list [flags]
+
+Prints the entries, one a line: time, service and number, operator, action, object,
+before and after. It does not verify them. Without a match it says so on the error output.
+
+`, stderr)
+	where := find(f)
+	operator := f.String("operator", "", "only what the operator of this `name` did")
+	object := f.String("object", "", "only entries whose object, before or after has this `text`, such as a SKU or an order's id")
+	since := f.Duration("since", 0, "how far to look back; 0 for everything there ever was")
+	asJSON := f.Bool("json", false, "print a JSON object a line")
+	if err := where.parse(f, args); err != nil {
+		return err
+	}
+	var from time.Time
+	if *since > 0 {
+		from = time.Now().Add(-*since)
+	}
+	read, printed := 0, 0
+	err := where.each(ctx, func(service string, db *pgx.Conn) error {
+		return audit.Read(ctx, db, from, func(e *audit.Entry) error {
+			read++
+			mentions := strings.Contains(e.Object, *object) || strings.Contains(e.Before, *object) || strings.Contains(e.After, *object)
+			if *operator != "" && e.Operator != *operator || !mentions {
+				return nil
+			}
+			printed++
+			return print(stdout, service, e, *asJSON)
+		})
+	})
+	if err == nil && printed == 0 {
+		// Beside the entries, which are read by programs.
+		fmt.Fprintf(stderr, "no entry matches, of %d in %s\n", read, strings.Join(slices.Sorted(maps.Keys(where.named)), ", "))
+	}
+	return err
+}
+
+func print(w io.Writer, service string, e *audit.Entry, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(map[string]any{
+			"service": service, "sequence": e.Sequence, "at": e.At.UTC(), "operator": e.Operator, "caller": e.Caller, "action": e.Action,
+			"object": e.Object, "before": raw(e.Before), "after": raw(e.After), "request": e.Request, "hash": hex.EncodeToString(e.Hash),
+		})
+	}
+	action := e.Action[strings.LastIndexByte(e.Action, '/')+1:]
+	_, err := fmt.Fprintf(w, "%s  %s %d  %q  %s  %q  %s -> %s\n", e.At.UTC().Format("2006-01-02 15:04:05.000Z"),
+		service, e.Sequence, e.Operator, action, e.Object, orNothing(e.Before), orNothing(e.After))
+	return err
+}
+
+// raw is JSON as it is, null for nothing, and what was written there by hand as text.
+func raw(text string) any {
+	switch {
+	case text == "":
+		return nil
+	case json.Valid([]byte(text)):
+		return json.RawMessage(text)
+	}
+	return text
+}
+
+func orNothing(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}

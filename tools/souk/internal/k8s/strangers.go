@@ -1,0 +1,168 @@
+package k8s
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/souk-shop/souk/tools/internal/topology"
+	"github.com/souk-shop/souk/tools/smoke"
+)
+
+// strangers fails unless every part and store refuses a pod that has neither a certificate
+// nor a password. The chart's network policies would keep it from all of them, so that
+// nothing would be known of the servers: it is tried once past them, and once with them,
+// to tell whether the cluster's network keeps to them.
+func (t *tester) strangers(ctx context.Context) (err error) {
+	fmt.Fprintln(t.stdout, "a pod without a certificate")
+	if err := t.apply(ctx, t.openPolicy()); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.closePolicy(context.WithoutCancel(ctx))) }()
+	attempts, err := t.stranger(ctx)
+	if err != nil {
+		return err
+	}
+	var wrong error
+	for _, a := range attempts {
+		fmt.Fprintf(t.stdout, "  %-44s %-36s %s: %s\n", a.Target, a.Attempt, a.Outcome, a.Detail)
+		if a.Outcome != smoke.Refused {
+			wrong = errors.Join(wrong, fmt.Errorf("%s, %s: %s: %s", a.Target, a.Attempt, a.Outcome, a.Detail))
+		}
+	}
+	if wrong != nil {
+		return fmt.Errorf("a pod without a certificate is not refused: %w", wrong)
+	}
+	if err := t.closePolicy(ctx); err != nil {
+		return err
+	}
+	if attempts, err = t.stranger(ctx); err != nil {
+		return err
+	}
+	unreachable := 0
+	for _, a := range attempts {
+		switch a.Outcome {
+		case smoke.Unreachable:
+			unreachable++
+		case smoke.Answered:
+			return fmt.Errorf("%s, %s: %s: %s", a.Target, a.Attempt, a.Outcome, a.Detail)
+		case smoke.Refused:
+		}
+	}
+	switch unreachable {
+	case len(attempts):
+		fmt.Fprintln(t.stdout, "  the network policies keep it from all of them")
+	case 0:
+		fmt.Fprintln(t.stdout, "  this cluster's network does not enforce network policies: it reaches all of them, and is refused")
+	default:
+		return fmt.Errorf("the network policies keep a stranger from %d of %d", unreachable, len(attempts))
+	}
+	return nil
+}
+
+// targets are the parts that speak gRPC and the stores that the chart brings.
+func (t *tester) targets() []string {
+	var out []string
+	for _, p := range topology.Parts {
+		if p.Kind == topology.Service {
+			out = append(out, fmt.Sprintf("grpc=%s:%d", t.name(p.Name), p.Port))
+		}
+		if p.Name == topology.Redis {
+			out = append(out, fmt.Sprintf("redis=%s:%d", t.name(p.Name), p.Port))
+		}
+	}
+	database, _ := topology.Find(topology.Postgres)
+	for _, name := range topology.Databases() {
+		out = append(out, fmt.Sprintf("postgres=%s:%d/%s", t.name(name+"-postgres"), database.Port, name))
+	}
+	return out
+}
+
+// stranger runs the pod to its end and returns what it tried.
+func (t *tester) stranger(ctx context.Context) (attempts []smoke.Attempt, err error) {
+	image, err := t.smokeImage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	pod := t.name("stranger")
+	remove := func(ctx context.Context) error {
+		_, err := t.kubectl(ctx, "delete", "pod", pod, "--ignore-not-found", "--wait")
+		return err
+	}
+	if err := remove(ctx); err != nil { // of a test that was cut off
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, remove(context.WithoutCancel(ctx))) }()
+	if err := t.apply(ctx, t.strangerPod(pod, image)); err != nil {
+		return nil, err
+	}
+	if _, err := t.kubectl(ctx, "wait", "pod/"+pod, "--for", "jsonpath={.status.phase}=Succeeded", "--timeout", "2m"); err != nil {
+		logs, _ := t.kubectl(ctx, "logs", pod)
+		return nil, fmt.Errorf("%w\n%s", err, logs)
+	}
+	out, err := t.kubectl(ctx, "logs", pod)
+	if err != nil {
+		return nil, err
+	}
+	tried := map[string]bool{}
+	for line := range strings.Lines(out) {
+		var a smoke.Attempt
+		if err := json.Unmarshal([]byte(line), &a); err != nil {
+			return nil, fmt.Errorf("the stranger reports %q: %w", line, err)
+		}
+		attempts = append(attempts, a)
+		tried[a.Target] = true
+	}
+	for _, target := range t.targets() {
+		if !tried[target] {
+			return nil, fmt.Errorf("the stranger did not try %s", target)
+		}
+	}
+	return attempts, nil
+}
+
+// strangerPod is no pod of the release: neither its labels nor its secrets are.
+func (t *tester) strangerPod(name, image string) string {
+	return fmt.Sprintf(`apiVersion: v1
+kind: Pod
+metadata:
+  name: %s
+  labels: {souk.shop/stranger: %q}
+spec:
+  restartPolicy: Never
+  automountServiceAccountToken: false
+  securityContext: {runAsNonRoot: true, runAsUser: 65532, seccompProfile: {type: RuntimeDefault}}
+  containers:
+    - name: stranger
+      image: %s
+      args: [stranger]
+      env:
+        - {name: SOUK_SMOKE_URL, value: "http://%s"}
+        - {name: SOUK_SMOKE_TARGETS, value: %q}
+      securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+`, name, t.release, image, t.name(topology.Edge), strings.Join(t.targets(), ","))
+}
+
+// openPolicy lets the stranger into every pod of the release; policies add up.
+func (t *tester) openPolicy() string {
+	return fmt.Sprintf(`apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: %s
+spec:
+  podSelector:
+    matchLabels: {app.kubernetes.io/name: souk, app.kubernetes.io/instance: %s}
+  policyTypes: [Ingress]
+  ingress:
+    - from:
+        - podSelector:
+            matchLabels: {souk.shop/stranger: %q}
+`, t.name("stranger"), t.release, t.release)
+}
+
+func (t *tester) closePolicy(ctx context.Context) error {
+	_, err := t.kubectl(ctx, "delete", "networkpolicy", t.name("stranger"), "--ignore-not-found", "--wait")
+	return err
+}
