@@ -28,6 +28,7 @@ RUN mkdir -p /out \
  && build services $(cd services && ls -d ./*/cmd/*) \
  && build gateway ./cmd/gateway \
  && build tools ./stripesim/cmd/stripesim ./smoke/cmd/smoke \
+ && (cd tools && go run ./internal/sbom/generate /out/*) \
  && cp "$(go env GOROOT)/lib/time/zoneinfo.zip" /out/zoneinfo.zip
 
 FROM scratch
@@ -42,6 +43,8 @@ LABEL org.opencontainers.image.title="souk-${PROGRAM}" \
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/zoneinfo.zip /usr/share/zoneinfo.zip
 COPY --from=build /out/${PROGRAM} /souk
+COPY --from=build /out/${PROGRAM}.cdx.json /usr/share/souk/sbom.cdx.json
+COPY --from=build /out/${PROGRAM}.licenses.txt /usr/share/souk/licenses.txt
 ENV PATH=/ SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt ZONEINFO=/usr/share/zoneinfo.zip
 USER 65532:65532
 ENTRYPOINT ["/souk"]

@@ -49,7 +49,8 @@ func TestPods(t *testing.T) {
 				t.Errorf("%s shares the host's namespaces", p.name)
 			}
 			for _, v := range p.spec.Volumes {
-				if v.EmptyDir == nil && v.PersistentVolumeClaim == nil {
+				secret := v.Secret != nil && v.Secret.DefaultMode != nil && *v.Secret.DefaultMode&^0o440 == 0 // by the pod's group alone
+				if v.EmptyDir == nil && v.PersistentVolumeClaim == nil && v.ConfigMap == nil && !secret {
 					t.Errorf("%s: volume %s", p.name, v.Name)
 				}
 			}
@@ -116,8 +117,8 @@ func TestRequestsOfTheDefaultInstall(t *testing.T) {
 		}
 	}
 	t.Logf("%d m CPU, %d MiB", cpu, memory)
-	if cpu >= 1000 || memory >= 700 {
-		t.Errorf("%d m CPU and %d MiB, want less than 1000 m and 700 MiB", cpu, memory)
+	if cpu >= 1000 || memory >= 900 {
+		t.Errorf("%d m CPU and %d MiB, want less than 1000 m and 900 MiB", cpu, memory)
 	}
 }
 
@@ -178,11 +179,11 @@ func TestProbes(t *testing.T) {
 		switch name := c.Name; {
 		case isService(t, name):
 			for _, p := range []*corev1.Probe{c.StartupProbe, c.LivenessProbe} {
-				if p == nil || p.GRPC == nil || p.GRPC.Service == nil || *p.GRPC.Service != "liveness" {
+				if p.HTTPGet == nil || p.HTTPGet.Path != "/livez" || p.HTTPGet.Port.String() != "metrics" {
 					t.Errorf("%s: probe %+v", name, p)
 				}
 			}
-			if p := c.ReadinessProbe; p == nil || p.GRPC == nil || p.GRPC.Service != nil {
+			if p := c.ReadinessProbe; p.HTTPGet == nil || p.HTTPGet.Path != "/readyz" || p.HTTPGet.Port.String() != "metrics" {
 				t.Errorf("%s: readiness probe %+v", name, p)
 			}
 		case name == "gateway":
@@ -190,7 +191,7 @@ func TestProbes(t *testing.T) {
 				t.Error("gateway: paths of its probes")
 			}
 		case name == "stripesim":
-			if c.LivenessProbe.HTTPGet.Path != "/healthz" {
+			if c.LivenessProbe.HTTPGet.Path != "/livez" {
 				t.Error("stripesim: path of its liveness")
 			}
 		}
@@ -355,7 +356,12 @@ func TestRestore(t *testing.T) {
 func TestKept(t *testing.T) {
 	t.Parallel()
 	o := decoded(t, "default", install)
+	kept := 0
 	for _, s := range o.Secrets {
+		if strings.HasSuffix(s.Name, "-tls") {
+			continue // the next install signs a certificate anew
+		}
+		kept++
 		if s.Annotations["helm.sh/resource-policy"] != "keep" {
 			t.Errorf("secret %s goes", s.Name)
 		}
@@ -365,8 +371,8 @@ func TestKept(t *testing.T) {
 			t.Errorf("claim %s goes", c.Name)
 		}
 	}
-	if len(o.Secrets) != 1+len(topology(t, "service")) || len(o.Claims) != 1 {
-		t.Errorf("%d secrets, %d claims", len(o.Secrets), len(o.Claims))
+	if kept != 5+len(topology(t, "service")) || len(o.Claims) != 1 {
+		t.Errorf("%d secrets, %d claims", kept, len(o.Claims))
 	}
 }
 
@@ -387,7 +393,7 @@ func TestSQLQuotesNames(t *testing.T) {
 		if err := yaml.Unmarshal([]byte(strings.TrimSpace(line)), &statement); err != nil {
 			t.Fatal(err)
 		}
-		if words := strings.Fields(statement[0]); words[2][0] != '"' || words[5] != words[2] {
+		if words := strings.Fields(statement[0]); words[2][0] != '"' || words[5] != strings.Replace(words[2], "_runtime", "", 1) {
 			t.Errorf("names without quotes: %s", statement[0])
 		}
 	}

@@ -51,6 +51,7 @@ nodeSelector: {kubernetes.io/os: linux}
 tolerations: [{key: shop, operator: Exists}]
 `,
 	"backup": `
+tls: {kind: certManager}
 backup: {enabled: true, keepDays: 7}
 `,
 	"restore": `
@@ -69,6 +70,7 @@ postgres:
 redis: {kind: external, external: {existingSecret: redis}}
 `,
 	"bare": `
+tls: {kind: "off"}
 redis: {kind: none}
 networkPolicy: {enabled: false}
 podDisruptionBudget: {enabled: false}
@@ -132,8 +134,13 @@ func renderRelease(t *testing.T, values map[string]any, release chartutil.Releas
 	if err != nil {
 		return "", err
 	}
+	return manifests(files)
+}
+
+// manifests joins the rendered files in the order of their installation.
+func manifests(files map[string]string) (string, error) {
 	delete(files, "souk/templates/NOTES.txt")
-	hooks, manifests, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
+	hooks, others, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
 	if err != nil {
 		return "", err
 	}
@@ -141,7 +148,7 @@ func renderRelease(t *testing.T, values map[string]any, release chartutil.Releas
 	for _, h := range hooks {
 		fmt.Fprintf(&b, "---\n%s\n", strings.TrimSpace(h.Manifest))
 	}
-	for _, m := range manifests {
+	for _, m := range others {
 		fmt.Fprintf(&b, "---\n%s\n", strings.TrimSpace(m.Content))
 	}
 	return b.String(), nil
@@ -152,6 +159,7 @@ func renderRelease(t *testing.T, values map[string]any, release chartutil.Releas
 type objects struct {
 	Deployments  []appsv1.Deployment
 	StatefulSets []appsv1.StatefulSet
+	ConfigMaps   []corev1.ConfigMap
 	Jobs         []batchv1.Job
 	CronJobs     []batchv1.CronJob
 	Pods         []corev1.Pod
@@ -207,6 +215,8 @@ func decode(t *testing.T, text string) objects {
 			err = strict(doc, &o.Services)
 		case "v1 Secret":
 			err = strict(doc, &o.Secrets)
+		case "v1 ConfigMap":
+			err = strict(doc, &o.ConfigMaps)
 		case "v1 PersistentVolumeClaim":
 			err = strict(doc, &o.Claims)
 		case "networking.k8s.io/v1 NetworkPolicy":
@@ -217,7 +227,7 @@ func decode(t *testing.T, text string) objects {
 			err = strict(doc, &o.Budgets)
 		case "autoscaling/v2 HorizontalPodAutoscaler":
 			err = strict(doc, &o.Scalers)
-		case "postgresql.cnpg.io/v1 Cluster", "gateway.networking.k8s.io/v1 HTTPRoute", "monitoring.coreos.com/v1 ServiceMonitor":
+		case "postgresql.cnpg.io/v1 Cluster", "cert-manager.io/v1 Certificate", "cert-manager.io/v1 Issuer", "gateway.networking.k8s.io/v1 HTTPRoute", "monitoring.coreos.com/v1 ServiceMonitor":
 			o.Others = append(o.Others, head)
 		default:
 			t.Errorf("%s %s is not known to the tests", head.APIVersion, head.Kind)

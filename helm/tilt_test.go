@@ -209,7 +209,7 @@ func TestTiltOrder(t *testing.T) {
 		}
 		for _, e := range c.Env {
 			if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
-				want = append(want, "secrets")
+				want = append(want, map[bool]string{false: "secrets", true: "operator"}[e.ValueFrom.SecretKeyRef.Name == "souk-operator"])
 			}
 			service, ok := strings.CutSuffix(e.Name, "_POSTGRES_DSN")
 			if service = strings.ToLower(strings.TrimPrefix(service, "SOUK_")); ok {
@@ -293,12 +293,23 @@ func TestTiltButtons(t *testing.T) {
 		if buy.flag("auto_init", true) != (subcommand == "ci") || !buy.manual() {
 			t.Errorf("tilt %s: somebody buys %v", subcommand, buy.flag("auto_init", true))
 		}
-		token := ""
-		for _, s := range f.Secrets {
-			token += s.StringData["operator-token"]
+		operator := f.named(t, "operator").texts("cmd")
+		file := ".tilt/operator-token"
+		if !strings.Contains(operator[2], "--token-file "+file) || !strings.Contains(buy.args["env"].String(), strconv.Quote(file)) {
+			t.Errorf("buy has %v, and the operator's token is made by %s", buy.args["env"], operator[2])
 		}
-		if !strings.Contains(buy.args["env"].String(), strconv.Quote(token)) || token == "" {
-			t.Errorf("buy has %v, the shop's token is %q", buy.args["env"], token)
+		for _, secret := range []string{"souk-operators", "souk-operator"} {
+			if !strings.Contains(operator[2], " "+secret+" ") {
+				t.Errorf("nobody makes %s", secret)
+			}
+		}
+		out, err := exec.CommandContext(t.Context(), filepath.Join(bin, "souk"), "operator", "-h").CombinedOutput()
+		if err == nil {
+			for flag := range strings.FieldsSeq(operator[2]) {
+				if name, ok := strings.CutPrefix(flag, "--"); ok && slices.Contains([]string{"scopes", "expires", "file", "token-file"}, name) && !strings.Contains(string(out), "\n  -"+name+" ") {
+					t.Errorf("`souk operator` has no %s", flag)
+				}
+			}
 		}
 	}
 	ignored, err := os.ReadFile(filepath.Join(root, ".gitignore"))

@@ -91,6 +91,170 @@ capabilities: {drop: [ALL]}
 {name: live, emptyDir: {}}
 {{- end -}}
 
+{{/* The name of the secret with a part's certificate (tls.crt, tls.key, ca.crt); takes
+     {root, service}. */}}
+{{- define "souk.tlsSecret" -}}
+{{- $tls := .root.Values.tls -}}
+{{- if eq $tls.kind "external" -}}
+{{ replace "%s" .service (required "tls.external.secret: name the secrets with the certificates; %s stands for the part" $tls.external.secret) }}
+{{- else -}}
+{{ include "souk.fullname" .root }}-{{ .service }}-tls
+{{- end -}}
+{{- end -}}
+
+{{/* The parts that show each other certificates: the gRPC services and the gateway. */}}
+{{- define "souk.tlsParts" -}}
+{{ append (include "souk.services" . | fromYamlArray) "gateway" | toYaml }}
+{{- end -}}
+
+{{/* The bundled stores, which show a certificate for the names that they are reached by. */}}
+{{- define "souk.tlsStores" -}}
+{{- $stores := list }}
+{{- if eq .Values.postgres.kind "bundled" }}
+{{- range (include "souk.services" . | fromYamlArray) }}{{ $stores = append $stores (printf "%s-postgres" .) }}{{ end }}
+{{- end }}
+{{- if eq .Values.redis.kind "bundled" }}{{ $stores = append $stores "redis" }}{{ end }}
+{{- $stores | toYaml }}
+{{- end -}}
+
+{{/* The names on the certificate of a part or a store; takes {root, service}. A store's
+     are none that a process has: it cannot be taken for one. */}}
+{{- define "souk.tlsNames" -}}
+{{- if has .service (include "souk.tlsParts" .root | fromYamlArray) }}
+- {{ .service }}.souk
+{{- else }}
+{{- $host := printf "%s-%s" (include "souk.fullname" .root) .service }}
+- {{ $host }}
+- {{ $host }}.{{ .root.Release.Namespace }}
+- {{ $host }}.{{ .root.Release.Namespace }}.svc
+{{- end }}
+{{- end -}}
+
+{{/* The volume with a store's certificate; takes {root, service}. */}}
+{{- define "souk.storeTLSVolume" -}}
+{{- if ne .root.Values.tls.kind "off" }}
+- name: tls
+  secret: {secretName: {{ include "souk.tlsSecret" . }}, defaultMode: 0440}
+{{- end }}
+{{- end -}}
+
+{{/* The secret and key with the authorities of a database's certificate, nothing where
+     those of the system are meant or nothing is checked; takes {root, service}. */}}
+{{- define "souk.postgresCA" -}}
+{{- $pg := .root.Values.postgres -}}
+{{- if eq $pg.kind "external" -}}
+{{- with $pg.external.caSecret -}}
+secret: {{ replace "%s" $.service . }}
+key: {{ $pg.external.caKey }}
+{{- end -}}
+{{- else if eq $pg.kind "cnpg" -}}
+secret: {{ include "souk.fullname" .root }}-{{ .service }}-postgres-ca
+key: ca.crt
+{{- else if ne .root.Values.tls.kind "off" -}}
+secret: {{ include "souk.tlsSecret" (dict "root" .root "service" (printf "%s-postgres" .service)) }}
+key: ca.crt
+{{- end -}}
+{{- end -}}
+
+{{/* How a database is believed, in libpq's words; takes {root}. */}}
+{{- define "souk.sslmode" -}}
+{{- $pg := .root.Values.postgres -}}
+{{- if eq $pg.kind "external" }}{{ $pg.external.sslmode }}
+{{- else if and (eq $pg.kind "bundled") (eq .root.Values.tls.kind "off") }}disable
+{{- else }}verify-full{{ end -}}
+{{- end -}}
+
+{{/* The file with the authorities of a database; takes {root, service}. */}}
+{{- define "souk.postgresCAFile" -}}
+{{- if include "souk.postgresCA" . }}/postgres/{{ .service }}/ca.crt{{ end -}}
+{{- end -}}
+
+{{/* What the connection string of a database leaves to libpq's variables; takes {root, service}. */}}
+{{- define "souk.postgresEnv" -}}
+{{- with include "souk.sslmode" . }}
+- name: PGSSLMODE
+  value: {{ . }}
+{{- end }}
+{{- with include "souk.postgresCAFile" . }}
+- name: PGSSLROOTCERT
+  value: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* The mount and the volume of these authorities, and nothing else of the secret; take
+     {root, service}. */}}
+{{- define "souk.postgresMounts" -}}
+{{- if include "souk.postgresCA" . }}
+- {name: {{ .service }}-postgres-ca, mountPath: /postgres/{{ .service }}, readOnly: true}
+{{- end }}
+{{- end -}}
+{{- define "souk.postgresVolumes" -}}
+{{- with include "souk.postgresCA" . | fromYaml }}
+- name: {{ $.service }}-postgres-ca
+  secret: {secretName: {{ .secret }}, items: [{key: {{ .key | quote }}, path: ca.crt}], defaultMode: 0440}
+{{- end }}
+{{- end -}}
+
+{{/* The secret and key with the authorities of Redis's certificate; takes {root}. */}}
+{{- define "souk.redisCA" -}}
+{{- $redis := .root.Values.redis -}}
+{{- if eq $redis.kind "external" -}}
+{{- with $redis.external.caSecret -}}
+secret: {{ . }}
+key: {{ $redis.external.caKey }}
+{{- end -}}
+{{- else if and (eq $redis.kind "bundled") (ne .root.Values.tls.kind "off") -}}
+secret: {{ include "souk.tlsSecret" (dict "root" .root "service" "redis") }}
+key: ca.crt
+{{- end -}}
+{{- end -}}
+
+{{/* Where a part finds its certificate; takes {root, service}. */}}
+{{- define "souk.tlsEnv" -}}
+{{- $prefix := printf "SOUK_%s_TLS" (upper .service) -}}
+{{- if eq .root.Values.tls.kind "off" -}}
+- name: {{ $prefix }}_OFF
+  value: "true"
+{{- else -}}
+{{- range $variable, $file := dict "CERT" "tls.crt" "KEY" "tls.key" "CA" "ca.crt" }}
+- name: {{ $prefix }}_{{ $variable }}
+  value: /tls/{{ $file }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The mounts and volumes of a gRPC service or the gateway; take {root, service}. */}}
+{{- define "souk.mounts" -}}
+{{- $part := include "souk.part" (dict "root" .root "name" .service) | fromYaml }}
+{{- if ne .root.Values.tls.kind "off" }}
+- {name: tls, mountPath: /tls, readOnly: true}
+{{- end }}
+{{- if $part.database }}{{ include "souk.postgresMounts" . }}{{ end }}
+{{- if and $part.redis (include "souk.redisCA" .) }}
+- {name: redis-ca, mountPath: /redis, readOnly: true}
+{{- end }}
+{{- if .root.Values.liveUpdate.enabled }}
+- {{ include "souk.liveMount" .root }}
+{{- end }}
+{{- end -}}
+{{- define "souk.volumes" -}}
+{{- $part := include "souk.part" (dict "root" .root "name" .service) | fromYaml }}
+{{- if ne .root.Values.tls.kind "off" }}
+- name: tls # the process follows changes of its files
+  secret: {secretName: {{ include "souk.tlsSecret" . }}, defaultMode: 0440}
+{{- end }}
+{{- if $part.database }}{{ include "souk.postgresVolumes" . }}{{ end }}
+{{- if $part.redis }}
+{{- with include "souk.redisCA" . | fromYaml }}
+- name: redis-ca
+  secret: {secretName: {{ .secret }}, items: [{key: {{ .key | quote }}, path: ca.crt}], defaultMode: 0440}
+{{- end }}
+{{- end }}
+{{- if .root.Values.liveUpdate.enabled }}
+- {{ include "souk.liveVolume" .root }}
+{{- end }}
+{{- end -}}
+
 {{/* Seconds that a pod may take to end: the delay, the drain, the order service's
      drives (10 s), and the rest of telemetry (5 s). */}}
 {{- define "souk.grace" -}}
@@ -117,27 +281,53 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- end -}}
 
-{{/* The name and key of the secret with a service's connection string; takes {root, service}. */}}
+{{/* The name and key of the secret with a role's connection string; takes {root, service,
+     role}: runtime serves, owner migrates, reader reads for backups. */}}
 {{- define "souk.dsn" -}}
 {{- $pg := .root.Values.postgres -}}
 {{- $own := printf "%s-%s-postgres" (include "souk.fullname" .root) .service -}}
 {{- if eq $pg.kind "external" -}}
-name: {{ required (printf "postgres.external.%s: name the secret with its connection string" .service) (get $pg.external .service | default (replace "%s" .service $pg.external.secret)) }}
-key: {{ $pg.external.key }}
-{{- else if eq $pg.kind "cnpg" -}}
+name: {{ required (printf "postgres.external.%s: name the secret with its connection strings" .service) (get $pg.external .service | default (replace "%s" .service $pg.external.secret)) }}
+key: {{ dict "runtime" $pg.external.key "owner" ($pg.external.ownerKey | default $pg.external.key) "reader" (coalesce $pg.external.readerKey $pg.external.ownerKey $pg.external.key) | dig .role "" }}
+{{- else if and (eq $pg.kind "cnpg") (eq .role "owner") -}}
 name: {{ $own }}-app
 key: uri
+{{- else if eq $pg.kind "cnpg" -}}
+name: {{ $own }}-{{ .role }}
+key: dsn
 {{- else -}}
 name: {{ $own }}
-key: dsn
+key: {{ ternary "dsn" (printf "%s-dsn" .role) (eq .role "runtime") }}
 {{- end -}}
+{{- end -}}
+
+{{/* "true" if the roles that migrate and that serve are two; takes {root}. */}}
+{{- define "souk.twoRoles" -}}
+{{- or (ne .root.Values.postgres.kind "external") (ne .root.Values.postgres.external.ownerKey "") -}}
+{{- end -}}
+
+{{/* What the databases of the release are: an upgrade from others waits for them to change. */}}
+{{- define "souk.databases" -}}
+roles{{ if eq .Values.postgres.kind "bundled" }}-{{ ternary "plain" "tls" (eq .Values.tls.kind "off") }}{{ end }}
+{{- end -}}
+
+{{/* A password of a bundled database: kept, or made of the one that the values give, for
+     each role another; takes {root, secret, key, role}. */}}
+{{- define "souk.password" -}}
+{{- $given := .root.Values.postgres.bundled.password -}}
+{{- if $given }}{{ printf "%s/%s" $given .role | sha256sum | trunc 40 }}{{ else }}{{ include "souk.kept" . }}{{ end -}}
+{{- end -}}
+
+{{/* What a part may do in Redis; the test TestRedisUser of services/catalog runs the cache with it. */}}
+{{- define "souk.redisACL" -}}
+resetkeys resetchannels ~souk:{{ .name }}:* -@all +mget +set +setnx +ping +select
 {{- end -}}
 
 {{/* The value of a key in a secret that is there, else the given one, else a
      random one: made once, kept over upgrades; takes {root, secret, key, value, length}. */}}
 {{- define "souk.kept" -}}
 {{- $there := lookup "v1" "Secret" .root.Release.Namespace .secret -}}
-{{- if .value -}}
+{{- if get . "value" -}}
 {{ .value }}
 {{- else if and $there $there.data (index $there.data .key) -}}
 {{ index $there.data .key | b64dec }}
@@ -180,10 +370,10 @@ key: dsn
 {{/* Refuses a name that is no service's, which the schema cannot know. */}}
 {{- define "souk.checkNames" -}}
 {{- $services := include "souk.services" . | fromYamlArray }}
-{{- range $key, $_ := omit .Values "global" "image" "currency" "log" "telemetry" "drain" "maxConnectionAge" "gateway" "service" "stripesim" "secrets" "postgres" "redis" "liveUpdate" "migrations" "seed" "backup" "podDisruptionBudget" "topologySpread" "networkPolicy" "ingress" "httpRoute" "serviceMonitor" "nodeSelector" "tolerations" }}
+{{- range $key, $_ := omit .Values "global" "image" "currency" "log" "telemetry" "drain" "maxConnectionAge" "gateway" "service" "stripesim" "tls" "operators" "secrets" "postgres" "redis" "liveUpdate" "migrations" "seed" "backup" "podDisruptionBudget" "topologySpread" "networkPolicy" "ingress" "httpRoute" "serviceMonitor" "nodeSelector" "tolerations" }}
 {{- if not (has $key $services) }}{{ fail (printf "%s: there is no such value, and no such service" $key) }}{{ end }}
 {{- end }}
-{{- range $key, $_ := omit .Values.postgres.external "secret" "key" "port" }}
+{{- range $key, $_ := omit .Values.postgres.external "secret" "key" "ownerKey" "readerKey" "port" "sslmode" "caSecret" "caKey" }}
 {{- if not (has $key $services) }}{{ fail (printf "postgres.external.%s: there is no such service" $key) }}{{ end }}
 {{- end }}
 {{- end -}}
@@ -235,13 +425,24 @@ key: dsn
 {{- end }}
 {{- end -}}
 
-{{/* The connection strings of all databases. */}}
+{{/* The connection strings of all databases; takes {root, role}. */}}
 {{- define "souk.backupDSNs" -}}
-{{- range $service := (include "souk.services" . | fromYamlArray) }}
+{{- range $service := (include "souk.services" .root | fromYamlArray) }}
 - name: {{ upper $service }}_DSN
   valueFrom:
-    secretKeyRef: {{- include "souk.dsn" (dict "root" $ "service" $service) | nindent 6 }}
+    secretKeyRef: {{- include "souk.dsn" (dict "root" $.root "service" $service "role" $.role) | nindent 6 }}
 {{- end }}
+{{- with include "souk.sslmode" . }}
+- name: PGSSLMODE
+  value: {{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* What comes before a command that connects to a database, whose authorities may be
+     others than the next one's. libpq takes the system's only when it is told (16 and later).
+     Takes {root, service}. */}}
+{{- define "souk.backupCA" -}}
+{{- with include "souk.postgresCAFile" . | default (ternary "system" "" (eq "verify-full" (include "souk.sslmode" .))) }}PGSSLROOTCERT={{ . }} {{ end -}}
 {{- end -}}
 
 {{/* A container that speaks to the S3 store, but for its name and arguments. */}}
@@ -274,7 +475,13 @@ volumeMounts:
 {{- end -}}
 
 {{/* Where backups are, or wait to be sent. */}}
+{{- define "souk.backupMounts" -}}
+- {name: backup, mountPath: /backup}
+- {name: tmp, mountPath: /tmp}
+{{- range (include "souk.services" . | fromYamlArray) }}{{ include "souk.postgresMounts" (dict "root" $ "service" .) }}{{ end }}
+{{- end -}}
 {{- define "souk.backupVolumes" -}}
+{{- range (include "souk.services" . | fromYamlArray) }}{{ include "souk.postgresVolumes" (dict "root" $ "service" .) }}{{ end }}
 - name: backup
   {{- if eq .Values.backup.to "s3" }}
   emptyDir: {}
