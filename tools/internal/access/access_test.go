@@ -28,6 +28,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/chassis/telemetry/telemetrytest"
 	"github.com/souk-shop/souk/tools/internal/access"
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 const root = "../../.."
@@ -188,7 +189,7 @@ func TestEveryMethodKeepsItsRule(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	parts := []string{"gateway", "catalog", "cart", "order", "payment", "ops"}
+	parts := topology.Identities()
 	conns := map[string]*grpc.ClientConn{}
 	for _, part := range parts {
 		conn, err := rpc.Dial("catalog", rpc.ClientConfig{Target: server.Addr().String()}, identitytest.Open(t, ca, part), telemetry.Discard())

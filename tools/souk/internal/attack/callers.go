@@ -187,7 +187,7 @@ func call(ctx context.Context, address, method string, creds credentials.Transpo
 
 func grpcWrongCaller(ctx context.Context, t *target) outcome {
 	return t.each(ctx, func(r *chassisaccess.Rule) (string, codes.Code) {
-		for _, part := range []string{"cart", "catalog", "payment", "order", "gateway", topology.Ops} {
+		for _, part := range topology.Identities() {
 			if !slices.Contains(r.Callers, part) {
 				return part, codes.PermissionDenied
 			}
