@@ -67,10 +67,10 @@ func run(m *testing.M) (code int, err error) {
 			return 1, err
 		}
 		shop.URL, shop.OperatorToken, shop.ledgers = running.URL, running.OperatorToken, audit.Sources{
-			Databases: running.Postgres, ProviderJournal: running.ProviderJournal(),
+			Databases: running.Postgres, Broker: running.EventsURL != "", ProviderJournal: running.ProviderJournal(),
 		}
 	} else {
-		own, err := localshop.Start(ctx, localshop.Options{Dir: dir, Redis: true, Disposable: true})
+		own, err := localshop.Start(ctx, localshop.Options{Dir: dir, Redis: true, Events: localshop.EmbeddedEvents, Disposable: true})
 		if err != nil {
 			return 1, err
 		}
@@ -93,7 +93,7 @@ func stop(t *testing.T, s *localshop.Shop) {
 
 // sources are the ledgers of a shop.
 func sources(s *localshop.Shop) audit.Sources {
-	return audit.Sources{Databases: s.DSNs(), ProviderJournal: s.Journal}
+	return audit.Sources{Databases: s.DSNs(), Broker: s.EventsURL() != "", ProviderJournal: s.Journal}
 }
 
 func operator() *shopclient.Client { return shopclient.New(shop.URL).WithToken(shop.OperatorToken) }

@@ -29,7 +29,8 @@ const (
 	Units Kind = "units"
 	// Model: the read model that is made of events does not have what the services have.
 	Model Kind = "model"
-	// Told: a log of events does not have what happened, or has what did not.
+	// Told: a log of events does not have what happened, or has what did not; or an event made
+	// no message to others, or more than one.
 	Told Kind = "events"
 )
 
@@ -52,6 +53,8 @@ type Report struct {
 	// Others is the number of orders in SQL that no client's history has.
 	Others int
 	Stock  Stock
+	// Messages are what the notification service told, of the last 50 minutes.
+	Messages []Messages
 	// Cancelled is the number of orders that ended without money moved.
 	Cancelled int64
 	// Differences is empty when the ledgers are equal.
@@ -110,6 +113,11 @@ func Run(ctx context.Context, src Sources, wait time.Duration) (*Report, error) 
 	}
 	if err := r.told(ctx, orders, payments, catalog); err != nil {
 		return nil, err
+	}
+	if dsn := src.Databases["notification"]; dsn != "" && src.Broker {
+		if err := r.messages(ctx, dsn, orders, payments, catalog, wait); err != nil {
+			return nil, err
+		}
 	}
 	return r, nil
 }

@@ -28,7 +28,7 @@ const (
 		INSERT INTO refunds VALUES ('` + back + `', '` + one + `', 'succeeded', 250, true);
 		INSERT INTO refund_lines VALUES ('` + back + `', 'A', 1);`
 	eventsTable = `
-		CREATE TABLE souk_events (subject text, version bigint, type text, data json);`
+		CREATE TABLE souk_events (subject text, version bigint, type text, data json, at timestamptz DEFAULT now());`
 	orderEvents = eventsTable + `
 		INSERT INTO souk_events VALUES
 			('order.` + one + `', 1, 'souk.order.v1.OrderPlaced', '{}'), ('order.` + one + `', 2, 'souk.order.v1.OrderPaid', '{}'),
@@ -55,6 +55,21 @@ const (
 		INSERT INTO stock VALUES ('A', 10, 0, 2);
 		INSERT INTO reservations VALUES ('` + one + `', 'committed'), ('` + two + `', 'released');
 		INSERT INTO reservation_lines VALUES ('` + one + `', 'A', 3, 1), ('` + two + `', 'A', 1, 0);`
+	notificationTables = `
+		CREATE TABLE beginning (at timestamptz);
+		INSERT INTO beginning VALUES (now() - interval '1 day');
+		CREATE TABLE mails (subject text, version bigint, happened_at timestamptz DEFAULT now(), state text DEFAULT 'sent');
+		INSERT INTO mails VALUES ('order.` + one + `', 2), ('order.` + two + `', 2);
+		CREATE TABLE webhook_endpoints (id int, url text, event_types text[], version bigint DEFAULT 1, enabled boolean DEFAULT true, created_at timestamptz DEFAULT now() - interval '1 hour');
+		INSERT INTO webhook_endpoints VALUES (1, 'https://one.example', '{souk.order.v1.*}'), (2, 'https://two.example', '{*}'), (3, 'https://three.example', '{souk.order.v1.OrderPaid}');
+		INSERT INTO webhook_endpoints VALUES (4, 'https://changed.example', '{*}', 2, true), (5, 'https://off.example', '{*}', 1, false);
+		CREATE TABLE webhook_messages (id text, subject text, version bigint, happened_at timestamptz DEFAULT now());
+		CREATE TABLE webhook_deliveries (endpoint_id int, message_id text, state text DEFAULT 'delivered');
+		INSERT INTO webhook_messages SELECT v.subject || v.version, v.subject, v.version FROM (VALUES
+			('order.` + one + `', 1), ('order.` + one + `', 2), ('order.` + two + `', 1), ('order.` + two + `', 2),
+			('payment.` + one + `', 1), ('payment.` + one + `', 2), ('stock.A', 7), ('stock.A', 8)) AS v (subject, version);
+		INSERT INTO webhook_deliveries
+			SELECT e.id, m.id FROM webhook_messages m JOIN webhook_endpoints e ON e.id = 2 OR e.id = 1 AND m.subject LIKE 'order%' OR e.id = 3 AND m.id = 'order.` + one + `2';`
 	journal = `{"event":"payment_intent.created","id":"pi_1","amount":750,"currency":"gbp","metadata":{"order_id":"` + one + `"}}
 {"event":"payment_intent.authorized","id":"pi_1","payment_intent":"pi_1","amount":750,"currency":"gbp","metadata":{"order_id":"` + one + `"}}
 {"event":"payment_intent.captured","id":"pi_1","payment_intent":"pi_1","amount":750,"currency":"gbp","metadata":{"order_id":"` + one + `"}}
@@ -86,6 +101,7 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 	tests := []struct {
 		name                    string
 		order, payment, catalog string // SQL
+		notification            string
 		journal, told           func(string) string
 		want                    string // of the first difference; empty for none
 	}{
@@ -99,6 +115,17 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 		{name: "a capture that is not told", payment: `DELETE FROM souk_events`, want: "the events 0"},
 		{name: "a level that is not told", catalog: `DELETE FROM souk_events WHERE version = 8`, want: "the last event says 9"},
 		{name: "a gap in the levels", catalog: `UPDATE souk_events SET version = 6 WHERE version = 7`, want: "2 events between version 6 and version 8"},
+		{name: "events from before there were mails and endpoints", notification: `
+			UPDATE beginning SET at = now(); UPDATE webhook_endpoints SET created_at = now(); TRUNCATE mails, webhook_deliveries`},
+		{name: "a mail that is not made", notification: `DELETE FROM mails WHERE subject = 'order.` + one + `'`, want: "order." + one + ":2: has no mail"},
+		{name: "a mail that is made twice", notification: `INSERT INTO mails SELECT * FROM mails LIMIT 1`, want: "more than one mail"},
+		{name: "a mail that tells of nothing", notification: `INSERT INTO mails VALUES ('order.` + one + `', 1)`, want: ":1: has a mail, and is not to be told"},
+		{name: "an endpoint that is down", notification: `UPDATE webhook_deliveries SET state = 'pending'`},
+		{name: "a webhook that is not made", notification: `DELETE FROM webhook_deliveries WHERE endpoint_id = 3`, want: "has no delivery to https://three.example"},
+		{name: "a webhook of a kind that is not made", notification: `DELETE FROM webhook_deliveries WHERE endpoint_id = 1 AND message_id = 'order.` + two + `1'`, want: "has no delivery to https://one.example"},
+		{name: "a webhook of the stock that is not made", notification: `DELETE FROM webhook_deliveries WHERE endpoint_id = 2 AND message_id = 'stock.A7'`, want: "stock.A:7: has no delivery to https://two.example"},
+		{name: "a webhook of what was not asked for", notification: `INSERT INTO webhook_deliveries VALUES (3, 'stock.A7')`, want: "has a delivery to https://three.example, and is not to be told"},
+		{name: "a webhook that is made twice", notification: `INSERT INTO webhook_deliveries VALUES (2, 'stock.A7')`, want: "more than one delivery"},
 		{name: "a refund that does not settle", order: `UPDATE refunds SET state = 'pending'`, want: "not settled"},
 		{name: "a penny in the orders", order: `UPDATE orders SET total = 751 WHERE state = 'paid'`, want: "captured 751"},
 		{name: "a capture without its order", order: `UPDATE orders SET state = 'cancelled'`, want: "captured 0"},
@@ -138,7 +165,10 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 					"order":   database(t, orderTables+orderEvents+tt.order),
 					"payment": database(t, paymentTables+paymentEvents+tt.payment),
 					"catalog": database(t, catalogTables+catalogEvents+tt.catalog),
+
+					"notification": database(t, notificationTables+tt.notification),
 				},
+				Broker:          true,
 				ProviderJournal: write("journal.jsonl", journal, tt.journal),
 				Histories:       []string{write("history.jsonl", told, tt.told)},
 			}, 0)

@@ -45,6 +45,9 @@ type Sources struct {
 	// Databases has connection strings that may read, by service: order, payment
 	// and catalog, and insight where there is a read model.
 	Databases map[string]string
+	// Broker says that the services have a broker of events, so that the notification service,
+	// if its database is among them, tells what happens.
+	Broker bool
 	// ProviderJournal is the path or the URL of the simulator's journal.
 	ProviderJournal string
 	// Histories are the paths of the clients' histories; may be empty.

@@ -3,6 +3,9 @@ package audit
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/souk-shop/souk/proto/money"
@@ -53,6 +56,17 @@ func (r *Report) Print(w io.Writer) error {
 		return err
 	}
 	fmt.Fprintln(w)
+	if len(r.Messages) > 0 {
+		tw = tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(tw, "told (last 50 minutes)\tdue\tmade\tof which\t")
+		for _, m := range r.Messages {
+			fmt.Fprintf(tw, "%s\t%d\t%d\t%s\t\n", m.To, m.Due, m.Made, m.states())
+		}
+		if err := tw.Flush(); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
+	}
 	if r.Clean() {
 		_, err := fmt.Fprintln(w, "No difference: every penny and every unit is accounted for.")
 		return err
@@ -66,4 +80,13 @@ func (r *Report) Print(w io.Writer) error {
 		fmt.Fprintf(w, "  %s: %s\n", d.Subject, d.What)
 	}
 	return nil
+}
+
+// states says how many messages are in each state.
+func (m Messages) states() string {
+	var parts []string
+	for _, state := range slices.Sorted(maps.Keys(m.States)) {
+		parts = append(parts, fmt.Sprintf("%d %s", m.States[state], state))
+	}
+	return strings.Join(parts, ", ")
 }

@@ -153,7 +153,7 @@ func gather(ctx context.Context, shop *localshop.Shop, w *witness) (*evidence, e
 		webhooks: webhooks{delivered: map[hook]bool{}, withheld: map[hook]bool{}, givenUp: map[hook]bool{}},
 	}
 	var err error
-	e.report, err = audit.Run(ctx, audit.Sources{Databases: shop.DSNs(), ProviderJournal: shop.Journal}, 0)
+	e.report, err = audit.Run(ctx, audit.Sources{Databases: shop.DSNs(), Broker: true, ProviderJournal: shop.Journal}, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func TestAnInterruptedReplayGoesOn(t *testing.T) {
 	if plan.Sales == 0 || plan.Refunds == 0 || plan.UnmatchedUnits == 0 {
 		t.Fatalf("the sample lacks what is tested: %+v", plan)
 	}
-	shop, err := localshop.Start(t.Context(), localshop.Options{Dir: filepath.Join(t.TempDir(), "data"), Disposable: true})
+	shop, err := localshop.Start(t.Context(), localshop.Options{Dir: filepath.Join(t.TempDir(), "data"), Events: localshop.EmbeddedEvents, Disposable: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,13 +75,16 @@ func TestAnInterruptedReplayGoesOn(t *testing.T) {
 	}
 
 	report, err := audit.Run(t.Context(), audit.Sources{
-		Databases: shop.DSNs(), ProviderJournal: shop.Journal, Histories: []string{path},
+		Databases: shop.DSNs(), Broker: shop.EventsURL() != "", ProviderJournal: shop.Journal, Histories: []string{path},
 	}, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range report.Differences {
 		t.Errorf("%s: %s", d.Subject, d.What)
+	}
+	if mails := report.Messages; len(mails) != 1 || mails[0].Made != int64(plan.Sales)+int64(plan.Refunds) {
+		t.Errorf("told %+v, want a mail for each of %d orders and %d refunds", mails, plan.Sales, plan.Refunds)
 	}
 	for _, book := range report.Ledgers {
 		var captured, refunded int64

@@ -20,7 +20,8 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	flags := cli.Flags("verify", `usage: souk verify [flags]
 
 Compares the ledgers of a running shop: the client's (if there was a replay), the
-orders', payment's, the payment provider's and the read model's; and the stock with what was sold. Exits with 1 on any difference.
+orders', payment's, the payment provider's and the read model's; the stock with what was sold;
+and the mails and webhooks with the events that they tell of. Exits with 1 on any difference.
 
 `, stderr)
 	running := cli.Data(flags)
@@ -47,6 +48,6 @@ orders', payment's, the payment provider's and the read model's; and the stock w
 // prints the report and returns an error if the ledgers differ.
 func Check(ctx context.Context, shop *state.State, histories []string, wait time.Duration, w io.Writer) error {
 	return audit.Check(ctx, audit.Sources{
-		Databases: shop.Postgres, ProviderJournal: shop.ProviderJournal(), Histories: histories,
+		Databases: shop.Postgres, Broker: shop.EventsURL != "", ProviderJournal: shop.ProviderJournal(), Histories: histories,
 	}, wait, w)
 }
