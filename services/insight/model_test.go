@@ -41,7 +41,7 @@ type shop struct {
 }
 
 func newShop(seed uint64) *shop {
-	return &shop{logs: map[string][]events.Event{}, epoch: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), random: rand.New(rand.NewPCG(seed, 0))} //nolint:gosec // the same each time
+	return &shop{logs: map[string][]events.Event{}, epoch: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), random: rand.New(rand.NewPCG(seed, 0))} // the same each time
 }
 
 func (s *shop) tell(subject string, at time.Time, m proto.Message) {

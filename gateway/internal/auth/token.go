@@ -55,7 +55,7 @@ const (
 	version1, version2           = 1, 2
 	payloadSize1, payloadSize2   = 1 + 16 + 16, 1 + 1 + keyIDSize + 8 + 8 + 16 + 16
 	tokenSize1, tokenSize2       = 44 + 1 + 43, 72 + 1 + 43
-	tokenContext1, tokenContext2 = "souk shopper token v1\x00", "souk shopper token v2\x00"
+	tokenContext1, tokenContext2 = "souk shopper token v1\x00", "souk shopper token v2\x00" //nolint:gosec // names of uses, no secrets
 
 	// flagPlain marks the token of a cookie without Secure.
 	flagPlain = 1

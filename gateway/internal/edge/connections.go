@@ -113,7 +113,7 @@ func (c *Connections) context(ctx context.Context, conn net.Conn) context.Contex
 	c.mu.Unlock()
 	made := &connection{conn: conn}
 	if c.maxAge > 0 {
-		made.end = time.Now().Add(c.maxAge - c.maxAge/10 + rand.N(c.maxAge/5+1))
+		made.end = time.Now().Add(c.maxAge - c.maxAge/10 + rand.N(c.maxAge/5+1)) //nolint:gosec // spreads load, guards no secret
 	}
 	return context.WithValue(ctx, connectionKey{}, made)
 }

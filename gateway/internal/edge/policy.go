@@ -108,7 +108,7 @@ func (p BrowserPolicy) set(w http.ResponseWriter, r *http.Request, c Cookie, age
 	if secure {
 		c.Name = hostPrefix + c.Name
 	}
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the browser uses HTTPS; scripts read what is for them
 		Name: c.Name, Value: c.Value, Path: "/", MaxAge: age,
 		HttpOnly: !c.Scripts, SameSite: http.SameSiteLaxMode, Secure: secure,
 	})

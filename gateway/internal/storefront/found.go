@@ -132,7 +132,7 @@ func (s *Storefront) redirectSpelling(w http.ResponseWriter, r *http.Request) bo
 	if _, pattern := s.mux.Handler(meant); pattern == "/" || pattern == "" {
 		return false
 	}
-	http.Redirect(w, r, meant.URL.String(), http.StatusMovedPermanently)
+	http.Redirect(w, r, meant.URL.String(), http.StatusMovedPermanently) //nolint:gosec // a path of our own pages, as the multiplexer has found
 	return true
 }
 

@@ -376,6 +376,6 @@ func (s *Storefront) cancelOrder(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	http.Redirect(w, r, "/orders/"+id.String(), http.StatusSeeOther)
+	http.Redirect(w, r, "/orders/"+id.String(), http.StatusSeeOther) //nolint:gosec // a UUID
 	return nil
 }

@@ -214,7 +214,7 @@ func load[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
 		}
 		// It is as old as its load.
 		if ttl := c.memoryTTL - time.Since(start); ttl > 0 {
-			c.memory.put(q.Key, entry{value: v, began: began, weight: uint32(weight)}, ttl) //nolint:gosec // a number of items of one answer
+			c.memory.put(q.Key, entry{value: v, began: began, weight: uint32(weight)}, ttl) // a number of items of one answer
 		}
 		return v, nil
 	})

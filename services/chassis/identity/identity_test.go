@@ -233,7 +233,7 @@ func TestRefusedHandshakesAreInTheSecurityLog(t *testing.T) {
 		"not for clients":    {show(usage), "certificate invalid"},
 		"TLS 1.2":            {raw(&tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS12}), "handshake failed"}, //nolint:gosec // a stranger
 		"plain text":         {func(c net.Conn) error { _, err := c.Write([]byte("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")); return err }, "no TLS"},
-		"the server refused": {raw(&tls.Config{ServerName: "order.souk", NextProtos: []string{"h2"}}), "own certificate refused"}, //nolint:gosec // a stranger
+		"the server refused": {raw(&tls.Config{ServerName: "order.souk", NextProtos: []string{"h2"}}), "own certificate refused"}, // a stranger
 		"another part":       {as(identitytest.Open(t, ca, "gateway").ClientCredentials("cart")), "own certificate refused"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -315,7 +315,7 @@ func (i *interceptors) measure(method string, code codes.Code) metric.Measuremen
 	if m, ok := i.measures.Load(key); ok {
 		return m.(metric.MeasurementOption)
 	}
-	status := codepb.Code_name[int32(code)] //nolint:gosec // a status code
+	status := codepb.Code_name[int32(code)] // a status code
 	attributes := []attribute.KeyValue{
 		attribute.String("rpc.system.name", "grpc"),
 		attribute.String("rpc.method", strings.TrimPrefix(method, "/")),

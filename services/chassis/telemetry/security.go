@@ -26,9 +26,9 @@ const (
 	// LimitExceeded: a caller exceeded a budget.
 	LimitExceeded SecurityEvent = "excess_rate_limit_exceeded"
 	// TokenRevoked: a credential was revoked.
-	TokenRevoked SecurityEvent = "authn_token_revoked"
+	TokenRevoked SecurityEvent = "authn_token_revoked" //nolint:gosec // the name of an event
 	// TokenReused: a revoked or replaced credential was shown again.
-	TokenReused SecurityEvent = "authn_token_reuse"
+	TokenReused SecurityEvent = "authn_token_reuse" //nolint:gosec // the name of an event
 )
 
 // SecurityLog records what may be an attack. Its lines are in the service's log with

@@ -90,7 +90,7 @@ func startPostgres(ctx context.Context, p *Postgres, opts pgserver.Options) (*Po
 	}
 	watching, stop := context.WithCancel(context.Background())
 	p.stop = stop
-	go p.watch(watching)
+	go p.watch(watching) //nolint:gosec // until the server is stopped, which is not when its start ends
 	return p, nil
 }
 

@@ -180,7 +180,7 @@ const statePrefix = "WEBHOOK_DELIVERY_STATE_"
 // the last. Problems: as of Get, InvalidCursor.
 func (w *Webhooks) Deliveries(ctx context.Context, v *accessv1.Viewer, id string, f Filter, limit int, cursor string) (page []*Delivery, next string, err error) {
 	req := &notificationv1.ListDeliveriesRequest{
-		Viewer: v, EndpointId: id, EventType: f.Type, WebhookId: f.WebhookID, PageSize: int32(limit), Cursor: cursor, //nolint:gosec // 100 at most
+		Viewer: v, EndpointId: id, EventType: f.Type, WebhookId: f.WebhookID, PageSize: int32(limit), Cursor: cursor, // 100 at most
 	}
 	if f.State != "" {
 		req.States = []notificationv1.WebhookDeliveryState{notificationv1.WebhookDeliveryState(notificationv1.WebhookDeliveryState_value[statePrefix+f.State])}

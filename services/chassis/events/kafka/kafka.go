@@ -335,7 +335,7 @@ func (b *Broker) ensure(ctx context.Context, t topic) error {
 }
 
 func (b *Broker) create(ctx context.Context, t topic) error {
-	replicas := int16(max(1, min(b.cfg.Replicas, 1<<15-1))) //nolint:gosec // bounded
+	replicas := int16(max(1, min(b.cfg.Replicas, 1<<15-1))) // bounded
 	settings := map[string]*string{
 		"message.timestamp.type": kadm.StringPtr("LogAppendTime"),
 		"max.message.bytes":      kadm.StringPtr(strconv.Itoa(2*events.MaxData + headroom)), // of a batch

@@ -181,5 +181,5 @@ func metadata(attempts int) *string {
 func attempts(metadata string) int {
 	text, _ := strings.CutPrefix(metadata, attemptsPrefix)
 	n, _ := strconv.ParseUint(text, 10, 16)
-	return int(n) //nolint:gosec // of 16 bits
+	return int(n) // of 16 bits
 }

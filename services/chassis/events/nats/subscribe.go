@@ -250,7 +250,7 @@ func (r *reader) take(ctx context.Context, msg jetstream.Msg) error {
 	if err != nil {
 		verdict = b.inst.Foreign(ctx, r.subscription, msg.Subject(), err)
 	} else {
-		d := events.Delivery{Event: e, Attempt: int(min(meta.NumDelivered, 1<<30)), Replayed: r.replayed} //nolint:gosec // bounded
+		d := events.Delivery{Event: e, Attempt: int(min(meta.NumDelivered, 1<<30)), Replayed: r.replayed} // bounded
 		verdict = b.inst.Handle(ctx, r.subscription, d, r.handle)
 	}
 	if r.durable == nil {

@@ -75,7 +75,7 @@ func (w *Webhooks) Claim(ctx context.Context, limit, perEndpoint int, lease time
 				continue
 			}
 			rows, err := q.ClaimWebhookDeliveries(ctx, db.ClaimWebhookDeliveriesParams{
-				EndpointID: e.ID, Ordered: e.Ordered, Places: int32(places), Lease: lease, //nolint:gosec // few
+				EndpointID: e.ID, Ordered: e.Ordered, Places: int32(places), Lease: lease, // few
 			})
 			if err != nil {
 				return err
@@ -113,14 +113,14 @@ func (w *Webhooks) Finish(ctx context.Context, c *app.Claimed, a webhook.Attempt
 		out = decide(&e)
 		n, err := q.FinishWebhookDelivery(ctx, db.FinishWebhookDeliveryParams{
 			ID: c.ID, Until: pgtype.Timestamptz{Time: c.Until, Valid: true}, State: string(out.State), After: out.After,
-			Status: int32(a.Status), Error: a.Error, //nolint:gosec // three digits
+			Status: int32(a.Status), Error: a.Error, // three digits
 		})
 		if err != nil || n == 0 {
 			return err
 		}
 		ours = true
 		if err := q.AddWebhookAttempt(ctx, db.AddWebhookAttemptParams{
-			DeliveryID: c.ID, At: a.At, Duration: a.Duration, Status: int32(a.Status), Error: a.Error, Response: a.Response, //nolint:gosec // three digits
+			DeliveryID: c.ID, At: a.At, Duration: a.Duration, Status: int32(a.Status), Error: a.Error, Response: a.Response, // three digits
 		}); err != nil {
 			return err
 		}
@@ -147,11 +147,11 @@ func (w *Webhooks) Finish(ctx context.Context, c *app.Claimed, a webhook.Attempt
 
 // Forget implements app.Outbox.
 func (w *Webhooks) Forget(ctx context.Context, before time.Time, limit int) (int64, error) {
-	n, err := w.q.ForgetWebhookDeliveries(ctx, db.ForgetWebhookDeliveriesParams{Before: before, Batch: int32(limit)}) //nolint:gosec // few
+	n, err := w.q.ForgetWebhookDeliveries(ctx, db.ForgetWebhookDeliveriesParams{Before: before, Batch: int32(limit)}) // few
 	if err != nil {
 		return 0, err
 	}
-	if err := w.q.ForgetWebhookMessages(ctx, db.ForgetWebhookMessagesParams{Before: before, Batch: int32(limit)}); err != nil { //nolint:gosec // few
+	if err := w.q.ForgetWebhookMessages(ctx, db.ForgetWebhookMessagesParams{Before: before, Batch: int32(limit)}); err != nil { // few
 		return n, err
 	}
 	if err := w.q.ForgetWebhookSecrets(ctx); err != nil {

@@ -141,7 +141,7 @@ func (w *Webhooks) Edit(ctx context.Context, operation, id string, must []int64,
 		if err := q.EditWebhookEndpoint(ctx, db.EditWebhookEndpointParams{
 			ID: id, Url: e.URL, Description: e.Description, EventTypes: e.Types, Ordered: e.Ordered, Enabled: e.Enabled,
 			DisabledReason: string(e.DisabledReason), DisabledAt: orNull(e.DisabledAt),
-			Failures: int32(e.Failures), FailingSince: orNull(e.FailingSince), //nolint:gosec // a counter
+			Failures: int32(e.Failures), FailingSince: orNull(e.FailingSince), // a counter
 		}); err != nil {
 			return err
 		}
@@ -237,7 +237,7 @@ func (w *Webhooks) Deliveries(ctx context.Context, endpoint string, f app.Filter
 		states[i] = string(s)
 	}
 	rows, err := w.q.WebhookDeliveries(ctx, db.WebhookDeliveriesParams{
-		EndpointID: endpoint, Before: before, States: states, Type: f.Type, MessageID: f.MessageID, PageSize: int32(limit), //nolint:gosec // a page
+		EndpointID: endpoint, Before: before, States: states, Type: f.Type, MessageID: f.MessageID, PageSize: int32(limit), // a page
 	})
 	out := make([]webhook.Delivery, len(rows))
 	for i, row := range rows {

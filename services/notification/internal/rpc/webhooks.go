@@ -177,7 +177,7 @@ func (s *Webhooks) GetDelivery(ctx context.Context, req *notificationv1.GetDeliv
 	resp := &notificationv1.GetDeliveryResponse{Delivery: deliveryProto(&d), Body: d.Message.Body}
 	for _, a := range attempts {
 		resp.Attempts = append(resp.Attempts, &notificationv1.WebhookAttempt{
-			At: timestamppb.New(a.At), Duration: durationpb.New(a.Duration), Status: int32(a.Status), Error: a.Error, Response: a.Response, //nolint:gosec // three digits
+			At: timestamppb.New(a.At), Duration: durationpb.New(a.Duration), Status: int32(a.Status), Error: a.Error, Response: a.Response, // three digits
 		})
 	}
 	return resp, nil
@@ -234,8 +234,8 @@ func endpointProto(e *webhook.Endpoint) *notificationv1.WebhookEndpoint {
 func deliveryProto(d *webhook.Delivery) *notificationv1.WebhookDelivery {
 	out := &notificationv1.WebhookDelivery{
 		Id: d.ID, WebhookId: d.Message.ID, EventType: d.Message.Type, Subject: d.Message.Subject, Version: d.Message.Version,
-		HappenedAt: timestamppb.New(d.Message.At), State: deliveryStates[d.State], Attempts: int32(d.Attempts), //nolint:gosec // few
-		LastStatus: int32(d.Status), LastError: d.Error, CreatedAt: timestamppb.New(d.CreatedAt), ChangedAt: timestamppb.New(d.ChangedAt), //nolint:gosec // three digits
+		HappenedAt: timestamppb.New(d.Message.At), State: deliveryStates[d.State], Attempts: int32(d.Attempts), // few
+		LastStatus: int32(d.Status), LastError: d.Error, CreatedAt: timestamppb.New(d.CreatedAt), ChangedAt: timestamppb.New(d.ChangedAt), // three digits
 	}
 	if d.State == webhook.Pending {
 		out.NextAttemptAt = timestamppb.New(d.DueAt)

@@ -146,7 +146,7 @@ func TestAgreementHoldsAnyQuote(t *testing.T) {
 // The agreement of a cart of the most lines fits, with long names that deflate badly.
 func TestAgreementOfALargeCart(t *testing.T) {
 	t.Parallel()
-	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // chance that can be repeated
+	rng := rand.New(rand.NewPCG(1, 2)) // chance that can be repeated
 	random := func(first rune, of, n int) string {
 		text := make([]rune, n)
 		for i := range text {

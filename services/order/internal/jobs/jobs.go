@@ -184,5 +184,5 @@ func pauseAfter(age time.Duration) time.Duration {
 		limit = time.Minute
 	}
 	d := min(max(age/4, time.Second), limit)
-	return d/2 + rand.N(d/2)
+	return d/2 + rand.N(d/2) //nolint:gosec // spreads load, guards no secret
 }

@@ -86,7 +86,7 @@ const maxChanges = 50
 
 func priceChangeProto(before, now money.Money, lines []domain.LineChange) *orderv1.PriceChange {
 	more := max(len(lines)-maxChanges, 0)
-	p := &orderv1.PriceChange{Before: before.Proto(), Now: now.Proto(), MoreLines: int32(more)} //nolint:gosec // lines of a cart, 2,000 at most
+	p := &orderv1.PriceChange{Before: before.Proto(), Now: now.Proto(), MoreLines: int32(more)} // lines of a cart, 2,000 at most
 	for _, c := range lines[:min(len(lines), maxChanges)] {
 		change := &orderv1.LineChange{Sku: c.SKU}
 		if c.Before != (domain.Line{}) {

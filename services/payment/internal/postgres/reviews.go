@@ -15,7 +15,7 @@ const first = "00000000-0000-0000-0000-000000000000"
 
 // Open implements app.Reviews.
 func (s *Store) Open(ctx context.Context, before time.Time, after string, limit int) ([]domain.Attempt, error) {
-	rows, err := s.q.OpenAttempts(ctx, db.OpenAttemptsParams{Before: before, After: cmp.Or(after, first), MaxRows: int32(limit)}) //nolint:gosec // a page
+	rows, err := s.q.OpenAttempts(ctx, db.OpenAttemptsParams{Before: before, After: cmp.Or(after, first), MaxRows: int32(limit)}) // a page
 	var out []domain.Attempt
 	for _, row := range rows {
 		out = append(out, toAttempt(row))
@@ -25,7 +25,7 @@ func (s *Store) Open(ctx context.Context, before time.Time, after string, limit 
 
 // OpenRefunds implements app.Reviews.
 func (s *Store) OpenRefunds(ctx context.Context, before time.Time, after string, limit int) ([]domain.Refund, error) {
-	rows, err := s.q.OpenRefunds(ctx, db.OpenRefundsParams{Before: before, After: cmp.Or(after, first), MaxRows: int32(limit)}) //nolint:gosec // a page
+	rows, err := s.q.OpenRefunds(ctx, db.OpenRefundsParams{Before: before, After: cmp.Or(after, first), MaxRows: int32(limit)}) // a page
 	var out []domain.Refund
 	for _, row := range rows {
 		out = append(out, toRefund(db.GetRefundRow(row)))

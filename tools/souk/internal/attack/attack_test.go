@@ -229,7 +229,7 @@ func weak() http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("RateLimit-Limit", "10000")
 		w.Header().Set("RateLimit-Remaining", "10000")
-		http.SetCookie(w, &http.Cookie{Name: "souk", Value: "1"}) //nolint:gosec // a weak one, as it is to be
+		http.SetCookie(w, &http.Cookie{Name: "souk", Value: "1"}) // a weak one, as it is to be
 		fmt.Fprintf(w, "root: A Victim victim@example.com %s %s %v", r.Method, r.Host, r.Header)
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -58,7 +58,7 @@ if an invariant was broken or a run does not count.
 		return err
 	}
 	if *seed == 0 {
-		*seed = 1 + rand.Uint64N(1<<32) //nolint:gosec // a number to repeat, not to guess
+		*seed = 1 + rand.Uint64N(1<<32) // a number to repeat, not to guess
 	}
 	out := newPrinter(stdout, *asJSON)
 	out.began(len(faults), *seed)

@@ -66,7 +66,7 @@ type Environment struct {
 // connection. over, if it is not nil, changes where a proxy leads.
 func (e *Environment) start(ctx context.Context, opts localshop.Options, seed uint64, over func(dir, from, to, addr string) (string, error)) error {
 	e.Proxies, e.env = NewProxies(), map[string][]string{}
-	e.Rand = rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // chance that can be repeated
+	e.Rand = rand.New(rand.NewPCG(seed, 0)) // chance that can be repeated
 	opts.Processes, opts.Redis, opts.RestartPause, opts.Events = true, true, 200*time.Millisecond, localshop.EmbeddedEvents
 	opts.Env, opts.Route = e.environ, e.Proxies.Route
 	if over != nil {

@@ -229,7 +229,7 @@ func (w *proxy) carry(ctx context.Context, end context.CancelFunc, way int, from
 			return
 		}
 		if len(m.data) > 0 {
-			switch chance := rand.Float64(); { //nolint:gosec // no secret
+			switch chance := rand.Float64(); { // no secret
 			case chance < h.Reset:
 				w.affected.Add(1)
 				abort()

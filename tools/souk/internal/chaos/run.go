@@ -315,7 +315,7 @@ func (r *run) repeatAll(ctx context.Context, workload *Workload) (silent int64) 
 	var wg sync.WaitGroup
 	for i := range shoppers {
 		wg.Go(func() {
-			v := &shopper{Workload: workload, n: i, rng: rand.New(rand.NewPCG(r.Seed, uint64(shoppers+i)))} //nolint:gosec // as above
+			v := &shopper{Workload: workload, n: i, rng: rand.New(rand.NewPCG(r.Seed, uint64(shoppers+i)))} // chance that can be repeated
 			for p := range work {
 				v.place(ctx, p)
 				if ctx.Err() != nil {
@@ -338,7 +338,7 @@ func (r *run) repeatAll(ctx context.Context, workload *Workload) (silent int64) 
 func (r *run) buyOnce(ctx context.Context, workload *Workload) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	v := &shopper{Workload: workload, n: shoppers, rng: rand.New(rand.NewPCG(r.Seed, 2*shoppers))} //nolint:gosec // as above
+	v := &shopper{Workload: workload, n: shoppers, rng: rand.New(rand.NewPCG(r.Seed, 2*shoppers))} // chance that can be repeated
 	p := &purchase{key: uuid.NewString(), good: true, wait: settleWait, lines: []shopclient.Line{{SKU: workload.goods.plenty[0], Quantity: 1}}}
 	if !v.fill(ctx, p) {
 		return errors.New("no cart")

@@ -95,7 +95,7 @@ func (c *Workload) run(ctx, begin context.Context) {
 	var wg sync.WaitGroup
 	for i := range shoppers {
 		wg.Go(func() {
-			v := &shopper{Workload: c, n: i, rng: rand.New(rand.NewPCG(c.seed, uint64(i)))} //nolint:gosec // chance that can be repeated
+			v := &shopper{Workload: c, n: i, rng: rand.New(rand.NewPCG(c.seed, uint64(i)))} // chance that can be repeated
 			for begin.Err() == nil && ctx.Err() == nil {
 				v.act(ctx)
 			}

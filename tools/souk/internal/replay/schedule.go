@@ -18,7 +18,7 @@ import (
 // they are not.
 func (d *drive) withFaults(ctx context.Context, seed uint64) (err error) {
 	if seed == 0 {
-		seed = 1 + rand.Uint64N(1<<32) //nolint:gosec // a number to repeat, not to guess
+		seed = 1 + rand.Uint64N(1<<32) // a number to repeat, not to guess
 	}
 	if d.data, err = os.MkdirTemp("", "souk-replay-"); err != nil {
 		return err

@@ -231,7 +231,7 @@ func ParseCall(s string) (*Active, error) {
 func (s *Set) Replace(rules []Rule) {
 	next := make([]*Active, len(rules))
 	for i, r := range rules {
-		next[i] = &Active{Rule: r, Number: i + 1, random: rand.New(rand.NewPCG(r.Seed, uint64(i)))} //nolint:gosec // no secret: it must be repeatable
+		next[i] = &Active{Rule: r, Number: i + 1, random: rand.New(rand.NewPCG(r.Seed, uint64(i)))} // no secret: it must be repeatable
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
