@@ -75,7 +75,7 @@ func TestTampering(t *testing.T) {
 	const entries = 12
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test's
+	r := rand.New(rand.NewPCG(seed, 1)) // a test's
 	anchors := []audit.Head{verify(t, pool, audit.Expected{}).Head}
 	for i := range entries {
 		ctx := audit.As(t.Context(), audit.Actor{Operator: "o" + text(r), Caller: text(r), Action: "a" + text(r), Request: text(r)})

@@ -34,8 +34,8 @@ type Entry struct {
 // text from moving from one into the next. souk_audit_append computes the same.
 func (e *Entry) sum() []byte {
 	b := []byte("souk audit entry 1")
-	b = binary.BigEndian.AppendUint64(b, uint64(e.Sequence))       //nolint:gosec // two's complement, as int8send
-	b = binary.BigEndian.AppendUint64(b, uint64(e.At.UnixMicro())) //nolint:gosec // two's complement, as int8send
+	b = binary.BigEndian.AppendUint64(b, uint64(e.Sequence))       // two's complement, as int8send
+	b = binary.BigEndian.AppendUint64(b, uint64(e.At.UnixMicro())) // two's complement, as int8send
 	for _, field := range []string{e.Operator, e.Caller, e.Action, e.Object, e.Before, e.After, e.Request, string(e.Previous)} {
 		b = binary.BigEndian.AppendUint64(b, uint64(len(field)))
 		b = append(b, field...)
@@ -66,6 +66,8 @@ type Verified struct {
 	Head Head
 	// Entries is how many were found to be as they were written.
 	Entries int64
+	// Checkpoint is the last one; nil where nothing was ever removed.
+	Checkpoint *Checkpoint
 	// Fault is nil for a chain that is whole.
 	Fault *Fault
 }
@@ -93,7 +95,11 @@ func Verify(ctx context.Context, db pg.Beginner, want Expected) (v Verified, err
 }
 
 func (v *Verified) verify(ctx context.Context, tx pgx.Tx, want Expected) error {
-	anchors := map[int64][]byte{0: genesis(v.Head.Chain)}
+	start, err := v.start(ctx, tx)
+	if err != nil {
+		return err
+	}
+	anchors := map[int64][]byte{0: genesis(v.Head.Chain), start.Sequence: start.Hash}
 	var newest int64
 	for _, a := range want.Anchors {
 		if a.Chain != v.Head.Chain {
@@ -105,9 +111,12 @@ func (v *Verified) verify(ctx context.Context, tx pgx.Tx, want Expected) error {
 		anchors[a.Sequence] = a.Hash
 		newest = max(newest, a.Sequence)
 	}
-	last := Head{Chain: v.Head.Chain, Hash: anchors[0]}
+	if newest > 0 && newest < start.Sequence {
+		return &Fault{newest + 1, fmt.Sprintf("it is of what the checkpoint %d says was removed, up to %d, and no anchor is as new: nothing shows what was removed", v.Checkpoint.Sequence, start.Sequence)}
+	}
+	last := start
 	from := int64(0) // all, also what has no business there
-	if want.SinceAnchor && newest > 0 {
+	if want.SinceAnchor && newest > start.Sequence {
 		from, last.Sequence = newest, newest-1
 	}
 	for e, err := range entries(ctx, tx, from) {
@@ -135,6 +144,26 @@ func (v *Verified) verify(ctx context.Context, tx pgx.Tx, want Expected) error {
 		return &Fault{last.Sequence, fmt.Sprintf("it is the last, and the head is of %d, %x", v.Head.Sequence, v.Head.Hash)}
 	}
 	return nil
+}
+
+// start is what the first entry follows: what comes before the first of all, or the last
+// one that was removed, by the newest checkpoint. That is an entry itself, and as such
+// verified with the others.
+func (v *Verified) start(ctx context.Context, tx pgx.Tx) (Head, error) {
+	start := Head{Chain: v.Head.Chain, Hash: genesis(v.Head.Chain)}
+	var err error
+	if v.Checkpoint, err = readCheckpoint(ctx, tx); err != nil || v.Checkpoint == nil {
+		return start, err
+	}
+	var first int64
+	if err := tx.QueryRow(ctx, "SELECT coalesce(min(sequence), 0) FROM souk_audit").Scan(&first); err != nil {
+		return start, fmt.Errorf("read the first entry of the audit log: %w", err)
+	}
+	if first <= v.Checkpoint.Through {
+		return start, &Fault{first, fmt.Sprintf("it is there, and by the checkpoint %d all up to %d were removed", v.Checkpoint.Sequence, v.Checkpoint.Through)}
+	}
+	start.Sequence, start.Hash = v.Checkpoint.Through, v.Checkpoint.Hash
+	return start, nil
 }
 
 // follows returns a Fault unless an entry is what was appended after the last one.

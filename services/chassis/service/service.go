@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/grpc"
 
+	auditv1 "github.com/souk-shop/souk/proto/gen/souk/audit/v1"
 	"github.com/souk-shop/souk/services/chassis/audit"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
@@ -153,7 +154,11 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 		Checks: []rpc.Check{{Name: "postgres", Fn: p.Ready}},
 		Unary:  []grpc.UnaryServerInterceptor{audit.Interceptor(p.Log)},
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	auditv1.RegisterAuditServiceServer(p.Server, audit.NewServer(p.ReadPool))
+	return nil
 }
 
 // reconnect has every connection opened anew: after a failover the old ones lead to

@@ -18,6 +18,7 @@ import (
 
 	// The contracts of all services.
 	_ "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
+	_ "github.com/souk-shop/souk/proto/gen/souk/audit/v1"
 	_ "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	_ "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	_ "github.com/souk-shop/souk/proto/gen/souk/event/v1"

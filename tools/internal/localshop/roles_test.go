@@ -84,10 +84,14 @@ func TestRuntimeRoles(t *testing.T) {
 			mayNot(t, db, "UPDATE souk_audit_head SET sequence = 0")
 			mayNot(t, db, "DELETE FROM goose_db_version")
 			mayNot(t, db, "DROP FUNCTION souk_audit_append")
+			mayNot(t, db, "SELECT souk_audit_prune('eve', now() - interval '1 day')")
 			mayNot(t, db, `SET ROLE "`+service+`"`)
 			mayNot(t, db, `GRANT "`+service+`" TO CURRENT_USER`)
 			if _, err := db.Exec(t.Context(), "BEGIN; SELECT souk_audit_append('ann', '', 'act', 'object', '', '', ''); ROLLBACK"); err != nil {
 				t.Errorf("append to the audit log: %v", err)
+			}
+			if _, err := db.Exec(t.Context(), "SELECT * FROM souk_audit_list(0, '', '', NULL, NULL, 1)"); err != nil {
+				t.Errorf("read the audit log: %v", err)
 			}
 			for _, dsn := range []string{dsn, shop.DSN(service)} {
 				apart(t, dsn, service)

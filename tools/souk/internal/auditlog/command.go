@@ -22,7 +22,7 @@ import (
 	"github.com/souk-shop/souk/tools/internal/cli"
 )
 
-const help = `usage: souk audit verify|list|anchor [flags]
+const help = `usage: souk audit verify|list|anchor|prune [flags]
 
 Works on the log of what operators did, of which each service's database has a chain of
 its own.
@@ -30,13 +30,14 @@ its own.
   verify   recompute the chains; exits with 1 if one is broken
   list     print the entries, one a line
   anchor   print the heads of the chains, to be kept elsewhere for verify --anchors
+  prune    remove old entries, and leave a checkpoint that stands for them
 
 `
 
 // Command is `souk audit`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	commands := map[string]func(context.Context, []string, io.Writer, io.Writer) error{
-		"verify": verify, "list": list, "anchor": anchor,
+		"verify": verify, "list": list, "anchor": anchor, "prune": prune,
 	}
 	if len(args) > 0 {
 		if run, ok := commands[args[0]]; ok {
@@ -202,6 +203,9 @@ hash of the last, and the first that is broken. Exits with 1 if one is.
 		if v.Head.Sequence > 0 {
 			last = fmt.Sprintf("the last, %d, is of %s with hash %x", v.Head.Sequence, v.Head.At.UTC().Format(time.RFC3339), v.Head.Hash)
 		}
+		if c := v.Checkpoint; c != nil {
+			last += fmt.Sprintf("; those up to %d were removed by the checkpoint %d of %s", c.Through, c.Sequence, c.At.UTC().Format(time.RFC3339))
+		}
 		_, err = fmt.Fprintf(stdout, "%-8s %d entries verified; %s\n", service, v.Entries, last)
 		return err
 	})
@@ -219,6 +223,73 @@ hash of the last, and the first that is broken. Exits with 1 if one is.
 		return fmt.Errorf("%d chains are broken", broken)
 	}
 	return nil
+}
+
+func prune(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	f := cli.Flags("audit prune", `usage: souk audit prune --before TIME --operator NAME [flags] >>FILE
+
+Removes of each chain the entries that are older than a time, with the rights of the
+databases' owners. A chain whose entries are removed gets a checkpoint, an entry with the
+number and hash of the last one, and is verified from there on. What is broken is not
+pruned. Prints each checkpoint as a line of JSON, as audit anchor does: kept with the other
+anchors, it has verify --anchors find what else is removed.
+
+`, stderr)
+	where := find(f)
+	var before time.Time
+	f.Func("before", "the `time`, as 2026-01-31 or 2026-01-31T12:00:00Z, or an age, as 8760h", func(value string) (err error) {
+		before, err = moment(value, time.Now())
+		return err
+	})
+	operator := f.String("operator", "", "your `name`, which the checkpoint has")
+	if err := where.parse(f, args); err != nil {
+		return err
+	}
+	switch {
+	case before.IsZero():
+		return errors.New("--before is needed: nothing is removed but by age")
+	case !before.Before(time.Now()):
+		return errors.New("--before is not of the past")
+	case *operator == "":
+		return errors.New("--operator is needed: the log says who removed what was in it")
+	}
+	lines := json.NewEncoder(stdout)
+	return where.each(ctx, func(service string, db *pgx.Conn) error {
+		// What an edit left behind would be gone with what is removed.
+		switch v, err := audit.Verify(ctx, db, audit.Expected{}); {
+		case err != nil:
+			return err
+		case v.Fault != nil:
+			return fmt.Errorf("the chain is broken, and is left as it is: %w", v.Fault)
+		}
+		p, err := audit.RemoveBefore(ctx, db, *operator, before)
+		if err != nil {
+			return err
+		}
+		if p.Removed == 0 {
+			_, err = fmt.Fprintf(stderr, "%s: nothing is older\n", service)
+			return err
+		}
+		h := p.Checkpoint
+		if err := lines.Encode(head{service, h.Chain, h.Sequence, hex.EncodeToString(h.Hash), h.At.UTC()}); err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(stderr, "%s: %d entries removed, up to %d\n", service, p.Removed, p.Through)
+		return err
+	})
+}
+
+// moment reads a day, a time, or an age.
+func moment(text string, now time.Time) (time.Time, error) {
+	if age, err := time.ParseDuration(text); err == nil && age > 0 {
+		return now.Add(-age), nil
+	}
+	for _, layout := range []string{time.DateOnly, time.RFC3339} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, errors.New("want a day (2026-01-31), a time (2026-01-31T12:00:00Z), or an age (8760h)")
 }
 
 func list(ctx context.Context, args []string, stdout, stderr io.Writer) error {

@@ -2,12 +2,14 @@ package auditlog_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -98,5 +100,69 @@ func TestCommand(t *testing.T) {
 		if _, err := souk(args...); err == nil {
 			t.Errorf("%v was taken", args)
 		}
+	}
+}
+
+// TestPrune removes what is old, verifies what is left, and finds what is removed besides.
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	dsn := pgtest.New(t, migrate)
+	db, err := pgx.Connect(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(context.WithoutCancel(t.Context()))
+	var second time.Time
+	for i := range 4 {
+		ctx := audit.As(t.Context(), audit.Actor{Operator: "ada", Action: "/souk.catalog.v1.CatalogService/SetPrices"})
+		if err := audit.Append(ctx, db, audit.Change{Object: fmt.Sprintf("variant %d", i)}); err != nil {
+			t.Fatal(err)
+		}
+		if h, err := audit.ReadHead(t.Context(), db); err != nil {
+			t.Fatal(err)
+		} else if i == 1 {
+			second = h.At
+		}
+	}
+	souk := func(args ...string) (string, string, error) {
+		var out, said strings.Builder
+		err := auditlog.Command(t.Context(), append(args, "--dsn", "catalog="+dsn), &out, &said)
+		return out.String(), said.String(), err
+	}
+	for _, args := range [][]string{
+		{"prune"}, {"prune", "--operator", "ann"}, {"prune", "--before", "2000-01-01"}, {"prune", "--before", "yesterday", "--operator", "ann"},
+		{"prune", "--before", "-5m", "--operator", "ann"}, {"prune", "--before", "2999-01-01", "--operator", "ann"},
+	} {
+		if out, _, err := souk(args...); err == nil || out != "" {
+			t.Errorf("%v was taken: %q", args, out)
+		}
+	}
+	for _, old := range []string{"2000-01-01", "2000-01-01T00:00:00Z", "8760h"} {
+		if out, said, err := souk("prune", "--before", old, "--operator", "ann"); err != nil || out != "" || said != "catalog: nothing is older\n" {
+			t.Errorf("%s: %q, %q, %v", old, out, said, err)
+		}
+	}
+	anchor, said, err := souk("prune", "--before", second.Format(time.RFC3339Nano), "--operator", "ann")
+	if err != nil || said != "catalog: 1 entries removed, up to 1\n" || !strings.Contains(anchor, `"sequence":5`) {
+		t.Fatalf("%q, %q, %v", anchor, said, err)
+	}
+	anchors := filepath.Join(t.TempDir(), "anchors")
+	if err := os.WriteFile(anchors, []byte(anchor), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, err := souk("verify", "--anchors", anchors); err != nil || !strings.Contains(out, "4 entries verified; the last, 5,") || !strings.Contains(out, "those up to 1 were removed by the checkpoint 5 of ") {
+		t.Errorf("%q, %v", out, err)
+	}
+	if out, _, err := souk("list"); err != nil || !strings.Contains(out, `catalog 5  "ann"  souk audit prune  "entries 1 to 1"`) {
+		t.Errorf("%q, %v", out, err)
+	}
+	if _, err := db.Exec(t.Context(), "ALTER TABLE souk_audit DISABLE TRIGGER ALL; DELETE FROM souk_audit WHERE sequence = 2"); err != nil {
+		t.Fatal(err)
+	}
+	if out, _, err := souk("verify"); err == nil || !strings.Contains(out, "BROKEN at entry 2: it is not there") {
+		t.Errorf("%q, %v", out, err)
+	}
+	if out, _, err := souk("prune", "--before", time.Now().Add(-time.Microsecond).Format(time.RFC3339Nano), "--operator", "ann"); err == nil || out != "" {
+		t.Errorf("what is broken is pruned: %q, %v", out, err)
 	}
 }
