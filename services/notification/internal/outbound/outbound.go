@@ -44,7 +44,8 @@ type Config struct {
 	Guard webhook.Guard
 	// Timeout bounds a call, from the look-up of the name to the end of the answer.
 	Timeout time.Duration
-	// Connections bounds those to one host.
+	// Connections bounds those to one host that are kept for the next message. Calls under way are
+	// bounded by endpoint, before they come here: endpoints that share a host wait for none of it.
 	Connections int
 	// Roots sign the endpoints' certificates; nil for the system's.
 	Roots *x509.CertPool
@@ -82,7 +83,6 @@ func New(cfg Config) *Sender {
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: cfg.Roots},
 			ForceAttemptHTTP2:      true,
 			DisableCompression:     true, // what is read is bounded as it comes
-			MaxConnsPerHost:        cfg.Connections,
 			MaxIdleConnsPerHost:    cfg.Connections,
 			IdleConnTimeout:        idle,
 			MaxResponseHeaderBytes: maxHeaders,

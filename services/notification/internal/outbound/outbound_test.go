@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -291,6 +292,38 @@ func TestAnswersAreBounded(t *testing.T) {
 	if res := sender(t, nil).Send(t.Context(), app.Request{URL: headers, At: time.Unix(1e9, 0)}); res.OK() {
 		t.Errorf("%+v", res)
 	}
+}
+
+// TestEndpointsOfOneHost: calls that one endpoint leaves without an answer, more than the
+// connections that are kept, delay no other endpoint of the same host.
+func TestEndpointsOfOneHost(t *testing.T) {
+	t.Parallel()
+	const dead = 4
+	reached, release := make(chan struct{}, dead), make(chan struct{})
+	url, _ := receiver(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/dead" {
+			reached <- struct{}{}
+			<-release
+		}
+	})
+	s := sender(t, nil)
+	var calls sync.WaitGroup
+	for range dead {
+		calls.Go(func() { s.Send(t.Context(), app.Request{URL: url + "/dead"}) })
+	}
+	for range dead {
+		select {
+		case <-reached:
+		case <-time.After(5 * time.Second):
+			close(release)
+			t.Fatal("a call of the dead endpoint waits for the others")
+		}
+	}
+	if res := s.Send(t.Context(), app.Request{URL: url + "/good"}); res.Status != http.StatusOK {
+		t.Errorf("the other endpoint: %+v", res)
+	}
+	close(release)
+	calls.Wait()
 }
 
 func TestStopping(t *testing.T) {

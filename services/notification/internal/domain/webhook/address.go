@@ -102,7 +102,7 @@ func (g Guard) URL(text string) (string, error) {
 	}
 	if p := u.Port(); p != "" {
 		n, err := strconv.ParseUint(p, 10, 16)
-		if err != nil {
+		if err != nil || n == 0 {
 			return "", invalid(field, "the port must be from 1 to 65535")
 		}
 		port = uint16(n)

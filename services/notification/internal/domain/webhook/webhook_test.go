@@ -208,6 +208,7 @@ func TestURLs(t *testing.T) {
 		"https://0x7f000001/":                              {},
 		"https://0177.0.0.1/":                              {},
 		"https://example.com:99999/":                       {},
+		"https://example.com:0/":                           {},
 		"https://" + strings.Repeat("a", MaxURL) + ".com/": {},
 	} {
 		for i, g := range []Guard{{}, loopback} {
