@@ -20,9 +20,11 @@ import (
 	"github.com/souk-shop/souk/tools/souk/internal/bench"
 	"github.com/souk-shop/souk/tools/souk/internal/chaos"
 	"github.com/souk-shop/souk/tools/souk/internal/customer"
+	"github.com/souk-shop/souk/tools/souk/internal/eventlog"
 	"github.com/souk-shop/souk/tools/souk/internal/images"
 	"github.com/souk-shop/souk/tools/souk/internal/insight"
 	"github.com/souk-shop/souk/tools/souk/internal/k8s"
+	"github.com/souk-shop/souk/tools/souk/internal/kafka"
 	"github.com/souk-shop/souk/tools/souk/internal/mails"
 	"github.com/souk-shop/souk/tools/souk/internal/operator"
 	"github.com/souk-shop/souk/tools/souk/internal/reconcile"
@@ -50,6 +52,8 @@ var commands = []command{
 	{"verify", "audit the ledgers of a running shop", verify.Command},
 	{"audit", "verify and read the log of what operators did", auditlog.Command},
 	{"mails", "show the mails that a shop sent to buyers, or keeps", mails.Command},
+	{"events", "say how far events are, show dead letters, rebuild streams", eventlog.Command},
+	{"kafka", "run a broker of Apache Kafka for development", kafka.Command},
 	{"insight", "say how far a shop's read model is, or make it anew", insight.Command},
 	{"reconcile", "compare a shop's ledger with its payment provider", reconcile.Command},
 	{"load", "put load on a running shop", load.Command},

@@ -276,6 +276,9 @@ type DeadLetter struct {
 
 // DeadLetters are the events that groups could not handle.
 type DeadLetters interface {
+	// DeadGroups returns the groups that have dead letters, or had some, in the order of their
+	// names.
+	DeadGroups(ctx context.Context) ([]string, error)
 	// DeadLetters calls each with every dead letter of a group, the oldest first, until
 	// one call returns false.
 	DeadLetters(ctx context.Context, group string, each func(DeadLetter) bool) error
@@ -291,7 +294,8 @@ type Broker interface {
 	Subscriber
 	DeadLetters
 	// Reset empties the stream of a source, so that all its events can be published
-	// anew from the log. Groups get them again.
+	// anew from the log. Groups get them again. The stream keeps the settings that it has; one
+	// that is not there is made by who publishes next.
 	Reset(ctx context.Context, source string) error
 	// Check returns nil when the broker can be reached and takes events.
 	Check(ctx context.Context) error

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -41,6 +42,24 @@ func (b *Broker) produceWithin(ctx context.Context, t topic, r *kgo.Record) erro
 	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
 	defer cancel()
 	return b.produce(ctx, t, r)
+}
+
+// deadPrefix comes before the group in the name of a topic of dead letters.
+const deadPrefix = "souk-dead-letters."
+
+// DeadGroups implements events.DeadLetters.
+func (b *Broker) DeadGroups(ctx context.Context) ([]string, error) {
+	topics, err := b.admin.ListTopics(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("dead letters: %w", err)
+	}
+	var groups []string
+	for _, name := range topics.Names() { // sorted
+		if group, ok := strings.CutPrefix(name, deadPrefix); ok {
+			groups = append(groups, group)
+		}
+	}
+	return groups, nil
 }
 
 // DeadLetters implements events.DeadLetters.

@@ -254,8 +254,10 @@ func isUnknownTopic(err error) bool {
 func (b *Broker) Reset(ctx context.Context, source string) error {
 	t := b.source(source)
 	b.forget(t.name)
-	if err := b.ensure(ctx, t); err != nil {
-		return err
+	if _, err := b.topicID(ctx, t.name); isUnknownTopic(err) {
+		return nil
+	} else if err != nil {
+		return fmt.Errorf("topic %s: %w", t.name, err)
 	}
 	ends, err := b.offsets(ctx, t.name, b.admin.ListEndOffsets)
 	if err != nil {
@@ -295,7 +297,7 @@ func (b *Broker) source(source string) topic {
 // deadLetters are those of a group. A letter's key is its place, and a letter that was
 // replayed is deleted by a record with its key and no value.
 func deadLetters(group string) topic {
-	return topic{name: "souk-dead-letters." + group, partitions: 1, settings: map[string]string{"cleanup.policy": "compact"}}
+	return topic{name: deadPrefix + group, partitions: 1, settings: map[string]string{"cleanup.policy": "compact"}}
 }
 
 func replays(group string) topic {

@@ -258,3 +258,21 @@ func findJava(ctx context.Context) (string, error) {
 	}
 	return java, nil
 }
+
+// Done is closed when the broker has ended.
+func (s *Server) Done() <-chan struct{} { return s.process.Done() }
+
+// stopped is Java's exit status after a SIGTERM that it obeyed.
+const stopped = 128 + int(syscall.SIGTERM)
+
+// Stop ends it in good order, or by SIGKILL with an error when ctx ends first.
+func (s *Server) Stop(ctx context.Context) error {
+	err := s.process.Stop(ctx, syscall.SIGTERM)
+	if errors.Is(err, process.ErrNotEnding) {
+		s.process.Kill()
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == stopped {
+		return nil
+	}
+	return err
+}

@@ -1,12 +1,14 @@
 package log
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Reset says why a relay begins at the log's beginning.
@@ -110,4 +112,62 @@ func (l *Log) Resign(ctx context.Context, process string) error {
 		return fmt.Errorf("give up the lease of the relay: %w", err)
 	}
 	return nil
+}
+
+// Rewind sets the cursor to the beginning, so that the relay publishes the whole log again. It
+// may run meanwhile: it moves the cursor only from where it left it. A broker that is to be
+// emptied is emptied first; what the relay publishes between the two is published again.
+func Rewind(ctx context.Context, db interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+}) error {
+	if _, err := db.Exec(ctx, "UPDATE souk_events_relay SET tx = '0', subject = '', version = 0"); err != nil {
+		return fmt.Errorf("set the cursor of the relay to the beginning: %w", err)
+	}
+	return nil
+}
+
+// Progress is how far a relay is with its log.
+type Progress struct {
+	// Newest is when the last event of the log became true, and End its place; zero for a log
+	// without events.
+	Newest time.Time
+	End    Cursor
+	// At is the place of the last event that the broker has acknowledged, and Until when
+	// that became true. Until is zero before the first, and where the log no longer has the event.
+	At    Cursor
+	Until time.Time
+	// Led is whether a process holds the relay's lease.
+	Led bool
+	// Lag is what is committed and not published.
+	Lag Lag
+}
+
+// The cursor is read before the log, so that it is never ahead of what is read of that.
+const (
+	progressOfRelay = `
+SELECT r.tx, r.subject, r.version, r.leader IS NOT NULL AND r.lease_until > clock_timestamp(), e.at
+FROM souk_events_relay r LEFT JOIN souk_events e ON e.subject = r.subject AND e.version = r.version`
+	endOfLog = "SELECT tx, subject, version, at FROM souk_events ORDER BY tx DESC, subject DESC, version DESC LIMIT 1"
+)
+
+// Progress returns how far the relay is.
+func (l *Log) Progress(ctx context.Context) (p Progress, err error) {
+	var until *time.Time
+	if err := l.db.QueryRow(ctx, progressOfRelay).Scan(&p.At.Tx, &p.At.Subject, &p.At.Version, &p.Led, &until); err != nil {
+		return p, fmt.Errorf("read how far the relay is: %w", err)
+	}
+	if until != nil {
+		p.Until = *until
+	}
+	err = l.db.QueryRow(ctx, endOfLog).Scan(&p.End.Tx, &p.End.Subject, &p.End.Version, &p.Newest)
+	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return p, fmt.Errorf("read the end of the log of events: %w", err)
+	}
+	p.Lag, err = l.Lag(ctx, p.At)
+	return p, err
+}
+
+// Reached reports whether c is at a place or after it.
+func (c Cursor) Reached(place Cursor) bool {
+	return cmp.Or(cmp.Compare(c.Tx, place.Tx), cmp.Compare(c.Subject, place.Subject), cmp.Compare(c.Version, place.Version)) >= 0
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -47,6 +49,27 @@ type stored struct {
 	seq     uint64
 	subject string // of the event, as it was published
 	header  nats.Header
+}
+
+// DeadGroups implements events.DeadLetters.
+func (b *Broker) DeadGroups(ctx context.Context) ([]string, error) {
+	stream, err := b.js.Stream(ctx, deadStream)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, nil // nothing died yet
+	} else if err != nil {
+		return nil, fmt.Errorf("dead letters: %w", err)
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(deadPrefix+".>"))
+	if err != nil {
+		return nil, fmt.Errorf("dead letters: %w", err)
+	}
+	var groups []string
+	for subject := range info.State.Subjects {
+		group, _, _ := strings.Cut(subject[len(deadPrefix)+1:], ".")
+		groups = append(groups, group)
+	}
+	slices.Sort(groups)
+	return slices.Compact(groups), nil
 }
 
 // DeadLetters implements events.DeadLetters.

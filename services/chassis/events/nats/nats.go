@@ -220,11 +220,23 @@ func (b *Broker) publish(ctx context.Context, e events.Event) error {
 // Reset implements events.Broker. A stream that is made anew forgets the ids that it has
 // seen; one that is emptied would not take them again.
 func (b *Broker) Reset(ctx context.Context, source string) error {
-	b.forget(streamName(source))
-	if err := b.js.DeleteStream(ctx, streamName(source)); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-		return fmt.Errorf("delete stream %s: %w", streamName(source), err)
+	name := streamName(source)
+	b.forget(name)
+	stream, err := b.js.Stream(ctx, name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
 	}
-	return b.ensure(ctx, b.source(source))
+	if err != nil {
+		return fmt.Errorf("stream %s: %w", name, err)
+	}
+	if err := b.js.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+		return fmt.Errorf("delete stream %s: %w", name, err)
+	}
+	_, err = b.js.CreateStream(ctx, stream.CachedInfo().Config)
+	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // a relay was faster
+		return fmt.Errorf("make stream %s again: %w", name, err)
+	}
+	return nil
 }
 
 func streamName(source string) string { return "souk-" + source }

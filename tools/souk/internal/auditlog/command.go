@@ -54,22 +54,11 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 
 // databases are where the chains are, by service.
 type databases struct {
-	shop  *cli.Shop
+	where *cli.Databases
 	named map[string]string
 }
 
-func find(f *flag.FlagSet) *databases {
-	d := &databases{shop: cli.Data(f), named: map[string]string{}}
-	f.Func("dsn", "a service and its database, `catalog=postgres://...`, instead of --data; may be repeated. A password is better in PGPASSFILE", func(value string) error {
-		service, dsn, ok := strings.Cut(value, "=")
-		if !ok || service == "" || dsn == "" || strings.ContainsAny(service, " :/") {
-			return errors.New("want SERVICE=DSN")
-		}
-		d.named[service] = dsn
-		return nil
-	})
-	return d
-}
+func find(f *flag.FlagSet) *databases { return &databases{where: cli.FindDatabases(f)} }
 
 func (d *databases) parse(f *flag.FlagSet, args []string) error {
 	if err := f.Parse(args); err != nil {
@@ -79,15 +68,9 @@ func (d *databases) parse(f *flag.FlagSet, args []string) error {
 		f.Usage()
 		return fmt.Errorf("it takes no argument %q", f.Arg(0))
 	}
-	if len(d.named) > 0 {
-		return nil
-	}
-	shop, err := d.shop.Find()
-	if err != nil {
-		return err
-	}
-	d.named = shop.Postgres
-	return nil
+	var err error
+	d.named, _, err = d.where.Find()
+	return err
 }
 
 // each calls fn with every service, in their order.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/souk-shop/souk/services/chassis/events/log"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
@@ -56,10 +57,7 @@ func (e *Environment) loseEvents(ctx context.Context) (lost int, err error) {
 func (e *Environment) publishAnew(ctx context.Context) error {
 	var err error
 	for _, source := range e.witness.publishers {
-		err = cmp.Or(err, e.database(ctx, source, func(conn *pgx.Conn) error {
-			_, err := conn.Exec(ctx, "UPDATE souk_events_relay SET tx = '0', subject = '', version = 0")
-			return err
-		}))
+		err = cmp.Or(err, e.database(ctx, source, func(conn *pgx.Conn) error { return log.Rewind(ctx, conn) }))
 	}
 	return err
 }
