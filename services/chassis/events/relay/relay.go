@@ -137,8 +137,8 @@ func (r *Relay) lead(ctx context.Context, at log.Cursor) {
 }
 
 // renew keeps the lease, and measures the lag, until it is lost: when another replica
-// leads, when the cursor has to begin anew, or when the database has not answered for as
-// long as the lease is.
+// leads, when the cursor has to begin anew or was set back by an operator, or when the
+// database has not answered for as long as the lease is.
 func (r *Relay) renew(ctx context.Context, lost context.CancelFunc, position chan log.Cursor) {
 	defer lost()
 	for renewed := time.Now(); ; {
@@ -146,9 +146,16 @@ func (r *Relay) renew(ctx context.Context, lost context.CancelFunc, position cha
 			return
 		}
 		asked := time.Now()
+		at := <-position
+		position <- at
 		attempt, cancel := context.WithTimeout(ctx, lease-renewEvery)
-		_, reset, ok, err := r.log.Lead(attempt, r.process, lease)
+		stored, reset, ok, err := r.log.Lead(attempt, r.process, lease)
 		switch {
+		case err == nil && ok && reset == log.NotReset && !stored.Reached(at):
+			// Where the log is quiet nothing else notices: there is no cursor to move.
+			cancel()
+			r.out.InfoContext(ctx, "the cursor of the relay was set back")
+			return
 		case err == nil && ok && reset == log.NotReset:
 			renewed = asked
 			r.measure(attempt, position)

@@ -267,6 +267,21 @@ func TestTheCursorIsSetBackWhileTheRelayRuns(t *testing.T) {
 	})
 }
 
+// TestTheCursorIsSetBackWhileNothingHappens: no event has the relay move the cursor, and so
+// notice.
+func TestTheCursorIsSetBackWhileNothingHappens(t *testing.T) {
+	t.Parallel()
+	_, pool := open(t)
+	broker := &memory{}
+	start(t, pool, broker, telemetry.Discard())
+	appendTo(t, pool, "thing.a", "")
+	eventually(t, "published", func() bool { return len(broker.ids()) == 1 && settled(t, pool) })
+	if err := log.Rewind(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the log is published again", func() bool { return len(broker.ids()) == 2 && settled(t, pool) })
+}
+
 // settled reports whether the cursor is at the end of the log.
 func settled(t *testing.T, pool *pgxpool.Pool) (ok bool) {
 	t.Helper()
