@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // The operator finds orders and takes them along; a shopper finds their own.
@@ -22,12 +23,16 @@ func TestFindAndExportOrders(t *testing.T) {
 		f.GetPlacedFrom().AsTime().Year() != 2026 || f.GetPlacedBefore().AsTime().Year() != 2035 {
 		t.Errorf("filter %v", f)
 	}
+	s.want(200, "GET", "/v1/orders/export"+query, "", asOperator)
 	for _, wrong := range []string{"state=paid", "placed_from=yesterday", "sku=" + strings.Repeat("A", 65), "color=red"} {
 		s.refuses(400, "invalid", "GET", "/v1/orders?"+wrong, "", asOperator)
 	}
 	a := s.want(200, "GET", "/v1/orders/export", "", asOperator)
 	if a.Header.Get("Content-Type") != "text/csv; charset=utf-8" || a.Header.Get("Content-Disposition") != `attachment; filename="orders.csv"` {
 		t.Errorf("%v", a.Header)
+	}
+	if at, err := time.Parse(time.RFC3339Nano, a.Header.Get("Souk-As-Of")); err != nil || !at.Equal(fakeAsOf) {
+		t.Errorf("as of %v: %v", at, err)
 	}
 	rows, err := csv.NewReader(strings.NewReader(string(a.body))).ReadAll()
 	if err != nil || len(rows) != 2 {

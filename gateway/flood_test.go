@@ -70,7 +70,7 @@ func startProcess(t *testing.T, services string, env ...string) *process {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), asGateway+"=1", "GOMEMLIMIT="+strconv.Itoa(memoryLimit), "SOUK_GATEWAY_LISTEN="+addr, "SOUK_GATEWAY_SECRET="+testSecret,
 		"SOUK_GATEWAY_LOG_LEVEL=error", "SOUK_GATEWAY_TRUSTED_PROXIES=127.9.0.0/16", "SOUK_GATEWAY_TLS_OFF=true")
-	for _, name := range []string{"CATALOG", "CART", "ORDER", "PAYMENT", "NOTIFICATION"} {
+	for _, name := range []string{"CATALOG", "CART", "ORDER", "PAYMENT", "NOTIFICATION", "INSIGHT"} {
 		cmd.Env = append(cmd.Env, "SOUK_GATEWAY_"+name+"_TARGET="+services)
 	}
 	cmd.Env = append(cmd.Env, env...)

@@ -188,8 +188,8 @@ var requests = map[string][]request{
 		{headers: "content-type: application/json;charset=UTF-8\nidempotency-key: 1", body: strings.Replace(checkoutOf(fuzzShopper.Cart.String()), "{", `{"cart_version":2,`, 1)},
 		{headers: asJSON, body: `{"cart_id":"","total":{"amount":1}}`},
 	},
-	"GET /v1/orders":                    {{}, {query: "limit=1&cursor=next"}, {query: "cursor=%00"}},
-	"GET /v1/orders/export":             {{}, {query: "state=PAID&sku=SKU01&placed_from=2026-11-25T00:00:00Z"}, {query: "email=%00"}},
+	"GET /v1/orders":                    {{}, {query: "limit=1&cursor=next"}, {query: "cursor=%00"}, {query: "country=GB&currency=GBP&customer_id=" + mailID + "&product_id=" + mailID}},
+	"GET /v1/orders/export":             {{}, {query: "state=PAID&sku=SKU01&placed_from=2026-11-25T00:00:00Z"}, {query: "email=%00"}, {query: "country=GB&currency=gbp&number=S-1&customer_id=" + mailID + "&product_id=1"}},
 	"GET /v1/orders/{order_id}":         {{}, {id: "S-7K3M-9QXV"}},
 	"POST /v1/orders/{order_id}/cancel": {{}, {id: fuzzPending}, {headers: asJSON, body: "{}"}},
 	"GET /v1/orders/{order_id}/events":  {{}, {headers: "Last-Event-ID: 1\nAccept: text/event-stream"}},
@@ -223,6 +223,11 @@ var requests = map[string][]request{
 		{headers: asJSON, body: `{"to_time":"9999-12-31T23:59:60.999999999-23:59"}`}},
 	"GET /v1/reconciliations/{reconciliation_id}": {{}, {id: "{01900000-0000-7000-8000-000000000001}"}},
 
+	"GET /v1/reports":         {{}, {query: "x=1"}},
+	"GET /v1/reports/sales":   {{query: "from=2026-11-01T00:00:00Z&before=2026-12-01T00:00:00Z&by=hour&time_zone=Europe/London&limit=5"}, {query: "from=2026-11-01T00:00:00Z"}, {query: "from=2026-11-01T00:00:00Z&before=2026-12-01T00:00:00%2B14:00&by=sku&time_zone=%00"}},
+	"GET /v1/reports/funnel":  {{query: "from=2026-11-01T00:00:00Z&before=2026-12-01T00:00:00Z"}, {}, {query: "from=2026-11-01T00:00:00Z&before=1970-01-01T00:00:00Z"}},
+	"GET /v1/reports/refunds": {{query: "from=2026-11-01T00:00:00Z&before=2026-12-01T00:00:00Z"}, {query: "from=&before=x"}},
+	"GET /v1/refunds":         {{}, {query: "state=SUCCEEDED&limit=1&requested_from=2026-11-01T00:00:00Z&requested_before=2026-12-01T00:00:00Z"}, {query: "cursor=x"}},
 	"GET /v1/mails":           {{}, {query: "state=SENT&limit=1&order_id=" + mailID + "&customer_id=" + mailID}, {query: "state=sent&cursor=x"}, {query: "order_id=1"}},
 	"GET /v1/mails/{mail_id}": {{}, {id: mailID}, {id: "x"}},
 
@@ -245,7 +250,7 @@ var requests = map[string][]request{
 // forOperator are the operations whose requests carry the operator's token; all
 // others carry the shopper's.
 var forOperator = []string{"PUT /v1/products/{sku}", "PUT /v1/products/{sku}/state", "PUT /v1/products/{sku}/variants/{variant_sku}/state", "DELETE /v1/products/{sku}", "DELETE /v1/products/{sku}/variants/{variant_sku}", "POST /v1/products/import", "POST /v1/stock-adjustments", "POST /v1/prices", "POST /v1/orders/{order_id}/refunds", "GET /v1/orders/export", "GET /v1/orders/{order_id}/refunds/{refund_id}",
-	"POST /v1/reconciliations", "GET /v1/reconciliations/{reconciliation_id}", "GET /v1/mails", "GET /v1/mails/{mail_id}", "DELETE /v1/customers/{customer_id}/sessions", "GET /v1/customers", "GET /v1/customers/{customer_id}/personal-data", "DELETE /v1/customers/{customer_id}/personal-data"}
+	"POST /v1/reconciliations", "GET /v1/reconciliations/{reconciliation_id}", "GET /v1/mails", "GET /v1/mails/{mail_id}", "GET /v1/reports", "GET /v1/reports/sales", "GET /v1/reports/funnel", "GET /v1/reports/refunds", "GET /v1/refunds", "DELETE /v1/customers/{customer_id}/sessions", "GET /v1/customers", "GET /v1/customers/{customer_id}/personal-data", "DELETE /v1/customers/{customer_id}/personal-data"}
 
 // No operation goes without: one that is new in openapi.yaml needs requests.
 func TestEveryOperationIsFuzzed(t *testing.T) {

@@ -84,7 +84,7 @@ func newFront(cfg Config, p parts) (*front, error) {
 		Services: p.services, Security: p.telemetry.Security, Caller: caller, Admission: admission.New(admission.Config{Client: edge.Client, Unfair: cfg.Unfair, Alike: cfg.RateLimit < 0, Refused: func(ctx context.Context) {
 			record(ctx, budget.Admission, slog.String("client", edge.Client(ctx).String()))
 		}}), Cache: p.cache, Currency: cfg.Currency,
-		Draining: p.draining,
+		Draining: p.draining, Now: cfg.Clock.Now,
 	})
 	sealer, err := idempotency.NewSealer(secrets.Signing, secrets.Old...)
 	if err != nil {

@@ -34,6 +34,7 @@ import (
 	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	insightv1 "github.com/souk-shop/souk/proto/gen/souk/insight/v1"
 	notificationv1 "github.com/souk-shop/souk/proto/gen/souk/notification/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
@@ -68,6 +69,7 @@ type shopUnderTest struct {
 	cart    *fakeCart
 	order   *fakeOrder
 	payment *fakePayment
+	insight *fakeInsight
 	answers *fakeAnswers
 	health  *health.Server
 	calls   atomic.Int64 // made of the services
@@ -79,13 +81,14 @@ func start(t testing.TB, change ...func(*Config)) *shopUnderTest {
 	t.Helper()
 	carts := &fakeCart{carts: map[string]*cartv1.Cart{}, made: map[string]bool{}}
 	s := &shopUnderTest{
-		t: t, catalog: newFakeCatalog(), cart: carts, health: health.NewServer(), payment: &fakePayment{}, answers: &fakeAnswers{kept: map[string]*keptAnswer{}},
+		t: t, catalog: newFakeCatalog(), cart: carts, health: health.NewServer(), payment: &fakePayment{}, insight: &fakeInsight{}, answers: &fakeAnswers{kept: map[string]*keptAnswer{}},
 		order: &fakeOrder{
 			carts: carts, orders: map[string]*orderv1.Order{}, keys: map[string]*orderv1.Order{},
 			hashes: map[string][]byte{}, changes: make(chan *orderv1.Order),
 		},
 		client: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableCompression: true}},
 	}
+	s.insight.orders = s.order
 	s.conn = s.services()
 	s.url = s.gateway(change...)
 	t.Cleanup(s.client.CloseIdleConnections)
@@ -195,6 +198,7 @@ func (s *shopUnderTest) serveOn(addr string) string {
 	cartv1.RegisterCartServiceServer(server, s.cart)
 	orderv1.RegisterOrderServiceServer(server, s.order)
 	paymentv1.RegisterPaymentServiceServer(server, s.payment)
+	insightv1.RegisterInsightServiceServer(server, s.insight)
 	notificationv1.RegisterMailServiceServer(server, fakeMails{})
 	answerv1.RegisterAnswerServiceServer(server, s.answers)
 	notificationv1.RegisterWebhookServiceServer(server, fakeWebhooks{})
@@ -420,7 +424,7 @@ func checkAgainstDocument(t testing.TB, req *http.Request, a *answer) {
 	}
 	for name := range a.Header {
 		switch name {
-		case "Etag", "Location", "Link", "Preference-Applied", "Idempotent-Replayed":
+		case "Etag", "Location", "Link", "Preference-Applied", "Idempotent-Replayed", "Souk-As-Of":
 			known := false
 			for h := range ref.Value.Headers {
 				known = known || http.CanonicalHeaderKey(h) == name

@@ -313,9 +313,39 @@ func TestListPages(t *testing.T) {
 		_, err := s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{Viewer: access.Customer(customer), Cursor: bad})
 		refused(t, err, codes.InvalidArgument, "INVALID_CURSOR")
 	}
+	// By their ids, of which one is nobody's and the others are two pages.
+	ids := &orderv1.OrderFilter{Ids: append([]string{uuid.NewString()}, want...)}
+	byID := &orderv1.ListOrdersRequest{Viewer: operator, PageSize: 3, Filter: ids}
+	first, err := s.client.ListOrders(t.Context(), byID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byID.Cursor = first.GetNextCursor()
+	rest, err := s.client.ListOrders(t.Context(), byID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = nil
+	for _, o := range append(first.GetOrders(), rest.GetOrders()...) {
+		got = append(got, o.GetId())
+	}
+	if !slices.Equal(got, want) || rest.GetNextCursor() != "" {
+		t.Errorf("by id: got %v, want %v", got, want)
+	}
+	ids.Ids = ids.GetIds()[1:]
+	_, err = s.client.ListOrders(t.Context(), byID) // another list's cursor
+	refused(t, err, codes.InvalidArgument, "INVALID_CURSOR")
+	byID.Cursor, byID.Viewer = "", access.Customer(uuid.NewString())
+	if others, err := s.client.ListOrders(t.Context(), byID); err != nil || len(others.GetOrders()) != 0 {
+		t.Errorf("another customer sees %v, %v", others, err)
+	}
+	ids.Sku = "A"
+	_, err = s.client.ListOrders(t.Context(), byID)
+	refused(t, err, codes.InvalidArgument, "INVALID")
+
 	// The operator's list after an order of the year -34565, with a checksum that
 	// is right: a client can compute it.
-	_, err := s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{Viewer: operator, Cursor: "AfAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAGjakzY"})
+	_, err = s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{Viewer: operator, Cursor: "AfAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAGjakzY"})
 	refused(t, err, codes.InvalidArgument, "INVALID_CURSOR")
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/gateway/internal/shop/report"
 	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 )
 
@@ -27,20 +28,32 @@ var exportColumns = []string{
 
 // exportOrders answers GET /v1/orders/export.
 func (a *API) exportOrders(ctx context.Context, in *ExportOrdersRequest) (answer, error) {
-	e := &export{ctx: ctx, orders: a.shop.Orders, viewer: viewer(ctx), filter: order.Filter{
-		State: in.State, PlacedFrom: in.PlacedFrom, PlacedBefore: in.PlacedBefore, Number: in.Number, Email: in.Email, SKU: in.SKU,
-	}}
+	e := &export{ctx: ctx, reports: a.shop.Reports, viewer: viewer(ctx), filter: in.filter()}
 	// The first page, or the error instead of it, decides the status.
-	return e, e.read()
+	err := e.read()
+	if err == nil {
+		e.asOf = e.page.AsOf // later pages may have more, never less
+	}
+	return e, err
 }
+
+func (in *ExportOrdersRequest) filter() orderFilter {
+	return orderFilter{report.OrderFilter{
+		Filter:     order.Filter{State: in.State, PlacedFrom: in.PlacedFrom, PlacedBefore: in.PlacedBefore, Number: in.Number, Email: in.Email, SKU: in.SKU},
+		CustomerID: idText(in.CustomerID), ProductID: idText(in.ProductID), Country: in.Country, Currency: in.Currency,
+	}}
+}
+
+func (in *ExportOrdersRequest) check() error { return in.filter().check() }
 
 // export is an answer that is written page by page.
 type export struct {
-	ctx    context.Context // the request's
-	orders *order.Orders
-	viewer *accessv1.Viewer
-	filter order.Filter
-	page   *order.Page
+	ctx     context.Context // the request's
+	reports *report.Reports
+	viewer  *accessv1.Viewer
+	filter  orderFilter
+	page    *report.OrderPage
+	asOf    time.Time // zero for now
 }
 
 func (e *export) read() (err error) {
@@ -50,7 +63,7 @@ func (e *export) read() (err error) {
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, exportTimeout)
 	defer cancel()
-	e.page, err = e.orders.Find(ctx, e.viewer, e.filter, exportPage, cursor)
+	e.page, err = e.reports.Orders(ctx, e.viewer, e.filter.OrderFilter, exportPage, cursor)
 	return err
 }
 
@@ -62,6 +75,9 @@ func (e *export) write(w http.ResponseWriter) {
 	h["Cache-Control"] = noStore
 	h.Set("Content-Type", "text/csv; charset=utf-8")
 	h.Set("Content-Disposition", `attachment; filename="orders.csv"`)
+	if !e.asOf.IsZero() {
+		h.Set("Souk-As-Of", e.asOf.Format(time.RFC3339Nano))
+	}
 	out := csv.NewWriter(w)
 	out.UseCRLF = true
 	_ = out.Write(exportColumns) // Error has it

@@ -6,20 +6,17 @@ import (
 	"net/url"
 	"strconv"
 
-	"github.com/google/uuid"
-
 	"github.com/souk-shop/souk/gateway/internal/shop/mail"
 )
 
 // listMails answers GET /v1/mails.
 func (a *API) listMails(ctx context.Context, in *ListMailsRequest) (answer, error) {
-	filter, values := mail.Filter{State: in.State}, url.Values{}
-	for name, id := range map[string]uuid.UUID{"order_id": in.OrderID, "customer_id": in.CustomerID} {
-		if id != uuid.Nil {
-			values.Set(name, id.String())
+	filter, values := mail.Filter{State: in.State, OrderID: idText(in.OrderID), CustomerID: idText(in.CustomerID)}, url.Values{}
+	for name, id := range map[string]string{"order_id": filter.OrderID, "customer_id": filter.CustomerID} {
+		if id != "" {
+			values.Set(name, id)
 		}
 	}
-	filter.OrderID, filter.CustomerID = values.Get("order_id"), values.Get("customer_id")
 	page, next, err := a.shop.Mails.List(ctx, viewer(ctx), filter, size(in.Limit), in.Cursor)
 	if err != nil {
 		return nil, err

@@ -50,6 +50,11 @@ func (a *API) operations() []operation {
 		{"SetVariantState", "PUT", "/v1/products/{sku}/variants/{variant_sku}/state", operatorly, operators.Catalog, once(a, "SetVariantState", a.keeper("/v1/products/{sku}/variants/{variant_sku}/state"), a.setVariantState), nil},
 		{"Reconcile", "POST", "/v1/reconciliations", operatorly, operators.Money, once(a, "Reconcile", a.keeper("/v1/reconciliations"), a.reconcile), nil},
 		{"GetReconciliation", "GET", "/v1/reconciliations/{reconciliation_id}", operatorly, operators.Read, handle(a.getReconciliation), nil},
+		{"ListRefunds", "GET", "/v1/refunds", operatorly, operators.Read, handle(a.listRefunds), nil},
+		{"GetReports", "GET", "/v1/reports", operatorly, operators.Read, handle(a.getReports), nil},
+		{"ReportFunnel", "GET", "/v1/reports/funnel", operatorly, operators.Read, handle(a.reportFunnel), nil},
+		{"ReportRefunds", "GET", "/v1/reports/refunds", operatorly, operators.Read, handle(a.reportRefunds), nil},
+		{"ReportSales", "GET", "/v1/reports/sales", operatorly, operators.Read, handle(a.reportSales), nil},
 		{"EndSession", "DELETE", "/v1/session", shopper, 0, once(a, "EndSession", a.keeper("/v1/session"), a.endSession), nil},
 		{"AdjustStock", "POST", "/v1/stock-adjustments", operatorly, operators.Catalog, once(a, "AdjustStock", a.keeper("/v1/stock-adjustments"), a.adjustStock), nil},
 		{"ListWebhookEndpoints", "GET", "/v1/webhook-endpoints", operatorly, operators.Webhooks, handle(a.listWebhookEndpoints), nil},
@@ -257,6 +262,10 @@ type ListOrdersRequest struct {
 	Number       string
 	Email        string
 	SKU          string
+	CustomerID   uuid.UUID
+	ProductID    uuid.UUID
+	Country      string
+	Currency     string
 	Cursor       string
 }
 
@@ -268,6 +277,10 @@ func (in *ListOrdersRequest) read(q *request) {
 	q.query("number").text(&in.Number, text8)
 	q.query("email").text(&in.Email, text4)
 	q.query("sku").text(&in.SKU, text9)
+	q.query("customer_id").id(&in.CustomerID)
+	q.query("product_id").id(&in.ProductID)
+	q.query("country").text(&in.Country, text10)
+	q.query("currency").text(&in.Currency, text11)
 	q.query("cursor").text(&in.Cursor, text6)
 }
 
@@ -292,6 +305,10 @@ type ExportOrdersRequest struct {
 	Number       string
 	Email        string
 	SKU          string
+	CustomerID   uuid.UUID
+	ProductID    uuid.UUID
+	Country      string
+	Currency     string
 }
 
 func (in *ExportOrdersRequest) read(q *request) {
@@ -301,6 +318,10 @@ func (in *ExportOrdersRequest) read(q *request) {
 	q.query("number").text(&in.Number, text8)
 	q.query("email").text(&in.Email, text4)
 	q.query("sku").text(&in.SKU, text9)
+	q.query("customer_id").id(&in.CustomerID)
+	q.query("product_id").id(&in.ProductID)
+	q.query("country").text(&in.Country, text10)
+	q.query("currency").text(&in.Currency, text11)
 }
 
 // GetOrderRequest is a request of GetOrder.
@@ -414,14 +435,14 @@ type ListProductsRequest struct {
 }
 
 func (in *ListProductsRequest) read(q *request) {
-	q.query("q").text(&in.Q, text10)
+	q.query("q").text(&in.Q, text12)
 	q.query("exact").boolean(&in.Exact)
-	q.query("category").text(&in.Category, text11)
+	q.query("category").text(&in.Category, text13)
 	q.query("min_price").integer(&in.MinPrice, 0, 9007199254740991)
 	q.query("max_price").integer(&in.MaxPrice, 0, 9007199254740991)
 	q.query("in_stock").boolean(&in.InStock)
-	q.query("sort").text(&in.Sort, text12)
-	q.query("state").text(&in.State, text13)
+	q.query("sort").text(&in.Sort, text14)
+	q.query("state").text(&in.State, text15)
 	q.query("limit").integer(&in.Limit, 1, 100)
 	q.query("cursor").text(&in.Cursor, text6)
 	q.query("facets").boolean(&in.Facets)
@@ -452,7 +473,7 @@ type DeleteProductRequest struct {
 
 func (in *DeleteProductRequest) read(q *request) {
 	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text14)
+	q.path("sku").text(&in.SKU, text16)
 	q.header("If-Match").text(&in.IfMatch, text1)
 }
 
@@ -465,7 +486,7 @@ type GetProductRequest struct {
 }
 
 func (in *GetProductRequest) read(q *request) {
-	q.path("sku").text(&in.SKU, text15)
+	q.path("sku").text(&in.SKU, text17)
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 }
 
@@ -480,7 +501,7 @@ type PutProductRequest struct {
 
 func (in *PutProductRequest) read(q *request) {
 	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text14)
+	q.path("sku").text(&in.SKU, text16)
 	q.header("If-Match").text(&in.IfMatch, text1)
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 	q.json(false, in.Body.read)
@@ -496,7 +517,7 @@ type ListRelatedRequest struct {
 }
 
 func (in *ListRelatedRequest) read(q *request) {
-	q.path("sku").text(&in.SKU, text15)
+	q.path("sku").text(&in.SKU, text17)
 	q.query("limit").integer(&in.Limit, 1, 24)
 	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
 }
@@ -511,7 +532,7 @@ type SetProductStateRequest struct {
 
 func (in *SetProductStateRequest) read(q *request) {
 	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text14)
+	q.path("sku").text(&in.SKU, text16)
 	q.header("If-Match").text(&in.IfMatch, text1)
 	q.json(false, in.Body.read)
 }
@@ -528,8 +549,8 @@ type DeleteVariantRequest struct {
 
 func (in *DeleteVariantRequest) read(q *request) {
 	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text14)
-	q.path("variant_sku").text(&in.VariantSKU, text14)
+	q.path("sku").text(&in.SKU, text16)
+	q.path("variant_sku").text(&in.VariantSKU, text16)
 	q.header("If-Match").text(&in.IfMatch, text1)
 }
 
@@ -546,8 +567,8 @@ type SetVariantStateRequest struct {
 
 func (in *SetVariantStateRequest) read(q *request) {
 	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text14)
-	q.path("variant_sku").text(&in.VariantSKU, text14)
+	q.path("sku").text(&in.SKU, text16)
+	q.path("variant_sku").text(&in.VariantSKU, text16)
 	q.header("If-Match").text(&in.IfMatch, text1)
 	q.json(false, in.Body.read)
 }
@@ -574,6 +595,69 @@ type GetReconciliationRequest struct {
 
 func (in *GetReconciliationRequest) read(q *request) {
 	q.path("reconciliation_id").id(&in.ReconciliationID)
+}
+
+// ListRefundsRequest is a request of ListRefunds.
+type ListRefundsRequest struct {
+	Limit           *int64
+	State           string
+	RequestedFrom   time.Time
+	RequestedBefore time.Time
+	Cursor          string
+}
+
+func (in *ListRefundsRequest) read(q *request) {
+	q.query("limit").integer(&in.Limit, 1, 100)
+	q.query("state").text(&in.State, text18)
+	q.query("requested_from").time(&in.RequestedFrom)
+	q.query("requested_before").time(&in.RequestedBefore)
+	q.query("cursor").text(&in.Cursor, text6)
+}
+
+// GetReportsRequest is a request of GetReports.
+type GetReportsRequest struct {
+}
+
+func (in *GetReportsRequest) read(q *request) {
+}
+
+// ReportFunnelRequest is a request of ReportFunnel.
+type ReportFunnelRequest struct {
+	From   time.Time
+	Before time.Time
+}
+
+func (in *ReportFunnelRequest) read(q *request) {
+	q.requiredQuery("from").time(&in.From)
+	q.requiredQuery("before").time(&in.Before)
+}
+
+// ReportRefundsRequest is a request of ReportRefunds.
+type ReportRefundsRequest struct {
+	From   time.Time
+	Before time.Time
+}
+
+func (in *ReportRefundsRequest) read(q *request) {
+	q.requiredQuery("from").time(&in.From)
+	q.requiredQuery("before").time(&in.Before)
+}
+
+// ReportSalesRequest is a request of ReportSales.
+type ReportSalesRequest struct {
+	From     time.Time
+	Before   time.Time
+	By       string
+	TimeZone string
+	Limit    *int64
+}
+
+func (in *ReportSalesRequest) read(q *request) {
+	q.requiredQuery("from").time(&in.From)
+	q.requiredQuery("before").time(&in.Before)
+	q.query("by").text(&in.By, text19)
+	q.query("time_zone").text(&in.TimeZone, text20)
+	q.query("limit").integer(&in.Limit, 1, 1000)
 }
 
 // EndSessionRequest is a request of EndSession.
@@ -674,9 +758,9 @@ type ListWebhookDeliveriesRequest struct {
 func (in *ListWebhookDeliveriesRequest) read(q *request) {
 	q.path("endpoint_id").id(&in.EndpointID)
 	q.query("limit").integer(&in.Limit, 1, 100)
-	q.query("state").text(&in.State, text16)
-	q.query("event_type").text(&in.EventType, text17)
-	q.query("webhook_id").text(&in.WebhookID, text17)
+	q.query("state").text(&in.State, text21)
+	q.query("event_type").text(&in.EventType, text22)
+	q.query("webhook_id").text(&in.WebhookID, text22)
 	q.query("cursor").text(&in.Cursor, text6)
 }
 
@@ -766,19 +850,19 @@ func (v *Address) read(r *reader) {
 	r.object([]string{"name", "line1", "country"}, func(name string) bool {
 		switch name {
 		case "name":
-			r.text(&v.Name, text18)
+			r.text(&v.Name, text23)
 		case "line1":
-			r.text(&v.Line1, text19)
+			r.text(&v.Line1, text24)
 		case "line2":
-			r.text(&v.Line2, text10)
+			r.text(&v.Line2, text12)
 		case "city":
-			r.text(&v.City, text11)
+			r.text(&v.City, text13)
 		case "region":
-			r.text(&v.Region, text11)
+			r.text(&v.Region, text13)
 		case "postal_code":
-			r.text(&v.PostalCode, text20)
+			r.text(&v.PostalCode, text25)
 		case "country":
-			r.text(&v.Country, text21)
+			r.text(&v.Country, text26)
 		default:
 			return false
 		}
@@ -847,14 +931,14 @@ func (v *Checkout) read(r *reader) {
 			v.CartVersion = new(int64)
 			r.integer(v.CartVersion, 1, 9223372036854775807)
 		case "agreement":
-			r.text(&v.Agreement, text22)
+			r.text(&v.Agreement, text27)
 		case "expected_total":
 			v.ExpectedTotal = new(ExpectedTotal)
 			v.ExpectedTotal.read(r)
 		case "payment_method":
-			r.text(&v.PaymentMethod, text23)
+			r.text(&v.PaymentMethod, text28)
 		case "email":
-			r.text(&v.Email, text24)
+			r.text(&v.Email, text29)
 		case "shipping_address":
 			v.ShippingAddress.read(r)
 		default:
@@ -887,7 +971,7 @@ func (v *ExpectedTotal) read(r *reader) {
 		case "amount":
 			r.integer(&v.Amount, 0, 9007199254740991)
 		case "currency":
-			r.text(&v.Currency, text25)
+			r.text(&v.Currency, text30)
 		default:
 			return false
 		}
@@ -915,6 +999,28 @@ type FoundCustomer struct {
 	CustomerID   string    `json:"customer_id"`
 	Orders       int64     `json:"orders"`
 	LastPlacedAt time.Time `json:"last_placed_at"`
+}
+
+// FunnelCancelled: Orders that were given up for a reason.
+type FunnelCancelled struct {
+	Reason string `json:"reason"`
+	Orders int64  `json:"orders"`
+}
+
+// FunnelReport: How far orders came.
+type FunnelReport struct {
+	Stages    []FunnelStage     `json:"stages"`
+	Cancelled []FunnelCancelled `json:"cancelled"`
+	AsOf      time.Time         `json:"as_of"`
+	BehindMs  int64             `json:"behind_ms"`
+}
+
+// FunnelStage: A state that orders came to, in the order of a checkout.
+type FunnelStage struct {
+	State    string `json:"state"`
+	Orders   int64  `json:"orders"`
+	MedianMs *int64 `json:"median_ms,omitempty"`
+	P90Ms    *int64 `json:"p90_ms,omitempty"`
 }
 
 // HeldCart: A cart as it is kept, without prices of today.
@@ -1032,6 +1138,19 @@ func (v *Lines) read(r *reader) {
 	})
 }
 
+// ListedRefund: A refund, with its order.
+type ListedRefund struct {
+	ID          string    `json:"id"`
+	OrderID     string    `json:"order_id"`
+	OrderNumber string    `json:"order_number"`
+	State       string    `json:"state"`
+	Amount      Money     `json:"amount"`
+	Restock     bool      `json:"restock"`
+	FailureCode string    `json:"failure_code,omitempty"`
+	RequestedAt time.Time `json:"requested_at"`
+	SettledAt   time.Time `json:"settled_at,omitzero"`
+}
+
 // Mail: A mail to a buyer.
 type Mail struct {
 	ID          string    `json:"id"`
@@ -1095,13 +1214,13 @@ func (v *NewWebhookEndpoint) read(r *reader) {
 	r.object([]string{"url", "event_types"}, func(name string) bool {
 		switch name {
 		case "url":
-			r.text(&v.URL, text26)
+			r.text(&v.URL, text31)
 		case "description":
-			r.text(&v.Description, text27)
+			r.text(&v.Description, text32)
 		case "event_types":
 			r.array(1, 50, func() {
 				var item string
-				r.text(&item, text17)
+				r.text(&item, text22)
 				v.EventTypes = append(v.EventTypes, item)
 			})
 		case "ordered":
@@ -1160,8 +1279,10 @@ type OrderLine struct {
 
 // OrderPage: A page of orders, newest first, without their history.
 type OrderPage struct {
-	Orders     []Order `json:"orders"`
-	NextCursor string  `json:"next_cursor,omitempty"`
+	Orders     []Order   `json:"orders"`
+	NextCursor string    `json:"next_cursor,omitempty"`
+	AsOf       time.Time `json:"as_of,omitzero"`
+	BehindMs   *int64    `json:"behind_ms,omitempty"`
 }
 
 // PersonalData: All that the shop holds about a shopper.
@@ -1187,7 +1308,7 @@ func (v *Price) read(r *reader) {
 		case "amount":
 			r.integer(&v.Amount, 1, 9007199254740991)
 		case "currency":
-			r.text(&v.Currency, text25)
+			r.text(&v.Currency, text30)
 		default:
 			return false
 		}
@@ -1304,18 +1425,18 @@ func (v *ProductInput) read(r *reader) {
 	r.object([]string{"name", "category", "variants"}, func(name string) bool {
 		switch name {
 		case "name":
-			r.text(&v.Name, text28)
+			r.text(&v.Name, text33)
 		case "description":
-			r.text(&v.Description, text29)
+			r.text(&v.Description, text34)
 		case "category":
-			r.text(&v.Category, text30)
+			r.text(&v.Category, text35)
 		case "category_name":
-			r.text(&v.CategoryName, text31)
+			r.text(&v.CategoryName, text36)
 		case "popularity":
 			v.Popularity = new(int64)
 			r.integer(v.Popularity, 0, 1000000000)
 		case "state":
-			r.text(&v.State, text13)
+			r.text(&v.State, text15)
 		case "variants":
 			r.array(1, 1000, func() {
 				var item VariantInput
@@ -1455,7 +1576,7 @@ func (v *RefundInput) read(r *reader) {
 		case "restock":
 			r.boolean(&v.Restock)
 		case "reason":
-			r.text(&v.Reason, text32)
+			r.text(&v.Reason, text37)
 		default:
 			return false
 		}
@@ -1463,9 +1584,64 @@ func (v *RefundInput) read(r *reader) {
 	})
 }
 
+// RefundPage: A page of refunds, the last that was asked for first.
+type RefundPage struct {
+	Refunds    []ListedRefund `json:"refunds"`
+	NextCursor string         `json:"next_cursor,omitempty"`
+	AsOf       time.Time      `json:"as_of"`
+	BehindMs   int64          `json:"behind_ms"`
+}
+
+// RefundSum: The refunds of a state and a currency.
+type RefundSum struct {
+	State   string `json:"state"`
+	Refunds int64  `json:"refunds"`
+	Amount  Money  `json:"amount"`
+}
+
+// RefundsReport: Sums of refunds.
+type RefundsReport struct {
+	Sums     []RefundSum `json:"sums"`
+	AsOf     time.Time   `json:"as_of"`
+	BehindMs int64       `json:"behind_ms"`
+}
+
 // RelatedProducts: Products that are bought together with one.
 type RelatedProducts struct {
 	Products []Product `json:"products"`
+}
+
+// ReportSource: How far it is with the log of a service.
+type ReportSource struct {
+	Service       string    `json:"service"`
+	CompleteUntil time.Time `json:"complete_until"`
+	Events        int64     `json:"events"`
+}
+
+// Reports: How far the read model is.
+type Reports struct {
+	AsOf       time.Time      `json:"as_of"`
+	BehindMs   int64          `json:"behind_ms"`
+	Rebuilding bool           `json:"rebuilding"`
+	Sources    []ReportSource `json:"sources"`
+}
+
+// Sales: A row of a report.
+type Sales struct {
+	Begin    time.Time `json:"begin,omitzero"`
+	Key      string    `json:"key,omitempty"`
+	Name     string    `json:"name,omitempty"`
+	Orders   int64     `json:"orders"`
+	Units    int64     `json:"units"`
+	Gross    Money     `json:"gross"`
+	Refunded Money     `json:"refunded"`
+}
+
+// SalesReport: What was paid and given back.
+type SalesReport struct {
+	Sales    []Sales   `json:"sales"`
+	AsOf     time.Time `json:"as_of"`
+	BehindMs int64     `json:"behind_ms"`
 }
 
 // Shortage: A SKU of which there is too little.
@@ -1490,7 +1666,7 @@ func (v *StateInput) read(r *reader) {
 	r.object([]string{"state"}, func(name string) bool {
 		switch name {
 		case "state":
-			r.text(&v.State, text13)
+			r.text(&v.State, text15)
 		default:
 			return false
 		}
@@ -1516,7 +1692,7 @@ func (v *StockAdjustment) read(r *reader) {
 	r.object([]string{"reason", "changes"}, func(name string) bool {
 		switch name {
 		case "reason":
-			r.text(&v.Reason, text28)
+			r.text(&v.Reason, text33)
 		case "changes":
 			r.array(1, 2000, func() {
 				var item StockChange
@@ -1581,16 +1757,16 @@ func (v *VariantInput) read(r *reader) {
 	r.object([]string{"sku", "price"}, func(name string) bool {
 		switch name {
 		case "sku":
-			r.text(&v.SKU, text14)
+			r.text(&v.SKU, text16)
 		case "name":
-			r.text(&v.Name, text32)
+			r.text(&v.Name, text37)
 		case "price":
 			v.Price.read(r)
 		case "stock":
 			v.Stock = new(int64)
 			r.integer(v.Stock, 0, 1000000000)
 		case "state":
-			r.text(&v.State, text13)
+			r.text(&v.State, text15)
 		default:
 			return false
 		}
@@ -1681,14 +1857,14 @@ func (v *WebhookEndpointChange) read(r *reader) {
 		switch name {
 		case "url":
 			v.URL = new(string)
-			r.text(v.URL, text26)
+			r.text(v.URL, text31)
 		case "description":
 			v.Description = new(string)
-			r.text(v.Description, text27)
+			r.text(v.Description, text32)
 		case "event_types":
 			r.array(1, 50, func() {
 				var item string
-				r.text(&item, text17)
+				r.text(&item, text22)
 				v.EventTypes = append(v.EventTypes, item)
 			})
 		case "ordered":
@@ -1766,27 +1942,32 @@ var (
 	text7  = &textRule{values: []string{"PENDING", "AUTHORIZING", "CONFIRMING", "CAPTURING", "PAID", "CANCELLING", "CANCELLED"}}
 	text8  = &textRule{most: 40, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
 	text9  = &textRule{most: 64, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text10 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text11 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text12 = &textRule{values: []string{"relevance", "popularity", "price", "-price", "name", "newest"}}
-	text13 = &textRule{values: []string{"draft", "active", "archived"}}
-	text14 = &textRule{pattern: regexp.MustCompile(`^[A-Z0-9][A-Z0-9._-]{0,63}$`), message: `must be 1 to 64 characters of A-Z, 0-9, dot, dash and underscore, starting with a letter or digit`}
-	text15 = &textRule{least: 1, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text16 = &textRule{values: []string{"PENDING", "DELIVERED", "FAILED"}}
-	text17 = &textRule{least: 1, most: 100}
-	text18 = &textRule{least: 1, most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text19 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text20 = &textRule{most: 20, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text21 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be an ISO 3166-1 alpha-2 code, such as "GB"`}
-	text22 = &textRule{most: 524288, pattern: regexp.MustCompile(`^v[0-9]+\.[A-Za-z0-9_-]*$`), message: `must be the agreement of a quote`}
-	text23 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
-	text24 = &textRule{least: 1, most: 254, format: "email"}
-	text25 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
-	text26 = &textRule{least: 1, most: 2048}
-	text27 = &textRule{most: 200}
-	text28 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
-	text29 = &textRule{most: 10000, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text30 = &textRule{most: 100, pattern: regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), message: `must be a slug of lower-case letters, digits and single dashes`}
-	text31 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text32 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text10 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be two capital letters, such as GB`}
+	text11 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be three capital letters, such as GBP`}
+	text12 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text13 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text14 = &textRule{values: []string{"relevance", "popularity", "price", "-price", "name", "newest"}}
+	text15 = &textRule{values: []string{"draft", "active", "archived"}}
+	text16 = &textRule{pattern: regexp.MustCompile(`^[A-Z0-9][A-Z0-9._-]{0,63}$`), message: `must be 1 to 64 characters of A-Z, 0-9, dot, dash and underscore, starting with a letter or digit`}
+	text17 = &textRule{least: 1, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text18 = &textRule{values: []string{"PENDING", "SUCCEEDED", "FAILED"}}
+	text19 = &textRule{values: []string{"hour", "day", "product", "sku", "country", "currency"}}
+	text20 = &textRule{most: 64, pattern: regexp.MustCompile(`^[A-Za-z0-9+_/-]+$`), message: `must be the name of a time zone, such as Europe/London`}
+	text21 = &textRule{values: []string{"PENDING", "DELIVERED", "FAILED"}}
+	text22 = &textRule{least: 1, most: 100}
+	text23 = &textRule{least: 1, most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text24 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text25 = &textRule{most: 20, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text26 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be an ISO 3166-1 alpha-2 code, such as "GB"`}
+	text27 = &textRule{most: 524288, pattern: regexp.MustCompile(`^v[0-9]+\.[A-Za-z0-9_-]*$`), message: `must be the agreement of a quote`}
+	text28 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
+	text29 = &textRule{least: 1, most: 254, format: "email"}
+	text30 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
+	text31 = &textRule{least: 1, most: 2048}
+	text32 = &textRule{most: 200}
+	text33 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
+	text34 = &textRule{most: 10000, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text35 = &textRule{most: 100, pattern: regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), message: `must be a slug of lower-case letters, digits and single dashes`}
+	text36 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text37 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
 )

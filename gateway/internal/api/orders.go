@@ -2,16 +2,20 @@ package api
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/edge/clientaddr"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/gateway/internal/shop/report"
 	"github.com/souk-shop/souk/proto/contact"
 	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	"github.com/souk-shop/souk/proto/money"
@@ -72,16 +76,30 @@ func (a *API) quoteCart(ctx context.Context, in *QuoteCartRequest) (answer, erro
 	return private(newQuote(quote))
 }
 
-// listOrders answers GET /v1/orders.
+// listOrders answers GET /v1/orders: a shopper from the orders themselves, so that what they
+// did a moment ago is there, an operator from the read model.
 func (a *API) listOrders(ctx context.Context, in *ListOrdersRequest) (answer, error) {
-	filter := order.Filter{
-		State: in.State, PlacedFrom: in.PlacedFrom, PlacedBefore: in.PlacedBefore, Number: in.Number, Email: in.Email, SKU: in.SKU,
-	}
-	page, err := a.shop.Orders.Find(ctx, viewer(ctx), filter, size(in.Limit), in.Cursor)
-	if err != nil {
-		return nil, err
+	filter := in.filter()
+	page := &report.OrderPage{}
+	if auth.FromContext(ctx).Operator != nil {
+		var err error
+		if page, err = a.shop.Reports.Orders(ctx, viewer(ctx), filter.OrderFilter, size(in.Limit), in.Cursor); err != nil {
+			return nil, err
+		}
+	} else {
+		if err := filter.refuse("is for operators"); err != nil {
+			return nil, err
+		}
+		own, err := a.shop.Orders.Find(ctx, viewer(ctx), filter.Filter, size(in.Limit), in.Cursor)
+		if err != nil {
+			return nil, err
+		}
+		page.Page = *own
 	}
 	out := OrderPage{Orders: make([]Order, len(page.Orders)), NextCursor: page.NextCursor}
+	if !page.AsOf.IsZero() {
+		out.AsOf, out.BehindMs = page.AsOf, new(page.Behind.Milliseconds())
+	}
 	for i, o := range page.Orders {
 		out.Orders[i] = newOrder(o)
 	}
@@ -91,7 +109,7 @@ func (a *API) listOrders(ctx context.Context, in *ListOrdersRequest) (answer, er
 	}
 	doc := &document{status: http.StatusOK, body: body}
 	if page.NextCursor != "" {
-		values := filterValues(filter)
+		values := filter.values()
 		if in.Limit != nil {
 			values.Set("limit", strconv.FormatInt(*in.Limit, 10))
 		}
@@ -100,20 +118,71 @@ func (a *API) listOrders(ctx context.Context, in *ListOrdersRequest) (answer, er
 	return doc, nil
 }
 
-// filterValues are the parameters that a next page keeps.
-func filterValues(f order.Filter) url.Values {
+func (in *ListOrdersRequest) filter() orderFilter {
+	return orderFilter{report.OrderFilter{
+		Filter:     order.Filter{State: in.State, PlacedFrom: in.PlacedFrom, PlacedBefore: in.PlacedBefore, Number: in.Number, Email: in.Email, SKU: in.SKU},
+		CustomerID: idText(in.CustomerID), ProductID: idText(in.ProductID), Country: in.Country, Currency: in.Currency,
+	}}
+}
+
+func (in *ListOrdersRequest) check() error { return in.filter().check() }
+
+// orderFilter is the filter of a request.
+type orderFilter struct{ report.OrderFilter }
+
+// only are the parameters that a lookup and a shopper do not have.
+func (f *orderFilter) only() map[string]string {
+	return map[string]string{"customer_id": f.CustomerID, "product_id": f.ProductID, "country": f.Country, "currency": f.Currency}
+}
+
+func (f orderFilter) check() error {
+	if !f.IsLookup() {
+		return nil
+	}
+	return f.refuse("can't be combined with number and email, by which an order is looked up")
+}
+
+// refuse says of the parameters of only that are there what is wrong with them.
+func (f orderFilter) refuse(why string) error {
+	var wrong fieldErrors
+	only := f.only()
+	for _, name := range slices.Sorted(maps.Keys(only)) {
+		if only[name] != "" {
+			wrong.add(name, why)
+		}
+	}
+	return wrong.err()
+}
+
+// values are the parameters that a next page keeps.
+func (f orderFilter) values() url.Values {
 	values := url.Values{}
-	for name, s := range map[string]string{"state": f.State, "number": f.Number, "email": f.Email, "sku": f.SKU} {
+	texts := f.only()
+	texts["state"], texts["number"], texts["email"], texts["sku"] = f.State, f.Number, f.Email, f.SKU
+	for name, s := range texts {
 		if s != "" {
 			values.Set(name, s)
 		}
 	}
-	for name, t := range map[string]time.Time{"placed_from": f.PlacedFrom, "placed_before": f.PlacedBefore} {
+	setTimes(values, map[string]time.Time{"placed_from": f.PlacedFrom, "placed_before": f.PlacedBefore})
+	return values
+}
+
+// setTimes sets parameters to times that are not zero.
+func setTimes(values url.Values, times map[string]time.Time) {
+	for name, t := range times {
 		if !t.IsZero() {
 			values.Set(name, t.Format(time.RFC3339Nano))
 		}
 	}
-	return values
+}
+
+// idText is "" for an id that is not there.
+func idText(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return id.String()
 }
 
 // getOrder answers GET /v1/orders/{order_id}.

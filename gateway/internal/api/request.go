@@ -129,6 +129,14 @@ func (q *request) query(name string) param {
 	return q.param(name, values[0])
 }
 
+// requiredQuery is a parameter that must be there.
+func (q *request) requiredQuery(name string) param {
+	if len(q.values[name]) == 0 {
+		q.wrong.add(name, "is required")
+	}
+	return q.query(name)
+}
+
 // lists are the headers whose value is a list: it may come in several lines
 // (RFC 9110, section 5.3).
 var lists = []string{"If-Match", "If-None-Match", "Prefer"}

@@ -8,6 +8,7 @@ import (
 	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	insightv1 "github.com/souk-shop/souk/proto/gen/souk/insight/v1"
 	notificationv1 "github.com/souk-shop/souk/proto/gen/souk/notification/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
@@ -28,6 +29,7 @@ type Services struct {
 	Payment  paymentv1.PaymentServiceClient
 	Mails    notificationv1.MailServiceClient
 	Webhooks notificationv1.WebhookServiceClient
+	Insight  insightv1.InsightServiceClient
 	// Answers are kept by each service for its operations, by the service's name.
 	Answers map[string]answerv1.AnswerServiceClient
 }
@@ -40,6 +42,7 @@ type Targets struct {
 	Payment rpc.ClientConfig `env:", prefix=PAYMENT_"`
 
 	Notification rpc.ClientConfig `env:", prefix=NOTIFICATION_"`
+	Insight      rpc.ClientConfig `env:", prefix=INSIGHT_"`
 }
 
 // table has an entry for each service: one more is a field of Services, one of
@@ -59,6 +62,7 @@ var table = []struct {
 	{"notification", false, func(t Targets) rpc.ClientConfig { return t.Notification }, func(s *Services, c grpc.ClientConnInterface) {
 		s.Mails, s.Webhooks = notificationv1.NewMailServiceClient(c), notificationv1.NewWebhookServiceClient(c)
 	}},
+	{"insight", false, func(t Targets) rpc.ClientConfig { return t.Insight }, func(s *Services, c grpc.ClientConnInterface) { s.Insight = insightv1.NewInsightServiceClient(c) }},
 }
 
 // Over makes the clients over a connection to each service, by the service's name.

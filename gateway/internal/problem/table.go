@@ -8,6 +8,7 @@ import (
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
+	insightv1 "github.com/souk-shop/souk/proto/gen/souk/insight/v1"
 	_ "github.com/souk-shop/souk/proto/gen/souk/notification/v1" // its reasons are types, too
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
@@ -81,6 +82,7 @@ var (
 	WebhooksOff            = of(paymentv1.ErrorReason_ERROR_REASON_WEBHOOKS_OFF)
 	ReconciliationNotFound = of(paymentv1.ErrorReason_ERROR_REASON_RECONCILIATION_NOT_FOUND)
 	InvalidWindow          = of(paymentv1.ErrorReason_ERROR_REASON_INVALID_WINDOW)
+	ModelNotReady          = of(insightv1.ErrorReason_ERROR_REASON_MODEL_NOT_READY)
 	Overloaded             = of(orderv1.ErrorReason_ERROR_REASON_OVERLOADED)
 )
 

@@ -2,6 +2,8 @@
 package shop
 
 import (
+	"time"
+
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
@@ -9,6 +11,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop/mail"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	"github.com/souk-shop/souk/gateway/internal/shop/payment"
+	"github.com/souk-shop/souk/gateway/internal/shop/report"
 	"github.com/souk-shop/souk/gateway/internal/shop/webhook"
 	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -23,6 +26,7 @@ type Shop struct {
 	Customers *customer.Customers
 	Mails     *mail.Mails
 	Webhooks  *webhook.Webhooks
+	Reports   *report.Reports
 }
 
 // Admission decides who may start a cart, by how orders fare.
@@ -44,6 +48,7 @@ type Config struct {
 	Security *telemetry.SecurityLog
 	// Draining is closed when the gateway begins to stop.
 	Draining <-chan struct{}
+	Now      func() time.Time
 }
 
 // New makes a Shop.
@@ -51,17 +56,19 @@ func New(cfg Config) Shop {
 	services, caller := cfg.Services, cfg.Caller
 	products := catalog.New(catalog.Config{Client: services.Catalog, Caller: caller, Cache: cfg.Cache})
 	payments := payment.New(services.Payment, caller)
+	orders := order.New(order.Config{
+		Client: services.Order, Caller: caller, Admission: cfg.Admission, Stock: products, Security: cfg.Security, Draining: cfg.Draining,
+	})
 	return Shop{
 		Catalog: products,
 		Carts: cart.New(cart.Config{
 			Client: services.Cart, Caller: caller, Variants: products, Payments: payments, Admission: cfg.Admission, Currency: cfg.Currency,
 		}),
-		Orders: order.New(order.Config{
-			Client: services.Order, Caller: caller, Admission: cfg.Admission, Stock: products, Security: cfg.Security, Draining: cfg.Draining,
-		}),
+		Orders:    orders,
 		Payments:  payments,
 		Customers: customer.New(customer.Config{Orders: services.Order, Carts: services.Cart, Payments: services.Payment, Mails: services.Mails, Caller: caller}),
 		Mails:     mail.New(services.Mails, caller),
 		Webhooks:  webhook.New(services.Webhooks, caller),
+		Reports:   report.New(report.Config{Client: services.Insight, Orders: orders, Caller: caller, Now: cfg.Now}),
 	}
 }

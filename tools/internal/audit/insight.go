@@ -138,7 +138,7 @@ func waitComplete(ctx context.Context, db, orders, payments *pgx.Conn, wait time
 		var sources int64
 		var complete time.Time
 		err := db.QueryRow(ctx, `
-			SELECT count(*), coalesce(min(nullif(p.complete_until, '-infinity')), 'epoch')
+			SELECT count(nullif(p.complete_until, '-infinity')), coalesce(min(nullif(p.complete_until, '-infinity')), 'epoch')
 			FROM model m JOIN progress p ON p.generation = m.serving AND p.source IN ('order', 'payment')`).Scan(&sources, &complete)
 		switch {
 		case err != nil:

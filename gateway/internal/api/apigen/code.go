@@ -223,8 +223,10 @@ func (w *writer) request(params openapi3.Parameters, op *openapi3.Operation) {
 		}
 		source := map[string]string{"path": "path", "query": "query", "header": "header"}[p.Value.In]
 		switch {
-		case source == "", p.Value.In == "query" && p.Value.Required:
+		case source == "":
 			w.fail("%s: a parameter of a kind that is not read", at)
+		case p.Value.In == "query" && p.Value.Required:
+			source = "requiredQuery"
 		case p.Value.In == "header" && p.Value.Required:
 			source = "requiredHeader"
 		}

@@ -128,6 +128,28 @@ func (o *Orders) Find(ctx context.Context, v *accessv1.Viewer, f Filter, limit i
 	return page, nil
 }
 
+// These returns the orders with these ids, at most 100, as they are now and without their
+// history, by their id: one call, or more where they are too large for one.
+func (o *Orders) These(ctx context.Context, v *accessv1.Viewer, ids []string) (map[string]*Order, error) {
+	found := make(map[string]*Order, len(ids))
+	req := &orderv1.ListOrdersRequest{Viewer: v, Filter: &orderv1.OrderFilter{Ids: ids}, PageSize: int32(len(ids))}
+	for len(ids) > 0 {
+		res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.ListOrders, req)
+		if err != nil {
+			return nil, o.noticed(ctx, v, err)
+		}
+		for _, in := range res.GetOrders() {
+			if found[in.GetId()], err = newOrder(in, v); err != nil {
+				return nil, err
+			}
+		}
+		if req.Cursor = res.GetNextCursor(); req.GetCursor() == "" {
+			break
+		}
+	}
+	return found, nil
+}
+
 // CancelOrder asks for an order to be cancelled; the answer is CANCELLING or
 // CANCELLED. Problems: OrderNotFound, OrderNotCancellable.
 func (o *Orders) CancelOrder(ctx context.Context, v *accessv1.Viewer, id uuid.UUID) (*Order, error) {

@@ -22,7 +22,7 @@ func Operator() *accessv1.Viewer {
 }
 
 // reading are how the names of methods that change nothing begin.
-var reading = []string{"Find", "Get", "List", "Watch", "Quote"}
+var reading = []string{"Find", "Get", "List", "Watch", "Quote", "Summarize"}
 
 // Actions are the full methods of a service with which an operator can change something, by
 // the contract.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"time"
+	_ "time/tzdata" // images have no zones of their own
 	"unicode/utf8"
 
 	"github.com/souk-shop/souk/services/insight/internal/domain"
@@ -42,6 +43,7 @@ type OrderFilter struct {
 	Number                   string // without regard to case
 	CustomerIDs              []string
 	SKU, ProductID           string
+	Country, Currency        string
 }
 
 // RefundFilter is the same of refunds.

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/souk-shop/souk/services/chassis/audit"
 	"github.com/souk-shop/souk/services/chassis/events/consume"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/insight/internal/app"
@@ -92,17 +93,35 @@ func (s *Store) Switch(ctx context.Context, sources []string) (bool, error) {
 	return tag.RowsAffected() == 1, nil
 }
 
-// Begin implements app.Models.
+// Begin implements app.Models. That an operator asked is in the audit log, also where a model
+// was being made already.
 func (s *Store) Begin(ctx context.Context) (since time.Time, err error) {
 	if err := s.Clear(ctx, 0); err != nil {
 		return time.Time{}, err
 	}
-	// While nothing answers, a model is being made.
-	if _, err = s.db.Exec(ctx, "UPDATE model SET building = 1 - serving, building_since = now() WHERE building IS NULL"); err != nil {
+	err = pg.InTx(ctx, s.db, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		var before, after building
+		if err := tx.QueryRow(ctx, "SELECT building FROM model FOR UPDATE").Scan(&before.Building); err != nil {
+			return err
+		}
+		// While nothing answers, a model is being made.
+		err := tx.QueryRow(ctx, `
+			UPDATE model SET building = coalesce(building, 1 - serving), building_since = CASE WHEN building IS NULL THEN now() ELSE building_since END
+			RETURNING building, building_since`).Scan(&after.Building, &since)
+		if err != nil {
+			return err
+		}
+		return audit.Append(ctx, tx, audit.Change{Object: "model", Before: before, After: after})
+	})
+	if err != nil {
 		return time.Time{}, fmt.Errorf("begin a model: %w", err)
 	}
-	err = s.db.QueryRow(ctx, "SELECT building_since FROM model").Scan(&since)
-	return since, err
+	return since, nil
+}
+
+// building is what an entry of the audit log has: the generation that is being made, or none.
+type building struct {
+	Building *int16 `json:"building"`
 }
 
 // Clear implements app.Models.

@@ -50,6 +50,8 @@ WHERE o.generation = $1 AND (o.placed_at, o.id) < ($2, $3::uuid)
   AND ($11::uuid IS NULL OR EXISTS (
       SELECT FROM order_lines l JOIN variants v ON v.generation = $1 AND v.sku = l.sku
       WHERE l.generation = $1 AND l.order_id = o.id AND v.product_id = $11))
+  AND ($12::text = '' OR o.country = $12)
+  AND ($13::text = '' OR o.currency = $13)
 ORDER BY o.placed_at DESC, o.id DESC LIMIT $4`
 
 // Orders implements app.Reads.
@@ -69,7 +71,7 @@ func (s *Store) Orders(ctx context.Context, f app.OrderFilter, after app.Place, 
 		page, err = collect(ctx, s, func(row pgx.CollectableRow) (o domain.Order, err error) {
 			err = row.Scan(&o.ID, &o.Number, &o.CustomerID, &o.Country, &o.State, &o.CancelReason, &o.Currency, &o.Total, &o.Refunded, &o.Version, &o.PlacedAt)
 			return o, err
-		}, selectOrders, generation, after.At, after.ID, limit, states, optional(f.PlacedFrom), optional(f.PlacedBefore), f.Number, customers, f.SKU, nonEmpty(f.ProductID))
+		}, selectOrders, generation, after.At, after.ID, limit, states, optional(f.PlacedFrom), optional(f.PlacedBefore), f.Number, customers, f.SKU, nonEmpty(f.ProductID), f.Country, f.Currency)
 		return err
 	})
 	return page, asOf, wrap(err, "list orders")

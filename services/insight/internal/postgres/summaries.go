@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/souk-shop/souk/services/insight/internal/app"
 	"github.com/souk-shop/souk/services/insight/internal/domain"
@@ -59,6 +61,9 @@ SELECT NULL::timestamptz, key, coalesce(s.name, r.name), currency, coalesce(orde
 FROM sold s FULL JOIN returned r USING (key, currency) ORDER BY coalesce(gross, 0) DESC, key, currency LIMIT $4`
 )
 
+// invalidParameterValue is PostgreSQL's code for a name of no time zone.
+const invalidParameterValue = "22023"
+
 // Sales implements app.Reads.
 func (s *Store) Sales(ctx context.Context, q app.SalesQuery) (out []app.Sales, asOf time.Time, err error) {
 	sql, by, sources := salesByTime, "", []string{"order"}
@@ -88,6 +93,10 @@ func (s *Store) Sales(ctx context.Context, q app.SalesQuery) (out []app.Sales, a
 		}, sql, generation, q.Period.From, q.Period.Before, fourth, by)
 		return err
 	})
+	// PostgreSQL may know fewer zones than Go.
+	if e := (*pgconn.PgError)(nil); errors.As(err, &e) && e.Code == invalidParameterValue {
+		return nil, time.Time{}, domain.ErrTimeZone
+	}
 	return out, asOf, wrap(err, "sum sales")
 }
 

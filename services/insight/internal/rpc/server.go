@@ -40,7 +40,7 @@ func (s *Server) ListOrders(ctx context.Context, req *insightv1.ListOrdersReques
 	in := req.GetFilter()
 	f := app.OrderFilter{
 		PlacedFrom: instant(in.GetPlacedFrom()), PlacedBefore: instant(in.GetPlacedBefore()), Number: in.GetNumber(),
-		CustomerIDs: in.GetCustomerIds(), SKU: in.GetSku(), ProductID: in.GetProductId(),
+		CustomerIDs: in.GetCustomerIds(), SKU: in.GetSku(), ProductID: in.GetProductId(), Country: in.GetCountry(), Currency: in.GetCurrency(),
 	}
 	for _, state := range in.GetStates() {
 		f.States = append(f.States, stateName(state))

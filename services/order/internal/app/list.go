@@ -28,11 +28,12 @@ type Filter struct {
 	States                   []domain.State
 	PlacedFrom, PlacedBefore time.Time // from inclusive, before exclusive
 	Number, Email, SKU       string    // whole; number and e-mail without regard to case
+	IDs                      []string  // these, and nothing else narrows
 }
 
 // IsZero reports that the filter narrows nothing.
 func (f Filter) IsZero() bool {
-	return len(f.States) == 0 && f.PlacedFrom.IsZero() && f.PlacedBefore.IsZero() && f.Number == "" && f.Email == "" && f.SKU == ""
+	return len(f.States) == 0 && f.PlacedFrom.IsZero() && f.PlacedBefore.IsZero() && f.Number == "" && f.Email == "" && f.SKU == "" && len(f.IDs) == 0
 }
 
 // ListOrdersRequest asks for a page of the orders that a viewer sees.

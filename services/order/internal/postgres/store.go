@@ -159,6 +159,12 @@ func (s *Store) List(ctx context.Context, viewer domain.Viewer, filter app.Filte
 	switch {
 	case viewer == domain.Viewer{}:
 		return nil, false, nil
+	case len(filter.IDs) > 0:
+		p := db.OrdersByIDParams{Ids: filter.IDs, BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit)}
+		if !viewer.All {
+			_ = p.CustomerID.Scan(viewer.Customer) // the contract says that it is a UUID
+		}
+		rows, err = s.q.OrdersByID(ctx, s.reads, p)
 	case !filter.IsZero():
 		rows, err = s.q.FindOrders(ctx, s.reads, findParams(viewer, filter, after, limit))
 	case viewer.All:

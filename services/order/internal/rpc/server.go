@@ -132,12 +132,16 @@ func listOf(req *orderv1.ListOrdersRequest) string {
 	if f == nil {
 		return customer
 	}
-	return fmt.Sprintf("%s\n%v\n%d\n%d\n%q\n%q\n%q", customer, f.GetStates(),
+	list := fmt.Sprintf("%s\n%v\n%d\n%d\n%q\n%q\n%q", customer, f.GetStates(),
 		f.GetPlacedFrom().AsTime().UnixNano(), f.GetPlacedBefore().AsTime().UnixNano(), f.GetNumber(), f.GetEmail(), f.GetSku())
+	if len(f.GetIds()) > 0 {
+		list += "\n" + strings.Join(f.GetIds(), ",")
+	}
+	return list
 }
 
 func filterOf(in *orderv1.OrderFilter) app.Filter {
-	f := app.Filter{Number: in.GetNumber(), Email: in.GetEmail(), SKU: in.GetSku()}
+	f := app.Filter{Number: in.GetNumber(), Email: in.GetEmail(), SKU: in.GetSku(), IDs: in.GetIds()}
 	for _, s := range in.GetStates() {
 		f.States = append(f.States, domain.State(strings.ToLower(strings.TrimPrefix(s.String(), "ORDER_STATE_"))))
 	}

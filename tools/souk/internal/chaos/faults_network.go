@@ -71,23 +71,9 @@ func wants(l localshop.Link) (r reason, rare bool) {
 			},
 		}, true
 	case l.From == topology.Edge && l.To == "notification":
-		return reason{
-			lasts: partitionLasts, doc: "an operator asks for mails",
-			begin: func(ctx context.Context, e *Environment) error {
-				ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-				defer cancel()
-				req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.Shop.URL+"/v1/mails", http.NoBody)
-				if err != nil {
-					return err
-				}
-				req.Header.Set("Authorization", "Bearer "+e.Shop.OperatorToken)
-				if resp, err := http.DefaultClient.Do(req); err == nil { // else it did not arrive, as it should
-					return resp.Body.Close()
-				}
-				return nil
-			},
-			end: func(context.Context, *Environment) error { return nil },
-		}, true
+		return asked("an operator asks for mails", "/v1/mails"), true
+	case l.From == topology.Edge && l.To == "insight":
+		return asked("an operator asks how far the reports are", "/v1/reports"), true
 	case l.From == "notification" && from.Events && to.Events && to.Kind == topology.Service:
 		return reason{
 			// The broker is found again within 2 s.
@@ -107,6 +93,27 @@ func wants(l localshop.Link) (r reason, rare bool) {
 		}, true
 	}
 	return reason{}, false
+}
+
+// asked has an operator ask for what only one service has.
+func asked(doc, path string) reason {
+	return reason{
+		lasts: partitionLasts, doc: doc,
+		begin: func(ctx context.Context, e *Environment) error {
+			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.Shop.URL+path, http.NoBody)
+			if err != nil {
+				return err
+			}
+			req.Header.Set("Authorization", "Bearer "+e.Shop.OperatorToken)
+			if resp, err := http.DefaultClient.Do(req); err == nil { // else it did not arrive, as it should
+				return resp.Body.Close()
+			}
+			return nil
+		},
+		end: func(context.Context, *Environment) error { return nil },
+	}
 }
 
 // partitions cut each pair of neighbors in each direction.

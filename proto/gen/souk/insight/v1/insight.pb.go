@@ -293,7 +293,11 @@ type OrderFilter struct {
 	// A SKU that the order has a line of.
 	Sku string `protobuf:"bytes,6,opt,name=sku,proto3" json:"sku,omitempty"`
 	// The id of a product that the order has a line of.
-	ProductId     string `protobuf:"bytes,7,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	ProductId string `protobuf:"bytes,7,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// Where the goods go, ISO 3166-1 alpha-2.
+	Country string `protobuf:"bytes,8,opt,name=country,proto3" json:"country,omitempty"`
+	// What was paid in, ISO 4217.
+	Currency      string `protobuf:"bytes,9,opt,name=currency,proto3" json:"currency,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -373,6 +377,20 @@ func (x *OrderFilter) GetSku() string {
 func (x *OrderFilter) GetProductId() string {
 	if x != nil {
 		return x.ProductId
+	}
+	return ""
+}
+
+func (x *OrderFilter) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
+func (x *OrderFilter) GetCurrency() string {
+	if x != nil {
+		return x.Currency
 	}
 	return ""
 }
@@ -1755,7 +1773,7 @@ const file_souk_insight_v1_insight_proto_rawDesc = "" +
 	"\acountry\x18\b \x01(\tR\acountry\x127\n" +
 	"\tplaced_at\x18\t \x01(\v2\x1a.google.protobuf.TimestampR\bplacedAt\x12\x18\n" +
 	"\aversion\x18\n" +
-	" \x01(\x03R\aversion\"\xf0\x02\n" +
+	" \x01(\x03R\aversion\"\xd2\x03\n" +
 	"\vOrderFilter\x12F\n" +
 	"\x06states\x18\x01 \x03(\x0e2\x19.souk.order.v1.OrderStateB\x13\xbaH\x10\x92\x01\r\x10\a\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x06states\x12;\n" +
 	"\vplaced_from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -1766,7 +1784,9 @@ const file_souk_insight_v1_insight_proto_rawDesc = "" +
 	"\x10\xe8\a\"\x05r\x03\xb0\x01\x01R\vcustomerIds\x12\x19\n" +
 	"\x03sku\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sku\x12*\n" +
 	"\n" +
-	"product_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\tproductId\"\xc2\x01\n" +
+	"product_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\tproductId\x12.\n" +
+	"\acountry\x18\b \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{2})?$R\acountry\x120\n" +
+	"\bcurrency\x18\t \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\bcurrency\"\xc2\x01\n" +
 	"\x11ListOrdersRequest\x12&\n" +
 	"\tpage_size\x18\x01 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12\x1f\n" +
 	"\x06cursor\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\x06cursor\x124\n" +

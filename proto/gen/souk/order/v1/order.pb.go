@@ -1524,7 +1524,10 @@ type OrderFilter struct {
 	// The buyer's e-mail address, whole, without regard to case.
 	Email string `protobuf:"bytes,5,opt,name=email,proto3" json:"email,omitempty"`
 	// A SKU that the order has a line of.
-	Sku           string `protobuf:"bytes,6,opt,name=sku,proto3" json:"sku,omitempty"`
+	Sku string `protobuf:"bytes,6,opt,name=sku,proto3" json:"sku,omitempty"`
+	// These orders, in any order: for who has their ids from elsewhere and wants what they
+	// are now. No other field goes with it. Ids that the viewer does not see are passed over.
+	Ids           []string `protobuf:"bytes,7,rep,name=ids,proto3" json:"ids,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1599,6 +1602,13 @@ func (x *OrderFilter) GetSku() string {
 		return x.Sku
 	}
 	return ""
+}
+
+func (x *OrderFilter) GetIds() []string {
+	if x != nil {
+		return x.Ids
+	}
+	return nil
 }
 
 // ListOrdersRequest asks for a page.
@@ -2898,7 +2908,7 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\border_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12.\n" +
 	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x02\x10\x03R\vcustomer_id\">\n" +
 	"\x10GetOrderResponse\x12*\n" +
-	"\x05order\x18\x01 \x01(\v2\x14.souk.order.v1.OrderR\x05order\"\xaf\x02\n" +
+	"\x05order\x18\x01 \x01(\v2\x14.souk.order.v1.OrderR\x05order\"\xb3\x04\n" +
 	"\vOrderFilter\x12F\n" +
 	"\x06states\x18\x01 \x03(\x0e2\x19.souk.order.v1.OrderStateB\x13\xbaH\x10\x92\x01\r\x10\a\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x06states\x12;\n" +
 	"\vplaced_from\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -2906,7 +2916,9 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\rplaced_before\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\fplacedBefore\x12\x1f\n" +
 	"\x06number\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18(R\x06number\x12\x1e\n" +
 	"\x05email\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xfe\x01R\x05email\x12\x19\n" +
-	"\x03sku\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sku\"\xd4\x01\n" +
+	"\x03sku\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sku\x12#\n" +
+	"\x03ids\x18\a \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10d\x18\x01\"\x05r\x03\xb0\x01\x01R\x03ids:\xdc\x01\xbaH\xd8\x01\x1a\xd5\x01\n" +
+	"\x16order_filter.ids_alone\x12\x1aids go with no other field\x1a\x9e\x01size(this.ids) == 0 || size(this.states) == 0 && !has(this.placed_from) && !has(this.placed_before) && this.number == '' && this.email == '' && this.sku == ''\"\xd4\x01\n" +
 	"\x11ListOrdersRequest\x12&\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12 \n" +
 	"\x06cursor\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06cursor\x122\n" +

@@ -614,6 +614,78 @@ func (q *Queries) OrderSizes(ctx context.Context, db DBTX, orderIds []string) ([
 	return items, nil
 }
 
+const ordersByID = `-- name: OrdersByID :many
+SELECT id, number, customer_id, idempotency_key, request_hash, state, cancel_reason, decline_code, short_skus, version, total, refunded, currency, cart_id, cart_version, payment_method, email, shipping_address, answered_pending, answer_by, deadline, placed_at, updated_at, settled_at, open, traceparent, agreement_digest, session_since, address_key, erased_at FROM orders
+WHERE id = ANY ($1::uuid[]) AND (placed_at, id) < ($2::timestamptz, $3::uuid)
+  AND ($4::uuid IS NULL OR customer_id = $4)
+ORDER BY placed_at DESC, id DESC LIMIT $5
+`
+
+type OrdersByIDParams struct {
+	Ids        []string
+	BeforeAt   time.Time
+	BeforeID   string
+	CustomerID pgtype.UUID
+	MaxRows    int32
+}
+
+func (q *Queries) OrdersByID(ctx context.Context, db DBTX, arg OrdersByIDParams) ([]Order, error) {
+	rows, err := db.Query(ctx, ordersByID,
+		arg.Ids,
+		arg.BeforeAt,
+		arg.BeforeID,
+		arg.CustomerID,
+		arg.MaxRows,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []Order
+	for rows.Next() {
+		var i Order
+		if err := rows.Scan(
+			&i.ID,
+			&i.Number,
+			&i.CustomerID,
+			&i.IdempotencyKey,
+			&i.RequestHash,
+			&i.State,
+			&i.CancelReason,
+			&i.DeclineCode,
+			&i.ShortSkus,
+			&i.Version,
+			&i.Total,
+			&i.Refunded,
+			&i.Currency,
+			&i.CartID,
+			&i.CartVersion,
+			&i.PaymentMethod,
+			&i.Email,
+			&i.ShippingAddress,
+			&i.AnsweredPending,
+			&i.AnswerBy,
+			&i.Deadline,
+			&i.PlacedAt,
+			&i.UpdatedAt,
+			&i.SettledAt,
+			&i.Open,
+			&i.Traceparent,
+			&i.AgreementDigest,
+			&i.SessionSince,
+			&i.AddressKey,
+			&i.ErasedAt,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const placeOrder = `-- name: PlaceOrder :one
 WITH renewed AS (
     INSERT INTO customer_sessions (customer_id, since)

@@ -104,6 +104,12 @@ SELECT * FROM orders
 WHERE (placed_at, id) < (@before_at::timestamptz, @before_id::uuid)
 ORDER BY placed_at DESC, id DESC LIMIT @max_rows;
 
+-- name: OrdersByID :many
+SELECT * FROM orders
+WHERE id = ANY (@ids::uuid[]) AND (placed_at, id) < (@before_at::timestamptz, @before_id::uuid)
+  AND (sqlc.narg(customer_id)::uuid IS NULL OR customer_id = sqlc.narg(customer_id))
+ORDER BY placed_at DESC, id DESC LIMIT @max_rows;
+
 -- name: FindOrders :many
 SELECT * FROM orders o
 WHERE (o.placed_at, o.id) < (@before_at::timestamptz, @before_id::uuid)
