@@ -102,15 +102,17 @@ func TestNetworkPoliciesAtTheEdge(t *testing.T) {
 		for _, p := range o.pods() {
 			name := component(p.meta.Labels)
 			service := isService(t, name)
-			for _, port := range []int{80, 443, 4317, 5432, 6379, 8080, 9000, 9090, 9464, 12111} {
+			for _, port := range []int{80, 443, 4222, 4317, 5432, 6379, 8080, 9000, 9090, 9464, 12111} {
 				in := ingress(o.Policies, p.meta.Labels, outside, port)
 				if want := name == "gateway" && port == 8080 && variant != "everything"; in != want {
 					t.Errorf("the world -> %s:%d: allowed %v", name, port, in)
 				}
 				out := egress(o.Policies, p.meta.Labels, outside, port)
 				want := port == 443 && name == "notification" // outgoing webhooks
+				events := slices.ContainsFunc(topology(t, "service"), func(p part) bool { return p.Name == name && p.Events })
 				switch variant {
 				case "prod":
+					want = want || port == 4222 && events
 					want = want || port == 443 && name == "payment" || port == 5432 && (service || strings.HasSuffix(name, "-migrate"))
 				case "offsite":
 					backup := name == "backup" || name == "restore"

@@ -252,6 +252,42 @@ func TestUpgradeOfDatabases(t *testing.T) {
 	}
 }
 
+// Each service that tells what happens, or is told, finds the broker; no other does.
+func TestExternalBroker(t *testing.T) {
+	t.Parallel()
+	const values = `events: {kind: external, external: {secret: "%s-events", key: address, caSecret: broker-ca, caKey: root.pem, replicas: 5}}`
+	told := 0
+	for _, p := range decoded(t, values, install).pods() {
+		name, has := component(p.meta.Labels), env(p)
+		prefix := "SOUK_" + strings.ToUpper(name) + "_EVENTS_"
+		got := [3]string{has[prefix+"URL"], has[prefix+"REPLICAS"], has[prefix+"CA_FILE"]}
+		want := [3]string{}
+		if slices.ContainsFunc(topology(t, "service"), func(p part) bool { return p.Name == name && p.Events }) {
+			told++
+			want = [3]string{name + "-events/address", "5", "/events/ca.crt"}
+		}
+		if got != want {
+			t.Errorf("%s: %v, want %v", p.name, got, want)
+		}
+		mounted := slices.ContainsFunc(p.spec.Volumes, func(v corev1.Volume) bool {
+			return v.Name == "events-ca" && v.Secret.SecretName == "broker-ca" && len(v.Secret.Items) == 1 && v.Secret.Items[0].Key == "root.pem"
+		})
+		if mounted != (want[0] != "") {
+			t.Errorf("%s: has the broker's authorities %v", p.name, mounted)
+		}
+	}
+	if told != 5 {
+		t.Errorf("%d services have the broker", told)
+	}
+	for _, p := range decoded(t, "default", install).pods() {
+		for variable := range env(p) {
+			if strings.Contains(variable, "_EVENTS_") {
+				t.Errorf("%s without a broker has %s", p.name, variable)
+			}
+		}
+	}
+}
+
 // Stores of one's own are believed by the authorities that the values name, of which the
 // pods get nothing else of the secret.
 func TestExternalStores(t *testing.T) {

@@ -14,7 +14,7 @@ type part struct {
 	Name, Kind, Module, Package string
 	Port                        int
 	Calls                       []string
-	Database, Redis             bool
+	Database, Redis, Events     bool
 }
 
 // topology reads the parts of the shop, those of the kinds if any is named.

@@ -45,6 +45,8 @@ func TestRefusedValues(t *testing.T) {
 		"networkPolicy: {gatewayFrom: [{namespace: x}]}":                 "gatewayFrom",
 		"ingress: {enabled: 'yes'}":                                      "enabled",
 		// What only the templates know.
+		"events: {kind: external}":                                              "events.external.secret",
+		"events: {kind: rabbit}":                                                "kind",
 		"postgres: {kind: external}":                                            "postgres.external.",
 		"redis: {kind: external}":                                               "redis.external.address",
 		"backup: {restore: 20260102-030405}":                                    "backup.enabled",

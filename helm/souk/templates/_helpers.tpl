@@ -209,6 +209,29 @@ key: ca.crt
 {{- end -}}
 {{- end -}}
 
+{{/* The secret with the authorities of the broker's certificate, nothing where those of the
+     system are meant; takes {root}. */}}
+{{- define "souk.eventsCA" -}}
+{{- if eq .root.Values.events.kind "external" }}{{ .root.Values.events.external.caSecret }}{{ end -}}
+{{- end -}}
+
+{{/* Where a part finds the broker of events; takes {root, service}. */}}
+{{- define "souk.eventsEnv" -}}
+{{- $events := .root.Values.events -}}
+{{- if eq $events.kind "external" -}}
+{{- $prefix := printf "SOUK_%s_EVENTS" (upper .service) -}}
+- name: {{ $prefix }}_URL
+  valueFrom:
+    secretKeyRef: {name: {{ required "events.external.secret: name the secret with the broker's address" $events.external.secret | replace "%s" .service }}, key: {{ $events.external.key | quote }}}
+- name: {{ $prefix }}_REPLICAS
+  value: {{ $events.external.replicas | quote }}
+{{- with include "souk.eventsCA" . }}
+- name: {{ $prefix }}_CA_FILE
+  value: /events/ca.crt
+{{- end }}
+{{- end -}}
+{{- end -}}
+
 {{/* Where a part finds its certificate; takes {root, service}. */}}
 {{- define "souk.tlsEnv" -}}
 {{- $prefix := printf "SOUK_%s_TLS" (upper .service) -}}
@@ -233,6 +256,9 @@ key: ca.crt
 {{- if and $part.redis (include "souk.redisCA" .) }}
 - {name: redis-ca, mountPath: /redis, readOnly: true}
 {{- end }}
+{{- if and $part.events (include "souk.eventsCA" .) }}
+- {name: events-ca, mountPath: /events, readOnly: true}
+{{- end }}
 {{- if .root.Values.liveUpdate.enabled }}
 - {{ include "souk.liveMount" .root }}
 {{- end }}
@@ -249,6 +275,10 @@ key: ca.crt
 - name: redis-ca
   secret: {secretName: {{ .secret }}, items: [{key: {{ .key | quote }}, path: ca.crt}], defaultMode: 0440}
 {{- end }}
+{{- end }}
+{{- if and $part.events (include "souk.eventsCA" .) }}
+- name: events-ca
+  secret: {secretName: {{ include "souk.eventsCA" . }}, items: [{key: {{ .root.Values.events.external.caKey | quote }}, path: ca.crt}], defaultMode: 0440}
 {{- end }}
 {{- if .root.Values.liveUpdate.enabled }}
 - {{ include "souk.liveVolume" .root }}
@@ -370,7 +400,7 @@ resetkeys resetchannels ~souk:{{ .name }}:* -@all +mget +set +setnx +ping +selec
 {{/* Refuses a name that is no service's, which the schema cannot know. */}}
 {{- define "souk.checkNames" -}}
 {{- $services := include "souk.services" . | fromYamlArray }}
-{{- range $key, $_ := omit .Values "global" "image" "currency" "log" "telemetry" "drain" "maxConnectionAge" "gateway" "service" "stripesim" "tls" "operators" "secrets" "postgres" "redis" "liveUpdate" "migrations" "seed" "backup" "podDisruptionBudget" "topologySpread" "networkPolicy" "ingress" "httpRoute" "serviceMonitor" "nodeSelector" "tolerations" }}
+{{- range $key, $_ := omit .Values "global" "image" "currency" "log" "telemetry" "drain" "maxConnectionAge" "gateway" "service" "stripesim" "tls" "operators" "secrets" "postgres" "redis" "events" "liveUpdate" "migrations" "seed" "backup" "podDisruptionBudget" "topologySpread" "networkPolicy" "ingress" "httpRoute" "serviceMonitor" "nodeSelector" "tolerations" }}
 {{- if not (has $key $services) }}{{ fail (printf "%s: there is no such value, and no such service" $key) }}{{ end }}
 {{- end }}
 {{- range $key, $_ := omit .Values.postgres.external "secret" "key" "ownerKey" "readerKey" "port" "sslmode" "caSecret" "caKey" }}
