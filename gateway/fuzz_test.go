@@ -228,6 +228,8 @@ var requests = map[string][]request{
 	"GET /v1/reports/funnel":  {{query: "from=2026-11-01T00:00:00Z&before=2026-12-01T00:00:00Z"}, {}, {query: "from=2026-11-01T00:00:00Z&before=1970-01-01T00:00:00Z"}},
 	"GET /v1/reports/refunds": {{query: "from=2026-11-01T00:00:00Z&before=2026-12-01T00:00:00Z"}, {query: "from=&before=x"}},
 	"GET /v1/refunds":         {{}, {query: "state=SUCCEEDED&limit=1&requested_from=2026-11-01T00:00:00Z&requested_before=2026-12-01T00:00:00Z"}, {query: "cursor=x"}},
+	"GET /v1/audit-log":       {{}, {query: "service=catalog&operator=ann&action=SetPrices&from=2026-11-25T00:00:00Z&before=2026-11-26T00:00:00Z&limit=1"}, {query: "service=x&cursor=x"}, {query: "cursor=Y2F0YWxvZy4x"}},
+
 	"GET /v1/mails":           {{}, {query: "state=SENT&limit=1&order_id=" + mailID + "&customer_id=" + mailID}, {query: "state=sent&cursor=x"}, {query: "order_id=1"}},
 	"GET /v1/mails/{mail_id}": {{}, {id: mailID}, {id: "x"}},
 
@@ -250,7 +252,7 @@ var requests = map[string][]request{
 // forOperator are the operations whose requests carry the operator's token; all
 // others carry the shopper's.
 var forOperator = []string{"PUT /v1/products/{sku}", "PUT /v1/products/{sku}/state", "PUT /v1/products/{sku}/variants/{variant_sku}/state", "DELETE /v1/products/{sku}", "DELETE /v1/products/{sku}/variants/{variant_sku}", "POST /v1/products/import", "POST /v1/stock-adjustments", "POST /v1/prices", "POST /v1/orders/{order_id}/refunds", "GET /v1/orders/export", "GET /v1/orders/{order_id}/refunds/{refund_id}",
-	"POST /v1/reconciliations", "GET /v1/reconciliations/{reconciliation_id}", "GET /v1/mails", "GET /v1/mails/{mail_id}", "GET /v1/reports", "GET /v1/reports/sales", "GET /v1/reports/funnel", "GET /v1/reports/refunds", "GET /v1/refunds", "DELETE /v1/customers/{customer_id}/sessions", "GET /v1/customers", "GET /v1/customers/{customer_id}/personal-data", "DELETE /v1/customers/{customer_id}/personal-data"}
+	"POST /v1/reconciliations", "GET /v1/reconciliations/{reconciliation_id}", "GET /v1/audit-log", "GET /v1/mails", "GET /v1/mails/{mail_id}", "GET /v1/reports", "GET /v1/reports/sales", "GET /v1/reports/funnel", "GET /v1/reports/refunds", "GET /v1/refunds", "DELETE /v1/customers/{customer_id}/sessions", "GET /v1/customers", "GET /v1/customers/{customer_id}/personal-data", "DELETE /v1/customers/{customer_id}/personal-data"}
 
 // No operation goes without: one that is new in openapi.yaml needs requests.
 func TestEveryOperationIsFuzzed(t *testing.T) {

@@ -32,6 +32,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/gateway/operators"
 	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
+	auditv1 "github.com/souk-shop/souk/proto/gen/souk/audit/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	insightv1 "github.com/souk-shop/souk/proto/gen/souk/insight/v1"
@@ -71,6 +72,7 @@ type shopUnderTest struct {
 	payment *fakePayment
 	insight *fakeInsight
 	answers *fakeAnswers
+	audit   *fakeAudit
 	health  *health.Server
 	calls   atomic.Int64 // made of the services
 	conn    *grpc.ClientConn
@@ -81,7 +83,7 @@ func start(t testing.TB, change ...func(*Config)) *shopUnderTest {
 	t.Helper()
 	carts := &fakeCart{carts: map[string]*cartv1.Cart{}, made: map[string]bool{}}
 	s := &shopUnderTest{
-		t: t, catalog: newFakeCatalog(), cart: carts, health: health.NewServer(), payment: &fakePayment{}, insight: &fakeInsight{}, answers: &fakeAnswers{kept: map[string]*keptAnswer{}},
+		t: t, catalog: newFakeCatalog(), cart: carts, health: health.NewServer(), payment: &fakePayment{}, insight: &fakeInsight{}, audit: &fakeAudit{}, answers: &fakeAnswers{kept: map[string]*keptAnswer{}},
 		order: &fakeOrder{
 			carts: carts, orders: map[string]*orderv1.Order{}, keys: map[string]*orderv1.Order{},
 			hashes: map[string][]byte{}, changes: make(chan *orderv1.Order),
@@ -201,6 +203,7 @@ func (s *shopUnderTest) serveOn(addr string) string {
 	insightv1.RegisterInsightServiceServer(server, s.insight)
 	notificationv1.RegisterMailServiceServer(server, fakeMails{})
 	answerv1.RegisterAnswerServiceServer(server, s.answers)
+	auditv1.RegisterAuditServiceServer(server, s.audit)
 	notificationv1.RegisterWebhookServiceServer(server, fakeWebhooks{})
 	healthpb.RegisterHealthServer(server, s.health)
 	if rules, err = access.NewTable(server.GetServiceInfo()); err != nil {

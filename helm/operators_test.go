@@ -45,7 +45,7 @@ func TestFirstOperator(t *testing.T) {
 	list := exec.CommandContext(t.Context(), "go", "run", "-buildvcs=false", "./souk", "operator", "list", "--file", path)
 	list.Dir = filepath.Join(root, "tools")
 	out, err := list.CombinedOutput()
-	if err != nil || !regexp.MustCompile(`(?m)^admin +`+found[1]+` +read,catalog,orders,money,customers,webhooks .* works$`).Match(out) {
+	if err != nil || !regexp.MustCompile(`(?m)^admin +`+found[1]+` +read,catalog,orders,money,customers,webhooks,audit .* works$`).Match(out) {
 		t.Errorf("%v: %s", err, out)
 	}
 	if again := decoded(t, "default", install); strings.Contains(fmt.Sprint(again.Secrets), token) {

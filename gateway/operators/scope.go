@@ -28,13 +28,15 @@ const (
 	Customers
 	// Webhooks: other systems are told what happens, and what they were told is looked at.
 	Webhooks
+	// Audit: what operators did is read.
+	Audit
 
 	// Everything is all scopes.
-	Everything = Read | Catalog | Orders | Money | Customers | Webhooks
+	Everything = Read | Catalog | Orders | Money | Customers | Webhooks | Audit
 )
 
 // names of the scopes in the order of their bits.
-var names = []string{"read", "catalog", "orders", "money", "customers", "webhooks"}
+var names = []string{"read", "catalog", "orders", "money", "customers", "webhooks", "audit"}
 
 // Names are the names of all scopes.
 func Names() []string { return slices.Clone(names) }

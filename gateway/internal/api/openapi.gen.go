@@ -14,6 +14,7 @@ import (
 // operations are all that the document has.
 func (a *API) operations() []operation {
 	return []operation{
+		{"ListAuditLog", "GET", "/v1/audit-log", operatorly, operators.Audit, handle(a.listAuditLog), nil},
 		{"CreateCart", "POST", "/v1/carts", guest, 0, once(a, "CreateCart", a.keeper("/v1/carts"), a.createCart), nil},
 		{"GetCart", "GET", "/v1/carts/{cart_id}", shopper, 0, handle(a.getCart), nil},
 		{"AddLine", "POST", "/v1/carts/{cart_id}/lines", shopper, 0, once(a, "AddLine", a.keeper("/v1/carts/{cart_id}/lines"), a.addLine), nil},
@@ -71,6 +72,27 @@ func (a *API) operations() []operation {
 	}
 }
 
+// ListAuditLogRequest is a request of ListAuditLog.
+type ListAuditLogRequest struct {
+	Limit    *int64
+	Service  string
+	Operator string
+	Action   string
+	From     time.Time
+	Before   time.Time
+	Cursor   string
+}
+
+func (in *ListAuditLogRequest) read(q *request) {
+	q.query("limit").integer(&in.Limit, 1, 100)
+	q.query("service").text(&in.Service, text1)
+	q.query("operator").text(&in.Operator, text2)
+	q.query("action").text(&in.Action, text2)
+	q.query("from").time(&in.From)
+	q.query("before").time(&in.Before)
+	q.query("cursor").text(&in.Cursor, text3)
+}
+
 // CreateCartRequest is a request of CreateCart.
 type CreateCartRequest struct {
 	IdempotencyKey uuid.UUID `json:"-"`
@@ -92,7 +114,7 @@ type GetCartRequest struct {
 
 func (in *GetCartRequest) read(q *request) {
 	q.path("cart_id").id(&in.CartID)
-	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
+	q.header("If-None-Match").text(&in.IfNoneMatch, text4)
 }
 
 // AddLineRequest is a request of AddLine.
@@ -105,8 +127,8 @@ type AddLineRequest struct {
 
 func (in *AddLineRequest) read(q *request) {
 	q.path("cart_id").id(&in.CartID)
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.header("If-Match").text(&in.IfMatch, text1)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
+	q.header("If-Match").text(&in.IfMatch, text4)
 	q.json(false, in.Body.read)
 }
 
@@ -122,8 +144,8 @@ type ReplaceLinesRequest struct {
 
 func (in *ReplaceLinesRequest) read(q *request) {
 	q.path("cart_id").id(&in.CartID)
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.header("If-Match").text(&in.IfMatch, text1)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
+	q.header("If-Match").text(&in.IfMatch, text4)
 	q.json(false, in.Body.read)
 }
 
@@ -139,9 +161,9 @@ type RemoveLineRequest struct {
 
 func (in *RemoveLineRequest) read(q *request) {
 	q.path("cart_id").id(&in.CartID)
-	q.path("sku").text(&in.SKU, text3)
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.header("If-Match").text(&in.IfMatch, text1)
+	q.path("sku").text(&in.SKU, text6)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
+	q.header("If-Match").text(&in.IfMatch, text4)
 }
 
 func (in *RemoveLineRequest) key() string { return in.IdempotencyKey }
@@ -157,9 +179,9 @@ type SetLineRequest struct {
 
 func (in *SetLineRequest) read(q *request) {
 	q.path("cart_id").id(&in.CartID)
-	q.path("sku").text(&in.SKU, text3)
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.header("If-Match").text(&in.IfMatch, text1)
+	q.path("sku").text(&in.SKU, text6)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
+	q.header("If-Match").text(&in.IfMatch, text4)
 	q.json(false, in.Body.read)
 }
 
@@ -180,7 +202,7 @@ type ListCategoriesRequest struct {
 }
 
 func (in *ListCategoriesRequest) read(q *request) {
-	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
+	q.header("If-None-Match").text(&in.IfNoneMatch, text4)
 }
 
 // FindCustomersRequest is a request of FindCustomers.
@@ -189,7 +211,7 @@ type FindCustomersRequest struct {
 }
 
 func (in *FindCustomersRequest) read(q *request) {
-	q.query("email").text(&in.Email, text4)
+	q.query("email").text(&in.Email, text7)
 }
 
 // EraseCustomerRequest is a request of EraseCustomer.
@@ -200,7 +222,7 @@ type EraseCustomerRequest struct {
 
 func (in *EraseCustomerRequest) read(q *request) {
 	q.path("customer_id").id(&in.CustomerID)
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 }
 
 func (in *EraseCustomerRequest) key() string { return in.IdempotencyKey }
@@ -222,7 +244,7 @@ type EndCustomerSessionsRequest struct {
 
 func (in *EndCustomerSessionsRequest) read(q *request) {
 	q.path("customer_id").id(&in.CustomerID)
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 }
 
 func (in *EndCustomerSessionsRequest) key() string { return in.IdempotencyKey }
@@ -240,8 +262,8 @@ func (in *ListMailsRequest) read(q *request) {
 	q.query("limit").integer(&in.Limit, 1, 100)
 	q.query("order_id").id(&in.OrderID)
 	q.query("customer_id").id(&in.CustomerID)
-	q.query("state").text(&in.State, text5)
-	q.query("cursor").text(&in.Cursor, text6)
+	q.query("state").text(&in.State, text8)
+	q.query("cursor").text(&in.Cursor, text3)
 }
 
 // GetMailRequest is a request of GetMail.
@@ -271,17 +293,17 @@ type ListOrdersRequest struct {
 
 func (in *ListOrdersRequest) read(q *request) {
 	q.query("limit").integer(&in.Limit, 1, 100)
-	q.query("state").text(&in.State, text7)
+	q.query("state").text(&in.State, text9)
 	q.query("placed_from").time(&in.PlacedFrom)
 	q.query("placed_before").time(&in.PlacedBefore)
-	q.query("number").text(&in.Number, text8)
-	q.query("email").text(&in.Email, text4)
-	q.query("sku").text(&in.SKU, text9)
+	q.query("number").text(&in.Number, text10)
+	q.query("email").text(&in.Email, text7)
+	q.query("sku").text(&in.SKU, text11)
 	q.query("customer_id").id(&in.CustomerID)
 	q.query("product_id").id(&in.ProductID)
-	q.query("country").text(&in.Country, text10)
-	q.query("currency").text(&in.Currency, text11)
-	q.query("cursor").text(&in.Cursor, text6)
+	q.query("country").text(&in.Country, text12)
+	q.query("currency").text(&in.Currency, text13)
+	q.query("cursor").text(&in.Cursor, text3)
 }
 
 // PlaceOrderRequest is a request of PlaceOrder.
@@ -292,8 +314,8 @@ type PlaceOrderRequest struct {
 }
 
 func (in *PlaceOrderRequest) read(q *request) {
-	q.requiredHeader("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.header("Prefer").text(&in.Prefer, text1)
+	q.requiredHeader("Idempotency-Key").text(&in.IdempotencyKey, text5)
+	q.header("Prefer").text(&in.Prefer, text4)
 	q.json(false, in.Body.read)
 }
 
@@ -312,16 +334,16 @@ type ExportOrdersRequest struct {
 }
 
 func (in *ExportOrdersRequest) read(q *request) {
-	q.query("state").text(&in.State, text7)
+	q.query("state").text(&in.State, text9)
 	q.query("placed_from").time(&in.PlacedFrom)
 	q.query("placed_before").time(&in.PlacedBefore)
-	q.query("number").text(&in.Number, text8)
-	q.query("email").text(&in.Email, text4)
-	q.query("sku").text(&in.SKU, text9)
+	q.query("number").text(&in.Number, text10)
+	q.query("email").text(&in.Email, text7)
+	q.query("sku").text(&in.SKU, text11)
 	q.query("customer_id").id(&in.CustomerID)
 	q.query("product_id").id(&in.ProductID)
-	q.query("country").text(&in.Country, text10)
-	q.query("currency").text(&in.Currency, text11)
+	q.query("country").text(&in.Country, text12)
+	q.query("currency").text(&in.Currency, text13)
 }
 
 // GetOrderRequest is a request of GetOrder.
@@ -332,7 +354,7 @@ type GetOrderRequest struct {
 
 func (in *GetOrderRequest) read(q *request) {
 	q.path("order_id").id(&in.OrderID)
-	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
+	q.header("If-None-Match").text(&in.IfNoneMatch, text4)
 }
 
 // CancelOrderRequest is a request of CancelOrder.
@@ -343,7 +365,7 @@ type CancelOrderRequest struct {
 
 func (in *CancelOrderRequest) read(q *request) {
 	q.path("order_id").id(&in.OrderID)
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 }
 
 func (in *CancelOrderRequest) key() string { return in.IdempotencyKey }
@@ -356,7 +378,7 @@ type WatchOrderRequest struct {
 
 func (in *WatchOrderRequest) read(q *request) {
 	q.path("order_id").id(&in.OrderID)
-	q.header("Last-Event-ID").text(&in.LastEventID, text1)
+	q.header("Last-Event-ID").text(&in.LastEventID, text4)
 }
 
 // RefundOrderRequest is a request of RefundOrder.
@@ -369,8 +391,8 @@ type RefundOrderRequest struct {
 
 func (in *RefundOrderRequest) read(q *request) {
 	q.path("order_id").id(&in.OrderID)
-	q.requiredHeader("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.header("Prefer").text(&in.Prefer, text1)
+	q.requiredHeader("Idempotency-Key").text(&in.IdempotencyKey, text5)
+	q.header("Prefer").text(&in.Prefer, text4)
 	q.json(false, in.Body.read)
 }
 
@@ -393,7 +415,7 @@ type ErasePersonalDataRequest struct {
 }
 
 func (in *ErasePersonalDataRequest) read(q *request) {
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 }
 
 func (in *ErasePersonalDataRequest) key() string { return in.IdempotencyKey }
@@ -412,7 +434,7 @@ type SetPricesRequest struct {
 }
 
 func (in *SetPricesRequest) read(q *request) {
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 	q.json(false, in.Body.read)
 }
 
@@ -435,18 +457,18 @@ type ListProductsRequest struct {
 }
 
 func (in *ListProductsRequest) read(q *request) {
-	q.query("q").text(&in.Q, text12)
+	q.query("q").text(&in.Q, text14)
 	q.query("exact").boolean(&in.Exact)
-	q.query("category").text(&in.Category, text13)
+	q.query("category").text(&in.Category, text15)
 	q.query("min_price").integer(&in.MinPrice, 0, 9007199254740991)
 	q.query("max_price").integer(&in.MaxPrice, 0, 9007199254740991)
 	q.query("in_stock").boolean(&in.InStock)
-	q.query("sort").text(&in.Sort, text14)
-	q.query("state").text(&in.State, text15)
+	q.query("sort").text(&in.Sort, text16)
+	q.query("state").text(&in.State, text17)
 	q.query("limit").integer(&in.Limit, 1, 100)
-	q.query("cursor").text(&in.Cursor, text6)
+	q.query("cursor").text(&in.Cursor, text3)
 	q.query("facets").boolean(&in.Facets)
-	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
+	q.header("If-None-Match").text(&in.IfNoneMatch, text4)
 }
 
 // ImportProductsRequest is a request of ImportProducts.
@@ -456,7 +478,7 @@ type ImportProductsRequest struct {
 }
 
 func (in *ImportProductsRequest) read(q *request) {
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 	in.Body = q.stream("text/csv")
 }
 
@@ -472,9 +494,9 @@ type DeleteProductRequest struct {
 }
 
 func (in *DeleteProductRequest) read(q *request) {
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text16)
-	q.header("If-Match").text(&in.IfMatch, text1)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
+	q.path("sku").text(&in.SKU, text18)
+	q.header("If-Match").text(&in.IfMatch, text4)
 }
 
 func (in *DeleteProductRequest) key() string { return in.IdempotencyKey }
@@ -486,8 +508,8 @@ type GetProductRequest struct {
 }
 
 func (in *GetProductRequest) read(q *request) {
-	q.path("sku").text(&in.SKU, text17)
-	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
+	q.path("sku").text(&in.SKU, text19)
+	q.header("If-None-Match").text(&in.IfNoneMatch, text4)
 }
 
 // PutProductRequest is a request of PutProduct.
@@ -500,10 +522,10 @@ type PutProductRequest struct {
 }
 
 func (in *PutProductRequest) read(q *request) {
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text16)
-	q.header("If-Match").text(&in.IfMatch, text1)
-	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
+	q.path("sku").text(&in.SKU, text18)
+	q.header("If-Match").text(&in.IfMatch, text4)
+	q.header("If-None-Match").text(&in.IfNoneMatch, text4)
 	q.json(false, in.Body.read)
 }
 
@@ -517,9 +539,9 @@ type ListRelatedRequest struct {
 }
 
 func (in *ListRelatedRequest) read(q *request) {
-	q.path("sku").text(&in.SKU, text17)
+	q.path("sku").text(&in.SKU, text19)
 	q.query("limit").integer(&in.Limit, 1, 24)
-	q.header("If-None-Match").text(&in.IfNoneMatch, text1)
+	q.header("If-None-Match").text(&in.IfNoneMatch, text4)
 }
 
 // SetProductStateRequest is a request of SetProductState.
@@ -531,9 +553,9 @@ type SetProductStateRequest struct {
 }
 
 func (in *SetProductStateRequest) read(q *request) {
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text16)
-	q.header("If-Match").text(&in.IfMatch, text1)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
+	q.path("sku").text(&in.SKU, text18)
+	q.header("If-Match").text(&in.IfMatch, text4)
 	q.json(false, in.Body.read)
 }
 
@@ -548,10 +570,10 @@ type DeleteVariantRequest struct {
 }
 
 func (in *DeleteVariantRequest) read(q *request) {
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text16)
-	q.path("variant_sku").text(&in.VariantSKU, text16)
-	q.header("If-Match").text(&in.IfMatch, text1)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
+	q.path("sku").text(&in.SKU, text18)
+	q.path("variant_sku").text(&in.VariantSKU, text18)
+	q.header("If-Match").text(&in.IfMatch, text4)
 }
 
 func (in *DeleteVariantRequest) key() string { return in.IdempotencyKey }
@@ -566,10 +588,10 @@ type SetVariantStateRequest struct {
 }
 
 func (in *SetVariantStateRequest) read(q *request) {
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
-	q.path("sku").text(&in.SKU, text16)
-	q.path("variant_sku").text(&in.VariantSKU, text16)
-	q.header("If-Match").text(&in.IfMatch, text1)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
+	q.path("sku").text(&in.SKU, text18)
+	q.path("variant_sku").text(&in.VariantSKU, text18)
+	q.header("If-Match").text(&in.IfMatch, text4)
 	q.json(false, in.Body.read)
 }
 
@@ -582,7 +604,7 @@ type ReconcileRequest struct {
 }
 
 func (in *ReconcileRequest) read(q *request) {
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 	q.json(true, in.Body.read)
 }
 
@@ -608,10 +630,10 @@ type ListRefundsRequest struct {
 
 func (in *ListRefundsRequest) read(q *request) {
 	q.query("limit").integer(&in.Limit, 1, 100)
-	q.query("state").text(&in.State, text18)
+	q.query("state").text(&in.State, text20)
 	q.query("requested_from").time(&in.RequestedFrom)
 	q.query("requested_before").time(&in.RequestedBefore)
-	q.query("cursor").text(&in.Cursor, text6)
+	q.query("cursor").text(&in.Cursor, text3)
 }
 
 // GetReportsRequest is a request of GetReports.
@@ -655,8 +677,8 @@ type ReportSalesRequest struct {
 func (in *ReportSalesRequest) read(q *request) {
 	q.requiredQuery("from").time(&in.From)
 	q.requiredQuery("before").time(&in.Before)
-	q.query("by").text(&in.By, text19)
-	q.query("time_zone").text(&in.TimeZone, text20)
+	q.query("by").text(&in.By, text21)
+	q.query("time_zone").text(&in.TimeZone, text22)
 	q.query("limit").integer(&in.Limit, 1, 1000)
 }
 
@@ -666,7 +688,7 @@ type EndSessionRequest struct {
 }
 
 func (in *EndSessionRequest) read(q *request) {
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 }
 
 func (in *EndSessionRequest) key() string { return in.IdempotencyKey }
@@ -678,7 +700,7 @@ type AdjustStockRequest struct {
 }
 
 func (in *AdjustStockRequest) read(q *request) {
-	q.requiredHeader("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.requiredHeader("Idempotency-Key").text(&in.IdempotencyKey, text5)
 	q.json(false, in.Body.read)
 }
 
@@ -698,7 +720,7 @@ type CreateWebhookEndpointRequest struct {
 }
 
 func (in *CreateWebhookEndpointRequest) read(q *request) {
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 	q.json(false, in.Body.read)
 }
 
@@ -713,8 +735,8 @@ type DeleteWebhookEndpointRequest struct {
 
 func (in *DeleteWebhookEndpointRequest) read(q *request) {
 	q.path("endpoint_id").id(&in.EndpointID)
-	q.header("If-Match").text(&in.IfMatch, text1)
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("If-Match").text(&in.IfMatch, text4)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 }
 
 func (in *DeleteWebhookEndpointRequest) key() string { return in.IdempotencyKey }
@@ -738,8 +760,8 @@ type UpdateWebhookEndpointRequest struct {
 
 func (in *UpdateWebhookEndpointRequest) read(q *request) {
 	q.path("endpoint_id").id(&in.EndpointID)
-	q.header("If-Match").text(&in.IfMatch, text1)
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("If-Match").text(&in.IfMatch, text4)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 	q.json(false, in.Body.read)
 }
 
@@ -758,10 +780,10 @@ type ListWebhookDeliveriesRequest struct {
 func (in *ListWebhookDeliveriesRequest) read(q *request) {
 	q.path("endpoint_id").id(&in.EndpointID)
 	q.query("limit").integer(&in.Limit, 1, 100)
-	q.query("state").text(&in.State, text21)
-	q.query("event_type").text(&in.EventType, text22)
-	q.query("webhook_id").text(&in.WebhookID, text22)
-	q.query("cursor").text(&in.Cursor, text6)
+	q.query("state").text(&in.State, text23)
+	q.query("event_type").text(&in.EventType, text24)
+	q.query("webhook_id").text(&in.WebhookID, text24)
+	q.query("cursor").text(&in.Cursor, text3)
 }
 
 // GetWebhookDeliveryRequest is a request of GetWebhookDelivery.
@@ -785,7 +807,7 @@ type ReplayWebhookDeliveryRequest struct {
 func (in *ReplayWebhookDeliveryRequest) read(q *request) {
 	q.path("endpoint_id").id(&in.EndpointID)
 	q.path("delivery_id").id(&in.DeliveryID)
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 }
 
 func (in *ReplayWebhookDeliveryRequest) key() string { return in.IdempotencyKey }
@@ -799,7 +821,7 @@ type ReplayWebhookFailuresRequest struct {
 
 func (in *ReplayWebhookFailuresRequest) read(q *request) {
 	q.path("endpoint_id").id(&in.EndpointID)
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 	q.json(false, in.Body.read)
 }
 
@@ -814,7 +836,7 @@ type RotateWebhookSecretRequest struct {
 
 func (in *RotateWebhookSecretRequest) read(q *request) {
 	q.path("endpoint_id").id(&in.EndpointID)
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 	q.json(true, in.Body.read)
 }
 
@@ -828,7 +850,7 @@ type TestWebhookEndpointRequest struct {
 
 func (in *TestWebhookEndpointRequest) read(q *request) {
 	q.path("endpoint_id").id(&in.EndpointID)
-	q.header("Idempotency-Key").text(&in.IdempotencyKey, text2)
+	q.header("Idempotency-Key").text(&in.IdempotencyKey, text5)
 }
 
 func (in *TestWebhookEndpointRequest) key() string { return in.IdempotencyKey }
@@ -850,24 +872,45 @@ func (v *Address) read(r *reader) {
 	r.object([]string{"name", "line1", "country"}, func(name string) bool {
 		switch name {
 		case "name":
-			r.text(&v.Name, text23)
+			r.text(&v.Name, text25)
 		case "line1":
-			r.text(&v.Line1, text24)
+			r.text(&v.Line1, text2)
 		case "line2":
-			r.text(&v.Line2, text12)
+			r.text(&v.Line2, text14)
 		case "city":
-			r.text(&v.City, text13)
+			r.text(&v.City, text15)
 		case "region":
-			r.text(&v.Region, text13)
+			r.text(&v.Region, text15)
 		case "postal_code":
-			r.text(&v.PostalCode, text25)
+			r.text(&v.PostalCode, text26)
 		case "country":
-			r.text(&v.Country, text26)
+			r.text(&v.Country, text27)
 		default:
 			return false
 		}
 		return true
 	})
+}
+
+// AuditEntry: An action of an operator.
+type AuditEntry struct {
+	Service  string    `json:"service"`
+	Sequence int64     `json:"sequence"`
+	At       time.Time `json:"at"`
+	Operator string    `json:"operator"`
+	Caller   string    `json:"caller,omitempty"`
+	Action   string    `json:"action"`
+	Object   string    `json:"object"`
+	Before   string    `json:"before,omitempty"`
+	After    string    `json:"after,omitempty"`
+	Request  string    `json:"request,omitempty"`
+	Hash     string    `json:"hash"`
+}
+
+// AuditPage: A page of entries of the audit log, newest first.
+type AuditPage struct {
+	Entries    []AuditEntry `json:"entries"`
+	NextCursor string       `json:"next_cursor,omitempty"`
 }
 
 // Cart: What a shopper means to buy.
@@ -931,14 +974,14 @@ func (v *Checkout) read(r *reader) {
 			v.CartVersion = new(int64)
 			r.integer(v.CartVersion, 1, 9223372036854775807)
 		case "agreement":
-			r.text(&v.Agreement, text27)
+			r.text(&v.Agreement, text28)
 		case "expected_total":
 			v.ExpectedTotal = new(ExpectedTotal)
 			v.ExpectedTotal.read(r)
 		case "payment_method":
-			r.text(&v.PaymentMethod, text28)
+			r.text(&v.PaymentMethod, text29)
 		case "email":
-			r.text(&v.Email, text29)
+			r.text(&v.Email, text30)
 		case "shipping_address":
 			v.ShippingAddress.read(r)
 		default:
@@ -971,7 +1014,7 @@ func (v *ExpectedTotal) read(r *reader) {
 		case "amount":
 			r.integer(&v.Amount, 0, 9007199254740991)
 		case "currency":
-			r.text(&v.Currency, text30)
+			r.text(&v.Currency, text31)
 		default:
 			return false
 		}
@@ -1100,7 +1143,7 @@ func (v *Line) read(r *reader) {
 	r.object([]string{"sku", "quantity"}, func(name string) bool {
 		switch name {
 		case "sku":
-			r.text(&v.SKU, text3)
+			r.text(&v.SKU, text6)
 		case "quantity":
 			r.integer(&v.Quantity, 1, 100000)
 		default:
@@ -1214,13 +1257,13 @@ func (v *NewWebhookEndpoint) read(r *reader) {
 	r.object([]string{"url", "event_types"}, func(name string) bool {
 		switch name {
 		case "url":
-			r.text(&v.URL, text31)
+			r.text(&v.URL, text32)
 		case "description":
-			r.text(&v.Description, text32)
+			r.text(&v.Description, text33)
 		case "event_types":
 			r.array(1, 50, func() {
 				var item string
-				r.text(&item, text22)
+				r.text(&item, text24)
 				v.EventTypes = append(v.EventTypes, item)
 			})
 		case "ordered":
@@ -1308,7 +1351,7 @@ func (v *Price) read(r *reader) {
 		case "amount":
 			r.integer(&v.Amount, 1, 9007199254740991)
 		case "currency":
-			r.text(&v.Currency, text30)
+			r.text(&v.Currency, text31)
 		default:
 			return false
 		}
@@ -1333,7 +1376,7 @@ func (v *PriceChange) read(r *reader) {
 	r.object([]string{"sku", "price"}, func(name string) bool {
 		switch name {
 		case "sku":
-			r.text(&v.SKU, text3)
+			r.text(&v.SKU, text6)
 		case "price":
 			v.Price.read(r)
 		default:
@@ -1425,18 +1468,18 @@ func (v *ProductInput) read(r *reader) {
 	r.object([]string{"name", "category", "variants"}, func(name string) bool {
 		switch name {
 		case "name":
-			r.text(&v.Name, text33)
+			r.text(&v.Name, text34)
 		case "description":
-			r.text(&v.Description, text34)
+			r.text(&v.Description, text35)
 		case "category":
-			r.text(&v.Category, text35)
+			r.text(&v.Category, text36)
 		case "category_name":
-			r.text(&v.CategoryName, text36)
+			r.text(&v.CategoryName, text37)
 		case "popularity":
 			v.Popularity = new(int64)
 			r.integer(v.Popularity, 0, 1000000000)
 		case "state":
-			r.text(&v.State, text15)
+			r.text(&v.State, text17)
 		case "variants":
 			r.array(1, 1000, func() {
 				var item VariantInput
@@ -1576,7 +1619,7 @@ func (v *RefundInput) read(r *reader) {
 		case "restock":
 			r.boolean(&v.Restock)
 		case "reason":
-			r.text(&v.Reason, text37)
+			r.text(&v.Reason, text38)
 		default:
 			return false
 		}
@@ -1666,7 +1709,7 @@ func (v *StateInput) read(r *reader) {
 	r.object([]string{"state"}, func(name string) bool {
 		switch name {
 		case "state":
-			r.text(&v.State, text15)
+			r.text(&v.State, text17)
 		default:
 			return false
 		}
@@ -1692,7 +1735,7 @@ func (v *StockAdjustment) read(r *reader) {
 	r.object([]string{"reason", "changes"}, func(name string) bool {
 		switch name {
 		case "reason":
-			r.text(&v.Reason, text33)
+			r.text(&v.Reason, text34)
 		case "changes":
 			r.array(1, 2000, func() {
 				var item StockChange
@@ -1716,7 +1759,7 @@ func (v *StockChange) read(r *reader) {
 	r.object([]string{"sku", "delta"}, func(name string) bool {
 		switch name {
 		case "sku":
-			r.text(&v.SKU, text3)
+			r.text(&v.SKU, text6)
 		case "delta":
 			r.integer(&v.Delta, -1000000000, 1000000000)
 		default:
@@ -1757,16 +1800,16 @@ func (v *VariantInput) read(r *reader) {
 	r.object([]string{"sku", "price"}, func(name string) bool {
 		switch name {
 		case "sku":
-			r.text(&v.SKU, text16)
+			r.text(&v.SKU, text18)
 		case "name":
-			r.text(&v.Name, text37)
+			r.text(&v.Name, text38)
 		case "price":
 			v.Price.read(r)
 		case "stock":
 			v.Stock = new(int64)
 			r.integer(v.Stock, 0, 1000000000)
 		case "state":
-			r.text(&v.State, text15)
+			r.text(&v.State, text17)
 		default:
 			return false
 		}
@@ -1857,14 +1900,14 @@ func (v *WebhookEndpointChange) read(r *reader) {
 		switch name {
 		case "url":
 			v.URL = new(string)
-			r.text(v.URL, text31)
+			r.text(v.URL, text32)
 		case "description":
 			v.Description = new(string)
-			r.text(v.Description, text32)
+			r.text(v.Description, text33)
 		case "event_types":
 			r.array(1, 50, func() {
 				var item string
-				r.text(&item, text22)
+				r.text(&item, text24)
 				v.EventTypes = append(v.EventTypes, item)
 			})
 		case "ordered":
@@ -1933,41 +1976,42 @@ func (v *WebhookSecretRotation) read(r *reader) {
 
 // What the document says of strings.
 var (
-	text1  = &textRule{}
-	text2  = &textRule{least: 1, most: 255, pattern: regexp.MustCompile(`^[ -~]*$`), message: `must be 1 to 255 printable ASCII characters`}
-	text3  = &textRule{least: 1, most: 64, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text4  = &textRule{most: 254, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text5  = &textRule{values: []string{"QUEUED", "SENDING", "SENT", "KEPT", "FAILED", "WITHHELD"}}
-	text6  = &textRule{least: 1, most: 1000, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text7  = &textRule{values: []string{"PENDING", "AUTHORIZING", "CONFIRMING", "CAPTURING", "PAID", "CANCELLING", "CANCELLED"}}
-	text8  = &textRule{most: 40, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text9  = &textRule{most: 64, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text10 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be two capital letters, such as GB`}
-	text11 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be three capital letters, such as GBP`}
-	text12 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text13 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text14 = &textRule{values: []string{"relevance", "popularity", "price", "-price", "name", "newest"}}
-	text15 = &textRule{values: []string{"draft", "active", "archived"}}
-	text16 = &textRule{pattern: regexp.MustCompile(`^[A-Z0-9][A-Z0-9._-]{0,63}$`), message: `must be 1 to 64 characters of A-Z, 0-9, dot, dash and underscore, starting with a letter or digit`}
-	text17 = &textRule{least: 1, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text18 = &textRule{values: []string{"PENDING", "SUCCEEDED", "FAILED"}}
-	text19 = &textRule{values: []string{"hour", "day", "product", "sku", "country", "currency"}}
-	text20 = &textRule{most: 64, pattern: regexp.MustCompile(`^[A-Za-z0-9+_/-]+$`), message: `must be the name of a time zone, such as Europe/London`}
-	text21 = &textRule{values: []string{"PENDING", "DELIVERED", "FAILED"}}
-	text22 = &textRule{least: 1, most: 100}
-	text23 = &textRule{least: 1, most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text24 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text25 = &textRule{most: 20, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
-	text26 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be an ISO 3166-1 alpha-2 code, such as "GB"`}
-	text27 = &textRule{most: 524288, pattern: regexp.MustCompile(`^v[0-9]+\.[A-Za-z0-9_-]*$`), message: `must be the agreement of a quote`}
-	text28 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
-	text29 = &textRule{least: 1, most: 254, format: "email"}
-	text30 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
-	text31 = &textRule{least: 1, most: 2048}
-	text32 = &textRule{most: 200}
-	text33 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
-	text34 = &textRule{most: 10000, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text35 = &textRule{most: 100, pattern: regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), message: `must be a slug of lower-case letters, digits and single dashes`}
-	text36 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
-	text37 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text1  = &textRule{least: 1, most: 32, pattern: regexp.MustCompile(`^[a-z]*$`), message: `must be the name of a service`}
+	text2  = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text3  = &textRule{least: 1, most: 1000, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text4  = &textRule{}
+	text5  = &textRule{least: 1, most: 255, pattern: regexp.MustCompile(`^[ -~]*$`), message: `must be 1 to 255 printable ASCII characters`}
+	text6  = &textRule{least: 1, most: 64, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text7  = &textRule{most: 254, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text8  = &textRule{values: []string{"QUEUED", "SENDING", "SENT", "KEPT", "FAILED", "WITHHELD"}}
+	text9  = &textRule{values: []string{"PENDING", "AUTHORIZING", "CONFIRMING", "CAPTURING", "PAID", "CANCELLING", "CANCELLED"}}
+	text10 = &textRule{most: 40, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text11 = &textRule{most: 64, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text12 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be two capital letters, such as GB`}
+	text13 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be three capital letters, such as GBP`}
+	text14 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text15 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text16 = &textRule{values: []string{"relevance", "popularity", "price", "-price", "name", "newest"}}
+	text17 = &textRule{values: []string{"draft", "active", "archived"}}
+	text18 = &textRule{pattern: regexp.MustCompile(`^[A-Z0-9][A-Z0-9._-]{0,63}$`), message: `must be 1 to 64 characters of A-Z, 0-9, dot, dash and underscore, starting with a letter or digit`}
+	text19 = &textRule{least: 1, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text20 = &textRule{values: []string{"PENDING", "SUCCEEDED", "FAILED"}}
+	text21 = &textRule{values: []string{"hour", "day", "product", "sku", "country", "currency"}}
+	text22 = &textRule{most: 64, pattern: regexp.MustCompile(`^[A-Za-z0-9+_/-]+$`), message: `must be the name of a time zone, such as Europe/London`}
+	text23 = &textRule{values: []string{"PENDING", "DELIVERED", "FAILED"}}
+	text24 = &textRule{least: 1, most: 100}
+	text25 = &textRule{least: 1, most: 100, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text26 = &textRule{most: 20, pattern: regexp.MustCompile(`^[^\x00-\x1f\x7f]*$`), message: `must not have control characters`}
+	text27 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{2}$`), message: `must be an ISO 3166-1 alpha-2 code, such as "GB"`}
+	text28 = &textRule{most: 524288, pattern: regexp.MustCompile(`^v[0-9]+\.[A-Za-z0-9_-]*$`), message: `must be the agreement of a quote`}
+	text29 = &textRule{pattern: regexp.MustCompile(`^pm_[A-Za-z0-9_]{1,100}$`), message: `must be the payment provider's token, such as "pm_card_visa", and never a card number`}
+	text30 = &textRule{least: 1, most: 254, format: "email"}
+	text31 = &textRule{pattern: regexp.MustCompile(`^[A-Z]{3}$`), message: `must be an ISO 4217 code`}
+	text32 = &textRule{least: 1, most: 2048}
+	text33 = &textRule{most: 200}
+	text34 = &textRule{least: 1, most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*[^\x00-\x20\x7f\x85\xa0][^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must have text, and no control characters`}
+	text35 = &textRule{most: 10000, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text36 = &textRule{most: 100, pattern: regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`), message: `must be a slug of lower-case letters, digits and single dashes`}
+	text37 = &textRule{most: 100, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
+	text38 = &textRule{most: 200, pattern: regexp.MustCompile(`^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$`), message: `must not have control characters`}
 )

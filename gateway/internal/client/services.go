@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc"
 
 	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
+	auditv1 "github.com/souk-shop/souk/proto/gen/souk/audit/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	insightv1 "github.com/souk-shop/souk/proto/gen/souk/insight/v1"
@@ -32,6 +33,8 @@ type Services struct {
 	Insight  insightv1.InsightServiceClient
 	// Answers are kept by each service for its operations, by the service's name.
 	Answers map[string]answerv1.AnswerServiceClient
+	// Audit is each service's log of what operators did, by the service's name.
+	Audit map[string]auditv1.AuditServiceClient
 }
 
 // Targets say where the services are.
@@ -67,11 +70,12 @@ var table = []struct {
 
 // Over makes the clients over a connection to each service, by the service's name.
 func Over(conn func(service string) grpc.ClientConnInterface) Services {
-	s := Services{Answers: map[string]answerv1.AnswerServiceClient{}}
+	s := Services{Answers: map[string]answerv1.AnswerServiceClient{}, Audit: map[string]auditv1.AuditServiceClient{}}
 	for _, service := range table {
 		c := conn(service.name)
 		service.bind(&s, c)
 		s.Answers[service.name] = answerv1.NewAnswerServiceClient(c)
+		s.Audit[service.name] = auditv1.NewAuditServiceClient(c)
 	}
 	return s
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/client"
+	"github.com/souk-shop/souk/gateway/internal/shop/audit"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/customer"
@@ -25,6 +26,7 @@ type Shop struct {
 	Payments  *payment.Payments
 	Customers *customer.Customers
 	Mails     *mail.Mails
+	Audit     *audit.Log
 	Webhooks  *webhook.Webhooks
 	Reports   *report.Reports
 }
@@ -68,6 +70,7 @@ func New(cfg Config) Shop {
 		Payments:  payments,
 		Customers: customer.New(customer.Config{Orders: services.Order, Carts: services.Cart, Payments: services.Payment, Mails: services.Mails, Caller: caller}),
 		Mails:     mail.New(services.Mails, caller),
+		Audit:     audit.New(services.Audit, caller),
 		Webhooks:  webhook.New(services.Webhooks, caller),
 		Reports:   report.New(report.Config{Client: services.Insight, Orders: orders, Caller: caller, Now: cfg.Now}),
 	}

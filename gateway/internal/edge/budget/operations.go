@@ -84,6 +84,7 @@ var Operations = []Operation{
 	{Method: "GET", Path: "/v1/reports/funnel", Cost: 20, Reason: "counts all orders of a time; operators"},
 	{Method: "GET", Path: "/v1/reports/refunds", Cost: 10, Reason: "sums all refunds of a time; operators"},
 	{Method: "GET", Path: "/v1/refunds", Cost: 10, Reason: "a query of the refunds; operators"},
+	{Method: "GET", Path: "/v1/audit-log", Cost: 20, Reason: "a query of each service's log, whose whole length a filter may read; operators"},
 	{Method: "GET", Path: "/v1/mails", Cost: 10, Reason: "a query of the mails; operators"},
 	{Method: "GET", Path: "/v1/mails/{mail_id}", Cost: 4, Reason: "a mail, and its order at another service; operators"},
 	{Method: "GET", Path: "/v1/webhook-endpoints", Cost: 3, Reason: "one call of the notification service; operators"},
