@@ -14,6 +14,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/admin"
 	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -89,8 +90,18 @@ type Config struct {
 	CORSOrigins []string `env:"CORS_ORIGINS"`
 
 	// CacheTTL is how old a product, a listing or the categories may be when they
-	// are shown; no cache when negative.
+	// are shown, unless events tell what has changed; no cache when negative.
 	CacheTTL time.Duration `env:"CACHE_TTL, default=1s"`
+	// Events is the broker that tells each replica what has changed of the catalog. Without
+	// one, and while it is away, CacheTTL holds.
+	Events events.Config `env:", prefix=EVENTS_"`
+	// CacheBackstop is how old an answer may be of which nothing was told; negative has no
+	// events followed.
+	CacheBackstop time.Duration `env:"CACHE_BACKSTOP, default=1m"`
+	// CacheSettle is for how long after a change an answer may still be of before it, because
+	// of the caches of the catalog's replicas or of a replica of its database; what is read
+	// then is kept for CacheTTL alone.
+	CacheSettle time.Duration `env:"CACHE_SETTLE, default=5s"`
 	// RetryBudget is how long a call of an unavailable service is repeated: 15 s, in
 	// which a cluster replaces a pod, also a database's; negative not at all.
 	RetryBudget time.Duration `env:"RETRY_BUDGET, default=15s"`
@@ -129,6 +140,9 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := config.Complete(&cfg); err != nil {
 		return err
 	}
+	if err := cfg.Events.Validate(); err != nil {
+		return err
+	}
 	process := run.Config{Name: "gateway", Telemetry: cfg.Telemetry, Admin: cfg.Admin, Identity: &cfg.Identity}
 	return run.Serve(ctx, process, func(p *run.Process) (run.Server, error) {
 		conns, err := client.Dial(cfg.Targets, p.Identity, p.Telemetry)
@@ -142,6 +156,14 @@ func Run(ctx context.Context, cfg Config) error {
 		}
 		if answers != nil {
 			p.Close(answers.Close)
+		}
+		changes, err := newTold(cfg, answers, p.Telemetry)
+		if err != nil {
+			return run.Server{}, err
+		}
+		if changes != nil {
+			p.Close(changes.close)
+			p.Add("events", changes.run)
 		}
 		operators, err := auth.OpenOperators(auth.OperatorsConfig{Path: cfg.Operators, Now: cfg.Clock.Now, Telemetry: p.Telemetry})
 		if err != nil {

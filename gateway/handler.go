@@ -45,7 +45,11 @@ func newCache(cfg Config, tel *telemetry.Telemetry) (*cache.Cache, error) {
 	if cfg.CacheTTL < 0 {
 		return nil, nil
 	}
-	return cache.New(cache.Config{Name: "gateway", MemoryTTL: cfg.CacheTTL, MemoryWeight: cacheWeight}, tel)
+	c := cache.Config{Name: "gateway", MemoryTTL: cfg.CacheTTL, MemoryWeight: cacheWeight}
+	if cfg.Events.URL != "" {
+		c.Backstop, c.Settle = cfg.CacheBackstop, cfg.CacheSettle
+	}
+	return cache.New(c, tel)
 }
 
 // front is what clients meet: the handler, and the limits of their connections.

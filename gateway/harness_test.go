@@ -125,6 +125,21 @@ func handlerOf(t testing.TB, cfg Config, p parts) http.Handler {
 	if p.cache != nil {
 		t.Cleanup(func() { _ = p.cache.Close() })
 	}
+	changes, err := newTold(cfg, p.cache, p.telemetry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if changes != nil {
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- changes.run(ctx) }()
+		t.Cleanup(func() {
+			stop()
+			if err := errors.Join(<-ended, changes.close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 	p.operators, err = auth.OpenOperators(auth.OperatorsConfig{
 		Path: cfg.Operators, Now: cfg.Clock.Now, Telemetry: p.telemetry,
 	})

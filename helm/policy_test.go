@@ -109,7 +109,7 @@ func TestNetworkPoliciesAtTheEdge(t *testing.T) {
 				}
 				out := egress(o.Policies, p.meta.Labels, outside, port)
 				want := port == 443 && name == "notification" // outgoing webhooks
-				events := slices.ContainsFunc(topology(t, "service"), func(p part) bool { return p.Name == name && p.Events })
+				events := slices.ContainsFunc(topology(t, "service", "gateway"), func(p part) bool { return p.Name == name && p.Events })
 				switch variant {
 				case "prod":
 					want = want || port == 4222 && events

@@ -262,7 +262,7 @@ func TestExternalBroker(t *testing.T) {
 		prefix := "SOUK_" + strings.ToUpper(name) + "_EVENTS_"
 		got := [3]string{has[prefix+"URL"], has[prefix+"REPLICAS"], has[prefix+"CA_FILE"]}
 		want := [3]string{}
-		if slices.ContainsFunc(topology(t, "service"), func(p part) bool { return p.Name == name && p.Events }) {
+		if slices.ContainsFunc(topology(t, "service", "gateway"), func(p part) bool { return p.Name == name && p.Events }) {
 			told++
 			want = [3]string{name + "-events/address", "5", "/events/ca.crt"}
 		}
@@ -276,8 +276,8 @@ func TestExternalBroker(t *testing.T) {
 			t.Errorf("%s: has the broker's authorities %v", p.name, mounted)
 		}
 	}
-	if told != 5 {
-		t.Errorf("%d services have the broker", told)
+	if told != 6 {
+		t.Errorf("%d parts have the broker", told)
 	}
 	for _, p := range decoded(t, "default", install).pods() {
 		for variable := range env(p) {

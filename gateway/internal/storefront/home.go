@@ -3,6 +3,7 @@ package storefront
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 )
@@ -23,7 +24,7 @@ func (s *Storefront) serveHome(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	made := popular.Memo.Of(catalog.SlotPage, func() any {
+	made := popular.Memo.Recent(catalog.SlotPage, pageAge, func() any {
 		return s.keepOrErr("home", func() (view, error) {
 			categories, err := s.catalog.Categories(detached(r))
 			if err != nil {
@@ -53,6 +54,10 @@ func newHomePage(popular *catalog.ProductPage, categories *catalog.CategoryList)
 	return v
 }
 
+// pageAge is how long a page is kept: it shows more (related products, names of
+// categories) than what is known of the value whose Memo has it.
+const pageAge = time.Second
+
 // kept is a rendered page, or why there is none, as a Memo keeps it.
 type kept struct {
 	page *rendered
@@ -60,7 +65,7 @@ type kept struct {
 }
 
 // keepOrErr makes a page to be kept. An error is kept as well: for as long as
-// the value it belongs to, a second at most, it is not tried again.
+// a page may be kept it is not tried again.
 func (s *Storefront) keepOrErr(name string, build func() (view, error)) *kept {
 	v, err := build()
 	if err != nil {

@@ -124,7 +124,7 @@ func (s *Storefront) serveListing(w http.ResponseWriter, r *http.Request) error 
 		}
 		return s.show(w, r, http.StatusBadRequest, "listing", v)
 	}
-	made := products.Memo.Of(catalog.SlotPage, func() any {
+	made := products.Memo.Recent(catalog.SlotPage, pageAge, func() any {
 		return s.keepOrErr("listing", func() (view, error) { return s.wholeListing(detached(r), l, products) })
 	})
 	return s.sendKept(w, r, made)

@@ -64,18 +64,18 @@ func (s *Storefront) serveProduct(w http.ResponseWriter, r *http.Request) error 
 	}
 	if len(p.Variants) > 1 && isVariant(p, sku) {
 		// The address of a variant: its own choice is made, so it is another page.
-		made := p.Memo.Of(catalog.SlotVariants, func() any { return &variantPages{} })
+		made := p.Memo.Recent(catalog.SlotVariants, pageAge, func() any { return &variantPages{} })
 		return s.sendKept(w, r, made.(*variantPages).of(sku, func() *kept { return s.keepProduct(r, p, sku) }))
 	}
-	return s.sendKept(w, r, p.Memo.Of(catalog.SlotPage, func() any { return s.keepProduct(r, p, "") }))
+	return s.sendKept(w, r, p.Memo.Recent(catalog.SlotPage, pageAge, func() any { return s.keepProduct(r, p, "") }))
 }
 
 func (s *Storefront) keepProduct(r *http.Request, p *catalog.Product, selected string) *kept {
 	return s.keepOrErr("product", func() (view, error) { return s.newProductPage(r, p, selected), nil })
 }
 
-// variantPages are the pages of a product's variants, for as long as the product's own is
-// kept: as many as there are variants.
+// variantPages are the pages of a product's variants, kept together: as many as there are
+// variants.
 type variantPages struct{ pages sync.Map }
 
 // of returns the page of a variant; those who ask at the same time wait for one of them.

@@ -6,8 +6,8 @@
 // files are embedded; templates are parsed once, at the start.
 //
 // The part of a page that is the same for everybody is rendered once and kept
-// with the shop's cached value it shows (catalog.Memo), so it is at most as old as
-// that: a product page shows a product up to one second old, with related
+// with the shop's cached value it shows (catalog.Memo), for a second and no longer than
+// the value: a product page shows a product as the catalog package has it, with related
 // products and category names up to one second older. What belongs to the
 // shopper, the number on the cart, is put between its two halves.
 package storefront

@@ -4,9 +4,9 @@
 // A read that begins after a write of this process was acknowledged never gets
 // an older answer, if each write calls Changed or ChangedAll after its commit and
 // before its acknowledgement. A change by another replica shows at once where it
-// used ChangedAll and Redis serves both, else when the times to live are over.
-// Redis may be slow, empty or unavailable at any moment: answers get slower,
-// never wrong.
+// used ChangedAll and Redis serves both, at once where the process is told of it
+// (Following), else when the times to live are over. Redis may be slow, empty or
+// unavailable at any moment: answers get slower, never wrong.
 package cache
 
 import (
@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,13 @@ type Config struct {
 	// of its load, and so for how long it may lack another replica's change; without
 	// one this layer is off.
 	MemoryTTL time.Duration
+	// Backstop is how long it is kept instead while this process is told of all changes
+	// (Following): the bound for what is not told, or late. Without one, MemoryTTL.
+	Backstop time.Duration
+	// Settle is for how long after a change the answers' source may still give what was
+	// before it: a cache of its own, a replica of its database. What is read so soon
+	// after a change is kept for MemoryTTL alone.
+	Settle time.Duration
 	// MemoryWeight bounds the sum of the weights of what is kept in this process.
 	MemoryWeight uint64
 	// Redis is the second layer; without an address it is off.
@@ -46,6 +54,9 @@ type Cache struct {
 	clock     *clock
 	flight    flight
 	memoryTTL time.Duration
+	backstop  time.Duration
+	settle    time.Duration
+	following atomic.Bool
 	memory    *memory // nil if off
 	remote    *remote // nil if off
 	rdb       *redis.Client
@@ -57,7 +68,7 @@ type Cache struct {
 // New returns a cache. The caller closes it.
 func New(cfg Config, tel *telemetry.Telemetry) (*Cache, error) {
 	clock := newClock()
-	c := &Cache{clock: clock, flight: flight{clock: clock}, memoryTTL: cfg.MemoryTTL}
+	c := &Cache{clock: clock, flight: flight{clock: clock}, memoryTTL: cfg.MemoryTTL, backstop: cfg.Backstop, settle: cfg.Settle}
 	var err error
 	if cfg.Redis.Addr != "" {
 		if c.rdb, err = OpenRedis(cfg.Redis, tel); err != nil {
@@ -148,6 +159,20 @@ func (c *Cache) ChangedAll(ctx context.Context) {
 	c.clock.changeAll()
 }
 
+// Following says whether this process is told, by Changed, of each change of what its
+// answers are about. It fits events.Subscription. What was kept before it began is not
+// used: changes of it may have gone by. Once it ends, answers are kept for MemoryTTL
+// again, also those that were read before.
+func (c *Cache) Following(follows bool) {
+	if follows {
+		c.clock.changeAll()
+	}
+	c.following.Store(follows)
+}
+
+// IsFollowing reports what Following said last.
+func (c *Cache) IsFollowing() bool { return c.following.Load() }
+
 // Query is what is asked and how its answers are kept. Answers are shared between
 // callers and must not be changed.
 type Query[T any] struct {
@@ -157,6 +182,12 @@ type Query[T any] struct {
 	// change them. Without it an answer is about many and may lack the Changed of
 	// this process until its times to live are over.
 	Items func(T) []string
+	// Parts returns ids whose changes are too many for each of them to have the answer read
+	// anew: once one has changed, the answer is kept for Config.MemoryTTL and no longer.
+	Parts func(T) []string
+	// Brief reports whether an answer is kept for Config.MemoryTTL alone, because of
+	// something in it that changes without being told.
+	Brief func(T) bool
 	// Weight is counted against Config.MemoryWeight; 1 if it is nil.
 	Weight func(T) int
 	// RedisTTL is how long an answer is kept in Redis, as JSON.
@@ -173,22 +204,58 @@ func (q *Query[T]) fresh(c *clock, v T, began uint64) bool {
 	if !c.fresh(began) {
 		return false
 	}
-	if q.Items != nil {
-		for _, id := range q.Items(v) {
-			if !c.freshItem(began, id) {
-				return false
-			}
+	return q.Items == nil || unchanged(c, q.Items(v), began)
+}
+
+// unchanged reports whether none of the items was changed since a moment.
+func unchanged(c *clock, ids []string, since uint64) bool {
+	for _, id := range ids {
+		if !c.freshItem(since, id) {
+			return false
 		}
 	}
 	return true
+}
+
+// usable reports whether an answer that is kept is still good. Its time is not over.
+func (q *Query[T]) usable(c *Cache, v T, e *entry, brief bool) bool {
+	now := c.clock.read()
+	switch {
+	case !brief && !c.following.Load():
+		return false
+	case e.seen.Load() == now:
+		return true // nothing was changed since it was looked at
+	case !q.fresh(c.clock, v, e.began):
+		return false
+	case brief:
+		return true
+	case q.Parts != nil && !unchanged(c.clock, q.Parts(v), e.began):
+		return false
+	}
+	e.seen.Store(now)
+	return true
+}
+
+// keep is how long an answer may be kept that was read at a moment, a while ago.
+func (q *Query[T]) keep(c *Cache, v T, began uint64, ago time.Duration) time.Duration {
+	within := c.settle + ago
+	changed := func(of func(T) []string) bool {
+		return of != nil && slices.ContainsFunc(of(v), func(id string) bool {
+			return c.clock.changedWithin(within, id) || !c.clock.freshItem(began, id)
+		})
+	}
+	if c.backstop <= c.memoryTTL || q.Brief != nil && q.Brief(v) || c.clock.allWithin(within) || changed(q.Items) || changed(q.Parts) {
+		return c.memoryTTL
+	}
+	return c.backstop
 }
 
 // Get returns the answer of a query from the first layer that has it, or loads it.
 // Concurrent callers share a load. Errors are not kept.
 func Get[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
 	if c.memory != nil {
-		if e, ok := c.memory.get(q.Key); ok {
-			if v := e.value.(T); q.fresh(c.clock, v, e.began) {
+		if e, brief, ok := c.memory.get(q.Key); ok {
+			if v := e.value.(T); q.usable(c, v, &e, brief) {
 				c.memoryHits.Add(1)
 				return v, nil
 			}
@@ -213,8 +280,9 @@ func load[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
 			weight = q.Weight(v)
 		}
 		// It is as old as its load.
-		if ttl := c.memoryTTL - time.Since(start); ttl > 0 {
-			c.memory.put(q.Key, entry{value: v, began: began, weight: uint32(weight)}, ttl) // a number of items of one answer
+		ago := time.Since(start)
+		if ttl := q.keep(c, v, began, ago) - ago; ttl > 0 {
+			c.memory.put(q.Key, entry{value: v, began: began, weight: uint32(weight)}, c.memoryTTL-ago, ttl) // a number of items of one answer
 		}
 		return v, nil
 	})
@@ -248,12 +316,7 @@ func loadShared[T any](ctx context.Context, c *Cache, q Query[T], began uint64) 
 // change of one of its items by this process it may not until Redis has forgotten what it
 // had: that was read at most a load's time before it was stored for RedisTTL.
 func trusted[T any](c *Cache, q Query[T], v T) bool {
-	if q.Items != nil {
-		for _, id := range q.Items(v) {
-			if c.clock.changedWithin(q.RedisTTL+loadTimeout+time.Second, id) {
-				return false
-			}
-		}
-	}
-	return true
+	return q.Items == nil || !slices.ContainsFunc(q.Items(v), func(id string) bool {
+		return c.clock.changedWithin(q.RedisTTL+loadTimeout+time.Second, id)
+	})
 }

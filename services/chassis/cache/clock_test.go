@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -27,5 +28,29 @@ func TestClock(t *testing.T) {
 	c.changeAll()
 	if c.fresh(between) || c.freshItem(between, "b") || !c.fresh(c.read()) {
 		t.Error("a change of all is not seen")
+	}
+}
+
+// Who reads the clock while something changes sees the change marked, or an earlier moment.
+func TestMarksComeBeforeTheirMoment(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	ids := append(slices.Repeat([]string{"another"}, 5000), "last") // it takes a while
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 500 {
+			c.change(ids)
+		}
+	}()
+	for {
+		if now := c.read(); now > 0 && c.freshItem(now-1, "last") {
+			t.Fatalf("at %d its change of an item is not seen", now)
+		}
+		select {
+		case <-done:
+			return
+		default:
+		}
 	}
 }

@@ -31,7 +31,7 @@ func do[T any](ctx context.Context, f *flight, key string, fresh func(v T, began
 	for range 2 {
 		// The key has the last changeAll in it: a load that began before is worthless
 		// to a caller that asks after it.
-		done := f.group.DoChan(strconv.FormatUint(f.clock.all.Load(), 36)+" "+key, func() (any, error) {
+		done := f.group.DoChan(strconv.FormatUint(f.clock.all.at.Load(), 36)+" "+key, func() (any, error) {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 			defer cancel()
 			began := f.clock.read()

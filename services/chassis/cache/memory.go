@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -16,9 +17,12 @@ type memory struct {
 }
 
 type entry struct {
-	value  any
-	began  uint64        // when its read began, on the clock
-	until  time.Duration // when its time is over, after memory.start
+	value any
+	began uint64        // when its read began, on the clock
+	brief time.Duration // when it is older than Config.MemoryTTL, after memory.start
+	until time.Duration // when its time is over, after memory.start
+	// seen is the last moment on the clock at which nothing was changed of what it is about.
+	seen   *atomic.Uint64
 	weight uint32
 }
 
@@ -34,15 +38,22 @@ func newMemory(maxWeight uint64) (*memory, error) {
 	return &memory{entries: entries, start: time.Now()}, nil
 }
 
-func (m *memory) get(key string) (entry, bool) {
-	e, ok := m.entries.GetIfPresent(key)
-	return e, ok && time.Since(m.start) < e.until
+// get returns what is kept under a key, and whether it is still brief.
+func (m *memory) get(key string) (e entry, brief, ok bool) {
+	if e, ok = m.entries.GetIfPresent(key); !ok {
+		return e, false, false
+	}
+	now := time.Since(m.start)
+	return e, now < e.brief, now < e.until
 }
 
-// put keeps a value for a time, unless the one that is kept was read later.
-func (m *memory) put(key string, e entry, ttl time.Duration) {
+// put keeps a value for a time, of which a part is brief, unless the one that is kept was
+// read later.
+func (m *memory) put(key string, e entry, brief, ttl time.Duration) {
 	now := time.Since(m.start)
-	e.until = now + ttl
+	e.brief, e.until = now+brief, now+ttl
+	e.seen = new(atomic.Uint64)
+	e.seen.Store(e.began)
 	m.entries.Compute(key, func(old entry, found bool) (entry, otter.ComputeOp) {
 		if found && old.began > e.began && now < old.until {
 			return old, otter.CancelOp

@@ -14,15 +14,15 @@ func TestMemory(t *testing.T) {
 	}
 	defer m.close()
 	put := func(key string, began uint64, weight uint32) {
-		m.put(key, entry{value: fmt.Sprint(key, began), began: began, weight: weight}, time.Hour)
+		m.put(key, entry{value: fmt.Sprint(key, began), began: began, weight: weight}, time.Hour, time.Hour)
 	}
 	put("a", 3, 4)
 	put("a", 2, 4) // a slower reader's
-	if e, ok := m.get("a"); !ok || e.value != "a3" || e.began != 3 {
+	if e, _, ok := m.get("a"); !ok || e.value != "a3" || e.began != 3 {
 		t.Errorf("%+v, %v", e, ok)
 	}
 	put("a", 4, 5)
-	if e, ok := m.get("a"); !ok || e.value != "a4" {
+	if e, _, ok := m.get("a"); !ok || e.value != "a4" {
 		t.Errorf("%+v, %v", e, ok)
 	}
 	for i := range 1000 {
@@ -42,13 +42,13 @@ func TestMemoryForgets(t *testing.T) {
 	}
 	defer m.close()
 	for began := range uint64(5) {
-		m.put("a", entry{began: 9 - began, weight: 1}, time.Nanosecond)
-		if e, ok := m.get("a"); ok {
+		m.put("a", entry{began: 9 - began, weight: 1}, time.Nanosecond, time.Nanosecond)
+		if e, _, ok := m.get("a"); ok {
 			t.Errorf("%+v is kept beyond its time", e)
 		}
 	}
-	m.put("a", entry{value: "newest", began: 1, weight: 1}, time.Hour)
-	if e, ok := m.get("a"); !ok || e.value != "newest" {
+	m.put("a", entry{value: "newest", began: 1, weight: 1}, time.Hour, time.Hour)
+	if e, _, ok := m.get("a"); !ok || e.value != "newest" {
 		t.Errorf("%+v, %v: a value whose time is over keeps out a good one", e, ok)
 	}
 }

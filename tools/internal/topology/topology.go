@@ -114,7 +114,7 @@ var Parts = []Part{
 	}),
 	{
 		Name: Edge, Kind: Gateway, Module: "gateway", Package: "./cmd/gateway", Port: 8080,
-		Calls: targets("catalog", "cart", "order", "payment", "notification", "insight"),
+		Calls: targets("catalog", "cart", "order", "payment", "notification", "insight"), Events: true,
 		run: start(gateway.Run, func(c *gateway.Config) places {
 			return places{listener: &c.Listener, telemetry: &c.Telemetry}
 		}),

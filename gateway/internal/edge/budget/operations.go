@@ -57,8 +57,8 @@ const (
 
 // Operations is the table of all that costs something else than Other.
 var Operations = []Operation{
-	{Method: "GET", Path: "/v1/products", Cost: 2, Searched: 8, Reason: "a page of a listing, from a copy at most a second old; words are looked up in the catalog's database"},
-	{Method: "GET", Path: "/v1/products/{sku}", Cost: 1, Reason: "a product, from a copy at most a second old"},
+	{Method: "GET", Path: "/v1/products", Cost: 2, Searched: 8, Reason: "a page of a listing, from the gateway's copy; words are looked up in the catalog's database"},
+	{Method: "GET", Path: "/v1/products/{sku}", Cost: 1, Reason: "a product, from the gateway's copy"},
 	{Method: "GET", Path: "/v1/categories", Cost: 1, Reason: "from a copy"},
 	{Method: "GET", Path: "/v1/products/{sku}/related", Cost: 2, Reason: "a list, from a copy"},
 	{Method: "POST", Path: "/v1/carts", Cost: 10, Kilobyte: 1, Body: 512 * kib, Held: 4, Keeps: true, Carts: everybody, Reason: "a guest and a cart, kept for 30 days; admission control"},

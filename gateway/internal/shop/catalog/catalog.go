@@ -78,8 +78,8 @@ func (c *Catalog) forget(ctx context.Context) {
 }
 
 // StockChanged has the products of SKUs read anew whose stock an order changed, so
-// that the customer sees it. Listings expire by themselves: orders are too many to
-// drop those for each.
+// that the customer sees it. Listings expire by themselves, or follow the event: orders
+// are too many to drop those for each.
 func (c *Catalog) StockChanged(skus ...string) {
 	if c.cache != nil {
 		c.cache.Changed(skus...)
@@ -189,12 +189,23 @@ func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPag
 		if f := res.GetFacets(); q.Facets && f != nil {
 			page.Facets = facets(f)
 		}
+		if q.InStock || q.Facets {
+			page.stock = append(page.stock, stocked)
+		}
 		return page, nil
 	}
 	if q.Viewer != nil {
 		return load(ctx)
 	}
-	return read(ctx, c, cache.Query[*ProductPage]{Key: q.key(), Weight: (*ProductPage).weight, Load: load})
+	return read(ctx, c, pageQuery(q.key(), load))
+}
+
+// pageQuery is how a page of products is kept.
+func pageQuery(key string, load func(context.Context) (*ProductPage, error)) cache.Query[*ProductPage] {
+	return cache.Query[*ProductPage]{
+		Key: key, Items: (*ProductPage).about, Parts: (*ProductPage).levels, Brief: (*ProductPage).holds,
+		Weight: (*ProductPage).weight, Load: load,
+	}
 }
 
 // anyone is the viewer of what is kept for all shoppers.
@@ -207,7 +218,9 @@ func (c *Catalog) Product(ctx context.Context, sku string) (*Product, error) {
 		return nil, problem.New(problem.ProductNotFound)
 	}
 	load := func(ctx context.Context) (*Product, error) { return c.WholeProduct(ctx, anyone, sku) }
-	return read(ctx, c, cache.Query[*Product]{Key: sku, Items: (*Product).items, Load: load})
+	return read(ctx, c, cache.Query[*Product]{
+		Key: sku, Items: (*Product).about, Parts: (*Product).levels, Brief: (*Product).holds, Load: load,
+	})
 }
 
 // isSKU reports whether a text may be a SKU. None begins with the byte with which the
@@ -249,9 +262,7 @@ func (c *Catalog) Related(ctx context.Context, sku string, limit int) (*ProductP
 		}
 		return productPage(res.GetProducts())
 	}
-	return read(ctx, c, cache.Query[*ProductPage]{
-		Key: other + "related " + strconv.Itoa(limit) + " " + p.ID, Weight: (*ProductPage).weight, Load: load,
-	})
+	return read(ctx, c, pageQuery(other+"related "+strconv.Itoa(limit)+" "+p.ID, load))
 }
 
 // Categories returns all categories.
@@ -267,7 +278,9 @@ func (c *Catalog) Categories(ctx context.Context) (*CategoryList, error) {
 		}
 		return list, nil
 	}
-	return read(ctx, c, cache.Query[*CategoryList]{Key: other + "categories", Load: load})
+	return read(ctx, c, cache.Query[*CategoryList]{
+		Key: other + "categories", Items: func(*CategoryList) []string { return many }, Load: load,
+	})
 }
 
 // maxCodes is how many codes one call of the catalog service returns.

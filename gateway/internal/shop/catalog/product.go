@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/souk-shop/souk/proto/money"
@@ -27,12 +28,19 @@ type Product struct {
 	URL         string // of its page on the storefront
 	Picture     string // of its drawn picture on the storefront
 
-	Memo Memo
-	skus []string // of Variants
+	Memo  Memo
+	items []string // whose change has it read anew: the product and its SKUs
+	stock []string // the stock of its SKUs
 }
 
-// items are what a change of invalidates the product.
-func (p *Product) items() []string { return p.skus }
+// about is what the product is about, for the cache.
+func (p *Product) about() []string { return p.items }
+
+// levels are the stock that it shows.
+func (p *Product) levels() []string { return p.stock }
+
+// holds reports whether orders hold units of it: that held units are sold is not told.
+func (p *Product) holds() bool { return p.Held > 0 }
 
 // State is where a product or a variant is in its life.
 type State string
@@ -75,8 +83,21 @@ type ProductPage struct {
 	// of the query; else "".
 	SearchedFor string
 
-	Memo Memo
+	Memo  Memo
+	stock []string // the stock of what it shows, and whatever chose it
 }
+
+// about is what every page is about, for the cache: an edit of any product may change it.
+func (p *ProductPage) about() []string { return many }
+
+// levels are the stock that it shows or was chosen by.
+func (p *ProductPage) levels() []string { return p.stock }
+
+// holds reports whether orders hold units of what it shows.
+func (p *ProductPage) holds() bool { return slices.ContainsFunc(p.Products, (*Product).holds) }
+
+// many is what answers about many products are about.
+var many = []string{listed}
 
 // Facets count what matches a filter; each group ignores its own part of it.
 type Facets struct {

@@ -14,6 +14,7 @@ func productPage(in []*catalogv1.Product) (*ProductPage, error) {
 			return nil, err
 		}
 		page.Products = append(page.Products, p)
+		page.stock = append(page.stock, p.stock...)
 	}
 	return page, nil
 }
@@ -24,14 +25,15 @@ func product(in *catalogv1.Product) (*Product, error) {
 		Category: in.GetCategory(), State: state(in.GetState()), Popularity: in.GetPopularity(),
 		UpdatedAt: in.GetUpdatedAt().AsTime(), Version: in.GetVersion(), Revision: in.GetRevision(),
 		URL: ProductURL(in.GetCode()), Picture: PictureURL(in.GetCode()),
-		Variants: make([]Variant, len(in.GetVariants())), skus: make([]string, len(in.GetVariants())),
+		Variants: make([]Variant, len(in.GetVariants())), items: []string{productItem(in.GetId())},
 	}
 	for i, v := range in.GetVariants() {
 		var err error
 		if p.Variants[i], err = variant(v); err != nil {
 			return nil, err
 		}
-		p.skus[i] = p.Variants[i].SKU
+		p.items = append(p.items, p.Variants[i].SKU)
+		p.stock = append(p.stock, stockItem(p.Variants[i].SKU))
 		if v := &p.Variants[i]; p.Sells(v) {
 			p.Available += v.Stock.Available
 			p.Held += v.Stock.Held

@@ -94,7 +94,7 @@ with the catalog. Two million products take ten minutes and 8 GB.
 }
 
 // uncached has every read reach the database.
-var uncached = []string{"SOUK_CATALOG_MEMORY_TTL=-1s", "SOUK_GATEWAY_CACHE_TTL=1ns"}
+var uncached = []string{"SOUK_CATALOG_MEMORY_TTL=-1s", "SOUK_GATEWAY_CACHE_TTL=1ns", "SOUK_GATEWAY_CACHE_BACKSTOP=-1s"}
 
 func (s *scale) run(ctx context.Context, dir string) (results []ScaleResult, err error) {
 	small, large := filepath.Join(dir, "small"), filepath.Join(dir, "large")
