@@ -175,7 +175,7 @@ func TestAddIsOneCall(t *testing.T) {
 // once.
 func TestALostAnswerAddsOnce(t *testing.T) {
 	t.Parallel()
-	s := start(t)
+	s := start(t, func(c *Config) { c.RetryBudget = time.Minute })
 	cart, me := s.newCart("")
 	s.cart.mu.Lock()
 	s.cart.lost = 2
