@@ -3,6 +3,7 @@ package helm_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -219,6 +220,38 @@ func TestMetrics(t *testing.T) {
 	}
 	if len(monitored) != len(topology(t, "service", "gateway", "provider")) {
 		t.Errorf("%d components are monitored", len(monitored))
+	}
+}
+
+// A mail server's values reach the notification service alone, the password from its secret.
+func TestMailServer(t *testing.T) {
+	t.Parallel()
+	for _, variant := range []string{"default", "everything"} {
+		for _, p := range decoded(t, variant, install).pods() {
+			got := map[string]string{}
+			for _, c := range p.spec.Containers {
+				for _, e := range c.Env {
+					name, ok := strings.CutPrefix(e.Name, "SOUK_NOTIFICATION_")
+					switch {
+					case !ok || !strings.HasPrefix(name, "SMTP_") && !strings.HasPrefix(name, "MAIL_") && name != "SHOP_URL":
+					case e.ValueFrom != nil:
+						got[name] = e.ValueFrom.SecretKeyRef.Name + "/" + e.ValueFrom.SecretKeyRef.Key
+					default:
+						got[name] = e.Value
+					}
+				}
+			}
+			want := map[string]string{}
+			if variant == "everything" && component(p.meta.Labels) == "notification" {
+				want = map[string]string{
+					"SMTP_HOST": "mail.example", "SMTP_PORT": "465", "SMTP_TLS": "implicit", "SMTP_USER": "smtp/user", "SMTP_PASSWORD": "smtp/password",
+					"MAIL_FROM": "Souk <orders@shop.example>", "MAIL_REPLY_TO": "help@shop.example", "SHOP_URL": "https://shop.example",
+				}
+			}
+			if !maps.Equal(got, want) {
+				t.Errorf("%s, %s: %v, want %v", variant, p.name, got, want)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package helm_test
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -102,13 +103,13 @@ func TestNetworkPoliciesAtTheEdge(t *testing.T) {
 		for _, p := range o.pods() {
 			name := component(p.meta.Labels)
 			service := isService(t, name)
-			for _, port := range []int{80, 443, 4222, 4317, 5432, 6379, 8080, 9000, 9090, 9464, 12111} {
+			for _, port := range []int{80, 443, 465, 587, 4222, 4317, 5432, 6379, 8080, 9000, 9090, 9464, 12111} {
 				in := ingress(o.Policies, p.meta.Labels, outside, port)
 				if want := name == "gateway" && port == 8080 && variant != "everything"; in != want {
 					t.Errorf("the world -> %s:%d: allowed %v", name, port, in)
 				}
 				out := egress(o.Policies, p.meta.Labels, outside, port)
-				want := port == 443 && name == "notification" // outgoing webhooks
+				want := port == 443 && name == "notification" || port == 465 && name == "notification" && variant == "everything" // outgoing webhooks, mails
 				events := slices.ContainsFunc(topology(t, "service", "gateway"), func(p part) bool { return p.Name == name && p.Events })
 				switch variant {
 				case "prod":
@@ -134,6 +135,11 @@ func TestNetworkPoliciesAtTheEdge(t *testing.T) {
 					}
 				}
 			}
+			for _, private := range []string{"10.1.2.3", "172.31.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "fd00:ec2::254", "64:ff9b::a00:1"} {
+				if name == "notification" && egress(o.Policies, p.meta.Labels, peer{address: private}, 443) {
+					t.Errorf("webhooks reach %s", private)
+				}
+			}
 			if !egress(o.Policies, p.meta.Labels, peer{namespace: "kube-system"}, 53) {
 				t.Errorf("%s cannot resolve names", name)
 			}
@@ -149,9 +155,10 @@ func TestNetworkPoliciesAtTheEdge(t *testing.T) {
 type peer struct {
 	labels    map[string]string
 	namespace string // another than the release's
+	address   string // one outside
 }
 
-var outside = peer{}
+var outside = peer{address: "93.184.215.14"}
 
 func allows(policies []networkingv1.NetworkPolicy, from, to map[string]string, port int) bool {
 	return egress(policies, from, peer{labels: to}, port) && ingress(policies, to, peer{labels: from}, port)
@@ -211,6 +218,11 @@ func hasPeer(peers []networkingv1.NetworkPolicyPeer, other peer) bool {
 				(p.PodSelector == nil || selects(p.PodSelector, other.labels))
 		case p.PodSelector != nil:
 			return other.namespace == "" && other.labels != nil && selects(p.PodSelector, other.labels)
+		case p.IPBlock != nil && other.address != "":
+			in := func(cidr string) bool {
+				return netip.MustParsePrefix(cidr).Contains(netip.MustParseAddr(other.address))
+			}
+			return in(p.IPBlock.CIDR) && !slices.ContainsFunc(p.IPBlock.Except, in)
 		default:
 			return false
 		}

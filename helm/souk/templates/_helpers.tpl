@@ -400,7 +400,7 @@ resetkeys resetchannels ~souk:{{ .name }}:* -@all +mget +set +setnx +ping +selec
 {{/* Refuses a name that is no service's, which the schema cannot know. */}}
 {{- define "souk.checkNames" -}}
 {{- $services := include "souk.services" . | fromYamlArray }}
-{{- range $key, $_ := omit .Values "global" "image" "currency" "log" "telemetry" "drain" "maxConnectionAge" "gateway" "service" "stripesim" "tls" "operators" "secrets" "postgres" "redis" "events" "liveUpdate" "migrations" "seed" "backup" "podDisruptionBudget" "topologySpread" "networkPolicy" "ingress" "httpRoute" "serviceMonitor" "nodeSelector" "tolerations" }}
+{{- range $key, $_ := omit .Values "global" "image" "currency" "log" "telemetry" "drain" "maxConnectionAge" "gateway" "service" "stripesim" "tls" "operators" "secrets" "postgres" "redis" "events" "liveUpdate" "migrations" "seed" "backup" "mail" "podDisruptionBudget" "topologySpread" "networkPolicy" "ingress" "httpRoute" "serviceMonitor" "nodeSelector" "tolerations" }}
 {{- if not (has $key $services) }}{{ fail (printf "%s: there is no such value, and no such service" $key) }}{{ end }}
 {{- end }}
 {{- range $key, $_ := omit .Values.postgres.external "secret" "key" "ownerKey" "readerKey" "port" "sslmode" "caSecret" "caKey" }}
@@ -527,4 +527,9 @@ default_transaction_isolation: read committed
 idle_in_transaction_session_timeout: "30000"
 lock_timeout: "4000"
 statement_timeout: "30000"
+{{- end }}
+
+{{- /* The port of the mail server. */}}
+{{- define "souk.mailPort" -}}
+{{- .Values.mail.port | default (get (dict "starttls" 587 "implicit" 465 "off" 25) .Values.mail.tls) }}
 {{- end }}
