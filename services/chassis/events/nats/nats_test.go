@@ -58,8 +58,8 @@ func serve(text string) int {
 		return 1
 	}
 	fmt.Println("ready")
-	_ = s.Wait(context.Background())
-	return 0
+	fmt.Fprintln(os.Stderr, s.Wait(context.Background())) // a test that waits for a server says why it is gone
+	return 1
 }
 
 // node is a server in a process of its own.

@@ -81,6 +81,10 @@ type Server struct {
 	health server.HealthzOptions
 }
 
+// unwellLooks is how many looks in a row, a second apart, find a server unwell before Wait ends
+// it.
+const unwellLooks = 3
+
 // Start starts a server and waits until clients can connect. Each publication is on the
 // disk before it is acknowledged: the default, a sync every two minutes, loses what was
 // acknowledged when the machine crashes.
@@ -163,13 +167,20 @@ func (s *Server) Stop() {
 
 // Wait returns nil when ctx ends, after it stopped the server, or an error when the server
 // stopped by itself or has given up its streams: after an error of the disk, such as one that
-// is full, it answers and takes nothing any more. Who started it starts it anew.
+// is full, it answers and takes nothing any more. Who started it starts it anew. A server that
+// recovers, or whose stream is made anew, is unwell for a moment: only what lasts for several
+// looks counts.
 func (s *Server) Wait(ctx context.Context) error {
-	for retry.Sleep(ctx, time.Second) == nil {
+	for unwell := 0; retry.Sleep(ctx, time.Second) == nil; {
 		if !s.server.Running() {
 			return errors.New("nats server stopped by itself")
 		}
-		if health := s.server.Healthz(&s.health); health.StatusCode != http.StatusOK {
+		health := s.server.Healthz(&s.health)
+		if health.StatusCode == http.StatusOK {
+			unwell = 0
+			continue
+		}
+		if unwell++; unwell == unwellLooks {
 			s.Stop()
 			return fmt.Errorf("nats server: %s", cmp.Or(health.Error, health.Status))
 		}
