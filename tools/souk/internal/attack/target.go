@@ -30,7 +30,7 @@ const (
 )
 
 // patience is how long an honest shopper waits for an answer.
-const patience = 5 * time.Second
+const patience = 10 * time.Second
 
 // target is a shop that is attacked.
 type target struct {
