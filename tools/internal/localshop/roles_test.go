@@ -90,7 +90,7 @@ func TestRuntimeRoles(t *testing.T) {
 			if _, err := db.Exec(t.Context(), "BEGIN; SELECT souk_audit_append('ann', '', 'act', 'object', '', '', ''); ROLLBACK"); err != nil {
 				t.Errorf("append to the audit log: %v", err)
 			}
-			if _, err := db.Exec(t.Context(), "SELECT * FROM souk_audit_list(0, '', '', NULL, NULL, 1)"); err != nil {
+			if _, err := db.Exec(t.Context(), "SELECT * FROM souk_audit_list(0, '', '', NULL, p_until => NULL, p_most => 1)"); err != nil {
 				t.Errorf("read the audit log: %v", err)
 			}
 			for _, dsn := range []string{dsn, shop.DSN(service)} {

@@ -83,7 +83,7 @@ func TestAnInterruptedReplayGoesOn(t *testing.T) {
 	for _, d := range report.Differences {
 		t.Errorf("%s: %s", d.Subject, d.What)
 	}
-	if mails := report.Messages; len(mails) != 1 || mails[0].Made != int64(plan.Sales)+int64(plan.Refunds) {
+	if mails := report.Messages; len(mails) != 1 || mails[0].Made != plan.Sales+plan.Refunds {
 		t.Errorf("told %+v, want a mail for each of %d orders and %d refunds", mails, plan.Sales, plan.Refunds)
 	}
 	for _, book := range report.Ledgers {
