@@ -56,12 +56,10 @@ type Broker struct {
 	admin   *kadm.Client
 	inst    *driver.Instruments
 
-	closing context.Context // ends when Close is called
-	cancel  context.CancelFunc
+	subscriptions *driver.Subscriptions
 	// abandoned ends when Close no longer waits for handlers.
 	abandoned context.Context
 	abandon   context.CancelFunc
-	running   sync.WaitGroup // subscriptions
 
 	mu       sync.Mutex
 	topics   map[string]bool // that were there or that this process made
@@ -80,7 +78,7 @@ func Open(cfg events.Config, tel *telemetry.Telemetry) (*Broker, error) {
 		return nil, err
 	}
 	options = append(options, kgo.ClientID("souk-"+tel.Service))
-	b := &Broker{cfg: cfg, options: options, inst: inst, topics: map[string]bool{}}
+	b := &Broker{cfg: cfg, options: options, inst: inst, subscriptions: driver.NewSubscriptions("kafka"), topics: map[string]bool{}}
 	if b.client, err = b.connect(); err != nil {
 		return nil, err
 	}
@@ -88,7 +86,6 @@ func Open(cfg events.Config, tel *telemetry.Telemetry) (*Broker, error) {
 		return nil, err
 	}
 	b.admin = kadm.NewClient(b.client)
-	b.closing, b.cancel = context.WithCancel(context.Background())
 	b.abandoned, b.abandon = context.WithCancel(context.Background())
 	return b, nil
 }
@@ -111,7 +108,7 @@ func (b *Broker) produces() (*kgo.Client, error) {
 func (b *Broker) renew(old *kgo.Client) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.producer != old || b.closing.Err() != nil {
+	if b.producer != old || b.subscriptions.Closed() {
 		return nil
 	}
 	fresh, err := b.produces()
@@ -176,11 +173,7 @@ func (b *Broker) Check(ctx context.Context) error {
 
 // Close implements events.Broker. It waits for the subscriptions.
 func (b *Broker) Close(ctx context.Context) error {
-	b.mu.Lock()
-	b.cancel()
-	b.mu.Unlock()
-	done := make(chan struct{})
-	go func() { b.running.Wait(); close(done) }()
+	done := b.subscriptions.Close()
 	var err error
 	select {
 	case <-done:

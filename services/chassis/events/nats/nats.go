@@ -57,9 +57,7 @@ type Broker struct {
 	inst    *driver.Instruments
 	ackWait time.Duration // tests shorten it
 
-	closing context.Context // ends when Close is called
-	cancel  context.CancelFunc
-	running sync.WaitGroup // subscriptions
+	subscriptions *driver.Subscriptions
 
 	mu      sync.Mutex
 	streams map[string]bool // that were there or that this process made
@@ -86,9 +84,9 @@ func Open(cfg events.Config, tel *telemetry.Telemetry) (*Broker, error) {
 		conn.Close()
 		return nil, fmt.Errorf("nats: %w", err)
 	}
-	b := &Broker{cfg: cfg, conn: conn, js: js, inst: inst, ackWait: ackWait, streams: map[string]bool{}}
-	b.closing, b.cancel = context.WithCancel(context.Background())
-	return b, nil
+	return &Broker{
+		cfg: cfg, conn: conn, js: js, inst: inst, ackWait: ackWait, subscriptions: driver.NewSubscriptions("nats"), streams: map[string]bool{},
+	}, nil
 }
 
 // connection returns how and where to connect.
@@ -167,14 +165,9 @@ func (b *Broker) Check(ctx context.Context) error {
 
 // Close implements events.Broker. It waits for the subscriptions.
 func (b *Broker) Close(ctx context.Context) error {
-	b.mu.Lock()
-	b.cancel()
-	b.mu.Unlock()
-	done := make(chan struct{})
-	go func() { b.running.Wait(); close(done) }()
 	var err error
 	select {
-	case <-done:
+	case <-b.subscriptions.Close():
 		if b.conn.IsConnected() {
 			err = b.conn.FlushWithContext(flushable(ctx)) // acknowledgements
 		}

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/services/chassis/events/internal/driver"
@@ -36,38 +34,15 @@ func (b *Broker) Subscribe(ctx context.Context, s events.Subscription, handle ev
 	if err != nil {
 		return err
 	}
-	b.mu.Lock()
-	if b.closing.Err() != nil {
-		b.mu.Unlock()
-		return errors.New("nats: the connection is closed")
-	}
-	b.running.Add(1)
-	b.mu.Unlock()
-	defer b.running.Done()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(b.closing, cancel)()
-
-	readers := b.readers(s)
-	var ready sync.WaitGroup
-	ready.Add(len(readers))
-	var g errgroup.Group
-	place := driver.NewPlace(len(readers), s.Following)
-	for _, r := range readers {
-		r.broker, r.subscription, r.handle, r.place = b, s, handle, place
-		r.ready = sync.OnceFunc(ready.Done)
-		g.Go(func() error { r.run(ctx); return nil })
-	}
-	if s.Ready != nil {
-		g.Go(func() error {
-			ready.Wait()
-			if ctx.Err() == nil {
-				s.Ready()
-			}
-			return nil
+	var readers []driver.Read
+	for _, r := range b.readers(s) {
+		r.broker, r.subscription, r.handle = b, s, handle
+		readers = append(readers, func(ctx context.Context, place *driver.Place, ready func()) {
+			r.place, r.ready = place, ready
+			r.run(ctx)
 		})
 	}
-	return g.Wait()
+	return b.subscriptions.Run(ctx, s, readers)
 }
 
 // reader takes messages of one consumer, one after the other.

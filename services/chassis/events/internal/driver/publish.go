@@ -1,5 +1,5 @@
 // Package driver is what the drivers of all brokers do in the same way: they publish in
-// order, and they call handlers and judge what these return.
+// order, run the readers of subscriptions, call handlers and judge what these return.
 package driver
 
 import (
