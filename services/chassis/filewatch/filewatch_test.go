@@ -63,23 +63,8 @@ func open[T any](t *testing.T, cfg filewatch.Config[T], tel *telemetry.Telemetry
 // metric is the value of a metric with a label of this value.
 func metric(t *testing.T, from prometheus.Gatherer, name, label string) float64 {
 	t.Helper()
-	families, err := from.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
-		if f.GetName() != name {
-			continue
-		}
-		for _, m := range f.GetMetric() {
-			for _, l := range m.GetLabel() {
-				if l.GetValue() == label {
-					return m.GetCounter().GetValue() + m.GetGauge().GetValue()
-				}
-			}
-		}
-	}
-	return 0
+	value, _ := telemetrytest.Metric(t, from, name, label)
+	return value
 }
 
 // TestAHalfWrittenPairKeepsTheOldOne: the first look that finds it says nothing, the

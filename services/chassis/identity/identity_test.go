@@ -106,24 +106,11 @@ func shakeAnd(t *testing.T, id *identity.Identity, client func(net.Conn) error) 
 // counted is a metric's value for one of its attributes' values.
 func counted(t *testing.T, from prometheus.Gatherer, name, attribute string) float64 {
 	t.Helper()
-	families, err := from.Gather()
-	if err != nil {
-		t.Fatal(err)
+	value, found := telemetrytest.Metric(t, from, name, attribute)
+	if !found {
+		t.Fatalf("no metric %s of %s", name, attribute)
 	}
-	for _, f := range families {
-		if f.GetName() != name {
-			continue
-		}
-		for _, m := range f.GetMetric() {
-			for _, l := range m.GetLabel() {
-				if l.GetValue() == attribute {
-					return m.GetCounter().GetValue() + m.GetGauge().GetValue()
-				}
-			}
-		}
-	}
-	t.Fatalf("no metric %s of %s", name, attribute)
-	return 0
+	return value
 }
 
 // as dials as an identity and reads a byte, by which it knows that it was accepted.

@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/emptypb"
 
 	chassisaccess "github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/identity"
@@ -114,22 +113,12 @@ func refusesOtherParts(t *testing.T, part, addr string, ids map[string]*identity
 	}
 }
 
-// askMethod calls a method, also one that streams, with an empty message.
+// askMethod calls a method with an empty message.
 func askMethod(t *testing.T, conn *grpc.ClientConn, method string) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method)
-	if err != nil {
-		return err
-	}
-	if err := stream.SendMsg(&emptypb.Empty{}); err != nil {
-		return err
-	}
-	if err := stream.CloseSend(); err != nil {
-		return err
-	}
-	return stream.RecvMsg(&emptypb.Empty{})
+	return access.Call(ctx, conn, method)
 }
 
 // issued is a certificate of a tool by the shop's own authority, valid until a time

@@ -1,4 +1,4 @@
-// Package telemetrytest has what tests share that read what a service logs.
+// Package telemetrytest has what tests share that read what a service logs and measures.
 package telemetrytest
 
 import (

@@ -16,7 +16,6 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/types/known/emptypb"
 
 	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	chassisaccess "github.com/souk-shop/souk/services/chassis/access"
@@ -172,17 +171,7 @@ func call(ctx context.Context, address, method string, creds credentials.Transpo
 	defer conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true}, method)
-	if err != nil {
-		return err
-	}
-	if err := stream.SendMsg(&emptypb.Empty{}); err != nil {
-		return err
-	}
-	if err := stream.CloseSend(); err != nil {
-		return err
-	}
-	return stream.RecvMsg(&emptypb.Empty{})
+	return access.Call(ctx, conn, method)
 }
 
 func grpcWrongCaller(ctx context.Context, t *target) outcome {
