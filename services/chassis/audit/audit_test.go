@@ -218,7 +218,7 @@ func TestAppendOnly(t *testing.T) {
 	}
 	for _, statement := range append(refused[:10:10],
 		"INSERT INTO souk_audit SELECT * FROM souk_audit", "ALTER TABLE souk_audit DISABLE TRIGGER ALL", "DROP TRIGGER append_only ON souk_audit",
-		"SELECT souk_audit_prune('eve', now())", "SELECT souk_audit_list(0, '', '', NULL, NULL, 10)",
+		"SELECT souk_audit_prune('eve', now())", "SELECT souk_audit_list(0, '', '', NULL, p_until => NULL, p_most => 10)",
 		"DROP TABLE souk_audit", "CREATE OR REPLACE FUNCTION souk_audit_refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'") {
 		if err := as(statement); !forbidden(err) {
 			t.Errorf("%s: %v", statement, err)

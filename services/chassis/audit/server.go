@@ -40,7 +40,7 @@ func (s *Server) ListEntries(ctx context.Context, req *auditv1.ListEntriesReques
 	defer rows.Close()
 	resp := &auditv1.ListEntriesResponse{}
 	for rows.Next() {
-		if len(resp.Entries) == size {
+		if len(resp.GetEntries()) == size {
 			resp.More = true
 			break
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/cache"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -35,6 +36,14 @@ func followingTest(t *testing.T, test func(*followed)) {
 	})
 }
 
+// pass lets time go by.
+func (f *followed) pass(d time.Duration) {
+	f.Helper()
+	if err := retry.Sleep(f.Context(), d); err != nil {
+		f.Fatal(err)
+	}
+}
+
 // want reads, and says whether that is to load.
 func (f *followed) want(load bool, when string) {
 	f.Helper()
@@ -55,18 +64,18 @@ func (f *followed) want(load bool, when string) {
 func (f *followed) settled() {
 	f.Helper()
 	f.Following(true)
-	time.Sleep(6 * time.Second)
+	f.pass(6 * time.Second)
 	f.want(true, "the first read")
 }
 
 func TestFollowingKeepsUntilTold(t *testing.T) {
 	followingTest(t, func(f *followed) {
 		f.settled()
-		time.Sleep(59 * time.Second)
+		f.pass(59 * time.Second)
 		f.want(false, "nothing was told for 59 s")
-		time.Sleep(2 * time.Second)
+		f.pass(2 * time.Second)
 		f.want(true, "the backstop is over")
-		time.Sleep(10 * time.Second)
+		f.pass(10 * time.Second)
 		f.Changed("another")
 		f.want(false, "another item was changed")
 		f.Changed("item")
@@ -78,12 +87,12 @@ func TestFollowingKeepsUntilTold(t *testing.T) {
 func TestNotFollowing(t *testing.T) {
 	followingTest(t, func(f *followed) {
 		f.want(true, "the first read")
-		time.Sleep(900 * time.Millisecond)
+		f.pass(900 * time.Millisecond)
 		f.want(false, "it is young")
-		time.Sleep(200 * time.Millisecond)
+		f.pass(200 * time.Millisecond)
 		f.want(true, "it is a second old")
 		f.settled()
-		time.Sleep(10 * time.Second)
+		f.pass(10 * time.Second)
 		f.want(false, "it follows")
 		f.Following(false)
 		f.want(true, "changes go by")
@@ -110,11 +119,11 @@ func TestSettling(t *testing.T) {
 		} {
 			f.settled()
 			change()
-			time.Sleep(4 * time.Second)
+			f.pass(4 * time.Second)
 			f.want(true, what+": changed 4 s ago")
-			time.Sleep(1100 * time.Millisecond)
+			f.pass(1100 * time.Millisecond)
 			f.want(true, what+": it was read before the source had settled")
-			time.Sleep(10 * time.Second)
+			f.pass(10 * time.Second)
 			f.want(false, what+": it has settled")
 		}
 	})
@@ -126,11 +135,11 @@ func TestPartsOfYoungAnswers(t *testing.T) {
 		f.settled()
 		f.Changed("part")
 		f.want(false, "it is young")
-		time.Sleep(1100 * time.Millisecond)
+		f.pass(1100 * time.Millisecond)
 		f.want(true, "it is a second old")
-		time.Sleep(10 * time.Second)
+		f.pass(10 * time.Second)
 		f.want(true, "it was not kept for longer, so soon after the change")
-		time.Sleep(10 * time.Second)
+		f.pass(10 * time.Second)
 		f.Changed("part")
 		f.want(true, "it is ten seconds old")
 	})
@@ -140,9 +149,9 @@ func TestBriefAnswers(t *testing.T) {
 	followingTest(t, func(f *followed) {
 		f.brief = true
 		f.settled()
-		time.Sleep(900 * time.Millisecond)
+		f.pass(900 * time.Millisecond)
 		f.want(false, "it is young")
-		time.Sleep(200 * time.Millisecond)
+		f.pass(200 * time.Millisecond)
 		f.want(true, "it is a second old")
 	})
 }
