@@ -300,7 +300,7 @@ func TestTiltButtons(t *testing.T) {
 		}
 		for _, secret := range []string{"souk-operators", "souk-operator"} {
 			if !strings.Contains(operator[2], " "+secret+" ") {
-				t.Errorf("nobody makes %s", secret)
+				t.Errorf("no resource makes %s", secret)
 			}
 		}
 		out, err := exec.CommandContext(t.Context(), filepath.Join(bin, "souk"), "operator", "-h").CombinedOutput()

@@ -19,7 +19,7 @@ import (
 )
 
 // TestOperatorsActionsAreInTheAuditLog performs each action that the contract has for
-// operators, and finds one entry for it. That the first model is made has none: nobody asked.
+// operators, and finds one entry for it. That the first model is made has none: no operator asked.
 func TestOperatorsActionsAreInTheAuditLog(t *testing.T) {
 	t.Parallel()
 	served := pgtest.Service(t, postgres.Migrate)

@@ -313,7 +313,7 @@ func TestListPages(t *testing.T) {
 		_, err := s.client.ListOrders(t.Context(), &orderv1.ListOrdersRequest{Viewer: access.Customer(customer), Cursor: bad})
 		refused(t, err, codes.InvalidArgument, "INVALID_CURSOR")
 	}
-	// By their ids, of which one is nobody's and the others are two pages.
+	// By their ids, of which one is of no order and the others are two pages.
 	ids := &orderv1.OrderFilter{Ids: append([]string{uuid.NewString()}, want...)}
 	byID := &orderv1.ListOrdersRequest{Viewer: operator, PageSize: 3, Filter: ids}
 	first, err := s.client.ListOrders(t.Context(), byID)

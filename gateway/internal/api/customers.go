@@ -86,7 +86,7 @@ type personalData struct {
 	*customer.Export
 }
 
-// write cuts the connection when it cannot go on, so that nobody takes half a document for
+// write cuts the connection when it cannot go on, so that no client takes half a document for
 // a whole one.
 func (d *personalData) write(w http.ResponseWriter) {
 	h := w.Header()

@@ -130,7 +130,7 @@ func TestOperatorsAtStart(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "operators.json")
 	if o := open(t, path); is(o, "x") != whyUnknown {
-		t.Error("somebody operates a shop without a file")
+		t.Error("a shop without a file has an operator")
 	}
 	if err := os.WriteFile(path, []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)

@@ -229,7 +229,7 @@ func TestSlowAnswerKeepsTheNewestSession(t *testing.T) {
 	}
 }
 
-// The cookie keeps its session when the shop begins to be reached by HTTPS; nobody can
+// The cookie keeps its session when the shop begins to be reached by HTTPS; no other site can
 // plant one under the name that it had before.
 func TestCookieMovesToHTTPS(t *testing.T) {
 	t.Parallel()

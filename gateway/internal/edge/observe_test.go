@@ -93,7 +93,7 @@ func TestTraceAndMetrics(t *testing.T) {
 	}
 }
 
-// Nobody outside decides which trace a request belongs to, and so which are kept, nor
+// No client decides which trace a request belongs to, and so which are kept, nor
 // what services hand on as baggage: only a proxy that is trusted to begin traces does.
 func TestTracesFromOutsideAreLinks(t *testing.T) {
 	t.Parallel()

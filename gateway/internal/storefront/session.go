@@ -11,9 +11,9 @@ import (
 	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 )
 
-// A cookie may have been put into the browser by somebody who has the same one. So an
+// A cookie may have been put into the browser by an attacker who has the same one. So an
 // order begins a new session, which only the answer to the order has, and the one before
-// sees no orders any more. It still fills the cart: a cart names nobody, nothing is
+// sees no orders any more. It still fills the cart: a cart names no customer, nothing is
 // bought with it from the session that ended, and the cart service works without the
 // order service. Whose browser has the old cookie after all, because the answer was
 // lost or another device had the same, goes on as a new guest with what is in the cart.
@@ -23,7 +23,7 @@ func viewer(r *http.Request) *accessv1.Viewer { return auth.FromContext(r.Contex
 
 // keepSession has the answer begin the session that began with the order of a checkout,
 // also where the answer that first said so was lost. The form's keys are random and in
-// nobody else's pages: whose form has the key, or in an order in flight all of the
+// no other session's pages: whose form has the key, or in an order in flight all of the
 // order, has placed it.
 func (s *Storefront) keepSession(r *http.Request, key string, placed *order.Placed, err error) {
 	if err == nil {

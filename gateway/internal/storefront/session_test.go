@@ -27,7 +27,7 @@ func (v *browser) planted() *browser {
 	return &browser{t: v.t, server: v.server, client: &http.Client{Jar: jar}}
 }
 
-// Who has put a cookie into somebody's browser does not see what is ordered there, nor
+// An attacker who has put a cookie into a shopper's browser does not see what is ordered there, nor
 // the address, and cannot become the one who does by ordering, too. The buyer sees all
 // of it, also what was ordered before.
 func TestPlantedCookieShowsNoOrders(t *testing.T) {

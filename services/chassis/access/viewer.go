@@ -21,7 +21,7 @@ func Service(part string) *accessv1.Viewer {
 	return &accessv1.Viewer{Kind: &accessv1.Viewer_Service{Service: &accessv1.Service{Name: part}}}
 }
 
-// Anyone is the viewer for nobody in particular.
+// Anyone is the viewer of what is the same for all customers.
 func Anyone() *accessv1.Viewer {
 	return &accessv1.Viewer{Kind: &accessv1.Viewer_Anyone{Anyone: &accessv1.Anyone{}}}
 }

@@ -141,7 +141,7 @@ type Change struct {
 // Commit returns what stands in an entry for a text that people wrote, which may name a
 // person and must be erasable: SHA-256 of a random salt and the text. Text and salt are kept
 // beside what they are about. Together they show that the text is the one; when both are
-// erased nobody can find the text by trying. An empty text has neither.
+// erased an attacker cannot find the text by trying. An empty text has neither.
 func Commit(text string) (salt []byte, digest string) {
 	if text == "" {
 		return nil, ""

@@ -17,7 +17,7 @@ type clock struct {
 	seed  maphash.Seed
 	start time.Time
 	// changing is held by changes: now moves after what has changed at it is marked, so
-	// that nobody who reads it takes the marks of before for those of that moment.
+	// that no reader takes the marks of before for those of that moment.
 	changing sync.Mutex
 	now      atomic.Uint64
 	all      change

@@ -22,7 +22,7 @@ import (
 // neighbor's only replica is replaced, its calls wait for the next answer.
 var resolveOften = sync.OnceFunc(func() { dns.SetMinResolutionInterval(time.Second) })
 
-// Dial returns a connection to a neighbor, the part of that name: whoever answers has
+// Dial returns a connection to a neighbor, the part of that name: the process that answers has
 // to prove that it is that part, and sees that this process is id. It connects in the background, at
 // once, and again after losses; calls made while the neighbor is away fail fast
 // with UNAVAILABLE. Calls without a deadline get cfg.Timeout, streams do not.

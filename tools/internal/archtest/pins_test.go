@@ -18,7 +18,7 @@ import (
 // byTag are the images of others that are named by tag, each with the reason. A tag can be
 // moved to other bytes by who may write to the registry; a digest cannot.
 var byTag = map[string]string{
-	"golang:1.26-bookworm": "no release of Souk records a digest yet: whoever builds chooses one by --build-arg GO_IMAGE=golang@sha256:...",
+	"golang:1.26-bookworm": "no release of Souk records a digest yet: the builder chooses one by --build-arg GO_IMAGE=golang@sha256:...",
 	"postgres:17":          "a default that an installation replaces by its own digest (postgres.bundled.image); a tag has the fixes of the minor versions",
 	"valkey/valkey:8":      "a default that an installation replaces by its own digest (redis.bundled.image); a tag has the fixes of the minor versions",
 	"rclone/rclone:1.71.2": "a default that an installation replaces by its own digest (backup.s3.image); only backups to S3 use it",

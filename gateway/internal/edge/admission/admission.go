@@ -79,7 +79,7 @@ const (
 type Config struct {
 	// Client is the address that a request came from; nil means one for all.
 	Client func(context.Context) netip.Addr
-	// Unfair admits in the order in which shoppers come, whoever they are: the control of
+	// Unfair admits in the order in which shoppers come, whatever their address: the control of
 	// measurements.
 	Unfair bool
 	// Alike lets one address make as many carts at once as all: where nothing is counted per

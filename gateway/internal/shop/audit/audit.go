@@ -59,7 +59,7 @@ type Filter struct {
 	From, Before              time.Time
 }
 
-// defaultPage is how many entries a page has where nobody says.
+// defaultPage is how many entries a page has where the request does not say.
 const defaultPage = 20
 
 // List returns a page of entries, newest first, and the cursor of the next, "" on the last.

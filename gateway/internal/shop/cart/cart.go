@@ -100,7 +100,7 @@ type Line struct {
 	Gone bool
 }
 
-// Short reports that there are fewer units than wanted, even if nobody buys what is
+// Short reports that there are fewer units than wanted, even if no other shopper buys what is
 // held now.
 func (l *Line) Short() bool { return l.Available+l.Held < l.Quantity }
 

@@ -490,7 +490,7 @@ func TestEveryCallIsOneRoundTrip(t *testing.T) {
 	}
 }
 
-// TestCartsOfAnOwner: an owner has so many carts and no more, whoever else has some. Another one
+// TestCartsOfAnOwner: an owner has so many carts and no more, however many others have. Another one
 // takes the place of an empty one that was not used in this hour; one with goods stays.
 func TestCartsOfAnOwner(t *testing.T) {
 	t.Parallel()

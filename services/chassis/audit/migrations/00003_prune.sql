@@ -59,8 +59,8 @@ END
 $$;
 -- +goose StatementEnd
 
--- Nobody but the owner, who lends them: souk_audit_list to the service, and
--- souk_audit_prune to nobody.
+-- Only the owner may execute them. Grants give souk_audit_list to the service, and
+-- souk_audit_prune to no role.
 REVOKE EXECUTE ON FUNCTION
     souk_audit_list(bigint, text, text, timestamptz, timestamptz, integer), souk_audit_prune(text, timestamptz) FROM PUBLIC;
 

@@ -338,7 +338,7 @@ func (b *Broker) create(ctx context.Context, t topic) error {
 		"min.insync.replicas": kadm.StringPtr(strconv.Itoa(max(1, int(replicas)-1))),
 	}
 	if replicas == 1 {
-		// Nobody else has it: it is on the disk before it is acknowledged.
+		// No other replica has it: it is on the disk before it is acknowledged.
 		settings["flush.messages"] = kadm.StringPtr("1")
 	}
 	for name, value := range t.settings {

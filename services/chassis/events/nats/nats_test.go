@@ -102,7 +102,7 @@ func (n *node) kill(t *testing.T) {
 	n.process.Kill()
 }
 
-// free is an address that nobody listens on.
+// free is an address on which no process listens.
 func free(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

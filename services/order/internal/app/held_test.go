@@ -93,7 +93,7 @@ func TestHeldStockLeavesRoom(t *testing.T) {
 	for i, l := range first.Lines {
 		lines[i] = domain.CartLine{SKU: l.SKU, Quantity: l.Quantity}
 	}
-	if _, err := w.catalog.Reserve(t.Context(), first.ID, lines); err != nil { // and is paid by nobody
+	if _, err := w.catalog.Reserve(t.Context(), first.ID, lines); err != nil { // and is never paid
 		t.Fatal(err)
 	}
 	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 1})

@@ -36,7 +36,7 @@ type RunnerConfig struct {
 	// Backlog is how many more may wait for their turn. Beyond that the process is
 	// Full, and what comes nevertheless is left to its job. Orders that wait for units
 	// that others hold have as much room of their own: a crowd in front of one SKU
-	// keeps nobody else from being driven.
+	// keeps no other order from being driven.
 	Backlog int
 	// MaxWait is how long they may wait for it: once one has waited longer the
 	// process is Full until one has not; only for the client whose order waited, if that

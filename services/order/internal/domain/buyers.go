@@ -50,7 +50,7 @@ const (
 // halfLives say after how long a decline counts half. A card or a guest has a day's
 // memory: Mastercard allows ten attempts of a declined card a day, and Visa twenty in
 // thirty days. Behind an address may be an office or a carrier's customers, where
-// somebody's card is declined all the time: what counts there is a burst.
+// some card is declined all the time: what counts there is a burst.
 var halfLives = map[SubjectKind]time.Duration{OfGuest: 24 * time.Hour, OfAddress: 30 * time.Minute, OfMethod: 24 * time.Hour}
 
 const (

@@ -161,7 +161,7 @@ func TestStanding(t *testing.T) {
 	neighbor := newOrder()
 	neighbor.AddressKey = near
 	place(t, s, neighbor)
-	place(t, s, newOrder()) // somebody else
+	place(t, s, newOrder()) // another guest
 	paid := newOrder()
 	paid.CustomerID, paid.AddressKey = mine.CustomerID, near
 	path(t, s, place(t, s, paid), domain.StockReserved, domain.PaymentAuthorized, domain.StockConfirmed, domain.MoneyCaptured)

@@ -33,7 +33,7 @@ func viewer(v *accessv1.Viewer) domain.Viewer {
 	case *accessv1.Viewer_Operator, *accessv1.Viewer_Service:
 		return domain.Viewer{All: true}
 	}
-	return domain.Viewer{} // nobody for whom there is a rule
+	return domain.Viewer{} // no rule knows it
 }
 
 // PlaceOrder accepts an order, starts to drive it and answers.

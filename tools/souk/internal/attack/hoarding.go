@@ -18,7 +18,7 @@ import (
 
 func asProblem(err error) (*shopclient.Problem, bool) { return errors.AsType[*shopclient.Problem](err) }
 
-// stockHoarding makes goods of its own, so that nobody misses them.
+// stockHoarding makes goods of its own, so that no shopper misses them.
 func stockHoarding(ctx context.Context, t *target) outcome {
 	if t.operator == "" {
 		return notTried("it makes goods of its own, for which no operator's token is known")
@@ -31,7 +31,7 @@ func stockHoarding(ctx context.Context, t *target) outcome {
 	if _, err := operator.ImportProducts(ctx, strings.NewReader(csv)); err != nil {
 		return notTried("goods of its own: %v", err)
 	}
-	defer func() { // nobody is to find them
+	defer func() { // no shopper is to find them
 		_, _ = t.sendFrom(context.WithoutCancel(ctx), honestAddress, http.MethodPut, "/v1/products/"+code+"/state", `{"state":"archived"}`,
 			"Authorization: Bearer "+t.operator, "Content-Type: application/json")
 	}()

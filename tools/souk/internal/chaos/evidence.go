@@ -71,16 +71,16 @@ type moving struct {
 	Orders, Refunds, Payments, Webhooks int64
 	// Undelivered are webhooks that the provider has yet to deliver.
 	Undelivered int64
-	// Untold are events that were committed and not delivered yet, Untaken those that a
+	// EventsUndelivered were committed and are not delivered yet, EventsUnconsumed are those that a
 	// consumer has yet to take.
-	Untold, Untaken int64
+	EventsUndelivered, EventsUnconsumed int64
 }
 
 func (m moving) none() bool { return m == moving{} }
 
 func (m moving) String() string {
 	return fmt.Sprintf("%d orders, %d refunds, %d payments, %d webhooks, %d webhooks that are not delivered, %d events that are not delivered, %d that are not taken",
-		m.Orders, m.Refunds, m.Payments, m.Webhooks, m.Undelivered, m.Untold, m.Untaken)
+		m.Orders, m.Refunds, m.Payments, m.Webhooks, m.Undelivered, m.EventsUndelivered, m.EventsUnconsumed)
 }
 
 // rest waits until nothing is under way in the shop, at most wait, and returns what
@@ -88,7 +88,7 @@ func (m moving) String() string {
 func rest(ctx context.Context, e *Environment, wait time.Duration) (left moving, err error) {
 	resting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	left = moving{Orders: -1, Refunds: -1, Payments: -1, Webhooks: -1, Undelivered: -1, Untold: -1, Untaken: -1} // no answer yet
+	left = moving{Orders: -1, Refunds: -1, Payments: -1, Webhooks: -1, Undelivered: -1, EventsUndelivered: -1, EventsUnconsumed: -1} // no answer yet
 	for {
 		now, err := stillMoving(resting, e)
 		switch {
@@ -122,7 +122,7 @@ func stillMoving(ctx context.Context, e *Environment) (m moving, err error) {
 	if err != nil || !m.none() {
 		return m, err // what moves has more to tell
 	}
-	m.Untold, m.Untaken, err = untold(ctx, e)
+	m.EventsUndelivered, m.EventsUnconsumed, err = eventBacklog(ctx, e)
 	return m, err
 }
 

@@ -88,7 +88,7 @@ func brokerDiskFault() Fault {
 				return fill(ctx, filler)
 			}, func(ctx context.Context) error {
 				during := e.witness.total() - before
-				behind, _, err := untold(ctx, e)
+				behind, _, err := eventBacklog(ctx, e)
 				if behind > 0 {
 					e.Injected(1, fmt.Sprintf("%d events arrived while the disk filled up, and %d waited for it", during, behind))
 				}

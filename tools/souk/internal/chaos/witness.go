@@ -137,9 +137,9 @@ func (w *witness) total() int {
 	return len(w.delivered)
 }
 
-// untold is how many committed events were not delivered to the witness yet, and how many
+// eventBacklog is how many committed events were not delivered to the witness yet, and how many
 // were not taken by a consumer of the shop.
-func untold(ctx context.Context, e *Environment) (undelivered, untaken int64, err error) {
+func eventBacklog(ctx context.Context, e *Environment) (undelivered, unconsumed int64, err error) {
 	committed := map[kind]int64{}
 	for _, source := range e.witness.publishers {
 		k := kind{source: source}
@@ -158,9 +158,9 @@ func untold(ctx context.Context, e *Environment) (undelivered, untaken int64, er
 		var k kind
 		var sum int64
 		err = errors.Join(err, query(ctx, e.Shop.DSN(name), "SELECT consumer, source, split_part(subject, '.', 1), sum(version)::bigint FROM souk_consumed GROUP BY 1, 2, 3",
-			[]any{&consumer, &k.source, &k.name, &sum}, func() { untaken += max(0, committed[k]-sum) }))
+			[]any{&consumer, &k.source, &k.name, &sum}, func() { unconsumed += max(0, committed[k]-sum) }))
 	}
-	return undelivered, untaken, err
+	return undelivered, unconsumed, err
 }
 
 // kind is a kind of subjects of a source. A consumer takes all events of a kind, or none.

@@ -1,7 +1,7 @@
 -- +goose Up
 
 -- When the service was there first. What happened before is not told to anyone: the mail
--- of an order of last year helps nobody.
+-- of an order of last year helps no buyer.
 CREATE TABLE beginning (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),
     at  timestamptz NOT NULL DEFAULT now()
