@@ -148,11 +148,12 @@ func (r *Runner) client(from netip.Addr) netip.Addr {
 	return domain.ClientNetwork(from)
 }
 
-// Start drives an order that was just written by this process; sc is the trace
-// to go on with, and from the client's address; zero where it is not known.
+// Start drives an order that was just written by this process, unless its job does
+// already, which read it whole; sc is the trace to go on with, and from the
+// client's address; zero where it is not known.
 func (r *Runner) Start(sc trace.SpanContext, o domain.Order, from netip.Addr) bool {
 	first := true
-	return r.spawn(sc, orderKey(o.ID), r.client(from), true, func(ctx context.Context) error {
+	return r.spawn(sc, orderKey(o.ID), r.client(from), false, func(ctx context.Context) error {
 		if first {
 			first = false
 			return r.driver.DriveFrom(ctx, o)
@@ -169,13 +170,6 @@ func (r *Runner) StartOrder(sc trace.SpanContext, orderID string) bool {
 	})
 }
 
-// StartRefund drives a refund, as StartOrder an order.
-func (r *Runner) StartRefund(sc trace.SpanContext, refundID string) bool {
-	return r.spawn(sc, refundKey(refundID), netip.Addr{}, true, func(ctx context.Context) error {
-		return r.driver.DriveRefund(ctx, refundID)
-	})
-}
-
 // ResumeOrder drives an order that seems to have no driver; false when it has
 // one in this process after all, which is waiting for an answer or for its next
 // attempt.
@@ -185,8 +179,9 @@ func (r *Runner) ResumeOrder(sc trace.SpanContext, orderID string) bool {
 	})
 }
 
-// ResumeRefund drives a refund, as ResumeOrder an order.
-func (r *Runner) ResumeRefund(sc trace.SpanContext, refundID string) bool {
+// StartRefund drives a refund that was just written or seems to have no driver; false
+// as ResumeOrder. Nothing but its drive changes a refund.
+func (r *Runner) StartRefund(sc trace.SpanContext, refundID string) bool {
 	return r.spawn(sc, refundKey(refundID), netip.Addr{}, false, func(ctx context.Context) error {
 		return r.driver.DriveRefund(ctx, refundID)
 	})

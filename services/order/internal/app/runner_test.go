@@ -143,6 +143,9 @@ func TestRunnerIsBounded(t *testing.T) {
 	if r.ResumeOrder(trace.SpanContext{}, orders[1].ID) {
 		t.Error("an order under way is taken for one without a driver")
 	}
+	if r.Start(trace.SpanContext{}, orders[1], netip.Addr{}) {
+		t.Error("an order that its job drives already is driven once more")
+	}
 	<-entered
 	<-entered
 	var all []<-chan domain.Order

@@ -29,7 +29,7 @@ func (a *App) Sweep(ctx context.Context, idle time.Duration) (jobs, drives int, 
 	for _, s := range stalled {
 		resume := a.runner.ResumeOrder
 		if s.Refund {
-			resume = a.runner.ResumeRefund
+			resume = a.runner.StartRefund
 		}
 		if resume(spanContext(s.TraceParent), s.ID) {
 			drives++

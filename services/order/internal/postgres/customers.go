@@ -68,14 +68,17 @@ func (s *Store) OrdersOf(ctx context.Context, customerID string, after app.Posit
 	if err != nil {
 		return nil, false, err
 	}
+	ids, places := make([]string, len(page)), map[string]int{}
 	for i := range page {
-		history, err := s.q.History(ctx, s.reads, page[i].ID)
-		if err != nil {
-			return nil, false, fmt.Errorf("read history: %w", err)
-		}
-		for _, h := range history {
-			page[i].History = append(page[i].History, domain.Change{State: domain.State(h.State), Version: h.Version, At: h.At})
-		}
+		ids[i], places[page[i].ID] = page[i].ID, i
+	}
+	history, err := s.q.History(ctx, s.reads, ids)
+	if err != nil {
+		return nil, false, fmt.Errorf("read history: %w", err)
+	}
+	for _, h := range history {
+		o := &page[places[h.OrderID]]
+		o.History = append(o.History, domain.Change{State: domain.State(h.State), Version: h.Version, At: h.At})
 	}
 	return page, more, nil
 }

@@ -108,7 +108,7 @@ func load(ctx context.Context, q *db.Queries, tx db.DBTX, orderID string, lines,
 		return domain.Order{}, err
 	}
 	o.Overdue, o.Age = row.Overdue, time.Duration(row.AgeMilliseconds)*time.Millisecond
-	history, err := q.History(ctx, tx, orderID)
+	history, err := q.History(ctx, tx, []string{orderID})
 	if err != nil {
 		return domain.Order{}, fmt.Errorf("read history: %w", err)
 	}

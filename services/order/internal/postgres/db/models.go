@@ -41,6 +41,13 @@ type Order struct {
 	ErasedAt        *time.Time
 }
 
+type OrderHistory struct {
+	OrderID string
+	Version int64
+	State   string
+	At      time.Time
+}
+
 type Refund struct {
 	ID             string
 	OrderID        string

@@ -443,25 +443,24 @@ func (q *Queries) Heads(ctx context.Context, db DBTX, ids []string) ([]HeadsRow,
 }
 
 const history = `-- name: History :many
-SELECT version, state, at FROM order_history WHERE order_id = $1 ORDER BY version
+SELECT order_id, version, state, at FROM order_history WHERE order_id = ANY($1::uuid[]) ORDER BY order_id, version
 `
 
-type HistoryRow struct {
-	Version int64
-	State   string
-	At      time.Time
-}
-
-func (q *Queries) History(ctx context.Context, db DBTX, orderID string) ([]HistoryRow, error) {
-	rows, err := db.Query(ctx, history, orderID)
+func (q *Queries) History(ctx context.Context, db DBTX, orderIds []string) ([]OrderHistory, error) {
+	rows, err := db.Query(ctx, history, orderIds)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []HistoryRow
+	var items []OrderHistory
 	for rows.Next() {
-		var i HistoryRow
-		if err := rows.Scan(&i.Version, &i.State, &i.At); err != nil {
+		var i OrderHistory
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Version,
+			&i.State,
+			&i.At,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)

@@ -76,7 +76,7 @@ SELECT order_id, sku, name, quantity, unit_price, total, refunded_quantity
 FROM order_lines WHERE order_id = ANY(@order_ids::uuid[]) ORDER BY order_id, position;
 
 -- name: History :many
-SELECT version, state, at FROM order_history WHERE order_id = @order_id ORDER BY version;
+SELECT order_id, version, state, at FROM order_history WHERE order_id = ANY(@order_ids::uuid[]) ORDER BY order_id, version;
 
 -- name: Refunds :many
 SELECT * FROM refunds WHERE order_id = ANY(@order_ids::uuid[]) ORDER BY created_at, id;
