@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/google/uuid"
 
+	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
@@ -101,7 +103,7 @@ func (w *window) take(sku string, quantity int) {
 // pay sends the checkout's form by script.
 func (w *window) pay(card, email string) {
 	w.t.Helper()
-	w.open(shop.URL + "/checkout")
+	w.open(w.says(`location.origin`) + "/checkout")
 	w.until("the form is there", `document.querySelector(".checkout-form") ? "yes" : ""`)
 	w.says(fmt.Sprintf(`(() => {
 		const f = document.querySelector(".checkout-form").elements;
@@ -112,21 +114,26 @@ func (w *window) pay(card, email string) {
 	})()`, email, card))
 }
 
-// TestPagesAreAccessible has axe-core find nothing on any page, in the states that
-// it can be in, in both themes, in forced colours and in a narrow window. SOUK_AXE is
-// the path of axe.min.js; ".ci/run accessibility" fetches the one that is pinned.
-func TestPagesAreAccessible(t *testing.T) {
+// axeCore is the script of axe-core. SOUK_AXE is the path of axe.min.js; ".ci/run
+// accessibility" fetches the one that is pinned.
+func axeCore(t *testing.T) string {
+	t.Helper()
 	path := os.Getenv("SOUK_AXE")
 	if path == "" {
 		t.Skip("SOUK_AXE is not set: .ci/run accessibility fetches axe-core and runs this")
 	}
-	t.Parallel()
 	source, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	axe := string(source)
+	return string(source)
+}
 
+// TestPagesAreAccessible has axe-core find nothing on any page, in the states that
+// it can be in, in both themes, in forced colours and in a narrow window.
+func TestPagesAreAccessible(t *testing.T) {
+	t.Parallel()
+	axe := axeCore(t)
 	plain := stocked(t, 2, 3)
 	long := strings.Repeat("W", 60)
 	code := "AXE-" + strings.ToUpper(uuid.NewString()[:8])
@@ -196,4 +203,52 @@ func TestPagesAreAccessible(t *testing.T) {
 	w.take(plain[1], 5)
 	visit("cart with too many", "/cart")
 	visit("checkout with too many", "/checkout")
+}
+
+// TestPagesOfAFailingShopAreAccessible is TestPagesAreAccessible for what a shopper
+// sees while services hang: an order under way, and the pages of errors.
+func TestPagesOfAFailingShopAreAccessible(t *testing.T) {
+	t.Parallel()
+	axe := axeCore(t)
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := localshop.Start(t.Context(), localshop.Options{
+		Dir: t.TempDir(), Disposable: true, Processes: true, Exec: []string{exe, serviceArg},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stop(t, s) })
+	hang := func(service string) {
+		t.Helper()
+		if err := s.Signal(service, syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { // before the shop stops
+			if err := s.Signal(service, syscall.SIGCONT); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	w := browser(t)
+	w.show(looks[0])
+	w.open(s.URL + "/products?in_stock=1")
+	product := w.says(`document.querySelector("a[href^='/products/']").pathname`)
+	w.open(s.URL + product)
+	w.take(w.says(`document.querySelector("[name=sku]").value`), 1)
+	hang("payment")
+	w.pay(goodCard, "ada@example.com")
+	w.sees("[data-order-state=AUTHORIZING], [data-order-state=PENDING]")
+	w.inspect("order, under way", axe)
+
+	hang("order")
+	w.open(s.URL + "/orders")
+	w.sees("main h1")
+	w.inspect("the order service hangs", axe)
+	hang("catalog")
+	w.open(s.URL + "/products?q=" + uuid.NewString())
+	w.sees("main h1")
+	w.inspect("the catalog hangs", axe)
 }
