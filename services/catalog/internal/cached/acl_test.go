@@ -60,20 +60,43 @@ func TestRedisUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	gate := &storetest.Gate{Store: store}
-	for range 2 { // the first replica fills Redis, the second one reads it
+	replica := func() *cached.Store {
 		c, err := cached.New(gate, 0, address, telemetry.Discard())
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer c.Close()
-		for range 3 {
-			if _, err := c.ProductByID(ctx, apple.ID); err != nil {
-				t.Fatal(err)
-			}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	one, other := replica(), replica()
+	price := func(c *cached.Store) int64 {
+		t.Helper()
+		p, err := c.ProductByID(ctx, apple.ID)
+		if err != nil || len(p.Variants) != 1 {
+			t.Fatalf("%v, %v", p, err)
+		}
+		if _, err := c.List(ctx, domain.Listing{Sort: domain.SortNewest, Size: 10}); err != nil {
+			t.Fatal(err)
+		}
+		return p.Variants[0].Price.Units
+	}
+	for range 3 { // the first replica fills Redis, the second one reads it
+		if a, b := price(one), price(other); a != 100 || b != 100 {
+			t.Errorf("%d and %d", a, b)
 		}
 	}
 	if n := gate.Loads.Load(); n != 1 {
 		t.Errorf("%d loads for two replicas", n)
+	}
+	// What one replica changes, no replica has from Redis.
+	if _, err := one.SetPrices(ctx, "", []domain.PriceChange{{SKU: "A", Price: storetest.GBP(120)}}); err != nil {
+		t.Fatal(err)
+	}
+	if p := price(other); p != 120 {
+		t.Errorf("the other replica has the price %d", p)
+	}
+	if n := gate.Loads.Load(); n != 2 {
+		t.Errorf("%d loads after a change", n)
 	}
 	for _, refused := range [][]any{
 		{"FLUSHALL"}, {"FLUSHDB"}, {"CONFIG", "GET", "*"}, {"KEYS", "*"}, {"SCAN", "0"}, {"ACL", "LIST"}, {"SHUTDOWN"},
