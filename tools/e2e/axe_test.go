@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/google/uuid"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
@@ -215,7 +216,7 @@ func TestPagesOfAFailingShopAreAccessible(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := localshop.Start(t.Context(), localshop.Options{
-		Dir: t.TempDir(), Disposable: true, Processes: true, Exec: []string{exe, serviceArg},
+		Dir: pgtest.Folder(t), Disposable: true, Processes: true, Exec: []string{exe, serviceArg},
 	})
 	if err != nil {
 		t.Fatal(err)

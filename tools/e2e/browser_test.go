@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 )
 
 // browser opens a window of a headless Chromium of its own.
@@ -27,7 +29,7 @@ func browser(t *testing.T) *window {
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
-		chromedp.UserDataDir(t.TempDir()), chromedp.Env("TMPDIR="+t.TempDir()), chromedp.WindowSize(1280, 1000),
+		chromedp.UserDataDir(t.TempDir()), chromedp.Env("TMPDIR="+pgtest.Folder(t)), chromedp.WindowSize(1280, 1000),
 	)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	t.Cleanup(cancel)

@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/souk-shop/souk/services/chassis/crash"
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/audit"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
@@ -91,7 +92,7 @@ func TestAProcessKilledBetweenStepsResumesAndSettlesOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &crashShop{dir: t.TempDir(), armed: map[string]string{}, fired: make(chan string, 1)}
+	s := &crashShop{dir: pgtest.Folder(t), armed: map[string]string{}, fired: make(chan string, 1)}
 	s.Shop, err = localshop.Start(t.Context(), localshop.Options{
 		Dir: s.dir, Disposable: true, Processes: true, Exec: []string{exe, serviceArg}, Env: s.env,
 		RestartPause: 20 * time.Millisecond,

@@ -142,7 +142,7 @@ func TestTheKeyboardBuys(t *testing.T) {
 	// What is wrong is summed up and has the focus.
 	w.fillAddress("ada@localhost")
 	w.press(kb.Enter)
-	w.until("the summary has the focus", `document.activeElement.matches("[data-focus]") ? "yes" : ""`)
+	w.until("the summary has the focus", `document.readyState === "complete" && document.activeElement.matches("[data-focus]") ? "yes" : ""`)
 	if title := w.says(`document.title`); !strings.HasPrefix(title, "Error: ") {
 		t.Errorf("the title is %q", title)
 	}
@@ -217,7 +217,7 @@ func TestTheShopWorksWithoutScripts(t *testing.T) {
 	w.at("/checkout")
 	w.fillAddress("ada@localhost")
 	w.press(kb.Enter)
-	w.until("the summary has the focus", `document.activeElement.matches("[data-focus]") ? "yes" : ""`)
+	w.until("the summary has the focus", `document.readyState === "complete" && document.activeElement.matches("[data-focus]") ? "yes" : ""`)
 	w.tabTo("#email")
 	w.retype("ada@example.com")
 	w.payDeclined()

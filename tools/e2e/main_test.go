@@ -21,6 +21,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/audit"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
@@ -56,11 +57,11 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) (code int, err error) {
 	ctx := context.Background()
-	dir, err := os.MkdirTemp("", "souk-e2e-")
+	dir, remove, err := pgtest.NewFolder()
 	if err != nil {
 		return 1, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, remove()) }()
 	if elsewhere := os.Getenv("SOUK_E2E_SHOP"); elsewhere != "" {
 		running, err := state.Read(elsewhere)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
@@ -34,7 +35,7 @@ func TestOneCheckoutIsOneTrace(t *testing.T) {
 	t.Parallel()
 	spans := tracetest.NewInMemoryExporter()
 	traced, err := localshop.Start(t.Context(), localshop.Options{
-		Dir:            t.TempDir(),
+		Dir:            pgtest.Folder(t),
 		SpanProcessors: []sdktrace.SpanProcessor{sdktrace.NewSimpleSpanProcessor(spans)},
 		JobsOnly:       true,
 		Redis:          true,

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/audit"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
@@ -32,7 +33,7 @@ const unreliable = `[
 // change nothing: the ledgers are equal before and after.
 func TestWebhooksTripledReorderedLateAndNever(t *testing.T) {
 	t.Parallel()
-	s, err := localshop.Start(t.Context(), localshop.Options{Dir: t.TempDir(), Disposable: true})
+	s, err := localshop.Start(t.Context(), localshop.Options{Dir: pgtest.Folder(t), Disposable: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/smoke"
 )
@@ -16,7 +17,7 @@ import (
 // An empty shop is bought from; one with products is not seeded.
 func TestBuyAndSeed(t *testing.T) {
 	t.Parallel()
-	shop, err := localshop.Start(t.Context(), localshop.Options{Dir: t.TempDir(), Disposable: true})
+	shop, err := localshop.Start(t.Context(), localshop.Options{Dir: pgtest.Folder(t), Disposable: true})
 	if err != nil {
 		t.Fatal(err)
 	}

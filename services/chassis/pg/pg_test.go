@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +17,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
@@ -25,8 +27,6 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/process"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -382,13 +382,7 @@ type outage struct {
 
 func newOutage(t *testing.T) *outage {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "souk-pg-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	dir := pgtest.Folder(t)
 	port, err := process.FreePort()
 	if err != nil {
 		t.Fatal(err)
@@ -398,7 +392,6 @@ func newOutage(t *testing.T) *outage {
 		if o.server != nil {
 			_ = o.server.Stop(context.Background())
 		}
-		os.RemoveAll(dir)
 	})
 	return o
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,6 +19,7 @@ import (
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 )
 
 const (
@@ -29,14 +29,7 @@ const (
 
 func TestHealthTellsTheTruthAboutItsDatabase(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "souk-rpc-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	if err := os.Chmod(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	dir := pgtest.Folder(t)
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

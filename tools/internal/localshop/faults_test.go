@@ -17,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/internal/topology"
@@ -60,7 +61,7 @@ func forward(t *testing.T, to string, connections *atomic.Int64) (addr string) {
 func TestEveryLinkTakesItsRoute(t *testing.T) {
 	t.Parallel()
 	connections := map[string]*atomic.Int64{}
-	shop := start(t, localshop.Options{Dir: t.TempDir(), Seed: true, Redis: true, Events: localshop.EmbeddedEvents, Route: func(from, to, addr string) (string, error) {
+	shop := start(t, localshop.Options{Dir: pgtest.Folder(t), Seed: true, Redis: true, Events: localshop.EmbeddedEvents, Route: func(from, to, addr string) (string, error) {
 		n := new(atomic.Int64)
 		connections[from+" to "+to] = n
 		return forward(t, addr, n), nil
@@ -84,7 +85,7 @@ func TestEveryLinkTakesItsRoute(t *testing.T) {
 	}
 
 	refused := errors.New("no way")
-	_, err := localshop.Start(t.Context(), localshop.Options{Dir: t.TempDir(), Disposable: true,
+	_, err := localshop.Start(t.Context(), localshop.Options{Dir: pgtest.Folder(t), Disposable: true,
 		Route: func(string, string, string) (string, error) { return "", refused }})
 	if !errors.Is(err, refused) {
 		t.Errorf("start without routes: %v", err)
@@ -111,7 +112,7 @@ func await(ctx context.Context, t *testing.T, shop *localshop.Shop, part string)
 
 func TestSignals(t *testing.T) {
 	t.Parallel()
-	shop := start(t, localshop.Options{Dir: t.TempDir(), Redis: true, Events: localshop.EmbeddedEvents, Processes: true})
+	shop := start(t, localshop.Options{Dir: pgtest.Folder(t), Redis: true, Events: localshop.EmbeddedEvents, Processes: true})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, shop.DSN("cart"))
@@ -167,7 +168,7 @@ func TestSignals(t *testing.T) {
 // call fails, since connections wait.
 func TestRestart(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := pgtest.Folder(t)
 	shop := start(t, localshop.Options{Dir: dir, Seed: true, Redis: true, Events: localshop.EmbeddedEvents, Processes: true})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

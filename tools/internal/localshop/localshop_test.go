@@ -17,6 +17,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/seed"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
@@ -121,7 +122,7 @@ func popular(t *testing.T, shop *localshop.Shop) shopclient.Product {
 
 func TestShopIsKept(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "data")
+	dir := filepath.Join(pgtest.Folder(t), "data")
 	began := time.Now()
 	var steps []string
 	shop := start(t, localshop.Options{Dir: dir, Seed: true, Progress: func(p localshop.Progress) {
@@ -186,7 +187,7 @@ func TestProcessesComeBack(t *testing.T) {
 	t.Parallel()
 	lives := make(chan int, 10)
 	shop := start(t, localshop.Options{
-		Dir: t.TempDir(), Seed: true, Processes: true,
+		Dir: pgtest.Folder(t), Seed: true, Processes: true,
 		Env: func(service string, life int) []string {
 			if service == "order" {
 				lives <- life
@@ -220,7 +221,7 @@ func TestProcessesComeBack(t *testing.T) {
 
 func TestNothingOutlivesAKilledShop(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := pgtest.Folder(t)
 	cmd := exec.Command(os.Args[0], "shop", dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -265,7 +266,7 @@ func alive(pid int) bool {
 
 func TestPostgresComesBack(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := pgtest.Folder(t)
 	shop := start(t, localshop.Options{Dir: dir, Seed: true})
 	st, err := state.Read(dir)
 	if err != nil {
@@ -297,7 +298,7 @@ func TestPostgresComesBack(t *testing.T) {
 
 func TestPostgresAlone(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := pgtest.Folder(t)
 	pg, err := localshop.StartPostgres(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
@@ -325,7 +326,7 @@ func TestPostgresAlone(t *testing.T) {
 
 func TestBusyAddress(t *testing.T) {
 	t.Parallel()
-	shop := start(t, localshop.Options{Dir: t.TempDir()})
+	shop := start(t, localshop.Options{Dir: pgtest.Folder(t)})
 	dir := filepath.Join(t.TempDir(), "other")
 	_, err := localshop.Start(t.Context(), localshop.Options{Dir: dir, Addr: strings.TrimPrefix(shop.URL, "http://")})
 	if !errors.Is(err, syscall.EADDRINUSE) {

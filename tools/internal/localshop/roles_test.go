@@ -16,6 +16,7 @@ import (
 
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
@@ -49,7 +50,7 @@ var unreached = []string{"souk_audit", "souk_audit_head"}
 // log, and has no other database.
 func TestRuntimeRoles(t *testing.T) {
 	t.Parallel()
-	shop := start(t, localshop.Options{Dir: t.TempDir()})
+	shop := start(t, localshop.Options{Dir: pgtest.Folder(t)})
 	for _, service := range topology.Databases() {
 		t.Run(service, func(t *testing.T) {
 			t.Parallel()
@@ -161,7 +162,7 @@ func dial(t *testing.T, dsn string) *pgx.Conn {
 // everything, gets the second one, and the shop goes on with it.
 func TestDatabasesOfOneRole(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir := pgtest.Folder(t)
 	shop, err := localshop.Start(t.Context(), localshop.Options{Dir: dir, Seed: true, Disposable: true})
 	if err != nil {
 		t.Fatal(err)

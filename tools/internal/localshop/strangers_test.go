@@ -20,6 +20,7 @@ import (
 	chassisaccess "github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/identity/authority"
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/tools/internal/access"
 	"github.com/souk-shop/souk/tools/internal/localshop"
@@ -35,7 +36,7 @@ func TestStrangersGetNothing(t *testing.T) {
 	for name, processes := range map[string]bool{"one process": false, "processes": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
+			dir := pgtest.Folder(t)
 			shop := start(t, localshop.Options{Dir: dir, Processes: processes})
 			stranger := open(t, "gateway", foreign(t, dir))
 			ids := map[string]*identity.Identity{}

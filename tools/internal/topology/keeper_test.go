@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
@@ -37,12 +38,7 @@ func TestKeeperMakesTheRoles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir, err := os.MkdirTemp("", "keeper") // where the server's account can go
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = os.RemoveAll(dir) })
-			s, err := pgserver.Start(t.Context(), pgserver.Options{Dir: dir, Disposable: true})
+			s, err := pgserver.Start(t.Context(), pgserver.Options{Dir: pgtest.Folder(t), Disposable: true})
 			if err != nil {
 				t.Fatal(err)
 			}

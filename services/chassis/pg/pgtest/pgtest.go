@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"sync"
@@ -40,7 +39,7 @@ const timeout = 2 * time.Minute
 var tests struct {
 	start    sync.Once
 	err      error
-	dir      string
+	remove   func() error // the server's folder
 	server   *pgserver.Server
 	admin    *pgxpool.Pool // superuser in database postgres
 	next     atomic.Int64
@@ -121,15 +120,11 @@ func start(ctx context.Context) error {
 	defer cancel()
 	url := os.Getenv("SOUK_TEST_POSTGRES_DSN")
 	if url == "" {
-		sweep(ctx)
-		dir, err := os.MkdirTemp("", "souk-pgtest-")
+		dir, remove, err := NewFolder()
 		if err != nil {
 			return err
 		}
-		tests.dir = dir
-		if err := os.Chmod(dir, 0o711); err != nil {
-			return err
-		}
+		tests.remove = remove
 		tests.server, err = pgserver.Start(ctx, pgserver.Options{
 			Dir: dir, Disposable: true, Log: slog.New(slog.DiscardHandler),
 		})
@@ -160,7 +155,7 @@ func stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	err := tests.server.Stop(ctx)
-	return errors.Join(err, os.RemoveAll(tests.dir))
+	return errors.Join(err, tests.remove())
 }
 
 // templateFor returns the name of the template database of a migration.
@@ -198,6 +193,11 @@ func templateFor(ctx context.Context, key uintptr, owner string, migrate func(ct
 func create(ctx context.Context, name, from, owner string) error {
 	quoted := pgx.Identifier{name}.Sanitize()
 	statements := []string{"CREATE DATABASE " + quoted + " TEMPLATE " + pgx.Identifier{from}.Sanitize()}
+	if tests.server != nil {
+		// The copy takes two checkpoints in place of a log of all its pages, which a
+		// server that does not sync has for nothing.
+		statements[0] += " STRATEGY file_copy"
+	}
 	if owner != "" {
 		statements[0] += " OWNER " + owner
 		statements = append(statements, "REVOKE ALL ON DATABASE "+quoted+" FROM PUBLIC", "GRANT CONNECT ON DATABASE "+quoted+" TO "+runtimeRole())
@@ -241,14 +241,6 @@ func dsn(database string) string {
 		return tests.server.SuperuserDSN(database)
 	}
 	return withDatabase(cc.ConnString(), database)
-}
-
-// sweep removes what test binaries left behind that were killed.
-func sweep(ctx context.Context) {
-	old, _ := filepath.Glob(filepath.Join(os.TempDir(), "souk-pgtest-*"))
-	for _, dir := range old {
-		_ = pgserver.Discard(ctx, dir) // in use, as a rule
-	}
 }
 
 // withDatabase replaces the database of a connection string.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sethvargo/go-envconfig"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/internal/topology"
@@ -90,7 +91,7 @@ func TestAttacks(t *testing.T) {
 	if testing.Short() {
 		t.Skip()
 	}
-	dir := t.TempDir()
+	dir := pgtest.Folder(t)
 	limits := []string{"SOUK_GATEWAY_RATE_LIMIT=200"}
 	shop, err := localshop.Start(t.Context(), localshop.Options{Dir: dir, Disposable: true, Env: func(string, int) []string { return limits }})
 	if err != nil {

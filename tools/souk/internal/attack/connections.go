@@ -222,7 +222,8 @@ func webhooks(ctx context.Context, t *target) outcome {
 		wg.Wait()
 	})
 	o := t.withstood(h, "%d of %d events of another address were verified (%s)", answered, asked, counted(statuses))
-	if asked == 0 || float64(answered) < .95*float64(asked) {
+	// Of a few, one may be late on a busy machine.
+	if asked == 0 || float64(asked-answered) > max(1, .05*float64(asked)) {
 		return broken("%s", o.did)
 	}
 	return o

@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 )
 
@@ -31,7 +32,7 @@ func trialOf(t *testing.T, f Fault, s *sabotage) *Result {
 		t.Fatal(err)
 	}
 	res, err := Run(t.Context(), Options{
-		Fault: f, Duration: testDuration, Orders: testOrders, Seed: 1, Dir: t.TempDir(),
+		Fault: f, Duration: testDuration, Orders: testOrders, Seed: 1, Dir: pgtest.Folder(t),
 		Exec: []string{exe, serviceArg}, sabotage: s,
 	})
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/souk/internal/relevance"
@@ -19,7 +20,7 @@ const (
 
 func TestRelevance(t *testing.T) {
 	t.Parallel()
-	shop, err := localshop.Start(t.Context(), localshop.Options{Dir: t.TempDir(), Seed: true})
+	shop, err := localshop.Start(t.Context(), localshop.Options{Dir: pgtest.Folder(t), Seed: true})
 	if err != nil {
 		t.Fatal(err)
 	}

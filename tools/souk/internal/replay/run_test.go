@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/audit"
 	"github.com/souk-shop/souk/tools/internal/history"
 	"github.com/souk-shop/souk/tools/internal/localshop"
@@ -27,7 +28,7 @@ func TestAnInterruptedReplayGoesOn(t *testing.T) {
 	if plan.Sales == 0 || plan.Refunds == 0 || plan.UnmatchedUnits == 0 {
 		t.Fatalf("the sample lacks what is tested: %+v", plan)
 	}
-	shop, err := localshop.Start(t.Context(), localshop.Options{Dir: filepath.Join(t.TempDir(), "data"), Events: localshop.EmbeddedEvents, Disposable: true})
+	shop, err := localshop.Start(t.Context(), localshop.Options{Dir: filepath.Join(pgtest.Folder(t), "data"), Events: localshop.EmbeddedEvents, Disposable: true})
 	if err != nil {
 		t.Fatal(err)
 	}

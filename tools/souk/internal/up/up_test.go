@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/internal/state"
 	"github.com/souk-shop/souk/tools/souk/internal/up"
@@ -18,7 +19,7 @@ import (
 // TestUp runs the command as a user does, without a terminal.
 func TestUp(t *testing.T) {
 	t.Parallel()
-	dir := filepath.Join(t.TempDir(), "data")
+	dir := filepath.Join(pgtest.Folder(t), "data")
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	out, w := io.Pipe()
