@@ -216,7 +216,7 @@ func TestPagesOfAFailingShopAreAccessible(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := localshop.Start(t.Context(), localshop.Options{
-		Dir: pgtest.Folder(t), Disposable: true, Processes: true, Exec: []string{exe, serviceArg},
+		Dir: pgtest.Folder(t), Seed: true, Disposable: true, Processes: true, Exec: []string{exe, serviceArg},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -238,7 +238,7 @@ func TestPagesOfAFailingShopAreAccessible(t *testing.T) {
 	w.open(s.URL + "/products?in_stock=1")
 	product := w.says(`document.querySelector("a[href^='/products/']").pathname`)
 	w.open(s.URL + product)
-	w.take(w.says(`document.querySelector("[name=sku]").value`), 1)
+	w.take(w.says(`document.querySelector("[name=sku]").value`), 5)
 	hang("payment")
 	w.pay(goodCard, "ada@example.com")
 	w.sees("[data-order-state=AUTHORIZING], [data-order-state=PENDING]")
