@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"helm.sh/helm/v3/pkg/chart"
@@ -174,14 +175,31 @@ type objects struct {
 	Others       []metav1.PartialObjectMetadata // of APIs that the cluster may not have
 }
 
+// decoded is a variant's objects, rendered once for all tests, which only read them.
 func decoded(t *testing.T, variant string, isUpgrade bool) objects {
 	t.Helper()
-	text, err := render(t, variant, isUpgrade)
-	if err != nil {
-		t.Fatal(err)
+	type release struct {
+		once sync.Once
+		objects
+		whole bool
 	}
-	return decode(t, text)
+	kept, _ := releases.LoadOrStore(fmt.Sprint(variant, isUpgrade), &release{})
+	r := kept.(*release) //nolint:errcheck // nothing else is stored
+	r.once.Do(func() {
+		text, err := render(t, variant, isUpgrade)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.objects, r.whole = decode(t, text), true
+	})
+	if !r.whole {
+		t.Fatalf("%s: another test says why it is not rendered", variant)
+	}
+	return r.objects
 }
+
+// releases are decoded's, by variant and action.
+var releases sync.Map
 
 func decode(t *testing.T, text string) objects {
 	t.Helper()
