@@ -76,36 +76,61 @@ func (l *Log) Read(ctx context.Context, after Cursor, limit int) ([]Entry, error
 }
 
 const (
-	// settled is before when all that committed can be read, as of this statement: it looks
-	// before the read that follows it.
+	// settled is before when, and below which transaction, all that committed can be read, as
+	// of this statement: it looks before the read that follows it.
 	settled = `
-SELECT least(now(), (SELECT min(at) FROM souk_events WHERE tx >= pg_snapshot_xmin(pg_current_snapshot())))`
+SELECT least(now(), (SELECT min(at) FROM souk_events WHERE tx >= pg_snapshot_xmin(pg_current_snapshot()))), pg_snapshot_xmin(pg_current_snapshot())`
 	readKind = `
 SELECT tx, subject, version, type, at, traceparent, data FROM souk_events
 WHERE (tx, subject, version) > ($1, $2, $3) AND tx < pg_snapshot_xmin(pg_current_snapshot()) AND subject >= $5 AND subject < $6
 ORDER BY tx, subject, version LIMIT $4`
 )
 
-// Scan is Read of the subjects of a kind, or of all for "". When there is nothing after the
-// page, complete is before when all that committed is in it or comes before it; else it is zero.
-func (l *Log) Scan(ctx context.Context, after Cursor, kind string, limit int) (page []Entry, complete time.Time, err error) {
-	if err := l.db.QueryRow(ctx, settled).Scan(&complete); err != nil {
-		return nil, time.Time{}, fmt.Errorf("read until when the log of events is settled: %w", err)
-	}
-	if kind == "" {
-		page, err = l.Read(ctx, after, limit)
-	} else {
-		var rows pgx.Rows
-		rows, err = l.db.Query(ctx, readKind, after.Tx, after.Subject, after.Version, limit, kind+".", kind+"/") // "/" follows "."
-		if err != nil {
-			return nil, time.Time{}, fmt.Errorf("read the log of events: %w", err)
+// Page is what Scan returns.
+type Page struct {
+	Entries []Entry
+	// Next is where the next page begins.
+	Next Cursor
+	// CompleteUntil is before when all that committed is in the page or comes before it, where
+	// nothing follows it; else it is zero.
+	CompleteUntil time.Time
+}
+
+// Scan is Read of the subjects of a kind, or of all for "". Both statements go to one server:
+// replicas are behind by different times.
+func (l *Log) Scan(ctx context.Context, after Cursor, kind string, limit int) (page Page, err error) {
+	var complete time.Time
+	var below uint64
+	err = pg.Again(ctx, func(ctx context.Context) error {
+		page = Page{Next: after}
+		b := &pgx.Batch{}
+		b.Queue(settled).QueryRow(func(row pgx.Row) error { return row.Scan(&complete, &below) })
+		sql, args := read, []any{after.Tx, after.Subject, after.Version, limit}
+		if kind != "" {
+			sql, args = readKind, append(args, kind+".", kind+"/") // "/" follows "."
 		}
-		page, err = l.entries(rows)
+		b.Queue(sql, args...).Query(func(rows pgx.Rows) (err error) {
+			page.Entries, err = l.entries(rows)
+			return err
+		})
+		return l.db.SendBatch(ctx, b).Close()
+	})
+	if err != nil {
+		return Page{}, fmt.Errorf("scan the log of events: %w", err)
 	}
-	if err != nil || len(page) == limit {
-		return page, time.Time{}, err
+	if n := len(page.Entries); n > 0 {
+		page.Next = page.Entries[n-1].Cursor
 	}
-	return page, complete, nil
+	if len(page.Entries) == limit {
+		return page, nil
+	}
+	page.CompleteUntil = complete
+	if kind != "" && page.Next.Tx < below {
+		// Events of other kinds may follow the last of this one, and they may be many: the next
+		// page does not read them again. Nothing comes before this place that was not seen.
+		page.Next = Cursor{Tx: below, Subject: kind + ".!"} // "!" is the least byte of an id
+	}
+	return page, nil
 }
 
 const list = `

@@ -48,18 +48,17 @@ func (s *Server) ScanEvents(ctx context.Context, req *eventv1.ScanEventsRequest)
 			return nil, fmt.Errorf("cursor %q: %w", c, err) // the contract's pattern rules it out
 		}
 	}
-	entries, complete, err := s.log.Scan(ctx, after, req.GetKind(), int(cmp.Or(req.GetPageSize(), scanPage)))
+	page, err := s.log.Scan(ctx, after, req.GetKind(), int(cmp.Or(req.GetPageSize(), scanPage)))
 	if err != nil {
 		return nil, err
 	}
 	next := req.GetCursor()
-	if n := len(entries); n > 0 {
-		last := entries[n-1].Cursor
-		next = fmt.Sprintf("%d:%d:%s", last.Tx, last.Version, last.Subject)
+	if page.Next != after {
+		next = fmt.Sprintf("%d:%d:%s", page.Next.Tx, page.Next.Version, page.Next.Subject)
 	}
-	resp := &eventv1.ScanEventsResponse{Events: toProto(entries), NextCursor: next}
-	if !complete.IsZero() {
-		resp.CompleteUntil = timestamppb.New(complete)
+	resp := &eventv1.ScanEventsResponse{Events: toProto(page.Entries), NextCursor: next}
+	if !page.CompleteUntil.IsZero() {
+		resp.CompleteUntil = timestamppb.New(page.CompleteUntil)
 	}
 	return resp, nil
 }

@@ -2,6 +2,7 @@ package log_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -126,4 +127,66 @@ func TestAScanSaysUntilWhenItIsComplete(t *testing.T) {
 		t.Fatal(err)
 	}
 	await("", 3, after)
+}
+
+// A page of a kind that found no more goes on behind events of other kinds, which it has passed:
+// it does not read them again each second. What is written later comes after it.
+func TestAScanOfAKindPassesTheOthersOnce(t *testing.T) {
+	t.Parallel()
+	l, pool := open(t)
+	appendTo(t, pool, "thing.a")
+	for range 3 {
+		appendTo(t, pool, "stock.b")
+	}
+	other := begin(t, pool)
+	appendTo(t, other, "thing.late") // it commits after what follows it
+	appendTo(t, pool, "thing.c")
+	server := log.NewServer(l)
+	cursor, seen := "", map[string]int{}
+	scan := func() int {
+		req := &eventv1.ScanEventsRequest{Kind: "thing", Cursor: cursor, Viewer: access.Operator("ann")}
+		if err := protovalidate.Validate(req); err != nil {
+			t.Fatal(err)
+		}
+		page, err := server.ScanEvents(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range page.GetEvents() {
+			seen[e.GetSubject()]++
+		}
+		cursor = page.GetNextCursor()
+		return len(page.GetEvents())
+	}
+	passed := func() (rest int) {
+		var tx uint64
+		var version int64
+		var subject string
+		if _, err := fmt.Sscanf(cursor, "%d:%d:%s", &tx, &version, &subject); err != nil {
+			t.Fatal(err)
+		}
+		if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM souk_events WHERE (tx, subject, version) > ($1, $2, $3) AND subject LIKE 'stock.%'", tx, subject, version).Scan(&rest); err != nil {
+			t.Fatal(err)
+		}
+		return rest
+	}
+	for scan(); passed() > 0; scan() { // transactions of other tests hold the log back
+		if err := retry.Sleep(t.Context(), 5*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if seen["thing.late"] != 0 || seen["thing.c"] != 0 {
+		t.Errorf("what is not settled was read: %v", seen)
+	}
+	commit(t, other)
+	for seen["thing.c"] == 0 || seen["thing.late"] == 0 {
+		if scan(); t.Context().Err() != nil {
+			t.Fatal(seen)
+		}
+	}
+	for subject, times := range seen {
+		if times != 1 {
+			t.Errorf("%s was read %d times", subject, times)
+		}
+	}
 }
