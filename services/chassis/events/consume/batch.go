@@ -19,6 +19,16 @@ import (
 // the order of their versions. The rest is as for Effect.
 type BatchEffect func(ctx context.Context, tx pgx.Tx, es []events.Event) error
 
+// each is a BatchEffect that does for each event what the effect does.
+func (f Effect) each(ctx context.Context, tx pgx.Tx, es []events.Event) error {
+	for _, e := range es {
+		if err := f(ctx, tx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Batch is a Consumer that has many events take effect in one transaction.
 type Batch struct {
 	// Name is the group's.
@@ -87,8 +97,11 @@ func (b *Batch) apply(ctx context.Context, ds []events.Delivery, places []int, e
 func (b *Batch) together(ctx context.Context, ds []events.Delivery, places []int) (others []int, err error) {
 	err = pg.InTx(ctx, b.DB, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		others = nil
-		known, err := b.lock(ctx, tx, ds, places)
-		if err != nil {
+		known, err := b.positions(ctx, tx, ds, places)
+		if err != nil || !known.lack(ds, places) {
+			return err // what is read alone leaves nothing to sync at the end
+		}
+		if known, err = b.lock(ctx, tx, known); err != nil {
 			return err
 		}
 		var next []events.Event
@@ -133,36 +146,67 @@ type position struct {
 	skipped  []int64
 }
 
-// lock returns how far each subject is, and locks those that are known, in one order.
-func (b *Batch) lock(ctx context.Context, tx pgx.Tx, ds []events.Delivery, places []int) (map[key]*position, error) {
-	known := make(map[key]*position, len(places))
-	var sources, subjects []string
+// positions are how far subjects are.
+type positions map[key]*position
+
+// lack reports whether one of the deliveries is not known, or was passed over.
+func (known positions) lack(ds []events.Delivery, places []int) bool {
+	return slices.ContainsFunc(places, func(i int) bool {
+		at := known[key{ds[i].Source, ds[i].Subject}]
+		return ds[i].Version > at.was || slices.Contains(at.skipped, ds[i].Version)
+	})
+}
+
+// positions returns how far each subject is, as of now.
+func (b *Batch) positions(ctx context.Context, tx pgx.Tx, ds []events.Delivery, places []int) (positions, error) {
+	found := make(positions, len(places))
+	var m moves
 	for _, i := range places {
 		k := key{ds[i].Source, ds[i].Subject}
-		if known[k] == nil {
-			known[k] = &position{}
-			sources, subjects = append(sources, k.source), append(subjects, k.subject)
+		if found[k] == nil {
+			found[k] = &position{}
+			m.sources, m.subjects = append(m.sources, k.source), append(m.subjects, k.subject)
 		}
 	}
+	return found, b.read(ctx, tx, &m, found, "")
+}
+
+// lock returns the same once the subjects that are known are locked, in one order.
+func (b *Batch) lock(ctx context.Context, tx pgx.Tx, seen positions) (positions, error) {
+	found := make(positions, len(seen))
+	var m moves
+	for k, at := range seen {
+		found[k] = &position{}
+		if at.known {
+			m.sources, m.subjects = append(m.sources, k.source), append(m.subjects, k.subject)
+		}
+	}
+	if len(m.subjects) == 0 {
+		return found, nil
+	}
+	return found, b.read(ctx, tx, &m, found, "ORDER BY c.source, c.subject FOR NO KEY UPDATE OF c")
+}
+
+// read reads how far subjects are.
+func (b *Batch) read(ctx context.Context, tx pgx.Tx, of *moves, into positions, how string) error {
 	rows, err := tx.Query(ctx, `
 		SELECT c.source, c.subject, c.version, c.skipped
 		FROM unnest($2::text[], $3::text[]) AS k (source, subject)
-		JOIN souk_consumed c ON c.consumer = $1 AND c.source = k.source AND c.subject = k.subject
-		ORDER BY c.source, c.subject FOR NO KEY UPDATE OF c`, b.Name, sources, subjects)
+		JOIN souk_consumed c ON c.consumer = $1 AND c.source = k.source AND c.subject = k.subject `+how, b.Name, of.sources, of.subjects)
 	if err != nil {
-		return nil, fmt.Errorf("read the versions: %w", err)
+		return fmt.Errorf("read the versions: %w", err)
 	}
 	var k key
 	var version int64
 	var skipped []int64
 	_, err = pgx.ForEachRow(rows, []any{&k.source, &k.subject, &version, &skipped}, func() error {
-		*known[k] = position{known: true, was: version, now: version, skipped: slices.Clone(skipped)}
+		*into[k] = position{known: true, was: version, now: version, skipped: slices.Clone(skipped)}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the versions: %w", err)
+		return fmt.Errorf("read the versions: %w", err)
 	}
-	return known, nil
+	return nil
 }
 
 // moves are subjects that go on, in columns.

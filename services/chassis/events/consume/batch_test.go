@@ -10,6 +10,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/propagation"
 	"golang.org/x/sync/errgroup"
 	"pgregory.net/rapid"
 
@@ -157,5 +158,50 @@ func TestWhatWaitsIsTakenTogether(t *testing.T) {
 	wg.Wait()
 	if failed.Load() != 0 || !slices.Equal(sizes, []int{1, 8}) {
 		t.Errorf("batches of %v; %d had another outcome than their own", sizes, failed.Load())
+	}
+}
+
+// What is known is dropped without a lock and without a write: a stream that is made anew is
+// for the most part known.
+func TestWhatIsKnownIsOnlyRead(t *testing.T) {
+	t.Parallel()
+	pool := open(t)
+	b := batch(pool, "known", &owner{}, well)
+	ds := append(deliveries("order.a", 1, 2), deliveries("order.b", 1)...)
+	if err := errors.Join(b.Apply(t.Context(), ds)...); err != nil {
+		t.Fatal(err)
+	}
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tx.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // it is of no more use
+	if _, err := tx.Exec(t.Context(), "SELECT FROM souk_consumed FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(b.Apply(t.Context(), ds)...); err != nil { // it would wait for the lock
+		t.Error(err)
+	}
+	if got, err := effects(t.Context(), pool, "known"); err != nil || len(got["order.a"]) != 2 || len(got["order.b"]) != 1 {
+		t.Errorf("took effect: %v, %v", got, err)
+	}
+}
+
+// Events that are taken together stay in the traces in which they are handled.
+func TestEachEventIsInItsOwnTrace(t *testing.T) {
+	t.Parallel()
+	var got []string
+	c := &consume.Collector{Apply: func(_ context.Context, ds []events.Delivery) []error {
+		for _, d := range ds {
+			got = append(got, d.Traceparent)
+		}
+		return make([]error, len(ds))
+	}}
+	const published, handled = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"
+	d := deliveries("order.a", 1)[0]
+	d.Traceparent = published
+	in := propagation.TraceContext{}.Extract(t.Context(), propagation.MapCarrier{"traceparent": handled})
+	if err := errors.Join(c.Handle(in, d), c.Handle(t.Context(), d)); err != nil || !slices.Equal(got, []string{handled, published}) {
+		t.Errorf("taken in %v, %v", got, err)
 	}
 }

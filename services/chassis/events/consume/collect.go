@@ -1,10 +1,12 @@
 package consume
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
 	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // Collector has the deliveries that wait taken together: while one batch is under way the next
@@ -28,8 +30,10 @@ type waiter struct {
 }
 
 // Handle is an events.Handler. It does not give up before its batch ends, which the
-// context of one of the deliveries in it bounds.
+// context of one of the deliveries in it bounds. That context is in the trace of this one
+// alone, so each event has the place in its own trace where it is handled as its Traceparent.
 func (c *Collector) Handle(ctx context.Context, d events.Delivery) error {
+	d.Traceparent = cmp.Or(telemetry.TraceParent(ctx), d.Traceparent)
 	w := &waiter{delivery: d, done: make(chan error, 1), turn: make(chan struct{}, 1)}
 	c.mu.Lock()
 	c.waiting = append(c.waiting, w)

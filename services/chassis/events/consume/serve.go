@@ -22,17 +22,16 @@ type Subscription struct {
 }
 
 // Serve has a service take events from its start, once its database is there, to its stop:
-// those under way are finished. Without a broker (to is nil) it takes none. The broker is
-// closed with the service.
+// those under way are finished. Events that wait take effect in one transaction, as Batch has
+// it: after an outage, and when a stream is made anew, there are many. Without a broker (to is
+// nil) it takes none. The broker is closed with the service.
 func Serve(p *service.Parts, to events.Broker, owner Owner, subscriptions ...Subscription) {
 	if !opened(p, to) {
 		return
 	}
 	for _, s := range subscriptions {
-		c := &Consumer{Name: s.Name, DB: p.Pool, Owner: owner, Effect: s.Effect, Log: p.Log}
-		p.AddReady("consume events: "+s.Name, func(ctx context.Context) error {
-			return to.Subscribe(ctx, events.Subscription{Group: s.Name, Sources: s.Sources}, c.Handle)
-		})
+		b := &Batch{Name: s.Name, DB: p.Pool, Owner: owner, Effect: s.Effect.each, Log: p.Log}
+		serve(p, to, Batches{Name: s.Name, Sources: s.Sources, Apply: b.Apply})
 	}
 }
 
@@ -51,6 +50,10 @@ func ServeBatches(p *service.Parts, to events.Broker, b Batches) {
 	if !opened(p, to) {
 		return
 	}
+	serve(p, to, b)
+}
+
+func serve(p *service.Parts, to events.Broker, b Batches) {
 	c := &Collector{Apply: b.Apply}
 	p.AddReady("consume events: "+b.Name, func(ctx context.Context) error {
 		return to.Subscribe(ctx, events.Subscription{Group: b.Name, Sources: b.Sources}, c.Handle)

@@ -2,7 +2,6 @@
 package events
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/services/chassis/events/consume"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/notification/internal/domain/mail"
 )
 
@@ -39,7 +37,7 @@ func Mail(mails Mails, first mail.State, newID func() string) consume.Subscripti
 				return nil
 			}
 			m.ID, m.State = newID(), first
-			m.TraceParent = cmp.Or(telemetry.TraceParent(ctx), e.Traceparent)
+			m.TraceParent = e.Traceparent
 			return mails.Add(ctx, tx, m)
 		},
 	}
