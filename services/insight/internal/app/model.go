@@ -109,6 +109,11 @@ const (
 // backoff is when a log that could not be read is read again.
 var backoff = retry.Backoff{Initial: 200 * time.Millisecond, Max: 5 * time.Second}
 
+// catchUp is how much more often than the model that answers one that is to take its place
+// looks for the end of a log that it has read to its end. As often, each would be ahead with
+// one of the logs by turns, for as long as their turns do not meet by chance.
+const catchUp = 5
+
 // FollowerConfig is what a Follower is made of.
 type FollowerConfig struct {
 	Logs   Logs
@@ -150,8 +155,11 @@ func (f *Follower) run(s Source, which func(Model) int16) func(context.Context) 
 	return func(ctx context.Context) error {
 		failures := 0
 		for {
-			err := f.once(ctx, s, which)
+			catching, err := f.once(ctx, s, which)
 			pause := f.Every
+			if catching {
+				pause = retry.Backoff{Initial: f.Every / catchUp}.Delay(1)
+			}
 			switch {
 			case ctx.Err() != nil:
 				return nil //nolint:nilerr // the process stops, which is no failure
@@ -171,31 +179,32 @@ func (f *Follower) run(s Source, which func(Model) int16) func(context.Context) 
 	}
 }
 
-// once reads a log to its end for one generation.
-func (f *Follower) once(ctx context.Context, s Source, which func(Model) int16) error {
+// once reads a log to its end for one generation. catching is true for one that is to answer,
+// was read, and is not yet as far as the one that answers.
+func (f *Follower) once(ctx context.Context, s Source, which func(Model) int16) (catching bool, err error) {
 	m, err := f.Models.Model(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	g := which(m)
 	if g == None {
-		return nil
+		return false, nil
 	}
 	complete, err := f.read(ctx, g, s)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if g == m.Serving {
 		if !complete.IsZero() && f.Age != nil {
 			f.Age(ctx, s.Name, f.Now().Sub(complete))
 		}
-		return nil
+		return false, nil
 	}
 	switched, err := f.Models.Switch(ctx, Names())
 	if switched {
 		f.Log.InfoContext(ctx, "the model that was made anew answers", "generation", g)
 	}
-	return err
+	return !switched && !complete.IsZero(), err
 }
 
 // Names are the sources' names.
