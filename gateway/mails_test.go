@@ -29,6 +29,17 @@ func (fakeMails) mail() *notificationv1.Mail {
 	}
 }
 
+// operatorsMailID is that of a mail without an order.
+const operatorsMailID = "01a22402-9b4b-709b-a755-3e9d96776da7"
+
+func (fakeMails) toOperators() *notificationv1.Mail {
+	return &notificationv1.Mail{
+		Id: operatorsMailID, Kind: notificationv1.MailKind_MAIL_KIND_ENDPOINT_DISABLED, State: notificationv1.MailState_MAIL_STATE_KEPT,
+		Subject: "An endpoint was disabled", WebhookEndpointId: mailID, MessageId: "webhook-endpoint.1.2@shop.example",
+		HappenedAt: timestamppb.Now(), CreatedAt: timestamppb.Now(), ChangedAt: timestamppb.Now(),
+	}
+}
+
 func (f fakeMails) ListMails(_ context.Context, req *notificationv1.ListMailsRequest) (*notificationv1.ListMailsResponse, error) {
 	if c := req.GetCursor(); c != "" && c != mailID {
 		return nil, refused(codes.InvalidArgument, "INVALID_CURSOR")
@@ -40,6 +51,9 @@ func (f fakeMails) ListMails(_ context.Context, req *notificationv1.ListMailsReq
 }
 
 func (f fakeMails) GetMail(_ context.Context, req *notificationv1.GetMailRequest) (*notificationv1.GetMailResponse, error) {
+	if req.GetMailId() == operatorsMailID {
+		return &notificationv1.GetMailResponse{Mail: f.toOperators(), Text: "It answered 410", Html: "<p>410</p>"}, nil
+	}
 	if req.GetMailId() != mailID {
 		return nil, refused(codes.NotFound, "MAIL_NOT_FOUND")
 	}
@@ -72,6 +86,17 @@ func TestMails(t *testing.T) {
 	for _, want := range []string{`"to":"ada@example.com"`, `"text":"Refund"`, `<p>Refund</p>`} {
 		if !strings.Contains(string(one.body), want) {
 			t.Errorf("%s does not have %s", one.body, want)
+		}
+	}
+	one = s.want(200, "GET", "/v1/mails/"+operatorsMailID, "", asOperator)
+	for _, want := range []string{`"kind":"ENDPOINT_DISABLED"`, `"webhook_endpoint_id":"` + mailID, `"text":"It answered 410"`} {
+		if !strings.Contains(string(one.body), want) {
+			t.Errorf("%s does not have %s", one.body, want)
+		}
+	}
+	for _, no := range []string{"order_id", "order_number", "customer_id", "amount", `"to"`} {
+		if strings.Contains(string(one.body), no) {
+			t.Errorf("%s has %s", one.body, no)
 		}
 	}
 	s.refuses(404, "mail-not-found", "GET", "/v1/mails/"+strings.Replace(mailID, "6da5", "6da6", 1), "", asOperator)

@@ -245,7 +245,7 @@ func TestMailServer(t *testing.T) {
 			if variant == "everything" && component(p.meta.Labels) == "notification" {
 				want = map[string]string{
 					"SMTP_HOST": "mail.example", "SMTP_PORT": "465", "SMTP_TLS": "implicit", "SMTP_USER": "smtp/user", "SMTP_PASSWORD": "smtp/password",
-					"MAIL_FROM": "Souk <orders@shop.example>", "MAIL_REPLY_TO": "help@shop.example", "SHOP_URL": "https://shop.example",
+					"MAIL_FROM": "Souk <orders@shop.example>", "MAIL_REPLY_TO": "help@shop.example", "MAIL_OPERATORS": "ops@shop.example", "SHOP_URL": "https://shop.example",
 				}
 			}
 			if !maps.Equal(got, want) {

@@ -47,7 +47,7 @@ networkPolicy:
 ingress: {enabled: true, className: nginx, host: shop.example}
 httpRoute: {enabled: true, parentRefs: [{name: front}], hostnames: [shop.example]}
 serviceMonitor: {enabled: true, labels: {release: prometheus}}
-mail: {host: mail.example, tls: implicit, existingSecret: smtp, from: "Souk <orders@shop.example>", replyTo: help@shop.example, shopURL: "https://shop.example"}
+mail: {host: mail.example, tls: implicit, existingSecret: smtp, from: "Souk <orders@shop.example>", replyTo: help@shop.example, operators: ops@shop.example, shopURL: "https://shop.example"}
 image: {repository: registry.example/souk, tag: v1, pullSecrets: [registry]}
 nodeSelector: {kubernetes.io/os: linux}
 tolerations: [{key: shop, operator: Exists}]

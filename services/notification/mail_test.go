@@ -392,6 +392,86 @@ func TestWithheld(t *testing.T) {
 	}
 }
 
+// disableEndpoint has a webhook endpoint that nothing has reached for three days, and an event for
+// it: it has no secret to sign with, and so fails once more.
+func (s *shop) disableEndpoint(id string) {
+	s.t.Helper()
+	if _, err := s.pool.Exec(s.t.Context(), `
+		INSERT INTO webhook_endpoints (id, url, description, event_types, ordered, failures, failing_since, created_at)
+		VALUES ($1, 'https://hooks.example/secret-path', 'ERP', '{*}', false, 40, now() - interval '3 days', now() - interval '9 days')`, id); err != nil {
+		s.t.Fatal(err)
+	}
+	o := s.place("ada@example.com")
+	s.happen(o, time.Now(), &orderv1.OrderPlaced{OrderId: o.GetId()})
+}
+
+// TestOperatorsAreTold: that an endpoint was disabled is one mail to the operators, also where the
+// server takes it at the second attempt only; with no address for them it is kept.
+func TestOperatorsAreTold(t *testing.T) {
+	t.Parallel()
+	webhooks := func(cfg *Config) {
+		if err := config.Complete(&cfg.Webhooks); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Webhooks.Key = config.Secret(strings.Repeat("k", 32))
+	}
+	t.Run("an address", func(t *testing.T) {
+		t.Parallel()
+		s, server := newShop(t), smtptest.Start(t, smtptest.Config{React: func(n int, _ string) (r smtptest.Reaction) {
+			if n == 1 {
+				r.Rcpt = smtptest.Reply(450, "greylisted")
+			}
+			return r
+		}})
+		s.start(server, func(cfg *Config) { webhooks(cfg); cfg.MailOperators = "Operators <ops@shop.test>" })
+		id := uuid.NewString()
+		s.disableEndpoint(id)
+		server.Wait(t, 1)
+		s.settled("sent", 1)
+		mails := server.Mails()
+		parsed, err := netmail.ReadMessage(strings.NewReader(mails[0].Text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := parsed.Header
+		if len(mails) != 1 || mails[0].To != "ops@shop.test" || mails[0].From != "orders@shop.test" || h.Get("Auto-Submitted") != "auto-generated" ||
+			h.Get("Subject") != "The webhook endpoint at hooks.example was disabled" || h.Get("Message-Id") != "<webhook-endpoint."+id+".2@shop.test>" {
+			t.Errorf("%+v", mails)
+		}
+		if strings.Contains(mails[0].Text, "secret-path") {
+			t.Error("the path of the URL is in the mail")
+		}
+	})
+	t.Run("none", func(t *testing.T) {
+		t.Parallel()
+		s, server := newShop(t), smtptest.Start(t, smtptest.Config{})
+		s.start(server, webhooks)
+		s.disableEndpoint(uuid.NewString())
+		s.settled("kept", 1)
+		if len(server.Mails()) != 0 {
+			t.Errorf("%+v", server.Mails())
+		}
+	})
+	t.Run("too old", func(t *testing.T) {
+		t.Parallel()
+		s, server := newShop(t), smtptest.Start(t, smtptest.Config{})
+		s.disableEndpoint(uuid.NewString())
+		stop := s.start(server, func(cfg *Config) { webhooks(cfg); cfg.MailOperators, cfg.SMTP.Port = "ops@shop.test", 1 })
+		s.settled("queued", 1)
+		stop()
+		if _, err := s.pool.Exec(t.Context(), "UPDATE mails SET happened_at = now() - interval '4 days', attempts = 0, reason = '', state = 'queued'"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.pool.Exec(t.Context(), "UPDATE river_job SET scheduled_at = now() WHERE kind = 'send_mail'"); err != nil {
+			t.Fatal(err)
+		}
+		s.start(server, func(cfg *Config) { webhooks(cfg); cfg.MailOperators = "ops@shop.test" })
+		if reasons := s.settled("withheld", 1); reasons[0] != "too old" || len(server.Mails()) != 0 {
+			t.Errorf("reason %q, %d mails", reasons[0], len(server.Mails()))
+		}
+	})
+}
+
 // TestKept: without a server mails are kept, and one that is configured later does not get them.
 func TestKept(t *testing.T) {
 	t.Parallel()
@@ -413,11 +493,12 @@ func TestKept(t *testing.T) {
 func TestConfig(t *testing.T) {
 	t.Parallel()
 	for want, change := range map[string]func(*Config){
-		"MAIL_FROM":     func(c *Config) { c.SMTP.Host, c.MailFrom = "mail.test", "Souk <orders@souk.example>" },
-		"MAIL_REPLY_TO": func(c *Config) { c.MailReplyTo = "help" },
-		"SHOP_URL":      func(c *Config) { c.ShopURL = "shop.example" },
-		"MAIL_MAX_AGE":  func(c *Config) { c.MailMaxAge = time.Second },
-		"WORKERS":       func(c *Config) { c.Workers = -1 },
+		"MAIL_FROM":      func(c *Config) { c.SMTP.Host, c.MailFrom = "mail.test", "Souk <orders@souk.example>" },
+		"MAIL_REPLY_TO":  func(c *Config) { c.MailReplyTo = "help" },
+		"MAIL_OPERATORS": func(c *Config) { c.MailOperators = "ops" },
+		"SHOP_URL":       func(c *Config) { c.ShopURL = "shop.example" },
+		"MAIL_MAX_AGE":   func(c *Config) { c.MailMaxAge = time.Second },
+		"WORKERS":        func(c *Config) { c.Workers = -1 },
 	} {
 		cfg := Config{}
 		if err := config.Complete(&cfg); err != nil {

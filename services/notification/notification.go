@@ -55,6 +55,9 @@ type Config struct {
 	MailFrom string `env:"MAIL_FROM, default=Souk <orders@souk.example>"`
 	// MailReplyTo is where answers go; MailFrom when empty.
 	MailReplyTo string `env:"MAIL_REPLY_TO"`
+	// MailOperators is to whom mails about the shop itself go, "ops@shop.example". Without it they
+	// are kept.
+	MailOperators string `env:"MAIL_OPERATORS"`
 	// MailMaxAge is for how long after what it tells a mail is worth sending.
 	MailMaxAge time.Duration `env:"MAIL_MAX_AGE, default=72h"`
 	// MailKeep is for how long a mail that is sent, kept, failed or withheld can be looked at.
@@ -82,6 +85,9 @@ func (cfg *Config) Validate() error {
 		return err
 	}
 	if _, err := cfg.sender(); err != nil {
+		return err
+	}
+	if _, err := cfg.operators(); err != nil {
 		return err
 	}
 	if u, err := neturl.Parse(cfg.ShopURL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -115,6 +121,26 @@ func (cfg *Config) sender() (s smtp.Sender, err error) {
 	return s, nil
 }
 
+// operators is the address of the shop's operators, "" without one.
+func (cfg *Config) operators() (string, error) {
+	if cfg.MailOperators == "" {
+		return "", nil
+	}
+	to, err := netmail.ParseAddress(cfg.MailOperators)
+	if err != nil {
+		return "", fmt.Errorf("MAIL_OPERATORS is %q: it is an address such as ops@shop.example", cfg.MailOperators)
+	}
+	return to.Address, nil
+}
+
+// first is the state in which mails begin; those to operators need an address, too.
+func (cfg *Config) first(toOperators bool) mail.State {
+	if cfg.SMTP.Host == "" || toOperators && cfg.MailOperators == "" {
+		return mail.Kept
+	}
+	return mail.Queued
+}
+
 // Run serves until ctx ends, then stops in good order: events, mails and webhooks under way
 // are finished.
 func Run(ctx context.Context, cfg Config) error {
@@ -139,10 +165,6 @@ func build(p *service.Parts, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	first := mail.Queued
-	if cfg.SMTP.Host == "" {
-		first = mail.Kept
-	}
 	from, err := broker.Open(cfg.Events, p.Telemetry)
 	if err != nil {
 		return err
@@ -160,12 +182,12 @@ func build(p *service.Parts, cfg Config) error {
 		return err
 	}
 	p.AddReady("jobs", work.Run)
-	endpoints, told, err := webhooks(p, cfg.Webhooks)
+	endpoints, told, err := webhooks(p, cfg.Webhooks, cfg.first(true))
 	if err != nil {
 		return err
 	}
 	notificationv1.RegisterWebhookServiceServer(p.Server, rpc.NewWebhooks(endpoints))
-	consume.Serve(p, from, owner.New(p.Telemetry.Service, conns), append(told, inbound.Mail(store, first, newID))...)
+	consume.Serve(p, from, owner.New(p.Telemetry.Service, conns), append(told, inbound.Mail(store, cfg.first(false), newID))...)
 	return nil
 }
 
@@ -175,6 +197,10 @@ const sendMargin = 15 * time.Second
 
 func newMails(p *service.Parts, cfg Config, store *postgres.Mails, orders *rpc.Orders) (*app.Mails, error) {
 	sender, err := cfg.sender()
+	if err != nil {
+		return nil, err
+	}
+	operators, err := cfg.operators()
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +228,7 @@ func newMails(p *service.Parts, cfg Config, store *postgres.Mails, orders *rpc.O
 		},
 	}.Run)
 	return app.New(app.Config{
-		Store: store, Orders: orders, Server: server, Writer: letter.Writer{ShopURL: cfg.ShopURL}, Host: sender.Host(),
+		Store: store, Orders: orders, Server: server, Writer: letter.Writer{ShopURL: cfg.ShopURL}, Host: sender.Host(), Operators: operators,
 		MaxAge: cfg.MailMaxAge, Now: p.Now, Log: p.Log, Crash: p.Crash,
 		Settled: func(ctx context.Context, to mail.State) {
 			settled.Add(ctx, 1, metric.WithAttributes(attribute.String("souk.mail.state", string(to))))

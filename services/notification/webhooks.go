@@ -14,6 +14,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/events/consume"
 	"github.com/souk-shop/souk/services/chassis/service"
 	app "github.com/souk-shop/souk/services/notification/internal/app/webhook"
+	"github.com/souk-shop/souk/services/notification/internal/domain/mail"
 	"github.com/souk-shop/souk/services/notification/internal/domain/webhook"
 	inbound "github.com/souk-shop/souk/services/notification/internal/events"
 	"github.com/souk-shop/souk/services/notification/internal/outbound"
@@ -74,8 +75,8 @@ func (c WebhookConfig) validate() error {
 }
 
 // webhooks makes what sends webhooks. Without a key there are none: it returns no use cases
-// and no subscription.
-func webhooks(p *service.Parts, cfg WebhookConfig) (*app.Endpoints, []consume.Subscription, error) {
+// and no subscription. first is the state in which mails about endpoints begin.
+func webhooks(p *service.Parts, cfg WebhookConfig, first mail.State) (*app.Endpoints, []consume.Subscription, error) {
 	if cfg.Key == "" {
 		p.Log.Info("no webhooks are sent: there is no WEBHOOK_KEY")
 		return nil, nil, nil
@@ -95,7 +96,7 @@ func webhooks(p *service.Parts, cfg WebhookConfig) (*app.Endpoints, []consume.Su
 	if err != nil {
 		return nil, nil, fmt.Errorf("SOUK_NOTIFICATION_WEBHOOK_KEY: %w", err)
 	}
-	store := postgres.NewWebhooks(p.Pool, sealer)
+	store := postgres.NewWebhooks(p.Pool, sealer, first)
 	sender := outbound.New(outbound.Config{
 		Guard: guard, Timeout: cfg.Timeout, Connections: cfg.PerEndpoint, Now: p.Now, Tracer: p.Telemetry.Tracer(),
 	})

@@ -54,7 +54,7 @@ func (a *API) getMail(ctx context.Context, in *GetMailRequest) (answer, error) {
 func newMail(m *mail.Mail) Mail {
 	return Mail{
 		ID: m.ID, Kind: m.Kind, State: m.State, Subject: m.Subject, OrderID: m.OrderID, OrderNumber: m.OrderNumber, CustomerID: m.CustomerID,
-		Amount: newMoney(m.Amount), Attempts: m.Attempts, Reason: m.Reason, MessageID: m.MessageID,
+		Amount: optMoney(m.Amount), WebhookEndpointID: m.EndpointID, Attempts: m.Attempts, Reason: m.Reason, MessageID: m.MessageID,
 		HappenedAt: m.HappenedAt, CreatedAt: m.CreatedAt, ChangedAt: m.ChangedAt,
 	}
 }

@@ -1125,7 +1125,7 @@ type HeldRefund struct {
 	FailureCode string `json:"failure_code,omitempty"`
 }
 
-// Letter: A mail with what is made of the order as it is now.
+// Letter: A mail with what is made of the order as it is now, or of the endpoint as it was.
 type Letter struct {
 	Mail Mail   `json:"mail"`
 	To   string `json:"to,omitempty"`
@@ -1194,22 +1194,23 @@ type ListedRefund struct {
 	SettledAt   time.Time `json:"settled_at,omitzero"`
 }
 
-// Mail: A mail to a buyer.
+// Mail: A mail to a buyer, about an order, or to the shop's operators, about a webhook endpoint.
 type Mail struct {
-	ID          string    `json:"id"`
-	Kind        string    `json:"kind"`
-	State       string    `json:"state"`
-	Subject     string    `json:"subject"`
-	OrderID     string    `json:"order_id"`
-	OrderNumber string    `json:"order_number"`
-	CustomerID  string    `json:"customer_id"`
-	Amount      Money     `json:"amount"`
-	Attempts    int64     `json:"attempts"`
-	Reason      string    `json:"reason,omitempty"`
-	MessageID   string    `json:"message_id"`
-	HappenedAt  time.Time `json:"happened_at"`
-	CreatedAt   time.Time `json:"created_at"`
-	ChangedAt   time.Time `json:"changed_at"`
+	ID                string    `json:"id"`
+	Kind              string    `json:"kind"`
+	State             string    `json:"state"`
+	Subject           string    `json:"subject"`
+	OrderID           string    `json:"order_id,omitempty"`
+	OrderNumber       string    `json:"order_number,omitempty"`
+	CustomerID        string    `json:"customer_id,omitempty"`
+	Amount            *Money    `json:"amount,omitempty"`
+	WebhookEndpointID string    `json:"webhook_endpoint_id,omitempty"`
+	Attempts          int64     `json:"attempts"`
+	Reason            string    `json:"reason,omitempty"`
+	MessageID         string    `json:"message_id"`
+	HappenedAt        time.Time `json:"happened_at"`
+	CreatedAt         time.Time `json:"created_at"`
+	ChangedAt         time.Time `json:"changed_at"`
 }
 
 // MailPage: A page of mails, newest first.

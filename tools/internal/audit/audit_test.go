@@ -117,6 +117,7 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 		{name: "a gap in the levels", catalog: `UPDATE souk_events SET version = 6 WHERE version = 7`, want: "2 events between version 6 and version 8"},
 		{name: "events from before there were mails and endpoints", notification: `
 			UPDATE beginning SET at = now(); UPDATE webhook_endpoints SET created_at = now(); TRUNCATE mails, webhook_deliveries`},
+		{name: "a mail to operators", notification: `INSERT INTO mails VALUES ('webhook-endpoint.` + one + `', 2)`},
 		{name: "a mail that is not made", notification: `DELETE FROM mails WHERE subject = 'order.` + one + `'`, want: "order." + one + ":2: has no mail"},
 		{name: "a mail that is made twice", notification: `INSERT INTO mails SELECT * FROM mails LIMIT 1`, want: "more than one mail"},
 		{name: "a mail that tells of nothing", notification: `INSERT INTO mails VALUES ('order.` + one + `', 1)`, want: ":1: has a mail, and is not to be told"},

@@ -28,7 +28,8 @@ const mailed = `
 SELECT subject || ':' || version FROM souk_events
 WHERE type IN ('souk.order.v1.OrderPaid', 'souk.order.v1.OrderCancelled', 'souk.order.v1.OrderRefunded') AND at > $1`
 
-const mails = `SELECT subject || ':' || version, state FROM mails WHERE happened_at > $1`
+// mails are those to buyers. Those to operators tell of no event.
+const mails = `SELECT subject || ':' || version, state FROM mails WHERE happened_at > $1 AND starts_with(subject, 'order.')`
 
 // endpoints are those that are as they were registered: what was due to another depends on
 // when it was changed.

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Mail is a mail to a buyer.
+// Mail is a mail to a buyer, or to operators about a webhook endpoint.
 type Mail struct {
 	ID          string    `json:"id"`
 	Kind        string    `json:"kind"`
@@ -15,6 +15,7 @@ type Mail struct {
 	Subject     string    `json:"subject"`
 	OrderID     string    `json:"order_id"`
 	OrderNumber string    `json:"order_number"`
+	EndpointID  string    `json:"webhook_endpoint_id"`
 	Attempts    int       `json:"attempts"`
 	Reason      string    `json:"reason"`
 	MessageID   string    `json:"message_id"`
@@ -22,7 +23,7 @@ type Mail struct {
 	CreatedAt   time.Time `json:"created_at"`
 }
 
-// Letter is a mail with its texts; without an address once the buyer is erased.
+// Letter is a mail with its texts; without them once the buyer is erased.
 type Letter struct {
 	Mail Mail   `json:"mail"`
 	To   string `json:"to"`

@@ -1,4 +1,4 @@
-// Package mail has the use cases of the mails that tell buyers of their orders.
+// Package mail has the use cases of mails.
 package mail
 
 import (
@@ -29,7 +29,7 @@ type Mails struct {
 // New makes Mails.
 func New(c Client, caller *client.Caller) *Mails { return &Mails{c, caller} }
 
-// Mail is a mail to a buyer.
+// Mail is a mail to a buyer, or to operators: of an order, or about a webhook endpoint.
 type Mail struct {
 	ID, Kind, State      string // kind and state as in "CONFIRMED" and "SENT"
 	Subject              string
@@ -38,11 +38,12 @@ type Mail struct {
 	Amount               money.Money
 	Attempts             int64
 	Reason, MessageID    string
+	EndpointID           string
 
 	HappenedAt, CreatedAt, ChangedAt time.Time
 }
 
-// Letter is a mail with its texts; without an address once the buyer is erased.
+// Letter is a mail with its texts; without them once the buyer is erased.
 type Letter struct {
 	Mail
 	To, Text, HTML string
@@ -85,7 +86,7 @@ func FromProto(m *notificationv1.Mail) Mail {
 		ID: m.GetId(), Kind: strings.TrimPrefix(m.GetKind().String(), "MAIL_KIND_"), State: strings.TrimPrefix(m.GetState().String(), statePrefix),
 		Subject: m.GetSubject(), OrderID: m.GetOrderId(), OrderNumber: m.GetOrderNumber(), CustomerID: m.GetCustomerId(),
 		Amount:   money.Money{Units: m.GetAmount().GetMinorUnits(), Currency: m.GetAmount().GetCurrency()},
-		Attempts: int64(m.GetAttempts()), Reason: m.GetReason(), MessageID: m.GetMessageId(),
+		Attempts: int64(m.GetAttempts()), Reason: m.GetReason(), MessageID: m.GetMessageId(), EndpointID: m.GetWebhookEndpointId(),
 		HappenedAt: m.GetHappenedAt().AsTime(), CreatedAt: m.GetCreatedAt().AsTime(), ChangedAt: m.GetChangedAt().AsTime(),
 	}
 }

@@ -3,9 +3,12 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -30,10 +33,37 @@ func NewMails(pool, reads *pgxpool.Pool) *Mails {
 // Add writes the mail of an event with its job, in the transaction in which the event is noted.
 // A mail that is Kept has no job. An event from before the service's beginning has no mail.
 func (s *Mails) Add(ctx context.Context, tx pgx.Tx, m mail.Mail) error {
-	_, err := db.New(tx).AddMail(ctx, db.AddMailParams{
+	return addMail(ctx, db.New(tx), &m)
+}
+
+// none is in the columns of an order of a mail that has none: the version before reads them as
+// never NULL.
+var none = uuid.Nil.String()
+
+// endpoint is a mail.Endpoint in its column.
+type endpoint struct {
+	ID           string    `json:"id"`
+	Host         string    `json:"host"`
+	Description  string    `json:"description,omitempty"`
+	Gone         bool      `json:"gone,omitempty"`
+	FailingSince time.Time `json:"failing_since"`
+	LastError    string    `json:"last_error,omitempty"`
+}
+
+func addMail(ctx context.Context, q *db.Queries, m *mail.Mail) error {
+	var about []byte
+	if m.Endpoint != nil {
+		var err error
+		if about, err = json.Marshal(endpoint(*m.Endpoint)); err != nil {
+			return err
+		}
+	}
+	_, err := q.AddMail(ctx, db.AddMailParams{
 		ID: m.ID, Kind: string(m.Kind), Subject: m.Subject, Version: m.Version, HappenedAt: m.HappenedAt,
-		OrderID: m.OrderID, OrderNumber: m.OrderNumber, CustomerID: m.CustomerID, CancelReason: m.CancelReason, RefundID: nullable(m.RefundID),
+		OrderID: cmp.Or(m.OrderID, none), OrderNumber: m.OrderNumber, CustomerID: cmp.Or(m.CustomerID, none),
+		CancelReason: m.CancelReason, RefundID: nullable(m.RefundID),
 		Amount: m.Amount.Units, Refunded: m.Refunded.Units, Currency: m.Amount.Currency, State: string(m.State), Traceparent: m.TraceParent,
+		Endpoint: about,
 	})
 	return err
 }
@@ -44,7 +74,10 @@ func (s *Mails) Mail(ctx context.Context, id string) (mail.Mail, error) {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return mail.Mail{}, mail.ErrNotFound
 	}
-	return fromRow(row), err
+	if err != nil {
+		return mail.Mail{}, err
+	}
+	return fromRow(row)
 }
 
 // afterAll is greater than the id of any mail.
@@ -67,7 +100,9 @@ func (s *Mails) Mails(ctx context.Context, f app.Filter, before string, limit in
 	}
 	out := make([]mail.Mail, len(rows))
 	for i, row := range rows {
-		out[i] = fromRow(row)
+		if out[i], err = fromRow(row); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
@@ -99,7 +134,7 @@ func (s *Mails) Backlog(ctx context.Context) (int64, time.Time, error) {
 	return row.Mails, row.Oldest, nil
 }
 
-func fromRow(r db.Mail) mail.Mail {
+func fromRow(r db.Mail) (mail.Mail, error) {
 	m := mail.Mail{
 		ID: r.ID, Kind: mail.Kind(r.Kind), Subject: r.Subject, Version: r.Version, HappenedAt: r.HappenedAt,
 		OrderID: r.OrderID, OrderNumber: r.OrderNumber, CustomerID: r.CustomerID, CancelReason: r.CancelReason,
@@ -110,7 +145,16 @@ func fromRow(r db.Mail) mail.Mail {
 	if r.RefundID != nil {
 		m.RefundID = *r.RefundID
 	}
-	return m
+	if r.Endpoint == nil {
+		return m, nil
+	}
+	var about endpoint
+	if err := json.Unmarshal(r.Endpoint, &about); err != nil {
+		return m, fmt.Errorf("the endpoint of mail %s: %w", m.ID, err)
+	}
+	e := mail.Endpoint(about)
+	m.Endpoint, m.OrderID, m.CustomerID = &e, "", ""
+	return m, nil
 }
 
 func nullable(id string) *string {

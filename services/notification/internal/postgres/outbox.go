@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/url"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/souk-shop/souk/services/chassis/pg"
 	app "github.com/souk-shop/souk/services/notification/internal/app/webhook"
+	"github.com/souk-shop/souk/services/notification/internal/domain/mail"
 	"github.com/souk-shop/souk/services/notification/internal/domain/webhook"
 	"github.com/souk-shop/souk/services/notification/internal/postgres/db"
 )
@@ -137,12 +140,33 @@ func (w *Webhooks) Finish(ctx context.Context, c *app.Claimed, a webhook.Attempt
 			return nil
 		}
 		disabled, err := q.DisableWebhookEndpoint(ctx, db.DisableWebhookEndpointParams{ID: c.EndpointID, Reason: string(out.Disable)})
-		if disabled == 0 {
+		if errors.Is(err, pgx.ErrNoRows) {
 			out.Disable = "" // an operator, or another attempt, was faster
+			return nil
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return addMail(ctx, q, w.toOperators(&disabled, c, a))
 	})
 	return out, ours, err
+}
+
+// toOperators is the mail that an endpoint was disabled. It is written in the transaction that
+// disables it, and named by the version that this makes: one mail each time.
+func (w *Webhooks) toOperators(e *db.WebhookEndpoint, c *app.Claimed, a webhook.Attempt) *mail.Mail {
+	host := ""
+	if u, err := url.Parse(e.Url); err == nil {
+		host = u.Host
+	}
+	return &mail.Mail{
+		ID: newID(), Kind: mail.EndpointDisabled, Subject: "webhook-endpoint." + e.ID, Version: e.Version, HappenedAt: e.DisabledAt.Time,
+		State: w.first, TraceParent: c.Message.TraceParent,
+		Endpoint: &mail.Endpoint{
+			ID: e.ID, Host: host, Description: e.Description, Gone: e.DisabledReason == string(webhook.Gone),
+			FailingSince: e.FailingSince.Time, LastError: a.Error,
+		},
+	}
 }
 
 // Forget implements app.Outbox.

@@ -15,6 +15,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/audit"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	app "github.com/souk-shop/souk/services/notification/internal/app/webhook"
+	"github.com/souk-shop/souk/services/notification/internal/domain/mail"
 	"github.com/souk-shop/souk/services/notification/internal/domain/webhook"
 	"github.com/souk-shop/souk/services/notification/internal/postgres/db"
 )
@@ -24,11 +25,13 @@ type Webhooks struct {
 	pool   pg.DB
 	q      *db.Queries
 	sealer *Sealer
+	first  mail.State
 }
 
-// NewWebhooks makes it, on a migrated database.
-func NewWebhooks(pool *pgxpool.Pool, sealer *Sealer) *Webhooks {
-	return &Webhooks{pool: pg.DB{Pool: pool}, q: db.New(pg.DB{Pool: pool}), sealer: sealer}
+// NewWebhooks makes it, on a migrated database. first is the state in which mails to operators
+// begin.
+func NewWebhooks(pool *pgxpool.Pool, sealer *Sealer, first mail.State) *Webhooks {
+	return &Webhooks{pool: pg.DB{Pool: pool}, q: db.New(pg.DB{Pool: pool}), sealer: sealer, first: first}
 }
 
 // Endpoint implements app.Store.

@@ -29,6 +29,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	app "github.com/souk-shop/souk/services/notification/internal/app/webhook"
+	"github.com/souk-shop/souk/services/notification/internal/domain/mail"
 	"github.com/souk-shop/souk/services/notification/internal/domain/webhook"
 	"github.com/souk-shop/souk/services/notification/internal/outbound"
 	"github.com/souk-shop/souk/services/notification/internal/postgres"
@@ -66,7 +67,7 @@ func newShop(t *testing.T) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := postgres.NewWebhooks(pool, sealer)
+	store := postgres.NewWebhooks(pool, sealer, mail.Queued)
 	return &shop{t: t, store: store, pool: d.Superuser(t), Endpoints: app.NewEndpoints(app.Config{
 		Store: store, Guard: testGuard, Types: []string{paid, placed}, Now: time.Now, NewID: id,
 	})}
@@ -520,6 +521,25 @@ func TestEndpointsAreDisabled(t *testing.T) {
 			s.pause()
 		}
 	}
+	// Each is told to the operators by one mail, with a job.
+	rows, err := s.pool.Query(t.Context(), `
+		SELECT m.subject || '.' || m.version || ' ' || (m.endpoint ->> 'last_error') || ' ' || count(j.id) FROM mails m
+		LEFT JOIN river_job j ON j.kind = 'send_mail' AND j.args ->> 'mail_id' = m.id::text GROUP BY m.id`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mails, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	slices.Sort(mails)
+	want := []string{"webhook-endpoint." + a.ID + ".2 answered 410 1", "webhook-endpoint." + b.ID + ".2 answered 500 1"}
+	if slices.Sort(want); err != nil || !slices.Equal(mails, want) {
+		t.Errorf("mails %q, want %q, %v", mails, want, err)
+	}
+	// The version before reads these columns of every mail, as never NULL.
+	var before struct{ order, number, customer, currency string }
+	if err := s.pool.QueryRow(t.Context(), "SELECT order_id, order_number, customer_id, currency FROM mails LIMIT 1").Scan(
+		&before.order, &before.number, &before.customer, &before.currency); err != nil {
+		t.Error(err)
+	}
 	s.take("order.1", 2, paid, time.Now()) // told to neither
 	s.await(b.ID, map[webhook.State]int{webhook.Pending: 1})
 	if _, err := s.Test(t.Context(), id(), a.ID); !errors.Is(err, webhook.ErrDisabled) {
@@ -541,6 +561,40 @@ func TestEndpointsAreDisabled(t *testing.T) {
 	defer s.mu.Unlock()
 	if len(s.off) != 2 {
 		t.Errorf("told of %+v", s.off)
+	}
+}
+
+// TestDisabledWithItsMail: an endpoint whose mail cannot be written is not disabled. It is with
+// the next attempt, and there is one mail.
+func TestDisabledWithItsMail(t *testing.T) {
+	t.Parallel()
+	s, in := newShop(t), newInbox(t)
+	in.answers(func(string, int64) int { return 410 })
+	e, _ := s.register(in.url)
+	s.exec(`CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		PERFORM nextval('refused');
+		RAISE EXCEPTION 'no mail'; END $$`)
+	s.exec("CREATE SEQUENCE refused")
+	s.exec("GRANT USAGE ON SEQUENCE refused TO PUBLIC")
+	s.exec("CREATE TRIGGER refuse BEFORE INSERT ON mails FOR EACH ROW EXECUTE FUNCTION refuse()")
+	s.take("order.1", 1, paid, time.Now())
+	s.dispatch()
+	for refused := false; !refused; s.pause() {
+		if err := s.pool.QueryRow(t.Context(), "SELECT is_called FROM refused").Scan(&refused); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if e, err := s.Get(t.Context(), e.ID); err != nil || !e.Enabled {
+		t.Errorf("%+v %v: disabled without a mail", e, err)
+	}
+	s.exec("DROP TRIGGER refuse ON mails")
+	s.await(e.ID, map[webhook.State]int{webhook.Failed: 1})
+	var mails int
+	if err := s.pool.QueryRow(t.Context(), "SELECT count(*) FROM mails").Scan(&mails); err != nil || mails != 1 {
+		t.Errorf("%d mails, %v", mails, err)
+	}
+	if e, err := s.Get(t.Context(), e.ID); err != nil || e.Enabled {
+		t.Errorf("%+v %v", e, err)
 	}
 }
 

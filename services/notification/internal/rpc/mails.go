@@ -76,6 +76,8 @@ var (
 		mail.Confirmed: notificationv1.MailKind_MAIL_KIND_CONFIRMED,
 		mail.Cancelled: notificationv1.MailKind_MAIL_KIND_CANCELLED,
 		mail.Refunded:  notificationv1.MailKind_MAIL_KIND_REFUNDED,
+
+		mail.EndpointDisabled: notificationv1.MailKind_MAIL_KIND_ENDPOINT_DISABLED,
 	}
 	states = map[notificationv1.MailState]mail.State{
 		notificationv1.MailState_MAIL_STATE_QUEUED:   mail.Queued,
@@ -103,9 +105,15 @@ func (s *Mails) all(mails []mail.Mail) []*notificationv1.Mail {
 }
 
 func (s *Mails) one(m *mail.Mail) *notificationv1.Mail {
-	return &notificationv1.Mail{
+	out := &notificationv1.Mail{
 		Id: m.ID, Kind: kinds[m.Kind], State: stateProtos[m.State], Subject: letter.Subject(m), OrderId: m.OrderID, OrderNumber: m.OrderNumber,
-		CustomerId: m.CustomerID, Amount: m.Amount.Proto(), Attempts: int32(m.Attempts), Reason: m.Reason, MessageId: m.MessageID(s.host),
+		CustomerId: m.CustomerID, Attempts: int32(m.Attempts), Reason: m.Reason, MessageId: m.MessageID(s.host),
 		HappenedAt: timestamppb.New(m.HappenedAt), CreatedAt: timestamppb.New(m.CreatedAt), ChangedAt: timestamppb.New(m.ChangedAt),
 	}
+	if m.Endpoint != nil {
+		out.WebhookEndpointId = m.Endpoint.ID
+	} else {
+		out.Amount = m.Amount.Proto()
+	}
+	return out
 }

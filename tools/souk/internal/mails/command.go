@@ -1,4 +1,4 @@
-// Package mails is `souk mails`: the mails that a shop sent to its buyers, or keeps.
+// Package mails is `souk mails`: the mails that a shop sent, or keeps.
 package mails
 
 import (
@@ -17,8 +17,8 @@ import (
 const usage = `usage: souk mails list [--order ID] [--state STATE] [--limit N]
        souk mails show [--text | --html] MAIL
 
-Shows the mails of a running shop that tell buyers what happened to their orders, with an
-operator's token that has the scope "orders". A shop without a mail server keeps them:
+Shows the mails of a running shop that tell buyers what happened to their orders, and operators
+that a webhook endpoint was disabled, with an operator's token that has the scope "orders". A shop without a mail server keeps them:
 souk up does, unless SOUK_NOTIFICATION_SMTP_HOST says otherwise.
 
 The text of a mail is made of its order as it is now; once the buyer is erased there is
@@ -89,7 +89,7 @@ func list(ctx context.Context, client *shopclient.Client, f shopclient.MailFilte
 }
 
 func show(w io.Writer, l *shopclient.Letter, text, html bool) error {
-	if l.To == "" && (text || html) {
+	if l.Text == "" && (text || html) {
 		return errors.New("the mail has no text any more: the buyer is erased")
 	}
 	var err error
@@ -100,15 +100,23 @@ func show(w io.Writer, l *shopclient.Letter, text, html bool) error {
 		_, err = io.WriteString(w, l.Text)
 	default:
 		to := l.To
-		if to == "" {
+		switch {
+		case to != "":
+		case l.Mail.EndpointID != "":
+			to = "(operators, who have no address)"
+		default:
 			to = "(erased)"
+		}
+		about := "Order: " + l.Mail.OrderID
+		if l.Mail.EndpointID != "" {
+			about = "Webhook endpoint: " + l.Mail.EndpointID
 		}
 		state := strings.ToLower(l.Mail.State)
 		if l.Mail.Reason != "" {
 			state += ": " + l.Mail.Reason
 		}
-		_, err = fmt.Fprintf(w, "To: %s\nSubject: %s\nDate: %s\nMessage-ID: <%s>\nState: %s\nOrder: %s\n\n%s", to, l.Mail.Subject,
-			l.Mail.CreatedAt.UTC().Format(time.RFC1123Z), l.Mail.MessageID, state, l.Mail.OrderID, l.Text)
+		_, err = fmt.Fprintf(w, "To: %s\nSubject: %s\nDate: %s\nMessage-ID: <%s>\nState: %s\n%s\n\n%s", to, l.Mail.Subject,
+			l.Mail.CreatedAt.UTC().Format(time.RFC1123Z), l.Mail.MessageID, state, about, l.Text)
 	}
 	return err
 }

@@ -36,6 +36,8 @@ const (
 	MailKind_MAIL_KIND_CANCELLED MailKind = 2
 	// Money of the order was given back.
 	MailKind_MAIL_KIND_REFUNDED MailKind = 3
+	// A webhook endpoint was disabled by the service, and why: to the shop's operators.
+	MailKind_MAIL_KIND_ENDPOINT_DISABLED MailKind = 4
 )
 
 // Enum value maps for MailKind.
@@ -45,12 +47,14 @@ var (
 		1: "MAIL_KIND_CONFIRMED",
 		2: "MAIL_KIND_CANCELLED",
 		3: "MAIL_KIND_REFUNDED",
+		4: "MAIL_KIND_ENDPOINT_DISABLED",
 	}
 	MailKind_value = map[string]int32{
-		"MAIL_KIND_UNSPECIFIED": 0,
-		"MAIL_KIND_CONFIRMED":   1,
-		"MAIL_KIND_CANCELLED":   2,
-		"MAIL_KIND_REFUNDED":    3,
+		"MAIL_KIND_UNSPECIFIED":       0,
+		"MAIL_KIND_CONFIRMED":         1,
+		"MAIL_KIND_CANCELLED":         2,
+		"MAIL_KIND_REFUNDED":          3,
+		"MAIL_KIND_ENDPOINT_DISABLED": 4,
 	}
 )
 
@@ -149,7 +153,8 @@ func (MailState) EnumDescriptor() ([]byte, []int) {
 	return file_souk_notification_v1_mail_proto_rawDescGZIP(), []int{1}
 }
 
-// Mail is a mail to a buyer.
+// Mail is a mail to a buyer, or to the shop's operators. Of one to operators what is of an order is
+// not set.
 type Mail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// UUIDv7.
@@ -179,9 +184,11 @@ type Mail struct {
 	// When it was made.
 	CreatedAt *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	// When it came to its state.
-	ChangedAt     *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ChangedAt *timestamppb.Timestamp `protobuf:"bytes,14,opt,name=changed_at,json=changedAt,proto3" json:"changed_at,omitempty"`
+	// UUIDv7 of the webhook endpoint; set in ENDPOINT_DISABLED alone.
+	WebhookEndpointId string `protobuf:"bytes,15,opt,name=webhook_endpoint_id,json=webhookEndpointId,proto3" json:"webhook_endpoint_id,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Mail) Reset() {
@@ -310,6 +317,13 @@ func (x *Mail) GetChangedAt() *timestamppb.Timestamp {
 		return x.ChangedAt
 	}
 	return nil
+}
+
+func (x *Mail) GetWebhookEndpointId() string {
+	if x != nil {
+		return x.WebhookEndpointId
+	}
+	return ""
 }
 
 // ListMailsRequest asks for a page. Unset fields do not narrow.
@@ -513,12 +527,13 @@ func (x *GetMailRequest) GetViewer() *v11.Viewer {
 	return nil
 }
 
-// GetMailResponse is the mail with what is made of the order.
+// GetMailResponse is the mail with what is made of the order or the endpoint.
 type GetMailResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The mail.
 	Mail *Mail `protobuf:"bytes,1,opt,name=mail,proto3" json:"mail,omitempty"`
-	// The buyer's address; empty, as the texts are, once the buyer is erased.
+	// The buyer's address; empty, as the texts are, once the buyer is erased. The operators' address;
+	// empty while none is configured.
 	To string `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
 	// The part that is plain text.
 	Text string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
@@ -691,7 +706,7 @@ var File_souk_notification_v1_mail_proto protoreflect.FileDescriptor
 
 const file_souk_notification_v1_mail_proto_rawDesc = "" +
 	"\n" +
-	"\x1fsouk/notification/v1/mail.proto\x12\x14souk.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x19souk/money/v1/money.proto\"\xae\x04\n" +
+	"\x1fsouk/notification/v1/mail.proto\x12\x14souk.notification.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x19souk/money/v1/money.proto\"\xde\x04\n" +
 	"\x04Mail\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x122\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1e.souk.notification.v1.MailKindR\x04kind\x125\n" +
@@ -712,7 +727,8 @@ const file_souk_notification_v1_mail_proto_rawDesc = "" +
 	"\n" +
 	"created_at\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tcreatedAt\x129\n" +
 	"\n" +
-	"changed_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\"\xb0\x02\n" +
+	"changed_at\x18\x0e \x01(\v2\x1a.google.protobuf.TimestampR\tchangedAt\x12.\n" +
+	"\x13webhook_endpoint_id\x18\x0f \x01(\tR\x11webhookEndpointId\"\xb0\x02\n" +
 	"\x10ListMailsRequest\x12&\n" +
 	"\border_id\x18\x01 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\aorderId\x12L\n" +
 	"\x06states\x18\x02 \x03(\x0e2\x1f.souk.notification.v1.MailStateB\x13\xbaH\x10\x92\x01\r\x10\x06\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x06states\x12&\n" +
@@ -737,12 +753,13 @@ const file_souk_notification_v1_mail_proto_rawDesc = "" +
 	"\torder_ids\x18\x01 \x03(\tB\x0f\xbaH\f\x92\x01\t\x10d\"\x05r\x03\xb0\x01\x01R\borderIds\x12.\n" +
 	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"G\n" +
 	"\x13ExportMailsResponse\x120\n" +
-	"\x05mails\x18\x01 \x03(\v2\x1a.souk.notification.v1.MailR\x05mails*o\n" +
+	"\x05mails\x18\x01 \x03(\v2\x1a.souk.notification.v1.MailR\x05mails*\x90\x01\n" +
 	"\bMailKind\x12\x19\n" +
 	"\x15MAIL_KIND_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13MAIL_KIND_CONFIRMED\x10\x01\x12\x17\n" +
 	"\x13MAIL_KIND_CANCELLED\x10\x02\x12\x16\n" +
-	"\x12MAIL_KIND_REFUNDED\x10\x03*\xb0\x01\n" +
+	"\x12MAIL_KIND_REFUNDED\x10\x03\x12\x1f\n" +
+	"\x1bMAIL_KIND_ENDPOINT_DISABLED\x10\x04*\xb0\x01\n" +
 	"\tMailState\x12\x1a\n" +
 	"\x16MAIL_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11MAIL_STATE_QUEUED\x10\x01\x12\x16\n" +

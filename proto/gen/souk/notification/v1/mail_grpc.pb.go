@@ -28,8 +28,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// MailService shows the mails that tell buyers what happened to their orders. What
-// makes them is events; nothing is sent by a call. Errors carry a google.rpc.ErrorInfo with
+// MailService shows the mails that tell buyers what happened to their orders, and operators that
+// a webhook endpoint was disabled. Nothing is sent by a call. Errors carry a google.rpc.ErrorInfo with
 // domain "notification.souk".
 type MailServiceClient interface {
 	// ListMails returns a page of mails, newest first, without their texts.
@@ -85,8 +85,8 @@ func (c *mailServiceClient) ExportMails(ctx context.Context, in *ExportMailsRequ
 // All implementations must embed UnimplementedMailServiceServer
 // for forward compatibility.
 //
-// MailService shows the mails that tell buyers what happened to their orders. What
-// makes them is events; nothing is sent by a call. Errors carry a google.rpc.ErrorInfo with
+// MailService shows the mails that tell buyers what happened to their orders, and operators that
+// a webhook endpoint was disabled. Nothing is sent by a call. Errors carry a google.rpc.ErrorInfo with
 // domain "notification.souk".
 type MailServiceServer interface {
 	// ListMails returns a page of mails, newest first, without their texts.

@@ -38,6 +38,8 @@ type Config struct {
 	// Server is nil where mails are kept.
 	Server Server
 	Writer letter.Writer
+	// Operators is the address of mails to the shop's operators, which are kept without one.
+	Operators string
 	// Host is the domain of the sender's address.
 	Host string
 	// MaxAge is for how long after its event a mail is worth sending.
@@ -94,16 +96,16 @@ func (m *Mails) Send(ctx context.Context, id string) error {
 		}
 		return m.settle(ctx, &it, mail.Failed, "not sent within "+m.cfg.MaxAge.String()+": "+it.Reason)
 	}
-	order, err := m.cfg.Orders.Order(ctx, it.OrderID)
-	if err != nil {
-		return m.later(ctx, &it, fmt.Errorf("ask for the order: %w", err))
-	}
-	if order.Erased {
-		return m.settle(ctx, &it, mail.Withheld, mail.ReasonErased)
-	}
-	text, err := m.cfg.Writer.Write(&it, &order)
+	to, text, err := m.write(ctx, &it)
 	if err != nil {
 		return m.later(ctx, &it, err)
+	}
+	switch {
+	case to != "":
+	case it.Endpoint != nil: // the address was taken out of the configuration
+		return m.settle(ctx, &it, mail.Kept, "")
+	default:
+		return m.settle(ctx, &it, mail.Withheld, mail.ReasonErased)
 	}
 	begun, err := m.cfg.Store.Begin(ctx, it.ID, it.Attempts)
 	if err != nil {
@@ -113,7 +115,25 @@ func (m *Mails) Send(ctx context.Context, id string) error {
 		return nil
 	}
 	it.Attempts++
-	return m.attempt(ctx, &it, Message{ID: it.MessageID(m.cfg.Host), To: order.Email, Date: it.CreatedAt, Letter: text})
+	return m.attempt(ctx, &it, Message{ID: it.MessageID(m.cfg.Host), To: to, Date: it.CreatedAt, Letter: text})
+}
+
+// write returns to whom a mail goes and what it says. There is neither for a buyer who is erased;
+// operators may have no address.
+func (m *Mails) write(ctx context.Context, it *mail.Mail) (to string, text letter.Letter, err error) {
+	if it.Endpoint != nil {
+		text, err = m.cfg.Writer.WriteToOperators(it)
+		return m.cfg.Operators, text, err
+	}
+	order, err := m.cfg.Orders.Order(ctx, it.OrderID)
+	if err != nil {
+		return "", text, fmt.Errorf("ask for the order: %w", err)
+	}
+	if order.Erased {
+		return "", text, nil
+	}
+	text, err = m.cfg.Writer.Write(it, &order)
+	return order.Email, text, err
 }
 
 // attempt asks the mail server once, after Begin.
@@ -144,7 +164,7 @@ func (m *Mails) settle(ctx context.Context, it *mail.Mail, to mail.State, reason
 	}
 	m.cfg.Settled(ctx, to)
 	if to == mail.Failed {
-		m.cfg.Log.ErrorContext(ctx, "a mail is not sent", "mail", it.ID, "kind", it.Kind, "order", it.OrderID, "attempts", it.Attempts, "reason", reason)
+		m.cfg.Log.ErrorContext(ctx, "a mail is not sent", "mail", it.ID, "kind", it.Kind, "about", it.Subject, "attempts", it.Attempts, "reason", reason)
 	}
 	return m.cfg.Crash(MailSettled)
 }
@@ -169,18 +189,14 @@ func (m *Mails) Forget(ctx context.Context, keep time.Duration) (all int, err er
 	return all, nil
 }
 
-// Get returns a mail with its text as it would be sent now, and to whom. Without an address,
-// the buyer is erased. Errors: mail.ErrNotFound.
+// Get returns a mail with its text as it would be sent now, and to whom. Without a text, the buyer
+// is erased. Errors: mail.ErrNotFound.
 func (m *Mails) Get(ctx context.Context, id string) (it mail.Mail, to string, text letter.Letter, err error) {
 	if it, err = m.cfg.Store.Mail(ctx, id); err != nil {
 		return it, "", text, err
 	}
-	order, err := m.cfg.Orders.Order(ctx, it.OrderID)
-	if err != nil || order.Erased {
-		return it, "", text, err
-	}
-	text, err = m.cfg.Writer.Write(&it, &order)
-	return it, order.Email, text, err
+	to, text, err = m.write(ctx, &it)
+	return it, to, text, err
 }
 
 // List returns up to limit mails, the newest first, and whether there are more.

@@ -7,6 +7,7 @@ import (
 	htmltemplate "html/template"
 	"strings"
 	texttemplate "text/template"
+	"time"
 
 	"github.com/souk-shop/souk/services/notification/internal/domain/mail"
 )
@@ -19,7 +20,7 @@ var (
 	texts = texttemplate.Must(texttemplate.ParseFS(files, "templates/*.txt"))
 )
 
-// Letter is a mail as the buyer reads it.
+// Letter is a mail as it is read.
 type Letter struct {
 	Subject, Text, HTML string
 }
@@ -32,9 +33,12 @@ type page struct {
 	Heading string
 	// Paragraphs come before the lines.
 	Paragraphs []string
-	Number     string
-	Placed     string
-	URL        string
+	// About is the order or the endpoint.
+	About string
+	// URL is the order's page; "" where there is no order.
+	URL string
+	// Facts are about an endpoint.
+	Facts []fact
 	// Table is "What you ordered", or "What is refunded".
 	Table string
 	Lines []line
@@ -42,7 +46,11 @@ type page struct {
 	Sums   []sum
 	Short  []string
 	ShipTo []string
+	// Why says why the reader was sent the mail.
+	Why string
 }
+
+type fact struct{ Label, Value string }
 
 type line struct{ Name, Detail, Total string }
 
@@ -57,11 +65,11 @@ type Writer struct {
 	ShopURL string
 }
 
-// Write writes a mail of an order as it is now.
+// Write writes a mail to a buyer of the order as it is now.
 func (w Writer) Write(m *mail.Mail, o *mail.Order) (Letter, error) {
 	p := page{
-		Number: m.OrderNumber, Placed: o.PlacedAt.UTC().Format("2 January 2006"),
-		URL: strings.TrimSuffix(w.ShopURL, "/") + "/orders/" + m.OrderID, Subject: Subject(m),
+		About: "Order " + m.OrderNumber + ", placed " + o.PlacedAt.UTC().Format("2 January 2006"),
+		URL:   w.shop() + "/orders/" + m.OrderID, Subject: Subject(m), Why: "This mail was sent because of your order " + m.OrderNumber + ".",
 	}
 	switch m.Kind {
 	case mail.Confirmed:
@@ -73,6 +81,19 @@ func (w Writer) Write(m *mail.Mail, o *mail.Order) (Letter, error) {
 	default:
 		return Letter{}, fmt.Errorf("there is no text for mails of the kind %q", m.Kind)
 	}
+	return p.write()
+}
+
+// WriteToOperators writes a mail about a webhook endpoint.
+func (w Writer) WriteToOperators(m *mail.Mail) (Letter, error) {
+	p := page{Subject: Subject(m), About: "Webhooks to " + m.Endpoint.Host, Why: "It was sent to the address for the shop's operators."}
+	p.disabled(m, w.shop())
+	return p.write()
+}
+
+func (w Writer) shop() string { return strings.TrimSuffix(w.ShopURL, "/") }
+
+func (p *page) write() (Letter, error) {
 	var text, html strings.Builder
 	if err := texts.ExecuteTemplate(&text, "mail.txt", p); err != nil {
 		return Letter{}, err
@@ -86,6 +107,8 @@ func (w Writer) Write(m *mail.Mail, o *mail.Order) (Letter, error) {
 // Subject is the subject of a mail, which needs no order.
 func Subject(m *mail.Mail) string {
 	switch m.Kind {
+	case mail.EndpointDisabled:
+		return "The webhook endpoint at " + m.Endpoint.Host + " was disabled"
 	case mail.Cancelled:
 		return "Your order " + m.OrderNumber + " was cancelled"
 	case mail.Refunded:
@@ -169,3 +192,26 @@ func (p *page) refunded(m *mail.Mail, o *mail.Order) {
 	}
 	p.Sums = append(p.Sums, sum{"Total of the order", o.Total.Format(), false})
 }
+
+func (p *page) disabled(m *mail.Mail, shop string) {
+	e := m.Endpoint
+	p.Heading = "A webhook endpoint was disabled"
+	p.Preview = "Nothing is sent to " + e.Host + " any more."
+	why := "Nothing has reached it since " + moment(e.FailingSince) + ", so the shop sends nothing to it any more."
+	if e.Gone {
+		why = "It answered 410 Gone, so the shop sends nothing to it any more."
+	}
+	p.Paragraphs = []string{
+		why,
+		"What waits for it is sent when it is enabled again, as long as deliveries are kept. It is not told what happens while it is disabled.",
+		"When the receiver answers again, enable the endpoint with PATCH " + shop + "/v1/webhook-endpoints/" + e.ID +
+			` and {"enabled": true}. POST to /replay below that address sends again what failed for good.`,
+	}
+	p.Facts = []fact{{"Endpoint", e.ID}}
+	if e.Description != "" {
+		p.Facts = append(p.Facts, fact{"Description", e.Description})
+	}
+	p.Facts = append(p.Facts, fact{"Host", e.Host}, fact{"Last attempt", e.LastError}, fact{"Disabled", moment(m.HappenedAt)})
+}
+
+func moment(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 MST") }

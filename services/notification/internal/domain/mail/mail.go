@@ -22,6 +22,9 @@ const (
 	Cancelled Kind = "cancelled"
 	// Refunded: money of a paid order was given back.
 	Refunded Kind = "refunded"
+	// EndpointDisabled: the service has disabled a webhook endpoint, and why. It goes to the
+	// shop's operators, and there is no order.
+	EndpointDisabled Kind = "endpoint_disabled"
 )
 
 // State is where a mail stands.
@@ -55,18 +58,22 @@ const (
 	ReasonTooOld = "too old"
 )
 
-// Mail is one mail to the buyer of an order about one event. It has neither the address nor
-// the text: both are made of the order when it is sent or looked at, so that what the order
-// service erases is nowhere else.
+// Mail is one mail to the buyer of an order about one event, or to the shop's operators. It has
+// neither the address nor the text: those to a buyer are made of the order when it is sent or
+// looked at, so that what the order service erases is nowhere else.
 type Mail struct {
 	// ID is a UUIDv7.
 	ID   string
 	Kind Kind
-	// Subject and Version are those of the event.
+	// Subject and Version are those of the event; of EndpointDisabled the endpoint's name and
+	// version.
 	Subject string
 	Version int64
-	// HappenedAt is the event's time.
-	HappenedAt  time.Time
+	// HappenedAt is when that became true which the mail tells.
+	HappenedAt time.Time
+	// Endpoint is what EndpointDisabled is about, nil in other mails. One with an endpoint has no
+	// order: OrderID and what else is of an order are empty.
+	Endpoint    *Endpoint
 	OrderID     string
 	OrderNumber string
 	CustomerID  string
@@ -93,6 +100,22 @@ type Mail struct {
 // of two copies with one Message-ID mailboxes show one. host is the sender's domain.
 func (m *Mail) MessageID(host string) string {
 	return m.Subject + "." + strconv.FormatInt(m.Version, 10) + "@" + host
+}
+
+// Endpoint is a webhook endpoint as it was when the service disabled it. An operator may have
+// changed or removed it when the mail is sent.
+type Endpoint struct {
+	// ID is a UUIDv7.
+	ID string
+	// Host is that of its URL. The path may have a token of the receiver, and is in no mail.
+	Host string
+	// Description is the operators' own words.
+	Description string
+	// Gone is set when it answered 410; else nothing had reached it since FailingSince.
+	Gone         bool
+	FailingSince time.Time
+	// LastError is what the last attempt came to.
+	LastError string
 }
 
 // Order is what a mail says of an order, as it is when the mail is made.

@@ -13,9 +13,9 @@ import (
 const addMail = `-- name: AddMail :one
 WITH added AS (
     INSERT INTO mails (id, kind, subject, version, happened_at, order_id, order_number, customer_id, cancel_reason, refund_id,
-        amount, refunded, currency, state, traceparent)
+        amount, refunded, currency, state, traceparent, endpoint)
     SELECT $1, $2, $3, $4, $5::timestamptz, $6, $7, $8, $9, $10,
-        $11, $12, $13, $14, $15::text
+        $11, $12, $13, $14, $15::text, $16::jsonb
     FROM beginning WHERE $5::timestamptz >= beginning.at
     ON CONFLICT (subject, version) DO NOTHING
     RETURNING id, state
@@ -42,6 +42,7 @@ type AddMailParams struct {
 	Currency     string
 	State        string
 	Traceparent  string
+	Endpoint     []byte
 }
 
 type AddMailRow struct {
@@ -49,8 +50,8 @@ type AddMailRow struct {
 	Jobs  int64
 }
 
-// Adds the mail of an event that happened since the service began, and its job unless it is
-// kept; an event that has one adds none.
+// Adds the mail of what happened since the service began, and its job unless it is kept; what has
+// one adds none.
 func (q *Queries) AddMail(ctx context.Context, arg AddMailParams) (AddMailRow, error) {
 	row := q.db.QueryRow(ctx, addMail,
 		arg.ID,
@@ -68,6 +69,7 @@ func (q *Queries) AddMail(ctx context.Context, arg AddMailParams) (AddMailRow, e
 		arg.Currency,
 		arg.State,
 		arg.Traceparent,
+		arg.Endpoint,
 	)
 	var i AddMailRow
 	err := row.Scan(&i.Added, &i.Jobs)
@@ -139,7 +141,7 @@ func (q *Queries) ForgetMails(ctx context.Context, arg ForgetMailsParams) (int64
 }
 
 const mail = `-- name: Mail :one
-SELECT id, kind, subject, version, happened_at, order_id, order_number, customer_id, cancel_reason, refund_id, amount, refunded, currency, state, attempts, reason, traceparent, created_at, changed_at FROM mails WHERE id = $1
+SELECT id, kind, subject, version, happened_at, order_id, order_number, customer_id, cancel_reason, refund_id, amount, refunded, currency, state, attempts, reason, traceparent, created_at, changed_at, endpoint FROM mails WHERE id = $1
 `
 
 func (q *Queries) Mail(ctx context.Context, id string) (Mail, error) {
@@ -165,6 +167,7 @@ func (q *Queries) Mail(ctx context.Context, id string) (Mail, error) {
 		&i.Traceparent,
 		&i.CreatedAt,
 		&i.ChangedAt,
+		&i.Endpoint,
 	)
 	return i, err
 }
@@ -186,7 +189,7 @@ func (q *Queries) MailBacklog(ctx context.Context) (MailBacklogRow, error) {
 }
 
 const mails = `-- name: Mails :many
-SELECT id, kind, subject, version, happened_at, order_id, order_number, customer_id, cancel_reason, refund_id, amount, refunded, currency, state, attempts, reason, traceparent, created_at, changed_at FROM mails
+SELECT id, kind, subject, version, happened_at, order_id, order_number, customer_id, cancel_reason, refund_id, amount, refunded, currency, state, attempts, reason, traceparent, created_at, changed_at, endpoint FROM mails
 WHERE id < $1
     AND (cardinality($2::uuid[]) = 0 OR order_id = ANY ($2))
     AND ($3::uuid IS NULL OR customer_id = $3)
@@ -238,6 +241,7 @@ func (q *Queries) Mails(ctx context.Context, arg MailsParams) ([]Mail, error) {
 			&i.Traceparent,
 			&i.CreatedAt,
 			&i.ChangedAt,
+			&i.Endpoint,
 		); err != nil {
 			return nil, err
 		}

@@ -30,6 +30,7 @@ type Mail struct {
 	Traceparent  string
 	CreatedAt    time.Time
 	ChangedAt    time.Time
+	Endpoint     []byte
 }
 
 type WebhookAttempt struct {

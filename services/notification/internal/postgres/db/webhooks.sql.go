@@ -265,9 +265,9 @@ func (q *Queries) CountWebhookOperation(ctx context.Context, arg CountWebhookOpe
 	return err
 }
 
-const disableWebhookEndpoint = `-- name: DisableWebhookEndpoint :execrows
+const disableWebhookEndpoint = `-- name: DisableWebhookEndpoint :one
 UPDATE webhook_endpoints SET enabled = false, disabled_reason = $1, disabled_at = now(), version = version + 1, changed_at = now()
-WHERE id = $2 AND enabled
+WHERE id = $2 AND enabled RETURNING id, url, description, event_types, ordered, enabled, disabled_reason, disabled_at, failures, failing_since, paused_until, version, created_at, changed_at
 `
 
 type DisableWebhookEndpointParams struct {
@@ -275,12 +275,26 @@ type DisableWebhookEndpointParams struct {
 	ID     string
 }
 
-func (q *Queries) DisableWebhookEndpoint(ctx context.Context, arg DisableWebhookEndpointParams) (int64, error) {
-	result, err := q.db.Exec(ctx, disableWebhookEndpoint, arg.Reason, arg.ID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+func (q *Queries) DisableWebhookEndpoint(ctx context.Context, arg DisableWebhookEndpointParams) (WebhookEndpoint, error) {
+	row := q.db.QueryRow(ctx, disableWebhookEndpoint, arg.Reason, arg.ID)
+	var i WebhookEndpoint
+	err := row.Scan(
+		&i.ID,
+		&i.Url,
+		&i.Description,
+		&i.EventTypes,
+		&i.Ordered,
+		&i.Enabled,
+		&i.DisabledReason,
+		&i.DisabledAt,
+		&i.Failures,
+		&i.FailingSince,
+		&i.PausedUntil,
+		&i.Version,
+		&i.CreatedAt,
+		&i.ChangedAt,
+	)
+	return i, err
 }
 
 const editWebhookEndpoint = `-- name: EditWebhookEndpoint :exec

@@ -1,11 +1,11 @@
 -- name: AddMail :one
--- Adds the mail of an event that happened since the service began, and its job unless it is
--- kept; an event that has one adds none.
+-- Adds the mail of what happened since the service began, and its job unless it is kept; what has
+-- one adds none.
 WITH added AS (
     INSERT INTO mails (id, kind, subject, version, happened_at, order_id, order_number, customer_id, cancel_reason, refund_id,
-        amount, refunded, currency, state, traceparent)
+        amount, refunded, currency, state, traceparent, endpoint)
     SELECT @id, @kind, @subject, @version, @happened_at::timestamptz, @order_id, @order_number, @customer_id, @cancel_reason, sqlc.narg(refund_id),
-        @amount, @refunded, @currency, @state, @traceparent::text
+        @amount, @refunded, @currency, @state, @traceparent::text, sqlc.narg(endpoint)::jsonb
     FROM beginning WHERE @happened_at::timestamptz >= beginning.at
     ON CONFLICT (subject, version) DO NOTHING
     RETURNING id, state

@@ -148,9 +148,9 @@ UPDATE webhook_endpoints SET failures = failures + 1, failing_since = coalesce(f
     paused_until = greatest(paused_until, now() + @pause::interval)
 WHERE id = @id;
 
--- name: DisableWebhookEndpoint :execrows
+-- name: DisableWebhookEndpoint :one
 UPDATE webhook_endpoints SET enabled = false, disabled_reason = @reason, disabled_at = now(), version = version + 1, changed_at = now()
-WHERE id = @id AND enabled;
+WHERE id = @id AND enabled RETURNING *;
 
 -- name: ForgetWebhookDeliveries :execrows
 DELETE FROM webhook_deliveries WHERE id IN (
