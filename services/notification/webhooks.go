@@ -39,7 +39,8 @@ type WebhookConfig struct {
 	// Timeout bounds one call of an endpoint.
 	Timeout time.Duration `env:"TIMEOUT, default=15s"`
 	// Workers bounds the calls under way of this process, and PerEndpoint those to one
-	// endpoint, of all processes.
+	// endpoint, of all processes. Half of the workers are for one host at most, and half for
+	// endpoints on trial.
 	Workers     int `env:"WORKERS, default=64"`
 	PerEndpoint int `env:"PER_ENDPOINT, default=8"`
 	// Keep is for how long deliveries, and what was sent, are kept.
@@ -107,6 +108,7 @@ func webhooks(p *service.Parts, cfg WebhookConfig, first mail.State) (*app.Endpo
 	}
 	dispatcher := app.NewDispatcher(app.DispatcherConfig{
 		Outbox: store, Sender: sender, Notices: logged{p.Log}, Workers: cfg.Workers, PerEndpoint: cfg.PerEndpoint,
+		OnTrial: max(1, cfg.Workers/2), PerHost: max(1, cfg.Workers/2),
 		Timeout: cfg.Timeout, Keep: cfg.Keep, Now: p.Now, Log: p.Log, Crash: p.Crash, Tried: tried,
 	})
 	p.AddReady("send webhooks", dispatcher.Run)

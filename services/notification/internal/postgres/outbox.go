@@ -48,11 +48,11 @@ func add(ctx context.Context, q *db.Queries, m webhook.Message, endpoint, delive
 }
 
 // Claim implements app.Outbox.
-func (w *Webhooks) Claim(ctx context.Context, limit, perEndpoint int, lease time.Duration) (out []app.Claimed, err error) {
+func (w *Webhooks) Claim(ctx context.Context, room app.Room, lease time.Duration) (out []app.Claimed, err error) {
 	err = pg.InTx(ctx, w.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		out = nil
 		q := w.q.WithTx(tx)
-		due, err := q.LockDueWebhookEndpoints(ctx)
+		due, err := q.LockDueWebhookEndpoints(ctx, webhook.FailuresToPause)
 		if err != nil || len(due) == 0 {
 			return err
 		}
@@ -64,17 +64,21 @@ func (w *Webhooks) Claim(ctx context.Context, limit, perEndpoint int, lease time
 		if err != nil {
 			return err
 		}
+		onTrial, onHost := 0, map[string]int{}
 		for _, e := range due {
-			most := perEndpoint
-			if e.Failures >= webhook.FailuresToPause {
-				most = 1
+			host, trial := hostOf(e.Url), webhook.OnTrial(e.Reached, int(e.Failures))
+			most, places := room.PerEndpoint, min(room.Places-len(out), room.PerHost-room.OnHost[host]-onHost[host])
+			if trial {
+				most, places = 1, min(places, room.OnTrial-onTrial)
+			}
+			if places <= 0 {
+				continue
 			}
 			underWay, err := q.WebhookDeliveriesUnderWay(ctx, e.ID)
 			if err != nil {
 				return err
 			}
-			places := min(most-int(underWay), limit-len(out))
-			if places <= 0 {
+			if places = min(places, most-int(underWay)); places <= 0 {
 				continue
 			}
 			rows, err := q.ClaimWebhookDeliveries(ctx, db.ClaimWebhookDeliveriesParams{
@@ -83,10 +87,14 @@ func (w *Webhooks) Claim(ctx context.Context, limit, perEndpoint int, lease time
 			if err != nil {
 				return err
 			}
+			onHost[host] += len(rows)
+			if trial {
+				onTrial += len(rows)
+			}
 			for _, row := range rows {
 				out = append(out, app.Claimed{
 					Delivery: toDelivery(row.WebhookDelivery, row.WebhookMessage), URL: e.Url, Secrets: secrets[e.ID],
-					Until: row.WebhookDelivery.ClaimedUntil.Time,
+					Host: host, OnTrial: trial, Until: row.WebhookDelivery.ClaimedUntil.Time,
 				})
 			}
 		}
@@ -128,7 +136,7 @@ func (w *Webhooks) Finish(ctx context.Context, c *app.Claimed, a webhook.Attempt
 			return err
 		}
 		if a.Error == "" {
-			if e.Failures == 0 {
+			if e.Failures == 0 && e.Reached {
 				return nil
 			}
 			return q.WebhookReached(ctx, c.EndpointID)
@@ -155,18 +163,22 @@ func (w *Webhooks) Finish(ctx context.Context, c *app.Claimed, a webhook.Attempt
 // toOperators is the mail that an endpoint was disabled. It is written in the transaction that
 // disables it, and named by the version that this makes: one mail each time.
 func (w *Webhooks) toOperators(e *db.WebhookEndpoint, c *app.Claimed, a webhook.Attempt) *mail.Mail {
-	host := ""
-	if u, err := url.Parse(e.Url); err == nil {
-		host = u.Host
-	}
 	return &mail.Mail{
 		ID: newID(), Kind: mail.EndpointDisabled, Subject: "webhook-endpoint." + e.ID, Version: e.Version, HappenedAt: e.DisabledAt.Time,
 		State: w.first, TraceParent: c.Message.TraceParent,
 		Endpoint: &mail.Endpoint{
-			ID: e.ID, Host: host, Description: e.Description, Gone: e.DisabledReason == string(webhook.Gone),
+			ID: e.ID, Host: hostOf(e.Url), Description: e.Description, Gone: e.DisabledReason == string(webhook.Gone),
 			FailingSince: e.FailingSince.Time, LastError: a.Error,
 		},
 	}
+}
+
+func hostOf(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 // Forget implements app.Outbox.

@@ -356,7 +356,7 @@ func toEndpoint(row db.WebhookEndpoint, err error) (webhook.Endpoint, error) {
 	return webhook.Endpoint{
 		ID: row.ID, URL: row.Url, Description: row.Description, Types: row.EventTypes, Ordered: row.Ordered,
 		Enabled: row.Enabled, DisabledReason: webhook.Reason(row.DisabledReason), DisabledAt: orZero(row.DisabledAt),
-		FailingSince: orZero(row.FailingSince), Failures: int(row.Failures),
+		FailingSince: orZero(row.FailingSince), Failures: int(row.Failures), Reached: row.Reached,
 		Version: row.Version, CreatedAt: row.CreatedAt, ChangedAt: row.ChangedAt,
 	}, err
 }

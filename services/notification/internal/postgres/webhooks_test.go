@@ -86,7 +86,7 @@ func (s *shop) Disabled(_ context.Context, e webhook.Endpoint) {
 func (s *shop) dispatch(change ...func(*app.DispatcherConfig)) (stop func() error) {
 	sender := outbound.New(outbound.Config{Guard: testGuard, Timeout: patience, Connections: 8, Now: time.Now, Tracer: telemetry.Discard().Tracer()})
 	cfg := app.DispatcherConfig{
-		Outbox: s.store, Sender: sender, Notices: s, Workers: 16, PerEndpoint: 4, Timeout: patience, Keep: time.Hour,
+		Outbox: s.store, Sender: sender, Notices: s, Workers: 16, PerEndpoint: 4, OnTrial: 8, PerHost: 8, Timeout: patience, Keep: time.Hour,
 		Now: time.Now, Log: slog.New(slog.DiscardHandler), Crash: crash.Never, Tried: func(context.Context, *webhook.Delivery, webhook.Attempt, webhook.Outcome) {},
 	}
 	for _, c := range change {
@@ -395,10 +395,11 @@ func TestADeadEndpointDelaysNoOther(t *testing.T) {
 			dead.answers(func(string, int64) int { <-release; return 500 })
 			a, _ := s.register(dead.url, func(n *app.New) { n.Types = []string{placed} })
 			b, _ := s.register(live.url, func(n *app.New) { n.Types = []string{paid} })
+			s.exec("UPDATE webhook_endpoints SET reached = true")
 			for n := range int64(50) {
 				s.take("order.dead", n+1, placed, time.Now())
 			}
-			stop := s.dispatch(func(c *app.DispatcherConfig) { c.Workers, c.PerEndpoint = 4, tc.perEndpoint })
+			stop := s.dispatch(func(c *app.DispatcherConfig) { c.Workers, c.PerEndpoint, c.PerHost = 4, tc.perEndpoint, 4 })
 			for len(dead.got()) < tc.perEndpoint {
 				s.pause()
 			}
@@ -427,6 +428,106 @@ func TestADeadEndpointDelaysNoOther(t *testing.T) {
 				t.Errorf("%+v %v", e, err)
 			}
 		})
+	}
+}
+
+// TestEndpointsThatHang: endpoints that hang, together or on one host, leave places to one that
+// answers. Where they may take all, which is the control, it gets nothing.
+func TestEndpointsThatHang(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		endpoints, hosts int
+		reached          bool
+		change           func(*app.DispatcherConfig)
+		calls            int // that hang at once
+		delayed          bool
+	}{
+		"new ones":             {endpoints: 10, hosts: 10, calls: 8},
+		"new ones, control":    {endpoints: 16, hosts: 16, change: func(c *app.DispatcherConfig) { c.OnTrial = 16 }, calls: 16, delayed: true},
+		"one host":             {endpoints: 4, hosts: 1, reached: true, calls: 8},
+		"one host, control":    {endpoints: 4, hosts: 1, reached: true, change: func(c *app.DispatcherConfig) { c.PerHost = 16 }, calls: 16, delayed: true},
+		"a new one, by itself": {endpoints: 1, hosts: 1, calls: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, live, release := newShop(t), newInbox(t), make(chan struct{})
+			var dead []*inbox
+			for n := range tc.endpoints {
+				if n < tc.hosts {
+					in := newInbox(t)
+					in.answers(func(string, int64) int { <-release; return 500 })
+					dead = append(dead, in)
+				}
+				s.register(dead[n%tc.hosts].url, func(n *app.New) { n.Types = []string{placed} })
+			}
+			s.exec("UPDATE webhook_endpoints SET reached = $1", tc.reached)
+			b, _ := s.register(live.url, func(n *app.New) { n.Types = []string{paid} })
+			s.exec("UPDATE webhook_endpoints SET reached = true WHERE id = $1", b.ID)
+			for n := range int64(10) {
+				s.take("order.dead", n+1, placed, time.Now())
+			}
+			hanging := func() (n int) {
+				for _, in := range dead {
+					n += len(in.got())
+				}
+				return n
+			}
+			stop := s.dispatch(func(c *app.DispatcherConfig) {
+				if tc.change != nil {
+					tc.change(c)
+				}
+			})
+			for hanging() < tc.calls {
+				s.pause()
+			}
+			for n := range int64(50) {
+				s.take("order.live", n+1, paid, time.Now())
+			}
+			if tc.delayed {
+				for range 50 { // five looks
+					s.pause()
+				}
+				if n := len(live.got()); n != 0 {
+					t.Errorf("%d messages came, although no place was free", n)
+				}
+			} else {
+				s.await(b.ID, map[webhook.State]int{webhook.Delivered: 50})
+			}
+			if n := hanging(); n != tc.calls {
+				t.Errorf("%d calls hang at once, want %d", n, tc.calls)
+			}
+			close(release)
+			s.await(b.ID, map[webhook.State]int{webhook.Delivered: 50})
+			if err := stop(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// TestOnTrial: an endpoint is on trial until a message has reached it, and again when it gets
+// another URL or is enabled again; a change of its description is none.
+func TestOnTrial(t *testing.T) {
+	t.Parallel()
+	s, in := newShop(t), newInbox(t)
+	e, _ := s.register(in.url)
+	s.take("order.1", 1, paid, time.Now())
+	s.dispatch()
+	s.await(e.ID, map[webhook.State]int{webhook.Delivered: 1})
+	yes, no, other, text := true, false, in.url+"/other", "ERP"
+	for _, step := range []struct {
+		change app.Change
+		want   bool
+	}{{app.Change{Description: &text}, true}, {app.Change{URL: &other}, false}} {
+		if e, err := s.Update(t.Context(), id(), e.ID, nil, step.change); err != nil || e.Reached != step.want {
+			t.Errorf("%+v: reached %t, %v", step.change, e.Reached, err)
+		}
+	}
+	s.exec("UPDATE webhook_endpoints SET reached = true")
+	for _, enabled := range []*bool{&no, &yes} {
+		if e, err := s.Update(t.Context(), id(), e.ID, nil, app.Change{Enabled: enabled}); err != nil || e.Reached {
+			t.Errorf("enabled %t: reached %t, %v", *enabled, e.Reached, err)
+		}
 	}
 }
 

@@ -45,6 +45,9 @@ type DispatcherConfig struct {
 	// Workers bounds the calls under way of this process, and PerEndpoint those to one
 	// endpoint, of all processes.
 	Workers, PerEndpoint int
+	// OnTrial bounds those of this process to endpoints on trial, and PerHost those to one host:
+	// places are left for others, whoever hangs.
+	OnTrial, PerHost int
 	// Timeout is how long a call takes at most.
 	Timeout time.Duration
 	// Keep is for how long deliveries are kept, whatever became of them.
@@ -69,38 +72,41 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer stop()
 	var (
 		wg      sync.WaitGroup
-		free    = d.cfg.Workers
-		ended   = make(chan error, d.cfg.Workers) // what became of each call
+		room    = Room{Places: d.cfg.Workers, OnTrial: d.cfg.OnTrial, PerEndpoint: d.cfg.PerEndpoint, PerHost: d.cfg.PerHost, OnHost: map[string]int{}}
+		ended   = make(chan call, d.cfg.Workers)
 		ticker  = time.NewTicker(poll)
 		failing bool
 		failed  error
 	)
 	defer ticker.Stop()
+	end := func(c call) {
+		room.leave(c.of)
+		if failed == nil {
+			failed = c.err
+		}
+	}
 	for ctx.Err() == nil && failed == nil {
-		if free > 0 {
-			claimed, err := d.cfg.Outbox.Claim(ctx, free, d.cfg.PerEndpoint, d.cfg.Timeout+margin)
+		if room.Places > 0 {
+			claimed, err := d.cfg.Outbox.Claim(ctx, room, d.cfg.Timeout+margin)
 			if err != nil && ctx.Err() == nil && !failing { // once per outage
 				d.cfg.Log.WarnContext(ctx, "webhooks cannot be claimed; it is tried again", "error", err)
 			}
 			failing = err != nil
-			free -= len(claimed)
 			for i := range claimed {
-				wg.Go(func() { ended <- d.try(calls, &claimed[i]) })
+				room.enter(&claimed[i])
+				wg.Go(func() { ended <- call{&claimed[i], d.try(calls, &claimed[i])} })
 			}
 		}
 		select {
-		case failed = <-ended:
-			free++
+		case c := <-ended:
+			end(c)
 		case <-ticker.C:
 		case <-ctx.Done():
 		}
 		for more := true; more; {
 			select {
-			case err := <-ended:
-				free++
-				if failed == nil {
-					failed = err
-				}
+			case c := <-ended:
+				end(c)
 			default:
 				more = false
 			}
@@ -110,6 +116,30 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	defer interrupt.Stop()
 	wg.Wait()
 	return failed
+}
+
+// call is one that has ended, with a crash point's error.
+type call struct {
+	of  *Claimed
+	err error
+}
+
+func (r *Room) enter(c *Claimed) {
+	r.Places--
+	r.OnHost[c.Host]++
+	if c.OnTrial {
+		r.OnTrial--
+	}
+}
+
+func (r *Room) leave(c *Claimed) {
+	r.Places++
+	if r.OnHost[c.Host]--; r.OnHost[c.Host] == 0 {
+		delete(r.OnHost, c.Host)
+	}
+	if c.OnTrial {
+		r.OnTrial++
+	}
 }
 
 // try makes one attempt. Its error is a crash point's.

@@ -47,10 +47,9 @@ type (
 	}
 	// Outbox is what is to be sent.
 	Outbox interface {
-		// Claim takes deliveries that are due, for a time after which another process may take
-		// them: in all up to limit, of each endpoint as many as perEndpoint says less those
-		// that are under way, and of one that fails one.
-		Claim(ctx context.Context, limit, perEndpoint int, lease time.Duration) ([]Claimed, error)
+		// Claim takes deliveries that are due, as many as there is room for, for a time after
+		// which another process may take them.
+		Claim(ctx context.Context, room Room, lease time.Duration) ([]Claimed, error)
 		// Finish writes what an attempt came to. What a Claimed says of its endpoint may be old:
 		// decide is given it as it is. It reports false when the claim was another's by then.
 		Finish(ctx context.Context, c *Claimed, a webhook.Attempt, decide func(*webhook.Endpoint) webhook.Outcome) (webhook.Outcome, bool, error)
@@ -83,12 +82,27 @@ type Filter struct {
 	MessageID string
 }
 
+// Room says which calls a process may begin.
+type Room struct {
+	// Places is how many, and OnTrial how many of them to endpoints on trial.
+	Places, OnTrial int
+	// PerEndpoint bounds the calls under way to one endpoint, of all processes. One on trial has
+	// one.
+	PerEndpoint int
+	// PerHost bounds those of this process to one host; OnHost are under way.
+	PerHost int
+	OnHost  map[string]int
+}
+
 // Claimed is a delivery to try now.
 type Claimed struct {
 	webhook.Delivery
 	// URL and Secrets are those of its endpoint.
 	URL     string
 	Secrets []webhook.Secret
+	// Host is that of the URL, with its port, and OnTrial whether the endpoint is on trial.
+	Host    string
+	OnTrial bool
 	// Until is when the claim ends. It names the claim, too.
 	Until time.Time
 }

@@ -52,10 +52,17 @@ type Endpoint struct {
 	FailingSince time.Time
 	// Failures counts the attempts that failed since one succeeded.
 	Failures int
+	// Reached is set once a message has reached it since it was registered, enabled or given its
+	// URL.
+	Reached bool
 	// Version counts what operators, and the service by disabling it, changed.
 	Version              int64
 	CreatedAt, ChangedAt time.Time
 }
+
+// OnTrial reports whether no call is known to succeed: nothing has reached the endpoint yet, or
+// several in a row have failed. Such an endpoint is called one message at a time.
+func OnTrial(reached bool, failures int) bool { return !reached || failures >= FailuresToPause }
 
 // Takes reports whether the endpoint is told events of a type.
 func (e *Endpoint) Takes(eventType string) bool { return Matches(e.Types, eventType) }

@@ -74,6 +74,7 @@ type WebhookEndpoint struct {
 	Version        int64
 	CreatedAt      time.Time
 	ChangedAt      time.Time
+	Reached        bool
 }
 
 type WebhookMessage struct {

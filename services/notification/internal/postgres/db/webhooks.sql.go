@@ -60,7 +60,7 @@ func (q *Queries) AddWebhookDelivery(ctx context.Context, arg AddWebhookDelivery
 
 const addWebhookEndpoint = `-- name: AddWebhookEndpoint :one
 INSERT INTO webhook_endpoints (id, url, description, event_types, ordered)
-VALUES ($1, $2, $3, $4, $5) RETURNING id, url, description, event_types, ordered, enabled, disabled_reason, disabled_at, failures, failing_since, paused_until, version, created_at, changed_at
+VALUES ($1, $2, $3, $4, $5) RETURNING id, url, description, event_types, ordered, enabled, disabled_reason, disabled_at, failures, failing_since, paused_until, version, created_at, changed_at, reached
 `
 
 type AddWebhookEndpointParams struct {
@@ -95,6 +95,7 @@ func (q *Queries) AddWebhookEndpoint(ctx context.Context, arg AddWebhookEndpoint
 		&i.Version,
 		&i.CreatedAt,
 		&i.ChangedAt,
+		&i.Reached,
 	)
 	return i, err
 }
@@ -267,7 +268,7 @@ func (q *Queries) CountWebhookOperation(ctx context.Context, arg CountWebhookOpe
 
 const disableWebhookEndpoint = `-- name: DisableWebhookEndpoint :one
 UPDATE webhook_endpoints SET enabled = false, disabled_reason = $1, disabled_at = now(), version = version + 1, changed_at = now()
-WHERE id = $2 AND enabled RETURNING id, url, description, event_types, ordered, enabled, disabled_reason, disabled_at, failures, failing_since, paused_until, version, created_at, changed_at
+WHERE id = $2 AND enabled RETURNING id, url, description, event_types, ordered, enabled, disabled_reason, disabled_at, failures, failing_since, paused_until, version, created_at, changed_at, reached
 `
 
 type DisableWebhookEndpointParams struct {
@@ -293,6 +294,7 @@ func (q *Queries) DisableWebhookEndpoint(ctx context.Context, arg DisableWebhook
 		&i.Version,
 		&i.CreatedAt,
 		&i.ChangedAt,
+		&i.Reached,
 	)
 	return i, err
 }
@@ -309,6 +311,7 @@ UPDATE webhook_endpoints SET
     failures = $8,
     failing_since = $9,
     paused_until = 'epoch',
+    reached = reached AND url = $1 AND enabled = $5,
     version = version + 1,
     changed_at = now()
 WHERE id = $10
@@ -448,11 +451,11 @@ func (q *Queries) ForgetWebhookSecrets(ctx context.Context) error {
 }
 
 const lockDueWebhookEndpoints = `-- name: LockDueWebhookEndpoints :many
-SELECT e.id, e.url, e.ordered, e.failures FROM webhook_endpoints e
+SELECT e.id, e.url, e.ordered, e.failures, e.reached FROM webhook_endpoints e
 WHERE e.enabled AND e.paused_until <= now()
     AND EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.state = 'pending' AND d.due_at <= now()
         AND (d.claimed_until IS NULL OR d.claimed_until <= now()))
-ORDER BY random()
+ORDER BY (e.reached AND e.failures < $1::int) DESC, e.failures, random()
 FOR NO KEY UPDATE OF e SKIP LOCKED
 `
 
@@ -461,12 +464,14 @@ type LockDueWebhookEndpointsRow struct {
 	Url      string
 	Ordered  bool
 	Failures int32
+	Reached  bool
 }
 
 // Endpoints to which something may be sent, locked so that processes which claim at the same
-// time count alike. What another one has locked it sees to.
-func (q *Queries) LockDueWebhookEndpoints(ctx context.Context) ([]LockDueWebhookEndpointsRow, error) {
-	rows, err := q.db.Query(ctx, lockDueWebhookEndpoints)
+// time count alike. What another one has locked it sees to. Those that messages reach come first,
+// then those that were tried least.
+func (q *Queries) LockDueWebhookEndpoints(ctx context.Context, failuresToPause int32) ([]LockDueWebhookEndpointsRow, error) {
+	rows, err := q.db.Query(ctx, lockDueWebhookEndpoints, failuresToPause)
 	if err != nil {
 		return nil, err
 	}
@@ -479,6 +484,7 @@ func (q *Queries) LockDueWebhookEndpoints(ctx context.Context) ([]LockDueWebhook
 			&i.Url,
 			&i.Ordered,
 			&i.Failures,
+			&i.Reached,
 		); err != nil {
 			return nil, err
 		}
@@ -491,7 +497,7 @@ func (q *Queries) LockDueWebhookEndpoints(ctx context.Context) ([]LockDueWebhook
 }
 
 const lockWebhookEndpoint = `-- name: LockWebhookEndpoint :one
-SELECT id, url, description, event_types, ordered, enabled, disabled_reason, disabled_at, failures, failing_since, paused_until, version, created_at, changed_at FROM webhook_endpoints WHERE id = $1 FOR NO KEY UPDATE
+SELECT id, url, description, event_types, ordered, enabled, disabled_reason, disabled_at, failures, failing_since, paused_until, version, created_at, changed_at, reached FROM webhook_endpoints WHERE id = $1 FOR NO KEY UPDATE
 `
 
 func (q *Queries) LockWebhookEndpoint(ctx context.Context, id string) (WebhookEndpoint, error) {
@@ -512,6 +518,7 @@ func (q *Queries) LockWebhookEndpoint(ctx context.Context, id string) (WebhookEn
 		&i.Version,
 		&i.CreatedAt,
 		&i.ChangedAt,
+		&i.Reached,
 	)
 	return i, err
 }
@@ -765,7 +772,7 @@ func (q *Queries) WebhookDelivery(ctx context.Context, arg WebhookDeliveryParams
 }
 
 const webhookEndpoint = `-- name: WebhookEndpoint :one
-SELECT id, url, description, event_types, ordered, enabled, disabled_reason, disabled_at, failures, failing_since, paused_until, version, created_at, changed_at FROM webhook_endpoints WHERE id = $1
+SELECT id, url, description, event_types, ordered, enabled, disabled_reason, disabled_at, failures, failing_since, paused_until, version, created_at, changed_at, reached FROM webhook_endpoints WHERE id = $1
 `
 
 func (q *Queries) WebhookEndpoint(ctx context.Context, id string) (WebhookEndpoint, error) {
@@ -786,12 +793,13 @@ func (q *Queries) WebhookEndpoint(ctx context.Context, id string) (WebhookEndpoi
 		&i.Version,
 		&i.CreatedAt,
 		&i.ChangedAt,
+		&i.Reached,
 	)
 	return i, err
 }
 
 const webhookEndpoints = `-- name: WebhookEndpoints :many
-SELECT id, url, description, event_types, ordered, enabled, disabled_reason, disabled_at, failures, failing_since, paused_until, version, created_at, changed_at FROM webhook_endpoints ORDER BY id
+SELECT id, url, description, event_types, ordered, enabled, disabled_reason, disabled_at, failures, failing_since, paused_until, version, created_at, changed_at, reached FROM webhook_endpoints ORDER BY id
 `
 
 func (q *Queries) WebhookEndpoints(ctx context.Context) ([]WebhookEndpoint, error) {
@@ -818,6 +826,7 @@ func (q *Queries) WebhookEndpoints(ctx context.Context) ([]WebhookEndpoint, erro
 			&i.Version,
 			&i.CreatedAt,
 			&i.ChangedAt,
+			&i.Reached,
 		); err != nil {
 			return nil, err
 		}
@@ -864,8 +873,8 @@ func (q *Queries) WebhookOperation(ctx context.Context, id string) (WebhookOpera
 }
 
 const webhookReached = `-- name: WebhookReached :exec
-UPDATE webhook_endpoints SET failures = 0, failing_since = NULL, paused_until = 'epoch'
-WHERE id = $1 AND failures > 0
+UPDATE webhook_endpoints SET failures = 0, failing_since = NULL, paused_until = 'epoch', reached = true
+WHERE id = $1 AND (failures > 0 OR NOT reached)
 `
 
 // An attempt succeeded.

@@ -30,6 +30,7 @@ UPDATE webhook_endpoints SET
     failures = @failures,
     failing_since = sqlc.narg(failing_since),
     paused_until = 'epoch',
+    reached = reached AND url = @url AND enabled = @enabled,
     version = version + 1,
     changed_at = now()
 WHERE id = @id;
@@ -99,12 +100,13 @@ WHERE endpoint_id = @endpoint_id AND state = 'failed' AND changed_at >= @since;
 
 -- name: LockDueWebhookEndpoints :many
 -- Endpoints to which something may be sent, locked so that processes which claim at the same
--- time count alike. What another one has locked it sees to.
-SELECT e.id, e.url, e.ordered, e.failures FROM webhook_endpoints e
+-- time count alike. What another one has locked it sees to. Those that messages reach come first,
+-- then those that were tried least.
+SELECT e.id, e.url, e.ordered, e.failures, e.reached FROM webhook_endpoints e
 WHERE e.enabled AND e.paused_until <= now()
     AND EXISTS (SELECT 1 FROM webhook_deliveries d WHERE d.endpoint_id = e.id AND d.state = 'pending' AND d.due_at <= now()
         AND (d.claimed_until IS NULL OR d.claimed_until <= now()))
-ORDER BY random()
+ORDER BY (e.reached AND e.failures < @failures_to_pause::int) DESC, e.failures, random()
 FOR NO KEY UPDATE OF e SKIP LOCKED;
 
 -- name: WebhookDeliveriesUnderWay :one
@@ -139,8 +141,8 @@ WHERE id = @id AND claimed_until = @until;
 
 -- name: WebhookReached :exec
 -- An attempt succeeded.
-UPDATE webhook_endpoints SET failures = 0, failing_since = NULL, paused_until = 'epoch'
-WHERE id = $1 AND failures > 0;
+UPDATE webhook_endpoints SET failures = 0, failing_since = NULL, paused_until = 'epoch', reached = true
+WHERE id = $1 AND (failures > 0 OR NOT reached);
 
 -- name: WebhookMissed :exec
 -- An attempt failed.
