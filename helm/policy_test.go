@@ -33,6 +33,16 @@ func designed(t *testing.T, variant string) [][3]any {
 			arrows = append(arrows, [3]any{p.Name, "redis", ports["redis"]})
 		}
 	}
+	if variant == "dev" || variant == "ha" || variant == "k8s" {
+		for _, p := range topology(t) {
+			if p.Events {
+				arrows = append(arrows, [3]any{p.Name, "nats", ports["nats"]})
+			}
+		}
+	}
+	if variant == "ha" {
+		arrows = append(arrows, [3]any{"nats", "nats", 6222})
+	}
 	if variant == "dev" || variant == "tilt" || variant == "k8s" {
 		arrows = append(arrows, [3]any{"seed", "gateway", 8080})
 	}

@@ -203,7 +203,9 @@ func TestUpgradeOfDatabases(t *testing.T) {
 	databases := func(variant string) (all []metav1.Object) {
 		o := decoded(t, variant, install)
 		for _, s := range o.StatefulSets {
-			all = append(all, s.DeepCopy())
+			if strings.HasSuffix(s.Name, "-postgres") {
+				all = append(all, s.DeepCopy())
+			}
 		}
 		for _, c := range o.Others {
 			if c.Kind == "Cluster" {

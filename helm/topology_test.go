@@ -15,6 +15,15 @@ type part struct {
 	Port                        int
 	Calls                       []string
 	Database, Redis, Events     bool
+	Tells                       bool
+	Takes                       []group
+	Follows                     []string
+}
+
+// group is one of consumers of events.
+type group struct {
+	Name    string
+	Sources []string
 }
 
 // topology reads the parts of the shop, those of the kinds if any is named.

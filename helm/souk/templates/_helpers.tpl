@@ -114,6 +114,7 @@ capabilities: {drop: [ALL]}
 {{- range (include "souk.services" . | fromYamlArray) }}{{ $stores = append $stores (printf "%s-postgres" .) }}{{ end }}
 {{- end }}
 {{- if eq .Values.redis.kind "bundled" }}{{ $stores = append $stores "redis" }}{{ end }}
+{{- if eq .Values.events.kind "bundled" }}{{ $stores = append $stores "nats" }}{{ end }}
 {{- $stores | toYaml }}
 {{- end -}}
 
@@ -127,6 +128,9 @@ capabilities: {drop: [ALL]}
 - {{ $host }}
 - {{ $host }}.{{ .root.Release.Namespace }}
 - {{ $host }}.{{ .root.Release.Namespace }}.svc
+{{- if eq .service "nats" }}
+- "*.{{ $host }}-nodes"
+{{- end }}
 {{- end }}
 {{- end -}}
 
@@ -209,27 +213,155 @@ key: ca.crt
 {{- end -}}
 {{- end -}}
 
-{{/* The secret with the authorities of the broker's certificate, nothing where those of the
-     system are meant; takes {root}. */}}
+{{/* The secret and key with the authorities of the broker's certificate, nothing where those
+     of the system are meant; takes {root}. */}}
 {{- define "souk.eventsCA" -}}
-{{- if eq .root.Values.events.kind "external" }}{{ .root.Values.events.external.caSecret }}{{ end -}}
+{{- $events := .root.Values.events -}}
+{{- if eq $events.kind "external" -}}
+{{- with $events.external.caSecret -}}
+secret: {{ . }}
+key: {{ $events.external.caKey }}
+{{- end -}}
+{{- else if and (eq $events.kind "bundled") (ne .root.Values.tls.kind "off") -}}
+secret: {{ include "souk.tlsSecret" (dict "root" .root "service" "nats") }}
+key: ca.crt
+{{- end -}}
 {{- end -}}
 
 {{/* Where a part finds the broker of events; takes {root, service}. */}}
 {{- define "souk.eventsEnv" -}}
 {{- $events := .root.Values.events -}}
-{{- if eq $events.kind "external" -}}
+{{- if ne $events.kind "none" -}}
 {{- $prefix := printf "SOUK_%s_EVENTS" (upper .service) -}}
 - name: {{ $prefix }}_URL
   valueFrom:
+    {{- if eq $events.kind "bundled" }}
+    secretKeyRef: {name: {{ include "souk.fullname" .root }}-nats, key: {{ .service }}-url}
+    {{- else }}
     secretKeyRef: {name: {{ required "events.external.secret: name the secret with the broker's address" $events.external.secret | replace "%s" .service }}, key: {{ $events.external.key | quote }}}
+    {{- end }}
 - name: {{ $prefix }}_REPLICAS
-  value: {{ $events.external.replicas | quote }}
-{{- with include "souk.eventsCA" . }}
+  value: {{ (get $events $events.kind).replicas | quote }}
+{{- if include "souk.eventsCA" . }}
 - name: {{ $prefix }}_CA_FILE
   value: /events/ca.crt
 {{- end }}
 {{- end -}}
+{{- end -}}
+
+{{/* The parts that tell the broker what happened, or are told by it. */}}
+{{- define "souk.eventParts" -}}
+{{- range (include "souk.parts" . | fromYamlArray) }}
+{{- if .events }}
+- {{ .name }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A password of the bundled broker: kept, or made of the one that the values give, for each
+     user another; takes {root, secret, user}. */}}
+{{- define "souk.natsPassword" -}}
+{{- $given := .root.Values.events.bundled.password -}}
+{{- if $given }}{{ printf "%s/%s" $given .user | sha256sum | trunc 40 }}{{ else }}{{ include "souk.kept" (merge (dict "key" (printf "%s-password" .user)) .) }}{{ end -}}
+{{- end -}}
+
+{{/* The subjects that a user of the bundled broker may publish to, which are the requests of
+     JetStream's API, too: what the driver (services/chassis/events/nats) needs for what the
+     part tells, takes and follows. A source's stream is made by whoever comes first; nobody but
+     ops may change, empty or delete one. Takes a part. */}}
+{{- define "souk.natsSubjects" -}}
+- $JS.API.INFO
+{{- if eq .name "ops" }}
+- $JS.API.>
+- souk-replay.>
+{{- end }}
+{{- $streams := dict }}
+{{- if .tells }}
+{{- $_ := set $streams (printf "souk-%s" .name) true }}
+- souk.{{ .name }}.>
+{{- end }}
+{{- range $group := .takes }}
+{{- $_ := set $streams "souk-dead-letters" true }}
+{{- $_ := set $streams "souk-replays" true }}
+- souk-dead.{{ .name }}.>
+{{- $consumers := list (printf "souk-replays.%s" .name) }}
+{{- range $source := .sources }}
+{{- $_ := set $streams (printf "souk-%s" $source) true }}
+{{- range $partition := until 8 }}{{ $consumers = append $consumers (printf "souk-%s.%s_%d" $source $group.name $partition) }}{{ end }}
+{{- end }}
+{{- range $consumers }}
+- $JS.API.CONSUMER.CREATE.{{ . }}.>
+- $JS.API.CONSUMER.INFO.{{ . }}
+- $JS.API.CONSUMER.MSG.NEXT.{{ . }}
+- $JS.ACK.{{ . }}.>
+{{- end }}
+{{- end }}
+{{- range $stream, $_ := $streams }}
+- $JS.API.STREAM.INFO.{{ $stream }}
+- $JS.API.STREAM.CREATE.{{ $stream }}
+{{- end }}
+{{- range .follows }}
+- $JS.API.CONSUMER.CREATE.souk-{{ . }}.*
+- $JS.API.CONSUMER.MSG.NEXT.souk-{{ . }}.*
+- $JS.API.CONSUMER.DELETE.souk-{{ . }}.*
+{{- end }}
+{{- end -}}
+
+{{/* The configuration of the bundled broker, the same for all nodes; takes {root, users,
+     routes}: passwords by user, and that of the routes. */}}
+{{- define "souk.natsConf" -}}
+{{- $v := .root.Values.events.bundled -}}
+{{- $nodes := printf "%s-nats-nodes" (include "souk.fullname" .root) -}}
+{{- $tls := ne .root.Values.tls.kind "off" -}}
+server_name: $POD_NAME
+port: 4222
+http_port: 8222
+{{- if $tls }}
+tls { cert_file: "/tls/tls.crt", key_file: "/tls/tls.key", min_version: "1.3", timeout: 5 }
+{{- end }}
+jetstream {
+  store_dir: "/data"
+  max_file_store: {{ $v.size }}
+  max_memory_store: 64Mi
+  # Acknowledged is on the disk; the default loses two minutes in a crash of the machine.
+  sync_interval: always
+}
+authorization {
+  users: [
+    {{- range $user, $password := .users }}
+    {{- $part := include "souk.part" (dict "root" $.root "name" $user) | fromYaml | default (dict "name" $user "tells" false "takes" list "follows" list) }}
+    {
+      user: "{{ $user }}", password: "{{ $password }}"
+      permissions: {
+        publish: [
+          {{- range (include "souk.natsSubjects" $part | fromYamlArray) }}
+          "{{ . }}"
+          {{- end }}
+        ]
+        subscribe: ["_INBOX.{{ $user }}.>"]
+      }
+    }
+    {{- end }}
+  ]
+}
+{{- if gt (int $v.replicas) 1 }}
+cluster {
+  name: "souk"
+  port: 6222
+  # Clients have one address for all nodes, and no use for those of pods.
+  no_advertise: true
+  # A certificate of the same authority is not enough: every part of the shop has one.
+  authorization { user: "routes", password: "{{ .routes }}", timeout: 5 }
+  {{- if $tls }}
+  tls { cert_file: "/tls/tls.crt", key_file: "/tls/tls.key", ca_file: "/tls/ca.crt", verify: true, min_version: "1.3", timeout: 5 }
+  {{- end }}
+  routes: [
+    {{- range $node := until (int $v.replicas) }}
+    "nats-route://routes:{{ $.routes }}@{{ printf "%s-nats-%d.%s" (include "souk.fullname" $.root) $node $nodes }}:6222"
+    {{- end }}
+  ]
+}
+{{- end }}
 {{- end -}}
 
 {{/* Where a part finds its certificate; takes {root, service}. */}}
@@ -276,9 +408,11 @@ key: ca.crt
   secret: {secretName: {{ .secret }}, items: [{key: {{ .key | quote }}, path: ca.crt}], defaultMode: 0440}
 {{- end }}
 {{- end }}
-{{- if and $part.events (include "souk.eventsCA" .) }}
+{{- if $part.events }}
+{{- with include "souk.eventsCA" . | fromYaml }}
 - name: events-ca
-  secret: {secretName: {{ include "souk.eventsCA" . }}, items: [{key: {{ .root.Values.events.external.caKey | quote }}, path: ca.crt}], defaultMode: 0440}
+  secret: {secretName: {{ .secret }}, items: [{key: {{ .key | quote }}, path: ca.crt}], defaultMode: 0440}
+{{- end }}
 {{- end }}
 {{- if .root.Values.liveUpdate.enabled }}
 - {{ include "souk.liveVolume" .root }}
@@ -436,6 +570,9 @@ resetkeys resetchannels ~souk:{{ .name }}:* -@all +mget +set +setnx +ping +selec
 {{- if and .redis (eq $.Values.redis.kind "bundled") }}
 - {from: {{ .name }}, to: redis, port: {{ $port.redis }}}
 {{- end }}
+{{- if and .events (eq $.Values.events.kind "bundled") }}
+- {from: {{ .name }}, to: nats, port: {{ $port.nats }}}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if eq .Values.postgres.kind "bundled" }}
@@ -449,6 +586,9 @@ resetkeys resetchannels ~souk:{{ .name }}:* -@all +mget +set +setnx +ping +selec
 - {from: restore, to: {{ . }}-postgres, port: 5432}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- if and (eq .Values.events.kind "bundled") (gt (int .Values.events.bundled.replicas) 1) }}
+- {from: nats, to: nats, port: 6222}
 {{- end }}
 {{- if .Values.seed.enabled }}
 - {from: seed, to: gateway, port: 8080}

@@ -21,6 +21,7 @@ var byTag = map[string]string{
 	"golang:1.26-bookworm": "no release of Souk records a digest yet: the builder chooses one by --build-arg GO_IMAGE=golang@sha256:...",
 	"postgres:17":          "a default that an installation replaces by its own digest (postgres.bundled.image); a tag has the fixes of the minor versions",
 	"valkey/valkey:8":      "a default that an installation replaces by its own digest (redis.bundled.image); a tag has the fixes of the minor versions",
+	"nats:2.15-alpine":     "a default that an installation replaces by its own digest (events.bundled.image); a tag has the fixes of the minor version",
 	"rclone/rclone:1.71.2": "a default that an installation replaces by its own digest (backup.s3.image); only backups to S3 use it",
 }
 

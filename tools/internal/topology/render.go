@@ -23,6 +23,14 @@ func YAML() []byte {
 			calls = append(calls, c.To)
 		}
 		fmt.Fprintf(&b, "    calls: [%s]\n    database: %t\n    redis: %t\n    events: %t\n", strings.Join(calls, ", "), p.Database, p.Redis, p.Events)
+		if !p.Events {
+			continue
+		}
+		var takes []string
+		for _, g := range p.Takes {
+			takes = append(takes, fmt.Sprintf("{name: %s, sources: [%s]}", g.Name, strings.Join(g.Sources, ", ")))
+		}
+		fmt.Fprintf(&b, "    tells: %t\n    takes: [%s]\n    follows: [%s]\n", p.Tells, strings.Join(takes, ", "), strings.Join(p.Follows, ", "))
 	}
 	return b.Bytes()
 }

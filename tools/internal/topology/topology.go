@@ -62,12 +62,26 @@ type Part struct {
 	Database bool
 	// Redis means that it keeps copies in Redis.
 	Redis bool
-	// Events means that it tells the broker what happened, or is told by it.
+	// Events means that it tells the broker what happened, or is told by it: it does one of
+	// the next three.
 	Events bool
+	// Tells means that it publishes its log of events.
+	Tells bool
+	// Takes are the groups in which it takes events.
+	Takes []Group
+	// Follows are the parts whose events it takes from now on, without a group.
+	Follows []string
 	// CrashPoints are the places at which fault tests can end it.
 	CrashPoints []string
 
 	run runner
+}
+
+// Group is a group of consumers of events.
+type Group struct {
+	Name string
+	// Sources are the parts whose events it takes.
+	Sources []string
 }
 
 // Call is how a part finds another one.
@@ -95,26 +109,30 @@ var Parts = []Part{
 	service("payment", serve(payment.Run, func(c *payment.Config) *chassis.Config { return &c.Config }), Part{
 		Calls:       []Call{{To: Stripesim, Variable: "STRIPE_URL", Before: "http://"}},
 		Events:      true,
+		Tells:       true,
 		CrashPoints: payment.CrashPoints(),
 	}),
 	service("catalog", serve(catalog.Run, func(c *catalog.Config) *chassis.Config { return &c.Config }), Part{
-		Calls: targets("payment"), Redis: true, Events: true,
+		Calls: targets("payment"), Redis: true, Events: true, Tells: true,
 	}),
 	service("cart", serve(cart.Run, func(c *cart.Config) *chassis.Config { return &c.Config }), Part{}),
 	service("order", serve(order.Run, func(c *order.Config) *chassis.Config { return &c.Config }), Part{
 		Calls:       targets("catalog", "cart", "payment"),
 		Events:      true,
+		Tells:       true,
 		CrashPoints: order.CrashPoints(),
 	}),
 	service("notification", serve(notification.Run, func(c *notification.Config) *chassis.Config { return &c.Config }), Part{
 		Calls: targets("catalog", "order", "payment"), Events: true,
+		Takes: []Group{{Name: "mail", Sources: []string{"order"}}, {Name: "webhooks", Sources: []string{"catalog", "order", "payment"}}},
 	}),
 	service("insight", serve(insight.Run, func(c *insight.Config) *chassis.Config { return &c.Config }), Part{
 		Calls: targets("catalog", "order", "payment"), Events: true,
+		Takes: []Group{{Name: "insight", Sources: []string{"order", "payment"}}},
 	}),
 	{
 		Name: Edge, Kind: Gateway, Module: "gateway", Package: "./cmd/gateway", Port: 8080,
-		Calls: targets("catalog", "cart", "order", "payment", "notification", "insight"), Events: true,
+		Calls: targets("catalog", "cart", "order", "payment", "notification", "insight"), Events: true, Follows: []string{"catalog"},
 		run: start(gateway.Run, func(c *gateway.Config) places {
 			return places{listener: &c.Listener, telemetry: &c.Telemetry}
 		}),

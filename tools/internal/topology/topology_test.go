@@ -30,6 +30,18 @@ func TestTheTableIsWhole(t *testing.T) {
 			}
 		}
 		names = append(names, p.Name)
+		if p.Events != (p.Tells || len(p.Takes)+len(p.Follows) > 0) {
+			t.Errorf("%s: events %v, but it tells %v, takes %v and follows %v", p.Name, p.Events, p.Tells, p.Takes, p.Follows)
+		}
+		sources := slices.Clone(p.Follows)
+		for _, g := range p.Takes {
+			sources = append(sources, g.Sources...)
+		}
+		for _, source := range sources {
+			if from, _ := Find(source); !from.Tells {
+				t.Errorf("%s takes events of %s, which tells none", p.Name, source)
+			}
+		}
 		if p.Kind == Store {
 			continue
 		}

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -48,6 +49,9 @@ const (
 	deadStream, deadPrefix     = "souk-dead-letters", "souk-dead"
 	replayStream, replayPrefix = "souk-replays", "souk-replay"
 )
+
+// token is what may stand between two dots of a subject.
+var token = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // Broker is a connection to a server or a cluster of NATS.
 type Broker struct {
@@ -141,6 +145,10 @@ func connection(cfg events.Config, inst *driver.Instruments) ([]nats.Option, []s
 		options = append(options, nkey)
 	case endpoint.User != "":
 		options = append(options, nats.UserInfo(endpoint.User, endpoint.Password.Reveal()))
+		// Answers and events come to an inbox that the broker can keep other users from.
+		if token.MatchString(endpoint.User) {
+			options = append(options, nats.CustomInboxPrefix("_INBOX."+endpoint.User))
+		}
 	}
 	tlsConfig, err := cfg.TLSConfig()
 	if err != nil {

@@ -30,7 +30,7 @@ func disruptions() []disruption {
 	for _, p := range topology.Processes() {
 		out = append(out, deletion(p.Name))
 	}
-	out = append(out, deletion(topology.Redis))
+	out = append(out, deletion(topology.Redis), brokerDeletion())
 	for _, name := range topology.Databases() {
 		out = append(out, deletion(name+"-postgres"))
 	}
@@ -60,6 +60,24 @@ func deletion(component string) disruption {
 			return nil
 		},
 	}
+}
+
+// brokerDeletion deletes the pods of the bundled broker; a shop may have another one, or none.
+func brokerDeletion() disruption {
+	d := deletion(topology.NATS)
+	whenThere := d.do
+	d.do = func(ctx context.Context, t *tester) error {
+		out, err := t.kubectl(ctx, "get", "statefulset", "--selector", t.selector(topology.NATS), "--output", "name")
+		if err != nil {
+			return err
+		}
+		if strings.TrimSpace(out) == "" {
+			fmt.Fprintln(t.stdout, "  the chart runs no broker")
+			return nil
+		}
+		return whenThere(ctx, t)
+	}
+	return d
 }
 
 func restartAll(ctx context.Context, t *tester) error {
