@@ -36,7 +36,7 @@ import (
 	app "github.com/souk-shop/souk/services/notification/internal/app/mail"
 	"github.com/souk-shop/souk/services/notification/internal/postgres"
 	"github.com/souk-shop/souk/services/notification/internal/smtp"
-	"github.com/souk-shop/souk/services/notification/internal/smtp/smtptest"
+	"github.com/souk-shop/souk/services/notification/smtptest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

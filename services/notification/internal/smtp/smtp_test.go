@@ -16,7 +16,7 @@ import (
 	"github.com/souk-shop/souk/services/notification/internal/domain/letter"
 	"github.com/souk-shop/souk/services/notification/internal/domain/mail"
 	"github.com/souk-shop/souk/services/notification/internal/smtp"
-	"github.com/souk-shop/souk/services/notification/internal/smtp/smtptest"
+	"github.com/souk-shop/souk/services/notification/smtptest"
 )
 
 func configOf(s *smtptest.Server) smtp.Config {
