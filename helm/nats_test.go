@@ -30,6 +30,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/services/chassis/events/nats"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -507,7 +508,7 @@ func TestBundledBrokerOfThree(t *testing.T) {
 			o.Cluster.Host, o.Cluster.Port = "127.0.0.1", -1
 			o.Cluster.TLSConfig.ServerName = "souk-nats-1.souk-nats-nodes"
 		})
-	for until := time.Now().Add(500 * time.Millisecond); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+	for until := time.Now().Add(500 * time.Millisecond); time.Now().Before(until) && retry.Sleep(t.Context(), 10*time.Millisecond) == nil; {
 		if intruder.NumRoutes() > 0 && nodes[1].NumRoutes() > 2*server.DEFAULT_ROUTE_POOL_SIZE {
 			t.Fatal("a node that does not know the password is one of them")
 		}
@@ -589,7 +590,7 @@ func TestServeNATS(t *testing.T) {
 	dir := t.TempDir()
 	conf, out := filepath.Join(dir, "conf"), filepath.Join(dir, "out")
 	fake := "#!/bin/sh\ntrap 'echo reload >>" + out + "' HUP\ntrap 'echo stop >>" + out + "; exit 7' TERM\necho \"start $*\" >>" + out + "\nwhile :; do sleep 0.05; done\n"
-	if err := errors.Join(os.Mkdir(conf, 0o700), os.WriteFile(filepath.Join(dir, "nats-server"), []byte(fake), 0o700), os.WriteFile(filepath.Join(conf, "nats.conf"), []byte("a"), 0o600)); err != nil { //nolint:gosec // it is a program
+	if err := errors.Join(os.Mkdir(conf, 0o700), os.WriteFile(filepath.Join(dir, "nats-server"), []byte(fake), 0o700), os.WriteFile(filepath.Join(conf, "nats.conf"), []byte("a"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("sh", "souk/files/serve-nats.sh", "--config", "x")
@@ -606,7 +607,7 @@ func TestServeNATS(t *testing.T) {
 	})
 	await := func(want string) {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); retry.Sleep(t.Context(), 5*time.Millisecond) == nil; {
 			got, _ := os.ReadFile(out)
 			if bytes.Equal(got, []byte(want)) {
 				return
