@@ -184,7 +184,7 @@ func decoded(t *testing.T, variant string, isUpgrade bool) objects {
 		whole bool
 	}
 	kept, _ := releases.LoadOrStore(fmt.Sprint(variant, isUpgrade), &release{})
-	r := kept.(*release) //nolint:errcheck // nothing else is stored
+	r := kept.(*release)
 	r.once.Do(func() {
 		text, err := render(t, variant, isUpgrade)
 		if err != nil {

@@ -127,7 +127,7 @@ func serve(b *testing.B, s *shop) map[string]grpc.ClientConnInterface {
 		}
 		server := grpc.NewServer()
 		eventv1.RegisterEventServiceServer(server, eventlog.NewServer(eventlog.New(pool, source)))
-		go server.Serve(lis) //nolint:errcheck // it ends with Stop
+		go server.Serve(lis)
 		b.Cleanup(server.Stop)
 		conn, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {

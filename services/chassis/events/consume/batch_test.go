@@ -175,7 +175,7 @@ func TestWhatIsKnownIsOnlyRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tx.Rollback(context.WithoutCancel(t.Context())) //nolint:errcheck // it is of no more use
+	defer tx.Rollback(context.WithoutCancel(t.Context()))
 	if _, err := tx.Exec(t.Context(), "SELECT FROM souk_consumed FOR UPDATE"); err != nil {
 		t.Fatal(err)
 	}

@@ -223,7 +223,7 @@ func webhooks(ctx context.Context, t *target) outcome {
 	})
 	o := t.withstood(h, "%d of %d events of another address were verified (%s)", answered, asked, counted(statuses))
 	// Of a few, one may be late on a busy machine.
-	if asked == 0 || float64(asked-answered) > max(1, .05*float64(asked)) {
+	if answered == 0 || float64(asked-answered) > max(1, .05*float64(asked)) {
 		return broken("%s", o.did)
 	}
 	return o
