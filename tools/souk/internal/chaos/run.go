@@ -252,20 +252,11 @@ func (r *run) inject(ctx context.Context) error {
 	}
 }
 
-// patience is how long the run waits for the shop to settle. A sabotaged shop does not,
-// whose test is not to find that out.
-func (r *run) patience() time.Duration {
-	if r.sabotage != nil {
-		return settleLimit / 6
-	}
-	return settleLimit
-}
-
 // judge waits for rest, asks every question again, and compares.
 func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 	r.enter("rest")
 	ended := time.Now()
-	left, err := rest(ctx, r.env, r.patience())
+	left, err := rest(ctx, r.env, settleLimit)
 	if err != nil {
 		return nil, fmt.Errorf("the shop's databases: %w", err)
 	}
@@ -275,7 +266,7 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 	accepted := r.rec.accepted()
 	silent := r.repeatAll(ctx, workload)
 	sells := r.buyOnce(ctx, workload)
-	if _, err = rest(ctx, r.env, r.patience()); err != nil {
+	if _, err = rest(ctx, r.env, settleLimit); err != nil {
 		return nil, fmt.Errorf("the shop's databases: %w", err)
 	}
 	t.atRest = time.Now()
@@ -317,7 +308,7 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 // repeatAll places every accepted order once more: the answer must be the first
 // one's, byte by byte. It returns how many gave none.
 func (r *run) repeatAll(ctx context.Context, workload *Workload) (silent int64) {
-	ctx, cancel := context.WithTimeout(ctx, r.patience())
+	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	var unanswered atomic.Int64
 	work := make(chan *purchase)
