@@ -48,7 +48,6 @@ func open(t *testing.T) *pgxpool.Pool {
 type owner struct {
 	first int64
 	fails func() bool
-	asked int
 }
 
 func event(subject string, version int64) events.Event {
@@ -56,7 +55,6 @@ func event(subject string, version int64) events.Event {
 }
 
 func (o *owner) ListEvents(_ context.Context, _, subject string, after int64, _ int) (out []events.Event, _ error) {
-	o.asked++
 	if o.fails != nil && o.fails() {
 		return nil, errors.New("away")
 	}
