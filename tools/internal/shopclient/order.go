@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 )
 
@@ -233,6 +234,15 @@ func (c *Client) Orders(ctx context.Context, cursor string) (*OrderPage, error) 
 	out := &OrderPage{}
 	_, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/orders", query: q}, out)
 	return out, err
+}
+
+// NewestOrders lists up to limit of the orders that are in a state by the shop's read model,
+// the newest first. For the operator.
+func (c *Client) NewestOrders(ctx context.Context, state string, limit int) ([]Order, error) {
+	out := &OrderPage{}
+	q := url.Values{"state": {state}, "limit": {strconv.Itoa(limit)}}
+	_, err := c.do(ctx, request{method: http.MethodGet, path: "/v1/orders", query: q}, out)
+	return out.Orders, err
 }
 
 // CancelOrder asks to cancel an order that is not yet paid.

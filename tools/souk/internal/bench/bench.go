@@ -110,11 +110,17 @@ func median(x []float64) float64 {
 
 // Command is `souk bench`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	if len(args) > 0 && args[0] == "scale" {
-		return scaleCommand(ctx, args[1:], stdout, stderr)
+	if len(args) > 0 {
+		switch args[0] {
+		case "scale":
+			return scaleCommand(ctx, args[1:], stdout, stderr)
+		case "freshness":
+			return freshnessCommand(ctx, args[1:], stdout, stderr)
+		}
 	}
 	flags := cli.Flags("bench", `usage: souk bench [flags]
        souk bench scale [flags]
+       souk bench freshness [flags]
 
 Starts a shop of its own in a temporary folder and measures it against its
 limits in the same run: reading against a bare chi handler that writes the same
@@ -122,7 +128,8 @@ bytes, checkout against the same SQL issued by a bare pgx loop against the same
 PostgreSQL, and against the TPC-B of pgbench, where there is one: how many
 checkouts the shop does for a transaction of a benchmark that everybody knows.
 
-"souk bench scale" measures how reads grow with the catalog.
+"souk bench scale" measures how reads grow with the catalog, "souk bench freshness"
+how soon a change is shown, with the broker of events and without it.
 
 `, stderr)
 	only := flags.String("only", "", "measure only `read` or checkout")
