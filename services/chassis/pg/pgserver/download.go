@@ -78,7 +78,7 @@ func (f *fetcher) fetch(ctx context.Context, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer unlockFolder(lock)
+	defer UnlockFolder(lock)
 	if complete(dir) {
 		return nil // another process has done it
 	}
@@ -122,7 +122,7 @@ func complete(dir string) bool {
 // lock waits until this process is the only one that downloads into the cache.
 func (f *fetcher) lock(ctx context.Context) (*os.File, error) {
 	for said := false; ; said = true {
-		lock, err := lockFolder(f.cache)
+		lock, err := LockFolder(f.cache)
 		if !errors.Is(err, ErrInUse) {
 			return lock, err
 		}

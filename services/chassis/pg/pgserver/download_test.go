@@ -338,11 +338,11 @@ func TestOneFetchesForAll(t *testing.T) {
 func TestWhoWaitsForADownloadMayGiveUp(t *testing.T) {
 	t.Parallel()
 	f, said := newFetcher(t, "http://127.0.0.1:1", "")
-	lock, err := lockFolder(f.cache)
+	lock, err := LockFolder(f.cache)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unlockFolder(lock)
+	defer UnlockFolder(lock)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	err = f.fetch(ctx, filepath.Join(f.cache, "postgres"))

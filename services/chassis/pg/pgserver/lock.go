@@ -16,9 +16,9 @@ import (
 	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
-// lockFolder keeps other processes from serving the same folder. The lock is
-// the kernel's and ends with the process.
-func lockFolder(dir string) (*os.File, error) {
+// LockFolder keeps other processes from using the same folder: ErrInUse for them. The
+// lock is the kernel's and ends with the process, or with UnlockFolder.
+func LockFolder(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -33,9 +33,9 @@ func lockFolder(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// unlockFolder gives the folder back. Closing alone would leave the lock to a
+// UnlockFolder gives the folder back. Closing alone would leave the lock to a
 // process that is just being forked, until it has become another program.
-func unlockFolder(lock *os.File) {
+func UnlockFolder(lock *os.File) {
 	_ = syscall.Flock(int(lock.Fd()), syscall.LOCK_UN) // closing it is the second attempt
 	_ = lock.Close()
 }
@@ -90,11 +90,11 @@ func Discard(ctx context.Context, dir string) error {
 	if time.Since(info.ModTime()) < time.Minute {
 		return fmt.Errorf("%w: %s is new", ErrInUse, dir)
 	}
-	lock, err := lockFolder(dir)
+	lock, err := LockFolder(dir)
 	if err != nil {
 		return err
 	}
-	defer unlockFolder(lock)
+	defer UnlockFolder(lock)
 	if data, err := filepath.EvalSymlinks(filepath.Join(dir, "data")); err == nil {
 		if pid, ok := readPid(filepath.Join(dir, "pid")); ok && isPostmaster(pid, data) {
 			if err := shutDown(ctx, pid, data); err != nil {

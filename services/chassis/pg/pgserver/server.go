@@ -90,12 +90,12 @@ func Start(ctx context.Context, opts Options) (_ *Server, err error) {
 	if err := os.MkdirAll(s.opts.Dir, 0o711); err != nil {
 		return nil, err
 	}
-	if s.lock, err = lockFolder(s.opts.Dir); err != nil {
+	if s.lock, err = LockFolder(s.opts.Dir); err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			unlockFolder(s.lock)
+			UnlockFolder(s.lock)
 		}
 	}()
 	home, as, err := s.home()
@@ -259,7 +259,7 @@ func (s *Server) Done() <-chan struct{} { return s.process.Done() }
 func (s *Server) Stop(ctx context.Context) error {
 	err := s.stop(ctx)
 	_ = os.Remove(filepath.Join(s.opts.Dir, "pid"))
-	unlockFolder(s.lock)
+	UnlockFolder(s.lock)
 	s.log.InfoContext(ctx, "postgres has stopped")
 	return err
 }

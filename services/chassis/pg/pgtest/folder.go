@@ -7,7 +7,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -43,11 +42,14 @@ func NewFolder() (dir string, remove func() error, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	lock, err := lockFolder(outer)
+	lock, err := pgserver.LockFolder(outer)
 	if err != nil {
 		return "", nil, errors.Join(err, os.RemoveAll(outer))
 	}
-	remove = func() error { return errors.Join(os.RemoveAll(outer), lock.Close()) }
+	remove = func() error {
+		defer pgserver.UnlockFolder(lock)
+		return os.RemoveAll(outer)
+	}
 	dir = filepath.Join(outer, "files")
 	// PostgreSQL has a user of its own where root runs the tests.
 	if err := errors.Join(os.Chmod(outer, 0o711), os.Mkdir(dir, 0o711)); err != nil {
@@ -58,18 +60,6 @@ func NewFolder() (dir string, remove func() error, err error) {
 
 const folderPrefix = "souk-test-"
 
-// lockFolder locks a folder for as long as its file is open in this process.
-func lockFolder(outer string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(outer, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
-}
-
 // removeLeft removes the folders of processes that have ended, and ends the servers that
 // they left.
 func removeLeft(parent string) {
@@ -78,7 +68,7 @@ func removeLeft(parent string) {
 		if err != nil || time.Since(info.ModTime()) < time.Minute { // may not be locked yet
 			continue
 		}
-		lock, err := lockFolder(outer)
+		lock, err := pgserver.LockFolder(outer)
 		if err != nil {
 			continue // in use, as a rule
 		}
@@ -86,7 +76,7 @@ func removeLeft(parent string) {
 			_ = pgserver.Discard(context.Background(), filepath.Dir(data))
 		}
 		_ = os.RemoveAll(outer) // another user's stay
-		_ = lock.Close()
+		pgserver.UnlockFolder(lock)
 	}
 }
 

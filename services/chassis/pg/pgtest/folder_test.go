@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
 )
 
 // TestFoldersOfTheDeadAreRemoved: the folder of a process that was killed goes;
@@ -28,11 +30,11 @@ func TestFoldersOfTheDeadAreRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	living, _ := folder("living")
-	lock, err := lockFolder(living)
+	lock, err := pgserver.LockFolder(living)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lock.Close()
+	defer pgserver.UnlockFolder(lock)
 	fresh, _ := folder("new")
 	old := time.Now().Add(-time.Hour)
 	for _, outer := range []string{dead, living} {

@@ -46,7 +46,7 @@ type DispatcherConfig struct {
 	// endpoint, of all processes.
 	Workers, PerEndpoint int
 	// OnTrial bounds those of this process to endpoints on trial, and PerHost those to one host:
-	// places are left for others, whoever hangs.
+	// places are left for other endpoints while those hang.
 	OnTrial, PerHost int
 	// Timeout is how long a call takes at most.
 	Timeout time.Duration
