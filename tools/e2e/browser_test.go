@@ -95,7 +95,7 @@ func (w *window) open(url string) {
 func (w *window) sees(selector string) string {
 	w.t.Helper()
 	return w.until(selector+" is visible", fmt.Sprintf(`(() => {
-		const e = document.querySelector(%q);
+		const e = document.readyState === "loading" ? null : document.querySelector(%q);
 		return e?.checkVisibility() ? e.innerText : "";
 	})()`, selector))
 }
