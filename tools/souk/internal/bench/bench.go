@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -26,6 +27,8 @@ type bench struct {
 	time        time.Duration
 	concurrency int
 	lines       int
+	only        string // read or checkout; "" for both
+	json        bool
 	progress    io.Writer
 	results     []Result
 	notes       []string // what was not measured, and why
@@ -116,11 +119,14 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 			return scaleCommand(ctx, args[1:], stdout, stderr)
 		case "freshness":
 			return freshnessCommand(ctx, args[1:], stdout, stderr)
+		case "against":
+			return againstCommand(ctx, args[1:], stdout, stderr)
 		}
 	}
 	flags := cli.Flags("bench", `usage: souk bench [flags]
        souk bench scale [flags]
        souk bench freshness [flags]
+       souk bench against [flags]
 
 Starts a shop of its own in a temporary folder and measures it against its
 limits in the same run: reading against a bare chi handler that writes the same
@@ -129,37 +135,54 @@ PostgreSQL, and against the TPC-B of pgbench, where there is one: how many
 checkouts the shop does for a transaction of a benchmark that everybody knows.
 
 "souk bench scale" measures how reads grow with the catalog, "souk bench freshness"
-how soon a change is shown, with the broker of events and without it.
+how soon a change is shown, with the broker of events and without it, "souk bench
+against" compares with another build of the shop, or with other flags of "souk up".
 
 `, stderr)
-	only := flags.String("only", "", "measure only `read` or checkout")
 	b := &bench{progress: stderr}
-	flags.IntVar(&b.rounds, "rounds", 3, "rounds of each side; the ratio is their median")
-	flags.DurationVar(&b.time, "time", 5*time.Second, "length of a round")
-	flags.IntVar(&b.concurrency, "concurrency", 16, "connections that read, customers that order")
-	flags.IntVar(&b.lines, "lines", 5, "lines of an order")
-	asJSON := flags.Bool("json", false, "print the results as JSON")
+	b.flags(flags)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if flags.NArg() != 0 || b.rounds < 1 || b.time <= 0 || b.concurrency < 1 || b.lines < 1 || !slices.Contains([]string{"", "read", "checkout"}, *only) {
-		flags.Usage()
-		return errors.New("bench takes no arguments; its numbers must be positive")
+	if err := b.check(flags); err != nil {
+		return err
 	}
 	dir, err := os.MkdirTemp("", "souk-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := b.run(ctx, dir, *only); err != nil {
+	if err := b.run(ctx, dir); err != nil {
 		return err
 	}
-	if *asJSON {
-		enc := json.NewEncoder(stdout)
-		enc.SetIndent("", "  ")
-		return enc.Encode(b.results)
+	return b.report(stdout)
+}
+
+// flags are those of each comparison.
+func (b *bench) flags(flags *flag.FlagSet) {
+	flags.StringVar(&b.only, "only", "", "measure only `read` or checkout")
+	flags.IntVar(&b.rounds, "rounds", 3, "rounds of each side; the ratio is their median")
+	flags.DurationVar(&b.time, "time", 5*time.Second, "length of a round")
+	flags.IntVar(&b.concurrency, "concurrency", 16, "connections that read, customers that order")
+	flags.IntVar(&b.lines, "lines", 5, "lines of an order")
+	flags.BoolVar(&b.json, "json", false, "print the results as JSON")
+}
+
+func (b *bench) check(flags *flag.FlagSet) error {
+	if flags.NArg() == 0 && b.rounds > 0 && b.time > 0 && b.concurrency > 0 && b.lines > 0 && slices.Contains([]string{"", "read", "checkout"}, b.only) {
+		return nil
 	}
-	return b.print(stdout)
+	flags.Usage()
+	return errors.New("bench takes no arguments; its numbers must be positive, and --only is read or checkout")
+}
+
+func (b *bench) report(w io.Writer) error {
+	if !b.json {
+		return b.print(w)
+	}
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(b.results)
 }
 
 func (b *bench) print(w io.Writer) error {

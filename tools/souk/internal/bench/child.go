@@ -28,7 +28,12 @@ func startChild(ctx context.Context, on func(start func() error) error, env []st
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, args...)
+	return startProgram(ctx, self, on, env, in, prefix, args...)
+}
+
+// startProgram is startChild for any program.
+func startProgram(ctx context.Context, program string, on func(start func() error) error, env []string, in io.Reader, prefix string, args ...string) (*child, error) {
+	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin = in
 	cmd.Stderr = os.Stderr

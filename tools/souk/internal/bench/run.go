@@ -25,21 +25,21 @@ const (
 )
 
 // run measures in a folder of its own.
-func (b *bench) run(ctx context.Context, dir, only string) error {
+func (b *bench) run(ctx context.Context, dir string) error {
 	var recorded []checkoutSQL
-	if only != "read" {
+	if b.only != "read" {
 		fmt.Fprintln(b.progress, "recording what a checkout sends to the databases")
 		var err error
 		if recorded, err = b.record(ctx, dir); err != nil {
 			return fmt.Errorf("recording: %w", err)
 		}
 	}
-	if only != "checkout" {
+	if b.only != "checkout" {
 		if err := withShop(ctx, nil, dir, nil, func(shop *child, st *state.State) error { return b.reading(ctx, shop, st) }); err != nil {
 			return fmt.Errorf("reading: %w", err)
 		}
 	}
-	if only != "read" {
+	if b.only != "read" {
 		if err := b.checkouts(ctx, dir, recorded); err != nil {
 			return fmt.Errorf("checkout: %w", err)
 		}
@@ -48,9 +48,9 @@ func (b *bench) run(ctx context.Context, dir, only string) error {
 }
 
 // withShop runs the shop as its users do, in a process of its own, with
-// variables beside what they have.
-func withShop(ctx context.Context, on func(start func() error) error, dir string, env []string, use func(*child, *state.State) error) error {
-	shop, err := startChild(ctx, on, env, nil, "ready ", "up", "--data", dir, "--addr", "127.0.0.1:0")
+// variables beside what they have, and flags of souk up.
+func withShop(ctx context.Context, on func(start func() error) error, dir string, env []string, use func(*child, *state.State) error, flags ...string) error {
+	shop, err := startChild(ctx, on, env, nil, "ready ", append([]string{"up", "--data", dir, "--addr", "127.0.0.1:0"}, flags...)...)
 	if err != nil {
 		return err
 	}

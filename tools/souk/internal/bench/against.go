@@ -1,0 +1,164 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/souk-shop/souk/tools/internal/cli"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
+	"github.com/souk-shop/souk/tools/internal/state"
+)
+
+// contender is one of two shops that are compared.
+type contender struct {
+	name   string
+	binary string // of souk
+	flags  []string // of souk up
+
+	shop *child
+	st   *state.State
+}
+
+// againstCommand is `souk bench against`.
+func againstCommand(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := cli.Flags("bench against", `usage: souk bench against [flags]
+
+Compares two shops that run at the same time and are measured in turn, so that
+a noisy minute of the machine meets both: this build with the flags of --this, and
+the limit, which is another build of souk (--binary), or this one with other
+flags of souk up (--other), or both. Reading is measured as "souk bench" does, and
+checkout; the last column is the throughput by the limit's. The CPU of each process
+is beside it, which other work on the machine disturbs less.
+
+  souk bench against --other "--events none"
+  souk bench against --binary ./souk-before
+
+`, stderr)
+	b := &bench{progress: stderr}
+	b.flags(flags)
+	this := flags.String("this", "", "`flags` of souk up for this build")
+	limit := contender{name: "the other"}
+	flags.StringVar(&limit.binary, "binary", "", "the `file` of another build of souk")
+	other := flags.String("other", "", "`flags` of souk up for the limit")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if err := b.check(flags); err != nil {
+		return err
+	}
+	if limit.binary == "" && strings.Join(strings.Fields(*other), " ") == strings.Join(strings.Fields(*this), " ") {
+		flags.Usage()
+		return errors.New("bench against compares two shops: name another build with --binary or other flags with --other")
+	}
+	limit.flags = strings.Fields(*other)
+	if *other != "" {
+		limit.name += " " + *other
+	}
+	ours := contender{name: strings.TrimSpace("souk " + *this), flags: strings.Fields(*this)}
+	dir, err := os.MkdirTemp("", "souk-against-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if ours.binary, err = os.Executable(); err != nil {
+		return err
+	}
+	if limit.binary == "" {
+		limit.binary = ours.binary
+	}
+	for i, c := range []*contender{&ours, &limit} {
+		if err := c.start(ctx, filepath.Join(dir, fmt.Sprint(i))); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		defer c.shop.stop()
+	}
+	if b.only != "checkout" {
+		if err := b.readBeside(ctx, &ours, &limit); err != nil {
+			return fmt.Errorf("reading: %w", err)
+		}
+	}
+	if b.only != "read" {
+		if err := b.checkoutBeside(ctx, &ours, &limit); err != nil {
+			return fmt.Errorf("checkout: %w", err)
+		}
+	}
+	return b.report(stdout)
+}
+
+func (c *contender) start(ctx context.Context, dir string) (err error) {
+	args := append([]string{"up", "--data", dir, "--addr", "127.0.0.1:0"}, c.flags...)
+	if c.shop, err = startProgram(ctx, c.binary, nil, nil, nil, "ready ", args...); err != nil {
+		return err
+	}
+	if c.st, err = state.Read(dir); err != nil {
+		c.shop.stop()
+	}
+	return err
+}
+
+func (c *contender) side() *Side {
+	s := newSide(c.name)
+	s.pids = map[string]int{"souk": c.shop.cmd.Process.Pid, "postgres": c.st.PIDs["postgres"]}
+	return s
+}
+
+// readBeside reads the same pages of both shops.
+func (b *bench) readBeside(ctx context.Context, ours, limit *contender) error {
+	targets, err := readTargets(ctx, shopclient.New(ours.st.URL))
+	if err != nil {
+		return err
+	}
+	for _, c := range []*contender{ours, limit} {
+		if _, err := fetch(ctx, c.st.URL, targets); err != nil { // so that neither is asked for a page that it lacks
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
+	for _, t := range targets {
+		err := b.beside(t.name, ours, limit, func(c *contender, _ int) (sample, error) {
+			return readLoop(ctx, strings.TrimPrefix(c.st.URL, "http://"), t.paths, b.concurrency, b.time)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkoutBeside buys in both shops, with customers of each.
+func (b *bench) checkoutBeside(ctx context.Context, ours, limit *contender) error {
+	buyers := map[*contender]*buyer{}
+	for _, c := range []*contender{ours, limit} {
+		buyer, err := newBuyer(ctx, c.st.URL, b.lines)
+		if err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+		buyers[c] = buyer
+	}
+	return b.beside("checkout", ours, limit, func(c *contender, round int) (sample, error) {
+		return closedLoop(ctx, b.concurrency, b.time, func(ctx context.Context, w, i int) error {
+			_, err := buyers[c].checkout(ctx, w*1_000_003+round*100_003+i)
+			return err
+		})
+	})
+}
+
+// beside measures both in each round; who begins takes turns.
+func (b *bench) beside(name string, ours, limit *contender, once func(c *contender, round int) (sample, error)) error {
+	sides := [2]*Side{ours.side(), limit.side()}
+	for round := range b.rounds {
+		for turn := range sides {
+			i := (turn + round) % len(sides)
+			c := [2]*contender{ours, limit}[i]
+			if err := sides[i].measure(func() (sample, error) { return once(c, round) }); err != nil {
+				return fmt.Errorf("%s: %w", c.name, err)
+			}
+		}
+	}
+	b.add(name, sides[0], sides[1])
+	return nil
+}
