@@ -370,6 +370,11 @@ func TestWhatTheBundledBrokerRefuses(t *testing.T) {
 				return ownOrOps(user) || slices.Contains(parts[user].Follows, g.Sources[0])
 			}
 			publishing["souk-dead."+g.Name+".a"] = own
+			publishing["souk-position."+g.Name+"."+g.Sources[0]+".7"] = own
+			publishing["$JS.API.DIRECT.GET.souk-positions.souk-position."+g.Name+"."+g.Sources[0]+".7"] = ownOrOps
+			publishing["$JS.API.CONSUMER.DELETE.souk-"+next] = func(user string) bool {
+				return ownOrOps(user) || slices.Contains(parts[user].Follows, g.Sources[0])
+			}
 			publishing["souk-replay."+g.Name+".a"] = ops
 		}
 	}

@@ -281,13 +281,20 @@ key: ca.crt
 - souk.{{ .name }}.>
 {{- end }}
 {{- range $group := .takes }}
+{{- $_ := set $streams "souk-positions" true }}
+- souk-position.{{ .name }}.>
+- $JS.API.DIRECT.GET.souk-positions.souk-position.{{ .name }}.>
 {{- $_ := set $streams "souk-dead-letters" true }}
 {{- $_ := set $streams "souk-replays" true }}
 - souk-dead.{{ .name }}.>
 {{- $consumers := list (printf "souk-replays.%s" .name) }}
 {{- range $source := .sources }}
 {{- $_ := set $streams (printf "souk-%s" $source) true }}
-{{- range $partition := until 8 }}{{ $consumers = append $consumers (printf "souk-%s.%s_%d" $source $group.name $partition) }}{{ end }}
+{{- range $partition := until 8 }}
+{{- $consumer := printf "souk-%s.%s_%d" $source $group.name $partition }}
+{{- $consumers = append $consumers $consumer }}
+- $JS.API.CONSUMER.DELETE.{{ $consumer }}
+{{- end }}
 {{- end }}
 {{- range $consumers }}
 - $JS.API.CONSUMER.CREATE.{{ . }}.>

@@ -184,15 +184,19 @@ func (b *Batch) lock(ctx context.Context, tx pgx.Tx, seen positions) (positions,
 	if len(m.subjects) == 0 {
 		return found, nil
 	}
-	return found, b.read(ctx, tx, &m, found, "ORDER BY c.source, c.subject FOR NO KEY UPDATE OF c")
+	return found, b.read(ctx, tx, &m, found, "FOR NO KEY UPDATE")
 }
 
-// read reads how far subjects are.
+// read reads how far subjects are, in the order of their keys.
 func (b *Batch) read(ctx context.Context, tx pgx.Tx, of *moves, into positions, how string) error {
+	// One look-up in the index for each key, whatever the planner knows of the table: without
+	// statistics, as in the first minutes, it reads all subjects of the consumer for a join.
 	rows, err := tx.Query(ctx, `
 		SELECT c.source, c.subject, c.version, c.skipped
-		FROM unnest($2::text[], $3::text[]) AS k (source, subject)
-		JOIN souk_consumed c ON c.consumer = $1 AND c.source = k.source AND c.subject = k.subject `+how, b.Name, of.sources, of.subjects)
+		FROM (SELECT source, subject FROM unnest($2::text[], $3::text[]) AS k (source, subject) ORDER BY source COLLATE "C", subject COLLATE "C") AS k
+		CROSS JOIN LATERAL (
+			SELECT source, subject, version, skipped FROM souk_consumed
+			WHERE consumer = $1 AND source = k.source AND subject = k.subject OFFSET 0 `+how+`) AS c`, b.Name, of.sources, of.subjects)
 	if err != nil {
 		return fmt.Errorf("read the versions: %w", err)
 	}
@@ -239,8 +243,9 @@ func (b *Batch) note(ctx context.Context, tx pgx.Tx, known, fresh *moves) error 
 	}
 	if len(known.subjects) > 0 {
 		if _, err := tx.Exec(ctx, `
-			UPDATE souk_consumed c SET version = m.now FROM unnest($2::text[], $3::text[], $4::bigint[]) AS m (source, subject, now)
-			WHERE c.consumer = $1 AND c.source = m.source AND c.subject = m.subject`, b.Name, known.sources, known.subjects, known.now); err != nil {
+			INSERT INTO souk_consumed (consumer, source, subject, version)
+			SELECT $1, m.source, m.subject, m.now FROM unnest($2::text[], $3::text[], $4::bigint[]) AS m (source, subject, now)
+			ON CONFLICT (consumer, source, subject) DO UPDATE SET version = EXCLUDED.version`, b.Name, known.sources, known.subjects, known.now); err != nil {
 			return fmt.Errorf("note the versions: %w", err)
 		}
 	}

@@ -8,7 +8,7 @@
 // the partition wait for is the price; Partitions bounds it.
 //
 // Dead letters are in the stream souk-dead-letters, those that are replayed pass through
-// souk-replays.
+// souk-replays. How far groups are is in souk-positions.
 package nats
 
 import (

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -186,6 +187,65 @@ func TestConformance(t *testing.T) {
 	h.Kill, h.Restart = nodes[0].kill, nodes[0].start
 	t.Run("promises", func(t *testing.T) { brokertest.Run(t, h) })
 	t.Run("restarts", func(t *testing.T) { brokertest.RunRestarts(t, h) })
+}
+
+// TestPositions: a broker that restarts has no consumers of partitions, and a group goes on where
+// it was.
+func TestPositions(t *testing.T) {
+	t.Parallel()
+	nodes, h := cluster(t, 1)
+	event := func(i int) events.Event {
+		return events.Event{Source: "order", Subject: fmt.Sprintf("order.%d", i), Version: 1, Type: "souk.test.v1.Happened", Time: time.Now()}
+	}
+	// handled publishes events and returns what a group was given before it had the last.
+	handled := func(from, to int) (ids []string) {
+		b, err := h.Open(h.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := b.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for i := from; i < to; i++ {
+			for b.Publish(ctx, event(i)) != nil && ctx.Err() == nil { // it is connecting
+				runtime.Gosched()
+			}
+		}
+		got, done := make(chan string), make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = b.Subscribe(ctx, events.Subscription{Group: "g", Sources: []string{"order"}}, func(_ context.Context, d events.Delivery) error {
+				got <- d.ID()
+				return nil
+			})
+		}()
+		missing := map[string]bool{}
+		for i := from; i < to; i++ {
+			missing[event(i).ID()] = true
+		}
+		for len(missing) > 0 {
+			select {
+			case id := <-got:
+				ids = append(ids, id)
+				delete(missing, id)
+			case <-ctx.Done():
+				t.Fatalf("%d events did not come", len(missing))
+			}
+		}
+		cancel()
+		<-done
+		return ids
+	}
+	handled(0, 40)
+	nodes[0].kill(t)
+	nodes[0].start(t)
+	if ids := handled(40, 60); len(ids) != 20 {
+		t.Errorf("%d events were delivered of 20 that were new: %q", len(ids), ids)
+	}
 }
 
 // TestFrozen: a broker that answers nothing is noticed.

@@ -56,7 +56,10 @@ type reader struct {
 	stream jetstream.StreamConfig
 	// durable is the consumer of a group. Without one the reader has a consumer of its
 	// own, which begins after the last message.
-	durable  *jetstream.ConsumerConfig
+	durable *jetstream.ConsumerConfig
+	// position is how far a group is with its partition; nil for replays, whose consumer the
+	// broker keeps on disk.
+	position *position
 	replayed bool
 }
 
@@ -69,7 +72,7 @@ func (b *Broker) readers(s events.Subscription) (all []*reader) {
 			continue
 		}
 		for p := range Partitions {
-			all = append(all, &reader{stream: b.source(source), durable: b.consumer(
+			all = append(all, &reader{stream: b.source(source), position: b.position(s.Group, source, uint32(p)), durable: b.consumer(
 				fmt.Sprintf("%s_%d", s.Group, p), fmt.Sprintf("souk.%s.%d.>", source, p))})
 		}
 	}
@@ -117,7 +120,7 @@ func (r *reader) read(ctx context.Context) (n int, err error) {
 	if err := b.ensure(ctx, r.stream); err != nil {
 		return 0, err
 	}
-	consumer, err := b.js.CreateOrUpdateConsumer(ctx, r.stream.Name, *r.durable)
+	consumer, err := r.consumer(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("consumer: %w", err)
 	}
@@ -127,8 +130,11 @@ func (r *reader) read(ctx context.Context) (n int, err error) {
 	}
 	defer messages.Stop()
 	r.ready()
+	if r.position != nil {
+		defer r.position.noteLast(ctx)
+	}
 	for {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
+		msg, err := r.next(ctx, messages)
 		if err != nil {
 			return n, err
 		}
@@ -137,6 +143,25 @@ func (r *reader) read(ctx context.Context) (n int, err error) {
 			return n, err
 		}
 	}
+}
+
+// next returns the next message, and notes the position when it is time.
+func (r *reader) next(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	for r.position != nil {
+		wait, ok := r.position.due()
+		if !ok {
+			break
+		}
+		waiting, cancel := context.WithTimeout(ctx, wait)
+		msg, err := messages.Next(jetstream.NextContext(waiting))
+		late := waiting.Err() != nil && ctx.Err() == nil
+		cancel()
+		if err == nil || !late {
+			return msg, err
+		}
+		r.position.note(ctx)
+	}
+	return messages.Next(jetstream.NextContext(ctx))
 }
 
 // errMissed is a message that the consumer of this process was sent and that did not come.
@@ -203,7 +228,7 @@ func (r *reader) follow(ctx context.Context) (n int, err error) {
 	}
 }
 
-// take has one message handled and tells the broker what became of it.
+// take has one message handled.
 func (r *reader) take(ctx context.Context, msg jetstream.Msg) error {
 	b := r.broker
 	meta, err := msg.Metadata()
@@ -231,6 +256,16 @@ func (r *reader) take(ctx context.Context, msg jetstream.Msg) error {
 	if r.durable == nil {
 		return nil
 	}
+	err = r.answer(ctx, msg, meta, verdict)
+	if err == nil && r.position != nil && (verdict.Handled || verdict.Dead) {
+		r.position.handled = meta.Sequence.Stream
+	}
+	return err
+}
+
+// answer tells the broker what became of a message.
+func (r *reader) answer(ctx context.Context, msg jetstream.Msg, meta *jetstream.MsgMetadata, verdict driver.Verdict) error {
+	b := r.broker
 	switch {
 	case verdict.Handled:
 		return msg.Ack()
@@ -238,7 +273,7 @@ func (r *reader) take(ctx context.Context, msg jetstream.Msg) error {
 		// Until the letter is kept, the event is not done with.
 		keep := retry.Policy{Backoff: resume}
 		if err := retry.Do(ctx, keep, func(ctx context.Context) error { return b.bury(ctx, r.subscription.Group, msg, meta, verdict.Reason) }); err != nil {
-			return msg.Nak()
+			return errors.Join(err, msg.Nak())
 		}
 		return msg.TermWithReason(verdict.Reason)
 	case verdict.Again == 0:

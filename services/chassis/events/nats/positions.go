@@ -1,0 +1,143 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A consumer that the broker keeps on disk writes its state, and syncs it, for each delivery
+// and each acknowledgement: with sync_interval: always that is a file, a rename and a folder
+// for each event and group, several times what the events themselves need. So the consumers
+// of partitions are in the broker's memory, and the driver notes every few seconds how far
+// each is. A broker that restarts delivers again what was handled since then.
+
+const (
+	positionsStream, positionsPrefix = "souk-positions", "souk-position"
+	// noteEvery is how often a reader notes its position while it handles events.
+	noteEvery = 5 * time.Second
+)
+
+// positions is the stream of positions, which has the last one of each partition.
+func positions() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name: positionsStream, Subjects: []string{positionsPrefix + ".>"}, Description: "How far groups are with the partitions of sources.",
+		MaxMsgsPerSubject: 1,
+	}
+}
+
+// position is how far a group is with a partition, in a stream that may be made anew.
+type position struct {
+	broker  *Broker
+	subject string
+
+	stream         string    // that the sequences are of: when it was made
+	handled, noted uint64    // the newest message's sequence
+	at             time.Time // of the last attempt to note it
+}
+
+func (b *Broker) position(group, source string, partition uint32) *position {
+	return &position{broker: b, subject: fmt.Sprintf("%s.%s.%s.%d", positionsPrefix, group, source, partition)}
+}
+
+// read returns the sequence of the last message that the group has handled, as far as that is
+// known; 0 when it is not.
+func (p *position) read(ctx context.Context, stream jetstream.Stream) (uint64, error) {
+	info := stream.CachedInfo()
+	if made := strconv.FormatInt(info.Created.UnixNano(), 10); p.stream != made {
+		p.stream, p.handled, p.noted = made, 0, 0
+	}
+	if err := p.broker.ensure(ctx, positions()); err != nil {
+		return 0, err
+	}
+	kept, err := p.broker.js.Stream(ctx, positionsStream)
+	if err != nil {
+		return 0, fmt.Errorf("stream %s: %w", positionsStream, err)
+	}
+	msg, err := kept.GetLastMsgForSubject(ctx, p.subject)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return p.handled, nil
+	case err != nil:
+		return 0, fmt.Errorf("position %s: %w", p.subject, err)
+	}
+	made, sequence, _ := strings.Cut(string(msg.Data), " ")
+	if made != p.stream {
+		return p.handled, nil
+	}
+	n, err := strconv.ParseUint(sequence, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("position %s: %w", p.subject, err)
+	}
+	// A stream that lost its end gives sequences away again.
+	return min(max(n, p.handled), info.State.LastSeq), nil
+}
+
+// due reports how long it is until the position must be noted; ok is false while there is nothing to note.
+func (p *position) due() (wait time.Duration, ok bool) {
+	return max(0, time.Until(p.at.Add(noteEvery))), p.handled > p.noted
+}
+
+// note writes the position. An error changes nothing: the next attempt is later.
+func (p *position) note(ctx context.Context) {
+	handled := p.handled
+	p.at = time.Now()
+	if _, err := p.broker.js.Publish(ctx, p.subject, fmt.Appendf(nil, "%s %d", p.stream, handled)); err == nil {
+		p.noted = handled
+	}
+}
+
+// noteLast is note at the end, when ctx is done.
+func (p *position) noteLast(ctx context.Context) {
+	if p.handled == p.noted || !p.broker.conn.IsConnected() {
+		return
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	p.note(ending)
+}
+
+// consumer returns the reader's consumer, which begins after the group's position.
+func (r *reader) consumer(ctx context.Context) (jetstream.Consumer, error) {
+	b := r.broker
+	if r.position == nil {
+		return b.js.CreateOrUpdateConsumer(ctx, r.stream.Name, *r.durable)
+	}
+	stream, err := b.js.Stream(ctx, r.stream.Name)
+	if err != nil {
+		return nil, err
+	}
+	at, err := r.position.read(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	there, err := stream.Consumer(ctx, r.durable.Durable)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+	case err != nil:
+		return nil, err
+	default:
+		info := there.CachedInfo()
+		// A cluster that restarts makes its consumers again as they were made first.
+		if info.Config.MemoryStorage && info.Delivered.Stream >= at {
+			cfg := info.Config
+			cfg.AckWait = r.durable.AckWait
+			return stream.UpdateConsumer(ctx, cfg)
+		}
+		at = max(at, info.AckFloor.Stream)
+		if err := stream.DeleteConsumer(ctx, r.durable.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return nil, err
+		}
+	}
+	cfg := *r.durable
+	cfg.MemoryStorage = true
+	if at > 0 {
+		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, at+1
+	}
+	return stream.CreateConsumer(ctx, cfg) // another process may be faster: the next attempt finds its consumer
+}
