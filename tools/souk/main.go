@@ -31,6 +31,7 @@ import (
 	"github.com/souk-shop/souk/tools/souk/internal/relevance"
 	"github.com/souk-shop/souk/tools/souk/internal/replay"
 	"github.com/souk-shop/souk/tools/souk/internal/suite"
+	"github.com/souk-shop/souk/tools/souk/internal/trace"
 	"github.com/souk-shop/souk/tools/souk/internal/up"
 	"github.com/souk-shop/souk/tools/souk/internal/verify"
 )
@@ -54,6 +55,7 @@ var commands = []command{
 	{"mails", "show the mails that a shop sent to buyers, or keeps", mails.Command},
 	{"events", "say how far events are, show dead letters, rebuild streams", eventlog.Command},
 	{"kafka", "run a broker of Apache Kafka for development", kafka.Command},
+	{"trace", "print the trace of an order as a tree", trace.Command},
 	{"insight", "say how far a shop's read model is, or make it anew", insight.Command},
 	{"reconcile", "compare a shop's ledger with its payment provider", reconcile.Command},
 	{"load", "put load on a running shop", load.Command},

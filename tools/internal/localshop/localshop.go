@@ -84,6 +84,9 @@ type Options struct {
 	// JobsOnly has orders driven by their jobs alone and not by the process that
 	// accepted them. For tests.
 	JobsOnly bool
+	// Traces keeps recent traces of all parts in memory (see tools/internal/tracestore), for
+	// the gateway's pages and `souk trace`.
+	Traces bool
 	// SpanProcessors see every span of all services. Not with Processes.
 	SpanProcessors []sdktrace.SpanProcessor
 	// Tracer makes what sees every query of a service. Not with Processes.
@@ -130,7 +133,8 @@ type Shop struct {
 	certs    *certificates
 	postgres *Postgres
 	redis    *redis
-	broker   *broker // with EmbeddedEvents
+	broker   *broker   // with EmbeddedEvents
+	recorder *recorder // with Options.Traces
 	// identity is that of tools, topology.Ops.
 	identity *identity.Identity
 	// listeners by service, made before anything is started.
@@ -183,6 +187,11 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 	}
 	if err := s.prepare(); err != nil {
 		return nil, err
+	}
+	if opts.Traces {
+		if err := s.openRecorder(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.startStores(ctx); err != nil {
 		return nil, err
@@ -296,6 +305,9 @@ func (s *Shop) startServices() {
 	g := run.NewGroup(s.log)
 	g.Add("certificates", s.certs.run)
 	g.Add("identity", s.identity.Run)
+	if s.recorder != nil {
+		g.Add("traces", s.recorder.run)
+	}
 	for _, part := range topology.Processes() {
 		if s.opts.Processes {
 			supervisor := s.supervise(part)
@@ -458,6 +470,9 @@ func (s *Shop) stopAll(ctx context.Context) error {
 	for _, lis := range s.listeners {
 		lis.Close() // a service has closed its own
 	}
+	if s.recorder != nil {
+		s.recorder.close()
+	}
 	if s.redis != nil {
 		s.redis.close()
 	}
@@ -493,6 +508,7 @@ func (s *Shop) writeState() error {
 	st := &state.State{
 		URL: s.URL, StripesimURL: s.StripesimURL, Services: map[string]string{},
 		Postgres: s.postgres.DSNs(), EventsURL: s.EventsURL(), StartedAt: s.startedAt,
+		TracesURL: s.TracesURL(), TracesToken: s.TracesToken(),
 		PIDs: map[string]int{"up": os.Getpid(), "postgres": s.postgres.PID()},
 	}
 	for _, part := range topology.Of(topology.Service) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/souk-shop/souk/gateway/traces"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/seed"
@@ -183,11 +185,27 @@ func TestShopIsKept(t *testing.T) {
 	}
 }
 
+// checkTrace finds the trace of an order, with the spans of all processes.
+func checkTrace(t *testing.T, shop *localshop.Shop, order *shopclient.Order) {
+	t.Helper()
+	client, err := traces.NewClient(shop.TracesURL(), shop.TracesToken())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	eventually(ctx, t, "the order's trace, of all processes", func() bool {
+		list, err := client.List(ctx, traces.Query{Order: order.Number})
+		return err == nil && len(list.Traces) == 1 && list.Traces[0].OrderID == order.ID && list.Traces[0].Placed &&
+			slices.Equal(list.Traces[0].Services, []string{"cart", "catalog", "gateway", "order", "payment"})
+	})
+}
+
 func TestProcessesComeBack(t *testing.T) {
 	t.Parallel()
 	lives := make(chan int, 10)
 	shop := start(t, localshop.Options{
-		Dir: pgtest.Folder(t), Seed: true, Processes: true,
+		Dir: pgtest.Folder(t), Seed: true, Processes: true, Traces: true,
 		Env: func(service string, life int) []string {
 			if service == "order" {
 				lives <- life
@@ -211,9 +229,11 @@ func TestProcessesComeBack(t *testing.T) {
 		}
 		cancel()
 	}
-	if order := buy(t, shop, sku); order.State != shopclient.StatePaid {
+	order := buy(t, shop, sku)
+	if order.State != shopclient.StatePaid {
 		t.Errorf("order %+v", order)
 	}
+	checkTrace(t, shop, order)
 	if a, b := <-lives, <-lives; a != 1 || b != 2 {
 		t.Errorf("lives of order: %d, %d", a, b)
 	}

@@ -144,6 +144,7 @@ func (s *Shop) environ(part topology.Part, life int) []string {
 			out = append(out, k+"="+v)
 		}
 	}
+	out = append(out, s.exporter(part)...)
 	if s.opts.Env != nil {
 		out = append(out, s.opts.Env(part.Name, life)...)
 	}

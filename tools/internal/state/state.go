@@ -36,6 +36,10 @@ type State struct {
 	Postgres map[string]string `json:"postgres"`
 	// EventsURL is where the broker of events is, with its password; empty without one.
 	EventsURL string `json:"events_url,omitempty"`
+	// TracesURL is where the shop's recent traces are asked for, with TracesToken; empty where
+	// it keeps none.
+	TracesURL   string `json:"traces_url,omitempty"`
+	TracesToken string `json:"traces_token,omitempty"`
 	// PIDs has the process ids by name: "up", "postgres", "redis" and, with a
 	// process for each service, theirs.
 	PIDs map[string]int `json:"pids"`

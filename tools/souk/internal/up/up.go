@@ -47,6 +47,7 @@ it in good order, a second one at once.
 	redis := flags.Bool("redis", false, "start Redis (or a small one inside) as a second layer of the catalog's cache")
 	events := flags.String("events", localshop.EmbeddedEvents, "the `broker` of events: embedded (NATS, data in the data folder), none, or a URL (nats://..., kafka://...)")
 	empty := flags.Bool("empty", false, "do not import the embedded catalog")
+	traces := flags.Bool("traces", true, "keep recent traces in memory, for 'souk trace'")
 	verbose := flags.Bool("v", false, "show more of the log")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -59,6 +60,11 @@ it in good order, a second one at once.
 	opts := localshop.Options{
 		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: *redis, Events: *events,
 		Console: display, ConsoleLevel: slog.LevelWarn, Progress: display.progress,
+	}
+	if *traces && *processes && localshop.ExportsElsewhere() {
+		fmt.Fprintln(stderr, "traces are sent to the collector that the environment names, and not kept here as well (--processes)")
+	} else {
+		opts.Traces = *traces
 	}
 	if *events == "none" {
 		opts.Events = ""
@@ -102,6 +108,10 @@ func introduce(w io.Writer, shop *localshop.Shop, data string, redis bool) {
 	if redis {
 		caches = "in memory, Redis beneath"
 	}
+	traces := "not kept"
+	if shop.TracesURL() != "" {
+		traces = "souk trace ORDER"
+	}
 	fmt.Fprintf(w, `
   storefront      %s/
   REST API        %[1]s/docs  (%[1]s/openapi.yaml)
@@ -109,10 +119,11 @@ func introduce(w io.Writer, shop *localshop.Shop, data string, redis bool) {
   payments        %s  (simulated: no money moves)
   caches          %s
   events          %s
+  traces          %s
   data and logs   %s
 
 ready %[1]s
-`, shop.URL, state.OperatorToken(data), shop.StripesimURL, caches, told, data)
+`, shop.URL, state.OperatorToken(data), shop.StripesimURL, caches, told, traces, data)
 }
 
 // Seed is `souk seed`.

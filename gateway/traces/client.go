@@ -1,0 +1,162 @@
+package traces
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Query says which traces are asked for. What is zero asks for any.
+type Query struct {
+	// Operation is a part of the name of a span, in any case of letters.
+	Operation string
+	// Order is the number or the id of an order.
+	Order string
+	// Min is how long the first span took, at least.
+	Min time.Duration
+	// Failed asks for traces in which a span failed.
+	Failed bool
+	// Limit is how many at most, the newest first; 0 is DefaultLimit.
+	Limit int
+}
+
+// How many traces a list has.
+const (
+	DefaultLimit = 50
+	MaxLimit     = 500
+)
+
+// The parameters of a query, and the paths of a store.
+const (
+	paramOperation, paramOrder, paramMin, paramFailed, paramLimit = "operation", "order", "min", "failed", "limit"
+
+	// ListPath answers a List, TracePath with an id behind it a Trace.
+	ListPath, TracePath = "/traces", "/traces/"
+)
+
+// Values writes a query as parameters.
+func (q Query) Values() url.Values {
+	v := url.Values{}
+	set := func(name, value string, is bool) {
+		if is {
+			v.Set(name, value)
+		}
+	}
+	set(paramOperation, q.Operation, q.Operation != "")
+	set(paramOrder, q.Order, q.Order != "")
+	set(paramMin, q.Min.String(), q.Min != 0)
+	set(paramFailed, "true", q.Failed)
+	set(paramLimit, strconv.Itoa(q.Limit), q.Limit != 0)
+	return v
+}
+
+// ParseQuery reads what Values wrote. The error names the parameter.
+func ParseQuery(v url.Values) (Query, error) {
+	q := Query{Operation: v.Get(paramOperation), Order: v.Get(paramOrder), Failed: v.Get(paramFailed) == "true"}
+	var err error
+	if text := v.Get(paramMin); text != "" {
+		if q.Min, err = time.ParseDuration(text); err != nil || q.Min < 0 {
+			return q, fmt.Errorf("%s: want a duration such as 250ms", paramMin)
+		}
+	}
+	if text := v.Get(paramLimit); text != "" {
+		if q.Limit, err = strconv.Atoi(text); err != nil || q.Limit < 1 || q.Limit > MaxLimit {
+			return q, fmt.Errorf("%s: want 1 to %d", paramLimit, MaxLimit)
+		}
+	}
+	return q, nil
+}
+
+// List are the traces that a query found.
+type List struct {
+	Traces []Summary `json:"traces"`
+	Stats  Stats     `json:"stats"`
+}
+
+// ErrNotFound means that the store has no such trace: it made room for newer ones, or
+// never came.
+var ErrNotFound = errors.New("there is no such trace, or no longer")
+
+// ErrUnavailable means that the store did not answer.
+var ErrUnavailable = errors.New("the store of traces does not answer")
+
+// maxAnswer bounds what is read of a store's answer, in bytes.
+const maxAnswer = 64 << 20
+
+// Client asks a store. Safe for concurrent use.
+type Client struct {
+	base, token string
+	http        *http.Client
+}
+
+// NewClient makes a client of the store at a URL, such as http://127.0.0.1:4318, which asks
+// for a token.
+func NewClient(base, token string) (*Client, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, fmt.Errorf("%q: want a URL such as http://127.0.0.1:4318", base)
+	}
+	return &Client{base: strings.TrimRight(base, "/"), token: token, http: &http.Client{
+		Timeout: 10 * time.Second,
+		// The answer is the store's own; another place is not to get the token.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// List returns the traces that a query finds, the newest first.
+func (c *Client) List(ctx context.Context, q Query) (*List, error) {
+	var out List
+	return &out, c.get(ctx, ListPath+"?"+q.Values().Encode(), &out)
+}
+
+// Trace returns a trace by its id; ErrNotFound when the store has none.
+func (c *Client) Trace(ctx context.Context, id string) (*Trace, error) {
+	var out Trace
+	return &out, c.get(ctx, TracePath+url.PathEscape(id), &out)
+}
+
+func (c *Client) get(ctx context.Context, path string, into any) (err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	res, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	defer func() { err = errors.Join(err, res.Body.Close()) }()
+	body := io.LimitReader(res.Body, maxAnswer)
+	switch res.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound:
+		return ErrNotFound
+	default:
+		text, _ := io.ReadAll(io.LimitReader(body, 512))
+		return fmt.Errorf("%w: %s: %s", ErrUnavailable, res.Status, strings.TrimSpace(string(text)))
+	}
+	if err := json.NewDecoder(body).Decode(into); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return nil
+}
+
+// IsID reports that a text has the form of a trace's id.
+func IsID(text string) bool {
+	if len(text) != 32 {
+		return false
+	}
+	for _, c := range text {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}
