@@ -17,7 +17,7 @@ import (
 // contender is one of two shops that are compared.
 type contender struct {
 	name   string
-	binary string // of souk
+	binary string   // of souk
 	flags  []string // of souk up
 
 	shop *child
