@@ -27,6 +27,7 @@ import (
 	"github.com/souk-shop/souk/tools/souk/internal/kafka"
 	"github.com/souk-shop/souk/tools/souk/internal/mails"
 	"github.com/souk-shop/souk/tools/souk/internal/operator"
+	"github.com/souk-shop/souk/tools/souk/internal/profile"
 	"github.com/souk-shop/souk/tools/souk/internal/reconcile"
 	"github.com/souk-shop/souk/tools/souk/internal/relevance"
 	"github.com/souk-shop/souk/tools/souk/internal/replay"
@@ -59,6 +60,7 @@ var commands = []command{
 	{"insight", "say how far a shop's read model is, or make it anew", insight.Command},
 	{"reconcile", "compare a shop's ledger with its payment provider", reconcile.Command},
 	{"load", "put load on a running shop", load.Command},
+	{"profile", "say what a shop's processors are busy with", profile.Command},
 	{"bench", "measure the shop against its limits", bench.Command},
 	{"relevance", "judge the search by queries in many scripts", relevance.Command},
 	{"overload", "send the shop more shoppers than it can serve", bench.OverloadCommand},

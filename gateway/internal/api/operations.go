@@ -11,6 +11,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/operators"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // access says whose token an operation takes: its security in openapi.yaml.
@@ -50,8 +51,10 @@ func (d *deprecation) announce(h http.Header) {
 
 // serve answers the requests of an operation.
 func (a *API) serve(op operation) http.HandlerFunc {
+	name := op.method + " " + op.path
 	return func(w http.ResponseWriter, r *http.Request) {
 		edge.SetRoute(r.Context(), op.path)
+		telemetry.Profiled(name)
 		op.deprecation.announce(w.Header())
 		id := auth.FromContext(r.Context())
 		if err := op.admits(id); err != nil {

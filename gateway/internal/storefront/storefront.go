@@ -29,6 +29,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // Catalog is what the pages need of the catalog.
@@ -187,6 +188,7 @@ func (s *Storefront) routes() {
 // page registers a handler whose error becomes a page.
 func (s *Storefront) page(pattern string, h func(http.ResponseWriter, *http.Request) error) {
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		telemetry.Profiled(pattern)
 		if err := h(w, r); err != nil {
 			if problem.Is(err, problem.SessionEnded) {
 				err = errEnded

@@ -133,6 +133,7 @@ func Await(ctx context.Context, ready func(context.Context) error) bool {
 // Begin begins one run of a job: a span of its own in the trace of the call
 // that made the job, which traceparent names. end takes what the run came to.
 func Begin(ctx context.Context, tracer trace.Tracer, job *rivertype.JobRow, traceparent string) (_ context.Context, end func(error)) {
+	telemetry.Profiled("process " + job.Kind)
 	//nolint:spancheck // end ends it
 	ctx, span := tracer.Start(Resume(ctx, traceparent), "process "+job.Kind,
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(

@@ -78,6 +78,7 @@ func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServe
 		return handler(ctx, req)
 	}
 	started := time.Now()
+	telemetry.Profiled(info.FullMethod)
 	ctx, cancel, err := shave(i.extract(ctx))
 	defer func() {
 		if p := recover(); p != nil {
@@ -103,6 +104,7 @@ func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServe
 
 func (i *interceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	started := time.Now()
+	telemetry.Profiled(info.FullMethod)
 	ctx, end := context.WithCancelCause(i.extract(ss.Context()))
 	if !info.IsClientStream {
 		// Nothing would end a stream to a client that just listens.

@@ -139,6 +139,8 @@ type Shop struct {
 	identity *identity.Identity
 	// listeners by service, made before anything is started.
 	listeners map[string]net.Listener
+	// admin are those for operators, of the parts that have one.
+	admin map[string]net.Listener
 	// connections are the variables by which services find each other.
 	connections map[string]string
 
@@ -164,7 +166,7 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 	if opts.Addr == "" {
 		opts.Addr = "127.0.0.1:0"
 	}
-	s := &Shop{opts: opts, processes: map[string]*process.Supervisor{}, listeners: map[string]net.Listener{}, done: make(chan struct{})}
+	s := &Shop{opts: opts, processes: map[string]*process.Supervisor{}, listeners: map[string]net.Listener{}, admin: map[string]net.Listener{}, done: make(chan struct{})}
 	if err := checkEvents(opts.Events); err != nil {
 		return nil, err
 	}
@@ -223,6 +225,12 @@ func (s *Shop) listen(ctx context.Context) error {
 			return fmt.Errorf("listen on %s: %w", addr, err)
 		}
 		s.listeners[part.Name] = lis
+		if part.Kind == topology.Provider {
+			continue
+		}
+		if s.admin[part.Name], err = lc.Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
+			return fmt.Errorf("listen for operators: %w", err)
+		}
 	}
 	s.URL = "http://" + reachable(s.listeners[topology.Edge].Addr().(*net.TCPAddr))
 	s.StripesimURL = "http://" + s.listeners[topology.Stripesim].Addr().String()
@@ -467,8 +475,10 @@ func (s *Shop) stopAll(ctx context.Context) error {
 		<-s.done
 		errs = append(errs, s.err)
 	}
-	for _, lis := range s.listeners {
-		lis.Close() // a service has closed its own
+	for _, listeners := range []map[string]net.Listener{s.listeners, s.admin} {
+		for _, lis := range listeners {
+			lis.Close() // a service has closed its own
+		}
 	}
 	if s.recorder != nil {
 		s.recorder.close()
@@ -506,13 +516,16 @@ func (s *Shop) writeState() error {
 		return nil
 	}
 	st := &state.State{
-		URL: s.URL, StripesimURL: s.StripesimURL, Services: map[string]string{},
+		URL: s.URL, StripesimURL: s.StripesimURL, Services: map[string]string{}, Admin: map[string]string{},
 		Postgres: s.postgres.DSNs(), EventsURL: s.EventsURL(), StartedAt: s.startedAt,
 		TracesURL: s.TracesURL(), TracesToken: s.TracesToken(),
 		PIDs: map[string]int{"up": os.Getpid(), "postgres": s.postgres.PID()},
 	}
 	for _, part := range topology.Of(topology.Service) {
 		st.Services[part.Name] = s.Addr(part.Name)
+	}
+	for name, lis := range s.admin {
+		st.Admin[name] = lis.Addr().String()
 	}
 	if s.redis != nil && s.redis.proc != nil {
 		st.PIDs["redis"] = s.redis.proc.PID()

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +26,7 @@ import (
 	"github.com/souk-shop/souk/tools/internal/seed"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/internal/state"
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // TestMain is also the program of the processes that the tests start: a
@@ -151,6 +154,8 @@ func TestShopIsKept(t *testing.T) {
 		t.Errorf("provider's journal: %s, %v", b, err)
 	}
 
+	hasMetrics(t, dir)
+
 	var running *localshop.RunningError
 	_, err = localshop.Start(t.Context(), localshop.Options{Dir: dir, Fresh: true})
 	if !errors.As(err, &running) || running.PID != os.Getpid() || running.URL != shop.URL {
@@ -203,9 +208,9 @@ func checkTrace(t *testing.T, shop *localshop.Shop, order *shopclient.Order) {
 
 func TestProcessesComeBack(t *testing.T) {
 	t.Parallel()
-	lives := make(chan int, 10)
+	lives, dir := make(chan int, 10), pgtest.Folder(t)
 	shop := start(t, localshop.Options{
-		Dir: pgtest.Folder(t), Seed: true, Processes: true, Traces: true,
+		Dir: dir, Seed: true, Processes: true, Traces: true,
 		Env: func(service string, life int) []string {
 			if service == "order" {
 				lives <- life
@@ -236,6 +241,30 @@ func TestProcessesComeBack(t *testing.T) {
 	checkTrace(t, shop, order)
 	if a, b := <-lives, <-lives; a != 1 || b != 2 {
 		t.Errorf("lives of order: %d, %d", a, b)
+	}
+	hasMetrics(t, dir)
+}
+
+// hasMetrics asks the admin listener of each part that the shop on a data folder has for its
+// metrics, and whether it shows profiles.
+func hasMetrics(t *testing.T, dir string) {
+	t.Helper()
+	st, err := state.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range topology.Of(topology.Service, topology.Gateway) {
+		for path, want := range map[string]string{"/metrics": "souk_file_age_seconds", "/debug/pprof/cmdline": ""} {
+			res, err := http.Get("http://" + st.Admin[part.Name] + path)
+			if err != nil {
+				t.Fatalf("%s: %v", part.Name, err)
+			}
+			body, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			if err != nil || res.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
+				t.Errorf("%s%s: %s, %d bytes, %v", part.Name, path, res.Status, len(body), err)
+			}
+		}
 	}
 }
 

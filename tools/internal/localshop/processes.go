@@ -20,11 +20,12 @@ import (
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
-// A service process finds its listener, made by its parent, and the end of a
-// pipe that closes with its parent at these file descriptors.
+// A service process finds its listener, made by its parent, the end of a pipe that
+// closes with its parent, and its listener for operators at these file descriptors.
 const (
 	listenerFD = 3
 	lifelineFD = 4
+	adminFD    = 5 // of a part that has one
 )
 
 // supervise makes the supervisor of a service's process.
@@ -83,6 +84,13 @@ func (s *Shop) serviceCommand(part topology.Part, life int) (c process.Command, 
 	c.Cmd.Stdout, c.Cmd.Stderr = log, log
 	c.Cmd.Env = append(os.Environ(), s.environ(part, life)...)
 	c.Cmd.ExtraFiles = []*os.File{listener, lifeline}
+	if lis, ok := s.admin[part.Name].(*net.TCPListener); ok {
+		admin, err := lis.File()
+		if err != nil {
+			return c, err
+		}
+		c.Inherited, c.Cmd.ExtraFiles = append(c.Inherited, admin), append(c.Cmd.ExtraFiles, admin)
+	}
 	return c, nil
 }
 
@@ -125,6 +133,13 @@ func RunService(ctx context.Context, name string) error {
 		return fmt.Errorf("%s is started by `souk up --processes`: %w", name, err)
 	}
 	syscall.CloseOnExec(listenerFD)
+	proc := topology.Process{Env: envconfig.OsLookuper(), Listener: lis}
+	if part.Kind != topology.Provider {
+		if proc.Admin, err = net.FileListener(os.NewFile(adminFD, "admin")); err != nil {
+			return fmt.Errorf("%s is started by `souk up --processes`: %w", name, err)
+		}
+		syscall.CloseOnExec(adminFD)
+	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
 	go func() {
@@ -132,7 +147,7 @@ func RunService(ctx context.Context, name string) error {
 		_, _ = io.Copy(io.Discard, os.NewFile(lifelineFD, "lifeline"))
 		os.Exit(1)
 	}()
-	return part.Run(ctx, topology.Process{Env: envconfig.OsLookuper(), Listener: lis})
+	return part.Run(ctx, proc)
 }
 
 // environ are the variables of a service's next life.

@@ -14,7 +14,7 @@ import (
 
 // runInside runs a part in this process.
 func (s *Shop) runInside(ctx context.Context, part topology.Part) error {
-	p := topology.Process{Env: s.lookuper(part), Listener: s.listeners[part.Name], Log: s.logFile, Spans: s.opts.SpanProcessors}
+	p := topology.Process{Env: s.lookuper(part), Listener: s.listeners[part.Name], Admin: s.admin[part.Name], Log: s.logFile, Spans: s.opts.SpanProcessors}
 	if s.opts.Tracer != nil {
 		p.Tracer = s.opts.Tracer(part.Name)
 	}

@@ -32,6 +32,8 @@ type State struct {
 	JournalURL string `json:"journal_url,omitempty"`
 	// Services has the gRPC address of each service.
 	Services map[string]string `json:"services"`
+	// Admin has the address of each part's listener for operators: metrics, health, profiles.
+	Admin map[string]string `json:"admin"`
 	// Postgres has the connection string of each service's database.
 	Postgres map[string]string `json:"postgres"`
 	// EventsURL is where the broker of events is, with its password; empty without one.

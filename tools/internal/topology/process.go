@@ -9,6 +9,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
+	"github.com/souk-shop/souk/services/chassis/admin"
 	"github.com/souk-shop/souk/services/chassis/config"
 	chassis "github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -19,6 +20,9 @@ type Process struct {
 	// Env has its configuration.
 	Env      envconfig.Lookuper
 	Listener net.Listener
+	// Admin is the listener for metrics, health and profiles; nil turns it off. The
+	// provider has none.
+	Admin net.Listener
 	// Log is standard error when nil.
 	Log io.Writer
 	// Spans see each span, and Tracer each query; both may be nil.
@@ -32,10 +36,11 @@ func (p Part) Run(ctx context.Context, proc Process) error { return p.run(ctx, p
 type runner func(ctx context.Context, prefix string, proc Process) error
 
 // places are the fields of a Config that no environment variable sets. The
-// tracer is nil where there is no database.
+// tracer is nil where there is no database, admin where nothing listens for operators.
 type places struct {
 	listener  *net.Listener
 	telemetry *telemetry.Config
+	admin     *admin.Config
 	tracer    *pgx.QueryTracer
 }
 
@@ -49,6 +54,9 @@ func start[C any](run func(context.Context, C) error, of func(*C) places) runner
 		at := of(&cfg)
 		*at.listener = proc.Listener
 		at.telemetry.LogOutput, at.telemetry.SpanProcessors = proc.Log, proc.Spans
+		if at.admin != nil && proc.Admin != nil {
+			at.admin.Listener, at.admin.Profiles = proc.Admin, true
+		}
 		if at.tracer != nil {
 			*at.tracer = proc.Tracer
 		}
@@ -60,6 +68,6 @@ func start[C any](run func(context.Context, C) error, of func(*C) places) runner
 func serve[C any](run func(context.Context, C) error, of func(*C) *chassis.Config) runner {
 	return start(run, func(c *C) places {
 		base := of(c)
-		return places{&base.Server.Listener, &base.Telemetry, &base.Postgres.Tracer}
+		return places{&base.Server.Listener, &base.Telemetry, &base.Admin, &base.Postgres.Tracer}
 	})
 }

@@ -134,7 +134,7 @@ var Parts = []Part{
 		Name: Edge, Kind: Gateway, Module: "gateway", Package: "./cmd/gateway", Port: 8080,
 		Calls: targets("catalog", "cart", "order", "payment", "notification", "insight"), Events: true, Follows: []string{"catalog"},
 		run: start(gateway.Run, func(c *gateway.Config) places {
-			return places{listener: &c.Listener, telemetry: &c.Telemetry}
+			return places{listener: &c.Listener, telemetry: &c.Telemetry, admin: &c.Admin}
 		}),
 	},
 	{Name: "smoke", Kind: Tool, Module: "tools", Package: "./smoke/cmd/smoke", Calls: []Call{{To: Edge}}},
