@@ -73,7 +73,9 @@ type Config struct {
 	hook crash.Hook // tests simulate crashes with it
 }
 
-// crashPoints are what Config.CrashAt can name.
+// CrashPoints are what Config.CrashAt can name.
+func CrashPoints() []string { return crash.Names(crashPoints()) }
+
 func crashPoints() []crash.Point { return append(app.CrashPoints(), webhookapp.CrashPoints()...) }
 
 // Validate refuses what the service cannot run with.

@@ -124,7 +124,8 @@ var Parts = []Part{
 	}),
 	service("notification", serve(notification.Run, func(c *notification.Config) *chassis.Config { return &c.Config }), Part{
 		Calls: targets("catalog", "order", "payment"), Events: true,
-		Takes: []Group{{Name: "mail", Sources: []string{"order"}}, {Name: "webhooks", Sources: []string{"catalog", "order", "payment"}}},
+		Takes:       []Group{{Name: "mail", Sources: []string{"order"}}, {Name: "webhooks", Sources: []string{"catalog", "order", "payment"}}},
+		CrashPoints: notification.CrashPoints(),
 	}),
 	service("insight", serve(insight.Run, func(c *insight.Config) *chassis.Config { return &c.Config }), Part{
 		Calls: targets("catalog", "order", "payment"), Events: true,

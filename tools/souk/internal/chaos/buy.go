@@ -98,7 +98,7 @@ func (v *shopper) fill(ctx context.Context, p *purchase) bool {
 	}
 	p.shop = v.shop.WithToken(cart.Token)
 	p.checkout = shopclient.Checkout{
-		CartID: cart.ID, CartVersion: cart.Version, PaymentMethod: goodCard, Email: "shopper@example.com",
+		CartID: cart.ID, CartVersion: cart.Version, PaymentMethod: goodCard, Email: address(p.key),
 		ShippingAddress: shopclient.Address{Name: fmt.Sprintf("Shopper %d", v.n), Line1: "1 High Street", City: "Town", PostalCode: "SW1Y 4JH", Country: "GB"},
 	}
 	if !p.good {
@@ -110,6 +110,9 @@ func (v *shopper) fill(ctx context.Context, p *purchase) bool {
 	p.sent = time.Now()
 	return true
 }
+
+// address is the mail address of who places an order.
+func address(key string) string { return "shopper-" + key + "@example.com" }
 
 // look shows the shopper what the cart costs, who agrees to it; it says whether there was
 // an answer.

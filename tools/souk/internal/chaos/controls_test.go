@@ -34,6 +34,7 @@ func TestASabotagedShopIsNoticed(t *testing.T) {
 	}{
 		{"idempotency is off", clicks, forgetKeys(), []string{SettledOnce, SameKeySameAnswer}},
 		{"stock is confirmed after the capture", mustFind(t, "kill-order"), confirmLate(), []string{NoOversell}},
+		{"mails are noted as sent before they are", crashFault(notifier, []string{"mail.sending"}), sentBeforehand(), []string{ToldOutside}},
 		{"carts are kept in memory only", mustFind(t, "postgres-kill"), forgetCarts(), []string{NoLostLine}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -28,6 +28,7 @@ type evidence struct {
 	events       map[string]string           // states of the provider's events that payment kept, by id
 	webhooks     webhooks
 	told         told
+	elsewhere    elsewhere
 }
 
 // orderRow is an order in SQL.
@@ -71,16 +72,15 @@ type moving struct {
 	Orders, Refunds, Payments, Webhooks int64
 	// Undelivered are webhooks that the provider has yet to deliver.
 	Undelivered int64
-	// EventsUndelivered were committed and are not delivered yet, EventsUnconsumed are those that a
-	// consumer has yet to take.
-	EventsUndelivered, EventsUnconsumed int64
+	// EventsUndelivered were committed and are not delivered yet.
+	EventsUndelivered int64
 }
 
 func (m moving) none() bool { return m == moving{} }
 
 func (m moving) String() string {
-	return fmt.Sprintf("%d orders, %d refunds, %d payments, %d webhooks, %d webhooks that are not delivered, %d events that are not delivered, %d that are not taken",
-		m.Orders, m.Refunds, m.Payments, m.Webhooks, m.Undelivered, m.EventsUndelivered, m.EventsUnconsumed)
+	return fmt.Sprintf("%d orders, %d refunds, %d payments, %d webhooks, %d webhooks that are not delivered, %d events that are not delivered",
+		m.Orders, m.Refunds, m.Payments, m.Webhooks, m.Undelivered, m.EventsUndelivered)
 }
 
 // rest waits until nothing is under way in the shop, at most wait, and returns what
@@ -88,7 +88,7 @@ func (m moving) String() string {
 func rest(ctx context.Context, e *Environment, wait time.Duration) (left moving, err error) {
 	resting, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	left = moving{Orders: -1, Refunds: -1, Payments: -1, Webhooks: -1, Undelivered: -1, EventsUndelivered: -1, EventsUnconsumed: -1} // no answer yet
+	left = moving{Orders: -1, Refunds: -1, Payments: -1, Webhooks: -1, Undelivered: -1, EventsUndelivered: -1} // no answer yet
 	for {
 		now, err := stillMoving(resting, e)
 		switch {
@@ -122,7 +122,7 @@ func stillMoving(ctx context.Context, e *Environment) (m moving, err error) {
 	if err != nil || !m.none() {
 		return m, err // what moves has more to tell
 	}
-	m.EventsUndelivered, m.EventsUnconsumed, err = eventBacklog(ctx, e)
+	m.EventsUndelivered, _, err = eventBacklog(ctx, e)
 	return m, err
 }
 
@@ -145,7 +145,7 @@ func query(ctx context.Context, dsn, sql string, dest []any, each func()) error 
 }
 
 // gather reads everything that the databases and the journal hold.
-func gather(ctx context.Context, shop *localshop.Shop, w *witness) (*evidence, error) {
+func gather(ctx context.Context, shop *localshop.Shop, w *witness, o *outside) (*evidence, error) {
 	e := &evidence{
 		orders: map[string]orderRow{}, refunds: map[string]refundRow{}, reservations: map[string]string{},
 		attempts: map[string]string{}, carts: map[string]map[string]int64{}, stock: map[string]stockRow{},
@@ -162,7 +162,10 @@ func gather(ctx context.Context, shop *localshop.Shop, w *witness) (*evidence, e
 			return nil, err
 		}
 	}
-	return e, e.readEvents(ctx, shop, w)
+	if err := e.readEvents(ctx, shop, w); err != nil {
+		return nil, err
+	}
+	return e, e.readOutside(ctx, shop, o)
 }
 
 func (e *evidence) readOrders(ctx context.Context, shop *localshop.Shop) error {

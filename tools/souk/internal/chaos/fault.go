@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,6 +38,8 @@ type Fault struct {
 	// Alone says that the fault needs a run of its own: the clients cause it, it
 	// takes long, or it does nothing. A Schedule leaves it out, and those with Arrange.
 	Alone bool
+	// Breaks are the parts that it ends, stops or cuts off, nil for any of them.
+	Breaks []string
 	// Forgets means that the broker loses what it had, so that it delivers what follows
 	// first.
 	Forgets bool
@@ -60,6 +63,8 @@ type Environment struct {
 	last      string
 	unreached []string
 	env       map[string][]string
+	// always are variables of all lives of a service; SetEnv adds to them.
+	always map[string][]string
 }
 
 // start starts a shop with a process for each service and a proxy in each
@@ -132,5 +137,5 @@ func (e *Environment) SetEnv(service string, vars ...string) {
 func (e *Environment) environ(service string, _ int) []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.env[service]
+	return slices.Concat(e.always[service], e.env[service])
 }

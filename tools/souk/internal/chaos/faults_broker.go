@@ -21,10 +21,10 @@ import (
 // partitions.
 func brokerFaults() []Fault {
 	return []Fault{{
-		Name: "nats-kill", Group: "broker", Doc: "SIGKILL of NATS, again and again",
+		Name: "nats-kill", Group: "broker", Doc: "SIGKILL of NATS, again and again", Breaks: []string{topology.NATS},
 		Inject: func(ctx context.Context, e *Environment) error { return e.kill(ctx, topology.NATS) },
 	}, freezeFault("nats-freeze", "broker", topology.NATS, 15*time.Second), {
-		Name: "nats-lost", Group: "broker", Doc: "all data of NATS is gone; then the logs are published anew", Times: 1, Forgets: true,
+		Name: "nats-lost", Group: "broker", Doc: "all data of NATS is gone; then the logs are published anew", Times: 1, Forgets: true, Breaks: []string{topology.NATS},
 		Inject: func(ctx context.Context, e *Environment) error {
 			lost, err := e.loseEvents(ctx)
 			if err != nil {
@@ -77,7 +77,7 @@ func removeAll(dir string) (files int, err error) {
 func brokerDiskFault() Fault {
 	small := &smallDisk{}
 	return Fault{
-		Name: "nats-disk-full", Group: "broker", Doc: "the filesystem of NATS' data has no byte left, for 5s (needs root)",
+		Name: "nats-disk-full", Group: "broker", Doc: "the filesystem of NATS' data has no byte left, for 5s (needs root)", Breaks: []string{topology.NATS},
 		Arrange: func(opts *localshop.Options) (undo func() error, err error) {
 			return small.mount(&opts.BrokerDir, topology.NATS)
 		},

@@ -10,7 +10,7 @@ import (
 func clientFaults() []Fault {
 	fault := func(name, doc string, m Behavior, count func(Misuse) int) Fault {
 		return Fault{
-			Name: "client-" + name, Group: "client", Doc: doc, Alone: true,
+			Name: "client-" + name, Group: "client", Doc: doc, Alone: true, Breaks: []string{},
 			Inject: func(ctx context.Context, e *Environment) error {
 				before := count(e.Workload.Misuse())
 				err := e.during(ctx, 3*time.Second, func(context.Context) error {

@@ -16,7 +16,7 @@ func clockFaults() []Fault {
 			offset time.Duration
 		}{{"ahead", time.Hour}, {"behind", -time.Hour}} {
 			out = append(out, Fault{
-				Name: "clock-" + service + "-" + c.name, Group: "clock",
+				Name: "clock-" + service + "-" + c.name, Group: "clock", Breaks: []string{service},
 				Doc: fmt.Sprintf("the clock of %s is an hour %s, for 5s", service, c.name),
 				Inject: func(ctx context.Context, e *Environment) error {
 					return e.during(ctx, 5*time.Second, func(ctx context.Context) error {

@@ -17,6 +17,10 @@ import (
 // Some are reached only where something else goes wrong, too.
 const crashWithin = 10 * time.Second
 
+// hookCrashWithin is that of the service which sends webhooks: those that were under way at a death
+// keep the endpoint's places until their claims end, 15 s after the time for the call.
+const hookCrashWithin = crashWithin + hookTimeout + 15*time.Second
+
 func crashes() []Fault {
 	var out []Fault
 	for _, part := range topology.Parts {
@@ -43,7 +47,7 @@ func crashFault(service string, points []string) Fault {
 				return errors.Join(e.disarm(ctx, service), e.Provider.Heal(ctx))
 			})
 		},
-		Times: 1,
+		Times: 1, Breaks: []string{service},
 	}
 }
 
@@ -70,7 +74,11 @@ func (e *Environment) crash(ctx context.Context, service, point string) error {
 		return err
 	}
 	e.SetEnv(service) // the life after the armed one is an ordinary one
-	reached, cancel := context.WithTimeout(ctx, crashWithin)
+	within := crashWithin
+	if service == notifier {
+		within = hookCrashWithin
+	}
+	reached, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	err = until(reached, service+" dies at "+point, func() (bool, error) {
 		n, err := deathsAt(log, point)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,15 +50,15 @@ func databaseFaults() []Fault {
 			return e.withSetting(ctx, "default_transaction_isolation", "serializable")
 		},
 	}, {
-		Name: "column-type-changed", Group: "database",
+		Name: "column-type-changed", Group: "database", Breaks: slices.Sorted(maps.Keys(columns)),
 		Doc:    "columns get another type and their own again, while statements are prepared for the old one",
 		Inject: func(ctx context.Context, e *Environment) error { return e.changeTypes(ctx) },
 	}, {
-		Name: "row-locked-30s", Group: "database", Times: 1,
+		Name: "row-locked-30s", Group: "database", Times: 1, Breaks: []string{"catalog"},
 		Doc:    "another client locks the stock row of one SKU for 30s",
 		Inject: func(ctx context.Context, e *Environment) error { return e.lockRow(ctx) },
 	}, {
-		Name: "import-under-load", Group: "database", Times: 2, Alone: true,
+		Name: "import-under-load", Group: "database", Times: 2, Alone: true, Breaks: []string{"catalog"},
 		Doc:    "20,000 products are imported, and a price is changed again and again meanwhile",
 		Inject: func(ctx context.Context, e *Environment) error { return e.importMany(ctx) },
 	}}

@@ -122,7 +122,7 @@ func partitions() []Fault {
 	for _, l := range localshop.Links() {
 		for _, way := range [][2]string{{l.From, l.To}, {l.To, l.From}} {
 			f := Fault{
-				Name: "partition-" + way[0] + "-" + way[1], Group: "partition",
+				Name: "partition-" + way[0] + "-" + way[1], Group: "partition", Breaks: way[:],
 				Doc: fmt.Sprintf("nothing that %s sends to %s arrives, for %s", way[0], way[1], partitionLasts),
 				Inject: func(ctx context.Context, e *Environment) error {
 					return e.disturb(ctx, way[0], way[1], Toxic{Lose: true}, partitionLasts, "messages did not arrive")

@@ -21,7 +21,8 @@ func poolFaults() []Fault {
 	for _, service := range topology.Databases() {
 		out = append(out, Fault{
 			Name: "pool-exhausted-" + service, Group: "pool",
-			Doc: fmt.Sprintf("%s has %d connections to its database, and both wait for a lock, for 6s", service, tinyPool),
+			Doc:    fmt.Sprintf("%s has %d connections to its database, and both wait for a lock, for 6s", service, tinyPool),
+			Breaks: []string{service},
 			Inject: func(ctx context.Context, e *Environment) error {
 				return e.during(ctx, 0, func(ctx context.Context) error {
 					e.SetEnv(service, fmt.Sprintf("SOUK_%s_POSTGRES_MAX_CONNS=%d", strings.ToUpper(service), tinyPool))

@@ -60,7 +60,7 @@ func kills() []Fault {
 	var out []Fault
 	for _, part := range append(slices.Clone(parts), topology.Stripesim) {
 		out = append(out, Fault{
-			Name: "kill-" + part, Group: "kill", Doc: "SIGKILL of " + part + ", again and again",
+			Name: "kill-" + part, Group: "kill", Doc: "SIGKILL of " + part + ", again and again", Breaks: []string{part},
 			Inject: func(ctx context.Context, e *Environment) error { return e.kill(ctx, part) },
 		})
 	}
@@ -132,5 +132,6 @@ func freezeFault(name, group, part string, d time.Duration) Fault {
 		Name: fmt.Sprintf("%s-%.0fs", name, d.Seconds()), Group: group, Doc: fmt.Sprintf("SIGSTOP of %s for %s", part, d),
 		Inject: func(ctx context.Context, e *Environment) error { return e.freeze(ctx, part, d) },
 		Alone:  d > 15*time.Second,
+		Breaks: []string{part},
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // misbehave has the provider follow rules for d.
@@ -27,7 +29,7 @@ func (e *Environment) misbehave(ctx context.Context, d time.Duration, rules ...R
 func providerFaults() []Fault {
 	fault := func(name, doc string, d time.Duration, rules ...Rule) Fault {
 		return Fault{
-			Name: "provider-" + name, Group: "provider", Doc: "the provider " + doc,
+			Name: "provider-" + name, Group: "provider", Doc: "the provider " + doc, Breaks: []string{topology.Stripesim},
 			Inject: func(ctx context.Context, e *Environment) error { return e.misbehave(ctx, d, rules...) },
 		}
 	}
@@ -47,7 +49,7 @@ func providerFaults() []Fault {
 			Inject: func(ctx context.Context, e *Environment) error {
 				return e.disturb(ctx, "payment", "stripesim", Toxic{Refuse: true}, 5*time.Minute, "connections were refused")
 			},
-			Times: 1, Alone: true,
+			Times: 1, Alone: true, Breaks: []string{topology.Stripesim},
 		},
 	}
 }
@@ -55,7 +57,7 @@ func providerFaults() []Fault {
 func webhookFaults() []Fault {
 	fault := func(name, doc string, rule Rule) Fault {
 		return Fault{
-			Name: "webhook-" + name, Group: "webhook", Doc: doc,
+			Name: "webhook-" + name, Group: "webhook", Doc: doc, Breaks: []string{topology.Stripesim},
 			Inject: func(ctx context.Context, e *Environment) error { return e.misbehave(ctx, 4*time.Second, rule) },
 		}
 	}

@@ -11,14 +11,15 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 func postgresFaults() []Fault {
 	return []Fault{{
-		Name: "postgres-kill", Group: "postgres", Doc: "SIGKILL of PostgreSQL, which recovers",
+		Name: "postgres-kill", Group: "postgres", Doc: "SIGKILL of PostgreSQL, which recovers", Breaks: []string{topology.Postgres},
 		Inject: func(ctx context.Context, e *Environment) error { return e.kill(ctx, "postgres") },
 	}, {
-		Name: "postgres-restart", Group: "postgres", Doc: "PostgreSQL shuts down, ending all connections, and starts again",
+		Name: "postgres-restart", Group: "postgres", Doc: "PostgreSQL shuts down, ending all connections, and starts again", Breaks: []string{topology.Postgres},
 		Inject: func(ctx context.Context, e *Environment) error {
 			ctx, cancel := context.WithTimeout(ctx, recoverWithin)
 			defer cancel()
@@ -34,7 +35,7 @@ func postgresFaults() []Fault {
 
 func redisFaults() []Fault {
 	return []Fault{{
-		Name: "redis-flush", Group: "redis", Doc: "FLUSHALL, several times a second",
+		Name: "redis-flush", Group: "redis", Doc: "FLUSHALL, several times a second", Breaks: []string{topology.Redis},
 		Inject: func(ctx context.Context, e *Environment) error {
 			for range 10 {
 				n, err := flush(ctx, e.Shop.Addr("redis"))
@@ -51,7 +52,7 @@ func redisFaults() []Fault {
 			return nil
 		},
 	}, {
-		Name: "redis-kill", Group: "redis", Doc: "SIGKILL of Redis, which comes back empty",
+		Name: "redis-kill", Group: "redis", Doc: "SIGKILL of Redis, which comes back empty", Breaks: []string{topology.Redis},
 		Inject: func(ctx context.Context, e *Environment) error { return e.kill(ctx, "redis") },
 	}, freezeFault("redis-freeze", "redis", "redis", 15*time.Second)}
 }

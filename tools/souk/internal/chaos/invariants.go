@@ -25,6 +25,7 @@ const (
 	EffectsOnce           = "EffectsOnce"
 	ToldAsCommitted       = "ToldAsCommitted"
 	ToldOnce              = "ToldOnce"
+	ToldOutside           = "ToldOutside"
 	SettlesInTime         = "SettlesInTime"
 	Linearizable          = "Linearizable"
 	NoInternalErrors      = "NoInternalErrors"
@@ -43,6 +44,7 @@ var Invariants = []Invariant{
 	{EffectsOnce, "what follows an order happens once: bought units out of the cart, units of a refund back, webhook applied"},
 	{ToldAsCommitted, "each event of a log is delivered as it was committed, in the order of its subject, and nothing else is"},
 	{ToldOnce, "each fact is an event in its log and takes effect once: in each consumer, in the mails, in the read model"},
+	{ToldOutside, "each buyer has the mails and each webhook endpoint the events that it is due, as committed; mails come twice only where a death may hide the first"},
 	{SettlesInTime, "everything is settled within 60 s of healing, and the shop sells again"},
 	{Linearizable, "stock of each SKU and each shared cart are linearizable"},
 	{NoInternalErrors, "no answer is a 500; under a gentle fault no call fails at all"},
@@ -70,6 +72,10 @@ type trial struct {
 	// witness took what the broker delivered, and forgets is Fault.Forgets.
 	witness *witness
 	forgets bool
+	// untold is what others had still to be told in the end, and repeats how many mails the fault
+	// may have had sent twice.
+	untold  untold
+	repeats int
 }
 
 // check judges a trial. undecided counts histories that were too tangled to
@@ -85,6 +91,7 @@ func (t *trial) check() (v violations, undecided int) {
 	t.checkEvents(v)
 	t.checkTold(v)
 	t.checkTelling(v)
+	t.checkOutside(v)
 	t.checkTime(v)
 	t.checkAnswers(v)
 	undecided = t.checkLinear(v, byKey)

@@ -3,12 +3,14 @@ package chaos
 import (
 	"crypto/sha256"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/tools/internal/audit"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
+	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
 // soundTrial is a small run in which every promise was kept: order o1 is paid
@@ -52,12 +54,26 @@ func soundTrial() *trial {
 		w.take(e)
 	}
 	w.take(all[0]) // at least once
+	paidEvent := events.Event{
+		Source: "order", Subject: "order.o1", Version: 2, Type: "souk.order.v1.OrderPaid", Time: at(3), Data: []byte("\x0a\x02o1"),
+	}
+	placed := events.Event{Source: "order", Subject: "order.o1", Version: 1, Type: "souk.order.v1.OrderPlaced", Time: at(2), Data: []byte("\x0a\x02o1")}
+	postOf := func(e events.Event) post {
+		return post{id: "evt_" + strconv.FormatInt(e.Version, 10), signed: true, about: occasionOf(e), is: e.Type, at: e.Time, data: []byte(`{"order_id":"o1"}`)}
+	}
+	paidLetter := letter{occasionOf(paidEvent), address("k1")}
 	return &trial{
-		witness: w,
-		rec:     rec, goods: map[string]int64{"plenty": plentyUnits, "other": plentyUnits, "scarce": scarceUnits},
+		witness: w, repeats: 1,
+		rec: rec, goods: map[string]int64{"plenty": plentyUnits, "other": plentyUnits, "scarce": scarceUnits},
 		healed: at(4), atRest: at(11),
 		ev: &evidence{
-			told:   told,
+			told: told,
+			elsewhere: elsewhere{
+				facts:   map[occasion]events.Event{occasionOf(placed): placed, occasionOf(paidEvent): paidEvent},
+				letters: []letter{paidLetter, paidLetter},
+				posts:   []post{postOf(placed), postOf(paidEvent), postOf(placed)},
+				asked:   map[occasion]int{occasionOf(paidEvent): 2},
+			},
 			events: map[string]string{"e1": "applied", "e2": "ignored"}, webhooks: webhooks{owed: 3, delivered: map[hook]bool{{"e1", 1}: true, {"e2", 1}: true}, withheld: map[hook]bool{{"e3", 1}: true}},
 			report: &audit.Report{Ledgers: []audit.Ledger{{Name: "journal", Entries: map[string]audit.Entry{
 				"o1": {Captures: 1, Captured: 100, Refunds: 1, Refunded: 60, Currency: "GBP"},
@@ -180,6 +196,28 @@ func TestEachPromiseCanBeSeenBroken(t *testing.T) {
 			t.ev.told.taken["notification/mail"][occasion{source: "order", subject: "order.o1"}] = 1
 		}},
 		{"an event is passed over", ToldOnce, func(t *trial) { t.ev.told.skipped = []string{"one"} }},
+		{"a mail is lost", ToldOutside, func(t *trial) { t.ev.elsewhere.letters = nil }},
+		{"a mail goes to another", ToldOutside, func(t *trial) { t.ev.elsewhere.letters[1].to = address("k2") }},
+		{"a mail of nothing", ToldOutside, func(t *trial) { t.ev.elsewhere.letters[1].about.version = 3 }},
+		{"a mail of what buyers are not told", ToldOutside, func(t *trial) { t.ev.elsewhere.letters[1].about.version = 1 }},
+		{"a mail comes twice without a reason", ToldOutside, func(t *trial) { t.repeats = 0 }},
+		{"a mail comes more often than it was sent", ToldOutside, func(t *trial) { t.ev.elsewhere.asked[second] = 1 }},
+		{"a mail cannot be read", ToldOutside, func(t *trial) { t.ev.elsewhere.odd = []string{"one"} }},
+		{"a mail is still to be sent", ToldOutside, func(t *trial) { t.untold.Mails = 1 }},
+		{"a webhook of the shop is lost", ToldOutside, func(t *trial) { t.ev.elsewhere.posts = t.ev.elsewhere.posts[:1] }},
+		{"a webhook is not signed", ToldOutside, func(t *trial) { t.ev.elsewhere.posts[2].signed = false }},
+		{"a webhook of nothing", ToldOutside, func(t *trial) { t.ev.elsewhere.posts[2].about.version = 3 }},
+		{"a webhook is another the second time", ToldOutside, func(t *trial) { t.ev.elsewhere.posts[2].id = "evt_9" }},
+		{"a webhook of two events", ToldOutside, func(t *trial) { t.ev.elsewhere.posts[1].id = "evt_1" }},
+		{"a webhook says something else", ToldOutside, func(t *trial) { t.ev.elsewhere.posts[1].data = []byte(`{"order_id":"o2"}`) }},
+		{"a webhook of another type", ToldOutside, func(t *trial) { t.ev.elsewhere.posts[1].is = "souk.order.v1.OrderRefunded" }},
+		{"a webhook that nobody asked for", ToldOutside, func(t *trial) {
+			e := t.ev.elsewhere.facts[second]
+			e.Version, e.Type = 3, "souk.order.v1.OrderConfirmed"
+			t.ev.elsewhere.facts[occasionOf(e)] = e
+			t.ev.elsewhere.posts = append(t.ev.elsewhere.posts, post{id: "evt_3", signed: true, about: occasionOf(e), is: e.Type, at: e.Time, data: []byte("{}")})
+		}},
+		{"webhooks out of order", ToldOutside, func(t *trial) { p := t.ev.elsewhere.posts; p[0], p[1] = p[1], p[0] }},
 		{"a cart is not cleared", EffectsOnce, func(t *trial) { t.ev.carts["c1"]["plenty"] = 2 }},
 		{"a refund is lost", EffectsOnce, func(t *trial) { delete(t.ev.refunds, "g1") }},
 		{"units are not put back", EffectsOnce, func(t *trial) { t.ev.refunds["g1"] = refundRow{order: "o1", state: "succeeded", amount: 60} }},
@@ -213,6 +251,45 @@ func TestEachPromiseCanBeSeenBroken(t *testing.T) {
 				t.Errorf("broken: %v, want %s", v, c.want)
 			}
 		})
+	}
+}
+
+// TestWhatWasBeforeIsNotTold: events from before the notification service and the endpoint are due
+// to nobody.
+func TestWhatWasBeforeIsNotTold(t *testing.T) {
+	t.Parallel()
+	tr := soundTrial()
+	o := &tr.ev.elsewhere
+	o.letters, o.posts, o.mailsSince, o.hooksSince = nil, nil, tr.atRest, tr.atRest
+	if v, _ := tr.check(); len(v) > 0 {
+		t.Errorf("violations: %v", v)
+	}
+}
+
+// TestFaultsThatRepeatMails: those that end, stop or cut off the notification service, or take its
+// database away.
+func TestFaultsThatRepeatMails(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"none": false, "kill-notification": true, "kill-order": false, "kill-random": true, "crash-notification": true, "crash-order": false,
+		"postgres-kill": true, "database-read-only": true, "partition-notification-postgres": true, "partition-postgres-cart": false,
+		"column-type-changed": false, "latency-500ms": true, "nats-lost": false, "rolling-restart": false, "client-reprice": false,
+	} {
+		if got := mustFind(t, name).repeatsMails(); got != want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
+// TestFaultsBreakPartsThatExist, by their names.
+func TestFaultsBreakPartsThatExist(t *testing.T) {
+	t.Parallel()
+	for _, f := range Faults() {
+		for _, name := range f.Breaks {
+			if _, known := topology.Find(name); !known {
+				t.Errorf("%s breaks %q", f.Name, name)
+			}
+		}
 	}
 }
 

@@ -62,6 +62,9 @@ func (p *printer) result(res *Result) error {
 	}
 	fmt.Fprintf(p.w, "[%d/%d] %-28s %s  %d orders, injected %d times, recovered in %s, took %s\n",
 		len(p.results), p.total, res.Fault, verdict(res), res.Accepted, res.Injected, round(res.Recovery), res.Took.Round(time.Second))
+	if m := res.Messages; m != (Messages{}) {
+		fmt.Fprintf(p.w, "      told others by %d mails, %d of them again, and %d webhooks, %d of them again\n", m.Mails, m.MailsAgain, m.Webhooks, m.WebhooksAgain)
+	}
 	if res.Void != "" {
 		fmt.Fprintf(p.w, "      does not count: %s\n", res.Void)
 	}

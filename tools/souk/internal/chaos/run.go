@@ -86,6 +86,8 @@ type Result struct {
 	// Worst is the longest that an answered call took.
 	Worst time.Duration `json:"worst_ns"`
 	Took  time.Duration `json:"took_ns"`
+	// Messages are what others were told.
+	Messages Messages `json:"messages"`
 	// Violations by invariant.
 	Violations map[string][]string `json:"violations"`
 	// Undecided histories were too tangled to be judged in time.
@@ -94,6 +96,14 @@ type Result struct {
 	Void string `json:"void,omitempty"`
 	// Data is the run's data folder, if it was kept.
 	Data string `json:"data,omitempty"`
+}
+
+// Messages counts what others were told by the shop, with what they were told again.
+type Messages struct {
+	Mails         int `json:"mails"`
+	MailsAgain    int `json:"mails_again"`
+	Webhooks      int `json:"webhooks"`
+	WebhooksAgain int `json:"webhooks_again"`
 }
 
 // Kept says that the run counts and that every invariant was kept.
@@ -113,7 +123,15 @@ func Run(ctx context.Context, opts Options) (_ *Result, err error) {
 			defer func() { err = errors.Join(err, undo()) }()
 		}
 	}
-	r := &run{Options: opts, rec: newRecord(), phase: "start", env: &Environment{}}
+	told, err := newOutside(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, told.close()) }()
+	r := &run{
+		Options: opts, rec: newRecord(), phase: "start", outside: told,
+		env: &Environment{always: map[string][]string{notifier: told.environ()}},
+	}
 	defer r.show()()
 	if opts.sabotage == nil {
 		r.sabotage = &sabotage{}
@@ -138,9 +156,11 @@ func Run(ctx context.Context, opts Options) (_ *Result, err error) {
 // run is a run under way.
 type run struct {
 	Options
-	env   *Environment
-	rec   *record
-	goods map[string]int64 // units at first, by SKU
+	env *Environment
+	rec *record
+	// outside are those whom the shop tells.
+	outside *outside
+	goods   map[string]int64 // units at first, by SKU
 
 	mu     sync.Mutex
 	phase  string
@@ -153,6 +173,9 @@ func (r *run) run(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	defer done()
+	if err := r.outside.register(ctx, owner); err != nil {
+		return nil, err
+	}
 	g, err := r.stock(ctx, owner)
 	if err != nil {
 		return nil, err
@@ -269,10 +292,18 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 	if _, err = rest(ctx, r.env, settleLimit); err != nil {
 		return nil, fmt.Errorf("the shop's databases: %w", err)
 	}
+	r.enter("tell")
+	if t.untold, err = tell(ctx, r.env, tellLimit); err != nil {
+		return nil, fmt.Errorf("the shop's databases: %w", err)
+	}
 	t.atRest = time.Now()
 	r.enter("audit")
-	if t.ev, err = gather(ctx, r.env.Shop, r.env.witness); err != nil {
+	if t.ev, err = gather(ctx, r.env.Shop, r.env.witness, r.outside); err != nil {
 		return nil, fmt.Errorf("gather evidence: %w", err)
+	}
+	res.Injected, res.How = r.env.injections()
+	if r.Fault.repeatsMails() {
+		t.repeats = mailWorkers * res.Injected
 	}
 	broken, undecided := t.check()
 	if silent > 0 {
@@ -283,7 +314,7 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 	}
 	res.Violations, res.Undecided = broken, undecided
 	res.Recovery, res.Worst, res.Calls, res.Failed = t.recovery(), r.rec.worst, r.rec.calls, len(r.rec.failed)
-	res.Injected, res.How = r.env.injections()
+	res.Messages = t.messages()
 	res.Unreached = r.env.unreached
 	res.Accepted = accepted
 	for _, o := range t.ev.orders {

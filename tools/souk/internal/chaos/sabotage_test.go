@@ -66,6 +66,21 @@ func forgetCarts() *sabotage {
 	}}
 }
 
+// sentBeforehand is a shop that writes that a mail was sent before it asks the mail server.
+func sentBeforehand() *sabotage {
+	return &sabotage{started: func(ctx context.Context, shop *localshop.Shop) error {
+		conn, err := pgx.Connect(ctx, shop.DSN(notifier))
+		if err != nil {
+			return err
+		}
+		defer conn.Close(context.WithoutCancel(ctx))
+		_, err = conn.Exec(ctx, `CREATE FUNCTION sent_beforehand() RETURNS trigger LANGUAGE plpgsql AS
+				$$ BEGIN NEW.state := 'sent'; RETURN NEW; END $$;
+			CREATE TRIGGER sent_beforehand BEFORE UPDATE ON mails FOR EACH ROW WHEN (NEW.state = 'sending') EXECUTE FUNCTION sent_beforehand()`)
+		return err
+	}}
+}
+
 // confirmDelay is how long after its answer a confirmation takes place; longer than the
 // capture takes, on a busy machine too.
 const confirmDelay = 2 * time.Second

@@ -181,6 +181,7 @@ type told struct {
 }
 
 func (e *evidence) readEvents(ctx context.Context, shop *localshop.Shop, w *witness) error {
+	e.elsewhere.facts = map[occasion]events.Event{}
 	e.told = told{logs: map[occasion]content{}, taken: map[string]map[occasion]int64{}}
 	for _, source := range w.publishers {
 		if err := e.readLog(ctx, shop, source); err != nil {
@@ -222,6 +223,9 @@ func (e *evidence) readLog(ctx context.Context, shop *localshop.Shop, source str
 		}
 		for _, entry := range page {
 			e.told.logs[occasionOf(entry.Event)] = contentOf(entry.Event)
+			if source == toldSource {
+				e.elsewhere.facts[occasionOf(entry.Event)] = entry.Event
+			}
 			after = entry.Cursor
 		}
 	}
