@@ -6,6 +6,8 @@ import (
 	"context"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"github.com/souk-shop/souk/services/catalog/internal/app"
 	"github.com/souk-shop/souk/services/catalog/internal/cached"
@@ -55,7 +57,14 @@ func Run(ctx context.Context, cfg Config) error {
 	return service.Run(ctx, &cfg, service.Spec{
 		Name: "catalog", Migrate: postgres.Migrate, Migrated: postgres.Migrated, Errors: rpc.Errors,
 		Build: func(p *service.Parts) error {
-			store, err := cached.New(postgres.New(p.Pool, cfg.Currency).ReadFrom(p.ReadPool), cfg.MemoryTTL, cfg.Redis, p.Telemetry)
+			expired, err := p.Telemetry.Meter().Int64Counter("souk.catalog.reservations.expired", metric.WithUnit("{reservation}"),
+				metric.WithDescription("Reservations whose hold ended before the order was paid, so that others get the units."))
+			if err != nil {
+				return err
+			}
+			products := postgres.New(p.Pool, cfg.Currency).ReadFrom(p.ReadPool).CountExpired(
+				func(ctx context.Context, holds int64) { expired.Add(ctx, holds) })
+			store, err := cached.New(products, cfg.MemoryTTL, cfg.Redis, p.Telemetry)
 			if err != nil {
 				return err
 			}

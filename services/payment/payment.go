@@ -83,6 +83,9 @@ func build(p *service.Parts, cfg Config) error {
 	reconciler := app.NewReconciler(app.ReconcilerConfig{
 		Reconciliations: ports.Reconciliations, Statement: ports.Statement, Now: p.Now, NewID: newID, Log: p.Log,
 	})
+	if err := measureReconciliations(p, store); err != nil {
+		return err
+	}
 	counted, err := p.Telemetry.Meter().Int64Counter("souk.payment.webhook.events", metric.WithUnit("{event}"),
 		metric.WithDescription("Webhook events and attempts at them, by what they came to."))
 	if err != nil {

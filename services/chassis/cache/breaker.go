@@ -38,6 +38,13 @@ func (b *breaker) allow() bool {
 	return true
 }
 
+// closed reports whether calls go out as they come.
+func (b *breaker) closed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failures < breakAfter
+}
+
 // done records how a call ended. It reports whether the breaker opened or closed by it.
 func (b *breaker) done(ok bool) (changed bool) {
 	b.mu.Lock()

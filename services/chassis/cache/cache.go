@@ -105,6 +105,11 @@ func (c *Cache) count(name string, meter metric.Meter) error {
 	if err != nil {
 		return err
 	}
+	answering, err := meter.Int64ObservableGauge("souk.cache.redis.answering", metric.WithUnit("{replica}"),
+		metric.WithDescription("1 where Redis answers this cache, 0 where it has failed and the cache works without it."))
+	if err != nil {
+		return err
+	}
 	type series struct {
 		count      *atomic.Int64
 		attributes metric.MeasurementOption
@@ -124,8 +129,15 @@ func (c *Cache) count(name string, meter metric.Meter) error {
 		for _, s := range all {
 			o.ObserveInt64(lookups, s.count.Load(), s.attributes)
 		}
+		if c.remote != nil {
+			up := int64(0)
+			if c.remote.breaker.closed() {
+				up = 1
+			}
+			o.ObserveInt64(answering, up, metric.WithAttributes(attribute.String("souk.cache.name", name)))
+		}
 		return nil
-	}, lookups)
+	}, lookups, answering)
 	return err
 }
 

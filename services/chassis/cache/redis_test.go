@@ -2,12 +2,14 @@ package cache_test
 
 import (
 	"bufio"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -15,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/souk-shop/souk/services/chassis/telemetry/telemetrytest"
 
 	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -137,4 +141,37 @@ func serveRedis(t *testing.T, certificate tls.Certificate) (addr string) {
 		}
 	}()
 	return l.Addr().String()
+}
+
+// TestAnAbsentRedisIsMeasured: a cache whose Redis does not answer says so.
+func TestAnAbsentRedisIsMeasured(t *testing.T) {
+	t.Parallel()
+	tel, err := telemetry.Start(t.Context(), "catalog", telemetry.Config{LogOutput: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := cache.New(cache.Config{Name: "shop", Redis: cache.RedisConfig{Addr: filepath.Join(t.TempDir(), "none.sock"), Timeout: time.Second}}, tel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	answering := func() float64 {
+		t.Helper()
+		v, found := telemetrytest.Metric(t, tel.Registry, "souk_cache_redis_answering", "shop")
+		if !found {
+			t.Fatal("no metric")
+		}
+		return v
+	}
+	if answering() != 1 {
+		t.Error("nothing was asked of it yet")
+	}
+	for range 3 {
+		if _, err := cache.Get(t.Context(), c, query(func(context.Context) (string, error) { return "v", nil })); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if answering() != 0 {
+		t.Error("it answers")
+	}
 }

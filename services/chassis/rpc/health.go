@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
@@ -41,6 +44,9 @@ type monitor struct {
 	timeout  time.Duration
 	wake     chan struct{}
 
+	// passing is by check: what its last poll came to, unknown before the first.
+	passing []atomic.Int32
+
 	// Of the polling goroutine:
 	ready    bool
 	reported bool  // whether ready has been told at all
@@ -51,11 +57,33 @@ func newMonitor(checks []Check, log *slog.Logger) *monitor {
 	m := &monitor{
 		checks: checks, log: log, health: health.NewServer(),
 		interval: checkInterval, timeout: checkTimeout,
-		wake: make(chan struct{}, 1), slow: make([]int, len(checks)),
+		wake: make(chan struct{}, 1), slow: make([]int, len(checks)), passing: make([]atomic.Int32, len(checks)),
 	}
 	m.health.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	m.health.SetServingStatus(Liveness, healthpb.HealthCheckResponse_SERVING)
 	return m
+}
+
+// What is known of a check.
+const (
+	checkUnknown int32 = iota
+	checkFailing
+	checkPassing
+)
+
+// measure has the checks reported as metrics; one that has not been polled yet is not.
+func (m *monitor) measure(meter metric.Meter) error {
+	_, err := meter.Int64ObservableGauge("souk.check.passing", metric.WithUnit("{replica}"),
+		metric.WithDescription("1 where a check without which the replica is not ready has passed, 0 where it has not, by the check's name."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			for i, check := range m.checks {
+				if state := m.passing[i].Load(); state != checkUnknown {
+					o.Observe(int64(state-checkFailing), metric.WithAttributes(attribute.String("souk.check.name", check.Name)))
+				}
+			}
+			return nil
+		}))
+	return err
 }
 
 // poke asks for a check now: something has just failed.
@@ -105,6 +133,13 @@ func (m *monitor) poll(ctx context.Context) {
 	wg.Wait()
 	if ctx.Err() != nil {
 		return // the failures are those of the stop
+	}
+	for i, err := range errs {
+		state := checkPassing
+		if err != nil {
+			state = checkFailing
+		}
+		m.passing[i].Store(state)
 	}
 	err := errors.Join(errs...)
 	ready := err == nil

@@ -63,6 +63,9 @@ func NewServer(cfg ServerConfig, parts ServerParts) (*Server, error) {
 	checks := append([]Check{{Name: "certificate", Fn: parts.Identity.Valid}}, parts.Checks...)
 	s := &Server{cfg: cfg, tel: tel, lis: cfg.Listener, monitor: newMonitor(checks, tel.Log), checked: !parts.Identity.Off()}
 	s.drain, s.stop = context.WithCancelCause(context.Background())
+	if err := s.monitor.measure(tel.Meter()); err != nil {
+		return nil, err
+	}
 	i, err := newInterceptors(tel, parts.Errors, s)
 	if err != nil {
 		return nil, err

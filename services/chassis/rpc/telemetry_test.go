@@ -2,10 +2,14 @@ package rpc
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/souk-shop/souk/services/chassis/telemetry/telemetrytest"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 
@@ -179,5 +183,38 @@ func BenchmarkCallBare(b *testing.B) {
 			b.Fatal(err)
 		}
 		cancel()
+	}
+}
+
+// TestChecksAreMeasured: what a check comes to is a metric with its name, once it is known.
+func TestChecksAreMeasured(t *testing.T) {
+	t.Parallel()
+	tel, err := telemetry.Start(t.Context(), "echo", telemetry.Config{LogOutput: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var away error
+	m := newMonitor([]Check{{"postgres", func(context.Context) error { return away }}, {"certificate", func(context.Context) error { return nil }}}, tel.Log)
+	if err := m.measure(tel.Meter()); err != nil {
+		t.Fatal(err)
+	}
+	passing := func(name string) (float64, bool) {
+		return telemetrytest.Metric(t, tel.Registry, "souk_check_passing", name)
+	}
+	if v, found := passing("postgres"); found {
+		t.Errorf("nothing was asked, and the metric is %v", v)
+	}
+	for _, step := range []struct {
+		err  error
+		want float64
+	}{{nil, 1}, {errors.New("away"), 0}, {nil, 1}} {
+		away = step.err
+		m.poll(t.Context())
+		if v, found := passing("postgres"); !found || v != step.want {
+			t.Errorf("postgres is %v (%v) after %v", v, found, step.err)
+		}
+		if v, found := passing("certificate"); !found || v != 1 {
+			t.Errorf("certificate is %v (%v)", v, found)
+		}
 	}
 }

@@ -132,6 +132,13 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 		}
 		p.Close(closing(p.JobsPool))
 	}
+	pools := map[string]*pgxpool.Pool{"main": p.Pool, "reads": p.ReadPool}
+	if p.JobsPool != nil {
+		pools["jobs"] = p.JobsPool
+	}
+	if err := pg.MeasurePools(p.Telemetry.Meter(), pools); err != nil {
+		return err
+	}
 	role := &roleCheck{cfg: cfg.Postgres, log: p.Log}
 	p.Ready = func(ctx context.Context) error {
 		err := spec.Migrated(ctx, p.ReadPool) // writes that wait for locks are no outage

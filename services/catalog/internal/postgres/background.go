@@ -11,6 +11,7 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
 	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 const (
@@ -30,11 +31,30 @@ const (
 
 // ExpireHolds implements app.Maintenance, oldest first.
 func (s *Store) ExpireHolds(ctx context.Context) (domain.Touched, error) {
-	touched, err := s.q.ExpireHolds(ctx, expireBatch)
+	rows, err := s.q.ExpireHolds(ctx, expireBatch)
 	if err != nil {
 		return nil, fmt.Errorf("expire holds: %w", err)
 	}
+	touched := make(domain.Touched, len(rows))
+	for i, r := range rows {
+		touched[i] = r.ProductID
+	}
+	if len(rows) > 0 {
+		s.expired(ctx, rows[0].Holds)
+	}
 	return touched, nil
+}
+
+// expireHoldsOf releases the expired holds on SKUs and reports whether there were any.
+func (s *Store) expireHoldsOf(ctx context.Context, skus []string) (bool, error) {
+	rows, err := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: skus, MaxOrders: expireBatch, Traceparent: telemetry.TraceParent(ctx)})
+	if err != nil {
+		return false, fmt.Errorf("expire holds: %w", err)
+	}
+	if len(rows) > 0 {
+		s.expired(ctx, rows[0].Holds)
+	}
+	return len(rows) > 0, nil
 }
 
 // RefreshPopularity implements app.Maintenance.

@@ -13,7 +13,6 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
 	"github.com/souk-shop/souk/services/chassis/audit"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // SetPrices implements app.Editor.
@@ -68,11 +67,11 @@ func (s *Store) AdjustStock(ctx context.Context, a domain.Adjustment) ([]domain.
 		for i, sh := range short.Shortages {
 			skus[i] = sh.SKU
 		}
-		freed, expireErr := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: skus, MaxOrders: expireBatch, Traceparent: telemetry.TraceParent(ctx)})
+		freed, expireErr := s.expireHoldsOf(ctx, skus)
 		if expireErr != nil {
-			return nil, fmt.Errorf("expire holds: %w", expireErr)
+			return nil, expireErr
 		}
-		if len(freed) > 0 {
+		if freed {
 			err = s.adjust(ctx, a)
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
 	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
-	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // productRow is a variant with its product and stock, as every query of
@@ -76,14 +75,14 @@ func (s *Store) Variants(ctx context.Context, skus []string) ([]domain.Variant, 
 		return found, ctx.Err()
 	}
 	defer end()
-	freed, err := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: soldOut, MaxOrders: expireBatch, Traceparent: telemetry.TraceParent(ctx)})
+	freed, err := s.expireHoldsOf(ctx, soldOut)
 	if pgerr.IsLockTimeout(err) {
 		return found, nil // another transaction decides about what is held
 	}
 	if err != nil {
-		return nil, fmt.Errorf("expire holds: %w", err)
+		return nil, err
 	}
-	if len(freed) == 0 {
+	if !freed {
 		return found, nil
 	}
 	return s.variants(ctx, skus)

@@ -53,11 +53,11 @@ func (s *Store) Reserve(ctx context.Context, orderID string, lines []domain.Stoc
 	}
 	if !exists && len(locked) == len(skus) {
 		// Short. Holds that have expired must not make a SKU look sold out.
-		freed, err := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: shortSKUs(lines, locked), MaxOrders: expireBatch, Traceparent: telemetry.TraceParent(ctx)})
+		freed, err := s.expireHoldsOf(ctx, shortSKUs(lines, locked))
 		if err != nil {
-			return domain.Reservation{}, nil, fmt.Errorf("expire holds: %w", err)
+			return domain.Reservation{}, nil, err
 		}
-		if len(freed) > 0 {
+		if freed {
 			if err := try(); err != nil {
 				return domain.Reservation{}, nil, err
 			}

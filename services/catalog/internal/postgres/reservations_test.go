@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -247,6 +248,8 @@ func TestExpiry(t *testing.T) {
 func TestExpiredHoldsAreNotShownAsSoldOut(t *testing.T) {
 	t.Parallel()
 	s, ctx := newShop(t), t.Context()
+	var expired int64
+	s.CountExpired(func(_ context.Context, holds int64) { expired += holds })
 	s.add(simple("A", "a", 100, 1), simple("B", "b", 100, 2))
 	if _, _, err := s.Reserve(ctx, newID(), []domain.StockLine{line("A", 1)}, time.Microsecond); err != nil {
 		t.Fatal(err)
@@ -262,6 +265,9 @@ func TestExpiredHoldsAreNotShownAsSoldOut(t *testing.T) {
 	s.wantStock("B", 2, 0, 0)
 	if touched, err = s.ExpireHolds(ctx); err != nil || len(touched) != 0 {
 		t.Fatal(touched, err)
+	}
+	if expired != 2 {
+		t.Errorf("counted %d expired holds, want that of the shopper who looked and that of the sweep", expired)
 	}
 }
 

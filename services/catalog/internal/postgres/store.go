@@ -83,6 +83,7 @@ type Store struct {
 	turns    *turns
 	currency string
 	walks    walks
+	expired  func(ctx context.Context, holds int64) // has it counted
 }
 
 var _ app.Store = (*Store)(nil)
@@ -93,8 +94,14 @@ func New(pool *pgxpool.Pool, currency string) *Store {
 	writes := pg.DB{Pool: pool}
 	return &Store{
 		pool: writes, q: db.New(writes), readPool: writes, reads: db.New(writes), currency: currency, turns: newTurns(),
-		walks: walks{popularity: firstID, shelves: mostPopular},
+		walks: walks{popularity: firstID, shelves: mostPopular}, expired: func(context.Context, int64) {},
 	}
+}
+
+// CountExpired has count called with how many expired holds were released.
+func (s *Store) CountExpired(count func(ctx context.Context, holds int64)) *Store {
+	s.expired = count
+	return s
 }
 
 // ReadFrom has questions answered by another pool of the same database.

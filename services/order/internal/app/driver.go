@@ -41,18 +41,16 @@ type Driver struct {
 	stockWait time.Duration
 	log       *slog.Logger
 	tracer    trace.Tracer
-	settled   metric.Float64Histogram
+	outcomes  outcomes
 }
 
 // NewDriver returns a driver.
 func NewDriver(cfg DriverConfig) (*Driver, error) {
-	settled, err := cfg.Meter.Float64Histogram("souk.order.settle.duration", metric.WithUnit("s"),
-		metric.WithDescription("From the acceptance of an order to PAID or CANCELLED, by state and reason."),
-		metric.WithExplicitBucketBoundaries(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 600))
+	outcomes, err := newOutcomes(cfg.Meter)
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{Ports: cfg.Ports, changes: cfg.Changes, limits: cfg.Limits, stockWait: cfg.StockWait, log: cfg.Log, tracer: cfg.Tracer, settled: settled}, nil
+	return &Driver{Ports: cfg.Ports, changes: cfg.Changes, limits: cfg.Limits, stockWait: cfg.StockWait, log: cfg.Log, tracer: cfg.Tracer, outcomes: outcomes}, nil
 }
 
 // Drive takes an order from its current state to its end, follow-ups included.
@@ -134,10 +132,7 @@ func (d *Driver) report(ctx context.Context, o domain.Order, event domain.Event,
 		d.log.InfoContext(ctx, "order is cancelled", "order_id", o.ID, "from", o.State, "reason", next.CancelReason,
 			"decline_code", note.DeclineCode, "short_skus", note.ShortSKUs)
 	}
-	if next.Settled() {
-		d.settled.Record(ctx, next.SettledAt.Sub(next.PlacedAt).Seconds(), metric.WithAttributes(
-			attribute.String("souk.order.state", string(next.State)), attribute.String("souk.order.cancel_reason", string(next.CancelReason))))
-	}
+	d.outcomes.count(ctx, next, note)
 }
 
 // perform asks the neighbor that the state names and returns its definite answer

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/services/order/internal/app"
+	"github.com/souk-shop/souk/services/order/internal/domain"
 	"github.com/souk-shop/souk/services/order/internal/postgres/db"
 )
 
@@ -38,6 +39,19 @@ func (s *Store) Stalled(ctx context.Context, idle time.Duration, limit int) ([]a
 	}
 	for _, r := range refunds {
 		out = append(out, app.Stalled{ID: r.ID, Refund: true, TraceParent: r.Traceparent})
+	}
+	return out, nil
+}
+
+// Open returns what is open by state, for app.MeasureOpen.
+func (s *Store) Open(ctx context.Context) (map[domain.State]app.Open, error) {
+	rows, err := s.q.OpenOrdersByState(ctx, s.reads)
+	if err != nil {
+		return nil, fmt.Errorf("count open orders: %w", err)
+	}
+	out := map[domain.State]app.Open{}
+	for _, r := range rows {
+		out[domain.State(r.State)] = app.Open{Orders: r.Orders, Oldest: max(0, time.Duration(r.OldestMicroseconds)*time.Microsecond)}
 	}
 	return out, nil
 }

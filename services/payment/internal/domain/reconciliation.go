@@ -92,6 +92,13 @@ const (
 	Unexpected      DifferenceKind = "unexpected"
 )
 
+// DifferenceKinds lists every kind.
+func DifferenceKinds() []DifferenceKind {
+	return []DifferenceKind{
+		MissingHere, MissingThere, AmountDiffers, CurrencyDiffers, TwiceHere, TwiceThere, FeeTaken, Unexpected,
+	}
+}
+
 // Difference is one thing on which ledger ("here") and provider ("there") disagree.
 type Difference struct {
 	Kind DifferenceKind

@@ -44,6 +44,20 @@ func (s *Store) LastDaily(ctx context.Context) (domain.Reconciliation, bool, err
 	return maybe(s.q.LastReconciliation(ctx))
 }
 
+// LastDailyDifferences returns how long ago the last daily reconciliation that is done
+// ended, and how many differences of which kinds it found; false when none is done.
+func (s *Store) LastDailyDifferences(ctx context.Context) (age time.Duration, kinds map[domain.DifferenceKind]int64, found bool, err error) {
+	rows, err := s.reads.LastDailyDifferences(ctx)
+	kinds = map[domain.DifferenceKind]int64{}
+	for _, r := range rows {
+		age = max(0, time.Duration(r.AgeMicroseconds)*time.Microsecond)
+		if r.Kind != "" {
+			kinds[domain.DifferenceKind(r.Kind)] = r.Differences
+		}
+	}
+	return age, kinds, len(rows) > 0, err
+}
+
 func maybe(row db.Reconciliation, err error) (domain.Reconciliation, bool, error) {
 	if errors.Is(err, pgx.ErrNoRows) {
 		return domain.Reconciliation{}, false, nil

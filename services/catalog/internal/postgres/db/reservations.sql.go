@@ -72,24 +72,29 @@ UPDATE stock s
 SET held = s.held - f.quantity, version = s.version + 1, updated_at = now()
 FROM freed f JOIN locked k ON k.sku = f.sku
 WHERE s.sku = f.sku
-RETURNING s.product_id
+RETURNING s.product_id, (SELECT count(*) FROM moved) AS holds
 `
+
+type ExpireHoldsRow struct {
+	ProductID string
+	Holds     int64
+}
 
 // ExpireHolds releases up to max_orders expired holds. The sweeper skips those
 // that another transaction has locked.
-func (q *Queries) ExpireHolds(ctx context.Context, maxOrders int32) ([]string, error) {
+func (q *Queries) ExpireHolds(ctx context.Context, maxOrders int32) ([]ExpireHoldsRow, error) {
 	rows, err := q.db.Query(ctx, ExpireHolds, maxOrders)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []ExpireHoldsRow
 	for rows.Next() {
-		var product_id string
-		if err := rows.Scan(&product_id); err != nil {
+		var i ExpireHoldsRow
+		if err := rows.Scan(&i.ProductID, &i.Holds); err != nil {
 			return nil, err
 		}
-		items = append(items, product_id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
@@ -123,7 +128,7 @@ UPDATE stock s
 SET held = s.held - f.quantity, version = s.version + 1, updated_at = now()
 FROM trace, freed f JOIN locked k ON k.sku = f.sku
 WHERE s.sku = f.sku
-RETURNING s.product_id
+RETURNING s.product_id, (SELECT count(*) FROM moved) AS holds
 `
 
 type ExpireHoldsOfParams struct {
@@ -132,22 +137,27 @@ type ExpireHoldsOfParams struct {
 	MaxOrders   int32
 }
 
+type ExpireHoldsOfRow struct {
+	ProductID string
+	Holds     int64
+}
+
 // ExpireHoldsOf releases the expired holds on the given SKUs; for a shopper who
 // would otherwise see them as sold out. It waits for the transactions that have
 // locked one of them, so that its answer is final.
-func (q *Queries) ExpireHoldsOf(ctx context.Context, arg ExpireHoldsOfParams) ([]string, error) {
+func (q *Queries) ExpireHoldsOf(ctx context.Context, arg ExpireHoldsOfParams) ([]ExpireHoldsOfRow, error) {
 	rows, err := q.db.Query(ctx, ExpireHoldsOf, arg.Traceparent, arg.Skus, arg.MaxOrders)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []string
+	var items []ExpireHoldsOfRow
 	for rows.Next() {
-		var product_id string
-		if err := rows.Scan(&product_id); err != nil {
+		var i ExpireHoldsOfRow
+		if err := rows.Scan(&i.ProductID, &i.Holds); err != nil {
 			return nil, err
 		}
-		items = append(items, product_id)
+		items = append(items, i)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

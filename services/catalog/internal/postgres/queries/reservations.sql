@@ -127,7 +127,7 @@ UPDATE stock s
 SET held = s.held - f.quantity, version = s.version + 1, updated_at = now()
 FROM freed f JOIN locked k ON k.sku = f.sku
 WHERE s.sku = f.sku
-RETURNING s.product_id;
+RETURNING s.product_id, (SELECT count(*) FROM moved) AS holds;
 
 -- ExpireHoldsOf releases the expired holds on the given SKUs; for a shopper who
 -- would otherwise see them as sold out. It waits for the transactions that have
@@ -158,7 +158,7 @@ UPDATE stock s
 SET held = s.held - f.quantity, version = s.version + 1, updated_at = now()
 FROM trace, freed f JOIN locked k ON k.sku = f.sku
 WHERE s.sku = f.sku
-RETURNING s.product_id;
+RETURNING s.product_id, (SELECT count(*) FROM moved) AS holds;
 
 -- LockReservation does what SetTrace does, too.
 -- name: LockReservation :one

@@ -80,6 +80,38 @@ func (q *Queries) IdleRefunds(ctx context.Context, db DBTX, arg IdleRefundsParam
 	return items, nil
 }
 
+const openOrdersByState = `-- name: OpenOrdersByState :many
+SELECT state, count(*) AS orders, (1000000 * extract(epoch FROM now() - min(placed_at)))::bigint AS oldest_microseconds
+FROM orders WHERE open GROUP BY state
+`
+
+type OpenOrdersByStateRow struct {
+	State              string
+	Orders             int64
+	OldestMicroseconds int64
+}
+
+// Open orders by state: the index of open orders has few rows.
+func (q *Queries) OpenOrdersByState(ctx context.Context, db DBTX) ([]OpenOrdersByStateRow, error) {
+	rows, err := db.Query(ctx, openOrdersByState)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []OpenOrdersByStateRow
+	for rows.Next() {
+		var i OpenOrdersByStateRow
+		if err := rows.Scan(&i.State, &i.Orders, &i.OldestMicroseconds); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const sweepOrders = `-- name: SweepOrders :one
 WITH jobless AS (
     SELECT o.id, o.traceparent FROM orders o

@@ -25,3 +25,8 @@ SELECT id, traceparent FROM orders WHERE open AND updated_at < now() - @idle::in
 
 -- name: IdleRefunds :many
 SELECT id, traceparent FROM refunds WHERE state = 'pending' AND updated_at < now() - @idle::interval ORDER BY id LIMIT @max_rows;
+
+-- Open orders by state: the index of open orders has few rows.
+-- name: OpenOrdersByState :many
+SELECT state, count(*) AS orders, (1000000 * extract(epoch FROM now() - min(placed_at)))::bigint AS oldest_microseconds
+FROM orders WHERE open GROUP BY state;

@@ -237,6 +237,41 @@ func (q *Queries) InsertReconciliation(ctx context.Context, arg InsertReconcilia
 	return i, err
 }
 
+const lastDailyDifferences = `-- name: LastDailyDifferences :many
+SELECT (1000000 * extract(epoch FROM now() - r.finished_at))::bigint AS age_microseconds, coalesce(d.kind, '')::text AS kind, count(d.id) AS differences
+FROM (SELECT id, finished_at FROM reconciliations WHERE daily AND phase = 'done' ORDER BY to_time DESC LIMIT 1) r
+    LEFT JOIN reconciliation_differences d ON d.reconciliation_id = r.id
+GROUP BY r.finished_at, d.kind
+`
+
+type LastDailyDifferencesRow struct {
+	AgeMicroseconds int64
+	Kind            string
+	Differences     int64
+}
+
+// How long ago the last daily reconciliation that is done ended, and its differences by
+// kind; one row with an empty kind when there are none.
+func (q *Queries) LastDailyDifferences(ctx context.Context) ([]LastDailyDifferencesRow, error) {
+	rows, err := q.db.Query(ctx, lastDailyDifferences)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LastDailyDifferencesRow
+	for rows.Next() {
+		var i LastDailyDifferencesRow
+		if err := rows.Scan(&i.AgeMicroseconds, &i.Kind, &i.Differences); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lastReconciliation = `-- name: LastReconciliation :one
 SELECT id, from_time, to_time, daily, phase, cursor, in_flight, started_at, finished_at FROM reconciliations WHERE daily ORDER BY to_time DESC LIMIT 1
 `

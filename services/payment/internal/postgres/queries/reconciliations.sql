@@ -92,3 +92,11 @@ SELECT * FROM reconciliation_differences WHERE reconciliation_id = $1 ORDER BY i
 
 -- name: CountDifferences :one
 SELECT count(*) FROM reconciliation_differences WHERE reconciliation_id = $1;
+
+-- name: LastDailyDifferences :many
+-- How long ago the last daily reconciliation that is done ended, and its differences by
+-- kind; one row with an empty kind when there are none.
+SELECT (1000000 * extract(epoch FROM now() - r.finished_at))::bigint AS age_microseconds, coalesce(d.kind, '')::text AS kind, count(d.id) AS differences
+FROM (SELECT id, finished_at FROM reconciliations WHERE daily AND phase = 'done' ORDER BY to_time DESC LIMIT 1) r
+    LEFT JOIN reconciliation_differences d ON d.reconciliation_id = r.id
+GROUP BY r.finished_at, d.kind;
