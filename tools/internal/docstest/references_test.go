@@ -23,7 +23,7 @@ func TestReferences(t *testing.T) {
 	t.Parallel()
 	tests := testsInCode(t)
 	documents := 0
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "helm/souk/*.md", "k8s/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/adr/*.md", "docs/runbooks/*.md", "helm/souk/*.md", "k8s/*.md"} {
 		files, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,113 @@
+package slo
+
+import "time"
+
+// Cause is an alert about a cause: something the shop depends on is away, or a fact about
+// money or messages that nobody may miss.
+type Cause struct {
+	// Alert is its name, Summary what it says, with Prometheus' templates.
+	Alert, Summary string
+	Severity       Severity
+	// Dependency is whose fault it is: "postgres", "redis", "broker", "provider", "mail"; ""
+	// where it is the shop's.
+	Dependency string
+	// Expr is true while the alert is, For how long it has to be.
+	Expr string
+	For  time.Duration
+}
+
+// provider selects calls of the payment provider: the payment service alone makes calls by
+// otelhttp.
+const provider = `http_client_request_duration_seconds_count`
+
+// Causes is the table. How an expression reads a counter that first appears with its fault:
+// rate and increase do not see the step from nothing to one, so these compare with an hour ago.
+func Causes() []Cause {
+	return []Cause{
+		{
+			Alert: "ProcessDown", Severity: Page, For: time.Minute,
+			Summary: "Prometheus cannot read {{ $labels.instance }} of {{ $labels.job }}",
+			Expr:    `up == 0`,
+		},
+		{
+			Alert: "PostgresDown", Severity: Page, Dependency: "postgres", For: time.Minute,
+			Summary: "PostgreSQL does not answer {{ $labels.job }}, or is not migrated",
+			Expr:    `min by (job) (souk_check_passing{souk_check_name="postgres"}) == 0`,
+		},
+		{
+			Alert: "PostgresPoolExhausted", Severity: Ticket, Dependency: "postgres", For: 5 * time.Minute,
+			Summary: "{{ $labels.job }} uses more than 90% of the connections of its pool {{ $labels.db_client_connection_pool_name }}",
+			Expr: `max by (job, db_client_connection_pool_name) (db_client_connection_count{db_client_connection_state="used"}` +
+				` / on (job, instance, db_client_connection_pool_name) db_client_connection_max{db_client_connection_pool_name!="jobs"}) > 0.9`,
+		},
+		{
+			Alert: "RedisDown", Severity: Ticket, Dependency: "redis", For: 2 * time.Minute,
+			Summary: "Redis does not answer {{ $labels.job }}; its cache {{ $labels.souk_cache_name }} works without it",
+			Expr:    `min by (job, souk_cache_name) (souk_cache_redis_answering) == 0`,
+		},
+		{
+			Alert: "BrokerDown", Severity: Page, Dependency: "broker", For: time.Minute,
+			Summary: "The broker of events takes none of {{ $labels.job }}",
+			Expr: `sum by (job) (rate(messaging_client_operation_duration_seconds_count{error_type!=""}[2m])) > 0` +
+				` unless sum by (job) (rate(messaging_client_operation_duration_seconds_count{error_type=""}[2m])) > 0`,
+		},
+		{
+			Alert: "ProviderDown", Severity: Page, Dependency: "provider", For: time.Minute,
+			Summary: "More than half of the calls of the payment provider fail",
+			Expr: `(sum(rate(` + provider + `{http_response_status_code=~"5.."}[2m]) or rate(` + provider + `{http_response_status_code="", error_type!=""}[2m]))` +
+				` / sum(rate(` + provider + `[2m]))) > 0.5`,
+		},
+		{
+			Alert: "MailServerDown", Severity: Ticket, Dependency: "mail", For: 2 * time.Minute,
+			Summary: "The oldest mail has waited for {{ $value | humanizeDuration }}",
+			Expr:    `max(souk_mail_backlog_age_seconds) > 300`,
+		},
+		{
+			Alert: "MailsFailed", Severity: Ticket,
+			Summary: "{{ $value }} mails of the last hour could not be delivered",
+			Expr:    appeared(`sum(souk_mail_settled_total{souk_mail_state="failed"})`, `sum(souk_mail_settled_total{souk_mail_state="failed"} offset 1h)`),
+		},
+		{
+			Alert: "WebhookBacklog", Severity: Ticket, For: 10 * time.Minute,
+			Summary: "The oldest webhook delivery to an enabled endpoint has waited for {{ $value | humanizeDuration }}",
+			Expr:    `max(souk_webhook_backlog_age_seconds{souk_webhook_state="waiting"}) > 3600`,
+		},
+		{
+			Alert: "OrdersStuck", Severity: Page, For: time.Minute,
+			Summary: "The oldest order that is {{ $labels.souk_order_state }} was placed {{ $value | humanizeDuration }} ago",
+			Expr:    `max by (souk_order_state) (souk_order_open_age_seconds) > 300`,
+		},
+		{
+			Alert: "ReconciliationDiffers", Severity: Ticket,
+			Summary: "Ledger and provider differ in {{ $value }} transactions: {{ $labels.souk_payment_difference_kind }}",
+			Expr:    `max by (souk_payment_difference_kind) (souk_payment_reconciliation_differences) > 0`,
+		},
+		{
+			Alert: "ReconciliationLate", Severity: Ticket, For: 15 * time.Minute,
+			Summary: "The last daily reconciliation was done {{ $value | humanizeDuration }} ago",
+			Expr:    `max(souk_payment_reconciliation_age_seconds) > 108000`,
+		},
+		{
+			Alert: "EventsDeadLettered", Severity: Ticket,
+			Summary: "{{ $labels.messaging_consumer_group_name }} could not handle {{ $value }} events of the last hour",
+			Expr: appeared(`sum by (messaging_consumer_group_name) (souk_events_dead_letters_total)`,
+				`sum by (messaging_consumer_group_name) (souk_events_dead_letters_total offset 1h)`),
+		},
+		{
+			Alert: "FileBroken", Severity: Ticket, For: time.Minute,
+			Summary: "{{ $labels.job }} cannot use the files of {{ $labels.souk_file_name }} and goes on with older ones",
+			Expr:    `max by (job, souk_file_name) (souk_file_broken_seconds) > 0`,
+		},
+		{
+			Alert: "CertificateExpires", Severity: Ticket, For: time.Minute,
+			Summary: "The certificate that browsers are shown expires in {{ $value | humanizeDuration }}",
+			Expr:    `min(souk_https_certificate_expiry_seconds) < 604800`,
+		},
+	}
+}
+
+// appeared is how much a sum of counters has grown in an hour; one that was not there then
+// was 0.
+func appeared(now, before string) string {
+	return `(` + now + ` - (` + before + ` or ` + now + ` * 0)) > 0`
+}
