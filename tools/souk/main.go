@@ -32,6 +32,7 @@ import (
 	"github.com/souk-shop/souk/tools/souk/internal/relevance"
 	"github.com/souk-shop/souk/tools/souk/internal/replay"
 	"github.com/souk-shop/souk/tools/souk/internal/suite"
+	"github.com/souk-shop/souk/tools/souk/internal/top"
 	"github.com/souk-shop/souk/tools/souk/internal/trace"
 	"github.com/souk-shop/souk/tools/souk/internal/up"
 	"github.com/souk-shop/souk/tools/souk/internal/verify"
@@ -60,6 +61,7 @@ var commands = []command{
 	{"insight", "say how far a shop's read model is, or make it anew", insight.Command},
 	{"reconcile", "compare a shop's ledger with its payment provider", reconcile.Command},
 	{"load", "put load on a running shop", load.Command},
+	{"top", "show what a running shop does, live", top.Command},
 	{"profile", "say what a shop's processors are busy with", profile.Command},
 	{"bench", "measure the shop against its limits", bench.Command},
 	{"relevance", "judge the search by queries in many scripts", relevance.Command},

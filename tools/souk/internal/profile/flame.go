@@ -74,7 +74,7 @@ func draw(w io.Writer, f *frame, total time.Duration, left float64, level int) {
 		return
 	}
 	h := fnv.New32a()
-	_, _ = io.WriteString(h, path.Dir(f.name)) // one colour for a package
+	_, _ = io.WriteString(h, path.Dir(f.name)) // one color for a package
 	fmt.Fprintf(w, `<g><title>%s: %v, %s</title><rect x="%.1f" y="%d" width="%.1f" height="%d" fill="hsl(%d,65%%,78%%)" stroke="#fff" stroke-width=".5"/>`,
 		html.EscapeString(f.name), f.time, share(f.time, total), left, level*row, wide, row-1, h.Sum32()%360)
 	if n := int((wide - 4) / letter); n >= 3 {
