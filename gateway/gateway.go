@@ -50,6 +50,12 @@ type Config struct {
 	// has to name it whole: canonical addresses, sitemaps, what other sites show.
 	PublicURL string `env:"PUBLIC_URL"`
 
+	// TracesURL is a store of recent traces (see gateway/traces), such as
+	// http://127.0.0.1:4318, which TracesToken opens; the operators' pages show them. `souk up`
+	// has one. Without it the pages say that the shop keeps no traces.
+	TracesURL   string        `env:"TRACES_URL"`
+	TracesToken config.Secret `env:"TRACES_TOKEN"`
+
 	// RateLimit is how many units of cost a second one client address may spend on
 	// average, with RateBurst of them at once (ten seconds' worth when 0); docs/limits.md
 	// has what operations cost. Each replica counts for itself. Negative counts nothing

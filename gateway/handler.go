@@ -20,6 +20,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop"
 	"github.com/souk-shop/souk/gateway/internal/storefront"
 	"github.com/souk-shop/souk/gateway/internal/webhook"
+	"github.com/souk-shop/souk/gateway/traces"
 	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
@@ -101,7 +102,14 @@ func newFront(cfg Config, p parts) (*front, error) {
 	rest := api.New(api.Config{
 		Shop: use, Session: callers, Log: p.telemetry.Log, Security: p.telemetry.Security, Caller: caller, Keepers: keepers,
 	})
+	var recent storefront.Traces
+	if cfg.TracesURL != "" {
+		if recent, err = traces.NewClient(cfg.TracesURL, cfg.TracesToken.Reveal()); err != nil {
+			return nil, fmt.Errorf("SOUK_GATEWAY_TRACES_URL: %w", err)
+		}
+	}
 	pages, err := storefront.New(storefront.Config{
+		Operators: callers, Traces: recent,
 		Catalog: use.Catalog, Carts: use.Carts, Orders: use.Orders, Session: callers, Currency: cfg.Currency, PublicURL: cfg.PublicURL, Policy: policy, Log: p.telemetry.Log,
 	})
 	if err != nil {
@@ -174,8 +182,14 @@ func presenters(rest, pages http.Handler) http.Handler {
 			return
 		}
 		pages.ServeHTTP(w, r)
-		edge.SetRoute(r.Context(), r.Pattern)
+		edge.SetRoute(r.Context(), routeOfPattern(r.Pattern))
 	})
+}
+
+// routeOfPattern is the path of a pattern of net/http, as http.route has it: without a
+// method, and without the sign for the end.
+func routeOfPattern(pattern string) string {
+	return strings.TrimSuffix(pattern[strings.IndexByte(pattern, ' ')+1:], "{$}")
 }
 
 // ofAPI reports that the REST API answers a path.

@@ -23,6 +23,9 @@ type Query struct {
 	Min time.Duration
 	// Failed asks for traces in which a span failed.
 	Failed bool
+	// Requests asks for traces that begin with a request which a service answered, and not with
+	// its own work; the gateway's checks of health are left out, too.
+	Requests bool
 	// Limit is how many at most, the newest first; 0 is DefaultLimit.
 	Limit int
 }
@@ -35,11 +38,14 @@ const (
 
 // The parameters of a query, and the paths of a store.
 const (
-	paramOperation, paramOrder, paramMin, paramFailed, paramLimit = "operation", "order", "min", "failed", "limit"
-
-	// ListPath answers a List, TracePath with an id behind it a Trace.
-	ListPath, TracePath = "/traces", "/traces/"
+	paramOperation, paramOrder, paramMin, paramFailed, paramRequests, paramLimit = "operation", "order", "min", "failed", "requests", "limit"
 )
+
+// ListPath is where a store answers a List.
+const ListPath = "/traces"
+
+// TracePath is where, with an id behind it, it answers a Trace.
+const TracePath = ListPath + "/"
 
 // Values writes a query as parameters.
 func (q Query) Values() url.Values {
@@ -53,13 +59,14 @@ func (q Query) Values() url.Values {
 	set(paramOrder, q.Order, q.Order != "")
 	set(paramMin, q.Min.String(), q.Min != 0)
 	set(paramFailed, "true", q.Failed)
+	set(paramRequests, "true", q.Requests)
 	set(paramLimit, strconv.Itoa(q.Limit), q.Limit != 0)
 	return v
 }
 
 // ParseQuery reads what Values wrote. The error names the parameter.
 func ParseQuery(v url.Values) (Query, error) {
-	q := Query{Operation: v.Get(paramOperation), Order: v.Get(paramOrder), Failed: v.Get(paramFailed) == "true"}
+	q := Query{Operation: v.Get(paramOperation), Order: v.Get(paramOrder), Failed: v.Get(paramFailed) == "true", Requests: v.Get(paramRequests) == "true"}
 	var err error
 	if text := v.Get(paramMin); text != "" {
 		if q.Min, err = time.ParseDuration(text); err != nil || q.Min < 0 {

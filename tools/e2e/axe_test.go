@@ -206,6 +206,46 @@ func TestPagesAreAccessible(t *testing.T) {
 	visit("checkout with too many", "/checkout")
 }
 
+// TestOperatorsPagesAreAccessible is TestPagesAreAccessible for what operators see.
+func TestOperatorsPagesAreAccessible(t *testing.T) {
+	t.Parallel()
+	axe := axeCore(t)
+	if !shop.traced {
+		t.Skip("a shop that runs elsewhere may keep no traces")
+	}
+	w := browser(t)
+	visit := func(state, path string) {
+		t.Helper()
+		w.open(shop.URL + path)
+		w.inspect(state, axe)
+	}
+	w.show(looks[0])
+	w.open(shop.URL)
+	w.take(stocked(t, 1, 3)[0], 1)
+	w.pay(declinedCard, "ada@example.com")
+	w.sees("[data-order-state=CANCELLED]")
+	order := strings.TrimPrefix(w.says(`location.pathname`), "/orders/")
+	w.open(shop.URL + "/admin/traces?order=" + order)
+	w.sees(".sign-in")
+	w.inspect("operators sign in", axe)
+	w.fill("#token", "souk_op_nonsense")
+	w.says(`(document.querySelector(".sign-in").requestSubmit(), "sent")`)
+	w.until("the error is shown", `document.querySelector("#token-error") ? "yes" : ""`)
+	w.inspect("a token that is none", axe)
+	w.fill("#token", shop.OperatorToken)
+	w.leave(".sign-in", "/admin/traces")
+	visit("traces", "/admin/traces")
+	visit("traces, none", "/admin/traces?operation="+strings.Repeat("zqx", 20))
+	visit("traces, wrong time", "/admin/traces?min=soon")
+	visit("no trace", "/admin/traces/"+strings.Repeat("0", 32))
+	visit("order, for an operator", "/orders/"+order)
+	w.open(shop.URL + "/admin/traces?operation=souk.order.drive&failed=1")
+	w.open(w.until("a failed trace", `document.querySelector(".trace-list a")?.href ?? ""`))
+	w.sees(".waterfall")
+	w.until("lines are open", `(() => { for (const d of document.querySelectorAll(".span.failed, .span:nth-of-type(1)")) d.open = true; return "done"; })()`)
+	w.inspect("trace", axe)
+}
+
 // TestPagesOfAFailingShopAreAccessible is TestPagesAreAccessible for what a shopper
 // sees while services hang: an order under way, and the pages of errors.
 func TestPagesOfAFailingShopAreAccessible(t *testing.T) {

@@ -31,6 +31,7 @@ import (
 // shop is what the tests test.
 var shop struct {
 	URL, OperatorToken string
+	traced             bool // its operators' pages show traces
 	// folder is the data folder; "" for a shop that runs elsewhere.
 	folder  string
 	ledgers audit.Sources
@@ -71,12 +72,13 @@ func run(m *testing.M) (code int, err error) {
 			Databases: running.Postgres, Broker: running.EventsURL != "", ProviderJournal: running.ProviderJournal(),
 		}
 	} else {
-		own, err := localshop.Start(ctx, localshop.Options{Dir: dir, Redis: true, Events: localshop.EmbeddedEvents, Disposable: true})
+		own, err := localshop.Start(ctx, localshop.Options{Dir: dir, Redis: true, Events: localshop.EmbeddedEvents, Traces: true, Disposable: true})
 		if err != nil {
 			return 1, err
 		}
 		defer func() { err = errors.Join(err, own.Stop(ctx)) }()
 		shop.URL, shop.OperatorToken, shop.folder, shop.ledgers = own.URL, own.OperatorToken, dir, sources(own)
+		shop.traced = own.TracesURL() != ""
 	}
 	code = m.Run()
 	if code == 0 {

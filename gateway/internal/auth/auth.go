@@ -65,6 +65,7 @@ type Manager struct {
 	operators *Operators
 	client    func(*http.Request) netip.Addr
 	policy    edge.BrowserPolicy
+	ended     signIns
 }
 
 // New makes a Manager.

@@ -117,6 +117,15 @@ func (o *Operators) identify(ctx context.Context, token, client string) (*Operat
 	return nil, why
 }
 
+// working returns the operator of a token by its id, nil when it does not work.
+func (o *Operators) working(id string) *Operator {
+	entry, known := o.tokens.Now()[id]
+	if !known || !entry.Works(o.cfg.Now()) {
+		return nil
+	}
+	return &Operator{Name: entry.Operator, Token: entry.ID, Scope: entry.Scope}
+}
+
 func (o *Operators) refused(ctx context.Context, event telemetry.SecurityEvent, client, id string, more ...slog.Attr) {
 	attrs := append([]slog.Attr{slog.String("client", client)}, more...)
 	if id != "" {

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -81,6 +82,11 @@ type Cookie struct {
 	Name, Value string
 	// Scripts says that the page's script may read it: it holds no identity.
 	Scripts bool
+	// Strict has browsers leave it out of what comes from another site's page, also where a link
+	// is followed.
+	Strict bool
+	// Age is how long a browser keeps it; a year when 0.
+	Age time.Duration
 }
 
 // hostPrefix begins the names of cookies that browsers take by HTTPS only, from this
@@ -91,7 +97,7 @@ const hostPrefix = "__Host-"
 // SetCookie sends a cookie, with the prefix of hosts where the browser uses HTTPS. Call
 // it before the body is written.
 func (p BrowserPolicy) SetCookie(w http.ResponseWriter, r *http.Request, c Cookie) {
-	p.set(w, r, c, int(cookieAge/time.Second))
+	p.set(w, r, c, int(cmp.Or(c.Age, cookieAge)/time.Second))
 }
 
 // DeleteCookie has the browser forget a cookie, with and without the prefix.
@@ -108,9 +114,13 @@ func (p BrowserPolicy) set(w http.ResponseWriter, r *http.Request, c Cookie, age
 	if secure {
 		c.Name = hostPrefix + c.Name
 	}
+	site := http.SameSiteLaxMode
+	if c.Strict {
+		site = http.SameSiteStrictMode
+	}
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the browser uses HTTPS; scripts read what is for them
 		Name: c.Name, Value: c.Value, Path: "/", MaxAge: age,
-		HttpOnly: !c.Scripts, SameSite: http.SameSiteLaxMode, Secure: secure,
+		HttpOnly: !c.Scripts, SameSite: site, Secure: secure,
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
 	"github.com/souk-shop/souk/gateway/internal/sse"
 	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
+	"github.com/souk-shop/souk/gateway/operators"
 	"github.com/souk-shop/souk/proto/contact"
 	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 )
@@ -35,6 +36,7 @@ type orderPage struct {
 	Address  []string
 	Events   string // address of the live updates; empty when it is settled
 	Problem  string
+	Traces   string // address of the order's trace; empty for who is no operator
 }
 
 // orderStatus is where an order stands, in words. It is also what the live
@@ -114,7 +116,11 @@ func (s *Storefront) serveOrder(w http.ResponseWriter, r *http.Request) error {
 	if o.State == order.StatePaid {
 		s.recount(w, r, o)
 	}
-	return s.show(w, r, http.StatusOK, "order", newOrderPage(o))
+	v := newOrderPage(o)
+	if s.traces != nil && s.signedIn(r).Has(operators.Orders) {
+		v.Traces = tracesOf(o.ID.String())
+	}
+	return s.show(w, r, http.StatusOK, "order", v)
 }
 
 // order is the one in the address, if it is the shopper's.

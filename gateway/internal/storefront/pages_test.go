@@ -10,6 +10,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/gateway/traces"
 	"github.com/souk-shop/souk/proto/contact"
 )
 
@@ -39,6 +40,11 @@ func TestTemplatesFitTheirViews(t *testing.T) {
 		errs[name] = evil
 	}
 	status := orderStatus{State: "PENDING", Mood: "busy", Heading: evil, Text: evil, Steps: orderSteps(order.StateAuthorizing), Short: []string{evil}, BackTo: true, CancelURL: "/orders/1/cancel"}
+	told := []traces.Attribute{{Key: evil, Value: evil}}
+	span := &spanRow{
+		Name: evil, Service: evil, Kind: "client", At: evil, Took: evil, Depth: 1, Failed: true, Error: evil, Orphan: true, X: "1%", Width: "2%",
+		Attributes: told, Events: []spanEvent{{evil, evil, told}}, Links: []traceLink{{"/admin/traces/1", evil}}, Children: []*spanRow{{Name: evil}},
+	}
 	views := map[string][]view{
 		"home":    {&homePage{}, &homePage{frame: f, Hero: cards, Popular: cards, Categories: links, Products: 3}},
 		"listing": {&listingPage{}, &listingPage{Later: true}, &listingPage{frame: f, Popular: cards, Applied: facets}, &listingPage{frame: f, Heading: evil, Total: 2, Categories: links, Prices: facets, InStock: facets[0], InStockOn: true, Min: evil, Max: evil, Symbol: "£", PriceError: evil, Action: "/products", Hidden: []field{{evil, evil}}, PriceHides: []field{{"q", evil}}, Sorts: []sortOption{{evil, evil, true}}, Applied: facets, Cards: cards, Next: "/products?cursor=1", Later: true, First: "/products"}},
@@ -46,9 +52,15 @@ func TestTemplatesFitTheirViews(t *testing.T) {
 		"cart":    {&cartPage{}, &cartPage{frame: f, Lines: lines, Units: 2, Total: "£2", Version: 3, Notice: evil, Problem: evil, Ready: true}, &cartPage{frame: f, Popular: cards}},
 		"checkout": {&checkoutPage{}, &checkoutPage{frame: f, Key: evil, Version: 1, Agreement: evil, Changes: []lineChange{{evil, evil, evil, evil}, {Name: evil, Now: evil}, {Name: evil, Before: evil}}, MoreChanges: "7", Before: "£1", Lines: quoted, Units: 2, Total: "£2", Errors: errs, Notice: evil, Test: true, Countries: []countryOption{{&contact.Country{Code: "GB", Name: evil}, true}}, More: quoted, Wrong: []fieldError{{"email", evil}}, Methods: []methodOption{{PaymentMethod{evil, evil, evil, true}, true}},
 			Form: checkoutForm{evil, evil, evil, evil, evil, evil, evil, evil, evil}}},
-		"order":  {&orderPage{}, &orderPage{frame: f, Number: evil, Placed: evil, Status: status, Lines: []orderLine{{evil, "/products/1", "/p", "1", "£1", "£1", 1}}, Total: "£1", Refunded: "£1", Refunds: []orderRefund{{evil, evil, evil, evil, []string{evil, evil}}}, Email: evil, Address: []string{evil}, Events: "/orders/1/events", Problem: evil}},
+		"order":  {&orderPage{}, &orderPage{frame: f, Number: evil, Placed: evil, Status: status, Lines: []orderLine{{evil, "/products/1", "/p", "1", "£1", "£1", 1}}, Total: "£1", Refunded: "£1", Refunds: []orderRefund{{evil, evil, evil, evil, []string{evil, evil}}}, Email: evil, Address: []string{evil}, Events: "/orders/1/events", Problem: evil, Traces: "/admin/traces?order=1"}},
 		"orders": {&ordersPage{}, &ordersPage{Later: true}, &ordersPage{frame: f, Orders: []orderRow{{evil, "/orders/1", evil, evil, "good", "£1"}}, Next: "/orders?cursor=1"}},
-		"error":  {&errorPage{}, &errorPage{frame: f, Status: 503, Heading: evil, Detail: evil, Retry: "/"}},
+		"signin": {&signInPage{}, &signInPage{frame: f, Next: evil, Problem: evil, Notice: evil}},
+		"traces": {
+			&tracesPage{}, &tracesPage{Kept: true}, &tracesPage{frame: f, Operator: evil, Kept: true, Operation: evil, Order: evil, Min: evil, MinError: evil, Failed: true, Background: true, Searched: true},
+			&tracesPage{frame: f, Operator: evil, Kept: true, More: true, Holds: evil, Traces: []traceRow{{}, {"/admin/traces/1", evil, evil, evil, evil, "2 s", evil, evil, evil}}},
+		},
+		"trace": {&tracePage{}, &tracePage{frame: f, Operator: evil, ID: evil, Name: evil, At: evil, Took: evil, Whole: "2 s", Spans: evil, LeftOut: evil, Services: evil, Failed: evil, OrderID: evil, Order: evil, OrderTracesURL: "/admin/traces?order=1", Rows: []*spanRow{{}, span}, Ticks: []string{evil, evil, evil}}},
+		"error": {&errorPage{}, &errorPage{frame: f, Status: 503, Heading: evil, Detail: evil, Retry: "/"}},
 	}
 	for _, name := range pageNames {
 		if len(views[name]) < 2 {

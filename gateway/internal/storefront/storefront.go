@@ -77,6 +77,10 @@ type Config struct {
 	Carts   Carts
 	Orders  Orders
 	Session Sessions
+	// Operators look at the pages under /admin; nil for none.
+	Operators Operators
+	// Traces are the shop's recent traces; nil where it keeps none.
+	Traces Traces
 	// Currency of the price filter; "" means GBP.
 	Currency string
 	// PaymentMethods offered at checkout; nil means the test cards of the
@@ -97,6 +101,8 @@ type Storefront struct {
 	carts    Carts
 	orders   Orders
 	session  Sessions
+	admins   Operators
+	traces   Traces
 	currency string
 	methods  []PaymentMethod
 	policy   edge.BrowserPolicy
@@ -129,7 +135,7 @@ func New(cfg Config) (*Storefront, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Storefront{
-		catalog: cfg.Catalog, carts: cfg.Carts, orders: cfg.Orders, session: cfg.Session, currency: cfg.Currency, methods: cfg.PaymentMethods, policy: cfg.Policy, log: cfg.Log,
+		catalog: cfg.Catalog, carts: cfg.Carts, orders: cfg.Orders, session: cfg.Session, admins: cfg.Operators, traces: cfg.Traces, currency: cfg.Currency, methods: cfg.PaymentMethods, policy: cfg.Policy, log: cfg.Log,
 		mux: http.NewServeMux(),
 	}
 	var err error
@@ -182,6 +188,12 @@ func (s *Storefront) routes() {
 	s.page("GET /orders/{id}", s.serveOrder)
 	s.page("GET /orders/{id}/events", s.serveOrderEvents)
 	s.page("POST /orders/{id}/cancel", s.cancelOrder)
+	s.page("GET /admin", s.serveAdmin)
+	s.page("GET /admin/sign-in", s.serveSignIn)
+	s.page("POST /admin/sign-in", s.signIn)
+	s.page("POST /admin/sign-out", s.signOut)
+	s.page("GET /admin/traces", s.serveTraces)
+	s.page("GET /admin/traces/{id}", s.serveTrace)
 	s.page("/", s.serveElse)
 }
 

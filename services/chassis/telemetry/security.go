@@ -19,6 +19,8 @@ const (
 	// AuthnFail: a caller showed a credential that this shop did not give, or takes no
 	// longer.
 	AuthnFail SecurityEvent = "authn_login_fail"
+	// AuthnSuccess: an operator signed in with a browser.
+	AuthnSuccess SecurityEvent = "authn_login_success"
 	// AuthzFail: a known caller asked for what it may not do.
 	AuthzFail SecurityEvent = "authz_fail"
 	// AuthzAdmin: an operator did something.

@@ -70,7 +70,7 @@ func Document(root string) (string, error) {
 	if err := rest(&b, filepath.Join(root, "gateway/internal/api/openapi.yaml")); err != nil {
 		return "", err
 	}
-	b.WriteString("\n## Storefront\n\nShoppers are known by their cookie. Nothing here is an operator's.\n\n| route | who |\n|---|---|\n")
+	b.WriteString("\n## Storefront\n\nShoppers are known by their cookie. Pages under\n/admin are for operators who signed in there with their token, whose scopes hold.\n\n| route | who |\n|---|---|\n")
 	err := storefront(&b, filepath.Join(root, "gateway/internal/storefront/storefront.go"))
 	return b.String(), err
 }
@@ -182,6 +182,12 @@ var pages = map[string]string{
 	"POST /orders/{id}/cancel": shopper,
 	"POST /session/new":        "anyone, who becomes another guest",
 	"POST /session/end":        shopper,
+	"GET /admin":               anyone,
+	"GET /admin/sign-in":       anyone,
+	"POST /admin/sign-in":      "anyone, with an operator's token",
+	"POST /admin/sign-out":     anyone,
+	"GET /admin/traces":        "operator, with the scope orders",
+	"GET /admin/traces/{id}":   "operator, with the scope orders",
 	"/":                        anyone,
 }
 

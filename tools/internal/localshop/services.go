@@ -73,6 +73,9 @@ func (s *Shop) wiring() map[string]string {
 		"SOUK_GATEWAY_OPERATORS":        state.Operators(s.folder.path),
 		"SOUK_NOTIFICATION_WEBHOOK_KEY": s.secrets.Outgoing,
 	}
+	if s.recorder != nil {
+		out["SOUK_GATEWAY_TRACES_URL"], out["SOUK_GATEWAY_TRACES_TOKEN"] = s.recorder.url(), s.recorder.token
+	}
 	maps.Copy(out, s.connections)
 	if s.opts.JobsOnly {
 		out["SOUK_ORDER_DRIVERS"] = "-1"

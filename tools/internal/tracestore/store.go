@@ -335,6 +335,9 @@ func (t *held) fits(q traces.Query) bool {
 	if q.Failed && t.failures == 0 || time.Duration(first.end-first.start) < q.Min {
 		return false
 	}
+	if q.Requests && (first.kind != trace.SpanKindServer || probes[first.name]) {
+		return false
+	}
 	if q.Order != "" && q.Order != t.orderID && q.Order != t.orderNo {
 		return false
 	}
@@ -344,6 +347,9 @@ func (t *held) fits(q traces.Query) bool {
 	want := strings.ToLower(q.Operation)
 	return slices.ContainsFunc(t.spans, func(s *span) bool { return strings.Contains(strings.ToLower(s.name.Value()), want) })
 }
+
+// probes are the checks of health, which come every second.
+var probes = map[name]bool{unique.Make("GET /readyz"): true, unique.Make("GET /healthz"): true}
 
 // first is the span that a trace is named by.
 func (t *held) first() *span {

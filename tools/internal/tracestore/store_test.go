@@ -93,6 +93,17 @@ func TestWhatIsKept(t *testing.T) {
 	if l := s.List(traces.Query{Operation: "ORDER.dr", Limit: 5}); len(l.Traces) != 1 {
 		t.Errorf("by operation: %+v", l.Traces)
 	}
+	if l := s.List(traces.Query{Requests: true}); len(l.Traces) != 0 {
+		t.Errorf("of requests: %+v", l.Traces)
+	}
+	asked := func(name string) func(int, *span) {
+		return func(_ int, s *span) { s.kind, s.name = trace.SpanKindServer, unique.Make(name) }
+	}
+	requested := New(1 << 20)
+	requested.add(append(made(1, 1, asked("GET /readyz")), made(2, 1, asked("GET /"))...))
+	if l := requested.List(traces.Query{Requests: true}); len(l.Traces) != 1 || l.Traces[0].Name != "GET /" {
+		t.Errorf("of requests: %+v", l.Traces)
+	}
 	if l := s.List(traces.Query{Limit: 3}); len(l.Traces) != 3 || l.Traces[0].ID != id(999) || l.Traces[2].ID != id(997) {
 		t.Errorf("the newest: %+v", l.Traces)
 	}
