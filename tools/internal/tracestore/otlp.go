@@ -53,11 +53,11 @@ func ofSpan(s *tracepb.Span, service name) *span {
 	if !ok {
 		kind = trace.SpanKindInternal
 	}
-	start := int64(s.GetStartTimeUnixNano()) //nolint:gosec // until 2262
+	start := int64(s.GetStartTimeUnixNano())
 	out := &span{
 		name: unique.Make(s.GetName()), service: service, kind: kind,
 		failed: s.GetStatus().GetCode() == tracepb.Status_STATUS_CODE_ERROR, message: cut(s.GetStatus().GetMessage()),
-		start: start, end: max(start, int64(s.GetEndTimeUnixNano())), //nolint:gosec // until 2262
+		start: start, end: max(start, int64(s.GetEndTimeUnixNano())),
 		attributes: ofKeyValues(s.GetAttributes()),
 	}
 	// Of another length than it must have, an id stays zero.
@@ -75,7 +75,7 @@ func ofSpan(s *tracepb.Span, service name) *span {
 		out.events = make([]event, len(events))
 		for i, e := range events {
 			out.events[i] = event{
-				name: unique.Make(e.GetName()), at: int64(e.GetTimeUnixNano()), //nolint:gosec // until 2262
+				name: unique.Make(e.GetName()), at: int64(e.GetTimeUnixNano()),
 				attributes: ofKeyValues(e.GetAttributes()),
 			}
 		}

@@ -101,13 +101,13 @@ type held struct {
 	bytes   int64
 	leftOut int
 	// kept reports that the trace failed, is slow or is an order's: it is evicted later.
-	kept                bool
-	orderID, orderNo    string
-	placed              bool
-	previous, next      *held // in its ring, by when it came
-	failures            int
-	start, end, rootEnd int64
-	root                *span
+	kept             bool
+	orderID, orderNo string
+	placed           bool
+	previous, next   *held // in its ring, by when it came
+	failures         int
+	start, end       int64
+	root             *span
 }
 
 // ring is a list of traces, the oldest first.

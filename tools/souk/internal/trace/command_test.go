@@ -25,12 +25,12 @@ func text(key, value string) *commonpb.KeyValue {
 }
 
 // at is the beginning of all traces here.
-var at = uint64(time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC).UnixNano()) //nolint:gosec // positive
+var at = uint64(time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC).UnixNano())
 
 func span(trace, id, parent byte, name string, from, took time.Duration, more func(*tracepb.Span)) *tracepb.Span {
 	s := &tracepb.Span{
 		TraceId: bytes.Repeat([]byte{trace}, 16), SpanId: bytes.Repeat([]byte{id}, 8), Name: name,
-		StartTimeUnixNano: at + uint64(from), EndTimeUnixNano: at + uint64(from+took), //nolint:gosec // positive
+		StartTimeUnixNano: at + uint64(from), EndTimeUnixNano: at + uint64(from+took),
 	}
 	if parent != 0 {
 		s.ParentSpanId = bytes.Repeat([]byte{parent}, 8)
