@@ -70,8 +70,8 @@ func (o Objective) Detection(w Window) time.Duration {
 // The requests of customers, at the gateway.
 const (
 	requests = `http_server_request_duration_seconds`
-	browse   = `http_request_method=~"GET|HEAD", http_route=~"(GET )?/(\\{\\$\\}|products.*|categories.*|v1/products.*|v1/categories)"`
-	checkout = `http_request_method="POST", http_route=~"(POST )?/(checkout|v1/orders)"`
+	browse   = `http_request_method=~"GET|HEAD", http_route=~"/(|products.*|categories.*|v1/products.*|v1/categories)"`
+	checkout = `http_request_method="POST", http_route=~"/(checkout|v1/orders)"`
 	failed   = `http_response_status_code=~"5.."`
 	answered = `http_response_status_code!~"5.."`
 )

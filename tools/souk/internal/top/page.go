@@ -81,11 +81,7 @@ var served = []struct {
 	{
 		"http_server_request_duration_seconds",
 		func(m *dto.Metric) string {
-			route := labelOf(m, "http_route")
-			if strings.Contains(route, " ") || route == "" { // a page's pattern has the method
-				return cmp.Or(route, "(no route)")
-			}
-			return labelOf(m, "http_request_method") + " " + route
+			return labelOf(m, "http_request_method") + " " + cmp.Or(labelOf(m, "http_route"), "(no route)")
 		},
 		func(m *dto.Metric) bool { return labelOf(m, "http_response_status_code") >= "500" },
 	},

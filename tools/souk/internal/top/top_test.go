@@ -25,11 +25,11 @@ http_server_request_duration_seconds_bucket{http_request_method="GET",http_respo
 http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="200",http_route="/v1/products",le="+Inf"} 50
 http_server_request_duration_seconds_sum{http_request_method="GET",http_response_status_code="200",http_route="/v1/products"} 3
 http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/v1/products"} 50
-http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="503",http_route="GET /cart",le="0.01"} 0
-http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="503",http_route="GET /cart",le="0.1"} 0
-http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="503",http_route="GET /cart",le="+Inf"} 4
-http_server_request_duration_seconds_sum{http_request_method="GET",http_response_status_code="503",http_route="GET /cart"} 9
-http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="503",http_route="GET /cart"} 4
+http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="503",http_route="/cart",le="0.01"} 0
+http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="503",http_route="/cart",le="0.1"} 0
+http_server_request_duration_seconds_bucket{http_request_method="GET",http_response_status_code="503",http_route="/cart",le="+Inf"} 4
+http_server_request_duration_seconds_sum{http_request_method="GET",http_response_status_code="503",http_route="/cart"} 9
+http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="503",http_route="/cart"} 4
 `
 
 // The order service was started anew between the readings.
