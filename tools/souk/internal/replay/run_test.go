@@ -2,7 +2,13 @@ package replay
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -122,5 +128,50 @@ func forget(t *testing.T, path string, kind history.Kind, n int) {
 	}
 	if err := os.WriteFile(path, []byte(strings.Join(lines, "")), 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestACustomerWithManyOrders: a shopper has a number of carts at most, and seven months of a
+// customer's orders are replayed in less time than the shop takes to let go of the old ones.
+func TestACustomerWithManyOrders(t *testing.T) {
+	t.Parallel()
+	const most, orders = 50, 102
+	carts, guests := map[string]int{}, 0 // by token
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		out := map[string]string{"id": rand.Text()}
+		if token == "" {
+			guests++
+			token = fmt.Sprint("guest-", guests)
+			out["token"] = token
+		}
+		if carts[token]++; carts[token] > most {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusUnprocessableEntity)
+			_, _ = io.WriteString(w, `{"type": "/problems/too-many-carts", "title": "Too many carts", "status": 422}`)
+			return
+		}
+		w.WriteHeader(http.StatusCreated)
+		_ = json.NewEncoder(w).Encode(out)
+	}))
+	t.Cleanup(srv.Close)
+	log, _, err := history.Open(filepath.Join(t.TempDir(), "history.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	r := &runner{
+		Options: Options{Shop: shopclient.New(srv.URL), Log: log, RetryFor: time.Minute},
+		carts:   map[string]history.Record{}, tokens: map[string]string{},
+	}
+	for i := range orders {
+		e := Event{Sale: &Sale{Invoice: fmt.Sprint(i), Customer: "14911"}}
+		rec, err := r.cart(t.Context(), e)
+		if err != nil {
+			t.Fatalf("order %d: %v", i+1, err)
+		}
+		if want := fmt.Sprint("guest-", 1+i/most); rec.Token != want {
+			t.Fatalf("order %d is of %s, not of %s", i+1, rec.Token, want)
+		}
 	}
 }
