@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 // A consumer that the broker keeps on disk writes its state, and syncs it, for each delivery
@@ -36,9 +39,9 @@ type position struct {
 	broker  *Broker
 	subject string
 
-	stream         string    // that the sequences are of: when it was made
-	handled, noted uint64    // the newest message's sequence
-	at             time.Time // of the last attempt to note it
+	stream  string        // that the sequences are of: when it was made
+	handled atomic.Uint64 // the newest message's sequence
+	noted   uint64
 }
 
 func (b *Broker) position(group, source string, partition uint32) *position {
@@ -50,8 +53,10 @@ func (b *Broker) position(group, source string, partition uint32) *position {
 func (p *position) read(ctx context.Context, stream jetstream.Stream) (uint64, error) {
 	info := stream.CachedInfo()
 	if made := strconv.FormatInt(info.Created.UnixNano(), 10); p.stream != made {
-		p.stream, p.handled, p.noted = made, 0, 0
+		p.stream, p.noted = made, 0
+		p.handled.Store(0)
 	}
+	p.broker.forget(positionsStream)
 	if err := p.broker.ensure(ctx, positions()); err != nil {
 		return 0, err
 	}
@@ -62,44 +67,58 @@ func (p *position) read(ctx context.Context, stream jetstream.Stream) (uint64, e
 	msg, err := kept.GetLastMsgForSubject(ctx, p.subject)
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return p.handled, nil
+		return p.handled.Load(), nil
 	case err != nil:
 		return 0, fmt.Errorf("position %s: %w", p.subject, err)
 	}
 	made, sequence, _ := strings.Cut(string(msg.Data), " ")
 	if made != p.stream {
-		return p.handled, nil
+		return p.handled.Load(), nil
 	}
 	n, err := strconv.ParseUint(sequence, 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("position %s: %w", p.subject, err)
 	}
 	// A stream that lost its end gives sequences away again.
-	return min(max(n, p.handled), info.State.LastSeq), nil
+	return min(max(n, p.handled.Load()), info.State.LastSeq), nil
 }
 
-// due reports how long it is until the position must be noted; ok is false while there is nothing to note.
-func (p *position) due() (wait time.Duration, ok bool) {
-	return max(0, time.Until(p.at.Add(noteEvery))), p.handled > p.noted
-}
-
-// note writes the position. An error changes nothing: the next attempt is later.
-func (p *position) note(ctx context.Context) {
-	handled := p.handled
-	p.at = time.Now()
-	if _, err := p.broker.js.Publish(ctx, p.subject, fmt.Appendf(nil, "%s %d", p.stream, handled)); err == nil {
-		p.noted = handled
+// keep notes the position while its reader handles events, until the function that it returns
+// is called, which notes the last one. (A reader that woke up for it would not see that the
+// broker is silent: the client counts heartbeats while it waits for a message.)
+func (p *position) keep(ctx context.Context) (end func()) {
+	running, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for retry.Sleep(running, noteEvery) == nil {
+			p.note(running)
+		}
+	})
+	return func() {
+		stop()
+		wg.Wait()
+		if !p.broker.conn.IsConnected() {
+			return
+		}
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		p.note(ending)
 	}
 }
 
-// noteLast is note at the end, when ctx is done.
-func (p *position) noteLast(ctx context.Context) {
-	if p.handled == p.noted || !p.broker.conn.IsConnected() {
+// note writes the position if it has changed. An error changes nothing: the next attempt is later.
+func (p *position) note(ctx context.Context) {
+	handled, b := p.handled.Load(), p.broker
+	if handled == p.noted || b.ensure(ctx, positions()) != nil {
 		return
 	}
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	p.note(ending)
+	_, err := b.js.Publish(ctx, p.subject, fmt.Appendf(nil, "%s %d", p.stream, handled))
+	if errors.Is(err, jetstream.ErrNoStreamResponse) {
+		b.forget(positionsStream) // the next attempt makes it again
+	}
+	if err == nil {
+		p.noted = handled
+	}
 }
 
 // consumer returns the reader's consumer, which begins after the group's position.

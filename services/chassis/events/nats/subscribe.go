@@ -131,10 +131,10 @@ func (r *reader) read(ctx context.Context) (n int, err error) {
 	defer messages.Stop()
 	r.ready()
 	if r.position != nil {
-		defer r.position.noteLast(ctx)
+		defer r.position.keep(ctx)()
 	}
 	for {
-		msg, err := r.next(ctx, messages)
+		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return n, err
 		}
@@ -143,25 +143,6 @@ func (r *reader) read(ctx context.Context) (n int, err error) {
 			return n, err
 		}
 	}
-}
-
-// next returns the next message, and notes the position when it is time.
-func (r *reader) next(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
-	for r.position != nil {
-		wait, ok := r.position.due()
-		if !ok {
-			break
-		}
-		waiting, cancel := context.WithTimeout(ctx, wait)
-		msg, err := messages.Next(jetstream.NextContext(waiting))
-		late := waiting.Err() != nil && ctx.Err() == nil
-		cancel()
-		if err == nil || !late {
-			return msg, err
-		}
-		r.position.note(ctx)
-	}
-	return messages.Next(jetstream.NextContext(ctx))
 }
 
 // errMissed is a message that the consumer of this process was sent and that did not come.
@@ -258,7 +239,7 @@ func (r *reader) take(ctx context.Context, msg jetstream.Msg) error {
 	}
 	err = r.answer(ctx, msg, meta, verdict)
 	if err == nil && r.position != nil && (verdict.Handled || verdict.Dead) {
-		r.position.handled = meta.Sequence.Stream
+		r.position.handled.Store(meta.Sequence.Stream)
 	}
 	return err
 }
