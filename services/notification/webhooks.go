@@ -155,10 +155,7 @@ func measure(p *service.Parts, outbox app.Outbox) (func(context.Context, *webhoo
 	if err != nil {
 		return nil, err
 	}
-	_, err = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		if ready := p.Ready(ctx); ready != nil {
-			return nil //nolint:nilerr // the database is away: there is nothing to observe
-		}
+	_, err = meter.RegisterCallback(p.Observed(func(ctx context.Context, o metric.Observer) error {
 		b, err := outbox.Backlog(ctx)
 		if err != nil {
 			return err
@@ -177,7 +174,7 @@ func measure(p *service.Parts, outbox app.Outbox) (func(context.Context, *webhoo
 			o.ObserveFloat64(age, old, state)
 		}
 		return nil
-	}, backlog, age)
+	}), backlog, age)
 	if err != nil {
 		return nil, err
 	}

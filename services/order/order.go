@@ -184,7 +184,7 @@ func build(p *service.Parts, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	if err := app.MeasureOpen(p.Telemetry.Meter(), whenReady(p, store.Open)); err != nil {
+	if err := app.MeasureOpen(p.Telemetry.Meter(), store.Open, p.Observed); err != nil {
 		return err
 	}
 	runner := app.NewRunner(driver, app.RunnerConfig{
@@ -224,20 +224,4 @@ func build(p *service.Parts, cfg Config) error {
 	p.Add("drives", runner.Run)
 	p.Add("jobs", work.Run)
 	return nil
-}
-
-// measureTimeout bounds what a collection of metrics waits for the database.
-const measureTimeout = 2 * time.Second
-
-// whenReady returns nothing, instead of an error, while the database is away: that is
-// reported elsewhere.
-func whenReady(p *service.Parts, open func(context.Context) (map[domain.State]app.Open, error)) func(context.Context) (map[domain.State]app.Open, error) {
-	return func(ctx context.Context) (map[domain.State]app.Open, error) {
-		ctx, cancel := context.WithTimeout(ctx, measureTimeout)
-		defer cancel()
-		if p.Ready(ctx) != nil {
-			return nil, nil
-		}
-		return open(ctx)
-	}
 }

@@ -3,7 +3,6 @@ package payment
 import (
 	"context"
 	"strings"
-	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -12,9 +11,6 @@ import (
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 	"github.com/souk-shop/souk/services/payment/internal/postgres"
 )
-
-// measureTimeout bounds what a collection of metrics waits for the database.
-const measureTimeout = 2 * time.Second
 
 // measureReconciliations has the last daily reconciliation reported each time that metrics
 // are collected, by every replica alike: the numbers are the database's. Nothing is reported
@@ -31,12 +27,7 @@ func measureReconciliations(p *service.Parts, store *postgres.Store) error {
 	if err != nil {
 		return err
 	}
-	_, err = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		ctx, cancel := context.WithTimeout(ctx, measureTimeout)
-		defer cancel()
-		if p.Ready(ctx) != nil {
-			return nil
-		}
+	_, err = meter.RegisterCallback(p.Observed(func(ctx context.Context, o metric.Observer) error {
 		since, kinds, found, err := store.LastDailyDifferences(ctx)
 		if err != nil || !found {
 			return err
@@ -47,6 +38,6 @@ func measureReconciliations(p *service.Parts, store *postgres.Store) error {
 			o.ObserveInt64(differences, kinds[k], metric.WithAttributes(attribute.String("souk.payment.difference.kind", kind)))
 		}
 		return nil
-	}, differences, age)
+	}), differences, age)
 	return err
 }

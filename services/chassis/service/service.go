@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc"
 
 	auditv1 "github.com/souk-shop/souk/proto/gen/souk/audit/v1"
@@ -68,6 +69,22 @@ func (p *Parts) AddReady(name string, fn func(context.Context) error) {
 		}
 		return fn(ctx)
 	})
+}
+
+// observeTimeout bounds what a collection of metrics waits for the database.
+const observeTimeout = 2 * time.Second
+
+// Observed is for a callback of metrics that asks the database: it has little time, and is
+// left out while the database is away, which is reported elsewhere.
+func (p *Parts) Observed(ask metric.Callback) metric.Callback {
+	return func(ctx context.Context, o metric.Observer) error {
+		ctx, cancel := context.WithTimeout(ctx, observeTimeout)
+		defer cancel()
+		if p.Ready(ctx) != nil {
+			return nil
+		}
+		return ask(ctx, o)
+	}
 }
 
 // Dial returns a connection to the part of a name that is closed after the service has

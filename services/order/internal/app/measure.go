@@ -17,10 +17,10 @@ type Open struct {
 	Oldest time.Duration
 }
 
-// MeasureOpen has the meter ask for open orders each time that metrics are collected. open
-// leaves out states without any, and returns nil while nothing is known; then nothing is
-// reported. Every replica reports the same numbers, which are the database's.
-func MeasureOpen(meter metric.Meter, open func(context.Context) (map[domain.State]Open, error)) error {
+// MeasureOpen has the meter ask for open orders each time that metrics are collected, by a
+// callback that observed wraps. open leaves out states without any. Every replica reports the
+// same numbers, which are the database's.
+func MeasureOpen(meter metric.Meter, open func(context.Context) (map[domain.State]Open, error), observed func(metric.Callback) metric.Callback) error {
 	orders, err := meter.Int64ObservableGauge("souk.order.open", metric.WithUnit("{order}"),
 		metric.WithDescription("Orders that have something left to do, by state."))
 	if err != nil {
@@ -31,9 +31,9 @@ func MeasureOpen(meter metric.Meter, open func(context.Context) (map[domain.Stat
 	if err != nil {
 		return err
 	}
-	_, err = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+	_, err = meter.RegisterCallback(observed(func(ctx context.Context, o metric.Observer) error {
 		found, err := open(ctx)
-		if err != nil || found == nil {
+		if err != nil {
 			return err
 		}
 		for _, s := range domain.States() {
@@ -45,7 +45,7 @@ func MeasureOpen(meter metric.Meter, open func(context.Context) (map[domain.Stat
 			o.ObserveFloat64(age, found[s].Oldest.Seconds(), state)
 		}
 		return nil
-	}, orders, age)
+	}), orders, age)
 	return err
 }
 

@@ -7,13 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/chassis/telemetry/telemetrytest"
 	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/app/apptest"
-	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
 // TestOutcomesAreCounted: a paid order is revenue, a declined one is counted by its code,
@@ -33,11 +33,13 @@ func TestOutcomesAreCounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	known := true
-	if err := app.MeasureOpen(tel.Meter(), func(ctx context.Context) (map[domain.State]app.Open, error) {
-		if !known {
-			return nil, nil
+	if err := app.MeasureOpen(tel.Meter(), w.store.Open, func(ask metric.Callback) metric.Callback {
+		return func(ctx context.Context, o metric.Observer) error {
+			if !known {
+				return nil
+			}
+			return ask(ctx, o)
 		}
-		return w.store.Open(ctx)
 	}); err != nil {
 		t.Fatal(err)
 	}
