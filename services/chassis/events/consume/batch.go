@@ -229,27 +229,29 @@ var errLost = errors.New("another process has taken events of the subject")
 // note writes how far the subjects are: of those that are known, which lock has locked, and
 // of new ones.
 func (b *Batch) note(ctx context.Context, tx pgx.Tx, known, fresh *moves) error {
-	if len(fresh.subjects) > 0 {
-		tag, err := tx.Exec(ctx, `
-			INSERT INTO souk_consumed (consumer, source, subject, version)
-			SELECT $1, m.source, m.subject, m.now FROM unnest($2::text[], $3::text[], $4::bigint[]) AS m (source, subject, now)
-			ON CONFLICT (consumer, source, subject) DO NOTHING`, b.Name, fresh.sources, fresh.subjects, fresh.now)
-		if err != nil {
-			return fmt.Errorf("note the versions: %w", err)
-		}
-		if int(tag.RowsAffected()) != len(fresh.subjects) {
-			return errLost
-		}
+	if made, err := b.write(ctx, tx, fresh, "DO NOTHING"); err != nil {
+		return err
+	} else if made != len(fresh.subjects) {
+		return errLost
 	}
-	if len(known.subjects) > 0 {
-		if _, err := tx.Exec(ctx, `
-			INSERT INTO souk_consumed (consumer, source, subject, version)
-			SELECT $1, m.source, m.subject, m.now FROM unnest($2::text[], $3::text[], $4::bigint[]) AS m (source, subject, now)
-			ON CONFLICT (consumer, source, subject) DO UPDATE SET version = EXCLUDED.version`, b.Name, known.sources, known.subjects, known.now); err != nil {
-			return fmt.Errorf("note the versions: %w", err)
-		}
+	_, err := b.write(ctx, tx, known, "DO UPDATE SET version = EXCLUDED.version")
+	return err
+}
+
+// write writes how far subjects are, by key, whatever the planner knows of the table, and
+// returns how many rows it wrote.
+func (b *Batch) write(ctx context.Context, tx pgx.Tx, m *moves, onConflict string) (int, error) {
+	if len(m.subjects) == 0 {
+		return 0, nil
 	}
-	return nil
+	tag, err := tx.Exec(ctx, `
+		INSERT INTO souk_consumed (consumer, source, subject, version)
+		SELECT $1, m.source, m.subject, m.now FROM unnest($2::text[], $3::text[], $4::bigint[]) AS m (source, subject, now)
+		ON CONFLICT (consumer, source, subject) `+onConflict, b.Name, m.sources, m.subjects, m.now)
+	if err != nil {
+		return 0, fmt.Errorf("note the versions: %w", err)
+	}
+	return int(tag.RowsAffected()), nil
 }
 
 // Forget deletes up to limit of the versions that a consumer has noted, and returns how many

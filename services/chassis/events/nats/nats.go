@@ -291,22 +291,29 @@ func (b *Broker) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 	if known {
 		return nil
 	}
-	_, err := b.js.Stream(ctx, cfg.Name)
+	_, err := b.open(ctx, cfg)
+	return err
+}
+
+// open returns a stream as it is now, and makes it like ensure, whatever is known of it.
+func (b *Broker) open(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
+	stream, err := b.js.Stream(ctx, cfg.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		cfg.Storage, cfg.Discard, cfg.AllowDirect = jetstream.FileStorage, jetstream.DiscardOld, true
 		cfg.Replicas, cfg.MaxMsgSize = max(1, b.cfg.Replicas), events.MaxData+headroom
-		_, err = b.js.CreateStream(ctx, cfg)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			err = nil // another process was faster
+		stream, err = b.js.CreateStream(ctx, cfg)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process was faster
+			stream, err = b.js.Stream(ctx, cfg.Name)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("stream %s: %w", cfg.Name, err)
+		b.forget(cfg.Name)
+		return nil, fmt.Errorf("stream %s: %w", cfg.Name, err)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.streams[cfg.Name] = true
-	return nil
+	return stream, nil
 }
 
 func (b *Broker) forget(stream string) {

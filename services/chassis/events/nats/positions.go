@@ -57,13 +57,9 @@ func (p *position) read(ctx context.Context, stream jetstream.Stream) (uint64, e
 		p.stream, p.noted = made, 0
 		p.handled.Store(0)
 	}
-	p.broker.forget(positionsStream)
-	if err := p.broker.ensure(ctx, positions()); err != nil {
-		return 0, err
-	}
-	kept, err := p.broker.js.Stream(ctx, positionsStream)
+	kept, err := p.broker.open(ctx, positions())
 	if err != nil {
-		return 0, fmt.Errorf("stream %s: %w", positionsStream, err)
+		return 0, err
 	}
 	msg, err := kept.GetLastMsgForSubject(ctx, p.subject)
 	switch {
@@ -123,14 +119,9 @@ func (p *position) note(ctx context.Context) {
 }
 
 // consumer returns the reader's consumer, which begins after the group's position.
-func (r *reader) consumer(ctx context.Context) (jetstream.Consumer, error) {
-	b := r.broker
+func (r *reader) consumer(ctx context.Context, stream jetstream.Stream) (jetstream.Consumer, error) {
 	if r.position == nil {
-		return b.js.CreateOrUpdateConsumer(ctx, r.stream.Name, *r.durable)
-	}
-	stream, err := b.js.Stream(ctx, r.stream.Name)
-	if err != nil {
-		return nil, err
+		return stream.CreateOrUpdateConsumer(ctx, *r.durable)
 	}
 	at, err := r.position.read(ctx, stream)
 	if err != nil {

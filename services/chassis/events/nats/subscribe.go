@@ -116,11 +116,11 @@ func (r *reader) read(ctx context.Context) (n int, err error) {
 	if r.durable == nil {
 		return r.follow(ctx)
 	}
-	b.forget(r.stream.Name)
-	if err := b.ensure(ctx, r.stream); err != nil {
+	stream, err := b.open(ctx, r.stream)
+	if err != nil {
 		return 0, err
 	}
-	consumer, err := r.consumer(ctx)
+	consumer, err := r.consumer(ctx, stream)
 	if err != nil {
 		return 0, fmt.Errorf("consumer: %w", err)
 	}

@@ -97,7 +97,6 @@ func (i *Instruments) Handle(ctx context.Context, s events.Subscription, d event
 	if d.Attempt > s.MaxDeliveries && s.Group != "" {
 		return i.verdict(ctx, s, d, events.Poison(fmt.Errorf("each of %d deliveries ended its process or went unanswered", d.Attempt-1)))
 	}
-	telemetry.Profiled("process events " + s.Group)
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.HandleTimeout)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {

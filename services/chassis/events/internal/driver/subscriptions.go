@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // Subscriptions are those of one connection to a broker.
@@ -46,12 +47,20 @@ func (s *Subscriptions) Run(ctx context.Context, sub events.Subscription, reader
 	defer cancel()
 	defer context.AfterFunc(s.closing, cancel)()
 
+	operation := "follow events"
+	if sub.Group != "" {
+		operation = "process events " + sub.Group
+	}
 	var ready sync.WaitGroup
 	ready.Add(len(readers))
 	var g errgroup.Group
 	place := NewPlace(len(readers), sub.Following)
 	for _, read := range readers {
-		g.Go(func() error { read(ctx, place, sync.OnceFunc(ready.Done)); return nil })
+		g.Go(func() error {
+			telemetry.Profiled(operation)
+			read(ctx, place, sync.OnceFunc(ready.Done))
+			return nil
+		})
 	}
 	if sub.Ready != nil {
 		g.Go(func() error {
