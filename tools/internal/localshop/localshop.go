@@ -225,7 +225,7 @@ func (s *Shop) listen(ctx context.Context) error {
 			return fmt.Errorf("listen on %s: %w", addr, err)
 		}
 		s.listeners[part.Name] = lis
-		if part.Kind == topology.Provider {
+		if !part.HasAdmin() {
 			continue
 		}
 		if s.admin[part.Name], err = lc.Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {

@@ -134,7 +134,7 @@ func RunService(ctx context.Context, name string) error {
 	}
 	syscall.CloseOnExec(listenerFD)
 	proc := topology.Process{Env: envconfig.OsLookuper(), Listener: lis}
-	if part.Kind != topology.Provider {
+	if part.HasAdmin() {
 		if proc.Admin, err = net.FileListener(os.NewFile(adminFD, "admin")); err != nil {
 			return fmt.Errorf("%s is started by `souk up --processes`: %w", name, err)
 		}

@@ -20,8 +20,8 @@ type Process struct {
 	// Env has its configuration.
 	Env      envconfig.Lookuper
 	Listener net.Listener
-	// Admin is the listener for metrics, health and profiles; nil turns it off. The
-	// provider has none.
+	// Admin is the listener for metrics, health and profiles of a part that HasAdmin; nil
+	// turns it off.
 	Admin net.Listener
 	// Log is standard error when nil.
 	Log io.Writer
@@ -32,6 +32,9 @@ type Process struct {
 
 // Run runs the part in this process until ctx is done.
 func (p Part) Run(ctx context.Context, proc Process) error { return p.run(ctx, p.Prefix(), proc) }
+
+// HasAdmin reports whether the part has a listener for operators.
+func (p Part) HasAdmin() bool { return p.Kind == Service || p.Kind == Gateway }
 
 type runner func(ctx context.Context, prefix string, proc Process) error
 

@@ -72,7 +72,7 @@ is beside it, which other work on the machine disturbs less.
 		limit.binary = ours.binary
 	}
 	for i, c := range []*contender{&ours, &limit} {
-		if err := c.start(ctx, filepath.Join(dir, fmt.Sprint(i))); err != nil {
+		if c.shop, c.st, err = startShop(ctx, c.binary, nil, filepath.Join(dir, fmt.Sprint(i)), nil, c.flags...); err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 		defer c.shop.stop()
@@ -88,17 +88,6 @@ is beside it, which other work on the machine disturbs less.
 		}
 	}
 	return b.report(stdout)
-}
-
-func (c *contender) start(ctx context.Context, dir string) (err error) {
-	args := append([]string{"up", "--data", dir, "--addr", "127.0.0.1:0"}, c.flags...)
-	if c.shop, err = startProgram(ctx, c.binary, nil, nil, nil, "ready ", args...); err != nil {
-		return err
-	}
-	if c.st, err = state.Read(dir); err != nil {
-		c.shop.stop()
-	}
-	return err
 }
 
 func (c *contender) side() *Side {

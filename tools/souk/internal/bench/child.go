@@ -20,19 +20,9 @@ type child struct {
 	line string
 }
 
-// startChild runs this program with other arguments, and variables beside its
-// own, and waits until it prints a line that begins with prefix. on starts it
-// where it is to run; nil is anywhere.
-func startChild(ctx context.Context, on func(start func() error) error, env []string, in io.Reader, prefix string, args ...string) (*child, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	return startProgram(ctx, self, on, env, in, prefix, args...)
-}
-
-// startProgram is startChild for any program.
-func startProgram(ctx context.Context, program string, on func(start func() error) error, env []string, in io.Reader, prefix string, args ...string) (*child, error) {
+// startChild runs a program, with variables beside its own, and waits until it prints a line
+// that begins with prefix. on starts it where it is to run; nil is anywhere.
+func startChild(ctx context.Context, program string, on func(start func() error) error, env []string, in io.Reader, prefix string, args ...string) (*child, error) {
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdin = in
@@ -88,7 +78,11 @@ func (c *child) stop() {
 
 // startBaseline starts the bare handler with the pages.
 func startBaseline(ctx context.Context, pages []page) (*child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(json.NewEncoder(w).Encode(pages)) }()
-	return startChild(ctx, nil, nil, r, "listening on ", BaselineCommand)
+	return startChild(ctx, self, nil, nil, r, "listening on ", BaselineCommand)
 }

@@ -50,16 +50,30 @@ func (b *bench) run(ctx context.Context, dir string) error {
 // withShop runs the shop as its users do, in a process of its own, with
 // variables beside what they have, and flags of souk up.
 func withShop(ctx context.Context, on func(start func() error) error, dir string, env []string, use func(*child, *state.State) error, flags ...string) error {
-	shop, err := startChild(ctx, on, env, nil, "ready ", append([]string{"up", "--data", dir, "--addr", "127.0.0.1:0"}, flags...)...)
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	shop, st, err := startShop(ctx, self, on, dir, env, flags...)
 	if err != nil {
 		return err
 	}
 	defer shop.stop()
+	return use(shop, st)
+}
+
+// startShop starts a shop by a build of souk.
+func startShop(ctx context.Context, souk string, on func(start func() error) error, dir string, env []string, flags ...string) (*child, *state.State, error) {
+	shop, err := startChild(ctx, souk, on, env, nil, "ready ", append([]string{"up", "--data", dir, "--addr", "127.0.0.1:0"}, flags...)...)
+	if err != nil {
+		return nil, nil, err
+	}
 	st, err := state.Read(dir)
 	if err != nil {
-		return err
+		shop.stop()
+		return nil, nil, err
 	}
-	return use(shop, st)
+	return shop, st, nil
 }
 
 // record runs a shop in this process and checks out, one after the other,

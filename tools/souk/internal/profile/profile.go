@@ -20,7 +20,6 @@ import (
 
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/tools/internal/cli"
-	"github.com/souk-shop/souk/tools/internal/state"
 )
 
 const usage = `usage: souk profile [flags] PART
@@ -42,7 +41,7 @@ const functions = 20
 // Command is `souk profile`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := cli.Flags("profile", usage, stderr)
-	dir := flags.String("data", state.DefaultDir, "the data `folder` of the shop")
+	shop := cli.Data(flags)
 	seconds := flags.Int("seconds", 10, "how long to look, 1 to 300")
 	svg := flags.Bool("svg", false, "write a flame graph")
 	raw := flags.Bool("raw", false, "write the profile as pprof reads it")
@@ -53,7 +52,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		flags.Usage()
 		return errors.New("name one part; --seconds is 1 to 300, and --svg and --raw exclude each other")
 	}
-	st, err := state.Read(*dir)
+	st, err := shop.Find()
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ and what waits to be told. It is painted anew every --every; Ctrl-C ends it.
 // Command is `souk top`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := cli.Flags("top", usage, stderr)
-	dir := flags.String("data", state.DefaultDir, "the data `folder` of the shop")
+	shop := cli.Data(flags)
 	every := flags.Duration("every", 2*time.Second, "how long each look is")
 	operations := flags.Int("operations", 12, "how many operations are listed")
 	once := flags.Bool("once", false, "print one look, and end")
@@ -49,7 +49,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		flags.Usage()
 		return errors.New("top takes no arguments; --every is 100ms or more, and --operations not negative")
 	}
-	before, err := read(ctx, *dir)
+	before, err := read(ctx, shop.Dir())
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 		show = func(page string) { paint(stdout, page) }
 	}
 	for retry.Sleep(ctx, *every) == nil {
-		now, err := read(ctx, *dir)
+		now, err := read(ctx, shop.Dir())
 		if err != nil {
 			if *once || errors.Is(err, state.ErrNotRunning) {
 				return err
