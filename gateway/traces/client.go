@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Query says which traces are asked for. What is zero asks for any.
@@ -157,13 +159,6 @@ func (c *Client) get(ctx context.Context, path string, into any) (err error) {
 
 // IsID reports that a text has the form of a trace's id.
 func IsID(text string) bool {
-	if len(text) != 32 {
-		return false
-	}
-	for _, c := range text {
-		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
-	}
-	return true
+	_, err := trace.TraceIDFromHex(text)
+	return err == nil
 }

@@ -111,7 +111,7 @@ func (o *Operators) identify(ctx context.Context, token, client string) (*Operat
 	case !entry.Works(now):
 		why = whyExpired
 	default:
-		return &Operator{Name: entry.Operator, Token: entry.ID, Scope: entry.Scope}, ""
+		return operatorOf(entry), ""
 	}
 	o.refused(ctx, telemetry.TokenReused, client, id, slog.String("operator", entry.Operator), slog.String("reason", why))
 	return nil, why
@@ -123,6 +123,11 @@ func (o *Operators) working(id string) *Operator {
 	if !known || !entry.Works(o.cfg.Now()) {
 		return nil
 	}
+	return operatorOf(entry)
+}
+
+// operatorOf is the operator of a token that works.
+func operatorOf(entry operators.Token) *Operator {
 	return &Operator{Name: entry.Operator, Token: entry.ID, Scope: entry.Scope}
 }
 
