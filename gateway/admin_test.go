@@ -145,7 +145,7 @@ func TestOperatorsLookAtTraces(t *testing.T) {
 			c.Operators, c.TracesURL, c.TracesToken, c.Secure = operatorsFile(t, file), store.URL, config.Secret("store"), secure
 		}), s.conn, tel)}
 
-		// Nobody is signed in, also not with a bearer's token or another cookie.
+		// No operator is signed in, also not with a bearer's token or another cookie.
 		for _, cookie := range []string{"", "souk_operator=x.y", "__Host-souk_operator=" + token} {
 			a.cookie = cookie
 			res := a.send("GET", "/admin/traces?order=S-1", nil, "Authorization", "Bearer "+token)

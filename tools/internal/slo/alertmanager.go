@@ -33,7 +33,7 @@ func Alertmanager() ([]byte, error) {
 	severity := func(s Severity) string { return `severity="` + string(s) + `"` }
 	return encode(alertmanager{
 		Route: route{
-			// What nobody has classified is not lost.
+			// An alert without a severity is not lost.
 			Receiver: string(Ticket), GroupBy: []string{"alertname", "dependency", "slo"},
 			GroupWait: "30s", GroupInterval: "5m", RepeatInterval: "3d",
 			Routes: []route{{

@@ -3,7 +3,7 @@ package slo
 import "time"
 
 // Cause is an alert about a cause: something the shop depends on is away, or a fact about
-// money or messages that nobody may miss.
+// money or messages that an operator must not miss.
 type Cause struct {
 	// Alert is its name, Summary what it says, with Prometheus' templates.
 	Alert, Summary string

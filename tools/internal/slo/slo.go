@@ -21,9 +21,9 @@ type Severity string
 
 // The severities.
 const (
-	// Page: customers are hurt now; somebody is woken.
+	// Page: customers are hurt now; the operator on call is woken.
 	Page Severity = "page"
-	// Ticket: somebody looks at it within a few days.
+	// Ticket: an operator looks at it within a few days.
 	Ticket Severity = "ticket"
 )
 

@@ -166,7 +166,7 @@ func TestBrowseAndCheckoutAreRoutes(t *testing.T) {
 }
 
 // TestDetection: the workbook's table 5-8 for 99.9%, and the time within which a whole
-// outage of any objective pages somebody.
+// outage of any objective pages an operator.
 func TestDetection(t *testing.T) {
 	t.Parallel()
 	o := slo.Objective{Target: 0.999}
@@ -292,11 +292,11 @@ func customers(t *testing.T, name string, good, bad int) []series {
 
 // TestBudgetAlerts: an objective that is met is silent; a whole outage pages within its
 // detection time and not before anything has happened; twice the budget is a ticket, and
-// nobody is woken.
+// no operator is woken.
 func TestBudgetAlerts(t *testing.T) {
 	t.Parallel()
 	met := scenario{name: "all are met", evaluate: 5 * time.Minute, sampled: time.Minute, at: 2 * time.Hour, firing: map[string]int{}}
-	idle := scenario{name: "nobody comes", evaluate: 5 * time.Minute, sampled: time.Minute, series: []series{still("up", 1)}, at: time.Hour, firing: map[string]int{}}
+	idle := scenario{name: "no customer comes", evaluate: 5 * time.Minute, sampled: time.Minute, series: []series{still("up", 1)}, at: time.Hour, firing: map[string]int{}}
 	var scenarios []scenario
 	for _, o := range slo.Objectives() {
 		named := fmt.Sprintf("alertname=%q", o.Alert)

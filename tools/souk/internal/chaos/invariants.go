@@ -72,10 +72,10 @@ type trial struct {
 	// witness took what the broker delivered, and forgets is Fault.Forgets.
 	witness *witness
 	forgets bool
-	// untold is what others had still to be told in the end, and repeats how many mails the fault
+	// outstanding is what others had still to be told in the end, and repeats how many mails the fault
 	// may have had sent twice.
-	untold  untold
-	repeats int
+	outstanding outstanding
+	repeats     int
 }
 
 // check judges a trial. undecided counts histories that were too tangled to

@@ -203,7 +203,7 @@ func TestEachPromiseCanBeSeenBroken(t *testing.T) {
 		{"a mail comes twice without a reason", ToldOutside, func(t *trial) { t.repeats = 0 }},
 		{"a mail comes more often than it was sent", ToldOutside, func(t *trial) { t.ev.elsewhere.asked[second] = 1 }},
 		{"a mail cannot be read", ToldOutside, func(t *trial) { t.ev.elsewhere.odd = []string{"one"} }},
-		{"a mail is still to be sent", ToldOutside, func(t *trial) { t.untold.Mails = 1 }},
+		{"a mail is still to be sent", ToldOutside, func(t *trial) { t.outstanding.Mails = 1 }},
 		{"a webhook of the shop is lost", ToldOutside, func(t *trial) { t.ev.elsewhere.posts = t.ev.elsewhere.posts[:1] }},
 		{"a webhook is not signed", ToldOutside, func(t *trial) { t.ev.elsewhere.posts[2].signed = false }},
 		{"a webhook of nothing", ToldOutside, func(t *trial) { t.ev.elsewhere.posts[2].about.version = 3 }},
@@ -211,7 +211,7 @@ func TestEachPromiseCanBeSeenBroken(t *testing.T) {
 		{"a webhook of two events", ToldOutside, func(t *trial) { t.ev.elsewhere.posts[1].id = "evt_1" }},
 		{"a webhook says something else", ToldOutside, func(t *trial) { t.ev.elsewhere.posts[1].data = []byte(`{"order_id":"o2"}`) }},
 		{"a webhook of another type", ToldOutside, func(t *trial) { t.ev.elsewhere.posts[1].is = "souk.order.v1.OrderRefunded" }},
-		{"a webhook that nobody asked for", ToldOutside, func(t *trial) {
+		{"a webhook of a type that the endpoint did not subscribe to", ToldOutside, func(t *trial) {
 			e := t.ev.elsewhere.facts[second]
 			e.Version, e.Type = 3, "souk.order.v1.OrderConfirmed"
 			t.ev.elsewhere.facts[occasionOf(e)] = e

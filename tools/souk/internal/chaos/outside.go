@@ -155,19 +155,19 @@ func (o *outside) hooks() []heard {
 	return append([]heard(nil), o.heard...)
 }
 
-// untold counts what is still to be told: events to the shop's consumers, the rest to others.
-type untold struct{ Events, Mails, Webhooks int64 }
+// outstanding counts what is still to be told: events to the shop's consumers, the rest to others.
+type outstanding struct{ Events, Mails, Webhooks int64 }
 
 // tell waits until the shop has told its consumers and others all that it has to, at most wait,
 // and returns what is left.
-func tell(ctx context.Context, e *Environment, wait time.Duration) (left untold, err error) {
+func tell(ctx context.Context, e *Environment, wait time.Duration) (left outstanding, err error) {
 	telling, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	left = untold{Events: -1, Mails: -1, Webhooks: -1} // no answer yet
+	left = outstanding{Events: -1, Mails: -1, Webhooks: -1} // no answer yet
 	for {
 		now, err := stillTelling(telling, e)
 		switch {
-		case err == nil && now == untold{}:
+		case err == nil && now == outstanding{}:
 			return now, nil
 		case err == nil:
 			left = now
@@ -178,7 +178,7 @@ func tell(ctx context.Context, e *Environment, wait time.Duration) (left untold,
 	}
 }
 
-func stillTelling(ctx context.Context, e *Environment) (now untold, err error) {
+func stillTelling(ctx context.Context, e *Environment) (now outstanding, err error) {
 	if _, now.Events, err = eventBacklog(ctx, e); err != nil || now.Events > 0 {
 		return now, err // what is taken has more to tell
 	}

@@ -152,8 +152,8 @@ func (f Fault) repeatsMails() bool {
 
 // checkOutside compares what others were told with what was committed.
 func (t *trial) checkOutside(v violations) {
-	if t.untold != (untold{}) {
-		v.add(ToldOutside, "%s after all else had ended, %d events were not taken, and %d mails and %d webhooks not sent", tellLimit, t.untold.Events, t.untold.Mails, t.untold.Webhooks)
+	if t.outstanding != (outstanding{}) {
+		v.add(ToldOutside, "%s after all else had ended, %d events were not taken, and %d mails and %d webhooks not sent", tellLimit, t.outstanding.Events, t.outstanding.Mails, t.outstanding.Webhooks)
 	}
 	for _, what := range t.ev.elsewhere.odd {
 		v.add(ToldOutside, "%s", what)
@@ -212,7 +212,7 @@ func (t *trial) checkPosts(v violations) {
 		if e, committed := o.facts[p.about]; !committed {
 			v.add(ToldOutside, "a webhook tells of %s, a %s, which was never committed", p.about, p.is)
 		} else if !slices.Contains(hooked, e.Type) {
-			v.add(ToldOutside, "a webhook tells of %s, a %s, which nobody asked for", p.about, e.Type)
+			v.add(ToldOutside, "a webhook tells of %s, a %s, which the endpoint did not subscribe to", p.about, e.Type)
 		} else if err := p.says(e); err != nil {
 			v.add(ToldOutside, "the webhook about %s: %v", p.about, err)
 		}

@@ -293,7 +293,7 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 		return nil, fmt.Errorf("the shop's databases: %w", err)
 	}
 	r.enter("tell")
-	if t.untold, err = tell(ctx, r.env, tellLimit); err != nil {
+	if t.outstanding, err = tell(ctx, r.env, tellLimit); err != nil {
 		return nil, fmt.Errorf("the shop's databases: %w", err)
 	}
 	t.atRest = time.Now()
