@@ -3,6 +3,7 @@ package localshop
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,6 +12,8 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
+	"sync"
+	"time"
 
 	"github.com/sethvargo/go-envconfig"
 
@@ -29,11 +32,14 @@ const brokerUser = "souk"
 
 // broker is the shop's NATS, inside of this process or in one of its own.
 type broker struct {
-	addr   string
 	inside *natsserver.Server // without Options.Processes
 	proc   *process.Supervisor
 	stop   context.CancelFunc
 	done   chan struct{}
+
+	mu    sync.Mutex
+	addr  string
+	ready bool // it has answered at addr, which stays
 }
 
 // brokerConfig is how the shop's broker runs, from variables SOUK_NATS_....
@@ -58,19 +64,68 @@ func (s *Shop) startBroker(ctx context.Context) (err error) {
 		s.broker = &broker{addr: inside.Address(), inside: inside}
 		return nil
 	}
-	port, err := process.FreePort()
-	if err != nil {
-		return err
-	}
-	cfg.Address = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	b := &broker{addr: cfg.Address, stop: stop, done: make(chan struct{})}
+	b := &broker{stop: stop, done: make(chan struct{})}
 	b.proc = process.NewSupervisor(process.Config{
 		Name: topology.NATS, Log: s.log, Pause: s.opts.RestartPause, OnStart: func(int) { s.refreshState() },
-		Command: func() (process.Command, error) { return s.brokerCommand(cfg) },
+		Command: func() (process.Command, error) {
+			addr, err := b.nextAddress()
+			if err != nil {
+				return process.Command{}, err
+			}
+			cfg.Address = addr
+			return s.brokerCommand(cfg)
+		},
 	})
 	go func() { defer close(b.done); b.proc.Run(ctx) }()
 	s.broker = b
+	return nil
+}
+
+// address is where the broker listens, once it has a process.
+func (b *broker) address() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.addr
+}
+
+// nextAddress is where the broker's next process listens: where the last one did, or at a
+// free port until one has answered, because another program may take the port first.
+func (b *broker) nextAddress() (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ready {
+		return b.addr, nil
+	}
+	port, err := process.FreePort()
+	if err != nil {
+		return "", err
+	}
+	b.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	return b.addr, nil
+}
+
+// awaitStart returns when the broker answers for the first time.
+func (b *broker) awaitStart(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	err := poll(ctx, 5*time.Millisecond, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		addr := b.address()
+		if err := b.ask(ctx); err != nil {
+			return err
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.ready = b.addr == addr; !b.ready {
+			return errors.New("the broker moved to another port")
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("the broker does not answer: %w", err)
+	}
 	return nil
 }
 
@@ -127,7 +182,7 @@ func (b *broker) close() {
 
 // ask returns nil when the broker greets who connects.
 func (b *broker) ask(ctx context.Context) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", b.addr)
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", b.address())
 	if err != nil {
 		return err
 	}
@@ -148,7 +203,7 @@ func (s *Shop) EventsURL() string {
 	if s.broker == nil {
 		return s.opts.Events
 	}
-	return s.eventsURL(s.broker.addr)
+	return s.eventsURL(s.broker.address())
 }
 
 func (s *Shop) eventsURL(addr string) string {

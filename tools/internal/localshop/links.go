@@ -90,7 +90,7 @@ func (s *Shop) Addr(part string) string {
 		if s.broker == nil {
 			return ""
 		}
-		return s.broker.addr
+		return s.broker.address()
 	case topology.Edge:
 		return strings.TrimPrefix(s.URL, "http://")
 	default:

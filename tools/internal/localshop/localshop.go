@@ -11,9 +11,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,8 +36,12 @@ import (
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
-// readyTimeout bounds the wait for all parts to answer.
+// readyTimeout bounds the wait for the broker, and then for all services, to answer.
 const readyTimeout = 60 * time.Second
+
+// endTimeout bounds the wait for all services to end. Each bounds its own end; a shop that
+// waits longer has a defect, and names the part.
+const endTimeout = 3 * time.Minute
 
 // Options say how a shop runs. Only Dir is required.
 type Options struct {
@@ -155,6 +162,7 @@ type Shop struct {
 
 	mu        sync.Mutex
 	processes map[string]*process.Supervisor // with Options.Processes
+	running   map[string]bool                // what startServices has started and has not ended
 	startedAt time.Time                      // zero until ready
 }
 
@@ -166,7 +174,7 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 	if opts.Addr == "" {
 		opts.Addr = "127.0.0.1:0"
 	}
-	s := &Shop{opts: opts, processes: map[string]*process.Supervisor{}, listeners: map[string]net.Listener{}, admin: map[string]net.Listener{}, done: make(chan struct{})}
+	s := &Shop{opts: opts, processes: map[string]*process.Supervisor{}, running: map[string]bool{}, listeners: map[string]net.Listener{}, admin: map[string]net.Listener{}, done: make(chan struct{})}
 	if err := checkEvents(opts.Events); err != nil {
 		return nil, err
 	}
@@ -290,7 +298,7 @@ func (s *Shop) startStores(ctx context.Context) error {
 			if err := s.startBroker(ctx); err != nil {
 				return err
 			}
-			return poll(ctx, 5*time.Millisecond, s.broker.ask)
+			return s.broker.awaitStart(ctx)
 		})
 	}
 	if s.opts.Redis {
@@ -311,17 +319,24 @@ func (s *Shop) startServices() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	g := run.NewGroup(s.log)
-	g.Add("certificates", s.certs.run)
-	g.Add("identity", s.identity.Run)
+	add := func(name string, fn func(context.Context) error) {
+		s.running[name] = true
+		g.Add(name, func(ctx context.Context) error {
+			defer s.ended(name)
+			return fn(ctx)
+		})
+	}
+	add("certificates", s.certs.run)
+	add("identity", s.identity.Run)
 	if s.recorder != nil {
-		g.Add("traces", s.recorder.run)
+		add("traces", s.recorder.run)
 	}
 	for _, part := range topology.Processes() {
 		if s.opts.Processes {
 			supervisor := s.supervise(part)
-			g.Add(part.Name, func(ctx context.Context) error { supervisor.Run(ctx); return nil })
+			add(part.Name, func(ctx context.Context) error { supervisor.Run(ctx); return nil })
 		} else {
-			g.Add(part.Name, func(ctx context.Context) error { return s.runInside(ctx, part) })
+			add(part.Name, func(ctx context.Context) error { return s.runInside(ctx, part) })
 		}
 	}
 	go func() {
@@ -330,10 +345,30 @@ func (s *Shop) startServices() {
 	}()
 }
 
+// ended notes the end of something that startServices has started.
+func (s *Shop) ended(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.running, name)
+}
+
+// awaitEnd returns when all services have ended, with what failed, or names those that do
+// not end in time.
+func (s *Shop) awaitEnd(timeout time.Duration) error {
+	late := time.NewTimer(timeout)
+	defer late.Stop()
+	select {
+	case <-s.done:
+		return s.err
+	case <-late.C:
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fmt.Errorf("not ended in %v: %s", timeout, strings.Join(slices.Sorted(maps.Keys(s.running)), ", "))
+}
+
 // bringUp waits for the services, imports the catalog and reads a product.
 func (s *Shop) bringUp(ctx context.Context) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
 	client := shopclient.New(s.URL).WithToken(s.OperatorToken)
 	defer client.Close()
 	if err := s.await(ctx, client); err != nil {
@@ -358,6 +393,8 @@ func (s *Shop) bringUp(ctx context.Context) (err error) {
 
 func (s *Shop) await(ctx context.Context, client *shopclient.Client) (err error) {
 	defer s.step("services", &err)()
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
 	return s.waitReady(ctx, client)
 }
 
@@ -472,8 +509,7 @@ func (s *Shop) stopAll(ctx context.Context) error {
 	errs = append(errs, state.Remove(s.folder.path))
 	if s.stop != nil {
 		s.stop()
-		<-s.done
-		errs = append(errs, s.err)
+		errs = append(errs, s.awaitEnd(endTimeout))
 	}
 	for _, listeners := range []map[string]net.Listener{s.listeners, s.admin} {
 		for _, lis := range listeners {

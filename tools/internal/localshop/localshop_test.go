@@ -79,7 +79,9 @@ func eventually(ctx context.Context, t *testing.T, what string, so func() bool) 
 func start(t *testing.T, opts localshop.Options) *localshop.Shop {
 	t.Helper()
 	opts.Disposable = true
-	shop, err := localshop.Start(t.Context(), opts)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute) // of a machine that runs much else
+	defer cancel()
+	shop, err := localshop.Start(ctx, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +99,8 @@ func stop(t *testing.T, shop *localshop.Shop) {
 // buy puts a product into a new guest's cart, orders it and returns the order.
 func buy(t *testing.T, shop *localshop.Shop, sku string) *shopclient.Order {
 	t.Helper()
-	ctx := t.Context()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
 	cart, err := shopclient.New(shop.URL).NewCart(ctx, []shopclient.Line{{SKU: sku, Quantity: 2}})
 	if err != nil {
 		t.Fatalf("cart: %v", err)
@@ -213,7 +216,10 @@ func TestProcessesComeBack(t *testing.T) {
 		Dir: dir, Seed: true, Processes: true, Traces: true,
 		Env: func(service string, life int) []string {
 			if service == "order" {
-				lives <- life
+				select {
+				case lives <- life:
+				default: // a process that does not stay up is found by what follows
+				}
 			}
 			return nil
 		},
@@ -249,13 +255,14 @@ func TestProcessesComeBack(t *testing.T) {
 // metrics, and whether it shows profiles.
 func hasMetrics(t *testing.T, dir string) {
 	t.Helper()
+	client := &http.Client{Timeout: 30 * time.Second}
 	st, err := state.Read(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, part := range topology.Of(topology.Service, topology.Gateway) {
 		for path, want := range map[string]string{"/metrics": "souk_file_age_seconds", "/debug/pprof/cmdline": ""} {
-			res, err := http.Get("http://" + st.Admin[part.Name] + path)
+			res, err := client.Get("http://" + st.Admin[part.Name] + path)
 			if err != nil {
 				t.Fatalf("%s: %v", part.Name, err)
 			}

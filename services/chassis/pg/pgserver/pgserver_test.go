@@ -190,6 +190,20 @@ func TestServedByAnother(t *testing.T) {
 	}
 }
 
+// TestAnotherServerOnItsPort: a server that answers on the port is not taken for the one
+// that could not listen there.
+func TestAnotherServerOnItsPort(t *testing.T) {
+	t.Parallel()
+	other := startServer(t, Options{Dir: folder(t), Disposable: true})
+	s, err := Start(t.Context(), Options{Dir: folder(t), Disposable: true, Port: other.Port()})
+	if err == nil {
+		stopServer(t, s)
+	}
+	if err == nil || !strings.Contains(err.Error(), "Address already in use") {
+		t.Errorf("start on the port of another server: %v", err)
+	}
+}
+
 // serveInChild starts a server in a child process and returns both.
 func serveInChild(t *testing.T, dir string) (child *exec.Cmd, postmaster int) {
 	t.Helper()

@@ -40,6 +40,13 @@ var ErrInUse = errors.New("data folder is in use")
 // superuser is the role that owns the server. Its password is in the folder.
 const superuser = "postgres"
 
+const (
+	// pingTimeout bounds one attempt to connect to a server that starts.
+	pingTimeout = 5 * time.Second
+	// stopTimeout is how long a server that did not start may take to shut down in good order.
+	stopTimeout = 10 * time.Second
+)
+
 // Options says where and how a server runs.
 type Options struct {
 	// Dir holds all of the server: its data, its log (postgres.log) and the
@@ -183,18 +190,32 @@ func (s *Server) launchOnce(ctx context.Context, bin binaries, as *account) erro
 		case <-s.process.Done():
 			return &exitError{err: s.process.Err(), log: readFrom(log.Name(), from)}
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("postgres did not answer: %w (last: %w)", ctx.Err(), err), s.stop(context.WithoutCancel(ctx)))
+			stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+			defer cancel()
+			return errors.Join(fmt.Errorf("postgres did not answer: %w (last: %w)", ctx.Err(), err), s.stop(stopping))
 		case <-time.NewTimer(15 * time.Millisecond).C:
 		}
 	}
 }
 
+// ping asks once whether the server answers. Another program may have taken its port: one
+// that accepts connections and says nothing, or another PostgreSQL.
 func (s *Server) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
 	conn, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}
-	return conn.Close(ctx)
+	defer conn.Close(ctx)
+	var data string
+	if err := conn.QueryRow(ctx, "SHOW data_directory").Scan(&data); err != nil {
+		return err
+	}
+	if data != s.data {
+		return fmt.Errorf("the server on port %d serves %s", s.port, data)
+	}
+	return nil
 }
 
 func (s *Server) connect(ctx context.Context) (*pgx.Conn, error) {
