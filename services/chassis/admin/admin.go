@@ -68,7 +68,9 @@ func Serve(ctx context.Context, cfg Config, tel *telemetry.Telemetry, ready func
 
 func handler(cfg Config, tel *telemetry.Telemetry, ready func(context.Context) error) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(tel.Registry, promhttp.HandlerOpts{}))
+	// OpenMetrics where it is asked for, as Prometheus does: only there have histograms exemplars,
+	// the trace ids of calls that they counted.
+	mux.Handle("GET /metrics", promhttp.HandlerFor(tel.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, ready(r.Context())) })
 	if cfg.Profiles {

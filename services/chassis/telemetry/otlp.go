@@ -71,7 +71,7 @@ func firstOf(getenv func(string) string, names ...string) string {
 
 // newSpanExporter returns nil when spans are not exported. The exporters read
 // the rest of the standard variables themselves.
-func newSpanExporter(ctx context.Context, getenv func(string) string, log *slog.Logger) (sdktrace.SpanExporter, error) {
+func newSpanExporter(ctx context.Context, getenv func(string) string) (sdktrace.SpanExporter, error) {
 	protocol, err := exportProtocol("TRACES", getenv)
 	if err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ func newSpanExporter(ctx context.Context, getenv func(string) string, log *slog.
 	if err != nil {
 		return nil, fmt.Errorf("OTLP export of traces: %w", err)
 	}
-	return spanExporter{exporter, &complaint{log: log, signal: "traces"}}, nil
+	return exporter, nil
 }
 
 // newMetricExporter returns nil when metrics are not pushed.
@@ -121,7 +121,7 @@ type complaint struct {
 	away   atomic.Bool
 }
 
-func (c *complaint) about(ctx context.Context, err error) error {
+func (c *complaint) about(ctx context.Context, err error) {
 	if away := err != nil; c.away.Swap(away) != away {
 		if away {
 			c.log.WarnContext(ctx, "cannot export telemetry", "signal", c.signal, "error", err)
@@ -129,16 +129,6 @@ func (c *complaint) about(ctx context.Context, err error) error {
 			c.log.InfoContext(ctx, "exporting telemetry again", "signal", c.signal)
 		}
 	}
-	return nil
-}
-
-type spanExporter struct {
-	sdktrace.SpanExporter
-	*complaint
-}
-
-func (e spanExporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	return e.about(ctx, e.SpanExporter.ExportSpans(ctx, spans))
 }
 
 type metricExporter struct {
@@ -147,5 +137,6 @@ type metricExporter struct {
 }
 
 func (e metricExporter) Export(ctx context.Context, metrics *metricdata.ResourceMetrics) error {
-	return e.about(ctx, e.Exporter.Export(ctx, metrics))
+	e.about(ctx, e.Exporter.Export(ctx, metrics))
+	return nil
 }

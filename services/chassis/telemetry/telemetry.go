@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -85,10 +86,11 @@ func Start(ctx context.Context, service string, cfg Config) (*Telemetry, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := t.startTraces(ctx, cfg, res); err != nil {
-		return nil, err
-	}
+	// The export of traces is measured.
 	if err := t.startMetrics(ctx, res); err != nil {
+		return nil, errors.Join(err, t.Shutdown(ctx))
+	}
+	if err := t.startTraces(ctx, cfg, res); err != nil {
 		return nil, errors.Join(err, t.Shutdown(ctx))
 	}
 	t.tracer = t.Tracers.Tracer(scope)
@@ -123,7 +125,7 @@ func (t *Telemetry) Meter() metric.Meter { return t.Meters.Meter(scope) }
 // is away must not hold up the end of a process.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	var errs []error
-	for _, stop := range t.shutdown {
+	for _, stop := range slices.Backward(t.shutdown) {
 		errs = append(errs, stop(ctx))
 	}
 	t.shutdown = nil
@@ -155,7 +157,7 @@ func newResource(ctx context.Context, service string) (*resource.Resource, error
 }
 
 func (t *Telemetry) startTraces(ctx context.Context, cfg Config, res *resource.Resource) error {
-	exporter, err := newSpanExporter(ctx, os.Getenv, t.Log)
+	exporter, err := newSpanExporter(ctx, os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -168,7 +170,11 @@ func (t *Telemetry) startTraces(ctx context.Context, cfg Config, res *resource.R
 		opts = append(opts, sdktrace.WithSpanProcessor(p))
 	}
 	if exporter != nil {
-		opts = append(opts, sdktrace.WithBatcher(exporter))
+		queue, err := newSpanQueue(exporter, t.Meter(), t.Log)
+		if err != nil {
+			return err
+		}
+		opts = append(opts, sdktrace.WithSpanProcessor(queue))
 	}
 	provider := sdktrace.NewTracerProvider(opts...)
 	t.Tracers, t.Recording = provider, true
