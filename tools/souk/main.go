@@ -25,6 +25,7 @@ import (
 	"github.com/souk-shop/souk/tools/souk/internal/insight"
 	"github.com/souk-shop/souk/tools/souk/internal/k8s"
 	"github.com/souk-shop/souk/tools/souk/internal/kafka"
+	"github.com/souk-shop/souk/tools/souk/internal/loglevel"
 	"github.com/souk-shop/souk/tools/souk/internal/mails"
 	"github.com/souk-shop/souk/tools/souk/internal/operator"
 	"github.com/souk-shop/souk/tools/souk/internal/profile"
@@ -63,6 +64,7 @@ var commands = []command{
 	{"load", "put load on a running shop", load.Command},
 	{"top", "show what a running shop does, live", top.Command},
 	{"profile", "say what a shop's processors are busy with", profile.Command},
+	{"loglevel", "have a part of a running shop log more or less, for a while", loglevel.Command},
 	{"bench", "measure the shop against its limits", bench.Command},
 	{"relevance", "judge the search by queries in many scripts", relevance.Command},
 	{"overload", "send the shop more shoppers than it can serve", bench.OverloadCommand},

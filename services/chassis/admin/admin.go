@@ -1,6 +1,7 @@
 // Package admin serves what an operator looks at from inside the network:
-// metrics, whether the process lives and is ready, and, if asked for, profiles. Never
-// expose it. It speaks plain HTTP: what asks for health, a kubelet or a load balancer,
+// metrics, whether the process lives and is ready, the level of its log, which can be
+// changed, and, if asked for, profiles. Never expose it: who reaches it is not asked for
+// a credential. It speaks plain HTTP: what asks for health, a kubelet or a load balancer,
 // has no certificate of the shop.
 package admin
 
@@ -27,7 +28,7 @@ type Config struct {
 	Profiles bool `env:"PROFILES"`
 }
 
-// Serve answers /metrics, /livez, /readyz and perhaps /debug/pprof/ until ctx is done.
+// Serve answers /metrics, /livez, /readyz, /loglevel and perhaps /debug/pprof/ until ctx is done.
 // ready fails while the process cannot do its work, with the reason. Turned off, Serve
 // only waits for ctx.
 func Serve(ctx context.Context, cfg Config, tel *telemetry.Telemetry, ready func(context.Context) error) error {
@@ -71,6 +72,8 @@ func handler(cfg Config, tel *telemetry.Telemetry, ready func(context.Context) e
 	// OpenMetrics where it is asked for, as Prometheus does: only there have histograms exemplars,
 	// the trace ids of calls that they counted.
 	mux.Handle("GET /metrics", promhttp.HandlerFor(tel.Registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	mux.HandleFunc("GET /loglevel", readLevel(tel))
+	mux.HandleFunc("PUT /loglevel", setLevel(tel))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { answer(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) { answer(w, ready(r.Context())) })
 	if cfg.Profiles {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/term"
 )
 
+// newHandler makes the handler that formats and writes lines of every level.
 func newHandler(cfg Config) (slog.Handler, error) {
 	out := cfg.LogOutput
 	if out == nil {
@@ -31,12 +33,12 @@ func newHandler(cfg Config) (slog.Handler, error) {
 	}
 	if pretty {
 		return tint.NewTextHandler(out, &tint.Options{
-			Level:      cfg.LogLevel,
+			Level:      everyLevel,
 			TimeFormat: time.TimeOnly + ".000",
 			NoColor:    !isTerminal(out) || os.Getenv("NO_COLOR") != "",
 		}), nil
 	}
-	return slog.NewJSONHandler(out, &slog.HandlerOptions{Level: cfg.LogLevel}), nil
+	return slog.NewJSONHandler(out, &slog.HandlerOptions{Level: everyLevel}), nil
 }
 
 func isTerminal(w io.Writer) bool {
@@ -44,17 +46,23 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// traceHandler adds the ids of the span in the context to every line, at its
-// top level also where the logger has opened a group.
-type traceHandler struct {
+// everyLevel has the handler below handler write all that it is handed: handler decides.
+const everyLevel = slog.Level(math.MinInt)
+
+// handler leaves out what is below its level and adds the ids of the span in the context
+// to every line, at its top level also where the logger has opened a group.
+type handler struct {
 	slog.Handler
+	level slog.Leveler
 	// ungrouped is the handler as it was before the first group, and since is
 	// what was done to it from there on; nil and empty without a group.
 	ungrouped slog.Handler
 	since     []func(slog.Handler) slog.Handler
 }
 
-func (h traceHandler) Handle(ctx context.Context, r slog.Record) error {
+func (h handler) Enabled(_ context.Context, level slog.Level) bool { return level >= h.level.Level() }
+
+func (h handler) Handle(ctx context.Context, r slog.Record) error {
 	sc := trace.SpanContextFromContext(ctx)
 	if !sc.IsValid() {
 		return h.Handler.Handle(ctx, r)
@@ -64,18 +72,18 @@ func (h traceHandler) Handle(ctx context.Context, r slog.Record) error {
 		r.AddAttrs(ids...)
 		return h.Handler.Handle(ctx, r)
 	}
-	handler := h.ungrouped.WithAttrs(ids)
+	next := h.ungrouped.WithAttrs(ids)
 	for _, step := range h.since {
-		handler = step(handler)
+		next = step(next)
 	}
-	return handler.Handle(ctx, r)
+	return next.Handle(ctx, r)
 }
 
-func (h traceHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return h.with(func(next slog.Handler) slog.Handler { return next.WithAttrs(attrs) })
 }
 
-func (h traceHandler) WithGroup(name string) slog.Handler {
+func (h handler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return h
 	}
@@ -85,7 +93,7 @@ func (h traceHandler) WithGroup(name string) slog.Handler {
 	return h.with(func(next slog.Handler) slog.Handler { return next.WithGroup(name) })
 }
 
-func (h traceHandler) with(step func(slog.Handler) slog.Handler) traceHandler {
+func (h handler) with(step func(slog.Handler) slog.Handler) handler {
 	h.Handler = step(h.Handler)
 	if h.ungrouped != nil {
 		h.since = append(slices.Clip(h.since), step)

@@ -34,7 +34,8 @@ const scope = "github.com/souk-shop/souk"
 // OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES, OTEL_SDK_DISABLED, ...) and is
 // off when no endpoint is set.
 type Config struct {
-	// LogLevel is the least severe level that is written.
+	// LogLevel is the least severe level that is written, while an operator has not chosen
+	// another one. See Level.
 	LogLevel slog.Level `env:"LOG_LEVEL, default=info"`
 	// LogFormat is json, pretty, or auto: pretty on a terminal, else json.
 	LogFormat string `env:"LOG_FORMAT, default=auto"`
@@ -51,7 +52,9 @@ type Telemetry struct {
 	// Log writes the service's lines; with a context (InfoContext) a line
 	// carries trace_id and span_id.
 	Log *slog.Logger
-	// Security records what may be an attack.
+	// Level is the level of Log, which can be changed for a while.
+	Level *Level
+	// Security records what may be an attack, whatever Level is.
 	Security *SecurityLog
 	// Tracers makes the service's tracers. When nothing exports spans, they
 	// carry the trace context along and record nothing.
@@ -72,13 +75,15 @@ type Telemetry struct {
 
 // Start builds the telemetry of a service. Shutdown flushes it.
 func Start(ctx context.Context, service string, cfg Config) (*Telemetry, error) {
-	handler, err := newHandler(cfg)
+	lines, err := newHandler(cfg)
 	if err != nil {
 		return nil, err
 	}
+	level := &Level{configured: cfg.LogLevel}
 	t := &Telemetry{
 		Service:    service,
-		Log:        slog.New(traceHandler{Handler: handler}).With("service", service),
+		Log:        slog.New(handler{Handler: lines, level: level}).With("service", service),
+		Level:      level,
 		Propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 		Registry:   prometheus.NewRegistry(),
 	}
@@ -94,7 +99,8 @@ func Start(ctx context.Context, service string, cfg Config) (*Telemetry, error) 
 		return nil, errors.Join(err, t.Shutdown(ctx))
 	}
 	t.tracer = t.Tracers.Tracer(scope)
-	if t.Security, err = newSecurityLog(t.Log, t.Meter()); err != nil {
+	security := slog.New(handler{Handler: lines, level: cfg.LogLevel}).With("service", service)
+	if t.Security, err = newSecurityLog(security, t.Meter()); err != nil {
 		return nil, errors.Join(err, t.Shutdown(ctx))
 	}
 	return t, nil
@@ -105,6 +111,7 @@ func Discard() *Telemetry {
 	t := &Telemetry{
 		Service:    "discard",
 		Log:        slog.New(slog.DiscardHandler),
+		Level:      &Level{},
 		Security:   discardedSecurityLog(),
 		Tracers:    unrecorded{},
 		Meters:     noop.NewMeterProvider(),
