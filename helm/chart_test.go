@@ -38,42 +38,48 @@ func TestPods(t *testing.T) {
 	each(t, func(t *testing.T, variant string, isUpgrade bool) {
 		o := decoded(t, variant, isUpgrade)
 		for _, p := range o.pods() {
-			s := p.spec.SecurityContext
-			if s == nil || s.RunAsNonRoot == nil || !*s.RunAsNonRoot || s.RunAsUser == nil || *s.RunAsUser == 0 ||
-				s.SeccompProfile == nil || s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
-				t.Errorf("%s: security context %+v", p.name, s)
-			}
+			restricted(t, p)
 			if p.spec.AutomountServiceAccountToken == nil || *p.spec.AutomountServiceAccountToken {
 				t.Errorf("%s has a service account's token", p.name)
 			}
-			if p.spec.HostNetwork || p.spec.HostPID || p.spec.HostIPC {
-				t.Errorf("%s shares the host's namespaces", p.name)
-			}
-			for _, v := range p.spec.Volumes {
-				secret := v.Secret != nil && v.Secret.DefaultMode != nil && *v.Secret.DefaultMode&^0o440 == 0 // by the pod's group alone
-				if v.EmptyDir == nil && v.PersistentVolumeClaim == nil && v.ConfigMap == nil && !secret {
-					t.Errorf("%s: volume %s", p.name, v.Name)
-				}
-			}
-			for _, c := range slices.Concat(p.spec.InitContainers, p.spec.Containers) {
-				s := c.SecurityContext
-				if s == nil || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation ||
-					s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem ||
-					s.Capabilities == nil || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) || len(s.Capabilities.Add) > 0 {
-					t.Errorf("%s: security context %+v", p.name, s)
-				}
-				if strings.Contains(strings.Join(slices.Concat(c.Command, c.Args), " "), "$$") {
-					t.Errorf("%s: Kubernetes makes one $ of two in a command", p.name)
-				}
-				if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
-					t.Errorf("%s: resources %+v", p.name, c.Resources)
-				}
-				if c.Resources.Requests.Memory().Cmp(*c.Resources.Limits.Memory()) > 0 {
-					t.Errorf("%s requests more memory than its limit", p.name)
-				}
-			}
 		}
 	})
+}
+
+// restricted checks what is said of each pod but the cluster's token.
+func restricted(t *testing.T, p pod) {
+	t.Helper()
+	s := p.spec.SecurityContext
+	if s == nil || s.RunAsNonRoot == nil || !*s.RunAsNonRoot || s.RunAsUser == nil || *s.RunAsUser == 0 ||
+		s.SeccompProfile == nil || s.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+		t.Errorf("%s: security context %+v", p.name, s)
+	}
+	if p.spec.HostNetwork || p.spec.HostPID || p.spec.HostIPC {
+		t.Errorf("%s shares the host's namespaces", p.name)
+	}
+	for _, v := range p.spec.Volumes {
+		secret := v.Secret != nil && v.Secret.DefaultMode != nil && *v.Secret.DefaultMode&^0o440 == 0 // by the pod's group alone
+		if v.EmptyDir == nil && v.PersistentVolumeClaim == nil && v.ConfigMap == nil && !secret {
+			t.Errorf("%s: volume %s", p.name, v.Name)
+		}
+	}
+	for _, c := range slices.Concat(p.spec.InitContainers, p.spec.Containers) {
+		s := c.SecurityContext
+		if s == nil || s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation ||
+			s.ReadOnlyRootFilesystem == nil || !*s.ReadOnlyRootFilesystem ||
+			s.Capabilities == nil || !slices.Equal(s.Capabilities.Drop, []corev1.Capability{"ALL"}) || len(s.Capabilities.Add) > 0 {
+			t.Errorf("%s: security context %+v", p.name, s)
+		}
+		if strings.Contains(strings.Join(slices.Concat(c.Command, c.Args), " "), "$$") {
+			t.Errorf("%s: Kubernetes makes one $ of two in a command", p.name)
+		}
+		if c.Resources.Requests.Cpu().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Limits.Memory().IsZero() {
+			t.Errorf("%s: resources %+v", p.name, c.Resources)
+		}
+		if c.Resources.Requests.Memory().Cmp(*c.Resources.Limits.Memory()) > 0 {
+			t.Errorf("%s requests more memory than its limit", p.name)
+		}
+	}
 }
 
 // An upgrade to another image replaces the pods of our programs, and leaves the

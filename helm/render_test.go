@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -37,7 +38,7 @@ var variants = map[string]string{
 	"tilt":    "souk/values-tilt.yaml",
 	"k8s":     "../k8s/values.yaml",
 	"everything": `
-telemetry: {otlpEndpoint: "http://collector.observability:4317"}
+telemetry: {otlpEndpoint: "http://collector.observability:4317", headersSecret: otlp, otlpMetrics: false}
 gateway: {secure: true, trustedProxies: [10.0.0.0/8], env: {OTEL_TRACES_SAMPLER: always_on}, autoscaling: {enabled: true}}
 stripesim: {persistence: {enabled: false}}
 redis: {kind: external, external: {address: "redis.example:6379"}}
@@ -169,6 +170,10 @@ type objects struct {
 	Secrets      []corev1.Secret
 	Claims       []corev1.PersistentVolumeClaim
 	Policies     []networkingv1.NetworkPolicy
+	Namespaces   []corev1.Namespace
+	Accounts     []corev1.ServiceAccount
+	Roles        []rbacv1.ClusterRole
+	Bindings     []rbacv1.ClusterRoleBinding
 	Budgets      []policyv1.PodDisruptionBudget
 	Scalers      []autoscalingv2.HorizontalPodAutoscaler
 	Ingresses    []networkingv1.Ingress
@@ -240,6 +245,14 @@ func decode(t *testing.T, text string) objects {
 			err = strict(doc, &o.Claims)
 		case "networking.k8s.io/v1 NetworkPolicy":
 			err = strict(doc, &o.Policies)
+		case "v1 Namespace":
+			err = strict(doc, &o.Namespaces)
+		case "v1 ServiceAccount":
+			err = strict(doc, &o.Accounts)
+		case "rbac.authorization.k8s.io/v1 ClusterRole":
+			err = strict(doc, &o.Roles)
+		case "rbac.authorization.k8s.io/v1 ClusterRoleBinding":
+			err = strict(doc, &o.Bindings)
 		case "networking.k8s.io/v1 Ingress":
 			err = strict(doc, &o.Ingresses)
 		case "policy/v1 PodDisruptionBudget":

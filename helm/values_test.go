@@ -42,6 +42,8 @@ func TestRefusedValues(t *testing.T) {
 		"image: {pullPolicy: Sometimes}":                                 "pullPolicy",
 		"log: {level: trace}":                                            "level",
 		"telemetry: {otlpEndpoint: 'collector:4317'}":                    "otlpEndpoint",
+		"telemetry: {sampling: 1.5}":                                     "sampling",
+		"telemetry: {otlpMetrics: 'no'}":                                 "otlpMetrics",
 		"networkPolicy: {gatewayFrom: [{namespace: x}]}":                 "gatewayFrom",
 		"ingress: {enabled: 'yes'}":                                      "enabled",
 		"mail: {tls: ssl}":                                               "tls",

@@ -441,14 +441,31 @@ cluster {
 - name: GOMEMLIMIT
   valueFrom:
     resourceFieldRef: {resource: limits.memory}
-{{- with .root.Values.telemetry.otlpEndpoint }}
+{{- with .root.Values.telemetry }}
+{{- if .otlpEndpoint }}
 - name: OTEL_EXPORTER_OTLP_ENDPOINT
-  value: {{ . | quote }}
+  value: {{ .otlpEndpoint | quote }}
+{{- with .headersSecret }}
+- name: OTEL_EXPORTER_OTLP_HEADERS
+  valueFrom:
+    secretKeyRef: {name: {{ . }}, key: headers}
+{{- end }}
+{{- if not .otlpMetrics }}
+- name: OTEL_METRICS_EXPORTER
+  value: none
+{{- end }}
+{{- if ne (.sampling | float64) 1.0 }}
+- name: OTEL_TRACES_SAMPLER
+  value: parentbased_traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ .sampling | quote }}
+{{- end }}
 - name: POD_NAME
   valueFrom:
     fieldRef: {fieldPath: metadata.name}
 - name: OTEL_RESOURCE_ATTRIBUTES
   value: service.instance.id=$(POD_NAME),k8s.pod.name=$(POD_NAME),k8s.namespace.name={{ $.root.Release.Namespace }}
+{{- end }}
 {{- end }}
 {{- end -}}
 

@@ -23,7 +23,15 @@ var byTag = map[string]string{
 	"valkey/valkey:8":      "a default that an installation replaces by its own digest (redis.bundled.image); a tag has the fixes of the minor versions",
 	"nats:2.15-alpine":     "a default that an installation replaces by its own digest (events.bundled.image); a tag has the fixes of the minor version",
 	"rclone/rclone:1.71.2": "a default that an installation replaces by its own digest (backup.s3.image); only backups to S3 use it",
+
+	"otel/opentelemetry-collector-contrib:0.161.0": ofTheStack,
+	"prom/prometheus:v3.14.0":                      ofTheStack,
+	"prom/alertmanager:v0.35.0":                    ofTheStack,
+	"jaegertracing/jaeger:2.18.0":                  ofTheStack,
+	"grafana/grafana:12.2.0":                       ofTheStack,
 }
+
+const ofTheStack = "a part of k8s/observability, to try; a kustomization of your own names its digest (images)"
 
 var (
 	byDigest = regexp.MustCompile(`^[^@\s]+@sha256:[0-9a-f]{64}$`)
