@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/encoding/gzip" // the collector's exporter compresses
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry/telemetrytest"
 )
 
@@ -160,8 +161,8 @@ func TestCollectorKeepsWhatMatters(t *testing.T) {
 	}
 	eventually := func(what string, done func() bool) {
 		t.Helper()
-		for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
-			if time.Now().After(deadline) {
+		for deadline := time.Now().Add(time.Minute); !done(); {
+			if retry.Sleep(t.Context(), 50*time.Millisecond) != nil || time.Now().After(deadline) {
 				t.Fatalf("%s: not after a minute", what)
 			}
 		}

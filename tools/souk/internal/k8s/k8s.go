@@ -1,6 +1,6 @@
 // Package k8s is `souk k8s`: it brings the shop up on a Kubernetes cluster from
-// the sources, takes it down, and tests what the chart promises there: that
-// nothing done to a pod fails a client or loses a penny. It drives the programs
+// the sources, takes it down, adds what it is watched with, and tests what the chart
+// promises there: that nothing done to a pod fails a client or loses a penny. It drives the programs
 // that an operator has anyway, kubectl and helm, and kind if there is no cluster.
 package k8s
 
@@ -15,22 +15,25 @@ import (
 	"strings"
 )
 
-const usage = `usage: souk k8s up|down|test|connect [flags]
+const usage = `usage: souk k8s up|down|test|connect|observe|logs [flags]
 
   up       make or reuse a cluster, build and load the images, install the chart
   down     uninstall it; with --data its volumes and secrets, too
   test     run the end-to-end tests against it, then replace its pods under load
            and audit the ledgers
   connect  open ways to it, for a browser and for the commands that take --data
+  observe  add what it is watched with: a collector of traces, Prometheus,
+           Alertmanager, Jaeger, Grafana; --remove takes it away
+  logs     print what its pods have logged about a trace
 
 ` + "`souk k8s VERB -h` tells more.\n"
 
 // Command is `souk k8s`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	verbs := map[string]func(context.Context, []string, io.Writer, io.Writer) error{"up": up, "down": down, "test": test, "connect": connect}
+	verbs := map[string]func(context.Context, []string, io.Writer, io.Writer) error{"up": up, "down": down, "test": test, "connect": connect, "observe": observe, "logs": logs}
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
-		return errors.New("up, down, test or connect?")
+		return errors.New("up, down, test, connect, observe or logs?")
 	}
 	verb, ok := verbs[args[0]]
 	switch {
