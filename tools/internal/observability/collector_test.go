@@ -180,6 +180,7 @@ func TestCollectorKeepsWhatMatters(t *testing.T) {
 	}{
 		{what: "fast and boring", took: 20 * time.Millisecond, attributes: map[string]string{"http.request.method": "GET", "http.route": "/products"}},
 		{what: "a look at orders", took: 20 * time.Millisecond, attributes: map[string]string{"http.request.method": "GET", "http.route": "/v1/orders"}},
+		{what: "a probe that failed", took: 20 * time.Millisecond, failed: true, attributes: map[string]string{"http.request.method": "GET", "http.route": "/readyz"}},
 		{what: "failed", kept: true, took: 20 * time.Millisecond, failed: true},
 		{what: "slow", kept: true, took: 2 * time.Second},
 		{what: "a checkout by REST", kept: true, took: 20 * time.Millisecond, attributes: map[string]string{"http.request.method": "POST", "http.route": "/v1/orders"}},
