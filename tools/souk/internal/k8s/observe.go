@@ -139,6 +139,9 @@ func (c *cluster) observe(ctx context.Context, root string, timeout time.Duratio
 	if _, err := c.run(ctx, nil, "kubectl", "--context", c.context, "apply", "--server-side", "--field-manager", "souk", "--kustomize", filepath.Join(root, "k8s", "observability")); err != nil {
 		return err
 	}
+	if err := c.dashboards(ctx, filepath.Join(root, "k8s", "observability", "grafana", "dashboards")); err != nil {
+		return err
+	}
 	for _, part := range stackParts {
 		if _, err := c.stack(ctx, "rollout", "status", "deployment/"+part.name, "--timeout", timeout.String()); err != nil {
 			pods, _ := c.stack(ctx, "get", "pods") // what is known helps
@@ -167,6 +170,25 @@ func (c *cluster) observe(ctx context.Context, root string, timeout time.Duratio
 	}
 	fmt.Fprintf(stdout, "\n  go run ./tools/souk k8s logs --context %s TRACE\n", c.context)
 	return nil
+}
+
+// dashboards gives Grafana those of a folder, all that are there: Kustomize would want a list.
+func (c *cluster) dashboards(ctx context.Context, folder string) error {
+	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil || len(files) == 0 {
+		return err
+	}
+	args := []string{"create", "configmap", "grafana-dashboards", "--dry-run=client", "--output", "yaml"}
+	for _, file := range files {
+		args = append(args, "--from-file="+file)
+	}
+	manifest, err := c.stack(ctx, args...)
+	if err != nil {
+		return err
+	}
+	_, err = c.run(ctx, strings.NewReader(manifest), "kubectl", "--context", c.context, "--namespace", stackNamespace,
+		"apply", "--server-side", "--field-manager", "souk", "--filename", "-")
+	return err
 }
 
 // unobserve takes the stack away, and what the release knows of it first: a shop that sends traces

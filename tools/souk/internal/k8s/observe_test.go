@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -56,7 +58,7 @@ func TestObserve(t *testing.T) {
 		w := release(t, values, func(c call) *answer {
 			switch line := c.String(); {
 			case strings.HasPrefix(line, "kubectl apply --server-side --field-manager souk --kustomize /"),
-				strings.HasPrefix(line, "kubectl rollout status deployment/"):
+				strings.HasPrefix(line, "kubectl rollout status deployment/"), isDashboards(c):
 				return &answer{}
 			case strings.HasPrefix(line, "helm upgrade souk /"):
 				peers := readersOf(t, c)
@@ -87,6 +89,38 @@ func TestObserve(t *testing.T) {
 	}
 }
 
+// isDashboards reports whether a call makes the ConfigMap of the dashboards, or applies it.
+func isDashboards(c call) bool {
+	return strings.HasPrefix(c.String(), "kubectl create configmap grafana-dashboards --dry-run=client ") ||
+		c.String() == "kubectl apply --server-side --field-manager souk --filename -"
+}
+
+// Every dashboard of the folder, and nothing else of it, is in the ConfigMap that Grafana mounts.
+func TestDashboards(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	w := pretended(t, func(c call) *answer {
+		switch {
+		case c.String() == "kubectl create configmap grafana-dashboards --dry-run=client --output yaml --from-file="+dir+"/a.json --from-file="+dir+"/b.json":
+			return &answer{Stdout: "kind: ConfigMap"}
+		case isDashboards(c) && c.Stdin == "kind: ConfigMap":
+			return &answer{}
+		}
+		return nil
+	})
+	if err := w.cluster().dashboards(t.Context(), dir); err != nil || len(w.calls) != 0 {
+		t.Errorf("without dashboards: ran %q, %v", w.calls, err)
+	}
+	for _, name := range []string{"a.json", "b.json", "README.md"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.cluster().dashboards(t.Context(), dir); err != nil || !w.ran("kubectl apply") {
+		t.Errorf("ran %q, %v", w.calls, err)
+	}
+}
+
 // Nothing is changed where there is no shop, or one that sends its telemetry elsewhere.
 func TestObserveRefuses(t *testing.T) {
 	t.Parallel()
@@ -106,7 +140,7 @@ func TestObserveFails(t *testing.T) {
 	t.Parallel()
 	w := release(t, "null", func(c call) *answer {
 		switch line := c.String(); {
-		case strings.HasPrefix(line, "kubectl apply"):
+		case strings.HasPrefix(line, "kubectl apply"), isDashboards(c):
 			return &answer{}
 		case line == "kubectl get pods":
 			return &answer{Stdout: "collector-1 0/1 ImagePullBackOff"}
