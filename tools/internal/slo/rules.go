@@ -16,8 +16,10 @@ const (
 	Runbooks         = "docs/runbooks"
 )
 
-// runbookURL is where operators find a runbook.
-const runbookURL = "https://github.com/souk-shop/souk/blob/main/" + Runbooks + "/"
+// RunbookURL is where operators find an alert's runbook.
+func RunbookURL(alert string) string {
+	return "https://github.com/souk-shop/souk/blob/main/" + Runbooks + "/" + alert + ".md"
+}
 
 const (
 	header = "# Made by go generate ./tools/internal/slo. Change the tables there.\n"
@@ -92,12 +94,13 @@ func ratios(wanted func(time.Duration) bool) []rule {
 	return out
 }
 
-// ratio is PromQL for the share that was bad in a window.
+// ratio is PromQL for the share that was bad in a window. A window without anything to judge
+// has none: not a number would spoil each average over it.
 func (o Objective) ratio(window time.Duration) string {
 	if o.BadNow != "" {
 		return fmt.Sprintf(`avg_over_time(%s{slo=%q}[%s])`, badNow, o.Name, prom(window))
 	}
-	return fmt.Sprintf("(%s or vector(0)) / %s", fill(o.Bad, window), fill(o.Total, window))
+	return fmt.Sprintf("(%s or vector(0)) / (%s > 0)", fill(o.Bad, window), fill(o.Total, window))
 }
 
 func fill(query string, window time.Duration) string {
@@ -120,7 +123,7 @@ func burns() []rule {
 					"summary": fmt.Sprintf("%s: {{ $value | humanizePercentage }} were bad in %s, where the budget of 30 days allows %v%%",
 						o.Title, prom(w.Long), 100*o.budget()),
 					"description": o.Promise,
-					"runbook_url": runbookURL + o.Alert + ".md",
+					"runbook_url": RunbookURL(o.Alert),
 				},
 			})
 		}
@@ -137,7 +140,7 @@ func causes() []rule {
 		}
 		r := rule{
 			Alert: c.Alert, Expr: c.Expr, Labels: labels,
-			Annotations: map[string]string{"summary": c.Summary, "runbook_url": runbookURL + c.Alert + ".md"},
+			Annotations: map[string]string{"summary": c.Summary, "runbook_url": RunbookURL(c.Alert)},
 		}
 		if c.For > 0 {
 			r.For = prom(c.For)
