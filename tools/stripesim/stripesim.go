@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/admin"
@@ -20,6 +21,9 @@ import (
 	"github.com/souk-shop/souk/tools/stripesim/internal/fault"
 	"github.com/souk-shop/souk/tools/stripesim/internal/store"
 	"github.com/souk-shop/souk/tools/stripesim/internal/webhook"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Config is the simulator's configuration, from variables named SOUK_STRIPESIM_...
@@ -79,15 +83,37 @@ func Run(ctx context.Context, cfg Config) error {
 		p.Add("webhooks", dispatcher.Run)
 		return run.Server{
 			Serve: func(ctx context.Context) error {
-				return serve(ctx, listener, api.New(webhooks.Store, faults, dispatcher))
+				return serve(ctx, listener, api.New(webhooks.Store, faults, dispatcher), p.Telemetry)
 			},
 			Ready: func(context.Context) error { return nil }, // it needs nothing but its journal
 		}, nil
 	})
 }
 
-func serve(ctx context.Context, listener net.Listener, a *api.API) error {
-	server := &http.Server{Handler: a.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+// traced has a span of each call of the provider's API in the trace of the caller, which is ours.
+// Calls that look at the simulator itself have none.
+func traced(next http.Handler, tel *telemetry.Telemetry) http.Handler {
+	named := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() { // a fault may have the call end with a panic
+			if r.Pattern != "" {
+				span := trace.SpanFromContext(r.Context())
+				span.SetName(r.Pattern)
+				_, route, _ := strings.Cut(r.Pattern, " ")
+				span.SetAttributes(attribute.String("http.route", route))
+			}
+		}()
+		next.ServeHTTP(w, r)
+	})
+	return otelhttp.NewHandler(named, "",
+		otelhttp.WithTracerProvider(tel.Tracers),
+		otelhttp.WithMeterProvider(tel.Meters),
+		otelhttp.WithPropagators(tel.Propagator),
+		otelhttp.WithFilter(func(r *http.Request) bool { return !strings.HasPrefix(r.URL.Path, "/_sim/") }),
+	)
+}
+
+func serve(ctx context.Context, listener net.Listener, a *api.API, tel *telemetry.Telemetry) error {
+	server := &http.Server{Handler: traced(a.Handler(), tel), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	server.RegisterOnShutdown(a.Stop)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -176,7 +176,9 @@ func (o *Observer) incoming(r *http.Request) (context.Context, []trace.SpanStart
 	return ctx, nil
 }
 
-// Observe wraps next.
+// Observe wraps next. An answer whose request is traced names the trace in Server-Timing
+// (w3c.github.io/trace-context, Trace Context Level 3), where a browser's instrumentation and
+// its developer tools find it.
 func (o *Observer) Observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -184,6 +186,9 @@ func (o *Observer) Observe(next http.Handler) http.Handler {
 		ctx, span := o.start(r)
 		info := &requestContext{Context: ctx, id: o.requestID(r), client: o.clients.Of(r)}
 		w.Header()["Request-Id"] = []string{info.id}
+		if span.IsRecording() {
+			w.Header()["Server-Timing"] = []string{`traceparent;desc="` + telemetry.TraceParent(ctx) + `"`}
+		}
 		rec := &recorder{ResponseWriter: w}
 		r = r.WithContext(info)
 		defer func() {

@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -63,11 +64,16 @@ func TestTraceAndMetrics(t *testing.T) {
 		w.WriteHeader(http.StatusNotFound)
 	})
 	r := httptest.NewRequest("GET", "/v1/products/x", nil)
-	h.ServeHTTP(httptest.NewRecorder(), r)
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
 	if len(rec.ended) != 1 {
 		t.Fatalf("%d spans", len(rec.ended))
 	}
 	span := rec.ended[0]
+	want := fmt.Sprintf(`traceparent;desc="00-%s-%s-01"`, span.SpanContext().TraceID(), span.SpanContext().SpanID())
+	if got := w.Header().Get("Server-Timing"); got != want {
+		t.Errorf("Server-Timing %q, want %q", got, want)
+	}
 	if span.Name() != "GET /v1/products/{sku}" || span.SpanKind() != trace.SpanKindServer || inside.SpanID() != span.SpanContext().SpanID() {
 		t.Errorf("span %s %v", span.Name(), span.SpanContext())
 	}

@@ -61,7 +61,9 @@ func OpenRedis(cfg RedisConfig, tel *telemetry.Telemetry) (*redis.Client, error)
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	rdb := redis.NewClient(opts)
 	if tel.Recording {
-		if err := redisotel.InstrumentTracing(rdb, redisotel.WithTracerProvider(tel.Tracers)); err != nil {
+		// Without statements: keys have what shoppers searched for, and values what they were shown.
+		err := redisotel.InstrumentTracing(rdb, redisotel.WithTracerProvider(tel.Tracers), redisotel.WithDBStatement(false), redisotel.WithCallerEnabled(false))
+		if err != nil {
 			return nil, fmt.Errorf("trace redis: %w", err)
 		}
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/riverqueue/river/rivertype"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/souk-shop/souk/services/chassis/clock"
@@ -130,12 +129,15 @@ func Await(ctx context.Context, ready func(context.Context) error) bool {
 	return retry.Do(ctx, policy, ready) == nil
 }
 
-// Begin begins one run of a job: a span of its own in the trace of the call
-// that made the job, which traceparent names. end takes what the run came to.
+// Begin begins one run of a job. The first one is a span in the trace of the call that made the
+// job, which traceparent names; a later one, which may come days after, begins a trace of its own
+// that links to it. end takes what the run came to.
 func Begin(ctx context.Context, tracer trace.Tracer, job *rivertype.JobRow, traceparent string) (_ context.Context, end func(error)) {
 	telemetry.Profiled("process " + job.Kind)
+	first := len(job.AttemptedBy) <= 1 // a snooze takes the attempt back, not who made it
+	ctx, option := telemetry.Follow(ctx, traceparent, first)
 	//nolint:spancheck // end ends it
-	ctx, span := tracer.Start(Resume(ctx, traceparent), "process "+job.Kind,
+	ctx, span := tracer.Start(ctx, "process "+job.Kind, option,
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
 			attribute.String("messaging.system", "river"),
 			attribute.String("messaging.operation.name", "process"),
@@ -150,9 +152,4 @@ func Begin(ctx context.Context, tracer trace.Tracer, job *rivertype.JobRow, trac
 		}
 		span.End()
 	}
-}
-
-// Resume returns ctx with the span context of a W3C traceparent.
-func Resume(ctx context.Context, traceparent string) context.Context {
-	return propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -90,10 +89,7 @@ func poolConfig(cfg Config, tel *telemetry.Telemetry) (*pgxpool.Config, error) {
 	case cfg.Tracer != nil:
 		pc.ConnConfig.Tracer = cfg.Tracer
 	case tel.Recording:
-		pc.ConnConfig.Tracer = otelpgx.NewTracer(
-			otelpgx.WithTracerProvider(tel.Tracers),
-			otelpgx.WithMeterProvider(tel.Meters),
-		)
+		pc.ConnConfig.Tracer = newTracer(tel)
 	}
 	return pc, nil
 }

@@ -26,6 +26,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 	app "github.com/souk-shop/souk/services/notification/internal/app/webhook"
 	"github.com/souk-shop/souk/services/notification/internal/domain/webhook"
 )
@@ -96,15 +97,15 @@ func (s *Sender) Close() error {
 	return nil
 }
 
-// Send implements app.Sender. Its span goes on with the trace that led to the event, and so
-// may what the endpoint does.
+// Send implements app.Sender. The span of the first attempt goes on with the trace that led to
+// the event, and so may what the endpoint does; later ones link to it.
 func (s *Sender) Send(ctx context.Context, r app.Request) app.Result {
-	ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": r.TraceParent})
+	ctx, option := telemetry.Follow(ctx, r.TraceParent, r.Attempt <= 1)
 	host := ""
 	if u, err := url.Parse(r.URL); err == nil {
 		host = u.Host // without the path, which may have a token
 	}
-	ctx, span := s.cfg.Tracer.Start(ctx, "POST webhook", trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
+	ctx, span := s.cfg.Tracer.Start(ctx, "POST webhook", option, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String("http.request.method", http.MethodPost), attribute.String("server.address", host),
 		attribute.String("souk.webhook.id", r.ID), attribute.Int("souk.webhook.attempt", r.Attempt),
 	))

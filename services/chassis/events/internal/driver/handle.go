@@ -112,15 +112,9 @@ func (i *Instruments) Handle(ctx context.Context, s events.Subscription, d event
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attrs...), trace.WithAttributes(
 			attribute.String("messaging.message.id", d.ID()), attribute.String("souk.event.type", d.Type), attribute.Int("souk.event.attempt", d.Attempt)),
 	}
-	handling := bounded
-	told := propagation.TraceContext{}.Extract(bounded, propagation.MapCarrier{"traceparent": d.Traceparent})
-	if d.Replayed {
-		// Days may lie between: a trace of its own, which says where it comes from.
-		options = append(options, trace.WithNewRoot(), trace.WithLinks(trace.LinkFromContext(told)))
-	} else {
-		handling = told
-	}
-	handling, span := i.tracer.Start(handling, "process "+d.Source, options...)
+	// What every replica is told, without a group, and what is told again begins traces of its own.
+	handling, option := telemetry.Follow(bounded, d.Traceparent, s.Group != "" && d.Attempt <= 1 && !d.Replayed)
+	handling, span := i.tracer.Start(handling, "process "+d.Source, append(options, option)...)
 	defer span.End()
 	start := time.Now()
 	err := guarded(handling, d, handle)
