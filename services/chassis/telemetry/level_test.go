@@ -40,7 +40,7 @@ func TestLevel(t *testing.T) {
 		expect("warned", "failed")
 		level.Set(slog.LevelDebug, time.Now().Add(time.Minute))
 		expect("debugged", "warned", "failed")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		expect("warned", "failed")
 		level.Set(slog.LevelError, time.Now().Add(time.Minute))
 		expect("failed")
