@@ -326,7 +326,7 @@ func TestAMigrationYieldsToWriters(t *testing.T) {
 	migrations["migrations/00002_y.sql"] = step("-- +goose Up\nCREATE TABLE u (x int);\nALTER TABLE t ADD COLUMN y int;\n")
 	waiting, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		log := slog.New(signalHandler{slog.DiscardHandler, waiting})
+		log := slog.New(signalHandler{slog.DiscardHandler, sync.OnceFunc(func() { close(waiting) })})
 		done <- pg.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, migrations, log)
 	}()
 	select {
@@ -420,7 +420,7 @@ func TestMigrateWaitsForALateDatabase(t *testing.T) {
 	waiting := make(chan struct{})
 	done := make(chan error, 1)
 	go func() {
-		log := slog.New(signalHandler{slog.DiscardHandler, waiting})
+		log := slog.New(signalHandler{slog.DiscardHandler, sync.OnceFunc(func() { close(waiting) })})
 		done <- pg.Migrate(t.Context(), pg.Config{DSN: config.Secret(dsn)}, accounts, log)
 	}()
 	<-waiting
@@ -433,17 +433,17 @@ func TestMigrateWaitsForALateDatabase(t *testing.T) {
 	}
 }
 
-// signalHandler closes a channel at the first warning.
+// signalHandler calls warned at each warning.
 type signalHandler struct {
 	slog.Handler
-	warned chan struct{}
+	warned func()
 }
 
 func (h signalHandler) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h signalHandler) Handle(_ context.Context, r slog.Record) error {
 	if r.Level == slog.LevelWarn {
-		close(h.warned)
+		h.warned()
 	}
 	return nil
 }

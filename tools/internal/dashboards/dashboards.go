@@ -96,27 +96,3 @@ const AnyService = ".+"
 func (q Query) Fill(service string, window time.Duration) string {
 	return strings.NewReplacer(Service, service, Interval, fmt.Sprintf("%ds", int(window.Seconds()))).Replace(q.Expr)
 }
-
-// Name is what a series with these labels is called.
-func (q Query) Name(labels map[string]string) string {
-	name := q.Legend
-	for {
-		before, rest, ok := strings.Cut(name, "{{")
-		label, after, closed := strings.Cut(rest, "}}")
-		if !ok || !closed {
-			break
-		}
-		name = before + labels[label] + after
-	}
-	return strings.TrimSpace(name)
-}
-
-// Find returns a dashboard by its UID; nil without one.
-func Find(uid string) *Dashboard {
-	for _, d := range All() {
-		if d.UID == uid {
-			return &d
-		}
-	}
-	return nil
-}

@@ -34,9 +34,10 @@ const (
 
 // Grafana returns the dashboard as Grafana reads it.
 func (d Dashboard) Grafana() ([]byte, error) {
-	b := dashboard.NewDashboardBuilder(d.Title).Uid(d.UID).Description(d.Description).
-		Tags([]string{tag}).Timezone(common.TimeZoneBrowser).Readonly().
-		Time("now-1h", "now").Refresh("30s").
+	// Files that Grafana provisions are in this schema; version 2 is its API's.
+	b := dashboard.NewDashboardBuilder(d.Title).Uid(d.UID).Description(d.Description). //nolint:staticcheck // see above
+												Tags([]string{tag}).Timezone(common.TimeZoneBrowser).Readonly().
+												Time("now-1h", "now").Refresh("30s").
 		// What is pointed at in one panel is shown in all.
 		Tooltip(dashboard.DashboardCursorSyncCrosshair).
 		Link(dashboard.NewDashboardLinkBuilder("Souk").Type(dashboard.DashboardLinkTypeDashboards).Tags([]string{tag}).KeepTime(true).AsDropdown(true)).

@@ -178,7 +178,7 @@ func startPrometheus(ctx context.Context, t *testing.T, program string, parts ma
 	return nil
 }
 
-// wants waits until a query has series, unless they are rare, for any service and for one.
+// wants waits until a query has series, unless they are rare, for any service.
 func (s *server) wants(ctx context.Context, t *testing.T, where string, q dashboards.Query) {
 	t.Helper()
 	const window = 10 * time.Second
