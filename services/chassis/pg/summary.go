@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/exaring/otelpgx"
 	"github.com/jackc/pgx/v5"
@@ -153,17 +154,20 @@ func tokens(sql string) (out []string) {
 			out, sql = append(out, sql[:1]), sql[1:]
 		case c == '$' || c >= '0' && c <= '9':
 			sql = sql[1:]
-		case c == '"' || c == '_' || unicode.IsLetter(rune(c)):
-			end := strings.IndexFunc(sql, func(r rune) bool {
-				return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune(`_."`, r)
-			})
-			if end < 0 {
-				end = len(sql)
-			}
-			out, sql = append(out, strings.ReplaceAll(sql[:end], `"`, "")), sql[end:]
 		default:
-			sql = sql[1:]
+			rest := strings.TrimLeftFunc(sql, inName)
+			if rest == sql {
+				_, size := utf8.DecodeRuneInString(sql)
+				sql = sql[size:]
+				continue
+			}
+			out, sql = append(out, strings.ReplaceAll(sql[:len(sql)-len(rest)], `"`, "")), rest
 		}
 	}
 	return out
+}
+
+// inName reports whether a rune may be in the name of a table, with its schema.
+func inName(r rune) bool {
+	return unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(`_."`, r)
 }

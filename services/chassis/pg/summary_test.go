@@ -21,6 +21,7 @@ func TestSummarize(t *testing.T) {
 		"SELECT (SELECT max(n) FROM a), (SELECT 1)": "SELECT a SELECT",
 		"SELECT EXISTS (SELECT 1), (SELECT 2)":      "SELECT",
 		"":                                          "UNKNOWN",
+		"SELECT a × b – 2 FROM straße\xff":          "SELECT straße",
 	} {
 		if got := summarize(sql); got != want {
 			t.Errorf("%s\nis %q, want %q", sql, got, want)
