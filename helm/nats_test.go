@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -594,6 +595,11 @@ func TestServeNATS(t *testing.T) {
 	if err := errors.Join(os.Mkdir(conf, 0o700), os.WriteFile(filepath.Join(dir, "nats-server"), []byte(fake), 0o700), os.WriteFile(filepath.Join(conf, "nats.conf"), []byte("a"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
+	// A shell cannot trap a signal that was ignored when it started, as SIGHUP is under nohup. One
+	// that this process takes is not ignored in the processes that it starts.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hup) })
 	cmd := exec.Command("sh", "souk/files/serve-nats.sh", "--config", "x")
 	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "WATCH="+conf, "EVERY=0.05")
 	if err := cmd.Start(); err != nil {
