@@ -39,6 +39,9 @@ type Config struct {
 	LogLevel slog.Level `env:"LOG_LEVEL, default=info"`
 	// LogFormat is json, pretty, or auto: pretty on a terminal, else json.
 	LogFormat string `env:"LOG_FORMAT, default=auto"`
+	// TracesPerSecond is how many traces the process begins in a second at most; 0 for all.
+	// OTEL_TRACES_SAMPLER wins.
+	TracesPerSecond float64 `env:"TRACES_PER_SECOND, default=0"`
 	// LogOutput is where log lines go; standard error when nil.
 	LogOutput io.Writer
 	// SpanProcessors see every span, whatever the environment says. For tests.
@@ -173,6 +176,9 @@ func (t *Telemetry) startTraces(ctx context.Context, cfg Config, res *resource.R
 		return nil
 	}
 	opts := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
+	if cfg.TracesPerSecond > 0 && os.Getenv("OTEL_TRACES_SAMPLER") == "" {
+		opts = append(opts, sdktrace.WithSampler(newLimitedSampler(cfg.TracesPerSecond)))
+	}
 	for _, p := range cfg.SpanProcessors {
 		opts = append(opts, sdktrace.WithSpanProcessor(p))
 	}

@@ -12,6 +12,10 @@ import (
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
+// tracesPerSecond are enough for who clicks through the shop, and bound what tracing costs under
+// load: a quarter of the throughput, where every trace is kept.
+const tracesPerSecond = "20"
+
 // runInside runs a part in this process.
 func (s *Shop) runInside(ctx context.Context, part topology.Part) error {
 	p := topology.Process{Env: s.lookuper(part), Listener: s.listeners[part.Name], Admin: s.admin[part.Name], Log: s.logFile, Spans: s.opts.SpanProcessors}
@@ -51,6 +55,11 @@ func (s *Shop) environment() map[string]string {
 		out[part.Prefix()+"LOG_LEVEL"] = "info"
 		if part.Database {
 			out[part.Prefix()+"POSTGRES_MAX_CONNS"] = conns
+		}
+	}
+	if s.recorder != nil {
+		for _, part := range topology.Processes() {
+			out[part.Prefix()+"TRACES_PER_SECOND"] = tracesPerSecond
 		}
 	}
 	for k := range out {
