@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/process"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/chassis/telemetry/telemetrytest"
 	"go.opentelemetry.io/otel/trace"
@@ -24,7 +26,7 @@ import (
 // its endpoint. Those that are slow tell asked of a request that they leave unanswered.
 var collectors = map[string]func(t testing.TB, asked chan<- struct{}) (endpoint string){
 	"answers, http": func(t testing.TB, _ chan<- struct{}) string { return answering(t, http.StatusOK) },
-	"away, http":    func(t testing.TB, _ chan<- struct{}) string { return "http://" + nobody(t) },
+	"away, http":    func(t testing.TB, _ chan<- struct{}) string { return "http://" + unused(t) },
 	"full, http":    func(t testing.TB, _ chan<- struct{}) string { return answering(t, http.StatusTooManyRequests) },
 	"slow, http": func(t testing.TB, asked chan<- struct{}) string {
 		server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -40,7 +42,7 @@ var collectors = map[string]func(t testing.TB, asked chan<- struct{}) (endpoint 
 	"answers, grpc": func(t testing.TB, _ chan<- struct{}) string {
 		return grpcCollector(t, func(context.Context) error { return nil })
 	},
-	"away, grpc": func(t testing.TB, _ chan<- struct{}) string { return "http://" + nobody(t) },
+	"away, grpc": func(t testing.TB, _ chan<- struct{}) string { return "http://" + unused(t) },
 	"full, grpc": func(t testing.TB, _ chan<- struct{}) string {
 		return grpcCollector(t, func(context.Context) error { return status.Error(codes.ResourceExhausted, "full") })
 	},
@@ -53,15 +55,14 @@ var collectors = map[string]func(t testing.TB, asked chan<- struct{}) (endpoint 
 	},
 }
 
-// nobody is an address at which nobody listens.
-func nobody(t testing.TB) string {
+// unused is an address at which no program listens.
+func unused(t testing.TB) string {
 	t.Helper()
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := process.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lis.Close()
-	return lis.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 func answering(t testing.TB, status int) string {
@@ -136,10 +137,10 @@ func spansOf(t testing.TB, tel *telemetry.Telemetry) (exported, failed, dropped,
 	return exported, failed, dropped, queued
 }
 
-// TestACollectorThatDoesNotAnswerHoldsNobodyUp: while an export is stuck, spans end as ever, no
+// TestACollectorThatDoesNotAnswerHoldsNothingUp: while an export is stuck, spans end as ever, no
 // more of them are kept than the queue's limit, and the others are counted. There is no clock
 // in it: had a span waited for the collector, the test would not end.
-func TestACollectorThatDoesNotAnswerHoldsNobodyUp(t *testing.T) {
+func TestACollectorThatDoesNotAnswerHoldsNothingUp(t *testing.T) {
 	const limit, spans = 64, 5000
 	for _, name := range []string{"slow, http", "slow, grpc"} {
 		t.Run(name, func(t *testing.T) {

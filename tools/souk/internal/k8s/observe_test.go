@@ -213,7 +213,7 @@ LOG: checkpoint ` + id + `
 		t.Errorf("printed %s", out.String())
 	}
 	if err := Command(t.Context(), []string{"logs", "--context", w.context, strings.Repeat("1", 32)}, io.Discard, io.Discard); err == nil {
-		t.Error("a trace that nobody knows is no error")
+		t.Error("a trace that no pod has logged is no error")
 	}
 	for _, args := range [][]string{{"logs"}, {"logs", "S-P37D-SM4M"}, {"logs", id, id}, {"observe", "me"}} {
 		if err := Command(t.Context(), args, io.Discard, io.Discard); err == nil {
