@@ -193,7 +193,8 @@ func TestShopIsKept(t *testing.T) {
 	}
 }
 
-// checkTrace finds the trace of an order, with the spans of all processes.
+// checkTrace finds the trace of an order, with the spans of all processes that its checkout meets,
+// the simulator of the provider included.
 func checkTrace(t *testing.T, shop *localshop.Shop, order *shopclient.Order) {
 	t.Helper()
 	client, err := traces.NewClient(shop.TracesURL(), shop.TracesToken())
@@ -205,7 +206,7 @@ func checkTrace(t *testing.T, shop *localshop.Shop, order *shopclient.Order) {
 	eventually(ctx, t, "the order's trace, of all processes", func() bool {
 		list, err := client.List(ctx, traces.Query{Order: order.Number})
 		return err == nil && len(list.Traces) == 1 && list.Traces[0].OrderID == order.ID && list.Traces[0].Placed &&
-			slices.Equal(list.Traces[0].Services, []string{"cart", "catalog", "gateway", "order", "payment"})
+			slices.Equal(list.Traces[0].Services, []string{"cart", "catalog", "gateway", "order", "payment", "stripesim"})
 	})
 }
 
