@@ -11,7 +11,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/events/consume"
 	"github.com/souk-shop/souk/services/chassis/events/owner"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/insight/internal/app"
 	"github.com/souk-shop/souk/services/insight/internal/domain"
@@ -90,7 +90,7 @@ func build(p *service.Parts, cfg Config) error {
 	follower := app.NewFollower(app.FollowerConfig{
 		Logs: logs{owners}, Models: store, Apply: apply, Every: cfg.CheckEvery, Now: p.Now, Log: p.Log,
 		Age: func(ctx context.Context, source string, d time.Duration) {
-			age.Record(ctx, d.Seconds(), metric.WithAttributes(attribute.String("souk.events.source", source)))
+			age.Record(ctx, d.Seconds(), metric.WithAttributes(semconv.EventsSource.String(source)))
 		},
 	})
 	for _, s := range app.Sources {

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc"
 
@@ -24,6 +23,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/events/consume"
 	"github.com/souk-shop/souk/services/chassis/events/owner"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/service"
 	app "github.com/souk-shop/souk/services/notification/internal/app/mail"
 	webhookapp "github.com/souk-shop/souk/services/notification/internal/app/webhook"
@@ -233,7 +233,7 @@ func newMails(p *service.Parts, cfg Config, store *postgres.Mails, orders *rpc.O
 		Store: store, Orders: orders, Server: server, Writer: letter.Writer{ShopURL: cfg.ShopURL}, Host: sender.Host(), Operators: operators,
 		MaxAge: cfg.MailMaxAge, Now: p.Now, Log: p.Log, Crash: p.Crash,
 		Settled: func(ctx context.Context, to mail.State) {
-			settled.Add(ctx, 1, metric.WithAttributes(attribute.String("souk.mail.state", string(to))))
+			settled.Add(ctx, 1, metric.WithAttributes(semconv.MailState.String(string(to))))
 		},
 	}), nil
 }

@@ -7,11 +7,11 @@ import (
 	"net/netip"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/events/consume"
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/service"
 	app "github.com/souk-shop/souk/services/notification/internal/app/webhook"
 	"github.com/souk-shop/souk/services/notification/internal/domain/mail"
@@ -165,7 +165,7 @@ func measure(p *service.Parts, outbox app.Outbox) (func(context.Context, *webhoo
 			n      int64
 			oldest time.Time
 		}{{"waiting", b.Waiting, b.OldestWaiting}, {"held", b.Held, b.OldestHeld}} {
-			state := metric.WithAttributes(attribute.String("souk.webhook.state", s.name))
+			state := metric.WithAttributes(semconv.WebhookState.String(s.name))
 			o.ObserveInt64(backlog, s.n, state)
 			old := 0.0
 			if s.n > 0 {
@@ -183,11 +183,11 @@ func measure(p *service.Parts, outbox app.Outbox) (func(context.Context, *webhoo
 		if out.State == webhook.Pending {
 			outcome = "retried"
 		}
-		as := metric.WithAttributes(attribute.String("souk.webhook.outcome", outcome))
+		as := metric.WithAttributes(semconv.WebhookOutcome.String(outcome))
 		attempts.Add(ctx, 1, as)
 		duration.Record(ctx, a.Duration.Seconds(), as)
 		if out.Disable != "" {
-			disabled.Add(ctx, 1, metric.WithAttributes(attribute.String("souk.webhook.reason", string(out.Disable))))
+			disabled.Add(ctx, 1, metric.WithAttributes(semconv.WebhookReason.String(string(out.Disable))))
 		}
 	}, nil
 }

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
@@ -19,6 +18,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/services/chassis/events/relay"
 	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/order/internal/app"
@@ -200,7 +200,7 @@ func build(p *service.Parts, cfg Config) error {
 	}
 	orders := app.New(app.Config{
 		Erased: func(ctx context.Context, cause string, n int) {
-			erased.Add(ctx, int64(n), metric.WithAttributes(attribute.String("souk.order.erasure.cause", cause)))
+			erased.Add(ctx, int64(n), metric.WithAttributes(semconv.OrderErasureCause.String(cause)))
 		},
 		Ports: ports, Runner: runner, Changes: changes, Draining: p.Server.Draining(), Limits: cfg.limits(),
 		LimitMet: func(ctx context.Context, limit string) {

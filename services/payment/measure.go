@@ -4,9 +4,9 @@ import (
 	"context"
 	"strings"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 	"github.com/souk-shop/souk/services/payment/internal/postgres"
@@ -35,7 +35,7 @@ func measureReconciliations(p *service.Parts, store *postgres.Store) error {
 		o.ObserveFloat64(age, since.Seconds())
 		for _, k := range domain.DifferenceKinds() {
 			kind := strings.ReplaceAll(string(k), " ", "_")
-			o.ObserveInt64(differences, kinds[k], metric.WithAttributes(attribute.String("souk.payment.difference.kind", kind)))
+			o.ObserveInt64(differences, kinds[k], metric.WithAttributes(semconv.PaymentDifferenceKind.String(kind)))
 		}
 		return nil
 	}), differences, age)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
@@ -17,6 +16,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/services/chassis/events/relay"
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/payment/internal/app"
 	"github.com/souk-shop/souk/services/payment/internal/app/crashpoint"
@@ -95,7 +95,7 @@ func build(p *service.Parts, cfg Config) error {
 		Events: ports.Events, Verifier: stripe.NewWebhooks(cfg.WebhookSecret), Payments: payments, Now: p.Now,
 		Attempts: cfg.WebhookAttempts, Log: p.Log,
 		Count: func(ctx context.Context, outcome string) {
-			counted.Add(ctx, 1, metric.WithAttributes(attribute.String("souk.payment.webhook.outcome", outcome)))
+			counted.Add(ctx, 1, metric.WithAttributes(semconv.PaymentWebhookOutcome.String(outcome)))
 		},
 	})
 	work := jobs.New(jobs.Config{

@@ -22,6 +22,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -115,8 +116,8 @@ func (c *Cache) count(name string, meter metric.Meter) error {
 		attributes metric.MeasurementOption
 	}
 	of := func(count *atomic.Int64, layer, result string) series {
-		return series{count, metric.WithAttributeSet(attribute.NewSet(attribute.String("souk.cache.name", name),
-			attribute.String("souk.cache.layer", layer), attribute.String("souk.cache.result", result)))}
+		return series{count, metric.WithAttributeSet(attribute.NewSet(semconv.CacheName.String(name),
+			semconv.CacheLayer.String(layer), semconv.CacheResult.String(result)))}
 	}
 	var all []series
 	if c.memory != nil {
@@ -134,7 +135,7 @@ func (c *Cache) count(name string, meter metric.Meter) error {
 			if c.remote.breaker.closed() {
 				up = 1
 			}
-			o.ObserveInt64(answering, up, metric.WithAttributes(attribute.String("souk.cache.name", name)))
+			o.ObserveInt64(answering, up, metric.WithAttributes(semconv.CacheName.String(name)))
 		}
 		return nil
 	}, lookups, answering)

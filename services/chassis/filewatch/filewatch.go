@@ -34,6 +34,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -128,7 +129,7 @@ func (v *Value[T]) measure() (err error) {
 
 // sinceThen observes the time since then, 0 for no time.
 func (v *Value[T]) sinceThen(then func() time.Time) metric.Float64ObservableGaugeOption {
-	name := metric.WithAttributes(attribute.String("souk.file.name", v.cfg.Name))
+	name := metric.WithAttributes(semconv.FileName.String(v.cfg.Name))
 	return metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
 		v.mu.Lock()
 		defer v.mu.Unlock()
@@ -173,7 +174,7 @@ func (v *Value[T]) LookAfter(ctx context.Context, pause time.Duration) bool {
 	v.looked = now
 	changed, broken, err := v.load(now)
 	if err != nil {
-		v.reloads.Add(ctx, 1, metric.WithAttributes(attribute.String("souk.file.name", v.cfg.Name), attribute.String("error.type", broken.Variable)))
+		v.reloads.Add(ctx, 1, metric.WithAttributes(semconv.FileName.String(v.cfg.Name), attribute.String("error.type", broken.Variable)))
 		v.broken(ctx, describe(broken, err).Error(), now)
 		return false
 	}
@@ -182,7 +183,7 @@ func (v *Value[T]) LookAfter(ctx context.Context, pause time.Duration) bool {
 	}
 	v.since, v.fault, v.logged = time.Time{}, "", false
 	if changed {
-		v.reloads.Add(ctx, 1, metric.WithAttributes(attribute.String("souk.file.name", v.cfg.Name)))
+		v.reloads.Add(ctx, 1, metric.WithAttributes(semconv.FileName.String(v.cfg.Name)))
 	}
 	return changed
 }

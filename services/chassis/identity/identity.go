@@ -16,10 +16,10 @@ import (
 	"time"
 	"weak"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/souk-shop/souk/services/chassis/filewatch"
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -127,7 +127,7 @@ func (id *Identity) measure() (err error) {
 			m := id.material()
 			for name, at := range map[string]time.Time{"own": m.leaf.NotAfter, "authority": m.authorityExpiry()} {
 				if !at.IsZero() {
-					o.Observe(time.Until(at).Seconds(), metric.WithAttributes(attribute.String("souk.tls.certificate", name)))
+					o.Observe(time.Until(at).Seconds(), metric.WithAttributes(semconv.TLSCertificate.String(name)))
 				}
 			}
 			return nil

@@ -22,6 +22,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -144,7 +145,7 @@ func Begin(ctx context.Context, tracer trace.Tracer, job *rivertype.JobRow, trac
 			attribute.String("messaging.operation.type", "process"),
 			attribute.String("messaging.destination.name", job.Queue),
 			attribute.String("messaging.message.id", strconv.FormatInt(job.ID, 10)),
-			attribute.Int("souk.job.attempt", job.Attempt),
+			semconv.JobAttempt.Int(job.Attempt),
 		))
 	return ctx, func(err error) { //nolint:spancheck // as above
 		if err != nil {

@@ -9,10 +9,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/souk-shop/souk/services/chassis/semconv"
 )
 
 const (
@@ -78,7 +79,7 @@ func (m *monitor) measure(meter metric.Meter) error {
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			for i, check := range m.checks {
 				if state := m.passing[i].Load(); state != checkUnknown {
-					o.Observe(int64(state-checkFailing), metric.WithAttributes(attribute.String("souk.check.name", check.Name)))
+					o.Observe(int64(state-checkFailing), metric.WithAttributes(semconv.CheckName.String(check.Name)))
 				}
 			}
 			return nil

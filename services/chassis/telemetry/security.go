@@ -5,9 +5,10 @@ import (
 	"log/slog"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/souk-shop/souk/services/chassis/semconv"
 )
 
 // SecurityEvent is a kind of event in the security log, named as in OWASP's Logging
@@ -62,7 +63,7 @@ func discardedSecurityLog() *SecurityLog {
 // The attributes say who and why; a credential is never among them.
 func (l *SecurityLog) Record(ctx context.Context, event SecurityEvent, subject string, attrs ...slog.Attr) {
 	l.events.Add(ctx, 1, metric.WithAttributes(
-		attribute.String("souk.security.event", string(event)), attribute.String("souk.security.subject", subject)))
+		semconv.SecurityEvent.String(string(event)), semconv.SecuritySubject.String(subject)))
 	leftOut := 0
 	if event != AuthzAdmin {
 		var tell bool

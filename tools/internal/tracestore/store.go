@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/souk-shop/souk/gateway/traces"
+	"github.com/souk-shop/souk/services/chassis/semconv"
 )
 
 // Limits of a store.
@@ -38,8 +39,8 @@ const (
 
 // The attributes that say which order a trace is about.
 const (
-	orderID     = "souk.order.id"
-	orderNumber = "souk.order.number"
+	orderID     = string(semconv.OrderID)
+	orderNumber = string(semconv.OrderNumber)
 	// placing is the span that only the trace has in which an order was placed.
 	placing = "souk.order.drive"
 )

@@ -13,6 +13,7 @@ import (
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
 	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -54,7 +55,7 @@ func Listen(c *cache.Cache, tel *telemetry.Telemetry) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := metric.WithAttributeSet(attribute.NewSet(attribute.String("souk.cache.name", "gateway")))
+	name := metric.WithAttributeSet(attribute.NewSet(semconv.CacheName.String("gateway")))
 	_, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		follows := int64(0)
 		if c.IsFollowing() {

@@ -26,6 +26,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	app "github.com/souk-shop/souk/services/notification/internal/app/webhook"
 	"github.com/souk-shop/souk/services/notification/internal/domain/webhook"
@@ -107,7 +108,7 @@ func (s *Sender) Send(ctx context.Context, r app.Request) app.Result {
 	}
 	ctx, span := s.cfg.Tracer.Start(ctx, "POST webhook", option, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 		attribute.String("http.request.method", http.MethodPost), attribute.String("server.address", host),
-		attribute.String("souk.webhook.id", r.ID), attribute.Int("souk.webhook.attempt", r.Attempt),
+		semconv.WebhookID.String(r.ID), semconv.WebhookAttempt.Int(r.Attempt),
 	))
 	defer span.End()
 	res := s.send(ctx, r)

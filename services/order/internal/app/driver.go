@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
@@ -70,9 +71,9 @@ func (d *Driver) Drive(ctx context.Context, orderID string) error {
 // reading it.
 func (d *Driver) DriveFrom(ctx context.Context, o domain.Order) (err error) {
 	ctx, span := d.tracer.Start(ctx, "souk.order.drive", trace.WithAttributes(
-		attribute.String("souk.order.id", o.ID), attribute.String("souk.order.number", o.Number)))
+		semconv.OrderID.String(o.ID), semconv.OrderNumber.String(o.Number)))
 	defer func() {
-		span.SetAttributes(attribute.String("souk.order.state", string(o.State)))
+		span.SetAttributes(semconv.OrderState.String(string(o.State)))
 		if err != nil && !errors.Is(err, domain.ErrStockHeld) {
 			span.SetStatus(codes.Error, err.Error())
 		}
@@ -99,7 +100,7 @@ func (d *Driver) step(ctx context.Context, o domain.Order) (domain.Order, error)
 	}
 	if err != nil {
 		trace.SpanFromContext(ctx).AddEvent("souk.order.step_unknown", trace.WithAttributes(
-			attribute.String("souk.order.step", string(o.State.Step())), attribute.String("exception.message", err.Error())))
+			semconv.OrderStep.String(string(o.State.Step())), attribute.String("exception.message", err.Error())))
 		return o, err
 	}
 	t, err := domain.Next(o.State, event)
@@ -126,8 +127,8 @@ func (d *Driver) step(ctx context.Context, o domain.Order) (domain.Order, error)
 // report records a transition in the trace, the log and the metrics.
 func (d *Driver) report(ctx context.Context, o domain.Order, event domain.Event, next domain.Order, note domain.Note) {
 	trace.SpanFromContext(ctx).AddEvent("souk.order.transition", trace.WithAttributes(
-		attribute.String("souk.order.from", string(o.State)), attribute.String("souk.order.event", string(event)),
-		attribute.String("souk.order.to", string(next.State))))
+		semconv.OrderFrom.String(string(o.State)), semconv.OrderEvent.String(string(event)),
+		semconv.OrderTo.String(string(next.State))))
 	if next.State == domain.Cancelling {
 		d.log.InfoContext(ctx, "order is cancelled", "order_id", o.ID, "from", o.State, "reason", next.CancelReason,
 			"decline_code", note.DeclineCode, "short_skus", note.ShortSKUs)

@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
@@ -40,7 +40,7 @@ func MeasureOpen(meter metric.Meter, open func(context.Context) (map[domain.Stat
 			if s == domain.Cancelled {
 				continue // never open
 			}
-			state := metric.WithAttributes(attribute.String("souk.order.state", string(s)))
+			state := metric.WithAttributes(semconv.OrderState.String(string(s)))
 			o.ObserveInt64(orders, found[s].Orders, state)
 			o.ObserveFloat64(age, found[s].Oldest.Seconds(), state)
 		}
@@ -76,13 +76,13 @@ func newOutcomes(meter metric.Meter) (m outcomes, err error) {
 // count counts a transition that this driver has written. No other driver has.
 func (m *outcomes) count(ctx context.Context, next domain.Order, note domain.Note) {
 	if next.State == domain.Cancelling && next.CancelReason == domain.PaymentDeclined {
-		m.declines.Add(ctx, 1, metric.WithAttributes(attribute.String("souk.decline.code", domain.DeclineClass(note.DeclineCode))))
+		m.declines.Add(ctx, 1, metric.WithAttributes(semconv.DeclineCode.String(domain.DeclineClass(note.DeclineCode))))
 	}
 	if next.State == domain.Paid {
-		m.revenue.Add(ctx, next.Total.Units, metric.WithAttributes(attribute.String("souk.currency", next.Total.Currency)))
+		m.revenue.Add(ctx, next.Total.Units, metric.WithAttributes(semconv.Currency.String(next.Total.Currency)))
 	}
 	if next.Settled() {
 		m.settled.Record(ctx, next.SettledAt.Sub(next.PlacedAt).Seconds(), metric.WithAttributes(
-			attribute.String("souk.order.state", string(next.State)), attribute.String("souk.order.cancel_reason", string(next.CancelReason))))
+			semconv.OrderState.String(string(next.State)), semconv.OrderCancelReason.String(string(next.CancelReason))))
 	}
 }

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
 
@@ -20,7 +20,7 @@ func (d *Driver) DriveRefund(ctx context.Context, refundID string) (err error) {
 		return fmt.Errorf("load refund: %w", err)
 	}
 	ctx, span := d.tracer.Start(ctx, "souk.order.drive_refund", trace.WithAttributes(
-		attribute.String("souk.order.id", r.OrderID), attribute.String("souk.refund.id", r.ID)))
+		semconv.OrderID.String(r.OrderID), semconv.RefundID.String(r.ID)))
 	defer func() {
 		if err != nil {
 			span.SetStatus(codes.Error, err.Error())
@@ -53,7 +53,7 @@ func (d *Driver) DriveRefund(ctx context.Context, refundID string) (err error) {
 	if err := d.Refunds.SettleRefund(ctx, r, state, outcome.Code); err != nil {
 		return fmt.Errorf("settle refund: %w", err)
 	}
-	span.AddEvent("souk.refund.settled", trace.WithAttributes(attribute.String("souk.refund.state", string(state))))
+	span.AddEvent("souk.refund.settled", trace.WithAttributes(semconv.RefundState.String(string(state))))
 	d.publish(ctx, r.OrderID)
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -69,7 +70,7 @@ func (i *Instruments) Publish(ctx context.Context, e events.Event, send func(con
 		attribute.String("messaging.destination.name", e.Source),
 	}
 	ctx, span := i.tracer.Start(ctx, "publish "+e.Source, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...),
-		trace.WithAttributes(attribute.String("messaging.message.id", e.ID()), attribute.String("souk.event.type", e.Type)))
+		trace.WithAttributes(attribute.String("messaging.message.id", e.ID()), semconv.EventType.String(e.Type)))
 	defer span.End()
 	start := time.Now()
 	err := send(ctx)
@@ -110,7 +111,7 @@ func (i *Instruments) Handle(ctx context.Context, s events.Subscription, d event
 	}
 	options := []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attrs...), trace.WithAttributes(
-			attribute.String("messaging.message.id", d.ID()), attribute.String("souk.event.type", d.Type), attribute.Int("souk.event.attempt", d.Attempt)),
+			attribute.String("messaging.message.id", d.ID()), semconv.EventType.String(d.Type), semconv.EventAttempt.Int(d.Attempt)),
 	}
 	// What every replica is told, without a group, and what is told again begins traces of its own.
 	handling, option := telemetry.Follow(bounded, d.Traceparent, s.Group != "" && d.Attempt <= 1 && !d.Replayed)
