@@ -54,7 +54,7 @@ const strangerTimeout = 5 * time.Second
 // what is right depends on the network between.
 func Stranger(ctx context.Context, cfg Config, w io.Writer) error {
 	if len(cfg.Targets) == 0 {
-		return errors.New("SOUK_SMOKE_TARGETS: name parts and stores, as grpc=host:port, postgres=host:port/database, redis=host:port")
+		return errors.New("SOUK_SMOKE_TARGETS: name parts and stores, as grpc=host:port, postgres=host:port/database, redis=host:port, nats=host:port")
 	}
 	type try struct {
 		target, attempt string
@@ -102,8 +102,13 @@ func Stranger(ctx context.Context, cfg Config, w io.Writer) error {
 			add("no password", func(ctx context.Context) (Outcome, string) {
 				return askRedis(ctx, addr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a stranger trusts anybody
 			})
+		case "nats":
+			add("plain text", func(ctx context.Context) (Outcome, string) { return askNATS(ctx, addr, nil) })
+			add("no password", func(ctx context.Context) (Outcome, string) {
+				return askNATS(ctx, addr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a stranger trusts anybody
+			})
 		default:
-			return fmt.Errorf("SOUK_SMOKE_TARGETS: %s is no grpc=, postgres= or redis=", target)
+			return fmt.Errorf("SOUK_SMOKE_TARGETS: %s is no grpc=, postgres=, redis= or nats=", target)
 		}
 	}
 	var mu sync.Mutex
@@ -219,10 +224,53 @@ func askRedis(ctx context.Context, addr string, secured *tls.Config) (Outcome, s
 		return Refused, strings.TrimSpace(line)
 	case strings.HasPrefix(line, "+"), strings.HasPrefix(line, "-"):
 		return Answered, strings.TrimSpace(line)
-	case errors.Is(err, context.DeadlineExceeded) || isTimeout(err):
+	case isTimeout(err):
 		return Unreachable, err.Error()
 	default: // it hung up, or said something that is not Redis
 		return Refused, fmt.Sprintf("%q, %v", line, err)
+	}
+}
+
+// askNATS connects without credentials and asks for a sign of life. The server speaks first, in
+// plain text: its INFO is no answer.
+func askNATS(ctx context.Context, addr string, secured *tls.Config) (Outcome, string) {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return Unreachable, err.Error()
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := conn.SetDeadline(deadline); err != nil {
+			return Unreachable, err.Error()
+		}
+	}
+	lines := bufio.NewReader(conn)
+	if info, err := lines.ReadString('\n'); err != nil || !strings.HasPrefix(info, "INFO ") {
+		return Unreachable, fmt.Sprintf("%q, %v", info, err)
+	}
+	if secured != nil {
+		encrypted := tls.Client(conn, secured)
+		if err := encrypted.HandshakeContext(ctx); isTimeout(err) {
+			return Unreachable, err.Error()
+		} else if err != nil {
+			return Refused, err.Error()
+		}
+		conn, lines = encrypted, bufio.NewReader(encrypted)
+	}
+	if _, err := io.WriteString(conn, "CONNECT {\"verbose\":false}\r\nPING\r\n"); err != nil {
+		return Refused, err.Error()
+	}
+	line, err := lines.ReadString('\n')
+	for err == nil && strings.HasPrefix(line, "INFO ") {
+		line, err = lines.ReadString('\n')
+	}
+	switch {
+	case strings.HasPrefix(line, "PONG"):
+		return Answered, strings.TrimSpace(line)
+	case isTimeout(err):
+		return Unreachable, err.Error()
+	default: // an error, or it hung up
+		return Refused, fmt.Sprintf("%q, %v", strings.TrimSpace(line), err)
 	}
 }
 

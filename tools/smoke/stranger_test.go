@@ -6,13 +6,17 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
+	"github.com/souk-shop/souk/services/chassis/events/natsserver"
 	"github.com/souk-shop/souk/services/chassis/identity/identitytest"
 	"github.com/souk-shop/souk/tools/smoke"
 )
@@ -54,6 +58,22 @@ func TestStranger(t *testing.T) {
 		}()
 		return l.Addr().String()
 	}
+	file := func() string {
+		name := filepath.Join(t.TempDir(), "tls.pem")
+		if err := os.WriteFile(name, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}()
+	nats := func(cfg natsserver.Config) string {
+		cfg.Dir, cfg.Address, cfg.Log = t.TempDir(), "127.0.0.1:0", slog.New(slog.DiscardHandler)
+		s, err := natsserver.Start(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Stop)
+		return s.Address()
+	}
 	gone := listen(t)
 	if err := gone.Close(); err != nil {
 		t.Fatal(err)
@@ -63,14 +83,18 @@ func TestStranger(t *testing.T) {
 	}})
 	lax := credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{certificate}})
 	want := map[string]string{
-		"grpc=" + serve(grpc.Creds(strict)):           "refused refused refused",             //nolint:dupword // a word for each try
-		"grpc=" + serve(grpc.Creds(lax)):              "answered answered refused",           //nolint:dupword // a word for each try
-		"grpc=" + serve():                             "refused refused answered",            //nolint:dupword // a word for each try
-		"grpc=" + gone.Addr().String():                "unreachable unreachable unreachable", //nolint:dupword // a word for each try
-		"redis=" + redis(true, "-NOAUTH\r\n"):         "refused refused",                     //nolint:dupword // a word for each try
-		"redis=" + redis(true, "+PONG\r\n"):           "answered refused",
-		"redis=" + redis(false, "-NOAUTH\r\n"):        "unreachable answered",
-		"postgres=" + gone.Addr().String() + "/order": "unreachable unreachable unreachable unreachable", //nolint:dupword // a word for each try
+		"grpc=" + serve(grpc.Creds(strict)):    "refused refused refused",             //nolint:dupword // a word for each try
+		"grpc=" + serve(grpc.Creds(lax)):       "answered answered refused",           //nolint:dupword // a word for each try
+		"grpc=" + serve():                      "refused refused answered",            //nolint:dupword // a word for each try
+		"grpc=" + gone.Addr().String():         "unreachable unreachable unreachable", //nolint:dupword // a word for each try
+		"redis=" + redis(true, "-NOAUTH\r\n"):  "refused refused",                     //nolint:dupword // a word for each try
+		"redis=" + redis(true, "+PONG\r\n"):    "answered refused",
+		"redis=" + redis(false, "-NOAUTH\r\n"): "unreachable answered",
+		"nats=" + nats(natsserver.Config{User: "a", Password: "b", CertFile: file, KeyFile: file}): "refused refused", //nolint:dupword // a word for each try
+		"nats=" + nats(natsserver.Config{CertFile: file, KeyFile: file}):                           "answered refused",
+		"nats=" + nats(natsserver.Config{}):                                                        "refused answered",
+		"nats=" + gone.Addr().String():                                                             "unreachable unreachable",                         //nolint:dupword // a word for each try
+		"postgres=" + gone.Addr().String() + "/order":                                              "unreachable unreachable unreachable unreachable", //nolint:dupword // a word for each try
 	}
 	var targets []string
 	for target := range want {

@@ -1,10 +1,12 @@
 package k8s
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/souk-shop/souk/tools/internal/topology"
@@ -17,17 +19,21 @@ import (
 // to tell whether the cluster's network keeps to them.
 func (t *tester) strangers(ctx context.Context) (err error) {
 	fmt.Fprintln(t.stdout, "a pod without a certificate")
+	targets, err := t.targets(ctx)
+	if err != nil {
+		return err
+	}
 	if err := t.apply(ctx, t.openPolicy()); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.closePolicy(context.WithoutCancel(ctx))) }()
-	attempts, err := t.stranger(ctx)
+	attempts, err := t.stranger(ctx, targets)
 	if err != nil {
 		return err
 	}
 	var wrong error
 	for _, a := range attempts {
-		fmt.Fprintf(t.stdout, "  %-44s %-36s %s: %s\n", a.Target, a.Attempt, a.Outcome, a.Detail)
+		fmt.Fprintf(t.stdout, "  %-58s %-36s %s: %s\n", a.Target, a.Attempt, a.Outcome, a.Detail)
 		if a.Outcome != smoke.Refused {
 			wrong = errors.Join(wrong, fmt.Errorf("%s, %s: %s: %s", a.Target, a.Attempt, a.Outcome, a.Detail))
 		}
@@ -38,7 +44,7 @@ func (t *tester) strangers(ctx context.Context) (err error) {
 	if err := t.closePolicy(ctx); err != nil {
 		return err
 	}
-	if attempts, err = t.stranger(ctx); err != nil {
+	if attempts, err = t.stranger(ctx, targets); err != nil {
 		return err
 	}
 	unreachable := 0
@@ -62,26 +68,39 @@ func (t *tester) strangers(ctx context.Context) (err error) {
 	return nil
 }
 
-// targets are the parts that speak gRPC and the stores that the chart brings.
-func (t *tester) targets() []string {
+// targets are the parts that speak gRPC and the stores that the release has services for.
+func (t *tester) targets(ctx context.Context) ([]string, error) {
+	listed, err := t.kubectl(ctx, "get", "services", "--selector", "app.kubernetes.io/instance="+t.release, "--output", "jsonpath={.items[*].metadata.name}")
+	if err != nil {
+		return nil, err
+	}
+	services := strings.Fields(listed)
 	var out []string
-	for _, p := range topology.Parts {
-		if p.Kind == topology.Service {
-			out = append(out, fmt.Sprintf("grpc=%s:%d", t.name(p.Name), p.Port))
+	add := func(kind, name string, port int, database string) {
+		if slices.Contains(services, t.name(name)) {
+			out = append(out, fmt.Sprintf("%s=%s:%d%s", kind, t.name(name), port, database))
 		}
-		if p.Name == topology.Redis {
-			out = append(out, fmt.Sprintf("redis=%s:%d", t.name(p.Name), p.Port))
+	}
+	for _, p := range topology.Parts {
+		switch {
+		case p.Kind == topology.Service:
+			add("grpc", p.Name, p.Port, "")
+		case p.Name == topology.Redis, p.Name == topology.NATS:
+			add(p.Name, p.Name, p.Port, "")
 		}
 	}
 	database, _ := topology.Find(topology.Postgres)
 	for _, name := range topology.Databases() {
-		out = append(out, fmt.Sprintf("postgres=%s:%d/%s", t.name(name+"-postgres"), database.Port, name))
+		add("postgres", name+"-postgres", database.Port, "/"+name)
 	}
-	return out
+	if len(out) == 0 {
+		return nil, fmt.Errorf("release %s has no services", t.release)
+	}
+	return out, nil
 }
 
-// stranger runs the pod to its end and returns what it tried.
-func (t *tester) stranger(ctx context.Context) (attempts []smoke.Attempt, err error) {
+// stranger runs the pod to its end and returns what it tried, by target.
+func (t *tester) stranger(ctx context.Context, targets []string) (attempts []smoke.Attempt, err error) {
 	image, err := t.smokeImage(ctx)
 	if err != nil {
 		return nil, err
@@ -95,7 +114,7 @@ func (t *tester) stranger(ctx context.Context) (attempts []smoke.Attempt, err er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, remove(context.WithoutCancel(ctx))) }()
-	if err := t.apply(ctx, t.strangerPod(pod, image)); err != nil {
+	if err := t.apply(ctx, t.strangerPod(pod, image, targets)); err != nil {
 		return nil, err
 	}
 	if _, err := t.kubectl(ctx, "wait", "pod/"+pod, "--for", "jsonpath={.status.phase}=Succeeded", "--timeout", "2m"); err != nil {
@@ -115,16 +134,19 @@ func (t *tester) stranger(ctx context.Context) (attempts []smoke.Attempt, err er
 		attempts = append(attempts, a)
 		tried[a.Target] = true
 	}
-	for _, target := range t.targets() {
+	for _, target := range targets {
 		if !tried[target] {
 			return nil, fmt.Errorf("the stranger did not try %s", target)
 		}
 	}
+	slices.SortStableFunc(attempts, func(a, b smoke.Attempt) int {
+		return cmp.Or(cmp.Compare(a.Target, b.Target), cmp.Compare(a.Attempt, b.Attempt))
+	})
 	return attempts, nil
 }
 
 // strangerPod is no pod of the release: neither its labels nor its secrets are.
-func (t *tester) strangerPod(name, image string) string {
+func (t *tester) strangerPod(name, image string, targets []string) string {
 	return fmt.Sprintf(`apiVersion: v1
 kind: Pod
 metadata:
@@ -142,7 +164,7 @@ spec:
         - {name: SOUK_SMOKE_URL, value: "http://%s"}
         - {name: SOUK_SMOKE_TARGETS, value: %q}
       securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
-`, name, t.release, image, t.name(topology.Edge), strings.Join(t.targets(), ","))
+`, name, t.release, image, t.name(topology.Edge), strings.Join(targets, ","))
 }
 
 // openPolicy lets the stranger into every pod of the release; policies add up.
