@@ -116,7 +116,7 @@ func webhooks(p *service.Parts, cfg WebhookConfig, first mail.State) (*app.Endpo
 	endpoints := app.NewEndpoints(app.Config{
 		Store: store, Guard: guard, Types: inbound.Types(), Now: p.Now, NewID: newID,
 	})
-	return endpoints, []consume.Subscription{inbound.Webhooks(store.Take)}, nil
+	return endpoints, []consume.Subscription{inbound.Webhooks(store)}, nil
 }
 
 // logged implements app.Notices by the log.

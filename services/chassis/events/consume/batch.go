@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/services/chassis/pg"
@@ -19,8 +21,8 @@ import (
 // the order of their versions. The rest is as for Effect.
 type BatchEffect func(ctx context.Context, tx pgx.Tx, es []events.Event) error
 
-// each is a BatchEffect that does for each event what the effect does.
-func (f Effect) each(ctx context.Context, tx pgx.Tx, es []events.Event) error {
+// Each is a BatchEffect that does for each event what the effect does.
+func (f Effect) Each(ctx context.Context, tx pgx.Tx, es []events.Event) error {
 	for _, e := range es {
 		if err := f(ctx, tx, e); err != nil {
 			return err
@@ -41,12 +43,17 @@ type Batch struct {
 	Effect BatchEffect
 	// Log is Consumer's.
 	Log *slog.Logger
+
+	// repeats is whether the batch before was known: so is the next, then, as while a stream
+	// that was made anew is delivered.
+	repeats atomic.Bool
 }
 
 // Apply has deliveries take effect, and returns the error of each. What follows on what is
 // known takes effect together; what does not (a gap, a replay of a dead letter) does as by
 // Consumer.Handle. An event whose effect fails is separated from the others, which take
-// effect without it; a database that is away fails all.
+// effect without it, and what is too much for one transaction is divided; a database that is
+// away fails all.
 func (b *Batch) Apply(ctx context.Context, ds []events.Delivery) []error {
 	errs := make([]error, len(ds))
 	places := make([]int, len(ds))
@@ -71,7 +78,7 @@ func (b *Batch) apply(ctx context.Context, ds []events.Delivery, places []int, e
 	}
 	switch {
 	case err == nil:
-	case ctx.Err() != nil || pgerr.IsUnavailable(err):
+	case ctx.Err() != nil || pgerr.IsUnavailable(err) && (len(places) == 1 || !pgerr.IsStatementTimeout(err)): // fewer may be in time
 		for _, i := range places {
 			errs[i] = err
 		}
@@ -97,13 +104,17 @@ func (b *Batch) apply(ctx context.Context, ds []events.Delivery, places []int, e
 func (b *Batch) together(ctx context.Context, ds []events.Delivery, places []int) (others []int, err error) {
 	err = pg.InTx(ctx, b.DB, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		others = nil
-		known, err := b.positions(ctx, tx, ds, places)
-		if err != nil || !known.lack(ds, places) {
-			return err // what is read alone leaves nothing to sync at the end
+		if b.repeats.Load() {
+			known, err := b.positions(ctx, tx, ds, places, "")
+			if err != nil || !known.lack(ds, places) {
+				return err // what is read alone leaves nothing to sync at the end
+			}
 		}
-		if known, err = b.lock(ctx, tx, known); err != nil {
+		known, err := b.positions(ctx, tx, ds, places, "FOR NO KEY UPDATE")
+		if err != nil {
 			return err
 		}
+		b.repeats.Store(!known.lack(ds, places))
 		var next []events.Event
 		var moved, begun moves
 		for n, i := range places {
@@ -157,8 +168,8 @@ func (known positions) lack(ds []events.Delivery, places []int) bool {
 	})
 }
 
-// positions returns how far each subject is, as of now.
-func (b *Batch) positions(ctx context.Context, tx pgx.Tx, ds []events.Delivery, places []int) (positions, error) {
+// positions returns how far each subject is. how locks those that are known, in one order.
+func (b *Batch) positions(ctx context.Context, tx pgx.Tx, ds []events.Delivery, places []int, how string) (positions, error) {
 	found := make(positions, len(places))
 	var m moves
 	for _, i := range places {
@@ -168,23 +179,7 @@ func (b *Batch) positions(ctx context.Context, tx pgx.Tx, ds []events.Delivery, 
 			m.sources, m.subjects = append(m.sources, k.source), append(m.subjects, k.subject)
 		}
 	}
-	return found, b.read(ctx, tx, &m, found, "")
-}
-
-// lock returns the same once the subjects that are known are locked, in one order.
-func (b *Batch) lock(ctx context.Context, tx pgx.Tx, seen positions) (positions, error) {
-	found := make(positions, len(seen))
-	var m moves
-	for k, at := range seen {
-		found[k] = &position{}
-		if at.known {
-			m.sources, m.subjects = append(m.sources, k.source), append(m.subjects, k.subject)
-		}
-	}
-	if len(m.subjects) == 0 {
-		return found, nil
-	}
-	return found, b.read(ctx, tx, &m, found, "FOR NO KEY UPDATE")
+	return found, b.read(ctx, tx, &m, found, how)
 }
 
 // read reads how far subjects are, in the order of their keys.
@@ -226,32 +221,31 @@ func (m *moves) add(e *events.Event, version int64) {
 // errLost is a subject whose first events another process has taken meanwhile.
 var errLost = errors.New("another process has taken events of the subject")
 
-// note writes how far the subjects are: of those that are known, which lock has locked, and
-// of new ones.
+// note writes how far the subjects are, in one round trip: of those that are known, which are
+// locked, and of new ones. It writes by key, whatever the planner knows of the table.
 func (b *Batch) note(ctx context.Context, tx pgx.Tx, known, fresh *moves) error {
-	if made, err := b.write(ctx, tx, fresh, "DO NOTHING"); err != nil {
-		return err
-	} else if made != len(fresh.subjects) {
+	made, both := int64(0), &pgx.Batch{}
+	b.write(both, fresh, "DO NOTHING", func(n int64) { made = n })
+	b.write(both, known, "DO UPDATE SET version = EXCLUDED.version", func(int64) {})
+	if err := tx.SendBatch(ctx, both).Close(); err != nil {
+		return fmt.Errorf("note the versions: %w", err)
+	}
+	if made != int64(len(fresh.subjects)) {
 		return errLost
 	}
-	_, err := b.write(ctx, tx, known, "DO UPDATE SET version = EXCLUDED.version")
-	return err
+	return nil
 }
 
-// write writes how far subjects are, by key, whatever the planner knows of the table, and
-// returns how many rows it wrote.
-func (b *Batch) write(ctx context.Context, tx pgx.Tx, m *moves, onConflict string) (int, error) {
+// write queues what writes how far subjects are. written is told how many rows that were.
+func (b *Batch) write(to *pgx.Batch, m *moves, onConflict string, written func(int64)) {
 	if len(m.subjects) == 0 {
-		return 0, nil
+		return
 	}
-	tag, err := tx.Exec(ctx, `
+	to.Queue(`
 		INSERT INTO souk_consumed (consumer, source, subject, version)
 		SELECT $1, m.source, m.subject, m.now FROM unnest($2::text[], $3::text[], $4::bigint[]) AS m (source, subject, now)
-		ON CONFLICT (consumer, source, subject) `+onConflict, b.Name, m.sources, m.subjects, m.now)
-	if err != nil {
-		return 0, fmt.Errorf("note the versions: %w", err)
-	}
-	return int(tag.RowsAffected()), nil
+		ON CONFLICT (consumer, source, subject) `+onConflict, b.Name, m.sources, m.subjects, m.now).
+		Exec(func(tag pgconn.CommandTag) error { written(tag.RowsAffected()); return nil })
 }
 
 // Forget deletes up to limit of the versions that a consumer has noted, and returns how many

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"sync"
+	"time"
 
 	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -15,11 +17,17 @@ import (
 type Collector struct {
 	// Apply takes a batch and returns the error of each delivery, as Batch.Apply does.
 	Apply func(context.Context, []events.Delivery) []error
+	// Linger is how long an event that has just become true waits for others, which are taken
+	// with it. One that is older than fresh does not: there is a queue, which is to get shorter.
+	Linger time.Duration
 
 	mu      sync.Mutex
 	busy    bool
 	waiting []*waiter
 }
+
+// fresh is how old an event is at most that waits for others: a few looks of the relay.
+const fresh = 500 * time.Millisecond
 
 type waiter struct {
 	delivery events.Delivery
@@ -46,6 +54,9 @@ func (c *Collector) Handle(ctx context.Context, d events.Delivery) error {
 	case err := <-w.done:
 		return err
 	case <-w.turn:
+	}
+	if c.Linger > 0 && time.Since(d.Time) < fresh {
+		_ = retry.Sleep(ctx, c.Linger) // a context that ends is a matter of what follows
 	}
 	c.mu.Lock()
 	batch := c.waiting

@@ -11,14 +11,18 @@ import (
 // closeWithin bounds the wait for a broker that is closed.
 const closeWithin = 5 * time.Second
 
+// linger is how long a consumer waits for more events to take with one. A checkout is ten events
+// or more, which come within some 100 ms.
+const linger = 20 * time.Millisecond
+
 // Subscription is one consumer of a service, and which events it takes.
 type Subscription struct {
 	// Name is the consumer's: the group's at the broker, and Consumer.Name in the database.
 	Name string
 	// Sources are the parts whose events it takes.
 	Sources []string
-	// Effect is what an event does.
-	Effect Effect
+	// Effect is what events do together; Effect.Each makes one of what each does.
+	Effect BatchEffect
 }
 
 // Serve has a service take events from its start, once its database is there, to its stop:
@@ -30,7 +34,7 @@ func Serve(p *service.Parts, to events.Broker, owner Owner, subscriptions ...Sub
 		return
 	}
 	for _, s := range subscriptions {
-		b := &Batch{Name: s.Name, DB: p.Pool, Owner: owner, Effect: s.Effect.each, Log: p.Log}
+		b := &Batch{Name: s.Name, DB: p.Pool, Owner: owner, Effect: s.Effect, Log: p.Log}
 		serve(p, to, Batches{Name: s.Name, Sources: s.Sources, Apply: b.Apply})
 	}
 }
@@ -54,7 +58,7 @@ func ServeBatches(p *service.Parts, to events.Broker, b Batches) {
 }
 
 func serve(p *service.Parts, to events.Broker, b Batches) {
-	c := &Collector{Apply: b.Apply}
+	c := &Collector{Apply: b.Apply, Linger: linger}
 	p.AddReady("consume events: "+b.Name, func(ctx context.Context) error {
 		return to.Subscribe(ctx, events.Subscription{Group: b.Name, Sources: b.Sources}, c.Handle)
 	})

@@ -18,6 +18,7 @@ const (
 	readOnlyTransaction = "25006"
 	preparedStatement   = "26000"
 	lockNotAvailable    = "55P03"
+	queryCanceled       = "57014"
 )
 
 // IsUnique reports a violation of the named unique constraint or index; any
@@ -36,6 +37,13 @@ func IsRetryable(err error) bool {
 func IsLockTimeout(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pgErr.Code == lockNotAvailable
+}
+
+// IsStatementTimeout reports that a statement did not end within statement_timeout, or was
+// canceled by hand.
+func IsStatementTimeout(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.Code == queryCanceled
 }
 
 // IsStale reports that a connection is of no more use, although the server keeps it

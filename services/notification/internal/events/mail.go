@@ -28,7 +28,7 @@ type Mails interface {
 func Mail(mails Mails, first mail.State, newID func() string) consume.Subscription {
 	return consume.Subscription{
 		Name: "mail", Sources: []string{"order"},
-		Effect: func(ctx context.Context, tx pgx.Tx, e events.Event) error {
+		Effect: consume.Effect(func(ctx context.Context, tx pgx.Tx, e events.Event) error {
 			m, tells, err := mailOf(e)
 			if err != nil {
 				return events.Poison(err)
@@ -39,7 +39,7 @@ func Mail(mails Mails, first mail.State, newID func() string) consume.Subscripti
 			m.ID, m.State = newID(), first
 			m.TraceParent = e.Traceparent
 			return mails.Add(ctx, tx, m)
-		},
+		}).Each,
 	}
 }
 

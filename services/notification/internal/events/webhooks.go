@@ -22,17 +22,39 @@ import (
 	"github.com/souk-shop/souk/services/notification/internal/domain/webhook"
 )
 
-// Webhooks is the consumer that makes deliveries to webhook endpoints of events. take adds
-// those of one message.
-func Webhooks(take func(context.Context, pgx.Tx, webhook.Message) error) consume.Subscription {
+// Deliveries keeps deliveries of messages to webhook endpoints.
+type Deliveries interface {
+	// Takers are the endpoints that are told events, as of the transaction that takes some.
+	Takers(ctx context.Context, tx pgx.Tx) ([]webhook.Taker, error)
+	// Deliver adds a delivery of a message to each of the endpoints.
+	Deliver(ctx context.Context, tx pgx.Tx, m webhook.Message, endpoints []string) error
+}
+
+// Webhooks is the consumer that makes deliveries to webhook endpoints of events. An event that no
+// endpoint is told costs no more than the note that it is taken, and one that this version cannot
+// read is an error only where an endpoint is told it.
+func Webhooks(to Deliveries) consume.Subscription {
 	return consume.Subscription{
 		Name: "webhooks", Sources: []string{"catalog", "order", "payment"},
-		Effect: func(ctx context.Context, tx pgx.Tx, e events.Event) error {
-			m, err := message(e)
+		Effect: func(ctx context.Context, tx pgx.Tx, es []events.Event) error {
+			takers, err := to.Takers(ctx, tx)
 			if err != nil {
 				return err
 			}
-			return take(ctx, tx, m)
+			for _, e := range es {
+				endpoints := webhook.Told(takers, e.Type, e.Time)
+				if len(endpoints) == 0 {
+					continue
+				}
+				m, err := message(e)
+				if err == nil {
+					err = to.Deliver(ctx, tx, m, endpoints)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
 }

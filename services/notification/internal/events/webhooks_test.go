@@ -1,10 +1,13 @@
 package events
 
 import (
+	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
@@ -26,6 +29,60 @@ func TestTypes(t *testing.T) {
 		if webhook.Matches(types, name) != want {
 			t.Errorf("%s: %v", name, !want)
 		}
+	}
+}
+
+// deliveries implements Deliveries.
+type deliveries struct {
+	takers []webhook.Taker
+	asked  int
+	made   []string
+}
+
+func (d *deliveries) Takers(context.Context, pgx.Tx) ([]webhook.Taker, error) {
+	d.asked++
+	return d.takers, nil
+}
+
+func (d *deliveries) Deliver(_ context.Context, _ pgx.Tx, m webhook.Message, endpoints []string) error {
+	d.made = append(d.made, m.Subject+" to "+strings.Join(endpoints, " "))
+	return nil
+}
+
+// TestWhatNobodyIsTold: who is told is asked once for all events that are taken together, and
+// an event that nobody is told is not read.
+func TestWhatNobodyIsTold(t *testing.T) {
+	t.Parallel()
+	registered := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	of := func(subject, eventType string, at time.Time, data ...byte) events.Event {
+		return events.Event{Source: "order", Subject: subject, Version: 1, Type: eventType, Time: at, Data: data}
+	}
+	const paid, placed = "souk.order.v1.OrderPaid", "souk.order.v1.OrderPlaced"
+	es := []events.Event{
+		of("order.before", paid, registered.Add(-1), 0xff),
+		of("order.then", paid, registered),
+		of("order.another", placed, registered.Add(1), 0xff),
+		of("order.later", "souk.order.v9.OrderSung", registered.Add(1)),
+		of("order.after", paid, registered.Add(1)),
+	}
+	for name, test := range map[string]struct {
+		takers []webhook.Taker
+		want   []string
+	}{
+		"nobody": {},
+		"some": {
+			[]webhook.Taker{{ID: "a", Types: []string{paid}, Since: registered}, {ID: "b", Types: []string{paid}, Since: registered.Add(1)}},
+			[]string{"order.then to a", "order.after to a b"},
+		},
+	} {
+		to := &deliveries{takers: test.takers}
+		if err := Webhooks(to).Effect(t.Context(), nil, es); err != nil || to.asked != 1 || !slices.Equal(to.made, test.want) {
+			t.Errorf("%s: %v, asked %d times, made %v", name, err, to.asked, to.made)
+		}
+	}
+	to := &deliveries{takers: []webhook.Taker{{ID: "a", Types: []string{"*"}}}}
+	if err := Webhooks(to).Effect(t.Context(), nil, es); !events.IsPoison(err) || to.made != nil {
+		t.Errorf("what an endpoint is told and cannot be read: %v, made %v", err, to.made)
 	}
 }
 

@@ -17,20 +17,25 @@ import (
 	"github.com/souk-shop/souk/services/notification/internal/postgres/db"
 )
 
-// Take adds a delivery of a message to each endpoint that is told such events, in the
-// transaction that takes the event.
-func (w *Webhooks) Take(ctx context.Context, tx pgx.Tx, m webhook.Message) error {
-	q := w.q.WithTx(tx)
-	takers, err := q.WebhookTakers(ctx)
+// Takers implements events.Deliveries. It keeps the endpoints from being removed until the
+// transaction ends.
+func (w *Webhooks) Takers(ctx context.Context, tx pgx.Tx) ([]webhook.Taker, error) {
+	rows, err := w.q.WithTx(tx).WebhookTakers(ctx)
 	if err != nil {
-		return fmt.Errorf("read the webhook endpoints: %w", err)
+		return nil, fmt.Errorf("read the webhook endpoints: %w", err)
 	}
-	for _, e := range takers {
-		// What happened before an endpoint was registered is not told to it.
-		if e.CreatedAt.After(m.At) || !webhook.Matches(e.EventTypes, m.Type) {
-			continue
-		}
-		if err := add(ctx, q, m, e.ID, newID()); err != nil {
+	out := make([]webhook.Taker, len(rows))
+	for i, row := range rows {
+		out[i] = webhook.Taker{ID: row.ID, Types: row.EventTypes, Since: row.CreatedAt}
+	}
+	return out, nil
+}
+
+// Deliver implements events.Deliveries.
+func (w *Webhooks) Deliver(ctx context.Context, tx pgx.Tx, m webhook.Message, endpoints []string) error {
+	q := w.q.WithTx(tx)
+	for _, id := range endpoints {
+		if err := add(ctx, q, m, id, newID()); err != nil {
 			return fmt.Errorf("add a webhook delivery: %w", err)
 		}
 	}

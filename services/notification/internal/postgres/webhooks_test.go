@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -123,7 +124,10 @@ func (s *shop) take(subject string, version int64, eventType string, at time.Tim
 		ID: webhook.MessageID("order", subject, version), Source: "order", Subject: subject, Version: version, Type: eventType, At: at,
 		Body: fmt.Appendf(nil, `{"subject":%q,"version":%d}`, subject, version),
 	}
-	if err := pg.InTx(s.t.Context(), s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error { return s.store.Take(ctx, tx, m) }); err != nil {
+	if err := pg.InTx(s.t.Context(), s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		takers, err := s.store.Takers(ctx, tx)
+		return cmp.Or(err, s.store.Deliver(ctx, tx, m, webhook.Told(takers, m.Type, m.At)))
+	}); err != nil {
 		s.t.Fatal(err)
 	}
 	return m

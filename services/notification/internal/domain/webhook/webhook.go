@@ -143,6 +143,25 @@ func Matches(patterns []string, eventType string) bool {
 	})
 }
 
+// Taker is an endpoint that is told events.
+type Taker struct {
+	ID string
+	// Types are patterns of the types that it is told.
+	Types []string
+	// Since is when it was registered: what happened before is not told to it.
+	Since time.Time
+}
+
+// Told returns the ids of those that are told what happened, of a type and at a time.
+func Told(takers []Taker, eventType string, at time.Time) (ids []string) {
+	for _, t := range takers {
+		if !t.Since.After(at) && Matches(t.Types, eventType) {
+			ids = append(ids, t.ID)
+		}
+	}
+	return ids
+}
+
 // ParseTypes sorts patterns, without repeats, or says what is wrong with them: each is the name
 // of a known type, a prefix of some that ends with ".*", or "*".
 func ParseTypes(patterns, known []string) ([]string, error) {
