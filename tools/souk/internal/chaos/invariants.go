@@ -76,6 +76,8 @@ type trial struct {
 	// may have had sent twice.
 	outstanding outstanding
 	repeats     int
+	// buyer is the address of the buyer of an order.
+	buyer func(order string) string
 }
 
 // check judges a trial. undecided counts histories that were too tangled to

@@ -63,7 +63,7 @@ func soundTrial() *trial {
 	}
 	paidLetter := letter{occasionOf(paidEvent), address("k1")}
 	return &trial{
-		witness: w, repeats: 1,
+		witness: w, repeats: 1, buyer: func(order string) string { return map[string]string{"o1": address("k1"), "o2": address("k2")}[order] },
 		rec: rec, goods: map[string]int64{"plenty": plentyUnits, "other": plentyUnits, "scarce": scarceUnits},
 		healed: at(4), atRest: at(11),
 		ev: &evidence{

@@ -170,14 +170,14 @@ func (t *trial) checkLetters(v violations) {
 	copies := map[occasion]int{}
 	for _, l := range o.letters {
 		e, committed := o.facts[l.about]
-		order := t.ev.orders[strings.TrimPrefix(l.about.subject, "order.")]
+		buyer := t.buyer(strings.TrimPrefix(l.about.subject, "order."))
 		switch {
 		case !committed:
 			v.add(ToldOutside, "a mail tells of %s, which was never committed", l.about)
 		case !slices.Contains(mailed, e.Type):
 			v.add(ToldOutside, "a mail tells of %s, a %s", l.about, e.Type)
-		case l.to != address(order.key):
-			v.add(ToldOutside, "the mail about %s went to %s; the buyer is %s", l.about, l.to, address(order.key))
+		case l.to != buyer:
+			v.add(ToldOutside, "the mail about %s went to %s; the buyer is %s", l.about, l.to, buyer)
 		}
 		copies[l.about]++
 	}

@@ -74,17 +74,21 @@ func (p *printer) result(res *Result) error {
 	if !res.Kept() {
 		fmt.Fprintf(p.w, "      data and logs: %s\n", res.Data)
 	}
+	printViolations(p.w, res.Violations)
+	return nil
+}
+
+func printViolations(w io.Writer, v violations) {
 	for _, i := range Invariants {
-		list := res.Violations[i.Name]
+		list := v[i.Name]
 		for n, what := range list {
 			if n == shownViolations {
-				fmt.Fprintf(p.w, "      %s and %d more\n", i.Name, len(list)-n)
+				fmt.Fprintf(w, "      %s and %d more\n", i.Name, len(list)-n)
 				break
 			}
-			fmt.Fprintf(p.w, "      %s %s\n", i.Name, what)
+			fmt.Fprintf(w, "      %s %s\n", i.Name, what)
 		}
 	}
-	return nil
 }
 
 func verdict(res *Result) string {

@@ -301,6 +301,7 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 	if t.ev, err = gather(ctx, r.env.Shop, r.env.witness, r.outside); err != nil {
 		return nil, fmt.Errorf("gather evidence: %w", err)
 	}
+	t.buyer = func(order string) string { return address(t.ev.orders[order].key) }
 	res.Injected, res.How = r.env.injections()
 	if r.Fault.repeatsMails() {
 		t.repeats = mailWorkers * res.Injected

@@ -91,8 +91,13 @@ func (d *drive) introduce() {
 		d.plan.Cancellations, d.plan.Refunds, d.plan.RefundedUnits, d.plan.Refunded.Format(), d.plan.UnmatchedLines, d.plan.UnmatchedUnits)
 }
 
+// history is the file of what the shop answered.
+func (d *drive) history() string {
+	return filepath.Join(history.Dir(d.data), "replay-"+d.digest[:16]+".jsonl")
+}
+
 func (d *drive) run(ctx context.Context) (err error) {
-	path := filepath.Join(history.Dir(d.data), "replay-"+d.digest[:16]+".jsonl")
+	path := d.history()
 	log, done, err := history.Open(path)
 	if err != nil {
 		return err

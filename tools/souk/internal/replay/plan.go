@@ -30,6 +30,14 @@ type Sale struct {
 	Total        money.Money
 }
 
+// email is the buyer's address.
+func (s *Sale) email() string {
+	if s.Customer == "" {
+		return "guest-" + s.Invoice + "@example.com"
+	}
+	return "customer-" + s.Customer + "@example.com"
+}
+
 // Refund gives back units of one sale for one cancellation.
 type Refund struct {
 	// Cancellation is the number of the cancelling invoice.

@@ -196,9 +196,8 @@ func (r *runner) sale(ctx context.Context, e Event) error {
 		return fmt.Errorf("cart: %w", err)
 	}
 	name := "Guest " + s.Invoice
-	email := "guest-" + s.Invoice + "@example.com"
 	if s.Customer != "" {
-		name, email = "Customer "+s.Customer, "customer-"+s.Customer+"@example.com"
+		name = "Customer " + s.Customer
 	}
 	shop := r.Shop.WithToken(cart.Token)
 	var order *shopclient.Order
@@ -206,7 +205,7 @@ func (r *runner) sale(ctx context.Context, e Event) error {
 		order, err = shop.PlaceOrder(ctx, key, settleWait, shopclient.Checkout{
 			CartID:          cart.CartID,
 			PaymentMethod:   paymentMethod,
-			Email:           email,
+			Email:           s.email(),
 			ShippingAddress: address(name, s.Country),
 		})
 		return err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/souk-shop/souk/tools/internal/history"
 	"github.com/souk-shop/souk/tools/internal/state"
 	"github.com/souk-shop/souk/tools/souk/internal/chaos"
 )
@@ -50,8 +51,37 @@ func (d *drive) withFaults(ctx context.Context, seed uint64) (err error) {
 		if total == 0 {
 			err = errors.Join(err, errors.New("no fault was injected"))
 		}
-		return err
+		buyer, readErr := d.buyers()
+		if err = errors.Join(err, readErr); readErr != nil {
+			return err
+		}
+		told, toldErr := schedule.Told(ctx, buyer)
+		if toldErr != nil {
+			return errors.Join(err, toldErr)
+		}
+		return errors.Join(err, told.Print(d.out))
 	}
 	schedule.Begin(ctx)
 	return d.run(ctx)
+}
+
+// buyers returns who bought an order: their address, "" for an order of nobody.
+func (d *drive) buyers() (func(order string) string, error) {
+	records, err := history.Read(d.history())
+	if err != nil {
+		return nil, err
+	}
+	sales := map[string]*Sale{}
+	for _, e := range d.plan.Events {
+		if e.Sale != nil {
+			sales[e.key()] = e.Sale
+		}
+	}
+	addresses := map[string]string{}
+	for _, rec := range records {
+		if sale := sales[rec.Key]; rec.Kind == history.KindOrder && sale != nil {
+			addresses[rec.OrderID] = sale.email()
+		}
+	}
+	return func(order string) string { return addresses[order] }, nil
 }
