@@ -2,17 +2,15 @@ package traces
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/souk-shop/souk/gateway/internal/storeclient"
 )
 
 // Query says which traces are asked for. What is zero asks for any.
@@ -96,65 +94,29 @@ var ErrNotFound = errors.New("there is no such trace, or no longer")
 // ErrUnavailable means that the store did not answer.
 var ErrUnavailable = errors.New("the store of traces does not answer")
 
-// maxAnswer bounds what is read of a store's answer, in bytes.
-const maxAnswer = 64 << 20
-
 // Client asks a store. Safe for concurrent use.
-type Client struct {
-	base, token string
-	http        *http.Client
-}
+type Client struct{ store *storeclient.Client }
 
 // NewClient makes a client of the store at a URL, such as http://127.0.0.1:4318, which asks
 // for a token.
 func NewClient(base, token string) (*Client, error) {
-	u, err := url.Parse(base)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("%q: want a URL such as http://127.0.0.1:4318", base)
+	store, err := storeclient.New(base, token, ErrNotFound, ErrUnavailable)
+	if err != nil {
+		return nil, err
 	}
-	return &Client{base: strings.TrimRight(base, "/"), token: token, http: &http.Client{
-		Timeout: 10 * time.Second,
-		// The answer is the store's own; another place is not to get the token.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}, nil
+	return &Client{store: store}, nil
 }
 
 // List returns the traces that a query finds, the newest first.
 func (c *Client) List(ctx context.Context, q Query) (*List, error) {
 	var out List
-	return &out, c.get(ctx, ListPath+"?"+q.Values().Encode(), &out)
+	return &out, c.store.Get(ctx, ListPath+"?"+q.Values().Encode(), &out)
 }
 
 // Trace returns a trace by its id; ErrNotFound when the store has none.
 func (c *Client) Trace(ctx context.Context, id string) (*Trace, error) {
 	var out Trace
-	return &out, c.get(ctx, TracePath+url.PathEscape(id), &out)
-}
-
-func (c *Client) get(ctx context.Context, path string, into any) (err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	res, err := c.http.Do(req)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	defer func() { err = errors.Join(err, res.Body.Close()) }()
-	body := io.LimitReader(res.Body, maxAnswer)
-	switch res.StatusCode {
-	case http.StatusOK:
-	case http.StatusNotFound:
-		return ErrNotFound
-	default:
-		text, _ := io.ReadAll(io.LimitReader(body, 512))
-		return fmt.Errorf("%w: %s: %s", ErrUnavailable, res.Status, strings.TrimSpace(string(text)))
-	}
-	if err := json.NewDecoder(body).Decode(into); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return nil
+	return &out, c.store.Get(ctx, TracePath+url.PathEscape(id), &out)
 }
 
 // IsID reports that a text has the form of a trace's id.

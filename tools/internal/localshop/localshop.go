@@ -94,6 +94,9 @@ type Options struct {
 	// Traces keeps recent traces of all parts in memory (see tools/internal/tracestore), for
 	// the gateway's pages and `souk trace`.
 	Traces bool
+	// Metrics keeps recent metrics of all parts in memory (see tools/internal/metricstore), for
+	// the gateway's pages.
+	Metrics bool
 	// SpanProcessors see every span of all services. Not with Processes.
 	SpanProcessors []sdktrace.SpanProcessor
 	// Tracer makes what sees every query of a service. Not with Processes.
@@ -142,6 +145,7 @@ type Shop struct {
 	redis    *redis
 	broker   *broker   // with EmbeddedEvents
 	recorder *recorder // with Options.Traces
+	meter    *meter    // with Options.Metrics
 	// identity is that of tools, topology.Ops.
 	identity *identity.Identity
 	// listeners by service, made before anything is started.
@@ -200,6 +204,11 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 	}
 	if opts.Traces {
 		if err := s.openRecorder(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if opts.Metrics {
+		if err := s.openMeter(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -330,6 +339,9 @@ func (s *Shop) startServices() {
 	add("identity", s.identity.Run)
 	if s.recorder != nil {
 		add("traces", s.recorder.run)
+	}
+	if s.meter != nil {
+		add("metrics", s.meter.run)
 	}
 	for _, part := range topology.Processes() {
 		if s.opts.Processes {
@@ -519,6 +531,9 @@ func (s *Shop) stopAll(ctx context.Context) error {
 	if s.recorder != nil {
 		s.recorder.close()
 	}
+	if s.meter != nil {
+		s.meter.close()
+	}
 	if s.redis != nil {
 		s.redis.close()
 	}
@@ -554,7 +569,7 @@ func (s *Shop) writeState() error {
 	st := &state.State{
 		URL: s.URL, StripesimURL: s.StripesimURL, Services: map[string]string{}, Admin: map[string]string{},
 		Postgres: s.postgres.DSNs(), EventsURL: s.EventsURL(), StartedAt: s.startedAt,
-		TracesURL: s.TracesURL(), TracesToken: s.TracesToken(),
+		TracesURL: s.TracesURL(), TracesToken: s.TracesToken(), MetricsURL: s.MetricsURL(), MetricsToken: s.MetricsToken(),
 		PIDs: map[string]int{"up": os.Getpid(), "postgres": s.postgres.PID()},
 	}
 	for _, part := range topology.Of(topology.Service) {

@@ -85,6 +85,9 @@ func (s *Shop) wiring() map[string]string {
 	if s.recorder != nil {
 		out["SOUK_GATEWAY_TRACES_URL"], out["SOUK_GATEWAY_TRACES_TOKEN"] = s.recorder.url(), s.recorder.token
 	}
+	if s.meter != nil {
+		out["SOUK_GATEWAY_METRICS_URL"], out["SOUK_GATEWAY_METRICS_TOKEN"] = s.meter.url(), s.meter.token
+	}
 	maps.Copy(out, s.connections)
 	if s.opts.JobsOnly {
 		out["SOUK_ORDER_DRIVERS"] = "-1"

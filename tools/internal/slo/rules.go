@@ -59,6 +59,21 @@ func Rules() ([]byte, error) {
 	}})
 }
 
+// Recording is a rule that records a series.
+type Recording struct {
+	Name, Expr string
+	Labels     map[string]string
+}
+
+// Recordings are the rules that record series, in an order in which each finds what it reads.
+func Recordings() []Recording {
+	var out []Recording
+	for _, r := range ratios(func(time.Duration) bool { return true }) {
+		out = append(out, Recording{Name: r.Record, Expr: r.Expr, Labels: r.Labels})
+	}
+	return out
+}
+
 func encode(v any) ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteString(header)

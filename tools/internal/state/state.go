@@ -42,6 +42,10 @@ type State struct {
 	// it keeps none.
 	TracesURL   string `json:"traces_url,omitempty"`
 	TracesToken string `json:"traces_token,omitempty"`
+	// MetricsURL is where the shop's recent metrics are asked for, with MetricsToken; empty where
+	// it keeps none.
+	MetricsURL   string `json:"metrics_url,omitempty"`
+	MetricsToken string `json:"metrics_token,omitempty"`
 	// PIDs has the process ids by name: "up", "postgres", "redis" and, with a
 	// process for each service, theirs.
 	PIDs map[string]int `json:"pids"`

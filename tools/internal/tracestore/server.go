@@ -2,22 +2,16 @@ package tracestore
 
 import (
 	"compress/gzip"
-	"context"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"strings"
-	"time"
 
 	coltracepb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/souk-shop/souk/gateway/traces"
+	"github.com/souk-shop/souk/tools/internal/storeserver"
 )
 
 // ExportPath takes spans by OTLP over HTTP, as protobuf.
@@ -30,71 +24,30 @@ const (
 	exports = 2
 )
 
-// Server answers for a store over HTTP: exports, lists and traces, for those who have its token.
-type Server struct {
+// handler answers for a store.
+type handler struct {
 	store *Store
-	token [sha256.Size]byte
 	slots chan struct{}
-	http  *http.Server
 }
 
-// NewServer makes a server of a store.
-func NewServer(store *Store, token string) *Server {
-	s := &Server{store: store, token: sha256.Sum256([]byte(token)), slots: make(chan struct{}, exports)}
+// NewServer makes a server of a store: exports, lists and traces, for those who have its token.
+func NewServer(store *Store, token string) *storeserver.Server {
+	h := &handler{store: store, slots: make(chan struct{}, exports)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+ExportPath, s.export)
-	mux.HandleFunc("GET "+traces.ListPath, s.list)
-	mux.HandleFunc("GET "+traces.TracePath+"{id}", s.trace)
-	s.http = &http.Server{Handler: s.guard(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, WriteTimeout: 60 * time.Second}
-	return s
+	mux.HandleFunc("POST "+ExportPath, h.export)
+	mux.HandleFunc("GET "+traces.ListPath, h.list)
+	mux.HandleFunc("GET "+traces.TracePath+"{id}", h.trace)
+	return storeserver.New(mux, token)
 }
 
-// Handler answers.
-func (s *Server) Handler() http.Handler { return s.http.Handler }
-
-// Serve serves until ctx is done; it closes the listener.
-func (s *Server) Serve(ctx context.Context, lis net.Listener) error {
-	ended := make(chan error, 1)
-	go func() { ended <- s.http.Serve(lis) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-	defer cancel()
-	err := s.http.Shutdown(stopping)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = s.http.Close()
-	}
-	if served := <-ended; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
-	return err
-}
-
-// guard refuses those without the token.
-func (s *Server) guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		given, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-		sum := sha256.Sum256([]byte(given))
-		if !ok || subtle.ConstantTimeCompare(sum[:], s.token[:]) != 1 {
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, "this needs the store's token", http.StatusUnauthorized)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-func (s *Server) export(w http.ResponseWriter, r *http.Request) {
+func (h *handler) export(w http.ResponseWriter, r *http.Request) {
 	if kind := r.Header.Get("Content-Type"); kind != "application/x-protobuf" {
 		http.Error(w, "want application/x-protobuf", http.StatusUnsupportedMediaType)
 		return
 	}
 	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
+	case h.slots <- struct{}{}:
+		defer func() { <-h.slots }()
 	case <-r.Context().Done():
 		return
 	}
@@ -109,7 +62,7 @@ func (s *Server) export(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	spans, refused := ofOTLP(&request)
-	s.store.add(spans)
+	h.store.add(spans)
 	var response coltracepb.ExportTraceServiceResponse
 	if refused > 0 {
 		response.PartialSuccess = &coltracepb.ExportTracePartialSuccess{RejectedSpans: refused, ErrorMessage: "spans need ids"}
@@ -146,26 +99,20 @@ func readExport(w http.ResponseWriter, r *http.Request) (body []byte, status int
 	return body, 0, nil
 }
 
-func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+func (h *handler) list(w http.ResponseWriter, r *http.Request) {
 	q, err := traces.ParseQuery(r.URL.Query())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	answer(w, s.store.List(q))
+	storeserver.Answer(w, h.store.List(q))
 }
 
-func (s *Server) trace(w http.ResponseWriter, r *http.Request) {
-	t := s.store.Trace(r.PathValue("id"))
+func (h *handler) trace(w http.ResponseWriter, r *http.Request) {
+	t := h.store.Trace(r.PathValue("id"))
 	if t == nil {
 		http.Error(w, traces.ErrNotFound.Error(), http.StatusNotFound)
 		return
 	}
-	answer(w, t)
-}
-
-func answer(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	_ = json.NewEncoder(w).Encode(v) // the asker may be gone
+	storeserver.Answer(w, t)
 }

@@ -321,7 +321,7 @@ func TestBadRequests(t *testing.T) {
 			}
 		}
 		w := httptest.NewRecorder()
-		server.http.Handler.ServeHTTP(w, r)
+		server.Handler().ServeHTTP(w, r)
 		if w.Code != tc.want {
 			t.Errorf("%+v: %d %s", tc, w.Code, w.Body)
 		}

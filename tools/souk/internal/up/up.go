@@ -48,6 +48,7 @@ it in good order, a second one at once.
 	events := flags.String("events", localshop.EmbeddedEvents, "the `broker` of events: embedded (NATS, data in the data folder), none, or a URL (nats://..., kafka://...)")
 	empty := flags.Bool("empty", false, "do not import the embedded catalog")
 	traces := flags.Bool("traces", true, "keep recent traces in memory, for 'souk trace'")
+	metrics := flags.Bool("metrics", true, "keep recent metrics in memory")
 	verbose := flags.Bool("v", false, "show more of the log")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -58,7 +59,7 @@ it in good order, a second one at once.
 	}
 	display := newDisplay(stderr)
 	opts := localshop.Options{
-		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: *redis, Events: *events,
+		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: *redis, Events: *events, Metrics: *metrics,
 		Console: display, ConsoleLevel: slog.LevelWarn, Progress: display.progress,
 	}
 	if *traces && *processes && localshop.ExportsElsewhere() {
@@ -108,9 +109,12 @@ func introduce(w io.Writer, shop *localshop.Shop, data string, redis bool) {
 	if redis {
 		caches = "in memory, Redis beneath"
 	}
-	traces := "not kept"
+	traces, metrics := "not kept", "not kept"
 	if shop.TracesURL() != "" {
-		traces = "souk trace ORDER"
+		traces = "souk trace ORDER, and " + shop.URL + "/admin/traces"
+	}
+	if shop.MetricsURL() != "" {
+		metrics = "souk top"
 	}
 	fmt.Fprintf(w, `
   storefront      %s/
@@ -120,10 +124,11 @@ func introduce(w io.Writer, shop *localshop.Shop, data string, redis bool) {
   caches          %s
   events          %s
   traces          %s
+  metrics         %s
   data and logs   %s
 
 ready %[1]s
-`, shop.URL, state.OperatorToken(data), shop.StripesimURL, caches, told, traces, data)
+`, shop.URL, state.OperatorToken(data), shop.StripesimURL, caches, told, traces, metrics, data)
 }
 
 // Seed is `souk seed`.
