@@ -135,6 +135,29 @@ func TestAProcessKilledBetweenStepsResumesAndSettlesOnce(t *testing.T) {
 	if err := audit.Check(t.Context(), sources(s.Shop), time.Minute, &report); err != nil {
 		t.Errorf("%v\n%s", err, &report)
 	}
+	s.tellsNobody(t)
+}
+
+// tellsNobody: the logs of processes that were killed in the middle of an order say nothing of
+// its buyer, and have no token.
+func (s *crashShop) tellsNobody(t *testing.T) {
+	t.Helper()
+	buyer := checkoutOf("", "")
+	secret := canaries{
+		"e-mail address": buyer.Email, "name": buyer.ShippingAddress.Name, "street": buyer.ShippingAddress.Line1, "operator's token": s.OperatorToken,
+	}
+	lines := map[string]int{}
+	eachLine(t, s.dir, func(file, line string) {
+		lines[file]++
+		for _, what := range secret.in(line) {
+			t.Errorf("%s has the %s: %s", file, what, line)
+		}
+	})
+	for _, service := range []string{"gateway", "order", "payment"} {
+		if lines[service+".log"] == 0 {
+			t.Errorf("the process of %s has no log", service)
+		}
+	}
 }
 
 // epitaphs counts the deaths at a point, which the process itself logs: another

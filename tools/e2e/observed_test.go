@@ -336,6 +336,13 @@ func (o *observed) misuse(t *testing.T, v *visitor, cart *shopclient.Cart) {
 		send(http.MethodGet, "/v1/personal-data", token, "")
 	}
 	send(http.MethodPost, "/webhooks/stripe", c["forged token"], everything)
+	for _, what := range []string{"e-mail address", "card number", "operator's token", "bearer token", "forged token"} {
+		secret := url.PathEscape(c[what])
+		for _, path := range []string{"/", "/v1/", "/v1/products/", "/v1/orders/", "/v1/carts/" + cart.ID + "/lines/", "/products/", "/categories/", "/orders/", "/static/", "/admin/traces/", "/problems/"} {
+			send(http.MethodGet, path+secret, o.shop.OperatorToken, "")
+			send(http.MethodDelete, path+secret+"?token="+secret, cart.Token, "")
+		}
+	}
 	for _, form := range []url.Values{
 		{"token": {o.shop.OperatorToken}, "next": {"/admin/traces"}},
 		{"token": {c["forged token"]}, "next": {everything}},
@@ -352,6 +359,8 @@ func TestWhatAShopEmits(t *testing.T) {
 	t.Parallel()
 	o := observe(t)
 	t.Run("trace", o.testTrace)
+	t.Run("series", o.testSeries)
+	t.Run("signals", o.testSignals)
 	t.Run("canaries", o.testCanaries)
 }
 
@@ -562,22 +571,12 @@ func (o *observed) testCanaries(t *testing.T) {
 		look("the span "+s.Name(), fmt.Sprint(s.Name(), s.Attributes(), s.Events(), s.Links(), s.Status(), s.Resource().Attributes()))
 	}
 	lines := 0
-	err := filepath.WalkDir(o.dir, func(path string, entry os.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(path) != ".log" {
-			return nil //nolint:nilerr // what goes meanwhile is none of ours
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil //nolint:nilerr // as above
-		}
-		for line := range strings.Lines(string(data)) {
-			lines++
-			look(filepath.Base(path), line)
-		}
-		return nil
+	eachLine(t, o.dir, func(file, line string) {
+		lines++
+		look(file, line)
 	})
-	if err != nil || lines < 100 {
-		t.Errorf("%d lines, %v", lines, err)
+	if lines < 100 {
+		t.Errorf("%d lines", lines)
 	}
 	for part, text := range o.metrics(t) {
 		look("the metrics of "+part, text)
@@ -589,6 +588,27 @@ func (o *observed) testCanaries(t *testing.T) {
 	}
 	for _, body := range o.heard() {
 		look("a webhook", body)
+	}
+}
+
+// eachLine hands on the lines of all logs in a folder, with the names of their files.
+func eachLine(t *testing.T, dir string, hand func(file, line string)) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".log" {
+			return nil //nolint:nilerr // what goes meanwhile is none of ours
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return nil //nolint:nilerr // as above
+		}
+		for line := range strings.Lines(string(data)) {
+			hand(filepath.Base(path), line)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

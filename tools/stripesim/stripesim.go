@@ -105,6 +105,7 @@ func traced(next http.Handler, tel *telemetry.Telemetry) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 	return otelhttp.NewHandler(named, "",
+		otelhttp.WithServerName("stripesim"), // else the header Host, of which a client makes any number of series
 		otelhttp.WithTracerProvider(tel.Tracers),
 		otelhttp.WithMeterProvider(tel.Meters),
 		otelhttp.WithPropagators(tel.Propagator),

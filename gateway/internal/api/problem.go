@@ -17,7 +17,7 @@ func (a *API) WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	e := problem.As(err)
 	ctx := r.Context()
 	if e.Type.Status == http.StatusInternalServerError {
-		a.log.ErrorContext(ctx, "request failed", "method", r.Method, "path", r.URL.Path, "request_id", edge.RequestID(ctx), "error", err)
+		a.log.ErrorContext(ctx, "request failed", "method", r.Method, "path", edge.PathOf(r, false), "request_id", edge.RequestID(ctx), "error", err)
 	}
 	h := w.Header()
 	switch {

@@ -213,7 +213,6 @@ func (o *Observer) start(r *http.Request) (context.Context, trace.Span) {
 	}
 	options = append(options, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
 		attribute.String("http.request.method", method(r.Method)),
-		attribute.String("url.path", r.URL.Path),
 		attribute.String("url.scheme", scheme(r)),
 		attribute.String("client.address", r.RemoteAddr),
 		attribute.String("user_agent.original", r.UserAgent()),
@@ -227,7 +226,7 @@ func (o *Observer) recovered(w *recorder, r *http.Request, p any) {
 	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(p)
 	}
-	o.tel.Log.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "method", r.Method, "path", r.URL.Path, "request_id", RequestID(r.Context()), "stack", string(debug.Stack()))
+	o.tel.Log.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(p), "method", r.Method, "path", PathOf(r, false), "request_id", RequestID(r.Context()), "stack", string(debug.Stack()))
 	if w.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
@@ -244,7 +243,9 @@ func (o *Observer) finish(info *requestContext, span trace.Span, r *http.Request
 		option, _ = o.series.LoadOrStore(key, o.attributes(key))
 	}
 	o.duration.Record(info, took.Seconds(), option.(metric.RecordOption))
+	found := status < http.StatusMultipleChoices || status == http.StatusNotModified // a redirect may lead anyone to sign in
 	if span.IsRecording() {
+		span.SetAttributes(attribute.String("url.path", shown(r.URL.Path, key.route, found)))
 		if key.route != "" {
 			span.SetName(key.method + " " + key.route)
 			span.SetAttributes(attribute.String("http.route", key.route))
@@ -267,7 +268,7 @@ func (o *Observer) finish(info *requestContext, span trace.Span, r *http.Request
 	}
 	if o.tel.Log.Enabled(info, level) {
 		attrs := []slog.Attr{
-			slog.String("method", key.method), slog.String("path", r.URL.Path), slog.String("route", key.route), slog.String("request_id", info.id),
+			slog.String("method", key.method), slog.String("path", shown(r.URL.Path, key.route, found)), slog.String("route", key.route), slog.String("request_id", info.id),
 			slog.Int("status", status), slog.Duration("took", took),
 		}
 		if leftOut > 0 {

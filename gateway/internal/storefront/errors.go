@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 )
 
@@ -123,7 +124,7 @@ func (s *Storefront) showError(w http.ResponseWriter, r *http.Request, err error
 		case e.Type == problem.Canceled:
 			s.log.DebugContext(r.Context(), "the client went away", "error", err)
 		case v.Status >= 500 && e.Type != problem.Overloaded: // which is no failure
-			s.log.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "error", err)
+			s.log.ErrorContext(r.Context(), "page failed", "path", edge.PathOf(r, false), "error", err)
 		}
 	}
 	if v.Heading == "" {

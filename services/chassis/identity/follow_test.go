@@ -159,6 +159,9 @@ func TestACertificateThatIsNotReplacedIsToldOf(t *testing.T) {
 		if got := counted(t, tel.Registry, "souk_tls_certificate_expiry_seconds", name); got < want-60 || got > want {
 			t.Errorf("%s expires in %v s", name, got)
 		}
+		if got := counted(t, tel.Registry, "souk_tls_certificate_validity_seconds", name); got < want || got > want+2*3600 {
+			t.Errorf("%s is good for %v s in all", name, got)
+		}
 	}
 }
 

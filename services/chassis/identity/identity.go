@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -120,18 +121,26 @@ func Open(part string, cfg Config, tel *telemetry.Telemetry) (*Identity, error) 
 // Off reports whether this process runs without TLS.
 func (id *Identity) Off() bool { return id.tel == nil }
 
-func (id *Identity) measure() (err error) {
-	_, err = id.tel.Meter().Float64ObservableGauge("souk.tls.certificate.expiry", metric.WithUnit("s"),
-		metric.WithDescription("Time until this process's certificate, or the authority that signed it, expires."),
-		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
-			m := id.material()
-			for name, at := range map[string]time.Time{"own": m.leaf.NotAfter, "authority": m.authorityExpiry()} {
-				if !at.IsZero() {
-					o.Observe(time.Until(at).Seconds(), metric.WithAttributes(semconv.TLSCertificate.String(name)))
-				}
+func (id *Identity) measure() error {
+	m := id.tel.Meter()
+	left, err1 := m.Float64ObservableGauge("souk.tls.certificate.expiry", metric.WithUnit("s"),
+		metric.WithDescription("Time until this process's certificate, or the authority that signed it, expires."))
+	whole, err2 := m.Float64ObservableGauge("souk.tls.certificate.validity", metric.WithUnit("s"),
+		metric.WithDescription("The whole life of that certificate: its renewal is due when a third is left."))
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	_, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		m := id.material()
+		for name, cert := range map[string]*x509.Certificate{"own": m.leaf, "authority": m.authority()} {
+			if cert != nil {
+				as := metric.WithAttributes(semconv.TLSCertificate.String(name))
+				o.ObserveFloat64(left, time.Until(cert.NotAfter).Seconds(), as)
+				o.ObserveFloat64(whole, cert.NotAfter.Sub(cert.NotBefore).Seconds(), as)
 			}
-			return nil
-		}))
+		}
+		return nil
+	}, left, whole)
 	return err
 }
 

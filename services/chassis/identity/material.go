@@ -232,13 +232,13 @@ func (m *material) self(now time.Time) error {
 	return nil
 }
 
-// authorityExpiry is until when the authority of the own certificate is accepted; zero
-// when it is not one of those.
-func (m *material) authorityExpiry() time.Time {
-	var last time.Time
+// authority is the one that signed the own certificate, of several the one that is accepted
+// longest; nil when it is not one of those that are.
+func (m *material) authority() *x509.Certificate {
+	var last *x509.Certificate
 	for _, a := range m.authorities {
-		if bytes.Equal(a.RawSubject, m.leaf.RawIssuer) && m.leaf.CheckSignatureFrom(a) == nil && a.NotAfter.After(last) {
-			last = a.NotAfter
+		if bytes.Equal(a.RawSubject, m.leaf.RawIssuer) && m.leaf.CheckSignatureFrom(a) == nil && (last == nil || a.NotAfter.After(last.NotAfter)) {
+			last = a
 		}
 	}
 	return last

@@ -40,8 +40,21 @@ var noMeters = noop.NewMeterProvider()
 
 const healthPrefix = "/grpc.health."
 
-func notHealth(info *stats.RPCTagInfo) bool {
-	return !strings.HasPrefix(info.FullMethodName, healthPrefix)
+// traced reports whether a call has a span. One of a method that the server does not have would
+// be named by its caller, and make series without end where spans are measured by their names.
+func (s *Server) traced(info *stats.RPCTagInfo) bool {
+	return !strings.HasPrefix(info.FullMethodName, healthPrefix) && s.methods()[info.FullMethodName]
+}
+
+// methodsOf are the full names of the methods that are registered.
+func methodsOf(s *grpc.Server) map[string]bool {
+	methods := map[string]bool{}
+	for service, info := range s.GetServiceInfo() {
+		for _, m := range info.Methods {
+			methods["/"+service+"/"+m.Name] = true
+		}
+	}
+	return methods
 }
 
 // validator is one for the process: what it compiles is large.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/access"
@@ -32,9 +33,10 @@ type Server struct {
 	tel     *telemetry.Telemetry
 	lis     net.Listener
 	monitor *monitor
-	rules   access.Table    // of what is registered, made by Serve
-	checked bool            // callers have shown certificates
-	drain   context.Context // ends when the server begins to stop
+	rules   access.Table           // of what is registered, made by Serve
+	checked bool                   // callers have shown certificates
+	methods func() map[string]bool // that are registered when the first call comes
+	drain   context.Context        // ends when the server begins to stop
 	stop    context.CancelCauseFunc
 }
 
@@ -98,7 +100,7 @@ func NewServer(cfg ServerConfig, parts ServerParts) (*Server, error) {
 			otelgrpc.WithTracerProvider(tel.Tracers),
 			otelgrpc.WithMeterProvider(noMeters),
 			otelgrpc.WithPropagators(tel.Propagator),
-			otelgrpc.WithFilter(notHealth),
+			otelgrpc.WithFilter(s.traced),
 		)))
 	}
 	if s.lis == nil {
@@ -107,6 +109,7 @@ func NewServer(cfg ServerConfig, parts ServerParts) (*Server, error) {
 		}
 	}
 	s.Server = grpc.NewServer(opts...)
+	s.methods = sync.OnceValue(func() map[string]bool { return methodsOf(s.Server) })
 	healthpb.RegisterHealthServer(s.Server, s.monitor.health)
 	if cfg.Reflection {
 		reflection.Register(s.Server)

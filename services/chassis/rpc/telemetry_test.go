@@ -17,7 +17,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -103,6 +105,44 @@ func TestHealthIsNotTracedNorLogged(t *testing.T) {
 	}
 	if strings.Contains(f.log.String(), "grpc.health") {
 		t.Errorf("logged %s", f.log.String())
+	}
+}
+
+// TestUnknownMethodsAreNeitherTracedNorMeasured: a caller that invents methods makes neither names
+// of spans nor series.
+func TestUnknownMethodsAreNeitherTracedNorMeasured(t *testing.T) {
+	t.Parallel()
+	spans := tracetest.NewSpanRecorder()
+	echoing := &echo{say: func(_ context.Context, m *moneyv1.Money) (*moneyv1.Money, error) { return m, nil }}
+	f := serveEcho(t, echoing, options{telemetry: telemetry.Config{SpanProcessors: []sdktrace.SpanProcessor{spans}}})
+	for _, method := range []string{"/souk.test.v1.EchoService/Invented", "/souk.invented.v1.Service/Say", "/invented"} {
+		if err := f.conn.Invoke(t.Context(), method, &moneyv1.Money{}, &moneyv1.Money{}); status.Code(err) != codes.Unimplemented {
+			t.Errorf("%s: %v", method, err)
+		}
+	}
+	if _, err := f.say(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	served := func() (names []string) {
+		for _, s := range spans.Ended() {
+			if s.SpanKind() == trace.SpanKindServer {
+				names = append(names, s.Name())
+			}
+		}
+		return names
+	}
+	eventually(t, "the span of a method that there is", func() bool { return len(served()) > 0 })
+	if names := served(); len(names) != 1 {
+		t.Errorf("spans %q", names)
+	}
+	families, err := f.tel.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if text := family.String(); strings.Contains(strings.ToLower(text), "invented") {
+			t.Errorf("%s", text)
+		}
 	}
 }
 

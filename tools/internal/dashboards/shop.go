@@ -260,12 +260,22 @@ func service() Dashboard {
 					Title: "Certificates", Kind: Lines, Unit: Seconds,
 					Description: "Time until the certificate by which the process is known to others expires, and its authority's.",
 					Queries:     []Query{{Expr: `min by (job, souk_tls_certificate) (souk_tls_certificate_expiry_seconds{` + chosen + `})`, Legend: "{{job}} {{souk_tls_certificate}}"}},
+					Alerts:      []string{"PartCertificateExpires"},
 				},
 				{
 					Title: "Broken files", Kind: Lines, Unit: Seconds,
 					Description: "For how long files that the process follows have not been usable; 0 while they are.",
 					Queries:     []Query{{Expr: `max by (job, souk_file_name) (souk_file_broken_seconds{` + chosen + `})`, Legend: "{{job}} {{souk_file_name}}"}},
 					Alerts:      []string{"FileBroken"},
+				},
+				{
+					Title: "Spans lost", Kind: Lines, Unit: PerSecond,
+					Description: "Spans that were dropped because the queue was full, and those that the collector did not take.",
+					Queries: []Query{
+						{Expr: perSecond(`otel_sdk_processor_span_processed_total{error_type!="", `+chosen+`}`, "job, error_type"), Legend: "{{job}} {{error_type}}", Rare: "nothing is lost while the collector takes all"},
+						{Expr: perSecond(`otel_sdk_exporter_span_exported_total{error_type!="", `+chosen+`}`, "job, error_type"), Legend: "{{job}} {{error_type}}", Rare: "nothing is lost while the collector takes all"},
+					},
+					Alerts: []string{"SpansLost"},
 				},
 			}},
 		},
@@ -331,6 +341,7 @@ func dependencies() Dashboard {
 					Title: "Caches that are told of changes", Kind: Lines, Unit: Here,
 					Description: "Whether the gateway's cache is told of changes by events; where not, its answers expire instead.",
 					Queries:     []Query{{Expr: `min by (job, souk_cache_name) (souk_cache_following)`, Legend: "{{job}} {{souk_cache_name}}"}},
+					Alerts:      []string{"CacheNotFollowing"},
 				},
 			}},
 			{"Broker of events", []Panel{

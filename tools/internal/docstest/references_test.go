@@ -1,3 +1,5 @@
+// Package docstest compares the documents with the code: the tests that promises name, and the
+// files that links lead to.
 package docstest
 
 import (
@@ -8,6 +10,8 @@ import (
 	"strings"
 	"testing"
 )
+
+const root = "../../.."
 
 var (
 	codeSpan = regexp.MustCompile("`[^`\n]*`")

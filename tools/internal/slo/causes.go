@@ -103,6 +103,24 @@ func Causes() []Cause {
 			Summary: "The certificate that browsers are shown expires in {{ $value | humanizeDuration }}",
 			Expr:    `min(souk_https_certificate_expiry_seconds) < 604800`,
 		},
+		{
+			// Renewal is due when a third of the life is left; an authority's when a tenth is.
+			Alert: "PartCertificateExpires", Severity: Page, For: 5 * time.Minute,
+			Summary: "{{ $value | humanizePercentage }} of the life of the certificate of {{ $labels.job }} is left ({{ $labels.souk_tls_certificate }}): other parts will refuse it",
+			Expr: `min by (job, souk_tls_certificate) (souk_tls_certificate_expiry_seconds{souk_tls_certificate="own"} / souk_tls_certificate_validity_seconds < 0.25` +
+				` or souk_tls_certificate_expiry_seconds{souk_tls_certificate="authority"} / souk_tls_certificate_validity_seconds < 0.05)`,
+		},
+		{
+			Alert: "CacheNotFollowing", Severity: Ticket, Dependency: "broker", For: 10 * time.Minute,
+			Summary: "The cache {{ $labels.souk_cache_name }} of {{ $labels.instance }} is not told of changes; it shows them when its answers expire",
+			Expr:    `min by (job, instance, souk_cache_name) (souk_cache_following) == 0`,
+		},
+		{
+			Alert: "SpansLost", Severity: Ticket, For: 10 * time.Minute,
+			Summary: "{{ $labels.job }} loses {{ $value | humanize }} spans a second: {{ $labels.error_type }}",
+			Expr: `sum by (job, error_type) (rate(otel_sdk_processor_span_processed_total{error_type!=""}[5m])` +
+				` or rate(otel_sdk_exporter_span_exported_total{error_type!=""}[5m])) > 0`,
+		},
 	}
 }
 

@@ -111,11 +111,11 @@ func TestRunbooks(t *testing.T) {
 // suffixes are what an exporter adds to a metric's name: its unit, and what kind it is.
 var suffixes = regexp.MustCompile(`(_seconds)?(_total|_count|_sum|_bucket)?$`)
 
-// TestEveryMetricIsEmitted: rules read metrics that docs/telemetry.md declares, which a test
+// TestEveryMetricIsEmitted: rules read metrics that docs/telemetry-reference.md declares, which a test
 // compares with the code.
 func TestEveryMetricIsEmitted(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile(filepath.Join(root, "docs/telemetry.md"))
+	text, err := os.ReadFile(filepath.Join(root, "docs/telemetry-reference.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,13 +127,13 @@ func TestEveryMetricIsEmitted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := regexp.MustCompile(`\b(?:souk|http|rpc|db|messaging)_[a-z0-9_]+\b`).FindAllString(string(rules), -1)
+	names := regexp.MustCompile(`\b(?:souk|http|rpc|db|messaging|otel)_[a-z0-9_]+\b`).FindAllString(string(rules), -1)
 	if len(names) < 20 {
 		t.Fatalf("found only %q", names)
 	}
 	for _, name := range names {
 		if !declared[name] && !declared[suffixes.ReplaceAllString(name, "")] {
-			t.Errorf("%s is in a rule and not in docs/telemetry.md", name)
+			t.Errorf("%s is in a rule and not in docs/telemetry-reference.md", name)
 		}
 	}
 }
@@ -406,6 +406,27 @@ func TestCauseAlerts(t *testing.T) {
 			"",
 			[]series{still(`souk_https_certificate_expiry_seconds`, 86_400)},
 			[]series{still(`souk_https_certificate_expiry_seconds`, 5_000_000)},
+		},
+		"PartCertificateExpires": {
+			"",
+			[]series{
+				still(`souk_tls_certificate_expiry_seconds{job="order", souk_tls_certificate="own"}`, 20_000), still(`souk_tls_certificate_validity_seconds{job="order", souk_tls_certificate="own"}`, 86_400),
+				still(`souk_tls_certificate_expiry_seconds{job="order", souk_tls_certificate="authority"}`, 40_000_000), still(`souk_tls_certificate_validity_seconds{job="order", souk_tls_certificate="authority"}`, 315_360_000),
+			},
+			[]series{
+				still(`souk_tls_certificate_expiry_seconds{job="order", souk_tls_certificate="own"}`, 29_000), still(`souk_tls_certificate_validity_seconds{job="order", souk_tls_certificate="own"}`, 86_400),
+				still(`souk_tls_certificate_expiry_seconds{job="order", souk_tls_certificate="authority"}`, 40_000_000), still(`souk_tls_certificate_validity_seconds{job="order", souk_tls_certificate="authority"}`, 315_360_000),
+			},
+		},
+		"CacheNotFollowing": {
+			"broker",
+			[]series{still(`souk_cache_following{job="gateway", instance="a", souk_cache_name="gateway"}`, 0), still(`souk_cache_following{job="gateway", instance="b", souk_cache_name="gateway"}`, 1)},
+			[]series{still(`souk_cache_following{job="gateway", instance="b", souk_cache_name="gateway"}`, 1)},
+		},
+		"SpansLost": {
+			"",
+			[]series{count(`otel_sdk_processor_span_processed_total{job="order", error_type="queue_full"}`, 5), count(`otel_sdk_processor_span_processed_total{job="order"}`, 50)},
+			[]series{count(`otel_sdk_processor_span_processed_total{job="order"}`, 50), still(`otel_sdk_exporter_span_exported_total{job="order", error_type="UNAVAILABLE"}`, 9)},
 		},
 	}
 	var scenarios []scenario

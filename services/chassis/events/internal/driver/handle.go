@@ -42,14 +42,13 @@ type Instruments struct {
 
 // NewInstruments makes the instruments of the driver of a system ("nats", "kafka").
 func NewInstruments(tel *telemetry.Telemetry, system string) (*Instruments, error) {
-	seconds := metric.WithUnit("s")
 	buckets := metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30)
 	m := tel.Meter()
-	sent, err1 := m.Float64Histogram("messaging.client.operation.duration", seconds, buckets,
+	sent, err1 := m.Float64Histogram("messaging.client.operation.duration", metric.WithUnit("s"), buckets,
 		metric.WithDescription("Time until the broker acknowledged an event, or did not."))
-	processed, err2 := m.Float64Histogram("messaging.process.duration", seconds, buckets,
+	processed, err2 := m.Float64Histogram("messaging.process.duration", metric.WithUnit("s"), buckets,
 		metric.WithDescription("Time that a handler took for one delivery of an event."))
-	age, err3 := m.Float64Histogram("souk.events.age", seconds, metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600, 3600, 86400),
+	age, err3 := m.Float64Histogram("souk.events.age", metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 60, 600, 3600, 86400),
 		metric.WithDescription("Time from when a fact became true to when its event was handled."))
 	dead, err4 := m.Int64Counter("souk.events.dead_letters", metric.WithUnit("{event}"),
 		metric.WithDescription("Events that a consumer could not handle and that became dead letters."))
