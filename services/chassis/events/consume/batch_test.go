@@ -231,6 +231,25 @@ func TestWhatIsNewWaitsForOthers(t *testing.T) {
 		if _ = c.Handle(t.Context(), ds[0]); time.Since(old) != 0 {
 			t.Errorf("an old event waited for %v", time.Since(old))
 		}
+		// One of a queue hurries the others: those that wait with it, and one that waits already.
+		sizes = nil
+		ds[0].Time, ds[1].Time = old.Add(-time.Second), old
+		for _, order := range [][]events.Delivery{{ds[1], ds[0]}, {ds[0], ds[1]}} {
+			wg.Go(func() { _ = c.Handle(t.Context(), order[0]) })
+			synctest.Wait()
+			wg.Go(func() { _ = c.Handle(t.Context(), order[1]) })
+			synctest.Wait()
+			if len(sizes) == 0 { // no time has passed
+				t.Error("a queue waits")
+			}
+			_ = retry.Sleep(t.Context(), time.Minute)
+			wg.Wait()
+			ds[1].Time = time.Now()
+		}
+		if !slices.Equal(sizes, []int{2, 1, 1}) {
+			t.Errorf("a queue is taken in batches of %v", sizes)
+		}
+		old = time.Now()
 		stopped, stop := context.WithCancel(t.Context())
 		stop()
 		ds[1].Time = time.Now()

@@ -3,11 +3,11 @@ package consume
 import (
 	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/events"
-	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -18,12 +18,15 @@ type Collector struct {
 	// Apply takes a batch and returns the error of each delivery, as Batch.Apply does.
 	Apply func(context.Context, []events.Delivery) []error
 	// Linger is how long an event that has just become true waits for others, which are taken
-	// with it. One that is older than fresh does not: there is a queue, which is to get shorter.
+	// with it. It ends when one waits that is older than fresh: there is a queue, which is to get
+	// shorter.
 	Linger time.Duration
 
 	mu      sync.Mutex
 	busy    bool
 	waiting []*waiter
+	// hurry is not nil while one lingers, and closed when it is to wait no longer.
+	hurry chan struct{}
 }
 
 // fresh is how old an event is at most that waits for others: a few looks of the relay.
@@ -45,6 +48,10 @@ func (c *Collector) Handle(ctx context.Context, d events.Delivery) error {
 	w := &waiter{delivery: d, done: make(chan error, 1), turn: make(chan struct{}, 1)}
 	c.mu.Lock()
 	c.waiting = append(c.waiting, w)
+	if c.hurry != nil && !isFresh(d) {
+		close(c.hurry)
+		c.hurry = nil
+	}
 	if !c.busy {
 		c.busy = true
 		w.turn <- struct{}{}
@@ -55,12 +62,10 @@ func (c *Collector) Handle(ctx context.Context, d events.Delivery) error {
 		return err
 	case <-w.turn:
 	}
-	if c.Linger > 0 && time.Since(d.Time) < fresh {
-		_ = retry.Sleep(ctx, c.Linger) // a context that ends is a matter of what follows
-	}
+	c.linger(ctx)
 	c.mu.Lock()
 	batch := c.waiting
-	c.waiting = nil
+	c.waiting, c.hurry = nil, nil
 	c.mu.Unlock()
 	defer c.pass()
 	ds := make([]events.Delivery, len(batch))
@@ -72,6 +77,27 @@ func (c *Collector) Handle(ctx context.Context, d events.Delivery) error {
 	}
 	return <-w.done
 }
+
+// linger waits for others while all that waits is fresh.
+func (c *Collector) linger(ctx context.Context) {
+	c.mu.Lock()
+	if c.Linger == 0 || slices.ContainsFunc(c.waiting, func(w *waiter) bool { return !isFresh(w.delivery) }) {
+		c.mu.Unlock()
+		return
+	}
+	hurry := make(chan struct{})
+	c.hurry = hurry
+	c.mu.Unlock()
+	timer := time.NewTimer(c.Linger)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-hurry:
+	case <-ctx.Done(): // a matter of what follows
+	}
+}
+
+func isFresh(d events.Delivery) bool { return time.Since(d.Time) < fresh }
 
 // pass gives the turn to one of those that wait.
 func (c *Collector) pass() {
