@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/souk-shop/souk/gateway/metrics"
 	"github.com/souk-shop/souk/gateway/operators"
 	"github.com/souk-shop/souk/gateway/traces"
 	"github.com/souk-shop/souk/services/chassis/config"
@@ -321,5 +323,114 @@ func TestOrderPagesLeadOperatorsToTraces(t *testing.T) {
 		if got := a.page(http.StatusOK, "/orders/"+order); strings.Contains(got, "/admin/traces?order="+order) != leads {
 			t.Errorf("with the scope %s:\n%s", scope, got)
 		}
+	}
+}
+
+// metricStore answers with a dashboard that has what a panel can have.
+func metricStore(t *testing.T) *httptest.Server {
+	t.Helper()
+	const evil = "<script>alert(1)</script>"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Authorization") != "Bearer store" {
+			t.Errorf("asked with %q", r.Header.Get("Authorization"))
+		}
+		q, err := metrics.ParseQuery(r.URL.Query())
+		if err != nil {
+			t.Error(err)
+		}
+		id := strings.TrimPrefix(r.URL.Path, metrics.DashboardPath)
+		if id != "overview" && id != "service" {
+			http.Error(w, "no", http.StatusNotFound)
+			return
+		}
+		d := metrics.Dashboard{
+			ID: id, Title: "Title of " + id, Description: "For " + q.Service + " and " + q.Range.String(), All: []metrics.Entry{{ID: "overview", Title: "Overview"}, {ID: "service", Title: "Service"}},
+			Start: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC), Step: 10 * time.Second, Count: 3, Window: time.Minute,
+			Stats: metrics.Stats{Series: 900, Samples: 12345, Bytes: 1 << 20, MaxBytes: 14 << 20, Refused: 3, Failed: 1, Retention: 35 * time.Minute, Interval: 5 * time.Second},
+			Rows: []metrics.Row{{Title: "Row " + evil, Panels: []metrics.Panel{
+				{Title: "Lines", Description: evil, Kind: metrics.Lines, Unit: "s", Limit: .5, Series: []metrics.Series{{Name: evil, Values: metrics.Values{.25, math.NaN(), .5}}}, LeftOut: 2, Runbooks: []metrics.Runbook{{Alert: "BrowseIsSlow", URL: "https://souk.example/BrowseIsSlow.md"}}},
+				{Title: "Number", Kind: metrics.Number, Unit: "percentunit", Series: []metrics.Series{{Name: "n", Values: metrics.Values{.999}}}},
+				{Title: "Bars", Kind: metrics.Bars, Unit: "short", Series: []metrics.Series{{Name: "a", Values: metrics.Values{2}}, {Name: "b", Values: metrics.Values{4}}}},
+				{Title: "Nothing", Kind: metrics.Lines, Unit: "short", Rare: "nobody asked"},
+				{Title: "Broken", Kind: metrics.Lines, Unit: "short", Problem: "A query failed: timeout"},
+			}}},
+		}
+		if id == "service" {
+			d.Services, d.Service = []string{"cart", "order"}, q.Service
+		}
+		_ = json.NewEncoder(w).Encode(d)
+	}))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// TestOperatorsLookAtMetrics: with a browser and the scope read, without scripts or styles of the page's own.
+func TestOperatorsLookAtMetrics(t *testing.T) {
+	t.Parallel()
+	only, _, file := withTokens(t)
+	s := start(t)
+	a := &operatorBrowser{t: t, handler: handlerOver(t, complete(t, Config{}, func(c *Config) {
+		c.Operators, c.MetricsURL, c.MetricsToken = operatorsFile(t, file), metricStore(t).URL, config.Secret("store")
+	}), s.conn, telemetry.Discard())}
+	if res := a.send("GET", "/admin/metrics/service?range=5m0s", nil); res.StatusCode != http.StatusSeeOther || res.Header.Get("Location") != "/admin/sign-in?next="+url.QueryEscape("/admin/metrics/service?range=5m0s") {
+		t.Errorf("%s to %s", res.Status, res.Header.Get("Location"))
+	}
+	a.signIn(strings.TrimPrefix(string(only[operators.Orders]), "Authorization: Bearer "), "")
+	a.page(http.StatusForbidden, "/admin/metrics")
+	token := strings.TrimPrefix(string(only[operators.Read]), "Authorization: Bearer ")
+	for next, want := range map[string]string{"/admin/metrics/service?range=5m": "/admin/metrics/service?range=5m", "/admin/metricsx": "/admin/traces", "/admin/metrics/https:%2F%2Fevil.example": "/admin/traces", "/admin/metrics/a/b": "/admin/traces", "//evil.example/admin/metrics": "/admin/traces"} {
+		if _, at := a.signIn(token, next); at != want {
+			t.Errorf("next %q leads to %q", next, at)
+		}
+	}
+	page := a.page(http.StatusOK, "/admin/metrics")
+	for _, want := range []string{
+		"Title of overview", "For  and 15m0s", "Signed in as only-read", `href="/admin/traces"`, `<a href="/admin/metrics" aria-current="true">Overview</a>`,
+		`<a href="/admin/metrics?range=5m0s">5 min</a>`, `<a href="/admin/metrics" aria-current="true">15 min</a>`, "until 12:00:20 UTC", "&lt;script&gt;alert(1)",
+		`d="M0.0 93.6h4M1000.0 38.2h-4"`, "500 ms", `class="limit"`, "2 series with smaller values are not shown", `href="https://souk.example/BrowseIsSlow.md"`,
+		"99.9%", `width="50.00%"`, "No data: nobody asked.", "A query failed: timeout", "900 series with 12,345 samples", "3 samples of further series had no room", "1 scrape failed", "kept for 35 minutes",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
+	}
+	if strings.Contains(page, "style=") || strings.Contains(page, "<script>alert") || strings.Contains(page, "Services\"") {
+		t.Errorf("the page has what it should not:\n%s", page)
+	}
+	page = a.page(http.StatusOK, "/admin/metrics/service?range=30m&service=cart")
+	for _, want := range []string{"For cart and 30m0s", `<a href="/admin/metrics/service?range=30m0s&amp;service=cart" aria-current="true">cart</a>`, `<a href="/admin/metrics?range=30m0s">Overview</a>`, `<a href="/admin/metrics/service?range=30m0s">All</a>`} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q:\n%s", want, page)
+		}
+	}
+	a.page(http.StatusNotFound, "/admin/metrics/nothing")
+	for _, wrong := range []string{"range=soon", "range=2h", "service=" + url.QueryEscape(`a"}`), "service=" + strings.Repeat("a", 64)} {
+		name, _, _ := strings.Cut(wrong, "=")
+		if got := a.page(http.StatusBadRequest, "/admin/metrics?"+wrong); !strings.Contains(got, name+": want") {
+			t.Errorf("%s: %s", wrong, got)
+		}
+	}
+}
+
+// TestShopsWithoutMetrics say so; a store that is away is no failure of the shop.
+func TestShopsWithoutMetrics(t *testing.T) {
+	t.Parallel()
+	only, _, file := withTokens(t)
+	s := start(t)
+	for store, want := range map[string]string{"": "keeps no metrics", "http://127.0.0.1:1": "does not answer"} {
+		a := &operatorBrowser{t: t, handler: handlerOver(t, complete(t, Config{}, func(c *Config) {
+			c.Operators, c.MetricsURL = operatorsFile(t, file), store
+		}), s.conn, telemetry.Discard())}
+		a.signIn(strings.TrimPrefix(string(only[operators.Read]), "Authorization: Bearer "), "")
+		status := http.StatusOK
+		if store != "" {
+			status = http.StatusServiceUnavailable
+		}
+		if got := a.page(status, "/admin/metrics"); !strings.Contains(got, want) {
+			t.Errorf("%q: %s", store, got)
+		}
+	}
+	if _, err := newFront(complete(t, Config{}, func(c *Config) { c.MetricsURL = "nonsense" }), parts{telemetry: telemetry.Discard()}); err == nil || !strings.Contains(fmt.Sprint(err), "SOUK_GATEWAY_METRICS_URL") {
+		t.Errorf("a wrong address: %v", err)
 	}
 }

@@ -55,6 +55,10 @@ type Config struct {
 	// has one. Without it the pages say that the shop keeps no traces.
 	TracesURL   string        `env:"TRACES_URL"`
 	TracesToken config.Secret `env:"TRACES_TOKEN"`
+	// MetricsURL is a store of recent metrics (see gateway/metrics), which MetricsToken opens; the
+	// operators' pages draw its dashboards. Without it they say that the shop keeps no metrics.
+	MetricsURL   string        `env:"METRICS_URL"`
+	MetricsToken config.Secret `env:"METRICS_TOKEN"`
 
 	// RateLimit is how many units of cost a second one client address may spend on
 	// average, with RateBurst of them at once (ten seconds' worth when 0); docs/limits.md

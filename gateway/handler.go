@@ -20,6 +20,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop"
 	"github.com/souk-shop/souk/gateway/internal/storefront"
 	"github.com/souk-shop/souk/gateway/internal/webhook"
+	"github.com/souk-shop/souk/gateway/metrics"
 	"github.com/souk-shop/souk/gateway/traces"
 	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -108,8 +109,14 @@ func newFront(cfg Config, p parts) (*front, error) {
 			return nil, fmt.Errorf("SOUK_GATEWAY_TRACES_URL: %w", err)
 		}
 	}
+	var drawn storefront.Metrics
+	if cfg.MetricsURL != "" {
+		if drawn, err = metrics.NewClient(cfg.MetricsURL, cfg.MetricsToken.Reveal()); err != nil {
+			return nil, fmt.Errorf("SOUK_GATEWAY_METRICS_URL: %w", err)
+		}
+	}
 	pages, err := storefront.New(storefront.Config{
-		Operators: callers, Traces: recent,
+		Operators: callers, Traces: recent, Metrics: drawn,
 		Catalog: use.Catalog, Carts: use.Carts, Orders: use.Orders, Session: callers, Currency: cfg.Currency, PublicURL: cfg.PublicURL, Policy: policy, Log: p.telemetry.Log,
 	})
 	if err != nil {

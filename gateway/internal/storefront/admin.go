@@ -5,9 +5,11 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/gateway/metrics"
 	"github.com/souk-shop/souk/gateway/operators"
 	"github.com/souk-shop/souk/gateway/traces"
 )
@@ -29,10 +31,16 @@ type Traces interface {
 	Trace(ctx context.Context, id string) (*traces.Trace, error)
 }
 
+// Metrics are dashboards of the shop's recent metrics.
+type Metrics interface {
+	Dashboard(ctx context.Context, id string, q metrics.Query) (*metrics.Dashboard, error)
+}
+
 // The pages of operators.
 const (
-	signInPath = "/admin/sign-in"
-	tracesPath = "/admin/traces"
+	signInPath  = "/admin/sign-in"
+	tracesPath  = "/admin/traces"
+	metricsPath = "/admin/metrics"
 )
 
 // signInPage is the view of signin.html.
@@ -67,16 +75,23 @@ func (s *Storefront) operator(w http.ResponseWriter, r *http.Request, scope oper
 	return op, nil
 }
 
-// serveAdmin leads to the first page of operators.
+// serveAdmin leads to the first page that the operator may see.
 func (s *Storefront) serveAdmin(w http.ResponseWriter, r *http.Request) error {
-	http.Redirect(w, r, tracesPath, http.StatusSeeOther)
+	first := tracesPath
+	if op := s.signedIn(r); op.Has(operators.Read) && !op.Has(operators.Orders) {
+		first = metricsPath
+	}
+	http.Redirect(w, r, first, http.StatusSeeOther)
 	return nil
 }
+
+// pageOfOperators is the path of a list, or of one thing in it by its name, which is plain.
+var pageOfOperators = regexp.MustCompile(`^(` + tracesPath + `|` + metricsPath + `)(/[0-9A-Za-z_-]{1,64})?$`)
 
 // nextPage is where a sign-in leads: to a page of operators and nowhere else.
 func nextPage(text string) string {
 	u, err := url.Parse(text)
-	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || u.Path != tracesPath && !strings.HasPrefix(u.Path, tracesPath+"/") || strings.ContainsAny(text, "\\\r\n\t") {
+	if err != nil || u.IsAbs() || u.Host != "" || u.User != nil || !pageOfOperators.MatchString(u.Path) || strings.ContainsAny(text, "\\\r\n\t") {
 		return tracesPath
 	}
 	return (&url.URL{Path: u.Path, RawQuery: u.RawQuery}).String()

@@ -10,6 +10,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/gateway/metrics"
 	"github.com/souk-shop/souk/gateway/traces"
 	"github.com/souk-shop/souk/proto/contact"
 )
@@ -45,6 +46,8 @@ func TestTemplatesFitTheirViews(t *testing.T) {
 		Name: evil, Service: evil, Kind: "client", At: evil, Took: evil, Depth: 1, Failed: true, Error: evil, Orphan: true, X: "1%", Width: "2%",
 		Attributes: told, Events: []spanEvent{{evil, evil, told}}, Links: []traceLink{{"/admin/traces/1", evil}}, Children: []*spanRow{{Name: evil}},
 	}
+	choices := []choice{{"/admin/metrics", evil, true}, {"/admin/metrics/x", evil, false}}
+	legend := []seriesView{{evil, "c0", evil, evil, false, "50%"}, {evil, "c1", evil, evil, true, "0%"}}
 	views := map[string][]view{
 		"home":    {&homePage{}, &homePage{frame: f, Hero: cards, Popular: cards, Categories: links, Products: 3}},
 		"listing": {&listingPage{}, &listingPage{Later: true}, &listingPage{frame: f, Popular: cards, Applied: facets}, &listingPage{frame: f, Heading: evil, Total: 2, Categories: links, Prices: facets, InStock: facets[0], InStockOn: true, Min: evil, Max: evil, Symbol: "£", PriceError: evil, Action: "/products", Hidden: []field{{evil, evil}}, PriceHides: []field{{"q", evil}}, Sorts: []sortOption{{evil, evil, true}}, Applied: facets, Cards: cards, Next: "/products?cursor=1", Later: true, First: "/products"}},
@@ -60,6 +63,18 @@ func TestTemplatesFitTheirViews(t *testing.T) {
 			&tracesPage{frame: f, Operator: evil, Kept: true, More: true, Holds: evil, Traces: []traceRow{{}, {"/admin/traces/1", evil, evil, evil, evil, "2 s", evil, evil, evil}}},
 		},
 		"trace": {&tracePage{}, &tracePage{frame: f, Operator: evil, ID: evil, Name: evil, At: evil, Took: evil, Whole: "2 s", Spans: evil, LeftOut: evil, Services: evil, Failed: evil, OrderID: evil, Order: evil, OrderTracesURL: "/admin/traces?order=1", Rows: []*spanRow{{}, span}, Ticks: []string{evil, evil, evil}}},
+		"metrics": {
+			&metricsPage{}, &metricsPage{Kept: true}, &metricsPage{
+				frame: f, Operator: evil, Kept: true, Description: evil, Dashboards: choices, Services: choices, Ranges: choices, Again: "/admin/metrics", Until: evil, Times: []string{evil, evil, evil}, Notes: evil,
+				Rows: []panelRow{{evil, []panelView{
+					{}, {ID: "p1", Title: evil, Description: evil, Problem: evil, Empty: evil}, {ID: "p2", Empty: evil},
+					{ID: "p3", Title: evil, Numbers: true, Series: legend, LeftOut: evil}, {ID: "p4", Title: evil, Bars: true, Series: legend},
+					{ID: "p5", Title: evil, Summary: evil, Limit: evil, Series: legend, Runbooks: []metrics.Runbook{{Alert: evil, URL: "https://souk.example/a.md"}, {Alert: evil, URL: "javascript:alert(1)"}}, Chart: &chart{
+						Height: 9, Grid: []gridLine{{"1", "2", evil}}, Limit: "3", Lines: []chartLine{{evil, "c0", "M0 0", false}, {evil, "c1", "M0 0Z", true}},
+					}},
+				}}},
+			},
+		},
 		"error": {&errorPage{}, &errorPage{frame: f, Status: 503, Heading: evil, Detail: evil, Retry: "/"}},
 	}
 	for _, name := range pageNames {

@@ -66,7 +66,7 @@ type pages struct {
 }
 
 // pageNames are the templates that are pages; each defines "main".
-var pageNames = []string{"home", "listing", "product", "cart", "checkout", "order", "orders", "error", "signin", "traces", "trace"}
+var pageNames = []string{"home", "listing", "product", "cart", "checkout", "order", "orders", "error", "signin", "traces", "trace", "metrics"}
 
 func newPages(st *static, public string) (*pages, error) {
 	// The marker can't be guessed, so no text on a page can pretend to be it.

@@ -81,6 +81,8 @@ type Config struct {
 	Operators Operators
 	// Traces are the shop's recent traces; nil where it keeps none.
 	Traces Traces
+	// Metrics are dashboards of the shop's recent metrics; nil where it keeps none.
+	Metrics Metrics
 	// Currency of the price filter; "" means GBP.
 	Currency string
 	// PaymentMethods offered at checkout; nil means the test cards of the
@@ -103,6 +105,7 @@ type Storefront struct {
 	session  Sessions
 	admins   Operators
 	traces   Traces
+	metrics  Metrics
 	currency string
 	methods  []PaymentMethod
 	policy   edge.BrowserPolicy
@@ -135,7 +138,7 @@ func New(cfg Config) (*Storefront, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Storefront{
-		catalog: cfg.Catalog, carts: cfg.Carts, orders: cfg.Orders, session: cfg.Session, admins: cfg.Operators, traces: cfg.Traces, currency: cfg.Currency, methods: cfg.PaymentMethods, policy: cfg.Policy, log: cfg.Log,
+		catalog: cfg.Catalog, carts: cfg.Carts, orders: cfg.Orders, session: cfg.Session, admins: cfg.Operators, traces: cfg.Traces, metrics: cfg.Metrics, currency: cfg.Currency, methods: cfg.PaymentMethods, policy: cfg.Policy, log: cfg.Log,
 		mux: http.NewServeMux(),
 	}
 	var err error
@@ -192,6 +195,8 @@ func (s *Storefront) routes() {
 	s.page("GET /admin/sign-in", s.serveSignIn)
 	s.page("POST /admin/sign-in", s.signIn)
 	s.page("POST /admin/sign-out", s.signOut)
+	s.page("GET /admin/metrics", s.serveMetrics)
+	s.page("GET /admin/metrics/{dashboard}", s.serveMetrics)
 	s.page("GET /admin/traces", s.serveTraces)
 	s.page("GET /admin/traces/{id}", s.serveTrace)
 	s.page("/", s.serveElse)

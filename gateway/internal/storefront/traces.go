@@ -89,7 +89,7 @@ func (s *Storefront) serveTraces(w http.ResponseWriter, r *http.Request) error {
 	}
 	asked := r.URL.Query()
 	v := &tracesPage{
-		frame: frame{Title: "Traces"}, Operator: op.Name, Kept: s.traces != nil,
+		frame: frame{Title: "Traces", Section: "traces"}, Operator: op.Name, Kept: s.traces != nil,
 		Operation: strings.TrimSpace(asked.Get("operation")), Order: strings.TrimSpace(asked.Get("order")), Min: strings.TrimSpace(asked.Get("min")),
 		Failed: asked.Get("failed") != "", Background: asked.Get("background") != "",
 	}
@@ -175,7 +175,7 @@ func (s *Storefront) serveTrace(w http.ResponseWriter, r *http.Request) error {
 
 func newTracePage(t *traces.Trace) *tracePage {
 	v := &tracePage{
-		frame: frame{Title: "Trace " + t.ID[:8]}, ID: t.ID, Name: t.Name, At: t.Start.UTC().Format("2 January 2006, 15:04:05.000 MST"),
+		frame: frame{Title: "Trace " + t.ID[:8], Section: "traces"}, ID: t.ID, Name: t.Name, At: t.Start.UTC().Format("2 January 2006, 15:04:05.000 MST"),
 		Took: traces.FormatDuration(t.Duration), Whole: traces.FormatDuration(t.Extent), Spans: some(int64(t.Count), "span", "spans"),
 		Services: strings.Join(t.Services, ", "), Failed: failures(&t.Summary), OrderID: t.OrderID, Order: cmp.Or(t.OrderNumber, t.OrderID),
 	}

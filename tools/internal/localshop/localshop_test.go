@@ -20,6 +20,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"github.com/souk-shop/souk/gateway/metrics"
 	"github.com/souk-shop/souk/gateway/traces"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/localshop"
@@ -214,7 +215,7 @@ func TestProcessesComeBack(t *testing.T) {
 	t.Parallel()
 	lives, dir := make(chan int, 10), pgtest.Folder(t)
 	shop := start(t, localshop.Options{
-		Dir: dir, Seed: true, Processes: true, Traces: true,
+		Dir: dir, Seed: true, Processes: true, Traces: true, Metrics: true,
 		Env: func(service string, life int) []string {
 			if service == "order" {
 				select {
@@ -250,6 +251,31 @@ func TestProcessesComeBack(t *testing.T) {
 		t.Errorf("lives of order: %d, %d", a, b)
 	}
 	hasMetrics(t, dir)
+	checkKeptMetrics(t, shop)
+}
+
+// checkKeptMetrics waits until the store of metrics has read every process, the restarted ones too.
+func checkKeptMetrics(t *testing.T, shop *localshop.Shop) {
+	t.Helper()
+	client, err := metrics.NewClient(shop.MetricsURL(), shop.MetricsToken())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	eventually(ctx, t, "metrics of all processes", func() bool {
+		d, err := client.Dashboard(ctx, "overview", metrics.Query{})
+		if err != nil {
+			return false
+		}
+		read := d.Rows[0].Panels[3].Series
+		for i := range read {
+			if v, ok := read[i].Values.Last(); !ok || v != 1 {
+				return false
+			}
+		}
+		return len(read) == len(topology.Of(topology.Service, topology.Gateway))
+	})
 }
 
 // hasMetrics asks the admin listener of each part that the shop on a data folder has for its

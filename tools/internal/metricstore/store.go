@@ -25,7 +25,7 @@ const (
 	// DefaultBytes is what all series take at most. With the 40 MiB of recent traces, and
 	// what answers are made of, that stays below 64 MiB.
 	DefaultBytes = 14 << 20
-	// MaxSeries is how many series are kept: a busy shop has about 8,000.
+	// MaxSeries is how many series are kept: a shop under load has about 2,000.
 	MaxSeries = 20_000
 	// Retention is how long a sample is kept, if there is room.
 	Retention = metrics.MaxRange + 5*time.Minute

@@ -135,6 +135,8 @@ var Operations = []Operation{
 	{Method: "GET", Path: "/admin/sign-in", Cost: 1, Reason: "a form"},
 	{Method: "POST", Path: "/admin/sign-in", Cost: 40, Body: 2 * kib, Held: 4, Reason: "a guess of an operator's token, if it is none"},
 	{Method: "POST", Path: "/admin/sign-out", Cost: 1, Body: 2 * kib, Held: 4, Reason: "a note in memory; operators"},
+	{Method: "GET", Path: "/admin/metrics", Cost: 20, Reason: "as GET /admin/metrics/{dashboard}"},
+	{Method: "GET", Path: "/admin/metrics/{dashboard}", Cost: 20, Reason: "the store of metrics evaluates up to 20 queries; operators"},
 	{Method: "GET", Path: "/admin/traces", Cost: 20, Reason: "searches the store of traces; operators"},
 	{Method: "GET", Path: "/admin/traces/{id}", Cost: 20, Reason: "up to 1,000 spans of the store of traces; operators"},
 	{Method: "GET", Path: "/sitemap.xml", Cost: 4, Reason: "kept for an hour"},

@@ -48,7 +48,7 @@ it in good order, a second one at once.
 	events := flags.String("events", localshop.EmbeddedEvents, "the `broker` of events: embedded (NATS, data in the data folder), none, or a URL (nats://..., kafka://...)")
 	empty := flags.Bool("empty", false, "do not import the embedded catalog")
 	traces := flags.Bool("traces", true, "keep recent traces in memory, for 'souk trace'")
-	metrics := flags.Bool("metrics", true, "keep recent metrics in memory")
+	metrics := flags.Bool("metrics", true, "keep recent metrics in memory, for the page /admin/metrics")
 	verbose := flags.Bool("v", false, "show more of the log")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -114,7 +114,7 @@ func introduce(w io.Writer, shop *localshop.Shop, data string, redis bool) {
 		traces = "souk trace ORDER, and " + shop.URL + "/admin/traces"
 	}
 	if shop.MetricsURL() != "" {
-		metrics = "souk top"
+		metrics = "souk top, and " + shop.URL + "/admin/metrics"
 	}
 	fmt.Fprintf(w, `
   storefront      %s/
