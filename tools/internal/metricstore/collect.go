@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/prometheus/model/textparse"
 	"github.com/prometheus/prometheus/promql"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/slo"
 )
 
@@ -81,10 +82,8 @@ func (c *Collector) Run(ctx context.Context) error {
 
 // every calls fn, after a time and then at an interval, until ctx is done.
 func every(ctx context.Context, later, interval time.Duration, fn func(now time.Time)) {
-	select {
-	case <-ctx.Done():
+	if retry.Sleep(ctx, later) != nil {
 		return
-	case <-time.After(later):
 	}
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
@@ -124,12 +123,12 @@ func (c *Collector) scrape(ctx context.Context, t *target, now time.Time) {
 	if failing := err != nil; failing != t.failing {
 		t.failing = failing
 		if failing {
-			c.log.Warn("the metrics of a part can't be read", "part", t.part, "error", err)
+			c.log.WarnContext(ctx, "the metrics of a part can't be read", "part", t.part, "error", err)
 		} else {
-			c.log.Info("the metrics of a part can be read again", "part", t.part)
+			c.log.InfoContext(ctx, "the metrics of a part can be read again", "part", t.part)
 		}
 	}
-	t.add("up", labels.FromStrings(labels.MetricName, "up", "instance", t.addr, "job", t.part), up)
+	t.add("up", labels.FromStrings(model.MetricNameLabel, "up", "instance", t.addr, "job", t.part), up)
 	c.store.write(t.from, now, t.samples, err == nil)
 }
 
@@ -223,13 +222,13 @@ func (c *Collector) record(ctx context.Context, r *recorder, now time.Time) {
 		}
 		if failing := err != nil; failing != r.failing[rule.Expr] {
 			if r.failing[rule.Expr] = failing; failing {
-				c.log.Warn("a rule can't be evaluated", "rule", rule.Name, "error", err)
+				c.log.WarnContext(ctx, "a rule can't be evaluated", "rule", rule.Name, "error", err)
 			}
 		}
 		samples := make([]sample, 0, len(found))
 		for _, one := range found {
 			b := labels.NewBuilder(one.Metric)
-			b.Set(labels.MetricName, rule.Name)
+			b.Set(model.MetricNameLabel, rule.Name)
 			for name, v := range rule.Labels {
 				b.Set(name, v)
 			}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 
@@ -108,7 +109,7 @@ func (e *evaluator) services(ctx context.Context) ([]string, error) {
 		return nil, err
 	}
 	names, _, err := q.LabelValues(ctx, "job", nil,
-		labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, "target_info"), labels.MustNewMatcher(labels.MatchEqual, "service_namespace", "souk"))
+		labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, "target_info"), labels.MustNewMatcher(labels.MatchEqual, "service_namespace", "souk"))
 	return names, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/value"
 	"github.com/prometheus/prometheus/storage"
@@ -176,7 +177,7 @@ func (s *Store) obtain(l labels.Labels) *series {
 	}
 	one := &series{labels: l, size: seriesSize + int64(l.ByteSize())}
 	s.byHash[hash] = append(s.byHash[hash], one)
-	name := l.Get(labels.MetricName)
+	name := l.Get(model.MetricNameLabel)
 	s.byName[name] = append(s.byName[name], one)
 	s.count++
 	s.bytes += one.size
@@ -269,7 +270,7 @@ func (s *Store) remove(one *series) {
 	one.gone = true
 	s.count--
 	s.bytes -= one.size
-	name := one.labels.Get(labels.MetricName)
+	name := one.labels.Get(model.MetricNameLabel)
 	if list := slices.DeleteFunc(s.byName[name], func(other *series) bool { return other == one }); len(list) > 0 {
 		s.byName[name] = list
 	} else {
@@ -320,7 +321,7 @@ func (q *querier) matching(matchers []*labels.Matcher, fn func(*series)) {
 	q.store.mu.RLock()
 	defer q.store.mu.RUnlock()
 	for _, m := range matchers {
-		if m.Name == labels.MetricName && m.Type == labels.MatchEqual {
+		if m.Name == model.MetricNameLabel && m.Type == labels.MatchEqual {
 			for _, one := range q.store.byName[m.Value] {
 				if fits(one) {
 					fn(one)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 
@@ -32,7 +33,7 @@ var (
 
 // gauge and counter are samples of metrics with a label.
 func gauge(name, label string, v float64) sample {
-	l := labels.FromStrings(labels.MetricName, name, "job", "order", "label", label)
+	l := labels.FromStrings(model.MetricNameLabel, name, "job", "order", "label", label)
 	return sample{key: l.Hash(), labels: l, value: v}
 }
 
@@ -289,10 +290,10 @@ func TestServer(t *testing.T) {
 	s, from := New(DefaultBytes, MaxSeries), newSource()
 	start := time.Now().Add(-10 * time.Minute)
 	for i := range 121 {
-		samples := []sample{{key: 1, labels: labels.FromStrings(labels.MetricName, "target_info", "job", "order", "service_namespace", "souk"), value: 1}}
+		samples := []sample{{key: 1, labels: labels.FromStrings(model.MetricNameLabel, "target_info", "job", "order", "service_namespace", "souk"), value: 1}}
 		for j := range metrics.MaxSeries + 3 {
 			job := fmt.Sprintf("p%02d", j)
-			samples = append(samples, sample{key: uint64(j + 10), labels: labels.FromStrings(labels.MetricName, "up", "job", job), value: float64(j)})
+			samples = append(samples, sample{key: uint64(j + 10), labels: labels.FromStrings(model.MetricNameLabel, "up", "job", job), value: float64(j)})
 		}
 		s.write(from, start.Add(time.Duration(i)*Interval), samples, true)
 	}
