@@ -279,23 +279,31 @@ func TestRevokedTokensEndSignIns(t *testing.T) {
 // TestShopsWithoutTraces say so; a store that is away is no failure of the shop.
 func TestShopsWithoutTraces(t *testing.T) {
 	t.Parallel()
+	checkWithoutStore(t, operators.Orders, "/admin/traces", "keeps no traces", "SOUK_GATEWAY_TRACES_URL", func(c *Config, url string) { c.TracesURL = url })
+}
+
+// checkWithoutStore opens a page of operators at shops that have no store for it, one that does
+// not answer, and one with a wrong address, which does not start.
+func checkWithoutStore(t *testing.T, scope operators.Scope, path, none, variable string, set func(c *Config, url string)) {
+	t.Helper()
 	only, _, file := withTokens(t)
-	token := strings.TrimPrefix(string(only[operators.Orders]), "Authorization: Bearer ")
+	token := strings.TrimPrefix(string(only[scope]), "Authorization: Bearer ")
 	s := start(t)
-	for store, want := range map[string]string{"": "keeps no traces", "http://127.0.0.1:1": "does not answer"} {
+	for store, want := range map[string]string{"": none, "http://127.0.0.1:1": "does not answer"} {
 		a := &operatorBrowser{t: t, handler: handlerOver(t, complete(t, Config{}, func(c *Config) {
-			c.Operators, c.TracesURL = operatorsFile(t, file), store
+			c.Operators = operatorsFile(t, file)
+			set(c, store)
 		}), s.conn, telemetry.Discard())}
 		a.signIn(token, "")
 		status := http.StatusOK
 		if store != "" {
 			status = http.StatusServiceUnavailable
 		}
-		if got := a.page(status, "/admin/traces"); !strings.Contains(got, want) {
+		if got := a.page(status, path); !strings.Contains(got, want) {
 			t.Errorf("%q: %s", store, got)
 		}
 	}
-	if _, err := newFront(complete(t, Config{}, func(c *Config) { c.TracesURL = "nonsense" }), parts{telemetry: telemetry.Discard()}); err == nil || !strings.Contains(fmt.Sprint(err), "SOUK_GATEWAY_TRACES_URL") {
+	if _, err := newFront(complete(t, Config{}, func(c *Config) { set(c, "nonsense") }), parts{telemetry: telemetry.Discard()}); err == nil || !strings.Contains(fmt.Sprint(err), variable) {
 		t.Errorf("a wrong address: %v", err)
 	}
 }
@@ -415,22 +423,5 @@ func TestOperatorsLookAtMetrics(t *testing.T) {
 // TestShopsWithoutMetrics say so; a store that is away is no failure of the shop.
 func TestShopsWithoutMetrics(t *testing.T) {
 	t.Parallel()
-	only, _, file := withTokens(t)
-	s := start(t)
-	for store, want := range map[string]string{"": "keeps no metrics", "http://127.0.0.1:1": "does not answer"} {
-		a := &operatorBrowser{t: t, handler: handlerOver(t, complete(t, Config{}, func(c *Config) {
-			c.Operators, c.MetricsURL = operatorsFile(t, file), store
-		}), s.conn, telemetry.Discard())}
-		a.signIn(strings.TrimPrefix(string(only[operators.Read]), "Authorization: Bearer "), "")
-		status := http.StatusOK
-		if store != "" {
-			status = http.StatusServiceUnavailable
-		}
-		if got := a.page(status, "/admin/metrics"); !strings.Contains(got, want) {
-			t.Errorf("%q: %s", store, got)
-		}
-	}
-	if _, err := newFront(complete(t, Config{}, func(c *Config) { c.MetricsURL = "nonsense" }), parts{telemetry: telemetry.Discard()}); err == nil || !strings.Contains(fmt.Sprint(err), "SOUK_GATEWAY_METRICS_URL") {
-		t.Errorf("a wrong address: %v", err)
-	}
+	checkWithoutStore(t, operators.Read, "/admin/metrics", "keeps no metrics", "SOUK_GATEWAY_METRICS_URL", func(c *Config, url string) { c.MetricsURL = url })
 }

@@ -80,7 +80,7 @@ func TestNamedAttributes(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]bool{
 		`attribute.String("souk.order.id", id)`:        true,
-		`attribute.Key("souk.parcel.id").String(id)`:   true, // of nobody's list
+		`attribute.Key("souk.parcel.id").String(id)`:   true, // not in the list
 		`attribute.Int64("souk.parcel.weight", 1)`:     true,
 		`values["souk.order.id"]`:                      true,
 		`attribute.String("server.address", host)`:     false,

@@ -34,7 +34,7 @@ const (
 	maxBody = 8 << 20
 )
 
-// scraped is the media type that parts are asked for: the short one, as nobody asks for exemplars here.
+// scraped is the media type that parts are asked for: the short one, because the store keeps no exemplars.
 const scraped = "text/plain;version=0.0.4"
 
 // Collector fills a store: with the metrics of parts, and with what the rules of the

@@ -99,7 +99,7 @@ func TestRates(t *testing.T) {
 	wants(t, s, `pool`, began.Add(43*Interval), map[string]float64{"a": 43, "b": 7})
 	wants(t, s, `max_over_time(pool[10m])`, end, map[string]float64{"a": 48, "b": 7})
 	wants(t, s, `{__name__=~"po+l", label!="b"}`, end, map[string]float64{"a": 48})
-	// After a round that failed, nobody knows what a new counter began with.
+	// After a round that failed, what a new counter began with is unknown.
 	s.write(from, end.Add(Interval), []sample{gauge("up", "", 0)}, false)
 	s.write(from, end.Add(2*Interval), []sample{counter("calls_total", "late", 5), counter("calls_total", "all", 300)}, true)
 	s.write(from, end.Add(3*Interval), []sample{counter("calls_total", "late", 5), counter("calls_total", "all", 310)}, true)

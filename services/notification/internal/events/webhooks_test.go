@@ -50,7 +50,7 @@ func (d *deliveries) Deliver(_ context.Context, _ pgx.Tx, m webhook.Message, end
 }
 
 // TestWhatNobodyIsTold: who is told is asked once for all events that are taken together, and
-// an event that nobody is told is not read.
+// an event that no endpoint is told is not read.
 func TestWhatNobodyIsTold(t *testing.T) {
 	t.Parallel()
 	registered := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)

@@ -65,7 +65,7 @@ func (d *drive) withFaults(ctx context.Context, seed uint64) (err error) {
 	return d.run(ctx)
 }
 
-// buyers returns who bought an order: their address, "" for an order of nobody.
+// buyers returns who bought an order: their address, "" for an order that is not in the history.
 func (d *drive) buyers() (func(order string) string, error) {
 	records, err := history.Read(d.history())
 	if err != nil {
