@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -452,9 +453,6 @@ func (o *observed) testTrace(t *testing.T) {
 				return s.Name() == "POST webhook" && attribute(s, "souk.webhook.attempt") == "2"
 			}),
 			again("the relay's batch", o.paidTrace, func(s sdktrace.ReadOnlySpan) bool { return s.Name() == "relay events" }),
-			again("what the gateway's cache was told", o.paidTrace, func(s sdktrace.ReadOnlySpan) bool {
-				return s.Name() == "process catalog" && service(s) == "gateway"
-			}),
 		}},
 	} {
 		var wrong []string
@@ -502,12 +500,32 @@ func (o *observed) testTrace(t *testing.T) {
 					wrong = append(wrong, "there is no "+w.what)
 				}
 			}
+			if !toldGateway(spans) {
+				wrong = append(wrong, "the gateway's cache was told of no event in a trace of its own with a link")
+			}
 			return len(wrong) == 0
 		}
 		if !within(t, check) {
 			t.Errorf("the trace of the order %s:\n%s\n%s", tc.order.State, strings.Join(wrong, "\n"), o.tree(tc.id))
 		}
 	}
+}
+
+// toldGateway reports whether the gateway handled one of catalog's events in a trace of its own
+// that links to the one in which it was published. Which event is left open: where the machine is
+// busy the gateway may lose its place with the broker, and its cache expires until it has it again.
+func toldGateway(spans []sdktrace.ReadOnlySpan) bool {
+	published := map[trace.TraceID]bool{}
+	for _, s := range spans {
+		if s.Name() == "publish catalog" && service(s) == "catalog" {
+			published[s.SpanContext().TraceID()] = true
+		}
+	}
+	return slices.ContainsFunc(spans, func(s sdktrace.ReadOnlySpan) bool {
+		id := s.SpanContext().TraceID()
+		return s.Name() == "process catalog" && service(s) == "gateway" && !s.Parent().IsValid() && !published[id] &&
+			slices.ContainsFunc(s.Links(), func(l sdktrace.Link) bool { return published[l.SpanContext.TraceID()] })
+	})
 }
 
 // within reports whether check comes true, at the pace of retries on a busy machine.

@@ -8,7 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/cli"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/internal/state"
@@ -31,7 +33,8 @@ func againstCommand(ctx context.Context, args []string, stdout, stderr io.Writer
 Compares two shops that run at the same time and are measured in turn, so that
 a noisy minute of the machine meets both: this build with the flags of --this, and
 the limit, which is another build of souk (--binary), or this one with other
-flags of souk up (--other), or both. Reading is measured as "souk bench" does, and
+flags of souk up (--other), or both. A turn ends when its shop has told of what
+was bought. Reading is measured as "souk bench" does, and
 checkout; the last column is the throughput by the limit's. The CPU of each process
 is beside it, which other work on the machine disturbs less.
 
@@ -108,7 +111,7 @@ func (b *bench) readBeside(ctx context.Context, ours, limit *contender) error {
 		}
 	}
 	for _, t := range targets {
-		err := b.beside(t.name, ours, limit, func(c *contender, _ int) (sample, error) {
+		err := b.beside(ctx, t.name, ours, limit, func(c *contender, _ int) (sample, error) {
 			return readLoop(ctx, strings.TrimPrefix(c.st.URL, "http://"), t.paths, b.concurrency, b.time)
 		})
 		if err != nil {
@@ -128,7 +131,7 @@ func (b *bench) checkoutBeside(ctx context.Context, ours, limit *contender) erro
 		}
 		buyers[c] = buyer
 	}
-	return b.beside("checkout", ours, limit, func(c *contender, round int) (sample, error) {
+	return b.beside(ctx, "checkout", ours, limit, func(c *contender, round int) (sample, error) {
 		return closedLoop(ctx, b.concurrency, b.time, func(ctx context.Context, w, i int) error {
 			_, err := buyers[c].checkout(ctx, w*1_000_003+round*100_003+i)
 			return err
@@ -136,18 +139,79 @@ func (b *bench) checkoutBeside(ctx context.Context, ours, limit *contender) erro
 	})
 }
 
-// beside measures both in each round; who begins takes turns.
-func (b *bench) beside(name string, ours, limit *contender, once func(c *contender, round int) (sample, error)) error {
+// beside measures both in each round; who begins takes turns. A turn ends when its shop has done
+// what follows from the requests (events, mails, webhooks): else that would slow the other's turn,
+// and the shop that defers more would look faster.
+func (b *bench) beside(ctx context.Context, name string, ours, limit *contender, once func(c *contender, round int) (sample, error)) error {
+	both := [2]*contender{ours, limit}
 	sides := [2]*Side{ours.side(), limit.side()}
+	var busy [2]time.Duration
+	for i, c := range both {
+		if _, err := becomeIdle(ctx, sides[i].pids); err != nil {
+			return fmt.Errorf("%s: %w", c.name, err)
+		}
+	}
 	for round := range b.rounds {
 		for turn := range sides {
 			i := (turn + round) % len(sides)
-			c := [2]*contender{ours, limit}[i]
-			if err := sides[i].measure(func() (sample, error) { return once(c, round) }); err != nil {
+			c := both[i]
+			err := sides[i].measure(func() (sample, error) {
+				m, err := once(c, round)
+				if err != nil {
+					return m, err
+				}
+				after, err := becomeIdle(ctx, sides[i].pids)
+				busy[i] += after
+				return m, err
+			})
+			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
 		}
 	}
 	b.add(name, sides[0], sides[1])
+	b.notes = append(b.notes, fmt.Sprintf("%s: after %d rounds of %v the shops were busy for %.1f s and %.1f s more, which is in their CPU, not in their throughput.",
+		name, b.rounds, b.time, busy[0].Seconds(), busy[1].Seconds()))
 	return nil
+}
+
+const (
+	// idleShare of one core is what a shop without requests stays below: timers, scrapes.
+	idleShare  = 0.15
+	idleWindow = 500 * time.Millisecond
+	idleMost = 2 * time.Minute
+)
+
+// becomeIdle waits until processes use next to nothing, and returns for how long they still did.
+func becomeIdle(ctx context.Context, pids map[string]int) (busy time.Duration, err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, idleMost, fmt.Errorf("it is still busy %v after the requests", idleMost))
+	defer cancel()
+	start := time.Now()
+	for {
+		began, before := time.Now(), time.Duration(0)
+		if before, err = cpuOf(pids); err != nil {
+			return 0, err
+		}
+		if err := retry.Sleep(ctx, idleWindow); err != nil {
+			return 0, context.Cause(ctx)
+		}
+		after, err := cpuOf(pids)
+		if err != nil {
+			return 0, err
+		}
+		if (after - before).Seconds() < idleShare*time.Since(began).Seconds() {
+			return began.Sub(start), nil
+		}
+	}
+}
+
+func cpuOf(pids map[string]int) (total time.Duration, err error) {
+	for name, pid := range pids {
+		u, err := usageOf(pid, name == "postgres")
+		if err != nil {
+			return 0, err
+		}
+		total += u.cpu
+	}
+	return total, nil
 }

@@ -23,10 +23,11 @@ type usage struct {
 }
 
 // usageOf reads a process from /proc. PostgreSQL is a family: with family, all
-// below the process count too. The kernel keeps no peak of a family, so its
-// peak is the memory of all as they are now, with what they share counted once.
+// below the process count too, and those of them that have ended. The kernel keeps no peak
+// of a family, so its peak is the memory of all as they are now, with what they share
+// counted once.
 func usageOf(pid int, family bool) (usage, error) {
-	total, err := usageOfOne(pid)
+	total, err := usageOfOne(pid, family)
 	if err != nil || !family {
 		return total, err
 	}
@@ -35,7 +36,7 @@ func usageOf(pid int, family bool) (usage, error) {
 		return usage{}, err
 	}
 	for _, child := range children[pid] {
-		u, err := usageOfOne(child)
+		u, err := usageOfOne(child, false)
 		if err != nil {
 			continue // it has just ended
 		}
@@ -48,7 +49,7 @@ func usageOf(pid int, family bool) (usage, error) {
 	return total, nil
 }
 
-func usageOfOne(pid int) (usage, error) {
+func usageOfOne(pid int, ended bool) (usage, error) {
 	var u usage
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
@@ -56,7 +57,11 @@ func usageOfOne(pid int) (usage, error) {
 	}
 	// The second field is the name in brackets and may hold anything.
 	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	for _, i := range []int{11, 12} { // utime, stime
+	times := []int{11, 12} // utime, stime
+	if ended {
+		times = append(times, 13, 14) // cutime, cstime
+	}
+	for _, i := range times {
 		n, err := strconv.ParseInt(string(fields[i]), 10, 64)
 		if err != nil {
 			return u, err

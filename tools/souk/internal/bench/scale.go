@@ -22,8 +22,9 @@ import (
 	"github.com/souk-shop/souk/tools/internal/state"
 )
 
-// importBatch is how many products one call imports.
-const importBatch = 10_000
+// importBatch is how many products one call imports: few enough that a busy machine does it in
+// the time that a call has.
+const importBatch = 2_000
 
 // scale measures reads of a small and of a large catalog.
 type scale struct {
