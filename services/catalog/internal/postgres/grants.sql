@@ -13,4 +13,4 @@ GRANT SELECT, DELETE ON product_search TO runtime;
 GRANT SELECT, INSERT ON restocks, adjustments, adjustment_lines TO runtime;
 
 -- What only an owner may do.
-GRANT EXECUTE ON FUNCTION analyze_catalog() TO runtime;
+GRANT EXECUTE ON FUNCTION analyze_catalog(bigint) TO runtime;

@@ -75,7 +75,7 @@ func (s *Store) afterImports(ctx context.Context, fn editFunc) error {
 			return err
 		}
 		for _, batch := range pending.batches {
-			if err := s.writeBatch(ctx, batch); err != nil {
+			if _, err := s.writeBatch(ctx, batch); err != nil {
 				return err
 			}
 		}
@@ -169,20 +169,22 @@ func sameImport(ctx context.Context, q *db.Queries, id string, hash []byte) erro
 
 // write writes what is left of an import. Several may do so at once.
 func (s *Store) write(ctx context.Context, id string) error {
-	for wrote := false; ; wrote = true {
+	for wrote := 0; ; {
 		batch, err := s.q.NextBatch(ctx, id)
 		if errors.Is(err, pgx.ErrNoRows) {
-			if wrote {
-				s.analyze(ctx)
+			if wrote > 0 {
+				s.analyze(ctx, wrote)
 			}
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("look for the next batch: %w", err)
 		}
-		if err := s.writeBatch(ctx, batch); err != nil {
+		n, err := s.writeBatch(ctx, batch)
+		if err != nil {
 			return err
 		}
+		wrote += n
 	}
 }
 
@@ -194,9 +196,9 @@ func setTrace(ctx context.Context, q *db.Queries) error {
 	return nil
 }
 
-// writeBatch writes a batch, unless another one has.
-func (s *Store) writeBatch(ctx context.Context, batch int64) error {
-	err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+// writeBatch writes a batch, unless another one has, and returns how many products it wrote.
+func (s *Store) writeBatch(ctx context.Context, batch int64) (wrote int, err error) {
+	err = pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		q := s.q.WithTx(tx)
 		if err := setTrace(ctx, q); err != nil {
 			return err
@@ -215,8 +217,12 @@ func (s *Store) writeBatch(ctx context.Context, batch int64) error {
 		if err := json.Unmarshal(packed, &u.products); err != nil {
 			return fmt.Errorf("unpack batch: %w", err)
 		}
+		wrote = len(u.products)
 		return u.run(ctx)
 	})
+	if err == nil {
+		return wrote, nil
+	}
 	// Only a replica of a version that does not know of imports takes a name meanwhile.
 	var taken []string
 	if skus, ok := errors.AsType[*domain.SKUError](err); ok {
@@ -224,12 +230,12 @@ func (s *Store) writeBatch(ctx context.Context, batch int64) error {
 	} else if codes, ok := errors.AsType[*domain.CodeError](err); ok {
 		taken = codes.Codes
 	} else {
-		return err
+		return 0, err
 	}
 	if err := s.q.RefuseBatch(ctx, db.RefuseBatchParams{ID: batch, Names: taken}); err != nil {
-		return fmt.Errorf("refuse batch: %w", err)
+		return 0, fmt.Errorf("refuse batch: %w", err)
 	}
-	return nil
+	return 0, nil
 }
 
 // FinishImports implements app.Maintenance.

@@ -12,7 +12,8 @@ import (
 )
 
 // analyzeAbove is the number of products from which an import analyzes the tables
-// itself: the planner needs the new statistics before autovacuum runs.
+// itself, if they are a considerable share of what there is: the planner needs the new
+// statistics before autovacuum runs.
 const analyzeAbove = 200
 
 // Upsert implements app.Editor: a fixed number of statements, whatever the
@@ -36,14 +37,14 @@ func (s *Store) Upsert(ctx context.Context, id string, products []domain.Product
 		return domain.UpsertResult{}, err
 	}
 	if len(products) > analyzeAbove {
-		s.analyze(ctx)
+		s.analyze(ctx, len(products))
 	}
 	return result, nil
 }
 
-// analyze makes searches fast after many changes. Autovacuum makes up for a failure.
-func (s *Store) analyze(ctx context.Context) {
-	_, _ = s.pool.Exec(ctx, "SELECT analyze_catalog()")
+// analyze makes searches fast after many products changed. Autovacuum makes up for a failure.
+func (s *Store) analyze(ctx context.Context, changed int) {
+	_, _ = s.pool.Exec(ctx, "SELECT analyze_catalog($1)", changed)
 }
 
 // upsert writes products in one transaction, which holds the lock of the catalog.

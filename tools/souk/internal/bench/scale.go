@@ -24,7 +24,7 @@ import (
 
 // importBatch is how many products one call imports: few enough that a busy machine does it in
 // the time that a call has.
-const importBatch = 2_000
+const importBatch = 5_000
 
 // scale measures reads of a small and of a large catalog.
 type scale struct {
