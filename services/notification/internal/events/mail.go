@@ -19,8 +19,8 @@ import (
 
 // Mails keeps mails.
 type Mails interface {
-	// Add writes a mail and its job in the transaction in which its event is noted.
-	Add(ctx context.Context, tx pgx.Tx, m mail.Mail) error
+	// Add writes mails and their jobs in the transaction in which their events are noted.
+	Add(ctx context.Context, tx pgx.Tx, ms []mail.Mail) error
 }
 
 // Mail is the consumer that makes mails of what happened to orders. first is the state in which
@@ -28,18 +28,25 @@ type Mails interface {
 func Mail(mails Mails, first mail.State, newID func() string) consume.Subscription {
 	return consume.Subscription{
 		Name: "mail", Sources: []string{"order"},
-		Effect: consume.Effect(func(ctx context.Context, tx pgx.Tx, e events.Event) error {
-			m, tells, err := mailOf(e)
-			if err != nil {
-				return events.Poison(err)
+		Effect: func(ctx context.Context, tx pgx.Tx, es []events.Event) error {
+			var ms []mail.Mail
+			for _, e := range es {
+				m, tells, err := mailOf(e)
+				if err != nil {
+					return events.Poison(err)
+				}
+				if !tells {
+					continue
+				}
+				m.ID, m.State = newID(), first
+				m.TraceParent = e.Traceparent
+				ms = append(ms, m)
 			}
-			if !tells {
+			if len(ms) == 0 {
 				return nil
 			}
-			m.ID, m.State = newID(), first
-			m.TraceParent = e.Traceparent
-			return mails.Add(ctx, tx, m)
-		}).Each,
+			return mails.Add(ctx, tx, ms)
+		},
 	}
 }
 

@@ -26,8 +26,8 @@ import (
 type Deliveries interface {
 	// Takers are the endpoints that are told events, as of the transaction that takes some.
 	Takers(ctx context.Context, tx pgx.Tx) ([]webhook.Taker, error)
-	// Deliver adds a delivery of a message to each of the endpoints.
-	Deliver(ctx context.Context, tx pgx.Tx, m webhook.Message, endpoints []string) error
+	// Deliver adds deliveries of messages, one to each of a message's endpoints.
+	Deliver(ctx context.Context, tx pgx.Tx, ms []webhook.Addressed) error
 }
 
 // Webhooks is the consumer that makes deliveries to webhook endpoints of events. An event that no
@@ -41,20 +41,22 @@ func Webhooks(to Deliveries) consume.Subscription {
 			if err != nil {
 				return err
 			}
+			var ms []webhook.Addressed
 			for _, e := range es {
 				endpoints := webhook.Told(takers, e.Type, e.Time)
 				if len(endpoints) == 0 {
 					continue
 				}
 				m, err := message(e)
-				if err == nil {
-					err = to.Deliver(ctx, tx, m, endpoints)
-				}
 				if err != nil {
 					return err
 				}
+				ms = append(ms, webhook.Addressed{Message: m, To: endpoints})
 			}
-			return nil
+			if len(ms) == 0 {
+				return nil
+			}
+			return to.Deliver(ctx, tx, ms)
 		},
 	}
 }

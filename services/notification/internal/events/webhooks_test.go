@@ -36,6 +36,7 @@ func TestTypes(t *testing.T) {
 type deliveries struct {
 	takers []webhook.Taker
 	asked  int
+	told   int
 	made   []string
 }
 
@@ -44,13 +45,16 @@ func (d *deliveries) Takers(context.Context, pgx.Tx) ([]webhook.Taker, error) {
 	return d.takers, nil
 }
 
-func (d *deliveries) Deliver(_ context.Context, _ pgx.Tx, m webhook.Message, endpoints []string) error {
-	d.made = append(d.made, m.Subject+" to "+strings.Join(endpoints, " "))
+func (d *deliveries) Deliver(_ context.Context, _ pgx.Tx, ms []webhook.Addressed) error {
+	d.told++
+	for _, m := range ms {
+		d.made = append(d.made, m.Subject+" to "+strings.Join(m.To, " "))
+	}
 	return nil
 }
 
-// TestWhatNobodyIsTold: who is told is asked once for all events that are taken together, and
-// an event that no endpoint is told is not read.
+// TestWhatNobodyIsTold: who is told is asked once for all events that are taken together, what is
+// told is written once, and an event that no endpoint is told is not read.
 func TestWhatNobodyIsTold(t *testing.T) {
 	t.Parallel()
 	registered := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -76,8 +80,9 @@ func TestWhatNobodyIsTold(t *testing.T) {
 		},
 	} {
 		to := &deliveries{takers: test.takers}
-		if err := Webhooks(to).Effect(t.Context(), nil, es); err != nil || to.asked != 1 || !slices.Equal(to.made, test.want) {
-			t.Errorf("%s: %v, asked %d times, made %v", name, err, to.asked, to.made)
+		err := Webhooks(to).Effect(t.Context(), nil, es)
+		if err != nil || to.asked != 1 || to.told != min(1, len(test.want)) || !slices.Equal(to.made, test.want) {
+			t.Errorf("%s: %v, asked %d times, told %d times, made %v", name, err, to.asked, to.told, to.made)
 		}
 	}
 	to := &deliveries{takers: []webhook.Taker{{ID: "a", Types: []string{"*"}}}}

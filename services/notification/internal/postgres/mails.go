@@ -30,10 +30,10 @@ func NewMails(pool, reads *pgxpool.Pool) *Mails {
 	return &Mails{q: db.New(pg.DB{Pool: pool}), reads: db.New(pg.DB{Pool: reads})}
 }
 
-// Add writes the mail of an event with its job, in the transaction in which the event is noted.
+// Add writes the mails of events with their jobs, in the transaction in which the events are noted.
 // A mail that is Kept has no job. An event from before the service's beginning has no mail.
-func (s *Mails) Add(ctx context.Context, tx pgx.Tx, m mail.Mail) error {
-	return addMail(ctx, db.New(tx), &m)
+func (s *Mails) Add(ctx context.Context, tx pgx.Tx, ms []mail.Mail) error {
+	return addMails(ctx, db.New(tx), ms...)
 }
 
 // none is in the columns of an order of a mail that has none: the version before reads them as
@@ -50,21 +50,28 @@ type endpoint struct {
 	LastError    string    `json:"last_error,omitempty"`
 }
 
-func addMail(ctx context.Context, q *db.Queries, m *mail.Mail) error {
-	var about []byte
-	if m.Endpoint != nil {
-		var err error
-		if about, err = json.Marshal(endpoint(*m.Endpoint)); err != nil {
-			return err
+// addMails writes them with one statement.
+func addMails(ctx context.Context, q *db.Queries, ms ...mail.Mail) error {
+	var p db.AddMailsParams
+	for i := range ms {
+		m := &ms[i]
+		about := ""
+		if m.Endpoint != nil {
+			text, err := json.Marshal(endpoint(*m.Endpoint))
+			if err != nil {
+				return err
+			}
+			about = string(text)
 		}
+		p.Ids, p.Kinds, p.States = append(p.Ids, m.ID), append(p.Kinds, string(m.Kind)), append(p.States, string(m.State))
+		p.Subjects, p.Versions, p.HappenedAts = append(p.Subjects, m.Subject), append(p.Versions, m.Version), append(p.HappenedAts, m.HappenedAt)
+		p.OrderIds, p.OrderNumbers = append(p.OrderIds, cmp.Or(m.OrderID, none)), append(p.OrderNumbers, m.OrderNumber)
+		p.CustomerIds, p.CancelReasons = append(p.CustomerIds, cmp.Or(m.CustomerID, none)), append(p.CancelReasons, m.CancelReason)
+		p.RefundIds, p.Refundeds = append(p.RefundIds, m.RefundID), append(p.Refundeds, m.Refunded.Units)
+		p.Amounts, p.Currencies = append(p.Amounts, m.Amount.Units), append(p.Currencies, m.Amount.Currency)
+		p.Traceparents, p.Endpoints = append(p.Traceparents, m.TraceParent), append(p.Endpoints, about)
 	}
-	_, err := q.AddMail(ctx, db.AddMailParams{
-		ID: m.ID, Kind: string(m.Kind), Subject: m.Subject, Version: m.Version, HappenedAt: m.HappenedAt,
-		OrderID: cmp.Or(m.OrderID, none), OrderNumber: m.OrderNumber, CustomerID: cmp.Or(m.CustomerID, none),
-		CancelReason: m.CancelReason, RefundID: nullable(m.RefundID),
-		Amount: m.Amount.Units, Refunded: m.Refunded.Units, Currency: m.Amount.Currency, State: string(m.State), Traceparent: m.TraceParent,
-		Endpoint: about,
-	})
+	_, err := q.AddMails(ctx, p)
 	return err
 }
 

@@ -32,30 +32,48 @@ func (w *Webhooks) Takers(ctx context.Context, tx pgx.Tx) ([]webhook.Taker, erro
 }
 
 // Deliver implements events.Deliveries.
-func (w *Webhooks) Deliver(ctx context.Context, tx pgx.Tx, m webhook.Message, endpoints []string) error {
-	q := w.q.WithTx(tx)
-	for _, id := range endpoints {
-		if err := add(ctx, q, m, id, newID()); err != nil {
-			return fmt.Errorf("add a webhook delivery: %w", err)
+func (w *Webhooks) Deliver(ctx context.Context, tx pgx.Tx, ms []webhook.Addressed) error {
+	var ds []delivery
+	for i := range ms {
+		for _, endpoint := range ms[i].To {
+			ds = append(ds, delivery{newID(), endpoint, &ms[i].Message})
 		}
+	}
+	if err := add(ctx, w.q.WithTx(tx), ds); err != nil {
+		return fmt.Errorf("add webhook deliveries: %w", err)
 	}
 	return nil
 }
 
-func add(ctx context.Context, q *db.Queries, m webhook.Message, endpoint, delivery string) error {
-	if err := q.AddWebhookMessage(ctx, db.AddWebhookMessageParams{
-		ID: m.ID, Source: m.Source, Subject: m.Subject, Version: m.Version, Type: m.Type, HappenedAt: m.At, Body: m.Body, Traceparent: m.TraceParent,
-	}); err != nil {
-		return err
+// delivery is one to add; those of one message follow one another.
+type delivery struct {
+	id, endpoint string
+	of           *webhook.Message
+}
+
+// add writes deliveries and their messages with one statement.
+func add(ctx context.Context, q *db.Queries, ds []delivery) error {
+	var p db.AddWebhookDeliveriesParams
+	var last *webhook.Message
+	for _, d := range ds {
+		m := d.of
+		p.Deliveries, p.Endpoints, p.MessageIds = append(p.Deliveries, d.id), append(p.Endpoints, d.endpoint), append(p.MessageIds, m.ID)
+		p.OfSubjects, p.OfVersions = append(p.OfSubjects, m.Subject), append(p.OfVersions, m.Version)
+		if m == last {
+			continue
+		}
+		last = m
+		p.Ids, p.Sources, p.Types = append(p.Ids, m.ID), append(p.Sources, m.Source), append(p.Types, m.Type)
+		p.Subjects, p.Versions, p.HappenedAts = append(p.Subjects, m.Subject), append(p.Versions, m.Version), append(p.HappenedAts, m.At)
+		p.Bodies, p.Traceparents = append(p.Bodies, m.Body), append(p.Traceparents, m.TraceParent)
 	}
-	_, err := q.AddWebhookDelivery(ctx, db.AddWebhookDeliveryParams{ID: delivery, EndpointID: endpoint, MessageID: m.ID})
-	return err
+	return q.AddWebhookDeliveries(ctx, p)
 }
 
 // Claim implements app.Outbox.
-func (w *Webhooks) Claim(ctx context.Context, room app.Room, lease time.Duration) (out []app.Claimed, err error) {
+func (w *Webhooks) Claim(ctx context.Context, room app.Room, lease time.Duration) (out []app.Claimed, more bool, err error) {
 	err = pg.InTx(ctx, w.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
-		out = nil
+		out, more = nil, false
 		q := w.q.WithTx(tx)
 		due, err := q.LockDueWebhookEndpoints(ctx, webhook.FailuresToPause)
 		if err != nil || len(due) == 0 {
@@ -77,6 +95,7 @@ func (w *Webhooks) Claim(ctx context.Context, room app.Room, lease time.Duration
 				most, places = 1, min(places, room.OnTrial-onTrial)
 			}
 			if places <= 0 {
+				more = true
 				continue
 			}
 			underWay, err := q.WebhookDeliveriesUnderWay(ctx, e.ID)
@@ -84,6 +103,7 @@ func (w *Webhooks) Claim(ctx context.Context, room app.Room, lease time.Duration
 				return err
 			}
 			if places = min(places, most-int(underWay)); places <= 0 {
+				more = true
 				continue
 			}
 			rows, err := q.ClaimWebhookDeliveries(ctx, db.ClaimWebhookDeliveriesParams{
@@ -92,6 +112,7 @@ func (w *Webhooks) Claim(ctx context.Context, room app.Room, lease time.Duration
 			if err != nil {
 				return err
 			}
+			more = more || e.Ordered || len(rows) == places
 			onHost[host] += len(rows)
 			if trial {
 				onTrial += len(rows)
@@ -105,20 +126,33 @@ func (w *Webhooks) Claim(ctx context.Context, room app.Room, lease time.Duration
 		}
 		return nil
 	})
-	return out, err
+	return out, more, err
 }
 
-// Finish implements app.Outbox.
-func (w *Webhooks) Finish(ctx context.Context, c *app.Claimed, a webhook.Attempt, decide func(*webhook.Endpoint) webhook.Outcome) (out webhook.Outcome, ours bool, err error) {
+// Delivered implements app.Outbox.
+func (w *Webhooks) Delivered(ctx context.Context, all []app.Answered) ([]bool, error) {
+	var p db.WebhooksDeliveredParams
+	at := make(map[string]int, len(all))
+	for i, one := range all {
+		at[one.ID] = i
+		p.Ids, p.Untils, p.Ats = append(p.Ids, one.ID), append(p.Untils, one.Until), append(p.Ats, one.Attempt.At)
+		p.Durations, p.Statuses = append(p.Durations, one.Attempt.Duration), append(p.Statuses, int32(one.Attempt.Status)) // three digits
+		p.Responses = append(p.Responses, one.Attempt.Response)
+	}
+	ours := make([]bool, len(all))
+	ids, err := w.q.WebhooksDelivered(ctx, p)
+	for _, id := range ids {
+		ours[at[id]] = true
+	}
+	return ours, err
+}
+
+// Missed implements app.Outbox.
+func (w *Webhooks) Missed(ctx context.Context, c *app.Claimed, a webhook.Attempt, decide func(*webhook.Endpoint) webhook.Outcome) (out webhook.Outcome, ours bool, err error) {
 	err = pg.InTx(ctx, w.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		ours = false
 		q := w.q.WithTx(tx)
-		// A failure changes the endpoint by what it is; a success does not, and waits for none.
-		read := q.LockWebhookEndpoint
-		if a.Error == "" {
-			read = q.WebhookEndpoint
-		}
-		row, err := read(ctx, c.EndpointID)
+		row, err := q.LockWebhookEndpoint(ctx, c.EndpointID) // changes by what it is
 		e, err := toEndpoint(row, err)
 		if err == webhook.ErrEndpointNotFound { //nolint:errorlint // as toEndpoint returns it
 			return nil // removed meanwhile, with the delivery
@@ -140,12 +174,6 @@ func (w *Webhooks) Finish(ctx context.Context, c *app.Claimed, a webhook.Attempt
 		}); err != nil {
 			return err
 		}
-		if a.Error == "" {
-			if e.Failures == 0 && e.Reached {
-				return nil
-			}
-			return q.WebhookReached(ctx, c.EndpointID)
-		}
 		if err := q.WebhookMissed(ctx, db.WebhookMissedParams{ID: c.EndpointID, At: a.At, Pause: out.Pause}); err != nil {
 			return err
 		}
@@ -160,15 +188,15 @@ func (w *Webhooks) Finish(ctx context.Context, c *app.Claimed, a webhook.Attempt
 		if err != nil {
 			return err
 		}
-		return addMail(ctx, q, w.toOperators(&disabled, c, a))
+		return addMails(ctx, q, w.toOperators(&disabled, c, a))
 	})
 	return out, ours, err
 }
 
 // toOperators is the mail that an endpoint was disabled. It is written in the transaction that
 // disables it, and named by the version that this makes: one mail each time.
-func (w *Webhooks) toOperators(e *db.WebhookEndpoint, c *app.Claimed, a webhook.Attempt) *mail.Mail {
-	return &mail.Mail{
+func (w *Webhooks) toOperators(e *db.WebhookEndpoint, c *app.Claimed, a webhook.Attempt) mail.Mail {
+	return mail.Mail{
 		ID: newID(), Kind: mail.EndpointDisabled, Subject: "webhook-endpoint." + e.ID, Version: e.Version, HappenedAt: e.DisabledAt.Time,
 		State: w.first, TraceParent: c.Message.TraceParent,
 		Endpoint: &mail.Endpoint{

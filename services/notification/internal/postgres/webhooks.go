@@ -204,8 +204,7 @@ func (w *Webhooks) Rotate(ctx context.Context, operation, id string, key []byte,
 
 // Test implements app.Store.
 func (w *Webhooks) Test(ctx context.Context, operation, id string, m webhook.Message) (d webhook.Delivery, err error) {
-	delivery := newID()
-	err = w.operate(ctx, operation, delivery, func(ctx context.Context, tx pgx.Tx, q *db.Queries, made string, repeat bool) error {
+	err = w.operate(ctx, operation, newID(), func(ctx context.Context, tx pgx.Tx, q *db.Queries, made string, repeat bool) error {
 		if !repeat {
 			e, err := lock(ctx, q, id, nil, false)
 			if err != nil {
@@ -214,7 +213,7 @@ func (w *Webhooks) Test(ctx context.Context, operation, id string, m webhook.Mes
 			if !e.Enabled {
 				return webhook.ErrDisabled
 			}
-			if err := add(ctx, q, m, id, made); err != nil {
+			if err := add(ctx, q, []delivery{{made, id, &m}}); err != nil {
 				return err
 			}
 			if err := audit.Append(ctx, tx, audit.Change{Object: object(id), After: map[string]any{"test": m.ID}}); err != nil {

@@ -48,17 +48,21 @@ const paid, placed = "souk.order.v1.OrderPaid", "souk.order.v1.OrderPlaced"
 // shop is the outgoing webhooks of a service, on a database of their own.
 type shop struct {
 	*app.Endpoints
-	t     *testing.T
+	t     testing.TB
 	store *postgres.Webhooks
+	own   *pgxpool.Pool // the service's
 	pool  *pgxpool.Pool // a superuser's
 	mu    sync.Mutex
 	off   []webhook.Endpoint // that the service has disabled
+
+	statements *statements // of the service
 }
 
-func newShop(t *testing.T) *shop {
+func newShop(t testing.TB) *shop {
 	t.Helper()
 	d := pgtest.Service(t, postgres.Migrate)
-	d.Config.MaxConns = 16
+	s := &shop{t: t, statements: &statements{}}
+	d.Config.MaxConns, d.Config.Tracer = 16, s.statements
 	pool, err := pg.Open(t.Context(), d.Config, telemetry.Discard())
 	if err != nil {
 		t.Fatal(err)
@@ -68,10 +72,9 @@ func newShop(t *testing.T) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := postgres.NewWebhooks(pool, sealer, mail.Queued)
-	return &shop{t: t, store: store, pool: d.Superuser(t), Endpoints: app.NewEndpoints(app.Config{
-		Store: store, Guard: testGuard, Types: []string{paid, placed}, Now: time.Now, NewID: id,
-	})}
+	s.store, s.own, s.pool = postgres.NewWebhooks(pool, sealer, mail.Queued), pool, d.Superuser(t)
+	s.Endpoints = app.NewEndpoints(app.Config{Store: s.store, Guard: testGuard, Types: []string{paid, placed}, Now: time.Now, NewID: id})
+	return s
 }
 
 func id() string { return uuid.Must(uuid.NewV7()).String() }
@@ -126,7 +129,7 @@ func (s *shop) take(subject string, version int64, eventType string, at time.Tim
 	}
 	if err := pg.InTx(s.t.Context(), s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
 		takers, err := s.store.Takers(ctx, tx)
-		return cmp.Or(err, s.store.Deliver(ctx, tx, m, webhook.Told(takers, m.Type, m.At)))
+		return cmp.Or(err, s.store.Deliver(ctx, tx, []webhook.Addressed{{Message: m, To: webhook.Told(takers, m.Type, m.At)}}))
 	}); err != nil {
 		s.t.Fatal(err)
 	}

@@ -60,10 +60,15 @@ type DispatcherConfig struct {
 }
 
 // Dispatcher sends deliveries.
-type Dispatcher struct{ cfg DispatcherConfig }
+type Dispatcher struct {
+	cfg      DispatcherConfig
+	answered chan noting
+}
 
-// NewDispatcher makes a Dispatcher.
-func NewDispatcher(cfg DispatcherConfig) *Dispatcher { return &Dispatcher{cfg} }
+// NewDispatcher makes a Dispatcher. It runs once.
+func NewDispatcher(cfg DispatcherConfig) *Dispatcher {
+	return &Dispatcher{cfg, make(chan noting, cfg.Workers)}
+}
 
 // Run sends until ctx ends; then it waits for calls under way. It fails where a crash point
 // does.
@@ -79,6 +84,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		failed  error
 	)
 	defer ticker.Stop()
+	noted := make(chan struct{})
+	go func() { defer close(noted); d.noteAnswered(context.WithoutCancel(ctx)) }()
+	defer func() { close(d.answered); <-noted }()
+	more := true
 	end := func(c call) {
 		room.leave(c.of)
 		if failed == nil {
@@ -86,8 +95,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		}
 	}
 	for ctx.Err() == nil && failed == nil {
-		if room.Places > 0 {
-			claimed, err := d.cfg.Outbox.Claim(ctx, room, d.cfg.Timeout+margin)
+		if more && room.Places > 0 {
+			var claimed []Claimed
+			var err error
+			claimed, more, err = d.cfg.Outbox.Claim(ctx, room, d.cfg.Timeout+margin)
 			if err != nil && ctx.Err() == nil && !failing { // once per outage
 				d.cfg.Log.WarnContext(ctx, "webhooks cannot be claimed; it is tried again", "error", err)
 			}
@@ -101,14 +112,15 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		case c := <-ended:
 			end(c)
 		case <-ticker.C:
+			more = true
 		case <-ctx.Done():
 		}
-		for more := true; more; {
+		for waiting := true; waiting; {
 			select {
 			case c := <-ended:
 				end(c)
 			default:
-				more = false
+				waiting = false
 			}
 		}
 	}
@@ -168,6 +180,9 @@ func (d *Dispatcher) try(ctx context.Context, c *Claimed) error {
 	return nil
 }
 
+// again is how what an attempt came to is written while the database is away, until the claim ends.
+var again = retry.Policy{Backoff: retry.Backoff{Initial: 100 * time.Millisecond, Max: 2 * time.Second}}
+
 // finish writes what an attempt came to. While the database is away it tries again until the
 // claim ends; then the message is sent again.
 func (d *Dispatcher) finish(ctx context.Context, c *Claimed, a webhook.Attempt, answer webhook.Answer) {
@@ -176,15 +191,20 @@ func (d *Dispatcher) finish(ctx context.Context, c *Claimed, a webhook.Attempt, 
 	random := rand.Float64() //nolint:gosec // spreads load, guards no secret
 	var at webhook.Endpoint
 	var out webhook.Outcome
-	ours := false
-	again := retry.Policy{Backoff: retry.Backoff{Initial: 100 * time.Millisecond, Max: 2 * time.Second}}
-	err := retry.Do(ctx, again, func(ctx context.Context) (err error) {
-		out, ours, err = d.cfg.Outbox.Finish(ctx, c, a, func(e *webhook.Endpoint) webhook.Outcome {
-			at = *e
-			return webhook.Decide(e, c.Attempts, answer, d.cfg.Now(), random)
+	var ours bool
+	var err error
+	if answer.OK() {
+		out = webhook.Decide(&at, c.Attempts, answer, d.cfg.Now(), random) // whatever the endpoint is
+		ours, err = d.delivered(ctx, Answered{c, a})
+	} else {
+		err = retry.Do(ctx, again, func(ctx context.Context) (err error) {
+			out, ours, err = d.cfg.Outbox.Missed(ctx, c, a, func(e *webhook.Endpoint) webhook.Outcome {
+				at = *e
+				return webhook.Decide(e, c.Attempts, answer, d.cfg.Now(), random)
+			})
+			return err
 		})
-		return err
-	})
+	}
 	switch {
 	case err != nil:
 		d.cfg.Log.WarnContext(ctx, "what became of a webhook is not written; it is sent again", "endpoint", c.EndpointID, "webhook", c.Message.ID, "error", err)
@@ -197,6 +217,51 @@ func (d *Dispatcher) finish(ctx context.Context, c *Claimed, a webhook.Attempt, 
 		at.Enabled, at.DisabledReason = false, out.Disable
 		d.cfg.Notices.Disabled(ctx, at)
 	}
+}
+
+// noting is an attempt that succeeded and is to be written.
+type noting struct {
+	Answered
+	written chan<- written
+}
+
+type written struct {
+	ours bool
+	err  error
+}
+
+// noteAnswered writes the attempts that succeeded: while some are written, the next ones come
+// together.
+func (d *Dispatcher) noteAnswered(ctx context.Context) {
+	for first := range d.answered {
+		batch, all := []noting{first}, []Answered{first.Answered}
+		for range len(d.answered) {
+			next := <-d.answered
+			batch, all = append(batch, next), append(all, next.Answered)
+		}
+		writing, cancel := context.WithTimeout(ctx, margin)
+		ours, err := d.cfg.Outbox.Delivered(writing, all)
+		cancel()
+		for i, one := range batch {
+			one.written <- written{err == nil && ours[i], err}
+		}
+	}
+}
+
+// delivered writes an attempt that succeeded, with others that end at the time, and by itself
+// where that fails.
+func (d *Dispatcher) delivered(ctx context.Context, one Answered) (ours bool, err error) {
+	together := make(chan written, 1)
+	d.answered <- noting{one, together}
+	if w := <-together; w.err == nil {
+		return w.ours, nil
+	}
+	err = retry.Do(ctx, again, func(ctx context.Context) error {
+		alone, err := d.cfg.Outbox.Delivered(ctx, []Answered{one})
+		ours = err == nil && alone[0]
+		return err
+	})
+	return ours, err
 }
 
 // Sweep forgets old deliveries until ctx ends. Replicas may sweep at once.

@@ -48,11 +48,15 @@ type (
 	// Outbox is what is to be sent.
 	Outbox interface {
 		// Claim takes deliveries that are due, as many as there is room for, for a time after
-		// which another process may take them.
-		Claim(ctx context.Context, room Room, lease time.Duration) ([]Claimed, error)
-		// Finish writes what an attempt came to. What a Claimed says of its endpoint may be old:
-		// decide is given it as it is. It reports false when the claim was another's by then.
-		Finish(ctx context.Context, c *Claimed, a webhook.Attempt, decide func(*webhook.Endpoint) webhook.Outcome) (webhook.Outcome, bool, error)
+		// which another process may take them. It reports whether there may be more, for which
+		// there is no room, or whose turn it is not before another of their subject has ended.
+		Claim(ctx context.Context, room Room, lease time.Duration) (all []Claimed, more bool, err error)
+		// Delivered writes attempts that succeeded. It reports false for each whose claim was
+		// another's by then.
+		Delivered(ctx context.Context, all []Answered) (ours []bool, err error)
+		// Missed writes what an attempt that failed came to. What a Claimed says of its endpoint may
+		// be old: decide is given it as it is. It reports false as Delivered does.
+		Missed(ctx context.Context, c *Claimed, a webhook.Attempt, decide func(*webhook.Endpoint) webhook.Outcome) (webhook.Outcome, bool, error)
 		// Forget deletes up to limit deliveries that ended or were made before a time, messages
 		// that have none, secrets that expired and operations of before it, and returns how many
 		// deliveries there were.
@@ -105,6 +109,12 @@ type Claimed struct {
 	OnTrial bool
 	// Until is when the claim ends. It names the claim, too.
 	Until time.Time
+}
+
+// Answered is a delivery with the attempt that succeeded.
+type Answered struct {
+	*Claimed
+	Attempt webhook.Attempt
 }
 
 // Request is one call of an endpoint.

@@ -152,6 +152,12 @@ type Taker struct {
 	Since time.Time
 }
 
+// Addressed is a message with the ids of the endpoints that are told it.
+type Addressed struct {
+	Message
+	To []string
+}
+
 // Told returns the ids of those that are told what happened, of a type and at a time.
 func Told(takers []Taker, eventType string, at time.Time) (ids []string) {
 	for _, t := range takers {

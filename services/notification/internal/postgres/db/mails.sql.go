@@ -10,70 +10,69 @@ import (
 	"time"
 )
 
-const addMail = `-- name: AddMail :one
-WITH added AS (
+const addMails = `-- name: AddMails :one
+WITH told AS (
+    SELECT unnest($1::uuid[]) AS id, unnest($2::text[]) AS kind, unnest($3::text[]) AS subject, unnest($4::bigint[]) AS version,
+        unnest($5::timestamptz[]) AS happened_at, unnest($6::uuid[]) AS order_id, unnest($7::text[]) AS order_number,
+        unnest($8::uuid[]) AS customer_id, unnest($9::text[]) AS cancel_reason, unnest($10::text[]) AS refund_id,
+        unnest($11::bigint[]) AS amount, unnest($12::bigint[]) AS refunded, unnest($13::text[]) AS currency,
+        unnest($14::text[]) AS state, unnest($15::text[]) AS traceparent, unnest($16::text[]) AS endpoint
+), added AS (
     INSERT INTO mails (id, kind, subject, version, happened_at, order_id, order_number, customer_id, cancel_reason, refund_id,
         amount, refunded, currency, state, traceparent, endpoint)
-    SELECT $1, $2, $3, $4, $5::timestamptz, $6, $7, $8, $9, $10,
-        $11, $12, $13, $14, $15::text, $16::jsonb
-    FROM beginning WHERE $5::timestamptz >= beginning.at
+    SELECT t.id, t.kind, t.subject, t.version, t.happened_at, t.order_id, t.order_number, t.customer_id, t.cancel_reason, nullif(t.refund_id, '')::uuid,
+        t.amount, t.refunded, t.currency, t.state, t.traceparent, nullif(t.endpoint, '')::jsonb
+    FROM told t CROSS JOIN beginning b WHERE t.happened_at >= b.at
     ON CONFLICT (subject, version) DO NOTHING
-    RETURNING id, state
-), job AS (
-    SELECT souk_job_insert('send_mail', jsonb_build_object('mail_id', id, 'traceparent', $15::text), 'mail_id', '0')
-    FROM added WHERE state = 'queued'
+    RETURNING id, state, traceparent
 )
-SELECT (SELECT count(*) FROM added) AS added, (SELECT count(*) FROM job) AS jobs
+SELECT count(souk_job_insert('send_mail', jsonb_build_object('mail_id', id, 'traceparent', traceparent), 'mail_id', '0'))
+FROM added WHERE state = 'queued'
 `
 
-type AddMailParams struct {
-	ID           string
-	Kind         string
-	Subject      string
-	Version      int64
-	HappenedAt   time.Time
-	OrderID      string
-	OrderNumber  string
-	CustomerID   string
-	CancelReason string
-	RefundID     *string
-	Amount       int64
-	Refunded     int64
-	Currency     string
-	State        string
-	Traceparent  string
-	Endpoint     []byte
+type AddMailsParams struct {
+	Ids           []string
+	Kinds         []string
+	Subjects      []string
+	Versions      []int64
+	HappenedAts   []time.Time
+	OrderIds      []string
+	OrderNumbers  []string
+	CustomerIds   []string
+	CancelReasons []string
+	RefundIds     []string
+	Amounts       []int64
+	Refundeds     []int64
+	Currencies    []string
+	States        []string
+	Traceparents  []string
+	Endpoints     []string
 }
 
-type AddMailRow struct {
-	Added int64
-	Jobs  int64
-}
-
-// Adds the mail of what happened since the service began, and its job unless it is kept; what has
-// one adds none.
-func (q *Queries) AddMail(ctx context.Context, arg AddMailParams) (AddMailRow, error) {
-	row := q.db.QueryRow(ctx, addMail,
-		arg.ID,
-		arg.Kind,
-		arg.Subject,
-		arg.Version,
-		arg.HappenedAt,
-		arg.OrderID,
-		arg.OrderNumber,
-		arg.CustomerID,
-		arg.CancelReason,
-		arg.RefundID,
-		arg.Amount,
-		arg.Refunded,
-		arg.Currency,
-		arg.State,
-		arg.Traceparent,
-		arg.Endpoint,
+// Adds the mails of what happened since the service began, and the jobs of those that are not kept;
+// what has one adds none.
+func (q *Queries) AddMails(ctx context.Context, arg AddMailsParams) (int64, error) {
+	row := q.db.QueryRow(ctx, addMails,
+		arg.Ids,
+		arg.Kinds,
+		arg.Subjects,
+		arg.Versions,
+		arg.HappenedAts,
+		arg.OrderIds,
+		arg.OrderNumbers,
+		arg.CustomerIds,
+		arg.CancelReasons,
+		arg.RefundIds,
+		arg.Amounts,
+		arg.Refundeds,
+		arg.Currencies,
+		arg.States,
+		arg.Traceparents,
+		arg.Endpoints,
 	)
-	var i AddMailRow
-	err := row.Scan(&i.Added, &i.Jobs)
-	return i, err
+	var count int64
+	err := row.Scan(&count)
+	return count, err
 }
 
 const beginMail = `-- name: BeginMail :execrows

@@ -38,24 +38,52 @@ func (q *Queries) AddWebhookAttempt(ctx context.Context, arg AddWebhookAttemptPa
 	return err
 }
 
-const addWebhookDelivery = `-- name: AddWebhookDelivery :execrows
+const addWebhookDeliveries = `-- name: AddWebhookDeliveries :exec
+WITH message AS (
+    INSERT INTO webhook_messages (id, source, subject, version, type, happened_at, body, traceparent)
+    SELECT unnest($6::text[]), unnest($7::text[]), unnest($8::text[]), unnest($9::bigint[]), unnest($10::text[]),
+        unnest($11::timestamptz[]), unnest($12::bytea[]), unnest($13::text[])
+    ON CONFLICT (id) DO NOTHING
+)
 INSERT INTO webhook_deliveries (id, endpoint_id, message_id, subject, version)
-SELECT $1, $2, m.id, m.subject, m.version FROM webhook_messages m WHERE m.id = $3
+SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::text[]), unnest($4::text[]), unnest($5::bigint[])
 ON CONFLICT (endpoint_id, message_id) DO NOTHING
 `
 
-type AddWebhookDeliveryParams struct {
-	ID         string
-	EndpointID string
-	MessageID  string
+type AddWebhookDeliveriesParams struct {
+	Deliveries   []string
+	Endpoints    []string
+	MessageIds   []string
+	OfSubjects   []string
+	OfVersions   []int64
+	Ids          []string
+	Sources      []string
+	Subjects     []string
+	Versions     []int64
+	Types        []string
+	HappenedAts  []time.Time
+	Bodies       [][]byte
+	Traceparents []string
 }
 
-func (q *Queries) AddWebhookDelivery(ctx context.Context, arg AddWebhookDeliveryParams) (int64, error) {
-	result, err := q.db.Exec(ctx, addWebhookDelivery, arg.ID, arg.EndpointID, arg.MessageID)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+// Adds messages and deliveries of them; those that are there stay as they are.
+func (q *Queries) AddWebhookDeliveries(ctx context.Context, arg AddWebhookDeliveriesParams) error {
+	_, err := q.db.Exec(ctx, addWebhookDeliveries,
+		arg.Deliveries,
+		arg.Endpoints,
+		arg.MessageIds,
+		arg.OfSubjects,
+		arg.OfVersions,
+		arg.Ids,
+		arg.Sources,
+		arg.Subjects,
+		arg.Versions,
+		arg.Types,
+		arg.HappenedAts,
+		arg.Bodies,
+		arg.Traceparents,
+	)
+	return err
 }
 
 const addWebhookEndpoint = `-- name: AddWebhookEndpoint :one
@@ -98,36 +126,6 @@ func (q *Queries) AddWebhookEndpoint(ctx context.Context, arg AddWebhookEndpoint
 		&i.Reached,
 	)
 	return i, err
-}
-
-const addWebhookMessage = `-- name: AddWebhookMessage :exec
-INSERT INTO webhook_messages (id, source, subject, version, type, happened_at, body, traceparent)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO NOTHING
-`
-
-type AddWebhookMessageParams struct {
-	ID          string
-	Source      string
-	Subject     string
-	Version     int64
-	Type        string
-	HappenedAt  time.Time
-	Body        []byte
-	Traceparent string
-}
-
-func (q *Queries) AddWebhookMessage(ctx context.Context, arg AddWebhookMessageParams) error {
-	_, err := q.db.Exec(ctx, addWebhookMessage,
-		arg.ID,
-		arg.Source,
-		arg.Subject,
-		arg.Version,
-		arg.Type,
-		arg.HappenedAt,
-		arg.Body,
-		arg.Traceparent,
-	)
-	return err
 }
 
 const addWebhookSecret = `-- name: AddWebhookSecret :exec
@@ -872,17 +870,6 @@ func (q *Queries) WebhookOperation(ctx context.Context, id string) (WebhookOpera
 	return i, err
 }
 
-const webhookReached = `-- name: WebhookReached :exec
-UPDATE webhook_endpoints SET failures = 0, failing_since = NULL, paused_until = 'epoch', reached = true
-WHERE id = $1 AND (failures > 0 OR NOT reached)
-`
-
-// An attempt succeeded.
-func (q *Queries) WebhookReached(ctx context.Context, id string) error {
-	_, err := q.db.Exec(ctx, webhookReached, id)
-	return err
-}
-
 const webhookSecrets = `-- name: WebhookSecrets :many
 SELECT id, endpoint_id, sealed, created_at, expires_at FROM webhook_secrets
 WHERE endpoint_id = ANY ($1::uuid[]) AND (expires_at IS NULL OR expires_at > now())
@@ -940,6 +927,67 @@ func (q *Queries) WebhookTakers(ctx context.Context) ([]WebhookTakersRow, error)
 			return nil, err
 		}
 		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const webhooksDelivered = `-- name: WebhooksDelivered :many
+WITH ended AS (
+    SELECT unnest($1::uuid[]) AS id, unnest($2::timestamptz[]) AS until, unnest($3::timestamptz[]) AS at,
+        unnest($4::interval[]) AS duration, unnest($5::int[]) AS status, unnest($6::text[]) AS response
+), delivered AS (
+    UPDATE webhook_deliveries d SET state = 'delivered', attempts = d.attempts + 1, due_at = now(), claimed_until = NULL,
+        last_status = e.status, last_error = '', changed_at = now()
+    FROM ended e WHERE d.id = e.id AND d.claimed_until = e.until
+    RETURNING d.id, d.endpoint_id, e.at, e.duration, e.status, e.response
+), attempt AS (
+    INSERT INTO webhook_attempts (delivery_id, at, duration, status, error, response)
+    SELECT id, at, duration, status, '', response FROM delivered
+), reached AS (
+    SELECT p.id FROM webhook_endpoints p
+    WHERE p.id IN (SELECT endpoint_id FROM delivered) AND (p.failures > 0 OR NOT p.reached)
+    ORDER BY p.id FOR NO KEY UPDATE
+), endpoint AS (
+    UPDATE webhook_endpoints p SET failures = 0, failing_since = NULL, paused_until = 'epoch', reached = true
+    FROM reached WHERE p.id = reached.id
+)
+SELECT id FROM delivered
+`
+
+type WebhooksDeliveredParams struct {
+	Ids       []string
+	Untils    []time.Time
+	Ats       []time.Time
+	Durations []time.Duration
+	Statuses  []int32
+	Responses []string
+}
+
+// Attempts that succeeded: returns the deliveries whose claim was theirs still. What reaches an
+// endpoint ends its failures; endpoints are locked in one order.
+func (q *Queries) WebhooksDelivered(ctx context.Context, arg WebhooksDeliveredParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, webhooksDelivered,
+		arg.Ids,
+		arg.Untils,
+		arg.Ats,
+		arg.Durations,
+		arg.Statuses,
+		arg.Responses,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err

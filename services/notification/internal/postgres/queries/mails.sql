@@ -1,19 +1,23 @@
--- name: AddMail :one
--- Adds the mail of what happened since the service began, and its job unless it is kept; what has
--- one adds none.
-WITH added AS (
+-- name: AddMails :one
+-- Adds the mails of what happened since the service began, and the jobs of those that are not kept;
+-- what has one adds none.
+WITH told AS (
+    SELECT unnest(@ids::uuid[]) AS id, unnest(@kinds::text[]) AS kind, unnest(@subjects::text[]) AS subject, unnest(@versions::bigint[]) AS version,
+        unnest(@happened_ats::timestamptz[]) AS happened_at, unnest(@order_ids::uuid[]) AS order_id, unnest(@order_numbers::text[]) AS order_number,
+        unnest(@customer_ids::uuid[]) AS customer_id, unnest(@cancel_reasons::text[]) AS cancel_reason, unnest(@refund_ids::text[]) AS refund_id,
+        unnest(@amounts::bigint[]) AS amount, unnest(@refundeds::bigint[]) AS refunded, unnest(@currencies::text[]) AS currency,
+        unnest(@states::text[]) AS state, unnest(@traceparents::text[]) AS traceparent, unnest(@endpoints::text[]) AS endpoint
+), added AS (
     INSERT INTO mails (id, kind, subject, version, happened_at, order_id, order_number, customer_id, cancel_reason, refund_id,
         amount, refunded, currency, state, traceparent, endpoint)
-    SELECT @id, @kind, @subject, @version, @happened_at::timestamptz, @order_id, @order_number, @customer_id, @cancel_reason, sqlc.narg(refund_id),
-        @amount, @refunded, @currency, @state, @traceparent::text, sqlc.narg(endpoint)::jsonb
-    FROM beginning WHERE @happened_at::timestamptz >= beginning.at
+    SELECT t.id, t.kind, t.subject, t.version, t.happened_at, t.order_id, t.order_number, t.customer_id, t.cancel_reason, nullif(t.refund_id, '')::uuid,
+        t.amount, t.refunded, t.currency, t.state, t.traceparent, nullif(t.endpoint, '')::jsonb
+    FROM told t CROSS JOIN beginning b WHERE t.happened_at >= b.at
     ON CONFLICT (subject, version) DO NOTHING
-    RETURNING id, state
-), job AS (
-    SELECT souk_job_insert('send_mail', jsonb_build_object('mail_id', id, 'traceparent', @traceparent::text), 'mail_id', '0')
-    FROM added WHERE state = 'queued'
+    RETURNING id, state, traceparent
 )
-SELECT (SELECT count(*) FROM added) AS added, (SELECT count(*) FROM job) AS jobs;
+SELECT count(souk_job_insert('send_mail', jsonb_build_object('mail_id', id, 'traceparent', traceparent), 'mail_id', '0'))
+FROM added WHERE state = 'queued';
 
 -- name: Mail :one
 SELECT * FROM mails WHERE id = @id;

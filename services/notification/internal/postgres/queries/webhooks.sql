@@ -62,17 +62,20 @@ SELECT * FROM webhook_secrets
 WHERE endpoint_id = ANY (@endpoints::uuid[]) AND (expires_at IS NULL OR expires_at > now())
 ORDER BY endpoint_id, expires_at DESC NULLS FIRST;
 
--- name: AddWebhookMessage :exec
-INSERT INTO webhook_messages (id, source, subject, version, type, happened_at, body, traceparent)
-VALUES (@id, @source, @subject, @version, @type, @happened_at, @body, @traceparent) ON CONFLICT (id) DO NOTHING;
-
 -- name: WebhookTakers :many
 -- The endpoints that are told events.
 SELECT id, event_types, created_at FROM webhook_endpoints WHERE enabled FOR KEY SHARE;
 
--- name: AddWebhookDelivery :execrows
+-- name: AddWebhookDeliveries :exec
+-- Adds messages and deliveries of them; those that are there stay as they are.
+WITH message AS (
+    INSERT INTO webhook_messages (id, source, subject, version, type, happened_at, body, traceparent)
+    SELECT unnest(@ids::text[]), unnest(@sources::text[]), unnest(@subjects::text[]), unnest(@versions::bigint[]), unnest(@types::text[]),
+        unnest(@happened_ats::timestamptz[]), unnest(@bodies::bytea[]), unnest(@traceparents::text[])
+    ON CONFLICT (id) DO NOTHING
+)
 INSERT INTO webhook_deliveries (id, endpoint_id, message_id, subject, version)
-SELECT @id, @endpoint_id, m.id, m.subject, m.version FROM webhook_messages m WHERE m.id = @message_id
+SELECT unnest(@deliveries::uuid[]), unnest(@endpoints::uuid[]), unnest(@message_ids::text[]), unnest(@of_subjects::text[]), unnest(@of_versions::bigint[])
 ON CONFLICT (endpoint_id, message_id) DO NOTHING;
 
 -- name: WebhookDelivery :one
@@ -139,10 +142,29 @@ UPDATE webhook_deliveries SET state = @state, attempts = attempts + 1, due_at = 
     last_status = @status, last_error = @error, changed_at = now()
 WHERE id = @id AND claimed_until = @until;
 
--- name: WebhookReached :exec
--- An attempt succeeded.
-UPDATE webhook_endpoints SET failures = 0, failing_since = NULL, paused_until = 'epoch', reached = true
-WHERE id = $1 AND (failures > 0 OR NOT reached);
+-- name: WebhooksDelivered :many
+-- Attempts that succeeded: returns the deliveries whose claim was theirs still. What reaches an
+-- endpoint ends its failures; endpoints are locked in one order.
+WITH ended AS (
+    SELECT unnest(@ids::uuid[]) AS id, unnest(@untils::timestamptz[]) AS until, unnest(@ats::timestamptz[]) AS at,
+        unnest(@durations::interval[]) AS duration, unnest(@statuses::int[]) AS status, unnest(@responses::text[]) AS response
+), delivered AS (
+    UPDATE webhook_deliveries d SET state = 'delivered', attempts = d.attempts + 1, due_at = now(), claimed_until = NULL,
+        last_status = e.status, last_error = '', changed_at = now()
+    FROM ended e WHERE d.id = e.id AND d.claimed_until = e.until
+    RETURNING d.id, d.endpoint_id, e.at, e.duration, e.status, e.response
+), attempt AS (
+    INSERT INTO webhook_attempts (delivery_id, at, duration, status, error, response)
+    SELECT id, at, duration, status, '', response FROM delivered
+), reached AS (
+    SELECT p.id FROM webhook_endpoints p
+    WHERE p.id IN (SELECT endpoint_id FROM delivered) AND (p.failures > 0 OR NOT p.reached)
+    ORDER BY p.id FOR NO KEY UPDATE
+), endpoint AS (
+    UPDATE webhook_endpoints p SET failures = 0, failing_since = NULL, paused_until = 'epoch', reached = true
+    FROM reached WHERE p.id = reached.id
+)
+SELECT id FROM delivered;
 
 -- name: WebhookMissed :exec
 -- An attempt failed.
