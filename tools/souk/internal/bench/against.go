@@ -179,7 +179,7 @@ const (
 	// idleShare of one core is what a shop without requests stays below: timers, scrapes.
 	idleShare  = 0.15
 	idleWindow = 500 * time.Millisecond
-	idleMost = 2 * time.Minute
+	idleMost   = 2 * time.Minute
 )
 
 // becomeIdle waits until processes use next to nothing, and returns for how long they still did.
