@@ -126,11 +126,13 @@ func (c *Cache) count(name string, meter metric.Meter) error {
 	if c.remote != nil {
 		all = append(all, of(&c.redisHits, "redis", "hit"), of(&c.redisMisses, "redis", "miss"))
 	}
-	c.counted, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+	c.counted, err = meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		for _, s := range all {
 			o.ObserveInt64(lookups, s.count.Load(), s.attributes)
 		}
 		if c.remote != nil {
+			// What the last lookup found may be long ago.
+			c.remote.ping(ctx)
 			up := int64(0)
 			if c.remote.breaker.closed() {
 				up = 1

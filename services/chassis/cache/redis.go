@@ -144,6 +144,11 @@ func (r *remote) do(ctx context.Context, call func(context.Context) error) error
 	return err
 }
 
+// ping asks Redis whether it answers, which the breaker learns.
+func (r *remote) ping(ctx context.Context) {
+	_ = r.do(ctx, func(ctx context.Context) error { return r.rdb.Ping(ctx).Err() })
+}
+
 func (r *remote) generationKey() string { return r.prefix + "generation" }
 
 // endGeneration makes every value stored so far useless. Call it after the

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,4 +175,65 @@ func TestAnAbsentRedisIsMeasured(t *testing.T) {
 	if answering() != 0 {
 		t.Error("it answers")
 	}
+}
+
+// TestRedisIsMeasuredWithoutLookups: what is measured is of now, and not of the last lookup.
+func TestRedisIsMeasuredWithoutLookups(t *testing.T) {
+	t.Parallel()
+	var up atomic.Bool
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				for lines := bufio.NewScanner(conn); lines.Scan() && up.Load(); {
+					answer := ""
+					switch strings.ToLower(lines.Text()) {
+					case "hello":
+						answer = "-ERR unknown command\r\n"
+					case "ping", "client", "select":
+						answer = "+PONG\r\n"
+					}
+					if _, err := conn.Write([]byte(answer)); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	tel, err := telemetry.Start(t.Context(), "catalog", telemetry.Config{LogOutput: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := cache.New(cache.Config{Name: "shop", Redis: cache.RedisConfig{Addr: l.Addr().String(), Timeout: time.Second}}, tel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	becomes := func(want float64) {
+		t.Helper()
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			if is, found := telemetrytest.Metric(t, tel.Registry, "souk_cache_redis_answering", "shop"); found && is == want {
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-t.Context().Done():
+				t.Fatalf("it does not become %v", want)
+			}
+		}
+	}
+	becomes(0)
+	up.Store(true)
+	becomes(1)
 }

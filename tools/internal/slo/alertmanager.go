@@ -23,15 +23,33 @@ type inhibit struct {
 }
 
 type receiver struct {
-	Name string `yaml:"name"`
+	Name     string    `yaml:"name"`
+	Webhooks []webhook `yaml:"webhook_configs,omitempty"`
+}
+
+type webhook struct {
+	URL          string `yaml:"url"`
+	SendResolved bool   `yaml:"send_resolved"`
 }
 
 // Alertmanager returns Alertmanager's configuration. Its receivers, page and ticket, have no
 // integration: who is woken, and how, is the operator's to say. Until then alerts are shown
 // by Alertmanager's page and API.
-func Alertmanager() ([]byte, error) {
+func Alertmanager() ([]byte, error) { return encode(routes()) }
+
+// AlertmanagerWith is the same with a webhook for each receiver, which is told when alerts fire
+// and when they end.
+func AlertmanagerWith(webhookURL string) ([]byte, error) {
+	out := routes()
+	for i := range out.Receivers {
+		out.Receivers[i].Webhooks = []webhook{{URL: webhookURL, SendResolved: true}}
+	}
+	return encode(out)
+}
+
+func routes() alertmanager {
 	severity := func(s Severity) string { return `severity="` + string(s) + `"` }
-	return encode(alertmanager{
+	return alertmanager{
 		Route: route{
 			// An alert without a severity is not lost.
 			Receiver: string(Ticket), GroupBy: []string{"alertname", "dependency", "slo"},
@@ -47,6 +65,6 @@ func Alertmanager() ([]byte, error) {
 			// A database that is away does not exhaust its pools as well.
 			{SourceMatchers: []string{`alertname="PostgresDown"`}, TargetMatchers: []string{`alertname="PostgresPoolExhausted"`}, Equal: []string{"job"}},
 		},
-		Receivers: []receiver{{string(Page)}, {string(Ticket)}},
-	})
+		Receivers: []receiver{{Name: string(Page)}, {Name: string(Ticket)}},
+	}
 }

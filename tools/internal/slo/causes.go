@@ -1,6 +1,10 @@
 package slo
 
-import "time"
+import (
+	"regexp"
+	"strconv"
+	"time"
+)
 
 // Cause is an alert about a cause: something the shop depends on is away, or a fact about
 // money or messages that an operator must not miss.
@@ -128,4 +132,20 @@ func Causes() []Cause {
 // was 0.
 func appeared(now, before string) string {
 	return `(` + now + ` - (` + before + ` or ` + now + ` * 0)) > 0`
+}
+
+// window is the range that a rule reads, which it may take to see that something began.
+var window = regexp.MustCompile(`\[(\d+)m\]`)
+
+// Window is how long a whole outage may last before the alert fires: For, and the time over which
+// its rates are taken.
+func (c Cause) Window() time.Duration {
+	out := c.For
+	if m := window.FindStringSubmatch(c.Expr); m != nil {
+		minutes, err := strconv.Atoi(m[1])
+		if err == nil {
+			out += time.Duration(minutes) * time.Minute
+		}
+	}
+	return out
 }

@@ -23,8 +23,8 @@ func RunbookURL(alert string) string {
 
 const (
 	header = "# Made by go generate ./tools/internal/slo. Change the tables there.\n"
-	// badNow is the series that objectives about time are made of.
-	badNow = "souk:slo_bad"
+	// BadNow is the series that objectives about time are made of.
+	BadNow = "souk:slo_bad"
 	// ratio is the share of what was bad in a window, which is in its name.
 	ratio = "souk:slo_errors:ratio_rate"
 )
@@ -93,7 +93,7 @@ func ratios(wanted func(time.Duration) bool) []rule {
 		if wanted(0) {
 			out = append(out, rule{Record: "souk:slo_target", Expr: fmt.Sprintf("vector(%v)", o.Target), Labels: of})
 			if o.BadNow != "" {
-				out = append(out, rule{Record: badNow, Expr: o.BadNow, Labels: of})
+				out = append(out, rule{Record: BadNow, Expr: o.BadNow, Labels: of})
 			}
 		}
 		seen := map[time.Duration]bool{}
@@ -113,7 +113,7 @@ func ratios(wanted func(time.Duration) bool) []rule {
 // has none: not a number would spoil each average over it.
 func (o Objective) ratio(window time.Duration) string {
 	if o.BadNow != "" {
-		return fmt.Sprintf(`avg_over_time(%s{slo=%q}[%s])`, badNow, o.Name, prom(window))
+		return fmt.Sprintf(`avg_over_time(%s{slo=%q}[%s])`, BadNow, o.Name, prom(window))
 	}
 	return fmt.Sprintf("(%s or vector(0)) / (%s > 0)", fill(o.Bad, window), fill(o.Total, window))
 }

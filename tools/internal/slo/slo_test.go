@@ -334,6 +334,26 @@ func TestCheckoutCountsOrdersThatTheShopFails(t *testing.T) {
 	})
 }
 
+// TestCustomersWhoWaitAndLeave: who goes away after long without an answer was failed by the shop; who
+// goes at once was not.
+func TestCustomersWhoWaitAndLeave(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ objective, alert, at string }{
+		{"checkout-success", "CheckoutFails", `http_request_method="POST", http_route="/v1/orders", http_response_status_code="499"`},
+		{"browse-availability", "BrowseFails", `http_request_method="GET", http_route="/products/{sku}", http_response_status_code="499"`},
+	} {
+		named := fmt.Sprintf("alertname=%q", tc.alert)
+		with := func(soon int) []series {
+			return append(customers(t, tc.objective, 100, 0),
+				count(`http_server_request_duration_seconds_count{`+tc.at+`}`, 50), count(`http_server_request_duration_seconds_bucket{le="5", `+tc.at+`}`, soon))
+		}
+		run(t, []scenario{
+			{tc.alert + ": they waited", time.Minute, time.Minute, with(0), 30 * time.Minute, map[string]int{named + `, severity="page", window="1h"`: 1}},
+			{tc.alert + ": they left at once", time.Minute, time.Minute, with(50), 30 * time.Minute, map[string]int{named: 0}},
+		})
+	}
+}
+
 // TestCauseAlerts: each fires on its fault, with the name of the dependency, and is silent
 // without it.
 func TestCauseAlerts(t *testing.T) {

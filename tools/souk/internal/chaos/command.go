@@ -20,12 +20,17 @@ import (
 const (
 	defaultDuration = 15 * time.Second
 	defaultOrders   = 500
+	defaultHold     = 5 * time.Minute
+	// maxScale leaves 3 s for a scrape: parts wait for a database that is away for 2 s.
+	maxScale = 5
 )
 
 // Command is `souk chaos`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := cli.Flags("chaos", `usage: souk chaos [flags] --fault NAMES
        souk chaos [flags] --all
+       souk chaos --alerts [--time-scale N] --fault NAMES
+       souk chaos --alerts --quiet 30m
        souk chaos --list
 
 Starts a shop with a process for each service, runs a workload of shoppers,
@@ -33,6 +38,12 @@ injects a fault, heals it, waits until nothing is under way and checks the
 invariants: each order, each penny, each unit and each cart line, by the answers
 that the shoppers got, by SQL and by the payment provider's journal. Exits with 1
 if an invariant was broken or a run does not count.
+
+With --alerts a real Prometheus and Alertmanager watch the shop, with the rules and
+routes of k8s/observability. A fault lasts until the alerts have fired that are
+expected of it, and heals; exits with 1 if one did not fire in time, did not end, or
+if another fired, which would name something that is not broken. Then the
+invariants are not checked.
 
 `, stderr)
 	names := flags.String("fault", "", "the `NAMES` of faults, with commas between; * stands for anything: kill-*")
@@ -43,6 +54,10 @@ if an invariant was broken or a run does not count.
 	seed := flags.Uint64("seed", 0, "repeats the choices of an earlier run; 0 draws a new seed")
 	asJSON := flags.Bool("json", false, "print a JSON object for each run, and nothing else")
 	data := flags.String("data", "", "keep each run's data below this `folder`; else only that of a run with something amiss is kept")
+	alerts := flags.Bool("alerts", false, "check what operators are told, instead of the invariants")
+	scale := flags.Float64("time-scale", 1, "with --alerts: by how much all windows and waits of the rules and routes, and the time between scrapes, are shorter")
+	hold := flags.Duration("hold", defaultHold, "with --alerts: for how long a fault lasts of which no alert is expected, divided by --time-scale")
+	quiet := flags.Duration("quiet", 0, "with --alerts: no fault for so long, and no alert may fire")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -53,12 +68,24 @@ if an invariant was broken or a run does not count.
 	if *list {
 		return printList(stdout)
 	}
+	if *quiet > 0 {
+		if !*alerts || *names != "" || *all {
+			return errors.New("--quiet goes with --alerts and without a fault")
+		}
+		*names, *hold, *scale = "none", *quiet, 1
+	}
+	if *scale < 1 || *scale > maxScale || *hold <= 0 {
+		return errors.New("--time-scale is from 1 to 5, and --hold above 0")
+	}
 	faults, err := choose(*names, *all)
 	if err != nil {
 		return err
 	}
 	if *seed == 0 {
 		*seed = 1 + rand.Uint64N(1<<32) // a number to repeat, not to guess
+	}
+	if *alerts {
+		return runAlerts(ctx, faults, AlertOptions{Scale: *scale, Hold: *hold, Seed: *seed}, *data, newPrinter(stdout, *asJSON))
 	}
 	out := newPrinter(stdout, *asJSON)
 	out.began(len(faults), *seed)
@@ -104,6 +131,58 @@ func one(ctx context.Context, opts Options, data string) (res *Result, err error
 	return res, os.RemoveAll(opts.Dir)
 }
 
+// runAlerts makes a run with a monitor for each fault.
+func runAlerts(ctx context.Context, faults []Fault, opts AlertOptions, data string, out *printer) error {
+	out.began(len(faults), opts.Seed)
+	opts.Progress, opts.Notice = out.status, out.notice
+	var all []*AlertResult
+	for _, f := range faults {
+		opts.Fault = f
+		res, err := oneAlert(ctx, opts, data)
+		if err != nil {
+			return err
+		}
+		all = append(all, res)
+		if err := out.alerts(res); err != nil {
+			return err
+		}
+	}
+	return out.alertsEnd(all)
+}
+
+// oneAlert is one with a monitor.
+func oneAlert(ctx context.Context, opts AlertOptions, data string) (res *AlertResult, err error) {
+	if data == "" {
+		if opts.Dir, err = os.MkdirTemp("", "souk-chaos-"); err != nil {
+			return nil, err
+		}
+	} else {
+		opts.Dir = filepath.Join(data, opts.Fault.Name)
+	}
+	if err := os.MkdirAll(filepath.Join(opts.Dir, "shop"), 0o755); err != nil {
+		return nil, err
+	}
+	// PostgreSQL's user, who is not root, enters it.
+	if err := os.Chmod(opts.Dir, 0o755); err != nil {
+		return nil, err
+	}
+	res, err = RunAlerts(ctx, opts)
+	if ctx.Err() != nil {
+		return nil, errors.Join(ctx.Err(), os.RemoveAll(opts.Dir))
+	}
+	if err != nil {
+		if res == nil {
+			res = &AlertResult{Fault: opts.Fault.Name, Scale: opts.Scale}
+		}
+		res.Void = err.Error()
+	}
+	if data != "" || !res.Kept() {
+		res.Data = opts.Dir
+		return res, nil
+	}
+	return res, os.RemoveAll(opts.Dir)
+}
+
 // choose returns the faults of a comma-separated list of patterns, in the order
 // of Faults.
 func choose(names string, all bool) ([]Fault, error) {
@@ -136,4 +215,4 @@ func choose(names string, all bool) ([]Fault, error) {
 }
 
 // encode writes a result as a line of JSON.
-func encode(w io.Writer, res *Result) error { return json.NewEncoder(w).Encode(res) }
+func encode(w io.Writer, res any) error { return json.NewEncoder(w).Encode(res) }

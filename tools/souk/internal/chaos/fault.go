@@ -55,6 +55,11 @@ type Environment struct {
 	// Workload are the shoppers, for faults of clients.
 	Workload *Workload
 	witness  *witness
+	// outside are those whom the shop tells.
+	outside *outside
+	// hold, where it is not nil, is closed when the fault may end: a fault that lasts for a while
+	// lasts until then.
+	hold <-chan struct{}
 	// Rand decides what a fault leaves to chance, from the run's seed.
 	Rand *rand.Rand
 

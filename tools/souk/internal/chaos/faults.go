@@ -38,7 +38,7 @@ func none() []Fault {
 	}}
 }
 
-// during begins a fault, keeps it for d, and ends it in any case: also when begin
+// during begins a fault, keeps it for d (see Environment.hold), and ends it in any case: also when begin
 // fails half way and when ctx ends.
 func (e *Environment) during(ctx context.Context, d time.Duration, begin func(context.Context) error, end func(context.Context) error) (err error) {
 	defer func() {
@@ -49,7 +49,20 @@ func (e *Environment) during(ctx context.Context, d time.Duration, begin func(co
 	if err := begin(ctx); err != nil {
 		return err
 	}
-	return retry.Sleep(ctx, d)
+	return e.lasts(ctx, d)
+}
+
+// lasts waits for d, or as long as the fault is held; a fault that takes no time is not held.
+func (e *Environment) lasts(ctx context.Context, d time.Duration) error {
+	if e.hold == nil || d <= 0 {
+		return retry.Sleep(ctx, d)
+	}
+	select {
+	case <-e.hold:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // until waits for a condition.

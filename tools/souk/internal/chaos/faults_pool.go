@@ -9,7 +9,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
@@ -87,7 +86,7 @@ func (e *Environment) lockUp(ctx context.Context, service string, d time.Duratio
 	if err != nil {
 		return err
 	}
-	return retry.Sleep(ctx, d-time.Since(began))
+	return e.lasts(ctx, d-time.Since(began))
 }
 
 // tablesOf returns the service's own tables, quoted.

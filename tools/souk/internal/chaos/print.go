@@ -26,6 +26,7 @@ type printer struct {
 	mu      sync.Mutex
 	total   int
 	results []*Result
+	watched int // runs with a monitor that are over
 }
 
 func newPrinter(w io.Writer, json bool) *printer {
@@ -143,4 +144,62 @@ func printList(w io.Writer) error {
 		fmt.Fprintf(tw, "%s\t%s\n", i.Name, i.Doc)
 	}
 	return tw.Flush()
+}
+
+// notice says what takes long before the first run.
+func (p *printer) notice(text string) {
+	if !p.json {
+		fmt.Fprintln(p.w, text)
+	}
+}
+
+// alerts shows a run with a monitor that is over.
+func (p *printer) alerts(res *AlertResult) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.watched++
+	if p.json {
+		return encode(p.w, res)
+	}
+	if p.live {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+	verdict := "as expected"
+	switch {
+	case res.Void != "":
+		verdict = "VOID"
+	case len(res.Wrong) > 0:
+		verdict = "WRONG"
+	}
+	fmt.Fprintf(p.w, "[%d/%d] %-28s %s  lasted %s, injected %d times, %d of %d calls of the checkout and %d of %d of browsing failed, took %s\n",
+		p.watched, p.total, res.Fault, verdict, round(res.Held), res.Injected, res.CheckoutBad, res.Checkout, res.BrowseBad, res.Browse, res.Took.Round(time.Second))
+	for _, f := range res.Fired {
+		ended := "did not end"
+		if f.Ended != 0 {
+			ended = "ended " + round(f.Ended).String() + " after it"
+		}
+		fmt.Fprintf(p.w, "      %s: %s after its begin, %s: %s\n", f.Receiver, round(f.After), ended, f.Alert)
+	}
+	if res.Void != "" {
+		fmt.Fprintf(p.w, "      does not count: %s\n", res.Void)
+	}
+	for _, what := range res.Wrong {
+		fmt.Fprintf(p.w, "      WRONG %s\n", what)
+	}
+	if !res.Kept() {
+		fmt.Fprintf(p.w, "      data and logs: %s\n", res.Data)
+	}
+	return nil
+}
+
+// alertsEnd prints the table, and returns an error unless operators were told what they had to be.
+func (p *printer) alertsEnd(all []*AlertResult) error {
+	bad := len(slices.DeleteFunc(slices.Clone(all), (*AlertResult).Kept))
+	if !p.json {
+		fmt.Fprintf(p.w, "\n%s", alertTable(all))
+	}
+	if bad > 0 {
+		return fmt.Errorf("in %d of %d runs operators were not told what they had to be, or it does not count", bad, len(all))
+	}
+	return nil
 }

@@ -24,8 +24,12 @@ type record struct {
 	// contradictions are answers that cannot all be true.
 	contradictions []contradiction
 	acceptedN      int
+	tallies        map[string]tally // by what a call is for
 	began          time.Time
 }
+
+// tally counts calls, and those of them that were not answered, or with 5xx.
+type tally struct{ calls, bad int }
 
 type contradiction struct{ invariant, what string }
 
@@ -86,7 +90,9 @@ type cartCall struct {
 	sent, done time.Time
 }
 
-func newRecord() *record { return &record{carts: map[string][]cartCall{}, began: time.Now()} }
+func newRecord() *record {
+	return &record{carts: map[string][]cartCall{}, tallies: map[string]tally{}, began: time.Now()}
+}
 
 // called adds a call and how long it took to be answered.
 func (r *record) called(took time.Duration) {
@@ -94,6 +100,24 @@ func (r *record) called(took time.Duration) {
 	defer r.mu.Unlock()
 	r.calls++
 	r.worst = max(r.worst, took)
+}
+
+// tally counts a call of a kind.
+func (r *record) tally(what string, bad bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := r.tallies[what]
+	if t.calls++; bad {
+		t.bad++
+	}
+	r.tallies[what] = t
+}
+
+// counted are the calls of a kind so far.
+func (r *record) counted(what string) tally {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tallies[what]
 }
 
 // failure adds a call that was not answered well.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -113,44 +114,68 @@ func (r *Result) Kept() bool { return r.Void == "" && len(r.Violations) == 0 }
 // the shop broke an invariant is in the result.
 func Run(ctx context.Context, opts Options) (_ *Result, err error) {
 	began := time.Now()
-	shopOpts := localshop.Options{Dir: opts.Dir, Fresh: true, Exec: opts.Exec}
-	if opts.Fault.Arrange != nil {
-		undo, failed := opts.Fault.Arrange(&shopOpts)
-		if failed != nil {
-			return nil, fmt.Errorf("arrange %s: %w", opts.Fault.Name, failed)
-		}
-		if undo != nil {
-			defer func() { err = errors.Join(err, undo()) }()
-		}
-	}
-	told, err := newOutside(ctx)
+	r, end, err := open(ctx, opts)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, told.close()) }()
-	r := &run{
-		Options: opts, rec: newRecord(), phase: "start", outside: told,
-		env: &Environment{always: map[string][]string{notifier: told.environ()}},
-	}
-	defer r.show()()
-	if opts.sabotage == nil {
-		r.sabotage = &sabotage{}
-	}
-	if err := r.env.start(ctx, shopOpts, opts.Seed, r.sabotage.route); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, r.env.close(context.WithoutCancel(ctx))) }()
-	r.env.witness = newWitness()
-	if err := r.env.witness.watch(ctx, r.env.Shop); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, r.env.witness.stop()) }()
+	defer func() { err = errors.Join(err, end()) }()
 	res, err := r.run(ctx)
 	if err != nil {
 		return nil, err
 	}
 	res.Took = time.Since(began)
 	return res, nil
+}
+
+// open starts the shop of a run and those outside of it; end stops them.
+func open(ctx context.Context, opts Options) (_ *run, end func() error, err error) {
+	var ends []func() error
+	end = func() error {
+		var err error
+		for _, f := range slices.Backward(ends) {
+			err = errors.Join(err, f())
+		}
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, end())
+		}
+	}()
+	shopOpts := localshop.Options{Dir: opts.Dir, Fresh: true, Exec: opts.Exec}
+	if opts.Fault.Arrange != nil {
+		undo, err := opts.Fault.Arrange(&shopOpts)
+		if err != nil {
+			return nil, nil, fmt.Errorf("arrange %s: %w", opts.Fault.Name, err)
+		}
+		if undo != nil {
+			ends = append(ends, undo)
+		}
+	}
+	told, err := newOutside(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	ends = append(ends, told.close)
+	r := &run{
+		Options: opts, rec: newRecord(), phase: "start", outside: told,
+		env: &Environment{always: map[string][]string{notifier: told.environ()}, outside: told},
+	}
+	hide := r.show()
+	ends = append(ends, func() error { hide(); return nil })
+	if opts.sabotage == nil {
+		r.sabotage = &sabotage{}
+	}
+	if err := r.env.start(ctx, shopOpts, opts.Seed, r.sabotage.route); err != nil {
+		return nil, nil, err
+	}
+	ends = append(ends, func() error { return r.env.close(context.WithoutCancel(ctx)) })
+	r.env.witness = newWitness()
+	if err := r.env.witness.watch(ctx, r.env.Shop); err != nil {
+		return nil, nil, err
+	}
+	ends = append(ends, r.env.witness.stop)
+	return r, end, nil
 }
 
 // run is a run under way.
@@ -168,20 +193,11 @@ type run struct {
 }
 
 func (r *run) run(ctx context.Context) (*Result, error) {
-	shop, owner, done, err := r.clients(ctx)
+	workload, done, err := r.shoppers(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer done()
-	if err := r.outside.register(ctx, owner); err != nil {
-		return nil, err
-	}
-	g, err := r.stock(ctx, owner)
-	if err != nil {
-		return nil, err
-	}
-	workload := newWorkload(shop, owner, g, r.rec, r.Seed)
-	r.env.Workload = workload
 
 	begin, stopNew := context.WithCancel(ctx)
 	defer stopNew()
@@ -217,6 +233,25 @@ func (r *run) run(ctx context.Context) (*Result, error) {
 		res.Void = "the fault could not be injected: " + injectErr.Error()
 	}
 	return res, nil
+}
+
+// shoppers returns those of the run, whose goods are on sale; done is called after them.
+func (r *run) shoppers(ctx context.Context) (_ *Workload, done func(), err error) {
+	shop, owner, done, err := r.clients(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = r.outside.register(ctx, owner)
+	var g *goods
+	if err == nil {
+		g, err = r.stock(ctx, owner)
+	}
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	r.env.Workload = newWorkload(shop, owner, g, r.rec, r.Seed)
+	return r.env.Workload, done, nil
 }
 
 // clients returns the shoppers' client and the operator's.
@@ -391,11 +426,15 @@ func (r *run) buyOnce(ctx context.Context, workload *Workload) error {
 }
 
 // until waits for done, at most d.
-func (r *run) until(ctx context.Context, d time.Duration, done func() bool) {
+func (r *run) until(ctx context.Context, d time.Duration, done func() bool) bool {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	for !done() && retry.Sleep(ctx, 20*time.Millisecond) == nil {
+	for !done() {
+		if retry.Sleep(ctx, 20*time.Millisecond) != nil {
+			return false
+		}
 	}
+	return true
 }
 
 func (r *run) enter(phase string) {

@@ -60,6 +60,9 @@ type Workload struct {
 	goods *goods
 	rec   *record
 	seed  uint64
+	// pace is what a shopper waits between two acts, on average; 0 for not at all. Then it also
+	// bounds what a shopper waits before it asks again, instead of maxPause.
+	pace time.Duration
 
 	behavior atomic.Pointer[Behavior]
 	mu       sync.Mutex
@@ -98,6 +101,9 @@ func (c *Workload) run(ctx, begin context.Context) {
 			v := &shopper{Workload: c, n: i, rng: rand.New(rand.NewPCG(c.seed, uint64(i)))} // chance that can be repeated
 			for begin.Err() == nil && ctx.Err() == nil {
 				v.act(ctx)
+				if c.pace > 0 {
+					_ = retry.Sleep(begin, time.Duration(v.rng.Int64N(int64(2*c.pace)))) // the loop ends with begin
+				}
 			}
 			v.leave(ctx)
 		})
@@ -144,7 +150,9 @@ func (v *shopper) once(ctx context.Context, what string, call func(context.Conte
 	if ctx.Err() != nil {
 		return err // the run's end, and not the shop's doing
 	}
-	if problem, ok := errors.AsType[*shopclient.Problem](err); ok {
+	problem, answered := errors.AsType[*shopclient.Problem](err)
+	v.rec.tally(what, err != nil && (!answered || problem.Status >= 500))
+	if answered {
 		if problem.Status >= 500 || problem.Status == http.StatusTooManyRequests {
 			v.rec.failure(sent, problem.Status == http.StatusInternalServerError, "%s: %v (after %s)", what, err, took.Round(time.Millisecond))
 		}
@@ -158,7 +166,7 @@ func (v *shopper) once(ctx context.Context, what string, call func(context.Conte
 // for sure that nothing was done. The call must be safe to repeat. Only when ctx
 // ends is the outcome unknown, and the error no *shopclient.Problem.
 func (v *shopper) retry(ctx context.Context, what string, call func(context.Context) error) error {
-	for wait := minPause; ; wait = min(2*wait, maxPause) {
+	for wait := minPause; ; wait = min(2*wait, max(maxPause, v.pace)) {
 		err := v.once(ctx, what, call)
 		if err == nil || definite(err) {
 			return err
