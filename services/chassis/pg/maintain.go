@@ -2,6 +2,7 @@ package pg
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -22,6 +23,13 @@ const maintenanceLockTimeout = time.Second
 var lockRetries = retry.Policy{
 	Backoff: retry.Backoff{Initial: 100 * time.Millisecond, Max: 5 * time.Second},
 	If:      func(err error) bool { return pgerr.IsLockTimeout(err) || pgerr.IsRetryable(err) },
+}
+
+// connectRetries is when a migration is begun again that could not connect, also after its first
+// connection: without end, as that is waited for. A server that many connect to at once may be late.
+var connectRetries = retry.Policy{
+	Backoff: retry.Backoff{Initial: 100 * time.Millisecond, Max: 5 * time.Second},
+	If:      func(err error) bool { _, ok := errors.AsType[*pgconn.ConnectError](err); return ok },
 }
 
 // MigrationConfig is cfg for what changes a schema, or derives data again, while the
@@ -69,18 +77,20 @@ func Maintain(ctx context.Context, cfg Config, log *slog.Logger, fn func(context
 	if err := wait(ctx, pool.Ping, complaint(ctx, log, "postgres")); err != nil {
 		return err
 	}
-	unlock, err := lockMaintenance(ctx, pool)
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	locked := complaint(ctx, log, "a lock that the shop holds")
-	return retry.Do(ctx, lockRetries, func(ctx context.Context) error {
-		err := fn(ctx, pool)
-		if lockRetries.If(err) {
-			locked(err)
+	return retry.Do(ctx, connectRetries, func(ctx context.Context) error {
+		unlock, err := lockMaintenance(ctx, pool)
+		if err != nil {
+			return err
 		}
-		return err
+		defer unlock()
+		return retry.Do(ctx, lockRetries, func(ctx context.Context) error {
+			err := fn(ctx, pool)
+			if lockRetries.If(err) {
+				locked(err)
+			}
+			return err
+		})
 	})
 }
 
@@ -104,7 +114,7 @@ func lockMaintenance(ctx context.Context, pool *pgxpool.Pool) (unlock func(), er
 			return nil, fmt.Errorf("lock for migration: %w", err)
 		}
 		if locked {
-			return conn.Release, nil // the pool is closed next, and with it the session
+			return func() { _ = conn.Conn().Close(context.WithoutCancel(ctx)); conn.Release() }, nil
 		}
 		if err := retry.Sleep(ctx, 50*time.Millisecond); err != nil {
 			conn.Release()

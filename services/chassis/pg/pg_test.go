@@ -540,3 +540,23 @@ func TestMigrated(t *testing.T) {
 		t.Errorf("a database that is away: %v", err)
 	}
 }
+
+// TestMigrationConnectsAgain: a server that was there may be late for the next connection.
+func TestMigrationConnectsAgain(t *testing.T) {
+	t.Parallel()
+	port, err := process.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls := 0
+	err = pg.Maintain(t.Context(), pg.Config{DSN: config.Secret(pgtest.New(t, nil))}, quiet, func(ctx context.Context, pool *pgxpool.Pool) error {
+		if calls++; calls < 3 {
+			_, err := pgx.Connect(ctx, fmt.Sprintf("postgres://127.0.0.1:%d/shop", port))
+			return fmt.Errorf("migrate: %w", err)
+		}
+		return pool.Ping(ctx)
+	})
+	if err != nil || calls != 3 {
+		t.Errorf("%d calls, %v", calls, err)
+	}
+}
