@@ -64,7 +64,14 @@ type Broker struct {
 	subscriptions *driver.Subscriptions
 
 	mu      sync.Mutex
-	streams map[string]bool // that were there or that this process made
+	streams map[string]streamKnown // that were there or that this process made
+	// singlyUntil is until when no batch is published.
+	singlyUntil time.Time
+}
+
+// streamKnown is what is known of a stream.
+type streamKnown struct {
+	batches bool // it takes them
 }
 
 // Open returns a connection, which is made in the background and made again for good: the
@@ -89,7 +96,7 @@ func Open(cfg events.Config, tel *telemetry.Telemetry) (*Broker, error) {
 		return nil, fmt.Errorf("nats: %w", err)
 	}
 	return &Broker{
-		cfg: cfg, conn: conn, js: js, inst: inst, ackWait: ackWait, subscriptions: driver.NewSubscriptions("nats"), streams: map[string]bool{},
+		cfg: cfg, conn: conn, js: js, inst: inst, ackWait: ackWait, subscriptions: driver.NewSubscriptions("nats"), streams: map[string]streamKnown{},
 	}, nil
 }
 
@@ -198,6 +205,9 @@ func flushable(ctx context.Context) context.Context {
 
 // Publish implements events.Publisher.
 func (b *Broker) Publish(ctx context.Context, evs ...events.Event) error {
+	if done, err := b.publishTogether(ctx, evs); done {
+		return err
+	}
 	return driver.InOrder(ctx, evs, b.publish)
 }
 
@@ -206,16 +216,20 @@ func (b *Broker) publish(ctx context.Context, e events.Event) error {
 		if err := b.ensure(ctx, b.source(e.Source)); err != nil {
 			return err
 		}
-		msg := &nats.Msg{Subject: subject(e), Data: e.Data, Header: nats.Header{}}
-		for _, h := range e.Headers(events.NATSPrefix) {
-			msg.Header[h.Name] = []string{h.Value}
-		}
-		_, err := b.js.PublishMsg(ctx, msg, jetstream.WithMsgID(e.ID()), jetstream.WithExpectStream(streamName(e.Source)))
+		_, err := b.js.PublishMsg(ctx, message(e), jetstream.WithMsgID(e.ID()), jetstream.WithExpectStream(streamName(e.Source)))
 		if errors.Is(err, jetstream.ErrNoStreamResponse) {
 			b.forget(streamName(e.Source)) // the next attempt makes it again
 		}
 		return err
 	})
+}
+
+func message(e events.Event) *nats.Msg {
+	msg := &nats.Msg{Subject: subject(e), Data: e.Data, Header: nats.Header{}}
+	for _, h := range e.Headers(events.NATSPrefix) {
+		msg.Header[h.Name] = []string{h.Value}
+	}
+	return msg
 }
 
 // Reset implements events.Broker. A stream that is made anew forgets the ids that it has
@@ -233,7 +247,9 @@ func (b *Broker) Reset(ctx context.Context, source string) error {
 	if err := b.js.DeleteStream(ctx, name); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
 		return fmt.Errorf("delete stream %s: %w", name, err)
 	}
-	_, err = b.js.CreateStream(ctx, stream.CachedInfo().Config)
+	cfg := stream.CachedInfo().Config
+	cfg.AllowAtomicPublish = true // one that an earlier version made has no batches
+	_, err = b.js.CreateStream(ctx, cfg)
 	if err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // a relay was faster
 		return fmt.Errorf("make stream %s again: %w", name, err)
 	}
@@ -286,7 +302,7 @@ func replays() jetstream.StreamConfig {
 // changed stays as it is.
 func (b *Broker) ensure(ctx context.Context, cfg jetstream.StreamConfig) error {
 	b.mu.Lock()
-	known := b.streams[cfg.Name]
+	_, known := b.streams[cfg.Name]
 	b.mu.Unlock()
 	if known {
 		return nil
@@ -300,7 +316,7 @@ func (b *Broker) open(ctx context.Context, cfg jetstream.StreamConfig) (jetstrea
 	stream, err := b.js.Stream(ctx, cfg.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		cfg.Storage, cfg.Discard, cfg.AllowDirect = jetstream.FileStorage, jetstream.DiscardOld, true
-		cfg.Replicas, cfg.MaxMsgSize = max(1, b.cfg.Replicas), events.MaxData+headroom
+		cfg.Replicas, cfg.MaxMsgSize, cfg.AllowAtomicPublish = max(1, b.cfg.Replicas), events.MaxData+headroom, true
 		stream, err = b.js.CreateStream(ctx, cfg)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process was faster
 			stream, err = b.js.Stream(ctx, cfg.Name)
@@ -312,7 +328,7 @@ func (b *Broker) open(ctx context.Context, cfg jetstream.StreamConfig) (jetstrea
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.streams[cfg.Name] = true
+	b.streams[cfg.Name] = streamKnown{batches: stream.CachedInfo().Config.AllowAtomicPublish}
 	return stream, nil
 }
 

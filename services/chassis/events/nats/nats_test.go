@@ -378,3 +378,70 @@ func TestReader(t *testing.T) {
 	default:
 	}
 }
+
+// TestBatches: many events are stored as one, with each once and in order, also where the server
+// refuses the batch for one that it has, and where the stream takes none.
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	nodes, h := cluster(t, 1)
+	broker, err := h.Open(h.Config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = broker.Close(t.Context()) })
+	c, err := client.Connect("tls://"+nodes[0].cfg.Address, client.UserInfo("souk", "correct horse"), client.RootCAs(h.Config.CAFile),
+		func(o *client.Options) error { o.TLSConfig.ServerName = "nats.souk"; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	js, err := jetstream.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "souk-plain", Subjects: []string{"souk.plain.>"}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		source  string
+		batches int
+	}{{"order", 1}, {"plain", 0}} {
+		var all []events.Event
+		for i := range int64(80) {
+			all = append(all, events.Event{
+				Source: test.source, Subject: fmt.Sprintf("order.%d", i%8), Version: 1 + i/8, Type: "souk.test.v1.Happened", Time: time.Now(),
+			})
+		}
+		for _, publish := range [][]events.Event{all[:72], all[64:], all} { // as one; with some that are known; known altogether
+			if err := broker.Publish(t.Context(), publish...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stream, err := js.Stream(t.Context(), "souk-"+test.source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := stream.CachedInfo().State.Msgs; n != uint64(len(all)) {
+			t.Errorf("%s: %d messages of %d events", test.source, n, len(all))
+		}
+		ids, newest := map[string]bool{}, map[string]string{}
+		for seq := uint64(1); seq <= stream.CachedInfo().State.LastSeq; seq++ {
+			msg, err := stream.GetMsg(t.Context(), seq)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if id := msg.Header.Get("Nats-Batch-Id"); id != "" {
+				ids[id] = true
+			}
+			id := msg.Header.Get(jetstream.MsgIDHeader)
+			subject, version, _ := strings.Cut(id, ":")
+			if version = fmt.Sprintf("%3s", version); version <= newest[subject] {
+				t.Errorf("%s: %s came after version %s", test.source, id, newest[subject])
+			}
+			newest[subject] = version
+		}
+		if len(ids) != test.batches {
+			t.Errorf("%s: %d batches, not %d", test.source, len(ids), test.batches)
+		}
+	}
+}

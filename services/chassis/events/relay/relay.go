@@ -30,7 +30,7 @@ const (
 	lease      = 3 * time.Second
 	renewEvery = time.Second
 	// batch is how many events one call publishes at most.
-	batch = 500
+	batch = 1000
 	// look is the pause between two looks into the log, but for one that found a full batch,
 	// and so the delay of an event between commit and broker. Each look that finds something
 	// costs two statements: with 20 ms they were the greater part of what the log costs a

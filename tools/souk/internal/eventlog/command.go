@@ -302,7 +302,8 @@ func rebuild(ctx context.Context, p *places, w io.Writer) error {
 		if err == nil {
 			if !published && now.published(before) {
 				published = true
-				fmt.Fprintf(w, "the logs are published again after %s\n", time.Since(begun).Round(100*time.Millisecond))
+				took := time.Since(begun)
+				fmt.Fprintf(w, "the logs are published again after %s: %d events, %.0f a second\n", took.Round(100*time.Millisecond), before.events, float64(before.events)/took.Seconds())
 			}
 			if published && now.complete(before) {
 				_, err := fmt.Fprintf(w, "%d consumers have taken all of %d events after %s\n", now.names(), before.events, time.Since(begun).Round(100*time.Millisecond))

@@ -64,12 +64,21 @@ func (i *Instruments) Publish(ctx context.Context, e events.Event, send func(con
 	if e.Traceparent != "" {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": e.Traceparent})
 	}
+	return i.publish(ctx, e.Source, send, attribute.String("messaging.message.id", e.ID()), semconv.EventType.String(e.Type))
+}
+
+// PublishBatch does so for n events of a source that the broker takes as one. Their traces are
+// linked by who publishes them.
+func (i *Instruments) PublishBatch(ctx context.Context, source string, n int, send func(context.Context) error) error {
+	return i.publish(ctx, source, send, attribute.Int("messaging.batch.message_count", n))
+}
+
+func (i *Instruments) publish(ctx context.Context, source string, send func(context.Context) error, about ...attribute.KeyValue) error {
 	attrs := []attribute.KeyValue{
 		i.system, attribute.String("messaging.operation.name", "publish"), attribute.String("messaging.operation.type", "send"),
-		attribute.String("messaging.destination.name", e.Source),
+		attribute.String("messaging.destination.name", source),
 	}
-	ctx, span := i.tracer.Start(ctx, "publish "+e.Source, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...),
-		trace.WithAttributes(attribute.String("messaging.message.id", e.ID()), semconv.EventType.String(e.Type)))
+	ctx, span := i.tracer.Start(ctx, "publish "+source, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...), trace.WithAttributes(about...))
 	defer span.End()
 	start := time.Now()
 	err := send(ctx)
