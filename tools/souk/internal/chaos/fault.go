@@ -67,6 +67,7 @@ type Environment struct {
 	injected  int
 	last      string
 	unreached []string
+	rebuilds  []Rebuild
 	env       map[string][]string
 	// always are variables of all lives of a service; SetEnv adds to them.
 	always map[string][]string

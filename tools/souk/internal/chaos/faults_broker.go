@@ -26,12 +26,13 @@ func brokerFaults() []Fault {
 	}, freezeFault("nats-freeze", "broker", topology.NATS, 15*time.Second), {
 		Name: "nats-lost", Group: "broker", Doc: "all data of NATS is gone; then the logs are published anew", Times: 1, Forgets: true, Breaks: []string{topology.NATS},
 		Inject: func(ctx context.Context, e *Environment) error {
+			began := time.Now()
 			lost, err := e.loseEvents(ctx)
 			if err != nil {
 				return err
 			}
 			e.Injected(lost, fmt.Sprintf("%d files of NATS were removed", lost))
-			return e.publishAnew(ctx)
+			return e.rebuild(ctx, began, e.publishAnew)
 		},
 	}, brokerDiskFault()}
 }

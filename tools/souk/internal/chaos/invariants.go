@@ -76,6 +76,8 @@ type trial struct {
 	// may have had sent twice.
 	outstanding outstanding
 	repeats     int
+	// rebuilds are those after losses of the broker's data.
+	rebuilds []Rebuild
 	// buyer is the address of the buyer of an order.
 	buyer func(order string) string
 }
@@ -93,6 +95,7 @@ func (t *trial) check() (v violations, undecided int) {
 	t.checkEvents(v)
 	t.checkTold(v)
 	t.checkTelling(v)
+	t.checkRebuilds(v)
 	t.checkOutside(v)
 	t.checkTime(v)
 	t.checkAnswers(v)

@@ -195,6 +195,8 @@ func TestEachPromiseCanBeSeenBroken(t *testing.T) {
 		{"an event is not taken", ToldOnce, func(t *trial) {
 			t.ev.told.taken["notification/mail"][occasion{source: "order", subject: "order.o1"}] = 1
 		}},
+		{"consumers lack events for too long", SettlesInTime, func(t *trial) { t.rebuilds = []Rebuild{{Taken: rebuildLimit}, {Taken: rebuildLimit + 1}} }},
+		{"consumers lack events in the end", SettlesInTime, func(t *trial) { t.rebuilds = []Rebuild{{Published: 1}} }},
 		{"an event is passed over", ToldOnce, func(t *trial) { t.ev.told.skipped = []string{"one"} }},
 		{"a mail is lost", ToldOutside, func(t *trial) { t.ev.elsewhere.letters = nil }},
 		{"a mail goes to another", ToldOutside, func(t *trial) { t.ev.elsewhere.letters[1].to = address("k2") }},

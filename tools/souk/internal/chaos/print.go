@@ -66,6 +66,9 @@ func (p *printer) result(res *Result) error {
 	if m := res.Messages; m != (Messages{}) {
 		fmt.Fprintf(p.w, "      told others by %d mails, %d of them again, and %d webhooks, %d of them again\n", m.Mails, m.MailsAgain, m.Webhooks, m.WebhooksAgain)
 	}
+	for _, r := range res.Rebuilds {
+		fmt.Fprintf(p.w, "      %s\n", &r)
+	}
 	if res.Void != "" {
 		fmt.Fprintf(p.w, "      does not count: %s\n", res.Void)
 	}
@@ -119,11 +122,21 @@ func (p *printer) end() error {
 func (p *printer) table() error {
 	fmt.Fprintln(p.w)
 	tw := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, "fault\tinvariants\torders\tinjected\tcalls failed\trecovery\tworst answer\t")
+	fmt.Fprintln(tw, "fault\tinvariants\torders\tinjected\tcalls failed\trecovery\tworst answer\tconsumers complete\t")
 	for _, r := range p.results {
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d of %d\t%s\t%s\t\n", r.Fault, verdict(r), r.Accepted, r.Injected, r.Failed, r.Calls, round(r.Recovery), round(r.Worst))
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%d\t%d of %d\t%s\t%s\t%s\t\n", r.Fault, verdict(r), r.Accepted, r.Injected, r.Failed, r.Calls, round(r.Recovery), round(r.Worst), r.consumersComplete())
 	}
 	return tw.Flush()
+}
+
+// consumersComplete is how long after the broker had last lost its data consumers had all of before; ""
+// where it did not.
+func (r *Result) consumersComplete() string {
+	last := ""
+	for _, one := range r.Rebuilds {
+		last = after(one.Taken)
+	}
+	return last
 }
 
 func round(d time.Duration) time.Duration {

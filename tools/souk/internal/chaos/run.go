@@ -87,6 +87,8 @@ type Result struct {
 	// Worst is the longest that an answered call took.
 	Worst time.Duration `json:"worst_ns"`
 	Took  time.Duration `json:"took_ns"`
+	// Rebuilds are how it went on after losses of the broker's data.
+	Rebuilds []Rebuild `json:"rebuilds,omitempty"`
 	// Messages are what others were told.
 	Messages Messages `json:"messages"`
 	// Violations by invariant.
@@ -336,6 +338,7 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 	if t.ev, err = gather(ctx, r.env.Shop, r.env.witness, r.outside); err != nil {
 		return nil, fmt.Errorf("gather evidence: %w", err)
 	}
+	t.rebuilds, res.Rebuilds = r.env.rebuilds, r.env.rebuilds
 	t.buyer = func(order string) string { return address(t.ev.orders[order].key) }
 	res.Injected, res.How = r.env.injections()
 	if r.Fault.repeatsMails() {

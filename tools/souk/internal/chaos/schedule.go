@@ -109,6 +109,9 @@ func (s *Schedule) Finish() (injected map[string]int, err error) {
 	return s.injected, errors.Join(s.failed...)
 }
 
+// Rebuilds are how the shop went on after losses of its broker's data. It follows Finish.
+func (s *Schedule) Rebuilds() []Rebuild { return s.env.rebuilds }
+
 // Told waits until the shop is at rest and has told others all that it has to, and compares what
 // came there, and what its broker delivered, with what was committed. It follows Finish. buyer
 // returns the address of the buyer of an order.

@@ -182,24 +182,30 @@ type told struct {
 
 func (e *evidence) readEvents(ctx context.Context, shop *localshop.Shop, w *witness) error {
 	e.elsewhere.facts = map[occasion]events.Event{}
-	e.told = told{logs: map[occasion]content{}, taken: map[string]map[occasion]int64{}}
+	e.told = told{logs: map[occasion]content{}}
 	for _, source := range w.publishers {
 		if err := e.readLog(ctx, shop, source); err != nil {
 			return err
 		}
 	}
+	return e.told.readTaken(ctx, shop, w)
+}
+
+// readTaken reads how far the shop's consumers are.
+func (t *told) readTaken(ctx context.Context, shop *localshop.Shop, w *witness) error {
+	t.taken = map[string]map[occasion]int64{}
 	for _, name := range w.consumers {
 		var consumer, skipped string
 		var at occasion
 		err := query(ctx, shop.DSN(name), "SELECT consumer, source, subject, version, array_to_string(skipped, ', ') FROM souk_consumed",
 			[]any{&consumer, &at.source, &at.subject, &at.version, &skipped}, func() {
 				who := name + "/" + consumer
-				if e.told.taken[who] == nil {
-					e.told.taken[who] = map[occasion]int64{}
+				if t.taken[who] == nil {
+					t.taken[who] = map[occasion]int64{}
 				}
-				e.told.taken[who][occasion{source: at.source, subject: at.subject}] = at.version
+				t.taken[who][occasion{source: at.source, subject: at.subject}] = at.version
 				if skipped != "" {
-					e.told.skipped = append(e.told.skipped, fmt.Sprintf("%s passed over versions %s of %s", who, skipped, at.subject))
+					t.skipped = append(t.skipped, fmt.Sprintf("%s passed over versions %s of %s", who, skipped, at.subject))
 				}
 			})
 		if err != nil {
@@ -207,6 +213,22 @@ func (e *evidence) readEvents(ctx context.Context, shop *localshop.Shop, w *witn
 		}
 	}
 	return nil
+}
+
+// untaken calls each with every subject, of the kinds that a consumer takes, of which it has taken
+// another version than the newest.
+func (t *told) untaken(newest map[occasion]int64, each func(who string, subject occasion, taken, version int64)) {
+	for who, subjects := range t.taken {
+		takes := map[kind]bool{}
+		for subject := range subjects {
+			takes[subject.kind()] = true
+		}
+		for subject, version := range newest {
+			if taken := subjects[subject]; takes[subject.kind()] && taken != version {
+				each(who, subject, taken, version)
+			}
+		}
+	}
 }
 
 func (e *evidence) readLog(ctx context.Context, shop *localshop.Shop, source string) error {
@@ -266,17 +288,9 @@ func (t *trial) checkTaken(v violations) {
 		subject := occasion{source: at.source, subject: at.subject}
 		newest[subject] = max(newest[subject], at.version)
 	}
-	for who, subjects := range t.ev.told.taken {
-		takes := map[kind]bool{}
-		for subject := range subjects {
-			takes[subject.kind()] = true
-		}
-		for subject, version := range newest {
-			if taken := subjects[subject]; takes[subject.kind()] && taken != version {
-				v.add(ToldOnce, "%s took %d events of %s, which has %d", who, taken, subject.subject, version)
-			}
-		}
-	}
+	t.ev.told.untaken(newest, func(who string, subject occasion, taken, version int64) {
+		v.add(ToldOnce, "%s took %d events of %s, which has %d", who, taken, subject.subject, version)
+	})
 	for _, what := range t.ev.told.skipped {
 		v.add(ToldOnce, "%s", what)
 	}

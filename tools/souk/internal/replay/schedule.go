@@ -47,6 +47,9 @@ func (d *drive) withFaults(ctx context.Context, seed uint64) (err error) {
 		for _, name := range slices.Sorted(maps.Keys(injected)) {
 			fmt.Fprintf(d.out, "  %s %d\n", name, injected[name])
 		}
+		for _, r := range schedule.Rebuilds() {
+			fmt.Fprintln(d.out, &r)
+		}
 		fmt.Fprintln(d.out)
 		if total == 0 {
 			err = errors.Join(err, errors.New("no fault was injected"))
