@@ -1,19 +1,11 @@
 package dashboards_test
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,9 +14,9 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/tools/internal/dashboards"
 	"github.com/souk-shop/souk/tools/internal/localshop"
+	"github.com/souk-shop/souk/tools/internal/monitor"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/internal/slo"
-	"github.com/souk-shop/souk/tools/internal/slo/promtool"
 	"github.com/souk-shop/souk/tools/internal/state"
 )
 
@@ -34,10 +26,6 @@ func TestEveryQueryHasSeries(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	tools, err := promtool.Find(ctx, func(s string) { t.Log(s) })
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := pgtest.Folder(t)
 	shop, err := localshop.Start(ctx, localshop.Options{Dir: dir, Redis: true, Events: localshop.EmbeddedEvents, Traces: true, Disposable: true})
 	if err != nil {
@@ -52,7 +40,7 @@ func TestEveryQueryHasSeries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := startPrometheus(ctx, t, tools.Prometheus, st.Admin)
+	p := startPrometheus(ctx, t, st.Admin)
 	trade(ctx, t, shop)
 	for _, d := range dashboards.All() {
 		for _, row := range d.Rows {
@@ -68,8 +56,8 @@ func TestEveryQueryHasSeries(t *testing.T) {
 			var found []struct {
 				Exemplars []struct{ Labels map[string]string }
 			}
-			p.get(ctx, t, "query_exemplars", url.Values{"query": {histogram}, "start": {fmt.Sprint(time.Now().Add(-time.Hour).Unix())}, "end": {fmt.Sprint(time.Now().Unix())}}, &found)
-			return len(found) > 0 && len(found[0].Exemplars[0].Labels["trace_id"]) == 32
+			err := p.Get(ctx, "query_exemplars", url.Values{"query": {histogram}, "start": {fmt.Sprint(time.Now().Add(-time.Hour).Unix())}, "end": {fmt.Sprint(time.Now().Unix())}}, &found)
+			return err == nil && len(found) > 0 && len(found[0].Exemplars[0].Labels["trace_id"]) == 32
 		})
 	}
 }
@@ -115,67 +103,29 @@ func trade(ctx context.Context, t *testing.T, shop *localshop.Shop) {
 }
 
 // server is a Prometheus.
-type server struct{ url string }
+type server struct{ *monitor.Monitor }
 
 // startPrometheus has a Prometheus scrape the parts of a shop each second, with the rules
 // evaluated as often.
-func startPrometheus(ctx context.Context, t *testing.T, program string, parts map[string]string) *server {
+func startPrometheus(ctx context.Context, t *testing.T, parts map[string]string) *server {
 	t.Helper()
-	dir := t.TempDir()
 	rules, err := slo.Rules()
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := "global: {scrape_interval: 1s, scrape_timeout: 1s}\nrule_files: [rules.yaml]\nscrape_configs:\n"
-	for part, addr := range parts {
-		config += fmt.Sprintf("  - {job_name: %s, static_configs: [{targets: [%q]}]}\n", part, addr)
-	}
-	for name, text := range map[string][]byte{
-		"rules.yaml":      regexp.MustCompile(`(?m)interval: \w+$`).ReplaceAll(rules, []byte("interval: 1s")),
-		"prometheus.yaml": []byte(config),
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cmd := exec.CommandContext(ctx, program, "--config.file="+filepath.Join(dir, "prometheus.yaml"),
-		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address=127.0.0.1:0", "--enable-feature=exemplar-storage")
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 10 * time.Second
-	logs, err := cmd.StderrPipe()
+	m, err := monitor.Start(ctx, monitor.Config{
+		Dir: t.TempDir(), Targets: parts, ScrapeInterval: time.Second, Notice: func(s string) { t.Log(s) },
+		Rules: regexp.MustCompile(`(?m)interval: \w+$`).ReplaceAll(rules, []byte("interval: 1s")),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	listens, ended := make(chan string, 1), make(chan struct{})
-	go func() {
-		defer close(ended)
-		address := regexp.MustCompile(`"?Listening on"? address=(\S+)`)
-		for lines := bufio.NewScanner(logs); lines.Scan(); {
-			if m := address.FindStringSubmatch(lines.Text()); m != nil {
-				listens <- m[1]
-			}
-			if strings.Contains(lines.Text(), "level=error") {
-				t.Log(lines.Text())
-			}
-		}
-	}()
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		<-ended // all of the log is read
-		_ = cmd.Wait()
+		if err := m.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
 	})
-	select {
-	case addr := <-listens:
-		return &server{url: "http://" + addr}
-	case <-ended:
-		t.Fatal("Prometheus ended")
-	case <-ctx.Done():
-		t.Fatal(ctx.Err())
-	}
-	return nil
+	return &server{m}
 }
 
 // wants waits until a query has series, unless they are rare, for any service.
@@ -196,45 +146,10 @@ func (s *server) series(ctx context.Context, t *testing.T, where, expr string) i
 	var found struct {
 		Result []struct{ Metric map[string]string }
 	}
-	if problem := s.get(ctx, t, "query", url.Values{"query": {expr}}, &found); problem != "" {
-		t.Fatalf("%s: %s: %s", where, expr, problem)
+	if err := s.Get(ctx, "query", url.Values{"query": {expr}}, &found); err != nil {
+		t.Fatalf("%s: %s: %v", where, expr, err)
 	}
 	return len(found.Result)
-}
-
-// get asks the API; the problem is Prometheus' with what is asked. It is not ready at once.
-func (s *server) get(ctx context.Context, t *testing.T, path string, query url.Values, into any) (problem string) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+"/api/v1/"+path+"?"+query.Encode(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode == http.StatusServiceUnavailable {
-		return ""
-	}
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var answer struct {
-		Status, Error string
-		Data          json.RawMessage
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		t.Fatalf("%s: %v", body, err)
-	}
-	if answer.Status != "success" {
-		return answer.Error
-	}
-	if err := json.Unmarshal(answer.Data, into); err != nil {
-		t.Fatalf("%s: %v", body, err)
-	}
-	return ""
 }
 
 // eventually waits until something is so.

@@ -23,7 +23,7 @@ func TestAlertsAreTold(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it may build Alertmanager")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 12*time.Minute) // to build, once
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Minute) // to build, once
 	defer cancel()
 	var passing atomic.Int64
 	part := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -149,3 +149,19 @@ func (c Cause) Window() time.Duration {
 	}
 	return out
 }
+
+// aged is a rule about how old something is.
+var aged = regexp.MustCompile(`age_seconds[^>]*> (\d+)$`)
+
+// Threshold is how old something has to be for a rule about its age; 0 where it is about none.
+func (c Cause) Threshold() time.Duration {
+	m := aged.FindStringSubmatch(c.Expr)
+	if m == nil {
+		return 0
+	}
+	seconds, err := strconv.Atoi(m[1])
+	if err != nil {
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
+}

@@ -18,8 +18,8 @@ import (
 
 const (
 	// alertPace is what a shopper waits between two acts, on average: twenty of them make some
-	// 25 calls a second.
-	alertPace = 4 * time.Second
+	// 12 calls a second.
+	alertPace = 8 * time.Second
 	// alertLead is for how long the shop is watched before the fault.
 	alertLead = time.Minute
 	// alertGrace is what the way of an alert takes beside its own window: a scrape, an evaluation
@@ -235,6 +235,13 @@ func (w *watched) breakIt(ctx context.Context) error {
 	if len(w.want.Must) == 0 {
 		longest = max(30*time.Second, w.scaled(w.opts.Hold))
 	}
+	for _, a := range w.want.Must {
+		for _, c := range slo.Causes() {
+			if c.Alert == a.Name {
+				longest = max(longest, w.limit(a, &AlertResult{}))
+			}
+		}
+	}
 	w.until(ctx, longest, func() bool {
 		return len(injected) > 0 || len(w.want.Must) > 0 && len(w.missing()) == 0
 	})
@@ -297,7 +304,7 @@ func (w *watched) judge(res *AlertResult) {
 func (w *watched) limit(a Alert, res *AlertResult) time.Duration {
 	for _, c := range slo.Causes() {
 		if c.Alert == a.Name {
-			return w.scaled(c.Window() + alertGrace)
+			return c.Threshold() + w.scaled(c.Window()+alertGrace)
 		}
 	}
 	for _, o := range slo.Objectives() {
