@@ -247,9 +247,10 @@ func (m *Monitor) Stop(ctx context.Context) error {
 	defer cancel()
 	var err error
 	for _, p := range slices.Backward(m.ended) {
-		if p.Stop(ctx, syscall.SIGTERM); ctx.Err() != nil {
+		// How they end does not matter: what they keep is thrown away.
+		if stopped := p.Stop(ctx, syscall.SIGTERM); errors.Is(stopped, process.ErrNotEnding) {
 			p.Kill()
-			err = errors.Join(err, ctx.Err())
+			err = errors.Join(err, stopped)
 		}
 	}
 	if m.Received != nil {

@@ -91,11 +91,13 @@ func (r *AlertResult) Kept() bool { return r.Void == "" && len(r.Wrong) == 0 }
 // watched is a run beside which a monitor runs.
 type watched struct {
 	*run
-	opts   AlertOptions
-	want   Expectation
-	mon    *monitor.Monitor
-	began  time.Time // of the fault
-	healed time.Time
+	opts AlertOptions
+	want Expectation
+	mon  *monitor.Monitor
+	// traffic is what shoppers did before the fault.
+	traffic monitor.Traffic
+	began   time.Time // of the fault
+	healed  time.Time
 }
 
 // RunAlerts has a real Prometheus and Alertmanager watch a shop, breaks it, heals it, and compares
@@ -146,6 +148,7 @@ func (w *watched) watch(ctx context.Context) (_ *AlertResult, err error) {
 		Browse:   max(0.1, float64(w.rec.counted("browse").calls)/time.Since(warm).Seconds()),
 		Checkout: float64(w.rec.counted("place an order").calls) / time.Since(warm).Seconds(),
 	}
+	w.traffic = traffic
 	if err := w.start(ctx, traffic); err != nil {
 		return nil, err
 	}
@@ -220,14 +223,17 @@ func (w *watched) breakIt(ctx context.Context) error {
 				injected <- err
 				return
 			}
+			pause := time.NewTimer(injectPause)
 			select {
 			case <-hold:
+				pause.Stop()
 				injected <- nil
 				return
 			case <-ctx.Done():
+				pause.Stop()
 				injected <- ctx.Err()
 				return
-			case <-time.After(injectPause):
+			case <-pause.C:
 			}
 		}
 	}()
@@ -311,12 +317,13 @@ func (w *watched) limit(a Alert, res *AlertResult) time.Duration {
 		if o.Alert != a.Name {
 			continue
 		}
+		// Of the usual traffic: customers who wait come less often.
 		share := 1.0
 		switch {
 		case o.Name == "browse-availability" && res.BrowseBad > 0:
-			share = float64(res.BrowseBad) / float64(res.Browse)
+			share = float64(res.BrowseBad) / res.Held.Seconds() / w.traffic.Browse
 		case o.Name == "checkout-success" && res.CheckoutBad > 0:
-			share = float64(res.CheckoutBad) / float64(res.Checkout)
+			share = float64(res.CheckoutBad) / res.Held.Seconds() / w.traffic.Checkout
 		}
 		return w.scaled(time.Duration(float64(o.Detection(slo.Windows()[0]))/share) + alertGrace)
 	}
