@@ -26,8 +26,9 @@ const (
 	// maxBatchBytes keeps a batch well below what the server buffers for a stream.
 	maxBatchBytes = 8 << 20
 	// singly is for how long events are published one by one after a batch that got no answer in
-	// time: of a broker that is slow, they are acknowledged one after the other.
-	singly = time.Minute
+	// time: of a broker that is slow, they are acknowledged one after the other. One that was away
+	// is not slow: what waited for it is many events.
+	singly = 15 * time.Second
 
 	batchID, batchSequence, batchCommit = "Nats-Batch-Id", "Nats-Batch-Sequence", "Nats-Batch-Commit"
 	msgID, expectedStream               = jetstream.MsgIDHeader, jetstream.ExpectedStreamHeader
@@ -59,9 +60,11 @@ func (b *Broker) publishTogether(ctx context.Context, evs []events.Event) (bool,
 	case errors.As(err, &refused), errors.Is(err, nats.ErrNoResponders):
 		return false, nil
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.singlyUntil = time.Now().Add(singly)
+	if b.conn.IsConnected() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.singlyUntil = time.Now().Add(singly)
+	}
 	return true, &events.PartialError{Err: fmt.Errorf("publish %d events together: %w", len(evs), err)}
 }
 
