@@ -188,8 +188,9 @@ func becomeIdle(ctx context.Context, pids map[string]int) (busy time.Duration, e
 	defer cancel()
 	start := time.Now()
 	for {
-		began, before := time.Now(), time.Duration(0)
-		if before, err = cpuOf(pids); err != nil {
+		began := time.Now()
+		before, err := cpuOf(pids)
+		if err != nil {
 			return 0, err
 		}
 		if err := retry.Sleep(ctx, idleWindow); err != nil {
