@@ -21,16 +21,6 @@ import (
 // the order of their versions. The rest is as for Effect.
 type BatchEffect func(ctx context.Context, tx pgx.Tx, es []events.Event) error
 
-// Each is a BatchEffect that does for each event what the effect does.
-func (f Effect) Each(ctx context.Context, tx pgx.Tx, es []events.Event) error {
-	for _, e := range es {
-		if err := f(ctx, tx, e); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Batch is a Consumer that has many events take effect in one transaction.
 type Batch struct {
 	// Name is the group's.

@@ -21,7 +21,7 @@ type Subscription struct {
 	Name string
 	// Sources are the parts whose events it takes.
 	Sources []string
-	// Effect is what events do together; Effect.Each makes one of what each does.
+	// Effect is what events do together.
 	Effect BatchEffect
 }
 
