@@ -53,7 +53,7 @@ func (b *Broker) publishTogether(ctx context.Context, evs []events.Event) (bool,
 		return false, nil
 	}
 	var refused *jetstream.APIError
-	err := b.inst.PublishBatch(ctx, source, len(evs), func(ctx context.Context) error { return b.sendBatch(ctx, name, evs) })
+	err := b.inst.PublishBatch(ctx, evs, func(ctx context.Context) error { return b.sendBatch(ctx, name, evs) })
 	switch {
 	case err == nil:
 		return true, nil

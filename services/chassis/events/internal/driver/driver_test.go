@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/services/chassis/events/internal/driver"
@@ -128,5 +132,49 @@ func TestHandle(t *testing.T) {
 	})
 	if v.Reason != "waited: context deadline exceeded" {
 		t.Errorf("%+v", v)
+	}
+}
+
+// TestPublishedEventsAreInTheirTraces: each event's publication is a span of the trace in which it
+// became true, also where the broker takes several as one.
+func TestPublishedEventsAreInTheirTraces(t *testing.T) {
+	t.Parallel()
+	spans := tracetest.NewSpanRecorder()
+	tel, err := telemetry.Start(t.Context(), "test", telemetry.Config{SpanProcessors: []sdktrace.SpanProcessor{spans}, LogOutput: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tel.Shutdown(context.Background()) })
+	inst, err := driver.NewInstruments(tel, "nats")
+	if err != nil {
+		t.Fatal(err)
+	}
+	traces := []string{"0af7651916cd43dd8448eb211c80319c", "1af7651916cd43dd8448eb211c80319c"}
+	var evs []events.Event
+	for i, id := range traces {
+		e := event(fmt.Sprintf("order.%d", i), 1)
+		e.Traceparent = "00-" + id + "-b7ad6b7169203331-01"
+		evs = append(evs, e)
+	}
+	failed := errors.New("failed")
+	for _, want := range []error{nil, failed} {
+		if err := inst.Publish(t.Context(), evs[0], func(context.Context) error { return want }); !errors.Is(err, want) {
+			t.Error(err)
+		}
+		if err := inst.PublishBatch(t.Context(), evs, func(context.Context) error { return want }); !errors.Is(err, want) {
+			t.Error(err)
+		}
+	}
+	got := map[string]int{}
+	for _, s := range spans.Ended() {
+		got[fmt.Sprintf("%s %s %s %s", s.Name(), s.SpanContext().TraceID(), s.Parent().SpanID(), s.Status().Code)]++
+	}
+	want := map[string]int{}
+	for _, status := range []string{"Unset", "Error"} {
+		want["publish order "+traces[0]+" b7ad6b7169203331 "+status] = 2
+		want["publish order "+traces[1]+" b7ad6b7169203331 "+status] = 1
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("spans %v, want %v", got, want)
 	}
 }

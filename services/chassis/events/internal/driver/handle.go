@@ -61,33 +61,58 @@ func NewInstruments(tel *telemetry.Telemetry, system string) (*Instruments, erro
 // Publish makes one publication a span in the trace in which the event became true, and
 // measures it.
 func (i *Instruments) Publish(ctx context.Context, e events.Event, send func(context.Context) error) error {
+	ctx, span := i.publishing(ctx, e)
+	defer span.End()
+	err := i.sending(ctx, e.Source, send)
+	if err != nil {
+		span.SetStatus(codes.Error, err.Error())
+	}
+	return err
+}
+
+// PublishBatch does so for events of a source that the broker takes as one: each has its span, and
+// they are measured as one.
+func (i *Instruments) PublishBatch(ctx context.Context, evs []events.Event, send func(context.Context) error) error {
+	spans := make([]trace.Span, len(evs))
+	for n, e := range evs {
+		_, spans[n] = i.publishing(ctx, e)
+	}
+	err := i.sending(ctx, evs[0].Source, send)
+	for _, span := range spans {
+		if err != nil {
+			span.SetStatus(codes.Error, err.Error())
+		}
+		span.End()
+	}
+	return err
+}
+
+// publishing begins the span of an event's publication.
+func (i *Instruments) publishing(ctx context.Context, e events.Event) (context.Context, trace.Span) {
 	if e.Traceparent != "" {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": e.Traceparent})
 	}
-	return i.publish(ctx, e.Source, send, attribute.String("messaging.message.id", e.ID()), semconv.EventType.String(e.Type))
+	return i.tracer.Start(ctx, "publish "+e.Source, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(i.sends(e.Source)...),
+		trace.WithAttributes(attribute.String("messaging.message.id", e.ID()), semconv.EventType.String(e.Type)))
 }
 
-// PublishBatch does so for n events of a source that the broker takes as one. Their traces are
-// linked by who publishes them.
-func (i *Instruments) PublishBatch(ctx context.Context, source string, n int, send func(context.Context) error) error {
-	return i.publish(ctx, source, send, attribute.Int("messaging.batch.message_count", n))
-}
-
-func (i *Instruments) publish(ctx context.Context, source string, send func(context.Context) error, about ...attribute.KeyValue) error {
-	attrs := []attribute.KeyValue{
-		i.system, attribute.String("messaging.operation.name", "publish"), attribute.String("messaging.operation.type", "send"),
-		attribute.String("messaging.destination.name", source),
-	}
-	ctx, span := i.tracer.Start(ctx, "publish "+source, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(attrs...), trace.WithAttributes(about...))
-	defer span.End()
+// sending measures what sends events of a source.
+func (i *Instruments) sending(ctx context.Context, source string, send func(context.Context) error) error {
 	start := time.Now()
 	err := send(ctx)
+	attrs := i.sends(source)
 	if err != nil {
-		span.SetStatus(codes.Error, err.Error())
 		attrs = append(attrs, attribute.String("error.type", "publish"))
 	}
 	i.sent.Record(ctx, time.Since(start).Seconds(), metric.WithAttributes(attrs...))
 	return err
+}
+
+func (i *Instruments) sends(source string) []attribute.KeyValue {
+	return []attribute.KeyValue{
+		i.system, attribute.String("messaging.operation.name", "publish"), attribute.String("messaging.operation.type", "send"),
+		attribute.String("messaging.destination.name", source),
+	}
 }
 
 // Verdict is what becomes of a delivery.
