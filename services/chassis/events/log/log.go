@@ -5,6 +5,7 @@
 package log
 
 import (
+	"cmp"
 	"context"
 	"embed"
 	"fmt"
@@ -209,47 +210,59 @@ func (l *Log) Lag(ctx context.Context, after Cursor) (Lag, error) {
 // that what is left has no gaps: times are not in the order of versions. One transaction at a
 // time sweeps; two could leave a gap when one of them fails. It is not in the way of readers:
 // it has no id, which would hold them back, before it has found what to delete.
+// It looks at some subjects of a kind at a time: all of a large catalog are more than a statement
+// may take.
 const sweep = `
-WITH kept AS MATERIALIZED (
+WITH page AS MATERIALIZED (
+    SELECT DISTINCT subject FROM souk_events WHERE subject > $1 AND subject < $2 ORDER BY subject LIMIT $5
+), kept AS MATERIALIZED (
     SELECT subject, coalesce(min(version) FILTER (WHERE at >= now() - $3::bigint * interval '1 microsecond'), max(version)) AS first
-    FROM souk_events
-    WHERE subject >= $1 AND subject < $2 AND (SELECT pg_try_advisory_xact_lock(hashtextextended('souk.events.sweep', 0)))
+    FROM souk_events JOIN page USING (subject)
+    WHERE (SELECT pg_try_advisory_xact_lock(hashtextextended('souk.events.sweep', 0)))
     GROUP BY subject
 ), old AS MATERIALIZED (
     SELECT e.subject, e.version FROM kept k JOIN souk_events e ON e.subject = k.subject AND e.version < k.first
     ORDER BY e.subject, e.version LIMIT $4
+), deleted AS (
+    DELETE FROM souk_events e USING old WHERE (e.subject, e.version) = (old.subject, old.version) RETURNING 1
 )
-DELETE FROM souk_events e USING old WHERE (e.subject, e.version) = (old.subject, old.version)`
+SELECT (SELECT count(*) FROM deleted), coalesce((SELECT max(subject) FROM page HAVING count(*) = $5), '')`
 
-// Sweep deletes up to limit events of a kind of subjects that are older than keep, the
-// oldest versions of each subject, and never the newest. What is left of a subject has no
-// gaps. It is for kinds whose last event says all that is true.
-func (l *Log) Sweep(ctx context.Context, kind string, keep time.Duration, limit int) (int, error) {
-	tag, err := l.db.Exec(ctx, sweep, kind+".", kind+"/", keep.Microseconds(), limit) // "/" follows "."
+// Sweep deletes up to limit events, of up to so many subjects of a kind after one, that are older
+// than keep: the oldest versions of each subject, and never the newest. What is left of a subject
+// has no gaps. It is for kinds whose last event says all that is true. after is "" at first; next is
+// the one to go on after, "" when no subjects are left. Where limit were deleted, there may be more
+// of the same subjects.
+func (l *Log) Sweep(ctx context.Context, kind, after string, keep time.Duration, subjects, limit int) (deleted int, next string, err error) {
+	err = l.db.QueryRow(ctx, sweep, cmp.Or(after, kind+"."), kind+"/", keep.Microseconds(), limit, subjects).Scan(&deleted, &next) // "/" follows "."
 	if err != nil {
-		return 0, fmt.Errorf("sweep the log of events: %w", err)
+		return 0, "", fmt.Errorf("sweep the log of events: %w", err)
 	}
-	return int(tag.RowsAffected()), nil
+	return deleted, next, nil
 }
 
 const (
-	// sweepEvery is the pause between two sweeps, and sweepBatch how many events one
-	// statement deletes.
-	sweepEvery = time.Hour
-	sweepBatch = 5_000
+	// sweepEvery is the pause between two sweeps, sweepSubjects how many subjects one statement
+	// looks at, and sweepBatch how many events it deletes.
+	sweepEvery    = time.Hour
+	sweepSubjects = 5_000
+	sweepBatch    = 5_000
 )
 
 // Sweeper returns what sweeps a kind of subjects until its context is done. Replicas take
 // turns.
 func (l *Log) Sweeper(kind string, keep time.Duration, out *slog.Logger) func(context.Context) error {
 	return func(ctx context.Context) error {
-		for {
-			n, err := l.Sweep(ctx, kind, keep, sweepBatch)
+		for after := ""; ; {
+			n, next, err := l.Sweep(ctx, kind, after, keep, sweepSubjects, sweepBatch)
 			if err != nil && ctx.Err() == nil {
 				out.WarnContext(ctx, "old events are kept for longer; it is tried again", "kind", kind, "error", err)
 			}
 			if n == sweepBatch {
 				continue // there may be more
+			}
+			if after = next; after != "" {
+				continue
 			}
 			if retry.Sleep(ctx, sweepEvery) != nil {
 				return nil //nolint:nilerr // the process stops, which is no failure

@@ -316,10 +316,10 @@ func TestSweepKeepsTheLastOfEachSubject(t *testing.T) {
 		exec(t, pool, "SELECT souk_event_append($1, NULL, $2, now() - interval '1 hour', '', '{}')::text", subject, fact)
 	}
 	appendTo(t, pool, "stock.a")
-	if n, err := l.Sweep(t.Context(), "stock", 2*time.Hour, 10); err != nil || n != 0 {
+	if n, _, err := l.Sweep(t.Context(), "stock", "", 2*time.Hour, 10, 10); err != nil || n != 0 {
 		t.Errorf("%d swept before their time, %v", n, err)
 	}
-	if n, err := l.Sweep(t.Context(), "stock", time.Minute, 10); err != nil || n != 2 {
+	if n, _, err := l.Sweep(t.Context(), "stock", "", time.Minute, 10, 10); err != nil || n != 2 {
 		t.Errorf("%d swept, %v", n, err)
 	}
 	ids, _ := readAll(t, l, log.Cursor{}, 10, 4)
@@ -356,11 +356,40 @@ func TestSweepLeavesNoGaps(t *testing.T) {
 		return out
 	}
 	for _, want := range [][]any{{4, 3, 4}, {3, 3, 4}, {3, 3, 3}, {3, 3, 2}, {3, 3, 1}, {3, 3, 1}} {
-		if _, err := l.Sweep(t.Context(), "stock", 2*time.Hour, 1); err != nil {
+		if _, _, err := l.Sweep(t.Context(), "stock", "", 2*time.Hour, 10, 1); err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "left", left(), want)
 	}
+}
+
+// TestSweepGoesThroughAllSubjects, some of them at a time.
+func TestSweepGoesThroughAllSubjects(t *testing.T) {
+	t.Parallel()
+	l, pool := open(t)
+	const subjects = 7
+	for i := range subjects {
+		for range 3 {
+			exec(t, pool, "SELECT souk_event_append($1, NULL, $2, now() - interval '1 hour', '', '{}')::text", fmt.Sprintf("stock.%d", i), fact)
+		}
+	}
+	var deleted []int
+	var seen []string
+	for after := ""; len(seen) < 10; {
+		n, next, err := l.Sweep(t.Context(), "stock", after, time.Minute, 3, 4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		deleted, seen = append(deleted, n), append(seen, next)
+		if n == 4 {
+			continue // more of the same
+		}
+		if after = next; after == "" {
+			break
+		}
+	}
+	equal(t, "deleted", deleted, []int{4, 2, 4, 2, 2})
+	equal(t, "places", seen, []string{"stock.2", "stock.2", "stock.5", "stock.5", ""})
 }
 
 func TestOneProcessLeads(t *testing.T) {
