@@ -50,7 +50,7 @@ func scaleCommand(ctx context.Context, args []string, stdout, stderr io.Writer) 
 Starts two shops of its own, without their caches, fills one with a small and one
 with a large catalog of made-up products, and measures each kind of read, turn and
 turn about, so that a noisy minute meets both. What a read costs must not grow
-with the catalog. Two million products take ten minutes and 8 GB.
+with the catalog. Two million products take most of an hour and 10 GB.
 
 `, stderr)
 	s := &scale{progress: stderr, catalog: newGenerated()}
