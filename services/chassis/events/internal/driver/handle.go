@@ -92,7 +92,7 @@ func (i *Instruments) publishing(ctx context.Context, e events.Event) (context.C
 	if e.Traceparent != "" {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": e.Traceparent})
 	}
-	return i.tracer.Start(ctx, "publish "+e.Source, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(i.sends(e.Source)...),
+	return i.tracer.Start(ctx, "publish "+e.Source, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(i.sends(e.Source)...), //nolint:spancheck // the callers end it
 		trace.WithAttributes(attribute.String("messaging.message.id", e.ID()), semconv.EventType.String(e.Type)))
 }
 
