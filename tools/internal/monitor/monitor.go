@@ -1,6 +1,6 @@
 // Package monitor runs a real Prometheus and a real Alertmanager beside a shop, as an operator
 // would: Prometheus reads the parts and evaluates the rules, Alertmanager groups, inhibits and
-// routes what fires, and a receiver keeps what would have woken somebody.
+// routes what fires, and a receiver keeps the notifications that operators would get.
 package monitor
 
 import (

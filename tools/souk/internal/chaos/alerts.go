@@ -42,7 +42,7 @@ type Expectation struct {
 	Harmless string
 }
 
-// Expected returns what operators are to be told of a fault; false where nobody has said.
+// Expected returns what operators are to be told of a fault; false where the table has no entry.
 func Expected(f Fault) (Expectation, bool) {
 	for _, e := range expectations() {
 		if ok, err := filepath.Match(e.faults, f.Name); err == nil && ok {

@@ -29,7 +29,7 @@ const (
 	// whose budget is 1% takes 8 min 38 s.
 	longestHold = 12 * time.Minute
 	// endsWithin is how long after the fault an alert may go on: the short window of those that page
-	// is 5 minutes, and Alertmanager tells a group's news every 5 minutes where nobody is woken.
+	// is 5 minutes, and Alertmanager tells a group's news every 5 minutes where it pages no operator.
 	endsWithin = 13 * time.Minute
 )
 
@@ -144,12 +144,11 @@ func (w *watched) watch(ctx context.Context) (_ *AlertResult, err error) {
 	if !w.until(ctx, time.Minute, func() bool { return w.rec.accepted() >= warmUp && time.Since(warm) > 10*time.Second }) {
 		return nil, errors.Join(ctx.Err(), errors.New("the shop does not sell before the fault"))
 	}
-	traffic := monitor.Traffic{
+	w.traffic = monitor.Traffic{
 		Browse:   max(0.1, float64(w.rec.counted("browse").calls)/time.Since(warm).Seconds()),
 		Checkout: float64(w.rec.counted("place an order").calls) / time.Since(warm).Seconds(),
 	}
-	w.traffic = traffic
-	if err := w.start(ctx, traffic); err != nil {
+	if err := w.start(ctx); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, w.mon.Stop(context.WithoutCancel(ctx))) }()
@@ -190,7 +189,7 @@ func (w *watched) watch(ctx context.Context) (_ *AlertResult, err error) {
 	return res, nil
 }
 
-func (w *watched) start(ctx context.Context, traffic monitor.Traffic) error {
+func (w *watched) start(ctx context.Context) error {
 	w.enter("monitor")
 	st, err := state.Read(w.Dir)
 	if err != nil {
@@ -206,7 +205,7 @@ func (w *watched) start(ctx context.Context, traffic monitor.Traffic) error {
 	}
 	w.mon, err = monitor.Start(ctx, monitor.Config{
 		Dir: dir, Targets: st.Admin, Rules: rules, Scale: w.opts.Scale, Alerts: true, Notice: w.opts.Notice,
-		History: monitor.History(time.Now(), traffic, w.opts.Scale),
+		History: monitor.History(time.Now(), w.traffic, w.opts.Scale),
 	})
 	return err
 }
@@ -242,10 +241,8 @@ func (w *watched) breakIt(ctx context.Context) error {
 		longest = max(30*time.Second, w.scaled(w.opts.Hold))
 	}
 	for _, a := range w.want.Must {
-		for _, c := range slo.Causes() {
-			if c.Alert == a.Name {
-				longest = max(longest, w.limit(a, &AlertResult{}))
-			}
+		if limit, ok := w.causeLimit(a); ok {
+			longest = max(longest, limit)
 		}
 	}
 	w.until(ctx, longest, func() bool {
@@ -308,10 +305,8 @@ func (w *watched) judge(res *AlertResult) {
 // limit is within how long an alert has to fire: what its rule waits for, or the time in which what
 // shoppers saw of the fault burns an objective's budget, and the way that the alert takes.
 func (w *watched) limit(a Alert, res *AlertResult) time.Duration {
-	for _, c := range slo.Causes() {
-		if c.Alert == a.Name {
-			return c.Threshold() + w.scaled(c.Window()+alertGrace)
-		}
+	if limit, ok := w.causeLimit(a); ok {
+		return limit
 	}
 	for _, o := range slo.Objectives() {
 		if o.Alert != a.Name {
@@ -328,6 +323,16 @@ func (w *watched) limit(a Alert, res *AlertResult) time.Duration {
 		return w.scaled(time.Duration(float64(o.Detection(slo.Windows()[0]))/share) + alertGrace)
 	}
 	return 0
+}
+
+// causeLimit is limit for the alert of a cause, which depends on its rule alone; false for another.
+func (w *watched) causeLimit(a Alert) (time.Duration, bool) {
+	for _, c := range slo.Causes() {
+		if c.Alert == a.Name {
+			return c.Threshold() + w.scaled(c.Window()+alertGrace), true
+		}
+	}
+	return 0, false
 }
 
 // alertTable is what was told, as the table of docs/results.md.
