@@ -2,3 +2,12 @@ package pg
 
 // Wait is the wait of Migrate, for a database that a test takes away and brings back.
 var Wait = wait
+
+// Outcomes are how many reads a replica has answered, or the primary in its place, and why.
+func Outcomes(r *Replica) map[string]int64 {
+	counts := map[string]int64{}
+	for o := range outcomes {
+		counts[o.String()] = r.outcomes[o].Load()
+	}
+	return counts
+}

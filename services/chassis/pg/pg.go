@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/consistency"
 	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -36,6 +37,15 @@ type Config struct {
 	// RefuseOwner has the service not be ready, instead of warning, while its role can
 	// do what only migrations need.
 	RefuseOwner bool `env:"REFUSE_OWNER"`
+	// ReplicaDSN is a standby of the database, for the same role as DSN: it answers reads that
+	// may be a little old (Reads). Without one the primary answers all.
+	ReplicaDSN config.Secret `env:"REPLICA_DSN"`
+	// ReplicaWait is how long a read waits for the replica to replay what its caller has
+	// written, before the primary is asked.
+	ReplicaWait time.Duration `env:"REPLICA_WAIT, default=20ms"`
+	// ReplicaMaxLag is how old an answer of the replica may be for who has not written what
+	// was asked for: a replica that is older is not asked.
+	ReplicaMaxLag time.Duration `env:"REPLICA_MAX_LAG, default=5s"`
 	// MaxConns bounds the pool.
 	MaxConns int32 `env:"MAX_CONNS, default=10"`
 	// ReadConns bounds the pool of reads, which have connections of their own so that
@@ -58,8 +68,24 @@ type Config struct {
 
 // Open returns a pool for the database. It connects when it is first used and
 // does not fail when the database is late or away: queries do, and health
-// tells. It fails on a DSN that cannot be read.
+// tells. It fails on a DSN that cannot be read. A request that uses it is taken to write:
+// see package consistency.
 func Open(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxpool.Pool, error) {
+	pc, err := poolConfig(cfg, tel)
+	if err != nil {
+		return nil, err
+	}
+	pc.PrepareConn = func(ctx context.Context, _ *pgx.Conn) (bool, error) {
+		consistency.FromContext(ctx).Write(tel.Service)
+		return true, nil
+	}
+	return pgxpool.NewWithConfig(ctx, pc)
+}
+
+// OpenReads is Open for reads alone, which have ReadConns connections: a request that uses
+// them has not written.
+func OpenReads(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxpool.Pool, error) {
+	cfg.MaxConns = cfg.ReadConns
 	pc, err := poolConfig(cfg, tel)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/consistency"
 	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
@@ -82,6 +83,12 @@ func (c client) unary(ctx context.Context, method string, req, reply any, cc *gr
 		ctx, cancel = context.WithTimeout(ctx, c.timeout)
 		defer cancel()
 	}
+	if session := consistency.FromContext(ctx); session != nil {
+		ctx = outgoing(ctx, session)
+		trailer := metadata.MD{}
+		opts = append(opts, grpc.Trailer(&trailer))
+		defer func() { gain(session, trailer) }()
+	}
 	if err := invoke(c.inject(ctx), method, req, reply, cc, opts...); err != nil {
 		return &CallError{method, err}
 	}
@@ -89,22 +96,28 @@ func (c client) unary(ctx context.Context, method string, req, reply any, cc *gr
 }
 
 func (c client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
-	s, err := open(c.inject(ctx), desc, cc, method, opts...)
+	session := consistency.FromContext(ctx)
+	s, err := open(c.inject(outgoing(ctx, session)), desc, cc, method, opts...)
 	if err != nil {
 		return nil, &CallError{method, err}
 	}
-	return &clientStream{s, method}, nil
+	return &clientStream{s, method, session}, nil
 }
 
-// clientStream marks the failures of a stream as a neighbor's.
+// clientStream marks the failures of a stream as a neighbor's, and reads its trailer.
 type clientStream struct {
 	grpc.ClientStream
-	method string
+	method  string
+	session *consistency.Session
 }
 
 func (s *clientStream) RecvMsg(m any) error {
 	err := s.ClientStream.RecvMsg(m)
-	if err == nil || errors.Is(err, io.EOF) {
+	if err == nil {
+		return nil
+	}
+	gain(s.session, s.Trailer())
+	if errors.Is(err, io.EOF) {
 		return err
 	}
 	return &CallError{s.method, err}

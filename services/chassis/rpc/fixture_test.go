@@ -108,6 +108,7 @@ type options struct {
 	server    ServerConfig
 	client    ClientConfig
 	errs      ErrorTable
+	gain      func(context.Context)
 	checks    []Check
 	telemetry telemetry.Config
 	interval  time.Duration // of health checks
@@ -132,7 +133,7 @@ func serveEcho(t testing.TB, service *echo, opts options) *fixture {
 		}
 	}
 	if f.server, err = NewServer(opts.server, ServerParts{
-		Identity: opts.serverID, Telemetry: tel, Errors: opts.errs, Checks: opts.checks,
+		Identity: opts.serverID, Telemetry: tel, Errors: opts.errs, Checks: opts.checks, Gain: opts.gain,
 	}); err != nil {
 		t.Fatal(err)
 	}

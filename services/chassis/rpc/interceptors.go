@@ -112,7 +112,12 @@ func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServe
 	if err := i.check(ctx, info.FullMethod, caller, req); err != nil {
 		return nil, err
 	}
-	return handler(ctx, req)
+	session, err := begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer i.server.tell(session, func(md metadata.MD) { _ = grpc.SetTrailer(ctx, md) })
+	return handler(session, req)
 }
 
 func (i *interceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
@@ -139,6 +144,10 @@ func (i *interceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamSe
 	if err != nil {
 		return err
 	}
+	if ctx, err = begin(ctx); err != nil {
+		return err
+	}
+	defer i.server.tell(ctx, ss.SetTrailer)
 	return handler(srv, &serverStream{ServerStream: ss, ctx: ctx, check: func(req any) error {
 		return i.check(ctx, info.FullMethod, caller, req)
 	}})

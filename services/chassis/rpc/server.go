@@ -31,6 +31,7 @@ type Server struct {
 
 	cfg     ServerConfig
 	tel     *telemetry.Telemetry
+	gain    func(context.Context)
 	lis     net.Listener
 	monitor *monitor
 	rules   access.Table           // of what is registered, made by Serve
@@ -49,6 +50,8 @@ type ServerParts struct {
 	Errors ErrorTable
 	// Checks say whether the service is ready.
 	Checks []Check
+	// Gain adds what a call has written to its consistency.Session; may be nil.
+	Gain func(context.Context)
 	// Unary are interceptors of calls that were found valid.
 	Unary []grpc.UnaryServerInterceptor
 }
@@ -63,7 +66,7 @@ func NewServer(cfg ServerConfig, parts ServerParts) (*Server, error) {
 	}
 	tel := parts.Telemetry
 	checks := append([]Check{{Name: "certificate", Fn: parts.Identity.Valid}}, parts.Checks...)
-	s := &Server{cfg: cfg, tel: tel, lis: cfg.Listener, monitor: newMonitor(checks, tel.Log), checked: !parts.Identity.Off()}
+	s := &Server{cfg: cfg, tel: tel, gain: parts.Gain, lis: cfg.Listener, monitor: newMonitor(checks, tel.Log), checked: !parts.Identity.Off()}
 	s.drain, s.stop = context.WithCancelCause(context.Background())
 	if err := s.monitor.measure(tel.Meter()); err != nil {
 		return nil, err

@@ -51,6 +51,9 @@ type Parts struct {
 	Pool     *pgxpool.Pool
 	ReadPool *pgxpool.Pool
 	JobsPool *pgxpool.Pool
+	// Reads asks the database's replica, if there is one, in place of ReadPool: for what may be
+	// a little old for everybody but its writer.
+	Reads pg.Reads
 	// Server takes the registration of the service's calls.
 	Server *rpc.Server
 	// Crash is called at each crash point.
@@ -137,12 +140,14 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 		return err
 	}
 	p.Close(closing(p.Pool))
-	reads := cfg.Postgres
-	reads.MaxConns = cfg.Postgres.ReadConns
-	if p.ReadPool, err = pg.Open(ctx, reads, p.Telemetry); err != nil {
+	if p.ReadPool, err = pg.OpenReads(ctx, cfg.Postgres, p.Telemetry); err != nil {
 		return err
 	}
 	p.Close(closing(p.ReadPool))
+	gain, err := p.followReplica(ctx, cfg.Postgres)
+	if err != nil {
+		return err
+	}
 	if spec.Jobs {
 		if p.JobsPool, err = jobs.OpenPool(ctx, cfg.Postgres, spec.Name); err != nil {
 			return err
@@ -152,6 +157,9 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 	pools := map[string]*pgxpool.Pool{"main": p.Pool, "reads": p.ReadPool}
 	if p.JobsPool != nil {
 		pools["jobs"] = p.JobsPool
+	}
+	if replica := p.Reads.Replica(); replica != nil {
+		pools["replica"] = replica.Pool()
 	}
 	if err := pg.MeasurePools(p.Telemetry.Meter(), pools); err != nil {
 		return err
@@ -176,6 +184,7 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 	p.Server, err = rpc.NewServer(cfg.Server, rpc.ServerParts{
 		Identity: p.Identity, Telemetry: p.Telemetry, Errors: spec.Errors,
 		Checks: []rpc.Check{{Name: "postgres", Fn: p.Ready}},
+		Gain:   gain,
 		Unary:  []grpc.UnaryServerInterceptor{audit.Interceptor(p.Log)},
 	})
 	if err != nil {
@@ -183,6 +192,19 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 	}
 	auditv1.RegisterAuditServiceServer(p.Server, audit.NewServer(p.ReadPool))
 	return nil
+}
+
+// followReplica opens the database's replica, if it has one, and returns what tells how far
+// the log was that a call has written to.
+func (p *Parts) followReplica(ctx context.Context, cfg pg.Config) (gain func(context.Context), err error) {
+	replica, err := pg.OpenReplica(ctx, cfg, p.ReadPool, p.Telemetry)
+	p.Reads = pg.NewReads(p.ReadPool, replica)
+	if err != nil || replica == nil {
+		return nil, err
+	}
+	p.Close(func() error { replica.Close(); return nil })
+	p.Add("replica", replica.Watch)
+	return replica.Gain, nil
 }
 
 // reconnect has every connection opened anew: after a failover the old ones lead to

@@ -320,6 +320,21 @@ func dependencies() Dashboard {
 					Description: "Callers that gave up waiting for a connection of a pool.",
 					Queries:     []Query{{Expr: perSecond(`db_client_connection_timeouts_total`, "job"), Legend: "{{job}}"}},
 				},
+				{
+					Title: "Reads that a replica may answer", Kind: Lines, Unit: PerSecond,
+					Description: "Reads that a replica of the database may answer, by who did: the replica, at once or after it had waited, or the primary, and why.",
+					Queries: []Query{{
+						Expr: perSecond(`souk_postgres_replica_reads_total`, "job, souk_postgres_replica_outcome"), Legend: "{{job}} {{souk_postgres_replica_outcome}}",
+						Rare: "there are none without replicas",
+					}},
+					Alerts: []string{"PostgresReplicaDown"},
+				},
+				{
+					Title: "Lag of replicas", Kind: Lines, Unit: Seconds,
+					Description: "How long ago the primary had what the replica has not replayed yet.",
+					Queries:     []Query{{Expr: `max by (job) (souk_postgres_replica_lag_seconds)`, Legend: "{{job}}", Rare: "there are none without replicas"}},
+					Alerts:      []string{"PostgresReplicaDown"},
+				},
 			}},
 			{"Redis and caches", []Panel{
 				{

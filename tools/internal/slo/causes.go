@@ -45,6 +45,12 @@ func Causes() []Cause {
 				` / on (job, instance, db_client_connection_pool_name) db_client_connection_max{db_client_connection_pool_name!="jobs"}) > 0.9`,
 		},
 		{
+			Alert: "PostgresReplicaDown", Severity: Ticket, Dependency: "postgres", For: 5 * time.Minute,
+			Summary: "The replica of the database of {{ $labels.job }} does not answer, or is more than 30 s behind; the primary answers in its place",
+			Expr: `min by (job) (souk_postgres_replica_answering) == 0` +
+				` or max by (job) (souk_postgres_replica_lag_seconds) > 30`,
+		},
+		{
 			Alert: "RedisDown", Severity: Ticket, Dependency: "redis", For: 2 * time.Minute,
 			Summary: "Redis does not answer {{ $labels.job }}; its cache {{ $labels.souk_cache_name }} works without it",
 			Expr:    `min by (job, souk_cache_name) (souk_cache_redis_answering) == 0`,

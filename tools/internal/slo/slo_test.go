@@ -378,6 +378,11 @@ func TestCauseAlerts(t *testing.T) {
 			[]series{still(`db_client_connection_count`+pool+`, db_client_connection_state="used"}`, 10), still(`db_client_connection_max`+pool+`}`, 10)},
 			[]series{still(`db_client_connection_count`+pool+`, db_client_connection_state="used"}`, 5), still(`db_client_connection_max`+pool+`}`, 10)},
 		},
+		"PostgresReplicaDown": {
+			"postgres",
+			[]series{still(`souk_postgres_replica_answering{job="order"}`, 1), still(`souk_postgres_replica_lag_seconds{job="order"}`, 31)},
+			[]series{still(`souk_postgres_replica_answering{job="order"}`, 1), still(`souk_postgres_replica_lag_seconds{job="order"}`, 4)},
+		},
 		"RedisDown": {
 			"redis",
 			[]series{still(`souk_cache_redis_answering{job="catalog", souk_cache_name="catalog"}`, 0)},

@@ -67,6 +67,12 @@ type Options struct {
 	// Disposable data may be lost with the machine's power: nothing is synced to
 	// disk, not even commits, and passwords are not asked for.
 	Disposable bool
+	// Standbys lets other servers be standbys of this one.
+	Standbys bool
+	// Primary makes this a standby of that server, which has Standbys: a copy of it that
+	// replays its log and answers reads. Data that there is already is gone on with if it is
+	// a copy of the same server, else replaced.
+	Primary *Server
 
 	noCapabilities bool // tests: as if there were none to give
 }
@@ -110,11 +116,21 @@ func Start(ctx context.Context, opts Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.data = filepath.Join(home, "data")
+	if opts.Primary != nil {
+		if err := s.dropForeign(ctx); err != nil {
+			return nil, err
+		}
+	}
 	bin, err := findBinaries(ctx, opts.Binaries, clusterVersion(s.data), s.notice(ctx))
 	if err != nil {
 		return nil, err
 	}
-	if err := s.initialize(ctx, bin, home, as); err != nil {
+	if opts.Primary != nil {
+		err = s.copyPrimary(ctx, bin, home, as)
+	} else {
+		err = s.initialize(ctx, bin, home, as)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if err := s.clearPostmaster(ctx); err != nil {

@@ -26,7 +26,7 @@ var laptop = map[string]string{
 	"max_parallel_maintenance_workers": "0",
 	"max_worker_processes":             "4",
 	"autovacuum_max_workers":           "2",
-	// No replicas, so no log for them.
+	// No standbys, so no log for them.
 	"wal_level":          "minimal",
 	"max_wal_senders":    "0",
 	"wal_buffers":        "4MB",
@@ -51,11 +51,30 @@ var disposable = map[string]string{
 	"checkpoint_timeout": "1h",
 }
 
+// replicated are the settings of a server with standbys, and of the standbys, which need as
+// many connections as their primary has.
+var replicated = map[string]string{
+	"wal_level":       "replica",
+	"max_wal_senders": "10",
+	// A standby that was away for longer than this much log is made anew.
+	"wal_keep_size": "512MB",
+	// A standby's reads wait for nothing of the primary's: what is in the way of the replay for
+	// longer is cancelled, and who reads asks the primary.
+	"max_standby_streaming_delay": "1s",
+	"max_standby_archive_delay":   "1s",
+	"wal_receiver_timeout":        "10s",
+	"wal_sender_timeout":          "10s",
+	"wal_retrieve_retry_interval": "200ms",
+}
+
 // arguments is the postmaster's command line.
 func (s *Server) arguments() []string {
 	settings := maps.Clone(laptop)
 	if s.opts.Disposable {
 		maps.Copy(settings, disposable)
+	}
+	if s.opts.Standbys || s.opts.Primary != nil {
+		maps.Copy(settings, replicated)
 	}
 	maps.Copy(settings, s.opts.Settings)
 	settings["port"] = strconv.Itoa(s.port)

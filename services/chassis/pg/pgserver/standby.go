@@ -1,0 +1,130 @@
+//go:build unix
+
+package pgserver
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/souk-shop/souk/services/chassis/process"
+)
+
+// dropForeign removes the data that is no copy of the primary's.
+func (s *Server) dropForeign(ctx context.Context) error {
+	if clusterVersion(s.data) == "" {
+		return nil
+	}
+	conn, err := s.opts.Primary.connect(ctx)
+	if err != nil {
+		return fmt.Errorf("primary: %w", err)
+	}
+	defer conn.Close(ctx)
+	var primary string // 64 bits without a sign do not fit a bigint
+	if err := conn.QueryRow(ctx, "SELECT system_identifier::text FROM pg_control_system()").Scan(&primary); err != nil {
+		return fmt.Errorf("primary: %w", err)
+	}
+	_, err = os.Stat(filepath.Join(s.data, "standby.signal"))
+	if own, idErr := systemIdentifier(s.data); err == nil && idErr == nil && own == primary {
+		return nil
+	}
+	return os.RemoveAll(s.data)
+}
+
+// systemIdentifier is what distinguishes a cluster from all others: a number, the first of
+// its control file in the machine's byte order.
+func systemIdentifier(data string) (string, error) {
+	f, err := os.Open(filepath.Join(data, "global", "pg_control"))
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	var b [8]byte
+	if _, err := io.ReadFull(f, b[:]); err != nil {
+		return "", err
+	}
+	return strconv.FormatUint(binary.NativeEndian.Uint64(b[:]), 10), nil
+}
+
+// copyPrimary makes the data of a standby with pg_basebackup, unless there is some, and
+// tells it where its primary is.
+func (s *Server) copyPrimary(ctx context.Context, bin binaries, home string, as *account) error {
+	primary := s.opts.Primary
+	s.password = primary.password
+	passwordFile := filepath.Join(home, "password")
+	if err := os.WriteFile(passwordFile, []byte(s.password+"\n"), 0o600); err != nil {
+		return err
+	}
+	if err := as.own(passwordFile); err != nil {
+		return err
+	}
+	if clusterVersion(s.data) == "" {
+		if err := s.baseBackup(ctx, bin, as); err != nil {
+			return err
+		}
+	}
+	// In place of the primary's, which are of no use here.
+	settings := filepath.Join(s.data, "postgresql.auto.conf")
+	line := "primary_conninfo = " + quote(primary.conninfo(s.password)) + "\n"
+	if err := os.WriteFile(settings, []byte(line), 0o600); err != nil {
+		return err
+	}
+	return as.own(settings)
+}
+
+func (s *Server) baseBackup(ctx context.Context, bin binaries, as *account) error {
+	program := filepath.Join(filepath.Dir(bin.postgres), "pg_basebackup")
+	if _, err := os.Stat(program); err != nil {
+		return fmt.Errorf("a standby needs pg_basebackup: %w", err)
+	}
+	fresh := s.data + ".new"
+	if err := os.RemoveAll(fresh); err != nil {
+		return err
+	}
+	if err := os.Mkdir(fresh, 0o700); err != nil {
+		return err
+	}
+	if err := as.own(fresh); err != nil {
+		return err
+	}
+	args := []string{"--pgdata=" + fresh, "--dbname=" + s.opts.Primary.conninfo(""), "--wal-method=stream", "--checkpoint=fast", "--no-password"}
+	if s.opts.Disposable {
+		args = append(args, "--no-sync")
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	as.prepare(cmd)
+	cmd.Env = append(cmd.Env, "PGPASSWORD="+s.password) // not in the arguments, which all users see
+	process.OwnGroup(cmd)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return errors.Join(fmt.Errorf("%s: %w\n%s", program, err, strings.TrimSpace(string(out))), os.RemoveAll(fresh))
+	}
+	signal := filepath.Join(fresh, "standby.signal")
+	if err := os.WriteFile(signal, nil, 0o600); err != nil {
+		return err
+	}
+	if err := as.own(signal); err != nil {
+		return err
+	}
+	if err := os.Remove(s.data); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(fresh, s.data)
+}
+
+// conninfo is where standbys of the server connect to, with a password if it is not "".
+func (s *Server) conninfo(password string) string {
+	u := url.URL{Scheme: "postgres", User: url.User(superuser), Host: "127.0.0.1:" + strconv.Itoa(s.port), Path: "/", RawQuery: "sslmode=disable&application_name=standby"}
+	if password != "" {
+		u.User = url.UserPassword(superuser, password)
+	}
+	return u.String()
+}
