@@ -83,7 +83,9 @@ type Store struct {
 	turns    *turns
 	currency string
 	walks    walks
-	expired  func(ctx context.Context, holds int64) // has it counted
+	// countAllUpTo is how many products a word may have for a count to begin with all of them.
+	countAllUpTo int64
+	expired      func(ctx context.Context, holds int64) // has it counted
 }
 
 var _ app.Store = (*Store)(nil)
@@ -94,7 +96,7 @@ func New(pool *pgxpool.Pool, currency string) *Store {
 	writes := pg.DB{Pool: pool}
 	return &Store{
 		pool: writes, q: db.New(writes), readPool: writes, reads: db.New(writes), currency: currency, turns: newTurns(),
-		walks: walks{popularity: firstID, shelves: mostPopular}, expired: func(context.Context, int64) {},
+		walks: walks{popularity: firstID, shelves: mostPopular}, countAllUpTo: manyToCount, expired: func(context.Context, int64) {},
 	}
 }
 
