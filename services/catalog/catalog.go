@@ -62,7 +62,7 @@ func Run(ctx context.Context, cfg Config) error {
 			if err != nil {
 				return err
 			}
-			products := postgres.New(p.Pool, cfg.Currency).ReadFrom(p.ReadPool).CountExpired(
+			products := postgres.New(p.Pool, cfg.Currency).ReadFrom(p.Reads).CountExpired(
 				func(ctx context.Context, holds int64) { expired.Add(ctx, holds) })
 			store, err := cached.New(products, cfg.MemoryTTL, cfg.Redis, p.Telemetry)
 			if err != nil {

@@ -12,6 +12,7 @@ import (
 	insightv1 "github.com/souk-shop/souk/proto/gen/souk/insight/v1"
 	"github.com/souk-shop/souk/services/chassis/audit"
 	"github.com/souk-shop/souk/services/chassis/audit/audittest"
+	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/insight/internal/app"
 	"github.com/souk-shop/souk/services/insight/internal/postgres"
@@ -28,7 +29,7 @@ func TestOperatorsActionsAreInTheAuditLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	d := database{pool: pool, store: postgres.New(pool, pool)}
+	d := database{pool: pool, store: postgres.New(pool, pg.NewReads(pool, nil))}
 	server := rpc.NewServer(app.New(d.store, d.store))
 	acting := audit.Interceptor(slog.New(slog.DiscardHandler))
 	rebuild := func() error {

@@ -76,7 +76,7 @@ func build(p *service.Parts, cfg Config) error {
 		return err
 	}
 	owners := owner.New(p.Telemetry.Service, conns)
-	store := postgres.New(p.Pool, p.ReadPool)
+	store := postgres.New(p.Pool, p.Reads)
 	apply := applier(p.Pool, owners, p.Log)
 	consume.ServeBatches(p, from, consume.Batches{
 		Name: p.Telemetry.Service, Sources: []string{"order", "payment"}, Apply: app.Live(store, apply),

@@ -21,6 +21,7 @@ import (
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/events"
+	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/insight/internal/app"
@@ -163,7 +164,7 @@ func open(t testing.TB) database {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return database{pool: pool, store: postgres.New(pool, pool)}
+	return database{pool: pool, store: postgres.New(pool, pg.NewReads(pool, nil))}
 }
 
 func (d database) follower(s *shop) *app.Follower {

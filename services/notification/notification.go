@@ -162,7 +162,7 @@ func build(p *service.Parts, cfg Config) error {
 		}
 		conns[name] = conn
 	}
-	store := postgres.NewMails(p.Pool, p.ReadPool)
+	store := postgres.NewMails(p.Pool, p.Reads)
 	mails, err := newMails(p, cfg, store, rpc.NewOrders(conns["order"]))
 	if err != nil {
 		return err

@@ -172,7 +172,7 @@ func build(p *service.Parts, cfg Config) error {
 	}
 	store := postgres.New(p.Pool, postgres.Times{
 		Deadline: cfg.Deadline, Hold: cfg.Hold, AuthorizeWithin: cfg.AuthorizeWithin, DriveDelay: cfg.DriveDelay,
-	}).ReadFrom(p.ReadPool)
+	}).ReadFrom(p.Reads)
 	ports := crashpoint.Wrap(app.Ports{
 		Orders: store, Refunds: store, Sessions: store, Customers: store, Persons: rpc.NewPersons(cart, payment),
 		Catalog: rpc.NewCatalog(catalog, cfg.Hold), Carts: rpc.NewCarts(cart), Payments: rpc.NewPayments(payment),

@@ -74,7 +74,7 @@ func build(p *service.Parts, cfg Config) error {
 		return err
 	}
 	p.Close(func() error { provider.Close(); return nil })
-	store := postgres.New(p.Pool).ReadFrom(p.ReadPool)
+	store := postgres.New(p.Pool).ReadFrom(p.Reads)
 	ports := crashpoint.Wrap(app.Ports{
 		Attempts: store, Refunds: store, Reviews: store, Views: store, Persons: store, Reconciliations: store, Events: store,
 		Provider: provider, Records: provider, Statement: provider,

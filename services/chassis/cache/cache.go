@@ -22,6 +22,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/souk-shop/souk/services/chassis/consistency"
 	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
@@ -33,6 +34,10 @@ type Config struct {
 	// Format is part of the prefix of keys in Redis: a build that stores other
 	// shapes has another one.
 	Format int
+	// Database is that of the answers, as a caller's consistency.Session names it: who has
+	// written to it gets no answer that was read for somebody who had less to see, because a
+	// replica of the database may have given it.
+	Database string
 	// MemoryTTL is how long an answer is kept in this process, counted from the start
 	// of its load, and so for how long it may lack another replica's change; without
 	// one this layer is off.
@@ -54,6 +59,7 @@ type Config struct {
 type Cache struct {
 	clock     *clock
 	flight    flight
+	database  string
 	memoryTTL time.Duration
 	backstop  time.Duration
 	settle    time.Duration
@@ -69,7 +75,7 @@ type Cache struct {
 // New returns a cache. The caller closes it.
 func New(cfg Config, tel *telemetry.Telemetry) (*Cache, error) {
 	clock := newClock()
-	c := &Cache{clock: clock, flight: flight{clock: clock}, memoryTTL: cfg.MemoryTTL, backstop: cfg.Backstop, settle: cfg.Settle}
+	c := &Cache{clock: clock, flight: flight{clock: clock}, database: cfg.Database, memoryTTL: cfg.MemoryTTL, backstop: cfg.Backstop, settle: cfg.Settle}
 	var err error
 	if cfg.Redis.Addr != "" {
 		if c.rdb, err = OpenRedis(cfg.Redis, tel); err != nil {
@@ -268,8 +274,12 @@ func (q *Query[T]) keep(c *Cache, v T, began uint64, ago time.Duration) time.Dur
 // Get returns the answer of a query from the first layer that has it, or loads it.
 // Concurrent callers share a load. Errors are not kept.
 func Get[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
+	needs, ok := consistency.FromContext(ctx).Needs(c.database)
+	if !ok {
+		return q.Load(ctx) // for the one who writes, and nobody else
+	}
 	if c.memory != nil {
-		if e, brief, ok := c.memory.get(q.Key); ok {
+		if e, brief, ok := c.memory.get(q.Key); ok && e.saw.Covers(needs) {
 			if v := e.value.(T); q.usable(c, v, &e, brief) {
 				c.memoryHits.Add(1)
 				return v, nil
@@ -277,16 +287,20 @@ func Get[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
 		}
 		c.memoryMisses.Add(1)
 	}
-	return load(ctx, c, q) // of its own, so that a hit allocates less
+	return load(ctx, c, q, needs) // of its own, so that a hit allocates less
 }
 
 // load takes an answer from Redis or from its source, once for all who ask for it
-// at the same time, and keeps it.
-func load[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
+// at the same time and have the same to see, and keeps it.
+func load[T any](ctx context.Context, c *Cache, q Query[T], needs consistency.Position) (T, error) {
 	fresh := func(v T, began uint64) bool { return q.fresh(c.clock, v, began) }
-	return do(ctx, &c.flight, q.Key, fresh, func(ctx context.Context, began uint64) (T, error) {
+	key := q.Key
+	if !needs.IsZero() {
+		key = needs.String() + " " + key
+	}
+	return do(ctx, &c.flight, key, fresh, func(ctx context.Context, began uint64) (T, error) {
 		start := time.Now()
-		v, err := loadShared(ctx, c, q, began)
+		v, err := loadShared(ctx, c, q, began, needs)
 		if err != nil || c.memory == nil || !fresh(v, began) {
 			return v, err
 		}
@@ -297,7 +311,7 @@ func load[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
 		// It is as old as its load.
 		ago := time.Since(start)
 		if ttl := q.keep(c, v, began, ago) - ago; ttl > 0 {
-			c.memory.put(q.Key, entry{value: v, began: began, weight: uint32(weight)}, c.memoryTTL-ago, ttl) // a number of items of one answer
+			c.memory.put(q.Key, entry{value: v, began: began, saw: needs, weight: uint32(weight)}, c.memoryTTL-ago, ttl) // a number of items of one answer
 		}
 		return v, nil
 	})
@@ -305,12 +319,12 @@ func load[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
 
 // loadShared takes an answer from Redis, or loads it and puts it there if it is
 // still fresh then.
-func loadShared[T any](ctx context.Context, c *Cache, q Query[T], began uint64) (T, error) {
+func loadShared[T any](ctx context.Context, c *Cache, q Query[T], began uint64, needs consistency.Position) (T, error) {
 	if c.remote == nil {
 		return q.Load(ctx)
 	}
 	generation, stored := c.remote.get(ctx, q.Key)
-	if stored != nil {
+	if stored != nil && needs.IsZero() { // Redis does not say what it was read for
 		var v T
 		if err := json.Unmarshal(stored, &v); err == nil && trusted(c, q, v) {
 			c.redisHits.Add(1)

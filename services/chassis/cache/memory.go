@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/maypok86/otter/v2"
+
+	"github.com/souk-shop/souk/services/chassis/consistency"
 )
 
 // memory is the layer in this process: bounded by weight, and each value by its
@@ -18,9 +20,10 @@ type memory struct {
 
 type entry struct {
 	value any
-	began uint64        // when its read began, on the clock
-	brief time.Duration // when it is older than Config.MemoryTTL, after memory.start
-	until time.Duration // when its time is over, after memory.start
+	began uint64               // when its read began, on the clock
+	saw   consistency.Position // what it was read with at least
+	brief time.Duration        // when it is older than Config.MemoryTTL, after memory.start
+	until time.Duration        // when its time is over, after memory.start
 	// seen is the last moment on the clock at which nothing was changed of what it is about.
 	seen   *atomic.Uint64
 	weight uint32
@@ -48,14 +51,14 @@ func (m *memory) get(key string) (e entry, brief, ok bool) {
 }
 
 // put keeps a value for a time, of which a part is brief, unless the one that is kept was
-// read later.
+// read later or for who had more to see.
 func (m *memory) put(key string, e entry, brief, ttl time.Duration) {
 	now := time.Since(m.start)
 	e.brief, e.until = now+brief, now+ttl
 	e.seen = new(atomic.Uint64)
 	e.seen.Store(e.began)
 	m.entries.Compute(key, func(old entry, found bool) (entry, otter.ComputeOp) {
-		if found && old.began > e.began && now < old.until {
+		if saw := old.saw.Compare(e.saw); found && now < old.until && old.began >= e.began && saw >= 0 && (old.began > e.began || saw > 0) {
 			return old, otter.CancelOp
 		}
 		return e, otter.WriteOp

@@ -40,6 +40,20 @@ func (s *Session) Token() Token {
 	return s.came.Merge(s.gained)
 }
 
+// Needs is what the request has to see of a database. It is not ok where the request may have
+// written there at a position that is not known yet: what was read before it is too old.
+func (s *Session) Needs(database string) (at Position, ok bool) {
+	if s == nil {
+		return Position{}, true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.written[database] {
+		return Position{}, false
+	}
+	return s.came.Merge(s.gained)[database], true
+}
+
 // Gained is what the request has written, in any database: its caller's token has to have it.
 func (s *Session) Gained() Token {
 	if s == nil {

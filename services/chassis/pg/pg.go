@@ -45,7 +45,7 @@ type Config struct {
 	ReplicaWait time.Duration `env:"REPLICA_WAIT, default=20ms"`
 	// ReplicaMaxLag is how old an answer of the replica may be for who has not written what
 	// was asked for: a replica that is older is not asked.
-	ReplicaMaxLag time.Duration `env:"REPLICA_MAX_LAG, default=5s"`
+	ReplicaMaxLag time.Duration `env:"REPLICA_MAX_LAG, default=2s"`
 	// MaxConns bounds the pool.
 	MaxConns int32 `env:"MAX_CONNS, default=10"`
 	// ReadConns bounds the pool of reads, which have connections of their own so that

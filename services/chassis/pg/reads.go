@@ -41,6 +41,14 @@ func NewReads(primary *pgxpool.Pool, replica *Replica) Reads { return Reads{DB{p
 // Replica is the one that is asked; nil without one.
 func (r Reads) Replica() *Replica { return r.replica }
 
+// Current has the request's token cover what the primary has now, as if it had written: for
+// an answer of the primary that the caller's later reads must not fall behind.
+func (r Reads) Current(ctx context.Context) {
+	if r.replica != nil {
+		consistency.FromContext(ctx).Write(r.replica.database)
+	}
+}
+
 // Do runs fn, which only reads: again, on the primary, if the replica fails in it.
 func (r Reads) Do(ctx context.Context, fn func(context.Context, Querier) error) error {
 	if r.replica != nil {

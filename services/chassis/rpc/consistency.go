@@ -9,11 +9,17 @@ import (
 	"github.com/souk-shop/souk/services/chassis/consistency"
 )
 
-// begin returns the context of a call with the session that its caller's token asks for.
+// begin returns the context of a call with the session that its caller's token asks for. A
+// caller that sends none, not even an empty one, acts for nobody, such as a job: it has no
+// session and is answered by primaries alone.
 func begin(ctx context.Context) (context.Context, error) {
-	var token consistency.Token
 	md, _ := metadata.FromIncomingContext(ctx)
-	for _, text := range md.Get(consistency.Metadata) {
+	texts := md.Get(consistency.Metadata)
+	if len(texts) == 0 {
+		return ctx, nil
+	}
+	var token consistency.Token
+	for _, text := range texts {
 		t, err := consistency.Parse(text)
 		if err != nil {
 			return nil, refusal(errorv1.ErrorReason_ERROR_REASON_INVALID, err.Error(), nil).Err()
@@ -45,10 +51,10 @@ func gain(session *consistency.Session, trailer metadata.MD) {
 	}
 }
 
-// outgoing sends the session's token with a call.
+// outgoing sends the session's token with a call, also an empty one.
 func outgoing(ctx context.Context, session *consistency.Session) context.Context {
-	if token := session.Token(); len(token) > 0 {
-		return metadata.AppendToOutgoingContext(ctx, consistency.Metadata, token.String())
+	if session == nil {
+		return ctx
 	}
-	return ctx
+	return metadata.AppendToOutgoingContext(ctx, consistency.Metadata, session.Token().String())
 }

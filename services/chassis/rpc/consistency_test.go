@@ -23,7 +23,11 @@ func TestTokensTravel(t *testing.T) {
 	t.Parallel()
 	came := make(chan string, 1)
 	wrote := func(ctx context.Context) {
-		came <- consistency.FromContext(ctx).Token().String()
+		text := "no session"
+		if s := consistency.FromContext(ctx); s != nil {
+			text = s.Token().String()
+		}
+		came <- text
 		consistency.FromContext(ctx).Write("stock")
 	}
 	stock := serveEcho(t, &echo{
@@ -84,14 +88,21 @@ func TestTokensTravel(t *testing.T) {
 			t.Errorf("%s: the caller has gained %q", name, got)
 		}
 	}
-	// Without a session nothing is sent.
+	// Without a session there is none anywhere; one with an empty token is one.
 	if _, err := between.say(t.Context(), 1); err != nil {
 		t.Error(err)
 	}
-	if got := <-came; got != "" {
+	if got := <-came; got != "no session" {
 		t.Errorf("the handler has the token %q of nobody", got)
 	}
-	ctx := metadata.AppendToOutgoingContext(t.Context(), consistency.Metadata, "stock:1/zz")
+	ctx, _ := consistency.Begin(t.Context(), nil)
+	if _, err := between.say(ctx, 1); err != nil {
+		t.Error(err)
+	}
+	if got := <-came; got != "" {
+		t.Errorf("the handler has the token %q", got)
+	}
+	ctx = metadata.AppendToOutgoingContext(t.Context(), consistency.Metadata, "stock:1/zz")
 	_, err := stock.say(ctx, 1)
 	if status.Code(err) != codes.InvalidArgument || Reason[errorv1.ErrorReason](err) != errorv1.ErrorReason_ERROR_REASON_INVALID || !strings.Contains(err.Error(), consistency.Header) {
 		t.Errorf("a token that is none: %v", err)

@@ -38,7 +38,7 @@ type Store struct {
 // The caller closes it.
 func New(next app.Store, memoryTTL time.Duration, redis cache.RedisConfig, tel *telemetry.Telemetry) (*Store, error) {
 	c, err := cache.New(cache.Config{
-		Name: "catalog", Format: format, MemoryTTL: memoryTTL, MemoryWeight: memoryWeight, Redis: redis,
+		Name: "catalog", Database: "catalog", Format: format, MemoryTTL: memoryTTL, MemoryWeight: memoryWeight, Redis: redis,
 	}, tel)
 	if err != nil {
 		return nil, err

@@ -34,9 +34,6 @@ func MigrationsBefore(name string) fs.FS {
 	return before
 }
 
-// CountByShelves has facets counted by shelves whatever the words are.
-func (s *Store) CountByShelves() { s.countAllUpTo = 0 }
-
 // Accept is the first part of Import.
 func (s *Store) Accept(ctx context.Context, id string, products []domain.ProductInput) error {
 	return s.accept(ctx, id, products)

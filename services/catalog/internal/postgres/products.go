@@ -17,7 +17,7 @@ type productRow = db.ProductsByIDRow
 
 // ProductByID implements app.Reader.
 func (s *Store) ProductByID(ctx context.Context, id string) (domain.Product, error) {
-	rows, err := s.reads.ProductsByID(ctx, []string{id})
+	rows, err := s.view.ProductsByID(ctx, []string{id})
 	if err != nil {
 		return domain.Product{}, fmt.Errorf("get product: %w", err)
 	}
@@ -26,17 +26,17 @@ func (s *Store) ProductByID(ctx context.Context, id string) (domain.Product, err
 
 // ProductByCode implements app.Reader.
 func (s *Store) ProductByCode(ctx context.Context, code string) (domain.Product, error) {
-	return byCode(ctx, s.reads, code)
+	return byCode(ctx, s.view, code)
 }
 
 // Related implements app.Reader.
 func (s *Store) Related(ctx context.Context, productID string, limit int) ([]domain.Product, error) {
-	rows, err := s.reads.RelatedProducts(ctx, db.RelatedProductsParams{ProductID: productID, MaxProducts: int32(limit)})
+	rows, err := s.view.RelatedProducts(ctx, db.RelatedProductsParams{ProductID: productID, MaxProducts: int32(limit)})
 	if err != nil {
 		return nil, fmt.Errorf("list related: %w", err)
 	}
 	if len(rows) == 0 {
-		exists, err := s.reads.ProductExists(ctx, productID)
+		exists, err := s.view.ProductExists(ctx, productID)
 		if err != nil {
 			return nil, fmt.Errorf("look for product: %w", err)
 		}
@@ -112,7 +112,7 @@ func (s *Store) variants(ctx context.Context, skus []string) ([]domain.Variant, 
 
 // Categories implements app.Reader.
 func (s *Store) Categories(ctx context.Context) ([]domain.Category, error) {
-	rows, err := s.reads.Categories(ctx)
+	rows, err := s.view.Categories(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list categories: %w", err)
 	}
@@ -126,7 +126,7 @@ func (s *Store) Categories(ctx context.Context) ([]domain.Category, error) {
 
 // Codes implements app.Reader.
 func (s *Store) Codes(ctx context.Context, from, after string, limit int) ([]domain.ProductCode, error) {
-	rows, err := s.reads.Codes(ctx, db.CodesParams{First: from, After: after, MaxCodes: int32(limit)})
+	rows, err := s.view.Codes(ctx, db.CodesParams{First: from, After: after, MaxCodes: int32(limit)})
 	if err != nil {
 		return nil, fmt.Errorf("list codes: %w", err)
 	}
@@ -139,7 +139,7 @@ func (s *Store) Codes(ctx context.Context, from, after string, limit int) ([]dom
 
 // CodePages implements app.Reader.
 func (s *Store) CodePages(ctx context.Context, size int) ([]string, error) {
-	first, err := s.reads.CodePages(ctx, int64(size))
+	first, err := s.view.CodePages(ctx, int64(size))
 	if err != nil {
 		return nil, fmt.Errorf("list pages of codes: %w", err)
 	}

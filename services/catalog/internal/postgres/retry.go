@@ -15,12 +15,12 @@ func (s *Store) atomically(ctx context.Context, queue func(*pgx.Batch), read fun
 	return send(ctx, s.pool, queue, read)
 }
 
-// ask is atomically for questions, which have connections of their own.
+// ask is atomically for pages of products, which a replica may answer.
 func (s *Store) ask(ctx context.Context, queue func(*pgx.Batch), read func(pgx.BatchResults) error) error {
-	return send(ctx, s.readPool, queue, read)
+	return s.views.Do(ctx, func(ctx context.Context, q pg.Querier) error { return send(ctx, q, queue, read) })
 }
 
-func send(ctx context.Context, pool pg.DB, queue func(*pgx.Batch), read func(pgx.BatchResults) error) error {
+func send(ctx context.Context, pool pg.Querier, queue func(*pgx.Batch), read func(pgx.BatchResults) error) error {
 	return pg.Again(ctx, func(ctx context.Context) error {
 		var batch pgx.Batch
 		queue(&batch)

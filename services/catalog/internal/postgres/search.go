@@ -270,7 +270,7 @@ func (s *Store) choices(ctx context.Context, written words.Query, counts map[str
 		case t.Run:
 			choices[i] = append(choices[i], otherRuns(t.Text)...)
 		case t.Plain && words.Keys(t.Text) != nil:
-			rows, err := s.reads.LookAlikes(ctx, words.Keys(t.Text))
+			rows, err := s.view.LookAlikes(ctx, words.Keys(t.Text))
 			if err != nil {
 				return nil, fmt.Errorf("find words that look alike: %w", err)
 			}

@@ -78,14 +78,13 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) error {
 type Store struct {
 	pool     pg.DB
 	q        *db.Queries // through pool
-	readPool pg.DB
 	reads    *db.Queries // of what waits for no lock, through connections of its own
+	views    pg.Reads    // of what may be a little old: pages of products
+	view     *db.Queries // through views
 	turns    *turns
 	currency string
 	walks    walks
-	// countAllUpTo is how many products a word may have for a count to begin with all of them.
-	countAllUpTo int64
-	expired      func(ctx context.Context, holds int64) // has it counted
+	expired  func(ctx context.Context, holds int64) // has it counted
 }
 
 var _ app.Store = (*Store)(nil)
@@ -94,10 +93,11 @@ var _ app.Store = (*Store)(nil)
 // currency; the domain has checked them.
 func New(pool *pgxpool.Pool, currency string) *Store {
 	writes := pg.DB{Pool: pool}
-	return &Store{
-		pool: writes, q: db.New(writes), readPool: writes, reads: db.New(writes), currency: currency, turns: newTurns(),
-		walks: walks{popularity: firstID, shelves: mostPopular}, countAllUpTo: manyToCount, expired: func(context.Context, int64) {},
+	s := &Store{
+		pool: writes, q: db.New(writes), currency: currency, turns: newTurns(),
+		walks: walks{popularity: firstID, shelves: mostPopular}, expired: func(context.Context, int64) {},
 	}
+	return s.ReadFrom(pg.NewReads(pool, nil))
 }
 
 // CountExpired has count called with how many expired holds were released.
@@ -106,9 +106,11 @@ func (s *Store) CountExpired(count func(ctx context.Context, holds int64)) *Stor
 	return s
 }
 
-// ReadFrom has questions answered by another pool of the same database.
-func (s *Store) ReadFrom(pool *pgxpool.Pool) *Store {
-	s.readPool = pg.DB{Pool: pool}
-	s.reads = db.New(s.readPool)
+// ReadFrom has questions answered by another pool of the same database, and pages of
+// products by its replica, if there is one. Variants are what prices and stock of orders
+// are decided by: no replica answers them.
+func (s *Store) ReadFrom(reads pg.Reads) *Store {
+	s.reads = db.New(reads.DB)
+	s.views, s.view = reads, db.New(reads)
 	return s
 }

@@ -38,10 +38,13 @@ func Migrated(ctx context.Context, pool *pgxpool.Pool) error {
 	return audit.Migrated(ctx, pool)
 }
 
-// Store is the database. reads is for queries that wait for no lock.
-type Store struct{ db, reads pg.DB }
+// Store is the database. reads is for queries that wait for no lock and may be a little old.
+type Store struct {
+	db    pg.DB
+	reads pg.Reads
+}
 
 // New returns the store of a migrated database.
-func New(pool, reads *pgxpool.Pool) *Store {
-	return &Store{db: pg.DB{Pool: pool}, reads: pg.DB{Pool: reads}}
+func New(pool *pgxpool.Pool, reads pg.Reads) *Store {
+	return &Store{db: pg.DB{Pool: pool}, reads: reads}
 }

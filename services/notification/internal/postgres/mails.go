@@ -24,10 +24,10 @@ type Mails struct {
 	q, reads *db.Queries
 }
 
-// NewMails returns the mails of a migrated database; questions of people are answered by
-// the second pool.
-func NewMails(pool, reads *pgxpool.Pool) *Mails {
-	return &Mails{q: db.New(pg.DB{Pool: pool}), reads: db.New(pg.DB{Pool: reads})}
+// NewMails returns the mails of a migrated database; questions of people, whose answers may
+// be a little old, are answered by reads.
+func NewMails(pool *pgxpool.Pool, reads pg.Reads) *Mails {
+	return &Mails{q: db.New(pg.DB{Pool: pool}), reads: db.New(reads)}
 }
 
 // Add writes the mails of events with their jobs, in the transaction in which the events are noted.

@@ -69,7 +69,7 @@ func paidOrders(tb testing.TB, n int) []events.Delivery {
 
 // consumers are those of the service, on the database of a shop.
 func (s *shop) consumers() map[string]*consume.Batch {
-	mails := postgres.NewMails(s.own, s.own)
+	mails := postgres.NewMails(s.own, pg.NewReads(s.own, nil))
 	all := map[string]*consume.Batch{}
 	for _, c := range []consume.Subscription{inbound.Webhooks(s.store), inbound.Mail(mails, mail.Queued, id)} {
 		all[c.Name] = &consume.Batch{Name: c.Name, DB: pg.DB{Pool: s.own}, Effect: c.Effect}

@@ -32,7 +32,7 @@ type customerRecord struct {
 
 // FindCustomers implements app.Customers.
 func (s *Store) FindCustomers(ctx context.Context, email string) ([]domain.FoundCustomer, error) {
-	rows, err := s.q.FindCustomers(ctx, s.reads, email)
+	rows, err := s.q.FindCustomers(ctx, s.views, email)
 	if err != nil {
 		return nil, fmt.Errorf("find customers: %w", err)
 	}
@@ -72,7 +72,7 @@ func (s *Store) OrdersOf(ctx context.Context, customerID string, after app.Posit
 	for i := range page {
 		ids[i], places[page[i].ID] = page[i].ID, i
 	}
-	history, err := s.q.History(ctx, s.reads, ids)
+	history, err := s.q.History(ctx, s.views, ids)
 	if err != nil {
 		return nil, false, fmt.Errorf("read history: %w", err)
 	}

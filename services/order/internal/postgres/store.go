@@ -39,19 +39,23 @@ type Times struct {
 // Store is the order service's database.
 type Store struct {
 	pool  pg.DB
-	reads pg.DB // answers what waits for no lock
+	reads pg.DB    // answers what waits for no lock
+	views pg.Reads // answers what may be a little old: lists of orders
 	times Times
 	q     *db.Queries
 }
 
 // New returns a store on a pool of the migrated database.
 func New(pool *pgxpool.Pool, times Times) *Store {
-	return &Store{pool: pg.DB{Pool: pool}, reads: pg.DB{Pool: pool}, times: times, q: db.New()}
+	s := &Store{pool: pg.DB{Pool: pool}, times: times, q: db.New()}
+	return s.ReadFrom(pg.NewReads(pool, nil))
 }
 
-// ReadFrom has questions answered by another pool of the same database.
-func (s *Store) ReadFrom(pool *pgxpool.Pool) *Store {
-	s.reads = pg.DB{Pool: pool}
+// ReadFrom has questions answered by another pool of the same database, and lists of orders
+// by its replica, if there is one. One order is what its buyer waits for, and what drivers and
+// consumers of events decide by: no replica answers it.
+func (s *Store) ReadFrom(reads pg.Reads) *Store {
+	s.reads, s.views = reads.DB, reads
 	return s
 }
 
@@ -79,6 +83,7 @@ func (s *Store) Load(ctx context.Context, orderID string, lines bool) (domain.Or
 
 // Get implements app.Orders.
 func (s *Store) Get(ctx context.Context, orderID string, viewer domain.Viewer) (domain.Order, error) {
+	defer s.views.Current(ctx) // a list does not show an earlier state later
 	var o domain.Order
 	// One snapshot, so that what is refunded agrees with the refunds.
 	opts := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
@@ -164,13 +169,13 @@ func (s *Store) List(ctx context.Context, viewer domain.Viewer, filter app.Filte
 		if !viewer.All {
 			_ = p.CustomerID.Scan(viewer.Customer) // the contract says that it is a UUID
 		}
-		rows, err = s.q.OrdersByID(ctx, s.reads, p)
+		rows, err = s.q.OrdersByID(ctx, s.views, p)
 	case !filter.IsZero():
-		rows, err = s.q.FindOrders(ctx, s.reads, findParams(viewer, filter, after, limit))
+		rows, err = s.q.FindOrders(ctx, s.views, findParams(viewer, filter, after, limit))
 	case viewer.All:
-		rows, err = s.q.AllOrders(ctx, s.reads, db.AllOrdersParams{BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit)})
+		rows, err = s.q.AllOrders(ctx, s.views, db.AllOrdersParams{BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit)})
 	default:
-		rows, err = s.q.CustomerOrders(ctx, s.reads, db.CustomerOrdersParams{
+		rows, err = s.q.CustomerOrders(ctx, s.views, db.CustomerOrdersParams{
 			CustomerID: viewer.Customer, BeforeAt: after.PlacedAt, BeforeID: after.ID, MaxRows: int32(limit),
 		})
 	}
@@ -192,10 +197,10 @@ func (s *Store) List(ctx context.Context, viewer domain.Viewer, filter app.Filte
 			return nil, false, err
 		}
 	}
-	if err := addLines(ctx, s.q, s.reads, orders); err != nil {
+	if err := addLines(ctx, s.q, s.views, orders); err != nil {
 		return nil, false, err
 	}
-	return orders, len(rows) > fit, addRefunds(ctx, s.q, s.reads, orders)
+	return orders, len(rows) > fit, addRefunds(ctx, s.q, s.views, orders)
 }
 
 const (
@@ -213,7 +218,7 @@ func (s *Store) fitting(ctx context.Context, rows []db.Order) (int, error) {
 	for i, r := range rows {
 		ids[i] = r.ID
 	}
-	sizes, err := s.q.OrderSizes(ctx, s.reads, ids)
+	sizes, err := s.q.OrderSizes(ctx, s.views, ids)
 	if err != nil {
 		return 0, fmt.Errorf("read sizes of orders: %w", err)
 	}

@@ -67,14 +67,14 @@ func maybe(row db.Reconciliation, err error) (domain.Reconciliation, bool, error
 
 // Reconciliation implements app.Reconciliations.
 func (s *Store) Reconciliation(ctx context.Context, id string) (domain.Reconciliation, error) {
-	r, found, err := maybe(s.reads.GetReconciliation(ctx, id))
+	r, found, err := maybe(s.views.GetReconciliation(ctx, id))
 	if err == nil && !found {
 		err = domain.ErrReconciliationNotFound
 	}
 	if err != nil {
 		return domain.Reconciliation{}, err
 	}
-	totals, err := s.reads.ListTotals(ctx, id)
+	totals, err := s.views.ListTotals(ctx, id)
 	if err != nil {
 		return domain.Reconciliation{}, err
 	}
@@ -84,10 +84,10 @@ func (s *Store) Reconciliation(ctx context.Context, id string) (domain.Reconcili
 			RefundedHere: t.RefundedHere, RefundedThere: t.RefundedThere, MovementsHere: t.MovementsHere, MovementsThere: t.MovementsThere,
 		})
 	}
-	if r.Differences, err = s.reads.CountDifferences(ctx, id); err != nil {
+	if r.Differences, err = s.views.CountDifferences(ctx, id); err != nil {
 		return domain.Reconciliation{}, err
 	}
-	rows, err := s.reads.ListDifferences(ctx, db.ListDifferencesParams{ReconciliationID: id, Limit: firstDifferences})
+	rows, err := s.views.ListDifferences(ctx, db.ListDifferencesParams{ReconciliationID: id, Limit: firstDifferences})
 	for _, d := range rows {
 		r.First = append(r.First, domain.Difference{
 			Kind: domain.DifferenceKind(d.Kind), Subject: d.Subject, OrderID: d.OrderID, What: domain.EntryKind(d.What),

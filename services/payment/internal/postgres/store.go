@@ -24,18 +24,20 @@ type Store struct {
 	pool  pg.DB
 	q     *db.Queries
 	reads *db.Queries
+	views *db.Queries // of what may be a little old: results of reconciliations
 }
 
 // New returns a store on a migrated database.
 func New(pool *pgxpool.Pool) *Store {
-	q := db.New(pg.DB{Pool: pool})
-	return &Store{pool: pg.DB{Pool: pool}, q: q, reads: q}
+	s := &Store{pool: pg.DB{Pool: pool}, q: db.New(pg.DB{Pool: pool})}
+	return s.ReadFrom(pg.NewReads(pool, nil))
 }
 
 // ReadFrom has questions answered by another pool of the same database: they wait
-// for no lock, and do not queue up behind commands that do.
-func (s *Store) ReadFrom(pool *pgxpool.Pool) *Store {
-	s.reads = db.New(pg.DB{Pool: pool})
+// for no lock, and do not queue up behind commands that do. Results of reconciliations its
+// replica answers, if there is one; payments, which are money, the primary alone.
+func (s *Store) ReadFrom(reads pg.Reads) *Store {
+	s.reads, s.views = db.New(reads.DB), db.New(reads)
 	return s
 }
 
