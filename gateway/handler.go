@@ -23,6 +23,7 @@ import (
 	"github.com/souk-shop/souk/gateway/metrics"
 	"github.com/souk-shop/souk/gateway/traces"
 	"github.com/souk-shop/souk/services/chassis/cache"
+	"github.com/souk-shop/souk/services/chassis/consistency"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -47,7 +48,7 @@ func newCache(cfg Config, tel *telemetry.Telemetry) (*cache.Cache, error) {
 	if cfg.CacheTTL < 0 {
 		return nil, nil
 	}
-	c := cache.Config{Name: "gateway", MemoryTTL: cfg.CacheTTL, MemoryWeight: cacheWeight}
+	c := cache.Config{Name: "gateway", Database: "catalog", MemoryTTL: cfg.CacheTTL, MemoryWeight: cacheWeight}
 	if cfg.Events.URL != "" {
 		c.Backstop, c.Settle = cfg.CacheBackstop, cfg.CacheSettle
 	}
@@ -158,7 +159,10 @@ func newFront(cfg Config, p parts) (*front, error) {
 		p.telemetry.Security.Record(r.Context(), telemetry.AuthzFail, "cross_origin", slog.String("client", addresses.Of(r).String()))
 		fail(w, r, problem.New(problem.CrossOrigin))
 	}
-	guarded := edge.SameOrigin(http.HandlerFunc(crossOrigin))(presenters(rest, pages))
+	consistent := edge.Consistent{Policy: policy, API: isREST, Refuse: func(w http.ResponseWriter, r *http.Request, err error) {
+		fail(w, r, problem.Invalid(problem.Field{Field: consistency.Header, Detail: err.Error()}))
+	}}
+	guarded := edge.SameOrigin(http.HandlerFunc(crossOrigin))(consistent.Follow(presenters(rest, pages)))
 	guarded = budgets.Guard(addresses.Remember(guarded))
 	guarded = cross.Share(isREST, callers.Identify(guarded))
 	limits := edge.ConnectionLimits{

@@ -14,8 +14,8 @@ import (
 // The headers of cross-origin answers.
 const (
 	corsMethods = "GET, HEAD, POST, PUT, DELETE"
-	corsRequest = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, Traceparent, Tracestate"
-	corsExposed = "Allow, Deprecation, ETag, Idempotent-Replayed, Link, Location, Preference-Applied, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Request-Id, Retry-After, Souk-Token, Sunset, WWW-Authenticate"
+	corsRequest = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, Souk-Consistency, Traceparent, Tracestate"
+	corsExposed = "Allow, Deprecation, ETag, Idempotent-Replayed, Link, Location, Preference-Applied, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Request-Id, Retry-After, Souk-Consistency, Souk-Token, Sunset, WWW-Authenticate"
 	// corsAge is how long a browser keeps the answer to a preflight, in seconds.
 	corsAge = "7200"
 )
