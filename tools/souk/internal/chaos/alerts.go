@@ -143,6 +143,8 @@ func expectations() []expected {
 	}
 	add("provider-429", must(symptoms(), alert("CheckoutFails")))
 	add("provider-*", harmless("calls are repeated under their idempotency keys", symptoms()...))
+	add(mailServer+"-*", must([]Alert{alert("MailIsLate")}, alert("MailServerDown", "dependency", "mail")))
+	add(endpoint+"-*", harmless("deliveries are repeated for three days, and operators are told when one has waited for an hour", alert("WebhookBacklog")))
 	add("webhook-*", harmless("payment asks the provider itself"))
 	add("partition-stripesim-gateway", harmless("payment asks the provider itself"))
 	add("partition-gateway-stripesim", harmless("payment asks the provider itself"))

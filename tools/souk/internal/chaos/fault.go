@@ -78,6 +78,13 @@ type Environment struct {
 func (e *Environment) start(ctx context.Context, opts localshop.Options, seed uint64, over func(dir, from, to, addr string) (string, error)) error {
 	e.Proxies, e.env = NewProxies(), map[string][]string{}
 	e.Rand = rand.New(rand.NewPCG(seed, 0)) // chance that can be repeated
+	if e.outside != nil {
+		leads, err := e.outside.lead(e.Proxies)
+		if err != nil {
+			return errors.Join(err, e.Proxies.Close())
+		}
+		e.always = map[string][]string{notifier: leads}
+	}
 	opts.Processes, opts.Redis, opts.RestartPause, opts.Events = true, true, 200*time.Millisecond, localshop.EmbeddedEvents
 	opts.Env, opts.Route = e.environ, e.Proxies.Route
 	if over != nil {

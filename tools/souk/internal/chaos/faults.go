@@ -23,7 +23,7 @@ func Faults() []Fault {
 		none(), kills(), crashes(), freezes(),
 		postgresFaults(), databaseFaults(), diskFault(), poolFaults(), redisFaults(), brokerFaults(),
 		partitions(), slownesses(), cuts(), clockFaults(),
-		providerFaults(), webhookFaults(), clientFaults(), rolling(),
+		providerFaults(), webhookFaults(), outsideFaults(), clientFaults(), rolling(),
 	)
 }
 

@@ -23,6 +23,7 @@ func announced() []string {
 		"latency-50ms", "latency-500ms", "latency-5000ms", "resets", "truncated",
 		"provider-slow-30s", "provider-drop", "provider-500", "provider-429", "provider-hang", "provider-down-5m",
 		"webhook-triple", "webhook-reorder", "webhook-late", "webhook-never",
+		"mail-server-down", "mail-server-silent", "webhook-endpoint-down", "webhook-endpoint-silent",
 		"client-five-times", "client-disconnect", "client-key-reuse", "rolling-restart",
 	}
 	for _, service := range topology.Names(topology.Of(topology.Service, topology.Gateway)) {

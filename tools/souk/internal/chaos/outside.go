@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// notifier is the service that tells others.
-	notifier = "notification"
+	// notifier is the service that tells others: mailServer and endpoint are what proxies call those.
+	notifier, mailServer, endpoint = "notification", "mail-server", "webhook-endpoint"
 	// toldSource is whose events others are told.
 	toldSource = "order"
 	// mailWorkers is how many mails the service sends at once: so many may have been accepted and
@@ -54,7 +54,8 @@ var (
 type outside struct {
 	mails  *inbox.Server
 	server *http.Server
-	url    string
+	hooks  string // the endpoint's address
+	url    string // by which the shop knows the endpoint
 	ended  chan struct{}
 
 	mu     sync.Mutex
@@ -78,7 +79,7 @@ func newOutside(ctx context.Context) (*outside, error) {
 	if err != nil {
 		return nil, errors.Join(err, mails.Close())
 	}
-	o := &outside{mails: mails, url: "http://" + lis.Addr().String() + "/hooks", ended: make(chan struct{})}
+	o := &outside{mails: mails, hooks: lis.Addr().String(), ended: make(chan struct{})}
 	o.server = &http.Server{Handler: http.HandlerFunc(o.hear), ReadHeaderTimeout: time.Minute}
 	go func() {
 		defer close(o.ended)
@@ -93,14 +94,27 @@ func (o *outside) close() error {
 	return errors.Join(err, o.mails.Close())
 }
 
-// environ are the notification service's variables that lead to them.
-func (o *outside) environ() []string {
+// lead returns the notification service's variables that lead to them, through proxies.
+func (o *outside) lead(proxies *Proxies) ([]string, error) {
+	mails, err := proxies.Route(notifier, mailServer, net.JoinHostPort(o.mails.Host, strconv.Itoa(o.mails.Port)))
+	if err != nil {
+		return nil, err
+	}
+	host, port, err := net.SplitHostPort(mails)
+	if err != nil {
+		return nil, err
+	}
+	hooks, err := proxies.Route(notifier, endpoint, o.hooks)
+	if err != nil {
+		return nil, err
+	}
+	o.url = "http://" + hooks + "/hooks"
 	prefix := "SOUK_" + strings.ToUpper(notifier) + "_"
 	return []string{
-		prefix + "SMTP_HOST=" + o.mails.Host, prefix + "SMTP_PORT=" + strconv.Itoa(o.mails.Port), prefix + "SMTP_TLS=off",
+		prefix + "SMTP_HOST=" + host, prefix + "SMTP_PORT=" + port, prefix + "SMTP_TLS=off",
 		prefix + "SMTP_TIMEOUT=" + smtpTimeout.String(), prefix + "MAIL_FROM=Souk <orders@shop.test>", prefix + "WORKERS=" + strconv.Itoa(mailWorkers),
 		prefix + "WEBHOOK_HTTP=true", prefix + "WEBHOOK_PORTS=0", prefix + "WEBHOOK_NETWORKS=127.0.0.0/8", prefix + "WEBHOOK_TIMEOUT=" + hookTimeout.String(),
-	}
+	}, nil
 }
 
 // register has the operator register the webhook endpoint.
@@ -148,8 +162,8 @@ func signed(header http.Header, body, secret []byte) bool {
 	return false
 }
 
-// hooks are the webhooks that came, in their order.
-func (o *outside) hooks() []heard {
+// came are the webhooks that came, in their order.
+func (o *outside) came() []heard {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return append([]heard(nil), o.heard...)

@@ -63,7 +63,7 @@ func (e *evidence) readOutside(ctx context.Context, shop *localshop.Shop, o *out
 		}
 		e.elsewhere.letters = append(e.elsewhere.letters, l)
 	}
-	for _, h := range o.hooks() {
+	for _, h := range o.came() {
 		p, err := readPost(h)
 		if err != nil {
 			e.elsewhere.odd = append(e.elsewhere.odd, fmt.Sprintf("webhook %q cannot be read: %v: %s", h.id, err, h.body))

@@ -40,7 +40,7 @@ func TestHear(t *testing.T) {
 	w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/hooks", strings.NewReader("body"))
 	r.Header.Set("webhook-id", "evt_1")
 	o.hear(w, r)
-	got := o.hooks()
+	got := o.came()
 	if w.Code != http.StatusNoContent || len(got) != 1 || got[0].id != "evt_1" || got[0].signed || string(got[0].body) != "body" {
 		t.Errorf("%d, %+v", w.Code, got)
 	}

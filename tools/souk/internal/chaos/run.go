@@ -161,7 +161,7 @@ func open(ctx context.Context, opts Options) (_ *run, end func() error, err erro
 	ends = append(ends, told.close)
 	r := &run{
 		Options: opts, rec: newRecord(), phase: "start", outside: told,
-		env: &Environment{always: map[string][]string{notifier: told.environ()}, outside: told},
+		env: &Environment{outside: told},
 	}
 	hide := r.show()
 	ends = append(ends, func() error { hide(); return nil })

@@ -41,7 +41,7 @@ func StartSchedule(ctx context.Context, dir string, seed uint64) (_ *Schedule, e
 	if s.outside, err = newOutside(ctx); err != nil {
 		return nil, err
 	}
-	s.env = &Environment{always: map[string][]string{notifier: s.outside.environ()}, witness: newWitness(), outside: s.outside}
+	s.env = &Environment{witness: newWitness(), outside: s.outside}
 	if err := s.env.start(ctx, localshop.Options{Dir: dir, Fresh: true}, seed, nil); err != nil {
 		return nil, errors.Join(err, s.outside.close())
 	}
