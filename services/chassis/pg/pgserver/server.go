@@ -71,7 +71,7 @@ type Options struct {
 	Standbys bool
 	// Primary makes this a standby of that server, which has Standbys: a copy of it that
 	// replays its log and answers reads. Data that there is already is gone on with if it is
-	// a copy of the same server, else replaced.
+	// a copy of the same server, which has kept the log since, else replaced.
 	Primary *Server
 
 	noCapabilities bool // tests: as if there were none to give
@@ -85,6 +85,7 @@ type Server struct {
 	port     int
 	password string
 	process  *process.Process
+	logFrom  int64 // where the log of this start begins
 	lock     *os.File
 }
 
@@ -116,8 +117,9 @@ func Start(ctx context.Context, opts Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.data = filepath.Join(home, "data")
+	goesOn := false // a standby with the data that it has
 	if opts.Primary != nil {
-		if err := s.dropForeign(ctx); err != nil {
+		if goesOn, err = s.dropForeign(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -138,6 +140,15 @@ func Start(ctx context.Context, opts Options) (_ *Server, err error) {
 	}
 	if err := s.launch(ctx, bin, as); err != nil {
 		return nil, err
+	}
+	if goesOn && s.logIsGone(ctx) {
+		s.log.WarnContext(ctx, "the primary has not kept the log that the standby needs: it is made anew")
+		if err := errors.Join(s.stop(ctx), os.RemoveAll(s.data), s.copyPrimary(ctx, bin, home, as)); err != nil {
+			return nil, err
+		}
+		if err := s.launch(ctx, bin, as); err != nil {
+			return nil, err
+		}
 	}
 	s.log.InfoContext(ctx, "postgres is up", "port", s.port, "data", s.data, "pid", s.process.PID(),
 		"version", bin.version, "took", time.Since(started).Round(time.Millisecond))
@@ -185,6 +196,7 @@ func (s *Server) launchOnce(ctx context.Context, bin binaries, as *account) erro
 		return err
 	}
 	defer log.Close()
+	s.logFrom = from
 	// Without ctx, which bounds the start: the server outlives it.
 	cmd := exec.Command(bin.postgres, s.arguments()...)
 	cmd.Stdout, cmd.Stderr = log, log

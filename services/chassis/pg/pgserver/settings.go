@@ -57,7 +57,7 @@ var replicated = map[string]string{
 	"wal_level":       "replica",
 	"max_wal_senders": "10",
 	// A standby that was away for longer than this much log is made anew.
-	"wal_keep_size": "512MB",
+	"wal_keep_size": "128MB",
 	// A standby's reads wait for nothing of the primary's: what is in the way of the replay for
 	// longer is cancelled, and who reads asks the primary.
 	"max_standby_streaming_delay": "1s",

@@ -15,29 +15,59 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/souk-shop/souk/services/chassis/process"
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
-// dropForeign removes the data that is no copy of the primary's.
-func (s *Server) dropForeign(ctx context.Context) error {
+// dropForeign removes the data that is no copy of the primary's, and reports whether there is
+// some that is.
+func (s *Server) dropForeign(ctx context.Context) (kept bool, err error) {
 	if clusterVersion(s.data) == "" {
-		return nil
+		return false, nil
 	}
 	conn, err := s.opts.Primary.connect(ctx)
 	if err != nil {
-		return fmt.Errorf("primary: %w", err)
+		return false, fmt.Errorf("primary: %w", err)
 	}
 	defer conn.Close(ctx)
 	var primary string // 64 bits without a sign do not fit a bigint
 	if err := conn.QueryRow(ctx, "SELECT system_identifier::text FROM pg_control_system()").Scan(&primary); err != nil {
-		return fmt.Errorf("primary: %w", err)
+		return false, fmt.Errorf("primary: %w", err)
 	}
 	_, err = os.Stat(filepath.Join(s.data, "standby.signal"))
 	if own, idErr := systemIdentifier(s.data); err == nil && idErr == nil && own == primary {
-		return nil
+		return true, nil
 	}
-	return os.RemoveAll(s.data)
+	return false, os.RemoveAll(s.data)
+}
+
+// streamTimeout is how long a standby may take to find its place in the primary's log.
+const streamTimeout = 5 * time.Second
+
+// logIsGone reports that the primary has removed what the standby has to replay next.
+func (s *Server) logIsGone(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
+	defer cancel()
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return false
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	log := filepath.Join(s.opts.Dir, "postgres.log")
+	for {
+		var streaming bool
+		if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')").Scan(&streaming); err != nil || streaming {
+			return false // or it is not known: the primary may be away
+		}
+		if strings.Contains(readFrom(log, s.logFrom), "has already been removed") {
+			return true
+		}
+		if retry.Sleep(ctx, 20*time.Millisecond) != nil {
+			return false
+		}
+	}
 }
 
 // systemIdentifier is what distinguishes a cluster from all others: a number, the first of

@@ -37,7 +37,7 @@ func becomes(t *testing.T, dsn, sql string) {
 // again, and is made anew for another primary.
 func TestStandby(t *testing.T) {
 	t.Parallel()
-	primary := startServer(t, Options{Dir: folder(t), Standbys: true})
+	primary := startServer(t, Options{Dir: folder(t), Standbys: true, Settings: map[string]string{"min_wal_size": "32MB", "wal_keep_size": "0"}})
 	exec1(t, primary.SuperuserDSN("postgres"), "CREATE TABLE things (name text); INSERT INTO things VALUES ('one')")
 	dir := folder(t)
 	standby := startServer(t, Options{Dir: dir, Primary: primary})
@@ -63,6 +63,20 @@ func TestStandby(t *testing.T) {
 	becomes(t, standby.SuperuserDSN("postgres"), "EXISTS (SELECT FROM things WHERE name = 'four')")
 	if _, err := os.Stat(mark); err != nil {
 		t.Error("a standby that starts again was made anew")
+	}
+	if err := standby.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	// Meanwhile the primary throws away the log that the standby has to replay next.
+	for range 3 {
+		exec1(t, primary.SuperuserDSN("postgres"), "INSERT INTO things VALUES ('five'); SELECT pg_switch_wal()")
+		exec1(t, primary.SuperuserDSN("postgres"), "CHECKPOINT")
+	}
+	standby = startServer(t, Options{Dir: dir, Primary: primary})
+	becomes(t, standby.SuperuserDSN("postgres"), "EXISTS (SELECT FROM things WHERE name = 'five')")
+	if _, err := os.Stat(mark); err == nil {
+		t.Error("the standby was not made anew, although its log is gone")
 	}
 	if err := standby.Stop(t.Context()); err != nil {
 		t.Fatal(err)
