@@ -21,8 +21,8 @@ type Link struct {
 
 type variables map[string]func(s *Shop, addr string) string
 
-// Links are all connections between the shop's parts, sorted. Those to Redis and NATS are
-// there only with Options.Redis and with EmbeddedEvents.
+// Links are all connections between the shop's parts, sorted. Those to Redis, NATS and the
+// replica are there only with Options.Redis, EmbeddedEvents and Options.Replica.
 func Links() []Link {
 	var out []Link
 	for _, part := range topology.Processes() {
@@ -41,6 +41,9 @@ func Links() []Link {
 				part.Prefix() + "POSTGRES_OWNER_DSN": dsnOf(part.Name, part.Name),
 			}})
 		}
+		if part.Replica {
+			out = append(out, Link{part.Name, topology.Replica, variables{part.Prefix() + "POSTGRES_REPLICA_DSN": dsnOf(part.Name, topology.RuntimeRole(part.Name))}})
+		}
 	}
 	slices.SortFunc(out, func(a, b Link) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
 	return out
@@ -56,7 +59,7 @@ func (s *Shop) connect() error {
 		}
 	}
 	for _, l := range Links() {
-		if l.To == topology.Redis && s.redis == nil || l.To == topology.NATS && s.broker == nil {
+		if s.Addr(l.To) == "" {
 			continue
 		}
 		addr := s.Addr(l.To)
@@ -76,11 +79,17 @@ func (s *Shop) connect() error {
 // eventsVariable has the address of the broker.
 func eventsVariable(part topology.Part) string { return part.Prefix() + "EVENTS_URL" }
 
-// Addr is where a part answers, host:port; "" for a Redis or a broker that was not started.
+// Addr is where a part answers, host:port; "" for a Redis, a broker or a replica that was not
+// started.
 func (s *Shop) Addr(part string) string {
 	switch part {
 	case topology.Postgres:
 		return s.postgres.addr()
+	case topology.Replica:
+		if s.replica == nil {
+			return ""
+		}
+		return s.replica.addr()
 	case topology.Redis:
 		if s.redis == nil {
 			return ""

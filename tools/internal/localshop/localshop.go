@@ -56,6 +56,8 @@ type Options struct {
 	// Redis starts one, as the second layer of the services' caches. A service that
 	// runs once has little use for it; see docs/adr/0007.
 	Redis bool
+	// Replica starts a standby of PostgreSQL, which answers reads of the services.
+	Replica bool
 	// Events is the broker of events: EmbeddedEvents for NATS of the shop's own, with its
 	// data in Dir, the URL of another one, or empty for none.
 	Events string
@@ -142,6 +144,7 @@ type Shop struct {
 	logFile  *logFile
 	certs    *certificates
 	postgres *Postgres
+	replica  *Postgres // with Options.Replica
 	redis    *redis
 	broker   *broker   // with EmbeddedEvents
 	recorder *recorder // with Options.Traces
@@ -297,7 +300,14 @@ func (s *Shop) startStores(ctx context.Context) error {
 	g.Go(func() (err error) {
 		defer s.step("postgres", &err)()
 		s.postgres, err = startPostgres(ctx, &Postgres{passwords: s.secrets.Postgres, log: s.log, onRestart: s.refreshState}, pgserver.Options{
-			Dir: cmp.Or(s.opts.PostgresDir, s.folder.join("postgres")), Disposable: s.opts.Disposable, Notice: s.note("postgres"),
+			Dir: cmp.Or(s.opts.PostgresDir, s.folder.join("postgres")), Disposable: s.opts.Disposable, Notice: s.note("postgres"), Standbys: s.opts.Replica,
+		})
+		if err != nil || !s.opts.Replica {
+			return err
+		}
+		defer s.step(topology.Replica, &err)()
+		s.replica, err = startPostgres(ctx, &Postgres{passwords: s.secrets.Postgres, log: s.log, onRestart: s.refreshState}, pgserver.Options{
+			Dir: s.folder.join(topology.Replica), Disposable: s.opts.Disposable, Primary: s.postgres.server,
 		})
 		return err
 	})
@@ -540,10 +550,13 @@ func (s *Shop) stopAll(ctx context.Context) error {
 	if s.broker != nil {
 		s.broker.close()
 	}
-	if s.postgres != nil {
-		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-		defer cancel()
-		errs = append(errs, s.postgres.Stop(ctx))
+	// The replica first: a primary that stops waits until it has its log.
+	for _, p := range []*Postgres{s.replica, s.postgres} {
+		if p != nil {
+			ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+			errs = append(errs, p.Stop(ctx))
+			cancel()
+		}
 	}
 	if s.logFile != nil {
 		errs = append(errs, s.logFile.Close())
@@ -577,6 +590,9 @@ func (s *Shop) writeState() error {
 	}
 	for name, lis := range s.admin {
 		st.Admin[name] = lis.Addr().String()
+	}
+	if s.replica != nil {
+		st.PIDs[topology.Replica] = s.replica.PID()
 	}
 	if s.redis != nil && s.redis.proc != nil {
 		st.PIDs["redis"] = s.redis.proc.PID()

@@ -46,10 +46,30 @@ func (s *Shop) supervisor(part string) *process.Supervisor {
 	return s.processes[part]
 }
 
+// server is what keeps a PostgreSQL running; nil for other parts.
+func (s *Shop) server(part string) *Postgres {
+	switch part {
+	case topology.Postgres:
+		return s.postgres
+	case topology.Replica:
+		return s.replica
+	}
+	return nil
+}
+
+// Replay has the replica replay what its primary has written, or stop to: it answers from
+// the past then.
+func (s *Shop) Replay(ctx context.Context, goesOn bool) error {
+	if s.replica == nil {
+		return errors.New("the shop has no replica")
+	}
+	return s.replica.replay(ctx, goesOn)
+}
+
 // PID is the process id of a part, 0 while it has none of its own.
 func (s *Shop) PID(part string) int {
-	if part == topology.Postgres {
-		return s.postgres.PID()
+	if p := s.server(part); p != nil {
+		return p.PID()
 	}
 	if p := s.supervisor(part); p != nil {
 		return p.PID()
@@ -64,8 +84,8 @@ func (s *Shop) LogPath(service string) string { return s.folder.join("logs", ser
 // processes of PostgreSQL. A part that ends is started again. process.ErrNotRunning:
 // it has just ended; any other error: it has no process of its own.
 func (s *Shop) Signal(part string, sig syscall.Signal) error {
-	if part == topology.Postgres {
-		return s.postgres.signal(sig)
+	if p := s.server(part); p != nil {
+		return p.signal(sig)
 	}
 	p, err := s.supervised(part)
 	if err != nil {
@@ -90,8 +110,8 @@ func (s *Shop) Kill(part string) error {
 // Restart ends a part in good order, waits for what it has under way, starts it
 // again and returns when it answers. Connections to a service wait meanwhile.
 func (s *Shop) Restart(ctx context.Context, part string) error {
-	if part == topology.Postgres {
-		return s.postgres.restart(ctx)
+	if p := s.server(part); p != nil {
+		return p.restart(ctx)
 	}
 	p, err := s.supervised(part)
 	if err != nil {
@@ -107,7 +127,7 @@ func (s *Shop) Restart(ctx context.Context, part string) error {
 // ready; or when ctx is done, with the last failure. It asks the part itself,
 // whatever Options.Route says.
 func (s *Shop) Await(ctx context.Context, part string) error {
-	if p, ok := topology.Find(part); !ok || p.Kind == topology.Tool {
+	if p, ok := topology.Find(part); part != topology.Replica && (!ok || p.Kind == topology.Tool) {
 		return fmt.Errorf("no part %q", part)
 	}
 	err := poll(ctx, 10*time.Millisecond, func(ctx context.Context) error {
@@ -129,8 +149,12 @@ func poll(ctx context.Context, every time.Duration, ready func(context.Context) 
 // ask asks a part once whether it is ready.
 func (s *Shop) ask(ctx context.Context, part string) error {
 	switch part {
-	case topology.Postgres:
-		conn, err := pgx.Connect(ctx, s.DSN(topology.Databases()[0]))
+	case topology.Postgres, topology.Replica:
+		p := s.server(part)
+		if p == nil {
+			return errors.New("the shop has no replica")
+		}
+		conn, err := pgx.Connect(ctx, p.DSNs()[topology.Databases()[0]])
 		if err != nil {
 			return err
 		}

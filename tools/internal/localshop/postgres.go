@@ -85,8 +85,10 @@ func startPostgres(ctx context.Context, p *Postgres, opts pgserver.Options) (*Po
 		return nil, err
 	}
 	p.opts, p.port, p.server, p.watched = opts, server.Port(), server, make(chan struct{})
-	if err := p.ensure(ctx); err != nil {
-		return nil, errors.Join(err, server.Stop(ctx))
+	if opts.Primary == nil { // a standby has what its primary has
+		if err := p.ensure(ctx); err != nil {
+			return nil, errors.Join(err, server.Stop(ctx))
+		}
 	}
 	watching, stop := context.WithCancel(context.Background())
 	p.stop = stop
@@ -196,6 +198,23 @@ func (p *Postgres) restart(ctx context.Context) error {
 	}
 	p.restarted()
 	return nil
+}
+
+// replay has a standby replay its primary's log, or stop to.
+func (p *Postgres) replay(ctx context.Context, goesOn bool) error {
+	p.mu.Lock()
+	dsn := p.server.SuperuserDSN("postgres")
+	p.mu.Unlock()
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	call := "SELECT pg_wal_replay_pause()"
+	if goesOn {
+		call = "SELECT pg_wal_replay_resume()"
+	}
+	_, err = conn.Exec(ctx, call)
+	return errors.Join(err, conn.Close(ctx))
 }
 
 // signal sends a signal to the server.

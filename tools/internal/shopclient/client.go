@@ -33,12 +33,14 @@ type Client struct {
 	token string
 	extra http.Header
 	http  *http.Client
+	// memory is of what the client has written, so that it reads that also from replicas.
+	memory *memory
 }
 
 // New returns a client of the shop at a URL ("http://127.0.0.1:8080"). It sends
 // no token: see WithToken. A call takes as long as its context allows.
 func New(shopURL string) *Client {
-	return &Client{base: strings.TrimSuffix(shopURL, "/"), http: &http.Client{Transport: transport()}}
+	return &Client{base: strings.TrimSuffix(shopURL, "/"), http: &http.Client{Transport: transport()}, memory: &memory{}}
 }
 
 // transport keeps a connection for every concurrent caller: the default keeps
@@ -61,7 +63,7 @@ func transport() *http.Transport {
 // token of a cart) or the operator. Empty is a guest without one.
 func (c *Client) WithToken(token string) *Client {
 	out := *c
-	out.token = token
+	out.token, out.memory = token, c.memory.copy()
 	return &out
 }
 
@@ -137,6 +139,9 @@ func (c *Client) do(ctx context.Context, r request, out any) (*Meta, error) {
 		Replayed: res.Header.Get("Idempotent-Replayed") == "true", Header: res.Header,
 		Body: body,
 	}
+	if err := c.memory.learn(res.Header); err != nil {
+		return meta, fmt.Errorf("%s %s: %w", r.method, r.path, err)
+	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		p := problem(r, res, body)
 		p.Took = time.Since(sent)
@@ -185,6 +190,7 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	set("Idempotency-Key", r.key)
 	set("If-Match", r.ifMatch)
 	set("If-None-Match", r.ifNoneMatch)
+	c.memory.send(req.Header)
 	if c.token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.token)
 	}

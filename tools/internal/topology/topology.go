@@ -35,9 +35,11 @@ const (
 
 // The names of the parts that have a role of their own.
 const (
-	Postgres  = "postgres"
-	Redis     = "redis"
-	NATS      = "nats"
+	Postgres = "postgres"
+	Redis    = "redis"
+	NATS     = "nats"
+	// Replica is PostgreSQL's standby, which a shop may do without: it is in no table.
+	Replica   = "replica"
 	Stripesim = "stripesim"
 	Edge      = "gateway"
 )
@@ -60,6 +62,9 @@ type Part struct {
 	Calls []Call
 	// Database means a PostgreSQL database and a role of its own.
 	Database bool
+	// Replica means that a standby of its database answers some of its reads, where there
+	// is one.
+	Replica bool
 	// Redis means that it keeps copies in Redis.
 	Redis bool
 	// Events means that it tells the broker what happened, or is told by it: it does one of
@@ -108,27 +113,29 @@ var Parts = []Part{
 	},
 	service("payment", serve(payment.Run, func(c *payment.Config) *chassis.Config { return &c.Config }), Part{
 		Calls:       []Call{{To: Stripesim, Variable: "STRIPE_URL", Before: "http://"}},
+		Replica:     true,
 		Events:      true,
 		Tells:       true,
 		CrashPoints: payment.CrashPoints(),
 	}),
 	service("catalog", serve(catalog.Run, func(c *catalog.Config) *chassis.Config { return &c.Config }), Part{
-		Calls: targets("payment"), Redis: true, Events: true, Tells: true,
+		Calls: targets("payment"), Replica: true, Redis: true, Events: true, Tells: true,
 	}),
 	service("cart", serve(cart.Run, func(c *cart.Config) *chassis.Config { return &c.Config }), Part{}),
 	service("order", serve(order.Run, func(c *order.Config) *chassis.Config { return &c.Config }), Part{
 		Calls:       targets("catalog", "cart", "payment"),
+		Replica:     true,
 		Events:      true,
 		Tells:       true,
 		CrashPoints: order.CrashPoints(),
 	}),
 	service("notification", serve(notification.Run, func(c *notification.Config) *chassis.Config { return &c.Config }), Part{
-		Calls: targets("catalog", "order", "payment"), Events: true,
+		Calls: targets("catalog", "order", "payment"), Replica: true, Events: true,
 		Takes:       []Group{{Name: "mail", Sources: []string{"order"}}, {Name: "webhooks", Sources: []string{"catalog", "order", "payment"}}},
 		CrashPoints: notification.CrashPoints(),
 	}),
 	service("insight", serve(insight.Run, func(c *insight.Config) *chassis.Config { return &c.Config }), Part{
-		Calls: targets("catalog", "order", "payment"), Events: true,
+		Calls: targets("catalog", "order", "payment"), Replica: true, Events: true,
 		Takes: []Group{{Name: "insight", Sources: []string{"order", "payment"}}},
 	}),
 	{

@@ -119,6 +119,8 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 			return scaleCommand(ctx, args[1:], stdout, stderr)
 		case "freshness":
 			return freshnessCommand(ctx, args[1:], stdout, stderr)
+		case "replicas":
+			return replicasCommand(ctx, args[1:], stdout, stderr)
 		case "against":
 			return againstCommand(ctx, args[1:], stdout, stderr)
 		}
@@ -126,6 +128,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	flags := cli.Flags("bench", `usage: souk bench [flags]
        souk bench scale [flags]
        souk bench freshness [flags]
+       souk bench replicas [flags]
        souk bench against [flags]
 
 Starts a shop of its own in a temporary folder and measures it against its
@@ -136,6 +139,7 @@ checkouts the shop does for a transaction of a benchmark that everybody knows.
 
 "souk bench scale" measures how reads grow with the catalog, "souk bench freshness"
 how soon a change is shown, with the broker of events and without it, "souk bench
+replicas" counts reads that lack the reader's own write, "souk bench
 against" compares with another build of the shop, or with other flags of "souk up".
 
 `, stderr)

@@ -45,6 +45,7 @@ it in good order, a second one at once.
 	fresh := flags.Bool("fresh", false, "empty the data folder first")
 	processes := flags.Bool("processes", false, "run each service in a process of its own, started again after any death")
 	redis := flags.Bool("redis", false, "start Redis (or a small one inside) as a second layer of the catalog's cache")
+	replica := flags.Bool("replica", false, "start a standby of PostgreSQL, which answers reads")
 	events := flags.String("events", localshop.EmbeddedEvents, "the `broker` of events: embedded (NATS, data in the data folder), none, or a URL (nats://..., kafka://...)")
 	empty := flags.Bool("empty", false, "do not import the embedded catalog")
 	traces := flags.Bool("traces", true, "keep recent traces in memory, for 'souk trace'")
@@ -59,7 +60,7 @@ it in good order, a second one at once.
 	}
 	display := newDisplay(stderr)
 	opts := localshop.Options{
-		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: *redis, Events: *events, Metrics: *metrics,
+		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: *redis, Replica: *replica, Events: *events, Metrics: *metrics,
 		Console: display, ConsoleLevel: slog.LevelWarn, Progress: display.progress,
 	}
 	if *traces && *processes && localshop.ExportsElsewhere() {

@@ -1,0 +1,174 @@
+// Package pairs writes to a shop and reads what was written, while the replica of its
+// databases replays in fits and starts: a read that lacks its reader's own write is stale.
+package pairs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/tools/internal/localshop"
+	"github.com/souk-shop/souk/tools/internal/shopclient"
+)
+
+// orderEvery is how many pairs there are for one of an order, which takes ten times as long.
+const orderEvery = 40
+
+// Config is what is done.
+type Config struct {
+	// Clients are how many write and read at once, Pairs how often each.
+	Clients, Pairs int
+	// Forgetful has them not bring what the shop told them of their writes: the control.
+	Forgetful bool
+	// Paused and Running are for how long the replica does not replay, and does, in turn.
+	Paused, Running time.Duration
+}
+
+// Result is what came of it.
+type Result struct {
+	// Pairs are those that were done, Stale those whose read lacked the write, by what was read.
+	Pairs, Stale map[string]int
+	// Pauses is how often the replay was paused.
+	Pauses int
+	Took   time.Duration
+}
+
+// Sum is the sum of a result's counts.
+func Sum(counts map[string]int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// Run does the pairs in a shop that has a replica. An error is one of a call, not a stale read.
+func Run(ctx context.Context, shop *localshop.Shop, cfg Config) (Result, error) {
+	began := time.Now()
+	total := Result{Pairs: map[string]int{}, Stale: map[string]int{}}
+	g, working := errgroup.WithContext(ctx)
+	pausing, stop := context.WithCancel(working)
+	paused := make(chan error, 1)
+	go func() { paused <- total.pause(pausing, shop, cfg) }()
+	results := make([]Result, cfg.Clients)
+	for n := range results {
+		results[n] = Result{Pairs: map[string]int{}, Stale: map[string]int{}}
+		g.Go(func() error { return results[n].work(working, shop, cfg) })
+	}
+	err := g.Wait()
+	stop()
+	err = errors.Join(err, <-paused)
+	for _, r := range results {
+		for what := range r.Pairs {
+			total.Pairs[what] += r.Pairs[what]
+			total.Stale[what] += r.Stale[what]
+		}
+	}
+	total.Took = time.Since(began)
+	return total, err
+}
+
+// pause has the replica stop to replay and go on, until ctx ends.
+func (r *Result) pause(ctx context.Context, shop *localshop.Shop, cfg Config) (err error) {
+	for ctx.Err() == nil {
+		if err = shop.Replay(ctx, false); err != nil {
+			break
+		}
+		r.Pauses++
+		_ = retry.Sleep(ctx, cfg.Paused)
+		if err = shop.Replay(context.WithoutCancel(ctx), true); err != nil {
+			break
+		}
+		_ = retry.Sleep(ctx, cfg.Running)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// work is one client's: it changes the price of a product of its own, and reads it.
+func (r *Result) work(ctx context.Context, shop *localshop.Shop, cfg Config) error {
+	base := shopclient.New(shop.URL)
+	defer base.Close()
+	if cfg.Forgetful {
+		base = base.Forgetful()
+	}
+	operator := base.WithToken(shop.OperatorToken)
+	// A product's name is a word that no other has: a listing finds it alone.
+	code := "PAIR" + strings.ToUpper(strings.ReplaceAll(uuid.NewString(), "-", "")[:16])
+	csv := "code,name,category,sku,price,currency,stock\n" + code + "," + code + ",pairs," + code + ",1.00,GBP,1000000\n"
+	if _, err := operator.ImportProducts(ctx, strings.NewReader(csv)); err != nil {
+		return fmt.Errorf("import a product: %w", err)
+	}
+	for i := range cfg.Pairs {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if i%orderEvery == orderEvery-1 {
+			if err := r.order(ctx, base, code); err != nil {
+				return err
+			}
+			continue
+		}
+		price := shopclient.Money{Amount: int64(100 + i), Currency: "GBP"}
+		if err := operator.SetPrices(ctx, []shopclient.PriceChange{{SKU: code, Price: price}}); err != nil {
+			return fmt.Errorf("set a price: %w", err)
+		}
+		reader := operator.WithToken("") // who wrote, as a shopper, for whom gateways have caches
+		what, shown := "product", false
+		if i%2 == 0 {
+			p, err := reader.Product(ctx, code)
+			problem, _ := errors.AsType[*shopclient.Problem](err)
+			if err != nil && (problem == nil || problem.Status != http.StatusNotFound) { // from before the import
+				return fmt.Errorf("read a product: %w", err)
+			}
+			shown = err == nil && p.Price == price
+		} else {
+			what = "listing"
+			page, err := reader.Products(ctx, shopclient.ProductQuery{Query: code})
+			if err != nil {
+				return fmt.Errorf("read a listing: %w", err)
+			}
+			shown = slices.ContainsFunc(page.Products, func(p shopclient.Product) bool { return p.Code == code && p.Price == price })
+		}
+		r.count(what, shown)
+	}
+	return nil
+}
+
+func (r *Result) count(what string, shown bool) {
+	r.Pairs[what]++
+	if !shown {
+		r.Stale[what]++
+	}
+}
+
+// order places an order as a new guest, and looks for it in the guest's list.
+func (r *Result) order(ctx context.Context, base *shopclient.Client, sku string) error {
+	cart, err := base.NewCart(ctx, []shopclient.Line{{SKU: sku, Quantity: 1}})
+	if err != nil {
+		return fmt.Errorf("make a cart: %w", err)
+	}
+	guest := base.WithToken(cart.Token)
+	order, err := guest.PlaceOrder(ctx, uuid.NewString(), 0, shopclient.Checkout{
+		CartID: cart.ID, CartVersion: cart.Version, PaymentMethod: "pm_card_visa", Email: "ada@example.com",
+		ShippingAddress: shopclient.Address{Name: "Ada", Line1: "1 High Street", City: "Town", PostalCode: "SW1Y 4JH", Country: "GB"},
+	})
+	if err != nil {
+		return fmt.Errorf("place an order: %w", err)
+	}
+	page, err := guest.Orders(ctx, "")
+	if err != nil {
+		return fmt.Errorf("list orders: %w", err)
+	}
+	r.count("orders", slices.ContainsFunc(page.Orders, func(o shopclient.Order) bool { return o.ID == order.ID }))
+	return nil
+}
