@@ -34,11 +34,6 @@ func Causes() []Cause {
 			Expr:    `up == 0`,
 		},
 		{
-			Alert: "ProcessRestarts", Severity: Ticket,
-			Summary: "{{ $labels.instance }} of {{ $labels.job }} was started {{ $value }} times in 15 minutes",
-			Expr:    `resets(process_uptime_seconds[15m]) >= 3`,
-		},
-		{
 			Alert: "PostgresDown", Severity: Page, Dependency: "postgres", For: time.Minute,
 			Summary: "PostgreSQL does not answer {{ $labels.job }}, or is not migrated",
 			Expr:    `min by (job) (souk_check_passing{souk_check_name="postgres"}) == 0`,
@@ -50,7 +45,7 @@ func Causes() []Cause {
 				` / on (job, instance, db_client_connection_pool_name) db_client_connection_max{db_client_connection_pool_name!="jobs"}) > 0.9`,
 		},
 		{
-			Alert: "PostgresReplicaDown", Severity: Ticket, Dependency: "postgres", For: 5 * time.Minute,
+			Alert: "PostgresReplicaDown", Severity: Ticket, Dependency: "postgres", For: 2 * time.Minute,
 			Summary: "The replica of the database of {{ $labels.job }} does not answer, or is more than 30 s behind; the primary answers in its place",
 			Expr: `min by (job) (souk_postgres_replica_answering) == 0` +
 				` or max by (job) (souk_postgres_replica_lag_seconds) > 30`,

@@ -89,9 +89,9 @@ func expectations() []expected {
 			add("freeze-"+part+"-*", must(append(symptoms(), alert("CacheNotFollowing")), down))
 		}
 	}
-	add("kill-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"), alert("ProcessRestarts"))...))
-	add("crash-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"), alert("ProcessRestarts"))...))
-	add("rolling-restart", harmless("no call fails", alert("ProcessRestarts")))
+	add("kill-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"))...))
+	add("crash-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"))...))
+	add("rolling-restart", harmless("no call fails"))
 
 	postgres := alert("PostgresDown", "dependency", "postgres")
 	exhausted := alert("PostgresPoolExhausted", "dependency", "postgres")
@@ -108,6 +108,18 @@ func expectations() []expected {
 		add("pool-exhausted-"+service, must(symptoms(), alert("PostgresPoolExhausted", "dependency", "postgres", "job", service)))
 		for _, way := range []string{service + "-postgres", "postgres-" + service} {
 			add("partition-"+way, must(append(symptoms(), exhausted), alert("PostgresDown", "dependency", "postgres", "job", service)))
+		}
+	}
+
+	replica := alert("PostgresReplicaDown", "dependency", "postgres")
+	add("replica-kill", harmless("the primary answers while the replica is away", replica))
+	add("replica-freeze-*", must(nil, replica))
+	add("replica-pause", must(nil, replica))
+	for _, part := range topology.Parts {
+		if part.Replica {
+			gone := must(nil, alert("PostgresReplicaDown", "dependency", "postgres", "job", part.Name))
+			add("partition-"+part.Name+"-"+topology.Replica, gone)
+			add("partition-"+topology.Replica+"-"+part.Name, gone)
 		}
 	}
 

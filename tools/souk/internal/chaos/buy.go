@@ -47,6 +47,7 @@ func (v *shopper) buy(ctx context.Context) {
 	if p.order == nil {
 		return
 	}
+	v.find(ctx, p)
 	if v.rng.Float64() < m.KeyReuse {
 		v.reuseKey(ctx, p)
 	}
@@ -59,6 +60,7 @@ func (v *shopper) buy(ctx context.Context) {
 	v.open = append(v.open, p)
 	for len(v.open) > openLimit {
 		v.awaitEnd(ctx, v.open[0])
+		v.find(ctx, v.open[0])
 		v.open = v.open[1:]
 	}
 }
@@ -326,6 +328,26 @@ func (v *shopper) awaitEnd(ctx context.Context, p *purchase) {
 		if !p.settled() {
 			_ = retry.Sleep(ctx, wait) // the loop ends with ctx
 		}
+	}
+}
+
+// find looks for an order in its buyer's list, which a replica may answer.
+func (v *shopper) find(ctx context.Context, p *purchase) {
+	seen := *p.order // what the list says is judged by what was known when it was asked
+	var page *shopclient.OrderPage
+	err := v.retry(ctx, "list one's orders", func(ctx context.Context) (err error) {
+		page, err = p.shop.Orders(ctx, "")
+		return err
+	})
+	if err != nil {
+		return
+	}
+	i := slices.IndexFunc(page.Orders, func(o shopclient.Order) bool { return o.ID == seen.ID })
+	switch {
+	case i < 0:
+		v.rec.contradiction(ReadYourWrites, "order %s was accepted, and is not in its buyer's list", seen.ID)
+	case seen.Settled() && page.Orders[i].State != seen.State:
+		v.rec.contradiction(ReadYourWrites, "order %s was %s, and is %s in its buyer's list", seen.ID, seen.State, page.Orders[i].State)
 	}
 }
 

@@ -35,6 +35,7 @@ func TestASabotagedShopIsNoticed(t *testing.T) {
 		{"idempotency is off", clicks, forgetKeys(), []string{SettledOnce, SameKeySameAnswer}},
 		{"stock is confirmed after the capture", mustFind(t, "kill-order"), confirmLate(), []string{NoOversell}},
 		{"mails are noted as sent before they are", crashFault(notifier, []string{"mail.sending"}), sentBeforehand(), []string{ToldOutside}},
+		{"what callers wrote is forgotten", mustFind(t, "replica-pause"), forgetTokens(), []string{ReadYourWrites}},
 		{"carts are kept in memory only", mustFind(t, "postgres-kill"), forgetCarts(), []string{NoLostLine}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

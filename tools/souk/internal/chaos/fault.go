@@ -85,7 +85,7 @@ func (e *Environment) start(ctx context.Context, opts localshop.Options, seed ui
 		}
 		e.always = map[string][]string{notifier: leads}
 	}
-	opts.Processes, opts.Redis, opts.RestartPause, opts.Events = true, true, 200*time.Millisecond, localshop.EmbeddedEvents
+	opts.Processes, opts.Redis, opts.Replica, opts.RestartPause, opts.Events = true, true, true, 200*time.Millisecond, localshop.EmbeddedEvents
 	opts.Env, opts.Route = e.environ, e.Proxies.Route
 	if over != nil {
 		opts.Route = func(from, to, addr string) (string, error) {

@@ -22,6 +22,7 @@ const (
 	LedgerMatchesProvider = "LedgerMatchesProvider"
 	SameKeySameAnswer     = "SameKeySameAnswer"
 	BoughtAsSeen          = "BoughtAsSeen"
+	ReadYourWrites        = "ReadYourWrites"
 	EffectsOnce           = "EffectsOnce"
 	ToldAsCommitted       = "ToldAsCommitted"
 	ToldOnce              = "ToldOnce"
@@ -41,6 +42,7 @@ var Invariants = []Invariant{
 	{LedgerMatchesProvider, "the ledger sums to zero for each currency and equals the provider's journal"},
 	{SameKeySameAnswer, "the same key gives the byte-identical answer, with another body 422"},
 	{BoughtAsSeen, "an order has the lines, the prices and the total that its buyer agreed to"},
+	{ReadYourWrites, "a buyer's list of orders has the order that was accepted, and no earlier state than was seen"},
 	{EffectsOnce, "what follows an order happens once: bought units out of the cart, units of a refund back, webhook applied"},
 	{ToldAsCommitted, "each event of a log is delivered as it was committed, in the order of its subject, and nothing else is"},
 	{ToldOnce, "each fact is an event in its log and takes effect once: in each consumer, in the mails, in the read model"},

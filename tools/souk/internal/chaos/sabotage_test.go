@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/stats"
 
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	"github.com/souk-shop/souk/services/chassis/consistency"
 	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/tools/internal/localshop"
@@ -26,6 +27,20 @@ import (
 // forgetKeys is a shop without idempotency: each call that places an order has
 // a key of its own when it reaches the shop.
 func forgetKeys() *sabotage {
+	return rewriting(func(r *httputil.ProxyRequest) {
+		if r.In.Method == http.MethodPost && r.In.URL.Path == "/v1/orders" {
+			r.Out.Header.Set("Idempotency-Key", uuid.NewString())
+		}
+	})
+}
+
+// forgetTokens keeps from the shop what its callers have written.
+func forgetTokens() *sabotage {
+	return rewriting(func(r *httputil.ProxyRequest) { r.Out.Header.Del(consistency.Header) })
+}
+
+// rewriting stands before the shop and changes what it is asked.
+func rewriting(change func(*httputil.ProxyRequest)) *sabotage {
 	return &sabotage{front: func(ctx context.Context, target string) (string, func(), error) {
 		to, err := url.Parse(target)
 		if err != nil {
@@ -37,9 +52,7 @@ func forgetKeys() *sabotage {
 		}
 		proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(to)
-			if r.In.Method == http.MethodPost && r.In.URL.Path == "/v1/orders" {
-				r.Out.Header.Set("Idempotency-Key", uuid.NewString())
-			}
+			change(r)
 		}}
 		srv := &http.Server{Handler: proxy, ReadHeaderTimeout: callTimeout}
 		done := make(chan struct{})
