@@ -328,3 +328,35 @@ redis: {kind: external, external: {existingSecret: cache, caSecret: cache-ca}}
 		}
 	}
 }
+
+// Services that read from replicas have the connection string of one, where there is one, and
+// no other part does.
+func TestReplicas(t *testing.T) {
+	t.Parallel()
+	reads := map[string]bool{}
+	for _, p := range topology(t, "service") {
+		reads[p.Name] = p.Replica
+	}
+	for values, want := range map[string]string{
+		`postgres: {kind: external, external: {secret: "%s-db", replicaKey: standby}}`: "SERVICE-db/standby",
+		`postgres: {kind: cnpg, cnpg: {instances: 2, readReplicas: true}}`:             "souk-SERVICE-postgres-runtime/replica-dsn",
+		`postgres: {kind: cnpg, cnpg: {instances: 2}}`:                                 "",
+		`postgres: {kind: bundled}`:                                                    "",
+	} {
+		services := 0
+		for _, p := range decoded(t, values, install).pods() {
+			name := component(p.meta.Labels)
+			expected := ""
+			if reads[name] {
+				services++
+				expected = strings.ReplaceAll(want, "SERVICE", name)
+			}
+			if got := env(p)["SOUK_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"_POSTGRES_REPLICA_DSN"]; got != expected {
+				t.Errorf("%s: %s has the replica %q, want %q", values, p.name, got, expected)
+			}
+		}
+		if services < 5 {
+			t.Errorf("%s: %d services read from replicas", values, services)
+		}
+	}
+}

@@ -15,6 +15,7 @@ type part struct {
 	Port                        int
 	Calls                       []string
 	Database, Redis, Events     bool
+	Replica                     bool
 	Tells                       bool
 	Takes                       []group
 	Follows                     []string

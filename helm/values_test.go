@@ -52,6 +52,7 @@ func TestRefusedValues(t *testing.T) {
 		"mail: {shopURL: shop.example}":                                  "shopURL",
 		"networkPolicy: {webhooksTo: [10.0.0.0/8]}":                      "webhooksTo",
 		// What only the templates know.
+		"postgres: {kind: cnpg, cnpg: {readReplicas: true}}":                                              "postgres.cnpg.readReplicas",
 		"events: {kind: external}":                                                                        "events.external.secret",
 		"events: {kind: bundled, bundled: {replicas: 2}}":                                                 "replicas",
 		"events: {kind: bundled, bundled: {size: 5G}}":                                                    "size",

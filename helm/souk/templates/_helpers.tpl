@@ -489,6 +489,22 @@ key: {{ ternary "dsn" (printf "%s-dsn" .role) (eq .role "runtime") }}
 {{- end -}}
 {{- end -}}
 
+{{/* The secret and key with the connection string of a database's replica, nothing where there is none or
+     the service reads nothing of one; takes {root, service}. */}}
+{{- define "souk.replicaDSN" -}}
+{{- $pg := .root.Values.postgres -}}
+{{- if (include "souk.part" (dict "root" .root "name" .service) | fromYaml).replica -}}
+{{- if and (eq $pg.kind "external") $pg.external.replicaKey -}}
+name: {{ (include "souk.dsn" (merge (dict "role" "runtime") .) | fromYaml).name }}
+key: {{ $pg.external.replicaKey }}
+{{- else if and (eq $pg.kind "cnpg") $pg.cnpg.readReplicas -}}
+{{- if lt (int $pg.cnpg.instances) 2 }}{{ fail "postgres.cnpg.readReplicas: postgres.cnpg.instances has to be 2 or more" }}{{ end -}}
+name: {{ include "souk.fullname" .root }}-{{ .service }}-postgres-runtime
+key: replica-dsn
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* "true" if the roles that migrate and that serve are two; takes {root}. */}}
 {{- define "souk.twoRoles" -}}
 {{- or (ne .root.Values.postgres.kind "external") (ne .root.Values.postgres.external.ownerKey "") -}}
@@ -561,7 +577,7 @@ resetkeys resetchannels ~souk:{{ .name }}:* -@all +mget +set +setnx +ping +selec
 {{- range $key, $_ := omit .Values "global" "image" "currency" "log" "telemetry" "drain" "maxConnectionAge" "gateway" "service" "stripesim" "tls" "operators" "secrets" "postgres" "redis" "events" "liveUpdate" "migrations" "seed" "backup" "mail" "podDisruptionBudget" "topologySpread" "networkPolicy" "ingress" "httpRoute" "serviceMonitor" "nodeSelector" "tolerations" }}
 {{- if not (has $key $services) }}{{ fail (printf "%s: there is no such value, and no such service" $key) }}{{ end }}
 {{- end }}
-{{- range $key, $_ := omit .Values.postgres.external "secret" "key" "ownerKey" "readerKey" "port" "sslmode" "caSecret" "caKey" }}
+{{- range $key, $_ := omit .Values.postgres.external "secret" "key" "ownerKey" "readerKey" "replicaKey" "port" "sslmode" "caSecret" "caKey" }}
 {{- if not (has $key $services) }}{{ fail (printf "postgres.external.%s: there is no such service" $key) }}{{ end }}
 {{- end }}
 {{- end -}}

@@ -76,22 +76,20 @@ func Run(ctx context.Context, shop *localshop.Shop, cfg Config) (Result, error) 
 }
 
 // pause has the replica stop to replay and go on, until ctx ends.
-func (r *Result) pause(ctx context.Context, shop *localshop.Shop, cfg Config) (err error) {
+func (r *Result) pause(ctx context.Context, shop *localshop.Shop, cfg Config) error {
 	for ctx.Err() == nil {
-		if err = shop.Replay(ctx, false); err != nil {
-			break
+		changing := context.WithoutCancel(ctx) // the last pause ends, too
+		if err := shop.Replay(changing, false); err != nil {
+			return err
 		}
 		r.Pauses++
 		_ = retry.Sleep(ctx, cfg.Paused)
-		if err = shop.Replay(context.WithoutCancel(ctx), true); err != nil {
-			break
+		if err := shop.Replay(changing, true); err != nil {
+			return err
 		}
 		_ = retry.Sleep(ctx, cfg.Running)
 	}
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
+	return nil
 }
 
 // work is one client's: it changes the price of a product of its own, and reads it.
@@ -119,13 +117,21 @@ func (r *Result) work(ctx context.Context, shop *localshop.Shop, cfg Config) err
 			continue
 		}
 		price := shopclient.Money{Amount: int64(100 + i), Currency: "GBP"}
-		if err := operator.SetPrices(ctx, []shopclient.PriceChange{{SKU: code, Price: price}}); err != nil {
+		if err := patiently(ctx, func(ctx context.Context) error {
+			return operator.SetPrices(ctx, []shopclient.PriceChange{{SKU: code, Price: price}})
+		}); err != nil {
 			return fmt.Errorf("set a price: %w", err)
 		}
 		reader := operator.WithToken("") // who wrote, as a shopper, for whom gateways have caches
-		what, shown := "product", false
+		var what string
+		var shown bool
 		if i%2 == 0 {
-			p, err := reader.Product(ctx, code)
+			what = "product"
+			var p *shopclient.Product
+			err := patiently(ctx, func(ctx context.Context) (err error) {
+				p, err = reader.Product(ctx, code)
+				return err
+			})
 			problem, _ := errors.AsType[*shopclient.Problem](err)
 			if err != nil && (problem == nil || problem.Status != http.StatusNotFound) { // from before the import
 				return fmt.Errorf("read a product: %w", err)
@@ -133,8 +139,11 @@ func (r *Result) work(ctx context.Context, shop *localshop.Shop, cfg Config) err
 			shown = err == nil && p.Price == price
 		} else {
 			what = "listing"
-			page, err := reader.Products(ctx, shopclient.ProductQuery{Query: code})
-			if err != nil {
+			var page *shopclient.ProductPage
+			if err := patiently(ctx, func(ctx context.Context) (err error) {
+				page, err = reader.Products(ctx, shopclient.ProductQuery{Query: code})
+				return err
+			}); err != nil {
 				return fmt.Errorf("read a listing: %w", err)
 			}
 			shown = slices.ContainsFunc(page.Products, func(p shopclient.Product) bool { return p.Code == code && p.Price == price })
@@ -142,6 +151,18 @@ func (r *Result) work(ctx context.Context, shop *localshop.Shop, cfg Config) err
 		r.count(what, shown)
 	}
 	return nil
+}
+
+// patiently repeats a call that the shop, which may be busy, did not answer: none of them does
+// harm when it is made twice.
+func patiently(ctx context.Context, call func(context.Context) error) error {
+	return retry.Do(ctx, retry.Policy{
+		Backoff: retry.Backoff{Initial: 50 * time.Millisecond, Max: 2 * time.Second}, Attempts: 10,
+		If: func(err error) bool {
+			p, answered := errors.AsType[*shopclient.Problem](err)
+			return !answered || p.Status >= 500 || p.Status == http.StatusTooManyRequests
+		},
+	}, call)
 }
 
 func (r *Result) count(what string, shown bool) {
@@ -153,19 +174,31 @@ func (r *Result) count(what string, shown bool) {
 
 // order places an order as a new guest, and looks for it in the guest's list.
 func (r *Result) order(ctx context.Context, base *shopclient.Client, sku string) error {
-	cart, err := base.NewCart(ctx, []shopclient.Line{{SKU: sku, Quantity: 1}})
+	var cart *shopclient.Cart
+	var order *shopclient.Order
+	var page *shopclient.OrderPage
+	err := patiently(ctx, func(ctx context.Context) (err error) {
+		cart, err = base.NewCart(ctx, []shopclient.Line{{SKU: sku, Quantity: 1}})
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("make a cart: %w", err)
 	}
-	guest := base.WithToken(cart.Token)
-	order, err := guest.PlaceOrder(ctx, uuid.NewString(), 0, shopclient.Checkout{
-		CartID: cart.ID, CartVersion: cart.Version, PaymentMethod: "pm_card_visa", Email: "ada@example.com",
-		ShippingAddress: shopclient.Address{Name: "Ada", Line1: "1 High Street", City: "Town", PostalCode: "SW1Y 4JH", Country: "GB"},
+	guest, key := base.WithToken(cart.Token), uuid.NewString()
+	err = patiently(ctx, func(ctx context.Context) (err error) {
+		order, err = guest.PlaceOrder(ctx, key, 0, shopclient.Checkout{
+			CartID: cart.ID, CartVersion: cart.Version, PaymentMethod: "pm_card_visa", Email: "ada@example.com",
+			ShippingAddress: shopclient.Address{Name: "Ada", Line1: "1 High Street", City: "Town", PostalCode: "SW1Y 4JH", Country: "GB"},
+		})
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("place an order: %w", err)
 	}
-	page, err := guest.Orders(ctx, "")
+	err = patiently(ctx, func(ctx context.Context) (err error) {
+		page, err = guest.Orders(ctx, "")
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("list orders: %w", err)
 	}

@@ -22,7 +22,7 @@ func YAML() []byte {
 		for _, c := range p.Calls {
 			calls = append(calls, c.To)
 		}
-		fmt.Fprintf(&b, "    calls: [%s]\n    database: %t\n    redis: %t\n    events: %t\n", strings.Join(calls, ", "), p.Database, p.Redis, p.Events)
+		fmt.Fprintf(&b, "    calls: [%s]\n    database: %t\n    replica: %t\n    redis: %t\n    events: %t\n", strings.Join(calls, ", "), p.Database, p.Replica, p.Redis, p.Events)
 		if !p.Events {
 			continue
 		}
