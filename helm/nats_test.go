@@ -376,6 +376,7 @@ func TestWhatTheBundledBrokerRefuses(t *testing.T) {
 			publishing["$JS.API.CONSUMER.DELETE.souk-"+next] = func(user string) bool {
 				return ownOrOps(user) || slices.Contains(parts[user].Follows, g.Sources[0])
 			}
+			publishing["$JS.API.CONSUMER.UNPIN.souk-"+next] = ownOrOps
 			publishing["souk-replay."+g.Name+".a"] = ops
 		}
 	}

@@ -294,6 +294,7 @@ key: ca.crt
 {{- $consumer := printf "souk-%s.%s_%d" $source $group.name $partition }}
 {{- $consumers = append $consumers $consumer }}
 - $JS.API.CONSUMER.DELETE.{{ $consumer }}
+- $JS.API.CONSUMER.UNPIN.{{ $consumer }}
 {{- end }}
 {{- end }}
 {{- range $consumers }}

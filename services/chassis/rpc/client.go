@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/resolver/dns"
+	"google.golang.org/grpc/status"
 )
 
 // resolveOften lets a name be asked again after a second, instead of 30: when a
@@ -36,7 +37,11 @@ func Dial(part string, cfg ClientConfig, id *identity.Identity, tel *telemetry.T
 		cfg.Timeout = 5 * time.Second
 	}
 	resolveOften()
-	c := client{timeout: cfg.Timeout, tel: tel}
+	took, err := called(tel)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", part, err)
+	}
+	c := client{timeout: cfg.Timeout, tel: tel, durations: took}
 	opts := []grpc.DialOption{
 		grpc.WithTransportCredentials(id.ClientCredentials(part)),
 		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`),
@@ -73,8 +78,17 @@ func Dial(part string, cfg ClientConfig, id *identity.Identity, tel *telemetry.T
 }
 
 type client struct {
-	timeout time.Duration
-	tel     *telemetry.Telemetry
+	timeout   time.Duration
+	tel       *telemetry.Telemetry
+	durations *durations
+}
+
+// measured has a call measured from now until it has ended, however it ends.
+func (c client) measured(ctx context.Context, method string, opts []grpc.CallOption) []grpc.CallOption {
+	started := time.Now()
+	return append(opts, grpc.OnFinish(func(err error) {
+		c.durations.record(ctx, method, status.Code(err), time.Since(started))
+	}))
 }
 
 func (c client) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
@@ -89,7 +103,7 @@ func (c client) unary(ctx context.Context, method string, req, reply any, cc *gr
 		opts = append(opts, grpc.Trailer(&trailer))
 		defer func() { gain(session, trailer) }()
 	}
-	if err := invoke(c.inject(ctx), method, req, reply, cc, opts...); err != nil {
+	if err := invoke(c.inject(ctx), method, req, reply, cc, c.measured(ctx, method, opts)...); err != nil {
 		return &CallError{method, err}
 	}
 	return nil
@@ -97,7 +111,7 @@ func (c client) unary(ctx context.Context, method string, req, reply any, cc *gr
 
 func (c client) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 	session := consistency.FromContext(ctx)
-	s, err := open(c.inject(outgoing(ctx, session)), desc, cc, method, opts...)
+	s, err := open(c.inject(outgoing(ctx, session)), desc, cc, method, c.measured(ctx, method, opts)...)
 	if err != nil {
 		return nil, &CallError{method, err}
 	}

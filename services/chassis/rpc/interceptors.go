@@ -11,14 +11,10 @@ import (
 	"sync"
 	"time"
 
-	codepb "google.golang.org/genproto/googleapis/rpc/code"
-
 	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
 
 	"buf.build/go/protovalidate"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -66,8 +62,7 @@ type interceptors struct {
 	errs      ErrorTable
 	server    *Server
 	validator protovalidate.Validator
-	durations metric.Float64Histogram
-	measures  sync.Map // measure -> metric.MeasurementOption
+	durations *durations
 	outages   telemetry.Outages
 }
 
@@ -76,14 +71,11 @@ func newInterceptors(tel *telemetry.Telemetry, errs ErrorTable, s *Server) (*int
 	if err != nil {
 		return nil, err
 	}
-	durations, err := tel.Meter().Float64Histogram("rpc.server.call.duration",
-		metric.WithUnit("s"),
-		metric.WithDescription("Measures the duration of an incoming Remote Procedure Call (RPC)."),
-		metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
+	took, err := served(tel)
 	if err != nil {
 		return nil, err
 	}
-	return &interceptors{tel: tel, errs: errs, server: s, validator: v, durations: durations}, nil
+	return &interceptors{tel: tel, errs: errs, server: s, validator: v, durations: took}, nil
 }
 
 func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
@@ -283,7 +275,7 @@ func (i *interceptors) finish(ctx context.Context, method string, started time.T
 		st = i.errs.Status(ctx, err)
 		code = st.Code()
 	}
-	i.durations.Record(ctx, took.Seconds(), i.measure(method, code))
+	i.durations.record(ctx, method, code, took)
 	level, leftOut := slog.LevelDebug, 0
 	switch code {
 	case codes.Internal, codes.Unknown, codes.DataLoss:
@@ -326,41 +318,6 @@ func (i *interceptors) finish(ctx context.Context, method string, started time.T
 		trace.SpanFromContext(ctx).RecordError(err)
 	}
 	return st.Err()
-}
-
-type measure struct {
-	method string
-	code   codes.Code
-}
-
-// measure returns the attributes of a call, made once for each method and code.
-func (i *interceptors) measure(method string, code codes.Code) metric.MeasurementOption {
-	key := measure{method, code}
-	if m, ok := i.measures.Load(key); ok {
-		return m.(metric.MeasurementOption)
-	}
-	status := codepb.Code_name[int32(code)] // a status code
-	attributes := []attribute.KeyValue{
-		attribute.String("rpc.system.name", "grpc"),
-		attribute.String("rpc.method", strings.TrimPrefix(method, "/")),
-		attribute.String("rpc.response.status_code", status),
-	}
-	if serverFault(code) {
-		attributes = append(attributes, attribute.String("error.type", status))
-	}
-	m := metric.WithAttributeSet(attribute.NewSet(attributes...))
-	i.measures.Store(key, m)
-	return m
-}
-
-// serverFault reports whether a code counts as an error of a server, by the
-// conventions for gRPC spans and metrics.
-func serverFault(code codes.Code) bool {
-	switch code {
-	case codes.Unknown, codes.DeadlineExceeded, codes.Unimplemented, codes.Internal, codes.Unavailable, codes.DataLoss:
-		return true
-	}
-	return false
 }
 
 // carrier reads and writes trace context in gRPC metadata.

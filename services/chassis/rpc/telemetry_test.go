@@ -3,8 +3,11 @@ package rpc
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +143,9 @@ func TestUnknownMethodsAreNeitherTracedNorMeasured(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, family := range families {
+		if strings.HasPrefix(family.GetName(), "rpc_client_") {
+			continue // a client knows what it calls
+		}
 		if text := family.String(); strings.Contains(strings.ToLower(text), "invented") {
 			t.Errorf("%s", text)
 		}
@@ -156,22 +162,66 @@ func TestCallsAreMeasured(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	got := map[string]string{}
 	for _, family := range families {
-		if !strings.HasPrefix(family.GetName(), "rpc_server_call_duration") {
+		if !strings.HasPrefix(family.GetName(), "rpc_") {
 			continue
 		}
-		m := family.GetMetric()[0]
-		labels := map[string]string{}
-		for _, l := range m.GetLabel() {
-			labels[l.GetName()] = l.GetValue()
+		for _, m := range family.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			got[family.GetName()] += fmt.Sprintf("%s %s %s error=%s %d;", labels["rpc_system_name"], labels["rpc_method"], labels["rpc_response_status_code"], labels["error_type"], m.GetHistogram().GetSampleCount())
 		}
-		if m.GetHistogram().GetSampleCount() != 3 || labels["rpc_method"] != "souk.test.v1.EchoService/Say" ||
-			labels["rpc_system_name"] != "grpc" || labels["rpc_response_status_code"] != "NOT_FOUND" || labels["error_type"] != "" {
-			t.Errorf("got %v", m)
-		}
-		return
 	}
-	t.Error("no rpc.server.call.duration")
+	want := map[string]string{
+		"rpc_server_call_duration_seconds": "grpc souk.test.v1.EchoService/Say NOT_FOUND error= 3;",
+		"rpc_client_call_duration_seconds": "grpc souk.test.v1.EchoService/Say NOT_FOUND error=NOT_FOUND 3;",
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestCallsOfClientsAreMeasured: however a call ends, and where nothing answers.
+func TestCallsOfClientsAreMeasured(t *testing.T) {
+	t.Parallel()
+	var unary, stream trace.SpanContext
+	f := serveEcho(t, seen(&unary, &stream), options{})
+	callBoth(t.Context(), t, f)
+	left, leave := context.WithCancel(t.Context())
+	if _, err := f.watch(left); err != nil {
+		t.Fatal(err)
+	}
+	leave()
+	f.stop()
+	eventually(t, "no answer", func() bool { _, err := f.say(t.Context(), 1); return err != nil })
+	want := []string{
+		"souk.test.v1.EchoService/Say OK ", "souk.test.v1.EchoService/Say UNAVAILABLE UNAVAILABLE",
+		"souk.test.v1.EchoService/Watch CANCELLED CANCELLED", "souk.test.v1.EchoService/Watch OK ",
+	}
+	eventually(t, "every call", func() bool {
+		families, err := f.tel.Registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, family := range families {
+			if family.GetName() != "rpc_client_call_duration_seconds" {
+				continue
+			}
+			for _, m := range family.GetMetric() {
+				labels := map[string]string{}
+				for _, l := range m.GetLabel() {
+					labels[l.GetName()] = l.GetValue()
+				}
+				got = append(got, labels["rpc_method"]+" "+labels["rpc_response_status_code"]+" "+labels["error_type"])
+			}
+		}
+		slices.Sort(got)
+		return slices.Equal(got, want)
+	})
 }
 
 func benchmark(b *testing.B, cfg telemetry.Config) {

@@ -211,5 +211,20 @@ func (t *Telemetry) startMetrics(ctx context.Context, res *resource.Resource) er
 	provider := sdkmetric.NewMeterProvider(opts...)
 	t.Meters = provider
 	t.shutdown = append(t.shutdown, provider.Shutdown)
+	if err := measureUptime(provider.Meter(scope)); err != nil {
+		return err
+	}
 	return runtime.Start(runtime.WithMeterProvider(provider))
+}
+
+// measureUptime counts the seconds since the process began to measure; a fall says that it was
+// started anew (https://opentelemetry.io/docs/specs/semconv/system/process-metrics/).
+func measureUptime(meter metric.Meter) error {
+	began := time.Now()
+	_, err := meter.Float64ObservableGauge("process.uptime", metric.WithUnit("s"), metric.WithDescription("The time the process has been running."),
+		metric.WithFloat64Callback(func(_ context.Context, o metric.Float64Observer) error {
+			o.Observe(time.Since(began).Seconds())
+			return nil
+		}))
+	return err
 }

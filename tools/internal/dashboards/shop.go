@@ -3,6 +3,7 @@ package dashboards
 const (
 	served  = `http_server_request_duration_seconds`
 	called  = `rpc_server_call_duration_seconds`
+	calling = `rpc_client_call_duration_seconds`
 	asked   = `http_client_request_duration_seconds`
 	settled = `souk_order_settle_duration_seconds`
 	every   = `[` + Interval + `]`
@@ -234,7 +235,30 @@ func service() Dashboard {
 					Alerts:      []string{"PostgresDown"},
 				},
 			}},
+			{"Calls to other parts", []Panel{
+				{
+					Title: "Calls made", Kind: Lines, Unit: Requests,
+					Description: "Calls that the part makes to others, by method.",
+					Queries:     []Query{{Expr: perSecond(calling+`_count{`+chosen+`}`, "rpc_method"), Legend: "{{rpc_method}}"}},
+				},
+				{
+					Title: "Calls that were not answered well", Kind: Lines, Unit: Requests,
+					Description: "Calls that another part refused, or did not answer in time; refusals such as NOT_FOUND are the caller's.",
+					Queries:     []Query{{Expr: perSecond(calling+`_count{`+chosen+`, error_type!=""}`, "rpc_method, error_type"), Legend: "{{rpc_method}} {{error_type}}", Rare: noFault}},
+				},
+				{
+					Title: "Latency of calls made", Kind: Lines, Unit: Seconds,
+					Description: "The 99th percentile of what the part waits for others, with the network between them.",
+					Queries:     []Query{{Expr: quantile("0.99", calling, `{`+chosen+`}`, "rpc_method"), Legend: "{{rpc_method}}", Exemplars: true}},
+				},
+			}},
 			{"Processes", []Panel{
+				{
+					Title: "Time since the start", Kind: Lines, Unit: Seconds,
+					Description: "How long each process has run; a fall is a start.",
+					Queries:     []Query{{Expr: `max by (job, instance) (process_uptime_seconds{` + chosen + `})`, Legend: "{{job}} {{instance}}"}},
+					Alerts:      []string{"ProcessRestarts"},
+				},
 				{
 					Title: "Memory", Kind: Lines, Unit: Bytes,
 					Description: "Memory that the Go runtime uses.",

@@ -82,6 +82,8 @@ func declared() []Metric {
 			"server.address", "server.port", "network.protocol.name", "network.protocol.version"),
 		ours("http.server.active_requests", 1),
 		ours("rpc.server.call.duration", 4*methods, "rpc.system.name", "rpc.method", "rpc.response.status_code", "error.type"),
+		ours("rpc.client.call.duration", 4*methods, "rpc.system.name", "rpc.method", "rpc.response.status_code", "error.type"),
+		ours("process.uptime", 1),
 		ours("souk.answer.forgotten", 1),
 		ours("souk.cache.lookups", 8*services, semconv.CacheName, semconv.CacheLayer, semconv.CacheResult),
 		ours("souk.cache.redis.answering", services, semconv.CacheName),

@@ -34,6 +34,11 @@ func Causes() []Cause {
 			Expr:    `up == 0`,
 		},
 		{
+			Alert: "ProcessRestarts", Severity: Ticket,
+			Summary: "{{ $labels.instance }} of {{ $labels.job }} was started {{ $value }} times in 15 minutes",
+			Expr:    `resets(process_uptime_seconds[15m]) >= 3`,
+		},
+		{
 			Alert: "PostgresDown", Severity: Page, Dependency: "postgres", For: time.Minute,
 			Summary: "PostgreSQL does not answer {{ $labels.job }}, or is not migrated",
 			Expr:    `min by (job) (souk_check_passing{souk_check_name="postgres"}) == 0`,

@@ -368,6 +368,12 @@ func TestCauseAlerts(t *testing.T) {
 		fires, silent []series
 	}{
 		"ProcessDown": {"", []series{still(`up{job="cart", instance="a"}`, 0)}, []series{still(`up{job="cart", instance="a"}`, 1)}},
+		// A container that is started anew keeps its address.
+		"ProcessRestarts": {
+			"",
+			[]series{{`process_uptime_seconds{job="cart", instance="a"}`, strings.Repeat("5+60x2 ", 60)}},
+			[]series{{`process_uptime_seconds{job="cart", instance="a"}`, strings.Repeat("5+60x9 ", 20)}},
+		},
 		"PostgresDown": {
 			"postgres",
 			[]series{still(`souk_check_passing{job="order", souk_check_name="postgres"}`, 0)},

@@ -40,7 +40,7 @@ func Run(t *testing.T, h Harness) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, Harness){
 		"order": order, "redelivery": redelivery, "poison": poison, "last delivery": lastDelivery, "panic": panics,
-		"consumer death": consumerDeath, "slow consumer": slowConsumer, "without a group": withoutGroup, "following": following, "size": size,
+		"together": together, "failing": failing, "coming and going": comingAndGoing, "consumer death": consumerDeath, "slow consumer": slowConsumer, "without a group": withoutGroup, "following": following, "size": size,
 		"foreign message": foreign, "wrong password": wrongPassword, "unknown authority": unknownAuthority, "reset": reset, "shutdown": shutdown,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -165,29 +166,126 @@ func panics(t *testing.T, h Harness) {
 	f.await(got, "the second delivery", atLeast(1))
 }
 
-// consumerDeath: what a process had in hand when it died goes to another, in order.
+// consumerDeath: what a process had in hand when it died goes to another, in order, and what it
+// had not handled yet does not come before.
 func consumerDeath(t *testing.T, h Harness) {
 	f := begin(t, h)
 	dying := f.open()
-	held, release := make(chan struct{}, 1), make(chan struct{})
+	release := make(chan struct{})
 	got := newRecord()
-	f.subscribe(dying, events.Subscription{Group: "g"}, func(context.Context, events.Delivery) error {
-		select {
-		case held <- struct{}{}:
-		default:
+	f.subscribe(dying, events.Subscription{Group: "g"}, func(_ context.Context, d events.Delivery) error {
+		if d.Subject != "order.0" {
+			got.add(d)
+			return nil
 		}
 		<-release // for good: the process is gone
 		return errors.New("dead")
 	})
 	t.Cleanup(func() { close(release) })
-	f.publish(f.event("order.a", 1), f.event("order.a", 2), f.event("order.a", 3))
-	<-held
+	const subjects = 40
+	batch := f.events(subjects, 3)
+	f.publish(batch...)
+	f.await(got, "what others do not wait for", atLeast(len(batch)-3))
 	f.subscribe(f.broker, events.Subscription{Group: "g"}, func(_ context.Context, d events.Delivery) error { got.add(d); return nil })
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	_ = dying.Close(gone) // without waiting for what it has in hand
-	all := f.await(got, "what the dead process held", atLeast(3))
+	f.publish(f.event("order.0", 4), f.event("order.1", 4))
+	all := f.await(got, "what the dead process held", atLeast(len(batch)+2))
 	f.ordered(all)
+}
+
+// events are versions of subjects, first the first of each.
+func (f *fixture) events(subjects, versions int) (all []events.Event) {
+	for v := range versions {
+		for s := range subjects {
+			all = append(all, f.event(fmt.Sprintf("order.%d", s), int64(v+1)))
+		}
+	}
+	return all
+}
+
+// together: many events are in hand at once, when they are of different subjects.
+func together(t *testing.T, h Harness) {
+	f := begin(t, h)
+	const subjects, enough = 200, 64
+	f.publish(f.events(subjects, 2)...)
+	var mu sync.Mutex
+	under, all := map[string]bool{}, make(chan struct{})
+	reached := sync.OnceFunc(func() { close(all) })
+	got := newRecord()
+	f.subscribe(f.broker, events.Subscription{Group: "g"}, func(ctx context.Context, d events.Delivery) error {
+		mu.Lock()
+		if under[d.Subject] {
+			t.Errorf("%s came while another event of its subject was handled", d.ID())
+		}
+		under[d.Subject] = true
+		if len(under) == enough {
+			reached()
+		}
+		mu.Unlock()
+		select {
+		case <-all:
+		case <-ctx.Done():
+			t.Errorf("fewer than %d events are handled at once", enough)
+		}
+		mu.Lock()
+		delete(under, d.Subject)
+		mu.Unlock()
+		got.add(d)
+		return nil
+	})
+	f.ordered(f.await(got, "all events", atLeast(subjects*2)))
+}
+
+// failing: an event that fails holds up its subject, and no other.
+func failing(t *testing.T, h Harness) {
+	f := begin(t, h)
+	const subjects = 40
+	batch := f.events(subjects, 3)
+	got := newRecord()
+	f.subscribe(f.broker, events.Subscription{Group: "g-" + f.source, MaxDeliveries: 1 << 20}, func(_ context.Context, d events.Delivery) error {
+		if d.Subject == "order.0" && distinct(got.all()) < len(batch)-3 {
+			return errors.New("not before the others")
+		}
+		got.add(d)
+		return nil
+	})
+	f.publish(batch...)
+	f.ordered(f.await(got, "all events", atLeast(len(batch))))
+	if n := f.letters("g-" + f.source); len(n) != 0 {
+		t.Errorf("%d dead letters", len(n))
+	}
+}
+
+// comingAndGoing: while processes of a group come and go, handlers fail, and some events are
+// poison, none is handled before what is earlier of its subject.
+func comingAndGoing(t *testing.T, h Harness) {
+	f := begin(t, h)
+	group := "g-" + f.source
+	const subjects, versions, poisons = 30, 12, 5
+	got, tried := newRecord(), sync.Map{}
+	take := func(_ context.Context, d events.Delivery) error {
+		if d.Version == 7 && d.Subject < "order.15" && strings.HasPrefix(d.Subject, "order.1") {
+			got.add(d) // poison is done with as well
+			return events.Poison(errors.New("no"))
+		}
+		if _, again := tried.LoadOrStore(d.ID(), true); !again && d.Version%3 == 0 {
+			return errors.New("not now")
+		}
+		got.add(d)
+		return nil
+	}
+	batch := f.events(subjects, versions)
+	f.subscribe(f.broker, events.Subscription{Group: group}, take)
+	for at := 0; at < len(batch); at += subjects {
+		stop := f.subscribe(f.open(), events.Subscription{Group: group}, take)
+		f.publish(batch[at : at+subjects]...)
+		f.await(got, "what was published before", atLeast(at))
+		stop()
+	}
+	f.ordered(f.await(got, "all events", atLeast(len(batch))))
+	f.awaitLetters(group, 1+poisons) // order.1, and order.10 to order.14
 }
 
 // slowConsumer: a group that is slow loses nothing and holds up no other.

@@ -29,6 +29,10 @@ type Collector struct {
 	hurry chan struct{}
 }
 
+// maxBatch is how many deliveries are taken together at most: what is too much for one transaction
+// costs it and two more, and in a larger one an event is hardly cheaper.
+const maxBatch = 500
+
 // fresh is how old an event is at most that waits for others: a few looks of the relay.
 const fresh = 500 * time.Millisecond
 
@@ -64,8 +68,9 @@ func (c *Collector) Handle(ctx context.Context, d events.Delivery) error {
 	}
 	c.linger(ctx)
 	c.mu.Lock()
-	batch := c.waiting
-	c.waiting, c.hurry = nil, nil
+	n := min(len(c.waiting), maxBatch)
+	batch := c.waiting[:n:n]
+	c.waiting, c.hurry = c.waiting[n:], nil
 	c.mu.Unlock()
 	defer c.pass()
 	ds := make([]events.Delivery, len(batch))

@@ -24,11 +24,17 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-func open(t *testing.T) *pgxpool.Pool {
+func open(t testing.TB) *pgxpool.Pool {
 	t.Helper()
 	dsn := pgtest.New(t, func(ctx context.Context, dsn string) error {
 		return consume.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
 	})
+	return connect(t, dsn)
+}
+
+// connect opens a database that has been migrated and gives it a table of effects.
+func connect(t testing.TB, dsn string) *pgxpool.Pool {
+	t.Helper()
 	pool, err := pgxpool.New(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)

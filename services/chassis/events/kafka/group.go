@@ -177,7 +177,7 @@ func (s *session) dispatch(partition int32, records []*kgo.Record) {
 	}
 	w := s.workers[partition]
 	if w == nil {
-		w = &worker{session: s, partition: partition, begin: at, done: make(chan struct{}), news: make(chan struct{}, 1)}
+		w = &worker{session: s, partition: partition, begin: at, done: make(chan struct{}), news: make(chan struct{}, 1), moved: make(chan struct{}, 1)}
 		w.ctx, w.cancel = context.WithCancel(s.ctx)
 		s.workers[partition] = w
 		go w.run()

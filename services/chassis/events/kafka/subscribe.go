@@ -270,12 +270,16 @@ func fatal(fetches kgo.Fetches) (err error) {
 
 // deliver calls the handler for a record.
 func (r *reader) deliver(ctx context.Context, record *kgo.Record, attempt int) driver.Verdict {
-	e, err := events.FromHeaders(events.KafkaPrefix, header(record), record.Value)
+	e, err := event(record)
 	if err != nil {
 		place := fmt.Sprintf("%s/%d/%d", record.Topic, record.Partition, record.Offset)
 		return r.broker.inst.Foreign(ctx, r.subscription, place, err)
 	}
 	return r.broker.inst.Handle(ctx, r.subscription, events.Delivery{Event: e, Attempt: attempt, Replayed: r.replayed}, r.handle)
+}
+
+func event(record *kgo.Record) (events.Event, error) {
+	return events.FromHeaders(events.KafkaPrefix, header(record), record.Value)
 }
 
 // header looks up a record's header.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/souk-shop/souk/services/chassis/events/internal/driver"
 	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
@@ -19,7 +20,7 @@ const (
 	maxQueuedBytes = 2 << 20
 )
 
-// worker handles the records of one partition, one after the other.
+// worker handles the records of one partition.
 type worker struct {
 	session   *session
 	partition int32
@@ -28,6 +29,9 @@ type worker struct {
 	cancel    context.CancelFunc
 	done      chan struct{}
 	news      chan struct{}
+	moved     chan struct{}     // has one when the partition's progress has changed
+	epochs    []kgo.EpochOffset // of the leaders that wrote what was read, and from where on
+	committed kgo.EpochOffset
 
 	mu     sync.Mutex
 	queue  []*kgo.Record
@@ -79,84 +83,159 @@ func size(r *kgo.Record) int { return len(r.Key) + len(r.Value) }
 // run works until the partition is given away.
 func (w *worker) run() {
 	defer close(w.done)
-	for first := true; ; {
-		record := w.pop()
-		if record == nil {
-			select {
-			case <-w.news:
-				continue
-			case <-w.ctx.Done():
-				return
+	for next := w.wait(); next != nil; {
+		part := driver.NewPartition(w.ctx, w.changed)
+		committing, stop := context.WithCancel(w.ctx)
+		var committer sync.WaitGroup
+		committer.Go(func() { w.commitAll(committing, part) })
+		next = w.feed(part, next)
+		part.End()
+		stop()
+		committer.Wait()
+		// The next process begins there.
+		if c := w.place(part.Progress()); c.offset != w.committed && c.offset.Offset > 0 {
+			_ = w.tryCommit(context.WithoutCancel(w.ctx), c)
+		}
+		w.epochs = nil
+	}
+}
+
+// wait returns the next record, nil when the partition is given away.
+func (w *worker) wait() *kgo.Record {
+	for w.ctx.Err() == nil {
+		if r := w.pop(); r != nil {
+			return r
+		}
+		select {
+		case <-w.news:
+		case <-w.ctx.Done():
+		}
+	}
+	return nil
+}
+
+// feed gives a partition records, from one on, until it is given away, or goes back: a broker that
+// lost its end, or is emptied, gives offsets away again. Then all before is done with, and it
+// returns the first record of what follows.
+func (w *worker) feed(part *driver.Partition, record *kgo.Record) (back *kgo.Record) {
+	for last := int64(-1); record != nil; record = w.wait() {
+		if record.Offset <= last {
+			if part.Idle(w.ctx) != nil {
+				return nil
 			}
+			return record
 		}
-		if w.ctx.Err() != nil {
-			return
+		if part.Room(w.ctx) != nil {
+			return nil
 		}
-		attempt := 1
-		if first {
-			// Processes that died may have had it in hand. This one says that it has it now: a
-			// record that ends every process is a dead letter in the end.
+		m := driver.Message{Place: uint64(record.Offset) + 1, Attempt: 1, Work: &work{w, record}} //nolint:gosec // offsets begin at 0
+		if e, err := event(record); err == nil {
+			m.Subject = e.Subject
+		}
+		// Processes that died may have had any of the first ones in hand.
+		m.Suspect = w.begin.attempts > 0 && record.Offset >= w.begin.offset && record.Offset < w.begin.offset+driver.Window
+		if w.setEpoch(record); last < 0 {
 			if record.Offset == w.begin.offset {
-				attempt += w.begin.attempts
+				m.Attempt += w.begin.attempts
 			}
-			first = false
-			if w.commit(w.ctx, record, record.Offset, attempt) != nil {
-				return // the partition is given away
+			// This one says that it has it now: a record that ends every process is a dead letter
+			// in the end.
+			if w.commit(w.ctx, commit{partition: w.partition, offset: w.at(record.Offset), attempts: m.Attempt}) != nil {
+				return nil // the partition is given away
 			}
 		}
-		if !w.handle(record, attempt) {
+		part.Add(m)
+		last = record.Offset
+	}
+	return nil
+}
+
+// commitAll notes how far the partition is until ctx ends.
+func (w *worker) commitAll(ctx context.Context, part *driver.Partition) {
+	for {
+		select {
+		case <-w.moved:
+		case <-ctx.Done():
 			return
 		}
+		_ = w.commit(ctx, w.place(part.Progress()))
 	}
 }
 
-// handle has a record handled until it is done with, and reports whether that was noted.
-func (w *worker) handle(record *kgo.Record, attempt int) bool {
-	for ; ; attempt++ {
-		verdict := w.session.deliver(w.ctx, record, attempt)
-		switch {
-		case verdict.Dead:
-			// Until the letter is kept, the event is not done with.
-			if retry.Do(w.ctx, retry.Policy{Backoff: resume}, func(ctx context.Context) error {
-				return w.session.broker.bury(ctx, w.session.subscription.Group, record, verdict.Reason, attempt)
-			}) != nil {
-				return false
-			}
-			fallthrough
-		case verdict.Handled:
-			return w.commit(w.ctx, record, record.Offset+1, 0) == nil
-		case verdict.Again == 0:
-			return false // the process stops
-		}
-		// Only this partition waits. What is noted of the attempt is for the next process.
-		_ = w.tryCommit(w.ctx, record, record.Offset, attempt)
-		if retry.Sleep(w.ctx, verdict.Again) != nil {
-			return false
-		}
+func (w *worker) changed() {
+	select {
+	case w.moved <- struct{}{}:
+	default:
 	}
 }
 
-// commit notes where the group is, as often as it takes. When the partition is given away
-// meanwhile it tries once more: the next process begins there.
-func (w *worker) commit(ctx context.Context, record *kgo.Record, offset int64, attempts int) error {
+// place is what is noted of a partition's progress.
+func (w *worker) place(at driver.Progress) commit {
+	offset := int64(at.Done) //nolint:gosec // made of an offset
+	if at.Next > 0 {
+		offset = int64(at.Next) - 1 //nolint:gosec // made of an offset
+	}
+	return commit{partition: w.partition, offset: w.at(offset), attempts: at.Failed}
+}
+
+func (w *worker) setEpoch(r *kgo.Record) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if n := len(w.epochs); n == 0 || w.epochs[n-1].Epoch != r.LeaderEpoch {
+		w.epochs = append(w.epochs, kgo.EpochOffset{Epoch: r.LeaderEpoch, Offset: r.Offset})
+	}
+}
+
+// at is an offset with the epoch of the leader that wrote the record before it.
+func (w *worker) at(offset int64) kgo.EpochOffset {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := kgo.EpochOffset{Epoch: -1, Offset: offset}
+	for _, e := range w.epochs {
+		if at.Epoch < 0 || e.Offset < offset {
+			at.Epoch = e.Epoch
+		}
+	}
+	return at
+}
+
+// work is a record that is handled.
+type work struct {
+	*worker
+
+	record *kgo.Record
+}
+
+// Handle implements driver.Work.
+func (w *work) Handle(ctx context.Context, attempt int) driver.Verdict {
+	return w.session.deliver(ctx, w.record, attempt)
+}
+
+// Settle implements driver.Work. Where the partition is, is committed for all of it.
+func (w *work) Settle(ctx context.Context, attempt int, v driver.Verdict) error {
+	if !v.Dead {
+		return nil
+	}
+	// Until the letter is kept, the event is not done with.
+	return retry.Do(ctx, retry.Policy{Backoff: resume}, func(ctx context.Context) error {
+		return w.session.broker.bury(ctx, w.session.subscription.Group, w.record, v.Reason, attempt)
+	})
+}
+
+// commit notes where the group is, as often as it takes, until ctx ends.
+func (w *worker) commit(ctx context.Context, c commit) error {
 	failures := 0
-	err := retry.Do(ctx, retry.Policy{Backoff: resume}, func(ctx context.Context) error {
-		err := w.tryCommit(ctx, record, offset, attempts)
+	return retry.Do(ctx, retry.Policy{Backoff: resume}, func(ctx context.Context) error {
+		err := w.tryCommit(ctx, c)
 		if failures++; err != nil && failures == 3 { // once per outage
-			w.session.broker.inst.Log.WarnContext(ctx, "what is handled is not noted at the broker", "topic", record.Topic, "group", w.session.subscription.Group, "error", err)
+			w.session.broker.inst.Log.WarnContext(ctx, "what is handled is not noted at the broker", "topic", w.session.topic.name, "group", w.session.subscription.Group, "error", err)
 		}
 		return err
 	})
-	if err != nil && offset > record.Offset {
-		_ = w.tryCommit(context.WithoutCancel(ctx), record, offset, attempts)
-	}
-	return err
 }
 
-func (w *worker) tryCommit(ctx context.Context, record *kgo.Record, offset int64, attempts int) error {
-	c := commit{
-		partition: w.partition, offset: kgo.EpochOffset{Epoch: record.LeaderEpoch, Offset: offset}, attempts: attempts, done: make(chan error, 1),
-	}
+func (w *worker) tryCommit(ctx context.Context, c commit) error {
+	c.done = make(chan error, 1)
 	ctx, cancel := context.WithTimeout(ctx, 2*requestTimeout)
 	defer cancel()
 	select {
@@ -164,7 +243,11 @@ func (w *worker) tryCommit(ctx context.Context, record *kgo.Record, offset int64
 	case <-ctx.Done():
 		return fmt.Errorf("commit: %w", ctx.Err())
 	}
-	return <-c.done
+	err := <-c.done
+	if err == nil {
+		w.committed = c.offset
+	}
+	return err
 }
 
 const attemptsPrefix = "attempts="

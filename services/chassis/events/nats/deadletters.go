@@ -23,7 +23,7 @@ const (
 
 // bury keeps a message among the dead letters of a group. It has no id there: a letter
 // that died again after a replay is no duplicate.
-func (b *Broker) bury(ctx context.Context, group string, msg jetstream.Msg, meta *jetstream.MsgMetadata, reason string) error {
+func (b *Broker) bury(ctx context.Context, group string, msg jetstream.Msg, attempts int, reason string) error {
 	if err := b.ensure(ctx, dead()); err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (b *Broker) bury(ctx context.Context, group string, msg jetstream.Msg, meta
 	delete(letter.Header, nats.MsgIdHdr)
 	delete(letter.Header, nats.ExpectedStreamHdr)
 	letter.Header.Set(reasonHeader, reason)
-	letter.Header.Set(attemptsHeader, strconv.FormatUint(meta.NumDelivered, 10))
+	letter.Header.Set(attemptsHeader, strconv.Itoa(attempts))
 	_, err := b.js.PublishMsg(ctx, letter, jetstream.WithExpectStream(deadStream))
 	if err != nil {
 		b.forget(deadStream)

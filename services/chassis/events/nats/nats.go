@@ -2,10 +2,10 @@
 //
 // Each source has a stream, souk-<source>, with the subjects
 // souk.<source>.<partition>.<kind>.<id>. A subject's partition is a hash of it, and a group
-// has a durable pull consumer for each partition that lets one message be unacknowledged at a
-// time. So a partition's events are handled one after the other, whichever process of the
-// group gets them, also when one is delivered again or a process dies. What other events of
-// the partition wait for is the price; Partitions bounds it.
+// has a durable pull consumer for each partition that gives its messages to one process at a
+// time (a pinned client), many at once. That process has those of a subject handled one after
+// the other. It begins none before it has all that was delivered earlier and is not acknowledged:
+// so the order holds also when one is delivered again or a process dies.
 //
 // Dead letters are in the stream souk-dead-letters, those that are replayed pass through
 // souk-replays. How far groups are is in souk-positions.
@@ -38,8 +38,8 @@ const (
 	// dedupe is how long the broker knows the id of an event. It is for repeats after an
 	// acknowledgement that was lost; consumers drop the others.
 	dedupe = 2 * time.Minute
-	// ackWait is after how long without a sign of life from its consumer an event is
-	// given to another one.
+	// ackWait is after how long without a sign of life from its process an event is
+	// delivered again, and a partition given to another process.
 	ackWait = 10 * time.Second
 	// requestTimeout bounds one request to the broker.
 	requestTimeout = 5 * time.Second

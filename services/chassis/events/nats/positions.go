@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,8 +40,8 @@ type position struct {
 	subject string
 
 	stream  string        // that the sequences are of: when it was made
-	handled atomic.Uint64 // the newest message's sequence
-	noted   uint64
+	handled atomic.Uint64 // all up to this sequence are done with
+	written uint64
 }
 
 func (b *Broker) position(group, source string, partition uint32) *position {
@@ -54,30 +53,67 @@ func (b *Broker) position(group, source string, partition uint32) *position {
 func (p *position) read(ctx context.Context, stream jetstream.Stream) (uint64, error) {
 	info := stream.CachedInfo()
 	if made := strconv.FormatInt(info.Created.UnixNano(), 10); p.stream != made {
-		p.stream, p.noted = made, 0
+		p.stream, p.written = made, 0
 		p.handled.Store(0)
 	}
 	kept, err := p.broker.open(ctx, positions())
 	if err != nil {
 		return 0, err
 	}
-	msg, err := kept.GetLastMsgForSubject(ctx, p.subject)
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return p.handled.Load(), nil
-	case err != nil:
-		return 0, fmt.Errorf("position %s: %w", p.subject, err)
-	}
-	made, sequence, _ := strings.Cut(string(msg.Data), " ")
-	if made != p.stream {
-		return p.handled.Load(), nil
-	}
-	n, err := strconv.ParseUint(sequence, 10, 64)
+	n, _, err := p.noted(ctx, kept)
 	if err != nil {
-		return 0, fmt.Errorf("position %s: %w", p.subject, err)
+		return 0, err
 	}
 	// A stream that lost its end gives sequences away again.
 	return min(max(n, p.handled.Load()), info.State.LastSeq), nil
+}
+
+// noted is what is noted of the stream: up to which sequence all is done with, and how often
+// processes began the message after it that said no more; 0 when that is not known.
+func (p *position) noted(ctx context.Context, kept jetstream.Stream) (handled uint64, begun attempt, err error) {
+	msg, err := kept.GetLastMsgForSubject(ctx, p.subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, begun, nil
+	}
+	if err != nil {
+		return 0, begun, fmt.Errorf("position %s: %w", p.subject, err)
+	}
+	var made string
+	if n, err := fmt.Sscan(string(msg.Data), &made, &handled, &begun.sequence, &begun.times); n < 2 {
+		return 0, begun, fmt.Errorf("position %s: %q: %w", p.subject, msg.Data, err)
+	}
+	if made != p.stream {
+		return 0, attempt{}, nil
+	}
+	return handled, begun, nil
+}
+
+// attempt is how often a message was begun.
+type attempt struct {
+	sequence uint64
+	times    int
+}
+
+// begin notes that this process begins a message that another one may have ended by, and returns
+// which attempt that is.
+func (p *position) begin(ctx context.Context, sequence uint64) (int, error) {
+	kept, err := p.broker.open(ctx, positions())
+	if err != nil {
+		return 0, err
+	}
+	handled, begun, err := p.noted(ctx, kept)
+	if err != nil {
+		return 0, err
+	}
+	if begun.sequence != sequence {
+		begun = attempt{sequence: sequence}
+	}
+	begun.times++
+	_, err = p.broker.js.Publish(ctx, p.subject, fmt.Appendf(nil, "%s %d %d %d", p.stream, max(handled, p.handled.Load()), begun.sequence, begun.times))
+	if err != nil {
+		return 0, fmt.Errorf("position %s: %w", p.subject, err)
+	}
+	return begun.times, nil
 }
 
 // keep notes the position while its reader handles events, until the function that it returns
@@ -106,7 +142,7 @@ func (p *position) keep(ctx context.Context) (end func()) {
 // note writes the position if it has changed. An error changes nothing: the next attempt is later.
 func (p *position) note(ctx context.Context) {
 	handled, b := p.handled.Load(), p.broker
-	if handled == p.noted || b.ensure(ctx, positions()) != nil {
+	if handled == p.written || b.ensure(ctx, positions()) != nil {
 		return
 	}
 	_, err := b.js.Publish(ctx, p.subject, fmt.Appendf(nil, "%s %d", p.stream, handled))
@@ -114,7 +150,7 @@ func (p *position) note(ctx context.Context) {
 		b.forget(positionsStream) // the next attempt makes it again
 	}
 	if err == nil {
-		p.noted = handled
+		p.written = handled
 	}
 }
 
@@ -135,9 +171,9 @@ func (r *reader) consumer(ctx context.Context, stream jetstream.Stream) (jetstre
 	default:
 		info := there.CachedInfo()
 		// A cluster that restarts makes its consumers again as they were made first.
-		if info.Config.MemoryStorage && info.Delivered.Stream >= at {
+		if same := info.Config.MemoryStorage && info.Config.PriorityPolicy == r.durable.PriorityPolicy; same && info.Delivered.Stream >= at && !r.anew {
 			cfg := info.Config
-			cfg.AckWait = r.durable.AckWait
+			cfg.AckWait, cfg.PinnedTTL, cfg.MaxAckPending = r.durable.AckWait, r.durable.PinnedTTL, r.durable.MaxAckPending
 			return stream.UpdateConsumer(ctx, cfg)
 		}
 		at = max(at, info.AckFloor.Stream)
@@ -145,8 +181,8 @@ func (r *reader) consumer(ctx context.Context, stream jetstream.Stream) (jetstre
 			return nil, err
 		}
 	}
+	r.anew = false
 	cfg := *r.durable
-	cfg.MemoryStorage = true
 	if at > 0 {
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, at+1
 	}

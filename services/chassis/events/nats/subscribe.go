@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,8 +18,12 @@ import (
 // there: after two heartbeats that did not come a reader looks for it anew. Without a group
 // that is the time in which events may pass a process by that does not know it yet.
 const (
-	pullExpiry     = 30 * time.Second
-	pullHeartbeat  = 5 * time.Second
+	pullExpiry    = 30 * time.Second
+	pullHeartbeat = 5 * time.Second
+	// A process shows by its requests that it still wants what it is pinned to.
+	pinnedExpiry, pinnedHeartbeat = 5 * time.Second, 2 * time.Second
+	// inHandBytes bounds what one request asks for.
+	inHandBytes    = 4 << 20
 	groupless      = 500 * time.Millisecond // the least that the client takes
 	grouplessAfter = 10 * time.Second       // when the broker forgets a process that is gone
 )
@@ -45,7 +48,7 @@ func (b *Broker) Subscribe(ctx context.Context, s events.Subscription, handle ev
 	return b.subscriptions.Run(ctx, s, readers)
 }
 
-// reader takes messages of one consumer, one after the other.
+// reader takes messages of one consumer.
 type reader struct {
 	broker       *Broker
 	subscription events.Subscription
@@ -61,6 +64,7 @@ type reader struct {
 	// broker keeps on disk.
 	position *position
 	replayed bool
+	anew     bool // the consumer is to be made anew
 }
 
 // readers are one for each partition of each source and one for replays, or, without a
@@ -72,7 +76,7 @@ func (b *Broker) readers(s events.Subscription) (all []*reader) {
 			continue
 		}
 		for p := range Partitions {
-			all = append(all, &reader{stream: b.source(source), position: b.position(s.Group, source, uint32(p)), durable: b.consumer(
+			all = append(all, &reader{stream: b.source(source), position: b.position(s.Group, source, uint32(p)), durable: b.partitioned(
 				fmt.Sprintf("%s_%d", s.Group, p), fmt.Sprintf("souk.%s.%d.>", source, p))})
 		}
 	}
@@ -88,6 +92,14 @@ func (b *Broker) consumer(name, filter string) *jetstream.ConsumerConfig {
 		AckWait: b.ackWait, MaxAckPending: 1,
 		MaxDeliver: -1, // an event that the broker gave up would be in no place at all: the driver counts
 	}
+}
+
+// partitioned is consumer for a partition.
+func (b *Broker) partitioned(name, filter string) *jetstream.ConsumerConfig {
+	c := b.consumer(name, filter)
+	c.MaxAckPending, c.MemoryStorage = driver.Window, true
+	c.PriorityPolicy, c.PriorityGroups, c.PinnedTTL = jetstream.PriorityPolicyPinned, []string{sharers}, b.ackWait
+	return c
 }
 
 // run reads until ctx ends. What fails is tried again: the broker may be away or have lost
@@ -124,25 +136,21 @@ func (r *reader) read(ctx context.Context) (n int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("consumer: %w", err)
 	}
-	messages, err := consumer.Messages(jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat), jetstream.PullMaxMessages(1))
+	options := []jetstream.PullMessagesOpt{jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat), jetstream.PullMaxMessages(1)}
+	if r.position != nil {
+		options = []jetstream.PullMessagesOpt{
+			jetstream.PullExpiry(pinnedExpiry), jetstream.PullHeartbeat(pinnedHeartbeat), jetstream.PullMaxMessagesWithBytesLimit(driver.Window, inHandBytes), jetstream.PullPriorityGroup(sharers),
+		}
+	}
+	messages, err := consumer.Messages(options...)
 	if err != nil {
 		return 0, fmt.Errorf("consumer: %w", err)
 	}
-	defer messages.Stop()
 	r.ready()
 	if r.position != nil {
 		defer r.position.keep(ctx)()
 	}
-	for {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return n, err
-		}
-		n++
-		if err := r.take(ctx, msg); err != nil {
-			return n, err
-		}
-	}
+	return (&session{reader: r, consumer: consumer}).run(ctx, messages)
 }
 
 // errMissed is a message that the consumer of this process was sent and that did not come.
@@ -203,67 +211,17 @@ func (r *reader) follow(ctx context.Context) (n int, err error) {
 		if last++; meta.Sequence.Consumer != last {
 			return n, fmt.Errorf("%w: number %d came, not %d", errMissed, meta.Sequence.Consumer, last)
 		}
-		if err := r.take(ctx, msg); err != nil {
-			return n, err
-		}
+		r.take(ctx, msg)
 	}
 }
 
-// take has one message handled.
-func (r *reader) take(ctx context.Context, msg jetstream.Msg) error {
-	b := r.broker
-	meta, err := msg.Metadata()
-	if err != nil {
-		return err
-	}
-	if r.durable != nil {
-		alive, stop := context.WithCancel(context.WithoutCancel(ctx)) // a handler may outlive the subscription
-		defer stop()
-		go func() {
-			for retry.Sleep(alive, b.ackWait/3) == nil {
-				_ = msg.InProgress()
-			}
-		}()
-	}
+// take has one message handled that is not acknowledged.
+func (r *reader) take(ctx context.Context, msg jetstream.Msg) {
 	h := msg.Headers()
 	e, err := events.FromHeaders(events.NATSPrefix, h.Get, msg.Data())
-	var verdict driver.Verdict
 	if err != nil {
-		verdict = b.inst.Foreign(ctx, r.subscription, msg.Subject(), err)
-	} else {
-		d := events.Delivery{Event: e, Attempt: int(min(meta.NumDelivered, 1<<30)), Replayed: r.replayed} // bounded
-		verdict = b.inst.Handle(ctx, r.subscription, d, r.handle)
+		r.broker.inst.Foreign(ctx, r.subscription, msg.Subject(), err)
+		return
 	}
-	if r.durable == nil {
-		return nil
-	}
-	err = r.answer(ctx, msg, meta, verdict)
-	if err == nil && r.position != nil && (verdict.Handled || verdict.Dead) {
-		r.position.handled.Store(meta.Sequence.Stream)
-	}
-	return err
-}
-
-// answer tells the broker what became of a message.
-func (r *reader) answer(ctx context.Context, msg jetstream.Msg, meta *jetstream.MsgMetadata, verdict driver.Verdict) error {
-	b := r.broker
-	switch {
-	case verdict.Handled:
-		return msg.Ack()
-	case verdict.Dead:
-		// Until the letter is kept, the event is not done with.
-		keep := retry.Policy{Backoff: resume}
-		if err := retry.Do(ctx, keep, func(ctx context.Context) error { return b.bury(ctx, r.subscription.Group, msg, meta, verdict.Reason) }); err != nil {
-			return errors.Join(err, msg.Nak())
-		}
-		return msg.TermWithReason(verdict.Reason)
-	case verdict.Again == 0:
-		return msg.Nak()
-	}
-	return msg.NakWithDelay(verdict.Again)
-}
-
-// origin is a message's subject without what a replay put before it.
-func origin(subject, group string) string {
-	return strings.TrimPrefix(subject, replayPrefix+"."+group+".")
+	r.broker.inst.Handle(ctx, r.subscription, events.Delivery{Event: e, Attempt: 1}, r.handle)
 }

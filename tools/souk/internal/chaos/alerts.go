@@ -89,9 +89,9 @@ func expectations() []expected {
 			add("freeze-"+part+"-*", must(append(symptoms(), alert("CacheNotFollowing")), down))
 		}
 	}
-	add("kill-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"))...))
-	add("crash-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"))...))
-	add("rolling-restart", harmless("no call fails"))
+	add("kill-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"), alert("ProcessRestarts"))...))
+	add("crash-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"), alert("ProcessRestarts"))...))
+	add("rolling-restart", harmless("no call fails", alert("ProcessRestarts")))
 
 	postgres := alert("PostgresDown", "dependency", "postgres")
 	exhausted := alert("PostgresPoolExhausted", "dependency", "postgres")

@@ -1,0 +1,214 @@
+package driver_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/souk-shop/souk/services/chassis/events/internal/driver"
+	"github.com/souk-shop/souk/services/chassis/retry"
+)
+
+// work is what a test does with messages of a partition.
+type work struct {
+	handle func(attempt int) driver.Verdict
+	settle func()
+}
+
+func (w work) Handle(_ context.Context, attempt int) driver.Verdict { return w.handle(attempt) }
+
+func (w work) Settle(ctx context.Context, _ int, _ driver.Verdict) error {
+	w.settle()
+	return ctx.Err()
+}
+
+// TestPartition: whatever fails and however often, messages of a subject are done with in order,
+// what is suspect is tried alone, and the progress says no more than what is done with.
+func TestPartition(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(200) {
+		synctest.Test(t, func(t *testing.T) {
+			draw := rand.New(rand.NewPCG(seed, 0))
+			ctx, stop := context.WithCancel(t.Context())
+			const messages, subjects = 60, 5
+			var mu sync.Mutex
+			newest, done, tried := map[string]uint64{}, map[uint64]bool{}, 0
+			var p *driver.Partition
+			checked := func() {
+				mu.Lock()
+				defer mu.Unlock()
+				for at, place := p.Progress(), uint64(1); place <= at.Done; place++ {
+					if !done[place] {
+						t.Errorf("seed %d: progress says %d, and %d is not done with", seed, at.Done, place)
+					}
+				}
+			}
+			p = driver.NewPartition(ctx, checked)
+			add := func(place uint64) {
+				subject, fails, suspect := fmt.Sprint(draw.IntN(subjects)), 0, draw.IntN(8) == 0
+				if draw.IntN(4) == 0 {
+					fails = draw.IntN(4)
+				}
+				takes := time.Duration(draw.IntN(30)) * time.Millisecond
+				p.Add(driver.Message{Place: place, Delivery: place, Subject: subject, Attempt: 1, Suspect: suspect, Work: work{
+					handle: func(attempt int) driver.Verdict {
+						mu.Lock()
+						if tried++; suspect && attempt == 1 && tried > 1 {
+							t.Errorf("seed %d: %d is suspect, and is tried while another is", seed, place)
+						}
+						if newest[subject] > place {
+							t.Errorf("seed %d: %d of subject %s comes after %d", seed, place, subject, newest[subject])
+						}
+						mu.Unlock()
+						time.Sleep(takes)
+						mu.Lock()
+						defer mu.Unlock()
+						tried--
+						if attempt <= fails {
+							return driver.Verdict{Again: time.Duration(draw.IntN(50)+1) * time.Millisecond}
+						}
+						newest[subject] = place
+						return driver.Verdict{Handled: true}
+					},
+					settle: func() {
+						mu.Lock()
+						defer mu.Unlock()
+						done[place] = true
+					},
+				}})
+			}
+			// The first ones come in any order, before anything may be begun.
+			p.Hold()
+			for _, i := range draw.Perm(messages / 2) {
+				add(uint64(i) + 1)
+			}
+			synctest.Wait()
+			if n := p.InHand(messages); n != messages/2 || tried > 0 || len(done) > 0 {
+				t.Fatalf("seed %d: %d are in hand, %d are tried", seed, n, tried)
+			}
+			p.Release()
+			for i := messages / 2; i < messages; i++ {
+				mu.Lock()
+				add(uint64(i) + 1)
+				pause := time.Duration(draw.IntN(10)) * time.Millisecond
+				mu.Unlock()
+				time.Sleep(pause)
+			}
+			if err := p.Idle(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if at := p.Progress(); at != (driver.Progress{Done: messages}) || len(p.Open()) > 0 {
+				t.Errorf("seed %d: %+v, %d are open", seed, at, len(p.Open()))
+			}
+			// What comes again is handled again, and takes nothing back.
+			clear(newest)
+			add(7)
+			if err := p.Idle(ctx); err != nil || p.Progress().Done != messages {
+				t.Errorf("seed %d: %v, %+v", seed, err, p.Progress())
+			}
+			stop()
+			p.End()
+		})
+	}
+}
+
+// TestPartitionThatIsGivenAway: what is under way ends, what is not begun stays open, and what is
+// delivered again while it is in hand is no second message.
+func TestPartitionThatIsGivenAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		p := driver.NewPartition(ctx, nil)
+		handled := 0
+		message := func(place uint64) driver.Message {
+			return driver.Message{Place: place, Delivery: place, Subject: "order.a", Attempt: 1, Work: work{settle: func() {}, handle: func(int) driver.Verdict {
+				handled++
+				if place == 1 {
+					time.Sleep(time.Second)
+					return driver.Verdict{Handled: true}
+				}
+				_ = retry.Sleep(ctx, time.Hour)
+				return driver.Verdict{} // it stops
+			}}}
+		}
+		for place := range uint64(3) {
+			p.Add(message(place + 1))
+		}
+		again := message(1)
+		again.Delivery = 4
+		if known := p.Add(again); known != driver.InHand || p.InHand(3) != 2 {
+			t.Errorf("it is %d, and %d of the deliveries before are in hand", known, p.InHand(3))
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		stop()
+		p.End()
+		if open := p.Open(); handled != 2 || len(open) != 2 || open[0].Place != 2 || p.Progress() != (driver.Progress{Done: 1, Next: 2}) {
+			t.Errorf("%d were handled, %+v are open, %+v", handled, open, p.Progress())
+		}
+	})
+}
+
+// TestPartitionIsBounded: no more is taken in hand than the window, and no more is done with past
+// one that fails than a process that takes over may be given again.
+func TestPartitionIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		p := driver.NewPartition(ctx, nil)
+		full := func() bool {
+			a, cancel := context.WithTimeout(ctx, time.Millisecond)
+			defer cancel()
+			return errors.Is(p.Room(a), context.DeadlineExceeded)
+		}
+		var healed atomic.Bool
+		add := func(place uint64, subject string) {
+			p.Add(driver.Message{Place: place, Subject: subject, Attempt: 1, Work: work{settle: func() {}, handle: func(int) driver.Verdict {
+				if subject == "fails" && !healed.Load() {
+					return driver.Verdict{Again: time.Second}
+				}
+				return driver.Verdict{Handled: true}
+			}}})
+		}
+		add(1, "fails")
+		add(2, "others")
+		synctest.Wait()
+		if known := p.Add(driver.Message{Place: 2}); known != driver.Done {
+			t.Errorf("what is done with after what is not is %d", known)
+		}
+		place := uint64(2)
+		for ; place < 5000 && !full(); place++ {
+			add(place+1, "others")
+			synctest.Wait()
+		}
+		if place != 4096 {
+			t.Errorf("%d are taken", place)
+		}
+		synctest.Wait()
+		if at := p.Progress(); at.Done != 0 || at.Next != 1 || at.Failed == 0 {
+			t.Errorf("%+v", at)
+		}
+		healed.Store(true)
+		if err := p.Idle(ctx); err != nil {
+			t.Fatal(err)
+		}
+		p.Hold()
+		for n := range uint64(driver.Window) {
+			if full() {
+				t.Errorf("%d are too many", n)
+			}
+			add(place+n+1, "more")
+		}
+		if !full() {
+			t.Errorf("more than %d are taken in hand", driver.Window)
+		}
+		stop()
+		p.End()
+	})
+}
