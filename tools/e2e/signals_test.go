@@ -203,7 +203,7 @@ func (o *observed) testMetrics(t *testing.T) {
 	wrong.report(t)
 	for _, core := range []string{
 		"http.server.request.duration", "rpc.server.call.duration", "db.client.connection.count", "db.client.operation.duration", "http.client.request.duration",
-		"souk.cache.lookups", "souk.cache.following", "souk.check.passing", "souk.events.published", "souk.events.lag.age", "souk.events.age", "souk.insight.age",
+		"souk.cache.lookups", "souk.cache.following", "souk.check.passing", "souk.events.published", "souk.events.lag.age", "souk.events.consumer.lag", "souk.events.consumer.lag.age", "souk.events.age", "souk.insight.age",
 		"messaging.process.duration", "souk.mail.settled", "souk.webhook.attempts", "souk.order.declines", "souk.order.open", "souk.order.revenue",
 		"souk.order.settle.duration", "souk.security.events", "go.memory.used", "go.goroutine.count",
 	} {

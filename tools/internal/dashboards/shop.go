@@ -451,6 +451,23 @@ func events() Dashboard {
 					Alerts:      []string{"EventsAreLate", "BrokerDown"},
 				},
 				{
+					Title: "Events that consumers have to take", Kind: Lines, Unit: Count,
+					Description: "Events that the broker has for a consumer and that it is not done with.",
+					Queries: []Query{{
+						Expr: `sum by (messaging_consumer_group_name, messaging_destination_name) (souk_events_consumer_lag)`, Legend: "{{messaging_consumer_group_name}} of {{messaging_destination_name}}",
+					}},
+					Alerts: []string{"ConsumerIsBehind"},
+				},
+				{
+					Title: "Age of the oldest of them", Kind: Lines, Unit: Seconds, Limit: 300,
+					Description: "How long ago the broker took the oldest event that a consumer is not done with.",
+					Queries: []Query{{
+						Expr:   `max by (messaging_consumer_group_name, messaging_destination_name) (souk_events_consumer_lag_age_seconds)`,
+						Legend: "{{messaging_consumer_group_name}} of {{messaging_destination_name}}",
+					}},
+					Alerts: []string{"ConsumerIsBehind"},
+				},
+				{
 					Title: "From fact to handler", Kind: Lines, Unit: Seconds,
 					Description: "From when a fact became true to when its event was handled, by group of consumers; no name is the gateway's cache.",
 					Queries:     []Query{{Expr: quantile("0.99", "souk_events_age_seconds", "", "messaging_consumer_group_name"), Legend: "p99 {{messaging_consumer_group_name}}", Exemplars: true}},

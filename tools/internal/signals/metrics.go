@@ -101,6 +101,8 @@ func declared() []Metric {
 		ours("souk.postgres.replica.reads", 7, semconv.PostgresReplicaOutcome),
 		ours("souk.events.lag", 1),
 		ours("souk.events.lag.age", 1),
+		ours("souk.events.consumer.lag", services, "messaging.consumer.group.name", "messaging.destination.name"),
+		ours("souk.events.consumer.lag.age", services, "messaging.consumer.group.name", "messaging.destination.name"),
 		ours("souk.events.leading", 1),
 		ours("souk.events.published", 1),
 		ours("souk.insight.age", services, semconv.EventsSource),

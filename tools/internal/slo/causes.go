@@ -109,6 +109,12 @@ func Causes() []Cause {
 				`sum by (messaging_consumer_group_name) (souk_events_dead_letters_total offset 1h)`),
 		},
 		{
+			// Also of one that fails: within a quarter of an hour it is a dead letter.
+			Alert: "ConsumerIsBehind", Severity: Ticket, For: 5 * time.Minute,
+			Summary: "{{ $labels.messaging_consumer_group_name }} has not taken an event of {{ $labels.messaging_destination_name }} for {{ $value | humanizeDuration }}",
+			Expr:    `max by (messaging_consumer_group_name, messaging_destination_name) (souk_events_consumer_lag_age_seconds) > 300`,
+		},
+		{
 			Alert: "FileBroken", Severity: Ticket, For: time.Minute,
 			Summary: "{{ $labels.job }} cannot use the files of {{ $labels.souk_file_name }} and goes on with older ones",
 			Expr:    `max by (job, souk_file_name) (souk_file_broken_seconds) > 0`,

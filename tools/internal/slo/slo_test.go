@@ -432,6 +432,14 @@ func TestCauseAlerts(t *testing.T) {
 			[]series{{`souk_events_dead_letters_total{messaging_consumer_group_name="insight"}`, "_x65 1x120"}},
 			[]series{still(`souk_events_dead_letters_total{messaging_consumer_group_name="insight"}`, 1)},
 		},
+		"ConsumerIsBehind": {
+			"",
+			[]series{
+				still(`souk_events_consumer_lag_age_seconds{job="insight", instance="a", messaging_consumer_group_name="insight", messaging_destination_name="order"}`, 400),
+				still(`souk_events_consumer_lag_age_seconds{job="insight", instance="b", messaging_consumer_group_name="insight", messaging_destination_name="order"}`, 0),
+			},
+			[]series{still(`souk_events_consumer_lag_age_seconds{job="insight", messaging_consumer_group_name="insight", messaging_destination_name="order"}`, 200)},
+		},
 		"FileBroken": {"", []series{still(`souk_file_broken_seconds{job="gateway", souk_file_name="operators"}`, 30)}, []series{still(`souk_file_broken_seconds{job="gateway", souk_file_name="operators"}`, 0)}},
 		"CertificateExpires": {
 			"",

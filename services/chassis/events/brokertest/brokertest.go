@@ -14,6 +14,7 @@ import (
 
 	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // patience is how long anything may take on a machine that is busy.
@@ -24,7 +25,7 @@ type Harness struct {
 	// Config is where the broker is and who may use it.
 	Config events.Config
 	// Open is the driver.
-	Open func(events.Config) (events.Broker, error)
+	Open func(events.Config, *telemetry.Telemetry) (events.Broker, error)
 	// Kill ends the broker's process by SIGKILL and Restart starts it again on the same
 	// data and address. Both nil: the broker cannot be killed.
 	Kill, Restart func(*testing.T)
@@ -40,7 +41,7 @@ func Run(t *testing.T, h Harness) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, Harness){
 		"order": order, "redelivery": redelivery, "poison": poison, "last delivery": lastDelivery, "panic": panics,
-		"together": together, "failing": failing, "coming and going": comingAndGoing, "consumer death": consumerDeath, "slow consumer": slowConsumer, "without a group": withoutGroup, "following": following, "size": size,
+		"together": together, "failing": failing, "coming and going": comingAndGoing, "lag": lag, "consumer death": consumerDeath, "slow consumer": slowConsumer, "without a group": withoutGroup, "following": following, "size": size,
 		"foreign message": foreign, "wrong password": wrongPassword, "unknown authority": unknownAuthority, "reset": reset, "shutdown": shutdown,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +78,12 @@ func begin(t *testing.T, h Harness) *fixture {
 
 func (f *fixture) open() events.Broker {
 	f.Helper()
-	b, err := f.h.Open(f.h.Config)
+	return f.openWith(telemetry.Discard())
+}
+
+func (f *fixture) openWith(tel *telemetry.Telemetry) events.Broker {
+	f.Helper()
+	b, err := f.h.Open(f.h.Config, tel)
 	if err != nil {
 		f.Fatal(err)
 	}

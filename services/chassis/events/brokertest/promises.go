@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/services/chassis/identity/identitytest"
 	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // order: what is published in order arrives in order at two processes that share it, of
@@ -288,25 +290,82 @@ func comingAndGoing(t *testing.T, h Harness) {
 	f.awaitLetters(group, 1+poisons) // order.1, and order.10 to order.14
 }
 
-// slowConsumer: a group that is slow loses nothing and holds up no other.
+// lag: what a group has not done with is measured, with how long it has waited.
+func lag(t *testing.T, h Harness) {
+	f := begin(t, h)
+	tel, err := telemetry.Start(t.Context(), "test", telemetry.Config{LogOutput: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tel.Shutdown(context.Background()) })
+	// measured waits until both metrics are what they should be.
+	measured := func(what string, ok func(events, age float64) bool) {
+		t.Helper()
+		limit, stop := context.WithTimeout(t.Context(), patience)
+		defer stop()
+		for {
+			got := map[string]float64{}
+			families, err := tel.Registry.Gather()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, family := range families {
+				for _, m := range family.GetMetric() {
+					labels := map[string]string{}
+					for _, l := range m.GetLabel() {
+						labels[l.GetName()] = l.GetValue()
+					}
+					if labels["messaging_consumer_group_name"] == "g" && labels["messaging_destination_name"] == f.source {
+						got[family.GetName()] = m.GetGauge().GetValue()
+					}
+				}
+			}
+			if ok(got["souk_events_consumer_lag"], got["souk_events_consumer_lag_age_seconds"]) {
+				return
+			}
+			if retry.Sleep(limit, 10*time.Millisecond) != nil {
+				t.Fatalf("%s: %v", what, got)
+			}
+		}
+	}
+	const n = 300
+	f.publish(f.events(n, 1)...)
+	published := time.Now()
+	release := make(chan struct{})
+	got := newRecord()
+	f.subscribe(f.openWith(tel), events.Subscription{Group: "g"}, func(_ context.Context, d events.Delivery) error {
+		got.add(d)
+		<-release
+		return nil
+	})
+	f.await(got, "the first", atLeast(1))
+	measured("all wait", func(events, age float64) bool {
+		return events >= n && age > 0.1 && age < time.Since(published).Seconds()+patience.Seconds()
+	})
+	close(release)
+	f.await(got, "all", atLeast(n))
+	measured("none waits", func(events, age float64) bool { return events == 0 && age == 0 })
+}
+
+// slowConsumer: a group that handles nothing until another one has all holds it up in nothing,
+// and loses nothing.
 func slowConsumer(t *testing.T, h Harness) {
 	f := begin(t, h)
 	const n = 400
-	slow, fast := newRecord(), newRecord()
+	slow, fast, done := newRecord(), newRecord(), make(chan struct{})
 	f.subscribe(f.broker, events.Subscription{Group: "slow"}, func(ctx context.Context, d events.Delivery) error {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		slow.add(d)
-		return retry.Sleep(ctx, 20*time.Millisecond)
+		return retry.Sleep(ctx, time.Millisecond)
 	})
 	f.subscribe(f.broker, events.Subscription{Group: "fast"}, func(_ context.Context, d events.Delivery) error { fast.add(d); return nil })
-	var batch []events.Event
-	for i := range n {
-		batch = append(batch, f.event(fmt.Sprintf("order.%d", i%20), int64(i/20+1)))
-	}
-	f.publish(batch...)
+	f.publish(f.events(20, n/20)...)
 	f.ordered(f.await(fast, "all events, fast", atLeast(n)))
-	if done := distinct(slow.all()); done == n {
-		t.Error("the slow consumer is not slow")
-	}
+	close(done)
 	f.ordered(f.await(slow, "all events, slow", atLeast(n)))
 }
 

@@ -83,7 +83,7 @@ func (r *reader) readInGroup(ctx context.Context) error {
 			return nil
 		}
 		err := fatal(fetches)
-		fetches.EachPartition(func(p kgo.FetchTopicPartition) { s.dispatch(p.Partition, p.Records) })
+		fetches.EachPartition(func(p kgo.FetchTopicPartition) { s.dispatch(p.Partition, p.Records, p.HighWatermark) })
 		client.AllowRebalance()
 		if err != nil {
 			return err
@@ -164,8 +164,8 @@ func (s *session) release(partitions []int32) {
 	}
 }
 
-// dispatch gives records to their partition's worker.
-func (s *session) dispatch(partition int32, records []*kgo.Record) {
+// dispatch gives records to the worker of their partition, which ends at an offset.
+func (s *session) dispatch(partition int32, records []*kgo.Record, end int64) {
 	if len(records) == 0 {
 		return
 	}
@@ -182,7 +182,7 @@ func (s *session) dispatch(partition int32, records []*kgo.Record) {
 		s.workers[partition] = w
 		go w.run()
 	}
-	w.push(records)
+	w.push(records, end)
 }
 
 // commit is a place to commit.

@@ -273,6 +273,7 @@ func (b *Broker) deleteBefore(ctx context.Context, offsets kadm.Offsets) error {
 // topic is how a topic is made.
 type topic struct {
 	name       string
+	source     string // "" for replays and dead letters
 	partitions int32
 	settings   map[string]string
 }
@@ -280,7 +281,7 @@ type topic struct {
 // source is the topic of a source. The broker notes the time at which it took an event, not
 // the event's: an event of last year that is published now is kept as long as any.
 func (b *Broker) source(source string) topic {
-	return topic{name: "souk-" + source, partitions: Partitions, settings: map[string]string{
+	return topic{name: "souk-" + source, source: source, partitions: Partitions, settings: map[string]string{
 		"cleanup.policy": "delete", "retention.ms": limit(b.cfg.Retention.Milliseconds()), "retention.bytes": limit(b.cfg.MaxBytes),
 		// Whole segments are deleted.
 		"segment.bytes": strconv.FormatInt(min(1<<30, max(16<<20, b.cfg.MaxBytes/8)), 10),

@@ -31,7 +31,7 @@ func harness(t *testing.T, addresses []string, ca string) brokertest.Harness {
 		URL: config.Secret("kafka+tls://" + strings.Join(addresses, ",")), User: user, Password: password,
 		CAFile: ca, ServerName: "kafka.souk", Replicas: 1, Retention: time.Hour, MaxBytes: 64 << 20,
 	}}
-	h.Open = func(cfg events.Config) (events.Broker, error) { return kafka.Open(cfg, telemetry.Discard()) }
+	h.Open = func(cfg events.Config, tel *telemetry.Telemetry) (events.Broker, error) { return kafka.Open(cfg, tel) }
 	h.Foreign = func(t *testing.T, source string) {
 		t.Helper()
 		tlsConfig, err := h.Config.TLSConfig()
@@ -98,7 +98,7 @@ func TestFake(t *testing.T) {
 func TestDeletedTopic(t *testing.T) {
 	t.Parallel()
 	h := fake(t)
-	b, err := h.Open(h.Config)
+	b, err := h.Open(h.Config, telemetry.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,12 +37,17 @@ type worker struct {
 	queue  []*kgo.Record
 	bytes  int
 	paused bool
+	end    int64 // of the partition, when it was fetched last
+	last   int64 // the last record's offset of those that were fetched
+	holds  int64 // records that are neither in the queue nor in hand: 1 or 0
 }
 
-func (w *worker) push(records []*kgo.Record) {
+// push takes records that were fetched, and where the partition ends.
+func (w *worker) push(records []*kgo.Record, end int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.queue = append(w.queue, records...)
+	w.end, w.last = end, records[len(records)-1].Offset
 	for _, r := range records {
 		w.bytes += size(r)
 	}
@@ -66,6 +71,7 @@ func (w *worker) pop() *kgo.Record {
 	}
 	r := w.queue[0]
 	w.queue[0], w.queue = nil, w.queue[1:]
+	w.holds = 1
 	w.bytes -= size(r)
 	if w.paused && len(w.queue) <= maxQueued/2 && w.bytes <= maxQueuedBytes/2 {
 		w.paused = false
@@ -85,11 +91,13 @@ func (w *worker) run() {
 	defer close(w.done)
 	for next := w.wait(); next != nil; {
 		part := driver.NewPartition(w.ctx, w.changed)
+		measured := w.session.broker.inst.Measure(w.session.subscription.Group, w.session.topic.source, func() driver.Lag { return w.lag(part) })
 		committing, stop := context.WithCancel(w.ctx)
 		var committer sync.WaitGroup
 		committer.Go(func() { w.commitAll(committing, part) })
 		next = w.feed(part, next)
 		part.End()
+		measured()
 		stop()
 		committer.Wait()
 		// The next process begins there.
@@ -98,6 +106,17 @@ func (w *worker) run() {
 		}
 		w.epochs = nil
 	}
+}
+
+// lag is what the group has not done with of the partition.
+func (w *worker) lag(part *driver.Partition) driver.Lag {
+	lag := part.Lag()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if lag.Events += w.holds + int64(len(w.queue)); lag.Events > 0 {
+		lag.Events += max(0, w.end-w.last-1)
+	}
+	return lag
 }
 
 // wait returns the next record, nil when the partition is given away.
@@ -128,7 +147,7 @@ func (w *worker) feed(part *driver.Partition, record *kgo.Record) (back *kgo.Rec
 		if part.Room(w.ctx) != nil {
 			return nil
 		}
-		m := driver.Message{Place: uint64(record.Offset) + 1, Attempt: 1, Work: &work{w, record}} //nolint:gosec // offsets begin at 0
+		m := driver.Message{Place: uint64(record.Offset) + 1, At: record.Timestamp, Attempt: 1, Work: &work{w, record}} //nolint:gosec // offsets begin at 0
 		if e, err := event(record); err == nil {
 			m.Subject = e.Subject
 		}
@@ -145,6 +164,9 @@ func (w *worker) feed(part *driver.Partition, record *kgo.Record) (back *kgo.Rec
 			}
 		}
 		part.Add(m)
+		w.mu.Lock()
+		w.holds = 0
+		w.mu.Unlock()
 		last = record.Offset
 	}
 	return nil

@@ -143,7 +143,7 @@ func cluster(t *testing.T, n int) ([]*node, brokertest.Harness) {
 		URL: config.Secret("nats+tls://" + strings.Join(addresses, ",")), User: "souk", Password: "correct horse",
 		CAFile: files.TLSCA, ServerName: "nats.souk", Replicas: n, Retention: time.Hour, MaxBytes: 64 << 20,
 	}}
-	h.Open = func(cfg events.Config) (events.Broker, error) { return nats.Open(cfg, telemetry.Discard()) }
+	h.Open = func(cfg events.Config, tel *telemetry.Telemetry) (events.Broker, error) { return nats.Open(cfg, tel) }
 	connect := func(t *testing.T) *client.Conn {
 		t.Helper()
 		c, err := client.Connect("tls://"+addresses[0], client.UserInfo("souk", "correct horse"), client.RootCAs(files.TLSCA),
@@ -199,7 +199,7 @@ func TestPositions(t *testing.T) {
 	}
 	// handled publishes events and returns what a group was given before it had the last.
 	handled := func(from, to int) (ids []string) {
-		b, err := h.Open(h.Config)
+		b, err := h.Open(h.Config, telemetry.Discard())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -384,7 +384,7 @@ func TestReader(t *testing.T) {
 func TestBatches(t *testing.T) {
 	t.Parallel()
 	nodes, h := cluster(t, 1)
-	broker, err := h.Open(h.Config)
+	broker, err := h.Open(h.Config, telemetry.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,6 +37,7 @@ func positions() jetstream.StreamConfig {
 // position is how far a group is with a partition, in a stream that may be made anew.
 type position struct {
 	broker  *Broker
+	source  string
 	subject string
 
 	stream  string        // that the sequences are of: when it was made
@@ -45,7 +46,7 @@ type position struct {
 }
 
 func (b *Broker) position(group, source string, partition uint32) *position {
-	return &position{broker: b, subject: fmt.Sprintf("%s.%s.%s.%d", positionsPrefix, group, source, partition)}
+	return &position{broker: b, source: source, subject: fmt.Sprintf("%s.%s.%s.%d", positionsPrefix, group, source, partition)}
 }
 
 // read returns the sequence of the last message that the group has handled, as far as that is

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -49,6 +51,8 @@ type session struct {
 	// waits is since when messages are missing; zero when none is.
 	waits time.Time
 	begun bool // an attempt was noted
+	// pending is how many messages the broker has that it has not delivered, as far as it said.
+	pending atomic.Int64
 }
 
 // run takes messages until there is an error, and returns how many it took.
@@ -57,6 +61,9 @@ func (s *session) run(ctx context.Context, messages jetstream.MessagesContext) (
 	s.partition = driver.NewPartition(handling, s.progress)
 	if s.position != nil {
 		s.partition.Hold()
+	}
+	if s.position != nil {
+		defer s.broker.inst.Measure(s.subscription.Group, s.position.source, s.lag)()
 	}
 	alive, dead := context.WithCancel(context.WithoutCancel(ctx))
 	go s.show(alive)
@@ -110,7 +117,7 @@ func (s *session) take(msg jetstream.Msg) error {
 	h := msg.Headers()
 	e, foreign := events.FromHeaders(events.NATSPrefix, h.Get, msg.Data())
 	d := &delivered{reader: s.reader, msg: msg, at: time.Now(), event: e, foreign: foreign}
-	m := driver.Message{Place: meta.Sequence.Stream, Delivery: meta.Sequence.Consumer, Attempt: 1, Work: d}
+	m := driver.Message{Place: meta.Sequence.Stream, Delivery: meta.Sequence.Consumer, At: meta.Timestamp, Attempt: 1, Work: d}
 	if foreign == nil {
 		m.Subject = e.Subject
 	}
@@ -126,6 +133,7 @@ func (s *session) take(msg jetstream.Msg) error {
 			s.partition.Hold()
 		}
 		s.last = m.Delivery
+		s.pending.Store(int64(min(meta.NumPending, math.MaxInt64))) //nolint:gosec // bounded
 		m.Suspect = meta.NumDelivered > 1
 	}
 	if s.partition.Add(m) == driver.Done {
@@ -192,13 +200,31 @@ func (s *session) progress() {
 	}
 }
 
-// show tells the broker now and then that what is in hand is not forgotten.
+// lag is what the group has not done with of the partition.
+func (s *session) lag() driver.Lag {
+	lag := s.partition.Lag()
+	if lag.Events > 0 {
+		lag.Events += s.pending.Load()
+	}
+	return lag
+}
+
+// show tells the broker now and then that what is in hand is not forgotten, and asks what waits
+// behind it.
 func (s *session) show(ctx context.Context) {
 	for retry.Sleep(ctx, s.broker.ackWait/3) == nil {
+		old := false
 		for _, m := range s.partition.Open() {
 			if d := m.Work.(*delivered); time.Since(d.at) > s.broker.ackWait/4 {
 				_ = d.msg.InProgress()
+				old = true
 			}
+		}
+		if !old || s.position == nil {
+			continue
+		}
+		if info, err := s.broker.js.Consumer(ctx, s.stream.Name, s.durable.Durable); err == nil {
+			s.pending.Store(int64(min(info.CachedInfo().NumPending, math.MaxInt64))) //nolint:gosec // bounded
 		}
 	}
 }

@@ -68,7 +68,7 @@ func alert(name string, labels ...string) Alert {
 
 // symptoms are the alerts that customers are hurt, whatever the cause.
 func symptoms() []Alert {
-	return []Alert{alert("BrowseFails"), alert("BrowseIsSlow"), alert("CheckoutFails"), alert("OrdersSettleLate"), alert("OrdersStuck"), alert("EventsAreLate"), alert("MailIsLate")}
+	return []Alert{alert("BrowseFails"), alert("BrowseIsSlow"), alert("CheckoutFails"), alert("OrdersSettleLate"), alert("OrdersStuck"), alert("EventsAreLate"), alert("ConsumerIsBehind"), alert("MailIsLate")}
 }
 
 // expectations are in the order in which they are looked for.
@@ -133,7 +133,7 @@ func expectations() []expected {
 	following := alert("CacheNotFollowing", "dependency", "broker")
 	brokerDown := alert("BrokerDown", "dependency", "broker")
 	add("nats-kill", harmless("events are published once the broker is back, in a second", alert("EventsAreLate"), brokerDown))
-	add("nats-lost", harmless("the logs are published anew", alert("EventsAreLate"), brokerDown))
+	add("nats-lost", harmless("the logs are published anew", alert("EventsAreLate"), alert("ConsumerIsBehind"), brokerDown))
 	add("nats-freeze-*", must([]Alert{following, alert("EventsAreLate")}, brokerDown))
 	add("nats-disk-full", must([]Alert{following, alert("EventsAreLate")}, brokerDown))
 	for _, service := range []string{"catalog", "order", "payment"} {
@@ -144,8 +144,8 @@ func expectations() []expected {
 	add("partition-gateway-nats", must(nil, following))
 	add("partition-nats-gateway", must(nil, following))
 	for _, reader := range []string{"insight", "notification"} {
-		add("partition-"+reader+"-*", harmless("consumers go on where they were", alert("MailIsLate")))
-		add("partition-*-"+reader, harmless("consumers go on where they were", alert("MailIsLate")))
+		add("partition-"+reader+"-*", harmless("consumers go on where they were", alert("ConsumerIsBehind"), alert("MailIsLate")))
+		add("partition-*-"+reader, harmless("consumers go on where they were", alert("ConsumerIsBehind"), alert("MailIsLate")))
 	}
 
 	providerDown := alert("ProviderDown", "dependency", "provider")

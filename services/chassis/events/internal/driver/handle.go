@@ -38,6 +38,7 @@ type Instruments struct {
 	// age is how old an event is when it is handled first.
 	age  metric.Float64Histogram
 	dead metric.Int64Counter
+	lags *lags
 }
 
 // NewInstruments makes the instruments of the driver of a system ("nats", "kafka").
@@ -52,10 +53,12 @@ func NewInstruments(tel *telemetry.Telemetry, system string) (*Instruments, erro
 		metric.WithDescription("Time from when a fact became true to when its event was handled."))
 	dead, err4 := m.Int64Counter("souk.events.dead_letters", metric.WithUnit("{event}"),
 		metric.WithDescription("Events that a consumer could not handle and that became dead letters."))
+	lags, err5 := newLags(tel)
 	return &Instruments{
-		Log: tel.Log, tracer: tel.Tracer(), system: attribute.String("messaging.system", system),
+		lags: lags,
+		Log:  tel.Log, tracer: tel.Tracer(), system: attribute.String("messaging.system", system),
 		sent: sent, processed: processed, age: age, dead: dead,
-	}, errors.Join(err1, err2, err3, err4)
+	}, errors.Join(err1, err2, err3, err4, err5)
 }
 
 // Publish makes one publication a span in the trace in which the event became true, and

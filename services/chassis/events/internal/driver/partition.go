@@ -5,6 +5,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/souk-shop/souk/services/chassis/retry"
 )
@@ -23,6 +24,8 @@ type Message struct {
 	Place uint64
 	// Delivery counts the deliveries of the partition; a driver may do without.
 	Delivery uint64
+	// At is when the broker took it.
+	At time.Time
 	// Subject is the event's. A message that is no event has none.
 	Subject string
 	// Attempt is which attempt to handle it the first one is, from 1.
@@ -222,6 +225,17 @@ func (p *Partition) Progress() Progress {
 		}
 	}
 	return at
+}
+
+// Lag is what is in hand.
+func (p *Partition) Lag() Lag {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := Lag{Events: int64(p.open)}
+	if len(p.order) > 0 {
+		l.Oldest = p.order[0].At
+	}
+	return l
 }
 
 // End waits for what is under way, once the partition's context has ended.
