@@ -335,7 +335,7 @@ func (p *Partition) finish(subject string, i *item) {
 		p.done = max(p.done, p.order[n].Place)
 	}
 	p.order = slices.Delete(p.order, 0, n)
-	p.next -= n
+	p.next = max(0, p.next-n) // one that came late may be the last of many
 	close(p.room)
 	p.room = make(chan struct{})
 }

@@ -155,6 +155,37 @@ func TestPartitionThatIsGivenAway(t *testing.T) {
 	})
 }
 
+// TestPartitionWithALateMessage: one that is delivered again, and waits until it is alone, holds up
+// the progress of what was begun before it and is done with.
+func TestPartitionWithALateMessage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		p := driver.NewPartition(ctx, nil)
+		add := func(place uint64, suspect bool) {
+			p.Add(driver.Message{Place: place, Subject: fmt.Sprint(place), Attempt: 1, Suspect: suspect, Work: work{settle: func() {}, handle: func(int) driver.Verdict {
+				time.Sleep(time.Second)
+				return driver.Verdict{Handled: true}
+			}}})
+		}
+		for _, place := range []uint64{2, 3, 4} {
+			add(place, false)
+		}
+		add(1, true)
+		time.Sleep(1500 * time.Millisecond)
+		if at := p.Progress(); at != (driver.Progress{Next: 1}) {
+			t.Errorf("%+v before it", at)
+		}
+		time.Sleep(time.Second)
+		add(5, false)
+		if err := p.Idle(ctx); err != nil || p.Progress() != (driver.Progress{Done: 5}) {
+			t.Errorf("%v, %+v after it", err, p.Progress())
+		}
+		stop()
+		p.End()
+	})
+}
+
 // TestPartitionIsBounded: no more is taken in hand than the window, and no more is done with past
 // one that fails than a process that takes over may be given again.
 func TestPartitionIsBounded(t *testing.T) {
