@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/identity"
@@ -47,16 +48,19 @@ func Identity(dir, part string) identity.Config {
 
 // certificates is a shop's own authority and the certificates of its parts.
 type certificates struct {
-	dir     string // the data folder
-	log     *slog.Logger
-	ca      *authority.Authority
+	dir string // the data folder
+	log *slog.Logger
+	ca  *authority.Authority
+
+	mu      sync.Mutex
 	expires map[string]time.Time // by part
+	kept    map[string]bool      // parts whose certificates are not replaced
 }
 
 // openCertificates makes the certificates of all parts. The authority is the folder's,
 // or a new one; nothing else keeps what it has signed, and no part runs yet.
 func openCertificates(dir string, log *slog.Logger) (*certificates, error) {
-	c := &certificates{dir: dir, log: log, expires: map[string]time.Time{}}
+	c := &certificates{dir: dir, log: log, expires: map[string]time.Time{}, kept: map[string]bool{}}
 	if err := os.MkdirAll(filepath.Join(dir, tlsName), 0o700); err != nil {
 		return nil, err
 	}
@@ -92,32 +96,66 @@ func (c *certificates) openAuthority(now time.Time) error {
 // renew replaces the certificates of which a third of the life is left, or less.
 func (c *certificates) renew(now time.Time) error {
 	now = now.Round(0) // the time of day: the monotonic clock stands still in a sleep, too
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, part := range topology.Identities() {
-		if c.expires[part].Sub(now) > certificateLife/3 {
+		if c.kept[part] || c.expires[part].Sub(now) > certificateLife/3 {
 			continue
 		}
-		expires := now.Add(certificateLife)
-		text, err := c.ca.Issue(part, now, expires)
-		if err != nil {
+		if err := c.issue(part, now, certificateLife); err != nil {
 			return err
 		}
-		if err := state.WriteFile(Identity(c.dir, part).TLSCert, text); err != nil {
-			return err
-		}
-		c.expires[part] = expires
 	}
 	return nil
+}
+
+// issue writes a certificate of a part that is valid from now on.
+func (c *certificates) issue(part string, now time.Time, life time.Duration) error {
+	expires := now.Add(life)
+	text, err := c.ca.Issue(part, now, expires)
+	if err != nil {
+		return err
+	}
+	if err := state.WriteFile(Identity(c.dir, part).TLSCert, text); err != nil {
+		return err
+	}
+	c.expires[part] = expires
+	return nil
+}
+
+// LetExpire replaces the certificate of a part by one that is valid for life, and renews it no
+// more until RenewCertificate.
+func (s *Shop) LetExpire(part string, life time.Duration) error {
+	s.certs.mu.Lock()
+	defer s.certs.mu.Unlock()
+	s.certs.kept[part] = true
+	return s.certs.issue(part, time.Now(), life)
+}
+
+// RenewCertificate replaces the certificate of a part, and renews it from then on.
+func (s *Shop) RenewCertificate(part string) error {
+	s.certs.mu.Lock()
+	defer s.certs.mu.Unlock()
+	delete(s.certs.kept, part)
+	return s.certs.issue(part, time.Now(), certificateLife)
+}
+
+// all are the times at which certificates expire, by part.
+func (c *certificates) all() map[string]time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.expires)
 }
 
 // run renews certificates until ctx is done.
 func (c *certificates) run(ctx context.Context) error {
 	for retry.Sleep(ctx, renewEvery) == nil {
-		before := maps.Clone(c.expires)
+		before := c.all()
 		err := c.renew(time.Now())
 		switch {
 		case err != nil:
 			c.log.ErrorContext(ctx, "cannot renew certificates", "error", err)
-		case !maps.Equal(before, c.expires):
+		case !maps.Equal(before, c.all()):
 			c.log.InfoContext(ctx, "certificates renewed", "parts", len(c.expires))
 		}
 	}

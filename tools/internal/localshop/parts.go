@@ -133,7 +133,7 @@ func (s *Shop) Await(ctx context.Context, part string) error {
 	err := poll(ctx, 10*time.Millisecond, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
-		return s.ask(ctx, part)
+		return s.Ready(ctx, part)
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", part, err)
@@ -146,8 +146,8 @@ func poll(ctx context.Context, every time.Duration, ready func(context.Context) 
 	return retry.Do(ctx, retry.Policy{Backoff: retry.Backoff{Initial: every}}, ready)
 }
 
-// ask asks a part once whether it is ready.
-func (s *Shop) ask(ctx context.Context, part string) error {
+// Ready asks a part once whether it is ready, itself, whatever Options.Route says.
+func (s *Shop) Ready(ctx context.Context, part string) error {
 	switch part {
 	case topology.Postgres, topology.Replica:
 		p := s.server(part)

@@ -176,6 +176,16 @@ func expectations() []expected {
 		add("partition-"+service+"-order", must(symptoms(), alert("CheckoutFails")))
 	}
 
+	for _, part := range parts {
+		expires := alert("PartCertificateExpires", "job", part)
+		switch part {
+		case "insight", "notification":
+			add("certificate-expired-"+part, must(symptoms(), expires))
+		default:
+			add("certificate-expired-"+part, must(append(symptoms(), following), expires, alert("CheckoutFails")))
+		}
+	}
+
 	add("latency-50ms", harmless("it is within the objectives"))
 	add("latency-500ms", must(symptoms(), alert("BrowseIsSlow")))
 	add("latency-5000ms", must(append(symptoms(), alert("ProcessDown"), postgres, exhausted, redis, brokerDown, providerDown, following), alert("CheckoutFails")))

@@ -22,7 +22,7 @@ func Faults() []Fault {
 	return slices.Concat(
 		none(), kills(), crashes(), freezes(),
 		postgresFaults(), replicaFaults(), databaseFaults(), diskFault(), poolFaults(), redisFaults(), brokerFaults(),
-		partitions(), slownesses(), cuts(), clockFaults(),
+		partitions(), slownesses(), cuts(), clockFaults(), certificateFaults(),
 		providerFaults(), webhookFaults(), outsideFaults(), clientFaults(), rolling(),
 	)
 }

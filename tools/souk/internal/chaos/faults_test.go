@@ -27,7 +27,7 @@ func announced() []string {
 		"client-five-times", "client-disconnect", "client-key-reuse", "rolling-restart",
 	}
 	for _, service := range topology.Names(topology.Of(topology.Service, topology.Gateway)) {
-		out = append(out, "kill-"+service, "clock-"+service+"-ahead", "clock-"+service+"-behind")
+		out = append(out, "kill-"+service, "clock-"+service+"-ahead", "clock-"+service+"-behind", "certificate-expired-"+service)
 		for _, seconds := range []int{3, 15, 45} {
 			out = append(out, fmt.Sprintf("freeze-%s-%ds", service, seconds))
 		}
