@@ -147,7 +147,7 @@ func (w *worker) feed(part *driver.Partition, record *kgo.Record) (back *kgo.Rec
 		if part.Room(w.ctx) != nil {
 			return nil
 		}
-		m := driver.Message{Place: uint64(record.Offset) + 1, At: record.Timestamp, Attempt: 1, Work: &work{w, record}} //nolint:gosec // offsets begin at 0
+		m := driver.Message{Place: uint64(record.Offset) + 1, At: record.Timestamp, Attempt: 1, Work: &work{w, record}}
 		if e, err := event(record); err == nil {
 			m.Subject = e.Subject
 		}
@@ -193,9 +193,9 @@ func (w *worker) changed() {
 
 // place is what is noted of a partition's progress.
 func (w *worker) place(at driver.Progress) commit {
-	offset := int64(at.Done) //nolint:gosec // made of an offset
+	offset := int64(at.Done)
 	if at.Next > 0 {
-		offset = int64(at.Next) - 1 //nolint:gosec // made of an offset
+		offset = int64(at.Next) - 1
 	}
 	return commit{partition: w.partition, offset: w.at(offset), attempts: at.Failed}
 }

@@ -4,13 +4,16 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/fnv"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -245,6 +248,91 @@ func TestPositions(t *testing.T) {
 	nodes[0].start(t)
 	if ids := handled(40, 60); len(ids) != 20 {
 		t.Errorf("%d events were delivered of 20 that were new: %q", len(ids), ids)
+	}
+}
+
+// TestWhatEndsProcesses: an event that ends each process that handles it is a dead letter in the
+// end, and none of its partition that they had in hand with it is.
+func TestWhatEndsProcesses(t *testing.T) {
+	t.Parallel()
+	_, h := cluster(t, 1)
+	const subjects, deliveries = 40, 3
+	var all []string // of one partition
+	for i := 0; len(all) < subjects; i++ {
+		hash, subject := fnv.New32a(), fmt.Sprintf("order.%d", i)
+		if _, _ = hash.Write([]byte(subject)); hash.Sum32()%nats.Partitions == 0 {
+			all = append(all, subject)
+		}
+	}
+	deadly := all[7]
+	open := func() events.Broker {
+		b, err := h.Open(h.Config, telemetry.Discard())
+		if err != nil {
+			t.Fatal(err)
+		}
+		nats.SetAckWait(b, 500*time.Millisecond)
+		return b
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	b := open()
+	defer func() { _ = b.Close(context.Background()) }()
+	for _, subject := range all {
+		e := events.Event{Source: "order", Subject: subject, Version: 1, Type: "souk.test.v1.Happened", Time: time.Now()}
+		for b.Publish(ctx, e) != nil && ctx.Err() == nil { // it is connecting
+			runtime.Gosched()
+		}
+	}
+	handled := make(chan string, 10*subjects)
+	var hands sync.WaitGroup
+	gone := make(chan struct{})
+	defer hands.Wait()
+	defer close(gone)
+	for process := range deliveries + 3 { // one with all in hand, and one that has what it ends by second
+		begun := make(chan struct{}, subjects)
+		dying, left := open(), make(chan struct{})
+		hands.Go(func() {
+			defer close(left)
+			_ = dying.Subscribe(ctx, events.Subscription{Group: "g", Sources: []string{"order"}, MaxDeliveries: deliveries}, func(_ context.Context, d events.Delivery) error {
+				if process == 0 || d.Subject == deadly {
+					begun <- struct{}{}
+					<-gone // for good: the process is gone
+					return errors.New("gone")
+				}
+				handled <- d.ID()
+				return nil
+			})
+		})
+		enough := 1
+		if process == 0 {
+			enough = subjects
+		}
+		for n := 0; n < enough; n++ {
+			select {
+			case <-begun:
+			case <-time.Tick(5 * time.Second):
+				n = enough // none of them is left
+			case <-ctx.Done():
+				t.Fatal("nothing is begun")
+			}
+		}
+		end, stop := context.WithCancel(ctx)
+		stop()
+		_ = dying.Close(end)
+	}
+	var dead []string
+	if err := b.DeadLetters(ctx, "g", func(l events.DeadLetter) bool { dead = append(dead, l.ID()+" "+l.Reason); return true }); err != nil {
+		t.Fatal(err)
+	}
+	if len(dead) != 1 || !strings.HasPrefix(dead[0], deadly+":1 each of 3 deliveries ended its process") {
+		t.Errorf("dead letters: %q", dead)
+	}
+	ids := map[string]bool{}
+	for len(handled) > 0 {
+		ids[<-handled] = true
+	}
+	if len(ids) != subjects-1 {
+		t.Errorf("%d of the others were handled", len(ids))
 	}
 }
 

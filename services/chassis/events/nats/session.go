@@ -133,7 +133,7 @@ func (s *session) take(msg jetstream.Msg) error {
 			s.partition.Hold()
 		}
 		s.last = m.Delivery
-		s.pending.Store(int64(min(meta.NumPending, math.MaxInt64))) //nolint:gosec // bounded
+		s.pending.Store(int64(min(meta.NumPending, math.MaxInt64)))
 		m.Suspect = meta.NumDelivered > 1
 	}
 	if s.partition.Add(m) == driver.Done {
@@ -224,7 +224,7 @@ func (s *session) show(ctx context.Context) {
 			continue
 		}
 		if info, err := s.broker.js.Consumer(ctx, s.stream.Name, s.durable.Durable); err == nil {
-			s.pending.Store(int64(min(info.CachedInfo().NumPending, math.MaxInt64))) //nolint:gosec // bounded
+			s.pending.Store(int64(min(info.CachedInfo().NumPending, math.MaxInt64)))
 		}
 	}
 }

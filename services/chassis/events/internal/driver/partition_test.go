@@ -66,7 +66,7 @@ func TestPartition(t *testing.T) {
 							t.Errorf("seed %d: %d of subject %s comes after %d", seed, place, subject, newest[subject])
 						}
 						mu.Unlock()
-						time.Sleep(takes)
+						_ = retry.Sleep(t.Context(), takes)
 						mu.Lock()
 						defer mu.Unlock()
 						tried--
@@ -98,7 +98,7 @@ func TestPartition(t *testing.T) {
 				add(uint64(i) + 1)
 				pause := time.Duration(draw.IntN(10)) * time.Millisecond
 				mu.Unlock()
-				time.Sleep(pause)
+				_ = retry.Sleep(t.Context(), pause)
 			}
 			if err := p.Idle(ctx); err != nil {
 				t.Fatal(err)
@@ -130,7 +130,7 @@ func TestPartitionThatIsGivenAway(t *testing.T) {
 			return driver.Message{Place: place, Delivery: place, Subject: "order.a", Attempt: 1, Work: work{settle: func() {}, handle: func(int) driver.Verdict {
 				handled++
 				if place == 1 {
-					time.Sleep(time.Second)
+					_ = retry.Sleep(t.Context(), time.Second)
 					return driver.Verdict{Handled: true}
 				}
 				_ = retry.Sleep(ctx, time.Hour)
@@ -145,7 +145,7 @@ func TestPartitionThatIsGivenAway(t *testing.T) {
 		if known := p.Add(again); known != driver.InHand || p.InHand(3) != 2 {
 			t.Errorf("it is %d, and %d of the deliveries before are in hand", known, p.InHand(3))
 		}
-		time.Sleep(2 * time.Second)
+		_ = retry.Sleep(t.Context(), 2*time.Second)
 		synctest.Wait()
 		stop()
 		p.End()
@@ -164,7 +164,7 @@ func TestPartitionWithALateMessage(t *testing.T) {
 		p := driver.NewPartition(ctx, nil)
 		add := func(place uint64, suspect bool) {
 			p.Add(driver.Message{Place: place, Subject: fmt.Sprint(place), Attempt: 1, Suspect: suspect, Work: work{settle: func() {}, handle: func(int) driver.Verdict {
-				time.Sleep(time.Second)
+				_ = retry.Sleep(t.Context(), time.Second)
 				return driver.Verdict{Handled: true}
 			}}})
 		}
@@ -172,11 +172,11 @@ func TestPartitionWithALateMessage(t *testing.T) {
 			add(place, false)
 		}
 		add(1, true)
-		time.Sleep(1500 * time.Millisecond)
+		_ = retry.Sleep(t.Context(), 1500*time.Millisecond)
 		if at := p.Progress(); at != (driver.Progress{Next: 1}) {
 			t.Errorf("%+v before it", at)
 		}
-		time.Sleep(time.Second)
+		_ = retry.Sleep(t.Context(), time.Second)
 		add(5, false)
 		if err := p.Idle(ctx); err != nil || p.Progress() != (driver.Progress{Done: 5}) {
 			t.Errorf("%v, %+v after it", err, p.Progress())
