@@ -74,8 +74,10 @@ func (s *session) run(ctx context.Context, messages jetstream.MessagesContext) (
 		s.leave(ctx, messages)
 	}()
 	for {
-		if err := s.partition.Room(ctx); err != nil {
-			return n, err
+		if !s.partition.Held() { // then the broker bounds what is in hand
+			if err := s.partition.Room(ctx); err != nil {
+				return n, err
+			}
 		}
 		msg, err := s.next(ctx, messages)
 		if err != nil {
@@ -169,9 +171,10 @@ func (s *session) settle(ctx context.Context) error {
 	return nil
 }
 
-// complete reports whether what was not acknowledged when the broker was asked is in hand.
+// complete reports whether what was not acknowledged when the broker was asked is in hand. Another
+// process may have acknowledged some of it.
 func (s *session) complete() bool {
-	return s.asked.deliveries > 0 && uint64(s.partition.InHand(s.asked.deliveries)) == s.asked.unacknowledged
+	return s.asked.deliveries > 0 && (s.asked.unacknowledged == 0 || uint64(s.partition.InHand(s.asked.deliveries)) == s.asked.unacknowledged)
 }
 
 // release has what is in hand handled. When the first message was delivered before, it is noted
