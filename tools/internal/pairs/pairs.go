@@ -99,7 +99,7 @@ func (r *Result) work(ctx context.Context, shop *localshop.Shop, cfg Config) err
 	if cfg.Forgetful {
 		base = base.Forgetful()
 	}
-	operator := base.WithToken(shop.OperatorToken)
+	operator, stranger := base.WithToken(shop.OperatorToken), base.Forgetful()
 	// A product's name is a word that no other has: a listing finds it alone.
 	code := "PAIR" + strings.ToUpper(strings.ReplaceAll(uuid.NewString(), "-", "")[:16])
 	csv := "code,name,category,sku,price,currency,stock\n" + code + "," + code + ",pairs," + code + ",1.00,GBP,1000000\n"
@@ -122,35 +122,46 @@ func (r *Result) work(ctx context.Context, shop *localshop.Shop, cfg Config) err
 		}); err != nil {
 			return fmt.Errorf("set a price: %w", err)
 		}
-		reader := operator.WithToken("") // who wrote, as a shopper, for whom gateways have caches
-		var what string
-		var shown bool
-		if i%2 == 0 {
-			what = "product"
-			var p *shopclient.Product
-			err := patiently(ctx, func(ctx context.Context) (err error) {
-				p, err = reader.Product(ctx, code)
-				return err
-			})
-			problem, _ := errors.AsType[*shopclient.Problem](err)
-			if err != nil && (problem == nil || problem.Status != http.StatusNotFound) { // from before the import
-				return fmt.Errorf("read a product: %w", err)
-			}
-			shown = err == nil && p.Price == price
-		} else {
-			what = "listing"
-			var page *shopclient.ProductPage
-			if err := patiently(ctx, func(ctx context.Context) (err error) {
-				page, err = reader.Products(ctx, shopclient.ProductQuery{Query: code})
-				return err
-			}); err != nil {
-				return fmt.Errorf("read a listing: %w", err)
-			}
-			shown = slices.ContainsFunc(page.Products, func(p shopclient.Product) bool { return p.Code == code && p.Price == price })
+		// Somebody who wrote nothing looks first: what a replica answers him, from before the write,
+		// is in caches then.
+		what, shows := "product", showsProduct
+		if i%2 == 1 {
+			what, shows = "listing", showsListing
+		}
+		if _, err := shows(ctx, stranger, code, price); err != nil {
+			return fmt.Errorf("read a %s: %w", what, err)
+		}
+		shown, err := shows(ctx, operator.WithToken(""), code, price) // who wrote, as a shopper, for whom gateways have caches
+		if err != nil {
+			return fmt.Errorf("read a %s: %w", what, err)
 		}
 		r.count(what, shown)
 	}
 	return nil
+}
+
+// showsProduct reports whether a product's page has a price. One that is not there is from before
+// the import.
+func showsProduct(ctx context.Context, as *shopclient.Client, code string, price shopclient.Money) (shown bool, err error) {
+	var p *shopclient.Product
+	err = patiently(ctx, func(ctx context.Context) (err error) {
+		p, err = as.Product(ctx, code)
+		return err
+	})
+	if problem, ok := errors.AsType[*shopclient.Problem](err); ok && problem.Status == http.StatusNotFound {
+		return false, nil
+	}
+	return err == nil && p.Price == price, err
+}
+
+// showsListing reports whether a listing has a product with a price.
+func showsListing(ctx context.Context, as *shopclient.Client, code string, price shopclient.Money) (shown bool, err error) {
+	var page *shopclient.ProductPage
+	err = patiently(ctx, func(ctx context.Context) (err error) {
+		page, err = as.Products(ctx, shopclient.ProductQuery{Query: code})
+		return err
+	})
+	return err == nil && slices.ContainsFunc(page.Products, func(p shopclient.Product) bool { return p.Code == code && p.Price == price }), err
 }
 
 // patiently repeats a call that the shop, which may be busy, did not answer: none of them does
