@@ -103,7 +103,11 @@ func operator() *shopclient.Client { return shopclient.New(shop.URL).WithToken(s
 
 func anyone() *shopclient.Client { return shopclient.New(shop.URL) }
 
-var made atomic.Int64
+// SKUs of a run are its own: the shop may be one that earlier runs bought from.
+var (
+	ours = "E2E-" + strings.ToUpper(uuid.NewString()[:8])
+	made atomic.Int64
+)
 
 // product puts something new on sale at 250 pence and returns its SKU.
 func product(t testing.TB, stock int64) string {
@@ -118,7 +122,7 @@ func stocked(t testing.TB, n int, stock int64) []string {
 	csv.WriteString("code,sku,name,description,category,price,currency,stock\n")
 	skus := make([]string, n)
 	for i := range skus {
-		skus[i] = fmt.Sprintf("E2E-%06d", made.Add(1))
+		skus[i] = fmt.Sprintf("%s-%06d", ours, made.Add(1))
 		fmt.Fprintf(&csv, "%s,%s,Test thing %s,,tests,2.50,GBP,%d\n", skus[i], skus[i], skus[i], stock)
 	}
 	if _, err := operator().ImportProducts(t.Context(), strings.NewReader(csv.String())); err != nil {

@@ -8,13 +8,10 @@ import (
 	"compress/gzip"
 	"context"
 	_ "embed" // for the catalog
-	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"time"
 
-	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
@@ -58,7 +55,7 @@ func Import(ctx context.Context, operator *shopclient.Client, progress func(done
 		rows   int
 	)
 	send := func() error {
-		got, err := patiently(ctx, operator, part.Bytes())
+		got, err := operator.ImportPatiently(ctx, part.Bytes())
 		if err != nil {
 			return err
 		}
@@ -97,19 +94,4 @@ func Import(ctx context.Context, operator *shopclient.Client, progress func(done
 		}
 	}
 	return &sum, nil
-}
-
-// patiently imports rows, and comes again when the shop says, as long as it asks only for
-// patience (429, 503).
-func patiently(ctx context.Context, operator *shopclient.Client, rows []byte) (*shopclient.Imported, error) {
-	for {
-		got, err := operator.ImportProducts(ctx, bytes.NewReader(rows))
-		refused, ok := errors.AsType[*shopclient.Problem](err)
-		if !ok || refused.RetryAfter == 0 || refused.Status != http.StatusTooManyRequests && refused.Status != http.StatusServiceUnavailable {
-			return got, err
-		}
-		if retry.Sleep(ctx, refused.RetryAfter) != nil {
-			return nil, err
-		}
-	}
 }

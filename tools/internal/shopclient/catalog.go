@@ -1,11 +1,15 @@
 package shopclient
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 // Money is an amount in minor units of an ISO 4217 currency.
@@ -160,6 +164,21 @@ func (c *Client) ImportProducts(ctx context.Context, csv io.Reader) (*Imported, 
 	out := &Imported{}
 	_, err := c.do(ctx, request{method: http.MethodPost, path: "/v1/products/import", body: csv, contentType: "text/csv; charset=utf-8"}, out)
 	return out, err
+}
+
+// ImportPatiently is ImportProducts that comes again when the shop says, as long as it asks
+// only for patience (429, 503) and ctx lasts.
+func (c *Client) ImportPatiently(ctx context.Context, csv []byte) (*Imported, error) {
+	for {
+		got, err := c.ImportProducts(ctx, bytes.NewReader(csv))
+		refused, ok := errors.AsType[*Problem](err)
+		if !ok || refused.RetryAfter == 0 || refused.Status != http.StatusTooManyRequests && refused.Status != http.StatusServiceUnavailable {
+			return got, err
+		}
+		if retry.Sleep(ctx, refused.RetryAfter) != nil {
+			return nil, err
+		}
+	}
 }
 
 // StockChange adds to the stock of a SKU, or takes from it.

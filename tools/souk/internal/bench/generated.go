@@ -69,7 +69,7 @@ func (g *generated) name(n int) string {
 }
 
 // csv is a file of the products from to before to.
-func (g *generated) csv(from, to int) *bytes.Reader {
+func (g *generated) csv(from, to int) []byte {
 	var b bytes.Buffer
 	b.WriteString("code,name,description,category,sku,price,currency,stock,popularity\n")
 	for n := from; n < to; n++ {
@@ -82,5 +82,5 @@ func (g *generated) csv(from, to int) *bytes.Reader {
 		fmt.Fprintf(&b, "%s,%s,A %s for the house and the garden,made-up-%d,%s,%d.%02d,GBP,%d,%d\n",
 			code, name, name, uneven(rng, generatedCategories), code, 1+rng.IntN(120), rng.IntN(100), stock, int(1000*rng.ExpFloat64()))
 	}
-	return bytes.NewReader(b.Bytes())
+	return b.Bytes()
 }

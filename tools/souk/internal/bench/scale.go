@@ -166,7 +166,7 @@ func (s *scale) fill(ctx context.Context, st *state.State, size int) error {
 	start := time.Now()
 	for from := done - done%importBatch; from < size; from += importBatch {
 		to := min(from+importBatch, size)
-		if _, err := operator.ImportProducts(ctx, s.catalog.csv(from, to)); err != nil {
+		if err := importPart(ctx, operator, s.catalog.csv(from, to)); err != nil {
 			return err
 		}
 		if to == size || to%100_000 == 0 {
@@ -178,6 +178,14 @@ func (s *scale) fill(ctx context.Context, st *state.State, size int) error {
 	}
 	// What autovacuum does in its time.
 	_, err = conn.Exec(ctx, "VACUUM (ANALYZE) products, variants, stock, search_entries, search_words, listing_counts")
+	return err
+}
+
+// importPart imports a part of the catalog, which is done within minutes even on a busy machine.
+func importPart(ctx context.Context, operator *shopclient.Client, csv []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	_, err := operator.ImportPatiently(ctx, csv)
 	return err
 }
 
