@@ -12,10 +12,6 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
 )
 
-// manyToCount is how many products a word may have for a count to begin with all of
-// them: up to there, to note where they are costs less than to look for shelves.
-const manyToCount = 400_000
-
 // tally adds up facets.
 type tally struct {
 	facets     domain.Facets
@@ -190,10 +186,7 @@ func (s *Store) countFound(ctx context.Context, l domain.Listing, found *search)
 		PriceFits      bool
 		Products       int64
 	}
-	window := domain.AllShelves
-	if found.expected.Most > manyToCount {
-		window = found.expected.FirstWindow(2 * domain.MaxCount)
-	}
+	window := found.expected.FirstWindow(2 * domain.MaxCount)
 	for {
 		q := query{listing: l, search: found}
 		sql := q.facets(window)

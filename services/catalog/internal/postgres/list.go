@@ -179,19 +179,15 @@ func (q *query) source(window domain.Window) source {
 func (q *query) matches(w domain.Window) string {
 	var conditions []string
 	if len(q.search.query.Terms) > 0 {
-		words := tsquery(q.search.query, "")
-		switch {
-		case w == domain.AllShelves:
-			conditions = append(conditions, "f.document @@ "+q.tsquery(words))
-		case w.To < domain.LastShelf:
-			shelves := make([]string, 0, domain.LastShelf)
-			for shelf := w.From; shelf <= w.To; shelf++ {
-				shelves = append(shelves, fmt.Sprintf("'#%d'", shelf))
-			}
-			conditions = append(conditions, "f.document @@ "+q.tsquery(words+" & ("+strings.Join(shelves, " | ")+")"))
-		default:
-			conditions = append(conditions, fmt.Sprintf("(f.document @@ %s AND f.shelf >= %d)", q.tsquery(words), w.From))
+		has := "f.document @@ " + q.tsquery(tsquery(q.search.query, ""))
+		// As the indexes of shelves are: the planner has to see that they have all.
+		if w.To < domain.LastShelf {
+			has += fmt.Sprintf(" AND f.shelf <= %d", w.To)
 		}
+		if w.From > 0 {
+			has += fmt.Sprintf(" AND f.shelf >= %d", w.From)
+		}
+		conditions = append(conditions, "("+has+")")
 	}
 	ids := slices.Concat(q.search.codes, q.search.prefixes)
 	switch {
