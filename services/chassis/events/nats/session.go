@@ -61,8 +61,6 @@ func (s *session) run(ctx context.Context, messages jetstream.MessagesContext) (
 	s.partition = driver.NewPartition(handling, s.progress)
 	if s.position != nil {
 		s.partition.Hold()
-	}
-	if s.position != nil {
 		defer s.broker.inst.Measure(s.subscription.Group, s.position.source, s.lag)()
 	}
 	alive, dead := context.WithCancel(context.WithoutCancel(ctx))
@@ -73,12 +71,9 @@ func (s *session) run(ctx context.Context, messages jetstream.MessagesContext) (
 		dead()
 		s.leave(ctx, messages)
 	}()
+	// The broker bounds what is in hand. Only its requests show it that the process is there, so
+	// they go on also when nothing can be handled.
 	for {
-		if !s.partition.Held() { // then the broker bounds what is in hand
-			if err := s.partition.Room(ctx); err != nil {
-				return n, err
-			}
-		}
 		msg, err := s.next(ctx, messages)
 		if err != nil {
 			return n, err
