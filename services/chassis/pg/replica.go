@@ -116,7 +116,7 @@ func (r *Replica) measure(meter metric.Meter) error {
 	lag, err1 := meter.Float64ObservableGauge("souk.postgres.replica.lag", metric.WithUnit("s"),
 		metric.WithDescription("How long ago the primary had what the replica has not replayed yet; 0 when it has everything."))
 	answering, err2 := meter.Int64ObservableGauge("souk.postgres.replica.answering", metric.WithUnit("{replica}"),
-		metric.WithDescription("1 where the database's replica answers this process, 0 where the primary answers in its place."))
+		metric.WithDescription("1 where the database's replica answers this process, 0 where the primary does in its place, because the replica is away or too far behind."))
 	reads, err3 := meter.Int64ObservableCounter("souk.postgres.replica.reads", metric.WithUnit("{read}"),
 		metric.WithDescription("Reads that a replica may answer, by who did and why."))
 	if err := errors.Join(err1, err2, err3); err != nil {
@@ -129,8 +129,11 @@ func (r *Replica) measure(meter metric.Meter) error {
 	_, err := meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		up := int64(0)
 		if r.answering.Load() != nil {
-			up = 1
-			o.ObserveFloat64(lag, time.Duration(r.lag.Load()).Seconds())
+			behind := time.Duration(r.lag.Load())
+			o.ObserveFloat64(lag, behind.Seconds())
+			if behind <= r.maxLag {
+				up = 1
+			}
 		}
 		o.ObserveInt64(answering, up)
 		for outcome := range outcomes {

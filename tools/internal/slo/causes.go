@@ -51,9 +51,8 @@ func Causes() []Cause {
 		},
 		{
 			Alert: "PostgresReplicaDown", Severity: Ticket, Dependency: "postgres", For: 2 * time.Minute,
-			Summary: "The replica of the database of {{ $labels.job }} does not answer, or is more than 30 s behind; the primary answers in its place",
-			Expr: `min by (job) (souk_postgres_replica_answering) == 0` +
-				` or max by (job) (souk_postgres_replica_lag_seconds) > 30`,
+			Summary: "The replica of the database of {{ $labels.job }} is away, or too far behind to answer; the primary answers in its place",
+			Expr:    `min by (job) (souk_postgres_replica_answering) == 0`,
 		},
 		{
 			Alert: "RedisDown", Severity: Ticket, Dependency: "redis", For: 2 * time.Minute,
