@@ -86,9 +86,14 @@ func ShelfOf(rank int64) int {
 	return LastShelf
 }
 
-// MaxRanked is how many products a word may have for a search to rank them all at
-// once.
-const MaxRanked = 2_000
+const (
+	// MaxRanked is how many products a search ranks at once, but for twice as many where
+	// the next smaller window has too few.
+	MaxRanked = 2_000
+	// allRanked is how many products a word may have for a search to rank them all instead
+	// of the most popular of them: each is a read at a random place.
+	allRanked = 500
+)
 
 // Window is the shelves that a search ranks at once, both inclusive.
 type Window struct{ From, To int }
@@ -109,13 +114,14 @@ type Expected struct {
 }
 
 // FirstWindow is where a search begins that wants to rank some products: as many
-// shelves as likely have them, if they do not have more than can be ranked at once.
+// shelves as likely have them, if they do not have more than can be ranked at once; all
+// where the shelves would have most of the catalog.
 func (e Expected) FirstWindow(wanted int64) Window {
-	if e.Most <= max(MaxRanked, wanted) {
+	if e.Most <= max(allRanked, wanted) {
 		return AllShelves
 	}
 	for shelf, size := range Shelves {
-		if size >= e.Catalog {
+		if 2*size >= e.Catalog {
 			break
 		}
 		next := Shelves[min(shelf+1, len(Shelves)-1)]

@@ -16,7 +16,11 @@ func TestFirstWindow(t *testing.T) {
 		want                  domain.Window
 	}{
 		{3_000, 900, 900, domain.AllShelves},
+		{2_000_000, 499, 1, domain.AllShelves},
 		{2_000_000, 1_999, 1, domain.AllShelves},
+		{2_000_000, 1_999, 1_999, domain.Window{From: 0, To: 4}},
+		{15_000, 9_000, 9_000, domain.Window{From: 0, To: 0}},
+		{4_000, 3_900, 3_900, domain.AllShelves}, // half of it stands on the first shelf
 		{200_000, 20_000, 20_000, domain.Window{From: 0, To: 0}},
 		{2_000_000, 200_000, 200_000, domain.Window{From: 0, To: 0}},
 		{2_000_000, 200_000, 20_000, domain.Window{From: 0, To: 2}},
