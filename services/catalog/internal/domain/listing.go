@@ -158,14 +158,19 @@ type Page struct {
 	SearchedFor string
 }
 
-// MaxCount is how far matches are counted: to count one costs a read of its row, at a
-// random place of a table that may be larger than the memory.
-const MaxCount = 5_000
+// To count a product costs a read of its row, at a random place of a table that may be
+// larger than the memory.
+const (
+	// MaxFound is how far the products are counted that a search finds.
+	MaxFound = 2_500
+	// MaxPriced is how far those of a range of prices are, where it is not one of PriceSteps.
+	MaxPriced = 5_000
+)
 
 // Facets count what matches; each group leaves out its own part of the filter.
 type Facets struct {
 	Total int64
-	// AtLeast says that more products match than are counted: Total is MaxCount, and
+	// AtLeast says that more products match than are counted: Total is as many, and
 	// every other count may be greater.
 	AtLeast    bool
 	Categories []Category

@@ -64,7 +64,7 @@ func sortCategories(all []domain.Category) {
 
 // countAll counts a listing without a query, from counts that are kept: exactly,
 // but for a range of prices that begins or ends between two steps, which is
-// counted up to domain.MaxCount.
+// counted up to domain.MaxPriced.
 func (s *Store) countAll(ctx context.Context, l domain.Listing) (*domain.Facets, error) {
 	f := l.Filter
 	counts, err := s.view.ListingCounts(ctx)
@@ -136,8 +136,8 @@ func (s *Store) countPrices(ctx context.Context, f domain.Filter, counts []db.Li
 	var all, own []row
 	err := s.ask(ctx, func(b *pgx.Batch) {
 		plan(b)
-		b.Queue(of, low, high, "", domain.MaxCount+1)
-		b.Queue(of, low, high, f.Category, domain.MaxCount+1)
+		b.Queue(of, low, high, "", domain.MaxPriced+1)
+		b.Queue(of, low, high, f.Category, domain.MaxPriced+1)
 	}, func(r pgx.BatchResults) (err error) {
 		if _, err = r.Exec(); err != nil {
 			return err
@@ -171,13 +171,13 @@ func (s *Store) countPrices(ctx context.Context, f domain.Filter, counts []db.Li
 			t.facets.Total += r.Products
 		}
 	}
-	if t.facets.AtLeast = max(seenAll, seenOwn) > domain.MaxCount; seenOwn > domain.MaxCount {
-		t.facets.Total = min(t.facets.Total, domain.MaxCount)
+	if t.facets.AtLeast = max(seenAll, seenOwn) > domain.MaxPriced; seenOwn > domain.MaxPriced {
+		t.facets.Total = min(t.facets.Total, domain.MaxPriced)
 	}
 	return nil
 }
 
-// countFound counts what a search finds, up to domain.MaxCount products.
+// countFound counts what a search finds, up to domain.MaxFound products.
 func (s *Store) countFound(ctx context.Context, l domain.Listing, found *search) (*domain.Facets, error) {
 	type row struct {
 		Category, Name string
@@ -186,7 +186,7 @@ func (s *Store) countFound(ctx context.Context, l domain.Listing, found *search)
 		PriceFits      bool
 		Products       int64
 	}
-	window := found.expected.FirstWindow(2 * domain.MaxCount)
+	window := found.expected.FirstWindow(2 * domain.MaxFound)
 	for {
 		q := query{listing: l, search: found}
 		sql := q.facets(window)
@@ -224,12 +224,12 @@ func (s *Store) countFound(ctx context.Context, l domain.Listing, found *search)
 				t.facets.Total += r.Products
 			}
 		}
-		if seen <= domain.MaxCount && window != domain.AllShelves {
+		if seen <= domain.MaxFound && window != domain.AllShelves {
 			window = domain.AllShelves // fewer than the words' numbers let expect
 			continue
 		}
-		t.facets.AtLeast = seen > domain.MaxCount
-		t.facets.Total = min(t.facets.Total, domain.MaxCount)
+		t.facets.AtLeast = seen > domain.MaxFound
+		t.facets.Total = min(t.facets.Total, domain.MaxFound)
 		return t.sum(), nil
 	}
 }
@@ -250,5 +250,5 @@ func (q *query) facets(window domain.Window) string {
     FROM (SELECT f.category, f.price, f.in_stock, (%s) AS price_fits FROM search_entries f WHERE %s LIMIT %s) matched
     GROUP BY 1, 2, 3, 4) m
 JOIN categories c ON c.slug = m.category`,
-		strings.Join(fits, " AND "), q.matches(window), q.arg(domain.MaxCount+1))
+		strings.Join(fits, " AND "), q.matches(window), q.arg(domain.MaxFound+1))
 }

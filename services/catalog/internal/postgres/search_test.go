@@ -241,7 +241,7 @@ func TestShelves(t *testing.T) {
 		}
 	}
 	teapots := domain.Filter{Query: "teapots"}
-	counted("before any stands on a shelf", teapots, domain.MaxCount, true)
+	counted("before any stands on a shelf", teapots, domain.MaxFound, true)
 	moved := 0
 	for range 8 { // round all of them, and a part again
 		n, err := s.Shelve(ctx)
@@ -282,7 +282,7 @@ func TestShelves(t *testing.T) {
 	if len(seen) != 11_000 {
 		t.Errorf("%d products were shown", len(seen))
 	}
-	counted("from the first shelves", teapots, domain.MaxCount, true)
+	counted("from the first shelves", teapots, domain.MaxFound, true)
 	counted("everything", domain.Filter{}, 11_000, false)
 	counted("a range of prices", domain.Filter{MinPrice: ptr[int64](101), Category: "category-3"}, 550, true)
 }

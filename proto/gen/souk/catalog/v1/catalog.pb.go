@@ -852,9 +852,10 @@ type Facets struct {
 	Prices []*PriceBucket `protobuf:"bytes,3,rep,name=prices,proto3" json:"prices,omitempty"`
 	// Products with a unit available.
 	InStock int64 `protobuf:"varint,4,opt,name=in_stock,json=inStock,proto3" json:"in_stock,omitempty"`
-	// More than 5,000 products match: total is 5,000, and every other count may be
-	// greater. Without a query counts are exact whatever their size, but for a range
-	// of prices that is not one of the buckets.
+	// More products match than are counted (2,500 that a search finds, 5,000 of a range of
+	// prices): total is how many were, and every other count may be greater. Without a query
+	// counts are exact whatever their size, but for a range of prices that is not one of the
+	// buckets.
 	AtLeast       bool `protobuf:"varint,5,opt,name=at_least,json=atLeast,proto3" json:"at_least,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
