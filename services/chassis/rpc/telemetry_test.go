@@ -198,8 +198,8 @@ func TestCallsOfClientsAreMeasured(t *testing.T) {
 	f.stop()
 	eventually(t, "no answer", func() bool { _, err := f.say(t.Context(), 1); return err != nil })
 	want := []string{
-		"souk.test.v1.EchoService/Say OK ", "souk.test.v1.EchoService/Say UNAVAILABLE UNAVAILABLE",
-		"souk.test.v1.EchoService/Watch CANCELLED CANCELLED", "souk.test.v1.EchoService/Watch OK ",
+		"souk.test.v1.EchoService/Say OK error=", "souk.test.v1.EchoService/Say UNAVAILABLE error=UNAVAILABLE",
+		"souk.test.v1.EchoService/Watch CANCELLED error=CANCELLED", "souk.test.v1.EchoService/Watch OK error=",
 	}
 	eventually(t, "every call", func() bool {
 		families, err := f.tel.Registry.Gather()
@@ -216,7 +216,7 @@ func TestCallsOfClientsAreMeasured(t *testing.T) {
 				for _, l := range m.GetLabel() {
 					labels[l.GetName()] = l.GetValue()
 				}
-				got = append(got, labels["rpc_method"]+" "+labels["rpc_response_status_code"]+" "+labels["error_type"])
+				got = append(got, labels["rpc_method"]+" "+labels["rpc_response_status_code"]+" error="+labels["error_type"])
 			}
 		}
 		slices.Sort(got)
