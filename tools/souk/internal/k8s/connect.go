@@ -1,23 +1,15 @@
 package k8s
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strings"
-	"sync"
-	"syscall"
 	"time"
 
-	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/state"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
@@ -71,11 +63,14 @@ func (c *cluster) reach(ctx context.Context, dir string, use func(dir string, sh
 		}
 		defer os.RemoveAll(dir)
 	}
-	var forwards sync.WaitGroup
-	defer forwards.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	open := func(service string, port int) (string, error) { return c.forward(ctx, &forwards, service, port) }
+	forwards, err := c.openForwards(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { cancel(); forwards.wait() }()
+	open := func(service string, port int) (string, error) { return forwards.to(ctx, service, port) }
 
 	shop := &state.State{Postgres: map[string]string{}, StartedAt: time.Now()}
 	addr, err := open(c.name(topology.Edge), 80)
@@ -147,71 +142,4 @@ func removed(file string) error {
 		return err
 	}
 	return nil
-}
-
-var forwarding = regexp.MustCompile(`^Forwarding from 127\.0\.0\.1:(\d+)`)
-
-// forward opens a way to a service's port and returns its address here. It is
-// open until ctx ends: kubectl's own ends with the pod that it leads to, and is
-// opened again then.
-func (c *cluster) forward(ctx context.Context, forwards *sync.WaitGroup, service string, port int) (addr string, err error) {
-	open := func(local string) (opened string, ended <-chan struct{}, err error) {
-		var complaint strings.Builder
-		cmd := exec.CommandContext(ctx, "kubectl", "--context", c.context, "--namespace", c.namespace,
-			"port-forward", "--address", "127.0.0.1", "service/"+service, fmt.Sprintf("%s:%d", local, port))
-		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-		cmd.WaitDelay = 5 * time.Second
-		cmd.Stderr = &complaint
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			return "", nil, err
-		}
-		if err := cmd.Start(); err != nil {
-			return "", nil, err
-		}
-		ready, done := make(chan string, 1), make(chan struct{})
-		forwards.Go(func() {
-			defer close(done)
-			for lines := bufio.NewScanner(out); lines.Scan(); {
-				if m := forwarding.FindStringSubmatch(lines.Text()); m != nil {
-					select {
-					case ready <- m[1]:
-					default: // it says so for each of its ways
-					}
-				}
-			}
-			_ = cmd.Wait() // the reader ends when it does
-		})
-		select {
-		case opened = <-ready:
-			return opened, done, nil
-		case <-done:
-			if ctx.Err() != nil {
-				return "", nil, ctx.Err()
-			}
-			return "", nil, fmt.Errorf("kubectl port-forward service/%s: %s", service, strings.TrimSpace(complaint.String()))
-		}
-	}
-	local, ended, err := open("")
-	if err != nil {
-		return "", err
-	}
-	forwards.Go(func() {
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ended:
-			}
-			for {
-				if retry.Sleep(ctx, 500*time.Millisecond) != nil {
-					return
-				}
-				if _, ended, err = open(local); err == nil {
-					break // otherwise its next pod is not there yet
-				}
-			}
-		}
-	})
-	return net.JoinHostPort("127.0.0.1", local), nil
 }

@@ -409,22 +409,14 @@ func TestSilentClients(t *testing.T) {
 	}
 }
 
-// The ways to a shop outlive the pods that they lead to, and end with the use.
+// What leads to a shop is there for as long as it is used.
 func TestReach(t *testing.T) {
 	t.Parallel()
-	ports := map[string]string{}
+	server := &api{}
 	w := pretended(t, func(c call) *answer {
 		switch {
-		case c.Args[0] == "port-forward":
-			service, ways := c.Args[3], c.Args[4]
-			local, _, _ := strings.Cut(ways, ":")
-			if local == "" && ports[service] == "" {
-				local = fmt.Sprint(40000 + len(ports))
-				ports[service] = local
-			} else if local != ports[service] {
-				t.Errorf("%s moves from %s to %s", service, ports[service], local)
-			}
-			return &answer{Stdout: "Forwarding from 127.0.0.1:" + local + " -> 9\n", Stay: true}
+		case c.Args[0] == "proxy":
+			return server.serve(t, c)
 		case c.Args[0] == "get" && c.Args[1] == "statefulset" && c.Args[2] == "souk-order-postgres":
 			return &answer{} // without TLS
 		case c.Args[0] == "get" && c.Args[1] == "statefulset":
@@ -443,49 +435,33 @@ func TestReach(t *testing.T) {
 	})
 	dir := t.TempDir()
 	ca := filepath.Join(dir, "cart-ca.pem")
-	var pids []int
 	err := w.cluster().reach(t.Context(), dir, func(at string, s *state.State) error {
-		if at != dir || s.URL != "http://127.0.0.1:"+ports["service/souk-gateway"] || s.OperatorToken != "op_1" || len(s.Postgres) != len(topology.Databases()) ||
-			s.ProviderJournal() != "http://127.0.0.1:"+ports["service/souk-stripesim"]+"/_sim/journal" ||
-			s.Postgres["cart"] != "postgres://u:p@127.0.0.1:"+ports["service/souk-cart-postgres"]+"/souk-cart-postgres?sslmode=verify-ca&sslrootcert="+url.QueryEscape(ca) ||
-			s.Postgres["order"] != "postgres://u:p@127.0.0.1:"+ports["service/souk-order-postgres"]+"/souk-order-postgres?sslmode=disable" {
+		talk(t, s.URL).hears(t, "souk-gateway:8080")
+		talk(t, s.StripesimURL).hears(t, "souk-stripesim:8080")
+		for _, service := range topology.Databases() {
+			dsn, err := url.Parse(s.Postgres[service])
+			if err != nil {
+				t.Fatal(err)
+			}
+			talk(t, dsn.Host).hears(t, "souk-"+service+"-postgres:8080")
+			want := "postgres://u:p@" + dsn.Host + "/souk-" + service + "-postgres?sslmode=verify-ca&sslrootcert=" + url.QueryEscape(filepath.Join(dir, service+"-ca.pem"))
+			if service == "order" {
+				want = "postgres://u:p@" + dsn.Host + "/souk-order-postgres?sslmode=disable"
+			}
+			if dsn.String() != want {
+				t.Errorf("%s; want %s", dsn, want)
+			}
+		}
+		if at != dir || s.OperatorToken != "op_1" || len(s.Postgres) != len(topology.Databases()) || s.ProviderJournal() != s.StripesimURL+"/_sim/journal" {
 			t.Errorf("the state is %+v", s)
 		}
 		if text, err := os.ReadFile(ca); err != nil || string(text) != "authorities of souk-cart-postgres-tls" {
 			t.Errorf("the cart's database is believed by %q, %v", text, err)
 		}
-		var gateway call
-		for range len(topology.Databases()) + 2 { // of the forwards
-			c := <-w.each
-			for c.Args[0] != "port-forward" {
-				c = <-w.each
-			}
-			pids = append(pids, c.PID)
-			if c.Args[3] == "service/souk-gateway" {
-				gateway = c
-			}
-		}
-		if err := syscall.Kill(gateway.PID, syscall.SIGKILL); err != nil { // its pod is gone
-			return err
-		}
-		for c := range w.each {
-			if c.Args[0] == "port-forward" {
-				if c.Args[3] != "service/souk-gateway" {
-					t.Errorf("%s is opened again", c.Args[3])
-				}
-				pids = append(pids, c.PID)
-				break
-			}
-		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, pid := range pids {
-		if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-			t.Errorf("process %d is left: %v", pid, err)
-		}
 	}
 	if _, err := os.Stat(ca); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s is left: %v", ca, err)
@@ -498,13 +474,13 @@ func TestReach(t *testing.T) {
 func TestReachNothing(t *testing.T) {
 	t.Parallel()
 	w := pretended(t, func(c call) *answer {
-		return &answer{Exit: 1, Stderr: `Error from server (NotFound): services "souk-gateway" not found`}
+		return &answer{Exit: 1, Stderr: `error: context "c1" does not exist`}
 	})
 	err := w.cluster().reach(t.Context(), "", func(string, *state.State) error {
 		t.Error("used")
 		return nil
 	})
-	if err == nil || !strings.Contains(err.Error(), "NotFound") {
+	if err == nil || !strings.Contains(err.Error(), "does not exist") {
 		t.Errorf("it says %v", err)
 	}
 }
