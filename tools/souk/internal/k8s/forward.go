@@ -181,7 +181,7 @@ func (f *forwards) pod(ctx context.Context, t target) (pod string, port int, err
 	if len(ready) == 0 || port == 0 {
 		return "", 0, fmt.Errorf("service %s has no pod that is ready", t.service)
 	}
-	return ready[rand.IntN(len(ready))], port, nil //nolint:gosec // spreads load, guards no secret
+	return ready[rand.IntN(len(ready))], port, nil
 }
 
 func (f *forwards) get(ctx context.Context, path string, into any) error {
@@ -209,7 +209,7 @@ func (f *forwards) carry(ctx context.Context, t target, conn net.Conn) {
 	if err != nil {
 		return
 	}
-	defer way.Close()
+	defer func() { _ = way.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close(); _ = way.Close() })()
 	var both sync.WaitGroup
 	both.Go(func() {
@@ -234,7 +234,7 @@ func (f *forwards) carry(ctx context.Context, t target, conn net.Conn) {
 		}
 	})
 	both.Go(func() {
-		defer way.Close()
+		defer func() { _ = way.Close() }()
 		buffer := make([]byte, 32<<10)
 		for {
 			n, err := conn.Read(buffer[1:])

@@ -24,7 +24,7 @@ import (
 const testHelp = `usage: souk k8s test [flags]
 
 Tests the shop that "souk k8s up" (or you, with helm) installed: helm test, the
-end-to-end tests through a port-forward; then that a pod without a certificate and
+end-to-end tests through the API server; then that a pod without a certificate and
 without passwords gets nothing from any service, PostgreSQL, Redis or NATS, and not a word
 in plain text; and then one disruption after the other while clients inside the cluster browse, fill carts and buy: no client may fail.
 At the end the ledgers are audited.
