@@ -189,6 +189,8 @@ type observed struct {
 	heard          func() []string // bodies of webhooks
 }
 
+var following = regexp.MustCompile(`(?m)^souk_cache_following\{.*\} 1$`)
+
 // observe has a visitor buy through the pages, with a card that is declined and then with one
 // whose authorization hangs once, while a mail server and a webhook endpoint that fails once
 // listen, and sends what is refused.
@@ -245,6 +247,11 @@ func observe(t *testing.T) *observed {
 		t.Fatal(err)
 	}
 	o.admin = st.Admin
+	// On a busy machine the gateway's cache begins to follow the broker after the shop is ready; of
+	// what happened before it is not told.
+	if !within(t, func() bool { return following.MatchString(o.metrics(t)["gateway"]) }) {
+		t.Fatal("the gateway's cache does not follow the broker")
+	}
 	operator := shopclient.New(shop.URL).WithToken(shop.OperatorToken)
 	if _, err := operator.ImportProducts(t.Context(), strings.NewReader("code,sku,name,category,price,currency,stock\nT,T,Thing,tests,2.50,GBP,9\n")); err != nil {
 		t.Fatal(err)
