@@ -121,8 +121,7 @@ type tester struct {
 	results   []result
 }
 
-// suites runs helm test, then the end-to-end tests of the repository through a
-// port-forward.
+// suites runs helm test, then the end-to-end tests of the repository through the API server.
 func (t *tester) suites(ctx context.Context) error {
 	fmt.Fprintln(t.stdout, "helm test")
 	if _, err := t.helm(ctx, "test", t.release, "--timeout", "5m"); err != nil {
