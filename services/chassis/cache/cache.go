@@ -35,7 +35,7 @@ type Config struct {
 	// shapes has another one.
 	Format int
 	// Database is that of the answers, as a caller's consistency.Session names it: who has
-	// written to it gets no answer that was read for somebody who had less to see, because a
+	// written to it gets no answer that was read for a caller who had less to see, because a
 	// replica of the database may have given it.
 	Database string
 	// MemoryTTL is how long an answer is kept in this process, counted from the start
@@ -276,7 +276,7 @@ func (q *Query[T]) keep(c *Cache, v T, began uint64, ago time.Duration) time.Dur
 func Get[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
 	needs, ok := consistency.FromContext(ctx).Needs(c.database)
 	if !ok {
-		return q.Load(ctx) // for the one who writes, and nobody else
+		return q.Load(ctx) // for the caller who writes, and no other
 	}
 	if c.memory != nil {
 		if e, brief, ok := c.memory.get(q.Key); ok && e.saw.Covers(needs) {

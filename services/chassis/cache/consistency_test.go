@@ -45,8 +45,8 @@ func TestWritersAreNotAnsweredFromBefore(t *testing.T) {
 			}
 			get(t.Context(), 1)
 			get(t.Context(), 1) // kept
-			nobody, _ := consistency.Begin(t.Context(), nil)
-			get(nobody, 1)
+			tokenless, _ := consistency.Begin(t.Context(), nil)
+			get(tokenless, 1)
 			get(at(10), 2)
 			if cfg.MemoryTTL > 0 {
 				get(at(10), 2)
@@ -58,7 +58,7 @@ func TestWritersAreNotAnsweredFromBefore(t *testing.T) {
 			session.Write("catalog")
 			last := loads
 			get(writing, last+1)
-			get(t.Context(), last) // what a writer reads in its own request is for nobody else
+			get(t.Context(), last) // what a writer reads in its own request is for no other caller
 		})
 	}
 
@@ -76,7 +76,7 @@ func TestWritersAreNotAnsweredFromBefore(t *testing.T) {
 	<-began
 	ctx, _ := consistency.Begin(t.Context(), consistency.Token{"": {Timeline: 1, LSN: 1}}) // this cache's database has no name
 	if v, err := cache.Get(ctx, c, query(func(context.Context) (string, error) { return "after", nil })); err != nil || v != "after" {
-		t.Errorf("while somebody else's load is under way: %q, %v", v, err)
+		t.Errorf("while another caller's load is under way: %q, %v", v, err)
 	}
 	close(end)
 	if v := <-before; v != "before" {

@@ -30,7 +30,7 @@ func FromContext(ctx context.Context) *Session {
 	return s
 }
 
-// Token is what whoever is called for the request has to see.
+// Token is what a service that is called for the request has to see.
 func (s *Session) Token() Token {
 	if s == nil {
 		return nil
@@ -124,7 +124,7 @@ func (s *Session) Saw(database string, at Position) {
 }
 
 // Floor is how far a replica has to be to answer the request's next read of a database. It
-// is not ok where only the primary can tell, or there is no session: then nobody has said
+// is not ok where only the primary can tell, or there is no session: then no caller has said
 // what has to be seen.
 func (s *Session) Floor(database string) (at Position, ok bool) {
 	if s == nil {

@@ -45,7 +45,7 @@ type Replica struct {
 	log      *slog.Logger
 
 	answering atomic.Pointer[period]   // nil while it is not to be asked
-	stalled   atomic.Int64             // until when nobody waits, in nanoseconds since 1970
+	stalled   atomic.Int64             // until when no read waits, in nanoseconds since 1970
 	last      atomic.Pointer[position] // the primary's newest known one
 	lag       atomic.Int64             // in nanoseconds
 	outcomes  [outcomes]atomic.Int64
@@ -396,7 +396,7 @@ func (r *Replica) attempt(ctx context.Context, fn func(context.Context, Querier)
 	conn, at, o, err := r.acquire(asking, floor, *period.oldest.Load())
 	if err != nil {
 		if ctx.Err() != nil {
-			return byReplica, err // the caller has gone: nobody is asked
+			return byReplica, err // the caller has gone: the primary is not asked
 		}
 		r.failed(period, err)
 	}

@@ -225,7 +225,7 @@ func TestARequestDoesNotGoBack(t *testing.T) {
 	if by := p.readBy(t, nil); by != "replica" {
 		t.Errorf("the %s answers who wrote nothing", by)
 	}
-	// Without a session nobody has said what has to be seen.
+	// Without a session no caller has said what has to be seen.
 	var price int
 	if err := p.reads.QueryRow(t.Context(), "SELECT price FROM prices").Scan(&price); err != nil || price != 7 {
 		t.Errorf("without a session: %d, %v", price, err)
@@ -242,7 +242,7 @@ func TestARequestDoesNotGoBack(t *testing.T) {
 	}
 }
 
-// Nobody sees what is older than the limit, with a token or without.
+// No caller sees what is older than the limit, with a token or without.
 func TestReplicaLag(t *testing.T) {
 	t.Parallel()
 	p := newPair(t, pg.Config{ReplicaMaxLag: 100 * time.Millisecond, ReadConns: 4})

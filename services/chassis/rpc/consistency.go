@@ -10,7 +10,7 @@ import (
 )
 
 // begin returns the context of a call with the session that its caller's token asks for. A
-// caller that sends none, not even an empty one, acts for nobody, such as a job: it has no
+// caller that sends none, not even an empty one, acts for no client, such as a job: it has no
 // session and is answered by primaries alone.
 func begin(ctx context.Context) (context.Context, error) {
 	md, _ := metadata.FromIncomingContext(ctx)

@@ -93,7 +93,7 @@ func TestTokensTravel(t *testing.T) {
 		t.Error(err)
 	}
 	if got := <-came; got != "no session" {
-		t.Errorf("the handler has the token %q of nobody", got)
+		t.Errorf("a call without a token has the token %q", got)
 	}
 	ctx, _ := consistency.Begin(t.Context(), nil)
 	if _, err := between.say(ctx, 1); err != nil {

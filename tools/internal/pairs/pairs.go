@@ -122,7 +122,7 @@ func (r *Result) work(ctx context.Context, shop *localshop.Shop, cfg Config) err
 		}); err != nil {
 			return fmt.Errorf("set a price: %w", err)
 		}
-		// Somebody who wrote nothing looks first: what a replica answers him, from before the write,
+		// A client that wrote nothing looks first: what a replica answers it, from before the write,
 		// is in caches then.
 		what, shows := "product", showsProduct
 		if i%2 == 1 {

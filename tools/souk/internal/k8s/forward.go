@@ -46,7 +46,7 @@ type forwards struct {
 }
 
 // openForwards starts a kubectl proxy, which ends with ctx; close waits for it. It listens on a
-// socket in a folder of this user's: whoever reaches it has this user's rights on the cluster.
+// socket in a folder of this user's: a process that reaches it has this user's rights on the cluster.
 func (c *cluster) openForwards(ctx context.Context) (_ *forwards, err error) {
 	dir, err := os.MkdirTemp("", "souk-api-") // 0700
 	if err != nil {
