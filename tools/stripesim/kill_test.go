@@ -44,7 +44,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	t.Cleanup(endpoint.Close)
 	addr, journal := freeAddr(t), filepath.Join(t.TempDir(), "journal.jsonl")
 	simulator := func() (kill func()) {
-		kill, _ = process(t, "stripesim", "SOUK_STRIPESIM_LISTEN="+addr, "SOUK_STRIPESIM_JOURNAL="+journal,
+		kill, _ = startProcess(t, "stripesim", "SOUK_STRIPESIM_LISTEN="+addr, "SOUK_STRIPESIM_JOURNAL="+journal,
 			"SOUK_STRIPESIM_WEBHOOK_URLS="+endpoint.URL, "SOUK_STRIPESIM_WEBHOOK_SECRET="+secret)
 		return kill
 	}

@@ -14,7 +14,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -27,6 +27,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/process"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/payment"
@@ -56,8 +57,8 @@ func TestMain(m *testing.M) {
 	os.Exit(1)
 }
 
-// process runs this binary as something else; wait returns when it is dead.
-func process(t testing.TB, kind string, env ...string) (kill, wait func()) {
+// startProcess runs this binary as something else; wait returns when it is dead.
+func startProcess(t testing.TB, kind string, env ...string) (kill, wait func()) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), append(env, processEnv+"="+kind)...)
@@ -86,31 +87,22 @@ func process(t testing.TB, kind string, env ...string) (kill, wait func()) {
 	return kill, wait
 }
 
-// addrs counts the addresses that were given out.
-var addrs atomic.Int32
-
-// freeAddr is an address that a process can listen on, and the next one after
-// its death: on Linux nobody else uses its IP address. Elsewhere there is only
-// one, and its port could be taken in between.
+// freeAddr is an address that a process can listen on, and the next one after its
+// death.
 func freeAddr(t testing.TB) string {
 	t.Helper()
-	ip := "127.0.0.1"
-	if runtime.GOOS == "linux" {
-		ip = fmt.Sprintf("127.%d.%d.%d", 1+os.Getpid()%250, os.Getpid()/250%250, addrs.Add(1))
-	}
-	l, err := net.Listen("tcp", ip+":0")
+	port, err := process.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 // paymentProcess runs a payment service that dies at a point.
 func (h *fixture) paymentProcess(crashAt string) (c paymentv1.PaymentServiceClient, wait func()) {
 	h.t.Helper()
 	addr := freeAddr(h.t)
-	_, wait = process(h.t, "payment", "SOUK_PAYMENT_LISTEN="+addr, "SOUK_PAYMENT_POSTGRES_DSN="+h.db.Config.DSN.Reveal(), "SOUK_PAYMENT_POSTGRES_OWNER_DSN="+h.db.Config.OwnerDSN.Reveal(),
+	_, wait = startProcess(h.t, "payment", "SOUK_PAYMENT_LISTEN="+addr, "SOUK_PAYMENT_POSTGRES_DSN="+h.db.Config.DSN.Reveal(), "SOUK_PAYMENT_POSTGRES_OWNER_DSN="+h.db.Config.OwnerDSN.Reveal(),
 		"SOUK_PAYMENT_STRIPE_URL="+h.front.URL, "SOUK_PAYMENT_STRIPE_KEY=sk_test_123", "SOUK_PAYMENT_MIGRATE=true",
 		"SOUK_PAYMENT_TLS_OFF=true",
 		"SOUK_PAYMENT_WEBHOOK_SECRET="+webhookSecret,
@@ -417,7 +409,7 @@ func TestSimulatorDies(t *testing.T) {
 	addr := freeAddr(t)
 	h.journal = t.TempDir() + "/journal.jsonl"
 	simulator := func() (kill func()) {
-		kill, _ = process(t, "stripesim", "SOUK_STRIPESIM_LISTEN="+addr, "SOUK_STRIPESIM_JOURNAL="+h.journal)
+		kill, _ = startProcess(t, "stripesim", "SOUK_STRIPESIM_LISTEN="+addr, "SOUK_STRIPESIM_JOURNAL="+h.journal)
 		return kill
 	}
 	front := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr})

@@ -8,9 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"runtime"
+	"strconv"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -99,13 +102,32 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
-// FreePort returns a TCP port of 127.0.0.1 that nothing listens on. Another process
-// may take it before the caller does.
+// Ports that FreePort returns: above those of well-known servers, below the ports
+// that systems choose for outgoing connections (32768 and up on Linux, 49152 and up
+// elsewhere, RFC 6335 section 6) and below those of Kubernetes node ports. A server
+// that is restarted finds its port free: between the two starts, no outgoing
+// connection and no listener on port 0 has been given it.
+const (
+	firstPort = 15_000
+	ports     = 15_000
+)
+
+// offset is the place of the latest port that FreePort returned, from firstPort.
+// Each process begins at a random one.
+var offset atomic.Uint32
+
+func init() { offset.Store(rand.Uint32N(ports)) }
+
+// FreePort returns a TCP port of 127.0.0.1 that nothing listens on, and another one
+// with each call. Another process may take it before the caller does.
 func FreePort() (int, error) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	var err error
+	for range 100 {
+		port := firstPort + int(offset.Add(1)%ports)
+		var lis net.Listener
+		if lis, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, lis.Close()
+		}
 	}
-	defer lis.Close()
-	return lis.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("no free TCP port: %w", err)
 }

@@ -119,17 +119,34 @@ func alive(t *testing.T, pid string) bool {
 	return !strings.HasPrefix(after, "Z")
 }
 
+// TestFreePort: a port can be listened on, is no one that the system gives to an
+// outgoing connection, and is returned once.
 func TestFreePort(t *testing.T) {
 	t.Parallel()
-	port, err := FreePort()
-	if err != nil {
-		t.Fatal(err)
+	lowest, given := 32768, map[int]bool{}
+	if b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range"); err == nil {
+		if lowest, err = strconv.Atoi(strings.Fields(string(b))[0]); err != nil {
+			t.Fatal(err)
+		}
 	}
-	lis, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port, err := FreePort()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if port >= lowest {
+			t.Errorf("port %d can be taken by an outgoing connection", port)
+		}
+		if given[port] {
+			t.Errorf("port %d is returned again", port)
+		}
+		given[port] = true
+		lis, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lis.Close()
 	}
-	lis.Close()
 }
 
 type closer struct{ closed chan struct{} }
