@@ -30,12 +30,14 @@ Each attack is bounded: some hundred connections and requests, and --time. They 
 and carts, some orders with declined test cards and, where an operator's token is known, an
 archived product.
 
-Only a shop on this machine is attacked, or one on the host that --host names: attack what
+Only a shop on this machine is attacked, or one on the hosts that --host names: attack what
 is yours, or what you were asked to.
 
 `, stderr)
 	shop := cli.Operator(flags)
-	host := flags.String("host", "", "the `host` of a shop elsewhere that is yours to attack")
+	host := flags.String("host", "", "the `hosts` of a shop elsewhere that is yours to attack, with commas between")
+	from := flags.String("from", "", "three `addresses` of this machine, with commas between, that the attacker, an accomplice and honest shoppers come from, for a shop elsewhere")
+	certificates := flags.String("certificates", "", "the `folder` with certificates of the shop's parts, as a data folder has them: tls/PART.pem with the key, tls/authorities.pem; else the data folder's")
 	services := flags.String("services", "", "gRPC addresses of the services, `list` such as catalog=127.0.0.1:9090,cart=...; else the data folder's")
 	names := flags.String("attack", "", "the `NAMES` of attacks, with commas between; * stands for anything: grpc-*")
 	list := flags.Bool("list", false, "list the attacks")
@@ -62,6 +64,21 @@ is yours, or what you were asked to.
 	t := &target{operator: st.OperatorToken, services: st.Services, gateway: st.PIDs[topology.Edge], time: *length}
 	if st.URL != "" && len(st.PIDs) > 0 {
 		t.dir = shop.Dir()
+	}
+	if *certificates != "" {
+		t.dir = *certificates
+	}
+	if *from != "" {
+		list := strings.Split(*from, ",")
+		if len(list) != int(roles) {
+			return fmt.Errorf("--from: %d addresses, want %d", len(list), roles)
+		}
+		for i, address := range list {
+			if net.ParseIP(address) == nil {
+				return fmt.Errorf("--from: %q is no IP address", address)
+			}
+			t.from[i] = address
+		}
 	}
 	if *services != "" {
 		if t.services, err = addresses(*services); err != nil {

@@ -159,11 +159,11 @@ func pipelining(ctx context.Context, t *target) outcome {
 }
 
 func eventStreams(ctx context.Context, t *target) outcome {
-	cart, err := t.cart(ctx, attackerAddress)
+	cart, err := t.cart(ctx, asAttacker)
 	if err != nil {
 		return broken("a cart: %v", err)
 	}
-	order, err := t.shop(attackerAddress).WithToken(cart.Token).PlaceOrder(ctx, uuid.NewString(), 0, checkout(cart.ID, "pm_card_visa"))
+	order, err := t.shop(asAttacker).WithToken(cart.Token).PlaceOrder(ctx, uuid.NewString(), 0, checkout(cart.ID, "pm_card_visa"))
 	if err != nil {
 		return broken("an order: %v", err)
 	}
@@ -193,7 +193,7 @@ func eventStreams(ctx context.Context, t *target) outcome {
 
 func webhooks(ctx context.Context, t *target) outcome {
 	if !t.apart {
-		return notTried("it takes two addresses, and the shop is not at a loopback address of IPv4")
+		return notTried(oneAddress)
 	}
 	junk := strings.Repeat("x", 60<<10)
 	signature := func() string { return fmt.Sprintf("Stripe-Signature: t=%d,v1=%064x", time.Now().Unix(), 7) }
@@ -212,7 +212,7 @@ func webhooks(ctx context.Context, t *target) outcome {
 			})
 		}
 		for (asked == 0 || window.Err() == nil) && retry.Sleep(ctx, 200*time.Millisecond) == nil {
-			a, err := t.sendFrom(ctx, accomplice, http.MethodPost, "/webhooks/stripe", `{"id":"evt_1"}`, signature())
+			a, err := t.sendFrom(ctx, asAccomplice, http.MethodPost, "/webhooks/stripe", `{"id":"evt_1"}`, signature())
 			asked++
 			if err == nil && a.status == http.StatusBadRequest {
 				answered++ // it was verified
@@ -253,7 +253,7 @@ var greed = []Attack{
 func greedyAddress(ctx context.Context, t *target) outcome {
 	var done, refused atomic.Int64
 	h := t.beside(ctx, func(ctx context.Context) {
-		shop := t.shop(attackerAddress)
+		shop := t.shop(asAttacker)
 		defer shop.Close()
 		var wg sync.WaitGroup
 		for range 32 {
@@ -276,11 +276,11 @@ func greedyAddress(ctx context.Context, t *target) outcome {
 const cartsOfAGuest = 60
 
 func cartsWithoutEnd(ctx context.Context, t *target) outcome {
-	cart, err := t.cart(ctx, accomplice)
+	cart, err := t.cart(ctx, asAccomplice)
 	if err != nil {
 		return broken("a cart: %v", err)
 	}
-	shop := t.shop(accomplice).WithToken(cart.Token)
+	shop := t.shop(asAccomplice).WithToken(cart.Token)
 	defer shop.Close()
 	for i := range cartsOfAGuest {
 		_, err := shop.NewCart(ctx, []shopclient.Line{{SKU: t.sku, Quantity: 1}})
@@ -295,7 +295,7 @@ func cartsWithoutEnd(ctx context.Context, t *target) outcome {
 }
 
 func cardTesting(ctx context.Context, t *target) outcome {
-	cart, err := t.cart(ctx, attackerAddress)
+	cart, err := t.cart(ctx, asAttacker)
 	if err != nil {
 		return broken("a cart: %v", err)
 	}
@@ -303,7 +303,7 @@ func cardTesting(ctx context.Context, t *target) outcome {
 	slug := ""
 	for range 12 {
 		c := checkout(cart.ID, "pm_card_chargeDeclinedStolenCard")
-		_, meta, err := t.shop(attackerAddress).WithToken(cart.Token).PlaceOrderMeta(ctx, uuid.NewString(), 10*time.Second, c)
+		_, meta, err := t.shop(asAttacker).WithToken(cart.Token).PlaceOrderMeta(ctx, uuid.NewString(), 10*time.Second, c)
 		if meta != nil && strings.Contains(string(meta.Body), "stolen") {
 			return broken("the answer tells the bank's code: %.200s", meta.Body)
 		}

@@ -129,7 +129,7 @@ func overTLS(flood func(p *peer, host string) (sent int)) func(context.Context, 
 		if t.url.Scheme != "https" {
 			return notTried("the gateway speaks HTTP/1.1 here: browsers meet the HTTP/2 of the proxy in front")
 		}
-		conn, err := t.dialFrom(ctx, attackerAddress, "h2")
+		conn, err := t.dialFrom(ctx, asAttacker, "h2")
 		if err != nil {
 			return broken("%v", err)
 		}
@@ -269,7 +269,7 @@ func (t *target) noServices(asPart bool) string {
 	case len(t.services) == 0:
 		return "the services' addresses are not known, or not reachable from here (--services)"
 	case asPart && t.dir == "":
-		return "it takes certificates of the shop's parts, of a shop of `souk up` (--data)"
+		return "it takes certificates of the shop's parts, of a shop of `souk up` (--data) or others (--certificates)"
 	}
 	return ""
 }

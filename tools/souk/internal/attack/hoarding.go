@@ -23,16 +23,19 @@ func stockHoarding(ctx context.Context, t *target) outcome {
 	if t.operator == "" {
 		return notTried("it makes goods of its own, for which no operator's token is known")
 	}
+	if !t.apart {
+		return notTried(oneAddress)
+	}
 	const stock, honestOrders = 35, 25
 	code := "ATTACK-" + strings.ToUpper(uuid.NewString()[:8])
-	operator := t.shop(honestAddress).WithToken(t.operator)
+	operator := t.shop(asHonest).WithToken(t.operator)
 	csv := "code,sku,name,variant,description,category,category_name,price,currency,stock,popularity\n" +
 		fmt.Sprintf("%s,%s-1,Scarce Goods,,,gifts,Gifts,2.95,GBP,%d,0\n", code, code, stock)
 	if _, err := operator.ImportProducts(ctx, strings.NewReader(csv)); err != nil {
 		return notTried("goods of its own: %v", err)
 	}
 	defer func() { // no shopper is to find them
-		_, _ = t.sendFrom(context.WithoutCancel(ctx), honestAddress, http.MethodPut, "/v1/products/"+code+"/state", `{"state":"archived"}`,
+		_, _ = t.sendFrom(context.WithoutCancel(ctx), asHonest, http.MethodPut, "/v1/products/"+code+"/state", `{"state":"archived"}`,
 			"Authorization: Bearer "+t.operator, "Content-Type: application/json")
 	}()
 	sku := code + "-1"
@@ -41,9 +44,9 @@ func stockHoarding(ctx context.Context, t *target) outcome {
 	var taken, refused atomic.Int64
 	attack, stop := context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	for _, from := range []string{attackerAddress, accomplice} {
+	for _, as := range []role{asAttacker, asAccomplice} {
 		wg.Go(func() {
-			shop := t.shop(from)
+			shop := t.shop(as)
 			defer shop.Close()
 			cart, err := shop.NewCart(attack, []shopclient.Line{{SKU: sku, Quantity: stock}})
 			for err == nil && attack.Err() == nil {
@@ -59,7 +62,7 @@ func stockHoarding(ctx context.Context, t *target) outcome {
 			}
 		})
 	}
-	shop := t.shop(honestAddress)
+	shop := t.shop(asHonest)
 	defer shop.Close()
 	paid := 0
 	last := ""

@@ -21,13 +21,21 @@ import (
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
 
-// The loopback addresses that attackers and honest shoppers come from where the shop is on
-// this machine: the shop tells them apart by them.
+// role is who sends: the shop tells them apart by their addresses.
+type role int
+
 const (
-	attackerAddress = "127.0.0.2"
-	accomplice      = "127.0.0.4"
-	honestAddress   = "127.0.0.3"
+	asAttacker role = iota
+	asAccomplice
+	asHonest
+	roles
 )
+
+// loopback are the addresses that they come from where the shop is on this machine.
+var loopback = [roles]string{asAttacker: "127.0.0.2", asAccomplice: "127.0.0.4", asHonest: "127.0.0.3"}
+
+// oneAddress is why an attack is not tried that takes several addresses.
+const oneAddress = "it takes several addresses, and the shop is not at a loopback address of IPv4 (--from)"
 
 // patience is how long an honest shopper waits for an answer.
 const patience = 10 * time.Second
@@ -46,8 +54,9 @@ type target struct {
 	// time is how long floods last.
 	time time.Duration
 
-	// apart says that addresses can be told apart: attackers and honest shoppers have
-	// several.
+	// from are the addresses of this machine that the roles come from; without them the shop
+	// cannot tell them apart.
+	from  [roles]string
 	apart bool
 	// perClient says that the shop counts per client.
 	perClient bool
@@ -77,10 +86,12 @@ func local(host string) (bool, error) {
 	return len(ips) > 0, nil
 }
 
-// permitted refuses every host but this machine and the ones that were named as the user's own.
+// permitted refuses every host but this machine and the ones that were named, with commas between,
+// as the user's own.
 func permitted(hosts []string, named string) error {
+	own := strings.Split(named, ",")
 	for _, host := range hosts {
-		if named != "" && host == named {
+		if host != "" && slices.Contains(own, host) {
 			continue
 		}
 		ok, err := local(host)
@@ -96,12 +107,26 @@ func permitted(hosts []string, named string) error {
 
 // survey learns what the attacks need to know of the shop.
 func (t *target) survey(ctx context.Context) error {
-	conn, err := t.dialFrom(ctx, attackerAddress)
-	if err == nil {
-		conn.Close()
+	given := t.from[asAttacker] != ""
+	if !given && t.loopback() {
+		t.from = loopback
 	}
-	t.apart = err == nil && t.loopback()
-	shop := t.shop(attackerAddress)
+	t.apart = t.from[asAttacker] != ""
+	for as := range roles {
+		conn, err := t.dialFrom(ctx, as)
+		switch {
+		case err == nil:
+			conn.Close()
+		case given:
+			return fmt.Errorf("--from %s: %w", t.from[as], err)
+		default:
+			t.apart = false
+		}
+	}
+	if !t.apart { // not every system has these loopback addresses
+		t.from = [roles]string{}
+	}
+	shop := t.shop(asAttacker)
 	page, err := shop.Products(ctx, shopclient.ProductQuery{InStock: true, Limit: 50})
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.url, err)
@@ -137,18 +162,18 @@ func (t *target) address() string {
 	return net.JoinHostPort(t.url.Hostname(), map[string]string{"http": "80", "https": "443"}[t.url.Scheme])
 }
 
-// dialer comes from an address of this machine, where the shop is on it.
-func (t *target) dialer(from string) *net.Dialer {
+// dialer comes from the address of a role.
+func (t *target) dialer(as role) *net.Dialer {
 	d := &net.Dialer{Timeout: patience}
-	if t.loopback() {
-		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+	if t.from[as] != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(t.from[as])}
 	}
 	return d
 }
 
 // dialFrom connects to the gateway, by TLS where its URL says so.
-func (t *target) dialFrom(ctx context.Context, from string, protocols ...string) (net.Conn, error) {
-	conn, err := t.dialer(from).DialContext(ctx, "tcp", t.address())
+func (t *target) dialFrom(ctx context.Context, as role, protocols ...string) (net.Conn, error) {
+	conn, err := t.dialer(as).DialContext(ctx, "tcp", t.address())
 	if err != nil || t.url.Scheme != "https" {
 		return conn, err
 	}
@@ -160,19 +185,19 @@ func (t *target) dialFrom(ctx context.Context, from string, protocols ...string)
 	return secured, nil
 }
 
-func (t *target) dial(ctx context.Context) (net.Conn, error) { return t.dialFrom(ctx, attackerAddress) }
+func (t *target) dial(ctx context.Context) (net.Conn, error) { return t.dialFrom(ctx, asAttacker) }
 
-// transport of clients from an address.
-func (t *target) transport(from string) *http.Transport {
+// transport of clients from the address of a role.
+func (t *target) transport(as role) *http.Transport {
 	return &http.Transport{
-		DialContext: t.dialer(from).DialContext, MaxIdleConnsPerHost: 64, IdleConnTimeout: 300 * time.Millisecond,
+		DialContext: t.dialer(as).DialContext, MaxIdleConnsPerHost: 64, IdleConnTimeout: 300 * time.Millisecond,
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // an attacker
 	}
 }
 
-// shop is a client of the REST API from an address.
-func (t *target) shop(from string) *shopclient.Client {
-	return shopclient.New(t.url.String()).WithTransport(t.transport(from))
+// shop is a client of the REST API from the address of a role.
+func (t *target) shop(as role) *shopclient.Client {
+	return shopclient.New(t.url.String()).WithTransport(t.transport(as))
 }
 
 // answer is what the shop answered.
@@ -184,10 +209,10 @@ type answer struct {
 
 // send sends a request with header fields, "Name: value" each, and follows no redirect.
 func (t *target) send(ctx context.Context, method, path, body string, headers ...string) (answer, error) {
-	return t.sendFrom(ctx, attackerAddress, method, path, body, headers...)
+	return t.sendFrom(ctx, asAttacker, method, path, body, headers...)
 }
 
-func (t *target) sendFrom(ctx context.Context, from, method, path, body string, headers ...string) (answer, error) {
+func (t *target) sendFrom(ctx context.Context, as role, method, path, body string, headers ...string) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, t.url.String()+path, strings.NewReader(body))
@@ -202,7 +227,7 @@ func (t *target) sendFrom(ctx context.Context, from, method, path, body string, 
 			req.Header.Add(name, value)
 		}
 	}
-	client := &http.Client{Transport: t.transport(from), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := &http.Client{Transport: t.transport(as), CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer client.CloseIdleConnections()
 	res, err := client.Do(req)
 	if err != nil {
@@ -294,7 +319,7 @@ func (t *target) beside(ctx context.Context, attack func(ctx context.Context)) h
 	if !t.apart {
 		wg.Wait()
 	}
-	shop := t.shop(honestAddress)
+	shop := t.shop(asHonest)
 	defer shop.Close()
 	var h honest
 	for begun := time.Now(); h.asked == 0 || time.Since(begun) < t.time; {

@@ -37,12 +37,12 @@ var tokens = []Attack{
 }
 
 // cart is a new guest's, with their token.
-func (t *target) cart(ctx context.Context, from string) (*shopclient.Cart, error) {
-	return t.shop(from).NewCart(ctx, []shopclient.Line{{SKU: t.sku, Quantity: 1}})
+func (t *target) cart(ctx context.Context, as role) (*shopclient.Cart, error) {
+	return t.shop(as).NewCart(ctx, []shopclient.Line{{SKU: t.sku, Quantity: 1}})
 }
 
 func alteredTokens(ctx context.Context, t *target) outcome {
-	cart, err := t.cart(ctx, attackerAddress)
+	cart, err := t.cart(ctx, asAttacker)
 	if err != nil {
 		return broken("a cart: %v", err)
 	}
@@ -86,15 +86,15 @@ func alteredTokens(ctx context.Context, t *target) outcome {
 }
 
 func anothers(ctx context.Context, t *target) outcome {
-	victim, err := t.cart(ctx, honestAddress)
+	victim, err := t.cart(ctx, asHonest)
 	if err != nil {
 		return broken("a cart: %v", err)
 	}
-	order, err := t.shop(honestAddress).WithToken(victim.Token).PlaceOrder(ctx, uuid.NewString(), 0, checkout(victim.ID, "pm_card_visa"))
+	order, err := t.shop(asHonest).WithToken(victim.Token).PlaceOrder(ctx, uuid.NewString(), 0, checkout(victim.ID, "pm_card_visa"))
 	if err != nil {
 		return broken("an order: %v", err)
 	}
-	thief, err := t.cart(ctx, attackerAddress)
+	thief, err := t.cart(ctx, asAttacker)
 	if err != nil {
 		return broken("a cart: %v", err)
 	}
@@ -148,18 +148,18 @@ func plantedCookie(ctx context.Context, t *target) outcome {
 	}
 	// The victim's browser has it, and buys.
 	as := "Cookie: " + planted
-	made, err := t.sendFrom(ctx, honestAddress, http.MethodPost, "/v1/carts", fmt.Sprintf(`{"lines":[{"sku":%q,"quantity":1}]}`, t.sku), as, "Content-Type: application/json", "Idempotency-Key: "+uuid.NewString())
+	made, err := t.sendFrom(ctx, asHonest, http.MethodPost, "/v1/carts", fmt.Sprintf(`{"lines":[{"sku":%q,"quantity":1}]}`, t.sku), as, "Content-Type: application/json", "Idempotency-Key: "+uuid.NewString())
 	if err != nil || made.status != http.StatusCreated {
 		return broken("the victim's cart: %d %s %v", made.status, made.body, err)
 	}
 	cart := made.header.Get("Location")[strings.LastIndexByte(made.header.Get("Location"), '/')+1:]
 	const order = `{"cart_id":%q,"payment_method":"pm_card_visa","email":"victim@example.com","shipping_address":{"name":"A Victim","line1":"1 High Street","city":"London","postal_code":"SW1Y 4JH","country":"GB"}}`
-	bought, err := t.sendFrom(ctx, honestAddress, http.MethodPost, "/v1/orders", fmt.Sprintf(order, cart), as, "Content-Type: application/json", "Idempotency-Key: "+uuid.NewString())
+	bought, err := t.sendFrom(ctx, asHonest, http.MethodPost, "/v1/orders", fmt.Sprintf(order, cart), as, "Content-Type: application/json", "Idempotency-Key: "+uuid.NewString())
 	if err != nil || bought.status >= 300 {
 		return broken("the victim's order: %d %s %v", bought.status, bought.body, err)
 	}
 	fresh := cookieOf(bought)
-	own, err := t.sendFrom(ctx, honestAddress, http.MethodGet, bought.header.Get("Location"), "", "Cookie: "+fresh)
+	own, err := t.sendFrom(ctx, asHonest, http.MethodGet, bought.header.Get("Location"), "", "Cookie: "+fresh)
 	if err != nil || own.status != http.StatusOK {
 		return broken("the victim does not see the order: %d %v", own.status, err)
 	}
@@ -195,7 +195,7 @@ func operatorGuessing(ctx context.Context, t *target) outcome {
 }
 
 func operatorsCalls(ctx context.Context, t *target) outcome {
-	cart, err := t.cart(ctx, attackerAddress)
+	cart, err := t.cart(ctx, asAttacker)
 	if err != nil {
 		return broken("a cart: %v", err)
 	}

@@ -25,6 +25,7 @@ type disruption struct {
 func disruptions() []disruption {
 	out := []disruption{
 		{name: "restart-all", summary: "kubectl rollout restart of every deployment at once", do: restartAll},
+		{name: "rotate-certificates", summary: "sign all certificates anew, and wait until they are presented", do: func(ctx context.Context, t *tester) error { return t.rotateCertificates(ctx) }},
 		{name: "upgrade", summary: "helm upgrade to another image tag", needs: "tag", do: upgrade},
 	}
 	for _, p := range topology.Processes() {

@@ -2,6 +2,7 @@ package k8s
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -100,7 +101,7 @@ func (f *forwards) to(ctx context.Context, service string, port int) (addr strin
 	if t.port, err = f.portName(ctx, service, port); err != nil {
 		return "", err
 	}
-	if _, _, err := f.pod(ctx, t); err != nil {
+	if _, _, err := f.pods(ctx, t); err != nil {
 		return "", err
 	}
 	lis, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -121,8 +122,8 @@ func (f *forwards) to(ctx context.Context, service string, port int) (addr strin
 	return lis.Addr().String(), nil
 }
 
-// target is a port of a service by its name.
-type target struct{ service, port string }
+// target is a port of a service by its name, of any pod where pod is empty.
+type target struct{ service, port, pod string }
 
 // portName is the name of a service's port, "" of one without.
 func (f *forwards) portName(ctx context.Context, service string, port int) (string, error) {
@@ -145,8 +146,8 @@ func (f *forwards) portName(ctx context.Context, service string, port int) (stri
 	return "", fmt.Errorf("service %s has no port %d", service, port)
 }
 
-// pod is one of the pods of a service that are ready, and the port there.
-func (f *forwards) pod(ctx context.Context, t target) (pod string, port int, err error) {
+// pods are the pods of a service that are ready, one or more, and the port there.
+func (f *forwards) pods(ctx context.Context, t target) (pods []string, port int, err error) {
 	var list struct {
 		Items []struct {
 			Ports []struct {
@@ -161,9 +162,8 @@ func (f *forwards) pod(ctx context.Context, t target) (pod string, port int, err
 	}
 	path := "/apis/discovery.k8s.io/v1/namespaces/" + f.c.namespace + "/endpointslices?labelSelector=" + url.QueryEscape("kubernetes.io/service-name="+t.service)
 	if err := f.get(ctx, path, &list); err != nil {
-		return "", 0, err
+		return nil, 0, err
 	}
-	var ready []string
 	for _, slice := range list.Items {
 		for _, p := range slice.Ports {
 			if p.Name == t.port {
@@ -172,16 +172,16 @@ func (f *forwards) pod(ctx context.Context, t target) (pod string, port int, err
 		}
 		for _, e := range slice.Endpoints {
 			if e.TargetRef.Kind == "Pod" && (e.Conditions.Ready == nil || *e.Conditions.Ready) {
-				ready = append(ready, e.TargetRef.Name)
+				pods = append(pods, e.TargetRef.Name)
 			}
 		}
 	}
-	slices.Sort(ready)
-	ready = slices.Compact(ready)
-	if len(ready) == 0 || port == 0 {
-		return "", 0, fmt.Errorf("service %s has no pod that is ready", t.service)
+	slices.Sort(pods)
+	pods = slices.Compact(pods)
+	if len(pods) == 0 || port == 0 {
+		return nil, 0, fmt.Errorf("service %s has no pod that is ready", t.service)
 	}
-	return ready[rand.IntN(len(ready))], port, nil
+	return pods, port, nil
 }
 
 func (f *forwards) get(ctx context.Context, path string, into any) error {
@@ -252,14 +252,15 @@ func (f *forwards) carry(ctx context.Context, t target, conn net.Conn) {
 	both.Wait()
 }
 
-// way opens a way to a pod of a service.
+// way opens a way to the pod of a target, or to any of them.
 func (f *forwards) way(ctx context.Context, t target) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	pod, port, err := f.pod(ctx, t)
+	pods, port, err := f.pods(ctx, t)
 	if err != nil {
 		return nil, err
 	}
+	pod := cmp.Or(t.pod, pods[rand.IntN(len(pods))])
 	cfg, err := websocket.NewConfig(fmt.Sprintf("ws://localhost/api/v1/namespaces/%s/pods/%s/portforward?ports=%d", f.c.namespace, pod, port), "http://localhost")
 	if err != nil {
 		return nil, err

@@ -22,6 +22,8 @@ import (
 type api struct {
 	mu   sync.Mutex
 	pods map[string][]string // by service; one named as the service is where there is no entry
+	// speak is what a pod does with a connection; nil is to greet and echo.
+	speak func(pod string, conn net.Conn)
 }
 
 // serve answers a kubectl proxy.
@@ -33,7 +35,7 @@ func (a *api) serve(t *testing.T, c call) *answer {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/namespaces/souk/services/{service}", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, `{"spec": {"ports": [{"name": "main", "port": 80}, {"name": "main", "port": 5432}, {"name": "main", "port": 12111}, {"name": "other", "port": 9}]}}`)
+		fmt.Fprint(w, `{"spec": {"ports": [{"name": "main", "port": 80}, {"name": "main", "port": 5432}, {"name": "main", "port": 12111}, {"name": "main", "port": 9090}, {"name": "main", "port": 6379}, {"name": "main", "port": 4222}, {"name": "other", "port": 9}]}}`)
 	})
 	mux.HandleFunc("GET /apis/discovery.k8s.io/v1/namespaces/souk/endpointslices", func(w http.ResponseWriter, r *http.Request) {
 		service := strings.TrimPrefix(r.URL.Query().Get("labelSelector"), "kubernetes.io/service-name=")
@@ -62,6 +64,35 @@ func (a *api) serve(t *testing.T, c call) *answer {
 			send := func(channel byte, text string) { _ = websocket.Message.Send(ws, append([]byte{channel}, text...)) }
 			send(0, "\x90\x1f")
 			send(1, "\x90\x1f")
+			if a.speak != nil {
+				near, far := net.Pipe()
+				go func() {
+					defer ws.Close()
+					b := make([]byte, 32<<10)
+					for {
+						n, err := far.Read(b)
+						if err != nil {
+							return
+						}
+						send(0, string(b[:n]))
+					}
+				}()
+				go func() {
+					defer far.Close()
+					for {
+						var message []byte
+						if websocket.Message.Receive(ws, &message) != nil {
+							return
+						}
+						if _, err := far.Write(message[1:]); err != nil {
+							return
+						}
+					}
+				}()
+				a.speak(ws.Request().PathValue("pod"), near)
+				_ = near.Close()
+				return
+			}
 			send(0, ws.Request().PathValue("pod")+":"+ws.Request().URL.Query().Get("ports")+"\n")
 			for {
 				var message []byte

@@ -19,9 +19,13 @@ import (
 // to tell whether the cluster's network keeps to them.
 func (t *tester) strangers(ctx context.Context) (err error) {
 	fmt.Fprintln(t.stdout, "a pod without a certificate")
-	targets, err := t.targets(ctx)
+	servers, err := t.servers(ctx)
 	if err != nil {
 		return err
+	}
+	var targets []string
+	for _, s := range servers {
+		targets = append(targets, s.target())
 	}
 	if err := t.apply(ctx, t.openPolicy()); err != nil {
 		return err
@@ -68,17 +72,34 @@ func (t *tester) strangers(ctx context.Context) (err error) {
 	return nil
 }
 
-// targets are the parts that speak gRPC and the stores that the release has services for.
-func (t *tester) targets(ctx context.Context) ([]string, error) {
+// server is a part that speaks gRPC, or a store, that the release has a service for.
+type server struct {
+	kind     string // "grpc" or the store's name in the topology
+	service  string
+	port     int
+	database string // of PostgreSQL
+}
+
+// target is how the smoke program names a server.
+func (s server) target() string {
+	target := fmt.Sprintf("%s=%s:%d", s.kind, s.service, s.port)
+	if s.database != "" {
+		target += "/" + s.database
+	}
+	return target
+}
+
+// servers are those of the release, one or more.
+func (t *tester) servers(ctx context.Context) ([]server, error) {
 	listed, err := t.kubectl(ctx, "get", "services", "--selector", "app.kubernetes.io/instance="+t.release, "--output", "jsonpath={.items[*].metadata.name}")
 	if err != nil {
 		return nil, err
 	}
 	services := strings.Fields(listed)
-	var out []string
+	var out []server
 	add := func(kind, name string, port int, database string) {
 		if slices.Contains(services, t.name(name)) {
-			out = append(out, fmt.Sprintf("%s=%s:%d%s", kind, t.name(name), port, database))
+			out = append(out, server{kind: kind, service: t.name(name), port: port, database: database})
 		}
 	}
 	for _, p := range topology.Parts {
@@ -91,7 +112,7 @@ func (t *tester) targets(ctx context.Context) ([]string, error) {
 	}
 	database, _ := topology.Find(topology.Postgres)
 	for _, name := range topology.Databases() {
-		add("postgres", name+"-postgres", database.Port, "/"+name)
+		add(topology.Postgres, name+"-postgres", database.Port, name)
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("release %s has no services", t.release)

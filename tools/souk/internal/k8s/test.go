@@ -66,7 +66,7 @@ func test(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := c.choose(ctx); err != nil {
 		return err
 	}
-	t := &tester{cluster: &c, baseline: baseline, rate: *rate, mix: *mix, tag: *tag, node: *node, stdout: stdout}
+	t := &tester{cluster: &c, baseline: baseline, follow: followTimeout, rate: *rate, mix: *mix, tag: *tag, node: *node, stdout: stdout}
 	if *asJSON {
 		t.stdout = stderr
 	}
@@ -114,7 +114,8 @@ func (t *tester) verdict() (err error) {
 type tester struct {
 	*cluster
 	baseline  time.Duration
-	rate      float64 // clients a second
+	follow    time.Duration // how long a server may take to present a new certificate
+	rate      float64       // clients a second
 	mix       string
 	tag, node string
 	stdout    io.Writer
