@@ -23,7 +23,8 @@ import (
 // Config is where the database is and how it is used.
 type Config struct {
 	// DSN is a connection string of libpq, as a URL or as key=value pairs. What it does
-	// not say, libpq's variables do: PGSSLMODE, PGSSLROOTCERT.
+	// not say, libpq's variables do: PGSSLMODE, PGSSLROOTCERT. It may name several servers, one
+	// of which is the primary (target_session_attrs=read-write).
 	// Its role is the service's own, which changes no schema. Only a migration does without.
 	DSN config.Secret `env:"DSN"`
 	// OwnerDSN is the same for the role that owns the database. Migrations alone use it;
@@ -75,11 +76,13 @@ func Open(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxpool.P
 	if err != nil {
 		return nil, err
 	}
-	pc.PrepareConn = func(ctx context.Context, _ *pgx.Conn) (bool, error) {
+	s := follow(pc, cfg, tel.Log)
+	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		consistency.FromContext(ctx).Write(tel.Service)
-		return true, nil
+		err := s.confirm(ctx, conn)
+		return !conn.IsClosed(), err
 	}
-	return pgxpool.NewWithConfig(ctx, pc)
+	return s.open(ctx, pc)
 }
 
 // OpenReads is Open for reads alone, which have ReadConns connections: a request that uses
@@ -90,7 +93,7 @@ func OpenReads(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxp
 	if err != nil {
 		return nil, err
 	}
-	return pgxpool.NewWithConfig(ctx, pc)
+	return follow(pc, cfg, tel.Log).open(ctx, pc)
 }
 
 func poolConfig(cfg Config, tel *telemetry.Telemetry) (*pgxpool.Config, error) {

@@ -1,0 +1,184 @@
+package pg
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// servers are those of a pool's DSN: one, or several of which one is to be used. It has the pool
+// leave a server that was replaced: whenever a connection is lost it looks which server is
+// the one now, and has all connections to another closed, because each of them would cost a caller
+// its patience.
+type servers struct {
+	log     *slog.Logger
+	pool    atomic.Pointer[pgxpool.Pool]
+	looking atomic.Bool
+	// doubt is set while a commit may be on the primary's disk alone (see confirming).
+	doubt atomic.Bool
+
+	mu sync.Mutex
+	// first is the server that the next connection is tried with, as an index; last the one that
+	// was connected to, "" before.
+	first int
+	last  string
+	names map[string]string // hosts of the DSN by their IP addresses
+}
+
+// lookTimeout bounds a look at all servers.
+const lookTimeout = 10 * time.Second
+
+// follow has a pool of this configuration follow the servers of its DSN; call opened with it.
+func follow(pc *pgxpool.Config, cfg Config, log *slog.Logger) *servers {
+	s := &servers{log: log, names: map[string]string{}}
+	pc.ConnConfig.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(&confirming{from: r, found: func() { s.doubt.Store(true) }}, w)
+	}
+	if len(hostsOf(pc.ConnConfig)) < 2 {
+		return s
+	}
+	pc.PingTimeout = cfg.ConnectTimeout // of a connection that was idle: its server may have been replaced
+	lookup := pc.ConnConfig.LookupFunc
+	pc.ConnConfig.LookupFunc = func(ctx context.Context, host string) ([]string, error) {
+		found, err := lookup(ctx, host)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, ip := range found {
+			s.names[ip] = host
+		}
+		return found, err
+	}
+	before := pc.BeforeConnect
+	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
+		if before != nil {
+			if err := before(ctx, cc); err != nil {
+				return err
+			}
+		}
+		s.order(cc)
+		return nil
+	}
+	pc.BeforeClose = func(conn *pgx.Conn) {
+		if conn.IsClosed() && s.looking.CompareAndSwap(false, true) {
+			go s.look(pc)
+		}
+	}
+	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		s.connected(ctx, conn)
+		return nil
+	}
+	return s
+}
+
+// open makes the pool.
+func (s *servers) open(ctx context.Context, pc *pgxpool.Config) (*pgxpool.Pool, error) {
+	pool, err := pgxpool.NewWithConfig(ctx, pc)
+	s.pool.Store(pool)
+	return pool, err
+}
+
+// address is that of one of the servers.
+func address(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
+}
+
+// hostsOf returns the ways to connect of a configuration, by server: there may be one with TLS and
+// one without.
+func hostsOf(cc *pgx.ConnConfig) (hosts [][]*pgconn.FallbackConfig) {
+	index := map[string]int{}
+	add := func(way *pgconn.FallbackConfig) {
+		at := address(way.Host, way.Port)
+		i, ok := index[at]
+		if !ok {
+			i = len(hosts)
+			index[at], hosts = i, append(hosts, nil)
+		}
+		hosts[i] = append(hosts[i], way)
+	}
+	add(&pgconn.FallbackConfig{Host: cc.Host, Port: cc.Port, TLSConfig: cc.TLSConfig})
+	for _, way := range cc.Fallbacks {
+		add(way)
+	}
+	return hosts
+}
+
+// order has a connection try first the server that the last one was opened to. If that one does
+// not answer, which takes until ConnectTimeout or the caller's deadline, the next connection
+// begins with another one.
+func (s *servers) order(cc *pgx.ConnConfig) {
+	hosts := hostsOf(cc)
+	s.mu.Lock()
+	first := s.first % len(hosts)
+	s.first = first + 1
+	s.mu.Unlock()
+	var ways []*pgconn.FallbackConfig
+	for i := range hosts {
+		ways = append(ways, hosts[(first+i)%len(hosts)]...)
+	}
+	cc.Host, cc.Port, cc.TLSConfig, cc.Fallbacks = ways[0].Host, ways[0].Port, ways[0].TLSConfig, ways[1:]
+}
+
+// connected notes which server was connected to.
+func (s *servers) connected(ctx context.Context, conn *pgx.Conn) {
+	to := conn.PgConn().Conn().RemoteAddr().String()
+	pool := s.pool.Load()
+	s.mu.Lock()
+	last := s.last
+	s.last = to
+	if host, port, err := net.SplitHostPort(to); err == nil && pool != nil {
+		if name, ok := s.names[host]; ok {
+			host = name
+		}
+		for i, ways := range hostsOf(pool.Config().ConnConfig) {
+			if way := ways[0]; way.Host == host && strconv.Itoa(int(way.Port)) == port {
+				s.first = i
+			}
+		}
+	}
+	s.mu.Unlock()
+	if pool != nil && last != "" && last != to {
+		s.log.WarnContext(ctx, "another PostgreSQL answers: leaving the one before", "server", to, "before", last)
+		pool.Reset()
+	}
+}
+
+// look connects once, to see which server is the one.
+func (s *servers) look(pc *pgxpool.Config) {
+	defer s.looking.Store(false)
+	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+	defer cancel()
+	cc := pc.ConnConfig.Copy()
+	if err := pc.BeforeConnect(ctx, cc); err != nil {
+		return // who needs a connection is told
+	}
+	conn, err := pgx.ConnectConfig(ctx, cc)
+	if err != nil {
+		return // there is no primary now: the next connection that is lost has it looked for again
+	}
+	s.connected(ctx, conn)
+	_ = conn.Close(ctx)
+}
+
+// confirm has a commit that was not confirmed be so, before a connection is used again: who
+// repeats what came of it would be told of something that is on one disk alone. A later
+// commit is confirmed with all before it.
+func (s *servers) confirm(ctx context.Context, conn *pgx.Conn) error {
+	if !s.doubt.CompareAndSwap(true, false) {
+		return nil
+	}
+	_, err := conn.Exec(ctx, "SELECT pg_logical_emit_message(true, 'souk', '')")
+	if err != nil {
+		s.doubt.Store(true)
+	}
+	return err
+}
