@@ -3,6 +3,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -56,6 +57,8 @@ type Config struct {
 	Command func() (Command, error)
 	// OnStart is called with the process id of each start; may be nil.
 	OnStart func(pid int)
+	// OnParentDeath is what Linux sends the process when this one ends; SIGKILL when 0.
+	OnParentDeath syscall.Signal
 	// Pause before each start after a death; when 0, one that grows from 100 ms to
 	// 2 s with deaths in a row.
 	Pause time.Duration
@@ -119,7 +122,7 @@ func (s *Supervisor) once(ctx context.Context) (restart bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	p, err := Start(c.Cmd, syscall.SIGKILL)
+	p, err := Start(c.Cmd, cmp.Or(s.cfg.OnParentDeath, syscall.SIGKILL))
 	if err != nil {
 		c.close()
 		return false, err

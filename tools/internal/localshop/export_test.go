@@ -17,5 +17,5 @@ func (s *Shop) WaitReady(ctx context.Context) error {
 
 // RuntimeDSN is the connection string with which a service serves.
 func (s *Shop) RuntimeDSN(service string) string {
-	return dsnOf(service, topology.RuntimeRole(service))(s, s.postgres.addr())
+	return dsnOf(topology.Postgres, service, topology.RuntimeRole(service))(s, s.postgres.addr())
 }

@@ -37,12 +37,12 @@ func Links() []Link {
 		}
 		if part.Database {
 			out = append(out, Link{part.Name, topology.Postgres, variables{
-				part.Prefix() + "POSTGRES_DSN":       dsnOf(part.Name, topology.RuntimeRole(part.Name)),
-				part.Prefix() + "POSTGRES_OWNER_DSN": dsnOf(part.Name, part.Name),
+				part.Prefix() + "POSTGRES_DSN":       dsnOf(topology.Postgres, part.Name, topology.RuntimeRole(part.Name)),
+				part.Prefix() + "POSTGRES_OWNER_DSN": dsnOf(topology.Postgres, part.Name, part.Name),
 			}})
 		}
 		if part.Replica {
-			out = append(out, Link{part.Name, topology.Replica, variables{part.Prefix() + "POSTGRES_REPLICA_DSN": dsnOf(part.Name, topology.RuntimeRole(part.Name))}})
+			out = append(out, Link{part.Name, topology.Replica, variables{part.Prefix() + "POSTGRES_REPLICA_DSN": dsnOf(topology.Replica, part.Name, topology.RuntimeRole(part.Name))}})
 		}
 	}
 	slices.SortFunc(out, func(a, b Link) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
@@ -59,15 +59,12 @@ func (s *Shop) connect() error {
 		}
 	}
 	for _, l := range Links() {
-		if s.Addr(l.To) == "" {
-			continue
+		addr, err := s.routed(l)
+		if err != nil {
+			return err
 		}
-		addr := s.Addr(l.To)
-		if s.opts.Route != nil {
-			var err error
-			if addr, err = s.opts.Route(l.From, l.To, addr); err != nil {
-				return fmt.Errorf("route from %s to %s: %w", l.From, l.To, err)
-			}
+		if addr == "" {
+			continue
 		}
 		for name, value := range l.variables {
 			s.connections[name] = value(s, addr)
@@ -76,14 +73,33 @@ func (s *Shop) connect() error {
 	return nil
 }
 
+// routed is where a link leads, "" to what was not started.
+func (s *Shop) routed(l Link) (string, error) {
+	if s.cluster != nil && (l.To == topology.Postgres || l.To == topology.Replica) {
+		return s.cluster.addrs(l.From, s.opts.Route)
+	}
+	addr := s.Addr(l.To)
+	if addr == "" || s.opts.Route == nil {
+		return addr, nil
+	}
+	addr, err := s.opts.Route(l.From, l.To, addr)
+	if err != nil {
+		return "", fmt.Errorf("route from %s to %s: %w", l.From, l.To, err)
+	}
+	return addr, nil
+}
+
 // eventsVariable has the address of the broker.
 func eventsVariable(part topology.Part) string { return part.Prefix() + "EVENTS_URL" }
 
-// Addr is where a part answers, host:port; "" for a Redis, a broker or a replica that was not
-// started.
+// Addr is where a part answers, host:port; "" for a Redis, a broker, a PostgreSQL or a replica
+// that was not started: those of a cluster have names of their own.
 func (s *Shop) Addr(part string) string {
 	switch part {
 	case topology.Postgres:
+		if s.postgres == nil {
+			return ""
+		}
 		return s.postgres.addr()
 	case topology.Replica:
 		if s.replica == nil {
@@ -107,9 +123,12 @@ func (s *Shop) Addr(part string) string {
 	}
 }
 
-// dsnOf makes the connection string of a database for a role.
-func dsnOf(database, role string) func(s *Shop, addr string) string {
+// dsnOf makes the connection string of a database for a role, on the primary or on a standby.
+func dsnOf(server, database, role string) func(s *Shop, addr string) string {
 	return func(s *Shop, addr string) string {
+		if s.cluster != nil {
+			return s.cluster.dsn(database, role, addr, server == topology.Replica)
+		}
 		s.postgres.mu.Lock()
 		defer s.postgres.mu.Unlock()
 		dsn, err := url.Parse(s.postgres.server.DSN(database, role, s.postgres.passwords[role]))

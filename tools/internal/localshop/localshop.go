@@ -43,6 +43,9 @@ const readyTimeout = 60 * time.Second
 // waits longer has a defect, and names the part.
 const endTimeout = 3 * time.Minute
 
+// clusterStopTimeout bounds the stop of three PostgreSQL and what is around them.
+const clusterStopTimeout = 30 * time.Second
+
 // Options say how a shop runs. Only Dir is required.
 type Options struct {
 	// Dir is the data folder. It is made if need be.
@@ -58,6 +61,12 @@ type Options struct {
 	Redis bool
 	// Replica starts a standby of PostgreSQL, which answers reads of the services.
 	Replica bool
+	// Postgres is HAPostgres for three PostgreSQL under Patroni, whose standbys answer reads of
+	// the services, too; one server when empty.
+	Postgres string
+	// Asynchronous has commits of three PostgreSQL wait for no standby: a failover loses what
+	// was acknowledged. For tests.
+	Asynchronous bool
 	// Events is the broker of events: EmbeddedEvents for NATS of the shop's own, with its
 	// data in Dir, the URL of another one, or empty for none.
 	Events string
@@ -145,6 +154,7 @@ type Shop struct {
 	certs    *certificates
 	postgres *Postgres
 	replica  *Postgres // with Options.Replica
+	cluster  *cluster  // with HAPostgres, in place of postgres and replica
 	redis    *redis
 	broker   *broker   // with EmbeddedEvents
 	recorder *recorder // with Options.Traces
@@ -182,7 +192,7 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 		opts.Addr = "127.0.0.1:0"
 	}
 	s := &Shop{opts: opts, processes: map[string]*process.Supervisor{}, running: map[string]bool{}, listeners: map[string]net.Listener{}, admin: map[string]net.Listener{}, done: make(chan struct{})}
-	if err := checkEvents(opts.Events); err != nil {
+	if err := errors.Join(checkEvents(opts.Events), checkPostgres(opts.Postgres)); err != nil {
 		return nil, err
 	}
 	if s.folder, err = openFolder(opts.Dir, false); err != nil {
@@ -201,6 +211,9 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 		if err := s.folder.empty(); err != nil {
 			return nil, fmt.Errorf("empty %s: %w", s.folder.path, err)
 		}
+	}
+	if err := s.folder.checkKind(opts.Postgres); err != nil {
+		return nil, err
 	}
 	if err := s.prepare(); err != nil {
 		return nil, err
@@ -299,6 +312,10 @@ func (s *Shop) startStores(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
 		defer s.step("postgres", &err)()
+		if s.opts.Postgres == HAPostgres {
+			s.cluster, err = s.startCluster(ctx)
+			return err
+		}
 		s.postgres, err = startPostgres(ctx, &Postgres{passwords: s.secrets.Postgres, log: s.log, onRestart: s.refreshState}, pgserver.Options{
 			Dir: cmp.Or(s.opts.PostgresDir, s.folder.join("postgres")), Disposable: s.opts.Disposable, Notice: s.note("postgres"), Standbys: s.opts.Replica,
 		})
@@ -510,10 +527,15 @@ func (s *Shop) Err() error { return s.err }
 
 // DSN is the connection string of a service's database, for the role that owns it: tools
 // do what a service may not.
-func (s *Shop) DSN(service string) string { return s.postgres.DSNs()[service] }
+func (s *Shop) DSN(service string) string { return s.DSNs()[service] }
 
 // DSNs are the connection strings of all databases, by service, for their owners.
-func (s *Shop) DSNs() map[string]string { return s.postgres.DSNs() }
+func (s *Shop) DSNs() map[string]string {
+	if s.cluster != nil {
+		return s.cluster.DSNs()
+	}
+	return s.postgres.DSNs()
+}
 
 // Stop stops the services in the reverse order of their start, each given the
 // time to finish what is under way, then Redis, the broker and PostgreSQL. ctx bounds the
@@ -558,6 +580,11 @@ func (s *Shop) stopAll(ctx context.Context) error {
 			cancel()
 		}
 	}
+	if s.cluster != nil {
+		ctx, cancel := context.WithTimeout(ctx, clusterStopTimeout)
+		errs = append(errs, s.cluster.Stop(ctx))
+		cancel()
+	}
 	if s.logFile != nil {
 		errs = append(errs, s.logFile.Close())
 	}
@@ -581,9 +608,14 @@ func (s *Shop) writeState() error {
 	}
 	st := &state.State{
 		URL: s.URL, StripesimURL: s.StripesimURL, Services: map[string]string{}, Admin: map[string]string{},
-		Postgres: s.postgres.DSNs(), EventsURL: s.EventsURL(), StartedAt: s.startedAt,
+		Postgres: s.DSNs(), EventsURL: s.EventsURL(), StartedAt: s.startedAt,
 		TracesURL: s.TracesURL(), TracesToken: s.TracesToken(), MetricsURL: s.MetricsURL(), MetricsToken: s.MetricsToken(),
-		PIDs: map[string]int{"up": os.Getpid(), "postgres": s.postgres.PID()},
+		PIDs: map[string]int{"up": os.Getpid()},
+	}
+	if s.cluster != nil {
+		maps.Copy(st.PIDs, s.cluster.pids())
+	} else {
+		st.PIDs["postgres"] = s.postgres.PID()
 	}
 	for _, part := range topology.Of(topology.Service) {
 		st.Services[part.Name] = s.Addr(part.Name)

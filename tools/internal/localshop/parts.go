@@ -150,6 +150,9 @@ func poll(ctx context.Context, every time.Duration, ready func(context.Context) 
 func (s *Shop) Ready(ctx context.Context, part string) error {
 	switch part {
 	case topology.Postgres, topology.Replica:
+		if s.cluster != nil {
+			return s.cluster.ready(ctx, part == topology.Replica)
+		}
 		p := s.server(part)
 		if p == nil {
 			return errors.New("the shop has no replica")

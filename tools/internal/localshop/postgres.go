@@ -62,6 +62,9 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 		return nil, err
 	}
 	sec, err := f.secrets()
+	if err == nil {
+		err = f.checkKind("")
+	}
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -86,7 +89,7 @@ func startPostgres(ctx context.Context, p *Postgres, opts pgserver.Options) (*Po
 	}
 	p.opts, p.port, p.server, p.watched = opts, server.Port(), server, make(chan struct{})
 	if opts.Primary == nil { // a standby has what its primary has
-		if err := p.ensure(ctx); err != nil {
+		if err := ensureDatabases(ctx, server.SuperuserDSN, p.passwords); err != nil {
 			return nil, errors.Join(err, server.Stop(ctx))
 		}
 	}
@@ -96,28 +99,25 @@ func startPostgres(ctx context.Context, p *Postgres, opts pgserver.Options) (*Po
 	return p, nil
 }
 
-// ensure makes the databases and their roles.
-func (p *Postgres) ensure(ctx context.Context) error {
+// ensureDatabases makes the databases and their roles, which have these passwords, on a server
+// that the superuser reaches by what dsn returns for a database.
+func ensureDatabases(ctx context.Context, dsn func(database string) string, passwords map[string]string) error {
 	var defaults pg.Config
 	if err := config.SetDefaults(&defaults); err != nil {
 		return err
 	}
 	limits := pg.RoleSettings(defaults)
+	role := func(name string) pgserver.Role { return pgserver.Role{Name: name, Password: passwords[name]} }
 	g, ctx := errgroup.WithContext(ctx)
 	for _, name := range topology.Databases() {
 		g.Go(func() error {
-			return p.server.EnsureDatabase(ctx, pgserver.Database{
-				Name: name, Owner: p.role(name), Runtime: p.role(topology.RuntimeRole(name)), Settings: limits,
+			return pgserver.EnsureDatabase(ctx, dsn, pgserver.Database{
+				Name: name, Owner: role(name), Runtime: role(topology.RuntimeRole(name)), Settings: limits,
 			})
 		})
 	}
-	g.Go(func() error { return private(ctx, p.server.SuperuserDSN("postgres")) })
+	g.Go(func() error { return private(ctx, dsn("postgres")) })
 	return g.Wait()
-}
-
-// role is a role with its password.
-func (p *Postgres) role(name string) pgserver.Role {
-	return pgserver.Role{Name: name, Password: p.passwords[name]}
 }
 
 // private keeps the roles out of the databases that every role may connect to by

@@ -17,14 +17,14 @@ import (
 	"syscall"
 )
 
-// account is the user that the server runs as; nil is the current one.
-type account struct {
+// Account is the user that servers run as; nil is the current one.
+type Account struct {
 	uid, gid uint32
 	caps     []uintptr // what it needs to reach the data
 }
 
-// prepare makes cmd run as the account, in a clean environment.
-func (a *account) prepare(cmd *exec.Cmd) {
+// Prepare makes cmd run as the account, in a clean environment.
+func (a *Account) Prepare(cmd *exec.Cmd) {
 	cmd.Dir = "/"
 	cmd.Env = []string{"LC_ALL=C", "TZ=UTC", "PATH=" + os.Getenv("PATH")}
 	if a == nil {
@@ -34,8 +34,8 @@ func (a *account) prepare(cmd *exec.Cmd) {
 	setCapabilities(cmd.SysProcAttr, a.caps)
 }
 
-// own gives files to the account.
-func (a *account) own(names ...string) error {
+// Own gives files to the account.
+func (a *Account) Own(names ...string) error {
 	if a == nil {
 		return nil
 	}
@@ -48,7 +48,7 @@ func (a *account) own(names ...string) error {
 }
 
 // home returns the folder of the cluster and who runs it.
-func (s *Server) home() (string, *account, error) {
+func (s *Server) home() (string, *Account, error) {
 	home := s.opts.Dir
 	elsewhere := false
 	if b, err := os.ReadFile(filepath.Join(home, "location")); err == nil {
@@ -84,9 +84,31 @@ func (s *Server) home() (string, *account, error) {
 	return home, as, nil
 }
 
+// ErrUnreachable means that the user that PostgreSQL has to run as cannot reach a folder.
+var ErrUnreachable = errors.New("postgres does not run as root, and its user cannot reach the folder")
+
+// AccountFor returns who programs of PostgreSQL run as that keep their data below dir, which
+// there is: the current user, nil, who is not root, else another one that reaches it.
+func AccountFor(dir string) (*Account, error) {
+	if os.Geteuid() != 0 {
+		return nil, nil //nolint:nilnil // the current user
+	}
+	as, err := unprivileged()
+	if err != nil {
+		return nil, err
+	}
+	if as.reaches(dir) {
+		return as, nil
+	}
+	if as.caps = searchCapability(); as.caps == nil {
+		return nil, fmt.Errorf("%w %s: choose another one", ErrUnreachable, dir)
+	}
+	return as, nil
+}
+
 // fallback makes a folder that any user can reach, for the data of a server
 // that cannot reach its own.
-func (s *Server) fallback(as *account) (string, error) {
+func (s *Server) fallback(as *Account) (string, error) {
 	sum := sha256.Sum256([]byte(s.opts.Dir))
 	home := filepath.Join("/var/tmp", "souk-postgres-"+hex.EncodeToString(sum[:8]))
 	if err := os.Mkdir(home, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -100,14 +122,14 @@ func (s *Server) fallback(as *account) (string, error) {
 	if st := info.Sys().(*syscall.Stat_t); !info.IsDir() || st.Uid != 0 && st.Uid != as.uid {
 		return "", fmt.Errorf("%s exists and belongs to another user", home)
 	}
-	if err := as.own(home); err != nil {
+	if err := as.Own(home); err != nil {
 		return "", err
 	}
 	s.log.Warn("the database's user cannot reach the folder: the data is elsewhere", "folder", s.opts.Dir, "data", home)
 	return home, os.WriteFile(filepath.Join(s.opts.Dir, "location"), []byte(home+"\n"), 0o644)
 }
 
-func unprivileged() (*account, error) {
+func unprivileged() (*Account, error) {
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
 		if err != nil {
@@ -116,7 +138,7 @@ func unprivileged() (*account, error) {
 		uid, err1 := strconv.ParseUint(u.Uid, 10, 32)
 		gid, err2 := strconv.ParseUint(u.Gid, 10, 32)
 		if err := errors.Join(err1, err2); err == nil && uid != 0 {
-			return &account{uid: uint32(uid), gid: uint32(gid)}, nil
+			return &Account{uid: uint32(uid), gid: uint32(gid)}, nil
 		}
 	}
 	return nil, errors.New("postgres does not run as root, and there is no user postgres or nobody to run it as: start as an ordinary user")
@@ -124,7 +146,7 @@ func unprivileged() (*account, error) {
 
 // reaches reports whether the account may search all directories on the way to
 // and including dir.
-func (a *account) reaches(dir string) bool {
+func (a *Account) reaches(dir string) bool {
 	dir, err := filepath.EvalSymlinks(dir)
 	for ; err == nil; dir = filepath.Dir(dir) {
 		var info fs.FileInfo
@@ -148,11 +170,11 @@ func (a *account) reaches(dir string) bool {
 	return false
 }
 
-func ownerOf(name string) (*account, error) {
+func ownerOf(name string) (*Account, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
 	}
 	st := info.Sys().(*syscall.Stat_t)
-	return &account{uid: st.Uid, gid: st.Gid}, nil
+	return &Account{uid: st.Uid, gid: st.Gid}, nil
 }

@@ -74,6 +74,22 @@ func findBinaries(ctx context.Context, dir, cluster string, notice func(string))
 		ErrNoBinaries, minVersion, strings.Join(seen, "; "))
 }
 
+// Programs returns the folder of the machine's PostgreSQL, in which there are all that are
+// named; data is a folder with a cluster or none.
+func Programs(ctx context.Context, data string, names ...string) (dir string, err error) {
+	bin, err := findBinaries(ctx, "", clusterVersion(data), func(string) {})
+	if err != nil {
+		return "", err
+	}
+	dir = filepath.Dir(bin.postgres)
+	for _, name := range names {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			return "", fmt.Errorf("%w with %s (Debian and Ubuntu: apt install postgresql)", ErrNoBinaries, name)
+		}
+	}
+	return dir, nil
+}
+
 // candidates returns the folders in which PostgreSQL may be, best first.
 func candidates(ctx context.Context) []string {
 	var dirs []string

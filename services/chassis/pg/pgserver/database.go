@@ -27,7 +27,13 @@ type Database struct {
 // owner that was there alone gets its companion. Only the two and the superuser may
 // connect, and only the owner may make anything, a temporary table neither.
 func (s *Server) EnsureDatabase(ctx context.Context, d Database) error {
-	conn, err := s.connect(ctx)
+	return EnsureDatabase(ctx, s.SuperuserDSN, d)
+}
+
+// EnsureDatabase does what the method of a Server does, on a server that the superuser reaches
+// by what dsn returns for a database.
+func EnsureDatabase(ctx context.Context, dsn func(database string) string, d Database) error {
+	conn, err := pgx.Connect(ctx, dsn("postgres"))
 	if err != nil {
 		return err
 	}
@@ -65,13 +71,13 @@ func (s *Server) EnsureDatabase(ctx context.Context, d Database) error {
 			return fmt.Errorf("database %s: %w", d.Name, err)
 		}
 	}
-	return s.protectSchema(ctx, d)
+	return protectSchema(ctx, dsn(d.Name), d)
 }
 
 // protectSchema keeps other roles from making tables, as PostgreSQL 15 does by itself in
 // a new database, but not in one that was upgraded.
-func (s *Server) protectSchema(ctx context.Context, d Database) error {
-	conn, err := pgx.Connect(ctx, s.SuperuserDSN(d.Name))
+func protectSchema(ctx context.Context, dsn string, d Database) error {
+	conn, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func clusterVersion(data string) string {
 
 // initialize makes the cluster if there is none, and reads or makes the
 // superuser's password.
-func (s *Server) initialize(ctx context.Context, bin binaries, home string, as *account) error {
+func (s *Server) initialize(ctx context.Context, bin binaries, home string, as *Account) error {
 	passwordFile := filepath.Join(home, "password")
 	if clusterVersion(s.data) != "" {
 		b, err := os.ReadFile(passwordFile)
@@ -53,7 +53,7 @@ func (s *Server) initialize(ctx context.Context, bin binaries, home string, as *
 	if err := os.Mkdir(fresh, 0o700); err != nil {
 		return err
 	}
-	if err := as.own(passwordFile, fresh); err != nil {
+	if err := as.Own(passwordFile, fresh); err != nil {
 		return err
 	}
 	args := []string{
@@ -64,7 +64,7 @@ func (s *Server) initialize(ctx context.Context, bin binaries, home string, as *
 		args = append(args, "--no-sync", "--auth-local=trust", "--auth-host=trust")
 	}
 	cmd := exec.CommandContext(ctx, bin.initdb, args...)
-	as.prepare(cmd)
+	as.Prepare(cmd)
 	process.OwnGroup(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return errors.Join(fmt.Errorf("%s: %w\n%s", bin.initdb, err, strings.TrimSpace(string(out))), os.RemoveAll(fresh))

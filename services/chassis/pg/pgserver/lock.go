@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -77,6 +78,24 @@ func shutDown(ctx context.Context, pid int, data string) error {
 		}
 	}
 	return fmt.Errorf("%w: postgres with process id %d does not stop", ErrInUse, pid)
+}
+
+// Processes returns the process ids of the postmaster that serves a folder of data, first, and
+// of its children; none when there is no such postmaster.
+func Processes(data string) ([]int, error) {
+	data, err := filepath.EvalSymlinks(data)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	pid, ok := readPid(filepath.Join(data, "postmaster.pid"))
+	if !ok || syscall.Kill(pid, 0) != nil || !isPostmaster(pid, data) {
+		return nil, nil
+	}
+	children, err := childrenOf(pid)
+	return append([]int{pid}, children...), err
 }
 
 // Discard removes the folder of a Disposable server whose process has been

@@ -165,7 +165,7 @@ func (s *Server) notice(ctx context.Context) func(string) {
 
 // launch starts the postmaster, again on another port if the one it was to have
 // was taken meanwhile.
-func (s *Server) launch(ctx context.Context, bin binaries, as *account) error {
+func (s *Server) launch(ctx context.Context, bin binaries, as *Account) error {
 	deadline := time.Now().Add(30 * time.Second)
 	for {
 		if s.port = s.opts.Port; s.port == 0 {
@@ -190,7 +190,7 @@ func (s *Server) launch(ctx context.Context, bin binaries, as *account) error {
 	}
 }
 
-func (s *Server) launchOnce(ctx context.Context, bin binaries, as *account) error {
+func (s *Server) launchOnce(ctx context.Context, bin binaries, as *Account) error {
 	log, from, err := openLog(filepath.Join(s.opts.Dir, "postgres.log"))
 	if err != nil {
 		return err
@@ -200,7 +200,7 @@ func (s *Server) launchOnce(ctx context.Context, bin binaries, as *account) erro
 	// Without ctx, which bounds the start: the server outlives it.
 	cmd := exec.Command(bin.postgres, s.arguments()...)
 	cmd.Stdout, cmd.Stderr = log, log
-	as.prepare(cmd)
+	as.Prepare(cmd)
 	// SIGINT is a "fast" shutdown.
 	if s.process, err = process.Start(cmd, syscall.SIGINT); err != nil {
 		return err

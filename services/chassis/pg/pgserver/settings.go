@@ -67,6 +67,13 @@ var replicated = map[string]string{
 	"wal_retrieve_retry_interval": "200ms",
 }
 
+// Replicated are the settings of servers on a laptop that are standbys of one another.
+func Replicated() map[string]string {
+	settings := maps.Clone(laptop)
+	maps.Copy(settings, replicated)
+	return settings
+}
+
 // arguments is the postmaster's command line.
 func (s *Server) arguments() []string {
 	settings := maps.Clone(laptop)

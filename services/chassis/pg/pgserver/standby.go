@@ -87,14 +87,14 @@ func systemIdentifier(data string) (string, error) {
 
 // copyPrimary makes the data of a standby with pg_basebackup, unless there is some, and
 // tells it where its primary is.
-func (s *Server) copyPrimary(ctx context.Context, bin binaries, home string, as *account) error {
+func (s *Server) copyPrimary(ctx context.Context, bin binaries, home string, as *Account) error {
 	primary := s.opts.Primary
 	s.password = primary.password
 	passwordFile := filepath.Join(home, "password")
 	if err := os.WriteFile(passwordFile, []byte(s.password+"\n"), 0o600); err != nil {
 		return err
 	}
-	if err := as.own(passwordFile); err != nil {
+	if err := as.Own(passwordFile); err != nil {
 		return err
 	}
 	if clusterVersion(s.data) == "" {
@@ -108,10 +108,10 @@ func (s *Server) copyPrimary(ctx context.Context, bin binaries, home string, as 
 	if err := os.WriteFile(settings, []byte(line), 0o600); err != nil {
 		return err
 	}
-	return as.own(settings)
+	return as.Own(settings)
 }
 
-func (s *Server) baseBackup(ctx context.Context, bin binaries, as *account) error {
+func (s *Server) baseBackup(ctx context.Context, bin binaries, as *Account) error {
 	program := filepath.Join(filepath.Dir(bin.postgres), "pg_basebackup")
 	if _, err := os.Stat(program); err != nil {
 		return fmt.Errorf("a standby needs pg_basebackup: %w", err)
@@ -123,7 +123,7 @@ func (s *Server) baseBackup(ctx context.Context, bin binaries, as *account) erro
 	if err := os.Mkdir(fresh, 0o700); err != nil {
 		return err
 	}
-	if err := as.own(fresh); err != nil {
+	if err := as.Own(fresh); err != nil {
 		return err
 	}
 	args := []string{"--pgdata=" + fresh, "--dbname=" + s.opts.Primary.conninfo(""), "--wal-method=stream", "--checkpoint=fast", "--no-password"}
@@ -131,7 +131,7 @@ func (s *Server) baseBackup(ctx context.Context, bin binaries, as *account) erro
 		args = append(args, "--no-sync")
 	}
 	cmd := exec.CommandContext(ctx, program, args...)
-	as.prepare(cmd)
+	as.Prepare(cmd)
 	cmd.Env = append(cmd.Env, "PGPASSWORD="+s.password) // not in the arguments, which all users see
 	process.OwnGroup(cmd)
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -141,7 +141,7 @@ func (s *Server) baseBackup(ctx context.Context, bin binaries, as *account) erro
 	if err := os.WriteFile(signal, nil, 0o600); err != nil {
 		return err
 	}
-	if err := as.own(signal); err != nil {
+	if err := as.Own(signal); err != nil {
 		return err
 	}
 	if err := os.Remove(s.data); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -19,6 +19,8 @@ type need struct {
 	programs, files []string
 	// packages by manager, separated by spaces.
 	packages map[string]string
+	// optional means that tests do without where the manager has no package.
+	optional bool
 	// snap is what Ubuntu has instead of a package of apt.
 	snap string
 	// wanted says whether a run with these arguments needs it; always when nil.
@@ -51,6 +53,14 @@ var needs = []need{
 		what: "Java", programs: []string{"java"}, // 17 or newer, for a broker of Kafka
 		files:    []string{"/opt/homebrew/opt/openjdk/bin/java", "/usr/local/opt/openjdk/bin/java"},
 		packages: map[string]string{"apt": "default-jre-headless", "dnf": "java-latest-openjdk-headless", "apk": "openjdk21-jre-headless", "brew": "openjdk"},
+	},
+	{
+		what: "Patroni", programs: []string{"patroni"}, optional: true,
+		packages: map[string]string{"apt": "patroni python3-etcd"},
+	},
+	{
+		what: "etcd", programs: []string{"etcd"}, optional: true,
+		packages: map[string]string{"apt": "etcd-server"},
 	},
 	{
 		what: "a C compiler", programs: []string{"gcc", "clang"},
@@ -140,11 +150,24 @@ func (m machine) missing(args []string) []need {
 		if n.wanted != nil && !n.wanted(args) {
 			continue
 		}
+		if n.optional && n.packages[m.manager()] == "" {
+			continue
+		}
 		if !slices.ContainsFunc(n.programs, has) && !slices.ContainsFunc(n.files, m.file) {
 			out = append(out, n)
 		}
 	}
 	return out
+}
+
+// manager is the name of the machine's package manager, "" without one.
+func (m machine) manager() string {
+	for _, manager := range managers {
+		if m.has(manager.program) {
+			return manager.name
+		}
+	}
+	return ""
 }
 
 // plan is how to install what is missing.

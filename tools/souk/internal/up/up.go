@@ -23,7 +23,7 @@ import (
 )
 
 // stopTimeout bounds the database's part of a stop.
-const stopTimeout = 10 * time.Second
+const stopTimeout = 30 * time.Second
 
 // Command is `souk up`.
 func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -46,6 +46,7 @@ it in good order, a second one at once.
 	processes := flags.Bool("processes", false, "run each service in a process of its own, started again after any death")
 	redis := flags.Bool("redis", false, "start Redis (or a small one inside) as a second layer of the catalog's cache")
 	replica := flags.Bool("replica", false, "start a standby of PostgreSQL, which answers reads")
+	postgres := flags.String("postgres", "", "`ha`: three PostgreSQL under Patroni and etcd, whose standbys answer reads; one server without")
 	events := flags.String("events", localshop.EmbeddedEvents, "the `broker` of events: embedded (NATS, data in the data folder), none, or a URL (nats://..., kafka://...)")
 	empty := flags.Bool("empty", false, "do not import the embedded catalog")
 	traces := flags.Bool("traces", true, "keep recent traces in memory, for 'souk trace'")
@@ -60,7 +61,7 @@ it in good order, a second one at once.
 	}
 	display := newDisplay(stderr)
 	opts := localshop.Options{
-		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: *redis, Replica: *replica, Events: *events, Metrics: *metrics,
+		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: *redis, Replica: *replica, Postgres: *postgres, Events: *events, Metrics: *metrics,
 		Console: display, ConsoleLevel: slog.LevelWarn, Progress: display.progress,
 	}
 	if *traces && *processes && localshop.ExportsElsewhere() {

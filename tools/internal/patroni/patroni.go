@@ -1,0 +1,332 @@
+//go:build unix
+
+// Package patroni runs a PostgreSQL that survives the death of its primary: three servers
+// under Patroni, which agree by three etcd on which of them takes writes. All are processes
+// of this machine, from the system's packages, with their data in one folder. It is for laptops
+// and tests: what is lost with the machine is lost.
+//
+// A commit is acknowledged when one standby has it on its disk, too (synchronous_mode), and
+// waits when there is none (synchronous_mode_strict). Only that standby is promoted.
+package patroni
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
+	"github.com/souk-shop/souk/services/chassis/process"
+	"github.com/souk-shop/souk/services/chassis/retry"
+)
+
+// Nodes are the names of the PostgreSQL servers and of the etcd members.
+var (
+	Nodes   = []string{"postgres-1", "postgres-2", "postgres-3"}
+	Members = []string{"etcd-1", "etcd-2", "etcd-3"}
+)
+
+const (
+	superuser  = "postgres"
+	replicator = "replicator"
+	// scope is the cluster's name in etcd.
+	scope = "souk"
+	// bootstrapWait is Patroni's loop_wait while a cluster comes to be, loopWait then, in
+	// seconds: how often a node looks at the cluster where nothing wakes it up. ttl is after which time without a sign of its life a primary is replaced: 20 is
+	// the least that Patroni takes.
+	bootstrapWait, loopWait, retryTimeout, ttl = 1, 5, 5, 20
+	// maxAsynchronousLag is how far a standby may be behind, in bytes, to be promoted where commits
+	// wait for none.
+	maxAsynchronousLag = 1 << 30
+	// apiTimeout bounds one question to a Patroni.
+	apiTimeout = 2 * time.Second
+)
+
+// ErrMissing means that the machine lacks a program.
+var ErrMissing = errors.New("PostgreSQL under Patroni needs programs that are not on PATH")
+
+// Options says where and how a cluster runs.
+type Options struct {
+	// Dir holds all of the cluster: data, configurations, logs and passwords.
+	Dir string
+	// Settings are added to PostgreSQL's configuration.
+	Settings map[string]string
+	// Log is told of starts and stops; may be nil.
+	Log *slog.Logger
+	// Disposable data may be lost with the machine's power: nothing is synced to disk.
+	Disposable bool
+	// Asynchronous has commits wait for no standby: what was acknowledged is lost with its
+	// primary. It shows what a failover loses without.
+	Asynchronous bool
+	// loopWait is Patroni's, in seconds; 5 when 0. For tests.
+	loopWait int
+	// Route returns the address at which a node reaches another, or an etcd, that is at addr;
+	// may be nil. From is "" where each other node uses the address.
+	Route func(from, to, addr string) (string, error)
+}
+
+// Cluster is a running cluster.
+type Cluster struct {
+	opts Options
+	log  *slog.Logger
+	// programs is the folder of PostgreSQL's, and as who runs them.
+	programs string
+	as       *pgserver.Account
+	state    *stored
+	parts    map[string]*part // of Nodes and Members
+	// peers is where nodes reach one another, by name.
+	peers map[string]string
+	http  *http.Client
+	lock  *os.File
+}
+
+// stored is what a cluster keeps from one start to the next. Addresses are in etcd's data,
+// too: they stay the same.
+type stored struct {
+	Ports     map[string]int    `json:"ports"` // of nodes, of their Patronis (NAME-api), of members and of what they tell one another (NAME-peer)
+	Passwords map[string]string `json:"passwords"`
+}
+
+// Start starts the cluster and returns when its primary takes writes and two standbys follow
+// it. ctx bounds the start; the cluster runs until Stop.
+func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
+	c := &Cluster{opts: opts, log: opts.Log, parts: map[string]*part{}, peers: map[string]string{}, http: &http.Client{Timeout: apiTimeout}}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if c.opts.Dir, err = filepath.Abs(opts.Dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.opts.Dir, 0o711); err != nil { // PostgreSQL's user passes through
+		return nil, err
+	}
+	if err := c.findPrograms(ctx); err != nil {
+		return nil, err
+	}
+	if c.lock, err = pgserver.LockFolder(c.opts.Dir); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+			defer cancel()
+			err = errors.Join(err, c.Stop(stopping))
+		}
+	}()
+	if c.as, err = pgserver.AccountFor(c.opts.Dir); err != nil {
+		return nil, err
+	}
+	if err := c.load(); err != nil {
+		return nil, err
+	}
+	if err := c.arrange(); err != nil {
+		return nil, err
+	}
+	for _, p := range c.parts {
+		if err := p.clear(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.portsAreFree(); err != nil {
+		return nil, err
+	}
+	for _, name := range slices.Concat(Members, Nodes) {
+		c.parts[name].up()
+	}
+	began := time.Now()
+	if err := c.AwaitWhole(ctx); err != nil {
+		return nil, fmt.Errorf("PostgreSQL under Patroni (logs in %s): %w", c.opts.Dir, err)
+	}
+	if err := c.configure(ctx); err != nil {
+		return nil, err
+	}
+	c.log.InfoContext(ctx, "postgres is up, under patroni", "data", c.opts.Dir, "took", time.Since(began).Round(time.Millisecond))
+	return c, nil
+}
+
+// findPrograms looks for all programs, and says what to install.
+func (c *Cluster) findPrograms(ctx context.Context) (err error) {
+	var missing []string
+	for _, name := range []string{"patroni", "etcd"} {
+		if _, err := exec.LookPath(name); err != nil {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("%w: %s (Debian and Ubuntu: apt install patroni python3-etcd etcd-server; `souk test --install-only` does it)", ErrMissing, strings.Join(missing, ", "))
+	}
+	c.programs, err = pgserver.Programs(ctx, c.Data(Nodes[0]), "pg_ctl", "pg_basebackup", "pg_rewind", "pg_controldata", "pg_isready")
+	return err
+}
+
+// load reads what is stored, or makes it.
+func (c *Cluster) load() error {
+	path := filepath.Join(c.opts.Dir, "cluster.json")
+	c.state = &stored{}
+	switch b, err := os.ReadFile(path); {
+	case err == nil:
+		if err := json.Unmarshal(b, c.state); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	c.state.Ports, c.state.Passwords = map[string]int{}, map[string]string{}
+	for _, name := range slices.Concat(Nodes, suffixed(Nodes, "-api"), Members, suffixed(Members, "-peer")) {
+		port, err := process.FreePort()
+		if err != nil {
+			return err
+		}
+		c.state.Ports[name] = port
+	}
+	for _, role := range []string{superuser, replicator, "api"} {
+		c.state.Passwords[role] = rand.Text()
+	}
+	b, err := json.MarshalIndent(c.state, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o600)
+}
+
+func suffixed(names []string, suffix string) []string {
+	var out []string
+	for _, name := range names {
+		out = append(out, name+suffix)
+	}
+	return out
+}
+
+// portsAreFree finds a program that has taken a port of the cluster since that ran last.
+func (c *Cluster) portsAreFree() error {
+	for _, name := range slices.Sorted(maps.Keys(c.state.Ports)) {
+		lis, err := net.Listen("tcp", c.own(name))
+		if err != nil {
+			return fmt.Errorf("the cluster's %s keeps its address, which another program has: %w", name, err)
+		}
+		if err := lis.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// own is where a part listens.
+func (c *Cluster) own(name string) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(c.state.Ports[name]))
+}
+
+// Addr is where a node or an etcd listens.
+func (c *Cluster) Addr(name string) string { return c.own(name) }
+
+func (c *Cluster) dir(name string) string { return filepath.Join(c.opts.Dir, name) }
+
+// Data is the folder of a node's data.
+func (c *Cluster) Data(node string) string { return filepath.Join(c.dir(node), "data") }
+
+// DSN is the URL of a database for a role, on the servers at addrs, as they are reached: the
+// first that has the attributes that are asked for (target_session_attrs) is connected to.
+func DSN(addrs []string, database, user, password, attributes string) string {
+	u := url.URL{
+		Scheme: "postgres", User: url.UserPassword(user, password), Host: strings.Join(addrs, ","), Path: "/" + database,
+		RawQuery: "sslmode=disable&target_session_attrs=" + attributes,
+	}
+	return u.String()
+}
+
+// SuperuserDSN is the URL of a database on the primary, for the superuser.
+func (c *Cluster) SuperuserDSN(database string) string {
+	return DSN(c.addrs(), database, superuser, c.state.Passwords[superuser], "read-write")
+}
+
+// NodeDSN is the URL of a database on one node, for the superuser.
+func (c *Cluster) NodeDSN(node, database string) string {
+	return DSN([]string{c.own(node)}, database, superuser, c.state.Passwords[superuser], "any")
+}
+
+func (c *Cluster) addrs() []string {
+	var out []string
+	for _, name := range Nodes {
+		out = append(out, c.own(name))
+	}
+	return out
+}
+
+// Stop shuts all down, PostgreSQL in good order: the standbys first, which a primary would wait
+// for. When ctx ends first they are killed, to recover at their next start.
+func (c *Cluster) Stop(ctx context.Context) error {
+	defer func() {
+		if c.lock != nil {
+			pgserver.UnlockFolder(c.lock)
+			c.lock = nil
+		}
+	}()
+	if len(c.parts) == 0 {
+		return nil
+	}
+	primary, _ := c.Primary(ctx) // "" when it is not known: then any order will do
+	var standbys errgroup.Group
+	for _, name := range Nodes {
+		if p := c.parts[name]; name != primary {
+			standbys.Go(func() error { return p.stop(ctx) })
+		}
+	}
+	err := standbys.Wait()
+	if p := c.parts[primary]; p != nil {
+		err = errors.Join(err, p.stop(ctx))
+	}
+	var members errgroup.Group
+	for _, name := range Members {
+		members.Go(func() error { return c.parts[name].stop(ctx) })
+	}
+	return errors.Join(err, members.Wait())
+}
+
+// AwaitWhole returns when there is a primary, two standbys follow it, and one of them
+// synchronously unless the cluster is Asynchronous.
+func (c *Cluster) AwaitWhole(ctx context.Context) error {
+	var last error
+	err := retry.Do(ctx, retry.Policy{Backoff: retry.Backoff{Initial: 100 * time.Millisecond, Max: 200 * time.Millisecond}}, func(ctx context.Context) error {
+		last = c.whole(ctx)
+		return last
+	})
+	if err != nil {
+		return fmt.Errorf("%w (last: %w)", err, last)
+	}
+	return nil
+}
+
+func (c *Cluster) whole(ctx context.Context) error {
+	members, err := c.Status(ctx)
+	if err != nil {
+		return err
+	}
+	count := map[string]int{}
+	for _, m := range members {
+		if m.State == "running" || m.State == "streaming" {
+			count[m.Role]++
+		}
+	}
+	standbys := map[bool]string{false: syncStandby, true: replica}[c.opts.Asynchronous]
+	if count[leader] != 1 || count[replica]+count[syncStandby] != len(Nodes)-1 || count[standbys] == 0 {
+		return fmt.Errorf("not all nodes run: %v", members)
+	}
+	return nil
+}
