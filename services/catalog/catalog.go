@@ -42,6 +42,11 @@ type Config struct {
 	CursorKey config.Secret `env:"CURSOR_KEY, default=souk catalog cursor"`
 	// MemoryTTL is how long answers are kept in this process; negative for not at all.
 	MemoryTTL time.Duration `env:"MEMORY_TTL, default=1s"`
+	// StockBatch is the most commands that wait for the same stock and are carried out in
+	// one transaction; negative for each in one of its own.
+	StockBatch int `env:"STOCK_BATCH, default=64"`
+	// StockQueue is the most reservations that wait for one SKU; more are refused.
+	StockQueue int `env:"STOCK_QUEUE, default=1024"`
 	// ExpireEvery is how often expired holds are released.
 	ExpireEvery time.Duration `env:"EXPIRE_EVERY, default=2s"`
 	// LearnEvery is how often sold units are counted into popularity and into
@@ -62,8 +67,11 @@ func Run(ctx context.Context, cfg Config) error {
 			if err != nil {
 				return err
 			}
-			products := postgres.New(p.Pool, cfg.Currency).ReadFrom(p.Reads).CountExpired(
+			products := postgres.New(p.Pool, cfg.Currency).ReadFrom(p.Reads).Group(cfg.StockBatch, cfg.StockQueue).CountExpired(
 				func(ctx context.Context, holds int64) { expired.Add(ctx, holds) })
+			if err := products.Observe(p.Telemetry.Tracer(), p.Telemetry.Meter()); err != nil {
+				return err
+			}
 			store, err := cached.New(products, cfg.MemoryTTL, cfg.Redis, p.Telemetry)
 			if err != nil {
 				return err

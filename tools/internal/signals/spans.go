@@ -53,6 +53,8 @@ func Spans() []Span {
 		{Name: "souk.order.drive_refund", Pattern: `souk\.order\.drive_refund`, Kind: "internal", By: []string{"order"}, Attributes: keys(semconv.OrderID, semconv.RefundID),
 			Events: []string{"souk.refund.settled", "souk.order.transition", "souk.order.step_unknown", "souk.order.overtaken"},
 			Brief:  "a refund on its way to its end", Where: "services/order/internal/app"},
+		{Name: "souk.catalog.stock.group", Pattern: `souk\.catalog\.stock\.group`, Kind: "internal", By: []string{"catalog"}, Attributes: keys("db.operation.batch.size"),
+			Brief: "commands that waited for the same stock and are carried out in one transaction, a trace of its own; links to each, and each links to it", Where: "services/catalog/internal/postgres"},
 		{Name: "publish {service}", Pattern: `publish \w+`, Kind: "producer", Attributes: messaging(semconv.EventType), Core: true,
 			Brief: "an event that the broker takes, in the trace in which the fact became true", Where: "services/chassis/events/internal/driver"},
 		{Name: "publish {event}", Pattern: `publish souk\.[a-z]+\.v1\.\w+`, Kind: "producer", Attributes: messaging(), Core: true,

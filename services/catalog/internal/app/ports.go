@@ -45,7 +45,8 @@ type Reader interface {
 // Reservations puts stock aside. Every command is idempotent.
 type Reservations interface {
 	// Reserve holds the lines, all or none. The lines have distinct SKUs.
-	// Errors: ShortageError, ErrSKUNotFound, ErrReservationReleased, ErrReservationMismatch.
+	// Errors: ShortageError, ErrSKUNotFound, ErrReservationReleased,
+	// ErrReservationMismatch, ErrStockBusy.
 	Reserve(ctx context.Context, orderID string, lines []domain.StockLine, hold time.Duration) (domain.Reservation, domain.Touched, error)
 	// Confirm sells what is held. Errors: ErrReservationNotFound,
 	// ErrReservationExpired, ErrReservationReleased.

@@ -34,6 +34,8 @@ var (
 	ErrLastVariant = errors.New("it is the only variant of its product")
 	// ErrInsufficientStock is a wish for more units than are available. See ShortageError.
 	ErrInsufficientStock = errors.New("not enough stock")
+	// ErrStockBusy is a reservation of a SKU for which too many others wait. See SKUError.
+	ErrStockBusy = errors.New("too many reservations of it wait")
 	// ErrStockBelowCommitted is an absolute stock lower than what is held and sold.
 	ErrStockBelowCommitted = errors.New("the stock is less than what is held and sold")
 	// ErrReservationNotFound is a command for an order that has no reservation.
@@ -78,7 +80,8 @@ func Invalid(field, format string, args ...any) error {
 
 // SKUError is an error about particular SKUs.
 type SKUError struct {
-	// Err is ErrSKUNotFound, ErrSKUTaken, ErrStockBelowCommitted or ErrRestockExceedsSold.
+	// Err is ErrSKUNotFound, ErrSKUTaken, ErrStockBusy, ErrStockBelowCommitted or
+	// ErrRestockExceedsSold.
 	Err error
 	// SKUs are the ones it is about, sorted.
 	SKUs []string

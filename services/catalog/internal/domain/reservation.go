@@ -133,3 +133,32 @@ func (r Reservation) OnExpire() Step {
 	}
 	return Stay
 }
+
+// Level is what of a SKU is on sale, and what orders hold and have not paid yet.
+type Level struct{ Available, Held int64 }
+
+// Levels are those of SKUs. One that is missing is unknown.
+type Levels map[string]Level
+
+// Refuse tells why lines can't be held: an unknown SKU or too little stock. It is nil when
+// they can.
+func (s Levels) Refuse(lines []StockLine) error {
+	var unknown []string
+	var short ShortageError
+	for _, l := range lines {
+		if have, ok := s[l.SKU]; !ok {
+			unknown = append(unknown, l.SKU)
+		} else if have.Available < l.Quantity {
+			short.Shortages = append(short.Shortages, Shortage{SKU: l.SKU, Requested: l.Quantity, Available: have.Available, Held: have.Held})
+		}
+	}
+	switch {
+	case len(unknown) > 0:
+		slices.Sort(unknown)
+		return &SKUError{Err: ErrSKUNotFound, SKUs: unknown}
+	case len(short.Shortages) > 0:
+		slices.SortFunc(short.Shortages, func(a, b Shortage) int { return strings.Compare(a.SKU, b.SKU) })
+		return &short
+	}
+	return nil
+}

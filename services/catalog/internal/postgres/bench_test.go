@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,6 +143,45 @@ func BenchmarkEditsDuringImport(b *testing.B) {
 		for what, d := range worst {
 			b.ReportMetric(float64(d.Milliseconds()), "ms-worst-"+what)
 			b.ReportMetric(float64(failed[what]), "failed-"+what)
+		}
+	}
+}
+
+// BenchmarkHotProduct reserves one SKU for many clients at once: each in a transaction of
+// its own, the baseline, and in groups. The transactions of a bench that measures them are
+// on disk before they are answered.
+func BenchmarkHotProduct(b *testing.B) {
+	s := newShop(b)
+	set := func(fsync string) {
+		for _, sql := range []string{"ALTER SYSTEM SET fsync = " + fsync, "SELECT pg_reload_conf()"} {
+			if _, err := s.pool.Exec(context.WithoutCancel(b.Context()), sql); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	set("on")
+	b.Cleanup(func() { set("off") })
+	s.add(simple("HOT", "hot", 100, 1_000_000_000))
+	for _, clients := range []int{1, 2, 4, 16, 64, 256} {
+		for _, batch := range []int{1, batch} {
+			b.Run(fmt.Sprintf("clients=%d/batch=%d", clients, batch), func(b *testing.B) {
+				s.Group(batch, queue)
+				var left atomic.Int64
+				left.Store(int64(b.N))
+				var group sync.WaitGroup
+				for range clients {
+					group.Go(func() {
+						for left.Add(-1) >= 0 {
+							if _, _, err := s.Reserve(b.Context(), newID(), []domain.StockLine{line("HOT", 1)}, quarter); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				group.Wait()
+				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reservations/s")
+			})
 		}
 	}
 }

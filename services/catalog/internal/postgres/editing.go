@@ -92,7 +92,7 @@ func (s *Store) adjust(ctx context.Context, a domain.Adjustment) error {
 		skus[i], deltas[i] = c.SKU, c.Delta
 		as[i] = domain.StockLine{SKU: c.SKU, Quantity: c.Delta}
 	}
-	end, err := s.turn(ctx, as)
+	end, err := s.turns.take(ctx, skus)
 	if err != nil {
 		return err
 	}

@@ -57,14 +57,23 @@ func TestAChangedColumnTypeIsNoError(t *testing.T) {
 // With one connection more than the turns of a SKU, others still sell.
 func TestALockedRowHoldsUpItsOwnSKUOnly(t *testing.T) {
 	t.Parallel()
+	for size, writers := range map[int]int32{1: 2, batch: 1} {
+		t.Run(fmt.Sprintf("groups of %d", size), func(t *testing.T) {
+			t.Parallel()
+			testALockedRow(t, size, writers)
+		})
+	}
+}
+
+func testALockedRow(t *testing.T, size int, writers int32) {
 	s, ctx := newShop(t), t.Context()
 	s.add(simple("LOCKED", "one", 100, 50), simple("FREE", "other", 100, 50))
-	pool, err := pg.Open(ctx, pg.Config{DSN: config.Secret(s.pool.Config().ConnString()), MaxConns: 3, LockTimeout: time.Minute}, telemetry.Discard())
+	pool, err := pg.Open(ctx, pg.Config{DSN: config.Secret(s.pool.Config().ConnString()), MaxConns: writers + 1, LockTimeout: time.Minute}, telemetry.Discard())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer pool.Close()
-	narrow := postgres.New(pool, "GBP")
+	narrow := postgres.New(pool, "GBP").Group(size, queue)
 	tx, err := s.pool.Begin(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +91,7 @@ func TestALockedRowHoldsUpItsOwnSKUOnly(t *testing.T) {
 	for range buyers {
 		go func() { done <- buy(ctx, "LOCKED") }()
 	}
-	for pool.Stat().AcquiredConns() < 2 && ctx.Err() == nil {
+	for pool.Stat().AcquiredConns() < writers && ctx.Err() == nil {
 		if _, err := s.pool.Exec(ctx, "SELECT"); err != nil {
 			t.Fatal(err)
 		}

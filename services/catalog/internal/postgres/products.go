@@ -67,6 +67,12 @@ func (s *Store) Variants(ctx context.Context, skus []string) ([]domain.Variant, 
 	if len(soldOut) == 0 {
 		return found, nil
 	}
+	// Most holds have not expired, and then there is nothing to wait for a turn for.
+	if due, err := s.reads.AreHoldsExpired(ctx, soldOut); err != nil {
+		return nil, fmt.Errorf("look for expired holds: %w", err)
+	} else if !due {
+		return found, nil
+	}
 	// A question does not queue for a row that commands wait for.
 	soon, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -17,14 +16,64 @@ import (
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
-// Reserve implements app.Reservations. Enough stock is one round trip.
+// Reserve implements app.Reservations.
 func (s *Store) Reserve(ctx context.Context, orderID string, lines []domain.StockLine, hold time.Duration) (domain.Reservation, domain.Touched, error) {
-	skus, quantities := columns(lines)
-	end, err := s.turns.take(ctx, skus)
+	return s.carryOut(ctx, skusOf(lines), &action{kind: reserve, orderID: orderID, lines: lines, hold: hold})
+}
+
+// Confirm implements app.Reservations.
+func (s *Store) Confirm(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
+	return s.settle(ctx, &action{kind: confirm, orderID: orderID})
+}
+
+// Release implements app.Reservations.
+func (s *Store) Release(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
+	return s.settle(ctx, &action{kind: release, orderID: orderID})
+}
+
+// settle waits for a turn at what the order has reserved. An unknown order has reserved
+// nothing, and waits for nobody.
+func (s *Store) settle(ctx context.Context, act *action) (domain.Reservation, domain.Touched, error) {
+	skus, err := s.reservedSKUs(ctx, act.orderID)
 	if err != nil {
 		return domain.Reservation{}, nil, err
 	}
-	defer end()
+	return s.carryOut(ctx, skus, act)
+}
+
+// carryOut carries out a command in its turn: alone, or in a group with those that wait.
+func (s *Store) carryOut(ctx context.Context, skus []string, act *action) (domain.Reservation, domain.Touched, error) {
+	c, err := s.turns.enter(ctx, skus, act)
+	if err != nil {
+		if errors.Is(err, domain.ErrStockBusy) {
+			s.measures.refused.Add(ctx, 1)
+		}
+		return domain.Reservation{}, nil, err
+	}
+	if c.group == nil {
+		defer s.turns.leave(c.skus)
+		s.measures.wait.Record(ctx, time.Since(c.since).Seconds())
+		s.measures.commands.Record(ctx, 1)
+		s.alone(ctx, act)
+	}
+	return act.res, act.touched, act.err
+}
+
+// alone carries out a command in a transaction of its own.
+func (s *Store) alone(ctx context.Context, act *action) {
+	switch act.kind {
+	case reserve:
+		act.res, act.touched, act.err = s.reserve(ctx, act.orderID, act.lines, act.hold)
+	case confirm:
+		act.res, act.touched, act.err = s.confirm(ctx, act.orderID)
+	case release:
+		act.res, act.touched, act.err = s.release(ctx, act.orderID)
+	}
+}
+
+// reserve holds lines. Enough stock is one round trip.
+func (s *Store) reserve(ctx context.Context, orderID string, lines []domain.StockLine, hold time.Duration) (domain.Reservation, domain.Touched, error) {
+	skus, quantities := columns(lines)
 	fingerprint := domain.Fingerprint(lines)
 	var (
 		locked []db.LockStockRow
@@ -77,16 +126,11 @@ func (s *Store) Reserve(ctx context.Context, orderID string, lines []domain.Stoc
 	return res, nil, nil
 }
 
-// Confirm implements app.Reservations, in one round trip; two if a Reserve
-// commits between the statements of the first.
-func (s *Store) Confirm(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
-	end, err := s.turnOf(ctx, orderID)
-	if err != nil {
-		return domain.Reservation{}, nil, err
-	}
-	defer end()
+// confirm sells what is held, in one round trip; two if a Reserve commits between the
+// statements of the first.
+func (s *Store) confirm(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
 	for again := false; ; again = true {
-		res, touched, err := s.confirm(ctx, orderID)
+		res, touched, err := s.commitHeld(ctx, orderID)
 		if err != nil {
 			return domain.Reservation{}, nil, err
 		}
@@ -102,9 +146,9 @@ func (s *Store) Confirm(ctx context.Context, orderID string) (domain.Reservation
 	}
 }
 
-// confirm commits what is held and reads the reservation, each as of its own
+// commitHeld commits what is held and reads the reservation, each as of its own
 // snapshot.
-func (s *Store) confirm(ctx context.Context, orderID string) (res domain.Reservation, touched domain.Touched, err error) {
+func (s *Store) commitHeld(ctx context.Context, orderID string) (res domain.Reservation, touched domain.Touched, err error) {
 	exists := false
 	err = s.atomically(ctx, func(b *pgx.Batch) {
 		b.Queue(db.CommitStock, orderID)
@@ -124,13 +168,8 @@ func (s *Store) confirm(ctx context.Context, orderID string) (res domain.Reserva
 	return res, touched, err
 }
 
-// Release implements app.Reservations: one round trip, two for a tombstone.
-func (s *Store) Release(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
-	end, err := s.turnOf(ctx, orderID)
-	if err != nil {
-		return domain.Reservation{}, nil, err
-	}
-	defer end()
+// release gives units back, in one round trip; two for a tombstone.
+func (s *Store) release(ctx context.Context, orderID string) (domain.Reservation, domain.Touched, error) {
 	for {
 		var (
 			touched domain.Touched
@@ -227,6 +266,14 @@ func (s *Store) Restock(ctx context.Context, restockID, orderID string, lines []
 	return touched, err
 }
 
+func skusOf(lines []domain.StockLine) []string {
+	skus := make([]string, len(lines))
+	for i, l := range lines {
+		skus[i] = l.SKU
+	}
+	return skus
+}
+
 // columns returns the lines sorted by SKU, as arrays for unnest.
 func columns(lines []domain.StockLine) (skus []string, quantities []int64) {
 	sorted := slices.Clone(lines)
@@ -240,33 +287,21 @@ func columns(lines []domain.StockLine) (skus []string, quantities []int64) {
 
 // reserveRefused tells why nothing was held: an unknown SKU or too little stock.
 func reserveRefused(lines []domain.StockLine, locked []db.LockStockRow) error {
-	stock := make(map[string]db.LockStockRow, len(locked))
+	if err := levels(locked).Refuse(lines); err != nil {
+		return err
+	}
+	return errors.New("nothing was held, and yet there was enough of everything")
+}
+
+func levels(locked []db.LockStockRow) domain.Levels {
+	all := make(domain.Levels, len(locked))
 	for _, row := range locked {
 		if !row.Sellable {
 			row.Available, row.Held = 0, 0 // what others hold comes back to no shelf
 		}
-		stock[row.Sku] = row
+		all[row.Sku] = domain.Level{Available: row.Available, Held: row.Held}
 	}
-	var unknown []string
-	var short domain.ShortageError
-	for _, l := range lines {
-		if have, ok := stock[l.SKU]; !ok {
-			unknown = append(unknown, l.SKU)
-		} else if have.Available < l.Quantity {
-			short.Shortages = append(short.Shortages, domain.Shortage{
-				SKU: l.SKU, Requested: l.Quantity, Available: have.Available, Held: have.Held,
-			})
-		}
-	}
-	switch {
-	case len(unknown) > 0:
-		slices.Sort(unknown)
-		return &domain.SKUError{Err: domain.ErrSKUNotFound, SKUs: unknown}
-	case len(short.Shortages) > 0:
-		slices.SortFunc(short.Shortages, func(a, b domain.Shortage) int { return strings.Compare(a.SKU, b.SKU) })
-		return &short
-	}
-	return errors.New("nothing was held, and yet there was enough of everything")
+	return all
 }
 
 func shortSKUs(lines []domain.StockLine, locked []db.LockStockRow) []string {

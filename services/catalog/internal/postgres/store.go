@@ -4,11 +4,17 @@ package postgres
 import (
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/metric"
+	noopmetric "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/souk-shop/souk/services/catalog/internal/app"
 	"github.com/souk-shop/souk/services/catalog/internal/domain/words"
@@ -85,6 +91,8 @@ type Store struct {
 	currency string
 	walks    walks
 	expired  func(ctx context.Context, holds int64) // has it counted
+	tracer   trace.Tracer
+	measures measures
 }
 
 var _ app.Store = (*Store)(nil)
@@ -94,10 +102,43 @@ var _ app.Store = (*Store)(nil)
 func New(pool *pgxpool.Pool, currency string) *Store {
 	writes := pg.DB{Pool: pool}
 	s := &Store{
-		pool: writes, q: db.New(writes), currency: currency, turns: newTurns(),
+		pool: writes, q: db.New(writes), currency: currency, tracer: noop.NewTracerProvider().Tracer(""),
 		walks: walks{popularity: firstID, shelves: mostPopular}, expired: func(context.Context, int64) {},
 	}
-	return s.ReadFrom(pg.NewReads(pool, nil))
+	s.measures, _ = newMeasures(noopmetric.NewMeterProvider().Meter(""))
+	return s.Group(1, math.MaxInt).ReadFrom(pg.NewReads(pool, nil))
+}
+
+// Group has up to batch commands that wait for the same stock carried out in one
+// transaction; each has one of its own when batch is less than 2. Reservations are refused
+// while queue others wait for a SKU.
+func (s *Store) Group(batch, queue int) *Store {
+	s.turns = newTurns(batch, queue, s.together)
+	return s
+}
+
+// Observe has groups traced, and turns measured.
+func (s *Store) Observe(tracer trace.Tracer, meter metric.Meter) (err error) {
+	s.tracer = tracer
+	s.measures, err = newMeasures(meter)
+	return err
+}
+
+// measures are those of turns at stock.
+type measures struct {
+	commands metric.Int64Histogram
+	wait     metric.Float64Histogram
+	refused  metric.Int64Counter
+}
+
+func newMeasures(meter metric.Meter) (measures, error) {
+	commands, err1 := meter.Int64Histogram("souk.catalog.stock.commands", metric.WithUnit("{command}"), metric.WithExplicitBucketBoundaries(1, 2, 4, 8, 16, 32, 64, 128),
+		metric.WithDescription("Reservations, confirmations and releases that one transaction carried out: more than one where they waited for the same stock."))
+	wait, err2 := meter.Float64Histogram("souk.catalog.stock.wait", metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(.0001, .001, .005, .025, .1, .25, .5, 1, 2.5, 5, 10),
+		metric.WithDescription("Time that a reservation, confirmation or release waited until it was begun."))
+	refused, err3 := meter.Int64Counter("souk.catalog.stock.refused", metric.WithUnit("{reservation}"),
+		metric.WithDescription("Reservations that were refused because too many others waited for the same stock."))
+	return measures{commands, wait, refused}, errors.Join(err1, err2, err3)
 }
 
 // CountExpired has count called with how many expired holds were released.

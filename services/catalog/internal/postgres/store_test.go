@@ -24,6 +24,9 @@ func migrate(ctx context.Context, dsn string) error {
 	return postgres.Migrate(ctx, pg.Config{DSN: config.Secret(dsn)}, slog.New(slog.DiscardHandler))
 }
 
+// Groups and queues are as the service has them by default.
+const batch, queue = 64, 1024
+
 // shop is a store on a database of its own.
 type shop struct {
 	*postgres.Store
@@ -34,14 +37,14 @@ type shop struct {
 func newShop(t testing.TB) *shop {
 	t.Helper()
 	db := pgtest.Service(t, postgres.Migrate)
-	return &shop{postgres.New(open(t, db.Config), "GBP"), db.Superuser(t), t}
+	return &shop{postgres.New(open(t, db.Config), "GBP").Group(batch, queue), db.Superuser(t), t}
 }
 
 // shopOn is a store on a migrated database, as a superuser.
 func shopOn(t testing.TB, dsn string) *shop {
 	t.Helper()
 	pool := open(t, pg.Config{DSN: config.Secret(dsn)})
-	return &shop{postgres.New(pool, "GBP"), pool, t}
+	return &shop{postgres.New(pool, "GBP").Group(batch, queue), pool, t}
 }
 
 func open(t testing.TB, cfg pg.Config) *pgxpool.Pool {

@@ -26,6 +26,7 @@ var Errors = chassisrpc.ErrorTable{
 	{Is: domain.ErrWasOrdered, Reason: catalogv1.ErrorReason_ERROR_REASON_WAS_ORDERED},
 	{Is: domain.ErrLastVariant, Reason: catalogv1.ErrorReason_ERROR_REASON_LAST_VARIANT},
 	{Is: domain.ErrInsufficientStock, Reason: catalogv1.ErrorReason_ERROR_REASON_INSUFFICIENT_STOCK},
+	{Is: domain.ErrStockBusy, Reason: catalogv1.ErrorReason_ERROR_REASON_STOCK_BUSY},
 	{Is: domain.ErrStockBelowCommitted, Reason: catalogv1.ErrorReason_ERROR_REASON_STOCK_BELOW_COMMITTED},
 	{Is: domain.ErrReservationNotFound, Reason: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_NOT_FOUND},
 	{Is: domain.ErrReservationReleased, Reason: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_RELEASED},

@@ -81,7 +81,8 @@ type CatalogServiceClient interface {
 	// Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK, with a Shortage per SKU in
 	// the status details), FAILED_PRECONDITION (RESERVATION_RELEASED) when the
 	// order was released before (also by a tombstone), FAILED_PRECONDITION
-	// (RESERVATION_MISMATCH) for a repeat with other lines, NOT_FOUND (SKU_NOT_FOUND).
+	// (RESERVATION_MISMATCH) for a repeat with other lines, NOT_FOUND (SKU_NOT_FOUND),
+	// RESOURCE_EXHAUSTED (STOCK_BUSY) when too many others wait for one of the SKUs.
 	Reserve(ctx context.Context, in *ReserveRequest, opts ...grpc.CallOption) (*ReserveResponse, error)
 	// Confirm turns a held reservation into sold units. Idempotent. Only the
 	// database's clock judges expiry.
@@ -362,7 +363,8 @@ type CatalogServiceServer interface {
 	// Errors: FAILED_PRECONDITION (INSUFFICIENT_STOCK, with a Shortage per SKU in
 	// the status details), FAILED_PRECONDITION (RESERVATION_RELEASED) when the
 	// order was released before (also by a tombstone), FAILED_PRECONDITION
-	// (RESERVATION_MISMATCH) for a repeat with other lines, NOT_FOUND (SKU_NOT_FOUND).
+	// (RESERVATION_MISMATCH) for a repeat with other lines, NOT_FOUND (SKU_NOT_FOUND),
+	// RESOURCE_EXHAUSTED (STOCK_BUSY) when too many others wait for one of the SKUs.
 	Reserve(context.Context, *ReserveRequest) (*ReserveResponse, error)
 	// Confirm turns a held reservation into sold units. Idempotent. Only the
 	// database's clock judges expiry.

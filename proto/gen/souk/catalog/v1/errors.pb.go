@@ -48,6 +48,7 @@ const (
 	ErrorReason_ERROR_REASON_NOT_A_DRAFT_AGAIN         ErrorReason = 18
 	ErrorReason_ERROR_REASON_WAS_ORDERED               ErrorReason = 19
 	ErrorReason_ERROR_REASON_LAST_VARIANT              ErrorReason = 20
+	ErrorReason_ERROR_REASON_STOCK_BUSY                ErrorReason = 21
 )
 
 // Enum value maps for ErrorReason.
@@ -74,6 +75,7 @@ var (
 		18: "ERROR_REASON_NOT_A_DRAFT_AGAIN",
 		19: "ERROR_REASON_WAS_ORDERED",
 		20: "ERROR_REASON_LAST_VARIANT",
+		21: "ERROR_REASON_STOCK_BUSY",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -97,6 +99,7 @@ var (
 		"ERROR_REASON_NOT_A_DRAFT_AGAIN":         18,
 		"ERROR_REASON_WAS_ORDERED":               19,
 		"ERROR_REASON_LAST_VARIANT":              20,
+		"ERROR_REASON_STOCK_BUSY":                21,
 	}
 )
 
@@ -131,7 +134,7 @@ var File_souk_catalog_v1_errors_proto protoreflect.FileDescriptor
 
 const file_souk_catalog_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1csouk/catalog/v1/errors.proto\x12\x0fsouk.catalog.v1\x1a\x19souk/error/v1/error.proto*\xf0\x1d\n" +
+	"\x1csouk/catalog/v1/errors.proto\x12\x0fsouk.catalog.v1\x1a\x19souk/error/v1/error.proto*\xff\x1e\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\xf7\x01\n" +
 	"\x1bERROR_REASON_INVALID_CURSOR\x10\x01\x1a\xd5\x01\xca\xf3\x18\xd0\x01\b\x03\x12\x17The cursor is not valid\x1aDThe cursor was not issued for this listing. Start again without one.\"mA cursor is taken as it is from next_cursor and used with the same filter and order. Start again without one.\x12\x82\x01\n" +
@@ -154,7 +157,8 @@ const file_souk_catalog_v1_errors_proto_rawDesc = "" +
 	" ERROR_REASON_PRECONDITION_FAILED\x10\x11\x1a\xfb\x01\xca\xf3\x18\xf6\x01\b\t\x12\x11Changed meanwhile\x1a9The resource is not as you saw it. Read it and try again.\"\xa0\x01The resource is not as If-Match or If-None-Match asks for: it has changed since the ETag, or is there, or is not. Read it and decide again. Nothing was changed.(\x9c\x03\x12\x9c\x02\n" +
 	"\x1eERROR_REASON_NOT_A_DRAFT_AGAIN\x10\x12\x1a\xf7\x01\xca\xf3\x18\xf2\x01\b\t\x12\x19It can't be a draft again\x1a7What was shown once can't be a draft again. Archive it.\"\x92\x01A draft was never shown. What is active or archived may have links, carts and orders, so it can't become a draft: archive it. Nothing was changed.2\x05codes\x12\xd3\x02\n" +
 	"\x18ERROR_REASON_WAS_ORDERED\x10\x13\x1a\xb4\x02\xca\xf3\x18\xaf\x02\b\t\x12\x0eIt was ordered\x1ayUnits of it were ordered, so it can't be deleted. Archive it: it is no longer sold then, and its orders keep their links.\"\x99\x01Only what no order ever reserved a unit of can be deleted. errors says which SKUs were ordered. Archive the product, or the variant. Nothing was changed.2\x04skus\x12\x93\x02\n" +
-	"\x19ERROR_REASON_LAST_VARIANT\x10\x14\x1a\xf3\x01\xca\xf3\x18\xee\x01\b\t\x12\x16It is the only variant\x1aFA product has one variant at least. Delete the product, or archive it.\"\x83\x01The variant is the only one of its product, and a product has one at least. Delete the product, or archive it. Nothing was changed.2\x04skus\x1a\x10\xca\xf3\x18\fcatalog.soukB?Z=github.com/souk-shop/souk/proto/gen/souk/catalog/v1;catalogv1b\x06proto3"
+	"\x19ERROR_REASON_LAST_VARIANT\x10\x14\x1a\xf3\x01\xca\xf3\x18\xee\x01\b\t\x12\x16It is the only variant\x1aFA product has one variant at least. Delete the product, or archive it.\"\x83\x01The variant is the only one of its product, and a product has one at least. Delete the product, or archive it. Nothing was changed.2\x04skus\x12\x8c\x01\n" +
+	"\x17ERROR_REASON_STOCK_BUSY\x10\x15\x1ao\xca\xf3\x18k\b\b\"_Too many other reservations wait for a SKU. Nothing was held; the same Reserve may be repeated.2\x04skus8\x01\x1a\x10\xca\xf3\x18\fcatalog.soukB?Z=github.com/souk-shop/souk/proto/gen/souk/catalog/v1;catalogv1b\x06proto3"
 
 var (
 	file_souk_catalog_v1_errors_proto_rawDescOnce sync.Once

@@ -10,6 +10,21 @@ import (
 	"time"
 )
 
+const AreHoldsExpired = `-- name: AreHoldsExpired :one
+SELECT EXISTS (
+    SELECT FROM reservations r
+    WHERE r.state = 'held' AND r.expires_at <= now()
+      AND EXISTS (SELECT FROM reservation_lines l WHERE l.order_id = r.order_id AND l.sku = ANY ($1::text[])))
+`
+
+// AreHoldsExpired is whether there is something for ExpireHoldsOf to do.
+func (q *Queries) AreHoldsExpired(ctx context.Context, skus []string) (bool, error) {
+	row := q.db.QueryRow(ctx, AreHoldsExpired, skus)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const CommitStock = `-- name: CommitStock :many
 WITH moved AS (
     UPDATE reservations r
@@ -316,6 +331,65 @@ func (q *Queries) HoldStock(ctx context.Context, arg HoldStockParams) (int64, er
 	return count, err
 }
 
+const InsertHolds = `-- name: InsertHolds :many
+INSERT INTO reservations (order_id, state, expires_at, lines_hash)
+SELECT w.order_id, 'held', now() + w.hold_microseconds * interval '1 microsecond', w.lines_hash
+FROM (SELECT unnest($1::uuid[]) AS order_id, unnest($2::bigint[]) AS hold_microseconds,
+             unnest($3::bytea[]) AS lines_hash) w
+ORDER BY w.order_id
+ON CONFLICT (order_id) DO NOTHING
+RETURNING order_id, expires_at
+`
+
+type InsertHoldsParams struct {
+	OrderIds         []string
+	HoldMicroseconds []int64
+	LinesHashes      [][]byte
+}
+
+type InsertHoldsRow struct {
+	OrderID   string
+	ExpiresAt time.Time
+}
+
+// InsertHolds makes reservations of orders that have none and returns those it made. It
+// inserts in one order: two transactions with the same orders do not deadlock.
+func (q *Queries) InsertHolds(ctx context.Context, arg InsertHoldsParams) ([]InsertHoldsRow, error) {
+	rows, err := q.db.Query(ctx, InsertHolds, arg.OrderIds, arg.HoldMicroseconds, arg.LinesHashes)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []InsertHoldsRow
+	for rows.Next() {
+		var i InsertHoldsRow
+		if err := rows.Scan(&i.OrderID, &i.ExpiresAt); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const InsertLines = `-- name: InsertLines :exec
+INSERT INTO reservation_lines (order_id, sku, quantity)
+SELECT unnest($1::uuid[]), unnest($2::text[]), unnest($3::bigint[])
+`
+
+type InsertLinesParams struct {
+	OrderIds   []string
+	Skus       []string
+	Quantities []int64
+}
+
+func (q *Queries) InsertLines(ctx context.Context, arg InsertLinesParams) error {
+	_, err := q.db.Exec(ctx, InsertLines, arg.OrderIds, arg.Skus, arg.Quantities)
+	return err
+}
+
 const InsertRestock = `-- name: InsertRestock :execrows
 INSERT INTO restocks (restock_id, order_id, lines_hash)
 VALUES ($1, $2, $3)
@@ -373,6 +447,56 @@ func (q *Queries) LockReservation(ctx context.Context, arg LockReservationParams
 	return i, err
 }
 
+const LockReservations = `-- name: LockReservations :many
+
+SELECT r.order_id, r.state, r.expires_at, r.lines_hash,
+       (r.expired OR r.state = 'held' AND r.expires_at <= now())::boolean AS expired,
+       (1000000 * greatest(extract(epoch FROM r.expires_at - now()), 0))::bigint AS left_microseconds
+FROM reservations r
+WHERE r.order_id = ANY ($1::uuid[])
+ORDER BY r.order_id
+FOR NO KEY UPDATE
+`
+
+type LockReservationsRow struct {
+	OrderID          string
+	State            string
+	ExpiresAt        time.Time
+	LinesHash        []byte
+	Expired          bool
+	LeftMicroseconds int64
+}
+
+// What follows carries out commands of several orders in one transaction, which locks as
+// each of them alone would: reservations first, then stock. No order is named twice.
+// LockReservations locks those that are there.
+func (q *Queries) LockReservations(ctx context.Context, orderIds []string) ([]LockReservationsRow, error) {
+	rows, err := q.db.Query(ctx, LockReservations, orderIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LockReservationsRow
+	for rows.Next() {
+		var i LockReservationsRow
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.State,
+			&i.ExpiresAt,
+			&i.LinesHash,
+			&i.Expired,
+			&i.LeftMicroseconds,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const LockStock = `-- name: LockStock :many
 
 SELECT sku, product_id, (total - held - committed)::bigint AS available, held, sellable
@@ -410,6 +534,59 @@ func (q *Queries) LockStock(ctx context.Context, skus []string) ([]LockStockRow,
 			&i.Available,
 			&i.Held,
 			&i.Sellable,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const MoveStock = `-- name: MoveStock :exec
+UPDATE stock s
+SET held = s.held + w.held, committed = s.committed + w.committed, version = s.version + 1, updated_at = now()
+FROM (SELECT unnest($1::text[]) AS sku, unnest($2::bigint[]) AS held, unnest($3::bigint[]) AS committed) w
+WHERE s.sku = w.sku
+`
+
+type MoveStockParams struct {
+	Skus      []string
+	Held      []int64
+	Committed []int64
+}
+
+// MoveStock changes stock that LockStock has locked, each row once.
+func (q *Queries) MoveStock(ctx context.Context, arg MoveStockParams) error {
+	_, err := q.db.Exec(ctx, MoveStock, arg.Skus, arg.Held, arg.Committed)
+	return err
+}
+
+const ReservedLines = `-- name: ReservedLines :many
+SELECT order_id, sku, quantity, returned
+FROM reservation_lines
+WHERE order_id = ANY ($1::uuid[])
+ORDER BY order_id, sku
+`
+
+// ReservedLines are those of orders. Run it after LockReservations: only then does its
+// snapshot show every return.
+func (q *Queries) ReservedLines(ctx context.Context, orderIds []string) ([]ReservationLine, error) {
+	rows, err := q.db.Query(ctx, ReservedLines, orderIds)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ReservationLine
+	for rows.Next() {
+		var i ReservationLine
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.Sku,
+			&i.Quantity,
+			&i.Returned,
 		); err != nil {
 			return nil, err
 		}
@@ -527,4 +704,23 @@ func (q *Queries) ReturnStock(ctx context.Context, arg ReturnStockParams) ([]str
 		return nil, err
 	}
 	return items, nil
+}
+
+const SettleReservations = `-- name: SettleReservations :exec
+UPDATE reservations r
+SET state = w.state, settled_at = now(), expired = w.expired
+FROM (SELECT unnest($1::uuid[]) AS order_id, unnest($2::text[]) AS state, unnest($3::boolean[]) AS expired) w
+WHERE r.order_id = w.order_id
+`
+
+type SettleReservationsParams struct {
+	OrderIds []string
+	States   []string
+	Expired  []bool
+}
+
+// SettleReservations moves reservations that LockReservations has locked.
+func (q *Queries) SettleReservations(ctx context.Context, arg SettleReservationsParams) error {
+	_, err := q.db.Exec(ctx, SettleReservations, arg.OrderIds, arg.States, arg.Expired)
+	return err
 }

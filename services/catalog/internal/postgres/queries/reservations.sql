@@ -201,3 +201,60 @@ SET committed = s.committed - r.quantity, version = s.version + 1, updated_at = 
 FROM returned r JOIN locked k ON k.sku = r.sku
 WHERE s.sku = r.sku
 RETURNING s.product_id;
+
+-- What follows carries out commands of several orders in one transaction, which locks as
+-- each of them alone would: reservations first, then stock. No order is named twice.
+
+-- LockReservations locks those that are there.
+-- name: LockReservations :many
+SELECT r.order_id, r.state, r.expires_at, r.lines_hash,
+       (r.expired OR r.state = 'held' AND r.expires_at <= now())::boolean AS expired,
+       (1000000 * greatest(extract(epoch FROM r.expires_at - now()), 0))::bigint AS left_microseconds
+FROM reservations r
+WHERE r.order_id = ANY (@order_ids::uuid[])
+ORDER BY r.order_id
+FOR NO KEY UPDATE;
+
+-- ReservedLines are those of orders. Run it after LockReservations: only then does its
+-- snapshot show every return.
+-- name: ReservedLines :many
+SELECT order_id, sku, quantity, returned
+FROM reservation_lines
+WHERE order_id = ANY (@order_ids::uuid[])
+ORDER BY order_id, sku;
+
+-- AreHoldsExpired is whether there is something for ExpireHoldsOf to do.
+-- name: AreHoldsExpired :one
+SELECT EXISTS (
+    SELECT FROM reservations r
+    WHERE r.state = 'held' AND r.expires_at <= now()
+      AND EXISTS (SELECT FROM reservation_lines l WHERE l.order_id = r.order_id AND l.sku = ANY (@skus::text[])));
+
+-- InsertHolds makes reservations of orders that have none and returns those it made. It
+-- inserts in one order: two transactions with the same orders do not deadlock.
+-- name: InsertHolds :many
+INSERT INTO reservations (order_id, state, expires_at, lines_hash)
+SELECT w.order_id, 'held', now() + w.hold_microseconds * interval '1 microsecond', w.lines_hash
+FROM (SELECT unnest(@order_ids::uuid[]) AS order_id, unnest(@hold_microseconds::bigint[]) AS hold_microseconds,
+             unnest(@lines_hashes::bytea[]) AS lines_hash) w
+ORDER BY w.order_id
+ON CONFLICT (order_id) DO NOTHING
+RETURNING order_id, expires_at;
+
+-- name: InsertLines :exec
+INSERT INTO reservation_lines (order_id, sku, quantity)
+SELECT unnest(@order_ids::uuid[]), unnest(@skus::text[]), unnest(@quantities::bigint[]);
+
+-- SettleReservations moves reservations that LockReservations has locked.
+-- name: SettleReservations :exec
+UPDATE reservations r
+SET state = w.state, settled_at = now(), expired = w.expired
+FROM (SELECT unnest(@order_ids::uuid[]) AS order_id, unnest(@states::text[]) AS state, unnest(@expired::boolean[]) AS expired) w
+WHERE r.order_id = w.order_id;
+
+-- MoveStock changes stock that LockStock has locked, each row once.
+-- name: MoveStock :exec
+UPDATE stock s
+SET held = s.held + w.held, committed = s.committed + w.committed, version = s.version + 1, updated_at = now()
+FROM (SELECT unnest(@skus::text[]) AS sku, unnest(@held::bigint[]) AS held, unnest(@committed::bigint[]) AS committed) w
+WHERE s.sku = w.sku;

@@ -1,0 +1,507 @@
+package postgres_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+	"pgregory.net/rapid"
+
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/catalog/internal/postgres"
+	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// lineUp has calls wait for a SKU one after another, and returns what lets them go and
+// waits for their errors.
+func (s *shop) lineUp(sku string, calls ...func(context.Context) error) (gone func() []error) {
+	s.t.Helper()
+	end, err := s.Turn(s.t.Context(), sku)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	errs := make([]error, len(calls))
+	for i, call := range calls {
+		group.Go(func() { errs[i] = call(s.t.Context()) })
+		s.until(func() bool { return s.Waiting(sku) == i+1 })
+	}
+	return func() []error {
+		end()
+		group.Wait()
+		return errs
+	}
+}
+
+// until asks the database something until it is so: that gives others the time.
+func (s *shop) until(is func() bool) {
+	s.t.Helper()
+	for !is() {
+		if _, err := s.pool.Exec(s.t.Context(), "SELECT"); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+// untilALockIsWaitedFor returns when a transaction waits for another one.
+func (s *shop) untilALockIsWaitedFor() {
+	s.t.Helper()
+	s.until(func() (waits bool) {
+		err := s.pool.QueryRow(s.t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waits)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return waits
+	})
+}
+
+func (s *shop) reserving(order string, lines ...domain.StockLine) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, _, err := s.Reserve(ctx, order, lines, quarter)
+		return err
+	}
+}
+
+// A group does what its commands would have done one after another: the same outcomes, the
+// same stock, and a reservation for each order.
+func TestAGroupAgainstOneAtATime(t *testing.T) {
+	t.Parallel()
+	together, alone := newShop(t), newShop(t)
+	run := 0
+	rapid.Check(t, func(t *rapid.T) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		run++
+		skus := make([]string, 3)
+		for i := range skus {
+			skus[i] = fmt.Sprintf("R%d-%d", run, i)
+			stock := rapid.Int64Range(0, 8).Draw(t, "total")
+			for _, s := range []*shop{together, alone} {
+				if _, err := s.Upsert(ctx, "", []domain.ProductInput{simple(skus[i], "r", 100, stock)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		lines := rapid.Custom(func(t *rapid.T) (lines []domain.StockLine) {
+			for _, sku := range rapid.SliceOfNDistinct(rapid.SampledFrom(slices.Concat(skus, []string{"NOPE"})), 1, 3, rapid.ID).Draw(t, "skus") {
+				lines = append(lines, line(sku, rapid.Int64Range(1, 4).Draw(t, "quantity")))
+			}
+			return lines
+		})
+		// What was before: orders in every state.
+		known := map[string]bool{}
+		var orders []string
+		for range rapid.IntRange(0, 6).Draw(t, "known orders") {
+			id, wish := newID(), lines.Draw(t, "lines")
+			hold := quarter
+			if rapid.Bool().Draw(t, "expired") {
+				hold = time.Microsecond
+			}
+			then := rapid.SampledFrom([]string{"", "confirm", "release", "return"}).Draw(t, "then")
+			for _, s := range []*shop{together, alone} {
+				_, _, err := s.Reserve(ctx, id, wish, hold)
+				known[id] = err == nil
+				if err == nil && (then == "confirm" || then == "return") {
+					_, _, err = s.Confirm(ctx, id)
+				}
+				if err == nil && then == "return" {
+					_, err = s.Restock(ctx, newID(), id, []domain.StockLine{line(wish[0].SKU, 1)})
+				}
+				if err == nil && then == "release" {
+					_, _, err = s.Release(ctx, id)
+				}
+				if known[id] && err != nil && !errors.Is(err, domain.ErrReservationExpired) {
+					t.Fatal(err)
+				}
+			}
+			orders = append(orders, id)
+		}
+		var commands []postgres.Command
+		for _, id := range orders {
+			c := postgres.Command{OrderID: id, Lines: lines.Draw(t, "lines of a repeat"), Hold: quarter}
+			if kind := rapid.SampledFrom([]string{"reserve", "confirm", "release"}).Draw(t, "kind"); known[id] {
+				c.Confirm, c.Release = kind == "confirm", kind == "release"
+			}
+			commands = append(commands, c)
+		}
+		for range rapid.IntRange(1, 8).Draw(t, "new orders") {
+			commands = append(commands, postgres.Command{OrderID: newID(), Lines: lines.Draw(t, "lines"), Hold: quarter})
+		}
+		commands = rapid.Permutation(commands).Draw(t, "commands")
+		got, err := together.Together(ctx, commands)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// One after another: what gives units back, what sells them, what wants them.
+		for _, now := range []func(postgres.Command) bool{
+			func(c postgres.Command) bool { return c.Release },
+			func(c postgres.Command) bool { return c.Confirm },
+			func(c postgres.Command) bool { return !c.Release && !c.Confirm },
+		} {
+			for i, c := range commands {
+				if !now(c) {
+					continue
+				}
+				var want postgres.Outcome
+				var touched domain.Touched
+				switch {
+				case c.Release:
+					want.Reservation, touched, want.Err = alone.Release(ctx, c.OrderID)
+				case c.Confirm:
+					want.Reservation, touched, want.Err = alone.Confirm(ctx, c.OrderID)
+				default:
+					want.Reservation, touched, want.Err = alone.Reserve(ctx, c.OrderID, c.Lines, c.Hold)
+				}
+				if fmt.Sprint(got[i].Err) != fmt.Sprint(want.Err) || !slices.Equal(shortages(got[i].Err), shortages(want.Err)) {
+					t.Fatalf("%+v: %v %v, alone %v %v", c, got[i].Err, shortages(got[i].Err), want.Err, shortages(want.Err))
+				}
+				a, b := got[i].Reservation, want.Reservation
+				if a.OrderID != b.OrderID || a.State != b.State || a.Expired != b.Expired || a.Returned != b.Returned || (a.Left > 0) != (b.Left > 0) ||
+					a.ExpiresAt.Sub(b.ExpiresAt).Abs() > time.Minute ||
+					// Who is short of units has expired holds released before the others' turn.
+					got[i].Touched != len(touched) && (!c.Release || !a.Expired) {
+					t.Fatalf("%+v: %+v touched %d, alone %+v touched %d", c, a, got[i].Touched, b, len(touched))
+				}
+			}
+		}
+		for _, s := range []*shop{together, alone} { // each has given back what it needed, and maybe more
+			for n := 1; n > 0; {
+				touched, err := s.ExpireHolds(ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n = len(touched)
+			}
+		}
+		for _, sku := range skus {
+			if a, b := together.stock(sku), alone.stock(sku); a != b {
+				t.Fatalf("stock of %s is %+v, alone %+v", sku, a, b)
+			}
+		}
+		var wrong int
+		if err := together.pool.QueryRow(ctx, `SELECT count(*) FROM stock s WHERE (s.held, s.committed) <> (
+			SELECT coalesce(sum(l.quantity) FILTER (WHERE r.state = 'held'), 0), coalesce(sum(l.quantity - l.returned) FILTER (WHERE r.state = 'committed'), 0)
+			FROM reservation_lines l JOIN reservations r USING (order_id) WHERE l.sku = s.sku)`).Scan(&wrong); err != nil || wrong > 0 {
+			t.Fatalf("the stock of %d SKUs is not the sum of their lines: %v", wrong, err)
+		}
+	})
+}
+
+func shortages(err error) []domain.Shortage {
+	if short, ok := errors.AsType[*domain.ShortageError](err); ok {
+		return short.Shortages
+	}
+	return nil
+}
+
+// Who came first is served first, and the units of a SKU change once for each group: the log
+// has an event for each change.
+func TestFirstComeFirstServed(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	const stock, buyers = 70, 100
+	s.add(simple("HOT", "hot", 100, stock))
+	calls := make([]func(context.Context) error, buyers)
+	for i := range calls {
+		calls[i] = s.reserving(newID(), line("HOT", 1))
+	}
+	for i, err := range s.lineUp("HOT", calls...)() {
+		switch {
+		case i < stock && err != nil:
+			t.Errorf("buyer %d of %d units: %v", i+1, stock, err)
+		case i >= stock && !errors.Is(err, domain.ErrInsufficientStock):
+			t.Errorf("buyer %d of %d units: %v", i+1, stock, err)
+		}
+	}
+	s.wantStock("HOT", stock, stock, 0)
+	var levels string
+	if err := s.pool.QueryRow(t.Context(), `SELECT string_agg(data ->> 'available', ' ' ORDER BY version) FROM souk_events
+		WHERE subject = 'stock.HOT'`).Scan(&levels); err != nil || levels != "70 6 0" {
+		t.Errorf("the log has the levels %q (%v), want those of a group of 64 and of the rest", levels, err)
+	}
+}
+
+// A small wish behind one that is too large gets what is left.
+func TestARefusalIsOneMembersOwn(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.add(simple("HOT", "hot", 100, 5), simple("X", "x", 100, 0))
+	errs := s.lineUp("HOT", s.reserving(newID(), line("HOT", 3)), s.reserving(newID(), line("HOT", 3)), s.reserving(newID(), line("HOT", 1), line("X", 1)),
+		s.reserving(newID(), line("HOT", 1), line("NOPE", 1)), s.reserving(newID(), line("HOT", 2)))()
+	for i, want := range []error{nil, domain.ErrInsufficientStock, domain.ErrInsufficientStock, domain.ErrSKUNotFound, nil} {
+		if !errors.Is(errs[i], want) {
+			t.Errorf("buyer %d: %v, want %v", i+1, errs[i], want)
+		}
+	}
+	if got := shortages(errs[1]); !slices.Equal(got, []domain.Shortage{{SKU: "HOT", Requested: 3, Available: 2, Held: 3}}) {
+		t.Errorf("the second buyer was told %+v", got)
+	}
+	s.wantStock("HOT", 5, 5, 0)
+	s.wantStock("X", 0, 0, 0)
+}
+
+// One that the database does not take is the only one that fails.
+func TestAPoisonedMember(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.add(simple("HOT", "hot", 100, 50))
+	poisoned := newID()
+	for _, sql := range []string{
+		`CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'poisoned'; END $$`,
+		`CREATE TRIGGER poison BEFORE INSERT ON reservations FOR EACH ROW WHEN (NEW.order_id = '` + poisoned + `') EXECUTE FUNCTION poison()`,
+	} {
+		if _, err := s.pool.Exec(t.Context(), sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	good := []string{newID(), newID(), newID()}
+	errs := s.lineUp("HOT", s.reserving(good[0], line("HOT", 1)), s.reserving("no-uuid", line("HOT", 1)), s.reserving(good[1], line("HOT", 1)),
+		s.reserving(poisoned, line("HOT", 1)), s.reserving(good[2], line("HOT", 1)))()
+	for i, err := range errs {
+		if bad := i == 1 || i == 3; bad != (err != nil) {
+			t.Errorf("buyer %d: %v", i+1, err)
+		}
+	}
+	if errs[3] == nil || !strings.Contains(errs[3].Error(), "poisoned") {
+		t.Errorf("the poisoned one was told %v", errs[3])
+	}
+	s.wantStock("HOT", 50, 3, 0)
+}
+
+// The answer to a commit is lost: nobody is told that it failed or that it succeeded, nothing
+// is tried a second time, and repeats find out.
+func TestTheOutcomeOfAGroupIsUnknown(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.add(simple("HOT", "hot", 100, 50))
+	var lose atomic.Bool
+	cfg := s.pool.Config()
+	dial := cfg.ConnConfig.DialFunc
+	cfg.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		return &lossy{Conn: conn, lose: &lose}, err
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	far := &shop{postgres.New(pool, "GBP").Group(batch, queue), s.pool, t}
+	orders := []string{newID(), newID(), newID()}
+	calls := make([]func(context.Context) error, len(orders))
+	for i, order := range orders {
+		calls[i] = far.reserving(order, line("HOT", 2))
+	}
+	gone := far.lineUp("HOT", calls...)
+	lose.Store(true)
+	for i, err := range gone() {
+		if !pgerr.IsUnavailable(err) {
+			t.Errorf("buyer %d was told %v", i+1, err)
+		}
+	}
+	s.wantStock("HOT", 50, 6, 0)
+	lose.Store(false)
+	for _, order := range orders {
+		if err := far.reserving(order, line("HOT", 2))(t.Context()); err != nil {
+			t.Errorf("a repeat: %v", err)
+		}
+	}
+	s.wantStock("HOT", 50, 6, 0)
+}
+
+// lossy is a connection that ends with the answer to a commit.
+type lossy struct {
+	net.Conn
+	lose    *atomic.Bool
+	commits atomic.Bool
+}
+
+func (c *lossy) Write(b []byte) (int, error) {
+	c.commits.Store(bytes.Contains(b, []byte("commit\x00")))
+	return c.Conn.Write(b)
+}
+
+func (c *lossy) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err == nil && c.commits.Load() && c.lose.Load() {
+		_ = c.Close()
+		return 0, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// A member that goes while it waits is not carried out; one that goes while its group is at
+// work does not know, and the others are not harmed.
+func TestAMemberLeaves(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	s.add(simple("HOT", "hot", 100, 50))
+	early, goEarly := context.WithCancel(ctx)
+	late, goLate := context.WithCancel(ctx)
+	orders := []string{newID(), newID(), newID(), newID()}
+	with := func(ctx context.Context, order string) func(context.Context) error {
+		return func(context.Context) error { return s.reserving(order, line("HOT", 1))(ctx) }
+	}
+	left := make(chan struct{})
+	gone := s.lineUp("HOT", with(ctx, orders[0]), with(early, orders[1]), func(ctx context.Context) error {
+		defer close(left)
+		return with(late, orders[2])(ctx)
+	}, with(ctx, orders[3]))
+	goEarly()
+	s.until(func() bool { return s.Waiting("HOT") == 3 })
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, "SELECT FROM stock WHERE sku = 'HOT' FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan []error, 1)
+	go func() { done <- gone() }()
+	s.untilALockIsWaitedFor()
+	goLate()
+	<-left
+	if err := tx.Rollback(ctx); err != nil {
+		t.Fatal(err)
+	}
+	errs := <-done
+	for i, want := range []error{nil, context.Canceled, context.Canceled, nil} {
+		if !errors.Is(errs[i], want) {
+			t.Errorf("buyer %d: %v, want %v", i+1, errs[i], want)
+		}
+	}
+	if errs[2] == nil || !strings.Contains(errs[2].Error(), "unknown") {
+		t.Errorf("the one that left a group at work was told %v", errs[2])
+	}
+	s.until(func() bool { return s.stock("HOT").Held == 3 }) // the group's, with the one that went
+	for i, order := range orders {
+		var reserved bool
+		if err := s.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM reservations WHERE order_id = $1)", order).Scan(&reserved); err != nil || reserved != (i != 1) {
+			t.Errorf("order %d is reserved: %v, %v", i+1, reserved, err)
+		}
+	}
+}
+
+// A queue that is full takes no reservation, and takes what ends one.
+func TestAFullQueue(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	s.add(simple("HOT", "hot", 100, 50))
+	sold := newID()
+	if err := s.reserving(sold, line("HOT", 1))(ctx); err != nil {
+		t.Fatal(err)
+	}
+	s.Group(batch, 2)
+	gone := s.lineUp("HOT", s.reserving(newID(), line("HOT", 1)), s.reserving(newID(), line("HOT", 1)), func(ctx context.Context) error {
+		_, _, err := s.Confirm(ctx, sold)
+		return err
+	})
+	refused := s.reserving(newID(), line("HOT", 1))(ctx)
+	if about, ok := errors.AsType[*domain.SKUError](refused); !errors.Is(refused, domain.ErrStockBusy) || !ok || !slices.Equal(about.SKUs, []string{"HOT"}) {
+		t.Errorf("the third: %v", refused)
+	}
+	for i, err := range gone() {
+		if err != nil {
+			t.Errorf("command %d: %v", i+1, err)
+		}
+	}
+	s.wantStock("HOT", 50, 2, 1)
+}
+
+// Another process releases an order, and leaves its tombstone, while a group is about to
+// reserve it.
+func TestAGroupMeetsATombstone(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	s.add(simple("HOT", "hot", 100, 50))
+	orders := []string{newID(), newID(), newID()}
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, "INSERT INTO reservations (order_id, state, expires_at, lines_hash) VALUES ($1, 'released', now(), '')", orders[1]); err != nil {
+		t.Fatal(err)
+	}
+	gone := s.lineUp("HOT", s.reserving(orders[0], line("HOT", 1)), s.reserving(orders[1], line("HOT", 1)), s.reserving(orders[2], line("HOT", 1)))
+	done := make(chan []error, 1)
+	go func() { done <- gone() }()
+	s.untilALockIsWaitedFor()
+	if err := tx.Commit(ctx); err != nil {
+		t.Fatal(err)
+	}
+	errs := <-done
+	for i, want := range []error{nil, domain.ErrReservationReleased, nil} {
+		if !errors.Is(errs[i], want) {
+			t.Errorf("order %d: %v, want %v", i+1, errs[i], want)
+		}
+	}
+	s.wantStock("HOT", 50, 2, 0)
+}
+
+// The span of a group is linked to the spans of its members and they to it; a command that
+// need not wait is in no group.
+func TestAGroupIsTraced(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	s.add(simple("HOT", "hot", 100, 50))
+	recorder := tracetest.NewSpanRecorder()
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)).Tracer("test")
+	if err := s.Observe(tracer, telemetry.Discard().Meter()); err != nil {
+		t.Fatal(err)
+	}
+	traced := func(name string, call func(context.Context) error) func(context.Context) error {
+		return func(context.Context) error {
+			ctx, span := tracer.Start(ctx, name)
+			defer span.End()
+			return call(ctx)
+		}
+	}
+	if err := traced("alone", s.reserving(newID(), line("HOT", 1)))(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range s.lineUp("HOT", traced("first", s.reserving(newID(), line("HOT", 1))), traced("second", s.reserving(newID(), line("HOT", 1))))() {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	spans := map[string]sdktrace.ReadOnlySpan{}
+	for _, span := range recorder.Ended() {
+		spans[span.Name()] = span
+	}
+	group := spans["souk.catalog.stock.group"]
+	if group == nil || len(spans) != 4 {
+		t.Fatalf("the spans are %v", spans)
+	}
+	linked := func(from, to sdktrace.ReadOnlySpan) bool {
+		return slices.ContainsFunc(from.Links(), func(l sdktrace.Link) bool { return l.SpanContext.Equal(to.SpanContext()) })
+	}
+	for name, in := range map[string]bool{"alone": false, "first": true, "second": true} {
+		if linked(group, spans[name]) != in || linked(spans[name], group) != in || spans[name].SpanContext().TraceID() == group.SpanContext().TraceID() {
+			t.Errorf("%s is linked from the group: %v, to it: %v", name, linked(group, spans[name]), linked(spans[name], group))
+		}
+	}
+	var parent string
+	if err := s.pool.QueryRow(ctx, "SELECT traceparent FROM souk_events WHERE subject = 'stock.HOT' ORDER BY version DESC LIMIT 1").Scan(&parent); err != nil {
+		t.Fatal(err)
+	}
+	if want := telemetry.TraceParent(trace.ContextWithSpanContext(ctx, group.SpanContext())); parent != want {
+		t.Errorf("the event's trace is %q, want that of the group, %q", parent, want)
+	}
+}
