@@ -1,5 +1,7 @@
 package pg
 
+import "github.com/souk-shop/souk/services/chassis/consistency"
+
 // Wait is the wait of Migrate, for a database that a test takes away and brings back.
 var Wait = wait
 
@@ -10,4 +12,12 @@ func Outcomes(r *Replica) map[string]int64 {
 		counts[o.String()] = r.outcomes[o].Load()
 	}
 	return counts
+}
+
+// Known is how far the primary was when the replica's Watch looked last.
+func Known(r *Replica) consistency.Position {
+	if at := r.last.Load(); at != nil {
+		return *at
+	}
+	return consistency.Position{}
 }

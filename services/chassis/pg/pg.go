@@ -76,7 +76,7 @@ func Open(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxpool.P
 	if err != nil {
 		return nil, err
 	}
-	s := follow(pc, cfg, tel.Log)
+	s := follow(pc, cfg, tel.Log, true)
 	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		consistency.FromContext(ctx).Write(tel.Service)
 		err := s.confirm(ctx, conn)
@@ -88,12 +88,18 @@ func Open(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxpool.P
 // OpenReads is Open for reads alone, which have ReadConns connections: a request that uses
 // them has not written.
 func OpenReads(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxpool.Pool, error) {
+	return openReads(ctx, cfg, tel, true)
+}
+
+// openReads is OpenReads; one says that the DSN's servers are not alike, as primary and standbys
+// are not.
+func openReads(ctx context.Context, cfg Config, tel *telemetry.Telemetry, one bool) (*pgxpool.Pool, error) {
 	cfg.MaxConns = cfg.ReadConns
 	pc, err := poolConfig(cfg, tel)
 	if err != nil {
 		return nil, err
 	}
-	return follow(pc, cfg, tel.Log).open(ctx, pc)
+	return follow(pc, cfg, tel.Log, one).open(ctx, pc)
 }
 
 func poolConfig(cfg Config, tel *telemetry.Telemetry) (*pgxpool.Config, error) {

@@ -87,7 +87,7 @@ func OpenReplica(ctx context.Context, cfg Config, primary *pgxpool.Pool, tel *te
 		return nil, nil //nolint:nilnil // Reads do without
 	}
 	cfg.DSN = cfg.ReplicaDSN
-	pool, err := OpenReads(ctx, cfg, tel)
+	pool, err := openReads(ctx, cfg, tel, false) // of several standbys any will do
 	if err != nil {
 		return nil, fmt.Errorf("replica: %w", err)
 	}
@@ -160,6 +160,7 @@ func (r *Replica) Watch(ctx context.Context) error {
 		}
 	}()
 	history := newHistory(time.Now())
+	var lost time.Time // since when the primary does not answer; zero while it does
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -167,12 +168,21 @@ func (r *Replica) Watch(ctx context.Context) error {
 		if pos, err := r.primaryPosition(ctx); err == nil {
 			r.last.Store(&pos)
 			history.add(sample{asked, pos})
+			lost = time.Time{}
+		} else if lost.IsZero() {
+			lost = asked
 		}
 		pos, err := r.look(ctx, &conn)
 		switch {
 		case err == nil:
 			r.lag.Store(int64(history.lag(time.Now(), pos)))
-			r.begin(ctx, history.before(time.Now().Add(-r.maxLag)))
+			// While the primary is away, a replica answers that has what was old enough when it was
+			// lost: what came later in its log, it may have had alone.
+			until := time.Now()
+			if !lost.IsZero() {
+				until = lost
+			}
+			r.begin(ctx, history.before(until.Add(-r.maxLag)))
 		case ctx.Err() == nil:
 			r.lose(r.answering.Load(), err)
 		}
@@ -239,7 +249,11 @@ func (r *Replica) look(ctx context.Context, conn **pgx.Conn) (position, error) {
 		}
 		*conn = fresh
 	}
-	return replicaPosition(ctx, *conn)
+	at, err := replicaPosition(ctx, *conn)
+	if err != nil { // of several servers another one may be a standby
+		_ = (*conn).Close(ctx)
+	}
+	return at, err
 }
 
 // begin says that the replica answers, what has replayed at least up to oldest.
@@ -264,6 +278,7 @@ var errAway = errors.New("the replica does not answer")
 func (r *Replica) lose(p *period, cause error) {
 	if p != nil && r.answering.CompareAndSwap(p, nil) {
 		p.end(errAway)
+		r.pool.Reset() // its other connections may lead to a server that hangs
 		r.log.Warn("the replica does not answer; the primary does in its place", "error", cause)
 	}
 }

@@ -336,6 +336,38 @@ func TestReplicaLoss(t *testing.T) {
 	}
 }
 
+// TestReadsGoOnWithoutThePrimary: a primary is lost with what it has not sent. Its replica, which is as
+// old as it may be, answers for as long as there is no primary.
+func TestReadsGoOnWithoutThePrimary(t *testing.T) {
+	t.Parallel()
+	const maxLag = time.Second
+	p := newPair(t, pg.Config{ReplicaMaxLag: maxLag, ReadConns: 4})
+	var sender int
+	if err := p.admin.QueryRow(t.Context(), "SELECT pid FROM pg_stat_replication").Scan(&sender); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(sender, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	token, err := p.write(t.Context(), 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.await(t, "the write is known", func() bool { return pg.Known(p.replica).Covers(token["shop"]) })
+	if err := errors.Join(p.primary.Signal(syscall.SIGQUIT), syscall.Kill(sender, syscall.SIGKILL)); err != nil {
+		t.Fatal(err)
+	}
+	<-p.primary.Done()
+	for lost := time.Now(); time.Since(lost) < 2*maxLag; {
+		if by := p.readBy(t, nil); by != "replica" || t.Failed() {
+			t.Fatalf("%s after its loss the %s answers", time.Since(lost), by)
+		}
+		if err := retry.Sleep(t.Context(), 20*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // A read that is in the way of the replay is canceled by the replica, and answered by the
 // primary.
 func TestReplayConflict(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 // its patience.
 type servers struct {
 	log     *slog.Logger
+	one     bool // that one is to be used, and not any
 	pool    atomic.Pointer[pgxpool.Pool]
 	looking atomic.Bool
 	// doubt is set while a commit may be on the primary's disk alone (see confirming).
@@ -38,9 +39,10 @@ type servers struct {
 // lookTimeout bounds a look at all servers.
 const lookTimeout = 10 * time.Second
 
-// follow has a pool of this configuration follow the servers of its DSN; call opened with it.
-func follow(pc *pgxpool.Config, cfg Config, log *slog.Logger) *servers {
-	s := &servers{log: log, names: map[string]string{}}
+// follow has a pool of this configuration follow the servers of its DSN: leave all others for the
+// one to be used, if it is one. Its open makes the pool.
+func follow(pc *pgxpool.Config, cfg Config, log *slog.Logger, one bool) *servers {
+	s := &servers{log: log, one: one, names: map[string]string{}}
 	pc.ConnConfig.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		return pgproto3.NewFrontend(&confirming{from: r, found: func() { s.doubt.Store(true) }}, w)
 	}
@@ -69,7 +71,7 @@ func follow(pc *pgxpool.Config, cfg Config, log *slog.Logger) *servers {
 		return nil
 	}
 	pc.BeforeClose = func(conn *pgx.Conn) {
-		if conn.IsClosed() && s.looking.CompareAndSwap(false, true) {
+		if one && conn.IsClosed() && s.looking.CompareAndSwap(false, true) {
 			go s.look(pc)
 		}
 	}
@@ -146,7 +148,7 @@ func (s *servers) connected(ctx context.Context, conn *pgx.Conn) {
 		}
 	}
 	s.mu.Unlock()
-	if pool != nil && last != "" && last != to {
+	if s.one && pool != nil && last != "" && last != to {
 		s.log.WarnContext(ctx, "another PostgreSQL answers: leaving the one before", "server", to, "before", last)
 		pool.Reset()
 	}

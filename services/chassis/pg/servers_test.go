@@ -31,7 +31,7 @@ func TestACommitThatNoStandbyConfirmedIsUnknown(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = server.Stop(context.Background()) })
 	dsn := server.SuperuserDSN("postgres")
-	exec(t, dsn, "CREATE TABLE t (n int)", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+	exec(t, dsn, "CREATE TABLE t (n int)", "CREATE TABLE probe (n int)")
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	admin, err := pgx.Connect(ctx, dsn)
@@ -39,6 +39,36 @@ func TestACommitThatNoStandbyConfirmedIsUnknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer admin.Close(context.Background())
+	// waitFor has commits wait for a standby that there is not. The server's processes hear of it one
+	// after the other: it is so when one waits.
+	waitFor := func() {
+		t.Helper()
+		exec(t, dsn, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+		for waits := false; !waits; {
+			conn, err := pgx.Connect(ctx, dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			committed := make(chan struct{})
+			go func() {
+				defer close(committed)
+				_, _ = conn.Exec(ctx, "INSERT INTO probe VALUES (1)") // canceled, or not yet waiting
+			}()
+			for over := false; !over; {
+				select {
+				case <-committed:
+					over = true
+				default:
+					var n int
+					if err := admin.QueryRow(ctx, "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").Scan(&n); err != nil {
+						t.Fatal(err)
+					}
+					waits = waits || n > 0
+				}
+			}
+			_ = conn.Close(ctx)
+		}
+	}
 	// cancelWaits cancels each wait for a standby until what it returns is called.
 	cancelWaits := func() (end func()) {
 		waiting, stop := context.WithCancel(ctx)
@@ -80,6 +110,7 @@ func TestACommitThatNoStandbyConfirmedIsUnknown(t *testing.T) {
 		},
 	} {
 		db := pg.DB{Pool: open(t, pg.Config{DSN: config.Secret(dsn), MaxConns: 1})}
+		waitFor()
 		if _, err := db.Exec(ctx, "SELECT $1::int", 1); err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +137,7 @@ func TestACommitThatNoStandbyConfirmedIsUnknown(t *testing.T) {
 		if err := db.QueryRow(ctx, "SELECT count(*) FROM t").Scan(&n); err != nil || n == 0 {
 			t.Errorf("%s, confirmed: %d rows, %v", name, n, err)
 		}
-		exec(t, dsn, "TRUNCATE t", "ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+		exec(t, dsn, "TRUNCATE t")
 		db.Close()
 	}
 }

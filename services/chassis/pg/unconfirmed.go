@@ -49,8 +49,9 @@ type confirming struct {
 // Read implements io.Reader.
 func (c *confirming) Read(p []byte) (int, error) {
 	for len(c.ready) == 0 {
-		if c.err != nil {
-			return 0, c.err
+		if err := c.err; err != nil {
+			c.err = nil // after a deadline there may be more to read: so pgx waits for notifications
+			return 0, err
 		}
 		n, err := c.from.Read(p)
 		c.err = err

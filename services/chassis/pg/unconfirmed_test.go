@@ -3,6 +3,7 @@ package pg
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"io"
 	"testing"
 	"testing/iotest"
@@ -30,5 +31,28 @@ func TestMessagesPass(t *testing.T) {
 		if err != nil || !bytes.Equal(got, want) || found != 2 {
 			t.Errorf("%s: %d of %d bytes pass, as sent: %t, %d found, %v", name, len(got), len(want), bytes.Equal(got, want), found, err)
 		}
+	}
+}
+
+// TestADeadlineEndsOneRead: a connection that waits in vain is read from again.
+func TestADeadlineEndsOneRead(t *testing.T) {
+	t.Parallel()
+	in := bytes.Join([][]byte{message('A', "notification"), message('N', "SNOTICE\x00\x00"), message('Z', "I")}, nil)
+	c := &confirming{from: iotest.TimeoutReader(iotest.OneByteReader(bytes.NewReader(in))), found: func() {}}
+	var got []byte
+	b := make([]byte, 100)
+	for timeouts := 0; len(got) < len(in); {
+		n, err := c.Read(b)
+		got = append(got, b[:n]...)
+		if errors.Is(err, iotest.ErrTimeout) {
+			timeouts++
+			err = nil
+		}
+		if err != nil || timeouts > 1 {
+			t.Fatalf("after %q: %v, %d timeouts", got, err, timeouts)
+		}
+	}
+	if !bytes.Equal(got, in) {
+		t.Errorf("got %q", got)
 	}
 }
