@@ -114,7 +114,7 @@ func (s *Store) together(g *group) {
 func (s *Store) inOneTransaction(ctx context.Context, acts []*action, skus []string) (unsure bool, err error) {
 	acts = slices.Clone(acts)
 	slices.SortStableFunc(acts, func(a, b *action) int { return int(a.kind - b.kind) })
-	freed := false
+	freed := map[string]bool{}
 	for conflicts := 0; ; {
 		var p *groupPlan
 		err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) (err error) {
@@ -127,7 +127,9 @@ func (s *Store) inOneTransaction(ctx context.Context, acts []*action, skus []str
 					return err
 				}
 			}
-			if len(p.short) > 0 && p.expired && !freed {
+			// One that is served by what was given back may leave others short of other SKUs.
+			p.short = slices.DeleteFunc(p.short, func(sku string) bool { return freed[sku] })
+			if len(p.short) > 0 && p.expired {
 				return errExpired
 			}
 			if err := p.write(ctx, tx); err != nil {
@@ -144,7 +146,9 @@ func (s *Store) inOneTransaction(ctx context.Context, acts []*action, skus []str
 			return false, nil
 		case errors.Is(err, errExpired):
 			// Holds that have expired must not make a SKU look sold out.
-			freed = true
+			for _, sku := range p.short {
+				freed[sku] = true
+			}
 			if _, err := s.expireHoldsOf(ctx, p.short); err != nil {
 				return false, err
 			}

@@ -255,6 +255,26 @@ func TestARefusalIsOneMembersOwn(t *testing.T) {
 	s.wantStock("X", 0, 0, 0)
 }
 
+// A unit of an expired hold, once given back, serves one member, who leaves another short of
+// units of another expired hold.
+func TestExpiredHoldsOfAGroup(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.add(simple("A", "a", 100, 1), simple("C", "c", 100, 2))
+	for _, sku := range []string{"A", "C"} {
+		if _, _, err := s.Reserve(t.Context(), newID(), []domain.StockLine{line(sku, 1)}, time.Microsecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, err := range s.lineUp("C", s.reserving(newID(), line("A", 1), line("C", 1)), s.reserving(newID(), line("C", 1)))() {
+		if err != nil {
+			t.Errorf("buyer %d: %v", i+1, err)
+		}
+	}
+	s.wantStock("A", 1, 1, 0)
+	s.wantStock("C", 2, 2, 0)
+}
+
 // One that the database does not take is the only one that fails.
 func TestAPoisonedMember(t *testing.T) {
 	t.Parallel()
