@@ -121,6 +121,8 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 			return freshnessCommand(ctx, args[1:], stdout, stderr)
 		case "replicas":
 			return replicasCommand(ctx, args[1:], stdout, stderr)
+		case "launch":
+			return launchCommand(ctx, args[1:], stdout, stderr)
 		case "against":
 			return againstCommand(ctx, args[1:], stdout, stderr)
 		}
@@ -129,6 +131,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
        souk bench scale [flags]
        souk bench freshness [flags]
        souk bench replicas [flags]
+       souk bench launch [flags]
        souk bench against [flags]
 
 Starts a shop of its own in a temporary folder and measures it against its
@@ -139,8 +142,8 @@ checkouts the shop does for a transaction of a benchmark that everybody knows.
 
 "souk bench scale" measures how reads grow with the catalog, "souk bench freshness"
 how soon a change is shown, with the broker of events and without it, "souk bench
-replicas" counts reads that lack the reader's own write, "souk bench
-against" compares with another build of the shop, or with other flags of "souk up".
+replicas" counts reads that lack the reader's own write, "souk bench launch" sells one
+SKU to thousands of buyers at once, "souk bench against" compares with another build of the shop, or with other flags of "souk up".
 
 `, stderr)
 	b := &bench{progress: stderr}
