@@ -192,16 +192,12 @@ func read(ctx context.Context, tx pgx.Tx, acts []*action, skus []string) (*group
 		products: map[string]string{}, sellable: map[string]bool{}, moved: map[string]movement{},
 	}
 	orders := make([]string, len(acts))
-	var settle []string
 	for i, a := range acts {
 		orders[i] = a.orderID
-		if a.kind != reserve {
-			settle = append(settle, a.orderID)
-		}
 	}
 	var b pgx.Batch
 	b.Queue(db.LockReservations, orders)
-	b.Queue(db.ReservedLines, settle)
+	b.Queue(db.ReservedLines, orders)
 	b.Queue(db.LockStock, skus)
 	b.Queue(db.AreHoldsExpired, skus)
 	r := tx.SendBatch(ctx, &b)

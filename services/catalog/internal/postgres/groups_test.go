@@ -22,6 +22,8 @@ import (
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres"
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/pg/pgerr"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
@@ -194,9 +196,7 @@ func TestAGroupAgainstOneAtATime(t *testing.T) {
 			}
 		}
 		var wrong int
-		if err := together.pool.QueryRow(ctx, `SELECT count(*) FROM stock s WHERE (s.held, s.committed) <> (
-			SELECT coalesce(sum(l.quantity) FILTER (WHERE r.state = 'held'), 0), coalesce(sum(l.quantity - l.returned) FILTER (WHERE r.state = 'committed'), 0)
-			FROM reservation_lines l JOIN reservations r USING (order_id) WHERE l.sku = s.sku)`).Scan(&wrong); err != nil || wrong > 0 {
+		if err := together.pool.QueryRow(ctx, wrongSums).Scan(&wrong); err != nil || wrong > 0 {
 			t.Fatalf("the stock of %d SKUs is not the sum of their lines: %v", wrong, err)
 		}
 	})
@@ -474,6 +474,71 @@ func TestAGroupMeetsATombstone(t *testing.T) {
 	}
 	s.wantStock("HOT", 50, 2, 0)
 }
+
+// Two replicas are asked to reserve, confirm and release the same orders of a few SKUs, all at
+// once: each order has one outcome, no unit is lost or sold twice, and nobody waits in a circle.
+func TestGroupsOfTwoReplicas(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	const skus, stock, orders = 3, 60, 150
+	for i := range skus {
+		s.add(simple(fmt.Sprintf("S%d", i), "s", 100, stock))
+	}
+	other := postgres.New(open(t, pg.Config{DSN: config.Secret(s.pool.Config().ConnString())}), "GBP").Group(batch, queue)
+	var wg sync.WaitGroup
+	for i := range orders {
+		order := newID()
+		lines := []domain.StockLine{line(fmt.Sprintf("S%d", i%skus), 1)}
+		if i%4 == 0 {
+			lines = append(lines, line(fmt.Sprintf("S%d", (i+1)%skus), 2))
+		}
+		for n, store := range []*postgres.Store{s.Store, other} {
+			wg.Go(func() {
+				_, _, err := store.Reserve(ctx, order, lines, quarter)
+				if err == nil && i%2 == 0 {
+					_, _, err = store.Confirm(ctx, order)
+				}
+				for _, expected := range []error{nil, domain.ErrInsufficientStock, domain.ErrReservationReleased} {
+					if errors.Is(err, expected) {
+						return
+					}
+				}
+				t.Errorf("order %d at replica %d: %v", i, n, err)
+			})
+		}
+		if i%5 == 0 {
+			wg.Go(func() {
+				if _, _, err := other.Release(ctx, order); err != nil {
+					t.Errorf("release order %d: %v", i, err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	s.wantSums()
+	for i := range skus {
+		if got := s.stock(fmt.Sprintf("S%d", i)); got.Available() < 0 || got.Held+got.Committed == 0 {
+			t.Errorf("SKU %d: %+v", i, got)
+		}
+	}
+	var deadlocks int64
+	if err := s.pool.QueryRow(ctx, "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").Scan(&deadlocks); err != nil || deadlocks != 0 {
+		t.Errorf("%d deadlocks, %v", deadlocks, err)
+	}
+}
+
+// wantSums wants the stock of each SKU to be the sum of the lines of its reservations.
+func (s *shop) wantSums() {
+	s.t.Helper()
+	var wrong int
+	if err := s.pool.QueryRow(s.t.Context(), wrongSums).Scan(&wrong); err != nil || wrong > 0 {
+		s.t.Errorf("the stock of %d SKUs is not the sum of their lines: %v", wrong, err)
+	}
+}
+
+const wrongSums = `SELECT count(*) FROM stock s WHERE (s.held, s.committed) <> (
+	SELECT coalesce(sum(l.quantity) FILTER (WHERE r.state = 'held'), 0), coalesce(sum(l.quantity - l.returned) FILTER (WHERE r.state = 'committed'), 0)
+	FROM reservation_lines l JOIN reservations r USING (order_id) WHERE l.sku = s.sku)`
 
 // The span of a group is linked to the spans of its members and they to it; a command that
 // need not wait is in no group.
