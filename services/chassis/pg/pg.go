@@ -79,7 +79,7 @@ func Open(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxpool.P
 	s := follow(pc, cfg, tel.Log, true)
 	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		consistency.FromContext(ctx).Write(tel.Service)
-		err := s.confirm(ctx, conn)
+		err := s.doubts.settle(ctx, conn)
 		return !conn.IsClosed(), err
 	}
 	return s.open(ctx, pc)

@@ -25,13 +25,13 @@ type servers struct {
 	one     bool // that one is to be used, and not any
 	pool    atomic.Pointer[pgxpool.Pool]
 	looking atomic.Bool
-	// doubt is set while a commit may be on the primary's disk alone (see confirming).
-	doubt atomic.Bool
+	doubts  doubts
 
 	mu sync.Mutex
-	// first is the server that the next connection is tried with, as an index; last the one that
-	// was connected to, "" before.
+	// first is the server that the next connection is tried with, as an index, and tried since when
+	// without an answer, zero after one; last is the one that was connected to, "" before.
 	first int
+	tried time.Time
 	last  string
 	names map[string]string // hosts of the DSN by their IP addresses
 }
@@ -42,10 +42,11 @@ const lookTimeout = 10 * time.Second
 // follow has a pool of this configuration follow the servers of its DSN: leave all others for the
 // one to be used, if it is one. Its open makes the pool.
 func follow(pc *pgxpool.Config, cfg Config, log *slog.Logger, one bool) *servers {
-	s := &servers{log: log, one: one, names: map[string]string{}}
+	s := &servers{log: log, one: one, names: map[string]string{}, doubts: doubts{confirms: make(chan struct{}, 1)}}
 	pc.ConnConfig.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
-		return pgproto3.NewFrontend(&confirming{from: r, found: func() { s.doubt.Store(true) }}, w)
+		return pgproto3.NewFrontend(&confirming{from: r, found: func() { s.doubts.add("", nil) }}, w)
 	}
+	pc.BeforeClose = s.doubts.closed
 	if len(hostsOf(pc.ConnConfig)) < 2 {
 		return s
 	}
@@ -61,18 +62,18 @@ func follow(pc *pgxpool.Config, cfg Config, log *slog.Logger, one bool) *servers
 		return found, err
 	}
 	before := pc.BeforeConnect
+	if before == nil {
+		before = func(context.Context, *pgx.ConnConfig) error { return nil }
+	}
 	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
-		if before != nil {
-			if err := before(ctx, cc); err != nil {
-				return err
-			}
-		}
-		s.order(cc)
-		return nil
+		err := before(ctx, cc)
+		s.order(cc, false)
+		return err
 	}
 	pc.BeforeClose = func(conn *pgx.Conn) {
+		s.doubts.closed(conn)
 		if one && conn.IsClosed() && s.looking.CompareAndSwap(false, true) {
-			go s.look(pc)
+			go s.look(pc.ConnConfig.Copy(), before)
 		}
 	}
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
@@ -114,15 +115,26 @@ func hostsOf(cc *pgx.ConnConfig) (hosts [][]*pgconn.FallbackConfig) {
 	return hosts
 }
 
-// order has a connection try first the server that the last one was opened to. If that one does
-// not answer, which takes until ConnectTimeout or the caller's deadline, the next connection
-// begins with another one.
-func (s *servers) order(cc *pgx.ConnConfig) {
+// silentFor is after which time without an answer of a server the next connection begins with
+// another one.
+const silentFor = 100 * time.Millisecond
+
+// order has a connection try first the server that the last one was opened to, or the one after
+// it if that one does not answer; a connection to look around begins with another.
+func (s *servers) order(cc *pgx.ConnConfig, around bool) {
 	hosts := hostsOf(cc)
 	s.mu.Lock()
-	first := s.first % len(hosts)
-	s.first = first + 1
+	switch now := time.Now(); {
+	case s.tried.IsZero():
+		s.tried = now
+	case now.Sub(s.tried) > silentFor:
+		s.first, s.tried = s.first+1, now
+	}
+	first := s.first
 	s.mu.Unlock()
+	if around {
+		first++
+	}
 	var ways []*pgconn.FallbackConfig
 	for i := range hosts {
 		ways = append(ways, hosts[(first+i)%len(hosts)]...)
@@ -136,7 +148,7 @@ func (s *servers) connected(ctx context.Context, conn *pgx.Conn) {
 	pool := s.pool.Load()
 	s.mu.Lock()
 	last := s.last
-	s.last = to
+	s.last, s.tried = to, time.Time{}
 	if host, port, err := net.SplitHostPort(to); err == nil && pool != nil {
 		if name, ok := s.names[host]; ok {
 			host = name
@@ -155,32 +167,18 @@ func (s *servers) connected(ctx context.Context, conn *pgx.Conn) {
 }
 
 // look connects once, to see which server is the one.
-func (s *servers) look(pc *pgxpool.Config) {
+func (s *servers) look(cc *pgx.ConnConfig, before func(context.Context, *pgx.ConnConfig) error) {
 	defer s.looking.Store(false)
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
-	cc := pc.ConnConfig.Copy()
-	if err := pc.BeforeConnect(ctx, cc); err != nil {
+	if err := before(ctx, cc); err != nil {
 		return // who needs a connection is told
 	}
+	s.order(cc, true) // the server whose connection was lost may hang
 	conn, err := pgx.ConnectConfig(ctx, cc)
 	if err != nil {
 		return // there is no primary now: the next connection that is lost has it looked for again
 	}
 	s.connected(ctx, conn)
 	_ = conn.Close(ctx)
-}
-
-// confirm has a commit that was not confirmed be so, before a connection is used again: who
-// repeats what came of it would be told of something that is on one disk alone. A later
-// commit is confirmed with all before it.
-func (s *servers) confirm(ctx context.Context, conn *pgx.Conn) error {
-	if !s.doubt.CompareAndSwap(true, false) {
-		return nil
-	}
-	_, err := conn.Exec(ctx, "SELECT pg_logical_emit_message(true, 'souk', '')")
-	if err != nil {
-		s.doubt.Store(true)
-	}
-	return err
 }

@@ -140,6 +140,28 @@ func TestACommitThatNoStandbyConfirmedIsUnknown(t *testing.T) {
 		exec(t, dsn, "TRUNCATE t")
 		db.Close()
 	}
+
+	// A caller who loses patience has the wait canceled, too: what he repeats is not answered by
+	// what he has left.
+	db := pg.DB{Pool: open(t, pg.Config{DSN: config.Secret(dsn), MaxConns: 2})}
+	if _, err := db.Exec(ctx, "SELECT 1"); err != nil {
+		t.Fatal(err)
+	}
+	waitFor()
+	for range 5 {
+		soon, cancelSoon := context.WithTimeout(ctx, 50*time.Millisecond)
+		_, err := db.Exec(soon, "INSERT INTO t VALUES (2)")
+		cancelSoon()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("a commit that no standby has: %v", err)
+		}
+		var n int
+		soon, cancelSoon = context.WithTimeout(ctx, 200*time.Millisecond)
+		if err := db.QueryRow(soon, "SELECT count(*) FROM t WHERE n = 2").Scan(&n); err == nil {
+			t.Errorf("%d commits that no standby has are shown to who repeats them", n)
+		}
+		cancelSoon()
+	}
 }
 
 // TestThePrimaryIsFollowed: a pool of several servers leaves one that is silent or has become a
@@ -163,7 +185,7 @@ func TestThePrimaryIsFollowed(t *testing.T) {
 	first := newSilencer(t, servers[0].Port())
 	dsn := fmt.Sprintf("host=127.0.0.1,127.0.0.1 port=%d,%d user=postgres dbname=postgres sslmode=disable target_session_attrs=read-write", first.port, servers[1].Port())
 	const conns = 4
-	db := open(t, pg.Config{DSN: config.Secret(dsn), MaxConns: conns, ConnectTimeout: 300 * time.Millisecond})
+	db := open(t, pg.Config{DSN: config.Secret(dsn), MaxConns: conns, ConnectTimeout: 5 * time.Second})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	data := func(ctx context.Context) (dir string, err error) {
@@ -204,7 +226,7 @@ func TestThePrimaryIsFollowed(t *testing.T) {
 	// It stays with the server that answers, and does not try the silent one first.
 	for range 2 * conns {
 		db.Reset()
-		soon, cancelSoon := context.WithTimeout(ctx, 250*time.Millisecond)
+		soon, cancelSoon := context.WithTimeout(ctx, 4*time.Second)
 		if is, err := data(soon); err != nil || is == was {
 			t.Errorf("a new connection: %s, %v", is, err)
 		}
