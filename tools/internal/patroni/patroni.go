@@ -5,8 +5,9 @@
 // of this machine, from the system's packages, with their data in one folder. It is for laptops
 // and tests: what is lost with the machine is lost.
 //
-// A commit is acknowledged when one standby has it on its disk, too (synchronous_mode), and
-// waits when there is none (synchronous_mode_strict). Only that standby is promoted.
+// A commit is acknowledged when one standby has it on its disk, too (synchronous_mode). Only that
+// standby is promoted. Where there is no standby left the primary goes on alone, and nothing
+// is promoted in its place.
 package patroni
 
 import (

@@ -123,6 +123,12 @@ func expectations() []expected {
 		}
 	}
 
+	lost := append(symptoms(), postgres, exhausted, replica)
+	add("primary-*", harmless("calls are repeated until another server has the primary's place, within 25 s", lost...))
+	add("standby-kill", harmless("commits wait for a standby, for seconds", lost...))
+	add("switchover", harmless("calls are repeated for a second", lost...))
+	add("etcd-kill", harmless("two of three agree", lost...))
+
 	redis := alert("RedisDown", "dependency", "redis", "job", "catalog")
 	add("redis-flush", harmless("the cache is filled anew"))
 	add("redis-kill", harmless("the catalog asks PostgreSQL while the cache is away", redis))

@@ -45,6 +45,10 @@ expected of it, and heals; exits with 1 if one did not fire in time, did not end
 if another fired, which would name something that is not broken. Then the
 invariants are not checked.
 
+With --control the standbys of three PostgreSQL under Patroni confirm no commit. A
+failover loses what was acknowledged then, and the run has to find it: exits with 1 if it
+does not.
+
 `, stderr)
 	names := flags.String("fault", "", "the `NAMES` of faults, with commas between; * stands for anything: kill-*")
 	all := flags.Bool("all", false, "every fault, one after the other")
@@ -57,6 +61,7 @@ invariants are not checked.
 	alerts := flags.Bool("alerts", false, "check what operators are told, instead of the invariants")
 	scale := flags.Float64("time-scale", 1, "with --alerts: by how much all windows and waits of the rules and routes, and the time between scrapes, are shorter")
 	hold := flags.Duration("hold", defaultHold, "with --alerts: for how long a fault lasts of which no alert is expected, divided by --time-scale")
+	control := flags.Bool("control", false, "with a fault that loses a primary: replicate asynchronously; the run has to find what is lost")
 	quiet := flags.Duration("quiet", 0, "with --alerts: no fault for so long, and no alert may fire")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -81,6 +86,9 @@ invariants are not checked.
 	if err != nil {
 		return err
 	}
+	if *control && slices.ContainsFunc(faults, func(f Fault) bool { return f.Group != failover }) {
+		return errors.New("--control is of faults that end the primary of three PostgreSQL: --fault primary-kill")
+	}
 	if *seed == 0 {
 		*seed = 1 + rand.Uint64N(1<<32) // a number to repeat, not to guess
 	}
@@ -88,9 +96,10 @@ invariants are not checked.
 		return runAlerts(ctx, faults, AlertOptions{Scale: *scale, Hold: *hold, Seed: *seed}, *data, newPrinter(stdout, *asJSON))
 	}
 	out := newPrinter(stdout, *asJSON)
+	out.control = *control
 	out.began(len(faults), *seed)
 	for _, f := range faults {
-		res, err := one(ctx, Options{Fault: f, Duration: *duration, Orders: *orders, Seed: *seed, Progress: out.status}, *data)
+		res, err := one(ctx, Options{Fault: f, Duration: *duration, Orders: *orders, Seed: *seed, Progress: out.status, Asynchronous: *control}, *data)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -68,6 +68,7 @@ type Environment struct {
 	last      string
 	unreached []string
 	rebuilds  []Rebuild
+	gaps      Gaps
 	env       map[string][]string
 	// always are variables of all lives of a service; SetEnv adds to them.
 	always map[string][]string

@@ -28,6 +28,7 @@ const (
 	ToldOnce              = "ToldOnce"
 	ToldOutside           = "ToldOutside"
 	SettlesInTime         = "SettlesInTime"
+	BackInTime            = "BackInTime"
 	Linearizable          = "Linearizable"
 	NoInternalErrors      = "NoInternalErrors"
 )
@@ -48,6 +49,7 @@ var Invariants = []Invariant{
 	{ToldOnce, "each fact is an event in its log and takes effect once: in each consumer, in the mails, in the read model"},
 	{ToldOutside, "each buyer has the mails and each webhook endpoint the events that it is due, as committed; mails come twice only where a death may hide the first"},
 	{SettlesInTime, "everything is settled within 60 s of healing, and the shop sells again"},
+	{BackInTime, "after the loss of a database's node writes are back within 25 s, after a switchover within 3 s, and reads go on"},
 	{Linearizable, "stock of each SKU and each shared cart are linearizable"},
 	{NoInternalErrors, "no answer is a 500; under a gentle fault no call fails at all"},
 }
@@ -80,6 +82,8 @@ type trial struct {
 	repeats     int
 	// rebuilds are those after losses of the broker's data.
 	rebuilds []Rebuild
+	// gaps are the longest times without a write and a read.
+	gaps Gaps
 	// buyer is the address of the buyer of an order.
 	buyer func(order string) string
 }
@@ -100,6 +104,7 @@ func (t *trial) check() (v violations, undecided int) {
 	t.checkRebuilds(v)
 	t.checkOutside(v)
 	t.checkTime(v)
+	t.checkGaps(v)
 	t.checkAnswers(v)
 	undecided = t.checkLinear(v, byKey)
 	return v, undecided

@@ -22,6 +22,8 @@ type printer struct {
 	w    io.Writer
 	json bool
 	live bool
+	// control means that runs have to lose something.
+	control bool
 
 	mu      sync.Mutex
 	total   int
@@ -65,6 +67,9 @@ func (p *printer) result(res *Result) error {
 		len(p.results), p.total, res.Fault, verdict(res), res.Accepted, res.Injected, round(res.Recovery), res.Took.Round(time.Second))
 	if m := res.Messages; m != (Messages{}) {
 		fmt.Fprintf(p.w, "      told others by %d mails, %d of them again, and %d webhooks, %d of them again\n", m.Mails, m.MailsAgain, m.Webhooks, m.WebhooksAgain)
+	}
+	if g := res.Gaps; g.Within > 0 {
+		fmt.Fprintf(p.w, "      %s\n      longest time without a write %s, of %s; without a read %s\n", res.How, round(g.Writes), g.Within, round(g.Reads))
 	}
 	for _, r := range res.Rebuilds {
 		fmt.Fprintf(p.w, "      %s\n", &r)
@@ -112,6 +117,14 @@ func (p *printer) end() error {
 		if err := p.table(); err != nil {
 			return err
 		}
+	}
+	if p.control {
+		for _, r := range p.results {
+			if lost := len(r.Violations[SettledOnce]) + len(r.Violations[NoLostLine]); r.Void != "" || lost == 0 {
+				return fmt.Errorf("%s lost no order and no cart line with asynchronous replication: the run does not see what a failover loses", r.Fault)
+			}
+		}
+		return nil
 	}
 	if bad > 0 {
 		return fmt.Errorf("%d of %d runs broke an invariant or do not count", bad, len(p.results))

@@ -49,6 +49,8 @@ type Options struct {
 	Exec []string
 	// Progress is called several times a second with the state of the run; may be nil.
 	Progress func(Status)
+	// Asynchronous is localshop.Options.Asynchronous: a control, which has to lose.
+	Asynchronous bool
 
 	sabotage *sabotage
 }
@@ -89,6 +91,8 @@ type Result struct {
 	Took  time.Duration `json:"took_ns"`
 	// Rebuilds are how it went on after losses of the broker's data.
 	Rebuilds []Rebuild `json:"rebuilds,omitempty"`
+	// Gaps are the longest times without a write and a read, under faults that measure them.
+	Gaps Gaps `json:"gaps"`
 	// Messages are what others were told.
 	Messages Messages `json:"messages"`
 	// Violations by invariant.
@@ -144,7 +148,7 @@ func open(ctx context.Context, opts Options) (_ *run, end func() error, err erro
 			err = errors.Join(err, end())
 		}
 	}()
-	shopOpts := localshop.Options{Dir: opts.Dir, Fresh: true, Exec: opts.Exec}
+	shopOpts := localshop.Options{Dir: opts.Dir, Fresh: true, Exec: opts.Exec, Asynchronous: opts.Asynchronous}
 	if opts.Fault.Arrange != nil {
 		undo, err := opts.Fault.Arrange(&shopOpts)
 		if err != nil {
@@ -339,6 +343,7 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 		return nil, fmt.Errorf("gather evidence: %w", err)
 	}
 	t.rebuilds, res.Rebuilds = r.env.rebuilds, r.env.rebuilds
+	t.gaps, res.Gaps = r.env.gaps, r.env.gaps
 	t.buyer = func(order string) string { return address(t.ev.orders[order].key) }
 	res.Injected, res.How = r.env.injections()
 	if r.Fault.repeatsMails() {
