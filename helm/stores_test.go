@@ -75,6 +75,17 @@ func TestStoresSpeakTLSAlone(t *testing.T) {
 	}
 }
 
+// readsReplicas says whether a service reads from a standby where there is one.
+func readsReplicas(t *testing.T, service string) bool {
+	t.Helper()
+	for _, p := range topology(t, "service") {
+		if p.Name == service {
+			return p.Replica
+		}
+	}
+	return false
+}
+
 // Each pod has the connection string of the role that it needs, and no other: the service
 // serves, its migration owns, a backup reads, a restore owns. All check whom they talk to.
 func TestDatabaseRoles(t *testing.T) {
@@ -104,6 +115,9 @@ func TestDatabaseRoles(t *testing.T) {
 			case isService(t, name):
 				of(prefix+"DSN", c.runtime, service)
 				want[prefix+"REFUSE_OWNER"] = "true"
+				if variant == "ha" && readsReplicas(t, service) {
+					of(prefix+"REPLICA_DSN", "souk-%s-postgres-runtime/replica-dsn", service)
+				}
 			case name == "backup" || name == "restore":
 				for _, s := range topology(t, "service") {
 					of(strings.ToUpper(s.Name)+"_DSN", map[string]string{"backup": c.reader, "restore": c.owner}[name], s.Name)
@@ -325,6 +339,39 @@ redis: {kind: external, external: {existingSecret: cache, caSecret: cache-ca}}
 	for _, p := range decoded(t, "prod", install).pods() {
 		if slices.ContainsFunc(p.spec.Volumes, func(v corev1.Volume) bool { return strings.HasSuffix(v.Name, "-postgres-ca") }) || env(p)["PGSSLROOTCERT"] != "" {
 			t.Errorf("%s believes others than the system's authorities", p.name)
+		}
+	}
+}
+
+// TestFailover: with three instances a commit waits for a second one, and no instance that may lack
+// it becomes the primary. With fewer there would be no write after the loss of one.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	const synchronous = "    synchronous:\n      method: any\n      number: 1\n      dataDurability: required\n      failoverQuorum: true\n"
+	for values, want := range map[string]int{
+		`postgres: {kind: cnpg, cnpg: {instances: 3}}`:                     3,
+		`postgres: {kind: cnpg, cnpg: {instances: 5}}`:                     5,
+		`postgres: {kind: cnpg, cnpg: {instances: 3, synchronous: false}}`: 0,
+		`postgres: {kind: cnpg, cnpg: {instances: 2}}`:                     0,
+		`postgres: {kind: cnpg}`:                                           0,
+		"ha":                                                               3,
+	} {
+		text, err := render(t, values, install)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clusters := 0
+		for _, doc := range strings.Split(text, "\n---\n") {
+			if !strings.Contains(doc, "kind: Cluster\n") {
+				continue
+			}
+			clusters++
+			if got := strings.Contains(doc, synchronous); got != (want > 0) || want > 0 && !strings.Contains(doc, fmt.Sprintf("  instances: %d\n", want)) {
+				t.Errorf("%s: synchronous %t:\n%s", values, got, doc)
+			}
+		}
+		if clusters < 5 {
+			t.Errorf("%s: %d clusters", values, clusters)
 		}
 	}
 }
