@@ -287,6 +287,59 @@ func TestRefusals(t *testing.T) {
 	wantReason(t, err, codes.FailedPrecondition, "INSUFFICIENT_STOCK")
 }
 
+// Of those who want the stock that another transaction has locked, as many wait as may, one
+// more is refused, and a service that stops serves those who wait.
+func TestStopWithAQueue(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Service(t, nil)
+	s := start(t, db, func(cfg *catalog.Config) { cfg.StockQueue = 3 }).ready(t)
+	s.add(t, input("HOT", "hot", 100, 50))
+	pool := db.Superuser(t)
+	tx, err := pool.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
+	if _, err := tx.Exec(t.Context(), "SELECT FROM stock WHERE sku = 'HOT' FOR UPDATE"); err != nil {
+		t.Fatal(err)
+	}
+	reserve := func(ctx context.Context) error {
+		_, err := s.Reserve(ctx, &catalogv1.ReserveRequest{Viewer: access.Service("order"), OrderId: newID(), Lines: []*catalogv1.StockLine{line("HOT", 1)}})
+		return err
+	}
+	reserved := make(chan error, 5)
+	go func() { reserved <- reserve(t.Context()) }()
+	eventually(t, func() (waits bool) {
+		err := pool.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')").Scan(&waits)
+		return err == nil && waits
+	})
+	for range 4 {
+		go func() { reserved <- reserve(t.Context()) }()
+	}
+	wantReason(t, <-reserved, codes.ResourceExhausted, "STOCK_BUSY") // three wait
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	eventually(t, func() bool {
+		resp, err := s.health.Check(t.Context(), &healthpb.HealthCheckRequest{})
+		return err != nil || resp.GetStatus() != healthpb.HealthCheckResponse_SERVING
+	})
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		if err := <-reserved; err != nil {
+			t.Errorf("one that waited: %v", err)
+		}
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+	var held int
+	if err := pool.QueryRow(t.Context(), "SELECT held FROM stock WHERE sku = 'HOT'").Scan(&held); err != nil || held != 4 {
+		t.Errorf("%d units are held, %v", held, err)
+	}
+}
+
 // The service starts before its database and its Redis, says so, and works when
 // the database has come; Redis never comes.
 // A cursor made with the built-in key, which everybody knows, of a place that no

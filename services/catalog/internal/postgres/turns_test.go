@@ -41,6 +41,7 @@ type visitor struct {
 	takes    time.Duration
 	goes     time.Duration // when its context ends; 0 for never
 	begun    time.Duration // since the first arrived; 0 for never
+	act      *action
 	together *group
 	err      error
 }
@@ -109,13 +110,14 @@ func watchTurns(size int, all []*visitor) (wrong []string) {
 		end(g.skus)
 		mu.Unlock()
 	})
+	for _, v := range all {
+		if !v.alone {
+			v.act = &action{kind: reserve, orderID: v.order}
+			visitors[v.act] = v
+		}
+	}
 	var wg sync.WaitGroup
 	for _, v := range all {
-		var act *action
-		if !v.alone {
-			act = &action{kind: reserve, orderID: v.order}
-			visitors[act] = v
-		}
 		wg.Go(func() {
 			_ = retry.Sleep(context.Background(), v.arrives)
 			ctx, cancel := context.WithCancel(context.Background())
@@ -123,7 +125,7 @@ func watchTurns(size int, all []*visitor) (wrong []string) {
 			if v.goes > 0 {
 				time.AfterFunc(v.goes, cancel)
 			}
-			c, err := turns.enter(ctx, v.skus, act)
+			c, err := turns.enter(ctx, v.skus, v.act)
 			if v.err = err; err != nil || c.group != nil {
 				return
 			}
