@@ -165,8 +165,6 @@ func (c *Cluster) AwaitPrimary(ctx context.Context, not string) (node string, er
 }
 
 func (c *Cluster) isPrimary(ctx context.Context, node string) error {
-	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
-	defer cancel()
 	var recovers bool
 	if err := c.one(ctx, node, "SELECT pg_is_in_recovery()", &recovers); err != nil {
 		return err
@@ -208,6 +206,8 @@ func (c *Cluster) AwaitReplay(ctx context.Context) error {
 
 // one asks a node for one value.
 func (c *Cluster) one(ctx context.Context, node, sql string, value any) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
 	conn, err := pgx.Connect(ctx, c.NodeDSN(node, "postgres"))
 	if err != nil {
 		return err

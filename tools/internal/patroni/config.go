@@ -119,7 +119,7 @@ func (c *Cluster) writeNode(name, path string) error {
 	}
 	role := func(name string) object { return object{"username": name, "password": c.state.Passwords[name]} }
 	hba := []string{
-		"host all all 127.0.0.1/32 scram-sha-256",
+		"host all all 127.0.0.1/32 scram-sha-256", //nolint:dupword // databases and users
 		"host replication " + replicator + " 127.0.0.1/32 scram-sha-256",
 	}
 	b, err := json.MarshalIndent(object{

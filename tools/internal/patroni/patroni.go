@@ -55,12 +55,17 @@ const (
 	// maxAsynchronousLag is how far a standby may be behind, in bytes, to be promoted where commits
 	// wait for none.
 	maxAsynchronousLag = 1 << 30
+	// portsWithin is how long a cluster waits for its ports.
+	portsWithin = 5 * time.Second
 	// apiTimeout bounds one question to a Patroni.
 	apiTimeout = 2 * time.Second
 )
 
 // ErrMissing means that the machine lacks a program.
 var ErrMissing = errors.New("PostgreSQL under Patroni needs programs that are not on PATH")
+
+// ErrPortTaken means that another program has a port of the cluster, which keeps its addresses.
+var ErrPortTaken = errors.New("another program has the port that it has had before")
 
 // Options says where and how a cluster runs.
 type Options struct {
@@ -100,7 +105,7 @@ type Cluster struct {
 // stored is what a cluster keeps from one start to the next. Addresses are in etcd's data,
 // too: they stay the same.
 type stored struct {
-	Ports     map[string]int    `json:"ports"` // of nodes, of their Patronis (NAME-api), of members and of what they tell one another (NAME-peer)
+	Ports     map[string]int    `json:"ports"` // of nodes, of the Patroni of each (NAME-api), of members and of what they tell one another (NAME-peer)
 	Passwords map[string]string `json:"passwords"`
 }
 
@@ -144,7 +149,7 @@ func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 			return nil, err
 		}
 	}
-	if err := c.portsAreFree(); err != nil {
+	if err := c.portsAreFree(ctx); err != nil {
 		return nil, err
 	}
 	for _, name := range slices.Concat(Members, Nodes) {
@@ -215,15 +220,21 @@ func suffixed(names []string, suffix string) []string {
 	return out
 }
 
-// portsAreFree finds a program that has taken a port of the cluster since that ran last.
-func (c *Cluster) portsAreFree() error {
+// portsAreFree finds a program that has taken a port of the cluster since that ran last. Those that
+// were ended just now may take a moment to give theirs back.
+func (c *Cluster) portsAreFree(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, portsWithin)
+	defer cancel()
 	for _, name := range slices.Sorted(maps.Keys(c.state.Ports)) {
-		lis, err := net.Listen("tcp", c.own(name))
-		if err != nil {
-			return fmt.Errorf("the cluster's %s keeps its address, which another program has: %w", name, err)
-		}
-		if err := lis.Close(); err != nil {
+		err := retry.Do(ctx, retry.Policy{Backoff: retry.Backoff{Initial: 10 * time.Millisecond, Max: 100 * time.Millisecond}}, func(context.Context) error {
+			lis, err := net.Listen("tcp", c.own(name))
+			if err == nil {
+				err = lis.Close()
+			}
 			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w: %w", name, ErrPortTaken, err)
 		}
 	}
 	return nil
@@ -328,6 +339,16 @@ func (c *Cluster) whole(ctx context.Context) error {
 	standbys := map[bool]string{false: syncStandby, true: replica}[c.opts.Asynchronous]
 	if count[leader] != 1 || count[replica]+count[syncStandby] != len(Nodes)-1 || count[standbys] == 0 {
 		return fmt.Errorf("not all nodes run: %v", members)
+	}
+	// What etcd has may be of an earlier life, for as long as a node may be silent.
+	for _, m := range members {
+		var standby bool
+		if err := c.one(ctx, m.Name, "SELECT pg_is_in_recovery()", &standby); err != nil {
+			return fmt.Errorf("%s: %w", m.Name, err)
+		}
+		if standby == (m.Role == leader) {
+			return fmt.Errorf("%s is not what the others take it for: %v", m.Name, members)
+		}
 	}
 	return nil
 }

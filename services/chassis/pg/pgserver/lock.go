@@ -91,7 +91,7 @@ func Processes(data string) ([]int, error) {
 		return nil, err
 	}
 	pid, ok := readPid(filepath.Join(data, "postmaster.pid"))
-	if !ok || syscall.Kill(pid, 0) != nil || !isPostmaster(pid, data) {
+	if !ok || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) || !isPostmaster(pid, data) {
 		return nil, nil
 	}
 	children, err := childrenOf(pid)

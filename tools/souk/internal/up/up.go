@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/tools/internal/localshop"
+	"github.com/souk-shop/souk/tools/internal/patroni"
 	"github.com/souk-shop/souk/tools/internal/seed"
 	"github.com/souk-shop/souk/tools/internal/state"
 
@@ -76,7 +77,7 @@ it in good order, a second one at once.
 		opts.ConsoleLevel = slog.LevelInfo
 	}
 	shop, err := localshop.Start(ctx, opts)
-	if errors.Is(err, syscall.EADDRINUSE) {
+	if errors.Is(err, syscall.EADDRINUSE) && !errors.Is(err, patroni.ErrPortTaken) {
 		return fmt.Errorf("%s is in use by another program: choose another address with --addr", *addr)
 	}
 	if err != nil {
