@@ -133,7 +133,7 @@ func one(ctx context.Context, opts Options, data string) (res *Result, err error
 		}
 		res.Void = err.Error()
 	}
-	if data != "" || !res.Kept() && ctx.Err() == nil {
+	if data != "" || !res.Kept() && !opts.Asynchronous && ctx.Err() == nil {
 		res.Data = opts.Dir
 		return res, nil
 	}

@@ -28,6 +28,8 @@ const (
 	// enoughWithin is how long after healing the workload goes on to reach the number
 	// of orders.
 	enoughWithin = 3 * time.Minute
+	// controlTellLimit is tellLimit of a control: who waits for what was lost waits in vain.
+	controlTellLimit = 10 * time.Second
 	// drainWithin is how long the shoppers may take to finish what they began.
 	drainWithin = 90 * time.Second
 )
@@ -334,7 +336,11 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 		return nil, fmt.Errorf("the shop's databases: %w", err)
 	}
 	r.enter("tell")
-	if t.outstanding, err = tell(ctx, r.env, tellLimit); err != nil {
+	limit := tellLimit
+	if r.Asynchronous {
+		limit = controlTellLimit
+	}
+	if t.outstanding, err = tell(ctx, r.env, limit); err != nil {
 		return nil, fmt.Errorf("the shop's databases: %w", err)
 	}
 	t.atRest = time.Now()
