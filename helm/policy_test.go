@@ -113,7 +113,7 @@ func TestNetworkPoliciesAtTheEdge(t *testing.T) {
 		for _, p := range o.pods() {
 			name := component(p.meta.Labels)
 			service := isService(t, name)
-			for _, port := range []int{80, 443, 465, 587, 4222, 4317, 5432, 6379, 8080, 9000, 9090, 9464, 12111} {
+			for _, port := range []int{80, 443, 465, 587, 4222, 4317, 5432, 6379, 8080, 9000, 9090, 9464, 12111, 26379} {
 				in := ingress(o.Policies, p.meta.Labels, outside, port)
 				if want := name == "gateway" && port == 8080 && variant != "everything"; in != want {
 					t.Errorf("the world -> %s:%d: allowed %v", name, port, in)
@@ -127,7 +127,7 @@ func TestNetworkPoliciesAtTheEdge(t *testing.T) {
 					want = want || port == 443 && name == "payment" || port == 5432 && (service || strings.HasSuffix(name, "-migrate"))
 				case "offsite":
 					backup := name == "backup" || name == "restore"
-					want = want || port == 9000 && backup || port == 6379 && name == "catalog" || port == 5432 && (backup || service || strings.HasSuffix(name, "-migrate"))
+					want = want || port == 9000 && backup || (port == 6379 || port == 26379) && name == "catalog" || port == 5432 && (backup || service || strings.HasSuffix(name, "-migrate"))
 				case "everything":
 					want = want || port == 4317 && (service || name == "gateway" || name == "stripesim") || port == 6379 && name == "catalog"
 				}

@@ -70,7 +70,7 @@ backup:
 postgres:
   kind: external
   external: {secret: "%s-db", payment: payment-db}
-redis: {kind: external, external: {existingSecret: redis}}
+redis: {kind: external, external: {existingSecret: redis, sentinelPort: 26379}}
 `,
 	"bare": `
 tls: {kind: "off"}

@@ -197,7 +197,7 @@ func TestRedisUsers(t *testing.T) {
 			continue
 		}
 		password := secret[p.Name+"-password"]
-		want = append(want, fmt.Sprintf("user %s on #%x resetkeys resetchannels ~souk:%[1]s:* -@all +mget +set +setnx +ping +select", p.Name, sha256.Sum256([]byte(password))))
+		want = append(want, fmt.Sprintf("user %s on #%x resetkeys resetchannels ~souk:%[1]s:* -@all +get +mget +set +setnx +ping +select", p.Name, sha256.Sum256([]byte(password))))
 		if at := secret[p.Name+"-url"]; at != "rediss://"+p.Name+":"+password+"@souk-redis:6379" {
 			t.Errorf("%s finds redis at %s", p.Name, at)
 		}

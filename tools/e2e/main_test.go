@@ -72,7 +72,7 @@ func run(m *testing.M) (code int, err error) {
 			Databases: running.Postgres, Broker: running.EventsURL != "", ProviderJournal: running.ProviderJournal(),
 		}
 	} else {
-		own, err := localshop.Start(ctx, localshop.Options{Dir: dir, Redis: true, Events: localshop.EmbeddedEvents, Traces: true, Metrics: true, Disposable: true})
+		own, err := localshop.Start(ctx, localshop.Options{Dir: dir, Redis: localshop.OneRedis, Events: localshop.EmbeddedEvents, Traces: true, Metrics: true, Disposable: true})
 		if err != nil {
 			return 1, err
 		}

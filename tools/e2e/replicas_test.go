@@ -15,7 +15,7 @@ import (
 // `souk bench replicas` does the same 10,000 times for each client.
 func TestReadYourWritesFromReplicas(t *testing.T) {
 	t.Parallel()
-	shop, err := localshop.Start(t.Context(), localshop.Options{Dir: pgtest.Folder(t), Replica: true, Redis: true, Events: localshop.EmbeddedEvents, Disposable: true})
+	shop, err := localshop.Start(t.Context(), localshop.Options{Dir: pgtest.Folder(t), Replica: true, Redis: localshop.OneRedis, Events: localshop.EmbeddedEvents, Disposable: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func TestOneCheckoutIsOneTrace(t *testing.T) {
 		Dir:            pgtest.Folder(t),
 		SpanProcessors: []sdktrace.SpanProcessor{sdktrace.NewSimpleSpanProcessor(spans)},
 		JobsOnly:       true,
-		Redis:          true,
+		Redis:          localshop.OneRedis,
 		Disposable:     true,
 	})
 	if err != nil {

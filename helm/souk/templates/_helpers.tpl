@@ -525,7 +525,7 @@ roles{{ if eq .Values.postgres.kind "bundled" }}-{{ ternary "plain" "tls" (eq .V
 
 {{/* What a part may do in Redis; the test TestRedisUser of services/catalog runs the cache with it. */}}
 {{- define "souk.redisACL" -}}
-resetkeys resetchannels ~souk:{{ .name }}:* -@all +mget +set +setnx +ping +select
+resetkeys resetchannels ~souk:{{ .name }}:* -@all +get +mget +set +setnx +ping +select
 {{- end -}}
 
 {{/* The value of a key in a secret that is there, else the given one, else a

@@ -66,7 +66,7 @@ type Cache struct {
 	following atomic.Bool
 	memory    *memory // nil if off
 	remote    *remote // nil if off
-	rdb       *redis.Client
+	rdb       redis.UniversalClient
 	// lookups that found an answer in a layer, or none
 	memoryHits, memoryMisses, redisHits, redisMisses atomic.Int64
 	counted                                          metric.Registration

@@ -9,7 +9,8 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strings"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,10 +21,21 @@ import (
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
+// The library would write to the standard error, past the log: a cache says itself when Redis has
+// failed and recovered.
+func init() { redis.SetLogger(silent{}) }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
 // RedisConfig is where Redis is.
 type RedisConfig struct {
 	// Addr is host:port, the path of a Unix socket, or a URL, with a user and a password
-	// if Redis asks for them: redis://, or rediss:// for TLS. Without it this layer is off.
+	// if Redis asks for them: redis://, or rediss:// for TLS. Several servers are
+	// redis+sentinel://host:26379,host:26379/NAME, the Sentinels that watch the servers of
+	// that name (with sentinel_user and sentinel_password, if they ask), or
+	// redis+cluster://host:6379,host:6379, some of a cluster. Without it this layer is off.
 	Addr string `env:"ADDR"`
 	// CA is a file with the authorities that Redis's certificate may be of (PEM); those of
 	// the system when empty. It is read anew for each connection.
@@ -32,18 +44,13 @@ type RedisConfig struct {
 	Timeout time.Duration `env:"TIMEOUT, default=30ms"`
 }
 
-// OpenRedis returns a client. It connects when it is used and does not fail when
-// Redis is unavailable. It fails on an address that cannot be parsed.
-func OpenRedis(cfg RedisConfig, tel *telemetry.Telemetry) (*redis.Client, error) {
-	opts := &redis.Options{Addr: cfg.Addr}
-	switch {
-	case strings.Contains(cfg.Addr, "://"):
-		var err error
-		if opts, err = redis.ParseURL(cfg.Addr); err != nil {
-			return nil, fmt.Errorf("redis address: %w", err)
-		}
-	case strings.HasPrefix(cfg.Addr, "/"):
-		opts.Network = "unix"
+// OpenRedis returns a client of a server, of the one that Sentinels name, or of a cluster. It
+// connects when it is used and does not fail when Redis is unavailable. It fails on an address
+// that cannot be parsed.
+func OpenRedis(cfg RedisConfig, tel *telemetry.Telemetry) (redis.UniversalClient, error) {
+	opts, err := options(cfg.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("redis address: %w", err)
 	}
 	if err := trust(opts, cfg.CA); err != nil {
 		return nil, err
@@ -59,7 +66,14 @@ func OpenRedis(cfg RedisConfig, tel *telemetry.Telemetry) (*redis.Client, error)
 	opts.DisableIdentity = true
 	opts.PoolSize = 16
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
-	rdb := redis.NewClient(opts)
+	var rdb redis.UniversalClient
+	if opts.IsClusterMode {
+		cluster := opts.Cluster()
+		cluster.ClusterStateReloadInterval = clusterLook
+		rdb = redis.NewClusterClient(cluster)
+	} else {
+		rdb = redis.NewUniversalClient(opts)
+	}
 	if tel.Recording {
 		// Without statements: keys have what shoppers searched for, and values what they were shown.
 		err := redisotel.InstrumentTracing(rdb, redisotel.WithTracerProvider(tel.Tracers), redisotel.WithDBStatement(false), redisotel.WithCallerEnabled(false))
@@ -70,16 +84,20 @@ func OpenRedis(cfg RedisConfig, tel *telemetry.Telemetry) (*redis.Client, error)
 	return rdb, nil
 }
 
+// clusterLook is how often a client asks a cluster which server has which keys, while it is used:
+// one that stands still, and whose place another has taken, does not say so.
+const clusterLook = time.Second
+
 // tlsDialTimeout is what connecting with a handshake may take, on a machine that is busy.
 const tlsDialTimeout = time.Second
 
 // trust has each connection accept the authorities of a file, as it is by then.
-func trust(opts *redis.Options, ca string) error {
+func trust(opts *redis.UniversalOptions, ca string) error {
 	if ca == "" {
 		return nil
 	}
 	if opts.TLSConfig == nil {
-		return errors.New("redis CA: the address is not a rediss:// URL, so nothing is checked with it")
+		return errors.New("redis CA: the address has not the scheme rediss, so nothing is checked with it")
 	}
 	if _, err := authorities(ca); err != nil {
 		return err
@@ -115,8 +133,12 @@ func authorities(file string) (*x509.CertPool, error) {
 // from the source, and are good only while it still is. A generation is the time
 // since the last changeAll; its name is random and not a number, so that a Redis
 // that was emptied cannot count up to an old one again.
+//
+// A server that takes another's place may have missed the end of a generation: replication
+// acknowledges before it is done. What this process has seen end is over for it, whatever the
+// servers say, and it ends it anew.
 type remote struct {
-	rdb     *redis.Client
+	rdb     redis.UniversalClient
 	breaker *breaker
 	timeout time.Duration
 	prefix  string        // of the keys
@@ -125,6 +147,41 @@ type remote struct {
 	// A write that could not end the generation leaves Redis with values that
 	// look good and are old: until an end has worked, nothing there is used.
 	unended, ended atomic.Uint64
+
+	ending sync.Mutex // held by an end, so that this process sees generations in the order of its ends
+	over   superseded
+}
+
+// superseded are the generations of which a process has seen the end, as many as may have values
+// in Redis: they end with changes by operators, and values live for seconds.
+type superseded struct {
+	mu    sync.Mutex
+	last  string // the generation that was seen last
+	names [256]string
+	seen  uint64 // how many were seen
+}
+
+// at is a moment: how many generations were seen by then.
+func (s *superseded) at() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
+}
+
+// saw notes the generation that Redis is in, and reports whether it was over before. "" is none.
+func (s *superseded) saw(generation string) (over bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if generation == s.last || generation == "" {
+		return false
+	}
+	if slices.Contains(s.names[:], generation) {
+		return true
+	}
+	s.names[s.seen%uint64(len(s.names))] = s.last
+	s.seen++
+	s.last = generation
+	return false
 }
 
 var errRefused = errors.New("redis has failed: no calls for now")
@@ -161,18 +218,24 @@ func (r *remote) endGeneration(ctx context.Context) {
 }
 
 func (r *remote) tryEnd(ctx context.Context, upTo uint64) bool {
-	err := r.do(ctx, func(ctx context.Context) error {
-		return r.rdb.Set(ctx, r.generationKey(), rand.Text(), 0).Err()
+	r.ending.Lock()
+	defer r.ending.Unlock()
+	if r.ended.Load() >= upTo {
+		return true // by another caller's, which began after this one had to
+	}
+	upTo = max(upTo, r.unended.Load())
+	name, before := rand.Text(), ""
+	err := r.do(ctx, func(ctx context.Context) (err error) {
+		before, err = r.rdb.SetArgs(ctx, r.generationKey(), name, redis.SetArgs{Get: true}).Result()
+		return err
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, redis.Nil) { // Nil: there was none
 		return false
 	}
-	for {
-		ended := r.ended.Load()
-		if ended >= upTo || r.ended.CompareAndSwap(ended, upTo) {
-			return true
-		}
-	}
+	_ = r.over.saw(before)
+	_ = r.over.saw(name)
+	r.ended.Store(upTo)
+	return true
 }
 
 // usable reports whether the values in Redis may be used; if not it tries to end their generation.
@@ -187,20 +250,32 @@ func (r *remote) get(ctx context.Context, key string) (generation string, value 
 	if !r.usable(ctx) {
 		return "", nil
 	}
-	var found []any
-	err := r.do(ctx, func(ctx context.Context) (err error) {
-		found, err = r.rdb.MGet(ctx, r.generationKey(), r.prefix+key).Result()
+	since := r.over.at()
+	// Two commands at once and not one for both: in a cluster they are of two servers. A value
+	// is good if it has the name of a generation that was current after the caller had asked,
+	// whichever of the two is read first.
+	var current, stored *redis.StringCmd
+	err := r.do(ctx, func(ctx context.Context) error {
+		_, err := r.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
+			current, stored = p.Get(ctx, r.generationKey()), p.Get(ctx, r.prefix+key)
+			return nil
+		})
 		return err
 	})
-	if err != nil || len(found) != 2 {
+	if err != nil && !errors.Is(err, redis.Nil) {
 		return "", nil
 	}
-	generation, _ = found[0].(string)
-	if generation == "" {
+	generation = current.Val()
+	switch {
+	case generation == "":
 		return r.begin(ctx), nil
+	case r.over.saw(generation):
+		if r.over.at() == since { // it did not end while this call was under way: it came back
+			r.endGeneration(ctx)
+		}
+		return "", nil
 	}
-	stamped, _ := found[1].(string)
-	if n := len(generation); len(stamped) > n && stamped[:n] == generation {
+	if stamped, n := stored.Val(), len(generation); len(stamped) > n && stamped[:n] == generation {
 		value = []byte(stamped[n:])
 	}
 	return generation, value

@@ -18,7 +18,7 @@ func TestEveryPanelIsDrawn(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	shop, err := localshop.Start(ctx, localshop.Options{Dir: pgtest.Folder(t), Redis: true, Events: localshop.EmbeddedEvents, Metrics: true, Disposable: true})
+	shop, err := localshop.Start(ctx, localshop.Options{Dir: pgtest.Folder(t), Redis: localshop.OneRedis, Events: localshop.EmbeddedEvents, Metrics: true, Disposable: true})
 	if err != nil {
 		t.Fatal(err)
 	}

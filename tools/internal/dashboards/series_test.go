@@ -27,7 +27,7 @@ func TestEveryQueryHasSeries(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	dir := pgtest.Folder(t)
-	shop, err := localshop.Start(ctx, localshop.Options{Dir: dir, Redis: true, Events: localshop.EmbeddedEvents, Traces: true, Disposable: true})
+	shop, err := localshop.Start(ctx, localshop.Options{Dir: dir, Redis: localshop.OneRedis, Events: localshop.EmbeddedEvents, Traces: true, Disposable: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func forward(t *testing.T, to string, connections *atomic.Int64) (addr string) {
 func TestEveryLinkTakesItsRoute(t *testing.T) {
 	t.Parallel()
 	connections := map[string]*atomic.Int64{}
-	shop := start(t, localshop.Options{Dir: pgtest.Folder(t), Seed: true, Redis: true, Replica: true, Events: localshop.EmbeddedEvents, Route: func(from, to, addr string) (string, error) {
+	shop := start(t, localshop.Options{Dir: pgtest.Folder(t), Seed: true, Redis: localshop.OneRedis, Replica: true, Events: localshop.EmbeddedEvents, Route: func(from, to, addr string) (string, error) {
 		n := new(atomic.Int64)
 		connections[from+" to "+to] = n
 		return forward(t, addr, n), nil
@@ -112,7 +112,7 @@ func await(ctx context.Context, t *testing.T, shop *localshop.Shop, part string)
 
 func TestSignals(t *testing.T) {
 	t.Parallel()
-	shop := start(t, localshop.Options{Dir: pgtest.Folder(t), Redis: true, Replica: true, Events: localshop.EmbeddedEvents, Processes: true})
+	shop := start(t, localshop.Options{Dir: pgtest.Folder(t), Redis: localshop.OneRedis, Replica: true, Events: localshop.EmbeddedEvents, Processes: true})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, shop.DSN("cart"))
@@ -169,7 +169,7 @@ func TestSignals(t *testing.T) {
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	dir := pgtest.Folder(t)
-	shop := start(t, localshop.Options{Dir: dir, Seed: true, Redis: true, Events: localshop.EmbeddedEvents, Processes: true})
+	shop := start(t, localshop.Options{Dir: dir, Seed: true, Redis: localshop.OneRedis, Events: localshop.EmbeddedEvents, Processes: true})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	looking, leave := context.WithCancel(ctx)

@@ -30,7 +30,7 @@ func Links() []Link {
 			out = append(out, Link{part.Name, c.To, variables{part.Prefix() + c.Variable: func(_ *Shop, addr string) string { return c.Before + addr + c.After }}})
 		}
 		if part.Redis {
-			out = append(out, Link{part.Name, topology.Redis, variables{part.Prefix() + "REDIS_ADDR": func(_ *Shop, addr string) string { return addr }}})
+			out = append(out, Link{part.Name, topology.Redis, variables{redisVariable(part): func(_ *Shop, addr string) string { return addr }}})
 		}
 		if part.Events {
 			out = append(out, Link{part.Name, topology.NATS, variables{eventsVariable(part): (*Shop).eventsURL}})
@@ -56,6 +56,9 @@ func (s *Shop) connect() error {
 	for _, part := range topology.Processes() {
 		if part.Events && s.broker == nil && s.opts.Events != "" {
 			s.connections[eventsVariable(part)] = s.opts.Events // of somewhere else, which no route leads to
+		}
+		if g := s.RedisGroup(); part.Redis && g != nil {
+			s.connections[redisVariable(part)] = g.Address() // clients are told where the servers are, which no route leads to
 		}
 	}
 	for _, l := range Links() {
@@ -89,11 +92,14 @@ func (s *Shop) routed(l Link) (string, error) {
 	return addr, nil
 }
 
+// redisVariable has the address of Redis.
+func redisVariable(part topology.Part) string { return part.Prefix() + "REDIS_ADDR" }
+
 // eventsVariable has the address of the broker.
 func eventsVariable(part topology.Part) string { return part.Prefix() + "EVENTS_URL" }
 
 // Addr is where a part answers, host:port; "" for a Redis, a broker, a PostgreSQL or a replica
-// that was not started: those of a cluster have names of their own.
+// that was not started, or is several: these have names of their own.
 func (s *Shop) Addr(part string) string {
 	switch part {
 	case topology.Postgres:
@@ -110,7 +116,7 @@ func (s *Shop) Addr(part string) string {
 		if s.redis == nil {
 			return ""
 		}
-		return s.redis.addr
+		return s.redis.addr // "" of several
 	case topology.NATS:
 		if s.broker == nil {
 			return ""

@@ -30,6 +30,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"github.com/souk-shop/souk/tools/internal/redisgroup"
 	"github.com/souk-shop/souk/tools/internal/seed"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 	"github.com/souk-shop/souk/tools/internal/state"
@@ -56,9 +57,10 @@ type Options struct {
 	Addr string
 	// Seed imports the embedded catalog on the folder's first start.
 	Seed bool
-	// Redis starts one, as the second layer of the services' caches. A service that
-	// runs once has little use for it; see docs/adr/0007.
-	Redis bool
+	// Redis starts OneRedis, SentinelRedis or ClusterRedis, as the second layer of the services'
+	// caches; none when empty. A service that runs once has little use for it; see
+	// docs/adr/0007.
+	Redis string
 	// Replica starts a standby of PostgreSQL, which answers reads of the services.
 	Replica bool
 	// Postgres is HAPostgres for three PostgreSQL under Patroni, whose standbys answer reads of
@@ -337,9 +339,13 @@ func (s *Shop) startStores(ctx context.Context) error {
 			return s.broker.awaitStart(ctx)
 		})
 	}
-	if s.opts.Redis {
+	if s.opts.Redis != "" {
 		g.Go(func() (err error) {
 			defer s.step("redis", &err)()
+			if s.opts.Redis != OneRedis {
+				s.redis, err = startRedisGroup(ctx, s.folder, s.log, s.refreshState, redisgroup.Kind(s.opts.Redis))
+				return err
+			}
 			if s.redis, err = startRedis(s.folder, s.log, s.refreshState, s.note("redis")); err != nil {
 				return err
 			}
@@ -626,8 +632,12 @@ func (s *Shop) writeState() error {
 	if s.replica != nil {
 		st.PIDs[topology.Replica] = s.replica.PID()
 	}
-	if s.redis != nil && s.redis.proc != nil {
-		st.PIDs["redis"] = s.redis.proc.PID()
+	switch {
+	case s.redis == nil:
+	case s.redis.group != nil:
+		maps.Copy(st.PIDs, s.redis.group.PIDs())
+	case s.redis.proc != nil:
+		st.PIDs[topology.Redis] = s.redis.proc.PID()
 	}
 	if p := s.broker.supervisor(); p != nil {
 		st.PIDs[topology.NATS] = p.PID()

@@ -54,7 +54,7 @@ func TestMain(m *testing.M) {
 
 // runShop runs a shop until it is killed and tells when it is ready.
 func runShop(dir string) error {
-	shop, err := localshop.Start(context.Background(), localshop.Options{Dir: dir, Redis: true, Disposable: true, Processes: true})
+	shop, err := localshop.Start(context.Background(), localshop.Options{Dir: dir, Redis: localshop.OneRedis, Disposable: true, Processes: true})
 	if err != nil {
 		return err
 	}

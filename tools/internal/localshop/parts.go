@@ -32,6 +32,11 @@ func (s *Shop) supervised(part string) (*process.Supervisor, error) {
 // supervisor is what keeps a part other than PostgreSQL running; nil when the part
 // is inside of this process.
 func (s *Shop) supervisor(part string) *process.Supervisor {
+	if g := s.RedisGroup(); g != nil {
+		if p := g.Process(part); p != nil {
+			return p
+		}
+	}
 	if part == topology.Redis {
 		if s.redis == nil {
 			return nil
@@ -163,6 +168,9 @@ func (s *Shop) Ready(ctx context.Context, part string) error {
 		}
 		return conn.Close(ctx)
 	case topology.Redis:
+		if g := s.RedisGroup(); g != nil {
+			return g.AwaitWhole(ctx)
+		}
 		return pingRedis(ctx, s.Addr(topology.Redis))
 	case topology.NATS:
 		if s.broker == nil {

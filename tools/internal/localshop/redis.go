@@ -18,14 +18,26 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"github.com/souk-shop/souk/services/chassis/process"
+	"github.com/souk-shop/souk/tools/internal/redisgroup"
 )
 
 // redisMemory bounds what Redis keeps; what was not asked for longest goes.
 const redisMemory = "64mb"
 
-// redis is the shop's cache: a server of its own that keeps nothing on disk.
+// Kinds of Redis, for Options.Redis.
+const (
+	// OneRedis is a server.
+	OneRedis = "server"
+	// SentinelRedis is a server with two replicas, watched by three Sentinels.
+	SentinelRedis = string(redisgroup.Sentinel)
+	// ClusterRedis is three servers with a replica each.
+	ClusterRedis = string(redisgroup.Cluster)
+)
+
+// redis is the shop's cache: servers of its own that keep nothing on disk.
 type redis struct {
 	addr  string
+	group *redisgroup.Group    // set when there are several
 	inner *miniredis.Miniredis // set when there is no redis-server
 	proc  *process.Supervisor
 	stop  context.CancelFunc
@@ -36,7 +48,7 @@ type redis struct {
 // inside this process. It does not wait until it answers: the shop can do
 // without.
 func startRedis(f *folder, log *slog.Logger, onStart func(), note func(string)) (*redis, error) {
-	binary, err := findRedis()
+	binary, err := redisgroup.Find()
 	if err != nil {
 		inner, err := miniredis.Run()
 		if err != nil {
@@ -81,13 +93,21 @@ func startRedis(f *folder, log *slog.Logger, onStart func(), note func(string)) 
 	return r, nil
 }
 
-func findRedis() (path string, err error) {
-	for _, name := range []string{"redis-server", "valkey-server"} {
-		if path, err = exec.LookPath(name); err == nil {
-			return path, nil
-		}
+// startRedisGroup starts several Redis and waits until they know of each other.
+func startRedisGroup(ctx context.Context, f *folder, log *slog.Logger, onStart func(), kind redisgroup.Kind) (*redis, error) {
+	g, err := redisgroup.Start(ctx, redisgroup.Config{Dir: f.join("redis"), Kind: kind, Memory: redisMemory, Log: log, OnStart: onStart})
+	if err != nil {
+		return nil, err
 	}
-	return "", err
+	return &redis{group: g}, nil
+}
+
+// RedisGroup is what there is with SentinelRedis or ClusterRedis; nil otherwise.
+func (s *Shop) RedisGroup() *redisgroup.Group {
+	if s.redis == nil {
+		return nil
+	}
+	return s.redis.group
 }
 
 // endLeftover ends the Redis of a shop that was killed, where the system did
@@ -133,6 +153,10 @@ func (r *redis) ready(ctx context.Context) error {
 }
 
 func (r *redis) close() {
+	if r.group != nil {
+		r.group.Close()
+		return
+	}
 	if r.inner != nil {
 		r.inner.Close()
 		return

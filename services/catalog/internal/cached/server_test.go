@@ -96,7 +96,7 @@ func (s *server) freeze() (thaw func()) {
 	return func() { _ = s.process.Process.Signal(syscall.SIGCONT) }
 }
 
-func (s *server) client() *redis.Client {
+func (s *server) client() redis.UniversalClient {
 	s.t.Helper()
 	rdb, err := cache.OpenRedis(cache.RedisConfig{Addr: s.socket, Timeout: 200 * time.Millisecond}, telemetry.Discard())
 	if err != nil {

@@ -133,6 +133,8 @@ func expectations() []expected {
 	add("redis-flush", harmless("the cache is filled anew"))
 	add("redis-kill", harmless("the catalog asks PostgreSQL while the cache is away", redis))
 	add("redis-freeze-*", must(nil, redis))
+	add("redis-failover-*", harmless("the catalog asks PostgreSQL until another server has the place of the one that stands still", redis))
+	add("redis-reshard", harmless("the catalog is told where keys are now", redis))
 	add("partition-catalog-redis", must(nil, redis))
 	add("partition-redis-catalog", must(nil, redis))
 

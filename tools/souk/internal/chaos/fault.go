@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,7 +87,7 @@ func (e *Environment) start(ctx context.Context, opts localshop.Options, seed ui
 		}
 		e.always = map[string][]string{notifier: leads}
 	}
-	opts.Processes, opts.Redis, opts.Replica, opts.RestartPause, opts.Events = true, true, true, 200*time.Millisecond, localshop.EmbeddedEvents
+	opts.Processes, opts.Redis, opts.Replica, opts.RestartPause, opts.Events = true, cmp.Or(opts.Redis, localshop.OneRedis), true, 200*time.Millisecond, localshop.EmbeddedEvents
 	opts.Env, opts.Route = e.environ, e.Proxies.Route
 	if over != nil {
 		opts.Route = func(from, to, addr string) (string, error) {

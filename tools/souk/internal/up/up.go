@@ -45,7 +45,8 @@ it in good order, a second one at once.
 	data := flags.String("data", state.DefaultDir, "the data `folder`; it is kept")
 	fresh := flags.Bool("fresh", false, "empty the data folder first")
 	processes := flags.Bool("processes", false, "run each service in a process of its own, started again after any death")
-	redis := flags.Bool("redis", false, "start Redis (or a small one inside) as a second layer of the catalog's cache")
+	var redis redisKind
+	flags.Var(&redis, "redis", "start Redis (or a small one inside) as a second layer of the catalog's cache; --redis=sentinel, --redis=cluster: several that go on without one")
 	replica := flags.Bool("replica", false, "start a standby of PostgreSQL, which answers reads")
 	postgres := flags.String("postgres", "", "`ha`: three PostgreSQL under Patroni and etcd, whose standbys answer reads; one server without")
 	events := flags.String("events", localshop.EmbeddedEvents, "the `broker` of events: embedded (NATS, data in the data folder), none, or a URL (nats://..., kafka://...)")
@@ -62,7 +63,7 @@ it in good order, a second one at once.
 	}
 	display := newDisplay(stderr)
 	opts := localshop.Options{
-		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: *redis, Replica: *replica, Postgres: *postgres, Events: *events, Metrics: *metrics,
+		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: string(redis), Replica: *replica, Postgres: *postgres, Events: *events, Metrics: *metrics,
 		Console: display, ConsoleLevel: slog.LevelWarn, Progress: display.progress,
 	}
 	if *traces && *processes && localshop.ExportsElsewhere() {
@@ -85,7 +86,7 @@ it in good order, a second one at once.
 	}
 	// The start needs far more memory than the shop at rest.
 	debug.FreeOSMemory()
-	introduce(stdout, shop, *data, *redis)
+	introduce(stdout, shop, *data, redis)
 
 	select {
 	case <-ctx.Done():
@@ -102,15 +103,41 @@ it in good order, a second one at once.
 	return nil
 }
 
+// redisKind is the flag --redis: what localshop.Options.Redis is.
+type redisKind string
+
+func (k *redisKind) String() string { return string(*k) }
+
+// IsBoolFlag says that --redis may be without a value.
+func (k *redisKind) IsBoolFlag() bool { return true }
+
+func (k *redisKind) Set(value string) error {
+	switch value {
+	case "true":
+		*k = localshop.OneRedis
+	case "false":
+		*k = ""
+	case localshop.OneRedis, localshop.SentinelRedis, localshop.ClusterRedis:
+		*k = redisKind(value)
+	default:
+		return fmt.Errorf("want --redis, --redis=%s or --redis=%s", localshop.SentinelRedis, localshop.ClusterRedis)
+	}
+	return nil
+}
+
 // introduce says where everything is. The last line is for scripts.
-func introduce(w io.Writer, shop *localshop.Shop, data string, redis bool) {
+func introduce(w io.Writer, shop *localshop.Shop, data string, redis redisKind) {
 	told := "kept in the services' logs, for no broker (--events)"
 	if url, err := neturl.Parse(shop.EventsURL()); err == nil && url.Host != "" {
 		told = url.Scheme + "://" + url.Host
 	}
 	caches := "in memory  (--redis adds Redis beneath)"
-	if redis {
+	switch redis {
+	case "":
+	case localshop.OneRedis:
 		caches = "in memory, Redis beneath"
+	default:
+		caches = fmt.Sprintf("in memory, several Redis beneath (%s)", redis)
 	}
 	traces, metrics := "not kept", "not kept"
 	if shop.TracesURL() != "" {
