@@ -27,12 +27,17 @@ type doubts struct {
 	ending map[string][]<-chan struct{}
 }
 
+func newDoubts() *doubts { return &doubts{confirms: make(chan struct{}, 1)} }
+
 // endsWithin bounds the wait until a server has ended what a broken connection had under way, which
 // it is told at once: a message that may be lost.
 const endsWithin = time.Second
 
 // add adds a doubt, with the end of the server's work if it goes on.
 func (d *doubts) add(server string, ended <-chan struct{}) {
+	if d == nil {
+		return
+	}
 	if ended != nil {
 		d.mu.Lock()
 		if d.ending == nil {
@@ -46,7 +51,7 @@ func (d *doubts) add(server string, ended <-chan struct{}) {
 
 // closed adds a doubt if the connection broke.
 func (d *doubts) closed(conn *pgx.Conn) {
-	if conn.IsClosed() {
+	if d != nil && conn.IsClosed() {
 		d.add(serverOf(conn), conn.PgConn().CleanupDone())
 	}
 }

@@ -77,6 +77,7 @@ func Open(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxpool.P
 		return nil, err
 	}
 	s := follow(pc, cfg, tel.Log, true)
+	s.doubts = newDoubts()
 	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		consistency.FromContext(ctx).Write(tel.Service)
 		err := s.doubts.settle(ctx, conn)

@@ -25,7 +25,7 @@ type servers struct {
 	one     bool // that one is to be used, and not any
 	pool    atomic.Pointer[pgxpool.Pool]
 	looking atomic.Bool
-	doubts  doubts
+	doubts  *doubts // nil of a pool that only reads
 
 	mu sync.Mutex
 	// first is the server that the next connection is tried with, as an index, and tried since when
@@ -42,11 +42,11 @@ const lookTimeout = 10 * time.Second
 // follow has a pool of this configuration follow the servers of its DSN: leave all others for the
 // one to be used, if it is one. Its open makes the pool.
 func follow(pc *pgxpool.Config, cfg Config, log *slog.Logger, one bool) *servers {
-	s := &servers{log: log, one: one, names: map[string]string{}, doubts: doubts{confirms: make(chan struct{}, 1)}}
+	s := &servers{log: log, one: one, names: map[string]string{}}
 	pc.ConnConfig.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		return pgproto3.NewFrontend(&confirming{from: r, found: func() { s.doubts.add("", nil) }}, w)
 	}
-	pc.BeforeClose = s.doubts.closed
+	pc.BeforeClose = func(conn *pgx.Conn) { s.doubts.closed(conn) }
 	if len(hostsOf(pc.ConnConfig)) < 2 {
 		return s
 	}
