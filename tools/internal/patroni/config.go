@@ -67,7 +67,7 @@ func (c *Cluster) etcd(name string) *exec.Cmd {
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
 		"--initial-cluster", strings.Join(all, ","), "--initial-cluster-token", scope, "--initial-cluster-state", "new",
 		// A laptop that is busy makes members late, not lost.
-		"--heartbeat-interval", "250", "--election-timeout", "2500",
+		"--enable-v2", "--heartbeat-interval", "250", "--election-timeout", "2500",
 		"--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1h",
 		"--logger", "zap", "--log-outputs", "stderr")
 	c.as.Prepare(cmd)
@@ -128,8 +128,11 @@ func (c *Cluster) writeNode(name, path string) error {
 			"listen": c.own(name + "-api"), "connect_address": c.own(name + "-api"),
 			"authentication": object{"username": scope, "password": c.state.Passwords["api"]},
 		},
+		// Version 2 of etcd's API, by which a primary renews its key only if it has it still (prevValue).
+		// With version 3 Patroni 3.0 writes it anew, and a primary that was frozen for longer than
+		// ttl takes it from the next one, with what that has acknowledged.
 		// With use_proxies the members are asked at these addresses, not at those that they advertise.
-		"etcd3": object{"hosts": etcds, "use_proxies": true},
+		"etcd": object{"hosts": etcds, "use_proxies": true},
 		"bootstrap": object{
 			"dcs":    c.dynamic(bootstrapWait),
 			"initdb": []any{object{"encoding": "UTF8"}, object{"locale": "C"}, object{"auth-host": "scram-sha-256"}, object{"auth-local": "scram-sha-256"}, "data-checksums"},
