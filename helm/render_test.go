@@ -259,7 +259,7 @@ func decode(t *testing.T, text string) objects {
 			err = strict(doc, &o.Budgets)
 		case "autoscaling/v2 HorizontalPodAutoscaler":
 			err = strict(doc, &o.Scalers)
-		case "postgresql.cnpg.io/v1 Cluster", "cert-manager.io/v1 Certificate", "cert-manager.io/v1 Issuer", "gateway.networking.k8s.io/v1 HTTPRoute", "monitoring.coreos.com/v1 ServiceMonitor":
+		case "postgresql.cnpg.io/v1 Cluster", "cert-manager.io/v1 Certificate", "cert-manager.io/v1 Issuer", "gateway.networking.k8s.io/v1 HTTPRoute", "monitoring.coreos.com/v1 ServiceMonitor", "keda.sh/v1alpha1 ScaledObject":
 			o.Others = append(o.Others, head)
 		default:
 			t.Errorf("%s %s is not known to the tests", head.APIVersion, head.Kind)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -244,5 +245,78 @@ func TestServiceValues(t *testing.T) {
 	}
 	if len(scaled) != len(topology(t, "service"))-1 || scaled["souk-cart"] {
 		t.Errorf("scaled: %v", scaled)
+	}
+}
+
+// TestKEDA: the parts that are scaled are by KEDA alone, and those that something waits for by that,
+// too; the metrics are some that the shop has.
+func TestKEDA(t *testing.T) {
+	t.Parallel()
+	reference, err := os.ReadFile("../docs/telemetry-reference.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := render(t, "keda: {prometheus: 'http://prometheus.monitoring:9090', openOrders: 50}\nservice: {autoscaling: {enabled: true, maxReplicas: 8}}\ncart: {autoscaling: {enabled: false}}\nserviceMonitor: {enabled: true}", install)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waiting := map[string]string{} // by part; the threshold, too
+	for _, text := range strings.Split(out, "\n---\n") {
+		var o struct {
+			Kind string
+			Spec struct {
+				JobLabel        string
+				ScaleTargetRef  struct{ Name string }
+				MinReplicaCount int
+				MaxReplicaCount int
+				Triggers        []struct {
+					Type, MetricType string
+					Metadata         map[string]string
+				}
+			}
+		}
+		if err := sigsyaml.Unmarshal([]byte(text), &o); err != nil {
+			t.Fatal(err)
+		}
+		switch o.Kind {
+		case "HorizontalPodAutoscaler":
+			t.Errorf("two scale: %s", text)
+		case "ServiceMonitor":
+			if o.Spec.JobLabel != "app.kubernetes.io/component" {
+				t.Errorf("job is not the part: %q", o.Spec.JobLabel)
+			}
+		case "ScaledObject":
+			part := strings.TrimPrefix(o.Spec.ScaleTargetRef.Name, "souk-")
+			waiting[part] = ""
+			if o.Spec.MinReplicaCount != 1 || o.Spec.MaxReplicaCount != 8 || o.Spec.Triggers[0].Type != "cpu" || o.Spec.Triggers[0].MetricType != "Utilization" || o.Spec.Triggers[0].Metadata["value"] != "80" {
+				t.Errorf("%s: %+v", part, o.Spec)
+			}
+			for _, trigger := range o.Spec.Triggers[1:] {
+				query := trigger.Metadata["query"]
+				waiting[part] += trigger.Metadata["threshold"] + " " + query
+				if trigger.Type != "prometheus" || trigger.Metadata["serverAddress"] != "http://prometheus.monitoring:9090" || trigger.Metadata["ignoreNullValues"] != "false" {
+					t.Errorf("%s: %+v", part, trigger)
+				}
+				metrics := regexp.MustCompile(`souk_[a-z_]+\{`).FindAllString(query, -1)
+				for _, m := range metrics {
+					if name := strings.ReplaceAll(strings.TrimSuffix(m, "{"), "_", "."); !strings.Contains(string(reference), "`"+name+"`") {
+						t.Errorf("%s: there is no metric %s", part, name)
+					}
+				}
+				if len(metrics) == 0 {
+					t.Errorf("%s scales by no metric: %s", part, query)
+				}
+			}
+		}
+	}
+	delete(waiting, "catalog")
+	delete(waiting, "payment")
+	want := map[string]string{
+		"order":        `50 max(sum by (instance) (souk_order_open{job="order",namespace="default"}))`,
+		"notification": `500 sum(souk_events_consumer_lag{job="notification",namespace="default"}) + max(souk_mail_backlog{job="notification",namespace="default"}) + max(souk_webhook_backlog{job="notification",namespace="default",souk_webhook_state="waiting"})`,
+		"insight":      `500 sum(souk_events_consumer_lag{job="insight",namespace="default"})`,
+	}
+	if !maps.Equal(waiting, want) {
+		t.Errorf("by what waits scale %v", waiting)
 	}
 }
