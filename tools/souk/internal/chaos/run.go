@@ -138,7 +138,7 @@ func Run(ctx context.Context, opts Options) (_ *Result, err error) {
 // open starts the shop of a run and those outside of it; end stops them.
 func open(ctx context.Context, opts Options) (_ *run, end func() error, err error) {
 	var ends []func() error
-	end = func() error {
+	stop := func() error {
 		var err error
 		for _, f := range slices.Backward(ends) {
 			err = errors.Join(err, f())
@@ -147,7 +147,7 @@ func open(ctx context.Context, opts Options) (_ *run, end func() error, err erro
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, end())
+			err = errors.Join(err, stop())
 		}
 	}()
 	shopOpts := localshop.Options{Dir: opts.Dir, Fresh: true, Exec: opts.Exec, Asynchronous: opts.Asynchronous}
@@ -183,7 +183,7 @@ func open(ctx context.Context, opts Options) (_ *run, end func() error, err erro
 		return nil, nil, err
 	}
 	ends = append(ends, r.env.witness.stop)
-	return r, end, nil
+	return r, stop, nil
 }
 
 // run is a run under way.
