@@ -21,3 +21,11 @@ func Known(r *Replica) consistency.Position {
 	}
 	return consistency.Position{}
 }
+
+// Oldest is what a replica has to have replayed for any read.
+func Oldest(r *Replica) consistency.Position {
+	if p := r.answering.Load(); p != nil {
+		return *p.oldest.Load()
+	}
+	return consistency.Position{}
+}

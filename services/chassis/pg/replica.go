@@ -336,11 +336,12 @@ func (r *Replica) Gain(ctx context.Context) {
 const timelineKey = "souk.timeline"
 
 // reached returns how far the server of a connection is, with a timeline that is told only
-// as exactly as a floor needs it.
-func reached(ctx context.Context, conn *pgx.Conn, floor position) (at position, err error) {
+// as exactly as what it is compared with needs it: a standby follows a new primary to its timeline
+// with the connections that it has.
+func reached(ctx context.Context, conn *pgx.Conn, floor, oldest position) (at position, err error) {
 	data := conn.PgConn().CustomData()
 	timeline, _ := data[timelineKey].(uint32)
-	if timeline == 0 || timeline < floor.Timeline {
+	if timeline == 0 || timeline < max(floor.Timeline, oldest.Timeline) {
 		if at, err = replicaPosition(ctx, conn); err == nil {
 			data[timelineKey] = at.Timeline
 		}
@@ -360,7 +361,7 @@ func (r *Replica) acquire(ctx context.Context, floor, oldest position) (conn *pg
 		if conn, err = r.pool.Acquire(ctx); err != nil {
 			return nil, at, hasFailed, err
 		}
-		if at, err = reached(ctx, conn.Conn(), floor); err != nil {
+		if at, err = reached(ctx, conn.Conn(), floor, oldest); err != nil {
 			conn.Release()
 			return nil, at, hasFailed, err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -334,6 +336,37 @@ func TestReplicaLoss(t *testing.T) {
 	if got := session.Gained(); !got["shop"].Covers(token["shop"]) {
 		t.Errorf("a write at an unknown position has %q, after %q", got, token)
 	}
+}
+
+// TestAReplicaFollowsToAnotherTimeline: it answers after a failover, through the connections that it
+// had before.
+func TestAReplicaFollowsToAnotherTimeline(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, pg.Config{ReplicaMaxLag: 500 * time.Millisecond, ReadConns: 1})
+	if _, err := p.admin.Exec(t.Context(), "GRANT pg_read_all_stats TO shop"); err != nil { // without, it is told at the next checkpoint
+		t.Fatal(err)
+	}
+	var data string
+	if err := p.admin.QueryRow(t.Context(), "SHOW data_directory").Scan(&data); err != nil {
+		t.Fatal(err)
+	}
+	// The primary begins a timeline where its port is: it is started as a standby, and promoted.
+	if err := errors.Join(p.primary.Stop(t.Context()), os.WriteFile(filepath.Join(data, "standby.signal"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	next, err := pgserver.Start(t.Context(), pgserver.Options{Dir: filepath.Dir(data), Port: p.primary.Port(), Disposable: true, Standbys: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = next.Stop(context.WithoutCancel(t.Context())) })
+	exec(t, next.SuperuserDSN("postgres"), "SELECT pg_promote()")
+	p.await(t, "the new timeline is known", func() bool { return pg.Known(p.replica).Timeline == 2 })
+	before := pg.Outcomes(p.replica)["lagging"]
+	p.await(t, "it is what everybody is to see", func() bool { // or the replica has it already
+		return pg.Oldest(p.replica).Timeline == 2
+	})
+	p.await(t, "the replica answers", func() bool { return p.readBy(t, nil) == "replica" })
+	t.Logf("%d reads while it lagged", pg.Outcomes(p.replica)["lagging"]-before)
 }
 
 // TestReadsGoOnWithoutThePrimary: a primary is lost with what it has not sent. Its replica, which is as

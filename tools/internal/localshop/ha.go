@@ -67,8 +67,27 @@ func (s *Shop) startCluster(ctx context.Context) (_ *cluster, err error) {
 	if err := ensureDatabases(ctx, dsn, c.passwords); err != nil {
 		return c, err
 	}
+	if err := readTimelines(ctx, dsn("postgres")); err != nil {
+		return c, err
+	}
 	// A standby that does not know a database yet refuses, and no further server is asked then.
 	return c, c.AwaitReplay(ctx)
+}
+
+// readTimelines lets the services see which timeline a standby follows: without, they are told at
+// its next restart point, and the primary answers all after a failover until then.
+func readTimelines(ctx context.Context, dsn string) error {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, name := range topology.Databases() {
+		if _, err := conn.Exec(ctx, "GRANT pg_read_all_stats TO "+pgx.Identifier{topology.RuntimeRole(name)}.Sanitize()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // dsn is the connection string of a database for a role, on the servers at addrs.
