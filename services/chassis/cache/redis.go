@@ -21,9 +21,9 @@ import (
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
-// The library would write to the standard error, past the log: a cache says itself when Redis has
-// failed and recovered.
-func init() { redis.SetLogger(silent{}) }
+// silence has the library not write to the standard error, past the log: a cache says itself when
+// Redis has failed and recovered.
+var silence = sync.OnceFunc(func() { redis.SetLogger(silent{}) })
 
 type silent struct{}
 
@@ -48,6 +48,7 @@ type RedisConfig struct {
 // connects when it is used and does not fail when Redis is unavailable. It fails on an address
 // that cannot be parsed.
 func OpenRedis(cfg RedisConfig, tel *telemetry.Telemetry) (redis.UniversalClient, error) {
+	silence()
 	opts, err := options(cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("redis address: %w", err)

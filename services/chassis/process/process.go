@@ -8,8 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
+	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
@@ -112,18 +112,18 @@ const (
 	ports     = 15_000
 )
 
-// offset is the place of the latest port that FreePort returned, from firstPort.
-// Each process begins at a random one.
-var offset atomic.Uint32
+// apart is how far from each other processes begin that are started one after the other.
+const apart = 97
 
-func init() { offset.Store(rand.Uint32N(ports)) }
+// given is how many ports FreePort has tried.
+var given atomic.Uint32
 
 // FreePort returns a TCP port of 127.0.0.1 that nothing listens on, and another one
 // with each call. Another process may take it before the caller does.
 func FreePort() (int, error) {
 	var err error
 	for range 100 {
-		port := firstPort + int(offset.Add(1)%ports)
+		port := firstPort + (os.Getpid()*apart+int(given.Add(1)))%ports
 		var lis net.Listener
 		if lis, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
 			return port, lis.Close()

@@ -386,12 +386,12 @@ func (g *Group) Primaries(ctx context.Context) (names []string, err error) {
 		var addrs []string
 		switch {
 		case g.cfg.Kind == Cluster:
-			var ranges []redis.ClusterSlot
-			if ranges, err = n.client.ClusterSlots(ctx).Result(); err != nil {
+			var owners []owner
+			if owners, err = n.owners(ctx); err != nil {
 				continue
 			}
-			for _, r := range ranges {
-				addrs = append(addrs, r.Nodes[0].Addr)
+			for _, o := range owners {
+				addrs = append(addrs, o.addr)
 			}
 		case n.sentinel != nil:
 			var at []string
@@ -427,32 +427,51 @@ func (g *Group) AwaitPrimaries(ctx context.Context, was string) (now []string, e
 	return now, err
 }
 
+// owner is a primary of a cluster and its slots.
+type owner struct {
+	id, addr string
+	slots    []int
+}
+
+// owners are those of which a server of a cluster knows.
+func (n *node) owners(ctx context.Context) ([]owner, error) {
+	shards, err := n.client.ClusterShards(ctx).Result()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", n.name, err)
+	}
+	var out []owner
+	for _, shard := range shards {
+		for _, m := range shard.Nodes {
+			if m.Role != "master" || len(shard.Slots) == 0 {
+				continue
+			}
+			o := owner{id: m.ID, addr: net.JoinHostPort(m.IP, strconv.FormatInt(m.Port, 10))}
+			for _, r := range shard.Slots {
+				for slot := r.Start; slot <= r.End; slot++ {
+					o.slots = append(o.slots, int(slot))
+				}
+			}
+			out = append(out, o)
+		}
+	}
+	return out, nil
+}
+
 // Reshard moves slots of a cluster, with their keys, from the primary that has most to the one that
 // has fewest, and returns from where to where.
 func (g *Group) Reshard(ctx context.Context, count int) (from, to string, err error) {
-	type owner struct {
-		id    string
-		slots []int
-	}
-	ranges, err := g.nodes[0].client.ClusterSlots(ctx).Result()
+	list, err := g.nodes[0].owners(ctx)
 	if err != nil {
 		return "", "", err
 	}
-	owners := map[string]*owner{} // by address
-	for _, r := range ranges {
-		o := owners[r.Nodes[0].Addr]
-		if o == nil {
-			o = &owner{id: r.Nodes[0].ID}
-			owners[r.Nodes[0].Addr] = o
-		}
-		for slot := r.Start; slot <= r.End; slot++ {
-			o.slots = append(o.slots, slot)
-		}
+	owners := map[string]owner{} // by address
+	for _, o := range list {
+		owners[o.addr] = o
 	}
 	var source, target *node
 	for _, n := range g.nodes {
-		o := owners[n.addr]
-		if o == nil {
+		o, ok := owners[n.addr]
+		if !ok {
 			continue
 		}
 		if source == nil || len(o.slots) > len(owners[source.addr].slots) {

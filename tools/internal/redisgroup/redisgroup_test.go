@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/cache"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/tools/internal/redisgroup"
 )
@@ -61,7 +62,7 @@ func (s *shop) awaitKept() {
 		if time.Now().After(deadline) {
 			s.t.Fatal("Redis keeps nothing")
 		}
-		time.Sleep(10 * time.Millisecond)
+		_ = retry.Sleep(s.t.Context(), 10*time.Millisecond) // the loop ends with the test
 	}
 }
 
