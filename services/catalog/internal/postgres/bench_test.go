@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
+	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
 )
 
 func bigShop(b *testing.B, products int) (*shop, []domain.ProductInput) {
@@ -148,40 +149,47 @@ func BenchmarkEditsDuringImport(b *testing.B) {
 }
 
 // BenchmarkHotProduct reserves one SKU for many clients at once: each in a transaction of
-// its own, the baseline, and in groups. The transactions of a bench that measures them are
-// on disk before they are answered.
+// its own, the baseline, and in groups; with commits that are on disk before they are
+// acknowledged, as in a shop, and with ones that are not, as in tests.
 func BenchmarkHotProduct(b *testing.B) {
-	s := newShop(b)
-	set := func(fsync string) {
-		for _, sql := range []string{"ALTER SYSTEM SET fsync = " + fsync, "SELECT pg_reload_conf()"} {
-			if _, err := s.pool.Exec(context.WithoutCancel(b.Context()), sql); err != nil {
-				b.Fatal(err)
+	for _, fsync := range []string{"on", "off"} {
+		server, err := pgserver.Start(b.Context(), pgserver.Options{Dir: b.TempDir(), Settings: map[string]string{"fsync": fsync, "synchronous_commit": "on"}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = server.Stop(context.Background()) })
+		dsn := server.SuperuserDSN("postgres")
+		if err := migrate(b.Context(), dsn); err != nil {
+			b.Fatal(err)
+		}
+		s := shopOn(b, dsn)
+		s.add(simple("HOT", "hot", 100, 1_000_000_000))
+		for _, clients := range []int{1, 2, 4, 16, 64, 256} {
+			for _, batch := range []int{1, batch} {
+				b.Run(fmt.Sprintf("fsync=%s/clients=%d/batch=%d", fsync, clients, batch), func(b *testing.B) {
+					s.Group(batch, queue)
+					reserveForClients(b, s, clients)
+				})
 			}
 		}
 	}
-	set("on")
-	b.Cleanup(func() { set("off") })
-	s.add(simple("HOT", "hot", 100, 1_000_000_000))
-	for _, clients := range []int{1, 2, 4, 16, 64, 256} {
-		for _, batch := range []int{1, batch} {
-			b.Run(fmt.Sprintf("clients=%d/batch=%d", clients, batch), func(b *testing.B) {
-				s.Group(batch, queue)
-				var left atomic.Int64
-				left.Store(int64(b.N))
-				var group sync.WaitGroup
-				for range clients {
-					group.Go(func() {
-						for left.Add(-1) >= 0 {
-							if _, _, err := s.Reserve(b.Context(), newID(), []domain.StockLine{line("HOT", 1)}, quarter); err != nil {
-								b.Error(err)
-								return
-							}
-						}
-					})
+}
+
+func reserveForClients(b *testing.B, s *shop, clients int) {
+	b.Helper()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var group sync.WaitGroup
+	for range clients {
+		group.Go(func() {
+			for left.Add(-1) >= 0 {
+				if _, _, err := s.Reserve(b.Context(), newID(), []domain.StockLine{line("HOT", 1)}, quarter); err != nil {
+					b.Error(err)
+					return
 				}
-				group.Wait()
-				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reservations/s")
-			})
-		}
+			}
+		})
 	}
+	group.Wait()
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reservations/s")
 }
