@@ -490,6 +490,21 @@ func TestLastUnit(t *testing.T) {
 	}
 }
 
+// TestABusyCatalogIsWaitedFor: an order that the catalog refuses, because too many others wait for
+// its SKUs, is paid when their number allows, and its buyer learns of nothing.
+func TestABusyCatalogIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	s := newShop(t).start()
+	const refused = 7 // more often than a drive is tried whose outcome is unknown
+	s.catalog.Busy.Store(refused)
+	if o := s.place(s.checkout("pm_card_visa", 60*time.Second)).GetOrder(); o.GetState() != orderv1.OrderState_ORDER_STATE_PAID {
+		t.Errorf("%v", o)
+	}
+	if left := s.catalog.Busy.Load(); left >= 0 {
+		t.Errorf("%d refusals are left", left)
+	}
+}
+
 // testLog sends the service's log to the test's.
 type testLog struct{ t testing.TB }
 

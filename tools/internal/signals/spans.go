@@ -20,6 +20,7 @@ func Events() []Event {
 		{"souk.order.overtaken", nil, "another process changed the order first"},
 		{"souk.order.step_unknown", keys(semconv.OrderStep, "exception.message"), "the outcome of a step is not known: it is asked again"},
 		{"souk.order.stock_held", nil, "others hold the units that the order wants: it waits for them"},
+		{"souk.order.stock_busy", nil, "too many others wait for a SKU of the order: it tries again"},
 		{"souk.order.transition", keys(semconv.OrderFrom, semconv.OrderEvent, semconv.OrderTo), "the order changed its state"},
 		{"souk.refund.settled", keys(semconv.RefundState), "the refund came to its end"},
 	}
@@ -48,7 +49,7 @@ func Spans() []Span {
 		{Name: "{package}.{Service}/{Method}", Pattern: `souk\.[a-z]+\.v1\.\w+/\w+`, Kind: "server", Attributes: rpc, Core: true,
 			Brief: "a call that a part answers; none of health checks, and none of methods that it does not have", Where: "otelgrpc, in services/chassis/rpc"},
 		{Name: "souk.order.drive", Pattern: `souk\.order\.drive`, Kind: "internal", By: []string{"order"}, Attributes: keys(semconv.OrderID, semconv.OrderNumber, semconv.OrderState), Core: true,
-			Events: []string{"souk.order.transition", "souk.order.step_unknown", "souk.order.overtaken", "souk.order.stock_held"},
+			Events: []string{"souk.order.transition", "souk.order.step_unknown", "souk.order.overtaken", "souk.order.stock_held", "souk.order.stock_busy"},
 			Brief:  "an order on its way to its end", Where: "services/order/internal/app"},
 		{Name: "souk.order.drive_refund", Pattern: `souk\.order\.drive_refund`, Kind: "internal", By: []string{"order"}, Attributes: keys(semconv.OrderID, semconv.RefundID),
 			Events: []string{"souk.refund.settled", "souk.order.transition", "souk.order.step_unknown", "souk.order.overtaken"},

@@ -57,8 +57,9 @@ func NewDriver(cfg DriverConfig) (*Driver, error) {
 // Drive takes an order from its current state to its end, follow-ups included.
 // It returns nil when nothing is left to do. Errors: domain.ErrOrderNotFound;
 // domain.ErrOutcomeUnknown when a step's outcome is not known, domain.ErrStockHeld
-// when the order waits for units that others hold, and then Drive has to be called
-// again, later; those of the store, likewise.
+// when the order waits for units that others hold, domain.ErrStockBusy when it waits for
+// the catalog to reserve for others, and then Drive has to be called again, later; those of
+// the store, likewise.
 func (d *Driver) Drive(ctx context.Context, orderID string) error {
 	o, err := d.Orders.Load(ctx, orderID, true)
 	if err != nil {
@@ -74,7 +75,7 @@ func (d *Driver) DriveFrom(ctx context.Context, o domain.Order) (err error) {
 		semconv.OrderID.String(o.ID), semconv.OrderNumber.String(o.Number)))
 	defer func() {
 		span.SetAttributes(semconv.OrderState.String(string(o.State)))
-		if err != nil && !errors.Is(err, domain.ErrStockHeld) {
+		if err != nil && !domain.Waits(err) {
 			span.SetStatus(codes.Error, err.Error())
 		}
 		span.End()
@@ -94,8 +95,12 @@ func (d *Driver) DriveFrom(ctx context.Context, o domain.Order) (err error) {
 // returns the order as it is now.
 func (d *Driver) step(ctx context.Context, o domain.Order) (domain.Order, error) {
 	event, note, err := d.perform(ctx, o)
-	if errors.Is(err, domain.ErrStockHeld) {
+	switch {
+	case errors.Is(err, domain.ErrStockHeld):
 		trace.SpanFromContext(ctx).AddEvent("souk.order.stock_held")
+		return o, err
+	case errors.Is(err, domain.ErrStockBusy):
+		trace.SpanFromContext(ctx).AddEvent("souk.order.stock_busy")
 		return o, err
 	}
 	if err != nil {
@@ -177,6 +182,8 @@ func (d *Driver) reserve(ctx context.Context, o domain.Order) (domain.Event, dom
 		return domain.StockHeld, domain.Note{ShortSKUs: held.SKUs}, nil
 	case errors.As(err, &held):
 		return "", domain.Note{}, fmt.Errorf("%w: %w", domain.ErrStockHeld, err)
+	case errors.Is(err, domain.ErrStockBusy):
+		return "", domain.Note{}, err
 	case errors.Is(err, domain.ErrReservationLost):
 		return domain.StockLost, domain.Note{}, nil
 	}

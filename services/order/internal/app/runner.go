@@ -251,13 +251,13 @@ func (r *Runner) finish(key string, a *activity) (more bool) {
 }
 
 func (r *Runner) drive(ctx context.Context, key string, client netip.Addr, drive func(context.Context) error) {
-	waits := 0 // for units that others hold, which the order bounds
+	waits := 0 // for other buyers, which the order bounds
 	for n := 1; ; n++ {
 		if !r.acquire(client) {
 			return
 		}
 		err := guard(ctx, drive)
-		held := errors.Is(err, domain.ErrStockHeld)
+		held := domain.Waits(err)
 		r.mu.Lock()
 		r.failing = err != nil && !held
 		r.turns.give()

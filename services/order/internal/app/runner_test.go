@@ -264,6 +264,40 @@ func TestRunnerIsNotFullWhileDrivesFail(t *testing.T) {
 	<-ended
 }
 
+// TestRunnerIsFullWhileTheCatalogIsBusy: a catalog that others keep busy is no outage, in which
+// orders would be accepted without a bound.
+func TestRunnerIsFullWhileTheCatalogIsBusy(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	entered, gate := make(chan struct{}), make(chan struct{})
+	w.network(func(_ context.Context, op, _ string) apptest.Loss {
+		if op == "catalog.Reserve" {
+			entered <- struct{}{}
+			<-gate
+		}
+		return apptest.Nothing
+	})
+	w.catalog.Busy.Store(1)
+	r, stop, ended := w.runner(t, app.RunnerConfig{Drivers: 1, Backlog: 2, MaxWait: time.Nanosecond})
+	for range 3 {
+		r.Start(trace.SpanContext{}, w.order(t, "pm_card_visa", 2), netip.Addr{})
+	}
+	<-entered
+	gate <- struct{}{} // refused: the first pauses, the second is driven after a wait
+	<-entered
+	if !r.Full(netip.Addr{}) {
+		t.Error("not full while orders wait too long")
+	}
+	go func() {
+		for range entered { // whoever comes until the end
+		}
+	}()
+	close(gate)
+	stop()
+	<-ended
+	close(entered)
+}
+
 // TestRunnerDrains: a stop waits for drives in flight, but not for ever.
 func TestRunnerDrains(t *testing.T) {
 	t.Parallel()

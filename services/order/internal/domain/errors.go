@@ -49,6 +49,9 @@ var (
 	// ErrStockHeld: the units are held by orders that have not paid. Reserving is tried
 	// again until the order has waited long enough.
 	ErrStockHeld = errors.New("the units are held by others")
+	// ErrStockBusy: so many others wait for one of the SKUs that the catalog has begun nothing.
+	// Reserving is tried again until the order's deadline.
+	ErrStockBusy = errors.New("too many others wait for the stock")
 	// ErrReservationLost: the hold expired, was released, or never was.
 	ErrReservationLost = errors.New("the reservation is lost")
 	// ErrRestockRefused: the catalog will never take these units back.
@@ -153,3 +156,7 @@ type ShortStockError struct{ SKUs []string }
 func (e *ShortStockError) Error() string {
 	return "not enough stock of " + strings.Join(e.SKUs, ", ")
 }
+
+// Waits reports whether a step has had no effect because of other buyers, and is to be repeated
+// later: nothing is wrong with the catalog.
+func Waits(err error) bool { return errors.Is(err, ErrStockHeld) || errors.Is(err, ErrStockBusy) }

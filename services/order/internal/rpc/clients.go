@@ -74,6 +74,8 @@ func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.Ca
 		return 0, shortage(err)
 	case catalogv1.ErrorReason_ERROR_REASON_RESERVATION_RELEASED:
 		return 0, domain.ErrReservationLost
+	case catalogv1.ErrorReason_ERROR_REASON_STOCK_BUSY:
+		return 0, fmt.Errorf("%w: %w", domain.ErrStockBusy, err)
 	}
 	return res.GetLeft().AsDuration(), err
 }

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/souk-shop/souk/proto/money"
@@ -75,6 +76,8 @@ type Reservation struct {
 // Catalog is the catalog: stock and prices.
 type Catalog struct {
 	Network Network
+	// Busy is how many of the next Reserves are refused because others wait.
+	Busy atomic.Int64
 
 	mu           sync.Mutex
 	stock        map[string]int64 // units received
@@ -191,6 +194,9 @@ func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.Ca
 	return call(ctx, c.Network, "catalog.Reserve", orderID, func() (time.Duration, error) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		if c.Busy.Add(-1) >= 0 {
+			return 0, domain.ErrStockBusy
+		}
 		if r := c.reservations[orderID]; r != nil {
 			if r.State == Released {
 				return 0, domain.ErrReservationLost

@@ -117,7 +117,9 @@ func (s *catalogServer) Reserve(ctx context.Context, req *catalogv1.ReserveReque
 		}
 		return nil, refusal(catalogv1.ErrorReason_ERROR_REASON_INSUFFICIENT_STOCK, details...)
 	}
-	return &catalogv1.ReserveResponse{Left: durationpb.New(left)}, wire(err, map[error]protoreflect.Enum{domain.ErrReservationLost: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_RELEASED})
+	return &catalogv1.ReserveResponse{Left: durationpb.New(left)}, wire(err, map[error]protoreflect.Enum{
+		domain.ErrReservationLost: catalogv1.ErrorReason_ERROR_REASON_RESERVATION_RELEASED, domain.ErrStockBusy: catalogv1.ErrorReason_ERROR_REASON_STOCK_BUSY,
+	})
 }
 
 func (s *catalogServer) Confirm(ctx context.Context, req *catalogv1.ConfirmRequest) (*catalogv1.ConfirmResponse, error) {
