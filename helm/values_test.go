@@ -313,7 +313,7 @@ func TestKEDA(t *testing.T) {
 	delete(waiting, "payment")
 	want := map[string]string{
 		"order":        `50 max(sum by (instance) (souk_order_open{job="order",namespace="default"}))`,
-		"notification": `500 sum(souk_events_consumer_lag{job="notification",namespace="default"}) + max(souk_mail_backlog{job="notification",namespace="default"}) + max(souk_webhook_backlog{job="notification",namespace="default",souk_webhook_state="waiting"})`,
+		"notification": `500 sum(souk_events_consumer_lag{job="notification",namespace="default"}) + (max(souk_mail_backlog{job="notification",namespace="default"}) or vector(0)) + (max(souk_webhook_backlog{job="notification",namespace="default",souk_webhook_state="waiting"}) or vector(0))`,
 		"insight":      `500 sum(souk_events_consumer_lag{job="insight",namespace="default"})`,
 	}
 	if !maps.Equal(waiting, want) {

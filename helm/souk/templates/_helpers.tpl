@@ -523,7 +523,8 @@ roles{{ if eq .Values.postgres.kind "bundled" }}-{{ ternary "plain" "tls" (eq .V
 {{- if $given }}{{ printf "%s/%s" $given .role | sha256sum | trunc 40 }}{{ else }}{{ include "souk.kept" . }}{{ end -}}
 {{- end -}}
 
-{{/* What a part may do in Redis; the test TestRedisUser of services/catalog runs the cache with it. */}}
+{{/* What a part may do in Redis; the test TestRedisUser of services/catalog runs the cache with it.
+     mget is for pods of the version before, while they are replaced. */}}
 {{- define "souk.redisACL" -}}
 resetkeys resetchannels ~souk:{{ .name }}:* -@all +get +mget +set +setnx +ping +select
 {{- end -}}

@@ -29,7 +29,11 @@ func options(addr string) (*redis.UniversalOptions, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &redis.UniversalOptions{Addrs: []string{opts.Addr}, DB: opts.DB, Username: opts.Username, Password: opts.Password, Protocol: opts.Protocol, ClientName: opts.ClientName, TLSConfig: opts.TLSConfig}, nil
+		return &redis.UniversalOptions{
+			Addrs: []string{opts.Addr}, DB: opts.DB, Username: opts.Username, Password: opts.Password, Protocol: opts.Protocol, ClientName: opts.ClientName, TLSConfig: opts.TLSConfig,
+			MinIdleConns: opts.MinIdleConns, MaxIdleConns: opts.MaxIdleConns, MaxActiveConns: opts.MaxActiveConns, PoolFIFO: opts.PoolFIFO,
+			ConnMaxIdleTime: opts.ConnMaxIdleTime, ConnMaxLifetime: opts.ConnMaxLifetime,
+		}, nil
 	case scheme != "redis" && scheme != "rediss":
 		return nil, fmt.Errorf("scheme %s%s: want redis or rediss, with +sentinel or +cluster", scheme, many)
 	}

@@ -22,7 +22,7 @@ func TestOptions(t *testing.T) {
 	if o, err = options("redis+cluster://a:1"); err != nil || !o.IsClusterMode {
 		t.Errorf("a cluster by one of its servers: %+v, %v", o, err)
 	}
-	if o, err = options("rediss://shop:word@host:1/2"); err != nil || o.Addrs[0] != "host:1" || o.DB != 2 || o.Password != "word" || o.TLSConfig.ServerName != "host" {
+	if o, err = options("rediss://shop:word@host:1/2?min_idle_conns=3"); err != nil || o.MinIdleConns != 3 || o.Addrs[0] != "host:1" || o.DB != 2 || o.Password != "word" || o.TLSConfig.ServerName != "host" {
 		t.Errorf("a server: %+v, %v", o, err)
 	}
 	for _, addr := range []string{

@@ -40,7 +40,8 @@ type RedisConfig struct {
 	// CA is a file with the authorities that Redis's certificate may be of (PEM); those of
 	// the system when empty. It is read anew for each connection.
 	CA string `env:"CA"`
-	// Timeout bounds a call; a read makes at most two.
+	// Timeout bounds a call; a read makes one or two, and two more after a change that Redis has
+	// not been told.
 	Timeout time.Duration `env:"TIMEOUT, default=30ms"`
 }
 
@@ -71,6 +72,7 @@ func OpenRedis(cfg RedisConfig, tel *telemetry.Telemetry) (redis.UniversalClient
 	if opts.IsClusterMode {
 		cluster := opts.Cluster()
 		cluster.ClusterStateReloadInterval = clusterLook
+		cluster.DisableRoutingPolicies = true // which ask for COMMAND before each call
 		rdb = redis.NewClusterClient(cluster)
 	} else {
 		rdb = redis.NewUniversalClient(opts)

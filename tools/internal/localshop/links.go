@@ -22,7 +22,7 @@ type Link struct {
 type variables map[string]func(s *Shop, addr string) string
 
 // Links are all connections between the shop's parts, sorted. Those to Redis, NATS and the
-// replica are there only with Options.Redis, EmbeddedEvents and Options.Replica.
+// replica are there only with Options.Redis, EmbeddedEvents and Options.Replica or HAPostgres.
 func Links() []Link {
 	var out []Link
 	for _, part := range topology.Processes() {

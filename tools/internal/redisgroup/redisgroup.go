@@ -197,7 +197,7 @@ func (g *Group) start(ctx context.Context, name string, args []string) (*node, e
 	return n, nil
 }
 
-// lines makes a configuration of flags: "--port 1 --save ” becomes a line for each.
+// lines makes a configuration of flags and their values, a line for each.
 func lines(flags []string) string {
 	var b strings.Builder
 	for i := 0; i+1 < len(flags); i += 2 {

@@ -76,7 +76,7 @@ func TestOnlyOnesOwnShopIsAttacked(t *testing.T) {
 	if err := permitted([]string{"198.51.100.1"}, "198.51.100.1"); err != nil {
 		t.Errorf("a host that is named: %v", err)
 	}
-	if err := permitted([]string{"198.51.100.1", "198.51.100.2"}, "198.51.100.2,198.51.100.1"); err != nil {
+	if err := permitted([]string{"198.51.100.1", "198.51.100.2"}, "198.51.100.2, 198.51.100.1"); err != nil {
 		t.Errorf("two hosts that are named: %v", err)
 	}
 	for _, named := range []string{"198.51.100.1", "198.51.100.1,", "198.51.100.1,198.51.100.20"} {
@@ -85,7 +85,7 @@ func TestOnlyOnesOwnShopIsAttacked(t *testing.T) {
 		}
 	}
 	for _, args := range [][]string{{"extra"}, {"--time", "1h"}, {"--attack", "nothing"}, {"--url", "http://198.51.100.1"}, {"--url", "http://127.0.0.1:1", "--services", "catalog=198.51.100.1:9090"}, {"--url", "http://127.0.0.1:1", "--services", "catalog"},
-		{"--url", "http://127.0.0.1:1", "--from", "127.0.0.2"}, {"--url", "http://127.0.0.1:1", "--from", "127.0.0.2,127.0.0.3,localhost"}} {
+		{"--url", "http://127.0.0.1:1", "--from", "127.0.0.2"}, {"--url", "http://127.0.0.1:1", "--from", "127.0.0.2,127.0.0.3,127.0.0.2"}, {"--url", "http://127.0.0.1:1", "--from", "127.0.0.2,127.0.0.3,localhost"}} {
 		if err := Command(t.Context(), args, io.Discard, io.Discard); err == nil {
 			t.Errorf("%q is taken", args)
 		}

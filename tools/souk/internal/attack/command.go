@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,8 +75,12 @@ is yours, or what you were asked to.
 			return fmt.Errorf("--from: %d addresses, want %d", len(list), roles)
 		}
 		for i, address := range list {
+			address = strings.TrimSpace(address)
 			if net.ParseIP(address) == nil {
 				return fmt.Errorf("--from: %q is no IP address", address)
+			}
+			if slices.Contains(t.from[:], address) {
+				return fmt.Errorf("--from: %s is there twice; the shop could not tell them apart", address)
 			}
 			t.from[i] = address
 		}

@@ -89,7 +89,7 @@ func local(host string) (bool, error) {
 // permitted refuses every host but this machine and the ones that were named, with commas between,
 // as the user's own.
 func permitted(hosts []string, named string) error {
-	own := strings.Split(named, ",")
+	own := strings.Split(strings.ReplaceAll(named, " ", ""), ",")
 	for _, host := range hosts {
 		if host != "" && slices.Contains(own, host) {
 			continue

@@ -170,7 +170,11 @@ func (f *forwards) certificate(ctx context.Context, t target, kind string) ([]by
 			}
 		}
 	}
-	conn := tls.Client(near, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2"}}) //nolint:gosec // the certificate is what is looked at
+	var protocols []string // PostgreSQL from 17 on refuses who offers others than its own
+	if kind == grpcKind {
+		protocols = []string{"h2"}
+	}
+	conn := tls.Client(near, &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: protocols}) //nolint:gosec // the certificate is what is looked at
 	if err := conn.HandshakeContext(ctx); err != nil {
 		return nil, err
 	}

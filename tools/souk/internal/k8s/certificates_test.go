@@ -37,8 +37,12 @@ func signed(t *testing.T) (tls.Certificate, []byte) {
 
 // server speaks as a part or a store does until it has shown its certificate.
 func (s server) speak(conn net.Conn, certificate *tls.Certificate) {
+	var protocols []string
 	switch s.kind {
+	case "grpc":
+		protocols = []string{"h2"}
 	case "postgres":
+		protocols = []string{"postgresql"} // it refuses who offers others, from version 17 on
 		request := make([]byte, 8)
 		if _, err := io.ReadFull(conn, request); err != nil || !bytes.Equal(request, []byte{0, 0, 0, 8, 4, 210, 22, 47}) {
 			return
@@ -47,7 +51,7 @@ func (s server) speak(conn net.Conn, certificate *tls.Certificate) {
 	case "nats":
 		_, _ = conn.Write([]byte("INFO {\"tls_required\":true}\r\n"))
 	}
-	_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{*certificate}, ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS13}).Handshake()
+	_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{*certificate}, ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS13, NextProtos: protocols}).Handshake()
 }
 
 // TestRotateCertificates: it waits for each pod of each server, and tells who kept the old one.

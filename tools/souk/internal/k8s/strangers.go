@@ -72,9 +72,12 @@ func (t *tester) strangers(ctx context.Context) (err error) {
 	return nil
 }
 
+// grpcKind is the kind of servers that speak gRPC.
+const grpcKind = "grpc"
+
 // server is a part that speaks gRPC, or a store, that the release has a service for.
 type server struct {
-	kind     string // "grpc" or the store's name in the topology
+	kind     string // grpcKind or the store's name in the topology
 	service  string
 	port     int
 	database string // of PostgreSQL
@@ -105,7 +108,7 @@ func (t *tester) servers(ctx context.Context) ([]server, error) {
 	for _, p := range topology.Parts {
 		switch {
 		case p.Kind == topology.Service:
-			add("grpc", p.Name, p.Port, "")
+			add(grpcKind, p.Name, p.Port, "")
 		case p.Name == topology.Redis, p.Name == topology.NATS:
 			add(p.Name, p.Name, p.Port, "")
 		}
