@@ -17,6 +17,9 @@ import (
 const (
 	// expireBatch is how many orders' expired holds one transaction releases.
 	expireBatch = 100
+	// maxExpiries is how often a command or a group that is short of units has expired
+	// holds released before it is refused.
+	maxExpiries = 16
 	// popularityBatch is how many products one call looks at.
 	popularityBatch = 20_000
 	// shelveBatch is how many products one transaction puts on their shelves.
@@ -45,16 +48,18 @@ func (s *Store) ExpireHolds(ctx context.Context) (domain.Touched, error) {
 	return touched, nil
 }
 
-// expireHoldsOf releases the expired holds on SKUs and reports whether there were any.
-func (s *Store) expireHoldsOf(ctx context.Context, skus []string) (bool, error) {
+// expireHoldsOf releases expired holds on SKUs and returns those of how many orders. More
+// may be left if these are expireBatch.
+func (s *Store) expireHoldsOf(ctx context.Context, skus []string) (orders int64, err error) {
 	rows, err := s.q.ExpireHoldsOf(ctx, db.ExpireHoldsOfParams{Skus: skus, MaxOrders: expireBatch, Traceparent: telemetry.TraceParent(ctx)})
 	if err != nil {
-		return false, fmt.Errorf("expire holds: %w", err)
+		return 0, fmt.Errorf("expire holds: %w", err)
 	}
-	if len(rows) > 0 {
-		s.expired(ctx, rows[0].Holds)
+	if len(rows) == 0 {
+		return 0, nil
 	}
-	return len(rows) > 0, nil
+	s.expired(ctx, rows[0].Holds)
+	return rows[0].Holds, nil
 }
 
 // RefreshPopularity implements app.Maintenance.

@@ -62,16 +62,20 @@ func (s *Store) setPrices(ctx context.Context, q *db.Queries, skus []string, pri
 // AdjustStock implements app.Editor.
 func (s *Store) AdjustStock(ctx context.Context, a domain.Adjustment) ([]domain.Variant, error) {
 	err := s.adjust(ctx, a)
-	if short := (*domain.ShortageError)(nil); errors.As(err, &short) {
+	for released, tries := int64(expireBatch), 0; released == expireBatch && tries < maxExpiries; tries++ {
+		short, ok := errors.AsType[*domain.ShortageError](err)
+		if !ok {
+			break
+		}
 		skus := make([]string, len(short.Shortages))
 		for i, sh := range short.Shortages {
 			skus[i] = sh.SKU
 		}
-		freed, expireErr := s.expireHoldsOf(ctx, skus)
-		if expireErr != nil {
+		var expireErr error
+		if released, expireErr = s.expireHoldsOf(ctx, skus); expireErr != nil {
 			return nil, expireErr
 		}
-		if freed {
+		if released > 0 {
 			err = s.adjust(ctx, a)
 		}
 	}
@@ -92,13 +96,8 @@ func (s *Store) adjust(ctx context.Context, a domain.Adjustment) error {
 		skus[i], deltas[i] = c.SKU, c.Delta
 		as[i] = domain.StockLine{SKU: c.SKU, Quantity: c.Delta}
 	}
-	end, err := s.turns.take(ctx, skus)
-	if err != nil {
-		return err
-	}
-	defer end()
 	fingerprint := domain.Fingerprint(as)
-	return s.afterImports(ctx, func(ctx context.Context, q *db.Queries) (none audit.Change, err error) {
+	return s.afterImports(ctx, skus, func(ctx context.Context, q *db.Queries) (none audit.Change, err error) {
 		inserted, err := q.InsertAdjustment(ctx, db.InsertAdjustmentParams{AdjustmentID: a.ID, Reason: a.Reason, LinesHash: fingerprint})
 		if err != nil {
 			return none, fmt.Errorf("insert adjustment: %w", err)

@@ -115,7 +115,7 @@ func (s *Store) inOneTransaction(ctx context.Context, acts []*action, skus []str
 	acts = slices.Clone(acts)
 	slices.SortStableFunc(acts, func(a, b *action) int { return int(a.kind - b.kind) })
 	freed := map[string]bool{}
-	for conflicts := 0; ; {
+	for conflicts, expiries := 0, 0; ; {
 		var p *groupPlan
 		err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) (err error) {
 			unsure = false
@@ -146,11 +146,15 @@ func (s *Store) inOneTransaction(ctx context.Context, acts []*action, skus []str
 			return false, nil
 		case errors.Is(err, errExpired):
 			// Holds that have expired must not make a SKU look sold out.
+			released, err := s.expireHoldsOf(ctx, p.short)
+			if err != nil {
+				return false, err
+			}
+			if expiries++; released == expireBatch && expiries < maxExpiries {
+				continue // more may be left, of each of the SKUs
+			}
 			for _, sku := range p.short {
 				freed[sku] = true
-			}
-			if _, err := s.expireHoldsOf(ctx, p.short); err != nil {
-				return false, err
 			}
 		case errors.Is(err, errConflict) && conflicts < maxConflicts:
 			conflicts++

@@ -590,3 +590,104 @@ func TestAGroupIsTraced(t *testing.T) {
 		t.Errorf("the event's trace is %q, want that of the group, %q", parent, want)
 	}
 }
+
+// An adjustment has an import written before it, and waits for the lock of the catalog to do
+// so: orders of the SKU do not wait for the adjustment meanwhile.
+func TestOrdersDoNotWaitForAnImport(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	s.add(simple("HOT", "hot", 100, 50))
+	s.accepted([]domain.ProductInput{simple("HOT", "hot", 100, 60)})
+	tx, err := s.pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
+	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('souk.catalog.edit', 0))"); err != nil {
+		t.Fatal(err)
+	}
+	adjusted := make(chan error, 1)
+	go func() {
+		_, err := s.AdjustStock(ctx, domain.Adjustment{ID: newID(), Reason: "r", Changes: []domain.StockChange{{SKU: "HOT", Delta: 1}}})
+		adjusted <- err
+	}()
+	s.untilALockIsWaitedFor()
+	soon, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := s.reserving(newID(), line("HOT", 1))(soon); err != nil {
+		t.Errorf("an order while the adjustment waits for the catalog: %v", err)
+	}
+	if err := tx.Rollback(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-adjusted; err != nil {
+		t.Error(err)
+	}
+	s.wantStock("HOT", 61, 1, 0)
+}
+
+// More holds have expired than one transaction releases: a group gets the units of all that
+// it needs.
+func TestManyExpiredHoldsOfAGroup(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.add(simple("HOT", "hot", 100, 130))
+	s.expiredHolds(130, "HOT")
+	commands := make([]postgres.Command, 64)
+	for i := range commands {
+		commands[i] = postgres.Command{OrderID: newID(), Lines: []domain.StockLine{line("HOT", 2)}, Hold: quarter}
+	}
+	out, err := s.Together(t.Context(), commands)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range out {
+		if o.Err != nil {
+			t.Errorf("buyer %d: %v", i+1, o.Err)
+		}
+	}
+}
+
+// The expired holds of one SKU do not keep the units of another from a buyer, whether in a
+// group or alone.
+func TestExpiredHoldsOfTwoSKUs(t *testing.T) {
+	t.Parallel()
+	for name, buy := range map[string]func(*shop) error{
+		"group": func(s *shop) error {
+			out, err := s.Together(t.Context(), []postgres.Command{
+				{OrderID: newID(), Lines: []domain.StockLine{line("A", 1)}, Hold: quarter},
+				{OrderID: newID(), Lines: []domain.StockLine{line("B", 1)}, Hold: quarter},
+			})
+			if err != nil {
+				return err
+			}
+			return errors.Join(out[0].Err, out[1].Err)
+		},
+		"alone": func(s *shop) error { return s.reserving(newID(), line("A", 1), line("B", 1))(t.Context()) },
+		"adjustment": func(s *shop) error {
+			_, err := s.AdjustStock(t.Context(), domain.Adjustment{ID: newID(), Reason: "r", Changes: []domain.StockChange{{SKU: "A", Delta: -1}, {SKU: "B", Delta: -1}}})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			s.add(simple("A", "a", 100, 100), simple("B", "b", 100, 1))
+			s.expiredHolds(100, "A")
+			s.expiredHolds(1, "B")
+			if err := buy(s); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// expiredHolds holds a unit of a SKU for each of n orders, for too short a time.
+func (s *shop) expiredHolds(n int, sku string) {
+	s.t.Helper()
+	for range n {
+		if _, _, err := s.Reserve(s.t.Context(), newID(), []domain.StockLine{line(sku, 1)}, time.Microsecond); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}

@@ -48,7 +48,7 @@ type editFunc = func(context.Context, *db.Queries) (audit.Change, error)
 // were accepted before write of the codes and SKUs is written first, so that an edit
 // is neither undone by an earlier import nor in its way.
 func (s *Store) edit(ctx context.Context, names []string, fn editFunc) error {
-	return s.afterImports(ctx, func(ctx context.Context, q *db.Queries) (audit.Change, error) {
+	return s.afterImports(ctx, nil, func(ctx context.Context, q *db.Queries) (audit.Change, error) {
 		if err := lockAfterImports(ctx, q, uuid.Nil.String(), names); err != nil {
 			return audit.Change{}, err
 		}
@@ -56,20 +56,12 @@ func (s *Store) edit(ctx context.Context, names []string, fn editFunc) error {
 	})
 }
 
-// afterImports runs fn, which is one transaction, until no import is in its way.
-func (s *Store) afterImports(ctx context.Context, fn editFunc) error {
+// afterImports runs fn, which is one transaction, until no import is in its way. Each
+// transaction has the turn at the stock of the SKUs. The batches of an import are written
+// without it, because they may wait long for the lock of the catalog.
+func (s *Store) afterImports(ctx context.Context, skus []string, fn editFunc) error {
 	for {
-		err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
-			q := s.q.WithTx(tx)
-			if err := setTrace(ctx, q); err != nil {
-				return err
-			}
-			change, err := fn(ctx, q)
-			if err != nil || change.Object == "" {
-				return err
-			}
-			return audit.Append(ctx, tx, change)
-		})
+		err := s.editOnce(ctx, skus, fn)
 		pending, ok := errors.AsType[*pendingError](err)
 		if !ok {
 			return err
@@ -80,6 +72,26 @@ func (s *Store) afterImports(ctx context.Context, fn editFunc) error {
 			}
 		}
 	}
+}
+
+// editOnce runs fn in a transaction, in its turn at the stock of the SKUs.
+func (s *Store) editOnce(ctx context.Context, skus []string, fn editFunc) error {
+	end, err := s.turns.take(ctx, skus)
+	if err != nil {
+		return err
+	}
+	defer end()
+	return pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		q := s.q.WithTx(tx)
+		if err := setTrace(ctx, q); err != nil {
+			return err
+		}
+		change, err := fn(ctx, q)
+		if err != nil || change.Object == "" {
+			return err
+		}
+		return audit.Append(ctx, tx, change)
+	})
 }
 
 // lockAfterImports locks the catalog; other imports must not be going to write names.
@@ -128,7 +140,7 @@ func (s *Store) accept(ctx context.Context, id string, products []domain.Product
 		return err
 	}
 	all := names(products)
-	return s.afterImports(ctx, func(ctx context.Context, q *db.Queries) (none audit.Change, err error) {
+	return s.afterImports(ctx, nil, func(ctx context.Context, q *db.Queries) (none audit.Change, err error) {
 		u := upsert{q: q, currency: s.currency, products: products}
 		begun, err := q.InsertImport(ctx, db.InsertImportParams{ID: id, Hash: hash, Variants: int64(countVariants(products))})
 		if err != nil {

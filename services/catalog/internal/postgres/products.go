@@ -81,14 +81,14 @@ func (s *Store) Variants(ctx context.Context, skus []string) ([]domain.Variant, 
 		return found, ctx.Err()
 	}
 	defer end()
-	freed, err := s.expireHoldsOf(ctx, soldOut)
+	released, err := s.expireHoldsOf(ctx, soldOut)
 	if pgerr.IsLockTimeout(err) {
 		return found, nil // another transaction decides about what is held
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !freed {
+	if released == 0 {
 		return found, nil
 	}
 	return s.variants(ctx, skus)

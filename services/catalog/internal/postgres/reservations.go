@@ -100,13 +100,14 @@ func (s *Store) reserve(ctx context.Context, orderID string, lines []domain.Stoc
 	if err := try(); err != nil {
 		return domain.Reservation{}, nil, err
 	}
-	if !exists && len(locked) == len(skus) {
-		// Short. Holds that have expired must not make a SKU look sold out.
-		freed, err := s.expireHoldsOf(ctx, shortSKUs(lines, locked))
-		if err != nil {
+	// Short. Holds that have expired must not make a SKU look sold out.
+	released := int64(expireBatch)
+	for tries := 0; !exists && len(locked) == len(skus) && released == expireBatch && tries < maxExpiries; tries++ {
+		var err error
+		if released, err = s.expireHoldsOf(ctx, shortSKUs(lines, locked)); err != nil {
 			return domain.Reservation{}, nil, err
 		}
-		if freed {
+		if released > 0 {
 			if err := try(); err != nil {
 				return domain.Reservation{}, nil, err
 			}
