@@ -45,7 +45,8 @@ type Config struct {
 	// StockBatch is the most commands that wait for the same stock and are carried out in
 	// one transaction; negative for each in one of its own.
 	StockBatch int `env:"STOCK_BATCH, default=64"`
-	// StockQueue is the most reservations that wait for one SKU; more are refused.
+	// StockQueue: while so many commands wait for a SKU, reservations of it are refused.
+	// Negative has no limit.
 	StockQueue int `env:"STOCK_QUEUE, default=1024"`
 	// ExpireEvery is how often expired holds are released.
 	ExpireEvery time.Duration `env:"EXPIRE_EVERY, default=2s"`

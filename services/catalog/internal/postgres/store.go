@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -106,12 +105,12 @@ func New(pool *pgxpool.Pool, currency string) *Store {
 		walks: walks{popularity: firstID, shelves: mostPopular}, expired: func(context.Context, int64) {},
 	}
 	s.measures, _ = newMeasures(noopmetric.NewMeterProvider().Meter(""))
-	return s.Group(1, math.MaxInt).ReadFrom(pg.NewReads(pool, nil))
+	return s.Group(1, -1).ReadFrom(pg.NewReads(pool, nil))
 }
 
 // Group has up to batch commands that wait for the same stock carried out in one
-// transaction; each has one of its own when batch is less than 2. Reservations are refused
-// while queue others wait for a SKU.
+// transaction; each has one of its own when batch is less than 2. While queue commands wait
+// for a SKU, reservations of it are refused; a negative queue has no limit.
 func (s *Store) Group(batch, queue int) *Store {
 	s.turns = newTurns(batch, queue, s.together)
 	return s

@@ -30,7 +30,7 @@ const (
 // to run. A command that finds nobody at its SKUs runs at once and alone.
 type turns struct {
 	batch   int // the most commands of a group; 1 for no groups
-	queue   int // the most reservations that wait for a SKU
+	queue   int // while so many commands wait for a SKU, a reservation is refused; negative for no limit
 	writers int // how many commands or groups may be at a SKU at once
 	run     func(*group)
 
@@ -78,7 +78,7 @@ type group struct {
 }
 
 func newTurns(batch, queue int, run func(*group)) *turns {
-	t := &turns{batch: max(1, batch), queue: max(1, queue), writers: 1, run: run, rows: map[string]*stockRow{}, orders: map[string][]string{}}
+	t := &turns{batch: max(1, batch), queue: queue, writers: 1, run: run, rows: map[string]*stockRow{}, orders: map[string][]string{}}
 	if t.batch == 1 {
 		t.writers = writersAlone
 	}
@@ -95,7 +95,8 @@ func (t *turns) take(ctx context.Context, skus []string) (end func(), err error)
 }
 
 // enter waits for a turn of a command at each SKU. The caller of one that has a turn of
-// its own has to call leave; one that a group has carried out has nothing left to do.
+// its own has to call leave; one that a group has carried out has nothing left to do. With
+// the error of a context that has ended while the command waited it returns the command.
 func (t *turns) enter(ctx context.Context, skus []string, act *action) (*command, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -113,7 +114,7 @@ func (t *turns) enter(ctx context.Context, skus []string, act *action) (*command
 	case <-c.done:
 		return c, nil
 	case <-ctx.Done():
-		return nil, t.abandon(c)
+		return c, t.abandon(c)
 	}
 }
 
@@ -123,7 +124,7 @@ func (t *turns) arrive(c *command) error {
 	defer t.mu.Unlock()
 	if c.act != nil && c.act.kind == reserve {
 		for _, sku := range c.skus {
-			if row := t.rows[sku]; row != nil && len(row.waiting) >= t.queue {
+			if row := t.rows[sku]; row != nil && t.queue >= 0 && len(row.waiting) >= max(1, t.queue) {
 				return &domain.SKUError{Err: domain.ErrStockBusy, SKUs: []string{sku}}
 			}
 		}
@@ -148,8 +149,14 @@ func (t *turns) arrive(c *command) error {
 }
 
 // abandon is for a command whose context has ended. One that waits leaves its queues. One
-// that a group carries out goes on without its caller, who does not know its outcome.
+// that a group carries out goes on without its caller, who does not know its outcome. One
+// that a group has carried out has its outcome, and no error.
 func (t *turns) abandon(c *command) error {
+	select {
+	case <-c.done:
+		return nil
+	default:
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	err := c.ctx.Err()

@@ -215,6 +215,48 @@ func TestGroups(t *testing.T) {
 	})
 }
 
+// Who goes when the outcome is known is told the outcome.
+func TestAKnownOutcomeIsTold(t *testing.T) {
+	t.Parallel()
+	turns := newTurns(3, 1000, func(*group) {})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	g := &group{waiting: 2, cancel: func() {}}
+	known := &command{ctx: ctx, group: g, done: make(chan struct{})}
+	unknown := &command{ctx: ctx, group: g, done: make(chan struct{})}
+	close(known.done)
+	if err := turns.abandon(known); err != nil {
+		t.Errorf("one that was carried out: %v", err)
+	}
+	if err := turns.abandon(unknown); !errors.Is(err, context.Canceled) {
+		t.Errorf("one that is being carried out: %v", err)
+	}
+}
+
+// A negative limit is none.
+func TestAQueueWithoutLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		turns := newTurns(3, -1, func(*group) {})
+		end, err := turns.take(t.Context(), []string{"hot"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			go func() {
+				c, err := turns.enter(t.Context(), []string{"hot"}, &action{kind: reserve, orderID: fmt.Sprint(i)})
+				if err != nil {
+					t.Errorf("command %d: %v", i, err)
+				} else if c.group == nil {
+					turns.leave(c.skus)
+				}
+			}()
+			synctest.Wait()
+		}
+		end()
+	})
+}
+
 func TestAFullQueueNamesTheSKU(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
