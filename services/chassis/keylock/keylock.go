@@ -12,19 +12,16 @@ import (
 // be copied after its first use. It keeps nothing about a key that is neither held nor
 // waited for.
 type Map[K comparable] struct {
-	// Holders is how many may hold a key at once; one when 0.
-	Holders int
-
 	mu    sync.Mutex
 	locks map[K]*lock
 }
 
 type lock struct {
-	token chan struct{} // holds a token for each caller that may still take the lock
-	users int           // the holders and the waiters; guarded by Map.mu
+	token chan struct{} // holds one token while the lock is free
+	users int           // the holder and the waiters; guarded by Map.mu
 }
 
-// Lock waits until fewer than Holders callers hold key and returns the function that
+// Lock waits until no other caller holds key and returns the function that
 // releases it, which must be called exactly once. If ctx ends first, Lock returns
 // ctx's error and holds nothing; with a ctx that has ended it never acquires.
 func (m *Map[K]) Lock(ctx context.Context, key K) (unlock func(), err error) {
@@ -51,10 +48,8 @@ func (m *Map[K]) join(key K) *lock {
 	}
 	l := m.locks[key]
 	if l == nil {
-		l = &lock{token: make(chan struct{}, max(1, m.Holders))}
-		for range cap(l.token) {
-			l.token <- struct{}{}
-		}
+		l = &lock{token: make(chan struct{}, 1)}
+		l.token <- struct{}{}
 		m.locks[key] = l
 	}
 	l.users++
