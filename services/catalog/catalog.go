@@ -78,6 +78,7 @@ func Run(ctx context.Context, cfg Config) error {
 				return err
 			}
 			p.Close(store.Close)
+			products.TellChanged(store.Changed)
 			payments, err := payments(p, cfg)
 			if err != nil {
 				return err

@@ -55,7 +55,7 @@ func Spans() []Span {
 			Events: []string{"souk.refund.settled", "souk.order.transition", "souk.order.step_unknown", "souk.order.overtaken"},
 			Brief:  "a refund on its way to its end", Where: "services/order/internal/app"},
 		{Name: "souk.catalog.stock.group", Pattern: `souk\.catalog\.stock\.group`, Kind: "internal", By: []string{"catalog"}, Attributes: keys("db.operation.batch.size"),
-			Brief: "commands that waited for the same stock and are carried out in one transaction, a trace of its own; links to each, and each links to it", Where: "services/catalog/internal/postgres"},
+			Brief: "commands that waited for the same stock and are carried out in one transaction, in the trace of the first of them that is sampled; links to the others that are, and each of these links to it", Where: "services/catalog/internal/postgres"},
 		{Name: "publish {service}", Pattern: `publish \w+`, Kind: "producer", Attributes: messaging(semconv.EventType), Core: true,
 			Brief: "an event that the broker takes, in the trace in which the fact became true", Where: "services/chassis/events/internal/driver"},
 		{Name: "publish {event}", Pattern: `publish souk\.[a-z]+\.v1\.\w+`, Kind: "producer", Attributes: messaging(), Core: true,

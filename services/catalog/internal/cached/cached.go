@@ -120,6 +120,10 @@ func (s *Store) Release(ctx context.Context, orderID string) (domain.Reservation
 	return res, touched, err
 }
 
+// Changed is told of products whose stock was changed, or may have been, by commands whose
+// callers do not learn it here.
+func (s *Store) Changed(products domain.Touched) { s.cache.Changed(products...) }
+
 // Restock implements app.Reservations.
 func (s *Store) Restock(ctx context.Context, restockID, orderID string, lines []domain.StockLine) (domain.Touched, error) {
 	touched, err := s.Store.Restock(ctx, restockID, orderID, lines)

@@ -61,30 +61,20 @@ var (
 	errExpired = errors.New("units of expired holds have to be given back")
 )
 
-// together carries out the commands of a group, as if one after another in the order in
-// which they arrived. One that is refused is no error of the others. A failure of the
+// together carries out the commands of a group, as if one after another: by their kinds, and
+// those of a kind in the order in which they arrived. One that is refused is no error of the others. A failure of the
 // transaction is each member's if its outcome is unknown or the database is not available;
 // else each is tried alone, so that a member that can't be carried out is the only one that
 // fails.
 func (s *Store) together(g *group) {
-	links := make([]trace.Link, 0, len(g.members))
-	for _, c := range g.members {
-		if sc := trace.SpanContextFromContext(c.ctx); sc.IsSampled() {
-			links = append(links, trace.Link{SpanContext: sc})
-		}
-	}
-	ctx, span := s.tracer.Start(g.ctx, "souk.catalog.stock.group", trace.WithNewRoot(), trace.WithLinks(links...),
-		trace.WithAttributes(attribute.Int("db.operation.batch.size", len(g.members))))
+	ctx, span := s.traceGroup(g)
 	defer span.End()
-	s.measures.commands.Record(ctx, int64(len(g.members)))
-	for _, c := range g.members {
-		s.measures.wait.Record(ctx, time.Since(c.since).Seconds())
-		trace.SpanFromContext(c.ctx).AddLink(trace.Link{SpanContext: span.SpanContext()})
-	}
 	acts := make([]*action, len(g.members))
 	for i, c := range g.members {
 		acts[i] = c.act
+		s.measures.wait.Record(ctx, time.Since(c.since).Seconds())
 	}
+	defer func() { s.changed(touchedBy(acts)) }()
 	defer func() {
 		if p := recover(); p != nil {
 			for _, a := range acts {
@@ -94,19 +84,56 @@ func (s *Store) together(g *group) {
 	}()
 	unsure, err := s.inOneTransaction(ctx, acts, slices.Sorted(slices.Values(g.skus)))
 	if err == nil {
+		s.measures.commands.Record(ctx, int64(len(acts)))
 		return
 	}
 	span.RecordError(err)
 	span.SetStatus(codes.Error, "")
 	if unsure || pgerr.IsUnavailable(err) || g.ctx.Err() != nil {
 		for _, a := range acts {
-			a.refuse(fmt.Errorf("carry out %d commands at once: %w", len(acts), err))
+			a.res, a.err = domain.Reservation{}, fmt.Errorf("carry out %d commands at once: %w", len(acts), err) // it may have touched
 		}
 		return
 	}
 	for _, c := range g.members {
 		s.alone(c.ctx, c.act)
 	}
+}
+
+// traceGroup starts the span of a group: in the trace of its first member that is sampled, with
+// links to the others that are, and from them. A group of which no member is sampled is not.
+func (s *Store) traceGroup(g *group) (context.Context, trace.Span) {
+	parent := trace.SpanContextFromContext(g.members[0].ctx)
+	var links []trace.Link
+	var linked []trace.Span
+	for _, c := range g.members[1:] {
+		member := trace.SpanFromContext(c.ctx)
+		switch sc := member.SpanContext(); {
+		case !sc.IsSampled():
+		case !parent.IsSampled():
+			parent = sc
+		default:
+			links, linked = append(links, trace.Link{SpanContext: sc}), append(linked, member)
+		}
+	}
+	ctx, span := s.tracer.Start(trace.ContextWithSpanContext(g.ctx, parent), "souk.catalog.stock.group", trace.WithLinks(links...),
+		trace.WithAttributes(attribute.Int("db.operation.batch.size", len(g.members))))
+	if span.SpanContext().IsSampled() {
+		for _, member := range linked {
+			member.AddLink(trace.Link{SpanContext: span.SpanContext()})
+		}
+	}
+	return ctx, span
+}
+
+// touchedBy are the products of commands, each once.
+func touchedBy(acts []*action) domain.Touched {
+	var all domain.Touched
+	for _, a := range acts {
+		all = append(all, a.touched...)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // inOneTransaction carries out commands about the stock of SKUs, which are sorted, and notes

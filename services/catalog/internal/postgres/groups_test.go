@@ -15,9 +15,12 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 	"pgregory.net/rapid"
 
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
@@ -327,12 +330,17 @@ func TestTheOutcomeOfAGroupIsUnknown(t *testing.T) {
 	for i, order := range orders {
 		calls[i] = far.reserving(order, line("HOT", 2))
 	}
+	changed := make(chan domain.Touched, 1)
+	far.TellChanged(func(products domain.Touched) { changed <- products })
 	gone := far.lineUp("HOT", calls...)
 	lose.Store(true)
 	for i, err := range gone() {
 		if !pgerr.IsUnavailable(err) {
 			t.Errorf("buyer %d was told %v", i+1, err)
 		}
+	}
+	if got, want := <-changed, s.product("HOT").ID; !slices.Equal(got, domain.Touched{want}) {
+		t.Errorf("the group told that %v may have changed, want %s", got, want)
 	}
 	s.wantStock("HOT", 50, 6, 0)
 	lose.Store(false)
@@ -370,7 +378,9 @@ func (c *lossy) Read(b []byte) (int, error) {
 func TestAMemberLeaves(t *testing.T) {
 	t.Parallel()
 	s, ctx := newShop(t), t.Context()
-	s.add(simple("HOT", "hot", 100, 50))
+	s.add(simple("HOT", "hot", 100, 50), simple("X", "x", 100, 50))
+	changed := make(chan domain.Touched, 1)
+	s.TellChanged(func(products domain.Touched) { changed <- products })
 	early, goEarly := context.WithCancel(ctx)
 	late, goLate := context.WithCancel(ctx)
 	orders := []string{newID(), newID(), newID(), newID()}
@@ -380,7 +390,7 @@ func TestAMemberLeaves(t *testing.T) {
 	left := make(chan struct{})
 	gone := s.lineUp("HOT", with(ctx, orders[0]), with(early, orders[1]), func(ctx context.Context) error {
 		defer close(left)
-		return with(late, orders[2])(ctx)
+		return s.reserving(orders[2], line("HOT", 1), line("X", 1))(late)
 	}, with(ctx, orders[3]))
 	goEarly()
 	s.until(func() bool { return s.Waiting("HOT") == 3 })
@@ -410,6 +420,11 @@ func TestAMemberLeaves(t *testing.T) {
 		t.Errorf("the one that left a group at work was told %v", errs[2])
 	}
 	s.until(func() bool { return s.stock("HOT").Held == 3 }) // the group's, with the one that went
+	want := domain.Touched{s.product("HOT").ID, s.product("X").ID}
+	slices.Sort(want)
+	if got := <-changed; !slices.Equal(got, want) {
+		t.Errorf("the group told that %v have changed, want %v: those of the one that went, too", got, want)
+	}
 	for i, order := range orders {
 		var reserved bool
 		if err := s.pool.QueryRow(ctx, "SELECT EXISTS (SELECT FROM reservations WHERE order_id = $1)", order).Scan(&reserved); err != nil || reserved != (i != 1) {
@@ -540,54 +555,136 @@ const wrongSums = `SELECT count(*) FROM stock s WHERE (s.held, s.committed) <> (
 	SELECT coalesce(sum(l.quantity) FILTER (WHERE r.state = 'held'), 0), coalesce(sum(l.quantity - l.returned) FILTER (WHERE r.state = 'committed'), 0)
 	FROM reservation_lines l JOIN reservations r USING (order_id) WHERE l.sku = s.sku)`
 
-// The span of a group is linked to the spans of its members and they to it; a command that
-// need not wait is in no group.
+// The span of a group is in the trace of its first member that is sampled, and so are its
+// events; it is linked to the other sampled members and they to it. Without one it has none. A
+// command that need not wait is in no group.
 func TestAGroupIsTraced(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		members []string
+		parent  string // of the group; empty where it is not traced
+		linked  []string
+	}{
+		"all are sampled":  {[]string{"first", "second", "third"}, "first", []string{"second", "third"}},
+		"some are sampled": {[]string{"dropped", "second", "dropped", "third"}, "second", []string{"third"}},
+		"none is sampled":  {[]string{"dropped", "dropped"}, "", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, ctx := newShop(t), t.Context()
+			s.add(simple("HOT", "hot", 100, 50))
+			recorder := tracetest.NewSpanRecorder()
+			tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder), sdktrace.WithSampler(sdktrace.ParentBased(byName{}))).Tracer("test")
+			if err := s.Observe(tracer, telemetry.Discard().Meter()); err != nil {
+				t.Fatal(err)
+			}
+			traced := func(name string, call func(context.Context) error) func(context.Context) error {
+				return func(context.Context) error {
+					ctx, span := tracer.Start(ctx, name)
+					defer span.End()
+					return call(ctx)
+				}
+			}
+			if err := traced("alone", s.reserving(newID(), line("HOT", 1)))(ctx); err != nil {
+				t.Fatal(err)
+			}
+			calls := make([]func(context.Context) error, len(c.members))
+			for i, member := range c.members {
+				calls[i] = traced(member, s.reserving(newID(), line("HOT", 1)))
+			}
+			if err := errors.Join(s.lineUp("HOT", calls...)()...); err != nil {
+				t.Fatal(err)
+			}
+			spans := map[string]sdktrace.ReadOnlySpan{}
+			for _, span := range recorder.Ended() {
+				spans[span.Name()] = span
+			}
+			for name, span := range spans {
+				for _, l := range span.Links() {
+					if !l.SpanContext.IsSampled() {
+						t.Errorf("a link of %s leads to what is not sampled", name)
+					}
+				}
+			}
+			group := spans["souk.catalog.stock.group"]
+			if c.parent == "" {
+				if group != nil {
+					t.Error("the group has a span")
+				}
+				return
+			}
+			if group == nil || !group.Parent().Equal(spans[c.parent].SpanContext()) {
+				t.Fatalf("the group is not a child of %s; the spans are %v", c.parent, spans)
+			}
+			links := func(from, to sdktrace.ReadOnlySpan) bool {
+				return slices.ContainsFunc(from.Links(), func(l sdktrace.Link) bool { return l.SpanContext.Equal(to.SpanContext()) })
+			}
+			for name, span := range spans {
+				if want := slices.Contains(c.linked, name); links(group, span) != want || links(span, group) != want {
+					t.Errorf("%s is linked from the group: %v, to it: %v", name, links(group, span), links(span, group))
+				}
+			}
+			var parent string
+			if err := s.pool.QueryRow(ctx, "SELECT traceparent FROM souk_events WHERE subject = 'stock.HOT' ORDER BY version DESC LIMIT 1").Scan(&parent); err != nil {
+				t.Fatal(err)
+			}
+			if want := telemetry.TraceParent(trace.ContextWithSpanContext(ctx, group.SpanContext())); parent != want {
+				t.Errorf("the event's trace is %q, want that of the group, %q", parent, want)
+			}
+		})
+	}
+}
+
+// byName samples every root but "dropped" and that of a group.
+type byName struct{}
+
+func (byName) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
+	if p.Name == "dropped" || p.Name == "souk.catalog.stock.group" {
+		return sdktrace.SamplingResult{Decision: sdktrace.Drop}
+	}
+	return sdktrace.SamplingResult{Decision: sdktrace.RecordAndSample}
+}
+
+func (byName) Description() string { return "all but dropped" }
+
+// Transactions count their commands once they have committed; who goes while it waits has
+// waited, too.
+func TestTurnsAreMeasured(t *testing.T) {
 	t.Parallel()
 	s, ctx := newShop(t), t.Context()
 	s.add(simple("HOT", "hot", 100, 50))
-	recorder := tracetest.NewSpanRecorder()
-	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)).Tracer("test")
-	if err := s.Observe(tracer, telemetry.Discard().Meter()); err != nil {
+	reader := sdkmetric.NewManualReader()
+	if err := s.Observe(noop.NewTracerProvider().Tracer(""), sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("test")); err != nil {
 		t.Fatal(err)
 	}
-	traced := func(name string, call func(context.Context) error) func(context.Context) error {
-		return func(context.Context) error {
-			ctx, span := tracer.Start(ctx, name)
-			defer span.End()
-			return call(ctx)
-		}
+	if err := s.reserving("no-uuid", line("HOT", 1))(ctx); err == nil {
+		t.Fatal("an order without a UUID was reserved")
 	}
-	if err := traced("alone", s.reserving(newID(), line("HOT", 1)))(ctx); err != nil {
+	leaves, leave := context.WithCancel(ctx)
+	gone := s.lineUp("HOT", s.reserving(newID(), line("HOT", 1)), s.reserving(newID(), line("HOT", 1)), func(context.Context) error {
+		return s.reserving(newID(), line("HOT", 1))(leaves)
+	})
+	leave()
+	s.until(func() bool { return s.Waiting("HOT") == 2 })
+	gone()
+	if err := s.reserving(newID(), line("HOT", 1))(ctx); err != nil {
 		t.Fatal(err)
 	}
-	for _, err := range s.lineUp("HOT", traced("first", s.reserving(newID(), line("HOT", 1))), traced("second", s.reserving(newID(), line("HOT", 1))))() {
-		if err != nil {
-			t.Error(err)
-		}
-	}
-	spans := map[string]sdktrace.ReadOnlySpan{}
-	for _, span := range recorder.Ended() {
-		spans[span.Name()] = span
-	}
-	group := spans["souk.catalog.stock.group"]
-	if group == nil || len(spans) != 4 {
-		t.Fatalf("the spans are %v", spans)
-	}
-	linked := func(from, to sdktrace.ReadOnlySpan) bool {
-		return slices.ContainsFunc(from.Links(), func(l sdktrace.Link) bool { return l.SpanContext.Equal(to.SpanContext()) })
-	}
-	for name, in := range map[string]bool{"alone": false, "first": true, "second": true} {
-		if linked(group, spans[name]) != in || linked(spans[name], group) != in || spans[name].SpanContext().TraceID() == group.SpanContext().TraceID() {
-			t.Errorf("%s is linked from the group: %v, to it: %v", name, linked(group, spans[name]), linked(spans[name], group))
-		}
-	}
-	var parent string
-	if err := s.pool.QueryRow(ctx, "SELECT traceparent FROM souk_events WHERE subject = 'stock.HOT' ORDER BY version DESC LIMIT 1").Scan(&parent); err != nil {
+	var all metricdata.ResourceMetrics
+	if err := reader.Collect(ctx, &all); err != nil {
 		t.Fatal(err)
 	}
-	if want := telemetry.TraceParent(trace.ContextWithSpanContext(ctx, group.SpanContext())); parent != want {
-		t.Errorf("the event's trace is %q, want that of the group, %q", parent, want)
+	var commands, waits string
+	for _, m := range all.ScopeMetrics[0].Metrics {
+		switch data := m.Data.(type) {
+		case metricdata.Histogram[int64]:
+			commands = fmt.Sprintf("%d commands in %d transactions", data.DataPoints[0].Sum, data.DataPoints[0].Count)
+		case metricdata.Histogram[float64]:
+			waits = fmt.Sprintf("%d waits", data.DataPoints[0].Count)
+		}
+	}
+	if commands != "3 commands in 2 transactions" || waits != "5 waits" {
+		t.Errorf("%s, %s; want 3 commands in 2 transactions, 5 waits", commands, waits)
 	}
 }
 

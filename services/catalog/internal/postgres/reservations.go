@@ -47,13 +47,14 @@ func (s *Store) carryOut(ctx context.Context, skus []string, act *action) (domai
 	if err != nil {
 		if errors.Is(err, domain.ErrStockBusy) {
 			s.measures.refused.Add(ctx, 1)
+		} else if c != nil && c.group == nil { // it has waited, and nothing was begun
+			s.measures.wait.Record(ctx, time.Since(c.since).Seconds())
 		}
 		return domain.Reservation{}, nil, err
 	}
 	if c.group == nil {
 		defer s.turns.leave(c.skus)
 		s.measures.wait.Record(ctx, time.Since(c.since).Seconds())
-		s.measures.commands.Record(ctx, 1)
 		s.alone(ctx, act)
 	}
 	return act.res, act.touched, act.err
@@ -113,6 +114,7 @@ func (s *Store) reserve(ctx context.Context, orderID string, lines []domain.Stoc
 			}
 		}
 	}
+	s.measures.commands.Record(ctx, 1)
 	if !exists {
 		return domain.Reservation{}, nil, reserveRefused(lines, locked)
 	}
@@ -163,7 +165,11 @@ func (s *Store) commitHeld(ctx context.Context, orderID string) (res domain.Rese
 		res = reservation(found)
 		return err
 	})
-	if err == nil && !exists {
+	if err != nil {
+		return res, touched, err
+	}
+	s.measures.commands.Record(ctx, 1)
+	if !exists {
 		err = domain.ErrReservationNotFound
 	}
 	return res, touched, err
@@ -198,6 +204,7 @@ func (s *Store) release(ctx context.Context, orderID string) (domain.Reservation
 			return domain.Reservation{}, nil, err
 		}
 		if exists {
+			s.measures.commands.Record(ctx, 1)
 			res := reservation(found)
 			if step, err := res.OnRelease(); err != nil {
 				return domain.Reservation{}, nil, err

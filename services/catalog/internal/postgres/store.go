@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/souk-shop/souk/services/catalog/internal/app"
+	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/domain/words"
 	"github.com/souk-shop/souk/services/catalog/internal/postgres/db"
 	"github.com/souk-shop/souk/services/chassis/answers"
@@ -90,6 +91,7 @@ type Store struct {
 	currency string
 	walks    walks
 	expired  func(ctx context.Context, holds int64) // has it counted
+	changed  func(products domain.Touched)          // is told what groups have changed
 	tracer   trace.Tracer
 	measures measures
 }
@@ -102,7 +104,7 @@ func New(pool *pgxpool.Pool, currency string) *Store {
 	writes := pg.DB{Pool: pool}
 	s := &Store{
 		pool: writes, q: db.New(writes), currency: currency, tracer: noop.NewTracerProvider().Tracer(""),
-		walks: walks{popularity: firstID, shelves: mostPopular}, expired: func(context.Context, int64) {},
+		walks: walks{popularity: firstID, shelves: mostPopular}, expired: func(context.Context, int64) {}, changed: func(domain.Touched) {},
 	}
 	s.measures, _ = newMeasures(noopmetric.NewMeterProvider().Meter(""))
 	return s.Group(1, -1).ReadFrom(pg.NewReads(pool, nil))
@@ -113,6 +115,14 @@ func New(pool *pgxpool.Pool, currency string) *Store {
 // for a SKU, reservations of it are refused; a negative queue has no limit.
 func (s *Store) Group(batch, queue int) *Store {
 	s.turns = newTurns(batch, queue, s.together)
+	return s
+}
+
+// TellChanged has tell called with the products whose stock a group has changed or, where its
+// outcome is unknown, may have changed, before its members return. Their callers do not learn
+// it of a member that has gone.
+func (s *Store) TellChanged(tell func(products domain.Touched)) *Store {
+	s.changed = tell
 	return s
 }
 
@@ -134,7 +144,7 @@ func newMeasures(meter metric.Meter) (measures, error) {
 	commands, err1 := meter.Int64Histogram("souk.catalog.stock.commands", metric.WithUnit("{command}"), metric.WithExplicitBucketBoundaries(1, 2, 4, 8, 16, 32, 64, 128),
 		metric.WithDescription("Reservations, confirmations and releases that one transaction carried out: more than one where they waited for the same stock."))
 	wait, err2 := meter.Float64Histogram("souk.catalog.stock.wait", metric.WithUnit("s"), metric.WithExplicitBucketBoundaries(.0001, .001, .005, .025, .1, .25, .5, 1, 2.5, 5, 10),
-		metric.WithDescription("Time that a reservation, confirmation or release waited until it was begun."))
+		metric.WithDescription("Time that a reservation, confirmation or release waited until it was begun, or its caller had gone."))
 	refused, err3 := meter.Int64Counter("souk.catalog.stock.refused", metric.WithUnit("{reservation}"),
 		metric.WithDescription("Reservations that were refused because too many others waited for the same stock."))
 	return measures{commands, wait, refused}, errors.Join(err1, err2, err3)
