@@ -6,6 +6,28 @@ import (
 	"testing"
 )
 
+// Buyers of other SKUs are not to fail because of a launch.
+func TestLaunchLetsOthersBuy(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		others [2]Others
+		broken bool
+	}{
+		"kept":                   {[2]Others{{Done: 10}, {Done: 10}}, false},
+		"failed before":          {[2]Others{{Done: 9, Failed: 1}, {Done: 10}}, true},
+		"failed during":          {[2]Others{{Done: 10}, {Done: 9, Failed: 1}}, true},
+		"all failed":             {[2]Others{{Done: 10}, {Failed: 10}}, true},
+		"as slow as is accepted": {[2]Others{{Done: 10, P99Millis: 20}, {Done: 10, P99Millis: 40}}, false},
+		"too slow":               {[2]Others{{Done: 10, P99Millis: 20}, {Done: 10, P99Millis: 41}}, true},
+	} {
+		r := &Launched{}
+		r.checkOthers([]*Sale{{Others: c.others}})
+		if broken := len(r.Broken) > 0; broken != c.broken {
+			t.Errorf("%s: broken %q", name, r.Broken)
+		}
+	}
+}
+
 // Each promise of a launch is missed when it is not kept.
 func TestLaunchPromises(t *testing.T) {
 	t.Parallel()

@@ -44,8 +44,8 @@ func dialCatalog(dir string, st *state.State) (*catalogClient, error) {
 	return &catalogClient{conn: conn, CatalogServiceClient: catalogv1.NewCatalogServiceClient(conn)}, nil
 }
 
-// reserve holds a unit for an order of its own. A caller that the catalog refuses, or whose
-// outcome is unknown, repeats the command.
+// reserve holds a unit for an order of its own. A caller that the catalog refuses because too
+// many wait repeats the command; every other error, also of an unknown outcome, is a failure.
 func (c *catalogClient) reserve(ctx context.Context, sku string) error {
 	order, err := uuid.NewV7()
 	if err != nil {
