@@ -89,7 +89,10 @@ func watchTurns(size int, all []*visitor) (wrong []string) {
 		}
 	}
 	visitors := map[*action]*visitor{}
+	var groups sync.WaitGroup // of which all members may have gone
 	turns := newTurns(size, 1000, func(g *group) {
+		groups.Add(1)
+		defer groups.Done()
 		mu.Lock()
 		begin(g.skus)
 		longest := time.Duration(0)
@@ -141,6 +144,8 @@ func watchTurns(size int, all []*visitor) (wrong []string) {
 		})
 	}
 	wg.Wait()
+	synctest.Wait() // those that begin have begun
+	groups.Wait()
 	synctest.Wait()
 	for i, v := range all {
 		switch {
