@@ -62,10 +62,10 @@ var (
 )
 
 // together carries out the commands of a group, as if one after another: by their kinds, and
-// those of a kind in the order in which they arrived. One that is refused is no error of the others. A failure of the
-// transaction is each member's if its outcome is unknown or the database is not available;
-// else each is tried alone, so that a member that can't be carried out is the only one that
-// fails.
+// those of a kind in the order in which they arrived. One that is refused is no error of the
+// others. A failure of the transaction is each member's if its outcome is unknown or the
+// database is not available; else each is tried alone, so that a member that can't be carried
+// out is the only one that fails.
 func (s *Store) together(g *group) {
 	ctx, span := s.traceGroup(g)
 	defer span.End()

@@ -788,3 +788,39 @@ func (s *shop) expiredHolds(n int, sku string) {
 		}
 	}
 }
+
+// A question that waits for its turn at a SKU that looks sold out finds that another command
+// has released the expired holds meanwhile. It waits for a moment only, which may be too short
+// for this test: so it asks several times.
+func TestAQuestionAfterItsTurn(t *testing.T) {
+	t.Parallel()
+	s, ctx := newShop(t), t.Context()
+	for i := range 20 {
+		sku := fmt.Sprintf("HOT-%d", i)
+		s.add(simple(sku, "hot", 100, 1))
+		s.expiredHolds(1, sku)
+		end, err := s.Turn(ctx, sku)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer := make(chan int64, 1)
+		go func() {
+			found, err := s.Variants(ctx, []string{sku})
+			if err != nil {
+				t.Error(err)
+				answer <- 0
+				return
+			}
+			answer <- found[0].Stock.Available()
+		}()
+		s.until(func() bool { return s.Waiting(sku) == 1 || len(answer) == 1 })
+		if _, err := s.ExpireHolds(ctx); err != nil {
+			t.Error(err)
+		}
+		end()
+		if <-answer == 1 {
+			return
+		}
+	}
+	t.Error("the SKU looks sold out, though its expired hold was released")
+}

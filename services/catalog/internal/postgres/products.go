@@ -68,10 +68,8 @@ func (s *Store) Variants(ctx context.Context, skus []string) ([]domain.Variant, 
 		return found, nil
 	}
 	// Most holds have not expired, and then there is nothing to wait for a turn for.
-	if due, err := s.reads.AreHoldsExpired(ctx, soldOut); err != nil {
-		return nil, fmt.Errorf("look for expired holds: %w", err)
-	} else if !due {
-		return found, nil
+	if due, err := s.areHoldsExpired(ctx, soldOut); err != nil || !due {
+		return found, err
 	}
 	// A question does not queue for a row that commands wait for.
 	soon, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
@@ -81,17 +79,26 @@ func (s *Store) Variants(ctx context.Context, skus []string) ([]domain.Variant, 
 		return found, ctx.Err()
 	}
 	defer end()
-	released, err := s.expireHoldsOf(ctx, soldOut)
+	// A command that had its turn before may have released them.
+	due, err := s.areHoldsExpired(ctx, soldOut)
+	if err == nil && due {
+		_, err = s.expireHoldsOf(ctx, soldOut)
+	}
 	if pgerr.IsLockTimeout(err) {
 		return found, nil // another transaction decides about what is held
 	}
 	if err != nil {
 		return nil, err
 	}
-	if released == 0 {
-		return found, nil
-	}
 	return s.variants(ctx, skus)
+}
+
+func (s *Store) areHoldsExpired(ctx context.Context, skus []string) (bool, error) {
+	due, err := s.reads.AreHoldsExpired(ctx, skus)
+	if err != nil {
+		return false, fmt.Errorf("look for expired holds: %w", err)
+	}
+	return due, nil
 }
 
 func (s *Store) variants(ctx context.Context, skus []string) ([]domain.Variant, error) {
