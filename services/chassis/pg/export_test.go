@@ -29,3 +29,6 @@ func Oldest(r *Replica) consistency.Position {
 	}
 	return consistency.Position{}
 }
+
+// OpenDoubts is how many doubts there are.
+func OpenDoubts(d *Doubts) int { return len(d.seen()) }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/multitracer"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/souk-shop/souk/services/chassis/config"
@@ -65,6 +66,9 @@ type Config struct {
 	// Tracer sees every query, for tests and recordings. It takes the place of
 	// OpenTelemetry's unless it is combined with it (pgx's multitracer).
 	Tracer pgx.QueryTracer
+	// Doubts are shared by all pools of a process that ask the same primary. Without them Open's
+	// pool has its own, and OpenReads' knows of none.
+	Doubts *Doubts
 }
 
 // Open returns a pool for the database. It connects when it is first used and
@@ -77,7 +81,10 @@ func Open(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxpool.P
 		return nil, err
 	}
 	s := follow(pc, cfg, tel.Log, true)
-	s.doubts = newDoubts()
+	if s.doubts = cfg.Doubts; s.doubts == nil {
+		s.doubts = &Doubts{}
+	}
+	pc.ConnConfig.Tracer = traced(pc.ConnConfig.Tracer, releases{s.doubts})
 	pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		consistency.FromContext(ctx).Write(tel.Service)
 		err := s.doubts.settle(ctx, conn)
@@ -89,18 +96,35 @@ func Open(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxpool.P
 // OpenReads is Open for reads alone, which have ReadConns connections: a request that uses
 // them has not written.
 func OpenReads(ctx context.Context, cfg Config, tel *telemetry.Telemetry) (*pgxpool.Pool, error) {
-	return openReads(ctx, cfg, tel, true)
+	_, pool, err := openReads(ctx, cfg, tel, true)
+	return pool, err
 }
 
 // openReads is OpenReads; one says that the DSN's servers are not alike, as primary and standbys
 // are not.
-func openReads(ctx context.Context, cfg Config, tel *telemetry.Telemetry, one bool) (*pgxpool.Pool, error) {
+func openReads(ctx context.Context, cfg Config, tel *telemetry.Telemetry, one bool) (*servers, *pgxpool.Pool, error) {
 	cfg.MaxConns = cfg.ReadConns
 	pc, err := poolConfig(cfg, tel)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return follow(pc, cfg, tel.Log, one).open(ctx, pc)
+	if cfg.Doubts != nil {
+		pc.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
+			err := cfg.Doubts.settle(ctx, conn)
+			return !conn.IsClosed(), err
+		}
+	}
+	s := follow(pc, cfg, tel.Log, one)
+	pool, err := s.open(ctx, pc)
+	return s, pool, err
+}
+
+// traced is a tracer that is joined to the configured one, which may be nil.
+func traced(configured, by pgx.QueryTracer) pgx.QueryTracer {
+	if configured == nil {
+		return by
+	}
+	return multitracer.New(configured, by)
 }
 
 func poolConfig(cfg Config, tel *telemetry.Telemetry) (*pgxpool.Config, error) {

@@ -26,6 +26,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/process"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -58,6 +59,29 @@ func open(t *testing.T, cfg pg.Config) *pgxpool.Pool {
 	}
 	t.Cleanup(pool.Close)
 	return pool
+}
+
+// openReads is open for reads.
+func openReads(t *testing.T, cfg pg.Config) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pg.OpenReads(t.Context(), cfg, telemetry.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// until waits until something is so.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for !is() {
+		if err := retry.Sleep(ctx, 5*time.Millisecond); err != nil {
+			t.Fatalf("wait until %s: %v", what, err)
+		}
+	}
 }
 
 // fresh returns a pool on a database of the test's own that finds deadlocks at

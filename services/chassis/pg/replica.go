@@ -39,6 +39,7 @@ const (
 type Replica struct {
 	database string // as tokens name it: the service
 	pool     *pgxpool.Pool
+	servers  *servers // of the pool
 	primary  *pgxpool.Pool
 	wait     time.Duration
 	maxLag   time.Duration
@@ -87,12 +88,13 @@ func OpenReplica(ctx context.Context, cfg Config, primary *pgxpool.Pool, tel *te
 		return nil, nil //nolint:nilnil // Reads do without
 	}
 	cfg.DSN = cfg.ReplicaDSN
-	pool, err := openReads(ctx, cfg, tel, false) // of several standbys any will do
+	cfg.Doubts = nil                                // they are about the primary
+	s, pool, err := openReads(ctx, cfg, tel, false) // of several standbys any will do
 	if err != nil {
 		return nil, fmt.Errorf("replica: %w", err)
 	}
 	r := &Replica{
-		database: tel.Service, pool: pool, primary: primary, wait: max(0, cfg.ReplicaWait), maxLag: max(0, cfg.ReplicaMaxLag), log: tel.Log,
+		database: tel.Service, pool: pool, servers: s, primary: primary, wait: max(0, cfg.ReplicaWait), maxLag: max(0, cfg.ReplicaMaxLag), log: tel.Log,
 	}
 	if err := r.measure(tel.Meter()); err != nil {
 		pool.Close()
@@ -237,13 +239,7 @@ func (r *Replica) look(ctx context.Context, conn **pgx.Conn) (position, error) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
 	if *conn == nil || (*conn).IsClosed() {
-		cfg := r.pool.Config()
-		if cfg.BeforeConnect != nil {
-			if err := cfg.BeforeConnect(ctx, cfg.ConnConfig); err != nil {
-				return position{}, err
-			}
-		}
-		fresh, err := pgx.ConnectConfig(ctx, cfg.ConnConfig)
+		fresh, err := r.servers.connect(ctx, r.pool.Config().ConnConfig, false)
 		if err != nil {
 			return position{}, err
 		}
@@ -304,7 +300,7 @@ func replicaPosition(ctx context.Context, conn Queryer) (at position, err error)
 
 // primaryPosition is how far the primary's log is on its disk: all that is committed.
 func (r *Replica) primaryPosition(ctx context.Context) (at position, err error) {
-	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	ctx, cancel := context.WithTimeout(ForHealth(ctx), watchTimeout)
 	defer cancel()
 	var timeline, lsn int64
 	err = r.primary.QueryRow(ctx, `

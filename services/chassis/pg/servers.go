@@ -25,7 +25,8 @@ type servers struct {
 	one     bool // that one is to be used, and not any
 	pool    atomic.Pointer[pgxpool.Pool]
 	looking atomic.Bool
-	doubts  *doubts // nil of a pool that only reads
+	before  func(context.Context, *pgx.ConnConfig) error // BeforeConnect of the configuration; nil for none
+	doubts  *Doubts                                      // nil of a pool that does not write
 
 	mu sync.Mutex
 	// first is the server that the next connection is tried with, as an index, and tried since when
@@ -42,11 +43,11 @@ const lookTimeout = 10 * time.Second
 // follow has a pool of this configuration follow the servers of its DSN: leave all others for the
 // one to be used, if it is one. Its open makes the pool.
 func follow(pc *pgxpool.Config, cfg Config, log *slog.Logger, one bool) *servers {
-	s := &servers{log: log, one: one, names: map[string]string{}}
+	// Where any server will do (target_session_attrs is not set: several PgBouncers) none is the one.
+	s := &servers{log: log, one: one && pc.ConnConfig.ValidateConnect != nil, before: pc.BeforeConnect, names: map[string]string{}}
 	pc.ConnConfig.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		return pgproto3.NewFrontend(&confirming{from: r, found: func() { s.doubts.add("", nil) }}, w)
 	}
-	pc.BeforeClose = func(conn *pgx.Conn) { s.doubts.closed(conn) }
 	if len(hostsOf(pc.ConnConfig)) < 2 {
 		return s
 	}
@@ -61,19 +62,10 @@ func follow(pc *pgxpool.Config, cfg Config, log *slog.Logger, one bool) *servers
 		}
 		return found, err
 	}
-	before := pc.BeforeConnect
-	if before == nil {
-		before = func(context.Context, *pgx.ConnConfig) error { return nil }
-	}
-	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error {
-		err := before(ctx, cc)
-		s.order(cc, false)
-		return err
-	}
+	pc.BeforeConnect = func(ctx context.Context, cc *pgx.ConnConfig) error { return s.prepare(ctx, cc, false) }
 	pc.BeforeClose = func(conn *pgx.Conn) {
-		s.doubts.closed(conn)
-		if one && conn.IsClosed() && s.looking.CompareAndSwap(false, true) {
-			go s.look(pc.ConnConfig.Copy(), before)
+		if s.one && conn.IsClosed() && s.looking.CompareAndSwap(false, true) {
+			go s.look(pc.ConnConfig.Copy())
 		}
 	}
 	pc.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
@@ -142,6 +134,29 @@ func (s *servers) order(cc *pgx.ConnConfig, around bool) {
 	cc.Host, cc.Port, cc.TLSConfig, cc.Fallbacks = ways[0].Host, ways[0].Port, ways[0].TLSConfig, ways[1:]
 }
 
+// prepare has a connection read the DSN's files and try the servers in order.
+func (s *servers) prepare(ctx context.Context, cc *pgx.ConnConfig, around bool) error {
+	if s.before != nil {
+		if err := s.before(ctx, cc); err != nil {
+			return err
+		}
+	}
+	s.order(cc, around)
+	return nil
+}
+
+// connect opens a connection that is not the pool's.
+func (s *servers) connect(ctx context.Context, cc *pgx.ConnConfig, around bool) (*pgx.Conn, error) {
+	if err := s.prepare(ctx, cc, around); err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, cc)
+	if err == nil {
+		s.connected(ctx, conn)
+	}
+	return conn, err
+}
+
 // connected notes which server was connected to.
 func (s *servers) connected(ctx context.Context, conn *pgx.Conn) {
 	to := conn.PgConn().Conn().RemoteAddr().String()
@@ -167,18 +182,13 @@ func (s *servers) connected(ctx context.Context, conn *pgx.Conn) {
 }
 
 // look connects once, to see which server is the one.
-func (s *servers) look(cc *pgx.ConnConfig, before func(context.Context, *pgx.ConnConfig) error) {
+func (s *servers) look(cc *pgx.ConnConfig) {
 	defer s.looking.Store(false)
 	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
-	if err := before(ctx, cc); err != nil {
-		return // who needs a connection is told
-	}
-	s.order(cc, true) // the server whose connection was lost may hang
-	conn, err := pgx.ConnectConfig(ctx, cc)
+	conn, err := s.connect(ctx, cc, true) // the server whose connection was lost may hang
 	if err != nil {
 		return // there is no primary now: the next connection that is lost has it looked for again
 	}
-	s.connected(ctx, conn)
 	_ = conn.Close(ctx)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/pg"
@@ -143,12 +144,14 @@ func TestACommitThatNoStandbyConfirmedIsUnknown(t *testing.T) {
 
 	// A caller who loses patience has the wait canceled, too: what he repeats is not answered by
 	// what he has left.
-	db := pg.DB{Pool: open(t, pg.Config{DSN: config.Secret(dsn), MaxConns: 2})}
-	if _, err := db.Exec(ctx, "SELECT 1"); err != nil {
-		t.Fatal(err)
-	}
+	// Each try has a pool of its own, which knows of no earlier doubt.
 	waitFor()
-	for range 5 {
+	for range 10 {
+		pool := open(t, pg.Config{DSN: config.Secret(dsn), MaxConns: 2})
+		db := pg.DB{Pool: pool}
+		for _, conn := range []*pgxpool.Conn{acquire(ctx, t, pool), acquire(ctx, t, pool)} {
+			conn.Release()
+		}
 		soon, cancelSoon := context.WithTimeout(ctx, 50*time.Millisecond)
 		_, err := db.Exec(soon, "INSERT INTO t VALUES (2)")
 		cancelSoon()
@@ -161,6 +164,52 @@ func TestACommitThatNoStandbyConfirmedIsUnknown(t *testing.T) {
 			t.Errorf("%d commits that no standby has are shown to who repeats them", n)
 		}
 		cancelSoon()
+		pool.Close()
+	}
+}
+
+func acquire(ctx context.Context, t *testing.T, pool *pgxpool.Pool) *pgxpool.Conn {
+	t.Helper()
+	conn, err := pool.Acquire(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// TestEqualServersAreKept: where any server will do, a connection that breaks is the end of no
+// other one.
+func TestEqualServersAreKept(t *testing.T) {
+	t.Parallel()
+	server, err := pgserver.Start(t.Context(), pgserver.Options{Dir: t.TempDir(), Disposable: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop(context.Background()) })
+	ways := []*silencer{newSilencer(t, server.Port()), newSilencer(t, server.Port())}
+	pool := open(t, pg.Config{
+		DSN:      config.Secret(fmt.Sprintf("host=127.0.0.1,127.0.0.1 port=%d,%d user=postgres dbname=postgres sslmode=disable", ways[0].port, ways[1].port)),
+		MaxConns: 2,
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	kept, broken := acquire(ctx, t, pool), acquire(ctx, t, pool)
+	pid := kept.Conn().PgConn().PID()
+	kept.Release()
+	if _, err := broken.Exec(ctx, "SELECT pg_terminate_backend(pg_backend_pid())"); err == nil {
+		t.Fatal("the connection goes on")
+	}
+	broken.Release()
+	for range 40 {
+		if err := retry.Sleep(ctx, 5*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		conn := acquire(ctx, t, pool)
+		is := conn.Conn().PgConn().PID()
+		conn.Release()
+		if is != pid {
+			t.Fatalf("connection %d was closed for %d", pid, is)
+		}
 	}
 }
 

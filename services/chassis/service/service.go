@@ -136,6 +136,7 @@ func Run(ctx context.Context, cfg Configured, spec Spec) (err error) {
 
 // connect opens the pools and the listener.
 func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error) {
+	cfg.Postgres.Doubts = &pg.Doubts{} // of all pools that ask the primary
 	if p.Pool, err = pg.Open(ctx, cfg.Postgres, p.Telemetry); err != nil {
 		return err
 	}
@@ -166,6 +167,7 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 	}
 	role := &roleCheck{cfg: cfg.Postgres, log: p.Log}
 	p.Ready = func(ctx context.Context) error {
+		ctx = pg.ForHealth(ctx)
 		err := spec.Migrated(ctx, p.ReadPool) // writes that wait for locks are no outage
 		if errors.Is(err, pg.ErrReadOnly) {
 			p.reconnect()
