@@ -1,6 +1,13 @@
 package pg
 
-import "github.com/souk-shop/souk/services/chassis/consistency"
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/services/chassis/consistency"
+)
 
 // Wait is the wait of Migrate, for a database that a test takes away and brings back.
 var Wait = wait
@@ -32,3 +39,15 @@ func Oldest(r *Replica) consistency.Position {
 
 // OpenDoubts is how many doubts there are.
 func OpenDoubts(d *Doubts) int { return len(d.seen()) }
+
+// LookAnew has a replica's Watch look through a new connection, and reports whether the next
+// connection takes the server for one that does not answer.
+func LookAnew(ctx context.Context, r *Replica) (silent bool, err error) {
+	var conn *pgx.Conn
+	if _, err = r.look(ctx, &conn); conn != nil {
+		err = errors.Join(err, conn.Close(ctx))
+	}
+	r.servers.mu.Lock()
+	defer r.servers.mu.Unlock()
+	return !r.servers.tried.IsZero(), err
+}

@@ -184,7 +184,10 @@ func (r *Replica) Watch(ctx context.Context) error {
 			if !lost.IsZero() {
 				until = lost
 			}
-			r.begin(ctx, history.before(until.Add(-r.maxLag)))
+			// Nobody knows how old a replica is before the primary has answered.
+			if oldest, ok := history.before(until.Add(-r.maxLag)); ok {
+				r.begin(ctx, oldest)
+			}
 		case ctx.Err() == nil:
 			r.lose(r.answering.Load(), err)
 		}
@@ -222,16 +225,16 @@ func (h *history) lag(now time.Time, replica position) time.Duration {
 	return 0
 }
 
-// before is the newest position that the primary had before a time, and forgets older ones.
-func (h *history) before(t time.Time) (pos position) {
-	for len(h.samples) > 0 && h.samples[0].at.Before(t) {
-		pos = h.samples[0].pos
-		if len(h.samples) == 1 || !h.samples[1].at.Before(t) {
-			break
-		}
+// before is the newest position that the primary had before a time, the oldest that is known where
+// that is later; it forgets older ones. It is not ok while none is known.
+func (h *history) before(t time.Time) (pos position, ok bool) {
+	for len(h.samples) > 1 && h.samples[1].at.Before(t) {
 		h.samples = h.samples[1:]
 	}
-	return pos
+	if len(h.samples) == 0 {
+		return position{}, false
+	}
+	return h.samples[0].pos, true
 }
 
 // look returns how far the replica is, through a connection that it opens if need be.

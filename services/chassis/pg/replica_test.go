@@ -260,6 +260,76 @@ func TestReplicaLag(t *testing.T) {
 	p.await(t, "the replica answers again", func() bool { return p.readBy(t, nil) == "replica" })
 }
 
+// TestANewProcessDoesNotTrustAReplica: a process that has just started does not know how old a replica
+// is, and does not show what is older than the primary was when it first answered.
+func TestANewProcessDoesNotTrustAReplica(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, pg.Config{ReplicaMaxLag: time.Minute, ReadConns: 4})
+	p.replay(t, "pause")
+	if _, err := p.write(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	tel := telemetry.Discard()
+	tel.Service = "shop"
+	primary := func(dsn string) *pgxpool.Pool {
+		return openReads(t, pg.Config{DSN: config.Secret(dsn), ReadConns: 2, ConnectTimeout: time.Second})
+	}
+	opened := func(primary *pgxpool.Pool) (*pg.Replica, pg.Reads) {
+		replica, err := pg.OpenReplica(t.Context(), pg.Config{ReplicaDSN: config.Secret(p.standby.DSN("shop", "shop", "s")), ReplicaMaxLag: time.Minute, ReadConns: 2}, primary, tel)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(replica.Close)
+		watching, stop := context.WithCancel(t.Context())
+		watched := make(chan error, 1)
+		go func() { watched <- replica.Watch(watching) }()
+		t.Cleanup(func() { stop(); <-watched })
+		return replica, pg.NewReads(primary, replica)
+	}
+	replica, reads := opened(primary(p.primary.DSN("shop", "shop", "s")))
+	until(t, "the replica is found to lag", func() bool {
+		ctx, _ := consistency.Begin(t.Context(), nil)
+		var price int
+		if err := reads.QueryRow(ctx, "SELECT price FROM prices WHERE id = 1").Scan(&price); err != nil || price != 1 {
+			t.Fatalf("a new process reads %d, %v", price, err)
+		}
+		return pg.Outcomes(replica)["lagging"] > 0
+	})
+	// One that has never heard of the primary does not ask the replica at all.
+	replica, reads = opened(primary("host=127.0.0.1 port=1 user=shop dbname=shop sslmode=disable"))
+	for range 60 {
+		ctx, _ := consistency.Begin(t.Context(), nil)
+		var price int
+		if err := reads.QueryRow(ctx, "SELECT price FROM prices WHERE id = 1").Scan(&price); err == nil {
+			t.Fatalf("a process that knows of no primary reads %d", price)
+		}
+		if err := retry.Sleep(t.Context(), 10*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := pg.Outcomes(replica)["away"]; n != 60 {
+		t.Errorf("the replica was not asked %d times of 60", n)
+	}
+	p.replay(t, "resume")
+}
+
+// TestALookIsAnAnswer: the look at a replica of several servers notes that one has answered, as each
+// connection of the pool does: else the next one leaves it.
+func TestALookIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	p := newPair(t, pg.Config{ReplicaMaxLag: time.Minute, ReadConns: 4})
+	tel := telemetry.Discard()
+	replica, err := pg.OpenReplica(t.Context(), pg.Config{ReplicaDSN: config.Secret(fmt.Sprintf(
+		"host=127.0.0.1,localhost port=%d,%d user=shop password=s dbname=shop sslmode=disable target_session_attrs=standby", p.standby.Port(), p.standby.Port()))}, p.pool, tel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(replica.Close)
+	if silent, err := pg.LookAnew(t.Context(), replica); err != nil || silent {
+		t.Errorf("a server that has answered is taken for silent: %t, %v", silent, err)
+	}
+}
+
 // A replica that hangs, is killed, or is promoted makes no read fail.
 func TestReplicaLoss(t *testing.T) {
 	t.Parallel()
