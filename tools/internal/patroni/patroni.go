@@ -296,7 +296,7 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	primary, _ := c.Primary(ctx) // "" when it is not known: then any order will do
 	var standbys errgroup.Group
 	for _, name := range Nodes {
-		if p := c.parts[name]; name != primary {
+		if p := c.parts[name]; p != nil && name != primary { // nil after a start that failed early
 			standbys.Go(func() error { return p.stop(ctx) })
 		}
 	}
@@ -306,7 +306,9 @@ func (c *Cluster) Stop(ctx context.Context) error {
 	}
 	var members errgroup.Group
 	for _, name := range Members {
-		members.Go(func() error { return c.parts[name].stop(ctx) })
+		if p := c.parts[name]; p != nil {
+			members.Go(func() error { return p.stop(ctx) })
+		}
 	}
 	return errors.Join(err, members.Wait())
 }

@@ -13,19 +13,47 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// start starts a cluster for a test. Where Patroni and etcd are missing it skips the test, but not
-// where `souk test` installs them.
+// skipWithout skips a test where Patroni and etcd are missing, but not where `souk test` installs them.
+func skipWithout(t *testing.T, err error) {
+	t.Helper()
+	if _, apt := exec.LookPath("apt-get"); apt != nil && errors.Is(err, ErrMissing) {
+		t.Skip(err)
+	}
+}
+
+// start starts a cluster for a test, and stops it after that.
 func start(ctx context.Context, t *testing.T, opts Options) *Cluster {
 	t.Helper()
 	opts.Disposable, opts.loopWait = true, 1
 	c, err := Start(ctx, opts)
-	if _, apt := exec.LookPath("apt-get"); apt != nil && errors.Is(err, ErrMissing) {
-		t.Skip(err)
-	}
+	skipWithout(t, err)
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		if err := c.Stop(stopping); err != nil { // again, where the test has done it
+			t.Error(err)
+		}
+	})
 	return c
+}
+
+// TestAStartThatFailsIsUndone: a start that fails before all parts are made returns its error.
+func TestAStartThatFailsIsUndone(t *testing.T) {
+	t.Parallel()
+	cause := errors.New("no way")
+	_, err := Start(t.Context(), Options{Dir: t.TempDir(), Disposable: true, Route: func(_, to, addr string) (string, error) {
+		if to == Nodes[1] {
+			return "", cause
+		}
+		return addr, nil
+	}})
+	skipWithout(t, err)
+	if !errors.Is(err, cause) {
+		t.Errorf("a start without a way: %v", err)
+	}
 }
 
 // TestTheDeathOfAPrimary: what was acknowledged is there on the next primary, within the time
