@@ -101,18 +101,18 @@ func (releases) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData)
 
 func serverOf(conn *pgx.Conn) string { return conn.PgConn().Conn().RemoteAddr().String() }
 
-// tellsNobody marks a context whose reads tell nobody of a commit: they settle no doubts.
-type tellsNobody struct{}
+// unsettled marks a context whose reads show no caller what was committed: they settle no doubts.
+type unsettled struct{}
 
-// ForHealth has the pools of a context settle no doubts, which could take until a standby is there.
-// Nobody may be told of what was committed.
+// ForHealth has the pools settle no doubts for a context, which could take until a standby is there.
+// No caller may be told of what was committed.
 func ForHealth(ctx context.Context) context.Context {
-	return context.WithValue(ctx, tellsNobody{}, true)
+	return context.WithValue(ctx, unsettled{}, true)
 }
 
 // settle returns when there is no doubt any more that the connection could show, by a commit of it.
 func (d *Doubts) settle(ctx context.Context, conn *pgx.Conn) error {
-	if d.count.Load() == 0 || ctx.Value(tellsNobody{}) != nil {
+	if d.count.Load() == 0 || ctx.Value(unsettled{}) != nil {
 		return nil
 	}
 	// Callers do this side by side, and not one for all, because a server may hang.

@@ -15,7 +15,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 )
 
-// leave gives up a statement that goes on in the server for a time, whoever cancels it.
+// leave gives up a statement that goes on in the server for a time, although it is canceled.
 func leave(t *testing.T, pool *pgxpool.Pool, lasts time.Duration) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -56,7 +56,7 @@ func TestWithoutStandbysNobodyWaits(t *testing.T) {
 	}
 }
 
-// TestADoubtLastsUntilTheEndIsSeen: a doubt stays when whoever wanted to settle it gave up, and when
+// TestADoubtLastsUntilTheEndIsSeen: a doubt stays when the caller that wanted to settle it gave up, and when
 // the server goes on for longer than callers wait. Pools that read wait, too.
 func TestADoubtLastsUntilTheEndIsSeen(t *testing.T) {
 	t.Parallel()

@@ -184,7 +184,7 @@ func (r *Replica) Watch(ctx context.Context) error {
 			if !lost.IsZero() {
 				until = lost
 			}
-			// Nobody knows how old a replica is before the primary has answered.
+			// It is not known how old a replica is before the primary has answered.
 			if oldest, ok := history.before(until.Add(-r.maxLag)); ok {
 				r.begin(ctx, oldest)
 			}

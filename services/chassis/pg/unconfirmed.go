@@ -9,7 +9,7 @@ import (
 // A primary with synchronous standbys acknowledges a commit once a standby has it. Where that
 // wait is canceled (pg_cancel_backend, an operator) it says "COMMIT" all the same, after a mere
 // warning: "canceling wait for synchronous replication due to user request". The transaction is
-// on one disk alone, and is lost if that is. Nobody may take that for done: it is unknown.
+// on one disk alone, and is lost if that is. No caller may take that for done: it is unknown.
 //
 // pgx hands warnings to a callback that cannot fail the statement, and the commit of a single
 // statement comes with no tag of its own. So the warning is made an error of the same words on

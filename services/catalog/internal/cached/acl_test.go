@@ -2,7 +2,6 @@ package cached_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"github.com/souk-shop/souk/services/catalog/internal/domain"
 	"github.com/souk-shop/souk/services/catalog/internal/storetest"
 	"github.com/souk-shop/souk/services/chassis/cache"
-	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -34,10 +32,7 @@ func TestRedisUser(t *testing.T) {
 	if err := os.WriteFile(users, []byte(acl), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.process = exec.Command(program, "--port", "0", "--unixsocket", s.socket, "--save", "", "--dir", filepath.Dir(s.socket), "--aclfile", users)
-	if err := s.process.Start(); err != nil {
-		t.Fatal(err)
-	}
+	s.run(redis.Options{Addr: s.socket, Username: "catalog", Password: "word"}, "--port", "0", "--unixsocket", s.socket, "--aclfile", users)
 	address := cache.RedisConfig{Addr: "unix://catalog:word@" + s.socket, Timeout: time.Second}
 	rdb, err := cache.OpenRedis(address, telemetry.Discard())
 	if err != nil {
@@ -45,12 +40,6 @@ func TestRedisUser(t *testing.T) {
 	}
 	defer rdb.Close()
 	ctx := t.Context()
-	for rdb.Ping(ctx).Err() != nil {
-		if err := retry.Sleep(ctx, 5*time.Millisecond); err != nil {
-			t.Fatal("redis does not start")
-		}
-	}
-
 	store, _ := storetest.New(t)
 	if _, err := store.Upsert(ctx, "", []domain.ProductInput{storetest.Simple("A", "apple", 100, 50)}); err != nil {
 		t.Fatal(err)

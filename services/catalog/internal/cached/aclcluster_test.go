@@ -3,8 +3,6 @@ package cached_test
 import (
 	"fmt"
 	"net"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -33,19 +31,10 @@ func TestRedisUserOfACluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(t)
-	s.process = exec.Command(program, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--save", "", "--dir", filepath.Dir(s.socket))
-	if err := s.process.Start(); err != nil {
-		t.Fatal(err)
-	}
 	addr, ctx := net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), t.Context()
+	newServer(t).run(redis.Options{Addr: addr}, "--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus))
 	admin := redis.NewClient(&redis.Options{Addr: addr})
 	t.Cleanup(func() { _ = admin.Close() })
-	for admin.Ping(ctx).Err() != nil {
-		if err := retry.Sleep(ctx, 5*time.Millisecond); err != nil {
-			t.Fatal("redis does not start")
-		}
-	}
 	if err := admin.ClusterAddSlotsRange(ctx, 0, 16383).Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -61,11 +61,18 @@ func newServer(t testing.TB) *server {
 
 func (s *server) start() *server {
 	s.t.Helper()
-	s.process = exec.Command(program, "--port", "0", "--unixsocket", s.socket, "--save", "", "--appendonly", "no", "--dir", filepath.Dir(s.socket))
+	s.run(redis.Options{Addr: s.socket}, "--port", "0", "--unixsocket", s.socket)
+	return s
+}
+
+// run starts Redis with more flags and waits until it answers a client.
+func (s *server) run(client redis.Options, flags ...string) {
+	s.t.Helper()
+	s.process = exec.Command(program, append(flags, "--save", "", "--appendonly", "no", "--dir", filepath.Dir(s.socket))...)
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: s.socket})
+	rdb := redis.NewClient(&client)
 	defer rdb.Close()
 	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
 	defer cancel()
@@ -76,7 +83,6 @@ func (s *server) start() *server {
 		case <-time.After(2 * time.Millisecond):
 		}
 	}
-	return s
 }
 
 func (s *server) kill() {

@@ -306,7 +306,7 @@ func TestAPoisonedMember(t *testing.T) {
 	s.wantStock("HOT", 50, 3, 0)
 }
 
-// The answer to a commit is lost: nobody is told that it failed or that it succeeded, nothing
+// The answer to a commit is lost: no caller is told that it failed or that it succeeded, nothing
 // is tried a second time, and repeats find out.
 func TestTheOutcomeOfAGroupIsUnknown(t *testing.T) {
 	t.Parallel()
@@ -491,7 +491,7 @@ func TestAGroupMeetsATombstone(t *testing.T) {
 }
 
 // Two replicas are asked to reserve, confirm and release the same orders of a few SKUs, all at
-// once: each order has one outcome, no unit is lost or sold twice, and nobody waits in a circle.
+// once: each order has one outcome, no unit is lost or sold twice, and no two commands wait for each other.
 func TestGroupsOfTwoReplicas(t *testing.T) {
 	t.Parallel()
 	s, ctx := newShop(t), t.Context()

@@ -27,7 +27,7 @@ const (
 // and no command holds one SKU while it waits for another, which rules out deadlocks.
 //
 // Commands that had to wait and can be carried out together form a group, which is given
-// to run. A command that finds nobody at its SKUs runs at once and alone.
+// to run. A command that finds no other command at its SKUs runs at once and alone.
 type turns struct {
 	batch   int // the most commands of a group; 1 for no groups
 	queue   int // while so many commands wait for a SKU, a reservation is refused; negative for no limit
@@ -195,7 +195,7 @@ func (t *turns) free(skus []string) {
 	t.start(skus)
 }
 
-// forget drops what is known of a SKU that nobody uses or waits for.
+// forget drops what is known of a SKU that no command uses or waits for.
 func (t *turns) forget(sku string) {
 	if row := t.rows[sku]; row != nil && row.users == 0 && len(row.waiting) == 0 {
 		delete(t.rows, sku)

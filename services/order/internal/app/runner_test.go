@@ -292,7 +292,7 @@ func TestRunnerIsFullWhileTheCatalogIsBusy(t *testing.T) {
 		}
 	}
 	go func() {
-		for range entered { // whoever comes until the end
+		for range entered { // all calls until the end
 		}
 	}()
 	close(gate)

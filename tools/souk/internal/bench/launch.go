@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	// launched begins the SKUs that everybody wants, plenty is one of which nobody can buy the last
+	// launched begins the SKUs that all buyers want, plenty is one of which no buyer gets the last
 	// unit, and otherSKUs are how many others there are, with the SKUs otherSKU.
 	launched, plenty = "LAUNCH", "PLENTY"
 	otherSKUs        = 50
