@@ -30,6 +30,7 @@ import (
 	"github.com/souk-shop/souk/tools/souk/internal/operator"
 	"github.com/souk-shop/souk/tools/souk/internal/profile"
 	"github.com/souk-shop/souk/tools/souk/internal/reconcile"
+	"github.com/souk-shop/souk/tools/souk/internal/recovery"
 	"github.com/souk-shop/souk/tools/souk/internal/relevance"
 	"github.com/souk-shop/souk/tools/souk/internal/replay"
 	"github.com/souk-shop/souk/tools/souk/internal/suite"
@@ -49,6 +50,8 @@ type command struct {
 var commands = []command{
 	{"up", "run the whole shop", up.Command},
 	{"test", "install what the tests need, and run them", suite.Command},
+	{"backup", "back up a running shop's databases", recovery.Backup},
+	{"restore", "bring a shop's databases back to one moment", recovery.Restore},
 	{"seed", "import the embedded catalog into a running shop", up.Seed},
 	{"operator", "say who operates a shop, and what each may do", operator.Command},
 	{"customer", "export or erase what a shop holds about a person", customer.Command},

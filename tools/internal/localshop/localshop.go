@@ -30,6 +30,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/run"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
+	"github.com/souk-shop/souk/tools/internal/pgbackrest"
 	"github.com/souk-shop/souk/tools/internal/redisgroup"
 	"github.com/souk-shop/souk/tools/internal/seed"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
@@ -69,6 +70,9 @@ type Options struct {
 	// Asynchronous has commits of three PostgreSQL wait for no standby: a failover loses what
 	// was acknowledged. For tests.
 	Asynchronous bool
+	// Backups is the folder of a pgBackRest repository, outside of Dir, to which PostgreSQL archives
+	// its log from now on: NoBackups for none, and where it did before when empty.
+	Backups string
 	// Events is the broker of events: EmbeddedEvents for NATS of the shop's own, with its
 	// data in Dir, the URL of another one, or empty for none.
 	Events string
@@ -155,8 +159,10 @@ type Shop struct {
 	logFile  *logFile
 	certs    *certificates
 	postgres *Postgres
-	replica  *Postgres // with Options.Replica
-	cluster  *cluster  // with HAPostgres, in place of postgres and replica
+	replica  *Postgres          // with Options.Replica
+	cluster  *cluster           // with HAPostgres, in place of postgres and replica
+	backups  *backups           // nil without
+	archive  *pgbackrest.Server // of the primary, with backups
 	redis    *redis
 	broker   *broker   // with EmbeddedEvents
 	recorder *recorder // with Options.Traces
@@ -217,6 +223,12 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 	if err := s.folder.checkKind(opts.Postgres); err != nil {
 		return nil, err
 	}
+	if s.backups, err = s.folder.keepBackups(opts.Backups, time.Now()); err != nil {
+		return nil, err
+	}
+	if s.backups != nil && opts.Postgres == HAPostgres {
+		return nil, errors.New("backups are of one PostgreSQL, not of three (--postgres ha): --backups none keeps none")
+	}
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
@@ -238,6 +250,9 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 	}
 	s.startServices()
 	if err := s.bringUp(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.firstBackup(ctx); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -318,10 +333,7 @@ func (s *Shop) startStores(ctx context.Context) error {
 			s.cluster, err = s.startCluster(ctx)
 			return err
 		}
-		s.postgres, err = startPostgres(ctx, &Postgres{passwords: s.secrets.Postgres, log: s.log, onRestart: s.refreshState}, pgserver.Options{
-			Dir: cmp.Or(s.opts.PostgresDir, s.folder.join("postgres")), Disposable: s.opts.Disposable, Notice: s.note("postgres"), Standbys: s.opts.Replica,
-		})
-		if err != nil || !s.opts.Replica {
+		if err := s.startPrimary(ctx); err != nil || !s.opts.Replica {
 			return err
 		}
 		defer s.step(topology.Replica, &err)()
@@ -353,6 +365,22 @@ func (s *Shop) startStores(ctx context.Context) error {
 		})
 	}
 	return g.Wait()
+}
+
+// startPrimary starts the one server, or that of the replica, and has it archive its log where
+// backups are kept.
+func (s *Shop) startPrimary(ctx context.Context) (err error) {
+	opts := pgserver.Options{
+		Dir: cmp.Or(s.opts.PostgresDir, s.folder.join("postgres")), Disposable: s.opts.Disposable, Notice: s.note("postgres"), Standbys: s.opts.Replica,
+	}
+	if opts.Settings, err = s.backups.settings(opts.Dir); err != nil {
+		return err
+	}
+	s.postgres, err = startPostgres(ctx, &Postgres{passwords: s.secrets.Postgres, log: s.log, onRestart: s.refreshState}, opts)
+	if err != nil {
+		return err
+	}
+	return s.startArchive(ctx, s.postgres.server.SuperuserDSN("postgres"))
 }
 
 // startServices starts all services, each in its turn to be stopped in the
@@ -622,6 +650,9 @@ func (s *Shop) writeState() error {
 		maps.Copy(st.PIDs, s.cluster.pids())
 	} else {
 		st.PIDs["postgres"] = s.postgres.PID()
+	}
+	if s.backups != nil {
+		st.Superuser = s.superuser()
 	}
 	for _, part := range topology.Of(topology.Service) {
 		st.Services[part.Name] = s.Addr(part.Name)

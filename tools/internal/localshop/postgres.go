@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"strconv"
 	"sync"
@@ -61,14 +62,7 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	if err != nil {
 		return nil, err
 	}
-	sec, err := f.secrets()
-	if err == nil {
-		err = f.checkKind("")
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.close())
-	}
-	p, err := startPostgres(ctx, &Postgres{passwords: sec.Postgres, log: slog.New(slog.DiscardHandler)}, pgserver.Options{Dir: f.join("postgres")})
+	p, err := f.startPostgres(ctx)
 	if err != nil {
 		return nil, errors.Join(err, f.close())
 	}
@@ -76,13 +70,34 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 	return p, nil
 }
 
+func (f *folder) startPostgres(ctx context.Context) (*Postgres, error) {
+	sec, err := f.secrets()
+	if err != nil {
+		return nil, err
+	}
+	if err := f.checkKind(""); err != nil {
+		return nil, err
+	}
+	opts := pgserver.Options{Dir: f.join("postgres")}
+	kept, err := f.readBackups()
+	if err != nil {
+		return nil, err
+	}
+	if opts.Settings, err = kept.settings(opts.Dir); err != nil {
+		return nil, err
+	}
+	return startPostgres(ctx, &Postgres{passwords: sec.Postgres, log: slog.New(slog.DiscardHandler)}, opts)
+}
+
 // startPostgres starts the server of p, which has its passwords, log and onRestart, with
-// the settings of a shop.
+// the settings of a shop and those of opts.
 func startPostgres(ctx context.Context, p *Postgres, opts pgserver.Options) (*Postgres, error) {
-	opts.Settings, opts.Log = settings, p.log
+	more := opts.Settings
+	opts.Settings, opts.Log = maps.Clone(settings), p.log
 	if opts.Disposable {
 		opts.Settings = map[string]string{"max_connections": "100"}
 	}
+	maps.Copy(opts.Settings, more)
 	server, err := pgserver.Start(ctx, opts)
 	if err != nil {
 		return nil, err

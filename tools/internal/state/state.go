@@ -36,6 +36,9 @@ type State struct {
 	Admin map[string]string `json:"admin"`
 	// Postgres has the connection string of each service's database.
 	Postgres map[string]string `json:"postgres"`
+	// Superuser is the connection string of the server's superuser, for backups; empty where the shop
+	// keeps none.
+	Superuser string `json:"superuser,omitempty"`
 	// EventsURL is where the broker of events is, with its password; empty without one.
 	EventsURL string `json:"events_url,omitempty"`
 	// TracesURL is where the shop's recent traces are asked for, with TracesToken; empty where

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/user"
@@ -82,6 +83,19 @@ func (s *Server) home() (string, *Account, error) {
 		return "", nil, err
 	}
 	return home, as, nil
+}
+
+// Locate returns where the server of a folder keeps its data, or will, and who runs it.
+func Locate(dir string) (data string, as *Account, err error) {
+	s := &Server{log: slog.New(slog.DiscardHandler)}
+	if s.opts.Dir, err = filepath.Abs(dir); err != nil {
+		return "", nil, err
+	}
+	if err := os.MkdirAll(s.opts.Dir, 0o711); err != nil {
+		return "", nil, err
+	}
+	home, as, err := s.home()
+	return filepath.Join(home, "data"), as, err
 }
 
 // ErrUnreachable means that the user that PostgreSQL has to run as cannot reach a folder.

@@ -82,6 +82,7 @@ type Server struct {
 	opts     Options
 	log      *slog.Logger
 	data     string // PGDATA
+	as       *Account
 	port     int
 	password string
 	process  *process.Process
@@ -116,7 +117,7 @@ func Start(ctx context.Context, opts Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.data = filepath.Join(home, "data")
+	s.data, s.as = filepath.Join(home, "data"), as
 	goesOn := false // a standby with the data that it has
 	if opts.Primary != nil {
 		if goesOn, err = s.dropForeign(ctx); err != nil {
@@ -270,6 +271,15 @@ func (s *Server) SuperuserDSN(database string) string {
 
 // Port returns the server's port on 127.0.0.1.
 func (s *Server) Port() int { return s.port }
+
+// Data returns the folder of the server's data (PGDATA), which Account owns.
+func (s *Server) Data() string { return s.data }
+
+// Account returns who the server runs as.
+func (s *Server) Account() *Account { return s.as }
+
+// Said returns the beginning of what the server has logged since it was started.
+func (s *Server) Said() string { return readFrom(filepath.Join(s.opts.Dir, "postgres.log"), s.logFrom) }
 
 // Pid returns the postmaster's process id.
 func (s *Server) Pid() int { return s.process.PID() }

@@ -63,6 +63,10 @@ var needs = []need{
 		packages: map[string]string{"apt": "etcd-server"},
 	},
 	{
+		what: "pgBackRest", programs: []string{"pgbackrest"}, optional: true,
+		packages: map[string]string{"apt": "pgbackrest"},
+	},
+	{
 		what: "a C compiler", programs: []string{"gcc", "clang"},
 		packages: map[string]string{"apt": "gcc libc6-dev", "dnf": "gcc glibc-devel", "apk": "gcc musl-dev", "brew": "gcc"},
 		wanted:   func(args []string) bool { return slices.Contains(args, "-race") || slices.Contains(args, "--race") },

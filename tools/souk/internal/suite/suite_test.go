@@ -37,13 +37,13 @@ func TestPlan(t *testing.T) {
 		args []string
 		want string // the plan's line
 	}{
-		{"debian", on(true, "apt-get"), nil, "apt-get -q -o Acquire::Retries=3 update && env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends git postgresql redis-server chromium patroni python3-etcd"},
-		{"debian with sudo", on(false, "apt-get", "sudo", "git", "postgres", "chromium"), nil, "sudo apt-get -q -o Acquire::Retries=3 update && sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends redis-server patroni python3-etcd"},
+		{"debian", on(true, "apt-get"), nil, "apt-get -q -o Acquire::Retries=3 update && env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends git postgresql redis-server chromium patroni python3-etcd pgbackrest"},
+		{"debian with sudo", on(false, "apt-get", "sudo", "git", "postgres", "chromium"), nil, "sudo apt-get -q -o Acquire::Retries=3 update && sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends redis-server patroni python3-etcd pgbackrest"},
 		{"fedora", on(true, "dnf", "git"), nil, "dnf -y install postgresql-server postgresql-contrib valkey chromium"},
 		{"alpine, race", on(true, "apk", "git", "valkey-server"), []string{"-race"}, "apk add --no-cache postgresql17 postgresql17-contrib chromium gcc musl-dev"},
-		{"ubuntu", on(true, "apt-get", "snap", "git", "redis-server", "chromium-browser").of("ubuntu", "debian"), nil, "apt-get -q -o Acquire::Retries=3 update && env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends postgresql patroni python3-etcd && snap install chromium"},
-		{"made of ubuntu, with sudo", on(false, "apt-get", "snap", "sudo", "git", "redis-server", "postgres").of("neon", "ubuntu debian"), nil, "sudo apt-get -q -o Acquire::Retries=3 update && sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends patroni python3-etcd && sudo snap install chromium"},
-		{"mint has its own", on(true, "apt-get", "git", "redis-server", "postgres").of("linuxmint", "ubuntu debian"), nil, "apt-get -q -o Acquire::Retries=3 update && env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends chromium patroni python3-etcd"},
+		{"ubuntu", on(true, "apt-get", "snap", "git", "redis-server", "chromium-browser").of("ubuntu", "debian"), nil, "apt-get -q -o Acquire::Retries=3 update && env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends postgresql patroni python3-etcd pgbackrest && snap install chromium"},
+		{"made of ubuntu, with sudo", on(false, "apt-get", "snap", "sudo", "git", "redis-server", "postgres").of("neon", "ubuntu debian"), nil, "sudo apt-get -q -o Acquire::Retries=3 update && sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends patroni python3-etcd pgbackrest && sudo snap install chromium"},
+		{"mint has its own", on(true, "apt-get", "git", "redis-server", "postgres").of("linuxmint", "ubuntu debian"), nil, "apt-get -q -o Acquire::Retries=3 update && env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 install --no-install-recommends chromium patroni python3-etcd pgbackrest"},
 		{"rocky", on(true, "dnf", "git", "postgres").of("rocky", "rhel centos fedora"), nil, "dnf -y install epel-release && dnf -y install valkey chromium"},
 		{"mac", on(false, "brew", "git", "clang"), []string{"-race"}, "brew install postgresql@17 valkey google-chrome"},
 	}

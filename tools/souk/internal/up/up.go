@@ -49,6 +49,7 @@ it in good order, a second one at once.
 	flags.Var(&redis, "redis", "start Redis (or a small one inside) as a second layer of the catalog's cache; --redis=sentinel, --redis=cluster: several that go on without one")
 	replica := flags.Bool("replica", false, "start a standby of PostgreSQL, which answers reads")
 	postgres := flags.String("postgres", "", "`ha`: three PostgreSQL under Patroni and etcd, whose standbys answer reads; one server without")
+	backups := flags.String("backups", "", "a `folder` to which PostgreSQL archives its log from now on, with pgBackRest, for 'souk backup' and 'souk restore'; none ends it")
 	events := flags.String("events", localshop.EmbeddedEvents, "the `broker` of events: embedded (NATS, data in the data folder), none, or a URL (nats://..., kafka://...)")
 	empty := flags.Bool("empty", false, "do not import the embedded catalog")
 	traces := flags.Bool("traces", true, "keep recent traces in memory, for 'souk trace'")
@@ -63,7 +64,7 @@ it in good order, a second one at once.
 	}
 	display := newDisplay(stderr)
 	opts := localshop.Options{
-		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: string(redis), Replica: *replica, Postgres: *postgres, Events: *events, Metrics: *metrics,
+		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: string(redis), Replica: *replica, Postgres: *postgres, Backups: *backups, Events: *events, Metrics: *metrics,
 		Console: display, ConsoleLevel: slog.LevelWarn, Progress: display.progress,
 	}
 	if *traces && *processes && localshop.ExportsElsewhere() {

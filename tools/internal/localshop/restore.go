@@ -1,0 +1,302 @@
+package localshop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/services/chassis/events/log"
+	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
+	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/tools/internal/pgbackrest"
+	"github.com/souk-shop/souk/tools/internal/topology"
+)
+
+// RestoreOptions say what the databases of a shop are restored to.
+type RestoreOptions struct {
+	// To is the moment; the zero time is the end of the log.
+	To time.Time
+	// Backups is the folder of the repository, where the data folder does not say it.
+	Backups string
+	// Progress is told what is being done; may be nil.
+	Progress func(text string)
+
+	now func() time.Time // tests; the clock where nil
+}
+
+// Restored is what a restore came to.
+type Restored struct {
+	// Backup is the label of the backup that it began with.
+	Backup string
+	// Last is when the last transaction was committed that the databases have.
+	Last time.Time
+	// Aside are the folders with what was there before.
+	Aside []string
+	// Took is the time of all of it, Replayed that of the log.
+	Took, Replayed time.Duration
+}
+
+// RangeError is a moment that the databases cannot be restored to.
+type RangeError struct {
+	To, From, Until time.Time
+	// Undone is the restore that undid what was at To, if one did.
+	Undone *restore
+}
+
+// Error implements error.
+func (e *RangeError) Error() string {
+	if e.Undone != nil {
+		return fmt.Sprintf("%s was undone at %s, when the databases were restored to %s: the folder that was set aside then has it",
+			zoned(e.To), zoned(e.Undone.At), zoned(e.Undone.To))
+	}
+	return fmt.Sprintf("%s is not between %s and %s, which the backups and the log reach from and to", zoned(e.To), zoned(e.From), zoned(e.Until))
+}
+
+func zoned(t time.Time) string { return t.Truncate(time.Millisecond).Format(time.RFC3339Nano) }
+
+// Restore brings all databases of a shop that does not run to one moment. What was there before is
+// set aside, with the data of the shop's own broker, which has events of commits that are no
+// longer: the relays publish their logs again to an empty one when the shop starts. A restore that fails leaves
+// the data as it was.
+func Restore(ctx context.Context, dir string, opts RestoreOptions) (_ *Restored, err error) {
+	if opts.Progress == nil {
+		opts.Progress = func(string) {}
+	}
+	if opts.now == nil {
+		opts.now = time.Now
+	}
+	f, err := openFolder(dir, false)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.close()) }()
+	b, err := f.keepBackups(opts.Backups, time.Time{})
+	if err != nil {
+		return nil, err
+	}
+	if b == nil {
+		return nil, ErrNoBackups
+	}
+	r := &restoring{RestoreOptions: opts, folder: f, backups: b, began: opts.now()}
+	return r.run(ctx)
+}
+
+// restoring is a restore under way.
+type restoring struct {
+	RestoreOptions
+	folder  *folder
+	backups *backups
+	node    node
+	archive *pgbackrest.Server
+	began   time.Time
+	// timeline is that of the data that was there; 0 without.
+	timeline int
+	done     Restored
+}
+
+func (r *restoring) run(ctx context.Context) (_ *Restored, err error) {
+	if r.node, err = locate(r.folder.join("postgres")); err != nil {
+		return nil, err
+	}
+	if r.archive, err = r.node.archive(r.backups.Repository, ""); err != nil {
+		return nil, err
+	}
+	// Before the data is touched: a moment that cannot be restored to is the likeliest mistake.
+	backup, err := r.choose(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.archiveRest(ctx); err != nil {
+		return nil, err
+	}
+	suffix := ".before-" + r.began.UTC().Format("20060102T150405Z")
+	back, err := r.setAside(r.node.data, suffix)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.restoreData(ctx, backup); err != nil {
+		return nil, errors.Join(err, back())
+	}
+	// From here on the databases are what they were then.
+	r.backups.Restores = append(r.backups.Restores, restore{To: r.target(), At: r.now()})
+	if err := r.folder.writeBackups(r.backups); err != nil {
+		return nil, err
+	}
+	// Copies of what the databases no longer have.
+	if _, err := r.setAside(r.folder.join(topology.NATS), suffix); err != nil {
+		return nil, err
+	}
+	if err := os.RemoveAll(r.folder.join(topology.Replica)); err != nil {
+		return nil, err
+	}
+	r.done.Backup, r.done.Took = backup.Label, r.now().Sub(r.began)
+	return &r.done, nil
+}
+
+// target is the moment of the restore: when it began, for the end of the log.
+func (r *restoring) target() time.Time {
+	if r.To.IsZero() {
+		return r.began
+	}
+	return r.To
+}
+
+// choose returns the newest backup that can be restored to the moment.
+func (r *restoring) choose(ctx context.Context) (pgbackrest.Backup, error) {
+	none := pgbackrest.Backup{}
+	report, err := r.backups.report(ctx, r.archive)
+	if err != nil {
+		return none, err
+	}
+	if len(report.Backups) == 0 {
+		return none, fmt.Errorf("%s has no backup: `souk backup` makes one of a running shop", r.backups.Repository)
+	}
+	to := r.target()
+	for _, undone := range r.backups.Restores {
+		if !r.To.IsZero() && r.backups.abandoned(to) && to.After(undone.To) && to.Before(undone.At) {
+			return none, &RangeError{To: to, Undone: &undone}
+		}
+	}
+	if to.Before(report.From) || to.After(r.began) {
+		return none, &RangeError{To: to, From: report.From, Until: r.began}
+	}
+	newest := report.Backups[0]
+	for _, b := range report.Backups {
+		if !restorable(b).After(to) {
+			newest = b
+		}
+	}
+	return newest, nil
+}
+
+// archiveRest has the server archive what it has not yet: of a shop that was killed, and of one
+// that stopped while the repository was away. A commit is the last that it does, so that the log
+// reaches beyond any moment until now. Data that is lost, or does not start, is left out.
+func (r *restoring) archiveRest(ctx context.Context) error {
+	if _, err := os.Stat(filepath.Join(r.node.data, "PG_VERSION")); errors.Is(err, fs.ErrNotExist) {
+		r.Progress("the data is lost: what was not archived is, too")
+		return nil
+	}
+	r.Progress("archiving what the server has not archived yet")
+	server, err := r.start(ctx)
+	if err != nil {
+		r.Progress(fmt.Sprintf("the data does not start, and what was not archived is lost: %v", err))
+		return nil
+	}
+	conn, err := pgx.Connect(ctx, server.SuperuserDSN("postgres"))
+	if err == nil {
+		err = errors.Join(
+			conn.QueryRow(ctx, "SELECT timeline_id FROM pg_control_checkpoint(), pg_current_xact_id()").Scan(&r.timeline),
+			conn.Close(ctx))
+	}
+	if err := errors.Join(err, server.Stop(ctx)); err != nil { // it ends when all is archived
+		return err
+	}
+	waiting, err := filepath.Glob(filepath.Join(r.node.data, "pg_wal", "archive_status", "*.ready"))
+	if err == nil && len(waiting) > 0 {
+		err = fmt.Errorf("%d pieces of the log are not archived: see %s", len(waiting), filepath.Join(r.node.dir, "postgres.log"))
+	}
+	return err
+}
+
+// start starts the server alone, with settings that suit the log of any shop.
+func (r *restoring) start(ctx context.Context) (*pgserver.Server, error) {
+	all := maps.Clone(settings)
+	maps.Copy(all, r.archive.Settings())
+	return pgserver.Start(ctx, pgserver.Options{Dir: r.folder.join("postgres"), Settings: all, Standbys: true, Log: slog.New(slog.DiscardHandler)})
+}
+
+// setAside renames a folder, if it is there, and returns what puts it back in place of what is there then.
+func (r *restoring) setAside(path, suffix string) (back func() error, err error) {
+	aside := path + suffix
+	switch err := os.Rename(path, aside); {
+	case errors.Is(err, fs.ErrNotExist):
+		return func() error { return os.RemoveAll(path) }, nil
+	case err != nil:
+		return nil, err
+	}
+	r.done.Aside = append(r.done.Aside, aside)
+	return func() error { return errors.Join(os.RemoveAll(path), os.Rename(aside, path)) }, nil
+}
+
+// restoreData restores the databases, and sets the relays of events back to the beginning.
+func (r *restoring) restoreData(ctx context.Context, backup pgbackrest.Backup) error {
+	if err := os.Mkdir(r.node.data, 0o700); err != nil {
+		return err
+	}
+	if err := r.node.as.Own(r.node.data); err != nil {
+		return err
+	}
+	r.Progress("restoring the backup " + backup.Label)
+	if err := r.archive.Restore(ctx, backup.Label, r.To, r.timeline); err != nil {
+		return err
+	}
+	r.Progress("replaying the log")
+	began := r.now()
+	server, err := r.start(ctx)
+	if err != nil {
+		return err
+	}
+	err = r.promoted(ctx, server)
+	r.done.Replayed = r.now().Sub(began)
+	if err == nil {
+		err = rewindRelays(ctx, server.SuperuserDSN)
+	}
+	return errors.Join(err, server.Stop(ctx))
+}
+
+// promoted waits until a server has replayed the log and takes writes.
+func (r *restoring) promoted(ctx context.Context, server *pgserver.Server) error {
+	conn, err := pgx.Connect(ctx, server.SuperuserDSN("postgres"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	for {
+		var recovers bool
+		var last *time.Time
+		if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery(), pg_last_xact_replay_timestamp()").Scan(&recovers, &last); err != nil {
+			return fmt.Errorf("the server ended while it replayed the log: %w\n%s", err, server.Said())
+		}
+		if !recovers {
+			if last != nil {
+				r.done.Last = *last
+			}
+			return nil
+		}
+		if err := retry.Sleep(ctx, 20*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// rewindRelays sets the relay of each log of events back to its beginning.
+func rewindRelays(ctx context.Context, dsn func(database string) string) error {
+	for _, name := range topology.Databases() {
+		if err := rewindRelay(ctx, dsn(name)); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func rewindRelay(ctx context.Context, dsn string) error {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	var relays bool
+	if err := conn.QueryRow(ctx, "SELECT to_regclass('souk_events_relay') IS NOT NULL").Scan(&relays); err != nil || !relays {
+		return err
+	}
+	return log.Rewind(ctx, conn)
+}
