@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/souk-shop/souk/gateway/internal/edgecache"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/events"
@@ -21,12 +22,16 @@ type told struct {
 	listener *catalog.Listener
 }
 
-// newTold returns how a cache is told, nil where there is no broker. The caller closes it.
-func newTold(cfg Config, answers *cache.Cache, tel *telemetry.Telemetry) (*told, error) {
+// newTold returns how a cache and the edges are told, nil where there is no broker. The caller closes it.
+func newTold(cfg Config, answers *cache.Cache, edges *edgecache.Purger, tel *telemetry.Telemetry) (*told, error) {
 	if answers == nil || cfg.CacheBackstop < 0 || cfg.Events.URL == "" {
 		return nil, nil
 	}
-	listener, err := catalog.Listen(answers, tel)
+	var fronts catalog.Edges
+	if edges != nil {
+		fronts = edges
+	}
+	listener, err := catalog.Listen(answers, fronts, tel)
 	if err != nil {
 		return nil, err
 	}

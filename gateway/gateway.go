@@ -112,6 +112,17 @@ type Config struct {
 	// of the caches of the catalog's replicas or of a replica of its database; what is read
 	// then is kept for CacheTTL alone.
 	CacheSettle time.Duration `env:"CACHE_SETTLE, default=5s"`
+	// EdgeURLs are where HTTP caches in front of the gateway take a PURGE, such as
+	// http://edge:6081, comma separated; every address of a name is told. With one, public
+	// answers may be kept by them. EdgeSecret is what they and all replicas know, at least 32
+	// bytes.
+	EdgeURLs   []string      `env:"EDGE_URLS"`
+	EdgeSecret config.Secret `env:"EDGE_SECRET"`
+	// EdgeMaxAge is how long such a cache keeps an answer of whose change it was not told;
+	// CacheTTL while nobody tells it. EdgeStaleIfError is how long it may show what has expired
+	// while the shop cannot answer.
+	EdgeMaxAge       time.Duration `env:"EDGE_MAX_AGE, default=1m"`
+	EdgeStaleIfError time.Duration `env:"EDGE_STALE_IF_ERROR, default=24h"`
 	// RetryBudget is how long a call of an unavailable service is repeated: 15 s, in
 	// which a cluster replaces a pod, also a database's; negative not at all.
 	RetryBudget time.Duration `env:"RETRY_BUDGET, default=15s"`
@@ -167,7 +178,18 @@ func Run(ctx context.Context, cfg Config) error {
 		if answers != nil {
 			p.Close(answers.Close)
 		}
-		changes, err := newTold(cfg, answers, p.Telemetry)
+		edges, err := newPurger(cfg, p.Telemetry)
+		if err != nil {
+			return run.Server{}, err
+		}
+		following := func() bool { return false }
+		if edges != nil {
+			p.Add("edges", edges.Run)
+			if answers != nil {
+				following = answers.IsFollowing
+			}
+		}
+		changes, err := newTold(cfg, answers, edges, p.Telemetry)
 		if err != nil {
 			return run.Server{}, err
 		}
@@ -190,7 +212,7 @@ func Run(ctx context.Context, cfg Config) error {
 		health := edge.NewHealth(conns.Needed())
 		draining := make(chan struct{})
 		front, err := newFront(cfg, parts{
-			telemetry: p.Telemetry, health: health, services: conns.Services(), cache: answers, operators: operators, draining: draining,
+			telemetry: p.Telemetry, health: health, services: conns.Services(), cache: answers, operators: operators, edges: edges, following: following, draining: draining,
 		})
 		if err != nil {
 			return run.Server{}, err

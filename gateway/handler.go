@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/api"
 	"github.com/souk-shop/souk/gateway/internal/auth"
@@ -15,6 +16,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/edge/admission"
 	"github.com/souk-shop/souk/gateway/internal/edge/budget"
 	"github.com/souk-shop/souk/gateway/internal/edge/clientaddr"
+	"github.com/souk-shop/souk/gateway/internal/edgecache"
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop"
@@ -36,6 +38,10 @@ type parts struct {
 	cache *cache.Cache
 	// operators are who may make the operators' calls; nil for no operator.
 	operators *auth.Operators
+	// edges tell the caches in front of what has changed, and following that they are told;
+	// nil without such caches.
+	edges     *edgecache.Purger
+	following func() bool
 	// draining is closed when the gateway begins to stop.
 	draining <-chan struct{}
 }
@@ -53,6 +59,34 @@ func newCache(cfg Config, tel *telemetry.Telemetry) (*cache.Cache, error) {
 		c.Backstop, c.Settle = cfg.CacheBackstop, cfg.CacheSettle
 	}
 	return cache.New(c, tel)
+}
+
+// newMarker returns how long caches in front keep what is the same for everybody.
+func newMarker(cfg Config, p parts) *edgecache.Marker {
+	if p.edges == nil {
+		return edgecache.NewMarker(nil)
+	}
+	return edgecache.NewMarker(&edgecache.Policy{
+		MaxAge: cfg.EdgeMaxAge, Untold: max(cfg.CacheTTL, 0), Revalidate: edgeRevalidate, StaleIfError: cfg.EdgeStaleIfError,
+		Told: func() bool { return p.following() && p.edges.Tells() },
+	})
+}
+
+// edgeRevalidate is for how long an edge gives an answer that has expired while it asks for the
+// next one.
+const edgeRevalidate = 10 * time.Second
+
+// newPurger returns what tells the caches in front of changes, nil where there are none.
+func newPurger(cfg Config, tel *telemetry.Telemetry) (*edgecache.Purger, error) {
+	if len(cfg.EdgeURLs) == 0 {
+		return nil, nil
+	}
+	return edgecache.NewPurger(edgecache.PurgerConfig{
+		URLs: cfg.EdgeURLs, Secret: cfg.EdgeSecret, Telemetry: tel,
+		// What a replica reads within CacheSettle may be from before, is kept for CacheTTL, and
+		// shown for as long beside something else.
+		Again: max(cfg.CacheSettle, 0) + 2*max(cfg.CacheTTL, 0),
+	})
 }
 
 // front is what clients meet: the handler, and the limits of their connections.
@@ -101,8 +135,9 @@ func newFront(cfg Config, p parts) (*front, error) {
 	for name, service := range p.services.Answers {
 		keepers[name] = sealer.Keeper(service)
 	}
+	marker := newMarker(cfg, p)
 	rest := api.New(api.Config{
-		Shop: use, Session: callers, Log: p.telemetry.Log, Security: p.telemetry.Security, Caller: caller, Keepers: keepers,
+		Edges: marker, Shop: use, Session: callers, Log: p.telemetry.Log, Security: p.telemetry.Security, Caller: caller, Keepers: keepers,
 	})
 	var recent storefront.Traces
 	if cfg.TracesURL != "" {
@@ -117,7 +152,7 @@ func newFront(cfg Config, p parts) (*front, error) {
 		}
 	}
 	pages, err := storefront.New(storefront.Config{
-		Operators: callers, Traces: recent, Metrics: drawn,
+		Edges: marker, Operators: callers, Traces: recent, Metrics: drawn,
 		Catalog: use.Catalog, Carts: use.Carts, Orders: use.Orders, Session: callers, Currency: cfg.Currency, PublicURL: cfg.PublicURL, Policy: policy, Log: p.telemetry.Log,
 	})
 	if err != nil {

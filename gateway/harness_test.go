@@ -125,7 +125,22 @@ func handlerOf(t testing.TB, cfg Config, p parts) http.Handler {
 	if p.cache != nil {
 		t.Cleanup(func() { _ = p.cache.Close() })
 	}
-	changes, err := newTold(cfg, p.cache, p.telemetry)
+	if p.edges, err = newPurger(cfg, p.telemetry); err != nil {
+		t.Fatal(err)
+	}
+	if p.edges != nil {
+		ctx, stop := context.WithCancel(context.Background())
+		ended := make(chan error, 1)
+		go func() { ended <- p.edges.Run(ctx) }()
+		t.Cleanup(func() {
+			stop()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	p.following = func() bool { return p.cache != nil && p.cache.IsFollowing() }
+	changes, err := newTold(cfg, p.cache, p.edges, p.telemetry)
 	if err != nil {
 		t.Fatal(err)
 	}

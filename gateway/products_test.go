@@ -62,7 +62,7 @@ func TestProductETag(t *testing.T) {
 	s := start(t)
 	first := s.want(200, "GET", "/v1/products/SKU01", "")
 	tag := first.Header.Get("ETag")
-	if tag == "" || first.Header.Get("Cache-Control") != "no-cache" {
+	if tag == "" || first.Header.Get("Cache-Control") != "public, no-cache" {
 		t.Fatalf("headers: %v", first.Header)
 	}
 	for _, match := range []string{tag, "W/" + tag, `"x", ` + tag, "*"} {
@@ -208,6 +208,7 @@ func TestHealth(t *testing.T) {
 	s := start(t)
 	s.want(200, "GET", "/healthz", "")
 	s.want(200, "GET", "/readyz", "")
+	s.want(200, "GET", "/readyz?service=catalog", "")
 	s.health.Shutdown()
 	deadline := time.Now().Add(5 * time.Second)
 	for s.do("GET", "/readyz", "").StatusCode != http.StatusServiceUnavailable {
@@ -216,4 +217,6 @@ func TestHealth(t *testing.T) {
 		}
 	}
 	s.want(200, "GET", "/healthz", "")
+	s.want(503, "GET", "/readyz?service=catalog", "")
+	s.want(404, "GET", "/readyz?service=none", "")
 }

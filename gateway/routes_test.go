@@ -78,6 +78,9 @@ func TestEveryRouteKeepsToItself(t *testing.T) {
 					t.Errorf("%s shows %s and may be kept: Cache-Control %q", said, mine, control)
 				}
 			}
+			if strings.Contains(control, "public") && len(a.Header["Set-Cookie"]) > 0 {
+				t.Errorf("%s is the same for everybody (%s) and sets %q", said, control, a.Header["Set-Cookie"])
+			}
 			for _, line := range a.Header["Set-Cookie"] {
 				shoppers := strings.Contains(line, "souk_shopper=")
 				if secure && strings.HasPrefix(line, "souk_shopper=; Path=/; Max-Age=0;") {

@@ -14,6 +14,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge/compress"
+	"github.com/souk-shop/souk/gateway/internal/edgecache"
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop"
@@ -28,6 +29,7 @@ type API struct {
 	keepers  map[string]idempotency.Client
 	log      *slog.Logger
 	security *telemetry.SecurityLog
+	edges    *edgecache.Marker
 	routes   *chi.Mux
 	fixed    map[string][]string // methods of the paths without parameters
 }
@@ -43,12 +45,14 @@ type Config struct {
 	// by the service's name.
 	Caller  *client.Caller
 	Keepers map[string]idempotency.Client
+	// Edges marks what caches in front keep; nil has them ask each time.
+	Edges *edgecache.Marker
 }
 
 // New makes an API.
 func New(cfg Config) *API {
 	a := &API{
-		shop: cfg.Shop, session: cfg.Session, log: cfg.Log, security: cfg.Security, caller: cfg.Caller, keepers: cfg.Keepers,
+		shop: cfg.Shop, session: cfg.Session, log: cfg.Log, security: cfg.Security, caller: cfg.Caller, keepers: cfg.Keepers, edges: cfg.Edges,
 	}
 	a.routes = a.newRoutes()
 	return a

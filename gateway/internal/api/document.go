@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/souk-shop/souk/gateway/internal/edge/compress"
+	"github.com/souk-shop/souk/gateway/internal/edgecache"
 )
 
 var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
@@ -46,12 +47,15 @@ var (
 type document struct {
 	status   int
 	body     *compress.Body
-	public   bool // may be cached by anyone who revalidates
+	public   bool // is the same for everybody
 	tagged   bool // has an ETag
 	location string
 	link     string
 	applied  string // Preference-Applied
 	replayed bool
+	// Of a public one: what it is about.
+	edges *edgecache.Marker
+	about edgecache.Keys
 }
 
 func (d *document) write(w http.ResponseWriter) {
@@ -62,7 +66,7 @@ func (d *document) write(w http.ResponseWriter) {
 	}
 	form := &d.body.Plain
 	if d.public {
-		h["Cache-Control"] = revalidate
+		d.edges.Mark(h, d.about)
 		h["Vary"] = append(h["Vary"], publicVary...)
 		if d.status == http.StatusOK || d.status == http.StatusNotModified {
 			form = d.body.For(h, accepted)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/edge/compress"
+	"github.com/souk-shop/souk/gateway/internal/edgecache"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 )
@@ -39,7 +40,7 @@ func (a *API) listProducts(ctx context.Context, in *ListProductsRequest) (answer
 	if err != nil {
 		return nil, err
 	}
-	doc, err := reading(&page.Memo, operator, in.IfNoneMatch, "", func() any { return newProductPage(page, operator) })
+	doc, err := a.reading(&page.Memo, operator, in.IfNoneMatch, "", page.Keys, func() any { return newProductPage(page, operator) })
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +99,9 @@ func nextLink(path string, values url.Values, cursor string) string {
 // reading answers a read of a shared value with its document, encoded once for
 // as long as the value lives. The operator's is its own, and private. The version, if
 // there is one, begins the ETag.
-func reading(memo *catalog.Memo, operator bool, ifNoneMatch, version string, build func() any) (*document, error) {
+func (a *API) reading(memo *catalog.Memo, operator bool, ifNoneMatch, version string, about func() []string, build func() any) (*document, error) {
 	var body *compress.Body
+	var keys edgecache.Keys
 	if operator {
 		var err error
 		if body, err = encode(build(), version); err != nil {
@@ -108,14 +110,14 @@ func reading(memo *catalog.Memo, operator bool, ifNoneMatch, version string, bui
 	} else {
 		made := memo.Of(catalog.SlotJSON, func() any {
 			body, err := encode(build(), version)
-			return encoded{body, err}
+			return encoded{body, edgecache.NewKeys(about()...), err}
 		}).(encoded)
 		if made.err != nil {
 			return nil, made.err
 		}
-		body = made.Body
+		body, keys = made.Body, made.about
 	}
-	doc := &document{status: http.StatusOK, body: body, public: !operator, tagged: true}
+	doc := &document{status: http.StatusOK, body: body, public: !operator, tagged: true, edges: a.edges, about: keys}
 	if body.Matches(ifNoneMatch) {
 		doc.status = http.StatusNotModified
 	}
@@ -124,7 +126,8 @@ func reading(memo *catalog.Memo, operator bool, ifNoneMatch, version string, bui
 
 type encoded struct {
 	*compress.Body
-	err error
+	about edgecache.Keys
+	err   error
 }
 
 // getProduct answers GET /v1/products/{sku}.
@@ -140,7 +143,7 @@ func (a *API) getProduct(ctx context.Context, in *GetProductRequest) (answer, er
 	if err != nil {
 		return nil, err
 	}
-	return reading(&p.Memo, operator, in.IfNoneMatch, revision(p), func() any { return newProduct(p, operator) })
+	return a.reading(&p.Memo, operator, in.IfNoneMatch, revision(p), p.Keys, func() any { return newProduct(p, operator) })
 }
 
 // listRelated answers GET /v1/products/{sku}/related.
@@ -149,7 +152,7 @@ func (a *API) listRelated(ctx context.Context, in *ListRelatedRequest) (answer, 
 	if err != nil {
 		return nil, err
 	}
-	return reading(&page.Memo, false, in.IfNoneMatch, "", func() any {
+	return a.reading(&page.Memo, false, in.IfNoneMatch, "", page.Keys, func() any {
 		return RelatedProducts{Products: newProducts(page.Products, false)}
 	})
 }
@@ -160,7 +163,7 @@ func (a *API) listCategories(ctx context.Context, in *ListCategoriesRequest) (an
 	if err != nil {
 		return nil, err
 	}
-	return reading(&list.Memo, false, in.IfNoneMatch, "", func() any {
+	return a.reading(&list.Memo, false, in.IfNoneMatch, "", list.Keys, func() any {
 		return CategoryList{Categories: newCategories(list.Categories)}
 	})
 }

@@ -51,13 +51,22 @@ func (h *Health) Live(w http.ResponseWriter, _ *http.Request) {
 }
 
 // Ready answers /readyz: 200 when every service that the gateway needs is
-// serving, 503 with the ones that are not otherwise.
+// serving, 503 with the ones that are not otherwise. With ?service=NAME it is about that
+// one alone, for caches in front, which ask whether they can be filled.
 func (h *Health) Ready(w http.ResponseWriter, r *http.Request) {
 	if h.stopping.Load() {
 		answerHealth(w, http.StatusServiceUnavailable, map[string]string{"status": "stopping"})
 		return
 	}
 	answers := h.check(r.Context())
+	if name := r.URL.Query().Get("service"); name != "" {
+		said, ok := answers[name]
+		if !ok {
+			answerHealth(w, http.StatusNotFound, map[string]string{"service": "unknown"})
+			return
+		}
+		answers = map[string]string{name: said}
+	}
 	status := http.StatusOK
 	if missing(answers) != nil {
 		status = http.StatusServiceUnavailable

@@ -187,8 +187,8 @@ func (p *page) sound() {
 	if csp := p.header.Get("Content-Security-Policy"); !strings.Contains(csp, "script-src 'self'") || strings.Contains(csp, "unsafe") {
 		p.t.Errorf("%s: content security policy %q", p.url, csp)
 	}
-	if cc := p.header.Get("Cache-Control"); !strings.HasPrefix(cc, "private") {
-		p.t.Errorf("%s: cache control %q", p.url, cc)
+	if cc := p.header.Get("Cache-Control"); cc != "private, no-store" && (cc != "public, no-cache" || len(p.header["Set-Cookie"]) > 0 || p.badge() != "") {
+		p.t.Errorf("%s: cache control %q, and sets %q", p.url, cc, p.header["Set-Cookie"])
 	}
 }
 
@@ -219,5 +219,23 @@ func (p *page) count(selector string, n int) *page {
 	return p
 }
 
-// badge is the number on the cart.
+// sees is the number on the cart of a page that everybody gets, as the script shows it.
+func (v *browser) sees(path string) string {
+	v.t.Helper()
+	if b := v.get(path).badge(); b != "" {
+		v.t.Errorf("%s shows one shopper's %s to everybody", path, b)
+	}
+	at, err := url.Parse(v.server.URL)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for _, c := range v.client.Jar.Cookies(at) {
+		if c.Name == countCookie && c.Value != "0" {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// badge is the number on the cart, in the page's own markup.
 func (p *page) badge() string { return p.Find("[data-cart-count]").Text() }

@@ -34,10 +34,10 @@ func TestCart(t *testing.T) {
 		t.Errorf("badge %q", p.badge())
 	}
 	v.submit(v.get("/products/MUG"), "form.buy").wants(200, "/cart").count(".line", 2)
-	if b := v.get("/").badge(); b != "3" {
+	if b := v.sees("/"); b != "3" {
 		t.Errorf("badge on another page %q", b)
 	}
-	if b := v.another().get("/").badge(); b != "" {
+	if b := v.another().sees("/"); b != "" {
 		t.Errorf("another shopper's badge %q", b)
 	}
 	p = v.submit(v.get("/cart"), "form.cart", "quantity.85123A", "5").wants(200, "/cart").has(".sum", "£17.25")
@@ -46,7 +46,7 @@ func TestCart(t *testing.T) {
 	}
 	v.submit(v.get("/cart"), "form.cart", "remove", "85123A").wants(200, "/cart").count(".line", 1)
 	v.submit(v.get("/cart"), "form.cart", "quantity.MUG-RED", "0").wants(200, "/cart").has(".empty", "nothing in it")
-	if b := v.get("/").badge(); b != "" {
+	if b := v.sees("/"); b != "" {
 		t.Errorf("badge of an empty cart %q", b)
 	}
 	v.get("/cart/lines").wants(200, "/cart")
@@ -500,7 +500,7 @@ func TestScriptAdds(t *testing.T) {
 	v := open(t, newFakeShop())
 	p := v.do(http.MethodPost, "/cart/lines", "sku=85123A&quantity=3", "Accept", "application/json")
 	p.has("body", "is in your cart")
-	if b := v.get("/").badge(); b != "3" {
+	if b := v.sees("/"); b != "3" {
 		t.Errorf("badge %q", b)
 	}
 	p = v.do(http.MethodPost, "/cart/lines", "sku=85123A&quantity=x", "Accept", "application/json")

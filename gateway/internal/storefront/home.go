@@ -41,6 +41,7 @@ func newHomePage(popular *catalog.ProductPage, categories *catalog.CategoryList)
 		frame:      frame{Title: "Gifts with a bit of charm", Section: "home", Path: "/", Description: "Souk is a small giftware shop: bags, lanterns, tins, bunting and a thousand little things for the home."},
 		Categories: newCategoryLinks(categories.Categories),
 	}
+	v.about = append(popular.Keys(), categories.Keys()...)
 	cards := newCards(popular.Products, 0)
 	// The bestsellers stand in the window, the next ones on the shelf.
 	hero := min(3, len(cards))

@@ -146,7 +146,7 @@ func (s *Storefront) wholeListing(ctx context.Context, l listing, products *cata
 		if err != nil {
 			return nil, err
 		}
-		v.Popular = newCards(popular.Products, 0)
+		v.Popular, v.about = newCards(popular.Products, 0), append(v.about, popular.Keys()...)
 	}
 	return v, nil
 }
@@ -304,6 +304,7 @@ func (s *Storefront) newListingPage(l listing, p *catalog.ProductPage, categorie
 		v.Failed, v.PriceError = true, l.priceError
 		v.Min, v.Max = typed(l.typedMin), typed(l.typedMax)
 	}
+	v.about = append(p.Keys(), categories.Keys()...)
 	sought := l.query
 	if p.SearchedFor != "" {
 		sought = p.SearchedFor

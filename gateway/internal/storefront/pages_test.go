@@ -88,7 +88,7 @@ func TestTemplatesFitTheirViews(t *testing.T) {
 				continue
 			}
 			html := string(r.Plain.Bytes)
-			if !strings.HasSuffix(html[:r.at], "Cart ") || !strings.HasPrefix(html[r.at:], badges[0]+"</a>") {
+			if !strings.Contains(html, "Cart "+badges[0]+"</a>") {
 				t.Errorf("%s: the badge has no place", name)
 			}
 			if strings.Contains(html, "<script>") {

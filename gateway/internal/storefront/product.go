@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/souk-shop/souk/gateway/internal/edgecache"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
@@ -120,6 +121,7 @@ func (s *Storefront) newProductPage(r *http.Request, p *catalog.Product, selecte
 		Choose:   len(p.Variants) > 1,
 		Quantity: "1",
 	}
+	v.about = append(p.Keys(), edgecache.Categories)
 	if p.State == catalog.Archived {
 		v.Gone = true
 		v.Title, v.frame.Description = p.Name+" (no longer sold)", p.Name+" is no longer sold at Souk."
@@ -167,7 +169,7 @@ func (s *Storefront) newProductPage(r *http.Request, p *catalog.Product, selecte
 		}
 	}
 	if related, err := s.catalog.Related(ctx, p.Code, relatedProducts); err == nil {
-		v.Related = newCards(related.Products, 0)
+		v.Related, v.about = newCards(related.Products, 0), append(v.about, related.Shown()...)
 	} else {
 		s.log.WarnContext(ctx, "product page without related products", "error", err)
 	}

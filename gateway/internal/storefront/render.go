@@ -14,6 +14,7 @@ import (
 
 	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/gateway/internal/edge/compress"
+	"github.com/souk-shop/souk/gateway/internal/edgecache"
 )
 
 //go:embed templates/*.html
@@ -35,6 +36,8 @@ type frame struct {
 	Picture  string // of the first screen, to be fetched first
 	Kind     string // of Open Graph; "" is "website"
 	Facts    []any  // JSON-LD: what the page is about
+
+	about []string // of a page that is the same for everybody: its keys for edges
 }
 
 // Frame lets the layout reach it in any view.
@@ -43,19 +46,11 @@ func (f *frame) Frame() *frame { return f }
 // view is what a template is executed with.
 type view interface{ Frame() *frame }
 
-// rendered is a page that is the same for everybody but for the cart's badge.
+// rendered is a page that is the same for everybody. The script puts the number on the cart,
+// which the browser's cookie has.
 type rendered struct {
-	*compress.Body     // as those see it who have nothing in their cart
-	at             int // where the badge begins
-	tag            string
-}
-
-// with is the page with another badge.
-func (p *rendered) with(badge string, into *bytes.Buffer) {
-	whole := p.Plain.Bytes
-	into.Write(whole[:p.at])
-	into.WriteString(badge)
-	into.Write(whole[p.at+len(badges[0]):])
+	*compress.Body
+	about edgecache.Keys
 }
 
 // pages are the parsed templates by name.
@@ -127,22 +122,15 @@ func (p *pages) keep(name string, v view) (*rendered, error) {
 	defer p.buffers.Put(buf)
 	head, tail, _ := bytes.Cut(buf.Bytes(), p.marker)
 	whole := slices.Concat(head, []byte(badges[0]), tail)
-	tag := compress.ContentTag(whole)
-	return &rendered{Body: compress.NewBody(whole, pageTag(tag, 0)), at: len(head), tag: tag}, nil
-}
-
-// pageTag is the entity tag of a page with a number on its cart. It is weak: the
-// compressed forms share it.
-func pageTag(tag string, units int64) string {
-	return `W/"` + tag + "." + strconv.FormatInt(units, 36) + `"`
+	// The tag is weak: the compressed forms share it.
+	body := compress.NewBody(whole, `W/"`+compress.ContentTag(whole)+`"`)
+	return &rendered{body, edgecache.NewKeys(v.Frame().about...)}, nil
 }
 
 // Header values that are the same each time; net/http does not change them.
 var (
 	htmlType   = []string{"text/html; charset=utf-8"}
-	revalidate = []string{"private, no-cache"}
 	noStore    = []string{"private, no-store"}
-	varyShared = []string{"Accept-Encoding, Cookie"}
 	varyCoding = []string{"Accept-Encoding"}
 )
 
@@ -179,36 +167,22 @@ func (s *Storefront) show(w http.ResponseWriter, r *http.Request, status int, na
 	return nil
 }
 
-// sendShared sends a page that was kept.
+// sendShared sends a page that was kept: the same bytes to everybody.
 func (s *Storefront) sendShared(w http.ResponseWriter, r *http.Request, p *rendered) {
-	units := s.cartCount(r, w)
 	h := w.Header()
-	h["Cache-Control"] = revalidate
-	h["Vary"] = varyShared
-	tag := p.Plain.ETag
-	if units != 0 {
-		tag = []string{pageTag(p.tag, units)}
-	}
-	h["Etag"] = tag
-	if asked := r.Header["If-None-Match"]; len(asked) > 0 && compress.Matches(strings.Join(asked, ","), tag[0]) {
+	s.edges.Mark(h, p.about)
+	h["Vary"] = varyCoding
+	h["Etag"] = p.Plain.ETag
+	if asked := r.Header["If-None-Match"]; len(asked) > 0 && p.Matches(strings.Join(asked, ",")) {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	accepted := compress.Accept(r.Header)
-	if units == 0 {
-		form := p.For(h, accepted)
-		h["Content-Type"] = htmlType
-		h["Content-Length"] = form.Length
-		if r.Method != http.MethodHead {
-			_, _ = w.Write(form.Bytes) //nolint:gosec // made by html/template; the client may be gone, and there is no one to report to
-		}
-		return
+	form := p.For(h, compress.Accept(r.Header))
+	h["Content-Type"] = htmlType
+	h["Content-Length"] = form.Length
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(form.Bytes) //nolint:gosec // made by html/template; the client may be gone, and there is no one to report to
 	}
-	buf := s.pages.buffers.Get().(*bytes.Buffer)
-	defer s.pages.buffers.Put(buf)
-	buf.Reset()
-	p.with(badgeOf(units), buf)
-	writePage(w, r, http.StatusOK, accepted, buf.Bytes())
 }
 
 // writePage compresses a page for one shopper and writes it, in one system call.

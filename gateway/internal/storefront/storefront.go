@@ -8,8 +8,9 @@
 // The part of a page that is the same for everybody is rendered once and kept
 // with the shop's cached value it shows (catalog.Memo), for a second and no longer than
 // the value: a product page shows a product as the catalog package has it, with related
-// products and category names up to one second older. What belongs to the
-// shopper, the number on the cart, is put between its two halves.
+// products and category names up to one second older. It has nothing of the shopper, so that
+// caches in front give it to everybody; the script puts the number on the cart, and without one
+// it is on the shopper's own pages alone.
 package storefront
 
 import (
@@ -24,6 +25,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/edge"
+	"github.com/souk-shop/souk/gateway/internal/edgecache"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
@@ -93,6 +95,8 @@ type Config struct {
 	PublicURL string
 	// Policy has the attributes of cookies.
 	Policy edge.BrowserPolicy
+	// Edges marks what caches in front keep; nil has them ask each time.
+	Edges *edgecache.Marker
 	// Log gets errors that are ours. nil discards.
 	Log *slog.Logger
 }
@@ -111,6 +115,7 @@ type Storefront struct {
 	policy   edge.BrowserPolicy
 	log      *slog.Logger
 	public   string
+	edges    *edgecache.Marker
 
 	pages    *pages
 	static   *static
@@ -138,7 +143,7 @@ func New(cfg Config) (*Storefront, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Storefront{
-		catalog: cfg.Catalog, carts: cfg.Carts, orders: cfg.Orders, session: cfg.Session, admins: cfg.Operators, traces: cfg.Traces, metrics: cfg.Metrics, currency: cfg.Currency, methods: cfg.PaymentMethods, policy: cfg.Policy, log: cfg.Log,
+		catalog: cfg.Catalog, carts: cfg.Carts, orders: cfg.Orders, session: cfg.Session, admins: cfg.Operators, traces: cfg.Traces, metrics: cfg.Metrics, currency: cfg.Currency, methods: cfg.PaymentMethods, policy: cfg.Policy, edges: cfg.Edges, log: cfg.Log,
 		mux: http.NewServeMux(),
 	}
 	var err error

@@ -15,6 +15,7 @@ const (
 	CheckName              = attribute.Key("souk.check.name")
 	Currency               = attribute.Key("souk.currency")
 	DeclineCode            = attribute.Key("souk.decline.code")
+	EdgePurgeOutcome       = attribute.Key("souk.edge.purge.outcome")
 	EventAttempt           = attribute.Key("souk.event.attempt")
 	EventType              = attribute.Key("souk.event.type")
 	EventsSource           = attribute.Key("souk.events.source")
@@ -89,6 +90,7 @@ func All() []Attribute {
 		{CheckName, attribute.STRING, []Signal{Metric}, Bounded, "a check without which a replica is not ready: `postgres`, `certificate`"},
 		{Currency, attribute.STRING, []Signal{Metric}, Bounded, "a currency of the shop, by ISO 4217"},
 		{DeclineCode, attribute.STRING, []Signal{Metric}, Closed, "why a payment was declined: Stripe's codes and Souk's own, `other` for those that are not known"},
+		{EdgePurgeOutcome, attribute.STRING, []Signal{Metric}, Closed, "what a request that told an edge of changes came to: `delivered`, `failed`"},
 		{EventAttempt, attribute.INT64, []Signal{Span}, Unbounded, "which delivery of an event to a group it is, from 1"},
 		{EventType, attribute.STRING, []Signal{Span}, Bounded, "full name of the event's message, such as `souk.order.v1.OrderPaid`"},
 		{EventsSource, attribute.STRING, []Signal{Metric}, Bounded, "the service whose log of events it is"},

@@ -5,7 +5,7 @@ func Fields() []Field {
 	return []Field{
 		{"about", "what a library's line, or an operation, is about"},
 		{"action", "what an operator did, as in the audit log"},
-		{"address", "where a listener listens"},
+		{"address", "where a listener, or a cache in front, listens"},
 		{"after", "when it is tried again"},
 		{"amount", "an amount in minor units, with its currency"},
 		{"attempt", "which attempt it was, from 1"},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/souk-shop/souk/gateway/internal/edgecache"
 	"github.com/souk-shop/souk/proto/money"
 )
 
@@ -41,6 +42,15 @@ func (p *Product) levels() []string { return p.stock }
 
 // holds reports whether orders hold units of it: that held units are sold is not told.
 func (p *Product) holds() bool { return p.Held > 0 }
+
+// Keys are what a document of the product is about, for edges.
+func (p *Product) Keys() []string {
+	keys := []string{edgecache.Product(p.ID)}
+	for i := range p.Variants {
+		keys = append(keys, edgecache.Stock(p.Variants[i].SKU))
+	}
+	return keys
+}
 
 // State is where a product or a variant is in its life.
 type State string
@@ -99,6 +109,19 @@ func (p *ProductPage) holds() bool { return slices.ContainsFunc(p.Products, (*Pr
 // many is what answers about many products are about.
 var many = []string{listed}
 
+// Keys are what a document of the page is about, for edges.
+func (p *ProductPage) Keys() []string { return append(p.Shown(), edgecache.Listed) }
+
+// Shown are the keys of its products, without that of their choice: what is shown beside
+// something else may be another choice until the document expires.
+func (p *ProductPage) Shown() []string {
+	keys := []string{edgecache.Stocked}
+	for _, product := range p.Products {
+		keys = append(keys, edgecache.Product(product.ID))
+	}
+	return keys
+}
+
 // Facets count what matches a filter; each group ignores its own part of it.
 type Facets struct {
 	Total int64
@@ -130,6 +153,9 @@ type CategoryList struct {
 	names map[string]string
 	Memo  Memo
 }
+
+// Keys are what a document of the list is about, for edges: it counts products.
+func (l *CategoryList) Keys() []string { return []string{edgecache.Categories, edgecache.Listed} }
 
 // Name returns the name people see of a category; its slug when it is unknown.
 func (l *CategoryList) Name(slug string) string {

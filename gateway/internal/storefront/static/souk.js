@@ -1,6 +1,7 @@
 // The shop works without this script. With it, adding to the cart keeps you on
 // the page, changed quantities are sent at once, a variant shows its own price
-// and picture, and an order's page follows it.
+// and picture, an order's page follows it, and pages that are the same for
+// everybody show how many units are in the cart.
 "use strict";
 
 (() => {
@@ -258,9 +259,9 @@
   const paid = () => { if (one("[data-order-state=PAID]")) store((s) => s.removeItem(draft)); };
   paid();
 
-  // Elsewhere the number on the cart is all that may be out of date.
-  addEventListener("pageshow", (event) => {
-    if (!event.persisted || cart) return;
+  // A page that everybody gets has no number on the cart, and one from the
+  // browser's memory an old one. The cookie has what it is now.
+  function countCart() {
     const units = Number(cookieCount() ?? 0);
     const badge = document.createElement("span");
     badge.dataset.badge = "";
@@ -272,7 +273,23 @@
       badge.append(number);
     }
     showBadge(badge.outerHTML);
+  }
+  if (!one("[data-cart-count]")) countCart();
+  addEventListener("pageshow", (event) => {
+    if (event.persisted && !cart) countCart();
   });
+
+  // A cache in front of the shop says so when it shows what it had because the
+  // shop does not answer.
+  const timings = performance.getEntriesByType("navigation")[0]?.serverTiming ?? [];
+  if (timings.some((timing) => timing.name === "stale")) {
+    const notice = document.createElement("p");
+    notice.className = "notice plain";
+    notice.dataset.stale = "";
+    notice.setAttribute("role", "status");
+    notice.textContent = "A part of the shop does not answer just now. Prices and stock on this page may be out of date; what you pay is what the checkout says.";
+    one("main").prepend(notice);
+  }
 
   // Follow an order until it is settled. The stream is closed while the page is
   // in the browser's memory: an open one would keep it out of there.

@@ -1,0 +1,309 @@
+package edgecache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+const secret = config.Secret("a secret of thirty-two bytes, or more")
+
+// fakeEdge is a cache that notes what it is told.
+type fakeEdge struct {
+	server *httptest.Server
+	mu     sync.Mutex
+	told   []string // keys, in their order
+	status int
+	// telling is called before an answer; may be nil.
+	telling func(keys string)
+}
+
+func newEdge(t *testing.T, listen string) *fakeEdge {
+	t.Helper()
+	e := &fakeEdge{status: http.StatusOK}
+	e.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		keys := r.Header.Get(KeysHeader)
+		e.mu.Lock()
+		status, telling := e.status, e.telling
+		if r.Method != "PURGE" || r.Header.Get(SecretHeader) != secret.Reveal() {
+			t.Errorf("%s with the secret %q", r.Method, r.Header.Get(SecretHeader))
+		}
+		if len(keys) > maxLine {
+			t.Errorf("%d bytes of keys", len(keys))
+		}
+		if status == http.StatusOK {
+			e.told = append(e.told, strings.Fields(keys)...)
+		}
+		e.mu.Unlock()
+		if telling != nil {
+			telling(keys)
+		}
+		w.WriteHeader(status)
+	}))
+	if listen != "" {
+		lis, err := new(net.ListenConfig).Listen(t.Context(), "tcp", listen)
+		if err != nil {
+			t.Skipf("no second address of this machine: %v", err)
+		}
+		e.server.Listener.Close()
+		e.server.Listener = lis
+	}
+	e.server.Start()
+	t.Cleanup(e.server.Close)
+	return e
+}
+
+func (e *fakeEdge) set(status int, telling func(string)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.status, e.telling = status, telling
+}
+
+// times is how often the edge was told of a key.
+func (e *fakeEdge) times(key string) (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, k := range e.told {
+		if k == key {
+			n++
+		}
+	}
+	return n
+}
+
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	for !ok() {
+		if retry.Sleep(ctx, time.Millisecond) != nil {
+			t.Fatal("not in time: " + what)
+		}
+	}
+}
+
+func purger(t *testing.T, again time.Duration, edges ...*fakeEdge) *Purger {
+	t.Helper()
+	cfg := PurgerConfig{Secret: secret, Again: again, Telemetry: telemetry.Discard()}
+	for _, e := range edges {
+		cfg.URLs = append(cfg.URLs, e.server.URL)
+	}
+	return running(t, cfg)
+}
+
+func running(t *testing.T, cfg PurgerConfig) *Purger {
+	t.Helper()
+	p, err := NewPurger(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// A change is told at once and, because an answer from before it may be on its way, again.
+func TestAChangeIsToldTwice(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, "")
+	p := purger(t, 200*time.Millisecond, e)
+	begun := time.Now()
+	p.Changed(Product("1"))
+	await(t, "the first", func() bool { return e.times("product:1") == 1 })
+	await(t, "the second", func() bool { return e.times("product:1") == 2 })
+	if took := time.Since(begun); took < 200*time.Millisecond {
+		t.Errorf("told twice after %v", took)
+	}
+	if e.times(manyProducts) < 1 {
+		t.Error("what is about many products was not told")
+	}
+}
+
+// What comes with every order is told once for all that come within the time.
+func TestChangesAreGathered(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, "")
+	p := purger(t, time.Hour, e)
+	for range 1000 {
+		p.ChangedWithin(100*time.Millisecond, Stock("A B"))
+	}
+	await(t, "the stock", func() bool { return e.times("stock:A+B") == 1 })
+	p.Changed(Product("2"))
+	await(t, "the product", func() bool { return e.times("product:2") == 1 })
+	if n := e.times("stock:A+B"); n != 1 {
+		t.Errorf("told %d times", n)
+	}
+}
+
+// An edge that does not take a change is told again until it does, keeps no other waiting, and
+// makes what is kept short-lived meanwhile.
+func TestAnEdgeThatFails(t *testing.T) {
+	t.Parallel()
+	good, bad := newEdge(t, ""), newEdge(t, "")
+	p := purger(t, time.Hour, good, bad)
+	bad.set(http.StatusForbidden, nil)
+	p.Changed(Product("1"))
+	await(t, "the good one", func() bool { return good.times("product:1") == 1 })
+	await(t, "the failure", func() bool { return !p.Tells() })
+	if _, behind := p.state(time.Now().Add(time.Minute)); behind < time.Minute {
+		t.Errorf("behind by %v", behind)
+	}
+	bad.set(http.StatusOK, nil)
+	await(t, "the bad one", func() bool { return bad.times("product:1") == 1 })
+	await(t, "the recovery", p.Tells)
+	if n := good.times("product:1"); n != 1 {
+		t.Errorf("the good one was told %d times", n)
+	}
+}
+
+// A change that comes while the one before is being told is told, too.
+func TestAChangeWhileOneIsTold(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, "")
+	p := purger(t, time.Hour, e)
+	told, release := make(chan struct{}, 10), make(chan struct{})
+	e.set(http.StatusOK, func(string) { told <- struct{}{}; <-release })
+	p.Changed(Product("1"))
+	<-told
+	p.Changed(Product("1"))
+	await(t, "the change to be due", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		_, waiting := p.due["product:1"]
+		return !waiting
+	})
+	close(release)
+	await(t, "the second", func() bool { return e.times("product:1") == 2 })
+}
+
+// An edge that misses more than is remembered is told that everything has changed.
+func TestWhatIsMissedIsBounded(t *testing.T) {
+	t.Parallel()
+	e := &edge{pending: map[string]change{}, wake: make(chan struct{}, 1)}
+	var keys []string
+	for n := range maxPending + 1 {
+		keys = append(keys, fmt.Sprintf("product:%d", n))
+	}
+	e.add(keys)
+	if told, line := e.next(); line != All || len(told) != 1 || e.since().IsZero() {
+		t.Errorf("told of %q", line)
+	}
+}
+
+// Every address of a name is told, those that come and no more those that go.
+func TestEveryAddressIsTold(t *testing.T) {
+	t.Parallel()
+	one := newEdge(t, "127.0.0.1:0")
+	at, _ := url.Parse(one.server.URL)
+	two := newEdge(t, "127.0.0.2:"+at.Port())
+	var mu sync.Mutex
+	addresses := []string{"127.0.0.1", "127.0.0.2"}
+	p := running(t, PurgerConfig{URLs: []string{"http://edge.example:" + at.Port()}, Secret: secret, Again: time.Hour, Telemetry: telemetry.Discard(),
+		Resolve: func(_ context.Context, host string) (found []netip.Addr, err error) {
+			if host != "edge.example" {
+				t.Errorf("asks for %q", host)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, a := range addresses {
+				found = append(found, netip.MustParseAddr(a))
+			}
+			if found == nil {
+				err = errors.New("no such host")
+			}
+			return found, err
+		}})
+	p.Changed(Product("1"))
+	await(t, "both", func() bool { return one.times("product:1") == 1 && two.times("product:1") == 1 })
+	mu.Lock()
+	addresses = []string{"127.0.0.2"}
+	mu.Unlock()
+	await(t, "one to be gone", func() bool { n, _ := p.state(time.Now()); return n == 1 })
+	p.Changed(Product("2"))
+	await(t, "the other", func() bool { return two.times("product:2") == 1 })
+	if n := one.times("product:2"); n != 0 {
+		t.Errorf("an address that is gone was told %d times", n)
+	}
+	mu.Lock()
+	addresses = nil
+	mu.Unlock()
+	await(t, "the name not to be found", func() bool { return !p.Tells() })
+	p.Changed(Product("3"))
+	await(t, "the last address still to be told", func() bool { return two.times("product:3") == 1 })
+}
+
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	if got := NewKeys(Product("1"), Stock("A,B C"), Listed, Listed); !slices.Equal(got, Keys{"all listed product:1 stock:A%2CB+C"}) {
+		t.Errorf("%q", got)
+	}
+	var many []string
+	for n := range 1000 {
+		many = append(many, Product(fmt.Sprint(n)), Stocked)
+	}
+	if got := NewKeys(many...); !slices.Equal(got, Keys{"all stocked products stocks"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestMark(t *testing.T) {
+	t.Parallel()
+	told := true
+	m := NewMarker(&Policy{MaxAge: time.Minute, Untold: time.Second, Revalidate: 10 * time.Second, StaleIfError: time.Hour, Told: func() bool { return told }})
+	for _, tc := range []struct {
+		m             *Marker
+		told          bool
+		control, keys string
+	}{
+		{m, true, "public, max-age=0, s-maxage=60, stale-while-revalidate=10, stale-if-error=3600", "all listed"},
+		{m, false, "public, max-age=0, s-maxage=1, stale-while-revalidate=0, stale-if-error=3600", "all listed"},
+		{NewMarker(nil), true, "public, no-cache", ""},
+		{nil, true, "public, no-cache", ""},
+	} {
+		told = tc.told
+		h := http.Header{}
+		tc.m.Mark(h, NewKeys(Listed))
+		if h.Get("Cache-Control") != tc.control || h.Get(KeysHeader) != tc.keys {
+			t.Errorf("%v", h)
+		}
+	}
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		url, secret, want string
+	}{
+		{"http://edge:6081", "short", "SOUK_GATEWAY_EDGE_SECRET"},
+		{"http://edge", secret.Reveal(), `SOUK_GATEWAY_EDGE_URLS: "http://edge"`},
+		{"https://edge:1", secret.Reveal(), "SOUK_GATEWAY_EDGE_URLS"},
+		{"http://edge:1/path", secret.Reveal(), "SOUK_GATEWAY_EDGE_URLS"},
+		{"edge:1", secret.Reveal(), "SOUK_GATEWAY_EDGE_URLS"},
+	} {
+		_, err := NewPurger(PurgerConfig{URLs: []string{tc.url}, Secret: config.Secret(tc.secret), Telemetry: telemetry.Discard()})
+		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), secret.Reveal()) {
+			t.Errorf("%s: %v, want %s", tc.url, err, tc.want)
+		}
+	}
+}

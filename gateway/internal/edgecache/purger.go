@@ -1,0 +1,446 @@
+package edgecache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/souk-shop/souk/services/chassis/config"
+	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/chassis/semconv"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// SecretHeader is, in a PURGE, what the edge and the gateway both know.
+const SecretHeader = "Souk-Edge-Secret" //nolint:gosec // a name
+
+// MinSecret is how many bytes the secret has at least.
+const MinSecret = 32
+
+const (
+	// batchFor is how long a change waits for others, to be told with them.
+	batchFor = 10 * time.Millisecond
+	// maxPending bounds the keys that an edge has not been told of. One that misses more is
+	// told that everything has changed.
+	maxPending = 10_000
+	// maxLine bounds the keys of one PURGE, in bytes.
+	maxLine = 4 << 10
+	// sendTimeout bounds one PURGE.
+	sendTimeout = 2 * time.Second
+	// resolveEvery is how old the addresses of the edges may be.
+	resolveEvery = time.Second
+)
+
+// PurgerConfig is what a Purger is made of.
+type PurgerConfig struct {
+	// URLs are where the edges take a PURGE, such as http://edge:6081. Every address that a
+	// name has is told.
+	URLs []string
+	// Secret is what the edges know.
+	Secret config.Secret
+	// Again is after which time an edge is told of a change once more: an answer from before it
+	// may have been on its way to the edge, or been made of what the caches behind had.
+	Again time.Duration
+	// Resolve finds the addresses of a name; nil asks DNS.
+	Resolve func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Telemetry is the gateway's.
+	Telemetry *telemetry.Telemetry
+}
+
+// Purger tells edges what has changed. Safe for concurrent use.
+type Purger struct {
+	cfg    PurgerConfig
+	urls   []*url.URL
+	client *http.Client
+
+	mu  sync.Mutex
+	due map[string]time.Time // when a key is to be told
+	// again are the keys that are to be told once more.
+	again map[string]time.Time
+	edges map[netip.AddrPort]*edge
+	wake  chan struct{}
+
+	resolved time.Time
+	// unresolved says that a name had no address when it was last asked for.
+	unresolved        atomic.Bool
+	delivered, failed atomic.Int64
+}
+
+// NewPurger returns a Purger, which tells nobody before Run.
+func NewPurger(cfg PurgerConfig) (*Purger, error) {
+	p := &Purger{
+		cfg: cfg, due: map[string]time.Time{}, again: map[string]time.Time{}, edges: map[netip.AddrPort]*edge{}, wake: make(chan struct{}, 1),
+		// An edge that is gone must not be told by a connection to it.
+		client: &http.Client{Timeout: sendTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second}},
+	}
+	if len(cfg.Secret.Reveal()) < MinSecret {
+		return nil, fmt.Errorf("SOUK_GATEWAY_EDGE_SECRET: %d bytes or more are needed", MinSecret)
+	}
+	for _, s := range cfg.URLs {
+		u, err := url.Parse(strings.TrimSpace(s))
+		if err != nil || u.Scheme != "http" || u.Hostname() == "" || u.Port() == "" || strings.Trim(u.Path, "/") != "" || u.User != nil || u.RawQuery != "" {
+			return nil, fmt.Errorf("SOUK_GATEWAY_EDGE_URLS: %q is not an address such as http://edge:6081", s)
+		}
+		p.urls = append(p.urls, u)
+	}
+	if cfg.Resolve == nil {
+		p.cfg.Resolve = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		}
+	}
+	return p, p.measure(cfg.Telemetry.Meter())
+}
+
+func (p *Purger) measure(m metric.Meter) error {
+	purges, err := m.Int64ObservableCounter("souk.edge.purges", metric.WithUnit("{request}"),
+		metric.WithDescription("Requests that told an edge what has changed."))
+	if err != nil {
+		return err
+	}
+	age, err := m.Float64ObservableGauge("souk.edge.purge.age", metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest change of which an edge has not been told."))
+	if err != nil {
+		return err
+	}
+	edges, err := m.Int64ObservableGauge("souk.edge.caches", metric.WithUnit("{cache}"),
+		metric.WithDescription("Edges that this process tells of changes."))
+	if err != nil {
+		return err
+	}
+	delivered, failed := metric.WithAttributes(semconv.EdgePurgeOutcome.String("delivered")), metric.WithAttributes(semconv.EdgePurgeOutcome.String("failed"))
+	_, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		known, behind := p.state(time.Now())
+		o.ObserveInt64(purges, p.delivered.Load(), delivered)
+		o.ObserveInt64(purges, p.failed.Load(), failed)
+		o.ObserveFloat64(age, behind.Seconds())
+		o.ObserveInt64(edges, int64(known))
+		return nil
+	}, purges, age, edges)
+	return err
+}
+
+// state is how many edges there are, and for how long the last of them has not been told.
+func (p *Purger) state(now time.Time) (edges int, behind time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.edges {
+		if since := e.since(); !since.IsZero() {
+			behind = max(behind, now.Sub(since))
+		}
+	}
+	return len(p.edges), behind
+}
+
+// Tells reports that no edge fails to be told.
+func (p *Purger) Tells() bool {
+	if p.unresolved.Load() {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.edges {
+		if e.failing.Load() {
+			return false
+		}
+	}
+	return true
+}
+
+// Changed tells the edges of changes: now, and once more later.
+func (p *Purger) Changed(keys ...string) {
+	now := time.Now()
+	p.mu.Lock()
+	for _, key := range keys {
+		sooner(p.due, key, now.Add(batchFor))
+		p.again[key] = now.Add(p.cfg.Again) // of the last change
+		switch {
+		case strings.HasPrefix(key, "product:"):
+			sooner(p.due, manyProducts, now.Add(batchFor))
+			p.again[manyProducts] = now.Add(p.cfg.Again)
+		case strings.HasPrefix(key, "stock:"):
+			sooner(p.due, manyStocks, now.Add(batchFor))
+		}
+	}
+	p.mu.Unlock()
+	p.poke()
+}
+
+// ChangedWithin tells the edges of changes that may wait for others: each key is told at most
+// once in a time.
+func (p *Purger) ChangedWithin(d time.Duration, keys ...string) {
+	at := time.Now().Add(d)
+	p.mu.Lock()
+	for _, key := range keys {
+		sooner(p.due, key, at)
+		if strings.HasPrefix(key, "stock:") {
+			sooner(p.due, manyStocks, at)
+		}
+	}
+	p.mu.Unlock()
+	p.poke()
+}
+
+// sooner has a key told at a time, or before it where that was to be.
+func sooner(due map[string]time.Time, key string, at time.Time) {
+	if was, ok := due[key]; !ok || at.Before(was) {
+		due[key] = at
+	}
+}
+
+func (p *Purger) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run tells the edges until ctx is done.
+func (p *Purger) Run(ctx context.Context) error {
+	var running sync.WaitGroup
+	defer running.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop() // before the wait: calls are in the reverse order
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.wake:
+		case <-timer.C:
+		}
+		keys, next := p.take(time.Now())
+		if len(keys) > 0 || time.Since(p.resolved) >= resolveEvery {
+			p.resolve(ctx, &running)
+		}
+		if len(keys) > 0 {
+			p.mu.Lock()
+			for _, e := range p.edges {
+				e.add(keys)
+			}
+			p.mu.Unlock()
+		}
+		timer.Reset(min(next, resolveEvery))
+	}
+}
+
+// take returns what is to be told now, and when the next is.
+func (p *Purger) take(now time.Time) (keys []string, next time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next = time.Hour
+	for _, due := range []map[string]time.Time{p.due, p.again} {
+		for key, at := range due {
+			if wait := at.Sub(now); wait > 0 {
+				next = min(next, wait)
+				continue
+			}
+			keys = append(keys, key)
+			delete(due, key)
+		}
+	}
+	return keys, next
+}
+
+// resolve finds the edges. One that is new to this process has kept what others told it of, or
+// nothing; one whose address is gone is told nothing more.
+func (p *Purger) resolve(ctx context.Context, running *sync.WaitGroup) {
+	if time.Since(p.resolved) < resolveEvery {
+		return
+	}
+	asking, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	found, complete := map[netip.AddrPort]*url.URL{}, true
+	for _, u := range p.urls {
+		addresses, err := p.cfg.Resolve(asking, u.Hostname())
+		if err != nil || len(addresses) == 0 {
+			complete = false
+			continue
+		}
+		for _, a := range addresses {
+			if at, err := netip.ParseAddrPort(net.JoinHostPort(a.Unmap().String(), u.Port())); err == nil {
+				found[at] = u
+			}
+		}
+	}
+	p.resolved = time.Now()
+	if p.unresolved.Swap(!complete) == complete && !complete {
+		p.cfg.Telemetry.Log.WarnContext(ctx, "the addresses of the edge are not found: it is not told of changes")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for at, u := range found {
+		if p.edges[at] != nil {
+			continue
+		}
+		alive, stop := context.WithCancel(ctx)
+		e := &edge{at: at, host: u.Host, stop: stop, pending: map[string]change{}, wake: make(chan struct{}, 1)}
+		p.edges[at] = e
+		running.Go(func() { p.serve(alive, e) })
+	}
+	if !complete {
+		return // an address may be missing because nobody said it
+	}
+	for at, e := range p.edges {
+		if found[at] == nil {
+			e.stop()
+			delete(p.edges, at)
+		}
+	}
+}
+
+// edge is one cache that is told.
+type edge struct {
+	at      netip.AddrPort
+	host    string
+	stop    context.CancelFunc
+	wake    chan struct{}
+	failing atomic.Bool
+
+	mu      sync.Mutex
+	pending map[string]change
+}
+
+// change is what an edge is to be told of a key: from when on, and up to when.
+type change struct{ first, last time.Time }
+
+func (e *edge) add(keys []string) {
+	e.mu.Lock()
+	now := time.Now()
+	for _, key := range keys {
+		c, ok := e.pending[key]
+		if !ok {
+			c.first = now
+		}
+		c.last = now
+		e.pending[key] = c
+	}
+	if len(e.pending) > maxPending {
+		everything := change{e.oldest(), now}
+		clear(e.pending)
+		e.pending[All] = everything
+	}
+	e.mu.Unlock()
+	select {
+	case e.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (e *edge) oldest() (oldest time.Time) {
+	for _, c := range e.pending {
+		if oldest.IsZero() || c.first.Before(oldest) {
+			oldest = c.first
+		}
+	}
+	return oldest
+}
+
+// since is from when on the edge has not been told, zero when it has been told of everything.
+func (e *edge) since() time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.oldest()
+}
+
+// next are keys for one PURGE. They stay pending until told.
+func (e *edge) next() (keys map[string]change, line string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	keys = map[string]change{}
+	var b strings.Builder
+	for key, c := range e.pending {
+		if b.Len() > 0 && b.Len()+1+len(key) > maxLine {
+			break
+		}
+		if b.Len() > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(key)
+		keys[key] = c
+	}
+	return keys, b.String()
+}
+
+// told takes away what was told, unless it has changed again since.
+func (e *edge) told(keys map[string]change) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for key, c := range keys {
+		if e.pending[key] == c {
+			delete(e.pending, key)
+		}
+	}
+}
+
+// serve tells one edge what is pending for it.
+func (p *Purger) serve(ctx context.Context, e *edge) {
+	backoff := retry.Backoff{Initial: 100 * time.Millisecond, Max: 2 * time.Second}
+	failures := 0
+	for {
+		keys, line := e.next()
+		if line == "" {
+			select {
+			case <-ctx.Done():
+				return
+			case <-e.wake:
+			}
+			continue
+		}
+		err := p.send(ctx, e, line)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			p.delivered.Add(1)
+			if failures > 0 {
+				p.cfg.Telemetry.Log.InfoContext(ctx, "the edge is told of changes again", "address", e.at.String())
+			}
+			failures = 0
+			e.failing.Store(false)
+			e.told(keys)
+			continue
+		}
+		p.failed.Add(1)
+		failures++
+		if !e.failing.Swap(true) {
+			p.cfg.Telemetry.Log.WarnContext(ctx, "the edge is not told of changes: what it keeps expires instead", "address", e.at.String(), "error", err)
+		}
+		if retry.Sleep(ctx, backoff.Delay(failures)) != nil {
+			return
+		}
+	}
+}
+
+func (p *Purger) send(ctx context.Context, e *edge, keys string) error {
+	req, err := http.NewRequestWithContext(ctx, "PURGE", "http://"+e.at.String()+"/", nil)
+	if err != nil {
+		return err
+	}
+	req.Host = e.host
+	req.Header.Set(SecretHeader, p.cfg.Secret.Reveal())
+	req.Header.Set(KeysHeader, keys)
+	res, err := p.client.Do(req)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))
+	if err = errors.Join(err, res.Body.Close()); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("it answered %d", res.StatusCode)
+	}
+	return nil
+}
