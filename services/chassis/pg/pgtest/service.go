@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/services/chassis/config"
@@ -67,6 +68,34 @@ func (d Database) Superuser(t testing.TB) *pgxpool.Pool {
 	}
 	t.Cleanup(pool.Close)
 	return pool
+}
+
+// PlannedOnce fails unless PostgreSQL keeps the plan of a prepared statement: it plans the
+// first five executions, and then goes on with a plan for any arguments, if that does not
+// look dearer to it than the plans for these.
+func (d Database) PlannedOnce(t *testing.T, sql string, args ...any) {
+	t.Helper()
+	ctx := t.Context()
+	conn, err := pgx.Connect(ctx, d.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Prepare(ctx, "planned", sql); err != nil {
+		t.Fatal(err)
+	}
+	for range 7 {
+		if _, err := conn.Exec(ctx, "planned", args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var kept, made int
+	if err := conn.QueryRow(ctx, "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name = 'planned'").Scan(&kept, &made); err != nil {
+		t.Fatal(err)
+	}
+	if kept != 2 || made != 5 {
+		t.Errorf("of 7 executions %d were planned, want 5:\n%s", made, sql)
+	}
 }
 
 func makeRoles(ctx context.Context) error {

@@ -453,7 +453,7 @@ SELECT r.order_id, r.state, r.expires_at, r.lines_hash,
        (r.expired OR r.state = 'held' AND r.expires_at <= now())::boolean AS expired,
        (1000000 * greatest(extract(epoch FROM r.expires_at - now()), 0))::bigint AS left_microseconds
 FROM reservations r
-WHERE r.order_id = ANY ($1::uuid[])
+WHERE r.order_id = ANY ((SELECT $1::uuid[])::uuid[])
 ORDER BY r.order_id
 FOR NO KEY UPDATE
 `
@@ -501,7 +501,7 @@ const LockStock = `-- name: LockStock :many
 
 SELECT sku, product_id, (total - held - committed)::bigint AS available, held, sellable
 FROM stock
-WHERE sku = ANY ($1::text[])
+WHERE sku = ANY ((SELECT $1::text[])::text[])
 ORDER BY sku
 FOR NO KEY UPDATE
 `
@@ -518,7 +518,7 @@ type LockStockRow struct {
 // stock rows by SKU. Nothing waits for a reservation while it has stock locked.
 // LockStock locks the wanted SKUs and tells what is there. It is a statement of
 // its own: the next one then has a snapshot from after the wait, and judges by
-// values that can't change any more.
+// values that can't change any more. As to the sub-select, see VariantsBySKU.
 func (q *Queries) LockStock(ctx context.Context, skus []string) ([]LockStockRow, error) {
 	rows, err := q.db.Query(ctx, LockStock, skus)
 	if err != nil {
@@ -567,7 +567,7 @@ func (q *Queries) MoveStock(ctx context.Context, arg MoveStockParams) error {
 const ReservedLines = `-- name: ReservedLines :many
 SELECT order_id, sku, quantity, returned
 FROM reservation_lines
-WHERE order_id = ANY ($1::uuid[])
+WHERE order_id = ANY ((SELECT $1::uuid[])::uuid[])
 ORDER BY order_id, sku
 `
 

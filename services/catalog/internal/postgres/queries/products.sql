@@ -2,6 +2,7 @@
 -- version is the sum of counters on all three, and only one snapshot adds them
 -- up to a number that never means two different things.
 
+-- As to the sub-select, see VariantsBySKU.
 -- name: ProductsByID :many
 SELECT p.id, p.code, p.name, p.description, p.category, p.state, p.popularity, p.version, p.revision, p.updated_at,
        v.sku, v.name AS variant_name, v.price, v.currency, v.state AS variant_state,
@@ -9,7 +10,7 @@ SELECT p.id, p.code, p.name, p.description, p.category, p.state, p.popularity, p
 FROM products p
 JOIN variants v ON v.product_id = p.id
 JOIN stock s ON s.sku = v.sku
-WHERE p.id = ANY (@ids::uuid[])
+WHERE p.id = ANY ((SELECT @ids::uuid[])::uuid[])
 ORDER BY p.id, v.price, v.sku;
 
 -- name: ProductByCode :many
@@ -22,13 +23,16 @@ JOIN stock s ON s.sku = v.sku
 WHERE p.id = (SELECT product_id FROM names WHERE name = @code::text)
 ORDER BY v.price, v.sku;
 
+-- The sub-select keeps the array from the planner. A plan for the few values of one call
+-- always looks cheaper to it than one for any number of them, so it would plan each call
+-- anew, which takes ten times as long as to look them up.
 -- name: VariantsBySKU :many
 SELECT v.sku, v.name, v.price, v.currency, v.state, v.product_id, p.name AS product_name, p.state AS product_state,
        s.total, s.held, s.committed
 FROM variants v
 JOIN stock s ON s.sku = v.sku
 JOIN products p ON p.id = v.product_id
-WHERE v.sku = ANY (@skus::text[]);
+WHERE v.sku = ANY ((SELECT @skus::text[])::text[]);
 
 -- name: Categories :many
 SELECT c.slug, c.name, coalesce(sum(l.products), 0)::bigint AS products

@@ -3,11 +3,11 @@
 
 -- LockStock locks the wanted SKUs and tells what is there. It is a statement of
 -- its own: the next one then has a snapshot from after the wait, and judges by
--- values that can't change any more.
+-- values that can't change any more. As to the sub-select, see VariantsBySKU.
 -- name: LockStock :many
 SELECT sku, product_id, (total - held - committed)::bigint AS available, held, sellable
 FROM stock
-WHERE sku = ANY (@skus::text[])
+WHERE sku = ANY ((SELECT @skus::text[])::text[])
 ORDER BY sku
 FOR NO KEY UPDATE;
 
@@ -211,7 +211,7 @@ SELECT r.order_id, r.state, r.expires_at, r.lines_hash,
        (r.expired OR r.state = 'held' AND r.expires_at <= now())::boolean AS expired,
        (1000000 * greatest(extract(epoch FROM r.expires_at - now()), 0))::bigint AS left_microseconds
 FROM reservations r
-WHERE r.order_id = ANY (@order_ids::uuid[])
+WHERE r.order_id = ANY ((SELECT @order_ids::uuid[])::uuid[])
 ORDER BY r.order_id
 FOR NO KEY UPDATE;
 
@@ -220,7 +220,7 @@ FOR NO KEY UPDATE;
 -- name: ReservedLines :many
 SELECT order_id, sku, quantity, returned
 FROM reservation_lines
-WHERE order_id = ANY (@order_ids::uuid[])
+WHERE order_id = ANY ((SELECT @order_ids::uuid[])::uuid[])
 ORDER BY order_id, sku;
 
 -- AreHoldsExpired is whether there is something for ExpireHoldsOf to do.

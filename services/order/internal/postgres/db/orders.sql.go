@@ -413,7 +413,7 @@ func (q *Queries) FinishOrder(ctx context.Context, db DBTX, id string) error {
 }
 
 const heads = `-- name: Heads :many
-SELECT id, version, answered_pending FROM orders WHERE id = ANY($1::uuid[])
+SELECT id, version, answered_pending FROM orders WHERE id = ANY ((SELECT $1::uuid[])::uuid[])
 `
 
 type HeadsRow struct {
@@ -422,6 +422,9 @@ type HeadsRow struct {
 	AnsweredPending bool
 }
 
+// The sub-selects of Heads, Lines, History and Refunds keep the array from the planner. A
+// plan for the few orders of one call always looks cheaper to it than one for any number of
+// them, so it would plan each call anew.
 func (q *Queries) Heads(ctx context.Context, db DBTX, ids []string) ([]HeadsRow, error) {
 	rows, err := db.Query(ctx, heads, ids)
 	if err != nil {
@@ -443,7 +446,7 @@ func (q *Queries) Heads(ctx context.Context, db DBTX, ids []string) ([]HeadsRow,
 }
 
 const history = `-- name: History :many
-SELECT order_id, version, state, at FROM order_history WHERE order_id = ANY($1::uuid[]) ORDER BY order_id, version
+SELECT order_id, version, state, at FROM order_history WHERE order_id = ANY ((SELECT $1::uuid[])::uuid[]) ORDER BY order_id, version
 `
 
 func (q *Queries) History(ctx context.Context, db DBTX, orderIds []string) ([]OrderHistory, error) {
@@ -473,7 +476,7 @@ func (q *Queries) History(ctx context.Context, db DBTX, orderIds []string) ([]Or
 
 const lines = `-- name: Lines :many
 SELECT order_id, sku, name, quantity, unit_price, total, refunded_quantity
-FROM order_lines WHERE order_id = ANY($1::uuid[]) ORDER BY order_id, position
+FROM order_lines WHERE order_id = ANY ((SELECT $1::uuid[])::uuid[]) ORDER BY order_id, position
 `
 
 type LinesRow struct {
@@ -831,7 +834,7 @@ func (q *Queries) RefundLines(ctx context.Context, db DBTX, refundIds []string) 
 }
 
 const refunds = `-- name: Refunds :many
-SELECT id, order_id, idempotency_key, request_hash, state, amount, currency, restock, reason, failure_code, created_at, updated_at, traceparent, reason_salt FROM refunds WHERE order_id = ANY($1::uuid[]) ORDER BY created_at, id
+SELECT id, order_id, idempotency_key, request_hash, state, amount, currency, restock, reason, failure_code, created_at, updated_at, traceparent, reason_salt FROM refunds WHERE order_id = ANY ((SELECT $1::uuid[])::uuid[]) ORDER BY created_at, id
 `
 
 func (q *Queries) Refunds(ctx context.Context, db DBTX, orderIds []string) ([]Refund, error) {

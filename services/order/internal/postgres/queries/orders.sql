@@ -68,18 +68,21 @@ FROM orders WHERE id = @id;
 -- name: Answer :one
 SELECT answered_pending, (now() > answer_by)::boolean AS answer_due FROM orders WHERE id = @id;
 
+-- The sub-selects of Heads, Lines, History and Refunds keep the array from the planner. A
+-- plan for the few orders of one call always looks cheaper to it than one for any number of
+-- them, so it would plan each call anew.
 -- name: Heads :many
-SELECT id, version, answered_pending FROM orders WHERE id = ANY(@ids::uuid[]);
+SELECT id, version, answered_pending FROM orders WHERE id = ANY ((SELECT @ids::uuid[])::uuid[]);
 
 -- name: Lines :many
 SELECT order_id, sku, name, quantity, unit_price, total, refunded_quantity
-FROM order_lines WHERE order_id = ANY(@order_ids::uuid[]) ORDER BY order_id, position;
+FROM order_lines WHERE order_id = ANY ((SELECT @order_ids::uuid[])::uuid[]) ORDER BY order_id, position;
 
 -- name: History :many
-SELECT order_id, version, state, at FROM order_history WHERE order_id = ANY(@order_ids::uuid[]) ORDER BY order_id, version;
+SELECT order_id, version, state, at FROM order_history WHERE order_id = ANY ((SELECT @order_ids::uuid[])::uuid[]) ORDER BY order_id, version;
 
 -- name: Refunds :many
-SELECT * FROM refunds WHERE order_id = ANY(@order_ids::uuid[]) ORDER BY created_at, id;
+SELECT * FROM refunds WHERE order_id = ANY ((SELECT @order_ids::uuid[])::uuid[]) ORDER BY created_at, id;
 
 -- OrderSizes are about how many bytes the lines and refunds of orders take in an answer, in
 -- the order of the ids.
