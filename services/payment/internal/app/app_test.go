@@ -32,9 +32,10 @@ var errSilent = errors.New("the provider is silent")
 type fakeProvider struct {
 	mu      sync.Mutex
 	intents map[string]domain.Intent
-	silent  bool // it does not answer
-	behind  bool // its index is
-	breaks  bool // its list does, before the end
+	silent  bool   // it does not answer
+	capture func() // captures; nil for one that does not answer
+	behind  bool   // its index is
+	breaks  bool   // its list does, before the end
 	listed  [][2]time.Time
 	calls   []string
 	refunds map[string]string // the provider's id by ours
@@ -48,7 +49,13 @@ func (p *fakeProvider) Authorize(context.Context, app.Authorization) (app.Hold, 
 	return app.Hold{}, errSilent
 }
 
-func (p *fakeProvider) Capture(context.Context, string, string, money.Money) error { return errSilent }
+func (p *fakeProvider) Capture(context.Context, string, string, money.Money) error {
+	if p.capture == nil {
+		return errSilent
+	}
+	p.capture()
+	return nil
+}
 
 func (p *fakeProvider) Void(_ context.Context, _, paymentID string) error {
 	p.mu.Lock()

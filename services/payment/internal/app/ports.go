@@ -177,9 +177,10 @@ type Hold struct {
 
 // Events is the table of webhook events. Each method is one commit.
 type Events interface {
-	// KeepEvent writes an event and, if it is pending, its job; false if it was
-	// kept before.
-	KeepEvent(ctx context.Context, e domain.Event, traceparent string) (bool, error)
+	// KeepEvent writes an event and returns in which state: a pending one that is recorded
+	// by its order's attempt is applied by that; one that stays pending has its job. The
+	// state is empty if the event was kept before.
+	KeepEvent(ctx context.Context, e domain.Event, traceparent string) (domain.EventState, error)
 	// GetEvent reports whether there is an event of this id.
 	GetEvent(ctx context.Context, id string) (domain.Event, bool, error)
 	// SettleEvent takes PENDING to another state.
@@ -198,8 +199,10 @@ type Verifier interface {
 // Syncer retrieves a payment from the provider and brings its attempt to the
 // provider's state. Errors: ErrPaymentNotFound if it is not this shop's.
 type Syncer interface {
-	// Final reports whether a payment is the one of the order and nothing can
-	// come of it any more that payment does not know.
-	Final(ctx context.Context, orderID, paymentID string) (bool, error)
+	// AwaitCommand waits until no command of this process is under way for the order, for so
+	// long at most.
+	AwaitCommand(ctx context.Context, orderID string, atMost time.Duration)
+	// Recorded reports whether the order's attempt records what an event reports.
+	Recorded(ctx context.Context, orderID string, e domain.Event) (bool, error)
 	Sync(ctx context.Context, paymentID string) (domain.Attempt, error)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
@@ -18,14 +19,23 @@ func (s *Payments) Sync(ctx context.Context, paymentID string) (domain.Attempt, 
 	return s.Apply(ctx, in)
 }
 
-// Final reports whether a payment is an order's and captured: a command has seen
-// that, and no event can move it any more.
-func (s *Payments) Final(ctx context.Context, orderID, paymentID string) (bool, error) {
+// AwaitCommand implements Syncer.
+func (s *Payments) AwaitCommand(ctx context.Context, orderID string, atMost time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, atMost)
+	defer cancel()
+	if unlock, err := s.orders.Lock(ctx, orderID); err == nil {
+		unlock()
+	}
+}
+
+// Recorded reports whether the attempt of the order of which an event says that it is about
+// its payment records what the event reports.
+func (s *Payments) Recorded(ctx context.Context, orderID string, e domain.Event) (bool, error) {
 	a, err := s.attempts.Get(ctx, orderID)
 	if errors.Is(err, domain.ErrPaymentNotFound) {
 		return false, nil
 	}
-	return a.Final(paymentID), err
+	return e.RecordedBy(a), err
 }
 
 // Apply takes note of a payment as the provider has it, from whatever source

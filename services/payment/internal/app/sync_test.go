@@ -6,7 +6,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/souk-shop/souk/proto/money"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
@@ -145,4 +147,31 @@ func TestSyncOrphans(t *testing.T) {
 	if a, err := d.store.Get(t.Context(), sent.OrderID); err != nil || a.State != domain.Sent {
 		t.Errorf("%+v %v", a, err)
 	}
+}
+
+// TestAwaitCommand: what a command that is under way learns is recorded when AwaitCommand
+// returns; but it does not wait for long.
+func TestAwaitCommand(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t)
+	a := d.attempt(t, domain.Authorized, "pi_1")
+	asked, answer := make(chan struct{}), make(chan struct{})
+	d.provider.capture = func() { close(asked); <-answer }
+	var captures sync.WaitGroup
+	captures.Go(func() {
+		if _, err := d.Capture(t.Context(), a.OrderID, price); err != nil {
+			t.Error(err)
+		}
+	})
+	<-asked
+	d.AwaitCommand(t.Context(), a.OrderID, time.Millisecond)
+	if now, err := d.store.Get(t.Context(), a.OrderID); err != nil || now.State != domain.CaptureSent {
+		t.Errorf("before the provider's answer: %s, %v", now.State, err)
+	}
+	close(answer)
+	d.AwaitCommand(t.Context(), a.OrderID, time.Minute)
+	if now, err := d.store.Get(t.Context(), a.OrderID); err != nil || now.State != domain.Captured {
+		t.Errorf("after it: %s, %v", now.State, err)
+	}
+	captures.Wait()
 }

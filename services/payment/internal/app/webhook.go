@@ -23,6 +23,10 @@ type WebhookConfig struct {
 	Log   *slog.Logger
 }
 
+// commandWait is how long an event waits for the command that caused it. The provider sends it
+// about when it answers the command, and the answer has to be written then.
+const commandWait = 100 * time.Millisecond
+
 // Webhooks takes what the provider reports. An event is a hint: that something
 // may have happened to a payment. What did is asked of the provider, by a job,
 // so that events may come in any order, late, several times, or be forged by
@@ -32,8 +36,8 @@ type Webhooks struct{ WebhookConfig }
 // NewWebhooks returns webhooks.
 func NewWebhooks(cfg WebhookConfig) *Webhooks { return &Webhooks{cfg} }
 
-// Receive verifies an event and keeps it with its job; the bool reports whether
-// it was kept before. Errors: those of Verifier.
+// Receive verifies an event and keeps it, with its job if there is something to find out;
+// the bool reports whether it was kept before. Errors: those of Verifier.
 func (w *Webhooks) Receive(ctx context.Context, payload []byte, signature, traceparent string) (domain.Event, bool, error) {
 	e, err := w.Verifier.Verify(payload, signature, w.Now())
 	if err != nil {
@@ -41,16 +45,21 @@ func (w *Webhooks) Receive(ctx context.Context, payload []byte, signature, trace
 		return domain.Event{}, false, err
 	}
 	e.State = e.Received()
+	if e.State == domain.EventPending && e.OrderID != "" {
+		w.Payments.AwaitCommand(ctx, e.OrderID, commandWait) // it is about to record what the event reports
+	}
 	kept, err := w.Events.KeepEvent(ctx, e, traceparent)
-	if err != nil {
+	switch {
+	case err != nil:
 		return domain.Event{}, false, err
-	}
-	if !kept {
+	case kept == "":
 		w.Count(ctx, "duplicate")
-	} else if e.State == domain.EventIgnored {
-		w.Count(ctx, string(domain.EventIgnored))
+		return e, true, nil
+	case kept != domain.EventPending:
+		w.Count(ctx, string(kept))
 	}
-	return e, !kept, nil
+	e.State = kept
+	return e, false, nil
 }
 
 // NotAppliedError means that an event has to be applied once more, later.
@@ -68,21 +77,21 @@ func (e *NotAppliedError) Error() string {
 func (e *NotAppliedError) Unwrap() error { return e.Cause }
 
 // Apply applies an event that was kept; one that is gone or settled is nothing
-// to do. The provider is asked unless the command that caused the event has already
-// recorded the final state, as it does when nothing goes wrong. Errors:
+// to do. The provider is asked unless the command that caused the event has recorded
+// meanwhile what it reports. Errors:
 // *NotAppliedError, unless this attempt made the event a dead letter.
 func (w *Webhooks) Apply(ctx context.Context, eventID, orderID string) error {
 	e, found, err := w.Events.GetEvent(ctx, eventID)
 	if err != nil || !found || e.State != domain.EventPending {
 		return err
 	}
-	final := false
+	recorded := false
 	if orderID != "" {
-		if final, err = w.Payments.Final(ctx, orderID, e.PaymentID); err != nil {
+		if recorded, err = w.Payments.Recorded(ctx, orderID, e); err != nil {
 			return err
 		}
 	}
-	if !final {
+	if !recorded {
 		_, err = w.Payments.Sync(ctx, e.PaymentID)
 	}
 	to := domain.AfterSync(err)

@@ -123,12 +123,6 @@ func (a Attempt) CheckReview() (done bool, err error) {
 	}
 }
 
-// Final reports whether a payment is the attempt's and captured: a command has
-// recorded that, and no event can move it any more.
-func (a Attempt) Final(paymentID string) bool {
-	return a.State == Captured && a.ProviderID == paymentID
-}
-
 // Open reports whether a review that found the attempt's payment must look again.
 func (a Attempt) Open() bool { return a.State == CaptureSent || a.State == NeedsReview }
 

@@ -2,6 +2,7 @@ package domain
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -177,10 +178,19 @@ func TestEvents(t *testing.T) {
 			t.Errorf("%v: %s, want %s", c.err, got, c.want)
 		}
 	}
-	for state, want := range map[State]bool{Captured: true, CaptureSent: false, Authorized: false} {
-		a := Attempt{State: state, ProviderID: "pi_1"}
-		if a.Final("pi_1") != want || a.Final("pi_2") {
-			t.Errorf("%s: final %v, another payment's %v", state, a.Final("pi_1"), a.Final("pi_2"))
+	for event, want := range map[string][]State{
+		"payment_intent.amount_capturable_updated": {Authorized, CaptureSent, Captured},
+		"payment_intent.succeeded":                 {Captured},
+		"payment_intent.payment_failed":            {Declined, Captured},
+		"payment_intent.canceled":                  {Voided, Captured},
+		"charge.refunded":                          {Captured},
+	} {
+		for _, state := range States() {
+			a := Attempt{State: state, ProviderID: "pi_1"}
+			own, other := Event{Type: event, PaymentID: "pi_1"}.RecordedBy(a), Event{Type: event, PaymentID: "pi_2"}.RecordedBy(a)
+			if own != slices.Contains(want, state) || other {
+				t.Errorf("%s is recorded by an attempt that is %s: %v, of another payment: %v", event, state, own, other)
+			}
 		}
 	}
 }

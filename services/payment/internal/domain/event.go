@@ -1,6 +1,9 @@
 package domain
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // Event is something that the provider reports by a webhook.
 type Event struct {
@@ -23,7 +26,8 @@ type EventState string
 const (
 	// EventPending is kept and has a job.
 	EventPending EventState = "pending"
-	// EventApplied means that the payment was retrieved from the provider.
+	// EventApplied means that what it reports was recorded already, or that the payment was
+	// retrieved from the provider.
 	EventApplied EventState = "applied"
 	// EventIgnored is about no payment of this shop.
 	EventIgnored EventState = "ignored"
@@ -31,6 +35,32 @@ const (
 	// at which an operator must look.
 	EventDead EventState = "dead"
 )
+
+// reported is what the provider's types of events say has become of a payment.
+var reported = map[string]State{
+	"payment_intent.amount_capturable_updated": Authorized,
+	"payment_intent.payment_failed":            Declined,
+	"payment_intent.canceled":                  Voided,
+}
+
+// RecordedIn returns the states of the payment's attempt in which what the event reports
+// is recorded: by the command that caused it, as a rule before the event is here. Of a
+// payment that is captured every event is recorded: none can move it any more.
+func (e Event) RecordedIn() []State {
+	switch to := reported[e.Type]; to {
+	case Authorized:
+		return []State{Authorized, CaptureSent, Captured}
+	case Declined, Voided:
+		return []State{to, Captured}
+	default:
+		return []State{Captured}
+	}
+}
+
+// RecordedBy reports whether an attempt records what the event reports.
+func (e Event) RecordedBy(a Attempt) bool {
+	return e.PaymentID == a.ProviderID && slices.Contains(e.RecordedIn(), a.State)
+}
 
 // Received is the state in which an event is kept: one that is about no payment is
 // settled by that.

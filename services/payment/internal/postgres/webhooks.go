@@ -13,11 +13,20 @@ import (
 )
 
 // KeepEvent implements app.Events.
-func (s *Store) KeepEvent(ctx context.Context, e domain.Event, traceparent string) (bool, error) {
-	n, err := s.q.KeepEvent(ctx, db.KeepEventParams{
+func (s *Store) KeepEvent(ctx context.Context, e domain.Event, traceparent string) (domain.EventState, error) {
+	states := e.RecordedIn()
+	recordedIn := make([]string, len(states))
+	for i, state := range states {
+		recordedIn[i] = string(state)
+	}
+	kept, err := s.q.KeepEvent(ctx, db.KeepEventParams{
 		ID: e.ID, Type: e.Type, PaymentID: e.PaymentID, State: string(e.State), OrderID: e.OrderID, Traceparent: traceparent,
+		RecordedIn: recordedIn,
 	})
-	return n == 1, err
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", nil
+	}
+	return domain.EventState(kept), err
 }
 
 // GetEvent implements app.Events.

@@ -80,9 +80,9 @@ type stubEvents struct {
 	writes *int
 }
 
-func (s stubEvents) KeepEvent(context.Context, domain.Event, string) (bool, error) {
+func (s stubEvents) KeepEvent(context.Context, domain.Event, string) (domain.EventState, error) {
 	*s.writes++
-	return true, nil
+	return domain.EventPending, nil
 }
 
 func (s stubEvents) SettleEvent(context.Context, string, domain.EventState) error {

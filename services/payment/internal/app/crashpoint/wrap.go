@@ -111,9 +111,9 @@ type events struct {
 	hook crash.Hook
 }
 
-func (s events) KeepEvent(ctx context.Context, e domain.Event, traceparent string) (bool, error) {
-	ok, err := s.Events.KeepEvent(ctx, e, traceparent)
-	return ok, crash.After(s.hook, EventKept, err == nil, err)
+func (s events) KeepEvent(ctx context.Context, e domain.Event, traceparent string) (domain.EventState, error) {
+	kept, err := s.Events.KeepEvent(ctx, e, traceparent)
+	return kept, crash.After(s.hook, EventKept, err == nil, err)
 }
 
 func (s events) SettleEvent(ctx context.Context, id string, to domain.EventState) error {

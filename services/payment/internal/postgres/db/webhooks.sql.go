@@ -63,42 +63,49 @@ func (q *Queries) GetEvent(ctx context.Context, id string) (WebhookEvent, error)
 	return i, err
 }
 
-const keepEvent = `-- name: KeepEvent :execrows
-WITH kept AS (
-    INSERT INTO webhook_events (id, type, payment_id, state) VALUES ($1, $2, $3, $4)
+const keepEvent = `-- name: KeepEvent :one
+WITH recorded AS (
+    SELECT FROM attempts a
+    WHERE $1::text = 'pending' AND a.order_id = nullif($2::text, '')::uuid AND a.provider_id = $3
+        AND a.state = ANY ((SELECT $4::text[])::text[])
+), kept AS (
+    INSERT INTO webhook_events (id, type, payment_id, state)
+    VALUES ($5, $6, $3, CASE WHEN EXISTS (SELECT FROM recorded) THEN 'applied' ELSE $1 END)
     ON CONFLICT (id) DO NOTHING
     RETURNING webhook_events.id, webhook_events.state
 ), job AS (
-    SELECT count(souk_job_insert('apply_webhook_event', jsonb_build_object('event_id', $1::text, 'order_id', $5::text, 'traceparent', $6::text), '', '0')) FROM kept WHERE kept.state = 'pending'
+    SELECT count(souk_job_insert('apply_webhook_event', jsonb_build_object('event_id', $5::text, 'order_id', $2::text, 'traceparent', $7::text), '', '0')) FROM kept WHERE kept.state = 'pending'
 )
-SELECT FROM kept CROSS JOIN job
+SELECT kept.state FROM kept CROSS JOIN job
 `
 
 type KeepEventParams struct {
-	ID          string
-	Type        string
-	PaymentID   string
 	State       string
 	OrderID     string
+	PaymentID   string
+	RecordedIn  []string
+	ID          string
+	Type        string
 	Traceparent string
 }
 
 // The event and, if it is pending, the job that applies it, together or not at
-// all. Zero rows: it was kept before. River's own client
-// would take a transaction of four round trips.
-func (q *Queries) KeepEvent(ctx context.Context, arg KeepEventParams) (int64, error) {
-	result, err := q.db.Exec(ctx, keepEvent,
-		arg.ID,
-		arg.Type,
-		arg.PaymentID,
+// all. A pending one of which its order's attempt is in one of the states recorded_in is
+// applied by that. No row: it was kept before. River's own client would take a transaction
+// of four round trips.
+func (q *Queries) KeepEvent(ctx context.Context, arg KeepEventParams) (string, error) {
+	row := q.db.QueryRow(ctx, keepEvent,
 		arg.State,
 		arg.OrderID,
+		arg.PaymentID,
+		arg.RecordedIn,
+		arg.ID,
+		arg.Type,
 		arg.Traceparent,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected(), nil
+	var state string
+	err := row.Scan(&state)
+	return state, err
 }
 
 const pruneWebhookEvents = `-- name: PruneWebhookEvents :execrows
