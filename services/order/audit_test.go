@@ -28,13 +28,18 @@ func TestOperatorsActionsAreInTheAuditLog(t *testing.T) {
 	}
 	s.start()
 	t.Cleanup(func() { close(gate) })
-	authorizing := func(req *orderv1.PlaceOrderRequest) string {
+	place := func(req *orderv1.PlaceOrderRequest) string {
 		id := s.place(req).GetOrder().GetId()
 		<-waiting
+		watch, err := s.client.WatchOrder(t.Context(), &orderv1.WatchOrderRequest{OrderId: id, Viewer: req.GetViewer()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		authorizing(t, watch)
 		return id
 	}
 	own := s.checkout("pm_card_visa", 0)
-	cancelled, kept, toCancel := authorizing(own), authorizing(s.checkout("pm_card_visa", 0)), authorizing(s.checkout("pm_card_visa", 0))
+	cancelled, kept, toCancel := place(own), place(s.checkout("pm_card_visa", 0)), place(s.checkout("pm_card_visa", 0))
 	_, err := s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{Viewer: own.GetViewer(), OrderId: cancelled})
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +48,7 @@ func TestOperatorsActionsAreInTheAuditLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	settled := s.checkout("pm_card_visa", 0)
-	if _, err := s.pool.Exec(t.Context(), "UPDATE orders SET state = 'cancelled', settled_at = now(), open = false WHERE id = $1", authorizing(settled)); err != nil {
+	if _, err := s.pool.Exec(t.Context(), "UPDATE orders SET state = 'cancelled', settled_at = now(), open = false WHERE id = $1", place(settled)); err != nil {
 		t.Fatal(err)
 	}
 	refund := &orderv1.RefundOrderRequest{

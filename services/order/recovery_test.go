@@ -18,6 +18,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -213,6 +214,18 @@ func TestRefundResumes(t *testing.T) {
 	}
 }
 
+// authorizing watches an order until it is AUTHORIZING, which is shown when payment takes long.
+func authorizing(t *testing.T, watch grpc.ServerStreamingClient[orderv1.WatchOrderResponse]) {
+	t.Helper()
+	for state := orderv1.OrderState_ORDER_STATE_PENDING; state != orderv1.OrderState_ORDER_STATE_AUTHORIZING; {
+		now, err := watch.Recv()
+		state = now.GetOrder().GetState()
+		if err != nil || state > orderv1.OrderState_ORDER_STATE_AUTHORIZING || now.GetOrder().GetLines() != nil {
+			t.Fatalf("%v, %v", now, err)
+		}
+	}
+}
+
 // TestCancelAndWatch cancels an order that waits for payment, under the eyes of
 // a watcher.
 func TestCancelAndWatch(t *testing.T) {
@@ -234,10 +247,7 @@ func TestCancelAndWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := watch.Recv()
-	if err != nil || first.GetOrder().GetState() != orderv1.OrderState_ORDER_STATE_AUTHORIZING || first.GetOrder().GetLines() != nil {
-		t.Fatalf("%v, %v", first, err)
-	}
+	authorizing(t, watch)
 	_, err = s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{OrderId: o.GetId(), Viewer: access.Customer(uuid.NewString())})
 	refused(t, err, codes.NotFound, "ORDER_NOT_FOUND")
 	c, err := s.client.CancelOrder(t.Context(), &orderv1.CancelOrderRequest{OrderId: o.GetId(), Viewer: req.GetViewer()})

@@ -40,7 +40,7 @@ func crashPoints() []crashPoint {
 	add("order", (*crashShop).isRefunded, "refund.placed", "refund.answered", "restock.answered", "refund.written")
 	add("payment", (*crashShop).buys, "authorize.sent", "authorize.answered", "authorize.written", "capture.sent", "capture.answered", "capture.written")
 	add("payment", (*crashShop).isRefunded, "refund.sent", "refund.answered", "refund.written")
-	add("payment", (*crashShop).buys, "event.kept", "event.applied", "event.settled")
+	add("payment", (*crashShop).mustAct, "event.kept", "event.applied", "event.settled") // of which payment asks the provider
 	return out
 }
 
@@ -77,6 +77,10 @@ func (s *crashShop) env(service string, life int) []string {
 	out := []string{"SOUK_ORDER_DRIVE_DELAY=300ms", "SOUK_ORDER_SWEEP_INTERVAL=1s"}
 	if point != "" {
 		s.armed[service] = ""
+		if point == "authorizing.written" || point == "confirming.written" {
+			// The process that placed an order writes these states later; jobs do not.
+			out = append(out, "SOUK_ORDER_DRIVERS=-1")
+		}
 		out = append(out, fmt.Sprintf("SOUK_%s_CRASH_AT=%s", strings.ToUpper(service), point))
 	}
 	return out
@@ -237,6 +241,11 @@ func (s *crashShop) buys(t *testing.T) { s.buy(t, goodCard, shopclient.StatePaid
 
 func (s *crashShop) isDeclined(t *testing.T) {
 	s.buy(t, declinedCard, shopclient.StateCancelled, nil)
+}
+
+// mustAct pays with a card whose owner would have to act at the bank.
+func (s *crashShop) mustAct(t *testing.T) {
+	s.buy(t, "pm_card_authenticationRequired", shopclient.StateCancelled, nil)
 }
 
 func (s *crashShop) isRefunded(t *testing.T) {

@@ -1,13 +1,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -15,6 +15,9 @@ import (
 	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
+
+// writeAfter is how long a step may take before the states that led to it are written.
+const writeAfter = 250 * time.Millisecond
 
 // stepTimeout bounds one step, so that a neighbor that does not answer is asked
 // again within the time of a job.
@@ -29,20 +32,24 @@ type DriverConfig struct {
 	Limits domain.BuyerLimits
 	// StockWait is how long an order waits for units that others hold.
 	StockWait time.Duration
-	Log       *slog.Logger
-	Tracer    trace.Tracer
-	Meter     metric.Meter
+	// WriteAfter is how long a step may take before the states that led to it are written;
+	// 0 is for 250 ms.
+	WriteAfter time.Duration
+	Log        *slog.Logger
+	Tracer     trace.Tracer
+	Meter      metric.Meter
 }
 
 // Driver performs the steps of the protocol.
 type Driver struct {
 	Ports
-	changes   *Broadcaster
-	limits    domain.BuyerLimits
-	stockWait time.Duration
-	log       *slog.Logger
-	tracer    trace.Tracer
-	outcomes  outcomes
+	changes    *Broadcaster
+	limits     domain.BuyerLimits
+	stockWait  time.Duration
+	writeAfter time.Duration
+	log        *slog.Logger
+	tracer     trace.Tracer
+	outcomes   outcomes
 }
 
 // NewDriver returns a driver.
@@ -51,7 +58,10 @@ func NewDriver(cfg DriverConfig) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{Ports: cfg.Ports, changes: cfg.Changes, limits: cfg.Limits, stockWait: cfg.StockWait, log: cfg.Log, tracer: cfg.Tracer, outcomes: outcomes}, nil
+	return &Driver{
+		Ports: cfg.Ports, changes: cfg.Changes, limits: cfg.Limits, stockWait: cfg.StockWait, writeAfter: cmp.Or(cfg.WriteAfter, writeAfter),
+		log: cfg.Log, tracer: cfg.Tracer, outcomes: outcomes,
+	}, nil
 }
 
 // Drive takes an order from its current state to its end, follow-ups included.
@@ -65,12 +75,19 @@ func (d *Driver) Drive(ctx context.Context, orderID string) error {
 	if err != nil {
 		return fmt.Errorf("load order: %w", err)
 	}
-	return d.DriveFrom(ctx, o)
+	return d.drive(ctx, o, false)
 }
 
-// DriveFrom is Drive for an order that was just read or written, which saves
-// reading it.
-func (d *Driver) DriveFrom(ctx context.Context, o domain.Order) (err error) {
+// DrivePlaced is Drive for an order that this process has just placed, which no other
+// drives. It does not read it, and does not write states that are Deferrable before it goes
+// on from them: they are written with the next that has to be, or when a step takes long or
+// its outcome is not known.
+func (d *Driver) DrivePlaced(ctx context.Context, o domain.Order) error {
+	return d.drive(ctx, o, true)
+}
+
+// drive performs one step after another. With defers it may be ahead of the table.
+func (d *Driver) drive(ctx context.Context, o domain.Order, defers bool) (err error) {
 	ctx, span := d.tracer.Start(ctx, "souk.order.drive", trace.WithAttributes(
 		semconv.OrderID.String(o.ID), semconv.OrderNumber.String(o.Number)))
 	defer func() {
@@ -80,8 +97,9 @@ func (d *Driver) DriveFrom(ctx context.Context, o domain.Order) (err error) {
 		}
 		span.End()
 	}()
+	w := writer{Driver: d, defers: defers, table: o}
 	for !o.Settled() {
-		if o, err = d.step(ctx, o); err != nil {
+		if o, err = w.step(ctx, o); err != nil {
 			return err
 		}
 	}
@@ -91,54 +109,15 @@ func (d *Driver) DriveFrom(ctx context.Context, o domain.Order) (err error) {
 	return nil
 }
 
-// step performs what the order's state asks for and writes the outcome. It
-// returns the order as it is now.
-func (d *Driver) step(ctx context.Context, o domain.Order) (domain.Order, error) {
-	event, note, err := d.perform(ctx, o)
-	switch {
-	case errors.Is(err, domain.ErrStockHeld):
-		trace.SpanFromContext(ctx).AddEvent("souk.order.stock_held")
-		return o, err
-	case errors.Is(err, domain.ErrStockBusy):
-		trace.SpanFromContext(ctx).AddEvent("souk.order.stock_busy")
-		return o, err
+// report records a transition that was written in the trace and the log.
+func (d *Driver) report(ctx context.Context, o domain.Order, t decision) {
+	trace.SpanFromContext(ctx).AddEvent("souk.order.transition", trace.WithTimestamp(t.at), trace.WithAttributes(
+		semconv.OrderFrom.String(string(t.from)), semconv.OrderEvent.String(string(t.event)),
+		semconv.OrderTo.String(string(t.to.To))))
+	if t.to.To == domain.Cancelling {
+		d.log.InfoContext(ctx, "order is cancelled", "order_id", o.ID, "from", t.from, "reason", o.CancelReason,
+			"decline_code", t.note.DeclineCode, "short_skus", t.note.ShortSKUs)
 	}
-	if err != nil {
-		trace.SpanFromContext(ctx).AddEvent("souk.order.step_unknown", trace.WithAttributes(
-			semconv.OrderStep.String(string(o.State.Step())), attribute.String("exception.message", err.Error())))
-		return o, err
-	}
-	t, err := domain.Next(o.State, event)
-	if err != nil {
-		return o, err
-	}
-	next, written, err := d.Orders.Advance(ctx, o, t, note)
-	if err != nil {
-		return o, fmt.Errorf("advance %s to %s: %w", o.State, t.To, err)
-	}
-	if !written {
-		// Another driver or a cancellation was faster: go on from what it wrote.
-		trace.SpanFromContext(ctx).AddEvent("souk.order.overtaken")
-		if next, err = d.Orders.Load(ctx, o.ID, true); err != nil {
-			return o, fmt.Errorf("reload order: %w", err)
-		}
-		return next, nil
-	}
-	d.report(ctx, o, event, next, note)
-	d.changes.Publish(next)
-	return next, nil
-}
-
-// report records a transition in the trace, the log and the metrics.
-func (d *Driver) report(ctx context.Context, o domain.Order, event domain.Event, next domain.Order, note domain.Note) {
-	trace.SpanFromContext(ctx).AddEvent("souk.order.transition", trace.WithAttributes(
-		semconv.OrderFrom.String(string(o.State)), semconv.OrderEvent.String(string(event)),
-		semconv.OrderTo.String(string(next.State))))
-	if next.State == domain.Cancelling {
-		d.log.InfoContext(ctx, "order is cancelled", "order_id", o.ID, "from", o.State, "reason", next.CancelReason,
-			"decline_code", note.DeclineCode, "short_skus", note.ShortSKUs)
-	}
-	d.outcomes.count(ctx, next, note)
 }
 
 // perform asks the neighbor that the state names and returns its definite answer

@@ -49,8 +49,12 @@ func newWorld(t *testing.T) *world {
 	}
 }
 
-// driver returns a driver of this world; hook nil never crashes.
-func (w *world) driver(hook crash.Hook) *app.Driver {
+// driver returns a driver of this world that takes no step for a slow one; hook nil never
+// crashes.
+func (w *world) driver(hook crash.Hook) *app.Driver { return w.driverThatWrites(hook, time.Hour) }
+
+// driverThatWrites writes what led to a step that takes longer than after.
+func (w *world) driverThatWrites(hook crash.Hook, after time.Duration) *app.Driver {
 	if hook == nil {
 		hook = crash.Never
 	}
@@ -58,7 +62,7 @@ func (w *world) driver(hook crash.Hook) *app.Driver {
 		Ports: crashpoint.Wrap(app.Ports{
 			Orders: w.store, Refunds: w.store, Catalog: w.catalog, Carts: w.carts, Payments: w.payments,
 		}, hook),
-		Changes: w.changes, StockWait: 30 * time.Second, Log: slog.New(slog.DiscardHandler), Tracer: noop.Tracer{}, Meter: noopmetric.Meter{},
+		Changes: w.changes, StockWait: 30 * time.Second, WriteAfter: after, Log: slog.New(slog.DiscardHandler), Tracer: noop.Tracer{}, Meter: noopmetric.Meter{},
 	})
 	if err != nil {
 		panic(err)
@@ -176,10 +180,17 @@ func TestDrive(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := w.order(t, c.method, c.stock)
-			if err := w.driver(nil).DriveFrom(t.Context(), o); err != nil {
+			if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
 				t.Fatal(err)
 			}
 			got := w.settled(t, o.ID)
+			placed := w.order(t, c.method, c.stock)
+			if err := w.driver(nil).DrivePlaced(t.Context(), placed); err != nil {
+				t.Fatal(err)
+			}
+			if again := w.settled(t, placed.ID); again.State != got.State || again.CancelReason != got.CancelReason || len(again.History) != len(got.History) {
+				t.Errorf("placed by the driver's process: %+v; from the table: %+v", again, got)
+			}
 			if got.State != c.state || got.CancelReason != c.reason {
 				t.Errorf("%s, %s", got.State, got.CancelReason)
 			}
@@ -202,6 +213,11 @@ func TestDrive(t *testing.T) {
 func TestUnknownIsNeverFailed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	states := map[string]domain.State{
+		"catalog.Reserve": domain.Pending, "payment.Authorize": domain.Authorizing, "catalog.Confirm": domain.Confirming,
+		"payment.Capture": domain.Capturing, "cart.RemoveOrdered": domain.Paid,
+		"catalog.Release": domain.Cancelling, "payment.Cancel": domain.Cancelling,
+	}
 	for _, loss := range []apptest.Loss{apptest.Request, apptest.Answer} {
 		for op, method := range map[string]string{
 			"catalog.Reserve": "pm_card_visa", "payment.Authorize": "pm_card_visa", "catalog.Confirm": "pm_card_visa",
@@ -217,8 +233,11 @@ func TestUnknownIsNeverFailed(t *testing.T) {
 				return apptest.Nothing
 			})
 			o := w.order(t, method, 2)
-			if err := w.driver(nil).Drive(t.Context(), o.ID); !errors.Is(err, domain.ErrOutcomeUnknown) || !errors.Is(err, apptest.ErrLost) {
+			if err := w.driver(nil).DrivePlaced(t.Context(), o); !errors.Is(err, domain.ErrOutcomeUnknown) || !errors.Is(err, apptest.ErrLost) {
 				t.Fatalf("%s lost: %v", op, err)
+			}
+			if got, err := w.store.Load(t.Context(), o.ID, false); err != nil || got.State != states[op] {
+				t.Errorf("%s lost: the order is %s, %v", op, got.State, err)
 			}
 			if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
 				t.Fatalf("%s again: %v", op, err)
@@ -242,22 +261,26 @@ func TestCrashes(t *testing.T) {
 	seen := map[crash.Point]bool{crashpoint.Placed: true, crashpoint.RefundPlaced: true} // those of the use cases
 	for _, method := range []string{"pm_card_visa", apptest.MethodCaptureFails, apptest.MethodDeclined} {
 		for _, at := range crashpoint.All() {
-			o := w.order(t, method, 2)
-			err := w.driver(func(p crash.Point) error {
+			d := w.driver(func(p crash.Point) error {
 				if p == at {
 					seen[p] = true
 					return crash.ErrCrashed
 				}
 				return nil
-			}).Drive(t.Context(), o.ID)
-			if err != nil && !errors.Is(err, crash.ErrCrashed) {
-				t.Fatal(err)
+			})
+			o, placed := w.order(t, method, 2), w.order(t, method, 2)
+			for _, err := range []error{d.Drive(t.Context(), o.ID), d.DrivePlaced(t.Context(), placed)} {
+				if err != nil && !errors.Is(err, crash.ErrCrashed) {
+					t.Fatal(err)
+				}
 			}
-			if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
-				t.Fatalf("after %s: %v", at, err)
-			}
-			if got := w.settled(t, o.ID); (got.State == domain.Paid) != (method == "pm_card_visa") {
-				t.Errorf("after %s with %s: %s", at, method, got.State)
+			for _, id := range []string{o.ID, placed.ID} {
+				if err := w.driver(nil).Drive(t.Context(), id); err != nil {
+					t.Fatalf("after %s: %v", at, err)
+				}
+				if got := w.settled(t, id); (got.State == domain.Paid) != (method == "pm_card_visa") {
+					t.Errorf("after %s with %s: %s", at, method, got.State)
+				}
 			}
 		}
 	}

@@ -30,7 +30,9 @@ type fate struct {
 
 type actorKey struct{}
 
-func (w *world) actor(orderID string) *actor {
+// actor returns one that drives an order first as the process that has placed it, which is
+// ahead of the table, and then from the table.
+func (w *world) actor(o domain.Order) *actor {
 	a := &actor{stops: make(chan string), fates: make(chan fate)}
 	d := w.driver(func(p crash.Point) error {
 		a.stops <- "point " + string(p)
@@ -39,9 +41,16 @@ func (w *world) actor(orderID string) *actor {
 		}
 		return nil
 	})
+	placed := true
 	a.drive = func() {
 		go func() {
-			a.err = d.Drive(context.WithValue(context.Background(), actorKey{}, a), orderID)
+			ctx := context.WithValue(context.Background(), actorKey{}, a)
+			if placed {
+				placed = false
+				a.err = d.DrivePlaced(ctx, o)
+			} else {
+				a.err = d.Drive(ctx, o.ID)
+			}
 			a.stops <- ""
 		}()
 		a.where = <-a.stops
@@ -81,7 +90,7 @@ func TestInterleavings(t *testing.T) {
 			"pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_visa", "pm_card_visa", apptest.MethodDeclined, apptest.MethodCaptureFails, apptest.MethodAnotherAmount,
 		}).Draw(rt, "method")
 		o := w.order(t, method, int64(rapid.SampledFrom([]int{2, 2, 2, 2, 1}).Draw(rt, "stock")))
-		actors := []*actor{w.actor(o.ID), w.actor(o.ID)}
+		actors := []*actor{w.actor(o), w.actor(o)}
 		var end domain.State // once terminal, always
 		for range rapid.IntRange(20, 90).Draw(rt, "steps") {
 			switch action := rapid.IntRange(0, 79).Draw(rt, "action"); action {

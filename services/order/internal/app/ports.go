@@ -53,7 +53,7 @@ type Orders interface {
 	// Load returns an order with its history and, on request, its lines.
 	// Errors: domain.ErrOrderNotFound.
 	Load(ctx context.Context, orderID string, lines bool) (domain.Order, error)
-	// Advance writes a transition if the order still has o's state and version,
+	// Advance writes a transition, with the states that note says were passed before it, if the order still has o's state and version,
 	// with its row of history, and deletes the job of an order that has nothing
 	// left to do (Cancelled), and the decline for note.Declined. It returns the order as written; false when another
 	// driver was faster, and then nothing was written.

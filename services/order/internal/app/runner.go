@@ -156,7 +156,7 @@ func (r *Runner) Start(sc trace.SpanContext, o domain.Order, from netip.Addr) bo
 	return r.spawn(sc, orderKey(o.ID), r.client(from), false, func(ctx context.Context) error {
 		if first {
 			first = false
-			return r.driver.DriveFrom(ctx, o)
+			return r.driver.DrivePlaced(ctx, o)
 		}
 		return r.driver.Drive(ctx, o.ID)
 	})

@@ -45,6 +45,12 @@ func (s State) Cancellable() bool {
 	return s == Pending || s == Authorizing || s == Confirming
 }
 
+// Deferrable tells whether a driver may go on from this state before it writes that the order
+// has come to it. What led here is idempotent: a driver that finds the order in an earlier
+// state repeats it and is answered the same. CAPTURING is not: who finds an order in an
+// earlier state may still give it up.
+func (s State) Deferrable() bool { return s == Authorizing || s == Confirming }
+
 // Reason says why an order was cancelled; empty for one that was not.
 type Reason string
 
@@ -165,6 +171,18 @@ type Note struct {
 	HoldLeft time.Duration
 	// Declined are those by which the decline is counted.
 	Declined []Subject
+	// Ago is how long ago the transition was decided.
+	Ago time.Duration
+	// Passed are the states that the order has gone through before, which were not
+	// written. The first follows the state in the table.
+	Passed []Passed
+}
+
+// Passed is a state that an order has gone through without a write.
+type Passed struct {
+	State State
+	// Ago is how long ago that was decided.
+	Ago time.Duration
 }
 
 // Step is what has to be done next for an order.

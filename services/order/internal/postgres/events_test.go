@@ -5,8 +5,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"google.golang.org/protobuf/proto"
 
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
@@ -171,5 +173,46 @@ func TestThePastIsToldAsItWouldHaveBeen(t *testing.T) {
 	var first int
 	if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM souk_events WHERE tx = '1'").Scan(&first); err != nil || first != 5 {
 		t.Errorf("%d events come before the others, want 5: %v", first, err)
+	}
+}
+
+// States that are written together are as many events, each with its version and time.
+func TestPassedStatesAreTold(t *testing.T) {
+	t.Parallel()
+	s, pool := open(t)
+	o := place(t, s, newOrder())
+	next, ok, err := s.Advance(t.Context(), o, domain.Transition{To: domain.Capturing}, domain.Note{Passed: []domain.Passed{
+		{State: domain.Authorizing, Ago: time.Hour}, {State: domain.Confirming},
+	}})
+	if err != nil || !ok || next.Version != 4 || len(next.History) != 4 {
+		t.Fatalf("%+v, %v, %v", next, ok, err)
+	}
+	const want = "OrderPlaced OrderReserved OrderAuthorized OrderConfirmed"
+	if got := logtest.Types(logtest.Of(t, pool, "order."+o.ID)); got != want {
+		t.Errorf("events: %s, want %s", got, want)
+	}
+	rows, err := pool.Query(t.Context(), "SELECT version, at FROM souk_events WHERE subject = 'order.' || $1 ORDER BY version", o.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type event struct {
+		Version int64
+		At      time.Time
+	}
+	told, err := pgx.CollectRows(rows, pgx.RowToStructByPos[event])
+	if err != nil || len(told) != 4 {
+		t.Fatalf("%+v, %v", told, err)
+	}
+	got, err := s.Load(t.Context(), o.ID, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range got.History {
+		if told[i] != (event{c.Version, told[i].At}) || !told[i].At.Equal(c.At) || !next.History[i].At.Equal(c.At) || next.History[i].State != c.State {
+			t.Errorf("event %+v, history %+v, returned %+v", told[i], c, next.History[i])
+		}
+	}
+	if !got.History[1].At.Equal(got.PlacedAt) {
+		t.Errorf("reserved at %v, before it was placed at %v", got.History[1].At, got.PlacedAt)
 	}
 }

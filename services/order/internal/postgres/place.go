@@ -123,9 +123,15 @@ func (s *Store) Advance(ctx context.Context, o domain.Order, t domain.Transition
 		// A Reserve that was repeated, because its answer was lost, has less of its hold left.
 		within = min(within, max(0, note.HoldLeft-(s.times.Hold-within)))
 	}
+	within = max(0, within-note.Ago)
+	states, agos := make([]string, 0, len(note.Passed)+1), make([]time.Duration, 0, len(note.Passed)+1)
+	for _, p := range note.Passed {
+		states, agos = append(states, string(p.State)), append(agos, p.Ago)
+	}
+	states, agos = append(states, string(t.To)), append(agos, note.Ago)
 	row, err := s.q.Advance(ctx, s.pool, db.AdvanceParams{
 		DeclinedKeys: declined, HalfLives: halfLives,
-		ID: o.ID, OldState: string(o.State), OldVersion: o.Version, NewState: string(t.To),
+		ID: o.ID, OldState: string(o.State), OldVersion: o.Version, NewState: string(t.To), States: states, Agos: agos,
 		Reason: string(t.Reason), DeclineCode: note.DeclineCode, ShortSkus: note.ShortSKUs,
 		AuthorizeWithin: within, TimeLimit: s.times.Deadline,
 	})
@@ -150,8 +156,12 @@ func (s *Store) Advance(ctx context.Context, o domain.Order, t domain.Transition
 		o.SettledAt = row.UpdatedAt
 	}
 	// A new slice: the old one is shared with subscribers that were sent the order before.
-	o.History = append(o.History[:len(o.History):len(o.History)],
-		domain.Change{State: t.To, Version: row.Version, At: row.UpdatedAt})
+	o.History = o.History[:len(o.History):len(o.History)]
+	for i, at := range row.Times {
+		o.History = append(o.History, domain.Change{
+			State: domain.State(states[i]), Version: row.Version - int64(len(states)-1-i), At: at,
+		})
+	}
 	return o, true, nil
 }
 

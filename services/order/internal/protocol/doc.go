@@ -27,6 +27,9 @@
 //	CANCELLING   Release, then Cancel: both have to say that nothing is held
 //	CANCELLED
 //
+// The other states are written before the driver goes on; AUTHORIZING and CONFIRMING may be
+// written later, or never, if it crashes: what led there is repeated then, with the same answers.
+//
 // The order's states, events and transitions are not a copy: the model calls
 // [github.com/souk-shop/souk/services/order/internal/domain.Next], the function
 // that the driver calls. What the catalog, the cart and payment do is written down
@@ -43,8 +46,8 @@
 //     it can be late, repeated, overtaken and lost, and no party ever knows which.
 //     Questions and answers alike, between services and to the provider.
 //   - A step is one transaction or one message sent. Between any two steps a
-//     process can crash: it forgets what it was waiting for (Driver and Payment,
-//     the two fields that are in no database), and the next driver starts again from
+//     process can crash: it forgets what it was waiting for and how far it had come (Driver,
+//     Ahead and Payment, the fields that are in no database), and the next driver starts again from
 //     what the databases say. A call that times out leads to the same place.
 //   - A hold is short, and the bank may be silent for longer. When the time for the
 //     authorization is over the order goes the way of every other that is given up:

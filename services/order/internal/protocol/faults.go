@@ -12,6 +12,8 @@ const (
 	CaptureBeforeConfirm
 	// CancelWhileCapturing lets the customer cancel past the pivot.
 	CancelWhileCapturing
+	// CaptureAhead takes the money before CAPTURING is written.
+	CaptureAhead
 	// CancelledWithoutVoid writes CANCELLED when payment was asked, not when it
 	// answered.
 	CancelledWithoutVoid
@@ -63,6 +65,7 @@ var faultNames = map[Fault]string{
 	None:                    "none",
 	CaptureBeforeConfirm:    "capture before confirm",
 	CancelWhileCapturing:    "cancel while capturing",
+	CaptureAhead:            "capture ahead of the table",
 	CancelledWithoutVoid:    "cancelled without the void's answer",
 	NoReleaseTombstone:      "no release tombstone",
 	ConfirmIgnoresExpiry:    "confirm that ignores expiry",

@@ -10,6 +10,9 @@ import (
 type order struct {
 	// State is the row in order's database.
 	State domain.State
+	// Ahead is the state that a live driver has come to and has not written; empty while that
+	// is State. Not in a database.
+	Ahead domain.State
 	// Driver is the question whose answer a live driver waits for; 0 when there
 	// is none. Not in a database: a crash forgets it.
 	Driver message
@@ -182,6 +185,14 @@ var answers = []struct {
 	{msgRelease, ansReleased, ""},
 	{msgCancel, ansNothingHeld, domain.GivenBack},
 	{msgRemove, ansRemoved, ""},
+}
+
+// at is the state by which the driver goes.
+func (o order) at() domain.State {
+	if o.Ahead != "" {
+		return o.Ahead
+	}
+	return o.State
 }
 
 // ended reports whether nothing is left to do.

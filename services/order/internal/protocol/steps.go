@@ -13,6 +13,8 @@ const (
 
 	DriverAsks          Step = "driver: asks"
 	DriverAsksOn        Step = "driver: is answered that the stock is released, asks payment"
+	DriverGoesOn        Step = "driver: gets the answer, goes on before it writes the next state"
+	DriverCatchesUp     Step = "driver: waits for long, writes the state that it has come to"
 	DriverWrites        Step = "driver: gets the answer, writes the next state"
 	DriverFindsDeadline Step = "driver: finds that the deadline has passed, writes that"
 	DriverTimesOut      Step = "driver: gets no answer in time, asks again later"
@@ -129,7 +131,9 @@ type move struct {
 func (m move) String() string {
 	switch m.step {
 	case DriverAsks:
-		return string(m.step) + " " + string(m.to.State.Step())
+		return string(m.step) + " " + string(m.to.at().Step())
+	case DriverGoesOn:
+		return string(m.step) + ": " + string(m.to.Ahead)
 	case DriverWrites:
 		return string(m.step) + ": " + string(m.to.State)
 	case PaymentWrites:
@@ -175,36 +179,57 @@ var legal = func() map[domain.State]map[domain.Event]domain.State {
 	return all
 }()
 
-// become takes the order along a transition of the real state machine: one
-// UPDATE that names the state it was decided on. It reports false if there is no
-// such transition. Stands for Store.Advance and Store.Cancel.
-func (m *moves) become(o *order, e domain.Event) bool {
-	to, ok := legal[o.State][e]
+// next is the real state machine.
+func (m *moves) next(from domain.State, e domain.Event) (to domain.State, ok bool) {
+	to, ok = legal[from][e]
 	switch {
-	case m.fault == CaptureBeforeConfirm && o.State == domain.Authorizing && e == domain.PaymentAuthorized:
+	case m.fault == CaptureBeforeConfirm && from == domain.Authorizing && e == domain.PaymentAuthorized:
 		to = domain.Capturing
-	case m.fault == CaptureBeforeConfirm && o.State == domain.Capturing && e == domain.MoneyCaptured:
+	case m.fault == CaptureBeforeConfirm && from == domain.Capturing && e == domain.MoneyCaptured:
 		to = domain.Confirming
-	case m.fault == CaptureBeforeConfirm && o.State == domain.Confirming && e == domain.StockConfirmed:
+	case m.fault == CaptureBeforeConfirm && from == domain.Confirming && e == domain.StockConfirmed:
 		to = domain.Paid
-	case m.fault == CancelWhileCapturing && o.State == domain.Capturing && e == domain.CancelAsked:
+	case m.fault == CancelWhileCapturing && from == domain.Capturing && e == domain.CancelAsked:
 		to, ok = domain.Cancelling, true
 	}
-	if !ok {
+	return to, ok
+}
+
+// become takes the order along a transition from the state that was decided on: one UPDATE
+// that names the state in the table. It reports false if there is no such transition. Stands
+// for Store.Advance and Store.Cancel.
+func (m *moves) become(o *order, from domain.State, e domain.Event) bool {
+	to, ok := m.next(from, e)
+	if ok {
+		o.State, o.Ahead = to, ""
+		o.hearNoMore()
+	}
+	return ok
+}
+
+// goOn is become without the write: it is the driver alone that knows.
+func (m *moves) goOn(o *order, from domain.State, e domain.Event) bool {
+	to, ok := m.next(from, e)
+	if !ok || !to.Deferrable() && (m.fault != CaptureAhead || to != domain.Capturing) {
 		return false
 	}
-	o.State = to
+	o.Ahead = to
+	o.hearNoMore()
+	return true
+}
+
+// hearNoMore ends a question.
+func (o *order) hearNoMore() {
 	o.Driver = 0
 	for _, a := range answers {
 		o.Net &^= a.answer
 	}
-	return true
 }
 
 // reply is a neighbor's answer to the driver's question. If the order no longer
 // asks it, the answer is not read.
 func (o *order) reply(question, answer message) {
-	for _, q := range questions[o.State] {
+	for _, q := range questions[o.at()] {
 		if q == question && !o.Done {
 			o.Net |= answer
 		}
@@ -228,7 +253,7 @@ var questions = map[domain.State][]message{
 // update decides. The customer may also go on shopping at any time; that is looked
 // at once the order is PAID, for until then no step depends on it.
 func (m *moves) customer(o order) {
-	if next := o; m.become(&next, domain.CancelAsked) {
+	if next := o; m.become(&next, o.State, domain.CancelAsked) {
 		m.add(CustomerCancels, next)
 	}
 	if o.State == domain.Paid && !o.Added {
@@ -238,18 +263,22 @@ func (m *moves) customer(o order) {
 	}
 }
 
-// driver performs one step after another. Stands for Driver.step: ask, then
-// write what came of it, and nothing when no definite answer came. What a paid
-// order leaves to do is Driver.followUp.
+// driver performs one step after another. Stands for writer.step: ask, then
+// write what came of it, or go on first where that may wait, and nothing when no definite
+// answer came. What a paid order leaves to do is Driver.followUp.
 func (m *moves) driver(o order) {
 	if o.ended() {
 		return
 	}
 	if o.Driver == 0 {
-		if late := o; m.become(&late, domain.DeadlinePassed) {
+		if late := o; m.become(&late, o.at(), domain.DeadlinePassed) {
 			m.add(DriverFindsDeadline, late)
 		}
-		o.Driver = questions[o.State][0]
+		if crashed := o; o.Ahead != "" {
+			crashed.Ahead = ""
+			m.add(DriverCrashes, crashed)
+		}
+		o.Driver = questions[o.at()][0]
 		o.Net |= o.Driver
 		if o.Driver == msgRemove {
 			m.add(DriverFollowsUp, o)
@@ -268,17 +297,29 @@ func (m *moves) driver(o order) {
 		on.Driver = msgCancel
 		on.Net |= msgCancel
 		if m.fault == CancelledWithoutVoid {
-			m.become(&on, domain.GivenBack)
+			m.become(&on, o.at(), domain.GivenBack)
 		}
 		m.add(DriverAsksOn, on)
 	}
 	for _, a := range answers {
-		if next := o; a.question == o.Driver && o.has(a.answer) && a.event != "" && m.become(&next, a.event) {
+		if a.question != o.Driver || !o.has(a.answer) || a.event == "" {
+			continue
+		}
+		if next := o; m.become(&next, o.at(), a.event) {
 			m.add(DriverWrites, next)
 		}
+		if on := o; m.goOn(&on, o.at(), a.event) {
+			m.add(DriverGoesOn, on)
+		}
 	}
-	o.Driver = 0
-	m.add(DriverTimesOut, o)
+	wrote := o
+	wrote.State, wrote.Ahead = o.at(), ""
+	if o.Ahead != "" {
+		m.add(DriverCatchesUp, wrote)
+	}
+	wrote.Driver = 0
+	m.add(DriverTimesOut, wrote)
+	o.Ahead, o.Driver = "", 0
 	m.add(DriverCrashes, o)
 }
 

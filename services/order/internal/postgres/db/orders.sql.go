@@ -16,38 +16,43 @@ const advance = `-- name: Advance :one
 WITH moved AS (
     UPDATE orders SET
         state = $1,
-        version = version + 1,
-        cancel_reason = CASE WHEN $2::text <> '' THEN $2 ELSE cancel_reason END,
-        decline_code = CASE WHEN $3::text <> '' THEN $3 ELSE decline_code END,
-        short_skus = CASE WHEN cardinality($4::text[]) > 0 THEN $4 ELSE short_skus END,
+        version = version + cardinality($2::text[]),
+        cancel_reason = CASE WHEN $3::text <> '' THEN $3 ELSE cancel_reason END,
+        decline_code = CASE WHEN $4::text <> '' THEN $4 ELSE decline_code END,
+        short_skus = CASE WHEN cardinality($5::text[]) > 0 THEN $5 ELSE short_skus END,
         updated_at = now(),
         settled_at = CASE WHEN $1 IN ('paid', 'cancelled') THEN now() END,
         deadline = CASE $1::text
-            WHEN 'authorizing' THEN least(deadline, now() + $5::interval)
-            WHEN 'confirming' THEN placed_at + $6::interval
+            WHEN 'authorizing' THEN least(deadline, now() + $6::interval)
+            WHEN 'confirming' THEN placed_at + $7::interval
             ELSE deadline END,
         open = $1 <> 'cancelled'
-    WHERE orders.id = $7 AND orders.state = $8 AND orders.version = $9
-    RETURNING orders.id, orders.version, orders.updated_at, answered_pending, deadline
+    WHERE orders.id = $8 AND orders.state = $9 AND orders.version = $10
+    RETURNING orders.id, orders.version, orders.updated_at, orders.placed_at, answered_pending, deadline
 ), history AS (
     INSERT INTO order_history (order_id, version, state, at)
-    SELECT moved.id, moved.version, $1, moved.updated_at FROM moved
+    SELECT moved.id, moved.version - cardinality($2::text[]) + s.n, s.state, greatest(moved.updated_at - s.ago, moved.placed_at)
+    FROM moved CROSS JOIN (SELECT unnest($2::text[]) AS state, unnest($11::interval[]) AS ago, generate_subscripts($2::text[], 1) AS n) s
+    RETURNING version, at
 ), job AS (
     SELECT count(souk_job_delete('drive_order', 'order_id', moved.id::text)) FROM moved WHERE $1 = 'cancelled'
 ), declined AS (
     INSERT INTO declines AS d (key, score, half_life, at)
     SELECT s.key, 1, s.half_life, now()
-    FROM moved, (SELECT unnest($10::bytea[]) AS key, unnest($11::interval[]) AS half_life) s
+    FROM moved, (SELECT unnest($12::bytea[]) AS key, unnest($13::interval[]) AS half_life) s
     ORDER BY s.key
     ON CONFLICT (key) DO UPDATE SET
         score = 1 + d.score * power(0.5, least(greatest(extract(epoch FROM excluded.at - d.at) / extract(epoch FROM excluded.half_life), 0), 64)),
         half_life = excluded.half_life, at = greatest(d.at, excluded.at)
 )
-SELECT version, updated_at, answered_pending, (now() > deadline)::boolean AS overdue FROM moved CROSS JOIN job
+SELECT version, updated_at, answered_pending, (now() > deadline)::boolean AS overdue,
+    (SELECT array_agg(h.at ORDER BY h.version) FROM history h)::timestamptz[] AS times
+FROM moved CROSS JOIN job
 `
 
 type AdvanceParams struct {
 	NewState        string
+	States          []string
 	Reason          string
 	DeclineCode     string
 	ShortSkus       []string
@@ -56,6 +61,7 @@ type AdvanceParams struct {
 	ID              string
 	OldState        string
 	OldVersion      int64
+	Agos            []time.Duration
 	DeclinedKeys    [][]byte
 	HalfLives       []time.Duration
 }
@@ -65,6 +71,7 @@ type AdvanceRow struct {
 	UpdatedAt       time.Time
 	AnsweredPending bool
 	Overdue         bool
+	Times           []time.Time
 }
 
 // From the hold of its stock an order has authorize_within to have its money authorized,
@@ -73,13 +80,16 @@ type AdvanceRow struct {
 // A declined payment is counted in the same commit, in the order of the keys, so that two
 // declines do not wait for each other in a circle.
 //
-// A transition happens only from the state and version it was decided on. No
+// The states are those that the order has come to since it was last written, the last one
+// new_state, each with how long ago that was. A transition happens only from the state and
+// version it was decided on. No
 // row means that another writer was faster. A cancelled order has nothing left to
 // do, so its job goes in the same commit; a job that is running is left to its
 // worker.
 func (q *Queries) Advance(ctx context.Context, db DBTX, arg AdvanceParams) (AdvanceRow, error) {
 	row := db.QueryRow(ctx, advance,
 		arg.NewState,
+		arg.States,
 		arg.Reason,
 		arg.DeclineCode,
 		arg.ShortSkus,
@@ -88,6 +98,7 @@ func (q *Queries) Advance(ctx context.Context, db DBTX, arg AdvanceParams) (Adva
 		arg.ID,
 		arg.OldState,
 		arg.OldVersion,
+		arg.Agos,
 		arg.DeclinedKeys,
 		arg.HalfLives,
 	)
@@ -97,6 +108,7 @@ func (q *Queries) Advance(ctx context.Context, db DBTX, arg AdvanceParams) (Adva
 		&i.UpdatedAt,
 		&i.AnsweredPending,
 		&i.Overdue,
+		&i.Times,
 	)
 	return i, err
 }

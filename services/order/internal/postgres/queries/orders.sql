@@ -131,7 +131,9 @@ ORDER BY o.placed_at DESC, o.id DESC LIMIT @max_rows;
 -- A declined payment is counted in the same commit, in the order of the keys, so that two
 -- declines do not wait for each other in a circle.
 --
--- A transition happens only from the state and version it was decided on. No
+-- The states are those that the order has come to since it was last written, the last one
+-- new_state, each with how long ago that was. A transition happens only from the state and
+-- version it was decided on. No
 -- row means that another writer was faster. A cancelled order has nothing left to
 -- do, so its job goes in the same commit; a job that is running is left to its
 -- worker.
@@ -139,7 +141,7 @@ ORDER BY o.placed_at DESC, o.id DESC LIMIT @max_rows;
 WITH moved AS (
     UPDATE orders SET
         state = @new_state,
-        version = version + 1,
+        version = version + cardinality(@states::text[]),
         cancel_reason = CASE WHEN @reason::text <> '' THEN @reason ELSE cancel_reason END,
         decline_code = CASE WHEN @decline_code::text <> '' THEN @decline_code ELSE decline_code END,
         short_skus = CASE WHEN cardinality(@short_skus::text[]) > 0 THEN @short_skus ELSE short_skus END,
@@ -151,10 +153,12 @@ WITH moved AS (
             ELSE deadline END,
         open = @new_state <> 'cancelled'
     WHERE orders.id = @id AND orders.state = @old_state AND orders.version = @old_version
-    RETURNING orders.id, orders.version, orders.updated_at, answered_pending, deadline
+    RETURNING orders.id, orders.version, orders.updated_at, orders.placed_at, answered_pending, deadline
 ), history AS (
     INSERT INTO order_history (order_id, version, state, at)
-    SELECT moved.id, moved.version, @new_state, moved.updated_at FROM moved
+    SELECT moved.id, moved.version - cardinality(@states::text[]) + s.n, s.state, greatest(moved.updated_at - s.ago, moved.placed_at)
+    FROM moved CROSS JOIN (SELECT unnest(@states::text[]) AS state, unnest(@agos::interval[]) AS ago, generate_subscripts(@states::text[], 1) AS n) s
+    RETURNING version, at
 ), job AS (
     SELECT count(souk_job_delete('drive_order', 'order_id', moved.id::text)) FROM moved WHERE @new_state = 'cancelled'
 ), declined AS (
@@ -166,7 +170,9 @@ WITH moved AS (
         score = 1 + d.score * power(0.5, least(greatest(extract(epoch FROM excluded.at - d.at) / extract(epoch FROM excluded.half_life), 0), 64)),
         half_life = excluded.half_life, at = greatest(d.at, excluded.at)
 )
-SELECT version, updated_at, answered_pending, (now() > deadline)::boolean AS overdue FROM moved CROSS JOIN job;
+SELECT version, updated_at, answered_pending, (now() > deadline)::boolean AS overdue,
+    (SELECT array_agg(h.at ORDER BY h.version) FROM history h)::timestamptz[] AS times
+FROM moved CROSS JOIN job;
 
 -- name: CancelOrder :one
 WITH moved AS (
