@@ -26,7 +26,7 @@ COPY tools tools
 RUN mkdir -p /out \
  && build() { (cd "$1" && shift && go build -trimpath -buildvcs=false -ldflags='-s -w -buildid=' -o /out/ "$@"); } \
  && build services $(cd services && ls -d ./*/cmd/*) \
- && build gateway ./cmd/gateway \
+ && build gateway ./cmd/gateway ./cmd/renderer \
  && build tools ./stripesim/cmd/stripesim ./smoke/cmd/smoke \
  && (cd tools && go run ./internal/sbom/generate /out/*) \
  && cp "$(go env GOROOT)/lib/time/zoneinfo.zip" /out/zoneinfo.zip

@@ -60,6 +60,14 @@ type Config struct {
 	MetricsURL   string        `env:"METRICS_URL"`
 	MetricsToken config.Secret `env:"METRICS_TOKEN"`
 
+	// RendererURL is a picture renderer (see gateway/renderer), such as https://renderer.example,
+	// which draws the pictures of which this process keeps no copy, within RendererTimeout;
+	// RendererKey signs what it is asked for. Without it, and while it is away, the gateway
+	// draws the same pictures itself.
+	RendererURL     string        `env:"RENDERER_URL"`
+	RendererKey     config.Secret `env:"RENDERER_KEY"`
+	RendererTimeout time.Duration `env:"RENDERER_TIMEOUT, default=1s"`
+
 	// RateLimit is how many units of cost a second one client address may spend on
 	// average, with RateBurst of them at once (ten seconds' worth when 0); docs/limits.md
 	// has what operations cost. Each replica counts for itself. Negative counts nothing

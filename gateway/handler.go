@@ -19,6 +19,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/edgecache"
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
+	"github.com/souk-shop/souk/gateway/internal/render"
 	"github.com/souk-shop/souk/gateway/internal/shop"
 	"github.com/souk-shop/souk/gateway/internal/storefront"
 	"github.com/souk-shop/souk/gateway/internal/webhook"
@@ -151,8 +152,12 @@ func newFront(cfg Config, p parts) (*front, error) {
 			return nil, fmt.Errorf("SOUK_GATEWAY_METRICS_URL: %w", err)
 		}
 	}
+	pictures, err := render.NewRemote(render.RemoteConfig{URL: cfg.RendererURL, Key: cfg.RendererKey.Reveal(), Timeout: cfg.RendererTimeout}, p.telemetry)
+	if err != nil {
+		return nil, fmt.Errorf("SOUK_GATEWAY_%w", err)
+	}
 	pages, err := storefront.New(storefront.Config{
-		Edges: marker, Operators: callers, Traces: recent, Metrics: drawn,
+		Draw: pictures.Draw, Edges: marker, Operators: callers, Traces: recent, Metrics: drawn,
 		Catalog: use.Catalog, Carts: use.Carts, Orders: use.Orders, Session: callers, Currency: cfg.Currency, PublicURL: cfg.PublicURL, Policy: policy, Log: p.telemetry.Log,
 	})
 	if err != nil {

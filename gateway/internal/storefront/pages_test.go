@@ -1,6 +1,7 @@
 package storefront
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
 	"github.com/souk-shop/souk/gateway/metrics"
 	"github.com/souk-shop/souk/gateway/traces"
 	"github.com/souk-shop/souk/proto/contact"
@@ -305,15 +307,15 @@ func TestPictures(t *testing.T) {
 
 // The drawings kept are bounded, and a bound that is passed loses nothing.
 func TestPictureCacheIsBounded(t *testing.T) {
-	p := newPictures(20 << 10)
-	first := string(p.get("0", "0", "mug").Plain.Bytes)
+	p := newPictures(20<<10, func(_ context.Context, seed, words string) []byte { return picture.SVG(seed, words) })
+	first := string(p.get(t.Context(), "0", "0", "mug").Plain.Bytes)
 	for i := range 200 {
-		p.get(string(rune('A'+i)), "seed", "mug")
+		p.get(t.Context(), string(rune('A'+i)), "seed", "mug")
 		if p.size > p.half {
 			t.Fatalf("%d bytes are kept", p.size)
 		}
 	}
-	if string(p.get("0", "0", "mug").Plain.Bytes) != first {
+	if string(p.get(t.Context(), "0", "0", "mug").Plain.Bytes) != first {
 		t.Error("a picture changed")
 	}
 }

@@ -1,6 +1,7 @@
 package storefront
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"sync"
@@ -15,22 +16,26 @@ import (
 // compressed.
 const pictureCacheBytes = 6 << 20
 
+// Draw draws a picture, as picture.SVG does. It never fails.
+type Draw func(ctx context.Context, seed, words string) []byte
+
 // pictures keeps drawings in two generations: what is used moves to the young
 // one, and when that is half the size allowed, the old one goes.
 type pictures struct {
 	half int
+	draw Draw
 
 	mu         sync.Mutex
 	size       int // of the young
 	young, old map[string]*compress.Body
 }
 
-func newPictures(size int) *pictures {
-	return &pictures{half: size / 2, young: map[string]*compress.Body{}}
+func newPictures(size int, draw Draw) *pictures {
+	return &pictures{half: size / 2, draw: draw, young: map[string]*compress.Body{}}
 }
 
 // get returns the drawing for a seed and words, under their version.
-func (p *pictures) get(version, seed, words string) *compress.Body {
+func (p *pictures) get(ctx context.Context, version, seed, words string) *compress.Body {
 	p.mu.Lock()
 	drawn, ok := p.young[version]
 	if !ok {
@@ -43,7 +48,7 @@ func (p *pictures) get(version, seed, words string) *compress.Body {
 		return drawn
 	}
 	// Weak: the plain and the compressed forms share it.
-	drawn = compress.NewBody(picture.SVG(seed, words), `W/"`+version+`"`)
+	drawn = compress.NewBody(p.draw(ctx, seed, words), `W/"`+version+`"`)
 	p.mu.Lock()
 	p.put(version, drawn)
 	p.mu.Unlock()
@@ -107,7 +112,7 @@ func (s *Storefront) sendPicture(w http.ResponseWriter, r *http.Request, seed, w
 		h.Set("Cache-Control", "public, max-age=3600")
 	}
 	h.Set("Content-Type", svgType)
-	s.pictures.get(version, seed, words).Serve(w, r)
+	s.pictures.get(r.Context(), version, seed, words).Serve(w, r)
 }
 
 // pictureWords are the words that a product, or one of its variants, is drawn

@@ -30,6 +30,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
 	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/shop/order"
+	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
 	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
@@ -85,6 +86,8 @@ type Config struct {
 	Traces Traces
 	// Metrics are dashboards of the shop's recent metrics; nil where it keeps none.
 	Metrics Metrics
+	// Draw draws the pictures; nil draws in this process.
+	Draw Draw
 	// Currency of the price filter; "" means GBP.
 	Currency string
 	// PaymentMethods offered at checkout; nil means the test cards of the
@@ -139,6 +142,9 @@ func New(cfg Config) (*Storefront, error) {
 	if cfg.PaymentMethods == nil {
 		cfg.PaymentMethods = TestCards
 	}
+	if cfg.Draw == nil {
+		cfg.Draw = func(_ context.Context, seed, words string) []byte { return picture.SVG(seed, words) }
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
@@ -160,7 +166,7 @@ func New(cfg Config) (*Storefront, error) {
 	if s.pages, err = newPages(s.static, s.public); err != nil {
 		return nil, err
 	}
-	s.pictures = newPictures(pictureCacheBytes)
+	s.pictures = newPictures(pictureCacheBytes, cfg.Draw)
 	s.sitemaps = newSitemaps()
 	s.routes()
 	small, err := s.smallFiles()

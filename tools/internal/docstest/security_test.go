@@ -161,7 +161,7 @@ func TestThreatModelNamesTheParts(t *testing.T) {
 // cryptography are the packages of the standard library with keys, hashes and
 // randomness. Others, such as crypto/md5, crypto/des and golang.org/x/crypto, are not used.
 var cryptography = map[string]bool{
-	"crypto/aes": true, "crypto/cipher": true, "crypto/ecdsa": true, "crypto/elliptic": true, "crypto/hkdf": true,
+	"crypto/aes": true, "crypto/cipher": true, "crypto/ecdsa": true, "crypto/ed25519": true, "crypto/elliptic": true, "crypto/hkdf": true,
 	"crypto/hmac": true, "crypto/rand": true, "crypto/sha256": true, "crypto/subtle": true, "crypto/tls": true, "crypto/x509": true, "crypto/x509/pkix": true,
 	"crypto/pbkdf2": true, "crypto/sha512": true, // SCRAM-SHA-512 of Kafka
 }

@@ -132,7 +132,7 @@ func (s *Shop) Restart(ctx context.Context, part string) error {
 // ready; or when ctx is done, with the last failure. It asks the part itself,
 // whatever Options.Route says.
 func (s *Shop) Await(ctx context.Context, part string) error {
-	if p, ok := topology.Find(part); part != topology.Replica && (!ok || p.Kind == topology.Tool) {
+	if p, ok := topology.Find(part); part != topology.Replica && (!ok || p.Kind == topology.Tool || p.Kind == topology.Function) {
 		return fmt.Errorf("no part %q", part)
 	}
 	err := poll(ctx, 10*time.Millisecond, func(ctx context.Context) error {

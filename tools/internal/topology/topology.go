@@ -30,6 +30,7 @@ const (
 	Provider Kind = "provider" // the payment provider's simulator
 	Service  Kind = "service"  // gRPC, in the cluster only
 	Gateway  Kind = "gateway"  // HTTP, reached from the internet
+	Function Kind = "function" // HTTP, pure, started for a request; a shop may do without it
 	Tool     Kind = "tool"     // an image that runs to its end, no part of a running shop
 )
 
@@ -145,6 +146,7 @@ var Parts = []Part{
 			return places{listener: &c.Listener, telemetry: &c.Telemetry, admin: &c.Admin}
 		}),
 	},
+	{Name: "renderer", Kind: Function, Module: "gateway", Package: "./cmd/renderer", Port: 8080},
 	{Name: "smoke", Kind: Tool, Module: "tools", Package: "./smoke/cmd/smoke", Calls: []Call{{To: Edge}}},
 }
 
@@ -178,7 +180,7 @@ func Processes() []Part { return Of(Provider, Service, Gateway) }
 func Identities() []string { return append(Names(Of(Service, Gateway)), Ops) }
 
 // Programs are the parts that have an image.
-func Programs() []Part { return Of(Provider, Service, Gateway, Tool) }
+func Programs() []Part { return Of(Provider, Service, Gateway, Function, Tool) }
 
 // Databases are the names of the parts that have one.
 func Databases() []string {
