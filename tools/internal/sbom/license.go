@@ -15,7 +15,7 @@ import (
 
 // allowed are the licenses that a program under Apache-2.0 may be shipped with, by
 // their SPDX identifiers: they ask for their text and notices, which are shipped, too.
-var allowed = []string{"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "0BSD", "CC0-1.0", "Unlicense", "MPL-2.0", publicDomain}
+var allowed = []string{"Apache-2.0", "MIT", "BSD-2-Clause", "BSD-3-Clause", "ISC", "0BSD", "CC0-1.0", "Unlicense", "MIT-0", "MPL-2.0", publicDomain}
 
 // publicDomain is what has no identifier in SPDX's list.
 const publicDomain = "LicenseRef-Public-Domain"
