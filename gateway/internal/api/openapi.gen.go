@@ -1574,6 +1574,7 @@ type ReconciliationTotal struct {
 type ReconciliationWindow struct {
 	FromTime time.Time `json:"from_time,omitzero"`
 	ToTime   time.Time `json:"to_time,omitzero"`
+	Settle   bool      `json:"settle,omitempty"`
 }
 
 func (v *ReconciliationWindow) read(r *reader) {
@@ -1583,6 +1584,8 @@ func (v *ReconciliationWindow) read(r *reader) {
 			r.time(&v.FromTime)
 		case "to_time":
 			r.time(&v.ToTime)
+		case "settle":
+			r.boolean(&v.Settle)
 		default:
 			return false
 		}

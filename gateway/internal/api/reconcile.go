@@ -9,7 +9,7 @@ import (
 
 // reconcile answers POST /v1/reconciliations.
 func (a *API) reconcile(ctx context.Context, in *ReconcileRequest) (answer, error) {
-	r, err := a.shop.Payments.Reconcile(ctx, viewer(ctx), in.Body.FromTime, in.Body.ToTime)
+	r, err := a.shop.Payments.Reconcile(ctx, viewer(ctx), in.Body.FromTime, in.Body.ToTime, in.Body.Settle)
 	if err != nil {
 		return nil, err
 	}

@@ -45,10 +45,21 @@ type ReconciliationDifference struct {
 // Reconcile compares what moved from one time to another. The answer may come
 // before it is done. For the operator.
 func (c *Client) Reconcile(ctx context.Context, from, to time.Time) (*Reconciliation, error) {
+	return c.reconcile(ctx, from, to, false)
+}
+
+// Settle ends the payments that the provider made from a time on and that the shop does not know,
+// and compares what moved since. For the operator, after a restore to that time.
+func (c *Client) Settle(ctx context.Context, from, to time.Time) (*Reconciliation, error) {
+	return c.reconcile(ctx, from, to, true)
+}
+
+func (c *Client) reconcile(ctx context.Context, from, to time.Time, settle bool) (*Reconciliation, error) {
 	body := struct {
-		From time.Time `json:"from_time"`
-		To   time.Time `json:"to_time"`
-	}{from, to}
+		From   time.Time `json:"from_time"`
+		To     time.Time `json:"to_time"`
+		Settle bool      `json:"settle,omitempty"`
+	}{from, to, settle}
 	out := new(Reconciliation)
 	_, err := c.do(ctx, request{method: http.MethodPost, path: "/v1/reconciliations", body: body}, out)
 	return out, err

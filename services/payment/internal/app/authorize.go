@@ -29,7 +29,9 @@ func (s *Payments) Authorize(ctx context.Context, cmd AuthorizeCommand) (domain.
 			return domain.Attempt{}, err
 		}
 		a, _, err := s.attempts.Begin(ctx, domain.Attempt{
-			OrderID: cmd.OrderID, ID: s.newID(), State: domain.Sent, Amount: cmd.Amount, Method: cmd.Method, OrderNumber: cmd.OrderNumber,
+			// Not a new id: where the database is restored to before this was written, the order asks again
+			// under the same keys, and nobody is charged twice.
+			OrderID: cmd.OrderID, ID: cmd.OrderID, State: domain.Sent, Amount: cmd.Amount, Method: cmd.Method, OrderNumber: cmd.OrderNumber,
 		})
 		if err == nil {
 			err = a.CheckAuthorize(cmd.Amount, cmd.Method)

@@ -45,6 +45,8 @@ type Attempts interface {
 	// EnterOrphanCapture enters a capture that should not have been, and the refund that
 	// undid it, in the ledger; false if that payment is in it.
 	EnterOrphanCapture(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error)
+	// OrphanEntered reports whether EnterOrphanCapture has entered a payment.
+	OrphanEntered(ctx context.Context, paymentID string) (bool, error)
 }
 
 // Refunds is the table of refunds with their entries in the ledger, as Attempts is

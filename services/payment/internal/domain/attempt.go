@@ -11,7 +11,8 @@ import (
 
 // Attempt is an order's one payment.
 type Attempt struct {
-	// OrderID and ID are UUIDs in canonical form.
+	// OrderID and ID are UUIDs in canonical form, the same one but for tombstones and for attempts of
+	// earlier versions.
 	OrderID, ID string
 	State       State
 	// Amount is the order's total; zero for a tombstone.

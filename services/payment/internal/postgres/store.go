@@ -168,10 +168,17 @@ func (s *Store) Payment(ctx context.Context, orderID string) (domain.Attempt, er
 
 // EnterOrphanCapture implements app.Attempts.
 func (s *Store) EnterOrphanCapture(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error) {
-	n, err := s.q.EnterOrphanCapture(ctx, db.EnterOrphanCaptureParams{
-		OrderID: orderID, ProviderID: paymentID, Amount: amount.Units, Currency: amount.Currency,
+	return s.recorded(ctx, func(ctx context.Context, q *db.Queries) (audit.Change, bool, error) {
+		n, err := q.EnterOrphanCapture(ctx, db.EnterOrphanCaptureParams{
+			OrderID: orderID, ProviderID: paymentID, Amount: amount.Units, Currency: amount.Currency,
+		})
+		return audit.Change{Object: "payment of order " + orderID, After: paymentRecord{State: "refunded", Provider: paymentID}}, n > 0, err
 	})
-	return n > 0, err
+}
+
+// OrphanEntered implements app.Attempts.
+func (s *Store) OrphanEntered(ctx context.Context, paymentID string) (bool, error) {
+	return s.q.OrphanEntered(ctx, paymentID)
 }
 
 // moved is the result of a guarded statement: no row means that the guard held

@@ -24,6 +24,11 @@ func (s *Server) Reconcile(ctx context.Context, req *paymentv1.ReconcileRequest)
 		work, cancel = context.WithDeadline(ctx, deadline.Add(-reconcileReserve))
 		defer cancel()
 	}
+	if req.GetSettle() {
+		if err := s.payments.SettleUnknown(work, timeOf(req.GetFromTime())); err != nil {
+			return nil, err
+		}
+	}
 	r, err := s.reconciler.Reconcile(work, timeOf(req.GetFromTime()), timeOf(req.GetToTime()))
 	if r.ID != "" && errors.Is(work.Err(), context.DeadlineExceeded) {
 		r, err = s.reconciler.Reconciliation(ctx, r.ID)

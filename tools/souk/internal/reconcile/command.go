@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"text/tabwriter"
 	"time"
 
@@ -25,9 +26,14 @@ Asks a running shop to compare its ledger with the payment provider's list of
 balance transactions, as it does by itself once a day, and prints the report. What is in
 flight is no difference. Exits with 1 on any difference.
 
+After a restore of the databases, --settle TIME first voids, or refunds in full, each
+payment that the provider made since the moment that they were restored to, and that the
+shop no longer knows. See docs/recovery.md.
+
 `, stderr)
 	shop := cli.Operator(flags)
 	since := flags.Duration("since", 0, "how far to look back; 0 for everything there ever was")
+	settle := flags.String("settle", "", "the `time` that the databases were restored to, as 2026-11-30T11:30:00Z")
 	wait := flags.Duration("wait", 10*time.Minute, "how long the comparison may take")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -43,12 +49,36 @@ flight is no difference. Exits with 1 on any difference.
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, *wait)
 	defer cancel()
+	if *settle != "" {
+		if err := settleSince(ctx, client, *settle); err != nil {
+			return err
+		}
+	}
 	to := time.Now().Add(time.Second).UTC()
 	from := time.Unix(0, 0).UTC()
 	if *since > 0 {
 		from = to.Add(-*since)
 	}
 	return Check(ctx, client, from, to, stdout)
+}
+
+// settleSince ends the payments since a time that the shop does not know. The shop ends as many as it
+// can within a call, and goes on at the next.
+func settleSince(ctx context.Context, client *shopclient.Client, text string) error {
+	from, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return fmt.Errorf("--settle %q: want a time with its zone, as 2026-11-30T11:30:00Z", text)
+	}
+	return retry.Do(ctx, retry.Policy{
+		Backoff: retry.Backoff{Initial: time.Second, Max: 10 * time.Second},
+		If: func(err error) bool {
+			problem, ok := errors.AsType[*shopclient.Problem](err)
+			return ok && problem.Status >= http.StatusInternalServerError
+		},
+	}, func(ctx context.Context) error {
+		_, err := client.Settle(ctx, from, time.Now().Add(time.Second))
+		return err
+	})
 }
 
 // Check compares a window of time, prints the report and returns an error if

@@ -68,7 +68,7 @@ func Restore(ctx context.Context, args []string, stdout, stderr io.Writer) error
 
 Brings the databases of all services back to what was committed until one moment. The shop
 must not run. What was there before is set aside, in a folder beside it. The payment
-provider is not restored: 'souk reconcile --settle' settles what it did since, once the
+provider is not restored: 'souk reconcile --settle TIME' settles what it did since, once the
 shop runs again. See docs/recovery.md.
 
 `, stderr)
@@ -95,7 +95,7 @@ shop runs again. See docs/recovery.md.
 	if err != nil {
 		return err
 	}
-	printRestored(stdout, r)
+	printRestored(stdout, r, at)
 	return nil
 }
 
@@ -114,7 +114,7 @@ func parseTo(text string) (time.Time, error) {
 	return at, nil
 }
 
-func printRestored(w io.Writer, r *localshop.Restored) {
+func printRestored(w io.Writer, r *localshop.Restored, at time.Time) {
 	last := "none"
 	if !r.Last.IsZero() {
 		last = r.Last.UTC().Format(time.RFC3339Nano)
@@ -124,11 +124,15 @@ func printRestored(w io.Writer, r *localshop.Restored) {
 	for _, dir := range r.Aside {
 		fmt.Fprintf(w, "set aside    %s\n", dir)
 	}
-	fmt.Fprint(w, `
+	if at.IsZero() {
+		at = r.Last
+	}
+	fmt.Fprintf(w, `
 next:
   souk up                  start the shop as before; its relays publish the events anew
   souk events rebuild      only with a broker of events elsewhere
-  souk reconcile --settle  void and refund what the payment provider has and the shop no longer
+  souk reconcile --settle %s
+                           void or refund what the payment provider has since and the shop does not
   souk verify              compare the books
-`)
+`, at.UTC().Format(time.RFC3339Nano))
 }

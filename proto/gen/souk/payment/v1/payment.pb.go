@@ -1330,6 +1330,10 @@ type ReconcileRequest struct {
 	FromTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
 	// Exclusive. Unset: an hour ago. With neither, it is a daily reconciliation.
 	ToTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
+	// First void, or refund in full, each payment that the provider made since from_time, which is
+	// to be set then, and that the service has no record of: what a restore of its database to
+	// that time leaves at the provider. Not where other shops use the provider's account.
+	Settle bool `protobuf:"varint,3,opt,name=settle,proto3" json:"settle,omitempty"`
 	// The operator.
 	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1378,6 +1382,13 @@ func (x *ReconcileRequest) GetToTime() *timestamppb.Timestamp {
 		return x.ToTime
 	}
 	return nil
+}
+
+func (x *ReconcileRequest) GetSettle() bool {
+	if x != nil {
+		return x.Settle
+	}
+	return false
 }
 
 func (x *ReconcileRequest) GetViewer() *v11.Viewer {
@@ -2176,10 +2187,11 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12.\n" +
 	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x04\x10\x05R\boperator\"L\n" +
 	"\x16ResolvePaymentResponse\x122\n" +
-	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"\xb0\x01\n" +
+	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"\xc8\x01\n" +
 	"\x10ReconcileRequest\x127\n" +
 	"\tfrom_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bfromTime\x123\n" +
-	"\ato_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06toTime\x12.\n" +
+	"\ato_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06toTime\x12\x16\n" +
+	"\x06settle\x18\x03 \x01(\bR\x06settle\x12.\n" +
 	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"\\\n" +
 	"\x11ReconcileResponse\x12G\n" +
 	"\x0ereconciliation\x18\x01 \x01(\v2\x1f.souk.payment.v1.ReconciliationR\x0ereconciliation\"\x81\x01\n" +

@@ -102,8 +102,9 @@ type PaymentServiceClient interface {
 	// Reconcile compares the ledger with the provider's balance transactions and
 	// answers with every difference. It answers when the comparison is done, or
 	// before the call's deadline with what there is by then: the service goes on,
-	// and GetReconciliation tells how far it is. It changes neither side.
-	// Errors: INVALID_ARGUMENT (INVALID_WINDOW), UNAVAILABLE (OUTCOME_UNKNOWN).
+	// and GetReconciliation tells how far it is. It changes neither side, unless it is
+	// asked to settle. Errors: INVALID_ARGUMENT (INVALID_WINDOW), UNAVAILABLE
+	// (OUTCOME_UNKNOWN): what is settled by then is, and a repeat goes on.
 	Reconcile(ctx context.Context, in *ReconcileRequest, opts ...grpc.CallOption) (*ReconcileResponse, error)
 	// GetReconciliation returns one.
 	// Errors: NOT_FOUND (RECONCILIATION_NOT_FOUND).
@@ -307,8 +308,9 @@ type PaymentServiceServer interface {
 	// Reconcile compares the ledger with the provider's balance transactions and
 	// answers with every difference. It answers when the comparison is done, or
 	// before the call's deadline with what there is by then: the service goes on,
-	// and GetReconciliation tells how far it is. It changes neither side.
-	// Errors: INVALID_ARGUMENT (INVALID_WINDOW), UNAVAILABLE (OUTCOME_UNKNOWN).
+	// and GetReconciliation tells how far it is. It changes neither side, unless it is
+	// asked to settle. Errors: INVALID_ARGUMENT (INVALID_WINDOW), UNAVAILABLE
+	// (OUTCOME_UNKNOWN): what is settled by then is, and a repeat goes on.
 	Reconcile(context.Context, *ReconcileRequest) (*ReconcileResponse, error)
 	// GetReconciliation returns one.
 	// Errors: NOT_FOUND (RECONCILIATION_NOT_FOUND).

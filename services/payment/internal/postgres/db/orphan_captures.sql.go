@@ -39,3 +39,15 @@ func (q *Queries) EnterOrphanCapture(ctx context.Context, arg EnterOrphanCapture
 	}
 	return result.RowsAffected(), nil
 }
+
+const orphanEntered = `-- name: OrphanEntered :one
+SELECT EXISTS (SELECT FROM ledger_entries WHERE transaction_id = md5('stray_capture:' || $1::text)::uuid)
+`
+
+// By the id that EnterOrphanCapture gives the transaction.
+func (q *Queries) OrphanEntered(ctx context.Context, providerID string) (bool, error) {
+	row := q.db.QueryRow(ctx, orphanEntered, providerID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}

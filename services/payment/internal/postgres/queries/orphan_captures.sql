@@ -7,3 +7,7 @@ FROM (VALUES
     ('refunds', 1, 'stray_refund'), ('provider_clearing', -1, 'stray_refund')
 ) AS e (account, sign, kind)
 ON CONFLICT (transaction_id, account) DO NOTHING;
+
+-- name: OrphanEntered :one
+-- By the id that EnterOrphanCapture gives the transaction.
+SELECT EXISTS (SELECT FROM ledger_entries WHERE transaction_id = md5('stray_capture:' || @provider_id::text)::uuid);

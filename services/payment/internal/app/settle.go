@@ -1,0 +1,64 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+)
+
+// settledAtOnce bounds how many payments are settled at the same time.
+const settledAtOnce = 8
+
+// SettleUnknown ends every payment that the provider made from a time on and that no
+// attempt is about: the database was restored to an earlier time, and has neither the attempt nor,
+// unless it is driven anew, the order. What is held is voided, and what was captured is refunded in
+// full and entered in the ledger with its refund. It may be repeated, and goes on then.
+// Errors: ErrInvalidWindow, ErrOutcomeUnknown.
+func (s *Payments) SettleUnknown(ctx context.Context, from time.Time) error {
+	to := s.now()
+	if from.IsZero() || !from.Before(to) {
+		return domain.ErrInvalidWindow
+	}
+	var g errgroup.Group // one that fails keeps none from the others
+	g.SetLimit(settledAtOnce)
+	var failed error
+	for in, err := range s.records.Payments(ctx, from.Add(-domain.ClockSkew), to.Add(domain.ClockSkew)) {
+		if err != nil {
+			failed = s.unknown(ctx, "settle", "", err)
+			break
+		}
+		if in.OrderID != "" && in.AttemptID != "" && in.Remedy() != domain.NoRemedy {
+			g.Go(func() error { return s.settleUnknown(ctx, in) })
+		}
+	}
+	return errors.Join(g.Wait(), failed)
+}
+
+// settleUnknown ends a payment that no attempt is about. An order that payment does not know gets a
+// tombstone, so that it cannot be authorized meanwhile.
+func (s *Payments) settleUnknown(ctx context.Context, in domain.Intent) error {
+	_, err := run(ctx, s, in.OrderID, func(ctx context.Context) (domain.Attempt, error) {
+		a, err := s.attempts.Get(ctx, in.OrderID)
+		if errors.Is(err, domain.ErrPaymentNotFound) {
+			if _, err := s.attempts.LeaveTombstone(ctx, in.OrderID, s.newID()); err != nil {
+				return a, err
+			}
+			a, err = s.attempts.Get(ctx, in.OrderID)
+		}
+		if err != nil || a.Owns(in) {
+			return a, err // its command, or a review, settles it
+		}
+		if in.Status == domain.IntentCaptured {
+			entered, err := s.attempts.OrphanEntered(ctx, in.ID)
+			if err != nil || entered {
+				return a, err
+			}
+		}
+		return a, s.voidOrRefund(ctx, a, in)
+	})
+	return err
+}

@@ -1,0 +1,68 @@
+package app_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/souk-shop/souk/services/payment/internal/domain"
+)
+
+// TestSettleUnknown: of what the provider has, only payments that no attempt is about are ended:
+// those of orders that payment has never heard of, and second ones of an order.
+func TestSettleUnknown(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t)
+	intent := func(a domain.Attempt, status domain.IntentStatus) domain.Intent {
+		in := domain.Intent{ID: "pi_" + id(), OrderID: a.OrderID, AttemptID: a.ID, Status: status, Amount: price}
+		d.provider.intents[in.ID] = in
+		return in
+	}
+	unknown := func() domain.Attempt { return domain.Attempt{OrderID: id(), ID: id()} }
+	captured, held, none := unknown(), unknown(), unknown()
+	intent(captured, domain.IntentCaptured)
+	void := intent(held, domain.IntentAuthorized)
+	intent(none, domain.IntentDeclined)
+	known := d.attempt(t, domain.Sent, "")
+	intent(known, domain.IntentCaptured)
+	second := d.attempt(t, domain.Authorized, "pi_own")
+	intent(domain.Attempt{OrderID: second.OrderID, ID: id()}, domain.IntentCaptured)
+	d.provider.intents["pi_other"] = domain.Intent{ID: "pi_other", Status: domain.IntentCaptured, Amount: price} // has no label of ours
+
+	from := time.Now().Add(-time.Minute)
+	d.provider.silent = true
+	if err := d.SettleUnknown(t.Context(), from); !errors.Is(err, domain.ErrOutcomeUnknown) {
+		t.Errorf("the provider was silent: %v", err)
+	}
+	d.provider.silent, d.provider.calls = false, nil
+	for range 2 {
+		if err := d.SettleUnknown(t.Context(), from); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const back = "stray_capture 1250, stray_refund -1250"
+	for what, c := range map[string]struct {
+		order, ledger string
+		state         domain.State
+	}{
+		"captured": {captured.OrderID, back, domain.Voided}, "held": {held.OrderID, "", domain.Voided},
+		"known": {known.OrderID, "", domain.Sent}, "second": {second.OrderID, back, domain.Authorized},
+	} {
+		a, err := d.store.Get(t.Context(), c.order)
+		if got := d.ledger(t, c.order); err != nil || a.State != c.state || got != c.ledger {
+			t.Errorf("%s: %s, %q, %v", what, a.State, got, err)
+		}
+	}
+	if _, err := d.store.Get(t.Context(), none.OrderID); !errors.Is(err, domain.ErrPaymentNotFound) {
+		t.Errorf("of an order that was declined there is something: %v", err)
+	}
+	if got := len(d.provider.calls); got != 3 || d.provider.intents[void.ID].Status != domain.IntentCanceled {
+		t.Errorf("asked for %s", strings.Join(d.provider.calls, ", "))
+	}
+	for _, from := range []time.Time{{}, time.Now().Add(time.Hour)} {
+		if err := d.SettleUnknown(t.Context(), from); !errors.Is(err, domain.ErrInvalidWindow) {
+			t.Errorf("since %s: %v", from, err)
+		}
+	}
+}
