@@ -3,9 +3,9 @@ package localshop
 import (
 	"cmp"
 	"fmt"
+	"net"
 	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
@@ -123,7 +123,7 @@ func (s *Shop) Addr(part string) string {
 		}
 		return s.broker.address()
 	case topology.Edge:
-		return strings.TrimPrefix(s.URL, "http://")
+		return reachable(s.listeners[part].Addr().(*net.TCPAddr))
 	default:
 		return s.listeners[part].Addr().String()
 	}

@@ -58,6 +58,8 @@ type Options struct {
 	Addr string
 	// Seed imports the embedded catalog on the folder's first start.
 	Seed bool
+	// Edge starts Varnish in front of the gateway: Addr is Varnish's then.
+	Edge bool
 	// Redis starts OneRedis, SentinelRedis or ClusterRedis, as the second layer of the services'
 	// caches; none when empty. A service that runs once has little use for it; see
 	// docs/adr/0007.
@@ -143,7 +145,7 @@ type Progress struct {
 
 // Shop is a running shop.
 type Shop struct {
-	// URL of the gateway, without a slash at its end.
+	// URL of the gateway, or of the edge in front of it, without a slash at its end.
 	URL string
 	// OperatorToken is for operators' calls, with every scope.
 	OperatorToken string
@@ -164,6 +166,7 @@ type Shop struct {
 	backups  *backups           // nil without
 	archive  *pgbackrest.Server // of the primary, with backups
 	redis    *redis
+	edge     *edge     // with Options.Edge
 	broker   *broker   // with EmbeddedEvents
 	recorder *recorder // with Options.Traces
 	meter    *meter    // with Options.Metrics
@@ -267,7 +270,7 @@ func (s *Shop) listen(ctx context.Context) error {
 	var lc net.ListenConfig
 	for _, part := range topology.Processes() {
 		addr := "127.0.0.1:0"
-		if part.Kind == topology.Gateway {
+		if part.Kind == topology.Gateway && !s.opts.Edge {
 			addr = s.opts.Addr
 		}
 		lis, err := lc.Listen(ctx, "tcp", addr)
@@ -282,7 +285,12 @@ func (s *Shop) listen(ctx context.Context) error {
 			return fmt.Errorf("listen for operators: %w", err)
 		}
 	}
-	s.URL = "http://" + reachable(s.listeners[topology.Edge].Addr().(*net.TCPAddr))
+	s.URL = s.GatewayURL()
+	if s.opts.Edge {
+		if err := s.reserveEdge(ctx); err != nil {
+			return err
+		}
+	}
 	s.StripesimURL = "http://" + s.listeners[topology.Stripesim].Addr().String()
 	return nil
 }
@@ -324,7 +332,7 @@ func (s *Shop) prepare() (err error) {
 	return s.folder.announce(s.URL)
 }
 
-// startStores starts PostgreSQL and, if they are wanted, the broker and Redis, side by side.
+// startStores starts PostgreSQL and, if they are wanted, the broker, Redis and the edge, side by side.
 func (s *Shop) startStores(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
@@ -362,6 +370,12 @@ func (s *Shop) startStores(ctx context.Context) error {
 				return err
 			}
 			return s.redis.ready(ctx)
+		})
+	}
+	if s.edge != nil {
+		g.Go(func() (err error) {
+			defer s.step("edge", &err)()
+			return s.startEdge(ctx)
 		})
 	}
 	return g.Wait()
@@ -585,6 +599,9 @@ func (s *Shop) stopAll(ctx context.Context) error {
 	s.startedAt = time.Time{} // no more state
 	s.mu.Unlock()
 	errs = append(errs, state.Remove(s.folder.path))
+	if s.edge != nil {
+		s.edge.close()
+	}
 	if s.stop != nil {
 		s.stop()
 		errs = append(errs, s.awaitEnd(endTimeout))
@@ -669,6 +686,9 @@ func (s *Shop) writeState() error {
 		maps.Copy(st.PIDs, s.redis.group.PIDs())
 	case s.redis.proc != nil:
 		st.PIDs[topology.Redis] = s.redis.proc.PID()
+	}
+	if s.edge != nil {
+		st.PIDs["varnish"] = s.edge.running.Process().PID()
 	}
 	if p := s.broker.supervisor(); p != nil {
 		st.PIDs[topology.NATS] = p.PID()

@@ -178,7 +178,7 @@ func (s *Shop) Ready(ctx context.Context, part string) error {
 		}
 		return s.broker.ask(ctx)
 	case topology.Edge:
-		return get(ctx, s.URL+"/readyz")
+		return get(ctx, s.GatewayURL()+"/readyz")
 	case topology.Stripesim:
 		return get(ctx, s.StripesimURL+"/_sim/summary")
 	}

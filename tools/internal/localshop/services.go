@@ -88,6 +88,9 @@ func (s *Shop) wiring() map[string]string {
 	if s.meter != nil {
 		out["SOUK_GATEWAY_METRICS_URL"], out["SOUK_GATEWAY_METRICS_TOKEN"] = s.meter.url(), s.meter.token
 	}
+	if s.edge != nil {
+		maps.Copy(out, s.edge.wiring())
+	}
 	maps.Copy(out, s.connections)
 	if s.opts.JobsOnly {
 		out["SOUK_ORDER_DRIVERS"] = "-1"

@@ -67,6 +67,11 @@ var needs = []need{
 		packages: map[string]string{"apt": "pgbackrest"},
 	},
 	{
+		what: "Varnish with xkey", optional: true, // a folder of its modules is on no PATH
+		files:    []string{"/usr/lib/*/varnish/vmods/libvmod_xkey.so"},
+		packages: map[string]string{"apt": "varnish varnish-modules"},
+	},
+	{
 		what: "a C compiler", programs: []string{"gcc", "clang"},
 		packages: map[string]string{"apt": "gcc libc6-dev", "dnf": "gcc glibc-devel", "apk": "gcc musl-dev", "brew": "gcc"},
 		wanted:   func(args []string) bool { return slices.Contains(args, "-race") || slices.Contains(args, "--race") },

@@ -28,7 +28,7 @@ Runs every test of every module, or "go test" with the arguments after --:
 
 Before that it installs what the tests need and is missing, PostgreSQL, Redis,
 Chromium and Java (and a C compiler for -race), with apt, dnf, apk or Homebrew; with apt
-also Patroni and etcd, whose tests are skipped elsewhere. It says
+also Patroni, etcd and Varnish, whose tests are skipped elsewhere. It says
 what it is going to run and asks first; where it may not, it prints the line for
 a user who may.
 

@@ -45,6 +45,7 @@ it in good order, a second one at once.
 	data := flags.String("data", state.DefaultDir, "the data `folder`; it is kept")
 	fresh := flags.Bool("fresh", false, "empty the data folder first")
 	processes := flags.Bool("processes", false, "run each service in a process of its own, started again after any death")
+	edge := flags.Bool("edge", false, "start Varnish in front of the gateway, which keeps public pages")
 	var redis redisKind
 	flags.Var(&redis, "redis", "start Redis (or a small one inside) as a second layer of the catalog's cache; --redis=sentinel, --redis=cluster: several that go on without one")
 	replica := flags.Bool("replica", false, "start a standby of PostgreSQL, which answers reads")
@@ -64,7 +65,7 @@ it in good order, a second one at once.
 	}
 	display := newDisplay(stderr)
 	opts := localshop.Options{
-		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Redis: string(redis), Replica: *replica, Postgres: *postgres, Backups: *backups, Events: *events, Metrics: *metrics,
+		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Edge: *edge, Redis: string(redis), Replica: *replica, Postgres: *postgres, Backups: *backups, Events: *events, Metrics: *metrics,
 		Console: display, ConsoleLevel: slog.LevelWarn, Progress: display.progress,
 	}
 	if *traces && *processes && localshop.ExportsElsewhere() {
@@ -139,6 +140,9 @@ func introduce(w io.Writer, shop *localshop.Shop, data string, redis redisKind) 
 		caches = "in memory, Redis beneath"
 	default:
 		caches = fmt.Sprintf("in memory, several Redis beneath (%s)", redis)
+	}
+	if shop.URL != shop.GatewayURL() {
+		caches += "; Varnish in front of the gateway, " + shop.GatewayURL()
 	}
 	traces, metrics := "not kept", "not kept"
 	if shop.TracesURL() != "" {
