@@ -673,12 +673,16 @@ env:
   {{- with .Values.backup.s3.region }}
   - {name: RCLONE_CONFIG_S3_REGION, value: {{ . | quote }}}
   {{- end }}
+  {{- if .Values.backup.s3.serviceAccount }}
+  - {name: RCLONE_CONFIG_S3_ENV_AUTH, value: "true"}
+  {{- else }}
   - name: RCLONE_CONFIG_S3_ACCESS_KEY_ID
     valueFrom:
       secretKeyRef: {name: {{ .Values.backup.s3.existingSecret }}, key: access-key-id}
   - name: RCLONE_CONFIG_S3_SECRET_ACCESS_KEY
     valueFrom:
       secretKeyRef: {name: {{ .Values.backup.s3.existingSecret }}, key: secret-access-key}
+  {{- end }}
 resources: {{- toYaml .Values.backup.resources | nindent 2 }}
 securityContext: {{- include "souk.containerSecurity" . | nindent 2 }}
 volumeMounts:
