@@ -229,8 +229,12 @@ sub vcl_deliver {
 		set resp.http.Cache-Status = "souk-edge; hit; ttl=" + std.integer(duration = obj.ttl, fallback = 0);
 		if (req.http.Souk-Edge-Stale) {
 			set resp.http.Cache-Status = resp.http.Cache-Status + "; detail=stale-if-error";
-			# The page's script shows it.
+			# The page's script shows it. A browser stores no such answer, nor hears it of
+			# what it has: it would keep the mark with the page.
 			set resp.http.Server-Timing = "stale";
+			set resp.http.Cache-Control = "private, no-store";
+			unset req.http.If-None-Match;
+			unset req.http.If-Modified-Since;
 		}
 	} else {
 		set resp.http.Cache-Status = "souk-edge; " + req.http.Souk-Edge-How;
