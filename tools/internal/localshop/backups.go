@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,6 +48,8 @@ type backups struct {
 type restore struct {
 	To time.Time `json:"to"`
 	At time.Time `json:"at"`
+	// Timeline is that of the databases since.
+	Timeline int `json:"timeline"`
 }
 
 // readBackups returns where the backups are; nil where none are kept.
@@ -223,6 +226,12 @@ func (b *backups) report(ctx context.Context, archive *pgbackrest.Server) (*Back
 // restorable is the first moment that a backup can be restored to: its end is known to the second.
 func restorable(b pgbackrest.Backup) time.Time { return b.Stop.Add(time.Second) }
 
+// forget leaves out the restores that databases on a timeline have not seen: what had been set aside
+// was put back.
+func (b *backups) forget(timeline int) {
+	b.Restores = slices.DeleteFunc(b.Restores, func(r restore) bool { return r.Timeline > timeline })
+}
+
 // abandoned reports whether what was at a moment was undone by a restore.
 func (b *backups) abandoned(at time.Time) bool {
 	for _, r := range b.Restores {
@@ -258,6 +267,11 @@ func Backup(ctx context.Context, dir string, full bool) (*BackupReport, error) {
 	if err != nil {
 		return nil, err
 	}
+	timeline, err := timelineOf(ctx, dsn)
+	if err != nil {
+		return nil, err
+	}
+	b.forget(timeline)
 	archive, err := n.archive(b.Repository, dsn)
 	if err != nil {
 		return nil, err
@@ -266,6 +280,16 @@ func Backup(ctx context.Context, dir string, full bool) (*BackupReport, error) {
 		return nil, err
 	}
 	return b.report(ctx, archive)
+}
+
+// timelineOf is the timeline of the last checkpoint of a server.
+func timelineOf(ctx context.Context, dsn string) (timeline int, err error) {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(ctx)
+	return timeline, conn.QueryRow(ctx, "SELECT timeline_id FROM pg_control_checkpoint()").Scan(&timeline)
 }
 
 // running is the server that a DSN of its superuser leads to, which may name several, and the DSN of

@@ -55,6 +55,7 @@ func (s *Shop) startCluster(ctx context.Context) (_ *cluster, err error) {
 	c := &cluster{passwords: s.secrets.Postgres}
 	c.Cluster, err = patroni.Start(ctx, patroni.Options{
 		Dir: s.folder.join(haName), Settings: settings, Log: s.log, Disposable: s.opts.Disposable, Asynchronous: s.opts.Asynchronous, Route: s.opts.Route,
+		NodeSettings: s.backups.settings,
 	})
 	if err != nil {
 		return nil, err

@@ -229,9 +229,6 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 	if s.backups, err = s.folder.keepBackups(opts.Backups, time.Now()); err != nil {
 		return nil, err
 	}
-	if s.backups != nil && opts.Postgres == HAPostgres {
-		return nil, errors.New("backups are of one PostgreSQL, not of three (--postgres ha): --backups none keeps none")
-	}
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
@@ -338,8 +335,10 @@ func (s *Shop) startStores(ctx context.Context) error {
 	g.Go(func() (err error) {
 		defer s.step("postgres", &err)()
 		if s.opts.Postgres == HAPostgres {
-			s.cluster, err = s.startCluster(ctx)
-			return err
+			if s.cluster, err = s.startCluster(ctx); err != nil {
+				return err
+			}
+			return s.startArchive(ctx, s.cluster.SuperuserDSN("postgres"))
 		}
 		if err := s.startPrimary(ctx); err != nil || !s.opts.Replica {
 			return err

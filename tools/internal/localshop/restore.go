@@ -16,6 +16,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/events/log"
 	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
 	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/tools/internal/patroni"
 	"github.com/souk-shop/souk/tools/internal/pgbackrest"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
@@ -94,20 +95,28 @@ type restoring struct {
 	RestoreOptions
 	folder  *folder
 	backups *backups
+	// single says that there is one server; else there are three, of which one is restored.
+	single  bool
 	node    node
 	archive *pgbackrest.Server
 	began   time.Time
 	// timeline is that of the data that was there; 0 without.
 	timeline int
+	// restored is that of the restored data.
+	restored int
 	done     Restored
 }
 
 func (r *restoring) run(ctx context.Context) (_ *Restored, err error) {
-	if r.node, err = locate(r.folder.join("postgres")); err != nil {
+	if err := r.findNode(ctx); err != nil {
 		return nil, err
 	}
 	if r.archive, err = r.node.archive(r.backups.Repository, ""); err != nil {
 		return nil, err
+	}
+	if control, err := pgserver.ReadControl(ctx, r.node.data); err == nil { // else the data is lost
+		r.timeline = control.Timeline
+		r.backups.forget(control.Timeline)
 	}
 	// Before the data is touched: a moment that cannot be restored to is the likeliest mistake.
 	backup, err := r.choose(ctx)
@@ -118,7 +127,7 @@ func (r *restoring) run(ctx context.Context) (_ *Restored, err error) {
 		return nil, err
 	}
 	suffix := ".before-" + r.began.UTC().Format("20060102T150405Z")
-	back, err := r.setAside(r.node.data, suffix)
+	back, err := r.makeRoom(suffix)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +135,7 @@ func (r *restoring) run(ctx context.Context) (_ *Restored, err error) {
 		return nil, errors.Join(err, back())
 	}
 	// From here on the databases are what they were then.
-	r.backups.Restores = append(r.backups.Restores, restore{To: r.target(), At: r.now()})
+	r.backups.Restores = append(r.backups.Restores, restore{To: r.target(), At: r.now(), Timeline: r.restored})
 	if err := r.folder.writeBackups(r.backups); err != nil {
 		return nil, err
 	}
@@ -185,8 +194,15 @@ func (r *restoring) archiveRest(ctx context.Context) error {
 		r.Progress("the data is lost: what was not archived is, too")
 		return nil
 	}
+	if _, err := os.Stat(filepath.Join(r.node.data, "standby.signal")); err == nil {
+		r.Progress("only a standby is left: what its primary had not archived is lost")
+		return nil
+	}
 	r.Progress("archiving what the server has not archived yet")
 	server, err := r.start(ctx)
+	if errors.Is(err, pgserver.ErrInUse) {
+		return err
+	}
 	if err != nil {
 		r.Progress(fmt.Sprintf("the data does not start, and what was not archived is lost: %v", err))
 		return nil
@@ -194,8 +210,7 @@ func (r *restoring) archiveRest(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, server.SuperuserDSN("postgres"))
 	if err == nil {
 		err = errors.Join(
-			conn.QueryRow(ctx, "SELECT timeline_id FROM pg_control_checkpoint(), pg_current_xact_id()").Scan(&r.timeline),
-			conn.Close(ctx))
+			execute(ctx, conn, "SELECT pg_current_xact_id()"), conn.Close(ctx))
 	}
 	if err := errors.Join(err, server.Stop(ctx)); err != nil { // it ends when all is archived
 		return err
@@ -211,7 +226,73 @@ func (r *restoring) archiveRest(ctx context.Context) error {
 func (r *restoring) start(ctx context.Context) (*pgserver.Server, error) {
 	all := maps.Clone(settings)
 	maps.Copy(all, r.archive.Settings())
-	return pgserver.Start(ctx, pgserver.Options{Dir: r.folder.join("postgres"), Settings: all, Standbys: true, Log: slog.New(slog.DiscardHandler)})
+	// Patroni's configuration names the folder of the node that was backed up, and a standby that does not run.
+	all["hba_file"], all["ident_file"] = filepath.Join(r.node.data, "pg_hba.conf"), filepath.Join(r.node.data, "pg_ident.conf")
+	all["synchronous_standby_names"] = ""
+	return pgserver.Start(ctx, pgserver.Options{Dir: r.node.dir, Settings: all, Standbys: true, Log: slog.New(slog.DiscardHandler)})
+}
+
+// makeRoom sets aside what is there, so that the node's folder is one without data.
+func (r *restoring) makeRoom(suffix string) (back func() error, err error) {
+	if r.single {
+		return r.setAside(r.node.data, suffix)
+	}
+	dir := r.folder.join(haName)
+	if back, err = r.setAside(dir, suffix); err != nil {
+		return nil, err
+	}
+	renewed, err := patroni.Renew(dir+suffix, dir)
+	if err == nil {
+		r.node, err = locate(renewed)
+	}
+	if err == nil {
+		r.archive, err = r.node.archive(r.backups.Repository, "")
+	}
+	if err != nil {
+		return nil, errors.Join(err, back())
+	}
+	return back, nil
+}
+
+// findNode finds the server, or which of three has the newest data: the primary.
+func (r *restoring) findNode(ctx context.Context) (err error) {
+	dir := r.folder.join(haName)
+	switch _, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		r.single = true
+		r.node, err = locate(r.folder.join("postgres"))
+		return err
+	case err != nil:
+		return err
+	}
+	primary, err := patroni.NewestData(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if r.node, err = locate(filepath.Join(dir, primary)); err != nil {
+		return err
+	}
+	return patroni.NotePassword(dir, r.node.dir)
+}
+
+// forgetTarget takes the moment out of the server's settings: a standby would stop at it.
+func forgetTarget(ctx context.Context, dsn string) error {
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, name := range []string{"restore_command", "recovery_target_time", "recovery_target_action", "recovery_target_timeline"} {
+		if err := execute(ctx, conn, "ALTER SYSTEM RESET "+name); err != nil {
+			return fmt.Errorf("reset %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+func execute(ctx context.Context, conn *pgx.Conn, sql string) error {
+	_, err := conn.Exec(ctx, sql)
+	return err
 }
 
 // setAside renames a folder, if it is there, and returns what puts it back in place of what is there then.
@@ -248,7 +329,10 @@ func (r *restoring) restoreData(ctx context.Context, backup pgbackrest.Backup) e
 	err = r.promoted(ctx, server)
 	r.done.Replayed = r.now().Sub(began)
 	if err == nil {
-		err = rewindRelays(ctx, server.SuperuserDSN)
+		r.restored, err = timelineOf(ctx, server.SuperuserDSN("postgres"))
+	}
+	if err == nil {
+		err = errors.Join(forgetTarget(ctx, server.SuperuserDSN("postgres")), rewindRelays(ctx, server.SuperuserDSN))
 	}
 	return errors.Join(err, server.Stop(ctx))
 }

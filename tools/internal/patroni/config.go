@@ -117,6 +117,13 @@ func (c *Cluster) writeNode(name, path string) error {
 		}
 		etcds = append(etcds, addr)
 	}
+	own := map[string]string{}
+	if c.opts.NodeSettings != nil {
+		var err error
+		if own, err = c.opts.NodeSettings(c.dir(name)); err != nil {
+			return err
+		}
+	}
 	role := func(name string) object { return object{"username": name, "password": c.state.Passwords[name]} }
 	hba := []string{
 		"host all all 127.0.0.1/32 scram-sha-256", //nolint:dupword // databases and users
@@ -141,7 +148,7 @@ func (c *Cluster) writeNode(name, path string) error {
 			"listen": c.own(name), "connect_address": c.peers[name],
 			"data_dir": c.Data(name), "bin_dir": c.programs, "pgpass": filepath.Join(c.dir(name), "pgpass"),
 			"authentication": object{"superuser": role(superuser), "replication": role(replicator)},
-			"pg_hba":         hba,
+			"pg_hba":         hba, "parameters": own,
 		},
 	}, "", "  ")
 	if err != nil {

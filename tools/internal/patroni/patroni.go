@@ -73,6 +73,8 @@ type Options struct {
 	Dir string
 	// Settings are added to PostgreSQL's configuration.
 	Settings map[string]string
+	// NodeSettings returns settings of the one node whose folder is dir; may be nil.
+	NodeSettings func(dir string) (map[string]string, error)
 	// Log is told of starts and stops; may be nil.
 	Log *slog.Logger
 	// Disposable data may be lost with the machine's power: nothing is synced to disk.
@@ -152,10 +154,10 @@ func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 	if err := c.portsAreFree(ctx); err != nil {
 		return nil, err
 	}
-	for _, name := range slices.Concat(Members, Nodes) {
-		c.parts[name].up()
-	}
 	began := time.Now()
+	if err := c.upAll(ctx); err != nil {
+		return nil, err
+	}
 	if err := c.AwaitWhole(ctx); err != nil {
 		return nil, fmt.Errorf("PostgreSQL under Patroni (logs in %s): %w", c.opts.Dir, err)
 	}
@@ -164,6 +166,31 @@ func Start(ctx context.Context, opts Options) (_ *Cluster, err error) {
 	}
 	c.log.InfoContext(ctx, "postgres is up, under patroni", "data", c.opts.Dir, "took", time.Since(began).Round(time.Millisecond))
 	return c, nil
+}
+
+// upAll starts all parts. A node without data makes a new cluster where etcd knows of none, as after
+// a restore, or joins: those with data are the first.
+func (c *Cluster) upAll(ctx context.Context) error {
+	var with, without []string
+	for _, name := range Nodes {
+		if _, err := os.Stat(filepath.Join(c.Data(name), "PG_VERSION")); err == nil {
+			with = append(with, name)
+		} else {
+			without = append(without, name)
+		}
+	}
+	for _, name := range slices.Concat(Members, with) {
+		c.parts[name].up()
+	}
+	if len(with) > 0 && len(without) > 0 {
+		if _, err := c.AwaitPrimary(ctx, ""); err != nil {
+			return fmt.Errorf("PostgreSQL under Patroni (logs in %s): no node with data takes writes: %w", c.opts.Dir, err)
+		}
+	}
+	for _, name := range without {
+		c.parts[name].up()
+	}
+	return nil
 }
 
 // findPrograms looks for all programs, and says what to install.
@@ -181,9 +208,45 @@ func (c *Cluster) findPrograms(ctx context.Context) (err error) {
 	return err
 }
 
+// Renew makes the folder of a cluster anew from the one that has been set aside at old: with its ports
+// and passwords, and no data. It returns the folder of the node that data is to be restored to, whose superuser's
+// password is in the file "password".
+func Renew(old, dir string) (node string, err error) {
+	b, err := os.ReadFile(filepath.Join(old, stateName))
+	if err != nil {
+		return "", err
+	}
+	state := &stored{}
+	if err := json.Unmarshal(b, state); err != nil {
+		return "", fmt.Errorf("%s: %w", filepath.Join(old, stateName), err)
+	}
+	node = filepath.Join(dir, Nodes[0])
+	if err := os.MkdirAll(node, 0o711); err != nil {
+		return "", err
+	}
+	return node, errors.Join(os.WriteFile(filepath.Join(dir, stateName), b, 0o600), NotePassword(dir, node))
+}
+
+// NotePassword writes the superuser's password of the cluster in dir to where a server that is started alone
+// with the data of a node looks for it.
+func NotePassword(dir, node string) error {
+	b, err := os.ReadFile(filepath.Join(dir, stateName))
+	if err != nil {
+		return err
+	}
+	state := &stored{}
+	if err := json.Unmarshal(b, state); err != nil {
+		return fmt.Errorf("%s: %w", filepath.Join(dir, stateName), err)
+	}
+	return os.WriteFile(filepath.Join(node, "password"), []byte(state.Passwords[superuser]+"\n"), 0o600)
+}
+
+// stateName is the file with what is stored.
+const stateName = "cluster.json"
+
 // load reads what is stored, or makes it.
 func (c *Cluster) load() error {
-	path := filepath.Join(c.opts.Dir, "cluster.json")
+	path := filepath.Join(c.opts.Dir, stateName)
 	c.state = &stored{}
 	switch b, err := os.ReadFile(path); {
 	case err == nil:
