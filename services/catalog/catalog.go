@@ -50,9 +50,12 @@ type Config struct {
 	StockQueue int `env:"STOCK_QUEUE, default=1024"`
 	// ExpireEvery is how often expired holds are released.
 	ExpireEvery time.Duration `env:"EXPIRE_EVERY, default=2s"`
-	// LearnEvery is how often sold units are counted into popularity and into
-	// what is bought together.
+	// LearnEvery is how often a batch of sales is counted into what is bought together, and of
+	// products into popularity.
 	LearnEvery time.Duration `env:"LEARN_EVERY, default=5s"`
+	// PopularityEvery is the shortest time from one count of the units that all products have
+	// sold to the next: each changes the products that have sold something.
+	PopularityEvery time.Duration `env:"POPULARITY_EVERY, default=1m"`
 	// KeepStockEvents is how long the log keeps events of stock that later ones have
 	// replaced.
 	KeepStockEvents time.Duration `env:"EVENTS_KEEP_STOCK, default=168h"`
@@ -92,7 +95,7 @@ func Run(ctx context.Context, cfg Config) error {
 				return err
 			}
 			p.AddReady("forget stock levels", eventlog.New(p.Pool, "catalog").Sweeper("stock", cfg.KeepStockEvents, p.Log))
-			background := app.Background{Store: store, ExpireEvery: cfg.ExpireEvery, LearnEvery: cfg.LearnEvery, Log: p.Log}
+			background := app.Background{Store: store, ExpireEvery: cfg.ExpireEvery, LearnEvery: cfg.LearnEvery, PopularityEvery: cfg.PopularityEvery, Log: p.Log}
 			p.AddReady("expire holds", background.ExpireHolds)
 			p.AddReady("learn from sales", background.Learn)
 			p.AddReady("follow stock", background.FollowStock)

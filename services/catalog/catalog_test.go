@@ -60,7 +60,7 @@ func start(t *testing.T, db pgtest.Database, change func(*catalog.Config)) *serv
 			Migrate:   true,
 		},
 		ExpireEvery: 20 * time.Millisecond,
-		LearnEvery:  20 * time.Millisecond,
+		LearnEvery:  20 * time.Millisecond, PopularityEvery: 20 * time.Millisecond,
 	}
 	if change != nil {
 		change(&cfg)

@@ -17,9 +17,11 @@ type Background struct {
 	Store Maintenance
 	// ExpireEvery is how often expired holds are released.
 	ExpireEvery time.Duration
-	// LearnEvery is how often sold units are counted.
-	LearnEvery time.Duration
-	Log        *slog.Logger
+	// LearnEvery is the time between two batches of what is learned from sales, and
+	// PopularityEvery the shortest time from one count of the units that all products have sold
+	// to the next.
+	LearnEvery, PopularityEvery time.Duration
+	Log                         *slog.Logger
 }
 
 // ExpireHolds releases expired holds until ctx is done.
@@ -36,11 +38,18 @@ func (b *Background) ExpireHolds(ctx context.Context) error {
 // Learn counts what was sold until ctx is done: one batch of each an interval, so
 // that a rush of orders is learned from later and costs no more.
 func (b *Background) Learn(ctx context.Context) error {
+	round, began := true, time.Time{}
 	return b.loop(ctx, b.LearnEvery, func(ctx context.Context) (more bool, err error) {
-		if _, err := b.Store.CountPairs(ctx); err != nil {
+		if _, err = b.Store.CountPairs(ctx); err != nil {
 			return false, err
 		}
-		_, err = b.Store.RefreshPopularity(ctx)
+		if round {
+			if time.Since(began) < b.PopularityEvery {
+				return false, nil
+			}
+			began = time.Now()
+		}
+		_, round, err = b.Store.RefreshPopularity(ctx)
 		return false, err
 	})
 }

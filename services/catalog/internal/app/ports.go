@@ -101,8 +101,9 @@ type Maintenance interface {
 	// whose stock changed; none means that no hold was due.
 	ExpireHolds(ctx context.Context) (domain.Touched, error)
 	// RefreshPopularity counts sold units into the next products and returns those
-	// it changed; call after call it goes round them all.
-	RefreshPopularity(ctx context.Context) (domain.Touched, error)
+	// it changed; call after call it goes round them all. round says that it has come to
+	// the last ones.
+	RefreshPopularity(ctx context.Context) (changed domain.Touched, round bool, err error)
 	// CountPairs counts what was bought together in orders not yet counted and
 	// returns their number.
 	CountPairs(ctx context.Context) (int, error)

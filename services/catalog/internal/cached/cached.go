@@ -139,10 +139,10 @@ func (s *Store) ExpireHolds(ctx context.Context) (domain.Touched, error) {
 }
 
 // RefreshPopularity implements app.Maintenance.
-func (s *Store) RefreshPopularity(ctx context.Context) (domain.Touched, error) {
-	touched, err := s.Store.RefreshPopularity(ctx)
+func (s *Store) RefreshPopularity(ctx context.Context) (domain.Touched, bool, error) {
+	touched, round, err := s.Store.RefreshPopularity(ctx)
 	s.cache.Changed(touched...)
-	return touched, err
+	return touched, round, err
 }
 
 // What an operator does may change any answer. An error may hide a commit.

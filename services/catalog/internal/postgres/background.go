@@ -63,13 +63,12 @@ func (s *Store) expireHoldsOf(ctx context.Context, skus []string) (orders int64,
 }
 
 // RefreshPopularity implements app.Maintenance.
-func (s *Store) RefreshPopularity(ctx context.Context) (domain.Touched, error) {
+func (s *Store) RefreshPopularity(ctx context.Context) (changed domain.Touched, round bool, err error) {
 	s.walks.Lock()
 	defer s.walks.Unlock()
-	var changed []string
 	next := s.walks.popularity
-	err := pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
-		changed, next = nil, s.walks.popularity
+	err = pg.InTx(ctx, s.pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+		changed, round, next = nil, false, s.walks.popularity
 		q := s.q.WithTx(tx)
 		if locked, err := q.TryLockCatalog(ctx); err != nil || !locked {
 			return err
@@ -82,15 +81,15 @@ func (s *Store) RefreshPopularity(ctx context.Context) (domain.Touched, error) {
 			return err
 		}
 		if next = end.Last; end.Products < popularityBatch {
-			next = firstID
+			next, round = firstID, true
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("refresh popularity: %w", err)
+		return nil, false, fmt.Errorf("refresh popularity: %w", err)
 	}
 	s.walks.popularity = next
-	return changed, nil
+	return changed, round, nil
 }
 
 // RefreshInStock implements app.Maintenance.

@@ -87,7 +87,7 @@ func BenchmarkReserveConfirm(b *testing.B) {
 	})
 	b.Run("popularity", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := s.RefreshPopularity(b.Context()); err != nil {
+			if _, _, err := s.RefreshPopularity(b.Context()); err != nil {
 				b.Fatal(err)
 			}
 		}

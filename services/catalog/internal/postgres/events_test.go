@@ -76,7 +76,7 @@ func TestWhatCanBeOrderedIsAnEvent(t *testing.T) {
 	if _, _, err := s.Release(t.Context(), order); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.RefreshPopularity(t.Context()); err != nil {
+	if _, _, err := s.RefreshPopularity(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	for subject, levels := range map[string][]int64{"stock.LAMP=2E1": {5, 3, 5}, "stock.VASE": {5, 4, 5}} {

@@ -197,7 +197,7 @@ func TestOwnEditsPayForNoTrigger(t *testing.T) {
 	if _, _, err := s.Confirm(ctx, order); err != nil {
 		t.Fatal(err)
 	}
-	if changed, err := s.RefreshPopularity(ctx); err != nil || len(changed) != 1 {
+	if changed, _, err := s.RefreshPopularity(ctx); err != nil || len(changed) != 1 {
 		t.Errorf("%v, %v", changed, err)
 	}
 	s.wantEntries("own edits")
@@ -222,13 +222,13 @@ func TestPopularityIsRefreshedUnderTheLock(t *testing.T) {
 	if _, err := tx.Exec(ctx, olderLock); err != nil {
 		t.Fatal(err)
 	}
-	if changed, err := s.RefreshPopularity(ctx); err != nil || len(changed) != 0 {
+	if changed, _, err := s.RefreshPopularity(ctx); err != nil || len(changed) != 0 {
 		t.Errorf("during an edit: %v, %v", changed, err)
 	}
 	if err := tx.Rollback(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if changed, err := s.RefreshPopularity(ctx); err != nil || len(changed) != 1 {
+	if changed, _, err := s.RefreshPopularity(ctx); err != nil || len(changed) != 1 {
 		t.Errorf("after it: %v, %v", changed, err)
 	}
 }

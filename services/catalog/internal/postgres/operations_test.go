@@ -43,7 +43,7 @@ func TestRevisionFollowsEdits(t *testing.T) {
 			do(err)
 		}},
 		{"confirm", false, func() { _, _, err := s.Confirm(ctx, order); do(err) }},
-		{"popularity", false, func() { _, err := s.RefreshPopularity(ctx); do(err) }},
+		{"popularity", false, func() { _, _, err := s.RefreshPopularity(ctx); do(err) }},
 		{"restock", false, func() {
 			_, err := s.Restock(ctx, newID(), order, []domain.StockLine{line("MUG-L", 1)})
 			do(err)

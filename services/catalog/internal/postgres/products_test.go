@@ -191,9 +191,9 @@ func TestVersionFollowsEveryChange(t *testing.T) {
 		}},
 		{"reserve", func() { _, _, err := s.Reserve(ctx, order, []domain.StockLine{line("A", 2)}, quarter); do(err) }},
 		{"confirm", func() { _, _, err := s.Confirm(ctx, order); do(err) }},
-		{"popularity", func() { _, err := s.RefreshPopularity(ctx); do(err) }},
+		{"popularity", func() { _, _, err := s.RefreshPopularity(ctx); do(err) }},
 		{"restock", func() { _, err := s.Restock(ctx, newID(), order, []domain.StockLine{line("A", 1)}); do(err) }},
-		{"popularity again", func() { _, err := s.RefreshPopularity(ctx); do(err) }},
+		{"popularity again", func() { _, _, err := s.RefreshPopularity(ctx); do(err) }},
 		{"upsert", func() { s.add(simple("A", "a", 1, 6)) }},
 		{"stock only", func() { s.add(simple("A", "a", 1, 7)) }},
 	} {
@@ -207,7 +207,7 @@ func TestVersionFollowsEveryChange(t *testing.T) {
 	if last.Popularity != 1 {
 		t.Errorf("popularity %d", last.Popularity)
 	}
-	if changed, err := s.RefreshPopularity(ctx); err != nil || len(changed) != 0 {
+	if changed, _, err := s.RefreshPopularity(ctx); err != nil || len(changed) != 0 {
 		t.Errorf("refreshed for nothing: %v, %v", changed, err)
 	}
 	if now := s.product("B"); now.Version != other.Version {

@@ -139,7 +139,7 @@ func TestCache(t *testing.T, wrap func(t *testing.T, next app.Store) app.Store) 
 			},
 			"reserve", func() error { _, _, err := cache.Reserve(ctx, order, lines, time.Hour); return err },
 			"confirm", func() error { _, _, err := cache.Confirm(ctx, order); return err },
-			"popularity", func() error { _, err := cache.RefreshPopularity(ctx); return err },
+			"popularity", func() error { _, _, err := cache.RefreshPopularity(ctx); return err },
 			"restock", func() error {
 				_, err := cache.Restock(ctx, NewID(), order, []domain.StockLine{{SKU: "A", Quantity: 1}})
 				return err
