@@ -171,6 +171,30 @@ func TestAddIsOneCall(t *testing.T) {
 	}
 }
 
+// A new cart with lines is one call of the cart service; of one of the version before, which
+// makes empty carts alone, it is three.
+func TestANewCartIsOneCall(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	const lines = `{"lines":[{"sku":"SKU01","quantity":2}]}`
+	s.want(201, "POST", "/v1/carts", lines) // the payment limits are asked for once
+	for _, older := range []bool{false, true} {
+		s.cart.mu.Lock()
+		s.cart.older = older
+		s.cart.mu.Unlock()
+		want := int64(2) // with the one that looks the SKU up
+		if older {
+			want = 4
+		}
+		before := s.calls.Load()
+		var cart cartDoc
+		s.want(201, "POST", "/v1/carts", lines).decode(t, &cart)
+		if n := s.calls.Load() - before; n != want || cart.Units != 2 {
+			t.Errorf("%d calls for a cart of %d units, want %d for 2", n, cart.Units, want)
+		}
+	}
+}
+
 // A write that was made but whose answer was lost is asked for again, and made
 // once.
 func TestALostAnswerAddsOnce(t *testing.T) {

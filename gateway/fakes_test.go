@@ -375,6 +375,8 @@ type fakeCart struct {
 	// lost makes that many writes that are made be answered as unavailable.
 	lost int
 	made map[string]bool // ids of changes
+	// older is of a version that makes no cart with lines.
+	older bool
 	// removed has the orders whose units have left their cart.
 	removed map[string]bool
 }
@@ -413,6 +415,9 @@ func (c *fakeCart) GetCart(_ context.Context, r *cartv1.GetCartRequest) (*cartv1
 func (c *fakeCart) SetLines(_ context.Context, r *cartv1.SetLinesRequest) (*cartv1.SetLinesResponse, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if r.Create && !c.older && c.carts[r.CartId] == nil {
+		c.carts[r.CartId] = &cartv1.Cart{Id: r.CartId, OwnerId: customer(r), Version: 1, UpdatedAt: timestamppb.Now()}
+	}
 	cart, err := c.get(r.CartId, customer(r))
 	if err != nil {
 		return nil, err

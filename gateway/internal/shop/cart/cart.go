@@ -173,13 +173,23 @@ func (c *Carts) NewCart(ctx context.Context, owner *accessv1.Viewer, lines []Lin
 		return nil, err
 	}
 	id, _ := idempotency.ID(ctx)
+	if len(lines) > 0 {
+		cart, err := c.set(ctx, v, SetLines{Owner: owner, Cart: id, Lines: lines, Replace: true}, true)
+		if err == nil {
+			return v.cart(ctx, cart)
+		}
+		if !problem.Is(err, problem.CartNotFound) {
+			return nil, err
+		}
+		// A cart service of the version before does not know that it is to make the cart.
+	}
 	res, err := client.Call(ctx, c.cfg.Caller, 0, c.cfg.Client.CreateCart, &cartv1.CreateCartRequest{CartId: id.String(), Viewer: owner})
 	if err != nil {
 		return nil, err
 	}
 	cart := res.GetCart()
 	if len(lines) > 0 {
-		if cart, err = c.set(ctx, v, SetLines{Owner: owner, Cart: id, Lines: lines, Replace: true}); err != nil {
+		if cart, err = c.set(ctx, v, SetLines{Owner: owner, Cart: id, Lines: lines, Replace: true}, false); err != nil {
 			return nil, err
 		}
 	}
@@ -228,7 +238,7 @@ func (c *Carts) SetLines(ctx context.Context, in SetLines) (*Cart, error) {
 	if err := v.check(ctx, in.Lines); err != nil {
 		return nil, c.ownFirst(ctx, in.Owner, in.Cart, err)
 	}
-	cart, err := c.set(ctx, v, in)
+	cart, err := c.set(ctx, v, in, false)
 	if in.Version != 0 && problem.Is(err, problem.VersionConflict) {
 		return nil, changed(err)
 	}
@@ -293,10 +303,11 @@ func (c *Carts) get(ctx context.Context, owner *accessv1.Viewer, id uuid.UUID) (
 	return res.GetCart(), nil
 }
 
-func (c *Carts) set(ctx context.Context, v *view, in SetLines) (*cartv1.Cart, error) {
+// set writes lines. With create it makes the cart if there is none.
+func (c *Carts) set(ctx context.Context, v *view, in SetLines, create bool) (*cartv1.Cart, error) {
 	change, _ := idempotency.ID(ctx) // a repeat changes nothing
 	req := &cartv1.SetLinesRequest{
-		CartId: in.Cart.String(), Viewer: in.Owner, Replace: in.Replace, ChangeId: change.String(),
+		CartId: in.Cart.String(), Viewer: in.Owner, Replace: in.Replace, ChangeId: change.String(), Create: create,
 		Lines: make([]*cartv1.LineChange, len(in.Lines)),
 	}
 	if in.Version != 0 {

@@ -18,6 +18,8 @@ type Change struct {
 	// Expected is the version that the cart must still be at; 0 stands for
 	// any.
 	Expected int64
+	// Create makes the cart if there is none; not with Expected.
+	Create bool
 	// ID tells a repeat from a new change; the zero value does not.
 	ID UUID
 }
@@ -28,6 +30,9 @@ type Change struct {
 func (c Change) Validate() error {
 	if c.Expected < 0 {
 		return &InvalidError{"expected_version", "is negative"}
+	}
+	if c.Create && c.Expected != 0 {
+		return &InvalidError{"expected_version", "is set for a cart that may have to be made"}
 	}
 	if len(c.Set) > MaxLines {
 		return &InvalidError{"lines", fmt.Sprintf("has more than %d entries", MaxLines)}

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/souk-shop/souk/services/cart/internal/domain"
@@ -17,6 +18,14 @@ type batch struct{ pgx.Batch }
 // lock makes the statements after it wait until no other writer is at the
 // carts.
 func (b *batch) lock(ids ...domain.UUID) { b.Queue(db.LockCarts, ids) }
+
+// create makes an empty cart, if there is none. The result is whether the owner has too many
+// to get another.
+func (b *batch) create(k domain.Key, now time.Time) (tooMany *bool) {
+	tooMany = new(bool)
+	b.Queue(db.CreateCart, k.Owner, k.ID, int64(domain.MaxCarts), domain.SeenAt(now), now).QueryRow(func(row pgx.Row) error { return row.Scan(tooMany) })
+	return tooMany
+}
 
 // getCart reads a cart as it is after the statements before it. The result
 // stays zero, with version 0, if there is none.

@@ -40,11 +40,8 @@ func (s *Store) ReadFrom(pool *pgxpool.Pool) *Store {
 // fails with domain.ErrTaken if that one is another owner's, and with
 // domain.ErrTooManyCarts.
 func (s *Store) Create(ctx context.Context, k domain.Key, now time.Time) (domain.Cart, error) {
-	var (
-		b       batch
-		tooMany bool
-	)
-	b.Queue(db.CreateCart, k.Owner, k.ID, int64(domain.MaxCarts), domain.SeenAt(now), now).QueryRow(func(row pgx.Row) error { return row.Scan(&tooMany) })
+	var b batch
+	tooMany := b.create(k, now)
 	cart := b.getCart(k)
 	if err := b.send(ctx, s.pool); err != nil {
 		return domain.Cart{}, fmt.Errorf("create cart: %w", err)
@@ -52,7 +49,7 @@ func (s *Store) Create(ctx context.Context, k domain.Key, now time.Time) (domain
 	switch {
 	case cart.Version > 0:
 		return *cart, nil
-	case tooMany:
+	case *tooMany:
 		return domain.Cart{}, domain.ErrTooManyCarts
 	}
 	return domain.Cart{}, domain.ErrTaken
@@ -83,18 +80,23 @@ func (s *Store) Touch(ctx context.Context, k domain.Key, now time.Time) error {
 // Change applies a valid change and returns the cart after it. A change that
 // changes nothing leaves the version as it is, and so does one that was made
 // before, by its ID: the answer may have been lost. It fails with
-// domain.ErrNotFound, a *domain.VersionConflictError or domain.ErrFull.
+// domain.ErrNotFound, a *domain.VersionConflictError or domain.ErrFull; a change that may
+// create the cart with what Create fails with, instead of domain.ErrNotFound.
 func (s *Store) Change(ctx context.Context, k domain.Key, c domain.Change, now time.Time) (domain.Cart, error) {
 	set := newColumns(c.Set)
 	var (
-		b   batch
-		was db.SetLinesRow
+		b       batch
+		was     db.SetLinesRow
+		tooMany *bool
 	)
 	var id *domain.UUID
 	if c.ID != (domain.UUID{}) {
 		id = &c.ID
 	}
 	b.lock(k.ID)
+	if c.Create {
+		tooMany = b.create(k, now)
+	}
 	b.Queue(db.SetLines, id, k.ID, k.Owner, set.skus, set.quantities, set.prices, set.currencies, c.Replace,
 		c.Expected, int64(domain.MaxLines), now, domain.SeenAt(now)).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&was.Version, &was.Lines, &was.Made)
@@ -104,6 +106,10 @@ func (s *Store) Change(ctx context.Context, k domain.Key, c domain.Change, now t
 		return domain.Cart{}, fmt.Errorf("set lines: %w", err)
 	}
 	switch {
+	case cart.Version == 0 && c.Create && *tooMany:
+		return domain.Cart{}, domain.ErrTooManyCarts
+	case cart.Version == 0 && c.Create:
+		return domain.Cart{}, domain.ErrTaken
 	case was.Version == 0 || cart.Version == 0:
 		return domain.Cart{}, domain.ErrNotFound
 	case was.Made:

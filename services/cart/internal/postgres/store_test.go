@@ -247,6 +247,37 @@ func TestAChangeIsMadeOnce(t *testing.T) {
 	}
 }
 
+// TestAChangeMayMakeTheCart: in one transaction, and once.
+func TestAChangeMayMakeTheCart(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, nil)
+	ctx, k := t.Context(), newKey()
+	first := domain.Change{Create: true, Replace: true, Set: []domain.Line{line("A", 2)}, ID: newID()}
+	for range 2 { // the second is a repeat
+		c := change(t, s, k, first)
+		wantLines(t, c, line("A", 2))
+		if c.Version != 2 || c.Key != k {
+			t.Errorf("%+v, want version 2", c)
+		}
+	}
+	wantLines(t, change(t, s, k, domain.Change{Create: true, Set: []domain.Line{line("B", 1)}}), line("A", 2), line("B", 1))
+	if _, err := s.Change(ctx, domain.Key{ID: k.ID, Owner: newID()}, first, noon); !errors.Is(err, domain.ErrTaken) {
+		t.Errorf("of another owner: %v", err)
+	}
+	wantLines(t, change(t, s, k, domain.Change{}), line("A", 2), line("B", 1))
+	full := newID()
+	for range domain.MaxCarts {
+		change(t, s, domain.Key{ID: newID(), Owner: full}, first)
+	}
+	tooMany := domain.Key{ID: newID(), Owner: full}
+	if _, err := s.Change(ctx, tooMany, first, noon); !errors.Is(err, domain.ErrTooManyCarts) {
+		t.Errorf("one more: %v", err)
+	}
+	if _, err := get(ctx, s, tooMany); !errors.Is(err, domain.ErrNotFound) {
+		t.Errorf("it is there: %v", err)
+	}
+}
+
 func TestAdd(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, nil)
@@ -475,6 +506,10 @@ func TestEveryCallIsOneRoundTrip(t *testing.T) {
 		{"set 2,000 lines", func() error { _, err := s.Change(ctx, k, domain.Change{Set: lines}, noon); return err }},
 		{"set 2,000 more", func() error { _, err := s.Change(ctx, guest, domain.Change{Set: lines}, noon); return err }},
 		{"add to 2,000 lines", func() error { _, err := s.Add(ctx, k, addition("SKU-1999", 1), noon); return err }},
+		{"create with lines", func() error {
+			_, err := s.Change(ctx, newKey(), domain.Change{Create: true, Set: lines}, noon)
+			return err
+		}},
 		{"get", func() error { _, err := get(ctx, s, k); return err }},
 		{"merge", func() error { _, err := s.Merge(ctx, guest, k, noon); return err }},
 		{"remove what was ordered", func() error { return s.RemoveOrdered(ctx, k, order(2, lines...), noon) }},

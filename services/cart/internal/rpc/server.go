@@ -86,6 +86,7 @@ func (s *Server) SetLines(ctx context.Context, req *cartv1.SetLinesRequest) (*ca
 		Set:      make([]domain.Line, len(req.GetLines())),
 		Replace:  req.GetReplace(),
 		Expected: req.GetExpectedVersion(),
+		Create:   req.GetCreate(),
 	}
 	if id := req.GetChangeId(); id != "" {
 		if change.ID, err = parseUUID("change_id", id); err != nil {

@@ -618,6 +618,9 @@ type SetLinesRequest struct {
 	// made, as after an answer that was lost, makes nothing and returns the cart as
 	// it is.
 	ChangeId string `protobuf:"bytes,6,opt,name=change_id,json=changeId,proto3" json:"change_id,omitempty"`
+	// Whether the cart is made, as CreateCart does, if there is none. Not with
+	// expected_version.
+	Create bool `protobuf:"varint,7,opt,name=create,proto3" json:"create,omitempty"`
 	// The shopper: a customer, owner of the cart.
 	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -687,6 +690,13 @@ func (x *SetLinesRequest) GetChangeId() string {
 		return x.ChangeId
 	}
 	return ""
+}
+
+func (x *SetLinesRequest) GetCreate() bool {
+	if x != nil {
+		return x.Create
+	}
+	return false
 }
 
 func (x *SetLinesRequest) GetViewer() *v11.Viewer {
@@ -1307,13 +1317,14 @@ const file_souk_cart_v1_cart_proto_rawDesc = "" +
 	"LineChange\x12\x1b\n" +
 	"\x03sku\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@R\x03sku\x12'\n" +
 	"\bquantity\x18\x02 \x01(\x03B\v\xbaH\b\"\x06\x18\xa0\x8d\x06(\x00R\bquantity\x12<\n" +
-	"\x0fseen_unit_price\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyR\rseenUnitPrice\"\xc1\x02\n" +
+	"\x0fseen_unit_price\x18\x03 \x01(\v2\x14.souk.money.v1.MoneyR\rseenUnitPrice\"\xd9\x02\n" +
 	"\x0fSetLinesRequest\x12!\n" +
 	"\acart_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x06cartId\x127\n" +
 	"\x10expected_version\x18\x03 \x01(\x03B\a\xbaH\x04\"\x02(\x01H\x00R\x0fexpectedVersion\x88\x01\x01\x129\n" +
 	"\x05lines\x18\x04 \x03(\v2\x18.souk.cart.v1.LineChangeB\t\xbaH\x06\x92\x01\x03\x10\xd0\x0fR\x05lines\x12\x18\n" +
 	"\areplace\x18\x05 \x01(\bR\areplace\x12(\n" +
-	"\tchange_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bchangeId\x12.\n" +
+	"\tchange_id\x18\x06 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\bchangeId\x12\x16\n" +
+	"\x06create\x18\a \x01(\bR\x06create\x12.\n" +
 	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerB\x13\n" +
 	"\x11_expected_versionJ\x04\b\x02\x10\x03R\bowner_id\":\n" +
 	"\x10SetLinesResponse\x12&\n" +

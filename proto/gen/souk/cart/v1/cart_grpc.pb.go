@@ -57,10 +57,11 @@ type CartServiceClient interface {
 	// with the SKU in ErrorInfo metadata "sku") beyond 100,000 units of the line.
 	AddLine(ctx context.Context, in *AddLineRequest, opts ...grpc.CallOption) (*AddLineResponse, error)
 	// SetLines sets the absolute quantity of lines, all or none; quantity 0
-	// removes a line. With expected_version set, only if the cart is still at it.
+	// removes a line. With expected_version set, only if the cart is still at it. With
+	// create, the cart is made if there is none, in the same transaction.
 	// Errors: NOT_FOUND (CART_NOT_FOUND), ABORTED (VERSION_CONFLICT, with the
 	// current version in ErrorInfo metadata "version"), FAILED_PRECONDITION
-	// (CART_FULL) beyond 2,000 lines.
+	// (CART_FULL) beyond 2,000 lines; with create those of CreateCart.
 	SetLines(ctx context.Context, in *SetLinesRequest, opts ...grpc.CallOption) (*SetLinesResponse, error)
 	// MergeCart adds the lines of one cart to another (a guest's into the
 	// customer's at sign-in) and deletes the first, in one commit. Quantities
@@ -199,10 +200,11 @@ type CartServiceServer interface {
 	// with the SKU in ErrorInfo metadata "sku") beyond 100,000 units of the line.
 	AddLine(context.Context, *AddLineRequest) (*AddLineResponse, error)
 	// SetLines sets the absolute quantity of lines, all or none; quantity 0
-	// removes a line. With expected_version set, only if the cart is still at it.
+	// removes a line. With expected_version set, only if the cart is still at it. With
+	// create, the cart is made if there is none, in the same transaction.
 	// Errors: NOT_FOUND (CART_NOT_FOUND), ABORTED (VERSION_CONFLICT, with the
 	// current version in ErrorInfo metadata "version"), FAILED_PRECONDITION
-	// (CART_FULL) beyond 2,000 lines.
+	// (CART_FULL) beyond 2,000 lines; with create those of CreateCart.
 	SetLines(context.Context, *SetLinesRequest) (*SetLinesResponse, error)
 	// MergeCart adds the lines of one cart to another (a guest's into the
 	// customer's at sign-in) and deletes the first, in one commit. Quantities
