@@ -34,13 +34,13 @@ type scale struct {
 	catalog  *generated
 }
 
-// ScaleResult is one kind of read in a small and a large catalog.
+// ScaleResult is one kind of read, or of work, in a small and a large shop.
 type ScaleResult struct {
 	Name string `json:"name"`
-	// P50Millis and P99Millis are in the small and in the large catalog.
+	// P50Millis and P99Millis are in the small and in the large shop.
 	P50Millis [2]float64 `json:"p50_ms"`
 	P99Millis [2]float64 `json:"p99_ms"`
-	// Factor is the large catalog's p50 by the small one's.
+	// Factor is the large shop's p50 by the small one's.
 	Factor float64 `json:"factor"`
 }
 
@@ -52,11 +52,20 @@ with a large catalog of made-up products, and measures each kind of read, turn a
 turn about, so that a noisy minute meets both. What a read costs must not grow
 with the catalog. Two million products take most of an hour and 10 GB.
 
+With --orders it measures what is done with orders in a shop that has few of them
+behind it and in one that has so many, paid, of two years: a million take ten
+minutes and 5 GB.
+
+  souk bench scale --orders 1000000 --most 1.5
+
 `, stderr)
 	s := &scale{progress: stderr, catalog: newGenerated()}
 	flags.IntVar(&s.sizes[0], "small", 200_000, "products of the small catalog")
 	flags.IntVar(&s.sizes[1], "large", 2_000_000, "products of the large catalog")
 	flags.IntVar(&s.reads, "reads", 300, "reads of each kind")
+	past := &pastOrders{progress: stderr}
+	flags.IntVar(&past.sizes[1], "orders", 0, "measure orders, in a shop that has so many behind it, and not the catalog")
+	flags.IntVar(&past.sizes[0], "few-orders", 1000, "with --orders: how many the other shop has")
 	dir := flags.String("data", "", "keep the shops in this `folder`, and use what is there; a temporary one if empty")
 	most := flags.Float64("most", 2, "fail when a kind of read is slower by more than this `factor`; 0 for never")
 	asJSON := flags.Bool("json", false, "print the results as JSON")
@@ -75,7 +84,16 @@ with the catalog. Two million products take most of an hour and 10 GB.
 		defer os.RemoveAll(temporary)
 		*dir = temporary
 	}
-	results, err := s.run(ctx, *dir)
+	run, things := s.run, "products"
+	sizes := s.sizes
+	if past.sizes[1] != 0 {
+		past.rounds = s.reads
+		if err := past.check(); err != nil {
+			return err
+		}
+		run, things, sizes = past.run, "orders", past.sizes
+	}
+	results, err := run(ctx, *dir)
 	if err != nil {
 		return err
 	}
@@ -84,11 +102,11 @@ with the catalog. Two million products take most of an hour and 10 GB.
 		enc.SetIndent("", "  ")
 		err = enc.Encode(results)
 	} else {
-		err = s.print(stdout, results)
+		err = printScale(stdout, things, sizes, results)
 	}
 	for _, r := range results {
 		if *most > 0 && r.Factor > *most {
-			err = errors.Join(err, fmt.Errorf("%s is slower by a factor of %.2f in the large catalog", r.Name, r.Factor))
+			err = errors.Join(err, fmt.Errorf("%s is slower by a factor of %.2f with %d %s", r.Name, r.Factor, sizes[1], things))
 		}
 	}
 	return err
@@ -133,12 +151,8 @@ func (s *scale) compare(ctx context.Context, urls [2]string) ([]ScaleResult, err
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", kinds[0][k].name, err)
 		}
-		r := &results[k]
-		r.Name = kinds[0][k].name
-		for i, h := range hists {
-			r.P50Millis[i], r.P99Millis[i] = float64(h.ValueAtQuantile(50))/1000, float64(h.ValueAtQuantile(99))/1000
-		}
-		r.Factor = r.P50Millis[1] / r.P50Millis[0]
+		results[k] = newScaleResult(kinds[0][k].name, hists)
+		r := results[k]
 		fmt.Fprintf(s.progress, "%s: %.1f and %.1f ms, factor %.2f\n", r.Name, r.P50Millis[0], r.P50Millis[1], r.Factor)
 	}
 	return results, nil
@@ -292,7 +306,7 @@ func (s *scale) measure(ctx context.Context, urls [2]string, kinds [2]kind) ([2]
 	client := &http.Client{Timeout: 30 * time.Second}
 	for i := -s.reads / 2; i < s.reads; i++ {
 		for shop, base := range urls {
-			took, err := timed(ctx, client, base+kinds[shop].path(rngs[shop]))
+			took, err := timed(ctx, client, base+kinds[shop].path(rngs[shop]), "")
 			if err != nil {
 				return hists, err
 			}
@@ -304,11 +318,14 @@ func (s *scale) measure(ctx context.Context, urls [2]string, kinds [2]kind) ([2]
 	return hists, nil
 }
 
-// timed is how long a page takes, to its last byte.
-func timed(ctx context.Context, client *http.Client, address string) (time.Duration, error) {
+// timed is how long a page takes, to its last byte, for the bearer of a token, if it is not empty.
+func timed(ctx context.Context, client *http.Client, address, token string) (time.Duration, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return 0, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	start := time.Now()
 	res, err := client.Do(req)
@@ -324,9 +341,18 @@ func timed(ctx context.Context, client *http.Client, address string) (time.Durat
 	return took, err
 }
 
-func (s *scale) print(w io.Writer, results []ScaleResult) error {
+func newScaleResult(name string, hists [2]*hdrhistogram.Histogram) ScaleResult {
+	r := ScaleResult{Name: name}
+	for i, h := range hists {
+		r.P50Millis[i], r.P99Millis[i] = float64(h.ValueAtQuantile(50))/1000, float64(h.ValueAtQuantile(99))/1000
+	}
+	r.Factor = r.P50Millis[1] / r.P50Millis[0]
+	return r
+}
+
+func printScale(w io.Writer, things string, sizes [2]int, results []ScaleResult) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tw, "\t%d products\t\t%d products\t\t\n\tp50\tp99\tp50\tp99\tfactor\n", s.sizes[0], s.sizes[1])
+	fmt.Fprintf(tw, "\t%[2]d %[1]s\t\t%[3]d %[1]s\t\t\n\tp50\tp99\tp50\tp99\tfactor\n", things, sizes[0], sizes[1])
 	for _, r := range results {
 		fmt.Fprintf(tw, "%s\t%.1f ms\t%.1f ms\t%.1f ms\t%.1f ms\t%.2f\n", r.Name, r.P50Millis[0], r.P99Millis[0], r.P50Millis[1], r.P99Millis[1], r.Factor)
 	}
