@@ -320,3 +320,43 @@ func TestKEDA(t *testing.T) {
 		t.Errorf("by what waits scale %v", waiting)
 	}
 }
+
+// TestEdge: gateways know whom to tell of changes, may reach them, and what leads to the shop leads
+// to them.
+func TestEdge(t *testing.T) {
+	t.Parallel()
+	own, err := os.ReadFile("../k8s/edge/values.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := render(t, string(own)+"ingress: {enabled: true}\nhttpRoute: {enabled: true, parentRefs: [{name: x}]}\n", install)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]string{}
+	for _, text := range strings.Split(out, "\n---\n") {
+		var o struct {
+			Kind     string
+			Metadata struct{ Name string }
+		}
+		if err := sigsyaml.Unmarshal([]byte(text), &o); err != nil {
+			t.Fatal(err)
+		}
+		found[o.Kind+" "+o.Metadata.Name] += text
+	}
+	for object, wants := range map[string][]string{
+		"Deployment souk-gateway":    {"name: SOUK_GATEWAY_EDGE_URLS\n              value: \"http://souk-edge-purge:8081\"", "{name: souk-edge, key: edge-secret}", "name: SOUK_GATEWAY_TRUSTED_PROXIES\n              value: \"10.0.0.0/8\""},
+		"NetworkPolicy souk-gateway": {"{port: 8081, protocol: TCP}"},
+		"Ingress souk-gateway":       {"service: {name: souk-edge, port: {name: http}}"},
+		"HTTPRoute souk-gateway":     {"{name: souk-edge, port: 80}"},
+	} {
+		for _, want := range wants {
+			if !strings.Contains(found[object], want) {
+				t.Errorf("%s lacks %q:\n%s", object, want, found[object])
+			}
+		}
+	}
+	if out, err := render(t, "", install); err != nil || strings.Contains(out, "EDGE") {
+		t.Errorf("a shop without an edge has one: %v", err)
+	}
+}

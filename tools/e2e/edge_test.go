@@ -99,7 +99,10 @@ func TestAShopBehindAnEdge(t *testing.T) {
 	if _, err := buyer.PlaceOrder(t.Context(), uuid.NewString(), wait, checkout); !refusedAs(err, "price-changed") {
 		t.Errorf("an order for the price of before: %v", err)
 	}
-	eventually(t, "the new price is on the page", func() bool { body, _ := look(); return strings.Contains(body, "£3.33") && !strings.Contains(body, "£2.50") })
+	eventually(t, "the new price is on the page", func() bool {
+		body, _ := look()
+		return strings.Contains(body, "£3.33") && !strings.Contains(body, "£2.50")
+	})
 
 	if err := s.Signal("catalog", syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

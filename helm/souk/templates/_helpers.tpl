@@ -576,7 +576,7 @@ resetkeys resetchannels ~souk:{{ .name }}:* -@all +get +mget +set +setnx +ping +
 {{/* Refuses a name that is no service's, which the schema cannot know. */}}
 {{- define "souk.checkNames" -}}
 {{- $services := include "souk.services" . | fromYamlArray }}
-{{- range $key, $_ := omit .Values "global" "image" "currency" "log" "telemetry" "drain" "maxConnectionAge" "gateway" "service" "keda" "stripesim" "tls" "operators" "secrets" "postgres" "redis" "events" "liveUpdate" "migrations" "seed" "backup" "mail" "podDisruptionBudget" "topologySpread" "networkPolicy" "ingress" "httpRoute" "serviceMonitor" "nodeSelector" "tolerations" }}
+{{- range $key, $_ := omit .Values "global" "image" "currency" "log" "telemetry" "drain" "maxConnectionAge" "gateway" "service" "keda" "edge" "stripesim" "tls" "operators" "secrets" "postgres" "redis" "events" "liveUpdate" "migrations" "seed" "backup" "mail" "podDisruptionBudget" "topologySpread" "networkPolicy" "ingress" "httpRoute" "serviceMonitor" "nodeSelector" "tolerations" }}
 {{- if not (has $key $services) }}{{ fail (printf "%s: there is no such value, and no such service" $key) }}{{ end }}
 {{- end }}
 {{- range $key, $_ := omit .Values.postgres.external "secret" "key" "ownerKey" "readerKey" "replicaKey" "port" "sslmode" "caSecret" "caKey" }}

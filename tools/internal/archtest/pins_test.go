@@ -29,6 +29,7 @@ var byTag = map[string]string{
 	"prom/alertmanager:v0.35.0":                    ofTheStack,
 	"jaegertracing/jaeger:2.18.0":                  ofTheStack,
 	"grafana/grafana:12.2.0":                       ofTheStack,
+	"varnish:7.7":                                  "a part of k8s/edge; a kustomization of your own names its digest (images)",
 }
 
 const ofTheStack = "a part of k8s/observability, to try; a kustomization of your own names its digest (images)"

@@ -1,7 +1,7 @@
 //go:build unix
 
 // Package varnish runs Varnish in front of a gateway, as a process of this machine, with the
-// configuration that the chart has, too. It is for laptops and tests.
+// configuration of k8s/edge. It is for laptops and tests.
 package varnish
 
 import (
@@ -26,9 +26,9 @@ import (
 	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
-//go:generate cp edge.vcl ../../../helm/souk/files/edge.vcl
+//go:generate cp edge.vcl ../../../k8s/edge/edge.vcl
 
-// VCL is the configuration. The chart has a copy (go generate).
+// VCL is the configuration. k8s/edge has a copy (go generate).
 //
 //go:embed edge.vcl
 var VCL string

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -424,15 +425,35 @@ func TestRequestsAreCoalesced(t *testing.T) {
 	}
 }
 
-// The chart has this configuration.
-func TestTheChartHasTheSame(t *testing.T) {
+// k8s/edge has this configuration, which compiles with what it includes there.
+func TestTheClusterHasTheSame(t *testing.T) {
 	t.Parallel()
-	const copied = "../../../helm/souk/files/edge.vcl"
+	const copied = "../../../k8s/edge/edge.vcl"
 	b, err := os.ReadFile(copied)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if string(b) != VCL {
 		t.Errorf("%s is not edge.vcl: go generate ./tools/internal/varnish", copied)
+	}
+	binary, err := Find()
+	if _, apt := exec.LookPath("apt-get"); apt != nil && err != nil {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend, err := os.ReadFile("../../../k8s/edge/backend.vcl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, text := range map[string]string{"edge.vcl": VCL, "backend.vcl": strings.ReplaceAll(string(backend), "souk-gateway", "127.0.0.1")} { // a name of the cluster
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if said, err := exec.CommandContext(t.Context(), binary, "-C", "-j", "none", "-n", filepath.Join(dir, "run"), "-f", filepath.Join(dir, "edge.vcl"), "-p", "vcl_path="+dir).CombinedOutput(); err != nil {
+		t.Errorf("varnishd -C: %v\n%.2000s", err, said)
 	}
 }

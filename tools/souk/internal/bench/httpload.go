@@ -62,8 +62,8 @@ func closedLoop(ctx context.Context, n int, d time.Duration, do func(ctx context
 	return s, context.Cause(ctx)
 }
 
-// readLoop requests the paths in turn over n kept-alive connections for d.
-func readLoop(ctx context.Context, addr string, paths []string, n int, d time.Duration) (sample, error) {
+// readLoop requests the paths in turn over n kept-alive connections for d, with further headers.
+func readLoop(ctx context.Context, addr string, paths []string, n int, d time.Duration, headers ...string) (sample, error) {
 	dialer := net.Dialer{Timeout: 5 * time.Second}
 	conns := make([]*rawConn, n)
 	for i := range conns {
@@ -76,7 +76,11 @@ func readLoop(ctx context.Context, addr string, paths []string, n int, d time.Du
 	}
 	requests := make([][]byte, len(paths))
 	for i, p := range paths {
-		requests[i] = fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n\r\n", p, addr)
+		requests[i] = fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n", p, addr)
+		for _, h := range headers {
+			requests[i] = append(requests[i], h+"\r\n"...)
+		}
+		requests[i] = append(requests[i], "\r\n"...)
 	}
 	return closedLoop(ctx, n, d, func(_ context.Context, w, i int) error {
 		at := (i + w*7) % len(requests)
@@ -105,7 +109,7 @@ func (c *rawConn) get(request []byte) error {
 	if !bytes.HasPrefix(status, []byte("HTTP/1.1 200 ")) {
 		return fmt.Errorf("answered %q", bytes.TrimSpace(status))
 	}
-	length := int64(-1)
+	length, chunked := int64(-1), false
 	for {
 		line, err := c.br.ReadSlice('\n')
 		if err != nil {
@@ -122,8 +126,11 @@ func (c *rawConn) get(request []byte) error {
 			}
 		}
 		if bytes.EqualFold(name, []byte("Transfer-Encoding")) {
-			return c.chunked()
+			chunked = true
 		}
+	}
+	if chunked {
+		return c.chunked()
 	}
 	if length < 0 {
 		return fmt.Errorf("answered without a length")
