@@ -376,6 +376,83 @@ func TestFailover(t *testing.T) {
 	}
 }
 
+// With backups in a store, the operator archives each service's log and makes backups, and restores all
+// services to one time into clusters that archive elsewhere.
+func TestPointInTime(t *testing.T) {
+	t.Parallel()
+	const backup = `backup: {url: "s3://bucket/souk", endpoint: "https://minio.example:9000", existingSecret: store`
+	kinds := func(values string) (stores, clusters, schedules []string) {
+		t.Helper()
+		text, err := render(t, values, install)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, doc := range strings.Split(text, "\n---\n") {
+			switch {
+			case strings.Contains(doc, "kind: ObjectStore\n"):
+				stores = append(stores, doc)
+			case strings.Contains(doc, "kind: Cluster\n"):
+				clusters = append(clusters, doc)
+			case strings.Contains(doc, "kind: ScheduledBackup\n"):
+				schedules = append(schedules, doc)
+			}
+		}
+		return stores, clusters, schedules
+	}
+	service := func(doc string) string {
+		_, name, _ := strings.Cut(doc, "  name: ")
+		name, _, _ = strings.Cut(name, "\n")
+		return name
+	}
+	stores, clusters, schedules := kinds(`postgres: {kind: cnpg, cnpg: {` + backup + `}}}`)
+	if len(stores) != 1 || len(clusters) < 5 || len(schedules) != len(clusters) {
+		t.Fatalf("%d stores, %d clusters, %d schedules", len(stores), len(clusters), len(schedules))
+	}
+	for _, want := range []string{"destinationPath: s3://bucket/souk\n", "endpointURL: https://minio.example:9000\n", "accessKeyId: {name: store, key: access-key-id}", "retentionPolicy: 30d\n"} {
+		if !strings.Contains(stores[0], want) {
+			t.Errorf("the store has no %q:\n%s", want, stores[0])
+		}
+	}
+	for i, doc := range clusters {
+		name := service(doc)
+		for _, want := range []string{"isWALArchiver: true\n", "{barmanObjectName: souk-postgres, serverName: " + name + "-1}", "archive_timeout: 60s", "    initdb:\n"} {
+			if !strings.Contains(doc, want) {
+				t.Errorf("%s has no %q:\n%s", name, want, doc)
+			}
+		}
+		if !strings.Contains(schedules[i], "cluster: {name: "+name+"}") || !strings.Contains(schedules[i], "method: plugin\n") {
+			t.Errorf("%s is not backed up:\n%s", name, schedules[i])
+		}
+	}
+
+	for to, target := range map[string]string{"2026-11-30T11:30:00Z": `      recoveryTarget: {targetTime: "2026-11-30T11:30:00Z"}` + "\n", "latest": ""} {
+		_, clusters, _ = kinds(`postgres: {kind: cnpg, cnpg: {` + backup + `, series: "2"}, restore: {to: "` + to + `", series: "1"}}}`)
+		for _, doc := range clusters {
+			name, owner := service(doc), strings.TrimSuffix(strings.TrimPrefix(service(doc), "souk-"), "-postgres")
+			want := "    recovery:\n      source: before\n      database: " + owner + "\n      owner: " + owner + "\n" + target + "  storage:\n"
+			if !strings.Contains(doc, want) || strings.Contains(doc, "initdb:") || !strings.Contains(doc, "serverName: "+name+"-2}") || !strings.Contains(doc, "serverName: "+name+"-1}") {
+				t.Errorf("%s is not restored to %s:\n%s", name, to, doc)
+			}
+		}
+	}
+
+	if stores, clusters, schedules := kinds(`postgres: {kind: cnpg}`); len(stores)+len(schedules) > 0 || strings.Contains(strings.Join(clusters, ""), "barman") {
+		t.Error("without a store there are backups")
+	}
+	for values, want := range map[string]string{
+		`postgres: {kind: cnpg, cnpg: {backup: {url: "s3://bucket/souk"}}}`:                                        "backup.existingSecret",
+		`postgres: {kind: cnpg, cnpg: {restore: {to: latest, series: "1"}}}`:                                       "backup.url",
+		`postgres: {kind: cnpg, cnpg: {` + backup + `}, restore: {to: latest}}}`:                                   "restore.series",
+		`postgres: {kind: cnpg, cnpg: {` + backup + `}, restore: {to: latest, series: "1"}}}`:                      "backup.series",
+		`postgres: {kind: cnpg, cnpg: {` + backup + `}, restore: {to: "2026-11-30 11:30:00", series: "0"}}}`:       "to",
+		`postgres: {kind: cnpg, cnpg: {backup: {url: "s3://bucket/souk", existingSecret: s, schedule: "@daily"}}}`: "schedule",
+	} {
+		if _, err := render(t, values, install); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want one that names %s", values, err, want)
+		}
+	}
+}
+
 // Services that read from replicas have the connection string of one, where there is one, and
 // no other part does.
 func TestReplicas(t *testing.T) {
