@@ -88,8 +88,7 @@ func TestRestore(t *testing.T) {
 	}
 
 	// Both databases are of one moment, whichever it is.
-	restored, err := localshop.Restore(t.Context(), dir, localshop.RestoreOptions{To: dropped})
-	if err != nil {
+	if _, err := localshop.Restore(t.Context(), dir, localshop.RestoreOptions{To: dropped}); err != nil {
 		t.Fatal(err)
 	}
 	tables := func(service string, names ...string) string {
@@ -121,7 +120,7 @@ func TestRestore(t *testing.T) {
 	if got := tables("payment", "ledger_entries") + tables("order", "later"); got != "ledger_entries false later true " {
 		t.Errorf("after the drop: %s", got)
 	}
-	restored, err = localshop.Restore(t.Context(), dir, localshop.RestoreOptions{To: before})
+	restored, err := localshop.Restore(t.Context(), dir, localshop.RestoreOptions{To: before})
 	if err != nil {
 		t.Fatal(err)
 	}
