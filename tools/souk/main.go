@@ -69,6 +69,7 @@ var commands = []command{
 	{"profile", "say what a shop's processors are busy with", profile.Command},
 	{"loglevel", "have a part of a running shop log more or less, for a while", loglevel.Command},
 	{"bench", "measure the shop against its limits", bench.Command},
+	{"cost", "say what the shop costs a month on AWS, from what it was measured to use", bench.CostCommand},
 	{"relevance", "judge the search by queries in many scripts", relevance.Command},
 	{"overload", "send the shop more shoppers than it can serve", bench.OverloadCommand},
 	{"attack", "attack a running shop, and say what held", attack.Command},
