@@ -20,6 +20,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/events"
 	"github.com/souk-shop/souk/services/chassis/retry"
+	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
 // publicPaths are reads that caches in front may answer, with a key that each has.
@@ -85,6 +86,19 @@ func TestPublicAnswersAreTheSameForEverybody(t *testing.T) {
 	}
 	if a := s.want(200, "GET", "/v1/products/SKU01", "", header("Authorization: Bearer "+testOperator)); a.Header.Get("Cache-Control") != "no-store" || a.Header.Get(edgecache.KeysHeader) != "" {
 		t.Errorf("an operator's answer may be kept: %v", a.Header)
+	}
+}
+
+func TestEdgeTimes(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[string]func(*Config){
+		"SOUK_GATEWAY_EDGE_MAX_AGE":        func(c *Config) { c.EdgeMaxAge = -time.Second },
+		"SOUK_GATEWAY_EDGE_STALE_IF_ERROR": func(c *Config) { c.EdgeStaleIfError = time.Millisecond },
+		"SOUK_GATEWAY_EDGE_SECRET":         func(c *Config) { c.EdgeSecret = "short" },
+	} {
+		if _, err := newPurger(complete(t, Config{}, edgeOf, change), telemetry.Discard()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }
 

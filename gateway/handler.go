@@ -82,6 +82,11 @@ func newPurger(cfg Config, tel *telemetry.Telemetry) (*edgecache.Purger, error) 
 	if len(cfg.EdgeURLs) == 0 {
 		return nil, nil
 	}
+	for variable, d := range map[string]time.Duration{"MAX_AGE": cfg.EdgeMaxAge, "STALE_IF_ERROR": cfg.EdgeStaleIfError} {
+		if d < time.Second {
+			return nil, fmt.Errorf("SOUK_GATEWAY_EDGE_%s: %v is less than a second", variable, d)
+		}
+	}
 	return edgecache.NewPurger(edgecache.PurgerConfig{
 		URLs: cfg.EdgeURLs, Secret: cfg.EdgeSecret, Telemetry: tel,
 		// What a replica reads within CacheSettle may be from before, is kept for CacheTTL, and

@@ -3,11 +3,9 @@ package localshop
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"net"
 
-	"github.com/souk-shop/souk/services/chassis/process"
 	"github.com/souk-shop/souk/tools/internal/topology"
 	"github.com/souk-shop/souk/tools/internal/varnish"
 )
@@ -54,14 +52,6 @@ func (e *edge) close() {
 	if e.running != nil {
 		e.running.Close()
 	}
-}
-
-// Edge is what keeps the cache in front of the gateway running; an error without Options.Edge.
-func (s *Shop) Edge() (*process.Supervisor, error) {
-	if s.edge == nil {
-		return nil, errors.New("the shop has no edge")
-	}
-	return s.edge.running.Process(), nil
 }
 
 // GatewayURL is the gateway itself, also where an edge is in front.
