@@ -208,6 +208,7 @@ func (b *bench) limit(ctx context.Context, dir string, recorded []checkoutSQL, s
 	}); err != nil {
 		return err
 	}
+	loop.close() // its connections are pgbench's now
 	common.pids = map[string]int{"postgres": pg.PID()}
 	return common.measure(func() (sample, error) { return (*bank).run(ctx, dsn, dir, b.time) })
 }

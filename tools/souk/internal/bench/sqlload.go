@@ -57,7 +57,13 @@ type sqlLoop struct {
 // cost the loop anything.
 func prepareSQL(ctx context.Context, dsns map[string]string, recorded []checkoutSQL, n, most int) (*sqlLoop, error) {
 	l := &sqlLoop{pools: map[string]*pgxpool.Pool{}}
-	for _, name := range slices.Sorted(maps.Keys(dsns)) {
+	used := map[string]bool{}
+	for _, c := range recorded {
+		for _, r := range c.rounds {
+			used[r.database] = true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(used)) {
 		cfg, err := pgxpool.ParseConfig(dsns[name])
 		if err != nil {
 			l.close()
