@@ -126,7 +126,7 @@ func (r *restoring) run(ctx context.Context) (_ *Restored, err error) {
 	if err := r.archiveRest(ctx); err != nil {
 		return nil, err
 	}
-	suffix := ".before-" + r.began.UTC().Format("20060102T150405Z")
+	suffix := ".before-" + r.began.UTC().Format("20060102T150405.000Z")
 	back, err := r.makeRoom(suffix)
 	if err != nil {
 		return nil, err

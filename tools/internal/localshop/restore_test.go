@@ -139,6 +139,22 @@ func TestRestore(t *testing.T) {
 	if undone, outside := errors.AsType[*localshop.RangeError](err); !outside || undone.Undone == nil {
 		t.Errorf("a restore to what a restore has undone: %v", err)
 	}
+	// What was set aside is put back: what the restore had undone can be restored to again.
+	putBack := func(r *localshop.Restored) {
+		t.Helper()
+		data := filepath.Join(dir, "postgres", "data")
+		if err := errors.Join(os.RemoveAll(data), os.Rename(r.Aside[0], data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	putBack(restored)
+	if restored, err = localshop.Restore(t.Context(), dir, localshop.RestoreOptions{To: dropped}); err != nil {
+		t.Fatalf("after a restore that was undone: %v", err)
+	}
+	putBack(restored)
+	if _, err = localshop.Restore(t.Context(), dir, localshop.RestoreOptions{To: before}); err != nil {
+		t.Fatal(err)
+	}
 
 	// The shop goes on, and archives again without being told.
 	opts.Backups = ""
