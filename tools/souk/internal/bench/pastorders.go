@@ -81,7 +81,7 @@ SELECT 'order.' || m.id, v, '1', 'souk.order.v1.Order' || (ARRAY['Placed', 'Rese
 FROM made m, generate_series(1, 5) v`, []string{"orders"}, 5},
 	{"payment", `WITH ` + made + `, asked AS (
     INSERT INTO attempts (order_id, id, state, amount, currency, payment_method, order_number, provider_id, code, captured, created_at, updated_at, traceparent)
-    SELECT m.id, m.attempt, 'captured', 100 + m.n % 900, 'GBP', 'pm_card_visa', 'P-' || m.n, 'pi_past_' || m.n, '', 100 + m.n % 900, m.at, m.at, '' FROM made m
+    SELECT m.id, m.attempt, 'captured', 100 + m.n % 900, 'GBP', 'pm_card_visa', 'P-' || m.n, 'pi_past_' || m.n, '', 100 + m.n % 900, m.at, now(), '' FROM made m
 ), entered AS (
     INSERT INTO ledger_entries (transaction_id, account, amount, currency, order_id, kind, created_at)
     SELECT m.attempt, e.account, e.sign * (100 + m.n % 900), 'GBP', m.id, 'capture', m.at
