@@ -97,11 +97,12 @@ func (w *writer) performAndShow(ctx context.Context, o *domain.Order) (event dom
 	var now domain.Order
 	var failed error
 	wrote := make(chan struct{})
-	slow := time.AfterFunc(w.writeAfter, func() {
+	slow := time.AfterFunc(w.writeAfter, func() { // no caller of this goroutine has a guard
 		defer close(wrote)
-		now, failed = w.write(ctx)
+		failed = guard(ctx, func(ctx context.Context) (err error) { now, err = w.write(ctx); return err })
 	})
-	event, note, err = w.perform(ctx, *o)
+	// The write has to be over, or never to begin, whatever becomes of the step.
+	err = guard(ctx, func(ctx context.Context) (err error) { event, note, err = w.perform(ctx, *o); return err })
 	if slow.Stop() {
 		return event, note, false, err
 	}

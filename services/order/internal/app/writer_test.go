@@ -3,6 +3,7 @@ package app_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,6 +74,51 @@ func TestSlowStepsAreShown(t *testing.T) {
 	}
 	if got := w.settled(t, o.ID); got.State != domain.Cancelled || got.CancelReason != domain.ByCustomer {
 		t.Errorf("%s, %s", got.State, got.CancelReason)
+	}
+}
+
+// TestAPanicIsAnError of the drive, in a step and in the write that shows what led to it: neither
+// ends the process, and nothing is written after the drive.
+func TestAPanicIsAnError(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"payment.Authorize", string(crashpoint.AuthorizingWritten)} {
+		w := newWorld(t)
+		asked := make(chan struct{})
+		w.network(func(_ context.Context, op, _ string) apptest.Loss {
+			if op != "payment.Authorize" {
+				return apptest.Nothing
+			}
+			if op == at {
+				panic(at)
+			}
+			<-asked
+			return apptest.Nothing
+		})
+		after := time.Hour
+		if at != "payment.Authorize" {
+			after = time.Millisecond
+		}
+		o := w.order(t, "pm_card_visa", 2)
+		err := w.driverThatWrites(func(p crash.Point) error {
+			if string(p) == at {
+				close(asked)
+				panic(at)
+			}
+			return nil
+		}, after).DrivePlaced(t.Context(), o)
+		if err == nil || !strings.Contains(err.Error(), "panicked: "+at) {
+			t.Errorf("%s panics: %v", at, err)
+		}
+		if got, err := w.store.Load(t.Context(), o.ID, false); err != nil || got.State != domain.Authorizing {
+			t.Errorf("%s panics: the order is %s, %v", at, got.State, err)
+		}
+		w.network(func(context.Context, string, string) apptest.Loss { return apptest.Nothing })
+		if err := w.driver(nil).Drive(t.Context(), o.ID); err != nil {
+			t.Error(err)
+		}
+		if got := w.settled(t, o.ID); got.State != domain.Paid {
+			t.Errorf("after %s panicked: %s", at, got.State)
+		}
 	}
 }
 
