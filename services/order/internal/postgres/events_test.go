@@ -216,3 +216,29 @@ func TestPassedStatesAreTold(t *testing.T) {
 		t.Errorf("reserved at %v, before it was placed at %v", got.History[1].At, got.PlacedAt)
 	}
 }
+
+// A state that is written late came to be when it was decided: the order, its history and its
+// event have that time, which is no earlier than the one before.
+func TestALateStateHasItsTime(t *testing.T) {
+	t.Parallel()
+	s, pool := open(t)
+	for _, c := range []struct{ ago, want time.Duration }{{20 * time.Second, 20 * time.Second}, {2 * time.Minute, time.Minute}} {
+		o := place(t, s, newOrder())
+		const older = "UPDATE orders SET placed_at = placed_at - interval '1 minute', updated_at = updated_at - interval '1 minute' WHERE id = $1"
+		if _, err := pool.Exec(t.Context(), older, o.ID); err != nil {
+			t.Fatal(err)
+		}
+		_, ok, err := s.Advance(t.Context(), o, domain.Transition{To: domain.Authorizing}, domain.Note{Ago: c.ago})
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		var kept, updated, told time.Time
+		var late time.Duration
+		err = pool.QueryRow(t.Context(), `SELECT h.at, o.updated_at, e.at, now() - h.at FROM orders o
+			JOIN order_history h ON h.order_id = o.id AND h.version = 2
+			JOIN souk_events e ON e.subject = 'order.' || o.id AND e.version = 2 WHERE o.id = $1`, o.ID).Scan(&kept, &updated, &told, &late)
+		if err != nil || !updated.Equal(kept) || !told.Equal(kept) || late < c.want || late > c.want+15*time.Second {
+			t.Errorf("%v ago: %v late; history %v, order %v, event %v, %v", c.ago, late, kept, updated, told, err)
+		}
+	}
+}

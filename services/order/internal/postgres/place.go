@@ -131,7 +131,7 @@ func (s *Store) Advance(ctx context.Context, o domain.Order, t domain.Transition
 	states, agos = append(states, string(t.To)), append(agos, note.Ago)
 	row, err := s.q.Advance(ctx, s.pool, db.AdvanceParams{
 		DeclinedKeys: declined, HalfLives: halfLives,
-		ID: o.ID, OldState: string(o.State), OldVersion: o.Version, NewState: string(t.To), States: states, Agos: agos,
+		ID: o.ID, OldState: string(o.State), OldVersion: o.Version, NewState: string(t.To), States: states, Agos: agos, Ago: note.Ago,
 		Reason: string(t.Reason), DeclineCode: note.DeclineCode, ShortSkus: note.ShortSKUs,
 		AuthorizeWithin: within, TimeLimit: s.times.Deadline,
 	})

@@ -20,26 +20,26 @@ WITH moved AS (
         cancel_reason = CASE WHEN $3::text <> '' THEN $3 ELSE cancel_reason END,
         decline_code = CASE WHEN $4::text <> '' THEN $4 ELSE decline_code END,
         short_skus = CASE WHEN cardinality($5::text[]) > 0 THEN $5 ELSE short_skus END,
-        updated_at = now(),
-        settled_at = CASE WHEN $1 IN ('paid', 'cancelled') THEN now() END,
+        updated_at = greatest(now() - $6::interval, placed_at),
+        settled_at = CASE WHEN $1 IN ('paid', 'cancelled') THEN greatest(now() - $6, placed_at) END,
         deadline = CASE $1::text
-            WHEN 'authorizing' THEN least(deadline, now() + $6::interval)
-            WHEN 'confirming' THEN placed_at + $7::interval
+            WHEN 'authorizing' THEN least(deadline, now() + $7::interval)
+            WHEN 'confirming' THEN placed_at + $8::interval
             ELSE deadline END,
         open = $1 <> 'cancelled'
-    WHERE orders.id = $8 AND orders.state = $9 AND orders.version = $10
+    WHERE orders.id = $9 AND orders.state = $10 AND orders.version = $11
     RETURNING orders.id, orders.version, orders.updated_at, orders.placed_at, answered_pending, deadline
 ), history AS (
     INSERT INTO order_history (order_id, version, state, at)
-    SELECT moved.id, moved.version - cardinality($2::text[]) + s.n, s.state, greatest(moved.updated_at - s.ago, moved.placed_at)
-    FROM moved CROSS JOIN (SELECT unnest($2::text[]) AS state, unnest($11::interval[]) AS ago, generate_subscripts($2::text[], 1) AS n) s
+    SELECT moved.id, moved.version - cardinality($2::text[]) + s.n, s.state, greatest(now() - s.ago, moved.placed_at)
+    FROM moved CROSS JOIN (SELECT unnest($2::text[]) AS state, unnest($12::interval[]) AS ago, generate_subscripts($2::text[], 1) AS n) s
     RETURNING version, at
 ), job AS (
     SELECT count(souk_job_delete('drive_order', 'order_id', moved.id::text)) FROM moved WHERE $1 = 'cancelled'
 ), declined AS (
     INSERT INTO declines AS d (key, score, half_life, at)
     SELECT s.key, 1, s.half_life, now()
-    FROM moved, (SELECT unnest($12::bytea[]) AS key, unnest($13::interval[]) AS half_life) s
+    FROM moved, (SELECT unnest($13::bytea[]) AS key, unnest($14::interval[]) AS half_life) s
     ORDER BY s.key
     ON CONFLICT (key) DO UPDATE SET
         score = 1 + d.score * power(0.5, least(greatest(extract(epoch FROM excluded.at - d.at) / extract(epoch FROM excluded.half_life), 0), 64)),
@@ -56,6 +56,7 @@ type AdvanceParams struct {
 	Reason          string
 	DeclineCode     string
 	ShortSkus       []string
+	Ago             time.Duration
 	AuthorizeWithin time.Duration
 	TimeLimit       time.Duration
 	ID              string
@@ -81,7 +82,8 @@ type AdvanceRow struct {
 // declines do not wait for each other in a circle.
 //
 // The states are those that the order has come to since it was last written, the last one
-// new_state, each with how long ago that was. A transition happens only from the state and
+// new_state, each with how long ago that was: ago of the last, of which the order and its event
+// have the time, too. A transition happens only from the state and
 // version it was decided on. No
 // row means that another writer was faster. A cancelled order has nothing left to
 // do, so its job goes in the same commit; a job that is running is left to its
@@ -93,6 +95,7 @@ func (q *Queries) Advance(ctx context.Context, db DBTX, arg AdvanceParams) (Adva
 		arg.Reason,
 		arg.DeclineCode,
 		arg.ShortSkus,
+		arg.Ago,
 		arg.AuthorizeWithin,
 		arg.TimeLimit,
 		arg.ID,

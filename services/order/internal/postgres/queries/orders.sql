@@ -132,7 +132,8 @@ ORDER BY o.placed_at DESC, o.id DESC LIMIT @max_rows;
 -- declines do not wait for each other in a circle.
 --
 -- The states are those that the order has come to since it was last written, the last one
--- new_state, each with how long ago that was. A transition happens only from the state and
+-- new_state, each with how long ago that was: ago of the last, of which the order and its event
+-- have the time, too. A transition happens only from the state and
 -- version it was decided on. No
 -- row means that another writer was faster. A cancelled order has nothing left to
 -- do, so its job goes in the same commit; a job that is running is left to its
@@ -145,8 +146,8 @@ WITH moved AS (
         cancel_reason = CASE WHEN @reason::text <> '' THEN @reason ELSE cancel_reason END,
         decline_code = CASE WHEN @decline_code::text <> '' THEN @decline_code ELSE decline_code END,
         short_skus = CASE WHEN cardinality(@short_skus::text[]) > 0 THEN @short_skus ELSE short_skus END,
-        updated_at = now(),
-        settled_at = CASE WHEN @new_state IN ('paid', 'cancelled') THEN now() END,
+        updated_at = greatest(now() - @ago::interval, placed_at),
+        settled_at = CASE WHEN @new_state IN ('paid', 'cancelled') THEN greatest(now() - @ago, placed_at) END,
         deadline = CASE @new_state::text
             WHEN 'authorizing' THEN least(deadline, now() + @authorize_within::interval)
             WHEN 'confirming' THEN placed_at + @time_limit::interval
@@ -156,7 +157,7 @@ WITH moved AS (
     RETURNING orders.id, orders.version, orders.updated_at, orders.placed_at, answered_pending, deadline
 ), history AS (
     INSERT INTO order_history (order_id, version, state, at)
-    SELECT moved.id, moved.version - cardinality(@states::text[]) + s.n, s.state, greatest(moved.updated_at - s.ago, moved.placed_at)
+    SELECT moved.id, moved.version - cardinality(@states::text[]) + s.n, s.state, greatest(now() - s.ago, moved.placed_at)
     FROM moved CROSS JOIN (SELECT unnest(@states::text[]) AS state, unnest(@agos::interval[]) AS ago, generate_subscripts(@states::text[], 1) AS n) s
     RETURNING version, at
 ), job AS (
