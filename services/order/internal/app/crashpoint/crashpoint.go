@@ -12,11 +12,12 @@ const (
 	Placed crash.Point = "placed"
 	// ReserveAnswered: the stock is held (or short), which is not written yet.
 	ReserveAnswered crash.Point = "reserve.answered"
-	// AuthorizingWritten: the order is AUTHORIZING, payment was not called.
+	// AuthorizingWritten: the order is AUTHORIZING in the table; payment was not called, or is
+	// called by the process that placed the order.
 	AuthorizingWritten crash.Point = "authorizing.written"
 	// AuthorizeAnswered: payment answered, which is not written yet.
 	AuthorizeAnswered crash.Point = "authorize.answered"
-	// ConfirmingWritten: the order is CONFIRMING, the catalog was not called.
+	// ConfirmingWritten: the order is CONFIRMING in the table; the same of the catalog.
 	ConfirmingWritten crash.Point = "confirming.written"
 	// ConfirmAnswered: the stock is committed, which is not written yet.
 	ConfirmAnswered crash.Point = "confirm.answered"
