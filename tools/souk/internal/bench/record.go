@@ -27,14 +27,17 @@ type recorder struct {
 	rounds []round
 }
 
-// forDatabase is the tracer to give to one service's pool. What the read model and the mails do
-// about an order is no part of its checkout.
-func (r *recorder) forDatabase(name string) pgx.QueryTracer {
+// forDatabase is the tracer to give to one service's pool.
+func (r *recorder) forDatabase(name string) pgx.QueryTracer { return &databaseRecorder{r, name} }
+
+// forCheckout is forDatabase for the services that a checkout waits for, and nil for consumers:
+// what the read model and the mails do about an order is no part of its checkout.
+func (r *recorder) forCheckout(name string) pgx.QueryTracer {
 	switch name {
 	case "insight", "notification":
-		r = &recorder{}
+		return nil
 	}
-	return &databaseRecorder{r, name}
+	return r.forDatabase(name)
 }
 
 // take returns what was recorded and starts anew.

@@ -81,7 +81,7 @@ func startShop(ctx context.Context, souk string, on func(start func() error) err
 // checkout happen before its answer; the rest is waited for.
 func (b *bench) record(ctx context.Context, dir string) (_ []checkoutSQL, err error) {
 	rec := &recorder{}
-	shop, err := localshop.Start(ctx, localshop.Options{Dir: dir, Seed: true, Tracer: rec.forDatabase})
+	shop, err := localshop.Start(ctx, localshop.Options{Dir: dir, Seed: true, Tracer: rec.forCheckout})
 	if err != nil {
 		return nil, err
 	}

@@ -53,8 +53,8 @@ turn about, so that a noisy minute meets both. What a read costs must not grow
 with the catalog. Two million products take most of an hour and 10 GB.
 
 With --orders it measures what is done with orders in a shop that has few of them
-behind it and in one that has so many, paid, of two years: a million take ten
-minutes and 5 GB.
+behind it and in one that has so many, paid, of two years: a million take some
+minutes and 10 GB.
 
   souk bench scale --orders 1000000 --most 1.5
 
