@@ -110,7 +110,8 @@ type Catalog interface {
 	Variants(ctx context.Context, skus []string) ([]domain.Variant, error)
 	// Reserve holds the lines. Errors: *domain.ShortStockError, *domain.HeldStockError,
 	// domain.ErrReservationLost when it was released before.
-	// left is how much longer the stock is held: less after a repeat, which prolongs nothing.
+	// left is how much longer the stock is held: less after a repeat, which prolongs nothing,
+	// and the whole hold when it is sold.
 	Reserve(ctx context.Context, orderID string, lines []domain.CartLine) (left time.Duration, err error)
 	// Confirm sells what is held. Errors: domain.ErrReservationLost.
 	Confirm(ctx context.Context, orderID string) error

@@ -77,6 +77,9 @@ func (c *Catalog) Reserve(ctx context.Context, orderID string, lines []domain.Ca
 	case catalogv1.ErrorReason_ERROR_REASON_STOCK_BUSY:
 		return 0, fmt.Errorf("%w: %w", domain.ErrStockBusy, err)
 	}
+	if res.GetReservation().GetState() == catalogv1.ReservationState_RESERVATION_STATE_COMMITTED {
+		return c.hold, err // a repeat, after a driver that died ahead of the table: what is sold does not expire
+	}
 	return res.GetLeft().AsDuration(), err
 }
 
