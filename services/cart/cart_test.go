@@ -133,6 +133,29 @@ func (s *service) create(t *testing.T, lines ...*cartv1.LineChange) *cartv1.Cart
 	return set.GetCart()
 }
 
+// A caller that asks for it gets a cart with its lines in one call.
+func TestSetLinesMakesACart(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	req := &cartv1.SetLinesRequest{
+		CartId: newID(), Viewer: access.Customer(newID()), Lines: []*cartv1.LineChange{line("85123A", 6)}, ChangeId: newID(),
+	}
+	if _, err := s.SetLines(t.Context(), req); status.Code(err) != codes.NotFound {
+		t.Errorf("unasked: %v", err)
+	}
+	req.Create = true
+	for range 2 { // the second is a repeat
+		set, err := s.SetLines(t.Context(), req)
+		if c := set.GetCart(); err != nil || c.GetId() != req.GetCartId() || c.GetVersion() != 2 || len(c.GetLines()) != 1 {
+			t.Errorf("%v, %v", c, err)
+		}
+	}
+	req.ExpectedVersion = proto.Int64(2)
+	if _, err := s.SetLines(t.Context(), req); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("with a version: %v", err)
+	}
+}
+
 func (s *service) get(t *testing.T, c *cartv1.Cart) *cartv1.Cart {
 	t.Helper()
 	got, err := s.GetCart(t.Context(), &cartv1.GetCartRequest{CartId: c.GetId(), Viewer: access.Customer(c.GetOwnerId())})
