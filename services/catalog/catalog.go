@@ -54,7 +54,7 @@ type Config struct {
 	// products into popularity.
 	LearnEvery time.Duration `env:"LEARN_EVERY, default=5s"`
 	// PopularityEvery is the shortest time from one count of the units that all products have
-	// sold to the next: each changes the products that have sold something.
+	// sold to the next in this process: each changes the products that have sold something.
 	PopularityEvery time.Duration `env:"POPULARITY_EVERY, default=1m"`
 	// KeepStockEvents is how long the log keeps events of stock that later ones have
 	// replaced.

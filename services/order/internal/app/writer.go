@@ -131,7 +131,9 @@ func (w *writer) write(ctx context.Context) (domain.Order, error) {
 		return o, fmt.Errorf("advance %s to %s: %w", o.State, last.to.To, err)
 	}
 	if !written {
-		// Another driver or a cancellation was faster: go on from what it wrote.
+		// Another driver or a cancellation was faster: go on from what it wrote, as a drive
+		// from the table does.
+		w.defers = false
 		trace.SpanFromContext(ctx).AddEvent("souk.order.overtaken")
 		if next, err = w.Orders.Load(ctx, o.ID, true); err != nil {
 			return o, fmt.Errorf("reload order: %w", err)
