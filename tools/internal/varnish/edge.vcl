@@ -152,7 +152,8 @@ sub vcl_backend_response {
 	if (bereq.uncacheable) {
 		return (deliver);
 	}
-	if (beresp.status >= 500) {
+	if (beresp.status >= 500 || beresp.status == 429) {
+		# A 429 is about one client: what others see is not replaced by it.
 		if (bereq.is_bgfetch || bereq.http.Souk-Edge-Fetch) {
 			return (abandon); # what has expired stays
 		}

@@ -457,3 +457,20 @@ func TestTheClusterHasTheSame(t *testing.T) {
 		t.Errorf("varnishd -C: %v\n%.2000s", err, said)
 	}
 }
+
+// A client that asks too much is no reason to forget what there is.
+func TestARefusedClientDropsNothing(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t)
+	e := start(t, g)
+	e.get(t, "/products/A").is(t, "one", "fwd=miss")
+	g.set(func(g *gateway) { g.status = 429 })
+	e.purge(t, "product:A")
+	e.get(t, "/products/A").is(t, "one", "detail=stale-if-error")
+	g.set(func(g *gateway) { g.sick = true })
+	await(t, "the probe", func() bool {
+		before := g.times("/products/A")
+		e.get(t, "/products/A").is(t, "one", "detail=stale-if-error")
+		return g.times("/products/A") == before
+	})
+}
