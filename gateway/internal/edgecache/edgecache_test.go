@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -153,6 +154,22 @@ func TestChangesAreGathered(t *testing.T) {
 	await(t, "the product", func() bool { return e.times("product:2") == 1 })
 	if n := e.times("stock:A+B"); n != 1 {
 		t.Errorf("told %d times", n)
+	}
+}
+
+// An edge that sends elsewhere was not told, and the other place learns no secret.
+func TestAnEdgeThatRedirects(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	t.Cleanup(other.Close)
+	front := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusPermanentRedirect))
+	t.Cleanup(front.Close)
+	p := running(t, PurgerConfig{URLs: []string{front.URL}, Secret: secret, Again: time.Hour, Telemetry: telemetry.Discard()})
+	p.Changed(Product("1"))
+	await(t, "the answer", func() bool { return p.failed.Load()+p.delivered.Load() > 0 })
+	if p.Tells() || p.delivered.Load() > 0 || asked.Load() > 0 {
+		t.Errorf("told %d times, and the other place %d times", p.delivered.Load(), asked.Load())
 	}
 }
 

@@ -82,7 +82,11 @@ func NewPurger(cfg PurgerConfig) (*Purger, error) {
 	p := &Purger{
 		cfg: cfg, due: map[string]time.Time{}, again: map[string]time.Time{}, edges: map[netip.AddrPort]*edge{}, wake: make(chan struct{}, 1),
 		// An edge that is gone must not be told by a connection to it.
-		client: &http.Client{Timeout: sendTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second}},
+		client: &http.Client{
+			Timeout: sendTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second},
+			// Another place is not the edge, and would get the secret.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
 	}
 	if len(cfg.Secret.Reveal()) < MinSecret {
 		return nil, fmt.Errorf("SOUK_GATEWAY_EDGE_SECRET: %d bytes or more are needed", MinSecret)
