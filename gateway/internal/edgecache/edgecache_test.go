@@ -157,6 +157,21 @@ func TestChangesAreGathered(t *testing.T) {
 	}
 }
 
+// What is told after a time is told once more, too: an answer from before it may come later than that.
+func TestWhatIsGatheredIsToldTwice(t *testing.T) {
+	t.Parallel()
+	e := newEdge(t, "")
+	p := purger(t, 200*time.Millisecond, e)
+	p.ChangedWithin(20*time.Millisecond, Stock("1"), Listed)
+	p.ChangedWithin(200*time.Millisecond, Stocked) // late enough by itself
+	for _, key := range []string{Stock("1"), manyStocks, Listed} {
+		await(t, key+" twice", func() bool { return e.times(key) == 2 })
+	}
+	if n := e.times(Stocked); n != 1 {
+		t.Errorf("%s was told %d times", Stocked, n)
+	}
+}
+
 // An edge that sends elsewhere was not told, and the other place learns no secret.
 func TestAnEdgeThatRedirects(t *testing.T) {
 	t.Parallel()

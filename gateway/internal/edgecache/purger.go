@@ -181,18 +181,25 @@ func (p *Purger) Changed(keys ...string) {
 }
 
 // ChangedWithin tells the edges of changes that may wait for others: each key is told at most
-// once in a time.
+// once in a time, and once more where that is before answers from before have ceased to come.
 func (p *Purger) ChangedWithin(d time.Duration, keys ...string) {
-	at := time.Now().Add(d)
+	now := time.Now()
 	p.mu.Lock()
 	for _, key := range keys {
-		sooner(p.due, key, at)
+		p.later(key, now, d)
 		if strings.HasPrefix(key, "stock:") {
-			sooner(p.due, manyStocks, at)
+			p.later(manyStocks, now, d)
 		}
 	}
 	p.mu.Unlock()
 	p.poke()
+}
+
+func (p *Purger) later(key string, now time.Time, d time.Duration) {
+	sooner(p.due, key, now.Add(d))
+	if d < p.cfg.Again {
+		p.again[key] = now.Add(p.cfg.Again) // of the last change
+	}
 }
 
 // sooner has a key told at a time, or before it where that was to be.
