@@ -208,6 +208,16 @@ resource "aws_cloudfront_distribution" "main" {
     }
   }
 
+  # CloudFront keeps errors for 10 s unless told otherwise, whatever the policy of the path and
+  # Cache-Control say: who has no right to an order would have its buyer see the same 404.
+  dynamic "custom_error_response" {
+    for_each = [400, 403, 404, 405, 414, 500, 501, 502, 503, 504]
+    content {
+      error_code            = custom_error_response.value
+      error_caching_min_ttl = 0
+    }
+  }
+
   # Carts, orders, operators, the API: all of the viewer's, and nothing kept.
   default_cache_behavior {
     target_origin_id         = "gateway"

@@ -35,7 +35,8 @@ data "aws_availability_zones" "available" {
   }
 }
 
-# One key encrypts what is stored: databases, copies, objects, secrets, logs, disks.
+# One key encrypts what is stored: databases, copies, objects, secrets, logs. Disks of nodes and of
+# the broker have AWS's own key (aws/ebs).
 resource "aws_kms_key" "main" {
   description             = "souk ${var.name}"
   enable_key_rotation     = true

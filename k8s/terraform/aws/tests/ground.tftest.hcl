@@ -195,6 +195,14 @@ run "reach" {
   }
 
   assert {
+    condition = length(setsubtract(
+      ["400", "403", "404", "405", "414", "500", "501", "502", "503", "504"],
+      [for e in aws_cloudfront_distribution.main.custom_error_response : tostring(e.error_code) if e.error_caching_min_ttl == 0],
+    )) == 0
+    error_message = "CloudFront keeps errors, which are one shopper's, for ten seconds"
+  }
+
+  assert {
     condition     = alltrue([for b in aws_cloudfront_distribution.main.ordered_cache_behavior : !contains(b.allowed_methods, "POST")])
     error_message = "a path that is kept takes writes"
   }
