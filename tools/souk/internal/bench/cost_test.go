@@ -46,7 +46,7 @@ func TestBill(t *testing.T) {
 		"RDS storage":                 50 * .23,   // 73,000 × 12 × 20 kB = 17.5 GB, twice is 36
 		"ElastiCache, 2 nodes":        2 * 730 * .0256,
 		"NAT, 3 zones":                3*730*.05 + .73*.045,
-		"load balancer":               730 * (.0225 + .008),
+		"load balancer":               730 * (.0225 + 100*(3000+100*2000+50*1000)/1e9*.008),
 		"CloudFront, bytes":           73_000 * (3000 + 100*2000 + 500*1000) / 1e9 * .085,
 		"CloudFront, requests":        73_000 * 602 / 1e4 * .01,
 		"S3, 14 dumps":                14 * 17.52 / 4 * .023,
@@ -63,7 +63,7 @@ func TestBill(t *testing.T) {
 	if len(want) > 0 || math.Abs(total-b.USD) > 1e-9 || math.Abs(b.AnOrder-b.USD/73_000) > 1e-12 {
 		t.Errorf("missing %v; %.2f in all, %.2f by lines, %.6f an order", want, b.USD, total, b.AnOrder)
 	}
-	if w := 73_000 * 50 * (.2/1e6 + .001*.25*.0000133334); math.Abs(b.Lambda.USD-w) > 1e-9 {
+	if w := 73_000*50*(.2/1e6+.001*.25*.0000133334+.01/1e4) + 3.65*(.085+.045); math.Abs(b.Lambda.USD-w) > 1e-9 {
 		t.Errorf("Lambda %.5f, want %.5f", b.Lambda.USD, w)
 	}
 	if !strings.Contains(strings.Join(b.Steps, "\n"), "= 118 a second") { // 100 × 4 / 3600 × 160 + 100

@@ -203,10 +203,9 @@ func (p Prices) bill(use Use, a Assumed, rate float64) (Bill, error) {
 	line("ElastiCache, 2 nodes", 2*h*u["cache_node_hour"], "2 × %d h × %g", h, u["cache_node_hour"])
 	outGB := orders * a.ProviderBytes / 1e9
 	line("NAT, 3 zones", 3*h*(u["nat_hour"]+u["ipv4_hour"])+outGB*u["nat_gb"], "3 × %d h × (%g + %g) + %.2f GB × %g", h, u["nat_hour"], u["ipv4_hour"], outGB, u["nat_gb"])
-	// What the load balancer passes on, of which one LCU has 1 GB an hour.
-	passed := rate * a.Peak * (use.Orders.Bytes + pages*use.Pages.Bytes + pictures*use.Pictures.Bytes) / 1e9
-	lcu := max(1, math.Ceil(passed))
-	line("load balancer", h*(u["alb_hour"]+lcu*u["alb_lcu_hour"]), "%d h × (%g + %.0f LCU × %g), of %.3f GB in the busiest hour", h, u["alb_hour"], lcu, u["alb_lcu_hour"], passed)
+	// What the load balancer passes on: one LCU has 1 GB an hour, and parts of one are charged.
+	lcu := rate * (use.Orders.Bytes + pages*use.Pages.Bytes + pictures*use.Pictures.Bytes) / 1e9
+	line("load balancer", h*(u["alb_hour"]+lcu*u["alb_lcu_hour"]), "%d h × (%g + %.3f LCU × %g), of 1 GB an hour each", h, u["alb_hour"], lcu, u["alb_lcu_hour"])
 	sent := orders * (use.Orders.Bytes + a.Reads*use.Pages.Bytes + sought*use.Pictures.Bytes) / 1e9
 	line("CloudFront, bytes", sent*u["cloudfront_gb"], "%.0f orders × (%.0f + %.0f × %.0f + %.0f × %.0f bytes) = %.1f GB × %g", orders, use.Orders.Bytes, a.Reads, use.Pages.Bytes, sought, use.Pictures.Bytes, sent, u["cloudfront_gb"])
 	requests := orders * (2 + a.Reads + sought)
@@ -215,9 +214,13 @@ func (p Prices) bill(use Use, a Assumed, rate float64) (Bill, error) {
 	line("key and secret", u["kms_key_month"]+u["secret_month"], "%g + %g", u["kms_key_month"], u["secret_month"])
 	b.AnOrder = b.USD / orders
 	drawn := orders * pictures
+	// The gateway asks CloudFront, which is the function's only caller, by way of NAT.
+	drawnGB := drawn * use.Pictures.Bytes / 1e9
 	b.Lambda = Line{
-		"pictures by Lambda", fmt.Sprintf("%.0f pictures × (%g / 1,000,000 + 1 ms × 0.25 GB × %g / 1000)", drawn, u["lambda_million_requests"], u["lambda_gb_second"]),
-		drawn * (u["lambda_million_requests"]/1e6 + 0.001*0.25*u["lambda_gb_second"]),
+		"pictures by Lambda",
+		fmt.Sprintf("%.0f pictures × (%g / 1,000,000 + 1 ms × 0.25 GB × %g / 1000 + %g / 10,000 of CloudFront) + %.2f GB × (%g + %g)",
+			drawn, u["lambda_million_requests"], u["lambda_gb_second"], u["cloudfront_10k_requests"], drawnGB, u["cloudfront_gb"], u["nat_gb"]),
+		drawn*(u["lambda_million_requests"]/1e6+0.001*0.25*u["lambda_gb_second"]+u["cloudfront_10k_requests"]/1e4) + drawnGB*(u["cloudfront_gb"]+u["nat_gb"]),
 	}
 	return b, nil
 }
