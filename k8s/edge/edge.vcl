@@ -38,8 +38,11 @@ sub vcl_recv {
 	}
 
 	# Only what is the same for everybody may be kept: these reads, asked without a token, by who
-	# does not insist on seeing their own write. The answer has to say so, too.
+	# does not insist on seeing their own write. The answer has to say so, too. Answers of the API
+	# vary by Origin where CORS is configured: clients would fill a page's list of variants, through
+	# which Varnish looks one by one.
 	if ((req.method != "GET" && req.method != "HEAD") || req.http.Authorization || req.http.Souk-Consistency ||
+	    req.http.Origin && req.url ~ "^/v1/" ||
 	    req.url !~ "^/($|\?)" && req.url !~ "^/(products|categories|pictures|static)([/?]|$)" &&
 	    req.url !~ "^/v1/(products|categories)([/?]|$)" &&
 	    req.url !~ "^/(favicon\.ico|apple-touch-icon\.png|manifest\.webmanifest|robots\.txt|sitemap[a-z-]*\.xml)($|\?)") {

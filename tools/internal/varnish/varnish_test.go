@@ -239,6 +239,8 @@ func TestPersonalAnswersPass(t *testing.T) {
 	e.get(t, "/v1/products/A").is(t, "one", "fwd=miss")
 	e.get(t, "/v1/products/A").is(t, "one", "hit")
 	e.get(t, "/v1/products/A", "Souk-Consistency: token").is(t, "one", "fwd=bypass")
+	// What varies by the origin of a page is not kept by it: a client makes up any number of them.
+	e.get(t, "/v1/products/A", "Origin: https://other.example").is(t, "one", "fwd=bypass")
 	// A gateway that is wrong: what sets a cookie is kept from the others.
 	g.set(func(g *gateway) { g.cookie = true })
 	e.get(t, "/products/B").is(t, "one", "fwd=miss")
