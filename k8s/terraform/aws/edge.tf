@@ -157,10 +157,6 @@ data "aws_cloudfront_origin_request_policy" "all" {
   name = "Managed-AllViewer"
 }
 
-data "aws_cloudfront_origin_request_policy" "but_host" {
-  name = "Managed-AllViewerExceptHostHeader"
-}
-
 resource "aws_cloudfront_distribution" "main" {
   comment         = "souk ${var.name}"
   enabled         = true
@@ -245,14 +241,13 @@ resource "aws_cloudfront_distribution" "main" {
   dynamic "ordered_cache_behavior" {
     for_each = aws_lambda_function_url.renderer
     content {
-      path_pattern             = "/render/*"
-      target_origin_id         = "renderer"
-      viewer_protocol_policy   = "https-only"
-      allowed_methods          = ["GET", "HEAD"]
-      cached_methods           = ["GET", "HEAD"]
-      compress                 = true
-      cache_policy_id          = aws_cloudfront_cache_policy.public.id
-      origin_request_policy_id = data.aws_cloudfront_origin_request_policy.but_host.id
+      path_pattern           = "/render/*"
+      target_origin_id       = "renderer"
+      viewer_protocol_policy = "https-only"
+      allowed_methods        = ["GET", "HEAD"]
+      cached_methods         = ["GET", "HEAD"]
+      compress               = true
+      cache_policy_id        = aws_cloudfront_cache_policy.public.id # the query alone: no cookie of a shopper, no token
     }
   }
 }
