@@ -19,8 +19,9 @@ backend reads {
 	.first_byte_timeout = 30s;
 	.probe = catalog;
 }
-# What ends TLS in front, whose X-Forwarded-Proto is believed: the pods' network, in which the
-# network policy admits nobody else.
+# What ends TLS in front, whose X-Forwarded-Proto and X-Forwarded-For are believed. This is every pod
+# of the cluster: edge.yaml's network policy admits all of them to the port of the shop. Name the
+# Ingress's own network here, or its pods there.
 acl proxies {
 	"10.0.0.0"/8;
 }
