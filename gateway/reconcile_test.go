@@ -62,6 +62,9 @@ func TestReconcile(t *testing.T) {
 	if p := s.refuses(400, "invalid", "POST", path, `{"from_time":"yesterday"}`, asOperator); len(p.Errors) != 1 || p.Errors[0].Field != "from_time" {
 		t.Errorf("errors: %+v", p.Errors)
 	}
+	if p := s.refuses(400, "invalid", "POST", path, `{"settle":true}`, asOperator); len(p.Errors) != 1 || p.Errors[0].Field != "from_time" {
+		t.Errorf("settled from no time: %+v", p.Errors)
+	}
 	s.refuses(400, "invalid", "GET", path+"/one", "", asOperator)
 	s.refuses(404, "reconciliation-not-found", "GET", path+"/01900000-0000-7000-8000-000000000002", "", asOperator)
 	s.refuses(401, "unauthorized", "POST", path, "")

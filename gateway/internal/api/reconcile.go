@@ -4,11 +4,15 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/payment"
 )
 
 // reconcile answers POST /v1/reconciliations.
 func (a *API) reconcile(ctx context.Context, in *ReconcileRequest) (answer, error) {
+	if in.Body.Settle && in.Body.FromTime.IsZero() {
+		return nil, problem.Invalid(problem.Field{Field: "from_time", Detail: "must be set with settle: it is the time that the databases were restored to"})
+	}
 	r, err := a.shop.Payments.Reconcile(ctx, viewer(ctx), in.Body.FromTime, in.Body.ToTime, in.Body.Settle)
 	if err != nil {
 		return nil, err

@@ -24,12 +24,19 @@ func (s *Server) Reconcile(ctx context.Context, req *paymentv1.ReconcileRequest)
 		work, cancel = context.WithDeadline(ctx, deadline.Add(-reconcileReserve))
 		defer cancel()
 	}
+	from, to := timeOf(req.GetFromTime()), timeOf(req.GetToTime())
 	if req.GetSettle() {
-		if err := s.payments.SettleUnknown(work, timeOf(req.GetFromTime())); err != nil {
+		if to.IsZero() { // what is settled now is to be compared, too
+			to = s.reconciler.Now().Add(time.Second)
+		}
+		if _, _, err := domain.Window(from, to); err != nil {
+			return nil, err // before money moves
+		}
+		if err := s.payments.SettleUnknown(work, from); err != nil {
 			return nil, err
 		}
 	}
-	r, err := s.reconciler.Reconcile(work, timeOf(req.GetFromTime()), timeOf(req.GetToTime()))
+	r, err := s.reconciler.Reconcile(work, from, to)
 	if r.ID != "" && errors.Is(work.Err(), context.DeadlineExceeded) {
 		r, err = s.reconciler.Reconciliation(ctx, r.ID)
 	}

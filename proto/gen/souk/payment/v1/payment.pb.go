@@ -1328,7 +1328,7 @@ type ReconcileRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Inclusive. Unset: before the end of the last daily reconciliation.
 	FromTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
-	// Exclusive. Unset: an hour ago. With neither, it is a daily reconciliation.
+	// Exclusive. Unset: an hour ago, or now with settle. With neither, it is a daily reconciliation.
 	ToTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
 	// First void, or refund in full, each payment that the provider made since from_time, which is
 	// to be set then, and that the service has no record of: what a restore of its database to
