@@ -45,6 +45,9 @@ type Attempts interface {
 	// EnterOrphanCapture enters a capture that should not have been, and the refund that
 	// undid it, in the ledger; false if that payment is in it.
 	EnterOrphanCapture(ctx context.Context, orderID, paymentID string, amount money.Money) (bool, error)
+	// RecordVoid has the audit log say that a payment that should not have been was voided, where an
+	// operator acts.
+	RecordVoid(ctx context.Context, orderID, paymentID string) error
 	// OrphanEntered reports whether EnterOrphanCapture has entered a payment.
 	OrphanEntered(ctx context.Context, paymentID string) (bool, error)
 }

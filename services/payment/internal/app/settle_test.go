@@ -2,10 +2,14 @@ package app_test
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/services/chassis/audit"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
@@ -64,5 +68,42 @@ func TestSettleUnknown(t *testing.T) {
 		if err := d.SettleUnknown(t.Context(), from); !errors.Is(err, domain.ErrInvalidWindow) {
 			t.Errorf("since %s: %v", from, err)
 		}
+	}
+}
+
+// TestSettleUnknownIsAudited: each payment that is ended has an entry, whether it was held or captured, and
+// of an order that is known or not.
+func TestSettleUnknownIsAudited(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t)
+	known := d.attempt(t, domain.Authorized, "pi_own").OrderID
+	want := map[string]int{}
+	for _, order := range []string{id(), id(), known} {
+		for _, status := range []domain.IntentStatus{domain.IntentAuthorized, domain.IntentCaptured} {
+			in := domain.Intent{ID: "pi_" + id(), OrderID: order, AttemptID: id(), Status: status, Amount: price}
+			d.provider.intents[in.ID] = in
+			want[in.ID] = 1
+		}
+	}
+	ctx := audit.As(t.Context(), audit.Actor{Operator: "ann", Action: "settle"})
+	for range 2 {
+		if err := d.SettleUnknown(ctx, time.Now().Add(-time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows, err := d.pool.Query(t.Context(), "SELECT after::json ->> 'provider_id' FROM souk_audit")
+	if err != nil {
+		t.Fatal(err)
+	}
+	payments, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, payment := range payments {
+		got[payment]++
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("entries by payment: %v, want %v", got, want)
 	}
 }

@@ -111,7 +111,7 @@ func (s *Payments) voidOrRefund(ctx context.Context, a domain.Attempt, in domain
 	if err != nil {
 		return s.unknown(ctx, "void", a.OrderID, err)
 	}
-	return nil
+	return s.attempts.RecordVoid(ctx, a.OrderID, in.ID)
 }
 
 // refundOrphan refunds, in full, what was captured and should not have been. Both go

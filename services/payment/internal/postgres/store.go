@@ -176,6 +176,14 @@ func (s *Store) EnterOrphanCapture(ctx context.Context, orderID, paymentID strin
 	})
 }
 
+// RecordVoid implements app.Attempts.
+func (s *Store) RecordVoid(ctx context.Context, orderID, paymentID string) error {
+	_, err := s.recorded(ctx, func(context.Context, *db.Queries) (audit.Change, bool, error) {
+		return audit.Change{Object: "payment of order " + orderID, After: paymentRecord{State: string(domain.Voided), Provider: paymentID}}, true, nil
+	})
+	return err
+}
+
 // OrphanEntered implements app.Attempts.
 func (s *Store) OrphanEntered(ctx context.Context, paymentID string) (bool, error) {
 	return s.q.OrphanEntered(ctx, paymentID)
