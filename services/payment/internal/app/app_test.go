@@ -32,10 +32,11 @@ var errSilent = errors.New("the provider is silent")
 type fakeProvider struct {
 	mu      sync.Mutex
 	intents map[string]domain.Intent
-	silent  bool   // it does not answer
-	capture func() // captures; nil for one that does not answer
-	behind  bool   // its index is
-	breaks  bool   // its list does, before the end
+	silent  bool            // it does not answer
+	capture func()          // captures; nil for one that does not answer
+	behind  bool            // its index is
+	breaks  bool            // its list does, before the end
+	refuses map[string]bool // refunds of which payments
 	listed  [][2]time.Time
 	calls   []string
 	refunds map[string]string // the provider's id by ours
@@ -79,6 +80,9 @@ func (p *fakeProvider) Refund(_ context.Context, key string, r domain.Refund) (s
 	p.calls = append(p.calls, "refund "+r.PaymentID)
 	if p.silent {
 		return "", errSilent
+	}
+	if p.refuses[r.PaymentID] {
+		return "", &domain.Refusal{Code: "invalid_request_error", PaymentID: r.PaymentID}
 	}
 	if key != "refund:"+r.PaymentID {
 		return "", fmt.Errorf("key %s of what is given back of %s", key, r.PaymentID)

@@ -16,7 +16,8 @@ const settledAtOnce = 8
 // SettleUnknown ends every payment that the provider made from a time on and that no
 // attempt is about: the database was restored to an earlier time, and has neither the attempt nor,
 // unless it is driven anew, the order. What is held is voided, and what was captured is refunded in
-// full and entered in the ledger with its refund. It may be repeated, and goes on then.
+// full and entered in the ledger with its refund. What the provider refuses to refund, as a payment that
+// is refunded in part, is left: the reconciliation names it. It may be repeated, and goes on then.
 // Errors: ErrInvalidWindow, ErrOutcomeUnknown.
 func (s *Payments) SettleUnknown(ctx context.Context, from time.Time) error {
 	to := s.now()
@@ -58,7 +59,12 @@ func (s *Payments) settleUnknown(ctx context.Context, in domain.Intent) error {
 				return a, err
 			}
 		}
-		return a, s.voidOrRefund(ctx, a, in)
+		err = s.voidOrRefund(ctx, a, in)
+		if refusal, refused := errors.AsType[*domain.Refusal](err); refused { // for good: a repeat is refused, too
+			s.log.ErrorContext(ctx, "a payment of no order cannot be refunded in full", "order_id", in.OrderID, "payment", in.ID, "code", refusal.Code)
+			return a, nil
+		}
+		return a, err
 	})
 	return err
 }

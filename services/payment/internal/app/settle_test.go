@@ -71,6 +71,24 @@ func TestSettleUnknown(t *testing.T) {
 	}
 }
 
+// TestSettleUnknownRefused: a payment that the provider does not refund in full, as one that is
+// refunded in part, is left to a person, and keeps nobody from seeing what else differs.
+func TestSettleUnknownRefused(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t)
+	partly := domain.Intent{ID: "pi_partly", OrderID: id(), AttemptID: id(), Status: domain.IntentCaptured, Amount: price}
+	d.provider.intents[partly.ID] = partly
+	d.provider.refuses = map[string]bool{partly.ID: true}
+	for range 2 {
+		if err := d.SettleUnknown(t.Context(), time.Now().Add(-time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := d.ledger(t, partly.OrderID); got != "" {
+		t.Errorf("the ledger has a refund that was refused: %s", got)
+	}
+}
+
 // TestSettleUnknownIsAudited: each payment that is ended has an entry, whether it was held or captured, and
 // of an order that is known or not.
 func TestSettleUnknownIsAudited(t *testing.T) {
