@@ -212,7 +212,7 @@ func (b *backups) report(ctx context.Context, archive *pgbackrest.Server) (*Back
 	}
 	r := &BackupReport{Repository: b.Repository}
 	for _, backup := range all {
-		if backup.Start.Before(b.Since.Truncate(time.Second)) || b.abandoned(backup.Stop) {
+		if backup.Start.Before(b.Since.Truncate(time.Second)) || b.undid(backup) {
 			continue
 		}
 		r.Backups = append(r.Backups, backup)
@@ -236,6 +236,17 @@ func (b *backups) forget(timeline int) {
 func (b *backups) abandoned(at time.Time) bool {
 	for _, r := range b.Restores {
 		if at.After(r.To) && at.Before(r.At) {
+			return true
+		}
+	}
+	return false
+}
+
+// undid reports whether what a backup has was undone by a restore. One that may have ended after the
+// restore's moment counts: its end is known to the second, and its timeline was left before.
+func (b *backups) undid(backup pgbackrest.Backup) bool {
+	for _, r := range b.Restores {
+		if restorable(backup).After(r.To) && backup.Stop.Before(r.At) {
 			return true
 		}
 	}
