@@ -134,17 +134,18 @@ func (r *restoring) run(ctx context.Context) (_ *Restored, err error) {
 	if err := r.restoreData(ctx, backup); err != nil {
 		return nil, errors.Join(err, back())
 	}
-	// From here on the databases are what they were then.
+	// Copies of what the databases no longer have.
+	eventsBack, err := r.setAside(r.folder.join(topology.NATS), suffix)
+	if err != nil {
+		return nil, errors.Join(err, back())
+	}
 	r.backups.Restores = append(r.backups.Restores, restore{To: r.target(), At: r.now(), Timeline: r.restored})
 	if err := r.folder.writeBackups(r.backups); err != nil {
-		return nil, err
+		return nil, errors.Join(err, eventsBack(), back())
 	}
-	// Copies of what the databases no longer have.
-	if _, err := r.setAside(r.folder.join(topology.NATS), suffix); err != nil {
-		return nil, err
-	}
+	// From here on the databases are what they were then.
 	if err := os.RemoveAll(r.folder.join(topology.Replica)); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the databases are restored, but the replica's are as before: %w", err)
 	}
 	r.done.Backup, r.done.Took = backup.Label, r.now().Sub(r.began)
 	return &r.done, nil

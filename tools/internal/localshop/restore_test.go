@@ -120,6 +120,30 @@ func TestRestore(t *testing.T) {
 	if got := tables("payment", "ledger_entries") + tables("order", "later"); got != "ledger_entries false later true " {
 		t.Errorf("after the drop: %s", got)
 	}
+	// One that fails at its end leaves all as it was: the folder that the events were to be set aside in is taken.
+	_, err = localshop.Restore(t.Context(), dir, localshop.RestoreOptions{To: before, Progress: func(text string) {
+		if text != "replaying the log" {
+			return
+		}
+		aside, err := filepath.Glob(filepath.Join(dir, "postgres", "data.before-*"))
+		if err != nil || len(aside) == 0 {
+			t.Errorf("nothing is set aside: %v", err)
+			return
+		}
+		suffix := strings.TrimPrefix(filepath.Base(aside[len(aside)-1]), "data")
+		if err := os.MkdirAll(filepath.Join(dir, "nats"+suffix, "taken"), 0o700); err != nil {
+			t.Error(err)
+		}
+		if err := os.MkdirAll(filepath.Join(dir, "nats"), 0o700); err != nil {
+			t.Error(err)
+		}
+	}})
+	if err == nil {
+		t.Error("the events were set aside in a folder that is taken")
+	}
+	if got := tables("payment", "ledger_entries") + tables("order", "later"); got != "ledger_entries false later true " {
+		t.Errorf("after a restore that failed: %s", got)
+	}
 	restored, err := localshop.Restore(t.Context(), dir, localshop.RestoreOptions{To: before})
 	if err != nil {
 		t.Fatal(err)
