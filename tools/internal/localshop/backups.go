@@ -101,6 +101,32 @@ func (f *folder) keepBackups(repository string, since time.Time) (*backups, erro
 	return b, f.writeBackups(b)
 }
 
+// restoreFrom returns where the backups are that a restore begins with: at repository, or where they are
+// kept when it is empty. Nothing is noted before the databases are restored.
+func (f *folder) restoreFrom(repository string) (*backups, error) {
+	b, err := f.readBackups()
+	if err != nil {
+		return nil, err
+	}
+	if repository == NoBackups || b == nil && repository == "" {
+		return nil, ErrNoBackups
+	}
+	if repository == "" {
+		return b, nil
+	}
+	if repository, err = f.outside(repository); err != nil {
+		return nil, err
+	}
+	if b != nil && b.Repository == repository {
+		return b, nil
+	}
+	other := &backups{Repository: repository}
+	if b != nil {
+		other.Restores = b.Restores // of the databases, wherever their log is
+	}
+	return other, nil
+}
+
 // outside returns the absolute path of a repository, which a data folder that is emptied or lost
 // may not take with it.
 func (f *folder) outside(repository string) (string, error) {

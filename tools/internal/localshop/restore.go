@@ -79,12 +79,9 @@ func Restore(ctx context.Context, dir string, opts RestoreOptions) (_ *Restored,
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
-	b, err := f.keepBackups(opts.Backups, time.Time{})
+	b, err := f.restoreFrom(opts.Backups)
 	if err != nil {
 		return nil, err
-	}
-	if b == nil {
-		return nil, ErrNoBackups
 	}
 	r := &restoring{RestoreOptions: opts, folder: f, backups: b, began: opts.now()}
 	return r.run(ctx)

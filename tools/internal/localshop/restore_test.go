@@ -222,6 +222,15 @@ func TestBackupsAreRefused(t *testing.T) {
 	if _, err := localshop.Restore(t.Context(), dir, localshop.RestoreOptions{}); !errors.Is(err, localshop.ErrNoBackups) {
 		t.Errorf("a restore without backups: %v", err)
 	}
+	// A restore that is refused changes nothing, not even where the shop archives to.
+	for _, repository := range []string{localshop.NoBackups, filepath.Join(filepath.Dir(dir), "backups")} {
+		if _, err := localshop.Restore(t.Context(), dir, localshop.RestoreOptions{Backups: repository}); err == nil {
+			t.Errorf("restored from %s, where nothing is", repository)
+		}
+	}
+	if _, err := localshop.Restore(t.Context(), dir, localshop.RestoreOptions{}); !errors.Is(err, localshop.ErrNoBackups) {
+		t.Errorf("a restore that was refused was remembered: %v", err)
+	}
 	if _, err := localshop.Backup(t.Context(), dir, false); !errors.Is(err, state.ErrNotRunning) {
 		t.Errorf("a backup of a shop that does not run: %v", err)
 	}
