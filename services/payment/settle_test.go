@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -16,10 +17,11 @@ import (
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/rpc"
 )
 
-// TestSettleWindow: wrong times are refused before money moves; without to_time, what is settled is
-// compared until now.
+// TestSettleWindow: wrong times are refused before money moves, and one that the database was not restored
+// to names its field; without to_time, what is settled is compared until now.
 func TestSettleWindow(t *testing.T) {
 	t.Parallel()
 	order := id()
@@ -49,6 +51,15 @@ func TestSettleWindow(t *testing.T) {
 		if _, err := settle(c[0], c[1]); status.Code(err) != codes.InvalidArgument || moved.Load() > 0 {
 			t.Errorf("%s: %v, and %d calls that move money", name, err, moved.Load())
 		}
+	}
+	_, err := settle(ago(10*time.Minute), nil)
+	bad, _ := rpc.Detail[*errdetails.BadRequest](err)
+	if v := bad.GetFieldViolations(); len(v) != 1 || v[0].GetField() != "from_time" || rpc.Info(err).GetReason() != "INVALID" || moved.Load() > 0 {
+		t.Errorf("a database that has no payment: %v, %v, and %d calls that move money", err, v, moved.Load())
+	}
+	if _, err := database(t, s.dsn).Exec(t.Context(), `INSERT INTO attempts (order_id, id, state, amount, currency, payment_method, order_number, provider_id, created_at)
+		VALUES (gen_random_uuid(), gen_random_uuid(), 'authorized', 1250, 'GBP', 'pm_card_visa', '', 'pi_0', now() - interval '1 hour')`); err != nil {
+		t.Fatal(err)
 	}
 	began := time.Now()
 	r, err := settle(ago(10*time.Minute), nil)

@@ -51,7 +51,7 @@ type ReconciliationDifference struct {
 
 // Reconcile compares what moved from one time to another; zero times are those
 // of the daily comparison. With settle, payments from then on that payment does not know are ended
-// first. Problems: InvalidWindow.
+// first. Problems: InvalidWindow, and Invalid where it was not restored to from.
 func (p *Payments) Reconcile(ctx context.Context, v *accessv1.Viewer, from, to time.Time, settle bool) (*Reconciliation, error) {
 	req := &paymentv1.ReconcileRequest{Viewer: v, Settle: settle}
 	if !from.IsZero() {

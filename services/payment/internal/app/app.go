@@ -40,6 +40,7 @@ type Payments struct {
 	persons  Persons
 	provider Provider
 	records  Records
+	ledger   Reconciliations
 	now      func() time.Time
 	newID    func() string
 	log      *slog.Logger
@@ -51,7 +52,7 @@ type Payments struct {
 func New(cfg Config) *Payments {
 	return &Payments{
 		attempts: cfg.Attempts, refunds: cfg.Refunds, reviews: cfg.Reviews, views: cfg.Views, persons: cfg.Persons, provider: cfg.Provider, records: cfg.Records,
-		now: cfg.Now, newID: cfg.NewID, log: cfg.Log,
+		ledger: cfg.Reconciliations, now: cfg.Now, newID: cfg.NewID, log: cfg.Log,
 	}
 }
 

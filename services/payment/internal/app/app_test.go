@@ -160,7 +160,7 @@ func newFixture(t *testing.T) *fixture {
 	t.Cleanup(pool.Close)
 	d := &fixture{store: postgres.New(pool), pool: db.Superuser(t), provider: &fakeProvider{intents: map[string]domain.Intent{}}, now: time.Now()}
 	d.Payments = app.New(app.Config{
-		Ports: app.Ports{Attempts: d.store, Refunds: d.store, Reviews: d.store, Views: d.store, Provider: d.provider, Records: d.provider},
+		Ports: app.Ports{Attempts: d.store, Refunds: d.store, Reviews: d.store, Views: d.store, Reconciliations: d.store, Provider: d.provider, Records: d.provider},
 		Now:   func() time.Time { return d.now }, NewID: id, Log: slog.New(slog.DiscardHandler),
 	})
 	return d

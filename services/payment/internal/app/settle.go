@@ -18,11 +18,21 @@ const settledAtOnce = 8
 // unless it is driven anew, the order. What is held is voided, and what was captured is refunded in
 // full and entered in the ledger with its refund. What the provider refuses to refund, as a payment that
 // is refunded in part, is left: the reconciliation names it. It may be repeated, and goes on then.
-// Errors: ErrInvalidWindow, ErrOutcomeUnknown.
+//
+// A database whose first attempt is from after the time, or that has none, was not restored to it: it may be
+// a new one, of which the provider's payments would all be unknown. None is ended then.
+// Errors: ErrInvalidWindow, ErrNotRestored, ErrOutcomeUnknown.
 func (s *Payments) SettleUnknown(ctx context.Context, from time.Time) error {
 	to := s.now()
 	if from.IsZero() || !from.Before(to) {
 		return domain.ErrInvalidWindow
+	}
+	first, err := s.ledger.FirstAttempt(ctx)
+	if err != nil {
+		return err
+	}
+	if first.After(from) {
+		return domain.ErrNotRestored
 	}
 	var g errgroup.Group // one that fails keeps none from the others
 	g.SetLimit(settledAtOnce)

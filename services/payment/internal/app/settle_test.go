@@ -28,6 +28,7 @@ func TestSettleUnknown(t *testing.T) {
 	intent(captured, domain.IntentCaptured)
 	void := intent(held, domain.IntentAuthorized)
 	intent(none, domain.IntentDeclined)
+	d.attemptAt(t, time.Now().Add(-time.Hour))
 	known := d.attempt(t, domain.Sent, "")
 	intent(known, domain.IntentCaptured)
 	second := d.attempt(t, domain.Authorized, "pi_own")
@@ -71,11 +72,44 @@ func TestSettleUnknown(t *testing.T) {
 	}
 }
 
+// TestSettleUnknownOfAnotherDatabase: where the first attempt is from after the time, or there is none, the
+// database was not restored to that time, as a new one or another shop's: it knows nothing, so that every
+// payment would be ended. None is.
+func TestSettleUnknownOfAnotherDatabase(t *testing.T) {
+	t.Parallel()
+	d := newFixture(t)
+	in := domain.Intent{ID: "pi_1", OrderID: id(), AttemptID: id(), Status: domain.IntentCaptured, Amount: price}
+	d.provider.intents[in.ID] = in
+	first := time.Now().Add(-time.Hour).Truncate(time.Microsecond)
+	refused := func(what string, from time.Time) {
+		t.Helper()
+		if err := d.SettleUnknown(t.Context(), from); !errors.Is(err, domain.ErrNotRestored) || len(d.provider.calls) > 0 {
+			t.Errorf("%s: %v, and the provider was asked for %v", what, err, d.provider.calls)
+		}
+	}
+	refused("no attempt", first)
+	d.attemptAt(t, first)
+	refused("an attempt from after the time", first.Add(-time.Microsecond))
+	if err := d.SettleUnknown(t.Context(), first); err != nil || len(d.provider.calls) != 1 {
+		t.Errorf("the first attempt is from that time: %v, and the provider was asked for %v", err, d.provider.calls)
+	}
+}
+
+// attemptAt writes an attempt that began at a time.
+func (d *fixture) attemptAt(t *testing.T, began time.Time) {
+	t.Helper()
+	a := d.attempt(t, domain.Authorized, "pi_of_"+began.String())
+	if _, err := d.pool.Exec(t.Context(), "UPDATE attempts SET created_at = $2 WHERE order_id = $1", a.OrderID, began); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestSettleUnknownRefused: a payment that the provider does not refund in full, as one that is
 // refunded in part, is left to a person, and keeps nobody from seeing what else differs.
 func TestSettleUnknownRefused(t *testing.T) {
 	t.Parallel()
 	d := newFixture(t)
+	d.attemptAt(t, time.Now().Add(-time.Hour))
 	partly := domain.Intent{ID: "pi_partly", OrderID: id(), AttemptID: id(), Status: domain.IntentCaptured, Amount: price}
 	d.provider.intents[partly.ID] = partly
 	d.provider.refuses = map[string]bool{partly.ID: true}
@@ -94,6 +128,7 @@ func TestSettleUnknownRefused(t *testing.T) {
 func TestSettleUnknownIsAudited(t *testing.T) {
 	t.Parallel()
 	d := newFixture(t)
+	d.attemptAt(t, time.Now().Add(-time.Hour))
 	known := d.attempt(t, domain.Authorized, "pi_own").OrderID
 	want := map[string]int{}
 	for _, order := range []string{id(), id(), known} {

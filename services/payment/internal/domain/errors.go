@@ -30,6 +30,9 @@ var (
 	ErrReconciliationNotFound = errors.New("there is no such reconciliation")
 	// ErrInvalidWindow refuses a window of time that does not begin before its end.
 	ErrInvalidWindow = errors.New("the window must begin before its end")
+	// ErrNotRestored refuses to settle since a time that the database was not restored to: it has
+	// no attempt from before it.
+	ErrNotRestored = errors.New("the database has no payment from before the time, so that it was not restored to it")
 	// ErrNoSuchPayment is a provider's: it has no such payment. That is no reason to
 	// believe that there never will be one.
 	ErrNoSuchPayment = errors.New("the provider has no such payment")

@@ -27,6 +27,7 @@ var Errors = chassisrpc.ErrorTable{
 	{Is: domain.ErrNotUnderReview, Reason: paymentv1.ErrorReason_ERROR_REASON_PAYMENT_NOT_UNDER_REVIEW},
 	{Is: domain.ErrReconciliationNotFound, Reason: paymentv1.ErrorReason_ERROR_REASON_RECONCILIATION_NOT_FOUND},
 	{Is: domain.ErrInvalidWindow, Reason: paymentv1.ErrorReason_ERROR_REASON_INVALID_WINDOW},
+	{Is: domain.ErrNotRestored, Reason: errorv1.ErrorReason_ERROR_REASON_INVALID},
 	{Is: domain.ErrCurrencyNotCharged, Reason: paymentv1.ErrorReason_ERROR_REASON_AMOUNT_NOT_CHARGEABLE},
 	{Is: domain.ErrAmountNotCharged, Reason: paymentv1.ErrorReason_ERROR_REASON_AMOUNT_NOT_CHARGEABLE},
 	{Is: domain.ErrAmountTooSmall, Reason: paymentv1.ErrorReason_ERROR_REASON_AMOUNT_NOT_CHARGEABLE},

@@ -10,6 +10,7 @@ import (
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/proto/money"
+	chassisrpc "github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
@@ -33,7 +34,7 @@ func (s *Server) Reconcile(ctx context.Context, req *paymentv1.ReconcileRequest)
 			return nil, err // before money moves
 		}
 		if err := s.payments.SettleUnknown(work, from); err != nil {
-			return nil, err
+			return nil, settleError(err)
 		}
 	}
 	r, err := s.reconciler.Reconcile(work, from, to)
@@ -44,6 +45,16 @@ func (s *Server) Reconcile(ctx context.Context, req *paymentv1.ReconcileRequest)
 		return nil, err
 	}
 	return &paymentv1.ReconcileResponse{Reconciliation: toReconciliation(r)}, nil
+}
+
+// settleError names the field at fault.
+func settleError(err error) error {
+	if errors.Is(err, domain.ErrNotRestored) {
+		return chassisrpc.WithViolations(err, chassisrpc.Violation{
+			Field: "from_time", Detail: "is before the first payment in payment's database: this is not the database that was restored to it",
+		})
+	}
+	return err
 }
 
 // GetReconciliation implements paymentv1.PaymentServiceServer.

@@ -1332,7 +1332,9 @@ type ReconcileRequest struct {
 	ToTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
 	// First void, or refund in full, each payment that the provider made since from_time, which is
 	// to be set then, and that the service has no record of: what a restore of its database to
-	// that time leaves at the provider. Not where other shops use the provider's account.
+	// that time leaves at the provider. Refused where the first payment here is from after
+	// from_time, or there is none: this database was not restored to it. Not where other shops use
+	// the provider's account.
 	Settle bool `protobuf:"varint,3,opt,name=settle,proto3" json:"settle,omitempty"`
 	// The operator.
 	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`

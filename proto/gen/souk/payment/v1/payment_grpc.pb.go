@@ -103,8 +103,9 @@ type PaymentServiceClient interface {
 	// answers with every difference. It answers when the comparison is done, or
 	// before the call's deadline with what there is by then: the service goes on,
 	// and GetReconciliation tells how far it is. It changes neither side, unless it is
-	// asked to settle. Errors: INVALID_ARGUMENT (INVALID_WINDOW), UNAVAILABLE
-	// (OUTCOME_UNKNOWN): what is settled by then is, and a repeat goes on.
+	// asked to settle. Errors: INVALID_ARGUMENT (INVALID_WINDOW; souk, INVALID to settle from a
+	// time before the first payment here), UNAVAILABLE (OUTCOME_UNKNOWN): what is settled by
+	// then is, and a repeat goes on.
 	Reconcile(ctx context.Context, in *ReconcileRequest, opts ...grpc.CallOption) (*ReconcileResponse, error)
 	// GetReconciliation returns one.
 	// Errors: NOT_FOUND (RECONCILIATION_NOT_FOUND).
@@ -309,8 +310,9 @@ type PaymentServiceServer interface {
 	// answers with every difference. It answers when the comparison is done, or
 	// before the call's deadline with what there is by then: the service goes on,
 	// and GetReconciliation tells how far it is. It changes neither side, unless it is
-	// asked to settle. Errors: INVALID_ARGUMENT (INVALID_WINDOW), UNAVAILABLE
-	// (OUTCOME_UNKNOWN): what is settled by then is, and a repeat goes on.
+	// asked to settle. Errors: INVALID_ARGUMENT (INVALID_WINDOW; souk, INVALID to settle from a
+	// time before the first payment here), UNAVAILABLE (OUTCOME_UNKNOWN): what is settled by
+	// then is, and a repeat goes on.
 	Reconcile(context.Context, *ReconcileRequest) (*ReconcileResponse, error)
 	// GetReconciliation returns one.
 	// Errors: NOT_FOUND (RECONCILIATION_NOT_FOUND).
