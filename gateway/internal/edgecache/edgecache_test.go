@@ -285,6 +285,42 @@ func TestEveryAddressIsTold(t *testing.T) {
 	await(t, "the last address still to be told", func() bool { return two.times("product:3") == 1 })
 }
 
+// Who looks for the addresses and waits keeps no edge that is known from being told; one that is found then
+// is told of what has changed meanwhile.
+func TestAResolverThatHangs(t *testing.T) {
+	t.Parallel()
+	one := newEdge(t, "127.0.0.1:0")
+	at, _ := url.Parse(one.server.URL)
+	two := newEdge(t, "127.0.0.2:"+at.Port())
+	var asked atomic.Int64
+	hanging, release := make(chan struct{}, 1), make(chan struct{})
+	answer := sync.OnceFunc(func() { close(release) })
+	p := running(t, PurgerConfig{URLs: []string{"http://edge.example:" + at.Port()}, Secret: secret, Again: time.Hour, Telemetry: telemetry.Discard(),
+		Resolve: func(context.Context, string) ([]netip.Addr, error) {
+			found := []netip.Addr{netip.MustParseAddr("127.0.0.1")}
+			switch asked.Add(1) {
+			case 1:
+				return found, nil
+			case 2:
+				hanging <- struct{}{}
+				<-release
+			}
+			return append(found, netip.MustParseAddr("127.0.0.2")), nil
+		}})
+	t.Cleanup(answer) // before the end of the purger, which waits for it
+	<-hanging
+	p.Changed(Product("1"))
+	await(t, "the edge that is known", func() bool { return one.times("product:1") == 1 })
+	if n := two.times("product:1"); n != 0 {
+		t.Errorf("an edge that nobody has found was told %d times", n)
+	}
+	answer()
+	await(t, "the edge that is new", func() bool { return two.times("product:1") == 1 })
+	if n := one.times("product:1"); n != 1 {
+		t.Errorf("the edge that is known was told %d times", n)
+	}
+}
+
 func TestKeys(t *testing.T) {
 	t.Parallel()
 	if got := NewKeys(Product("1"), Stock("A,B C"), Listed, Listed); !slices.Equal(got, Keys{"all listed product:1 stock:A%2CB+C"}) {

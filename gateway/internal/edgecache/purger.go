@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -71,7 +72,6 @@ type Purger struct {
 	edges map[netip.AddrPort]*edge
 	wake  chan struct{}
 
-	resolved time.Time
 	// unresolved says that a name had no address when it was last asked for.
 	unresolved        atomic.Bool
 	delivered, failed atomic.Int64
@@ -224,23 +224,39 @@ func (p *Purger) Run(ctx context.Context) error {
 	defer stop() // before the wait: calls are in the reverse order
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var (
+		resolved  time.Time
+		resolving bool
+		answers   = make(chan resolution, 1)
+		// recent are the keys that an edge which is found next is told of: those since the question
+		// before the last one. The first before of them are from before the last one.
+		recent []string
+		before int
+	)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-p.wake:
 		case <-timer.C:
+		case r := <-answers:
+			p.found(ctx, &running, r, recent)
+			recent = slices.Clone(recent[before:])
+			resolved, resolving = time.Now(), false
 		}
 		keys, next := p.take(time.Now())
-		if len(keys) > 0 || time.Since(p.resolved) >= resolveEvery {
-			p.resolve(ctx, &running)
-		}
 		if len(keys) > 0 {
+			recent = append(recent, keys...)
 			p.mu.Lock()
 			for _, e := range p.edges {
 				e.add(keys)
 			}
 			p.mu.Unlock()
+		}
+		if !resolving && time.Since(resolved) >= resolveEvery {
+			resolving, before = true, len(recent)
+			// Beside the loop: who waits for an address keeps no edge that is known waiting.
+			running.Go(func() { answers <- p.resolve(ctx) })
 		}
 		timer.Reset(min(next, resolveEvery))
 	}
@@ -264,47 +280,55 @@ func (p *Purger) take(now time.Time) (keys []string, next time.Duration) {
 	return keys, next
 }
 
-// resolve finds the edges. One that is new to this process has kept what others told it of, or
-// nothing; one whose address is gone is told nothing more.
-func (p *Purger) resolve(ctx context.Context, running *sync.WaitGroup) {
-	if time.Since(p.resolved) < resolveEvery {
-		return
-	}
-	asking, cancel := context.WithTimeout(ctx, sendTimeout)
+// resolution is what the addresses of the edges are; incomplete where a name has none.
+type resolution struct {
+	edges    map[netip.AddrPort]*url.URL
+	complete bool
+}
+
+// resolve asks for the addresses of the edges, for sendTimeout at most.
+func (p *Purger) resolve(ctx context.Context) resolution {
+	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	found, complete := map[netip.AddrPort]*url.URL{}, true
+	r := resolution{edges: map[netip.AddrPort]*url.URL{}, complete: true}
 	for _, u := range p.urls {
-		addresses, err := p.cfg.Resolve(asking, u.Hostname())
+		addresses, err := p.cfg.Resolve(ctx, u.Hostname())
 		if err != nil || len(addresses) == 0 {
-			complete = false
+			r.complete = false
 			continue
 		}
 		for _, a := range addresses {
 			if at, err := netip.ParseAddrPort(net.JoinHostPort(a.Unmap().String(), u.Port())); err == nil {
-				found[at] = u
+				r.edges[at] = u
 			}
 		}
 	}
-	p.resolved = time.Now()
-	if p.unresolved.Swap(!complete) == complete && !complete {
+	return r
+}
+
+// found has the edges be those of a resolution. One that is new to this process has kept what others
+// told it of, or nothing, and is told of the recent keys; one whose address is gone is told nothing more.
+func (p *Purger) found(ctx context.Context, running *sync.WaitGroup, r resolution, recent []string) {
+	if p.unresolved.Swap(!r.complete) == r.complete && !r.complete {
 		p.cfg.Telemetry.Log.WarnContext(ctx, "the addresses of the edge are not found: it is not told of changes")
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for at, u := range found {
+	for at, u := range r.edges {
 		if p.edges[at] != nil {
 			continue
 		}
 		alive, stop := context.WithCancel(ctx)
 		e := &edge{at: at, host: u.Host, stop: stop, pending: map[string]change{}, wake: make(chan struct{}, 1)}
 		p.edges[at] = e
+		e.add(recent)
 		running.Go(func() { p.serve(alive, e) })
 	}
-	if !complete {
+	if !r.complete {
 		return // an address may be missing because nobody said it
 	}
 	for at, e := range p.edges {
-		if found[at] == nil {
+		if r.edges[at] == nil {
 			e.stop()
 			delete(p.edges, at)
 		}
