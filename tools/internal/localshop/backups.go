@@ -41,6 +41,8 @@ type backups struct {
 	Since time.Time `json:"since"`
 	// Restores are those of the databases, oldest first.
 	Restores []restore `json:"restores,omitempty"`
+	// UnderWay is the restore that has begun and not ended; nil for none.
+	UnderWay *underWay `json:"under_way,omitempty"`
 }
 
 // restore is one restore. What was committed from To to At is no longer: neither backups from
@@ -74,7 +76,10 @@ func (f *folder) writeBackups(b *backups) error {
 	if err != nil {
 		return err
 	}
-	return state.WriteFile(f.join(backupsName), append(raw, '\n'))
+	if err := state.WriteFile(f.join(backupsName), append(raw, '\n')); err != nil {
+		return err
+	}
+	return syncPath(f.path)
 }
 
 // keepBackups notes where the backups are to be from now on: at repository, nowhere for NoBackups,

@@ -223,6 +223,9 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 			return nil, fmt.Errorf("empty %s: %w", s.folder.path, err)
 		}
 	}
+	if err := s.folder.checkWhole(); err != nil {
+		return nil, err
+	}
 	if err := s.folder.checkKind(opts.Postgres); err != nil {
 		return nil, err
 	}

@@ -40,6 +40,8 @@ func TestMain(m *testing.M) {
 			err = localshop.RunService(context.Background(), os.Args[2])
 		case "shop":
 			err = runShop(os.Args[2])
+		case "restore":
+			err = localshop.RestoreUntilKilled(os.Args[2])
 		default:
 			os.Exit(m.Run())
 		}

@@ -71,6 +71,9 @@ func StartPostgres(ctx context.Context, dir string) (*Postgres, error) {
 }
 
 func (f *folder) startPostgres(ctx context.Context) (*Postgres, error) {
+	if err := f.checkWhole(); err != nil {
+		return nil, err
+	}
 	sec, err := f.secrets()
 	if err != nil {
 		return nil, err

@@ -79,6 +79,9 @@ func Restore(ctx context.Context, dir string, opts RestoreOptions) (_ *Restored,
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.close()) }()
+	if err := f.putBackInterrupted(ctx, opts.Progress); err != nil {
+		return nil, err
+	}
 	b, err := f.restoreFrom(opts.Backups)
 	if err != nil {
 		return nil, err
@@ -123,29 +126,69 @@ func (r *restoring) run(ctx context.Context) (_ *Restored, err error) {
 	if err := r.archiveRest(ctx); err != nil {
 		return nil, err
 	}
-	suffix := ".before-" + r.began.UTC().Format("20060102T150405.000Z")
-	back, err := r.makeRoom(suffix)
+	under, err := r.begin()
 	if err != nil {
 		return nil, err
 	}
-	if err := r.restoreData(ctx, backup); err != nil {
-		return nil, errors.Join(err, back())
+	if err := r.replace(ctx, backup, under); err != nil {
+		return nil, errors.Join(err, r.folder.putBack(context.WithoutCancel(ctx), under))
 	}
-	// Copies of what the databases no longer have.
-	eventsBack, err := r.setAside(r.folder.join(topology.NATS), suffix)
-	if err != nil {
-		return nil, errors.Join(err, back())
-	}
-	r.backups.Restores = append(r.backups.Restores, restore{To: r.target(), At: r.now(), Timeline: r.restored})
-	if err := r.folder.writeBackups(r.backups); err != nil {
-		return nil, errors.Join(err, eventsBack(), back())
-	}
-	// From here on the databases are what they were then.
-	if err := os.RemoveAll(r.folder.join(topology.Replica)); err != nil {
-		return nil, fmt.Errorf("the databases are restored, but the replica's are as before: %w", err)
+	for _, replaced := range under.Folders {
+		if !replaced.Missing {
+			r.done.Aside = append(r.done.Aside, r.folder.absolute(replaced.Path)+under.Suffix)
+		}
 	}
 	r.done.Backup, r.done.Took = backup.Label, r.now().Sub(r.began)
 	return &r.done, nil
+}
+
+// begin notes what is going to be set aside: the data, and the copies of what it will no longer have.
+func (r *restoring) begin() (*underWay, error) {
+	data := r.node.data
+	if !r.single {
+		data = r.folder.join(haName)
+	}
+	u := &underWay{Suffix: ".before-" + r.began.UTC().Format("20060102T150405.000Z")}
+	for _, path := range []string{data, r.folder.join(topology.NATS)} {
+		if _, err := os.Lstat(path + u.Suffix); !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(err, fmt.Errorf("%s is there already", path+u.Suffix))
+		}
+		_, err := os.Lstat(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		u.Folders = append(u.Folders, replaced{Path: r.folder.relative(path), Missing: err != nil})
+	}
+	return u, r.folder.noteUnderWay(u)
+}
+
+// replace sets aside what is there, restores the databases in its place and notes that it did.
+func (r *restoring) replace(ctx context.Context, backup pgbackrest.Backup, under *underWay) error {
+	r.Progress("setting aside what is there")
+	for _, replaced := range under.Folders {
+		if replaced.Missing {
+			continue
+		}
+		path := r.folder.absolute(replaced.Path)
+		if err := move(path, path+under.Suffix); err != nil {
+			return err
+		}
+	}
+	if !r.single {
+		if err := r.renewCluster(under.Suffix); err != nil {
+			return err
+		}
+	}
+	if err := r.restoreData(ctx, backup); err != nil {
+		return err
+	}
+	// A copy, which the shop makes again: it has what the databases no longer have.
+	if err := os.RemoveAll(r.folder.join(topology.Replica)); err != nil {
+		return err
+	}
+	// One write: the databases are what they were then, and no restore is under way.
+	r.backups.Restores = append(r.backups.Restores, restore{To: r.target(), At: r.now(), Timeline: r.restored})
+	return r.folder.writeBackups(r.backups)
 }
 
 // target is the moment of the restore: when it began, for the end of the log.
@@ -230,26 +273,18 @@ func (r *restoring) start(ctx context.Context) (*pgserver.Server, error) {
 	return pgserver.Start(ctx, pgserver.Options{Dir: r.node.dir, Settings: all, Standbys: true, Log: slog.New(slog.DiscardHandler)})
 }
 
-// makeRoom sets aside what is there, so that the node's folder is one without data.
-func (r *restoring) makeRoom(suffix string) (back func() error, err error) {
-	if r.single {
-		return r.setAside(r.node.data, suffix)
-	}
+// renewCluster makes the folder of a cluster, with a node without data, from the one that was set aside.
+func (r *restoring) renewCluster(suffix string) error {
 	dir := r.folder.join(haName)
-	if back, err = r.setAside(dir, suffix); err != nil {
-		return nil, err
-	}
 	renewed, err := patroni.Renew(dir+suffix, dir)
-	if err == nil {
-		r.node, err = locate(renewed)
-	}
-	if err == nil {
-		r.archive, err = r.node.archive(r.backups.Repository, "")
-	}
 	if err != nil {
-		return nil, errors.Join(err, back())
+		return err
 	}
-	return back, nil
+	if r.node, err = locate(renewed); err != nil {
+		return err
+	}
+	r.archive, err = r.node.archive(r.backups.Repository, "")
+	return err
 }
 
 // findNode finds the server, or which of three has the newest data: the primary.
@@ -293,19 +328,6 @@ func execute(ctx context.Context, conn *pgx.Conn, sql string) error {
 	return err
 }
 
-// setAside renames a folder, if it is there, and returns what puts it back in place of what is there then.
-func (r *restoring) setAside(path, suffix string) (back func() error, err error) {
-	aside := path + suffix
-	switch err := os.Rename(path, aside); {
-	case errors.Is(err, fs.ErrNotExist):
-		return func() error { return os.RemoveAll(path) }, nil
-	case err != nil:
-		return nil, err
-	}
-	r.done.Aside = append(r.done.Aside, aside)
-	return func() error { return errors.Join(os.RemoveAll(path), os.Rename(aside, path)) }, nil
-}
-
 // restoreData restores the databases, and sets the relays of events back to the beginning.
 func (r *restoring) restoreData(ctx context.Context, backup pgbackrest.Backup) error {
 	if err := os.Mkdir(r.node.data, 0o700); err != nil {
@@ -330,6 +352,7 @@ func (r *restoring) restoreData(ctx context.Context, backup pgbackrest.Backup) e
 		r.restored, err = timelineOf(ctx, server.SuperuserDSN("postgres"))
 	}
 	if err == nil {
+		r.Progress("setting the relays of events back")
 		err = errors.Join(forgetTarget(ctx, server.SuperuserDSN("postgres")), rewindRelays(ctx, server.SuperuserDSN))
 	}
 	return errors.Join(err, server.Stop(ctx))

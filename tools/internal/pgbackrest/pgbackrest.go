@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
@@ -185,21 +186,23 @@ func (e *runError) Error() string {
 
 func (e *runError) Unwrap() error { return e.err }
 
-// run runs the program and returns what it wrote. It connects to the server over TCP.
+// run runs the program and returns what it wrote. It connects to the server over TCP. It ends with
+// this process: a restore that went on would write into what is put back in its place.
 func (s *Server) run(ctx context.Context, command string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, s.path, slices.Concat([]string{"--config=" + s.config(), "--stanza=" + Stanza}, args, []string{command})...)
 	s.cfg.As.Prepare(cmd)
 	cmd.Env = append(cmd.Env, "PGHOST=127.0.0.1", "PGSSLMODE=disable", "PGPASSFILE="+s.passwords())
-	process.OwnGroup(cmd)
-	out, err := cmd.Output()
-	if err != nil {
-		said := string(out)
-		if exited, ok := errors.AsType[*exec.ExitError](err); ok {
-			said += string(exited.Stderr)
-		}
-		return nil, &runError{command, strings.TrimSpace(said), err}
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	running, err := process.Start(cmd, syscall.SIGKILL)
+	if err == nil {
+		<-running.Done()
+		err = running.Err()
 	}
-	return out, nil
+	if err != nil {
+		return nil, &runError{command, strings.TrimSpace(stdout.String() + stderr.String()), err}
+	}
+	return stdout.Bytes(), nil
 }
 
 // Backup is a backup in a repository.
