@@ -233,6 +233,8 @@ type BackupReport struct {
 	Backups    []pgbackrest.Backup
 	// From is the earliest time that the databases can be restored to.
 	From time.Time
+	// Archiving is why the log since is not archived; nil if it is.
+	Archiving *ArchivingError
 }
 
 // report reads what the repository holds that is part of what the databases have.
@@ -319,9 +321,18 @@ func Backup(ctx context.Context, dir string, full bool) (*BackupReport, error) {
 		return nil, err
 	}
 	if err := archive.Backup(ctx, full); err != nil {
+		// A backup waits for the log of its time, and does not say why that does not come.
+		return nil, errors.Join(err, checkArchiving(ctx, dsn, b.Repository))
+	}
+	report, err := b.report(ctx, archive)
+	if err != nil {
 		return nil, err
 	}
-	return b.report(ctx, archive)
+	err = checkArchiving(ctx, dsn, b.Repository)
+	if failure, failed := errors.AsType[*ArchivingError](err); failed {
+		report.Archiving, err = failure, nil
+	}
+	return report, err
 }
 
 // timelineOf is the timeline of the last checkpoint of a server.

@@ -414,6 +414,9 @@ func (s *Shop) startServices() {
 	}
 	add("certificates", s.certs.run)
 	add("identity", s.identity.Run)
+	if s.backups != nil {
+		add("archiving", s.watchArchive)
+	}
 	if s.recorder != nil {
 		add("traces", s.recorder.run)
 	}

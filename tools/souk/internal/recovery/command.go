@@ -51,6 +51,10 @@ func printBackups(w io.Writer, r *localshop.BackupReport, took time.Duration) er
 	if err := tw.Flush(); err != nil {
 		return err
 	}
+	if r.Archiving != nil {
+		_, err := fmt.Fprintf(w, "\nThe databases can be restored to times from %s, but not until now: %v.\n", moment(r.From), r.Archiving)
+		return err
+	}
 	_, err := fmt.Fprintf(w, "\nThe databases can be restored to any time from %s until now.\n", moment(r.From))
 	return err
 }

@@ -1,0 +1,90 @@
+package localshop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
+)
+
+const (
+	// watchArchivingEvery is how often a shop looks whether its log is archived, and
+	// archivingTimeout bounds a look.
+	watchArchivingEvery = 30 * time.Second
+	archivingTimeout    = 10 * time.Second
+)
+
+// archivingAdvice is what an operator does about a log that is not archived.
+const archivingAdvice = "the log is kept in pg_wal until it is archived, and fills the disk; what is committed meanwhile is lost with the disk. " +
+	"See that the repository is there, writable and not full; pgBackRest's error is in the log of PostgreSQL"
+
+// ArchivingError means that the last attempt to archive a piece of log has failed.
+type ArchivingError struct {
+	Repository string
+	// Segment is the piece, and Since when the attempt failed.
+	Segment string
+	Since   time.Time
+	// Failed counts the attempts that failed since the server's statistics were reset.
+	Failed int64
+}
+
+// Error implements error.
+func (e *ArchivingError) Error() string {
+	return fmt.Sprintf("PostgreSQL does not archive its log to %s: %s failed at %s (%d failures so far): %s",
+		e.Repository, e.Segment, zoned(e.Since.UTC()), e.Failed, archivingAdvice)
+}
+
+// checkArchiving asks the primary that a DSN of its superuser leads to whether it archives its log:
+// *ArchivingError if the last attempt has failed.
+func checkArchiving(ctx context.Context, superuser, repository string) error {
+	ctx, cancel := context.WithTimeout(ctx, archivingTimeout)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, superuser)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	var failed bool
+	e := &ArchivingError{Repository: repository}
+	var segment *string
+	var since *time.Time
+	err = conn.QueryRow(ctx, `SELECT last_failed_time IS NOT NULL AND (last_archived_time IS NULL OR last_failed_time > last_archived_time),
+		last_failed_wal, last_failed_time, failed_count FROM pg_stat_archiver`).Scan(&failed, &segment, &since, &e.Failed)
+	if err != nil || !failed {
+		return err
+	}
+	e.Segment, e.Since = *segment, *since
+	return e
+}
+
+// watchArchiving logs when the archiving of the log begins to fail and when it goes on, until ctx ends.
+// check is asked every so often; what it does not know, because no server answers, changes nothing.
+func watchArchiving(ctx context.Context, log *slog.Logger, every time.Duration, check func(context.Context) error) error {
+	fails := false
+	// At a start the last attempt may be one of before: the server gets the time for another.
+	for retry.Sleep(ctx, every) == nil {
+		err := check(ctx)
+		switch failure, failed := errors.AsType[*ArchivingError](err); {
+		case failed && !fails:
+			fails = true
+			log.ErrorContext(ctx, "postgres does not archive its log", "repository", failure.Repository, "segment", failure.Segment,
+				"since", failure.Since, "failures", failure.Failed, "what_to_do", archivingAdvice)
+		case err == nil && fails:
+			fails = false
+			log.InfoContext(ctx, "postgres archives its log again")
+		}
+	}
+	return nil
+}
+
+// watchArchive watches the archiving of the primary, whichever it is.
+func (s *Shop) watchArchive(ctx context.Context) error {
+	return watchArchiving(ctx, s.log, watchArchivingEvery, func(ctx context.Context) error {
+		return checkArchiving(ctx, s.superuser(), s.backups.Repository)
+	})
+}
