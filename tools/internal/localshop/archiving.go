@@ -72,8 +72,7 @@ func watchArchiving(ctx context.Context, log *slog.Logger, every time.Duration, 
 		switch failure, failed := errors.AsType[*ArchivingError](err); {
 		case failed && !fails:
 			fails = true
-			log.ErrorContext(ctx, "postgres does not archive its log", "repository", failure.Repository, "segment", failure.Segment,
-				"since", failure.Since, "failures", failure.Failed, "what_to_do", archivingAdvice)
+			log.ErrorContext(ctx, "postgres does not archive its log", "error", failure)
 		case err == nil && fails:
 			fails = false
 			log.InfoContext(ctx, "postgres archives its log again")
