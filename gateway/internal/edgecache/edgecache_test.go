@@ -130,7 +130,7 @@ func TestAChangeIsToldTwice(t *testing.T) {
 	e := newEdge(t, "")
 	p := purger(t, 200*time.Millisecond, e)
 	begun := time.Now()
-	p.Changed(Product("1"))
+	p.Changed(Product("1"), Stock("1"))
 	await(t, "the first", func() bool { return e.times("product:1") == 1 })
 	await(t, "the second", func() bool { return e.times("product:1") == 2 })
 	if took := time.Since(begun); took < 200*time.Millisecond {
@@ -138,6 +138,9 @@ func TestAChangeIsToldTwice(t *testing.T) {
 	}
 	if e.times(manyProducts) < 1 {
 		t.Error("what is about many products was not told")
+	}
+	for _, key := range []string{manyProducts, Stock("1"), manyStocks} {
+		await(t, key+" twice", func() bool { return e.times(key) == 2 })
 	}
 }
 

@@ -162,23 +162,7 @@ func (p *Purger) Tells() bool {
 }
 
 // Changed tells the edges of changes: now, and once more later.
-func (p *Purger) Changed(keys ...string) {
-	now := time.Now()
-	p.mu.Lock()
-	for _, key := range keys {
-		sooner(p.due, key, now.Add(batchFor))
-		p.again[key] = now.Add(p.cfg.Again) // of the last change
-		switch {
-		case strings.HasPrefix(key, "product:"):
-			sooner(p.due, manyProducts, now.Add(batchFor))
-			p.again[manyProducts] = now.Add(p.cfg.Again)
-		case strings.HasPrefix(key, "stock:"):
-			sooner(p.due, manyStocks, now.Add(batchFor))
-		}
-	}
-	p.mu.Unlock()
-	p.poke()
-}
+func (p *Purger) Changed(keys ...string) { p.ChangedWithin(batchFor, keys...) }
 
 // ChangedWithin tells the edges of changes that may wait for others: each key is told at most
 // once in a time, and once more where that is before answers from before have ceased to come.
@@ -187,7 +171,10 @@ func (p *Purger) ChangedWithin(d time.Duration, keys ...string) {
 	p.mu.Lock()
 	for _, key := range keys {
 		p.later(key, now, d)
-		if strings.HasPrefix(key, "stock:") {
+		switch {
+		case strings.HasPrefix(key, "product:"):
+			p.later(manyProducts, now, d)
+		case strings.HasPrefix(key, "stock:"):
 			p.later(manyStocks, now, d)
 		}
 	}
