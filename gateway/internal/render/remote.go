@@ -10,10 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/souk-shop/souk/gateway/internal/storefront/picture"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"go.opentelemetry.io/otel/metric"
@@ -30,10 +30,8 @@ const (
 	malformed = "malformed" // it answered with what is no picture
 )
 
-// The circuit of Remote: after so many failures in a row nobody asks for a while; then one
-// request tries, and the pause is longer each time that fails.
+// The pauses of Remote while the renderer fails.
 const (
-	failures   = 3
 	firstPause = time.Second
 	longest    = time.Minute
 )
@@ -65,11 +63,7 @@ type Remote struct {
 	log     *slog.Logger
 	drawn   metric.Int64Counter
 	outages telemetry.Outages
-
-	mu     sync.Mutex
-	failed int
-	pause  time.Duration
-	until  time.Time
+	breaker *retry.Breaker
 }
 
 // NewRemote makes a Remote. It does not call the renderer. An error names the field.
@@ -97,6 +91,7 @@ func NewRemote(cfg RemoteConfig, tel *telemetry.Telemetry) (*Remote, error) {
 		return nil, fmt.Errorf("RENDERER_TIMEOUT: %s: want more than 0", cfg.Timeout)
 	}
 	r.base = strings.TrimRight(cfg.URL, "/")
+	r.breaker = retry.NewBreaker(retry.BreakerConfig{Pause: firstPause, MaxPause: longest, Trial: cfg.Timeout})
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = idleConns
 	r.http = &http.Client{
@@ -122,24 +117,24 @@ func (r *Remote) ask(ctx context.Context, seed, words string) ([]byte, string) {
 	if r.base == "" {
 		return nil, here
 	}
-	if !r.may(time.Now()) {
+	if !r.breaker.Allow() {
 		return nil, paused
 	}
 	body, outcome, err := r.fetch(ctx, seed, words)
 	switch {
 	case ctx.Err() != nil: // a caller that gave up says nothing of the renderer
 	case outcome == away || outcome == malformed:
-		r.settle(false)
+		r.breaker.Done(false)
 		if tell, left := r.outages.Tell("renderer", time.Now()); tell {
 			r.log.WarnContext(ctx, "the picture renderer does not draw", "error", err, "left_out", left)
 		}
 	case outcome == refused:
-		r.settle(true)
+		r.breaker.Done(true)
 		if tell, left := r.outages.Tell("refused", time.Now()); tell {
 			r.log.WarnContext(ctx, "the picture renderer refuses to draw", "error", err, "left_out", left)
 		}
 	default:
-		r.settle(true)
+		r.breaker.Done(true)
 	}
 	return body, outcome
 }
@@ -170,32 +165,4 @@ func (r *Remote) fetch(ctx context.Context, seed, words string) (body []byte, ou
 		return nil, malformed, fmt.Errorf("more than %d bytes", maxBody)
 	}
 	return body, there, nil
-}
-
-// may reports whether to ask now. After a pause it lets one caller try.
-func (r *Remote) may(now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.failed < failures {
-		return true
-	}
-	if now.Before(r.until) {
-		return false
-	}
-	r.until = now.Add(r.timeout) // the others wait for what comes of it
-	return true
-}
-
-// settle notes what came of asking.
-func (r *Remote) settle(ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if ok {
-		r.failed, r.pause = 0, 0
-		return
-	}
-	if r.failed++; r.failed >= failures {
-		r.pause = min(max(2*r.pause, firstPause), longest)
-		r.until = time.Now().Add(r.pause)
-	}
 }

@@ -168,7 +168,7 @@ func TestRemotePauses(t *testing.T) {
 			r.Draw(gone, "1", "Mug")
 		}
 		asked.Store(0)
-		for i := range int64(failures) {
+		for i := range int64(retry.BreakAfter) {
 			draw(i+1, time.Second)
 		}
 		draw(3, 0)

@@ -23,6 +23,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/souk-shop/souk/services/chassis/consistency"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/semconv"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
@@ -82,7 +83,7 @@ func New(cfg Config, tel *telemetry.Telemetry) (*Cache, error) {
 			return nil, err
 		}
 		c.remote = &remote{
-			rdb: c.rdb, breaker: newBreaker(time.Now), timeout: cfg.Redis.Timeout,
+			rdb: c.rdb, breaker: retry.NewBreaker(retry.BreakerConfig{Pause: pauseMin, MaxPause: pauseMax}), timeout: cfg.Redis.Timeout,
 			prefix: fmt.Sprintf("souk:%s:%d:", cfg.Name, cfg.Format),
 			changed: func(up bool) {
 				if up {
@@ -140,7 +141,7 @@ func (c *Cache) count(name string, meter metric.Meter) error {
 			// What the last lookup found may be long ago.
 			c.remote.ping(ctx)
 			up := int64(0)
-			if c.remote.breaker.closed() {
+			if c.remote.breaker.Closed() {
 				up = 1
 			}
 			o.ObserveInt64(answering, up, metric.WithAttributes(semconv.CacheName.String(name)))

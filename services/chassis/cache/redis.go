@@ -18,7 +18,14 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
+)
+
+// The first and the longest pause of calls to a Redis that fails.
+const (
+	pauseMin = 250 * time.Millisecond
+	pauseMax = 5 * time.Second
 )
 
 // silence has the library not write to the standard error, past the log: a cache says itself when
@@ -142,7 +149,7 @@ func authorities(file string) (*x509.CertPool, error) {
 // servers say, and it ends it anew.
 type remote struct {
 	rdb     redis.UniversalClient
-	breaker *breaker
+	breaker *retry.Breaker
 	timeout time.Duration
 	prefix  string        // of the keys
 	changed func(up bool) // Redis has recovered or failed
@@ -191,14 +198,14 @@ var errRefused = errors.New("redis has failed: no calls for now")
 
 // do makes a call within the bounds.
 func (r *remote) do(ctx context.Context, call func(context.Context) error) error {
-	if !r.breaker.allow() {
+	if !r.breaker.Allow() {
 		return errRefused
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	err := call(ctx)
 	up := err == nil || errors.Is(err, redis.Nil)
-	if r.breaker.done(up) && r.changed != nil {
+	if r.breaker.Done(up) && r.changed != nil {
 		r.changed(up)
 	}
 	return err

@@ -1,5 +1,5 @@
 // Package retry repeats what failed: it computes delays that grow and are partly
-// random, and waits for them as long as a context allows.
+// random, and waits for them as long as a context allows. A Breaker keeps calls from what fails.
 package retry
 
 import (
