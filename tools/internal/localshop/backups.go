@@ -265,14 +265,14 @@ func (b *backups) forget(timeline int) {
 	b.Restores = slices.DeleteFunc(b.Restores, func(r restore) bool { return r.Timeline > timeline })
 }
 
-// abandoned reports whether what was at a moment was undone by a restore.
-func (b *backups) abandoned(at time.Time) bool {
-	for _, r := range b.Restores {
+// undone returns the first restore that undid what was at a moment; nil if none did.
+func (b *backups) undone(at time.Time) *restore {
+	for i, r := range b.Restores {
 		if at.After(r.To) && at.Before(r.At) {
-			return true
+			return &b.Restores[i]
 		}
 	}
-	return false
+	return nil
 }
 
 // undid reports whether what a backup has was undone by a restore. One that may have ended after the

@@ -29,8 +29,6 @@ type RestoreOptions struct {
 	Backups string
 	// Progress is told what is being done; may be nil.
 	Progress func(text string)
-
-	now func() time.Time // tests; the clock where nil
 }
 
 // Restored is what a restore came to.
@@ -71,9 +69,6 @@ func Restore(ctx context.Context, dir string, opts RestoreOptions) (_ *Restored,
 	if opts.Progress == nil {
 		opts.Progress = func(string) {}
 	}
-	if opts.now == nil {
-		opts.now = time.Now
-	}
 	f, err := openFolder(dir, false)
 	if err != nil {
 		return nil, err
@@ -86,7 +81,7 @@ func Restore(ctx context.Context, dir string, opts RestoreOptions) (_ *Restored,
 	if err != nil {
 		return nil, err
 	}
-	r := &restoring{RestoreOptions: opts, folder: f, backups: b, began: opts.now()}
+	r := &restoring{RestoreOptions: opts, folder: f, backups: b, began: time.Now()}
 	return r.run(ctx)
 }
 
@@ -138,7 +133,7 @@ func (r *restoring) run(ctx context.Context) (_ *Restored, err error) {
 			r.done.Aside = append(r.done.Aside, r.folder.absolute(replaced.Path)+under.Suffix)
 		}
 	}
-	r.done.Backup, r.done.Took = backup.Label, r.now().Sub(r.began)
+	r.done.Backup, r.done.Took = backup.Label, time.Since(r.began)
 	return &r.done, nil
 }
 
@@ -187,7 +182,7 @@ func (r *restoring) replace(ctx context.Context, backup pgbackrest.Backup, under
 		return err
 	}
 	// One write: the databases are what they were then, and no restore is under way.
-	r.backups.Restores = append(r.backups.Restores, restore{To: r.target(), At: r.now(), Timeline: r.restored})
+	r.backups.Restores = append(r.backups.Restores, restore{To: r.target(), At: time.Now(), Timeline: r.restored})
 	return r.folder.writeBackups(r.backups)
 }
 
@@ -210,10 +205,8 @@ func (r *restoring) choose(ctx context.Context) (pgbackrest.Backup, error) {
 		return none, fmt.Errorf("%s has no backup: `souk backup` makes one of a running shop", r.backups.Repository)
 	}
 	to := r.target()
-	for _, undone := range r.backups.Restores {
-		if !r.To.IsZero() && r.backups.abandoned(to) && to.After(undone.To) && to.Before(undone.At) {
-			return none, &RangeError{To: to, Undone: &undone}
-		}
+	if undone := r.backups.undone(to); undone != nil && !r.To.IsZero() {
+		return none, &RangeError{To: to, Undone: undone}
 	}
 	if to.Before(report.From) || to.After(r.began) {
 		return none, &RangeError{To: to, From: report.From, Until: r.began}
@@ -341,13 +334,13 @@ func (r *restoring) restoreData(ctx context.Context, backup pgbackrest.Backup) e
 		return err
 	}
 	r.Progress("replaying the log")
-	began := r.now()
+	began := time.Now()
 	server, err := r.start(ctx)
 	if err != nil {
 		return err
 	}
 	err = r.promoted(ctx, server)
-	r.done.Replayed = r.now().Sub(began)
+	r.done.Replayed = time.Since(began)
 	if err == nil {
 		r.restored, err = timelineOf(ctx, server.SuperuserDSN("postgres"))
 	}
