@@ -15,7 +15,8 @@ func TestErasesAnOwner(t *testing.T) {
 	t.Parallel()
 	s, pool := newStore(t, nil)
 	first := newCart(t, s, line("A", 2))
-	second, err := s.Create(t.Context(), domain.Key{ID: domain.UUID(uuid.New()), Owner: first.Owner}, noon)
+	// Its id sorts after the first cart's, as pages are in order of ids.
+	second, err := s.Create(t.Context(), domain.Key{ID: domain.UUID(uuid.Must(uuid.NewV7())), Owner: first.Owner}, noon)
 	if err != nil {
 		t.Fatal(err)
 	}
