@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/auth"
+	"github.com/souk-shop/souk/services/chassis/cell"
 	"google.golang.org/grpc/codes"
 )
 
@@ -193,6 +194,35 @@ func TestANewCartIsOneCall(t *testing.T) {
 			t.Errorf("%d calls for a cart of %d units, want %d for 2", n, cart.Units, want)
 		}
 	}
+}
+
+// A cart is in its owner's bucket, so that a shop can be cut into cells: that of a guest who
+// comes with it, with an Idempotency-Key too, and a known one's.
+func TestACartIsInItsOwnersBucket(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	keyed := header("Idempotency-Key: 7d0c2a9b-e3d4-4a77-9d1e-0c2a9be3d45a")
+	var fresh, kept, second cartDoc
+	s.want(201, "POST", "/v1/carts", "").decode(t, &fresh)
+	s.want(201, "POST", "/v1/carts", "", keyed).decode(t, &kept)
+	s.want(201, "POST", "/v1/carts", "", keyed, bearer(fresh.Token)).decode(t, &second)
+	s.cart.mu.Lock()
+	defer s.cart.mu.Unlock()
+	for _, id := range []string{fresh.ID, kept.ID, second.ID} {
+		owner := s.cart.carts[id].GetOwnerId()
+		if got, want := bucketOf(t, id), bucketOf(t, owner); got != want {
+			t.Errorf("cart %s is in bucket %d, its owner %s in %d", id, got, owner, want)
+		}
+	}
+}
+
+func bucketOf(t *testing.T, id string) cell.Bucket {
+	t.Helper()
+	b, err := cell.OfText(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 // A write that was made but whose answer was lost is asked for again, and made

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ import (
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/services/chassis/access"
+	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/chassis/retry"
@@ -166,6 +168,15 @@ func refused(t *testing.T, err error, code codes.Code, reason string) {
 	}
 }
 
+func bucketOf(t *testing.T, id string) cell.Bucket {
+	t.Helper()
+	b, err := cell.OfText(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // paidOnce checks what each service has of a paid order.
 func (s *shop) paidOnce(o *orderv1.Order) {
 	s.t.Helper()
@@ -209,6 +220,10 @@ func TestCheckout(t *testing.T) {
 	}
 	if s.catalog.Available("A") != 1000 {
 		t.Error("the units are not back on sale")
+	}
+	bucket := bucketOf(t, o.GetCustomerId())
+	if bucketOf(t, o.GetId()) != bucket || bucketOf(t, refund.GetRefund().GetId()) != bucket || !strings.HasSuffix(o.GetNumber(), bucket.String()) {
+		t.Errorf("order %s, number %s and refund %s are not all in the bucket of customer %s", o.GetId(), o.GetNumber(), refund.GetRefund().GetId(), o.GetCustomerId())
 	}
 	other := proto.CloneOf(req)
 	other.RequestHash = make([]byte, 32)

@@ -85,7 +85,8 @@ func NewTokens(secrets Secrets, now func() time.Time) (*Tokens, error) {
 	return &Tokens{keys: keys, now: now}, nil
 }
 
-// NewShopper makes a guest without a cart, whose session begins.
+// NewShopper makes a guest without a cart, whose session begins. The bucket of the guest's id
+// is random, and the one in which carts and orders of the guest are.
 func (t *Tokens) NewShopper() (Shopper, error) {
 	id, err := uuid.NewV7()
 	return Shopper{ID: id, Since: micros(t.now().UnixMicro())}, err

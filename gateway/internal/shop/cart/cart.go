@@ -14,6 +14,7 @@ import (
 	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	cartv1 "github.com/souk-shop/souk/proto/gen/souk/cart/v1"
 	"github.com/souk-shop/souk/proto/money"
+	"github.com/souk-shop/souk/services/chassis/cell"
 	"google.golang.org/grpc"
 )
 
@@ -173,6 +174,11 @@ func (c *Carts) NewCart(ctx context.Context, owner *accessv1.Viewer, lines []Lin
 		return nil, err
 	}
 	id, _ := idempotency.ID(ctx)
+	b, err := cell.OfText(owner.GetCustomer().GetId())
+	if err != nil {
+		return nil, err
+	}
+	id = cell.In(id, b)
 	if len(lines) > 0 {
 		cart, err := c.set(ctx, v, SetLines{Owner: owner, Cart: id, Lines: lines, Replace: true}, true)
 		if err == nil {

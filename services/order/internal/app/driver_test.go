@@ -93,7 +93,7 @@ func (w *world) order(t tester, method string, stock int64) domain.Order {
 		},
 	}
 	w.carts.Put(o.CartID, apptest.Cart{Owner: o.CustomerID, Version: 3, Lines: []domain.CartLine{{SKU: a, Quantity: 2}, {SKU: b, Quantity: 1}}})
-	o, err := w.store.Place(context.Background(), o, 0, domain.NewNumber)
+	o, err := w.store.Place(context.Background(), o, 0, domain.Numbers("00"))
 	if err != nil {
 		t.Fatal(err)
 	}

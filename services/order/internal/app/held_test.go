@@ -23,7 +23,7 @@ func (w *world) same(t *testing.T, first domain.Order) domain.Order {
 	t.Helper()
 	o := first
 	o.ID, o.CustomerID, o.IdempotencyKey = uuid.Must(uuid.NewV7()).String(), uuid.NewString(), uuid.NewString()
-	o, err := w.store.Place(t.Context(), o, 0, domain.NewNumber)
+	o, err := w.store.Place(t.Context(), o, 0, domain.Numbers("00"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,10 +7,10 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/souk-shop/souk/proto/contact"
+	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
@@ -95,10 +95,14 @@ func (a *App) PlaceOrder(ctx context.Context, req PlaceOrderRequest) (Placed, er
 		}
 		return Placed{}, err
 	}
+	bucket, err := cell.OfText(o.ID)
+	if err != nil {
+		return Placed{}, err
+	}
 	changes, end := a.changes.Subscribe(o.ID)
 	defer end()
 	err = commit(ctx, func(ctx context.Context) (err error) {
-		o, err = a.Orders.Place(ctx, o, req.Wait, domain.NewNumber)
+		o, err = a.Orders.Place(ctx, o, req.Wait, domain.Numbers(bucket.String()))
 		return err
 	})
 	if errors.Is(err, domain.ErrKeyTaken) || errors.Is(err, domain.ErrSessionEnded) {
@@ -154,12 +158,12 @@ func (a *App) newOrder(ctx context.Context, req PlaceOrderRequest) (domain.Order
 			return domain.Order{}, err
 		}
 	}
-	id, err := uuid.NewV7()
+	id, err := cell.NewIDWith(req.CustomerID)
 	if err != nil {
 		return domain.Order{}, err
 	}
 	o := domain.Order{
-		ID: id.String(), CustomerID: req.CustomerID,
+		ID: id, CustomerID: req.CustomerID,
 		IdempotencyKey: req.IdempotencyKey, RequestHash: req.RequestHash,
 		Lines: quote.Lines, Total: quote.Total, Email: req.Email, Address: req.Address,
 		CartID: req.CartID, CartVersion: version, PaymentMethod: req.PaymentMethod,

@@ -4,9 +4,9 @@ import (
 	"context"
 	"time"
 
-	"github.com/google/uuid"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 	"github.com/souk-shop/souk/services/order/internal/domain"
 )
@@ -38,12 +38,12 @@ func (a *App) RefundOrder(ctx context.Context, req RefundOrderRequest) (refund d
 	if !domain.Text(texts...) {
 		return domain.Refund{}, false, domain.ErrInvalidText
 	}
-	id, err := uuid.NewV7()
+	id, err := cell.NewIDWith(req.OrderID)
 	if err != nil {
 		return domain.Refund{}, false, err
 	}
 	want := domain.Refund{
-		ID: id.String(), OrderID: req.OrderID, IdempotencyKey: req.IdempotencyKey, RequestHash: req.RequestHash,
+		ID: id, OrderID: req.OrderID, IdempotencyKey: req.IdempotencyKey, RequestHash: req.RequestHash,
 		Lines: req.Lines, Restock: req.Restock, Reason: req.Reason, TraceParent: telemetry.TraceParent(ctx),
 	}
 	changes, end := a.changes.Subscribe(req.OrderID)

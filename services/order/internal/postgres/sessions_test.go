@@ -43,7 +43,7 @@ func TestOrdersRenewSessions(t *testing.T) {
 			t.Errorf("%s: read again: %v, %v", name, got.SessionSince, err)
 		}
 		for _, renew := range []bool{true, false} {
-			if _, err := s.Place(t.Context(), orderOf(customer, began, renew), 0, domain.NewNumber); !errors.Is(err, domain.ErrSessionEnded) {
+			if _, err := s.Place(t.Context(), orderOf(customer, began, renew), 0, domain.Numbers("00")); !errors.Is(err, domain.ErrSessionEnded) {
 				t.Errorf("%s: the session before orders: %v", name, err)
 			}
 		}
@@ -65,7 +65,7 @@ func TestOneOrderRenewsASession(t *testing.T) {
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
-			switch _, err := s.Place(t.Context(), orderOf(customer, began, true), 0, domain.NewNumber); {
+			switch _, err := s.Place(t.Context(), orderOf(customer, began, true), 0, domain.Numbers("00")); {
 			case err == nil:
 				placed.Add(1)
 			case !errors.Is(err, domain.ErrSessionEnded):
@@ -94,7 +94,7 @@ func TestEndSessions(t *testing.T) {
 	if again, err := s.EndSessions(t.Context(), customer, nil); err != nil || !again.After(since) {
 		t.Errorf("an operator: %v after %v, %v", again, since, err)
 	}
-	if _, err := s.Place(t.Context(), orderOf(customer, since, true), 0, domain.NewNumber); !errors.Is(err, domain.ErrSessionEnded) {
+	if _, err := s.Place(t.Context(), orderOf(customer, since, true), 0, domain.Numbers("00")); !errors.Is(err, domain.ErrSessionEnded) {
 		t.Errorf("what an operator ended orders: %v", err)
 	}
 }

@@ -56,7 +56,7 @@ func newOrder() domain.Order {
 
 func place(t *testing.T, s *postgres.Store, o domain.Order) domain.Order {
 	t.Helper()
-	placed, err := s.Place(t.Context(), o, 0, domain.NewNumber)
+	placed, err := s.Place(t.Context(), o, 0, domain.Numbers("00"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestPlaceOncePerKey(t *testing.T) {
 	place(t, s, first)
 	second := newOrder()
 	second.CustomerID, second.IdempotencyKey = first.CustomerID, first.IdempotencyKey
-	if _, err := s.Place(t.Context(), second, 0, domain.NewNumber); !errors.Is(err, domain.ErrKeyTaken) {
+	if _, err := s.Place(t.Context(), second, 0, domain.Numbers("00")); !errors.Is(err, domain.ErrKeyTaken) {
 		t.Fatalf("second: %v", err)
 	}
 	if id, err := s.FindByKey(t.Context(), first.CustomerID, first.IdempotencyKey); err != nil || id != first.ID {
@@ -270,7 +270,7 @@ func TestCancelRacesCapture(t *testing.T) {
 func TestAnswerIsDecidedOnce(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t)
-	o, err := s.Place(t.Context(), newOrder(), time.Minute, domain.NewNumber)
+	o, err := s.Place(t.Context(), newOrder(), time.Minute, domain.Numbers("00"))
 	if err != nil || o.AnsweredPending {
 		t.Fatalf("%+v, %v", o, err)
 	}
@@ -286,7 +286,7 @@ func TestAnswerIsDecidedOnce(t *testing.T) {
 	if got := path(t, s, o, domain.StockReserved); !got.AnsweredPending {
 		t.Error("the driver does not hear of it")
 	}
-	o, err = s.Place(t.Context(), newOrder(), time.Minute, domain.NewNumber)
+	o, err = s.Place(t.Context(), newOrder(), time.Minute, domain.Numbers("00"))
 	if err != nil {
 		t.Fatal(err)
 	}
