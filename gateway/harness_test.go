@@ -111,7 +111,7 @@ func (s *shopUnderTest) gateway(change ...func(*Config)) string {
 func handlerOver(t testing.TB, cfg Config, conn *grpc.ClientConn, tel *telemetry.Telemetry) http.Handler {
 	t.Helper()
 	return handlerOf(t, cfg, parts{
-		telemetry: tel, health: edge.NewHealth(map[string]*grpc.ClientConn{"catalog": conn}),
+		telemetry: tel, health: edge.NewHealth(map[string][]*grpc.ClientConn{"catalog": {conn}}),
 		services: client.Over(func(string) grpc.ClientConnInterface { return conn }),
 	})
 }

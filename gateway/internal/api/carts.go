@@ -11,6 +11,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/shop/cart"
+	"github.com/souk-shop/souk/services/chassis/cell"
 )
 
 // createCart answers POST /v1/carts.
@@ -20,7 +21,8 @@ func (a *API) createCart(ctx context.Context, in *CreateCartRequest) (answer, er
 		return nil, err
 	}
 	if id, kept := idempotency.ID(ctx); fresh && kept {
-		who.ID = uuid.NewSHA1(id, []byte("guest")) // a repeat makes the same one
+		// A repeat makes the same one, in the bucket in which the answer is kept.
+		who.ID = cell.In(uuid.NewSHA1(id, []byte("guest")), cell.Of(id))
 	}
 	cart, err := a.shop.Carts.NewCart(ctx, who.Viewer(), lineInputs(in.Body.Lines))
 	if err != nil {

@@ -26,7 +26,7 @@ func once[In any, P interface {
 		if in.key() == "" {
 			return do(ctx, in)
 		}
-		request := idempotency.Request{Scope: operation + " " + caller(ctx), Key: in.key()}
+		request := idempotency.Request{Scope: operation + " " + caller(ctx), Key: in.key(), Owner: shopperOf(ctx)}
 		sum := sha256.New()
 		if err := json.NewEncoder(sum).Encode(in); err != nil {
 			return nil, err
@@ -66,6 +66,14 @@ func caller(ctx context.Context) string {
 		return id.Shopper.ID.String()
 	}
 	return "guest" // whose key is a UUID, and as good as a secret
+}
+
+// shopperOf is the shopper who asks, the zero UUID for an operator and a guest who is not known yet.
+func shopperOf(ctx context.Context) uuid.UUID {
+	if id := auth.FromContext(ctx); id.Operator == nil && id.Known {
+		return id.Shopper.ID
+	}
+	return uuid.Nil
 }
 
 // keep is what a repeat gets of the document.

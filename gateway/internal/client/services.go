@@ -14,6 +14,7 @@ import (
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/access"
+	"github.com/souk-shop/souk/services/chassis/cell/route"
 	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/rpc"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -81,13 +82,13 @@ func Over(conn func(service string) grpc.ClientConnInterface) Services {
 }
 
 // Connections are connections to the services, by the service's name.
-type Connections map[string]*grpc.ClientConn
+type Connections map[string]*route.Conn
 
 // Dial makes the connections of a process. It does not wait for the services.
 func Dial(to Targets, id *identity.Identity, tel *telemetry.Telemetry) (Connections, error) {
 	conns := Connections{}
 	for _, service := range table {
-		conn, err := rpc.Dial(service.name, service.target(to), id, tel)
+		conn, err := route.Dial(service.name, service.target(to), merges, id, tel)
 		if err != nil {
 			return nil, errors.Join(err, conns.Close())
 		}
@@ -96,17 +97,31 @@ func Dial(to Targets, id *identity.Identity, tel *telemetry.Telemetry) (Connecti
 	return conns, nil
 }
 
-// Services returns the clients over the connections.
+// Services returns the clients over the connections. The audit log of a service that runs in
+// cells is one of each cell, by the name of both: "order-c1".
 func (c Connections) Services() Services {
-	return Over(func(name string) grpc.ClientConnInterface { return c[name] })
+	s := Over(func(name string) grpc.ClientConnInterface { return c[name] })
+	for name, conn := range c {
+		for _, cell := range conn.Cells() {
+			if cell.Name != "" {
+				delete(s.Audit, name)
+				s.Audit[name+"-"+cell.Name] = auditv1.NewAuditServiceClient(cell)
+			}
+		}
+	}
+	return s
 }
 
-// Needed are the connections to the services without which the gateway is not ready.
-func (c Connections) Needed() map[string]*grpc.ClientConn {
-	out := map[string]*grpc.ClientConn{}
+// Needed are the connections to the services without which the gateway is not ready, to each of
+// their cells.
+func (c Connections) Needed() map[string][]*grpc.ClientConn {
+	out := map[string][]*grpc.ClientConn{}
 	for _, service := range table {
-		if service.needed {
-			out[service.name] = c[service.name]
+		if !service.needed {
+			continue
+		}
+		for _, cell := range c[service.name].Cells() {
+			out[service.name] = append(out[service.name], cell.ClientConn)
 		}
 	}
 	return out

@@ -21,7 +21,7 @@ import (
 // depends on a service: restarting the gateway repairs none.
 type Health struct {
 	names    []string
-	clients  []healthpb.HealthClient
+	clients  [][]healthpb.HealthClient // of each service's cells
 	stopping atomic.Bool
 
 	mu      sync.Mutex
@@ -29,15 +29,20 @@ type Health struct {
 	answers map[string]string
 }
 
-// NewHealth makes a Health that depends on the named services.
-func NewHealth(services map[string]*grpc.ClientConn) *Health {
+// NewHealth makes a Health that depends on the named services. One of several cells serves
+// while one of them does: the gateway is ready for that cell's customers.
+func NewHealth(services map[string][]*grpc.ClientConn) *Health {
 	h := &Health{}
 	for name := range services {
 		h.names = append(h.names, name)
 	}
 	slices.Sort(h.names)
 	for _, name := range h.names {
-		h.clients = append(h.clients, healthpb.NewHealthClient(services[name]))
+		var cells []healthpb.HealthClient
+		for _, conn := range services[name] {
+			cells = append(cells, healthpb.NewHealthClient(conn))
+		}
+		h.clients = append(h.clients, cells)
 	}
 	return h
 }
@@ -112,15 +117,8 @@ func (h *Health) check(ctx context.Context) map[string]string {
 	defer cancel()
 	said := make([]string, len(h.names))
 	var wg sync.WaitGroup
-	for i, client := range h.clients {
-		wg.Go(func() {
-			res, err := client.Check(ctx, &healthpb.HealthCheckRequest{})
-			if err != nil {
-				said[i] = "unreachable"
-				return
-			}
-			said[i] = strings.ToLower(res.GetStatus().String())
-		})
+	for i, cells := range h.clients {
+		wg.Go(func() { said[i] = ask(ctx, cells) })
 	}
 	wg.Wait()
 	h.answers = map[string]string{}
@@ -129,6 +127,29 @@ func (h *Health) check(ctx context.Context) map[string]string {
 	}
 	h.asked = time.Now()
 	return h.answers
+}
+
+// ask asks the cells of a service, all at once: it is serving when one of them is, else what the
+// last of them says.
+func ask(ctx context.Context, cells []healthpb.HealthClient) string {
+	said := make(chan string, len(cells))
+	for _, client := range cells {
+		go func() {
+			res, err := client.Check(ctx, &healthpb.HealthCheckRequest{})
+			if err != nil {
+				said <- "unreachable"
+				return
+			}
+			said <- strings.ToLower(res.GetStatus().String())
+		}()
+	}
+	answer := ""
+	for range cells {
+		if answer = <-said; answer == serving {
+			break
+		}
+	}
+	return answer
 }
 
 func answerHealth(w http.ResponseWriter, status int, answers map[string]string) {

@@ -37,8 +37,19 @@ type Request struct {
 	// Scope is the operation and its caller: keys of others are other keys.
 	Scope string
 	Key   string
+	// Owner is the shopper who asks, in whose bucket the answer is kept; the zero UUID for
+	// others: theirs is by the key.
+	Owner uuid.UUID
 	// Hash is the SHA-256 of everything that the caller decided.
 	Hash []byte
+}
+
+// owner is in whose bucket the answer is kept. A hash of the key is not chosen by who sends it.
+func (r Request) owner() uuid.UUID {
+	if r.Owner == uuid.Nil {
+		return uuid.NewSHA1(uuid.Nil, []byte(r.Scope+"\x00"+r.Key))
+	}
+	return r.Owner
 }
 
 // lease is for how long an operation is taken for being made without a sign of who
@@ -49,7 +60,7 @@ const lease = 10 * time.Second
 // operation by ID; it may be called again under the same id when its first outcome was
 // not known. Problems: IdempotencyKeyReused, IdempotencyKeyInFlight, those of perform.
 func Once(ctx context.Context, service Client, caller *client.Caller, r Request, perform func(context.Context) (Answer, error)) (out Answer, replayed bool, err error) {
-	key, attempt := &answerv1.Key{Scope: r.Scope, Key: r.Key}, uuid.NewString()
+	key, attempt := &answerv1.Key{Scope: r.Scope, Key: r.Key, OwnerId: r.owner().String()}, uuid.NewString()
 	// The client may go away at any time; what was begun and done is noted all the same.
 	noted := context.WithoutCancel(ctx)
 	abandon := func(nothingDone bool) {

@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
+	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/pg"
 	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/chassis/service"
@@ -136,7 +137,7 @@ RETURNING operation_id`
 
 // Begin implements answerv1.AnswerServiceServer.
 func (s *Server) Begin(ctx context.Context, req *answerv1.BeginRequest) (*answerv1.BeginResponse, error) {
-	fresh, err := uuid.NewV7()
+	fresh, err := newID(req.GetKey().GetOwnerId())
 	if err != nil {
 		return nil, err
 	}
@@ -161,6 +162,18 @@ func (s *Server) Begin(ctx context.Context, req *answerv1.BeginRequest) (*answer
 		return &answerv1.BeginResponse{Outcome: answerv1.Outcome_OUTCOME_IN_FLIGHT}, nil
 	}
 	return &answerv1.BeginResponse{Outcome: answerv1.Outcome_OUTCOME_COMPLETED, Answer: answer}, nil
+}
+
+// newID is the id of an operation, in the bucket of its owner.
+func newID(owner string) (uuid.UUID, error) {
+	if owner == "" {
+		return uuid.NewV7()
+	}
+	b, err := cell.OfText(owner)
+	if err != nil {
+		return uuid.Nil, err
+	}
+	return cell.NewID(b)
 }
 
 // load returns the answer, nil if there is none yet, and whether the request is of

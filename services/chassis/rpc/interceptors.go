@@ -174,15 +174,33 @@ func (i *interceptors) caller(ctx context.Context, method string) (string, error
 	return caller, nil
 }
 
-// check refuses a request that is for whom it must not be, and one that is not valid.
+// check refuses a request that is for whom it must not be, one that is not valid, and one that
+// is for another cell.
 func (i *interceptors) check(ctx context.Context, method, caller string, req any) error {
 	if err := i.server.rules.Viewer(method, caller, req); err != nil {
 		return i.refuse(ctx, method, caller, req, err)
 	}
 	if msg, ok := req.(proto.Message); ok {
-		return i.validate(msg)
+		if err := i.validate(msg); err != nil {
+			return err
+		}
 	}
-	return nil
+	return i.guard(method, req)
+}
+
+// guard refuses a request that is for another cell.
+func (i *interceptors) guard(method string, req any) error {
+	if i.server.guard == nil {
+		return nil
+	}
+	err := i.server.guard.Check(method, req)
+	if err == nil {
+		return nil
+	}
+	if e := metadataError(nil); errors.As(err, &e) {
+		return refusal(errorv1.ErrorReason_ERROR_REASON_WRONG_CELL, err.Error(), e.ErrorMetadata()).Err()
+	}
+	return refusal(errorv1.ErrorReason_ERROR_REASON_INVALID, err.Error(), nil).Err()
 }
 
 // refuse records a call that may not be made, and is what its caller is answered.

@@ -37,6 +37,7 @@ type Server struct {
 	rules   access.Table           // of what is registered, made by Serve
 	checked bool                   // callers have shown certificates
 	methods func() map[string]bool // that are registered when the first call comes
+	guard   Guard                  // nil for a process that has all there is of its service
 	drain   context.Context        // ends when the server begins to stop
 	stop    context.CancelCauseFunc
 }
@@ -54,6 +55,17 @@ type ServerParts struct {
 	Gain func(context.Context)
 	// Unary are interceptors of calls that were found valid.
 	Unary []grpc.UnaryServerInterceptor
+	// Guard refuses requests that are for another cell of the service; may be nil.
+	Guard Guard
+}
+
+// Guard refuses requests that are for another cell of a service that runs in cells.
+type Guard interface {
+	// Covers fails for a method of which it is not known what its requests are about.
+	Covers(services map[string]grpc.ServiceInfo) error
+	// Check fails for a request that is for another cell, with an error that has the
+	// metadata of WRONG_CELL, and for one that is for none.
+	Check(method string, req any) error
 }
 
 // NewServer listens and returns a server that answers once Serve runs.
@@ -66,7 +78,7 @@ func NewServer(cfg ServerConfig, parts ServerParts) (*Server, error) {
 	}
 	tel := parts.Telemetry
 	checks := append([]Check{{Name: "certificate", Fn: parts.Identity.Valid}}, parts.Checks...)
-	s := &Server{cfg: cfg, tel: tel, gain: parts.Gain, lis: cfg.Listener, monitor: newMonitor(checks, tel.Log), checked: !parts.Identity.Off()}
+	s := &Server{cfg: cfg, tel: tel, gain: parts.Gain, guard: parts.Guard, lis: cfg.Listener, monitor: newMonitor(checks, tel.Log), checked: !parts.Identity.Off()}
 	s.drain, s.stop = context.WithCancelCause(context.Background())
 	if err := s.monitor.measure(tel.Meter()); err != nil {
 		return nil, err
@@ -148,6 +160,12 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.rules, err = access.NewTable(s.GetServiceInfo()); err != nil {
 		_ = s.lis.Close()
 		return err
+	}
+	if s.guard != nil {
+		if err := s.guard.Covers(s.GetServiceInfo()); err != nil {
+			_ = s.lis.Close()
+			return err
+		}
 	}
 	for name := range s.GetServiceInfo() {
 		if name != healthpb.Health_ServiceDesc.ServiceName {

@@ -4,7 +4,11 @@
 package service
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/souk-shop/souk/services/chassis/admin"
+	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/pg"
@@ -26,11 +30,34 @@ type Config struct {
 	// CrashAt kills the process at a crash point of the service, "<point>" or
 	// "<point>:<n>" for the n-th time. For fault tests only.
 	CrashAt string `env:"CRASH_AT"`
+	// Cell is which cell this process is of, such as "c1", of a service that runs in cells, and
+	// Buckets are those that the cell has, such as "0-511" (docs/cells.md). Without, the service
+	// runs in one.
+	Cell    string `env:"CELL"`
+	Buckets string `env:"BUCKETS"`
 	// Clock is wrong in fault tests.
 	Clock clock.Config `env:", prefix=CLOCK_"`
 }
 
 func (c *Config) base() *Config { return c }
+
+// buckets are those of the cell that the process is of, all without one.
+func (c *Config) buckets(spec Spec) (cell.Set, error) {
+	variable := "SOUK_" + strings.ToUpper(spec.Name) + "_"
+	switch {
+	case c.Cell == "" && c.Buckets == "":
+		return cell.All(), nil
+	case !spec.Cells:
+		return cell.Set{}, fmt.Errorf("%sCELL and %[1]sBUCKETS: the service does not run in cells", variable)
+	case c.Cell == "" || c.Buckets == "":
+		return cell.Set{}, fmt.Errorf("%sCELL is %q and %[1]sBUCKETS %q: a cell has a name and buckets", variable, c.Cell, c.Buckets)
+	}
+	own, err := cell.ParseSet(c.Buckets)
+	if err != nil {
+		return cell.Set{}, fmt.Errorf("%sBUCKETS: %w", variable, err)
+	}
+	return own, nil
+}
 
 // Configured is a pointer to a struct that embeds Config. If it has a method
 // Validate() error, Run calls that once the defaults are there.

@@ -14,6 +14,8 @@ import (
 
 	auditv1 "github.com/souk-shop/souk/proto/gen/souk/audit/v1"
 	"github.com/souk-shop/souk/services/chassis/audit"
+	"github.com/souk-shop/souk/services/chassis/cell"
+	"github.com/souk-shop/souk/services/chassis/cell/route"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
 	"github.com/souk-shop/souk/services/chassis/jobs"
@@ -32,6 +34,8 @@ type Spec struct {
 	Migrated func(ctx context.Context, pool *pgxpool.Pool) error
 	// Jobs opens a pool for River.
 	Jobs bool
+	// Cells are allowed: all that the service has belongs to a customer.
+	Cells bool
 	// Errors maps the errors of the service's calls.
 	Errors rpc.ErrorTable
 	// CrashPoints are what Config.CrashAt can name. Crash is called at each instead
@@ -60,6 +64,8 @@ type Parts struct {
 	Crash crash.Hook
 	// Now is the time of day.
 	Now func() time.Time
+	// Own are the buckets whose customers' data is here: all, of a service that runs in one cell.
+	Own cell.Set
 	// Ready fails until the database answers and is migrated.
 	Ready func(context.Context) error
 }
@@ -90,10 +96,10 @@ func (p *Parts) Observed(ask metric.Callback) metric.Callback {
 	}
 }
 
-// Dial returns a connection to the part of a name that is closed after the service has
-// stopped.
-func (p *Parts) Dial(part string, cfg rpc.ClientConfig) (*grpc.ClientConn, error) {
-	conn, err := rpc.Dial(part, cfg, p.Identity, p.Telemetry)
+// Dial returns a connection to the part of a name, or to the cells of it, that is closed after
+// the service has stopped.
+func (p *Parts) Dial(part string, cfg rpc.ClientConfig) (*route.Conn, error) {
+	conn, err := route.Dial(part, cfg, nil, p.Identity, p.Telemetry)
 	if err != nil {
 		return nil, err
 	}
@@ -118,9 +124,13 @@ func Run(ctx context.Context, cfg Configured, spec Spec) (err error) {
 			return err
 		}
 	}
+	own, err := base.buckets(spec)
+	if err != nil {
+		return err
+	}
 	process := run.Config{Name: spec.Name, Telemetry: base.Telemetry, Admin: base.Admin, Identity: &base.Identity}
 	return run.Serve(ctx, process, func(process *run.Process) (run.Server, error) {
-		p := &Parts{Process: process, Crash: hook, Now: base.Clock.Now}
+		p := &Parts{Process: process, Crash: hook, Now: base.Clock.Now, Own: own}
 		if err := p.connect(ctx, base, spec); err != nil {
 			return run.Server{}, err
 		}
@@ -183,7 +193,12 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 		}
 		return nil
 	})
+	var guard rpc.Guard
+	if cfg.Cell != "" {
+		guard = &route.Guard{Cell: cfg.Cell, Own: p.Own}
+	}
 	p.Server, err = rpc.NewServer(cfg.Server, rpc.ServerParts{
+		Guard:    guard,
 		Identity: p.Identity, Telemetry: p.Telemetry, Errors: spec.Errors,
 		Checks: []rpc.Check{{Name: "postgres", Fn: p.Ready}},
 		Gain:   gain,

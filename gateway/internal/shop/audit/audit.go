@@ -139,11 +139,14 @@ func (l *Log) positions(service, cursor string) (map[string]int64, error) {
 	for name := range l.clients {
 		from[name] = 0
 	}
-	if _, known := from[service]; service != "" {
-		if !known {
-			return nil, problem.Invalid(problem.Field{Field: "service", Detail: "is none of " + strings.Join(slices.Sorted(maps.Keys(from)), ", ")})
+	if service != "" {
+		known := slices.Sorted(maps.Keys(from))
+		maps.DeleteFunc(from, func(name string, _ int64) bool {
+			return name != service && !strings.HasPrefix(name, service+"-") // "order" has the cells order-c1, order-c2
+		})
+		if len(from) == 0 {
+			return nil, problem.Invalid(problem.Field{Field: "service", Detail: "is none of " + strings.Join(known, ", ")})
 		}
-		from = map[string]int64{service: 0}
 	}
 	if cursor == "" {
 		return from, nil

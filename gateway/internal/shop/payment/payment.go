@@ -4,8 +4,10 @@ package payment
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 
+	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/client"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/hint"
@@ -34,6 +36,29 @@ func New(service Client, caller *client.Caller) *Payments {
 	return p
 }
 
+// orderOf is the order that an event says it is about, by the metadata that the payment service
+// gives its payments; "" where it says none. It leads to the cell that is asked. What is not true
+// of it leads to a cell that does not know the order, or refuses it.
+func orderOf(payload []byte) string {
+	var event struct {
+		Data struct {
+			Object struct {
+				Metadata struct {
+					OrderID string `json:"order_id"`
+				} `json:"metadata"`
+			} `json:"object"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(payload, &event) != nil {
+		return ""
+	}
+	id, err := uuid.Parse(event.Data.Object.Metadata.OrderID)
+	if err != nil {
+		return ""
+	}
+	return id.String()
+}
+
 // HandleWebhook hands an event of the payment provider to the payment service,
 // body and signature as they came. It returns when the event is stored. It is not
 // repeated while the payment service is unavailable: the provider does that.
@@ -41,6 +66,7 @@ func (p *Payments) HandleWebhook(ctx context.Context, payload []byte, signature 
 	_, err := client.Once(ctx, p.caller.Timeout, p.client.HandleWebhook, &paymentv1.HandleWebhookRequest{
 		Viewer:    client.Self,
 		Payload:   payload,
+		OrderId:   orderOf(payload),
 		Signature: strings.ToValidUTF8(signature, "?"), // a header may be any bytes, a message's text may not
 	})
 	return err

@@ -117,6 +117,13 @@ func (s *Server) ListOrders(ctx context.Context, req *orderv1.ListOrdersRequest)
 	resp := &orderv1.ListOrdersResponse{}
 	for _, o := range page {
 		resp.Orders = append(resp.Orders, orderProto(o))
+		if req.GetWithCursors() {
+			cursor, err := encodeCursor(list, o)
+			if err != nil {
+				return nil, err
+			}
+			resp.Cursors = append(resp.Cursors, cursor)
+		}
 	}
 	if more {
 		if resp.NextCursor, err = encodeCursor(list, page[len(page)-1]); err != nil {

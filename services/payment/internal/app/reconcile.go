@@ -29,8 +29,16 @@ func NewReconciler(cfg ReconcilerConfig) *Reconciler { return &Reconciler{cfg} }
 
 // Reconcile compares the ledger with the provider's list of what moved from one
 // time to another; zero times are those of the daily reconciliation. It goes on
-// until ctx ends or the comparison is done; what is not, Continue ends.
-func (s *Reconciler) Reconcile(ctx context.Context, from, to time.Time) (domain.Reconciliation, error) {
+// until ctx ends or the comparison is done; what is not, Continue ends. The comparison has the
+// id, a new one if that is empty; one that there is already is gone on with.
+func (s *Reconciler) Reconcile(ctx context.Context, id string, from, to time.Time) (domain.Reconciliation, error) {
+	if id == "" {
+		id = s.NewID()
+	} else if r, err := s.Reconciliation(ctx, id); err == nil {
+		return s.reconcile(ctx, r)
+	} else if !errors.Is(err, domain.ErrReconciliationNotFound) {
+		return domain.Reconciliation{}, err
+	}
 	var err error
 	daily := from.IsZero() && to.IsZero()
 	if to.IsZero() {
@@ -44,7 +52,7 @@ func (s *Reconciler) Reconcile(ctx context.Context, from, to time.Time) (domain.
 	if from, to, err = domain.Window(from, to); err != nil {
 		return domain.Reconciliation{}, err
 	}
-	r, err := s.Reconciliations.StartReconciliation(ctx, s.NewID(), from, to, daily)
+	r, err := s.Reconciliations.StartReconciliation(ctx, id, from, to, daily)
 	if err != nil {
 		return domain.Reconciliation{}, err
 	}
@@ -65,7 +73,7 @@ func (s *Reconciler) Continue(ctx context.Context) (domain.Reconciliation, bool,
 	if due, err := s.dailyDue(ctx); err != nil || !due {
 		return domain.Reconciliation{}, false, err
 	}
-	r, err = s.Reconcile(ctx, time.Time{}, time.Time{})
+	r, err = s.Reconcile(ctx, "", time.Time{}, time.Time{})
 	return r, true, err
 }
 

@@ -37,7 +37,7 @@ func (s *Server) Reconcile(ctx context.Context, req *paymentv1.ReconcileRequest)
 			return nil, settleError(err)
 		}
 	}
-	r, err := s.reconciler.Reconcile(work, from, to)
+	r, err := s.reconciler.Reconcile(work, canonical(req.GetReconciliationId()), from, to)
 	if r.ID != "" && errors.Is(work.Err(), context.DeadlineExceeded) {
 		r, err = s.reconciler.Reconciliation(ctx, r.ID)
 	}

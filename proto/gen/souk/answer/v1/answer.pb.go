@@ -9,6 +9,7 @@ package answerv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
+	_ "github.com/souk-shop/souk/proto/gen/souk/cell/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
@@ -90,7 +91,11 @@ type Key struct {
 	// The kind of operation and who asks for it.
 	Scope string `protobuf:"bytes,1,opt,name=scope,proto3" json:"scope,omitempty"`
 	// What the caller sent.
-	Key           string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Key string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// UUID in whose bucket the answer is kept and the operation's id is made: the customer's who
+	// asks, else one made of the key. It is no part of the key: the same key always has the same.
+	// Empty from callers of a version before it.
+	OwnerId       string `protobuf:"bytes,3,opt,name=owner_id,json=ownerId,proto3" json:"owner_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -135,6 +140,13 @@ func (x *Key) GetScope() string {
 func (x *Key) GetKey() string {
 	if x != nil {
 		return x.Key
+	}
+	return ""
+}
+
+func (x *Key) GetOwnerId() string {
+	if x != nil {
+		return x.OwnerId
 	}
 	return ""
 }
@@ -583,12 +595,13 @@ var File_souk_answer_v1_answer_proto protoreflect.FileDescriptor
 
 const file_souk_answer_v1_answer_proto_rawDesc = "" +
 	"\n" +
-	"\x1bsouk/answer/v1/answer.proto\x12\x0esouk.answer.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bsouk/access/v1/access.proto\"E\n" +
+	"\x1bsouk/answer/v1/answer.proto\x12\x0esouk.answer.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x17souk/cell/v1/cell.proto\"m\n" +
 	"\x03Key\x12 \n" +
 	"\x05scope\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xc8\x01R\x05scope\x12\x1c\n" +
 	"\x03key\x18\x02 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x03key\"\xbc\x01\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\x03key\x12&\n" +
+	"\bowner_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\aownerId\"\xbc\x01\n" +
 	"\x06Answer\x12#\n" +
 	"\x06status\x18\x01 \x01(\x05B\v\xbaH\b\x1a\x06\x18\xd7\x04(\xc8\x01R\x06status\x12=\n" +
 	"\aheaders\x18\x02 \x03(\v2#.souk.answer.v1.Answer.HeadersEntryR\aheaders\x12\x12\n" +
@@ -627,14 +640,17 @@ const file_souk_answer_v1_answer_proto_rawDesc = "" +
 	"\rOUTCOME_BEGUN\x10\x01\x12\x15\n" +
 	"\x11OUTCOME_COMPLETED\x10\x02\x12\x15\n" +
 	"\x11OUTCOME_IN_FLIGHT\x10\x03\x12\x1b\n" +
-	"\x17OUTCOME_ANOTHER_REQUEST\x10\x042\xa6\x02\n" +
-	"\rAnswerService\x12V\n" +
-	"\x05Begin\x12\x1c.souk.answer.v1.BeginRequest\x1a\x1d.souk.answer.v1.BeginResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x04\x12_\n" +
-	"\bComplete\x12\x1f.souk.answer.v1.CompleteRequest\x1a .souk.answer.v1.CompleteResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x04\x12\\\n" +
-	"\aAbandon\x12\x1e.souk.answer.v1.AbandonRequest\x1a\x1f.souk.answer.v1.AbandonResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x04B=Z;github.com/souk-shop/souk/proto/gen/souk/answer/v1;answerv1b\x06proto3"
+	"\x17OUTCOME_ANOTHER_REQUEST\x10\x042\xdc\x02\n" +
+	"\rAnswerService\x12h\n" +
+	"\x05Begin\x12\x1c.souk.answer.v1.BeginRequest\x1a\x1d.souk.answer.v1.BeginResponse\"\"\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x04\xd2\xf3\x18\x0e\n" +
+	"\fkey.owner_id\x12q\n" +
+	"\bComplete\x12\x1f.souk.answer.v1.CompleteRequest\x1a .souk.answer.v1.CompleteResponse\"\"\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x04\xd2\xf3\x18\x0e\n" +
+	"\fkey.owner_id\x12n\n" +
+	"\aAbandon\x12\x1e.souk.answer.v1.AbandonRequest\x1a\x1f.souk.answer.v1.AbandonResponse\"\"\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x04\xd2\xf3\x18\x0e\n" +
+	"\fkey.owner_idB=Z;github.com/souk-shop/souk/proto/gen/souk/answer/v1;answerv1b\x06proto3"
 
 var (
 	file_souk_answer_v1_answer_proto_rawDescOnce sync.Once

@@ -9,6 +9,7 @@ package auditv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
+	_ "github.com/souk-shop/souk/proto/gen/souk/cell/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -310,7 +311,7 @@ var File_souk_audit_v1_audit_proto protoreflect.FileDescriptor
 
 const file_souk_audit_v1_audit_proto_rawDesc = "" +
 	"\n" +
-	"\x19souk/audit/v1/audit.proto\x12\rsouk.audit.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\"\x8f\x02\n" +
+	"\x19souk/audit/v1/audit.proto\x12\rsouk.audit.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x17souk/cell/v1/cell.proto\"\x8f\x02\n" +
 	"\x05Entry\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1a\n" +
@@ -333,10 +334,10 @@ const file_souk_audit_v1_audit_proto_rawDesc = "" +
 	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"Y\n" +
 	"\x13ListEntriesResponse\x12.\n" +
 	"\aentries\x18\x01 \x03(\v2\x14.souk.audit.v1.EntryR\aentries\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more2v\n" +
-	"\fAuditService\x12f\n" +
-	"\vListEntries\x12!.souk.audit.v1.ListEntriesRequest\x1a\".souk.audit.v1.ListEntriesResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x03B;Z9github.com/souk-shop/souk/proto/gen/souk/audit/v1;auditv1b\x06proto3"
+	"\x04more\x18\x02 \x01(\bR\x04more2|\n" +
+	"\fAuditService\x12l\n" +
+	"\vListEntries\x12!.souk.audit.v1.ListEntriesRequest\x1a\".souk.audit.v1.ListEntriesResponse\"\x16\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x03\xd2\xf3\x18\x02\x10\x02B;Z9github.com/souk-shop/souk/proto/gen/souk/audit/v1;auditv1b\x06proto3"
 
 var (
 	file_souk_audit_v1_audit_proto_rawDescOnce sync.Once

@@ -9,6 +9,7 @@ package cartv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v11 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
+	_ "github.com/souk-shop/souk/proto/gen/souk/cell/v1"
 	v1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -1278,7 +1279,7 @@ var File_souk_cart_v1_cart_proto protoreflect.FileDescriptor
 
 const file_souk_cart_v1_cart_proto_rawDesc = "" +
 	"\n" +
-	"\x17souk/cart/v1/cart.proto\x12\fsouk.cart.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x19souk/money/v1/money.proto\"\xb4\x01\n" +
+	"\x17souk/cart/v1/cart.proto\x12\fsouk.cart.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x17souk/cell/v1/cell.proto\x1a\x19souk/money/v1/money.proto\"\xb4\x01\n" +
 	"\x04Cart\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
 	"\bowner_id\x18\x02 \x01(\tR\aownerId\x12\x18\n" +
@@ -1362,28 +1363,38 @@ const file_souk_cart_v1_cart_proto_rawDesc = "" +
 	"customerId\x12.\n" +
 	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"-\n" +
 	"\x15EraseCustomerResponse\x12\x14\n" +
-	"\x05carts\x18\x01 \x01(\x03R\x05carts2\xac\x06\n" +
-	"\vCartService\x12a\n" +
+	"\x05carts\x18\x01 \x01(\x03R\x05carts2\xe9\a\n" +
+	"\vCartService\x12y\n" +
 	"\n" +
-	"CreateCart\x12\x1f.souk.cart.v1.CreateCartRequest\x1a .souk.cart.v1.CreateCartResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x02\x12_\n" +
-	"\aGetCart\x12\x1c.souk.cart.v1.GetCartRequest\x1a\x1d.souk.cart.v1.GetCartResponse\"\x17\xca\xf3\x18\x13\n" +
+	"CreateCart\x12\x1f.souk.cart.v1.CreateCartRequest\x1a .souk.cart.v1.CreateCartResponse\"(\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x02\xd2\xf3\x18\x14\n" +
+	"\x12viewer.customer.id\x12w\n" +
+	"\aGetCart\x12\x1c.souk.cart.v1.GetCartRequest\x1a\x1d.souk.cart.v1.GetCartResponse\"/\xca\xf3\x18\x13\n" +
 	"\agateway\n" +
-	"\x05order\x12\x01\x02\x12X\n" +
-	"\aAddLine\x12\x1c.souk.cart.v1.AddLineRequest\x1a\x1d.souk.cart.v1.AddLineResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x02\x12[\n" +
-	"\bSetLines\x12\x1d.souk.cart.v1.SetLinesRequest\x1a\x1e.souk.cart.v1.SetLinesResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x02\x12^\n" +
-	"\tMergeCart\x12\x1e.souk.cart.v1.MergeCartRequest\x1a\x1f.souk.cart.v1.MergeCartResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x02\x12h\n" +
-	"\rRemoveOrdered\x12\".souk.cart.v1.RemoveOrderedRequest\x1a#.souk.cart.v1.RemoveOrderedResponse\"\x0e\xca\xf3\x18\n" +
+	"\x05order\x12\x01\x02\xd2\xf3\x18\x14\n" +
+	"\x12viewer.customer.id\x12p\n" +
+	"\aAddLine\x12\x1c.souk.cart.v1.AddLineRequest\x1a\x1d.souk.cart.v1.AddLineResponse\"(\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x02\xd2\xf3\x18\x14\n" +
+	"\x12viewer.customer.id\x12s\n" +
+	"\bSetLines\x12\x1d.souk.cart.v1.SetLinesRequest\x1a\x1e.souk.cart.v1.SetLinesResponse\"(\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x02\xd2\xf3\x18\x14\n" +
+	"\x12viewer.customer.id\x12v\n" +
+	"\tMergeCart\x12\x1e.souk.cart.v1.MergeCartRequest\x1a\x1f.souk.cart.v1.MergeCartResponse\"(\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x02\xd2\xf3\x18\x14\n" +
+	"\x12viewer.customer.id\x12v\n" +
+	"\rRemoveOrdered\x12\".souk.cart.v1.RemoveOrderedRequest\x1a#.souk.cart.v1.RemoveOrderedResponse\"\x1c\xca\xf3\x18\n" +
 	"\n" +
-	"\x05order\x12\x01\x04\x12n\n" +
-	"\x0eExportCustomer\x12#.souk.cart.v1.ExportCustomerRequest\x1a$.souk.cart.v1.ExportCustomerResponse\"\x11\xca\xf3\x18\r\n" +
-	"\agateway\x12\x02\x02\x03\x12h\n" +
-	"\rEraseCustomer\x12\".souk.cart.v1.EraseCustomerRequest\x1a#.souk.cart.v1.EraseCustomerResponse\"\x0e\xca\xf3\x18\n" +
+	"\x05order\x12\x01\x04\xd2\xf3\x18\n" +
 	"\n" +
-	"\x05order\x12\x01\x04B9Z7github.com/souk-shop/souk/proto/gen/souk/cart/v1;cartv1b\x06proto3"
+	"\bowner_id\x12\x93\x01\n" +
+	"\x0eExportCustomer\x12#.souk.cart.v1.ExportCustomerRequest\x1a$.souk.cart.v1.ExportCustomerResponse\"6\xca\xf3\x18\r\n" +
+	"\agateway\x12\x02\x02\x03\xd2\xf3\x18!\n" +
+	"\x12viewer.customer.id\n" +
+	"\vcustomer_id\x12y\n" +
+	"\rEraseCustomer\x12\".souk.cart.v1.EraseCustomerRequest\x1a#.souk.cart.v1.EraseCustomerResponse\"\x1f\xca\xf3\x18\n" +
+	"\n" +
+	"\x05order\x12\x01\x04\xd2\xf3\x18\r\n" +
+	"\vcustomer_idB9Z7github.com/souk-shop/souk/proto/gen/souk/cart/v1;cartv1b\x06proto3"
 
 var (
 	file_souk_cart_v1_cart_proto_rawDescOnce sync.Once

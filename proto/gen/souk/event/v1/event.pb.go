@@ -9,6 +9,7 @@ package eventv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
+	_ "github.com/souk-shop/souk/proto/gen/souk/cell/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
@@ -397,7 +398,7 @@ var File_souk_event_v1_event_proto protoreflect.FileDescriptor
 
 const file_souk_event_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x19souk/event/v1/event.proto\x12\rsouk.event.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\"\xcd\x01\n" +
+	"\x19souk/event/v1/event.proto\x12\rsouk.event.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x17souk/cell/v1/cell.proto\"\xcd\x01\n" +
 	"\x05Event\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x12\x18\n" +
@@ -425,20 +426,21 @@ const file_souk_event_v1_event_proto_rawDesc = "" +
 	"\x06events\x18\x01 \x03(\v2\x14.souk.event.v1.EventR\x06events\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
 	"nextCursor\x12A\n" +
-	"\x0ecomplete_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteUntil2\x94\x02\n" +
-	"\fEventService\x12\x80\x01\n" +
+	"\x0ecomplete_until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\rcompleteUntil2\xa7\x02\n" +
+	"\fEventService\x12\x8d\x01\n" +
 	"\n" +
-	"ListEvents\x12 .souk.event.v1.ListEventsRequest\x1a!.souk.event.v1.ListEventsResponse\"-\xca\xf3\x18)\n" +
+	"ListEvents\x12 .souk.event.v1.ListEventsRequest\x1a!.souk.event.v1.ListEventsResponse\":\xca\xf3\x18)\n" +
 	"\agateway\n" +
 	"\ainsight\n" +
 	"\fnotification\n" +
-	"\x03ops\x12\x02\x03\x04\x12\x80\x01\n" +
+	"\x03ops\x12\x02\x03\x04\xd2\xf3\x18\t\n" +
+	"\asubject\x12\x86\x01\n" +
 	"\n" +
-	"ScanEvents\x12 .souk.event.v1.ScanEventsRequest\x1a!.souk.event.v1.ScanEventsResponse\"-\xca\xf3\x18)\n" +
+	"ScanEvents\x12 .souk.event.v1.ScanEventsRequest\x1a!.souk.event.v1.ScanEventsResponse\"3\xca\xf3\x18)\n" +
 	"\agateway\n" +
 	"\ainsight\n" +
 	"\fnotification\n" +
-	"\x03ops\x12\x02\x03\x04B;Z9github.com/souk-shop/souk/proto/gen/souk/event/v1;eventv1b\x06proto3"
+	"\x03ops\x12\x02\x03\x04\xd2\xf3\x18\x02\x10\x02B;Z9github.com/souk-shop/souk/proto/gen/souk/event/v1;eventv1b\x06proto3"
 
 var (
 	file_souk_event_v1_event_proto_rawDescOnce sync.Once

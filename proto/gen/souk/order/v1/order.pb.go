@@ -9,6 +9,7 @@ package orderv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v11 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
+	_ "github.com/souk-shop/souk/proto/gen/souk/cell/v1"
 	v1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -1620,6 +1621,8 @@ type ListOrdersRequest struct {
 	Cursor string `protobuf:"bytes,3,opt,name=cursor,proto3" json:"cursor,omitempty"`
 	// Which orders.
 	Filter *OrderFilter `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Also answer cursors: for who makes one list of several cells'.
+	WithCursors bool `protobuf:"varint,5,opt,name=with_cursors,json=withCursors,proto3" json:"with_cursors,omitempty"`
 	// For whom: a customer is answered about their own orders, an operator about all.
 	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1677,6 +1680,13 @@ func (x *ListOrdersRequest) GetFilter() *OrderFilter {
 	return nil
 }
 
+func (x *ListOrdersRequest) GetWithCursors() bool {
+	if x != nil {
+		return x.WithCursors
+	}
+	return false
+}
+
 func (x *ListOrdersRequest) GetViewer() *v11.Viewer {
 	if x != nil {
 		return x.Viewer
@@ -1689,6 +1699,8 @@ type ListOrdersResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The orders.
 	Orders []*Order `protobuf:"bytes,1,rep,name=orders,proto3" json:"orders,omitempty"`
+	// Where a page begins after each of the orders; none unless asked for.
+	Cursors []string `protobuf:"bytes,3,rep,name=cursors,proto3" json:"cursors,omitempty"`
 	// Cursor of the next page; empty on the last.
 	NextCursor    string `protobuf:"bytes,2,opt,name=next_cursor,json=nextCursor,proto3" json:"next_cursor,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1728,6 +1740,13 @@ func (*ListOrdersResponse) Descriptor() ([]byte, []int) {
 func (x *ListOrdersResponse) GetOrders() []*Order {
 	if x != nil {
 		return x.Orders
+	}
+	return nil
+}
+
+func (x *ListOrdersResponse) GetCursors() []string {
+	if x != nil {
+		return x.Cursors
 	}
 	return nil
 }
@@ -2796,7 +2815,7 @@ var File_souk_order_v1_order_proto protoreflect.FileDescriptor
 
 const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\n" +
-	"\x19souk/order/v1/order.proto\x12\rsouk.order.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x19souk/money/v1/money.proto\"\xff\x01\n" +
+	"\x19souk/order/v1/order.proto\x12\rsouk.order.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x17souk/cell/v1/cell.proto\x1a\x19souk/money/v1/money.proto\"\xff\x01\n" +
 	"\aAddress\x12\x1d\n" +
 	"\x04name\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x04name\x12 \n" +
 	"\x05line1\x18\x02 \x01(\tB\n" +
@@ -2918,14 +2937,16 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\x05email\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xfe\x01R\x05email\x12\x19\n" +
 	"\x03sku\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x03sku\x12#\n" +
 	"\x03ids\x18\a \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10d\x18\x01\"\x05r\x03\xb0\x01\x01R\x03ids:\xdc\x01\xbaH\xd8\x01\x1a\xd5\x01\n" +
-	"\x16order_filter.ids_alone\x12\x1aids go with no other field\x1a\x9e\x01size(this.ids) == 0 || size(this.states) == 0 && !has(this.placed_from) && !has(this.placed_before) && this.number == '' && this.email == '' && this.sku == ''\"\xd4\x01\n" +
+	"\x16order_filter.ids_alone\x12\x1aids go with no other field\x1a\x9e\x01size(this.ids) == 0 || size(this.states) == 0 && !has(this.placed_from) && !has(this.placed_before) && this.number == '' && this.email == '' && this.sku == ''\"\xf7\x01\n" +
 	"\x11ListOrdersRequest\x12&\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12 \n" +
 	"\x06cursor\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x06cursor\x122\n" +
-	"\x06filter\x18\x04 \x01(\v2\x1a.souk.order.v1.OrderFilterR\x06filter\x12.\n" +
-	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x01\x10\x02R\vcustomer_id\"c\n" +
+	"\x06filter\x18\x04 \x01(\v2\x1a.souk.order.v1.OrderFilterR\x06filter\x12!\n" +
+	"\fwith_cursors\x18\x05 \x01(\bR\vwithCursors\x12.\n" +
+	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x01\x10\x02R\vcustomer_id\"}\n" +
 	"\x12ListOrdersResponse\x12,\n" +
-	"\x06orders\x18\x01 \x03(\v2\x14.souk.order.v1.OrderR\x06orders\x12\x1f\n" +
+	"\x06orders\x18\x01 \x03(\v2\x14.souk.order.v1.OrderR\x06orders\x12\x18\n" +
+	"\acursors\x18\x03 \x03(\tR\acursors\x12\x1f\n" +
 	"\vnext_cursor\x18\x02 \x01(\tR\n" +
 	"nextCursor\"|\n" +
 	"\x12CancelOrderRequest\x12#\n" +
@@ -3026,35 +3047,52 @@ const file_souk_order_v1_order_proto_rawDesc = "" +
 	"\x1eORDER_REFUND_STATE_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aORDER_REFUND_STATE_PENDING\x10\x01\x12 \n" +
 	"\x1cORDER_REFUND_STATE_SUCCEEDED\x10\x02\x12\x1d\n" +
-	"\x19ORDER_REFUND_STATE_FAILED\x10\x032\xa2\t\n" +
-	"\fOrderService\x12c\n" +
+	"\x19ORDER_REFUND_STATE_FAILED\x10\x032\xdb\v\n" +
+	"\fOrderService\x12{\n" +
 	"\n" +
-	"PlaceOrder\x12 .souk.order.v1.PlaceOrderRequest\x1a!.souk.order.v1.PlaceOrderResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x02\x12c\n" +
+	"PlaceOrder\x12 .souk.order.v1.PlaceOrderRequest\x1a!.souk.order.v1.PlaceOrderResponse\"(\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x02\xd2\xf3\x18\x14\n" +
+	"\x12viewer.customer.id\x12{\n" +
 	"\n" +
-	"QuoteOrder\x12 .souk.order.v1.QuoteOrderRequest\x1a!.souk.order.v1.QuoteOrderResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x02\x12m\n" +
-	"\bGetOrder\x12\x1e.souk.order.v1.GetOrderRequest\x1a\x1f.souk.order.v1.GetOrderResponse\" \xca\xf3\x18\x1c\n" +
+	"QuoteOrder\x12 .souk.order.v1.QuoteOrderRequest\x1a!.souk.order.v1.QuoteOrderResponse\"(\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x02\xd2\xf3\x18\x14\n" +
+	"\x12viewer.customer.id\x12\x8f\x01\n" +
+	"\bGetOrder\x12\x1e.souk.order.v1.GetOrderRequest\x1a\x1f.souk.order.v1.GetOrderResponse\"B\xca\xf3\x18\x1c\n" +
 	"\agateway\n" +
-	"\fnotification\x12\x03\x02\x03\x04\x12d\n" +
+	"\fnotification\x12\x03\x02\x03\x04\xd2\xf3\x18\x1e\n" +
+	"\x12viewer.customer.id\n" +
+	"\border_id\x12~\n" +
 	"\n" +
-	"ListOrders\x12 .souk.order.v1.ListOrdersRequest\x1a!.souk.order.v1.ListOrdersResponse\"\x11\xca\xf3\x18\r\n" +
-	"\agateway\x12\x02\x02\x03\x12g\n" +
-	"\vCancelOrder\x12!.souk.order.v1.CancelOrderRequest\x1a\".souk.order.v1.CancelOrderResponse\"\x11\xca\xf3\x18\r\n" +
-	"\agateway\x12\x02\x02\x03\x12f\n" +
-	"\vRefundOrder\x12!.souk.order.v1.RefundOrderRequest\x1a\".souk.order.v1.RefundOrderResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x03\x12f\n" +
+	"ListOrders\x12 .souk.order.v1.ListOrdersRequest\x1a!.souk.order.v1.ListOrdersResponse\"+\xca\xf3\x18\r\n" +
+	"\agateway\x12\x02\x02\x03\xd2\xf3\x18\x16\n" +
+	"\x12viewer.customer.id\x10\x02\x12\x89\x01\n" +
+	"\vCancelOrder\x12!.souk.order.v1.CancelOrderRequest\x1a\".souk.order.v1.CancelOrderResponse\"3\xca\xf3\x18\r\n" +
+	"\agateway\x12\x02\x02\x03\xd2\xf3\x18\x1e\n" +
+	"\x12viewer.customer.id\n" +
+	"\border_id\x12t\n" +
+	"\vRefundOrder\x12!.souk.order.v1.RefundOrderRequest\x1a\".souk.order.v1.RefundOrderResponse\"\x1e\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x03\xd2\xf3\x18\n" +
 	"\n" +
-	"WatchOrder\x12 .souk.order.v1.WatchOrderRequest\x1a!.souk.order.v1.WatchOrderResponse\"\x11\xca\xf3\x18\r\n" +
-	"\agateway\x12\x02\x02\x030\x01\x12g\n" +
-	"\vEndSessions\x12!.souk.order.v1.EndSessionsRequest\x1a\".souk.order.v1.EndSessionsResponse\"\x11\xca\xf3\x18\r\n" +
-	"\agateway\x12\x02\x02\x03\x12l\n" +
-	"\rFindCustomers\x12#.souk.order.v1.FindCustomersRequest\x1a$.souk.order.v1.FindCustomersResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x03\x12r\n" +
-	"\x0eExportCustomer\x12$.souk.order.v1.ExportCustomerRequest\x1a%.souk.order.v1.ExportCustomerResponse\"\x13\xca\xf3\x18\x0f\n" +
-	"\agateway\x12\x02\x02\x03\x18\x01\x12o\n" +
-	"\rEraseCustomer\x12#.souk.order.v1.EraseCustomerRequest\x1a$.souk.order.v1.EraseCustomerResponse\"\x13\xca\xf3\x18\x0f\n" +
-	"\agateway\x12\x02\x02\x03\x18\x01B;Z9github.com/souk-shop/souk/proto/gen/souk/order/v1;orderv1b\x06proto3"
+	"\border_id\x12\x88\x01\n" +
+	"\n" +
+	"WatchOrder\x12 .souk.order.v1.WatchOrderRequest\x1a!.souk.order.v1.WatchOrderResponse\"3\xca\xf3\x18\r\n" +
+	"\agateway\x12\x02\x02\x03\xd2\xf3\x18\x1e\n" +
+	"\x12viewer.customer.id\n" +
+	"\border_id0\x01\x12\x8c\x01\n" +
+	"\vEndSessions\x12!.souk.order.v1.EndSessionsRequest\x1a\".souk.order.v1.EndSessionsResponse\"6\xca\xf3\x18\r\n" +
+	"\agateway\x12\x02\x02\x03\xd2\xf3\x18!\n" +
+	"\x12viewer.customer.id\n" +
+	"\vcustomer_id\x12r\n" +
+	"\rFindCustomers\x12#.souk.order.v1.FindCustomersRequest\x1a$.souk.order.v1.FindCustomersResponse\"\x16\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x03\xd2\xf3\x18\x02\x10\x02\x12\x97\x01\n" +
+	"\x0eExportCustomer\x12$.souk.order.v1.ExportCustomerRequest\x1a%.souk.order.v1.ExportCustomerResponse\"8\xca\xf3\x18\x0f\n" +
+	"\agateway\x12\x02\x02\x03\x18\x01\xd2\xf3\x18!\n" +
+	"\x12viewer.customer.id\n" +
+	"\vcustomer_id\x12\x94\x01\n" +
+	"\rEraseCustomer\x12#.souk.order.v1.EraseCustomerRequest\x1a$.souk.order.v1.EraseCustomerResponse\"8\xca\xf3\x18\x0f\n" +
+	"\agateway\x12\x02\x02\x03\x18\x01\xd2\xf3\x18!\n" +
+	"\x12viewer.customer.id\n" +
+	"\vcustomer_idB;Z9github.com/souk-shop/souk/proto/gen/souk/order/v1;orderv1b\x06proto3"
 
 var (
 	file_souk_order_v1_order_proto_rawDescOnce sync.Once

@@ -9,6 +9,7 @@ package paymentv1
 import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	v11 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
+	_ "github.com/souk-shop/souk/proto/gen/souk/cell/v1"
 	v1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
@@ -1082,6 +1083,9 @@ type HandleWebhookRequest struct {
 	Payload []byte `protobuf:"bytes,1,opt,name=payload,proto3" json:"payload,omitempty"`
 	// The Stripe-Signature header.
 	Signature string `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
+	// UUID of the order that the payload says it is about, as the caller reads it: which cell is
+	// asked, and nothing else. Empty where it says none; then every cell is asked.
+	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	// The caller.
 	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1128,6 +1132,13 @@ func (x *HandleWebhookRequest) GetPayload() []byte {
 func (x *HandleWebhookRequest) GetSignature() string {
 	if x != nil {
 		return x.Signature
+	}
+	return ""
+}
+
+func (x *HandleWebhookRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
 	}
 	return ""
 }
@@ -1336,6 +1347,9 @@ type ReconcileRequest struct {
 	// from_time, or there is none: this database was not restored to it. Not where other shops use
 	// the provider's account.
 	Settle bool `protobuf:"varint,3,opt,name=settle,proto3" json:"settle,omitempty"`
+	// UUID of the reconciliation, so that those of all cells have the same; a new one if empty. One
+	// that there is already is gone on with.
+	ReconciliationId string `protobuf:"bytes,4,opt,name=reconciliation_id,json=reconciliationId,proto3" json:"reconciliation_id,omitempty"`
 	// The operator.
 	Viewer        *v11.Viewer `protobuf:"bytes,15,opt,name=viewer,proto3" json:"viewer,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1391,6 +1405,13 @@ func (x *ReconcileRequest) GetSettle() bool {
 		return x.Settle
 	}
 	return false
+}
+
+func (x *ReconcileRequest) GetReconciliationId() string {
+	if x != nil {
+		return x.ReconciliationId
+	}
+	return ""
 }
 
 func (x *ReconcileRequest) GetViewer() *v11.Viewer {
@@ -2111,7 +2132,7 @@ var File_souk_payment_v1_payment_proto protoreflect.FileDescriptor
 
 const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\n" +
-	"\x1dsouk/payment/v1/payment.proto\x12\x0fsouk.payment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x19souk/money/v1/money.proto\"\xbc\x03\n" +
+	"\x1dsouk/payment/v1/payment.proto\x12\x0fsouk.payment.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bsouk/access/v1/access.proto\x1a\x17souk/cell/v1/cell.proto\x1a\x19souk/money/v1/money.proto\"\xbc\x03\n" +
 	"\aPayment\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1d\n" +
 	"\n" +
@@ -2172,10 +2193,11 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\bcurrency\x18\x01 \x01(\tR\bcurrency\x12\x10\n" +
 	"\x03min\x18\x02 \x01(\x03R\x03min\x12\x10\n" +
 	"\x03max\x18\x03 \x01(\x03R\x03max\x12\x12\n" +
-	"\x04step\x18\x04 \x01(\x03R\x04step\"\x93\x01\n" +
+	"\x04step\x18\x04 \x01(\x03R\x04step\"\xbb\x01\n" +
 	"\x14HandleWebhookRequest\x12#\n" +
 	"\apayload\x18\x01 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80\x10R\apayload\x12&\n" +
-	"\tsignature\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tsignature\x12.\n" +
+	"\tsignature\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tsignature\x12&\n" +
+	"\border_id\x18\x03 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\aorderId\x12.\n" +
 	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"P\n" +
 	"\x15HandleWebhookResponse\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1c\n" +
@@ -2189,11 +2211,12 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\xf4\x03R\x06reason\x12.\n" +
 	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewerJ\x04\b\x04\x10\x05R\boperator\"L\n" +
 	"\x16ResolvePaymentResponse\x122\n" +
-	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"\xc8\x01\n" +
+	"\apayment\x18\x01 \x01(\v2\x18.souk.payment.v1.PaymentR\apayment\"\x82\x02\n" +
 	"\x10ReconcileRequest\x127\n" +
 	"\tfrom_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\bfromTime\x123\n" +
 	"\ato_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x06toTime\x12\x16\n" +
-	"\x06settle\x18\x03 \x01(\bR\x06settle\x12.\n" +
+	"\x06settle\x18\x03 \x01(\bR\x06settle\x128\n" +
+	"\x11reconciliation_id\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\x10reconciliationId\x12.\n" +
 	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"\\\n" +
 	"\x11ReconcileResponse\x12G\n" +
 	"\x0ereconciliation\x18\x01 \x01(\v2\x1f.souk.payment.v1.ReconciliationR\x0ereconciliation\"\x81\x01\n" +
@@ -2256,45 +2279,59 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\x18REFUND_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11REFUND_STATE_SENT\x10\x01\x12\x1a\n" +
 	"\x16REFUND_STATE_SUCCEEDED\x10\x02\x12\x17\n" +
-	"\x13REFUND_STATE_FAILED\x10\x032\xac\n" +
+	"\x13REFUND_STATE_FAILED\x10\x032\xc7\v\n" +
+	"\x0ePaymentService\x12p\n" +
+	"\tAuthorize\x12!.souk.payment.v1.AuthorizeRequest\x1a\".souk.payment.v1.AuthorizeResponse\"\x1c\xca\xf3\x18\n" +
 	"\n" +
-	"\x0ePaymentService\x12b\n" +
-	"\tAuthorize\x12!.souk.payment.v1.AuthorizeRequest\x1a\".souk.payment.v1.AuthorizeResponse\"\x0e\xca\xf3\x18\n" +
+	"\x05order\x12\x01\x04\xd2\xf3\x18\n" +
 	"\n" +
-	"\x05order\x12\x01\x04\x12\\\n" +
-	"\aCapture\x12\x1f.souk.payment.v1.CaptureRequest\x1a .souk.payment.v1.CaptureResponse\"\x0e\xca\xf3\x18\n" +
+	"\border_id\x12j\n" +
+	"\aCapture\x12\x1f.souk.payment.v1.CaptureRequest\x1a .souk.payment.v1.CaptureResponse\"\x1c\xca\xf3\x18\n" +
 	"\n" +
-	"\x05order\x12\x01\x04\x12Y\n" +
-	"\x06Cancel\x12\x1e.souk.payment.v1.CancelRequest\x1a\x1f.souk.payment.v1.CancelResponse\"\x0e\xca\xf3\x18\n" +
+	"\x05order\x12\x01\x04\xd2\xf3\x18\n" +
 	"\n" +
-	"\x05order\x12\x01\x04\x12Y\n" +
-	"\x06Refund\x12\x1e.souk.payment.v1.RefundRequest\x1a\x1f.souk.payment.v1.RefundResponse\"\x0e\xca\xf3\x18\n" +
+	"\border_id\x12g\n" +
+	"\x06Cancel\x12\x1e.souk.payment.v1.CancelRequest\x1a\x1f.souk.payment.v1.CancelResponse\"\x1c\xca\xf3\x18\n" +
 	"\n" +
-	"\x05order\x12\x01\x04\x12l\n" +
+	"\x05order\x12\x01\x04\xd2\xf3\x18\n" +
 	"\n" +
-	"GetPayment\x12\".souk.payment.v1.GetPaymentRequest\x1a#.souk.payment.v1.GetPaymentResponse\"\x15\xca\xf3\x18\x11\n" +
+	"\border_id\x12g\n" +
+	"\x06Refund\x12\x1e.souk.payment.v1.RefundRequest\x1a\x1f.souk.payment.v1.RefundResponse\"\x1c\xca\xf3\x18\n" +
+	"\n" +
+	"\x05order\x12\x01\x04\xd2\xf3\x18\n" +
+	"\n" +
+	"\border_id\x12z\n" +
+	"\n" +
+	"GetPayment\x12\".souk.payment.v1.GetPaymentRequest\x1a#.souk.payment.v1.GetPaymentResponse\"#\xca\xf3\x18\x11\n" +
 	"\agateway\n" +
-	"\x03ops\x12\x01\x03\x12s\n" +
-	"\x0eExportPayments\x12&.souk.payment.v1.ExportPaymentsRequest\x1a'.souk.payment.v1.ExportPaymentsResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x04\x12n\n" +
-	"\rErasePayments\x12%.souk.payment.v1.ErasePaymentsRequest\x1a&.souk.payment.v1.ErasePaymentsResponse\"\x0e\xca\xf3\x18\n" +
+	"\x03ops\x12\x01\x03\xd2\xf3\x18\n" +
 	"\n" +
-	"\x05order\x12\x01\x04\x12t\n" +
-	"\tGetLimits\x12!.souk.payment.v1.GetLimitsRequest\x1a\".souk.payment.v1.GetLimitsResponse\" \xca\xf3\x18\x1c\n" +
+	"\border_id\x12\x84\x01\n" +
+	"\x0eExportPayments\x12&.souk.payment.v1.ExportPaymentsRequest\x1a'.souk.payment.v1.ExportPaymentsResponse\"!\xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x04\xd2\xf3\x18\r\n" +
+	"\torder_ids\x10\x01\x12\x7f\n" +
+	"\rErasePayments\x12%.souk.payment.v1.ErasePaymentsRequest\x1a&.souk.payment.v1.ErasePaymentsResponse\"\x1f\xca\xf3\x18\n" +
+	"\n" +
+	"\x05order\x12\x01\x04\xd2\xf3\x18\r\n" +
+	"\torder_ids\x10\x01\x12z\n" +
+	"\tGetLimits\x12!.souk.payment.v1.GetLimitsRequest\x1a\".souk.payment.v1.GetLimitsResponse\"&\xca\xf3\x18\x1c\n" +
 	"\agateway\n" +
 	"\acatalog\n" +
-	"\x05order\x12\x01\x01\x12p\n" +
-	"\rHandleWebhook\x12%.souk.payment.v1.HandleWebhookRequest\x1a&.souk.payment.v1.HandleWebhookResponse\"\x10\xca\xf3\x18\f\n" +
-	"\agateway\x12\x01\x04\x12x\n" +
-	"\x0eResolvePayment\x12&.souk.payment.v1.ResolvePaymentRequest\x1a'.souk.payment.v1.ResolvePaymentResponse\"\x15\xca\xf3\x18\x11\n" +
+	"\x05order\x12\x01\x01\xd2\xf3\x18\x02\x10\x01\x12\x80\x01\n" +
+	"\rHandleWebhook\x12%.souk.payment.v1.HandleWebhookRequest\x1a&.souk.payment.v1.HandleWebhookResponse\" \xca\xf3\x18\f\n" +
+	"\agateway\x12\x01\x04\xd2\xf3\x18\f\n" +
+	"\border_id\x10\x02\x12\x86\x01\n" +
+	"\x0eResolvePayment\x12&.souk.payment.v1.ResolvePaymentRequest\x1a'.souk.payment.v1.ResolvePaymentResponse\"#\xca\xf3\x18\x11\n" +
 	"\agateway\n" +
-	"\x03ops\x12\x01\x03\x12i\n" +
-	"\tReconcile\x12!.souk.payment.v1.ReconcileRequest\x1a\".souk.payment.v1.ReconcileResponse\"\x15\xca\xf3\x18\x11\n" +
+	"\x03ops\x12\x01\x03\xd2\xf3\x18\n" +
+	"\n" +
+	"\border_id\x12o\n" +
+	"\tReconcile\x12!.souk.payment.v1.ReconcileRequest\x1a\".souk.payment.v1.ReconcileResponse\"\x1b\xca\xf3\x18\x11\n" +
 	"\agateway\n" +
-	"\x03ops\x12\x01\x03\x12\x81\x01\n" +
-	"\x11GetReconciliation\x12).souk.payment.v1.GetReconciliationRequest\x1a*.souk.payment.v1.GetReconciliationResponse\"\x15\xca\xf3\x18\x11\n" +
+	"\x03ops\x12\x01\x03\xd2\xf3\x18\x02\x10\x02\x12\x87\x01\n" +
+	"\x11GetReconciliation\x12).souk.payment.v1.GetReconciliationRequest\x1a*.souk.payment.v1.GetReconciliationResponse\"\x1b\xca\xf3\x18\x11\n" +
 	"\agateway\n" +
-	"\x03ops\x12\x01\x03B?Z=github.com/souk-shop/souk/proto/gen/souk/payment/v1;paymentv1b\x06proto3"
+	"\x03ops\x12\x01\x03\xd2\xf3\x18\x02\x10\x02B?Z=github.com/souk-shop/souk/proto/gen/souk/payment/v1;paymentv1b\x06proto3"
 
 var (
 	file_souk_payment_v1_payment_proto_rawDescOnce sync.Once

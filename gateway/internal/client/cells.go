@@ -1,0 +1,182 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
+	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/cell/route"
+)
+
+// merges make one answer of the cells' where a call is about all customers. With a cell that
+// does not answer there is none: a list would look like one on which nothing is missing.
+var merges = route.Merges{
+	orderv1.OrderService_ListOrders_FullMethodName:            mergeOrders,
+	orderv1.OrderService_FindCustomers_FullMethodName:         mergeCustomers,
+	paymentv1.PaymentService_HandleWebhook_FullMethodName:     mergeWebhook,
+	paymentv1.PaymentService_Reconcile_FullMethodName:         mergeReconcile,
+	paymentv1.PaymentService_GetReconciliation_FullMethodName: mergeReconciliation,
+}
+
+// mergeOrders merges the cells' lists, newest first. A cursor is a time and an id, which are a
+// place in each cell's list.
+func mergeOrders(ctx context.Context, cells []route.Cell, req, reply proto.Message) error {
+	in := proto.CloneOf(req.(*orderv1.ListOrdersRequest))
+	in.WithCursors = true
+	lists, err := route.AskAll[*orderv1.ListOrdersRequest, *orderv1.ListOrdersResponse](ctx, cells, in)
+	if err != nil {
+		return err
+	}
+	type placed struct {
+		order  *orderv1.Order
+		cursor string
+	}
+	var all []placed
+	limit, more := int(in.GetPageSize()), false
+	for _, list := range lists {
+		for i, o := range list.GetOrders() {
+			all = append(all, placed{o, list.GetCursors()[i]})
+		}
+		if in.GetPageSize() == 0 {
+			limit = max(limit, len(list.GetOrders()))
+		}
+		more = more || list.GetNextCursor() != ""
+	}
+	slices.SortFunc(all, func(a, b placed) int {
+		return cmp.Or(b.order.GetPlacedAt().AsTime().Compare(a.order.GetPlacedAt().AsTime()), cmp.Compare(b.order.GetId(), a.order.GetId()))
+	})
+	out := &orderv1.ListOrdersResponse{}
+	for i, p := range all[:min(limit, len(all))] {
+		out.Orders = append(out.Orders, p.order)
+		if i == limit-1 && (more || len(all) > limit) {
+			out.NextCursor = p.cursor
+		}
+	}
+	return assign(reply, out)
+}
+
+// mergeCustomers puts the customers of the cells one after another, the one who ordered last first.
+func mergeCustomers(ctx context.Context, cells []route.Cell, req, reply proto.Message) error {
+	found, err := route.AskAll[*orderv1.FindCustomersRequest, *orderv1.FindCustomersResponse](ctx, cells, req.(*orderv1.FindCustomersRequest))
+	if err != nil {
+		return err
+	}
+	out := &orderv1.FindCustomersResponse{}
+	for _, f := range found {
+		out.Customers = append(out.Customers, f.GetCustomers()...)
+	}
+	slices.SortStableFunc(out.Customers, func(a, b *orderv1.FoundCustomer) int {
+		return b.GetLastPlacedAt().AsTime().Compare(a.GetLastPlacedAt().AsTime())
+	})
+	return assign(reply, out)
+}
+
+// mergeWebhook has each cell take an event of which it is not known which order it is about:
+// those that do not know the order leave it alone. It was kept before if all have.
+func mergeWebhook(ctx context.Context, cells []route.Cell, req, reply proto.Message) error {
+	kept, err := route.AskAll[*paymentv1.HandleWebhookRequest, *paymentv1.HandleWebhookResponse](ctx, cells, req.(*paymentv1.HandleWebhookRequest))
+	if err != nil {
+		return err
+	}
+	out := kept[0]
+	for _, k := range kept {
+		out.Duplicate = out.GetDuplicate() && k.GetDuplicate()
+	}
+	return assign(reply, out)
+}
+
+// mergeReconcile compares the books of each cell with what the provider has of its orders, as
+// one comparison of the same id in each.
+func mergeReconcile(ctx context.Context, cells []route.Cell, req, reply proto.Message) error {
+	in := proto.CloneOf(req.(*paymentv1.ReconcileRequest))
+	if in.GetReconciliationId() == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return err
+		}
+		in.ReconciliationId = id.String()
+	}
+	reports, err := route.AskAll[*paymentv1.ReconcileRequest, *paymentv1.ReconcileResponse](ctx, cells, in)
+	if err != nil {
+		return err
+	}
+	all := make([]*paymentv1.Reconciliation, len(reports))
+	for i, r := range reports {
+		all[i] = r.GetReconciliation()
+	}
+	return assign(reply, &paymentv1.ReconcileResponse{Reconciliation: sum(all)})
+}
+
+// mergeReconciliation sums what the cells have of a comparison. A daily one is of one cell
+// alone; it is not found where no cell has it.
+func mergeReconciliation(ctx context.Context, cells []route.Cell, req, reply proto.Message) error {
+	var all []*paymentv1.Reconciliation
+	var missing error
+	for _, c := range cells {
+		res := &paymentv1.GetReconciliationResponse{}
+		err := c.Ask(ctx, req, res)
+		switch {
+		case err == nil:
+			all = append(all, res.GetReconciliation())
+		case status.Code(err) == codes.NotFound:
+			missing = err
+		default:
+			return err
+		}
+	}
+	if len(all) == 0 {
+		return missing
+	}
+	return assign(reply, &paymentv1.GetReconciliationResponse{Reconciliation: sum(all)})
+}
+
+// mostDifferences is how many of a report's differences are listed.
+const mostDifferences = 1000
+
+// sum makes one report of the cells'. It is as far as the one that is least far.
+func sum(reports []*paymentv1.Reconciliation) *paymentv1.Reconciliation {
+	out := proto.CloneOf(reports[0])
+	for _, r := range reports[1:] {
+		if r.GetFromTime().AsTime().Before(out.GetFromTime().AsTime()) {
+			out.FromTime = r.GetFromTime()
+		}
+		if r.GetToTime().AsTime().After(out.GetToTime().AsTime()) {
+			out.ToTime = r.GetToTime()
+		}
+		out.Done = out.GetDone() && r.GetDone()
+		out.InFlight += r.GetInFlight()
+		out.DifferenceCount += r.GetDifferenceCount()
+		out.Differences = append(out.Differences, r.GetDifferences()...)
+		for _, t := range r.GetTotals() {
+			i := slices.IndexFunc(out.GetTotals(), func(o *paymentv1.ReconciliationTotal) bool { return o.GetCurrency() == t.GetCurrency() })
+			if i < 0 {
+				out.Totals = append(out.Totals, proto.CloneOf(t))
+				continue
+			}
+			o := out.GetTotals()[i]
+			o.CapturedHere += t.GetCapturedHere()
+			o.CapturedThere += t.GetCapturedThere()
+			o.RefundedHere += t.GetRefundedHere()
+			o.RefundedThere += t.GetRefundedThere()
+			o.MovementsHere += t.GetMovementsHere()
+			o.MovementsThere += t.GetMovementsThere()
+		}
+	}
+	slices.SortFunc(out.Totals, func(a, b *paymentv1.ReconciliationTotal) int { return cmp.Compare(a.GetCurrency(), b.GetCurrency()) })
+	out.Differences = out.Differences[:min(len(out.Differences), mostDifferences)]
+	return out
+}
+
+// assign writes an answer to where the caller has its own.
+func assign(reply, out proto.Message) error {
+	proto.Reset(reply)
+	proto.Merge(reply, out)
+	return nil
+}
