@@ -214,6 +214,10 @@ type Query[T any] struct {
 	Weight func(T) int
 	// RedisTTL is how long an answer is kept in Redis, as JSON.
 	RedisTTL time.Duration
+	// Fill returns how another process is asked before Load is called, and nil where none is;
+	// it is called for what is not kept in this process. See Filler. Not together with Redis,
+	// which does not say how old an answer is.
+	Fill func() Filler[T]
 	// Load reads the answer from its source.
 	Load func(context.Context) (T, error)
 }
@@ -291,31 +295,63 @@ func Get[T any](ctx context.Context, c *Cache, q Query[T]) (T, error) {
 	return load(ctx, c, q, needs) // of its own, so that a hit allocates less
 }
 
-// load takes an answer from Redis or from its source, once for all who ask for it
-// at the same time and have the same to see, and keeps it.
+// load takes an answer from another process, from Redis or from its source, once for all who
+// ask for it at the same time and have the same to see, and keeps it.
 func load[T any](ctx context.Context, c *Cache, q Query[T], needs consistency.Position) (T, error) {
-	fresh := func(v T, began uint64) bool { return q.fresh(c.clock, v, began) }
+	if q.Fill != nil && needs.IsZero() { // another process does not say what it was read for
+		if filler := q.Fill(); filler != nil {
+			v, _, err := do(ctx, &c.flight, filled+q.Key, q.good(c, time.Time{}), func(ctx context.Context, began uint64) (T, time.Time, error) {
+				if v, read, ok := fill(ctx, c, q, filler, began); ok {
+					q.put(c, v, began, read, needs)
+					return v, read, nil
+				}
+				return loadHere(ctx, c, q, needs, time.Time{})
+			})
+			return v, err
+		}
+	}
+	v, _, err := loadHere(ctx, c, q, needs, time.Time{})
+	return v, err
+}
+
+// loadHere is load without other processes, of an answer whose read began at a time or later.
+func loadHere[T any](ctx context.Context, c *Cache, q Query[T], needs consistency.Position, since time.Time) (T, time.Time, error) {
 	key := q.Key
 	if !needs.IsZero() {
 		key = needs.String() + " " + key
 	}
-	return do(ctx, &c.flight, key, fresh, func(ctx context.Context, began uint64) (T, error) {
-		start := time.Now()
+	return do(ctx, &c.flight, key, q.good(c, since), func(ctx context.Context, began uint64) (T, time.Time, error) {
+		read := time.Now()
 		v, err := loadShared(ctx, c, q, began, needs)
-		if err != nil || c.memory == nil || !fresh(v, began) {
-			return v, err
+		if err == nil {
+			q.put(c, v, began, read, needs)
 		}
-		weight := 1
-		if q.Weight != nil {
-			weight = q.Weight(v)
-		}
-		// It is as old as its load.
-		ago := time.Since(start)
-		if ttl := q.keep(c, v, began, ago) - ago; ttl > 0 {
-			c.memory.put(q.Key, entry{value: v, began: began, saw: needs, weight: uint32(weight)}, c.memoryTTL-ago, ttl) // a number of items of one answer
-		}
-		return v, nil
+		return v, read, err
 	})
+}
+
+// good is what a caller asks of an answer that others wait for, too: that nothing of it was
+// changed since it was read, and that its read began at a time or later.
+func (q *Query[T]) good(c *Cache, since time.Time) func(v T, began uint64, read time.Time) bool {
+	return func(v T, began uint64, read time.Time) bool {
+		return q.fresh(c.clock, v, began) && !read.Before(since)
+	}
+}
+
+// put keeps an answer whose read began at a moment and time.
+func (q *Query[T]) put(c *Cache, v T, began uint64, read time.Time, needs consistency.Position) {
+	if c.memory == nil || !q.fresh(c.clock, v, began) {
+		return
+	}
+	weight := 1
+	if q.Weight != nil {
+		weight = q.Weight(v)
+	}
+	// It is as old as its load.
+	ago := time.Since(read)
+	if ttl := q.keep(c, v, began, ago) - ago; ttl > 0 {
+		c.memory.put(q.Key, entry{value: v, began: began, read: read, saw: needs, weight: uint32(weight)}, c.memoryTTL-ago, ttl) // a number of items of one answer
+	}
 }
 
 // loadShared takes an answer from Redis, or loads it and puts it there if it is

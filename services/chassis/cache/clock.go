@@ -88,4 +88,14 @@ func (c *change) within(d time.Duration, start time.Time) bool {
 	return when != 0 && int64(time.Since(start))-when < int64(d)
 }
 
+// lastChange is when everything, or the last of the items, was changed; the clock's start
+// if never.
+func (c *clock) lastChange(ids []string) time.Time {
+	last := c.all.when.Load()
+	for _, id := range ids {
+		last = max(last, c.items[c.shard(id)].when.Load())
+	}
+	return c.start.Add(time.Duration(last))
+}
+
 func (c *clock) shard(id string) uint64 { return maphash.String(c.seed, id) % shards }

@@ -22,12 +22,14 @@ type flight struct {
 type flown[T any] struct {
 	value T
 	began uint64
+	read  time.Time
 	err   error
 }
 
-// do returns load's value. fresh reports whether a value read at a moment is
-// still good; an error is as good as the clock's fresh says.
-func do[T any](ctx context.Context, f *flight, key string, fresh func(v T, began uint64) bool, load func(ctx context.Context, began uint64) (T, error)) (T, error) {
+// do returns load's value, and the time at which its read began. good reports whether a
+// value read at a moment and time is good for this caller; an error is as good as the
+// clock's fresh says.
+func do[T any](ctx context.Context, f *flight, key string, good func(v T, began uint64, read time.Time) bool, load func(ctx context.Context, began uint64) (T, time.Time, error)) (T, time.Time, error) {
 	for range 2 {
 		// The key has the last changeAll in it: a load that began before is worthless
 		// to a caller that asks after it.
@@ -35,21 +37,21 @@ func do[T any](ctx context.Context, f *flight, key string, fresh func(v T, began
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 			defer cancel()
 			began := f.clock.read()
-			v, err := load(ctx, began)
-			return flown[T]{v, began, err}, nil
+			v, read, err := load(ctx, began)
+			return flown[T]{v, began, read, err}, nil
 		})
 		select {
 		case <-ctx.Done():
 			var none T
-			return none, ctx.Err()
+			return none, time.Time{}, ctx.Err()
 		case result := <-done:
 			if result.Err != nil { // a panic's or runtime.Goexit's
 				var none T
-				return none, result.Err
+				return none, time.Time{}, result.Err
 			}
 			r := result.Val.(flown[T])
-			if r.err == nil && fresh(r.value, r.began) || r.err != nil && f.clock.fresh(r.began) {
-				return r.value, r.err
+			if r.err == nil && good(r.value, r.began, r.read) || r.err != nil && f.clock.fresh(r.began) {
+				return r.value, r.read, r.err
 			}
 		}
 	}

@@ -21,6 +21,7 @@ type memory struct {
 type entry struct {
 	value any
 	began uint64               // when its read began, on the clock
+	read  time.Time            // the same, or before: of an answer of another process
 	saw   consistency.Position // what it was read with at least
 	brief time.Duration        // when it is older than Config.MemoryTTL, after memory.start
 	until time.Duration        // when its time is over, after memory.start
