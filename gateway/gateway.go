@@ -11,6 +11,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/client"
 	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/gateway/internal/edge/budget"
+	"github.com/souk-shop/souk/gateway/internal/peers"
 	"github.com/souk-shop/souk/services/chassis/admin"
 	"github.com/souk-shop/souk/services/chassis/clock"
 	"github.com/souk-shop/souk/services/chassis/config"
@@ -120,6 +121,8 @@ type Config struct {
 	// of the caches of the catalog's replicas or of a replica of its database; what is read
 	// then is kept for CacheTTL alone.
 	CacheSettle time.Duration `env:"CACHE_SETTLE, default=5s"`
+	// Peers are the other gateways of the shop, which fill each other's caches.
+	Peers peers.Config `env:", prefix=PEERS_"`
 	// EdgeURLs are where HTTP caches in front of the gateway take a PURGE, such as
 	// http://edge:6081, comma separated; every address of a name is told. With one, public
 	// answers may be kept by them. EdgeSecret is what they and all replicas know, at least 32
@@ -205,6 +208,13 @@ func Run(ctx context.Context, cfg Config) error {
 			p.Close(changes.close)
 			p.Add("events", changes.run)
 		}
+		others, err := newPeers(cfg, p.Identity, p.Telemetry)
+		if err != nil {
+			return run.Server{}, err
+		}
+		if others != nil {
+			p.Add("peers", others.Run)
+		}
 		operators, err := auth.OpenOperators(auth.OperatorsConfig{Path: cfg.Operators, Now: cfg.Clock.Now, Telemetry: p.Telemetry})
 		if err != nil {
 			return run.Server{}, err
@@ -220,7 +230,7 @@ func Run(ctx context.Context, cfg Config) error {
 		health := edge.NewHealth(conns.Needed())
 		draining := make(chan struct{})
 		front, err := newFront(cfg, parts{
-			telemetry: p.Telemetry, health: health, services: conns.Services(), cache: answers, operators: operators, edges: edges, following: following, draining: draining,
+			telemetry: p.Telemetry, health: health, services: conns.Services(), cache: answers, peers: others, operators: operators, edges: edges, following: following, draining: draining,
 		})
 		if err != nil {
 			return run.Server{}, err

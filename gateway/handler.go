@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -18,15 +19,18 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/edge/clientaddr"
 	"github.com/souk-shop/souk/gateway/internal/edgecache"
 	"github.com/souk-shop/souk/gateway/internal/idempotency"
+	"github.com/souk-shop/souk/gateway/internal/peers"
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	"github.com/souk-shop/souk/gateway/internal/render"
 	"github.com/souk-shop/souk/gateway/internal/shop"
+	"github.com/souk-shop/souk/gateway/internal/shop/catalog"
 	"github.com/souk-shop/souk/gateway/internal/storefront"
 	"github.com/souk-shop/souk/gateway/internal/webhook"
 	"github.com/souk-shop/souk/gateway/metrics"
 	"github.com/souk-shop/souk/gateway/traces"
 	"github.com/souk-shop/souk/services/chassis/cache"
 	"github.com/souk-shop/souk/services/chassis/consistency"
+	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
 )
 
@@ -37,6 +41,8 @@ type parts struct {
 	services  client.Services
 	// cache keeps what was read of the catalog; nil reads everything anew.
 	cache *cache.Cache
+	// peers are other gateways, which keep the same as the cache; nil for none.
+	peers *peers.Peers
 	// operators are who may make the operators' calls; nil for no operator.
 	operators *auth.Operators
 	// edges tell the caches in front of what has changed, and following that they are told;
@@ -60,6 +66,21 @@ func newCache(cfg Config, tel *telemetry.Telemetry) (*cache.Cache, error) {
 		c.Backstop, c.Settle = cfg.CacheBackstop, cfg.CacheSettle
 	}
 	return cache.New(c, tel)
+}
+
+// newPeers returns the other gateways, nil where it has none. The caller runs it.
+func newPeers(cfg Config, id *identity.Identity, tel *telemetry.Telemetry) (*peers.Peers, error) {
+	if !cfg.Peers.On() {
+		return nil, nil
+	}
+	if cfg.CacheTTL < 0 {
+		return nil, errors.New("SOUK_GATEWAY_PEERS_GOSSIP: without a cache (SOUK_GATEWAY_CACHE_TTL) there is nothing for peers to fill")
+	}
+	parts := peers.Parts{Identity: id, Telemetry: tel, Secret: cfg.Secret.Reveal()}
+	for _, old := range cfg.OldSecrets {
+		parts.OldSecrets = append(parts.OldSecrets, old.Reveal())
+	}
+	return peers.Open(cfg.Peers, parts)
 }
 
 // newMarker returns how long caches in front keep what is the same for everybody.
@@ -127,12 +148,19 @@ func newFront(cfg Config, p parts) (*front, error) {
 		p.telemetry.Security.Record(ctx, telemetry.LimitExceeded, string(limit), client)
 	}
 	caller := client.New(client.Config{RetryBudget: cfg.RetryBudget})
+	var others catalog.Peers
+	if p.peers != nil {
+		others = p.peers
+	}
 	use := shop.New(shop.Config{
 		Services: p.services, Security: p.telemetry.Security, Caller: caller, Admission: admission.New(admission.Config{Client: edge.Client, Unfair: cfg.Unfair, Alike: cfg.RateLimit < 0, Refused: func(ctx context.Context) {
 			record(ctx, budget.Admission, slog.String("client", edge.Client(ctx).String()))
-		}}), Cache: p.cache, Currency: cfg.Currency,
+		}}), Cache: p.cache, Peers: others, Currency: cfg.Currency,
 		Draining: p.draining, Now: cfg.Clock.Now,
 	})
+	if p.peers != nil {
+		p.peers.Answer(use.Catalog)
+	}
 	sealer, err := idempotency.NewSealer(secrets.Signing, secrets.Old...)
 	if err != nil {
 		return nil, err

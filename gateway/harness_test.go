@@ -75,8 +75,10 @@ type shopUnderTest struct {
 	audit   *fakeAudit
 	health  *health.Server
 	calls   atomic.Int64 // made of the services
-	conn    *grpc.ClientConn
-	client  *http.Client
+	// before is called before a service answers, with the method; it may be nil.
+	before atomic.Pointer[func(method string)]
+	conn   *grpc.ClientConn
+	client *http.Client
 }
 
 func start(t testing.TB, change ...func(*Config)) *shopUnderTest {
@@ -219,6 +221,9 @@ func (s *shopUnderTest) serveOn(addr string) string {
 			}
 			if !strings.Contains(info.FullMethod, "grpc.health") {
 				s.calls.Add(1)
+			}
+			if before := s.before.Load(); before != nil {
+				(*before)(info.FullMethod)
 			}
 			res, err := next(ctx, req)
 			return res, inDomain(err, info.FullMethod)

@@ -44,6 +44,8 @@ type Config struct {
 	Admission Admission
 	// Cache is that of package catalog.
 	Cache *cache.Cache
+	// Peers are other gateways, which keep the same as Cache; nil for none.
+	Peers catalog.Peers
 	// Currency of an empty cart's total.
 	Currency string
 	// Security is the gateway's security log.
@@ -56,7 +58,7 @@ type Config struct {
 // New makes a Shop.
 func New(cfg Config) Shop {
 	services, caller := cfg.Services, cfg.Caller
-	products := catalog.New(catalog.Config{Client: services.Catalog, Caller: caller, Cache: cfg.Cache})
+	products := catalog.New(catalog.Config{Client: services.Catalog, Caller: caller, Cache: cfg.Cache, Peers: cfg.Peers})
 	payments := payment.New(services.Payment, caller)
 	orders := order.New(order.Config{
 		Client: services.Order, Caller: caller, Admission: cfg.Admission, Stock: products, Security: cfg.Security, Draining: cfg.Draining,

@@ -33,6 +33,7 @@ const (
 	OrderTo                = attribute.Key("souk.order.to")
 	PaymentDifferenceKind  = attribute.Key("souk.payment.difference.kind")
 	PaymentWebhookOutcome  = attribute.Key("souk.payment.webhook.outcome")
+	PeersResult            = attribute.Key("souk.peers.result")
 	PictureOutcome         = attribute.Key("souk.picture.outcome")
 	PostgresReplicaOutcome = attribute.Key("souk.postgres.replica.outcome")
 	RefundID               = attribute.Key("souk.refund.id")
@@ -109,6 +110,7 @@ func All() []Attribute {
 		{OrderTo, attribute.STRING, []Signal{SpanEvent}, Closed, "the state after a transition"},
 		{PaymentDifferenceKind, attribute.STRING, []Signal{Metric}, Closed, "how ledger and provider differ"},
 		{PaymentWebhookOutcome, attribute.STRING, []Signal{Metric}, Closed, "what became of a provider's webhook event, or of an attempt at it"},
+		{PeersResult, attribute.STRING, []Signal{Metric}, Closed, "how an entry was to be filled: a peer `served` it, its owner is gone and it became this gateway's `own`, the owner was `late`, or peers have `failed`"},
 		{PictureOutcome, attribute.STRING, []Signal{Metric}, Closed, "who drew a picture: the `renderer`, or the gateway itself, because there is none (`here`), it was `away`, is `paused` after that, `refused`, or answered what is `malformed`"},
 		{PostgresReplicaOutcome, attribute.STRING, []Signal{Metric}, Closed, "who answered a read that a replica may answer: `replica`, or `waited` where it had to replay something first; else the primary, because the request had written (`writer`), or the replica was `behind` what the caller had written, `lagging` beyond the limit, `away`, or `failed` in the read"},
 		{RefundID, attribute.STRING, []Signal{Span}, Unbounded, "the refund's id, a UUID"},

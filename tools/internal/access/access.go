@@ -26,6 +26,7 @@ import (
 	_ "github.com/souk-shop/souk/proto/gen/souk/notification/v1"
 	_ "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	_ "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	_ "github.com/souk-shop/souk/proto/gen/souk/peer/v1"
 	"github.com/souk-shop/souk/services/chassis/access"
 )
 

@@ -382,6 +382,16 @@ func dependencies() Dashboard {
 					Queries:     []Query{{Expr: `min by (job, souk_cache_name) (souk_cache_following)`, Legend: "{{job}} {{souk_cache_name}}"}},
 					Alerts:      []string{"CacheNotFollowing"},
 				},
+				{
+					Title: "Entries filled by peers", Kind: Lines, Unit: PerSecond,
+					Description: "What gateways did not have and another gateway was to fill, by how that went: served, own where the owner was gone, late or failed where the gateway asked the catalog itself.",
+					Queries:     []Query{{Expr: perSecond(`souk_peers_fills_total`, "souk_peers_result"), Legend: "{{souk_peers_result}}", Rare: "there are none without peers"}},
+				},
+				{
+					Title: "Gateways that see each other", Kind: Lines, Unit: Count,
+					Description: "How many gateways each takes for its peers, itself included; less than there are for long is a group that is split.",
+					Queries:     []Query{{Expr: `min by (instance) (souk_peers_members)`, Legend: "{{instance}}", Rare: "there are none without peers"}},
+				},
 			}},
 			{"Broker of events", []Panel{
 				{

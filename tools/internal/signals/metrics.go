@@ -132,6 +132,8 @@ func declared() []Metric {
 		ours("souk.order.settle.duration", 15, semconv.OrderState, semconv.OrderCancelReason),
 		ours("souk.payment.reconciliation.age", 1),
 		ours("souk.payment.reconciliation.differences", 15, semconv.PaymentDifferenceKind),
+		ours("souk.peers.fills", 4, semconv.PeersResult),
+		ours("souk.peers.members", 1),
 		ours("souk.picture.drawn", 6, semconv.PictureOutcome),
 		ours("souk.payment.webhook.events", 15, semconv.PaymentWebhookOutcome),
 		ours("messaging.client.operation.duration", 2*services, broker...),

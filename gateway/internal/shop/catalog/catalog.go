@@ -13,6 +13,7 @@ import (
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	accessv1 "github.com/souk-shop/souk/proto/gen/souk/access/v1"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	peerv1 "github.com/souk-shop/souk/proto/gen/souk/peer/v1"
 	"github.com/souk-shop/souk/services/chassis/access"
 	"github.com/souk-shop/souk/services/chassis/cache"
 	"google.golang.org/grpc"
@@ -44,6 +45,8 @@ type Config struct {
 	Caller *client.Caller
 	// Cache keeps what was read; nil reads everything anew.
 	Cache *cache.Cache
+	// Peers are other gateways that keep the same; nil for none. See Fill.
+	Peers Peers
 }
 
 // Catalog has the use cases. Safe for concurrent use.
@@ -51,11 +54,12 @@ type Catalog struct {
 	client Client
 	caller *client.Caller
 	cache  *cache.Cache
+	peers  Peers
 }
 
 // New makes a Catalog.
 func New(cfg Config) *Catalog {
-	return &Catalog{client: cfg.Client, caller: cfg.Caller, cache: cfg.Cache}
+	return &Catalog{client: cfg.Client, caller: cfg.Caller, cache: cfg.Cache, peers: cfg.Peers}
 }
 
 // read answers a query from the cache, where there is one.
@@ -165,39 +169,55 @@ func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPag
 	if q.Limit == 0 {
 		q.Limit = PageSize
 	}
-	viewer := q.Viewer
-	if viewer == nil {
-		viewer = anyone
-	}
-	load := func(ctx context.Context) (*ProductPage, error) {
-		res, err := client.Call(ctx, c.caller, 0, c.client.ListProducts, &catalogv1.ListProductsRequest{
-			Viewer: viewer,
-			Filter: &catalogv1.ProductFilter{
-				Query: q.Query, Exact: q.Exact, Category: q.Category,
-				MinPrice: q.MinPrice, MaxPrice: q.MaxPrice, InStock: q.InStock, State: states[q.State],
-			},
-			Sort: q.Sort, PageSize: int32(q.Limit), Cursor: q.Cursor, WithFacets: q.Facets,
-		})
-		if err != nil {
-			return nil, err
-		}
-		page, err := productPage(res.GetProducts())
-		if err != nil {
-			return nil, err
-		}
-		page.NextCursor, page.SearchedFor = res.GetNextCursor(), res.GetSearchedFor()
-		if f := res.GetFacets(); q.Facets && f != nil {
-			page.Facets = facets(f)
-		}
-		if q.InStock || q.Facets {
-			page.stock = append(page.stock, stocked)
-		}
-		return page, nil
-	}
 	if q.Viewer != nil {
-		return load(ctx)
+		return c.loadPage(ctx, &q, q.Viewer)
 	}
-	return read(ctx, c, pageQuery(q.key(), load))
+	query := c.pageQuery(&q)
+	query.Fill = filler(c, query.Key, func() *peerv1.FillRequest {
+		return &peerv1.FillRequest{Query: &peerv1.FillRequest_Products{Products: q.request(anyone)}}
+	}, func(res *peerv1.FillResponse) (*ProductPage, error) { return q.page(res.GetProducts()) })
+	return read(ctx, c, query)
+}
+
+// pageQuery is how what q lists is kept.
+func (c *Catalog) pageQuery(q *ProductQuery) cache.Query[*ProductPage] {
+	return pageQuery(q.key(), func(ctx context.Context) (*ProductPage, error) { return c.loadPage(ctx, q, anyone) })
+}
+
+func (c *Catalog) loadPage(ctx context.Context, q *ProductQuery, viewer *accessv1.Viewer) (*ProductPage, error) {
+	res, err := client.Call(ctx, c.caller, 0, c.client.ListProducts, q.request(viewer))
+	if err != nil {
+		return nil, err
+	}
+	return q.page(res)
+}
+
+// request asks the catalog for what q lists.
+func (q *ProductQuery) request(viewer *accessv1.Viewer) *catalogv1.ListProductsRequest {
+	return &catalogv1.ListProductsRequest{
+		Viewer: viewer,
+		Filter: &catalogv1.ProductFilter{
+			Query: q.Query, Exact: q.Exact, Category: q.Category,
+			MinPrice: q.MinPrice, MaxPrice: q.MaxPrice, InStock: q.InStock, State: states[q.State],
+		},
+		Sort: q.Sort, PageSize: int32(q.Limit), Cursor: q.Cursor, WithFacets: q.Facets,
+	}
+}
+
+// page is what the catalog answers.
+func (q *ProductQuery) page(res *catalogv1.ListProductsResponse) (*ProductPage, error) {
+	page, err := productPage(res.GetProducts())
+	if err != nil {
+		return nil, err
+	}
+	page.NextCursor, page.SearchedFor = res.GetNextCursor(), res.GetSearchedFor()
+	if f := res.GetFacets(); q.Facets && f != nil {
+		page.Facets = facets(f)
+	}
+	if q.InStock || q.Facets {
+		page.stock = append(page.stock, stocked)
+	}
+	return page, nil
 }
 
 // pageQuery is how a page of products is kept.
@@ -255,32 +275,57 @@ func (c *Catalog) Related(ctx context.Context, sku string, limit int) (*ProductP
 	if limit == 0 {
 		limit = 6
 	}
-	load := func(ctx context.Context) (*ProductPage, error) {
-		res, err := client.Call(ctx, c.caller, 0, c.client.ListRelated, &catalogv1.ListRelatedRequest{ProductId: p.ID, Limit: int32(limit)})
+	req := &catalogv1.ListRelatedRequest{ProductId: p.ID, Limit: int32(limit)}
+	query := c.relatedQuery(req)
+	query.Fill = filler(c, query.Key, func() *peerv1.FillRequest {
+		return &peerv1.FillRequest{Query: &peerv1.FillRequest_Related{Related: req}}
+	}, func(res *peerv1.FillResponse) (*ProductPage, error) {
+		return productPage(res.GetRelated().GetProducts())
+	})
+	return read(ctx, c, query)
+}
+
+// relatedQuery is how related products are kept.
+func (c *Catalog) relatedQuery(req *catalogv1.ListRelatedRequest) cache.Query[*ProductPage] {
+	key := other + "related " + strconv.Itoa(int(req.GetLimit())) + " " + req.GetProductId()
+	return pageQuery(key, func(ctx context.Context) (*ProductPage, error) {
+		res, err := client.Call(ctx, c.caller, 0, c.client.ListRelated, req)
 		if err != nil {
 			return nil, err
 		}
 		return productPage(res.GetProducts())
-	}
-	return read(ctx, c, pageQuery(other+"related "+strconv.Itoa(limit)+" "+p.ID, load))
+	})
 }
 
 // Categories returns all categories.
 func (c *Catalog) Categories(ctx context.Context) (*CategoryList, error) {
-	load := func(ctx context.Context) (*CategoryList, error) {
-		res, err := client.Call(ctx, c.caller, 0, c.client.ListCategories, &catalogv1.ListCategoriesRequest{})
-		if err != nil {
-			return nil, err
-		}
-		list := &CategoryList{Categories: categories(res.GetCategories()), names: map[string]string{}}
-		for _, category := range list.Categories {
-			list.names[category.Slug] = category.Name
-		}
-		return list, nil
+	query := c.categoriesQuery()
+	query.Fill = filler(c, query.Key, func() *peerv1.FillRequest {
+		return &peerv1.FillRequest{Query: &peerv1.FillRequest_Categories{Categories: &catalogv1.ListCategoriesRequest{}}}
+	}, func(res *peerv1.FillResponse) (*CategoryList, error) { return categoryList(res.GetCategories()), nil })
+	return read(ctx, c, query)
+}
+
+// categoriesQuery is how the categories are kept.
+func (c *Catalog) categoriesQuery() cache.Query[*CategoryList] {
+	return cache.Query[*CategoryList]{
+		Key: other + "categories", Items: func(*CategoryList) []string { return many },
+		Load: func(ctx context.Context) (*CategoryList, error) {
+			res, err := client.Call(ctx, c.caller, 0, c.client.ListCategories, &catalogv1.ListCategoriesRequest{})
+			if err != nil {
+				return nil, err
+			}
+			return categoryList(res), nil
+		},
 	}
-	return read(ctx, c, cache.Query[*CategoryList]{
-		Key: other + "categories", Items: func(*CategoryList) []string { return many }, Load: load,
-	})
+}
+
+func categoryList(res *catalogv1.ListCategoriesResponse) *CategoryList {
+	list := &CategoryList{Categories: categories(res.GetCategories()), names: map[string]string{}}
+	for _, category := range list.Categories {
+		list.names[category.Slug] = category.Name
+	}
+	return list
 }
 
 // maxCodes is how many codes one call of the catalog service returns.
