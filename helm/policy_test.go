@@ -43,6 +43,9 @@ func designed(t *testing.T, variant string) [][3]any {
 	if variant == "ha" {
 		arrows = append(arrows, [3]any{"nats", "nats", 6222})
 	}
+	if variant == "everything" {
+		arrows = append(arrows, [3]any{"gateway", "gateway", 9091}, [3]any{"gateway", "gateway", 7946})
+	}
 	if variant == "dev" || variant == "tilt" || variant == "k8s" {
 		arrows = append(arrows, [3]any{"seed", "gateway", 8080})
 	}
@@ -113,7 +116,7 @@ func TestNetworkPoliciesAtTheEdge(t *testing.T) {
 		for _, p := range o.pods() {
 			name := component(p.meta.Labels)
 			service := isService(t, name)
-			for _, port := range []int{80, 443, 465, 587, 4222, 4317, 5432, 6379, 8080, 9000, 9090, 9464, 12111, 26379} {
+			for _, port := range []int{80, 443, 465, 587, 4222, 4317, 5432, 6379, 7946, 8080, 9000, 9090, 9091, 9464, 12111, 26379} {
 				in := ingress(o.Policies, p.meta.Labels, outside, port)
 				if want := name == "gateway" && port == 8080 && variant != "everything"; in != want {
 					t.Errorf("the world -> %s:%d: allowed %v", name, port, in)

@@ -39,7 +39,7 @@ var variants = map[string]string{
 	"k8s":     "../k8s/values.yaml",
 	"everything": `
 telemetry: {otlpEndpoint: "http://collector.observability:4317", headersSecret: otlp, otlpMetrics: false}
-gateway: {secure: true, trustedProxies: [10.0.0.0/8], env: {OTEL_TRACES_SAMPLER: always_on}, autoscaling: {enabled: true}}
+gateway: {secure: true, trustedProxies: [10.0.0.0/8], env: {OTEL_TRACES_SAMPLER: always_on}, autoscaling: {enabled: true}, peers: {enabled: true}}
 stripesim: {persistence: {enabled: false}}
 redis: {kind: external, external: {address: "redis.example:6379"}}
 networkPolicy:

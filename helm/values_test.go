@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	sigsyaml "sigs.k8s.io/yaml"
 )
 
@@ -318,6 +320,42 @@ func TestKEDA(t *testing.T) {
 	}
 	if !maps.Equal(waiting, want) {
 		t.Errorf("by what waits scale %v", waiting)
+	}
+}
+
+// TestPeers: gateways find each other by a name with all their addresses, by TCP and UDP, before
+// they are ready; without certificates they are no peers.
+func TestPeers(t *testing.T) {
+	t.Parallel()
+	const on = "gateway: {peers: {enabled: true}}\n"
+	o := decoded(t, on, install)
+	i := slices.IndexFunc(o.Services, func(s corev1.Service) bool { return s.Name == "souk-gateway-peers" })
+	if i < 0 {
+		t.Fatal("no service")
+	}
+	s := o.Services[i].Spec
+	if s.ClusterIP != corev1.ClusterIPNone || !s.PublishNotReadyAddresses || !slices.ContainsFunc(s.Ports, func(p corev1.ServicePort) bool { return p.Port == 7946 && p.Protocol == corev1.ProtocolUDP }) {
+		t.Errorf("service %+v", s)
+	}
+	for _, p := range o.Policies {
+		if p.Name != "souk-gateway" {
+			continue
+		}
+		udp := func(ports []networkingv1.NetworkPolicyPort) bool {
+			return slices.ContainsFunc(ports, func(p networkingv1.NetworkPolicyPort) bool {
+				return p.Port.IntValue() == 7946 && *p.Protocol == corev1.ProtocolUDP
+			})
+		}
+		if !slices.ContainsFunc(p.Spec.Ingress, func(r networkingv1.NetworkPolicyIngressRule) bool { return udp(r.Ports) && len(r.From) == 1 }) ||
+			!slices.ContainsFunc(p.Spec.Egress, func(r networkingv1.NetworkPolicyEgressRule) bool { return udp(r.Ports) && len(r.To) == 1 }) {
+			t.Errorf("gossip by UDP does not pass: %+v", p.Spec)
+		}
+	}
+	if _, err := render(t, on+"tls: {kind: \"off\"}\n", install); err == nil || !strings.Contains(err.Error(), "gateway.peers.enabled") {
+		t.Errorf("peers without certificates: %v", err)
+	}
+	if out, err := render(t, "", install); err != nil || strings.Contains(out, "PEERS") || strings.Contains(out, "7946") {
+		t.Errorf("a shop without peers has some: %v", err)
 	}
 }
 

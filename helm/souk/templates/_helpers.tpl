@@ -632,6 +632,10 @@ resetkeys resetchannels ~souk:{{ .name }}:* -@all +get +mget +set +setnx +ping +
 {{- if and (eq .Values.events.kind "bundled") (gt (int .Values.events.bundled.replicas) 1) }}
 - {from: nats, to: nats, port: 6222}
 {{- end }}
+{{- if .Values.gateway.peers.enabled }}
+- {from: gateway, to: gateway, port: 9091}
+- {from: gateway, to: gateway, port: 7946, udp: true}
+{{- end }}
 {{- if .Values.seed.enabled }}
 - {from: seed, to: gateway, port: 8080}
 {{- end }}
