@@ -29,10 +29,12 @@ func (b *Broker) bury(ctx context.Context, group string, msg jetstream.Msg, atte
 	}
 	letter := &nats.Msg{Subject: deadPrefix + "." + group + "." + origin(msg.Subject(), group), Data: msg.Data(), Header: nats.Header{}}
 	for name, values := range msg.Headers() {
-		letter.Header[name] = values
+		// The broker's own say how the event was published, as in which batch: it would refuse the
+		// letter.
+		if !strings.HasPrefix(name, "Nats-") {
+			letter.Header[name] = values
+		}
 	}
-	delete(letter.Header, nats.MsgIdHdr)
-	delete(letter.Header, nats.ExpectedStreamHdr)
 	letter.Header.Set(reasonHeader, reason)
 	letter.Header.Set(attemptsHeader, strconv.Itoa(attempts))
 	_, err := b.js.PublishMsg(ctx, letter, jetstream.WithExpectStream(deadStream))
