@@ -165,10 +165,27 @@ type Subscriber interface {
 	// later and later, before any event of its subject that follows; Poison, or an error of
 	// the last delivery, puts it among the dead letters.
 	Subscribe(ctx context.Context, s Subscription, handle Handler) error
+	// SubscribeAhead is Subscribe with a group for a taker that keeps the order of a subject's
+	// events itself, by their versions: it is given an event before it has said what came of
+	// the one in front. So what is taken together can be many events of one subject. After an
+	// error what follows of its subject is delivered again as well, and its errors are not counted:
+	// they may be those of the event in front.
+	SubscribeAhead(ctx context.Context, s Subscription, take Taker) error
 }
 
 // Handler takes one delivery.
 type Handler func(context.Context, Delivery) error
+
+// Taker takes one delivery in hand, without delay. What it returns is called once, from any
+// goroutine, and waits for what came of it. Those of a subject are taken in order.
+type Taker func(context.Context, Delivery) (outcome func() error)
+
+// OneByOne is a handler as a taker that does nothing before it is asked what came of it.
+func OneByOne(handle Handler) Taker {
+	return func(ctx context.Context, d Delivery) func() error {
+		return func() error { return handle(ctx, d) }
+	}
+}
 
 // Delivery is one attempt to have an event handled.
 type Delivery struct {

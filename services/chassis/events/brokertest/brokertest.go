@@ -41,7 +41,7 @@ func Run(t *testing.T, h Harness) {
 	t.Helper()
 	for name, test := range map[string]func(*testing.T, Harness){
 		"order": order, "redelivery": redelivery, "poison": poison, "last delivery": lastDelivery, "panic": panics,
-		"together": together, "failing": failing, "coming and going": comingAndGoing, "lag": lag, "consumer death": consumerDeath, "slow consumer": slowConsumer, "without a group": withoutGroup, "following": following, "size": size,
+		"together": together, "ahead": ahead, "failing": failing, "coming and going": comingAndGoing, "lag": lag, "consumer death": consumerDeath, "slow consumer": slowConsumer, "without a group": withoutGroup, "following": following, "size": size,
 		"foreign message": foreign, "wrong password": wrongPassword, "unknown authority": unknownAuthority, "reset": reset, "shutdown": shutdown,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -124,6 +124,12 @@ func (f *fixture) tryPublish(ctx context.Context, evs ...events.Event) error {
 // waits until it is ready.
 func (f *fixture) subscribe(b events.Broker, s events.Subscription, handle events.Handler) (stop func()) {
 	f.Helper()
+	return f.run(s, func(ctx context.Context, s events.Subscription) error { return b.Subscribe(ctx, s, handle) })
+}
+
+// run is subscribe for either kind of subscription.
+func (f *fixture) run(s events.Subscription, subscribe func(context.Context, events.Subscription) error) (stop func()) {
+	f.Helper()
 	if s.Sources == nil {
 		s.Sources = []string{f.source}
 	}
@@ -133,7 +139,7 @@ func (f *fixture) subscribe(b events.Broker, s events.Subscription, handle event
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
 	s.Ready = func() { close(ready) }
-	go func() { done <- b.Subscribe(ctx, s, handle) }()
+	go func() { done <- subscribe(ctx, s) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
 		select {

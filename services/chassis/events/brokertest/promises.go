@@ -240,6 +240,57 @@ func together(t *testing.T, h Harness) {
 	f.ordered(f.await(got, "all events", atLeast(subjects*2)))
 }
 
+// ahead: a taker is given the events of a subject in order, before what came of the ones in front
+// is known. One that fails comes again with what follows, whose errors are not counted, and poison
+// alone becomes a dead letter.
+func ahead(t *testing.T, h Harness) {
+	f := begin(t, h)
+	const subjects, versions = 3, 20
+	taken, done := newRecord(), newRecord()
+	var mu sync.Mutex
+	took, failing := map[string]int64{}, map[string]int{}
+	f.publish(f.events(subjects, versions)...)
+	f.run(events.Subscription{Group: "g-" + f.source, MaxDeliveries: 4}, func(ctx context.Context, s events.Subscription) error {
+		return f.broker.SubscribeAhead(ctx, s, func(_ context.Context, d events.Delivery) func() error {
+			taken.add(d)
+			return func() error {
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case d.Version == 7 && d.Subject == f.events(1, 1)[0].Subject:
+					took[d.Subject] = d.Version
+					return events.Poison(errors.New("seven"))
+				case d.Version > took[d.Subject]+1:
+					return errors.New("what is in front has not taken effect")
+				case d.Version == 5 && failing[d.Subject] < 3:
+					failing[d.Subject]++
+					return errors.New("three times")
+				}
+				took[d.Subject] = d.Version
+				done.add(d)
+				return nil
+			}
+		})
+	})
+	all := f.await(done, "all but the poison", atLeast(subjects*versions-1))
+	f.ordered(taken.all())
+	if len(all) != subjects*versions-1 {
+		t.Errorf("%d took effect: %v", len(all), ids(all))
+	}
+	if letters := f.awaitLetters("g-"+f.source, 1); letters[0].Version != 7 {
+		t.Errorf("%+v", letters)
+	}
+	before := 0 // given before the first of its subject was done with
+	for _, d := range taken.all() {
+		if d.Version > 5 && d.Attempt == 1 {
+			before++
+		}
+	}
+	if before <= subjects*(versions-5) {
+		t.Errorf("%d are given behind the one that fails, which is no more than once each", before)
+	}
+}
+
 // failing: an event that fails holds up its subject, and no other.
 func failing(t *testing.T, h Harness) {
 	f := begin(t, h)

@@ -201,62 +201,78 @@ func TestABatchThatIsTooLargeIsDivided(t *testing.T) {
 	}
 }
 
-// Events that have just become true wait for others; those of a queue do not.
+// Events that have just become true wait for others, longer where they keep coming; those of a
+// queue do not, and neither does a full batch.
 func TestWhatIsNewWaitsForOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var sizes []int
-		c := &consume.Collector{Linger: 20 * time.Millisecond, Apply: func(_ context.Context, ds []events.Delivery) []error {
-			sizes = append(sizes, len(ds))
+		type batch struct {
+			size  int
+			after time.Duration
+		}
+		var start time.Time
+		var taken []batch
+		c := &consume.Collector{Linger: 20 * time.Millisecond, Every: 250 * time.Millisecond, Apply: func(_ context.Context, ds []events.Delivery) []error {
+			taken = append(taken, batch{len(ds), time.Since(start)})
 			return make([]error, len(ds))
 		}}
-		ds := deliveries("order.a", 1, 2, 3)
-		start := time.Now()
-		for i := range ds {
-			ds[i].Time = start
-		}
-		var wg sync.WaitGroup
-		for i, d := range ds {
-			wg.Go(func() {
-				_ = retry.Sleep(t.Context(), time.Duration(i)*5*time.Millisecond)
-				_ = c.Handle(t.Context(), d)
-			})
-		}
-		wg.Wait()
-		if took := time.Since(start); took != 20*time.Millisecond || !slices.Equal(sizes, []int{3}) {
-			t.Errorf("batches of %v after %v", sizes, took)
-		}
-		_ = retry.Sleep(t.Context(), time.Second)
-		old := time.Now()
-		if _ = c.Handle(t.Context(), ds[0]); time.Since(old) != 0 {
-			t.Errorf("an old event waited for %v", time.Since(old))
-		}
-		// One of a queue hurries the others: those that wait with it, and one that waits already.
-		sizes = nil
-		ds[0].Time, ds[1].Time = old.Add(-time.Second), old
-		for _, order := range [][]events.Delivery{{ds[1], ds[0]}, {ds[0], ds[1]}} {
-			wg.Go(func() { _ = c.Handle(t.Context(), order[0]) })
-			synctest.Wait()
-			wg.Go(func() { _ = c.Handle(t.Context(), order[1]) })
-			synctest.Wait()
-			if len(sizes) == 0 { // no time has passed
-				t.Error("a queue waits")
-			}
+		d := deliveries("order.a", 1)[0]
+		const ms = time.Millisecond
+		for _, test := range []struct {
+			name    string
+			deliver func()
+			want    []batch
+		}{
+			{name: "one", deliver: func() { c.Take(t.Context(), d) }, want: []batch{{1, 20 * ms}}},
+			{name: "one after the other", deliver: func() {
+				for range 60 {
+					c.Take(t.Context(), d)
+					_ = retry.Sleep(t.Context(), 11*ms)
+				}
+			}, want: []batch{{2, 20 * ms}, {23, 270 * ms}, {23, 520 * ms}, {12, 770 * ms}}},
+			{name: "a queue", deliver: func() {
+				c.Take(t.Context(), d)
+				_ = retry.Sleep(t.Context(), ms)
+				old := d
+				old.Time = start.Add(-time.Minute)
+				c.Take(t.Context(), old)
+				_ = retry.Sleep(t.Context(), ms)
+				c.Take(t.Context(), old)
+			}, want: []batch{{2, ms}, {1, 2 * ms}}},
+			{name: "many", deliver: func() {
+				for range 1001 {
+					c.Take(t.Context(), d)
+				}
+			}, want: []batch{{500, 0}, {500, 0}, {1, 250 * ms}}},
+			{name: "the process stops", deliver: func() {
+				stopped, stop := context.WithCancel(t.Context())
+				stop()
+				c.Take(stopped, d)
+			}, want: []batch{{1, 0}}},
+		} {
 			_ = retry.Sleep(t.Context(), time.Minute)
-			wg.Wait()
-			ds[1].Time = time.Now()
-		}
-		if !slices.Equal(sizes, []int{2, 1, 1}) {
-			t.Errorf("a queue is taken in batches of %v", sizes)
-		}
-		old = time.Now()
-		stopped, stop := context.WithCancel(t.Context())
-		stop()
-		ds[1].Time = time.Now()
-		if _ = c.Handle(stopped, ds[1]); time.Since(old) != 0 {
-			t.Errorf("a process that stops waited for %v", time.Since(old))
+			start, taken = time.Now(), nil
+			d.Time = start
+			test.deliver()
+			_ = retry.Sleep(t.Context(), 2*time.Second)
+			if !slices.Equal(taken, test.want) {
+				t.Errorf("%s: batches of %v, not %v", test.name, taken, test.want)
+			}
 		}
 	})
+}
+
+// A panic is an error of each delivery of its batch, and does not end the process.
+func TestABatchThatPanics(t *testing.T) {
+	t.Parallel()
+	c := &consume.Collector{Apply: func(context.Context, []events.Delivery) []error { panic("seven") }}
+	for range 2 { // it goes on
+		for _, d := range deliveries("order.a", 1, 2) {
+			if err := c.Take(t.Context(), d)(); err == nil || err.Error() != "panic: seven" {
+				t.Errorf("%v", err)
+			}
+		}
+	}
 }
 
 func TestWhatWaitsIsTakenTogether(t *testing.T) {
@@ -279,7 +295,7 @@ func TestWhatWaitsIsTakenTogether(t *testing.T) {
 	var failed atomic.Int64
 	handle := func(v int64) {
 		wg.Go(func() {
-			if err := c.Handle(t.Context(), deliveries("order.a", v)[0]); (err != nil) != (v == 7) {
+			if err := c.Take(t.Context(), deliveries("order.a", v)[0])(); (err != nil) != (v == 7) {
 				failed.Add(1)
 			}
 		})
@@ -341,7 +357,7 @@ func TestEachEventIsInItsOwnTrace(t *testing.T) {
 	d := deliveries("order.a", 1)[0]
 	d.Traceparent = published
 	in := propagation.TraceContext{}.Extract(t.Context(), propagation.MapCarrier{"traceparent": handled})
-	if err := errors.Join(c.Handle(in, d), c.Handle(t.Context(), d)); err != nil || !slices.Equal(got, []string{handled, published}) {
+	if err := errors.Join(c.Take(in, d)(), c.Take(t.Context(), d)()); err != nil || !slices.Equal(got, []string{handled, published}) {
 		t.Errorf("taken in %v, %v", got, err)
 	}
 }

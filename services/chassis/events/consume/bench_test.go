@@ -27,9 +27,17 @@ import (
 // event of a partition in hand at a time, which was the only way before.
 func BenchmarkConsume(b *testing.B) {
 	const subjects, versions = 4000, 5
-	for name, wrap := range map[string]func(events.Handler) events.Handler{
-		"many of a partition":        func(h events.Handler) events.Handler { return h },
-		"one of a partition at once": oneOfAPartition,
+	s := events.Subscription{Group: "g", Sources: []string{"order"}}
+	for name, subscribe := range map[string]func(context.Context, events.Broker, events.Taker) error{
+		"all of a subject": func(ctx context.Context, from events.Broker, take events.Taker) error {
+			return from.SubscribeAhead(ctx, s, take)
+		},
+		"one of a subject at once": func(ctx context.Context, from events.Broker, take events.Taker) error {
+			return from.Subscribe(ctx, s, oneByOne(take))
+		},
+		"one of a partition at once": func(ctx context.Context, from events.Broker, take events.Taker) error {
+			return from.Subscribe(ctx, s, oneOfAPartition(oneByOne(take)))
+		},
 	} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
@@ -83,7 +91,7 @@ func BenchmarkConsume(b *testing.B) {
 				ended := make(chan error, 1)
 				begun := time.Now()
 				go func() {
-					ended <- broker.Subscribe(ctx, events.Subscription{Group: "g", Sources: []string{"order"}}, wrap(c.Handle))
+					ended <- subscribe(ctx, broker, c.Take)
 				}()
 				<-done
 				b.ReportMetric(subjects*versions/time.Since(begun).Seconds(), "events/s")
@@ -119,6 +127,11 @@ func synced(b *testing.B) *pgxpool.Pool {
 		b.Fatal(err)
 	}
 	return connect(b, dsn)
+}
+
+// oneByOne waits for what comes of a delivery.
+func oneByOne(take events.Taker) events.Handler {
+	return func(ctx context.Context, d events.Delivery) error { return take(ctx, d)() }
 }
 
 // oneOfAPartition has a handler take one event of a partition at a time, whatever is in hand.

@@ -3,7 +3,7 @@ package consume
 import (
 	"cmp"
 	"context"
-	"slices"
+	"fmt"
 	"sync"
 	"time"
 
@@ -12,20 +12,20 @@ import (
 )
 
 // Collector has the deliveries that wait taken together: while one batch is under way the next
-// comes together, so that a queue of one waits for nothing and a long one needs few
-// transactions.
+// comes together, so that a long queue needs few transactions.
 type Collector struct {
 	// Apply takes a batch and returns the error of each delivery, as Batch.Apply does.
 	Apply func(context.Context, []events.Delivery) []error
-	// Linger is how long an event that has just become true waits for others, which are taken
-	// with it. It ends when one waits that is older than fresh: there is a queue, which is to get
-	// shorter.
-	Linger time.Duration
+	// Linger is how long a delivery waits for others, which are taken with it, and Every is how
+	// long after the beginning of one batch the next begins, where that is later. Neither holds up
+	// a full batch, nor what waits with an event that is older than late.
+	Linger, Every time.Duration
 
 	mu      sync.Mutex
 	busy    bool
-	waiting []*waiter
-	// hurry is not nil while one lingers, and closed when it is to wait no longer.
+	began   time.Time // the last batch
+	waiting []waiter
+	// hurry is not nil while a batch waits for others, and closed when it is to wait no longer.
 	hurry chan struct{}
 }
 
@@ -33,67 +33,92 @@ type Collector struct {
 // costs it and two more, and in a larger one an event is hardly cheaper.
 const maxBatch = 500
 
-// fresh is how old an event is at most that waits for others: a few looks of the relay.
-const fresh = 500 * time.Millisecond
+// late is how old an event is that shows a queue from an outage, which is to get shorter.
+const late = 5 * time.Second
 
 type waiter struct {
+	ctx      context.Context
 	delivery events.Delivery
-	// Of the two one is sent to, once: the outcome, or that it is this waiter's turn to take
-	// what waits, itself included.
-	done chan error
-	turn chan struct{}
+	done     chan error
 }
 
-// Handle is an events.Handler. It does not give up before its batch ends, which the
-// context of one of the deliveries in it bounds. That context is in the trace of this one
-// alone, so each event has the place in its own trace where it is handled as its Traceparent.
-func (c *Collector) Handle(ctx context.Context, d events.Delivery) error {
+// Take is an events.Taker. The context of one delivery bounds the batch that it is in. It is in
+// the trace of this delivery alone, so each event has the place in its own trace where it is
+// handled as its Traceparent.
+func (c *Collector) Take(ctx context.Context, d events.Delivery) (outcome func() error) {
 	d.Traceparent = cmp.Or(telemetry.TraceParent(ctx), d.Traceparent)
-	w := &waiter{delivery: d, done: make(chan error, 1), turn: make(chan struct{}, 1)}
+	w := waiter{ctx, d, make(chan error, 1)}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.waiting = append(c.waiting, w)
-	if c.hurry != nil && !isFresh(d) {
+	if c.hurry != nil && (len(c.waiting) == maxBatch || isLate(d)) {
 		close(c.hurry)
 		c.hurry = nil
 	}
 	if !c.busy {
 		c.busy = true
-		w.turn <- struct{}{}
+		go c.run()
 	}
-	c.mu.Unlock()
-	select {
-	case err := <-w.done:
-		return err
-	case <-w.turn:
-	}
-	c.linger(ctx)
-	c.mu.Lock()
-	n := min(len(c.waiting), maxBatch)
-	batch := c.waiting[:n:n]
-	c.waiting, c.hurry = c.waiting[n:], nil
-	c.mu.Unlock()
-	defer c.pass()
-	ds := make([]events.Delivery, len(batch))
-	for i, other := range batch {
-		ds[i] = other.delivery
-	}
-	for i, err := range c.Apply(ctx, ds) {
-		batch[i].done <- err
-	}
-	return <-w.done
+	return func() error { return <-w.done }
 }
 
-// linger waits for others while all that waits is fresh.
+// run takes batches until nothing waits.
+func (c *Collector) run() {
+	for {
+		c.mu.Lock()
+		if len(c.waiting) == 0 {
+			c.busy = false
+			c.mu.Unlock()
+			return
+		}
+		first := c.waiting[0]
+		c.mu.Unlock()
+		c.linger(first.ctx)
+		c.mu.Lock()
+		n := min(len(c.waiting), maxBatch)
+		batch := c.waiting[:n:n]
+		c.waiting, c.hurry, c.began = c.waiting[n:], nil, time.Now()
+		c.mu.Unlock()
+		ds := make([]events.Delivery, n)
+		for i := range batch {
+			ds[i] = batch[i].delivery
+		}
+		for i, err := range c.apply(first.ctx, ds) {
+			batch[i].done <- err
+		}
+	}
+}
+
+// apply is Apply, with a panic as an error of each delivery.
+func (c *Collector) apply(ctx context.Context, ds []events.Delivery) (errs []error) {
+	defer func() {
+		if p := recover(); p != nil {
+			errs = make([]error, len(ds))
+			for i := range errs {
+				errs[i] = fmt.Errorf("panic: %v", p)
+			}
+		}
+	}()
+	return c.Apply(ctx, ds)
+}
+
+// linger waits for others.
 func (c *Collector) linger(ctx context.Context) {
 	c.mu.Lock()
-	if c.Linger == 0 || slices.ContainsFunc(c.waiting, func(w *waiter) bool { return !isFresh(w.delivery) }) {
-		c.mu.Unlock()
-		return
+	wait := max(c.Linger, c.Every-time.Since(c.began))
+	hurried := wait <= 0 || len(c.waiting) >= maxBatch
+	for i := range c.waiting {
+		hurried = hurried || isLate(c.waiting[i].delivery)
 	}
 	hurry := make(chan struct{})
-	c.hurry = hurry
+	if !hurried {
+		c.hurry = hurry
+	}
 	c.mu.Unlock()
-	timer := time.NewTimer(c.Linger)
+	if hurried {
+		return
+	}
+	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -102,15 +127,4 @@ func (c *Collector) linger(ctx context.Context) {
 	}
 }
 
-func isFresh(d events.Delivery) bool { return time.Since(d.Time) < fresh }
-
-// pass gives the turn to one of those that wait.
-func (c *Collector) pass() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.waiting) > 0 {
-		c.waiting[0].turn <- struct{}{}
-	} else {
-		c.busy = false
-	}
-}
+func isLate(d events.Delivery) bool { return time.Since(d.Time) > late }

@@ -35,13 +35,22 @@ var errReplaced = errors.New("the topic was deleted or made anew")
 
 // Subscribe implements events.Subscriber.
 func (b *Broker) Subscribe(ctx context.Context, s events.Subscription, handle events.Handler) error {
+	return b.subscribe(ctx, s, false, events.OneByOne(handle))
+}
+
+// SubscribeAhead implements events.Subscriber.
+func (b *Broker) SubscribeAhead(ctx context.Context, s events.Subscription, take events.Taker) error {
+	return b.subscribe(ctx, s, true, take)
+}
+
+func (b *Broker) subscribe(ctx context.Context, s events.Subscription, ahead bool, take events.Taker) error {
 	s, err := s.Complete()
 	if err != nil {
 		return err
 	}
 	var readers []driver.Read
 	for _, r := range b.readers(s) {
-		r.broker, r.subscription, r.handle = b, s, handle
+		r.broker, r.subscription, r.ahead, r.begin = b, s, ahead, take
 		readers = append(readers, func(ctx context.Context, place *driver.Place, ready func()) {
 			r.place, r.ready = place, ready
 			r.run(ctx)
@@ -54,7 +63,8 @@ func (b *Broker) Subscribe(ctx context.Context, s events.Subscription, handle ev
 type reader struct {
 	broker       *Broker
 	subscription events.Subscription
-	handle       events.Handler
+	ahead        bool
+	begin        events.Taker
 	ready        func()
 	place        *driver.Place
 
@@ -212,7 +222,7 @@ func (r *reader) follow(ctx context.Context, fail context.CancelCauseFunc) error
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			r.deliver(ctx, record, 1)
+			r.deliver(ctx, record, 1)(false)
 		}
 	}
 }
@@ -268,14 +278,14 @@ func fatal(fetches kgo.Fetches) (err error) {
 	return err
 }
 
-// deliver calls the handler for a record.
-func (r *reader) deliver(ctx context.Context, record *kgo.Record, attempt int) driver.Verdict {
+// deliver gives a record to the taker. What it returns is driver.Work.Begin's.
+func (r *reader) deliver(ctx context.Context, record *kgo.Record, attempt int) func(behind bool) driver.Verdict {
 	e, err := event(record)
 	if err != nil {
 		place := fmt.Sprintf("%s/%d/%d", record.Topic, record.Partition, record.Offset)
-		return r.broker.inst.Foreign(ctx, r.subscription, place, err)
+		return func(bool) driver.Verdict { return r.broker.inst.Foreign(ctx, r.subscription, place, err) }
 	}
-	return r.broker.inst.Handle(ctx, r.subscription, events.Delivery{Event: e, Attempt: attempt, Replayed: r.replayed}, r.handle)
+	return r.broker.inst.Begin(ctx, r.subscription, events.Delivery{Event: e, Attempt: attempt, Replayed: r.replayed}, r.begin)
 }
 
 func event(record *kgo.Record) (events.Event, error) {

@@ -90,7 +90,7 @@ func size(r *kgo.Record) int { return len(r.Key) + len(r.Value) }
 func (w *worker) run() {
 	defer close(w.done)
 	for next := w.wait(); next != nil; {
-		part := driver.NewPartition(w.ctx, w.changed)
+		part := driver.NewPartition(w.ctx, w.session.ahead, w.changed)
 		measured := w.session.broker.inst.Measure(w.session.subscription.Group, w.session.topic.source, func() driver.Lag { return w.lag(part) })
 		committing, stop := context.WithCancel(w.ctx)
 		var committer sync.WaitGroup
@@ -229,7 +229,7 @@ type work struct {
 }
 
 // Handle implements driver.Work.
-func (w *work) Handle(ctx context.Context, attempt int) driver.Verdict {
+func (w *work) Begin(ctx context.Context, attempt int) func(behind bool) driver.Verdict {
 	return w.session.deliver(ctx, w.record, attempt)
 }
 

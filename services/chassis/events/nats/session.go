@@ -58,7 +58,7 @@ type session struct {
 // run takes messages until there is an error, and returns how many it took.
 func (s *session) run(ctx context.Context, messages jetstream.MessagesContext) (n int, err error) {
 	handling, stop := context.WithCancel(ctx)
-	s.partition = driver.NewPartition(handling, s.progress)
+	s.partition = driver.NewPartition(handling, s.ahead, s.progress)
 	if s.position != nil {
 		s.partition.Hold()
 		defer s.broker.inst.Measure(s.subscription.Group, s.position.source, s.lag)()
@@ -269,12 +269,14 @@ type delivered struct {
 	foreign error // why it is no event
 }
 
-// Handle implements driver.Work.
-func (d *delivered) Handle(ctx context.Context, attempt int) driver.Verdict {
+// Begin implements driver.Work.
+func (d *delivered) Begin(ctx context.Context, attempt int) func(behind bool) driver.Verdict {
 	if d.foreign != nil {
-		return d.broker.inst.Foreign(ctx, d.subscription, d.msg.Subject(), d.foreign)
+		return func(bool) driver.Verdict {
+			return d.broker.inst.Foreign(ctx, d.subscription, d.msg.Subject(), d.foreign)
+		}
 	}
-	return d.broker.inst.Handle(ctx, d.subscription, events.Delivery{Event: d.event, Attempt: attempt, Replayed: d.replayed}, d.handle)
+	return d.broker.inst.Begin(ctx, d.subscription, events.Delivery{Event: d.event, Attempt: attempt, Replayed: d.replayed}, d.begin)
 }
 
 // Settle implements driver.Work. An acknowledgement that is lost has the broker deliver the message

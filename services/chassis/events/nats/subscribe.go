@@ -33,13 +33,22 @@ var resume = retry.Backoff{Initial: 100 * time.Millisecond, Max: 2 * time.Second
 
 // Subscribe implements events.Subscriber.
 func (b *Broker) Subscribe(ctx context.Context, s events.Subscription, handle events.Handler) error {
+	return b.subscribe(ctx, s, false, events.OneByOne(handle))
+}
+
+// SubscribeAhead implements events.Subscriber.
+func (b *Broker) SubscribeAhead(ctx context.Context, s events.Subscription, take events.Taker) error {
+	return b.subscribe(ctx, s, true, take)
+}
+
+func (b *Broker) subscribe(ctx context.Context, s events.Subscription, ahead bool, take events.Taker) error {
 	s, err := s.Complete()
 	if err != nil {
 		return err
 	}
 	var readers []driver.Read
 	for _, r := range b.readers(s) {
-		r.broker, r.subscription, r.handle = b, s, handle
+		r.broker, r.subscription, r.ahead, r.begin = b, s, ahead, take
 		readers = append(readers, func(ctx context.Context, place *driver.Place, ready func()) {
 			r.place, r.ready = place, ready
 			r.run(ctx)
@@ -52,7 +61,8 @@ func (b *Broker) Subscribe(ctx context.Context, s events.Subscription, handle ev
 type reader struct {
 	broker       *Broker
 	subscription events.Subscription
-	handle       events.Handler
+	ahead        bool
+	begin        events.Taker
 	ready        func()
 	place        *driver.Place
 
@@ -223,5 +233,5 @@ func (r *reader) take(ctx context.Context, msg jetstream.Msg) {
 		r.broker.inst.Foreign(ctx, r.subscription, msg.Subject(), err)
 		return
 	}
-	r.broker.inst.Handle(ctx, r.subscription, events.Delivery{Event: e, Attempt: 1}, r.handle)
+	r.broker.inst.Begin(ctx, r.subscription, events.Delivery{Event: e, Attempt: 1}, r.begin)(false)
 }

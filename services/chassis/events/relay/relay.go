@@ -31,11 +31,11 @@ const (
 	renewEvery = time.Second
 	// batch is how many events one call publishes at most.
 	batch = 1000
-	// look is the pause between two looks into the log, but for one that found a full batch,
-	// and so the delay of an event between commit and broker. Each look that finds something
-	// costs two statements: with 20 ms they were the greater part of what the log costs a
-	// checkout.
-	look = 100 * time.Millisecond
+	// look is the pause between two looks into a quiet log, and so the delay of its next event
+	// between commit and broker. After one that found events it is gather, but for a full batch:
+	// what is published costs two statements, and the broker a store on its disk, however few
+	// events it is.
+	look, gather = 100 * time.Millisecond, 250 * time.Millisecond
 	// patience bounds one call of the broker, and so what a stop waits for.
 	patience = 5 * time.Second
 )
@@ -187,7 +187,8 @@ func (r *Relay) publish(ctx, leading context.Context, at log.Cursor, position ch
 	for failures := 0; ; {
 		pause := look
 		next, full, err := r.step(leading, at)
-		if next != at {
+		found := next != at
+		if found {
 			if failures > 0 {
 				r.out.InfoContext(ctx, "events are published again", "failures", failures)
 			}
@@ -208,11 +209,12 @@ func (r *Relay) publish(ctx, leading context.Context, at log.Cursor, position ch
 				r.out.WarnContext(ctx, "events are not published; it is tried again", "error", err)
 			}
 			pause = backoff.Delay(failures)
+		case full:
+			failures, pause = 0, 0
+		case found:
+			failures, pause = 0, gather
 		default:
 			failures = 0
-			if full {
-				pause = 0
-			}
 		}
 		if wait(ctx, leading, pause) != nil {
 			return nil //nolint:nilerr // the process stops, or the lease is lost

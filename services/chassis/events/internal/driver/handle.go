@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -39,6 +41,9 @@ type Instruments struct {
 	age  metric.Float64Histogram
 	dead metric.Int64Counter
 	lags *lags
+	// attributes are of handledBy to *handledAttributes, destinations of a source to the
+	// *destination that it is.
+	attributes, destinations sync.Map
 }
 
 // NewInstruments makes the instruments of the driver of a system ("nats", "kafka").
@@ -95,7 +100,10 @@ func (i *Instruments) publishing(ctx context.Context, e events.Event) (context.C
 	if e.Traceparent != "" {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": e.Traceparent})
 	}
-	return i.tracer.Start(ctx, "publish "+e.Source, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(i.sends(e.Source)...), //nolint:spancheck // the callers end it
+	if in := trace.SpanContextFromContext(ctx); in.IsValid() && !in.IsSampled() {
+		return ctx, trace.SpanFromContext(ctx) // most events: their trace is not kept
+	}
+	return i.tracer.Start(ctx, "publish "+e.Source, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(i.destination(e.Source).span...), //nolint:spancheck // the callers end it
 		trace.WithAttributes(attribute.String("messaging.message.id", e.ID()), semconv.EventType.String(e.Type)))
 }
 
@@ -103,19 +111,38 @@ func (i *Instruments) publishing(ctx context.Context, e events.Event) (context.C
 func (i *Instruments) sending(ctx context.Context, source string, send func(context.Context) error) error {
 	start := time.Now()
 	err := send(ctx)
-	attrs := i.sends(source)
+	to := i.destination(source)
+	duration := to.duration
 	if err != nil {
-		attrs = append(attrs, attribute.String("error.type", "publish"))
+		duration = to.failed
 	}
-	i.sent.Record(ctx, time.Since(start).Seconds(), metric.WithAttributes(attrs...))
+	i.sent.Record(ctx, time.Since(start).Seconds(), duration)
 	return err
 }
 
-func (i *Instruments) sends(source string) []attribute.KeyValue {
-	return []attribute.KeyValue{
+// destination has the attributes of spans and metrics of what is published of a source.
+type destination struct {
+	span             []attribute.KeyValue
+	duration, failed metric.MeasurementOption
+}
+
+func (i *Instruments) destination(source string) *destination {
+	if d, ok := i.destinations.Load(source); ok {
+		return d.(*destination)
+	}
+	all := []attribute.KeyValue{
 		i.system, attribute.String("messaging.operation.name", "publish"), attribute.String("messaging.operation.type", "send"),
 		attribute.String("messaging.destination.name", source),
 	}
+	d, _ := i.destinations.LoadOrStore(source, &destination{
+		span: all, duration: measured(all...), failed: measured(append(slices.Clone(all), attribute.String("error.type", "publish"))...),
+	})
+	return d.(*destination)
+}
+
+// measured are the attributes of a measurement, made once for many.
+func measured(as ...attribute.KeyValue) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(slices.Clone(as)...)) // it sorts them in place
 }
 
 // Verdict is what becomes of a delivery.
@@ -127,50 +154,96 @@ type Verdict struct {
 	Again         time.Duration
 }
 
-// Handle calls the handler for one delivery: within its time, in the event's trace, with
-// a panic as an error. ctx is the subscription's; a handler under way outlives it for a while.
+// Handle calls the handler for one delivery, and waits for it.
 func (i *Instruments) Handle(ctx context.Context, s events.Subscription, d events.Delivery, handle events.Handler) Verdict {
+	return i.Begin(ctx, s, d, events.OneByOne(handle))(false)
+}
+
+// Begin gives one delivery to the taker: within its time, in the event's trace, with a panic as
+// an error. ctx is the subscription's; what is under way outlives it for a while. What it returns
+// is Work.Begin's.
+func (i *Instruments) Begin(ctx context.Context, s events.Subscription, d events.Delivery, take events.Taker) func(behind bool) Verdict {
 	d.Last = s.Group != "" && d.Attempt >= s.MaxDeliveries
 	if d.Attempt > s.MaxDeliveries && s.Group != "" {
-		return i.verdict(ctx, s, d, events.Poison(fmt.Errorf("each of %d deliveries ended its process or went unanswered", d.Attempt-1)))
+		return func(bool) Verdict {
+			return i.verdict(ctx, s, d, events.Poison(fmt.Errorf("each of %d deliveries ended its process or went unanswered", d.Attempt-1)))
+		}
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.HandleTimeout)
-	defer cancel()
-	defer context.AfterFunc(ctx, func() {
+	stop := context.AfterFunc(ctx, func() {
 		if retry.Sleep(bounded, drain) == nil {
 			cancel()
 		}
-	})()
-	attrs := []attribute.KeyValue{
-		i.system, attribute.String("messaging.operation.name", "process"), attribute.String("messaging.operation.type", "process"),
-		attribute.String("messaging.destination.name", d.Source), attribute.String("messaging.consumer.group.name", s.Group),
-	}
-	options := []trace.SpanStartOption{
-		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(attrs...), trace.WithAttributes(
-			attribute.String("messaging.message.id", d.ID()), semconv.EventType.String(d.Type), semconv.EventAttempt.Int(d.Attempt)),
-	}
-	// What every replica is told, without a group, and what is told again begins traces of its own.
-	handling, option := telemetry.Follow(bounded, d.Traceparent, s.Group != "" && d.Attempt <= 1 && !d.Replayed)
-	handling, span := i.tracer.Start(handling, "process "+d.Source, append(options, option)...)
-	defer span.End()
+	})
+	handling, span := i.processing(bounded, s, d)
 	start := time.Now()
-	err := guarded(handling, d, handle)
-	v := i.verdict(ctx, s, d, err)
-	if err != nil {
-		span.SetStatus(codes.Error, err.Error())
-		attrs = append(attrs, attribute.String("error.type", "handler"))
-	} else if d.Attempt == 1 && !d.Replayed {
-		i.age.Record(handling, max(0, time.Since(d.Time).Seconds()), metric.WithAttributes(attrs[3:]...))
+	outcome := guarded(handling, d, take)
+	return func(behind bool) Verdict {
+		defer cancel()
+		defer stop()
+		defer span.End()
+		err := outcome()
+		as := i.handled(d.Source, s.Group)
+		duration := as.duration
+		if err != nil {
+			span.SetStatus(codes.Error, err.Error())
+			duration = as.failed
+		} else if d.Attempt == 1 && !d.Replayed {
+			i.age.Record(handling, max(0, time.Since(d.Time).Seconds()), as.age)
+		}
+		i.processed.Record(handling, time.Since(start).Seconds(), duration)
+		if behind && err != nil {
+			return Verdict{}
+		}
+		return i.verdict(ctx, s, d, err)
 	}
-	i.processed.Record(handling, time.Since(start).Seconds(), metric.WithAttributes(attrs...))
-	return v
+}
+
+// processing begins the span of a delivery.
+func (i *Instruments) processing(ctx context.Context, s events.Subscription, d events.Delivery) (context.Context, trace.Span) {
+	// What every replica is told, without a group, and what is told again begins traces of its own.
+	first := s.Group != "" && d.Attempt <= 1 && !d.Replayed
+	handling, option := telemetry.Follow(ctx, d.Traceparent, first)
+	if in := trace.SpanContextFromContext(handling); first && in.IsValid() && !in.IsSampled() {
+		return handling, trace.SpanFromContext(handling) // most events: their trace is not kept
+	}
+	return i.tracer.Start(handling, "process "+d.Source, option, trace.WithSpanKind(trace.SpanKindConsumer), //nolint:spancheck // the caller ends it
+		trace.WithAttributes(i.handled(d.Source, s.Group).span...), trace.WithAttributes(
+			attribute.String("messaging.message.id", d.ID()), semconv.EventType.String(d.Type), semconv.EventAttempt.Int(d.Attempt)))
+}
+
+// handledBy is a group that handles events of a source.
+type handledBy struct{ source, group string }
+
+// handledAttributes are those of spans and metrics of what a group handles of a source.
+type handledAttributes struct {
+	span                  []attribute.KeyValue
+	duration, failed, age metric.MeasurementOption
+}
+
+// handled returns the attributes, which are made once: there is a delivery of each event to each
+// group.
+func (i *Instruments) handled(source, group string) *handledAttributes {
+	key := handledBy{source, group}
+	if as, ok := i.attributes.Load(key); ok {
+		return as.(*handledAttributes)
+	}
+	all := []attribute.KeyValue{
+		i.system, attribute.String("messaging.operation.name", "process"), attribute.String("messaging.operation.type", "process"),
+		attribute.String("messaging.destination.name", source), attribute.String("messaging.consumer.group.name", group),
+	}
+	as, _ := i.attributes.LoadOrStore(key, &handledAttributes{
+		span: all, duration: measured(all...), failed: measured(append(slices.Clone(all), attribute.String("error.type", "handler"))...), age: measured(all[3:]...),
+	})
+	return as.(*handledAttributes)
 }
 
 func (i *Instruments) verdict(ctx context.Context, s events.Subscription, d events.Delivery, err error) Verdict {
+	if err == nil {
+		return Verdict{Handled: true}
+	}
 	log := i.Log.With("event", d.ID(), "source", d.Source, "type", d.Type, "group", s.Group, "attempt", d.Attempt)
 	switch {
-	case err == nil:
-		return Verdict{Handled: true}
 	case s.Group == "":
 		log.WarnContext(ctx, "event was not handled", "error", err)
 		return Verdict{Handled: true}
@@ -202,11 +275,21 @@ func Reason(err error) string {
 	return strings.ToValidUTF8(line[:min(len(line), maxReason)], "")
 }
 
-func guarded(ctx context.Context, d events.Delivery, handle events.Handler) (err error) {
+// guarded gives a delivery to the taker, with panics as errors.
+func guarded(ctx context.Context, d events.Delivery, take events.Taker) (outcome func() error) {
+	failed := func(p any) error { return fmt.Errorf("panic: %v", p) }
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			outcome = func() error { return failed(p) }
 		}
 	}()
-	return handle(ctx, d)
+	inner := take(ctx, d)
+	return func() (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = failed(p)
+			}
+		}()
+		return inner()
+	}
 }

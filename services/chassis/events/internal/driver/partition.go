@@ -38,8 +38,10 @@ type Message struct {
 
 // Work is what a driver does with a message.
 type Work interface {
-	// Handle calls the handler.
-	Handle(ctx context.Context, attempt int) Verdict
+	// Begin gives the message to the taker. What it returns waits for what becomes of the message;
+	// behind says that one of its subject in front of it has failed, so that an error of its own
+	// means nothing and no verdict is passed.
+	Begin(ctx context.Context, attempt int) (outcome func(behind bool) Verdict)
 	// Settle has the broker know that the message is done with, and keeps the dead letter
 	// before. An error leaves it for the next process.
 	Settle(ctx context.Context, attempt int, v Verdict) error
@@ -50,6 +52,7 @@ type Work interface {
 // different subjects at once.
 type Partition struct {
 	ctx     context.Context // until the partition goes to another process
+	ahead   bool            // messages of a subject are begun in order, and not one after the other
 	changed func()
 	running sync.WaitGroup
 
@@ -75,13 +78,13 @@ type item struct {
 	done     bool
 }
 
-// NewPartition returns a partition that has messages handled until ctx ends. changed, which
-// may be nil, is called when Progress has changed.
-func NewPartition(ctx context.Context, changed func()) *Partition {
+// NewPartition returns a partition that has messages handled until ctx ends; ahead is
+// Subscriber.SubscribeAhead's. changed, which may be nil, is called when Progress has changed.
+func NewPartition(ctx context.Context, ahead bool, changed func()) *Partition {
 	if changed == nil {
 		changed = func() {}
 	}
-	return &Partition{ctx: ctx, changed: changed, lanes: map[string][]*item{}, room: make(chan struct{})}
+	return &Partition{ctx: ctx, ahead: ahead, changed: changed, lanes: map[string][]*item{}, room: make(chan struct{})}
 }
 
 // Known is what a partition knows of a message.
@@ -276,35 +279,60 @@ func (p *Partition) run(subject string) {
 			p.mu.Unlock()
 			return
 		}
-		i := lane[0]
+		n := 1
+		if first := lane[0]; p.ahead && first.attempt == first.Attempt && !first.Suspect {
+			n = len(lane)
+		}
+		taken := slices.Clone(lane[:n])
 		p.mu.Unlock()
-		if p.ctx.Err() != nil || !p.try(i) {
+		if p.ctx.Err() != nil {
 			return // what is left is for the next process
 		}
-		p.finish(subject, i)
-		p.begin()
-		p.changed()
+		again, goesOn := p.try(taken)
+		if !goesOn || again > 0 && retry.Sleep(p.ctx, again) != nil {
+			return
+		}
 	}
 }
 
-// try has a message handled until it is done with.
-func (p *Partition) try(i *item) bool {
-	for {
-		v := i.Handle(p.ctx, i.attempt)
-		if v.Handled || v.Dead {
-			p.mu.Lock()
-			i.settling = true
-			p.mu.Unlock()
-			return i.Settle(p.ctx, i.attempt, v) == nil
-		}
-		if v.Again == 0 {
-			return false // the process stops
-		}
-		p.failed(i)
-		if retry.Sleep(p.ctx, v.Again) != nil {
-			return false
+// try has messages of a subject handled, and returns after which time those that failed are tried
+// again; false where this process does not go on with them.
+func (p *Partition) try(taken []*item) (again time.Duration, goesOn bool) {
+	outcomes := make([]func(bool) Verdict, len(taken))
+	for n, i := range taken {
+		outcomes[n] = i.Begin(p.ctx, i.attempt)
+	}
+	goesOn = true
+	for n, behind := 0, false; n < len(taken); n++ {
+		i, v := taken[n], outcomes[n](behind)
+		switch {
+		case behind && !v.Handled:
+		case v.Handled || v.Dead:
+			if p.settle(i, v) != nil {
+				behind, goesOn = true, false
+			}
+		case v.Again == 0:
+			behind, goesOn = true, false // the process stops
+		default:
+			behind, again = true, v.Again
+			p.failed(i)
 		}
 	}
+	return again, goesOn
+}
+
+// settle has the broker know that a message is done with.
+func (p *Partition) settle(i *item, v Verdict) error {
+	p.mu.Lock()
+	i.settling = true
+	p.mu.Unlock()
+	if err := i.Settle(p.ctx, i.attempt, v); err != nil {
+		return err
+	}
+	p.finish(i)
+	p.begin()
+	p.changed()
+	return nil
 }
 
 // failed counts an attempt that ended no process: its message is no longer suspect.
@@ -320,11 +348,11 @@ func (p *Partition) failed(i *item) {
 }
 
 // finish notes that a message is done with.
-func (p *Partition) finish(subject string, i *item) {
+func (p *Partition) finish(i *item) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	i.done, i.Work = true, nil
-	p.lanes[subject] = p.lanes[subject][1:]
+	p.lanes[i.Subject] = slices.DeleteFunc(p.lanes[i.Subject], func(other *item) bool { return other == i })
 	p.open--
 	p.busy--
 	if i.Suspect {

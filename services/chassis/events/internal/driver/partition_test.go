@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,7 +22,9 @@ type work struct {
 	settle func()
 }
 
-func (w work) Handle(_ context.Context, attempt int) driver.Verdict { return w.handle(attempt) }
+func (w work) Begin(_ context.Context, attempt int) func(bool) driver.Verdict {
+	return func(bool) driver.Verdict { return w.handle(attempt) }
+}
 
 func (w work) Settle(ctx context.Context, _ int, _ driver.Verdict) error {
 	w.settle()
@@ -49,7 +52,7 @@ func TestPartition(t *testing.T) {
 					}
 				}
 			}
-			p = driver.NewPartition(ctx, checked)
+			p = driver.NewPartition(ctx, false, checked)
 			add := func(place uint64) {
 				subject, fails, suspect := fmt.Sprint(draw.IntN(subjects)), 0, draw.IntN(8) == 0
 				if draw.IntN(4) == 0 {
@@ -124,7 +127,7 @@ func TestPartitionThatIsGivenAway(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		p := driver.NewPartition(ctx, nil)
+		p := driver.NewPartition(ctx, false, nil)
 		handled := 0
 		message := func(place uint64) driver.Message {
 			return driver.Message{Place: place, Delivery: place, Subject: "order.a", Attempt: 1, Work: work{settle: func() {}, handle: func(int) driver.Verdict {
@@ -161,7 +164,7 @@ func TestPartitionWithALateMessage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		p := driver.NewPartition(ctx, nil)
+		p := driver.NewPartition(ctx, false, nil)
 		add := func(place uint64, suspect bool) {
 			p.Add(driver.Message{Place: place, Subject: fmt.Sprint(place), Attempt: 1, Suspect: suspect, Work: work{settle: func() {}, handle: func(int) driver.Verdict {
 				_ = retry.Sleep(t.Context(), time.Second)
@@ -192,7 +195,7 @@ func TestPartitionIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
-		p := driver.NewPartition(ctx, nil)
+		p := driver.NewPartition(ctx, false, nil)
 		full := func() bool {
 			a, cancel := context.WithTimeout(ctx, time.Millisecond)
 			defer cancel()
@@ -241,5 +244,82 @@ func TestPartitionIsBounded(t *testing.T) {
 		}
 		stop()
 		p.End()
+	})
+}
+
+// ahead is work that is begun before what comes of it is asked.
+type ahead struct {
+	begin  func(attempt int)
+	end    func(attempt int, behind bool) driver.Verdict
+	settle func(driver.Verdict) error
+}
+
+func (a ahead) Begin(_ context.Context, attempt int) func(bool) driver.Verdict {
+	a.begin(attempt)
+	return func(behind bool) driver.Verdict { return a.end(attempt, behind) }
+}
+
+func (a ahead) Settle(_ context.Context, _ int, v driver.Verdict) error { return a.settle(v) }
+
+// TestPartitionAhead: messages of a subject are begun in order before what came of the ones in
+// front is known. What fails is tried again, alone first; an error behind it counts for nothing.
+func TestPartitionAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		var mu sync.Mutex
+		var log []string
+		note := func(format string, args ...any) {
+			mu.Lock()
+			defer mu.Unlock()
+			log = append(log, fmt.Sprintf(format, args...))
+		}
+		p := driver.NewPartition(ctx, true, nil)
+		p.Hold()
+		// The second of four fails at first, and the third with it; the fourth takes effect.
+		for place := range uint64(4) {
+			p.Add(driver.Message{Place: place + 1, Delivery: place + 1, Subject: "a", Attempt: 1, Work: ahead{
+				begin: func(attempt int) { note("%d begun %d", place+1, attempt) },
+				end: func(attempt int, behind bool) driver.Verdict {
+					switch {
+					case place == 1 && attempt == 1:
+						return driver.Verdict{Again: time.Second}
+					case place == 2 && behind:
+						return driver.Verdict{}
+					}
+					return driver.Verdict{Handled: true}
+				},
+				settle: func(driver.Verdict) error { note("%d settled", place+1); return nil },
+			}})
+		}
+		p.Release()
+		if err := p.Idle(ctx); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{
+			"1 begun 1", "2 begun 1", "3 begun 1", "4 begun 1", "1 settled", "4 settled",
+			"2 begun 2", "2 settled", "3 begun 1", "3 settled",
+		}
+		if !slices.Equal(log, want) || p.Progress() != (driver.Progress{Done: 4}) {
+			t.Errorf("%q, %+v", log, p.Progress())
+		}
+
+		// What cannot be settled ends the process's turn; the others' outcomes are asked all the same.
+		log = nil
+		for place := uint64(5); place < 8; place++ {
+			p.Add(driver.Message{Place: place, Delivery: place, Subject: "a", Attempt: 1, Work: ahead{
+				begin: func(int) {},
+				end: func(_ int, behind bool) driver.Verdict {
+					note("%d ended, behind %v", place, behind)
+					return driver.Verdict{Handled: true}
+				},
+				settle: func(driver.Verdict) error { return errors.New("the broker is away") },
+			}})
+		}
+		p.End()
+		if len(log) == 0 || len(p.Open()) != 3 || p.Progress().Done != 4 {
+			t.Errorf("%q, %d are open, %+v", log, len(p.Open()), p.Progress())
+		}
 	})
 }
