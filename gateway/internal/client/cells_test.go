@@ -227,6 +227,9 @@ func TestAWrongTableIsRefused(t *testing.T) {
 		info.GetMetadata()["bucket"] != "3" || info.GetMetadata()["cell"] != "c2" {
 		t.Errorf("%v with %v", err, info)
 	}
+	if problem := Error(t.Context(), err); problem.Type.Status != 503 {
+		t.Errorf("clients are told %d %s", problem.Type.Status, problem.Type.Slug)
+	}
 	stream, err := orders.WatchOrder(t.Context(), &orderv1.WatchOrderRequest{OrderId: idIn(t, 3), Viewer: shopOperator})
 	if err == nil {
 		_, err = stream.Recv()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/souk-shop/souk/gateway/internal/problem"
 	catalogv1 "github.com/souk-shop/souk/proto/gen/souk/catalog/v1"
+	errorv1 "github.com/souk-shop/souk/proto/gen/souk/error/v1"
 	moneyv1 "github.com/souk-shop/souk/proto/gen/souk/money/v1"
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	"github.com/souk-shop/souk/proto/money"
@@ -32,6 +33,10 @@ var fallback = map[codes.Code]*problem.Type{
 	codes.DeadlineExceeded:   problem.Timeout,
 	codes.Canceled:           problem.Unavailable,
 }
+
+// wrongCell is no refusal of what a client asks for: the gateway's table of cells is wrong, and
+// nothing was done.
+var wrongCell = reason.Of(errorv1.ErrorReason_ERROR_REASON_WRONG_CELL).Key
 
 // Error translates what a client returned. The caller's own context
 // distinguishes a caller that went away from a service that cancelled.
@@ -58,7 +63,10 @@ func Error(ctx context.Context, err error) *problem.Error {
 	for _, d := range st.Details() { // decoded once: refusals must be cheap
 		switch d := d.(type) {
 		case *errdetails.ErrorInfo:
-			t = problem.OfReason(reason.Key{Domain: d.GetDomain(), Name: d.GetReason()})
+			key := reason.Key{Domain: d.GetDomain(), Name: d.GetReason()}
+			if t = problem.OfReason(key); key == wrongCell {
+				t = problem.Unavailable
+			}
 			limit, numbers = d.GetMetadata()["limit"], d.GetMetadata()["numbers"]
 			for _, key := range []string{"skus", "codes"} {
 				if list := d.GetMetadata()[key]; list != "" {

@@ -185,11 +185,12 @@ func (i *interceptors) check(ctx context.Context, method, caller string, req any
 			return err
 		}
 	}
-	return i.guard(method, req)
+	return i.guard(ctx, method, req)
 }
 
-// guard refuses a request that is for another cell.
-func (i *interceptors) guard(method string, req any) error {
+// guard refuses a request that is for another cell. Its caller's table of cells is wrong, which
+// operators have to hear of.
+func (i *interceptors) guard(ctx context.Context, method string, req any) error {
 	if i.server.guard == nil {
 		return nil
 	}
@@ -198,6 +199,9 @@ func (i *interceptors) guard(method string, req any) error {
 		return nil
 	}
 	if e := metadataError(nil); errors.As(err, &e) {
+		if tell, leftOut := i.outages.Tell(method, time.Now()); tell {
+			i.tel.Log.ErrorContext(ctx, "a call is for another cell", "method", method, "error", err, "left_out", leftOut)
+		}
 		return refusal(errorv1.ErrorReason_ERROR_REASON_WRONG_CELL, err.Error(), e.ErrorMetadata()).Err()
 	}
 	return refusal(errorv1.ErrorReason_ERROR_REASON_INVALID, err.Error(), nil).Err()

@@ -1,9 +1,11 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 	"time"
 
@@ -29,6 +31,8 @@ const (
 	Units Kind = "units"
 	// Model: the read model that is made of events does not have what the services have.
 	Model Kind = "model"
+	// Misplaced: an order or a payment is not in the cell that its id leads to.
+	Misplaced Kind = "cell"
 	// Told: a log of events does not have what happened, or has what did not; or an event made
 	// no message to others, or more than one.
 	Told Kind = "events"
@@ -76,16 +80,16 @@ func (r *Report) Clean() bool { return len(r.Differences) == 0 }
 // is reported as a difference, not as an error: an order that never settles is
 // a broken promise.
 func Run(ctx context.Context, src Sources, wait time.Duration) (*Report, error) {
-	orders, err := pgx.Connect(ctx, src.Databases["order"])
+	orders, err := src.connect(ctx, "order")
+	defer orders.close(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("order database: %w", err)
+		return nil, err
 	}
-	defer orders.Close(context.WithoutCancel(ctx))
-	payments, err := pgx.Connect(ctx, src.Databases["payment"])
+	payments, err := src.connect(ctx, "payment")
+	defer payments.close(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("payment database: %w", err)
+		return nil, err
 	}
-	defer payments.Close(context.WithoutCancel(ctx))
 	catalog, err := pgx.Connect(ctx, src.Databases["catalog"])
 	if err != nil {
 		return nil, fmt.Errorf("catalog database: %w", err)
@@ -103,6 +107,9 @@ func Run(ctx context.Context, src Sources, wait time.Duration) (*Report, error) 
 	if err := r.money(ctx, src, orders, payments); err != nil {
 		return nil, err
 	}
+	if err := r.cells(ctx, orders, payments); err != nil {
+		return nil, err
+	}
 	if dsn := src.Databases["insight"]; dsn != "" {
 		if err := r.model(ctx, dsn, orders, payments, wait); err != nil {
 			return nil, err
@@ -111,11 +118,11 @@ func Run(ctx context.Context, src Sources, wait time.Duration) (*Report, error) 
 	if err := r.stock(ctx, orders, catalog); err != nil {
 		return nil, err
 	}
-	if err := r.told(ctx, orders, payments, catalog); err != nil {
+	if err := r.told(ctx, orders, payments, books{catalog}); err != nil {
 		return nil, err
 	}
 	if dsn := src.Databases["notification"]; dsn != "" && src.Broker {
-		if err := r.messages(ctx, dsn, orders, payments, catalog, wait); err != nil {
+		if err := r.messages(ctx, dsn, slices.Concat(orders, payments, books{catalog}), wait, orders); err != nil {
 			return nil, err
 		}
 	}
@@ -142,16 +149,16 @@ func (r *Report) differ(kind Kind, subject, format string, args ...any) {
 }
 
 // waitQuiet returns how many orders and refunds still move when it gives up.
-func waitQuiet(ctx context.Context, orders *pgx.Conn, wait time.Duration) (moving int64, err error) {
+func waitQuiet(ctx context.Context, orders books, wait time.Duration) (moving int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, wait+10*time.Second)
 	defer cancel()
 	until := time.Now().Add(wait)
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := orders.QueryRow(ctx, `
+		moving, err := orders.sum(ctx, `
 			SELECT (SELECT count(*) FROM orders WHERE state NOT IN ('paid', 'cancelled'))
-			     + (SELECT count(*) FROM refunds WHERE state = 'pending')`).Scan(&moving)
+			     + (SELECT count(*) FROM refunds WHERE state = 'pending')`)
 		if err != nil || moving == 0 || time.Now().After(until) {
 			return moving, err
 		}
@@ -163,7 +170,7 @@ func waitQuiet(ctx context.Context, orders *pgx.Conn, wait time.Duration) (movin
 	}
 }
 
-func (r *Report) money(ctx context.Context, src Sources, orders, payments *pgx.Conn) error {
+func (r *Report) money(ctx context.Context, src Sources, orders, payments books) error {
 	ob, err := orderLedger(ctx, orders)
 	if err != nil {
 		return fmt.Errorf("orders: %w", err)
@@ -250,25 +257,23 @@ func ids(a, b Ledger) []string {
 }
 
 // unbalanced adds each ledger transaction that does not sum to zero.
-func (r *Report) unbalanced(ctx context.Context, payments *pgx.Conn) error {
-	rows, err := payments.Query(ctx, `
+func (r *Report) unbalanced(ctx context.Context, payments books) error {
+	var id, currency string
+	var sum int64
+	err := payments.each(ctx, []any{&id, &currency, &sum}, func() {
+		r.differ(Unbalanced, "ledger transaction "+id, "sums to %d %s, not to zero", sum, currency)
+	}, `
 		SELECT transaction_id::text, currency, sum(amount)::bigint FROM ledger_entries
 		GROUP BY transaction_id, currency HAVING sum(amount) <> 0 LIMIT 100`)
 	if err != nil {
 		return fmt.Errorf("ledger balance: %w", err)
 	}
-	var id, currency string
-	var sum int64
-	_, err = pgx.ForEachRow(rows, []any{&id, &currency, &sum}, func() error {
-		r.differ(Unbalanced, "ledger transaction "+id, "sums to %d %s, not to zero", sum, currency)
-		return nil
-	})
-	return err
+	return nil
 }
 
 // stillHeld adds each settled order on whose card the provider still holds money.
-func (r *Report) stillHeld(ctx context.Context, orders *pgx.Conn, held map[string]int64) error {
-	if err := orders.QueryRow(ctx, `SELECT count(*) FROM orders WHERE state = 'cancelled'`).Scan(&r.Cancelled); err != nil {
+func (r *Report) stillHeld(ctx context.Context, orders books, held map[string]int64) (err error) {
+	if r.Cancelled, err = orders.sum(ctx, `SELECT count(*) FROM orders WHERE state = 'cancelled'`); err != nil {
 		return fmt.Errorf("cancelled orders: %w", err)
 	}
 	if len(held) == 0 {
@@ -279,16 +284,14 @@ func (r *Report) stillHeld(ctx context.Context, orders *pgx.Conn, held map[strin
 		list = append(list, id)
 	}
 	sort.Strings(list)
-	rows, err := orders.Query(ctx, `
-		SELECT h.id, coalesce(o.state, 'unknown to the shop') FROM unnest($1::text[]) h(id)
-		LEFT JOIN orders o ON o.id = h.id::uuid ORDER BY h.id`, list)
+	states := map[string]string{}
+	var id, state string
+	err = orders.each(ctx, []any{&id, &state}, func() { states[id] = state }, `SELECT id::text, state FROM orders WHERE id::text = ANY ($1)`, list)
 	if err != nil {
 		return fmt.Errorf("orders with held money: %w", err)
 	}
-	var id, state string
-	_, err = pgx.ForEachRow(rows, []any{&id, &state}, func() error {
-		r.differ(Held, "order "+id, "is %s, and the provider still holds %d", state, held[id])
-		return nil
-	})
-	return err
+	for _, id := range list {
+		r.differ(Held, "order "+id, "is %s, and the provider still holds %d", cmp.Or(states[id], "unknown to the shop"), held[id])
+	}
+	return nil
 }

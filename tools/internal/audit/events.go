@@ -3,8 +3,6 @@ package audit
 import (
 	"context"
 	"fmt"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // ordersTold are the orders whose events are not those of their state: each version is one,
@@ -61,24 +59,17 @@ FROM souk_events GROUP BY subject HAVING count(*) <> max(version) - min(version)
 ORDER BY 1 LIMIT 100`
 
 // told compares the logs of events with what they tell of.
-func (r *Report) told(ctx context.Context, orders, payments, catalog *pgx.Conn) error {
+func (r *Report) told(ctx context.Context, orders, payments, catalog books) error {
 	for _, check := range []struct {
-		db   *pgx.Conn
+		db   books
 		name string
 		sql  string
 	}{
 		{orders, "orders", ordersTold}, {payments, "payments", paymentsTold}, {catalog, "stock", stockTold},
 		{orders, "orders' versions", gaps}, {payments, "payments' versions", gaps}, {catalog, "the catalog's versions", gaps},
 	} {
-		rows, err := check.db.Query(ctx, check.sql)
-		if err != nil {
-			return fmt.Errorf("events of %s: %w", check.name, err)
-		}
 		var subject, what string
-		_, err = pgx.ForEachRow(rows, []any{&subject, &what}, func() error {
-			r.differ(Told, subject, "%s", what)
-			return nil
-		})
+		err := check.db.each(ctx, []any{&subject, &what}, func() { r.differ(Told, subject, "%s", what) }, check.sql)
 		if err != nil {
 			return fmt.Errorf("events of %s: %w", check.name, err)
 		}

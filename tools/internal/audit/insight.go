@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -54,7 +55,7 @@ FROM ledger_entries WHERE account = 'provider_clearing' AND kind IN ('capture', 
 
 // model waits until the read model has all that the ledgers have, and compares it with them:
 // each order with its lines and refunds, and what payment took and gave back.
-func (r *Report) model(ctx context.Context, dsn string, orders, payments *pgx.Conn, wait time.Duration) error {
+func (r *Report) model(ctx context.Context, dsn string, orders, payments books, wait time.Duration) error {
 	db, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		return fmt.Errorf("insight database: %w", err)
@@ -69,18 +70,18 @@ func (r *Report) model(ctx context.Context, dsn string, orders, payments *pgx.Co
 		return nil
 	}
 	var entered, taken Ledger
-	ledger, err := ledgerOf(ctx, db, "insight (events)", modelLedger)
+	ledger, err := ledgerOf(ctx, books{db}, "insight (events)", modelLedger)
 	if err != nil {
 		return err
 	}
 	r.compare(Model, r.ledger("orders (SQL)"), ledger)
 	r.Ledgers = append(r.Ledgers, ledger)
 	for _, money := range []struct {
-		db   *pgx.Conn
+		db   books
 		name string
 		sql  string
 		into *Ledger
-	}{{payments, "payment (what is told)", toldPayments, &entered}, {db, "insight (events of payment)", modelPayments, &taken}} {
+	}{{payments, "payment (what is told)", toldPayments, &entered}, {books{db}, "insight (events of payment)", modelPayments, &taken}} {
 		if *money.into, err = ledgerOf(ctx, money.db, money.name, money.sql); err != nil {
 			return err
 		}
@@ -91,7 +92,7 @@ func (r *Report) model(ctx context.Context, dsn string, orders, payments *pgx.Co
 	if err != nil {
 		return fmt.Errorf("orders: %w", err)
 	}
-	got, err := facts(ctx, db, modelFacts)
+	got, err := facts(ctx, books{db}, modelFacts)
 	if err != nil {
 		return fmt.Errorf("orders of insight: %w", err)
 	}
@@ -120,16 +121,15 @@ func (r *Report) ledger(name string) Ledger {
 
 // waitComplete returns "" when the model has what was committed before the call, or says
 // what it lacks when it gives up.
-func waitComplete(ctx context.Context, db, orders, payments *pgx.Conn, wait time.Duration) (string, error) {
-	var until, payment time.Time
-	if err := orders.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&until); err != nil {
-		return "", fmt.Errorf("orders: %w", err)
-	}
-	if err := payments.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&payment); err != nil {
-		return "", fmt.Errorf("payments: %w", err)
-	}
-	if payment.After(until) {
-		until = payment
+func waitComplete(ctx context.Context, db *pgx.Conn, orders, payments books, wait time.Duration) (string, error) {
+	var until, now time.Time
+	err := append(slices.Clone(orders), payments...).each(ctx, []any{&now}, func() {
+		if now.After(until) {
+			until = now
+		}
+	}, "SELECT clock_timestamp()")
+	if err != nil {
+		return "", fmt.Errorf("orders and payments: %w", err)
 	}
 	deadline := time.Now().Add(wait)
 	tick := time.NewTicker(100 * time.Millisecond)
@@ -157,29 +157,21 @@ func waitComplete(ctx context.Context, db, orders, payments *pgx.Conn, wait time
 }
 
 // ledgerOf reads a ledger.
-func ledgerOf(ctx context.Context, db *pgx.Conn, name, sql string) (Ledger, error) {
+func ledgerOf(ctx context.Context, db books, name, sql string) (Ledger, error) {
 	b := Ledger{Name: name, Entries: map[string]Entry{}}
-	rows, err := db.Query(ctx, sql)
+	var id string
+	var e Entry
+	err := db.each(ctx, []any{&id, &e.Captures, &e.Captured, &e.Currency, &e.Refunded, &e.Refunds, &e.Lines}, func() { b.Entries[id] = e }, sql)
 	if err != nil {
 		return b, fmt.Errorf("%s: %w", name, err)
 	}
-	var id string
-	var e Entry
-	_, err = pgx.ForEachRow(rows, []any{&id, &e.Captures, &e.Captured, &e.Currency, &e.Refunded, &e.Refunds, &e.Lines}, func() error {
-		b.Entries[id] = e
-		return nil
-	})
-	return b, err
+	return b, nil
 }
 
 // facts reads what there is of each order, in one text.
-func facts(ctx context.Context, db *pgx.Conn, sql string) (map[string]string, error) {
-	rows, err := db.Query(ctx, sql)
-	if err != nil {
-		return nil, err
-	}
+func facts(ctx context.Context, db books, sql string) (map[string]string, error) {
 	out := map[string]string{}
 	var id, what string
-	_, err = pgx.ForEachRow(rows, []any{&id, &what}, func() error { out[id] = what; return nil })
+	err := db.each(ctx, []any{&id, &what}, func() { out[id] = what }, sql)
 	return out, err
 }

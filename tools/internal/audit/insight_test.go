@@ -93,7 +93,7 @@ func TestABlindAuditOfTheModelIsNoticed(t *testing.T) {
 			r := &Report{Ledgers: []Ledger{{Name: "orders (SQL)", Entries: map[string]Entry{
 				soldOrder: {Captures: 1, Captured: 750, Currency: "GBP", Refunds: 1, Refunded: 250, Lines: 1},
 			}}}}
-			if err := r.model(t.Context(), insight, orders, payments, 0); err != nil {
+			if err := r.model(t.Context(), insight, books{orders}, books{payments}, 0); err != nil {
 				t.Fatal(err)
 			}
 			var all strings.Builder
@@ -122,12 +122,12 @@ func TestAModelThatIsBehindIsSaidToBe(t *testing.T) {
 		"the first model is not whole yet": `UPDATE model SET serving = NULL`,
 	} {
 		_, insight := connected(t, insightHas+behind)
-		if said, err := waitComplete(t.Context(), insight, orders, payments, 0); err != nil || !strings.Contains(said, "is complete until") {
+		if said, err := waitComplete(t.Context(), insight, books{orders}, books{payments}, 0); err != nil || !strings.Contains(said, "is complete until") {
 			t.Errorf("%s: %q, %v", name, said, err)
 		}
 	}
 	_, insight := connected(t, insightHas)
-	if said, err := waitComplete(t.Context(), insight, orders, payments, 0); err != nil || said != "" {
+	if said, err := waitComplete(t.Context(), insight, books{orders}, books{payments}, 0); err != nil || said != "" {
 		t.Errorf("one that is complete: %q, %v", said, err)
 	}
 }

@@ -16,8 +16,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/souk-shop/souk/tools/internal/history"
 	"github.com/souk-shop/souk/tools/stripesim"
 )
@@ -43,7 +41,8 @@ type Ledger struct {
 // Sources is where the ledgers are.
 type Sources struct {
 	// Databases has connection strings that may read, by service: order, payment
-	// and catalog, and insight where there is a read model.
+	// and catalog, and insight where there is a read model. A service that runs in cells has one
+	// of each: order_c1, order_c2.
 	Databases map[string]string
 	// Broker says that the services have a broker of events, so that the notification service,
 	// if its database is among them, tells what happens.
@@ -89,9 +88,11 @@ func clientLedger(paths []string) (Ledger, error) {
 }
 
 // orderLedger is the orders in SQL.
-func orderLedger(ctx context.Context, db *pgx.Conn) (Ledger, error) {
+func orderLedger(ctx context.Context, db books) (Ledger, error) {
 	b := Ledger{Name: "orders (SQL)", Entries: map[string]Entry{}}
-	rows, err := db.Query(ctx, `
+	var id string
+	var e Entry
+	err := db.each(ctx, []any{&id, &e.Captures, &e.Captured, &e.Currency, &e.Refunded, &e.Refunds, &e.Lines}, func() { b.Entries[id] = e }, `
 		SELECT o.id::text, 1, o.total, o.currency, coalesce(r.amount, 0), coalesce(r.n, 0), l.n
 		FROM orders o
 		JOIN (SELECT order_id, count(*) AS n FROM order_lines GROUP BY order_id) l ON l.order_id = o.id
@@ -100,41 +101,31 @@ func orderLedger(ctx context.Context, db *pgx.Conn) (Ledger, error) {
 			FROM refunds WHERE state = 'succeeded' GROUP BY order_id
 		) r ON r.order_id = o.id
 		WHERE o.state = 'paid'`)
-	if err != nil {
-		return b, err
-	}
-	var id string
-	var e Entry
-	_, err = pgx.ForEachRow(rows, []any{&id, &e.Captures, &e.Captured, &e.Currency, &e.Refunded, &e.Refunds, &e.Lines}, func() error {
-		b.Entries[id] = e
-		return nil
-	})
 	return b, err
 }
 
 // paymentLedger is payment's double-entry ledger: captures and refunds as they
 // stand against the provider's account.
-func paymentLedger(ctx context.Context, db *pgx.Conn) (Ledger, error) {
+func paymentLedger(ctx context.Context, db books) (Ledger, error) {
 	b := Ledger{Name: "payment (SQL)", Entries: map[string]Entry{}}
-	rows, err := db.Query(ctx, `
+	var id string
+	var e Entry
+	var twice []string
+	err := db.each(ctx, []any{&id, &e.Currency, &e.Captured, &e.Refunded, &e.Captures, &e.Refunds}, func() {
+		if _, found := b.Entries[id]; found {
+			twice = append(twice, id)
+		}
+		b.Entries[id] = e
+	}, `
 		SELECT order_id::text, currency,
 			coalesce(sum(amount) FILTER (WHERE kind LIKE '%capture'), 0)::bigint,
 			coalesce(-sum(amount) FILTER (WHERE kind LIKE '%refund'), 0)::bigint,
 			count(DISTINCT transaction_id) FILTER (WHERE kind LIKE '%capture'),
 			count(DISTINCT transaction_id) FILTER (WHERE kind LIKE '%refund')
 		FROM ledger_entries WHERE account = 'provider_clearing' GROUP BY order_id, currency`)
-	if err != nil {
-		return b, err
+	if err == nil && twice != nil {
+		err = fmt.Errorf("order %s is in the ledger in two currencies, or in two cells", twice[0])
 	}
-	var id string
-	var e Entry
-	_, err = pgx.ForEachRow(rows, []any{&id, &e.Currency, &e.Captured, &e.Refunded, &e.Captures, &e.Refunds}, func() error {
-		if _, twice := b.Entries[id]; twice {
-			return fmt.Errorf("order %s is in the ledger in two currencies", id)
-		}
-		b.Entries[id] = e
-		return nil
-	})
 	return b, err
 }
 

@@ -50,7 +50,7 @@ WHERE d.endpoint_id = $2 AND m.happened_at > $1`
 // messages waits until nothing is left to tell, and compares what was made with the events:
 // each that is due made one message, and no other did. What a mail server or an endpoint does
 // not take is no difference, but is shown.
-func (r *Report) messages(ctx context.Context, dsn string, orders, payments, catalog *pgx.Conn, wait time.Duration) error {
+func (r *Report) messages(ctx context.Context, dsn string, logs books, wait time.Duration, orders books) error {
 	db, err := pgx.Connect(ctx, dsn)
 	if err != nil {
 		return fmt.Errorf("notification database: %w", err)
@@ -62,7 +62,7 @@ func (r *Report) messages(ctx context.Context, dsn string, orders, payments, cat
 	}
 	deadline := time.Now().Add(wait)
 	told, err := untilTold(ctx, deadline, func() (messagesOf, error) {
-		due, err := due(ctx, mailed, []any{since}, orders)
+		due, err := orders.texts(ctx, mailed, since)
 		if err != nil {
 			return messagesOf{}, err
 		}
@@ -90,7 +90,7 @@ func (r *Report) messages(ctx context.Context, dsn string, orders, payments, cat
 	}
 	for _, e := range all {
 		told, err := untilTold(ctx, deadline, func() (messagesOf, error) {
-			due, err := due(ctx, announced, []any{e.since, e.types}, orders, payments, catalog)
+			due, err := logs.texts(ctx, announced, e.since, e.types)
 			if err != nil {
 				return messagesOf{}, err
 			}
@@ -131,22 +131,6 @@ func untilTold(ctx context.Context, deadline time.Time, look func() (messagesOf,
 		case <-tick.C:
 		}
 	}
-}
-
-// due reads the events that are to be told, from each log.
-func due(ctx context.Context, sql string, args []any, logs ...*pgx.Conn) (map[string]bool, error) {
-	out := map[string]bool{}
-	for _, db := range logs {
-		rows, err := db.Query(ctx, sql, args...)
-		if err != nil {
-			return nil, err
-		}
-		var at string
-		if _, err = pgx.ForEachRow(rows, []any{&at}, func() error { out[at] = true; return nil }); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }
 
 func compareMessages(ctx context.Context, db *pgx.Conn, due map[string]bool, sql string, args ...any) (messagesOf, error) {

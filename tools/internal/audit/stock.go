@@ -12,7 +12,7 @@ type units struct{ sold, returned int64 }
 
 // stock compares the catalog's stock with its own reservations and with the
 // units that the orders sold and took back.
-func (r *Report) stock(ctx context.Context, orders, catalog *pgx.Conn) error {
+func (r *Report) stock(ctx context.Context, orders books, catalog *pgx.Conn) error {
 	byOrders, err := unitsByOrders(ctx, orders)
 	if err != nil {
 		return fmt.Errorf("units of the orders: %w", err)
@@ -66,8 +66,13 @@ func (r *Report) stock(ctx context.Context, orders, catalog *pgx.Conn) error {
 	return nil
 }
 
-func unitsByOrders(ctx context.Context, orders *pgx.Conn) (map[string]units, error) {
-	rows, err := orders.Query(ctx, `
+func unitsByOrders(ctx context.Context, orders books) (map[string]units, error) {
+	out := map[string]units{}
+	var sku string
+	var u units
+	err := orders.each(ctx, []any{&sku, &u.sold, &u.returned}, func() {
+		out[sku] = units{out[sku].sold + u.sold, out[sku].returned + u.returned}
+	}, `
 		SELECT l.sku, sum(l.quantity)::bigint, coalesce(max(b.n), 0)::bigint
 		FROM order_lines l JOIN orders o ON o.id = l.order_id AND o.state = 'paid'
 		LEFT JOIN (
@@ -76,15 +81,5 @@ func unitsByOrders(ctx context.Context, orders *pgx.Conn) (map[string]units, err
 			WHERE f.restock AND f.state = 'succeeded' GROUP BY rl.sku
 		) b ON b.sku = l.sku
 		GROUP BY l.sku`)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]units{}
-	var sku string
-	var u units
-	_, err = pgx.ForEachRow(rows, []any{&sku, &u.sold, &u.returned}, func() error {
-		out[sku] = u
-		return nil
-	})
 	return out, err
 }

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -168,7 +169,7 @@ type secrets struct {
 
 // secrets reads the folder's secrets, and makes those that there are not. Those that only
 // an earlier version had are taken out of the file.
-func (f *folder) secrets() (*secrets, error) {
+func (f *folder) secrets(databases []string) (*secrets, error) {
 	path := f.join(secretsName)
 	s := &secrets{}
 	b, err := os.ReadFile(path)
@@ -193,7 +194,7 @@ func (f *folder) secrets() (*secrets, error) {
 	if s.Postgres == nil {
 		s.Postgres = map[string]string{}
 	}
-	for _, name := range topology.Databases() {
+	for _, name := range databases {
 		for _, role := range []string{name, topology.RuntimeRole(name)} {
 			if s.Postgres[role] == "" {
 				s.Postgres[role] = rand.Text()
@@ -241,6 +242,53 @@ func (f *folder) operator(now time.Time) (string, error) {
 	})
 	return token, err
 }
+
+// cellsName is the file that says in how many cells the shop of the folder is.
+const cellsName = "cells"
+
+// cells is in how many cells the shop of the folder is.
+func (f *folder) cells() (int, error) {
+	b, err := os.ReadFile(f.join(cellsName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 1, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w", f.join(cellsName), err)
+	}
+	return n, nil
+}
+
+// keepCells notes the number of cells of a new folder, and fails for one that has another.
+func (f *folder) keepCells(n int) error {
+	has, err := f.cells()
+	if err != nil || has == n {
+		return err
+	}
+	if _, err := os.Stat(f.join(secretsName)); err == nil {
+		return fmt.Errorf("the shop in %s is in %d cells, and not in %d: buckets cannot be moved yet; start it with --cells %[2]d, or another with --fresh", f.path, has, n)
+	}
+	return os.WriteFile(f.join(cellsName), []byte(strconv.Itoa(n)+"\n"), 0o600)
+}
+
+// checkCells refuses what does not go with cells.
+func checkCells(opts Options) error {
+	switch {
+	case opts.Cells < 0 || opts.Cells > maxCells:
+		return fmt.Errorf("%d cells: there are 1 to %d", opts.Cells, maxCells)
+	case opts.Cells <= 1:
+		return nil
+	case opts.Replica || opts.Postgres != "" || opts.Backups != "" && opts.Backups != NoBackups:
+		return errors.New("cells go with one PostgreSQL: not with a replica, three servers or backups")
+	}
+	return nil
+}
+
+// maxCells bounds what one machine runs.
+const maxCells = 8
 
 // seeded says whether the catalog was imported.
 func (f *folder) seeded() bool {

@@ -65,7 +65,7 @@ func (s *Shop) startCluster(ctx context.Context) (_ *cluster, err error) {
 		return c, err
 	}
 	dsn := func(database string) string { return c.NodeDSN(primary, database) }
-	if err := ensureDatabases(ctx, dsn, c.passwords); err != nil {
+	if err := ensureDatabases(ctx, dsn, topology.Databases(), c.passwords); err != nil {
 		return c, err
 	}
 	if err := readTimelines(ctx, dsn("postgres")); err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 
+	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
@@ -17,43 +18,61 @@ type Link struct {
 	// variables have the address of To, by their full names: each makes its value of
 	// an address, host:port.
 	variables variables
+	// cell is To's where From knows it as one of several: its variable has all of them.
+	cell cell.Cell
 }
 
 type variables map[string]func(s *Shop, addr string) string
 
 // Links are all connections between the shop's parts, sorted. Those to Redis, NATS and the
 // replica are there only with Options.Redis, EmbeddedEvents and Options.Replica or HAPostgres.
-func Links() []Link {
+func Links() []Link { return linksOf(topology.Processes()) }
+
+func linksOf(parts []topology.Part) []Link {
 	var out []Link
-	for _, part := range topology.Processes() {
+	for _, part := range parts {
 		for _, c := range part.Calls {
-			out = append(out, Link{part.Name, c.To, variables{part.Prefix() + c.Variable: func(_ *Shop, addr string) string { return c.Before + addr + c.After }}})
+			if cells := cellsOf(parts, c.To); len(cells) > 0 {
+				for _, to := range cells {
+					out = append(out, Link{
+						From: part.Name, To: to.Name, cell: cell.Cell{Name: to.Cell, Buckets: to.Buckets},
+						variables: variables{part.Prefix() + c.Variable: func(_ *Shop, addr string) string { return addr }},
+					})
+				}
+				continue
+			}
+			out = append(out, Link{From: part.Name, To: c.To, variables: variables{part.Prefix() + c.Variable: func(_ *Shop, addr string) string { return c.Before + addr + c.After }}})
 		}
 		if part.Redis {
-			out = append(out, Link{part.Name, topology.Redis, variables{redisVariable(part): func(_ *Shop, addr string) string { return addr }}})
+			out = append(out, Link{From: part.Name, To: topology.Redis, variables: variables{redisVariable(part): func(_ *Shop, addr string) string { return addr }}})
 		}
 		if part.Events {
-			out = append(out, Link{part.Name, topology.NATS, variables{eventsVariable(part): (*Shop).eventsURL}})
+			out = append(out, Link{From: part.Name, To: topology.NATS, variables: variables{eventsVariable(part): (*Shop).eventsURL}})
 		}
 		if part.Database {
-			out = append(out, Link{part.Name, topology.Postgres, variables{
+			out = append(out, Link{From: part.Name, To: topology.Postgres, variables: variables{
 				part.Prefix() + "POSTGRES_DSN":       dsnOf(topology.Postgres, part.Name, topology.RuntimeRole(part.Name)),
 				part.Prefix() + "POSTGRES_OWNER_DSN": dsnOf(topology.Postgres, part.Name, part.Name),
 			}})
 		}
 		if part.Replica {
-			out = append(out, Link{part.Name, topology.Replica, variables{part.Prefix() + "POSTGRES_REPLICA_DSN": dsnOf(topology.Replica, part.Name, topology.RuntimeRole(part.Name))}})
+			out = append(out, Link{From: part.Name, To: topology.Replica, variables: variables{part.Prefix() + "POSTGRES_REPLICA_DSN": dsnOf(topology.Replica, part.Name, topology.RuntimeRole(part.Name))}})
 		}
 	}
 	slices.SortFunc(out, func(a, b Link) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) })
 	return out
 }
 
+// cellsOf are the parts of a service that runs in cells; none of one that runs once.
+func cellsOf(parts []topology.Part, service string) []topology.Part {
+	return slices.DeleteFunc(slices.Clone(parts), func(p topology.Part) bool { return p.Cell == "" || p.Service != service })
+}
+
 // connect sets where each part finds the others, by Options.Route. It asks once
 // for each link: addresses stay the same while the shop runs.
 func (s *Shop) connect() error {
 	s.connections = map[string]string{}
-	for _, part := range topology.Processes() {
+	for _, part := range s.parts {
 		if part.Events && s.broker == nil && s.opts.Events != "" {
 			s.connections[eventsVariable(part)] = s.opts.Events // of somewhere else, which no route leads to
 		}
@@ -61,7 +80,7 @@ func (s *Shop) connect() error {
 			s.connections[redisVariable(part)] = g.Address() // clients are told where the servers are, which no route leads to
 		}
 	}
-	for _, l := range Links() {
+	for _, l := range linksOf(s.parts) {
 		addr, err := s.routed(l)
 		if err != nil {
 			return err
@@ -70,7 +89,14 @@ func (s *Shop) connect() error {
 			continue
 		}
 		for name, value := range l.variables {
-			s.connections[name] = value(s, addr)
+			text := value(s, addr)
+			if l.cell.Name != "" {
+				text = l.cell.Name + " " + l.cell.Buckets.String() + " " + text
+				if others := s.connections[name]; others != "" {
+					text = others + "; " + text
+				}
+			}
+			s.connections[name] = text
 		}
 	}
 	return nil

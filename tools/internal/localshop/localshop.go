@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -75,6 +76,10 @@ type Options struct {
 	// Backups is the folder of a pgBackRest repository, outside of Dir, to which PostgreSQL archives
 	// its log from now on: NoBackups for none, and where it did before when empty.
 	Backups string
+	// Cells is in how many cells cart, order and payment run, each with databases of its own on the
+	// one server; 0 and 1 are one. A data folder keeps its number. Not with Replica, HAPostgres and
+	// Backups.
+	Cells int
 	// Events is the broker of events: EmbeddedEvents for NATS of the shop's own, with its
 	// data in Dir, the URL of another one, or empty for none.
 	Events string
@@ -155,6 +160,7 @@ type Shop struct {
 	Journal string
 
 	opts     Options
+	parts    []topology.Part // its processes
 	folder   *folder
 	secrets  *secrets
 	log      *slog.Logger
@@ -202,8 +208,8 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 	if opts.Addr == "" {
 		opts.Addr = "127.0.0.1:0"
 	}
-	s := &Shop{opts: opts, processes: map[string]*process.Supervisor{}, running: map[string]bool{}, listeners: map[string]net.Listener{}, admin: map[string]net.Listener{}, done: make(chan struct{})}
-	if err := errors.Join(checkEvents(opts.Events), checkPostgres(opts.Postgres)); err != nil {
+	s := &Shop{opts: opts, parts: topology.InCells(topology.Processes(), opts.Cells), processes: map[string]*process.Supervisor{}, running: map[string]bool{}, listeners: map[string]net.Listener{}, admin: map[string]net.Listener{}, done: make(chan struct{})}
+	if err := errors.Join(checkEvents(opts.Events), checkPostgres(opts.Postgres), checkCells(opts)); err != nil {
 		return nil, err
 	}
 	if s.folder, err = openFolder(opts.Dir, false); err != nil {
@@ -227,6 +233,9 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 		return nil, err
 	}
 	if err := s.folder.checkKind(opts.Postgres); err != nil {
+		return nil, err
+	}
+	if err := s.folder.keepCells(max(1, opts.Cells)); err != nil {
 		return nil, err
 	}
 	if s.backups, err = s.folder.keepBackups(opts.Backups, time.Now()); err != nil {
@@ -268,7 +277,7 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 // listen makes the listeners of all services.
 func (s *Shop) listen(ctx context.Context) error {
 	var lc net.ListenConfig
-	for _, part := range topology.Processes() {
+	for _, part := range s.parts {
 		addr := "127.0.0.1:0"
 		if part.Kind == topology.Gateway && !s.opts.Edge {
 			addr = s.opts.Addr
@@ -313,7 +322,7 @@ func (s *Shop) prepare() (err error) {
 	}
 	s.logFile.quiet.Store(s.opts.ConsoleLevel >= slog.LevelWarn)
 	s.log = slog.New(slog.NewJSONHandler(s.logFile, nil)).With("service", "up")
-	if s.secrets, err = s.folder.secrets(); err != nil {
+	if s.secrets, err = s.folder.secrets(topology.DatabasesOf(s.parts)); err != nil {
 		return err
 	}
 	if s.certs, err = openCertificates(s.folder.path, s.log); err != nil {
@@ -347,7 +356,7 @@ func (s *Shop) startStores(ctx context.Context) error {
 			return err
 		}
 		defer s.step(topology.Replica, &err)()
-		s.replica, err = startPostgres(ctx, &Postgres{passwords: s.secrets.Postgres, log: s.log, onRestart: s.refreshState}, pgserver.Options{
+		s.replica, err = startPostgres(ctx, &Postgres{passwords: s.secrets.Postgres, databases: topology.Databases(), log: s.log, onRestart: s.refreshState}, pgserver.Options{
 			Dir: s.folder.join(topology.Replica), Disposable: s.opts.Disposable, Primary: s.postgres.server,
 		})
 		return err
@@ -392,7 +401,14 @@ func (s *Shop) startPrimary(ctx context.Context) (err error) {
 	if opts.Settings, err = s.backups.settings(opts.Dir); err != nil {
 		return err
 	}
-	s.postgres, err = startPostgres(ctx, &Postgres{passwords: s.secrets.Postgres, log: s.log, onRestart: s.refreshState}, opts)
+	if s.opts.Cells > 1 { // the pools of three more services for each
+		opts.Settings = maps.Clone(opts.Settings)
+		if opts.Settings == nil {
+			opts.Settings = map[string]string{}
+		}
+		opts.Settings["max_connections"] = strconv.Itoa(100 + 60*(s.opts.Cells-1))
+	}
+	s.postgres, err = startPostgres(ctx, &Postgres{passwords: s.secrets.Postgres, databases: topology.DatabasesOf(s.parts), log: s.log, onRestart: s.refreshState}, opts)
 	if err != nil {
 		return err
 	}
@@ -423,7 +439,7 @@ func (s *Shop) startServices() {
 	if s.meter != nil {
 		add("metrics", s.meter.run)
 	}
-	for _, part := range topology.Processes() {
+	for _, part := range s.parts {
 		if s.opts.Processes {
 			supervisor := s.supervise(part)
 			add(part.Name, func(ctx context.Context) error { supervisor.Run(ctx); return nil })
@@ -676,8 +692,10 @@ func (s *Shop) writeState() error {
 	if s.backups != nil {
 		st.Superuser = s.superuser()
 	}
-	for _, part := range topology.Of(topology.Service) {
-		st.Services[part.Name] = s.Addr(part.Name)
+	for _, part := range s.parts {
+		if part.Kind == topology.Service {
+			st.Services[part.Name] = s.Addr(part.Name)
+		}
 	}
 	for name, lis := range s.admin {
 		st.Admin[name] = lis.Addr().String()

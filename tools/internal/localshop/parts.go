@@ -132,7 +132,7 @@ func (s *Shop) Restart(ctx context.Context, part string) error {
 // ready; or when ctx is done, with the last failure. It asks the part itself,
 // whatever Options.Route says.
 func (s *Shop) Await(ctx context.Context, part string) error {
-	if p, ok := topology.Find(part); part != topology.Replica && (!ok || p.Kind == topology.Tool || p.Kind == topology.Function) {
+	if p, ok := topology.Find(part); s.listeners[part] == nil && part != topology.Replica && (!ok || p.Kind != topology.Store) {
 		return fmt.Errorf("no part %q", part)
 	}
 	err := poll(ctx, 10*time.Millisecond, func(ctx context.Context) error {
@@ -162,7 +162,7 @@ func (s *Shop) Ready(ctx context.Context, part string) error {
 		if p == nil {
 			return errors.New("the shop has no replica")
 		}
-		conn, err := pgx.Connect(ctx, p.DSNs()[topology.Databases()[0]])
+		conn, err := pgx.Connect(ctx, p.DSNs()[p.databases[0]])
 		if err != nil {
 			return err
 		}
@@ -182,7 +182,7 @@ func (s *Shop) Ready(ctx context.Context, part string) error {
 	case topology.Stripesim:
 		return get(ctx, s.StripesimURL+"/_sim/summary")
 	}
-	conn, err := grpc.NewClient(s.Addr(part), grpc.WithTransportCredentials(s.identity.ClientCredentials(part)))
+	conn, err := grpc.NewClient(s.Addr(part), grpc.WithTransportCredentials(s.identity.ClientCredentials(s.identityOf(part))))
 	if err != nil {
 		return err
 	}
@@ -192,6 +192,16 @@ func (s *Shop) Ready(ctx context.Context, part string) error {
 		err = errors.New(status.GetStatus().String())
 	}
 	return err
+}
+
+// identityOf is the name in a part's certificate.
+func (s *Shop) identityOf(part string) string {
+	for _, p := range s.parts {
+		if p.Name == part {
+			return p.Identity()
+		}
+	}
+	return part
 }
 
 func get(ctx context.Context, url string) error {

@@ -33,14 +33,14 @@ func TestFolder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first, err := f.secrets()
+	first, err := f.secrets(topology.Databases())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(first.Gateway) < 32 || len(first.Postgres) != 2*len(topology.Databases()) {
 		t.Errorf("secrets %+v", first)
 	}
-	again, err := f.secrets()
+	again, err := f.secrets(topology.Databases())
 	if err != nil || again.Gateway != first.Gateway || again.Postgres["order"] != first.Postgres["order"] {
 		t.Errorf("secrets read again: %+v, %v", again, err)
 	}
@@ -53,7 +53,7 @@ func TestFolder(t *testing.T) {
 	if err := os.WriteFile(f.join(secretsName), []byte(old), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if again, err = f.secrets(); err != nil || again.Gateway != first.Gateway {
+	if again, err = f.secrets(topology.Databases()); err != nil || again.Gateway != first.Gateway {
 		t.Errorf("secrets of an earlier version: %+v, %v", again, err)
 	}
 	if text, err = os.ReadFile(f.join(secretsName)); err != nil || strings.Contains(string(text), "souk_op_old") {
@@ -72,7 +72,7 @@ func TestFolder(t *testing.T) {
 	if f.seeded() {
 		t.Error("the emptied folder has a catalog")
 	}
-	fresh, err := f.secrets()
+	fresh, err := f.secrets(topology.Databases())
 	if err != nil || fresh.Gateway == first.Gateway {
 		t.Errorf("secrets of the emptied folder: %+v, %v", fresh, err)
 	}

@@ -41,6 +41,7 @@ var settings = map[string]string{
 type Postgres struct {
 	opts      pgserver.Options
 	passwords map[string]string // by role
+	databases []string
 	log       *slog.Logger
 	port      int
 	folder    *folder // only of StartPostgres
@@ -74,7 +75,12 @@ func (f *folder) startPostgres(ctx context.Context) (*Postgres, error) {
 	if err := f.checkWhole(); err != nil {
 		return nil, err
 	}
-	sec, err := f.secrets()
+	cells, err := f.cells()
+	if err != nil {
+		return nil, err
+	}
+	databases := topology.DatabasesOf(topology.InCells(topology.Processes(), cells))
+	sec, err := f.secrets(databases)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +95,7 @@ func (f *folder) startPostgres(ctx context.Context) (*Postgres, error) {
 	if opts.Settings, err = kept.settings(opts.Dir); err != nil {
 		return nil, err
 	}
-	return startPostgres(ctx, &Postgres{passwords: sec.Postgres, log: slog.New(slog.DiscardHandler)}, opts)
+	return startPostgres(ctx, &Postgres{passwords: sec.Postgres, databases: databases, log: slog.New(slog.DiscardHandler)}, opts)
 }
 
 // startPostgres starts the server of p, which has its passwords, log and onRestart, with
@@ -107,7 +113,7 @@ func startPostgres(ctx context.Context, p *Postgres, opts pgserver.Options) (*Po
 	}
 	p.opts, p.port, p.server, p.watched = opts, server.Port(), server, make(chan struct{})
 	if opts.Primary == nil { // a standby has what its primary has
-		if err := ensureDatabases(ctx, server.SuperuserDSN, p.passwords); err != nil {
+		if err := ensureDatabases(ctx, server.SuperuserDSN, p.databases, p.passwords); err != nil {
 			return nil, errors.Join(err, server.Stop(ctx))
 		}
 	}
@@ -117,9 +123,9 @@ func startPostgres(ctx context.Context, p *Postgres, opts pgserver.Options) (*Po
 	return p, nil
 }
 
-// ensureDatabases makes the databases and their roles, which have these passwords, on a server
+// ensureDatabases makes databases and their roles, which have these passwords, on a server
 // that the superuser reaches by what dsn returns for a database.
-func ensureDatabases(ctx context.Context, dsn func(database string) string, passwords map[string]string) error {
+func ensureDatabases(ctx context.Context, dsn func(database string) string, databases []string, passwords map[string]string) error {
 	var defaults pg.Config
 	if err := config.SetDefaults(&defaults); err != nil {
 		return err
@@ -127,7 +133,7 @@ func ensureDatabases(ctx context.Context, dsn func(database string) string, pass
 	limits := pg.RoleSettings(defaults)
 	role := func(name string) pgserver.Role { return pgserver.Role{Name: name, Password: passwords[name]} }
 	g, ctx := errgroup.WithContext(ctx)
-	for _, name := range topology.Databases() {
+	for _, name := range databases {
 		g.Go(func() error {
 			return pgserver.EnsureDatabase(ctx, dsn, pgserver.Database{
 				Name: name, Owner: role(name), Runtime: role(topology.RuntimeRole(name)), Settings: limits,
@@ -247,7 +253,7 @@ func (p *Postgres) DSNs() map[string]string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	out := map[string]string{}
-	for _, name := range topology.Databases() {
+	for _, name := range p.databases {
 		out[name] = p.server.DSN(name, name, p.passwords[name])
 	}
 	return out

@@ -64,7 +64,7 @@ func (s *Shop) serviceCommand(part topology.Part, life int) (c process.Command, 
 		}
 		argv = []string{self, "service"}
 	}
-	argv = append(argv, part.Name)
+	argv = append(argv, part.Identity())
 	log, err := os.OpenFile(s.LogPath(part.Name), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return c, err
@@ -154,8 +154,11 @@ func RunService(ctx context.Context, name string) error {
 func (s *Shop) environ(part topology.Part, life int) []string {
 	vars := s.environment()
 	out := make([]string, 0, len(vars))
-	for k, v := range vars {
-		if strings.HasPrefix(k, part.Prefix()) { // no service knows another's secrets
+	for k, v := range vars { // no service knows another's secrets
+		switch known := s.known(k); {
+		case strings.HasPrefix(k, part.Prefix()):
+			out = append(out, known+"="+v)
+		case known == k && strings.HasPrefix(k, part.ServicePrefix()): // of all cells of the service
 			out = append(out, k+"="+v)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/souk-shop/souk/tools/internal/state"
 	"github.com/souk-shop/souk/tools/internal/topology"
@@ -51,24 +52,34 @@ func (s *Shop) environment() map[string]string {
 		// clients have had time to leave them.
 		out["SOUK_GATEWAY_DRAIN_DELAY"] = "1s"
 	}
-	for _, part := range topology.Processes() {
+	for _, part := range s.parts {
 		out[part.Prefix()+"LOG_LEVEL"] = "info"
 		if part.Database {
 			out[part.Prefix()+"POSTGRES_MAX_CONNS"] = conns
 		}
 	}
 	if s.recorder != nil {
-		for _, part := range topology.Processes() {
+		for _, part := range s.parts {
 			out[part.Prefix()+"TRACES_PER_SECOND"] = tracesPerSecond
 		}
 	}
 	for k := range out {
-		if v, ok := os.LookupEnv(k); ok {
+		if v, ok := os.LookupEnv(s.known(k)); ok {
 			out[k] = v
 		}
 	}
 	maps.Copy(out, s.wiring())
 	return out
+}
+
+// known is the name by which a part's process knows a variable: that of its service.
+func (s *Shop) known(variable string) string {
+	for _, part := range s.parts {
+		if name, ok := strings.CutPrefix(variable, part.Prefix()); ok && part.Cell != "" {
+			return part.ServicePrefix() + name
+		}
+	}
+	return variable
 }
 
 // wiring are the variables that this shop alone knows.
@@ -92,13 +103,18 @@ func (s *Shop) wiring() map[string]string {
 		maps.Copy(out, s.edge.wiring())
 	}
 	maps.Copy(out, s.connections)
+	for _, part := range s.parts {
+		if part.Cell != "" {
+			out[part.Prefix()+"CELL"], out[part.Prefix()+"BUCKETS"] = part.Cell, part.Buckets.String()
+		}
+	}
 	if s.opts.JobsOnly {
 		out["SOUK_ORDER_DRIVERS"] = "-1"
 	}
-	for _, part := range topology.Processes() {
+	for _, part := range s.parts {
 		out[part.Prefix()+"LOG_FORMAT"] = "json"
-		if slices.Contains(topology.Identities(), part.Name) {
-			files := Identity(s.folder.path, part.Name)
+		if slices.Contains(topology.Identities(), part.Identity()) {
+			files := Identity(s.folder.path, part.Identity())
 			out[part.Prefix()+"TLS_CERT"], out[part.Prefix()+"TLS_KEY"], out[part.Prefix()+"TLS_CA"] = files.TLSCert, files.TLSKey, files.TLSCA
 		}
 		if part.Database {

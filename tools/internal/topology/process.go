@@ -31,7 +31,9 @@ type Process struct {
 }
 
 // Run runs the part in this process until ctx is done.
-func (p Part) Run(ctx context.Context, proc Process) error { return p.run(ctx, p.Prefix(), proc) }
+func (p Part) Run(ctx context.Context, proc Process) error {
+	return p.run(ctx, p.ServicePrefix(), proc)
+}
 
 // HasAdmin reports whether the part has a listener for operators.
 func (p Part) HasAdmin() bool { return p.Kind == Service || p.Kind == Gateway }

@@ -5,12 +5,15 @@
 package topology
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/souk-shop/souk/gateway"
 	"github.com/souk-shop/souk/services/cart"
 	"github.com/souk-shop/souk/services/catalog"
+	"github.com/souk-shop/souk/services/chassis/cell"
 	chassis "github.com/souk-shop/souk/services/chassis/service"
 	"github.com/souk-shop/souk/services/insight"
 	"github.com/souk-shop/souk/services/notification"
@@ -63,6 +66,13 @@ type Part struct {
 	Calls []Call
 	// Database means a PostgreSQL database and a role of its own.
 	Database bool
+	// Cells means that it may run in cells, each with a database of its own: all that it has
+	// belongs to a customer. Cell is which one it is of, "" where it runs once, and Service what
+	// it is then: "order" of "order_c1".
+	Cells         bool
+	Cell, Service string
+	// Buckets are those that the cell has.
+	Buckets cell.Set
 	// Replica means that a standby of its database answers some of its reads, where there
 	// is one.
 	Replica bool
@@ -113,6 +123,7 @@ var Parts = []Part{
 		}),
 	},
 	service("payment", serve(payment.Run, func(c *payment.Config) *chassis.Config { return &c.Config }), Part{
+		Cells:       true,
 		Calls:       []Call{{To: Stripesim, Variable: "STRIPE_URL", Before: "http://"}},
 		Replica:     true,
 		Events:      true,
@@ -122,8 +133,9 @@ var Parts = []Part{
 	service("catalog", serve(catalog.Run, func(c *catalog.Config) *chassis.Config { return &c.Config }), Part{
 		Calls: targets("payment"), Replica: true, Redis: true, Events: true, Tells: true,
 	}),
-	service("cart", serve(cart.Run, func(c *cart.Config) *chassis.Config { return &c.Config }), Part{}),
+	service("cart", serve(cart.Run, func(c *cart.Config) *chassis.Config { return &c.Config }), Part{Cells: true}),
 	service("order", serve(order.Run, func(c *order.Config) *chassis.Config { return &c.Config }), Part{
+		Cells:       true,
 		Calls:       targets("catalog", "cart", "payment"),
 		Replica:     true,
 		Events:      true,
@@ -175,6 +187,36 @@ func Of(kinds ...Kind) []Part {
 // Processes are the programs of a running shop, in the order of start.
 func Processes() []Part { return Of(Provider, Service, Gateway) }
 
+// InCells returns the parts of a shop of so many cells: in place of each part that runs in cells,
+// one of each cell, which calls those of its own cell.
+func InCells(parts []Part, cells int) []Part {
+	if cells <= 1 {
+		return parts
+	}
+	var out []Part
+	for _, p := range parts {
+		if !p.Cells {
+			out = append(out, p)
+			continue
+		}
+		for i, buckets := range cell.Split(cells) {
+			one := p
+			one.Cell, one.Service, one.Buckets = fmt.Sprint("c", i+1), p.Name, buckets
+			one.Name, one.Calls = CellName(p.Name, one.Cell), slices.Clone(p.Calls)
+			for j, c := range one.Calls {
+				if to, ok := Find(c.To); ok && to.Cells {
+					one.Calls[j].To = CellName(c.To, one.Cell)
+				}
+			}
+			out = append(out, one)
+		}
+	}
+	return out
+}
+
+// CellName is the name of a service's part of a cell, of its database and its role: "order_c1".
+func CellName(service, cell string) string { return service + "_" + cell }
+
 // Identities are the names in certificates (see services/chassis/identity): those of the
 // processes that call each other, and Ops. The provider is outside.
 func Identities() []string { return append(Names(Of(Service, Gateway)), Ops) }
@@ -183,8 +225,11 @@ func Identities() []string { return append(Names(Of(Service, Gateway)), Ops) }
 func Programs() []Part { return Of(Provider, Service, Gateway, Function, Tool) }
 
 // Databases are the names of the parts that have one.
-func Databases() []string {
-	return Names(slices.DeleteFunc(slices.Clone(Parts), func(p Part) bool { return !p.Database }))
+func Databases() []string { return DatabasesOf(Parts) }
+
+// DatabasesOf are the names of the parts of some that have one.
+func DatabasesOf(parts []Part) []string {
+	return Names(slices.DeleteFunc(slices.Clone(parts), func(p Part) bool { return !p.Database }))
 }
 
 // RuntimeRole is the role of a service's statements in its database, which the role of
@@ -209,5 +254,12 @@ func Find(name string) (Part, bool) {
 	return Parts[i], true
 }
 
-// Prefix starts the names of a part's environment variables.
+// Prefix starts the names of a part's environment variables; those of a part of a cell are known
+// to it by its service's prefix.
 func (p Part) Prefix() string { return "SOUK_" + strings.ToUpper(p.Name) + "_" }
+
+// ServicePrefix is Prefix of what the part is: by it its process reads its configuration.
+func (p Part) ServicePrefix() string { return "SOUK_" + strings.ToUpper(p.Identity()) + "_" }
+
+// Identity is the name in the part's certificate, and of its program.
+func (p Part) Identity() string { return cmp.Or(p.Service, p.Name) }

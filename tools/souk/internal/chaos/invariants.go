@@ -114,7 +114,7 @@ func (t *trial) check() (v violations, undecided int) {
 func (t *trial) checkLedgers(v violations) {
 	of := map[audit.Kind]string{
 		audit.Unsettled: SettlesInTime, audit.ClientDiffers: SettledOnce, audit.Money: ChargedOnce, audit.Held: NothingHeld, audit.Unbalanced: LedgerMatchesProvider, audit.Units: NoOversell,
-		audit.Told: ToldOnce, audit.Model: ToldOnce,
+		audit.Told: ToldOnce, audit.Model: ToldOnce, audit.Misplaced: SettledOnce,
 	}
 	for _, d := range t.ev.report.Differences {
 		v.add(of[d.Kind], "%s %s", d.Subject, d.What)

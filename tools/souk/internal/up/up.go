@@ -50,6 +50,7 @@ it in good order, a second one at once.
 	flags.Var(&redis, "redis", "start Redis (or a small one inside) as a second layer of the catalog's cache; --redis=sentinel, --redis=cluster: several that go on without one")
 	replica := flags.Bool("replica", false, "start a standby of PostgreSQL, which answers reads")
 	postgres := flags.String("postgres", "", "`ha`: three PostgreSQL under Patroni and etcd, whose standbys answer reads; one server without")
+	cells := flags.Int("cells", 1, "in how `many` cells cart, order and payment run, each with databases of its own; a data folder keeps its number")
 	backups := flags.String("backups", "", "a `folder` to which PostgreSQL archives its log from now on, with pgBackRest, for 'souk backup' and 'souk restore'; none ends it")
 	events := flags.String("events", localshop.EmbeddedEvents, "the `broker` of events: embedded (NATS, data in the data folder), none, or a URL (nats://..., kafka://...)")
 	empty := flags.Bool("empty", false, "do not import the embedded catalog")
@@ -65,7 +66,7 @@ it in good order, a second one at once.
 	}
 	display := newDisplay(stderr)
 	opts := localshop.Options{
-		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Edge: *edge, Redis: string(redis), Replica: *replica, Postgres: *postgres, Backups: *backups, Events: *events, Metrics: *metrics,
+		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Edge: *edge, Redis: string(redis), Replica: *replica, Postgres: *postgres, Backups: *backups, Cells: *cells, Events: *events, Metrics: *metrics,
 		Console: display, ConsoleLevel: slog.LevelWarn, Progress: display.progress,
 	}
 	if *traces && *processes && localshop.ExportsElsewhere() {
