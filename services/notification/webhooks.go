@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/souk-shop/souk/services/chassis/config"
@@ -116,7 +117,20 @@ func webhooks(p *service.Parts, cfg WebhookConfig, first mail.State) (*app.Endpo
 	endpoints := app.NewEndpoints(app.Config{
 		Store: store, Guard: guard, Types: inbound.Types(), Now: p.Now, NewID: newID,
 	})
-	return endpoints, []consume.Subscription{inbound.Webhooks(store)}, nil
+	return endpoints, []consume.Subscription{inbound.Webhooks(expected{store, dispatcher})}, nil
+}
+
+// expected has the dispatcher expect the deliveries that are made.
+type expected struct {
+	*postgres.Webhooks
+
+	by *app.Dispatcher
+}
+
+// Deliver implements inbound.Deliveries.
+func (e expected) Deliver(ctx context.Context, tx pgx.Tx, ms []webhook.Addressed) error {
+	defer e.by.Expect()
+	return e.Webhooks.Deliver(ctx, tx, ms)
 }
 
 // logged implements app.Notices by the log.

@@ -25,8 +25,9 @@ const (
 func CrashPoints() []crash.Point { return []crash.Point{WebhookClaimed, WebhookAnswered} }
 
 const (
-	// poll is the pause between two looks that found nothing.
-	poll = 100 * time.Millisecond
+	// poll is the pause after a look that found something to send, and after Expect; it doubles with
+	// each look that finds nothing, to idle: a shop without endpoints, or at night, looks once a second.
+	poll, idle = 100 * time.Millisecond, time.Second
 	// margin is how much longer a claim is than a call, to write what came of it.
 	margin = 15 * time.Second
 	// grace is for how long calls go on when the process stops. One that is interrupted
@@ -63,11 +64,20 @@ type DispatcherConfig struct {
 type Dispatcher struct {
 	cfg      DispatcherConfig
 	answered chan noting
+	expected chan struct{}
 }
 
 // NewDispatcher makes a Dispatcher. It runs once.
 func NewDispatcher(cfg DispatcherConfig) *Dispatcher {
-	return &Dispatcher{cfg, make(chan noting, cfg.Workers)}
+	return &Dispatcher{cfg, make(chan noting, cfg.Workers), make(chan struct{}, 1)}
+}
+
+// Expect says that deliveries are being made: the dispatcher looks often for a while.
+func (d *Dispatcher) Expect() {
+	select {
+	case d.expected <- struct{}{}:
+	default:
+	}
 }
 
 // Run sends until ctx ends; then it waits for calls under way. It fails where a crash point
@@ -79,11 +89,12 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		wg      sync.WaitGroup
 		room    = Room{Places: d.cfg.Workers, OnTrial: d.cfg.OnTrial, PerEndpoint: d.cfg.PerEndpoint, PerHost: d.cfg.PerHost, OnHost: map[string]int{}}
 		ended   = make(chan call, d.cfg.Workers)
-		ticker  = time.NewTicker(poll)
+		pause   = poll / 2
+		timer   = time.NewTimer(pause)
 		failing bool
 		failed  error
 	)
-	defer ticker.Stop()
+	defer timer.Stop()
 	noted := make(chan struct{})
 	go func() { defer close(noted); d.noteAnswered(context.WithoutCancel(ctx)) }()
 	defer func() { close(d.answered); <-noted }()
@@ -103,6 +114,11 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 				d.cfg.Log.WarnContext(ctx, "webhooks cannot be claimed; it is tried again", "error", err)
 			}
 			failing = err != nil
+			pause = min(2*pause, idle)
+			if len(claimed) > 0 {
+				pause = poll
+			}
+			timer.Reset(pause)
 			for i := range claimed {
 				room.enter(&claimed[i])
 				wg.Go(func() { ended <- call{&claimed[i], d.try(calls, &claimed[i])} })
@@ -111,8 +127,11 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		select {
 		case c := <-ended:
 			end(c)
-		case <-ticker.C:
+		case <-timer.C:
 			more = true
+		case <-d.expected:
+			pause = poll
+			timer.Reset(pause)
 		case <-ctx.Done():
 		}
 		for waiting := true; waiting; {

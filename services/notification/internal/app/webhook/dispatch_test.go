@@ -8,7 +8,10 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"github.com/souk-shop/souk/services/chassis/crash"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/services/notification/internal/domain/webhook"
 )
 
@@ -29,6 +32,52 @@ func (o *outbox) Delivered(_ context.Context, all []Answered) ([]bool, error) {
 		ours[i] = one.ID != "another's"
 	}
 	return ours, o.delivered(len(all))
+}
+
+// looked notes when it is asked for what is due, and has it once.
+type looked struct {
+	Outbox
+
+	start time.Time
+	at    []time.Duration
+	due   time.Duration
+}
+
+func (l *looked) Claim(context.Context, Room, time.Duration) ([]Claimed, bool, error) {
+	now := time.Since(l.start)
+	l.at = append(l.at, now)
+	if l.due > 0 && now >= l.due {
+		l.due = 0
+		return []Claimed{{Delivery: webhook.Delivery{ID: "due"}}}, false, nil
+	}
+	return nil, false, nil
+}
+
+// TestALookCostsAQuietShopLittle: a dispatcher that finds nothing looks once a second, and ten times
+// a second where it has found something, or is to expect it.
+func TestALookCostsAQuietShopLittle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const ms = time.Millisecond
+		o := &looked{start: time.Now(), due: 30 * time.Second}
+		ctx, stop := context.WithCancel(t.Context())
+		d := NewDispatcher(DispatcherConfig{Outbox: o, Workers: 8, Crash: func(crash.Point) error { return errors.New("it ends here") }})
+		done := make(chan error)
+		go func() { done <- d.Run(ctx) }()
+		_ = retry.Sleep(t.Context(), 20*time.Second+ms)
+		o.at = nil
+		d.Expect()
+		_ = retry.Sleep(t.Context(), 5*time.Second)
+		want := []time.Duration{20*time.Second + 101*ms, 20*time.Second + 301*ms, 20*time.Second + 701*ms, 21*time.Second + 501*ms, 22*time.Second + 501*ms}
+		if !slices.Equal(o.at[:5], want) {
+			t.Errorf("after it was to expect some it looked at %v, not %v", o.at[:5], want)
+		}
+		o.at = nil
+		if err := <-done; err == nil || o.at[len(o.at)-1] < 30*time.Second || len(o.at) > 6 {
+			t.Errorf("looked at %v: %v", o.at, err)
+		}
+		stop()
+	})
 }
 
 // TestWhatSucceededIsWrittenTogether: what ends while something is written is written at once, and
