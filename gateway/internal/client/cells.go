@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
@@ -12,6 +13,7 @@ import (
 
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
+	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/cell/route"
 )
 
@@ -26,10 +28,15 @@ var merges = route.Merges{
 }
 
 // mergeOrders merges the cells' lists, newest first. A cursor is a time and an id, which are a
-// place in each cell's list.
+// place in each cell's list. The list of a number is its cell's, by the bucket at its end.
 func mergeOrders(ctx context.Context, cells []route.Cell, req, reply proto.Message) error {
 	in := proto.CloneOf(req.(*orderv1.ListOrdersRequest))
 	in.WithCursors = true
+	if number := in.GetFilter().GetNumber(); len(number) > 2 {
+		if b, err := cell.ParseBucket(strings.ToUpper(number[len(number)-2:])); err == nil {
+			cells = slices.DeleteFunc(cells, func(c route.Cell) bool { return !c.Buckets.Has(b) })
+		}
+	}
 	lists, err := route.AskAll[*orderv1.ListOrdersRequest, *orderv1.ListOrdersResponse](ctx, cells, in)
 	if err != nil {
 		return err
@@ -72,7 +79,7 @@ func mergeCustomers(ctx context.Context, cells []route.Cell, req, reply proto.Me
 	for _, f := range found {
 		out.Customers = append(out.Customers, f.GetCustomers()...)
 	}
-	slices.SortStableFunc(out.Customers, func(a, b *orderv1.FoundCustomer) int {
+	slices.SortStableFunc(out.GetCustomers(), func(a, b *orderv1.FoundCustomer) int {
 		return b.GetLastPlacedAt().AsTime().Compare(a.GetLastPlacedAt().AsTime())
 	})
 	return assign(reply, out)
@@ -169,8 +176,8 @@ func sum(reports []*paymentv1.Reconciliation) *paymentv1.Reconciliation {
 			o.MovementsThere += t.GetMovementsThere()
 		}
 	}
-	slices.SortFunc(out.Totals, func(a, b *paymentv1.ReconciliationTotal) int { return cmp.Compare(a.GetCurrency(), b.GetCurrency()) })
-	out.Differences = out.Differences[:min(len(out.Differences), mostDifferences)]
+	slices.SortFunc(out.GetTotals(), func(a, b *paymentv1.ReconciliationTotal) int { return cmp.Compare(a.GetCurrency(), b.GetCurrency()) })
+	out.Differences = out.GetDifferences()[:min(len(out.GetDifferences()), mostDifferences)]
 	return out
 }
 

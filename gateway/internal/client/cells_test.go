@@ -288,6 +288,12 @@ func TestOneListOfAllCells(t *testing.T) {
 	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "cell c2") {
 		t.Errorf("with a cell away: %v", err)
 	}
+	for number, want := range map[string]codes.Code{"s-7k3m-9q00": codes.OK, "S-7K3M-9QZZ": codes.Unavailable} {
+		_, err := orders.ListOrders(t.Context(), &orderv1.ListOrdersRequest{PageSize: 5, Filter: &orderv1.OrderFilter{Number: number}, Viewer: shopOperator})
+		if status.Code(err) != want {
+			t.Errorf("the order of number %s, with a cell away: %v", number, err)
+		}
+	}
 	if _, err := orders.GetOrder(t.Context(), &orderv1.GetOrderRequest{OrderId: idIn(t, 3), Viewer: shopOperator}); err != nil {
 		t.Errorf("an order of the other cell: %v", err)
 	}

@@ -9,7 +9,6 @@ package cell
 
 import (
 	"fmt"
-	"hash/fnv"
 	"strings"
 
 	"github.com/google/uuid"
@@ -35,14 +34,6 @@ func OfText(id string) (Bucket, error) {
 		return 0, fmt.Errorf("bucket of id %q: %w", id, err)
 	}
 	return Of(u), nil
-}
-
-// OfKey returns the bucket of what has no id, by a hash of its text: FNV-1a of 32 bits,
-// modulo the number of buckets.
-func OfKey(text string) Bucket {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(text)) // never fails, by its documentation
-	return Bucket(h.Sum32() % Buckets)
 }
 
 // In returns the id moved to a bucket: its low 10 bits are replaced. The id must be of a version

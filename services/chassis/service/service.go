@@ -130,6 +130,10 @@ func Run(ctx context.Context, cfg Configured, spec Spec) (err error) {
 	}
 	process := run.Config{Name: spec.Name, Telemetry: base.Telemetry, Admin: base.Admin, Identity: &base.Identity}
 	return run.Serve(ctx, process, func(process *run.Process) (run.Server, error) {
+		if base.Cell != "" {
+			process.Log = process.Log.With("cell", base.Cell)
+			process.Telemetry.Log = process.Log
+		}
 		p := &Parts{Process: process, Crash: hook, Now: base.Clock.Now, Own: own}
 		if err := p.connect(ctx, base, spec); err != nil {
 			return run.Server{}, err

@@ -21,6 +21,7 @@ func Fields() []Field {
 		{"caller", "the part that called, by its certificate"},
 		{"cart_id", "a cart's id"},
 		{"carts", "how many carts"},
+		{"cell", "the cell that a process is of, where the service runs in several"},
 		{"certificate", "the name in a certificate"},
 		{"chain", "a chain of the audit log"},
 		{"client", "the client's address"},

@@ -29,7 +29,8 @@ type Merges map[string]Merge
 // Cell is a connection to a service's cell.
 type Cell struct {
 	// Name is the cell's; "" of a service that runs in one.
-	Name string
+	Name    string
+	Buckets cell.Set
 	*grpc.ClientConn
 	method string
 }
@@ -78,7 +79,7 @@ func Dial(part string, cfg rpc.ClientConfig, merges Merges, id *identity.Identit
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
 		}
-		c.cells = append(c.cells, Cell{Name: to.Name, ClientConn: conn})
+		c.cells = append(c.cells, Cell{Name: to.Name, Buckets: to.Buckets, ClientConn: conn})
 	}
 	return c, nil
 }
@@ -236,7 +237,7 @@ func (s *stream) RecvMsg(m any) error {
 }
 
 // AskAll asks all cells the same at once and returns their answers in the order of the cells.
-// One that fails fails all.
+// With one that fails there are none.
 func AskAll[Req, Res proto.Message](ctx context.Context, cells []Cell, req Req) ([]Res, error) {
 	replies := make([]Res, len(cells))
 	g, ctx := errgroup.WithContext(ctx)

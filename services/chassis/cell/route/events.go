@@ -52,7 +52,7 @@ func mergeScans(ctx context.Context, cells []Cell, req, reply proto.Message) err
 		switch at := page.GetCompleteUntil(); {
 		case at == nil:
 			complete = false
-		case out.CompleteUntil == nil || at.AsTime().Before(out.GetCompleteUntil().AsTime()):
+		case out.GetCompleteUntil() == nil || at.AsTime().Before(out.GetCompleteUntil().AsTime()):
 			out.CompleteUntil = at
 		}
 	}

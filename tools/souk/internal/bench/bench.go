@@ -123,6 +123,8 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 			return replicasCommand(ctx, args[1:], stdout, stderr)
 		case "launch":
 			return launchCommand(ctx, args[1:], stdout, stderr)
+		case "cells":
+			return cellsCommand(ctx, args[1:], stdout, stderr)
 		case "edge":
 			return edgeCommand(ctx, args[1:], stdout, stderr)
 		case "against":
@@ -135,6 +137,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
        souk bench replicas [flags]
        souk bench launch [flags]
        souk bench edge [flags]
+       souk bench cells [flags]
        souk bench against [flags]
 
 Starts a shop of its own in a temporary folder and measures it against its
@@ -147,7 +150,8 @@ checkouts the shop does for a transaction of a benchmark that everybody knows.
 how soon a change is shown, with the broker of events and without it, "souk bench
 replicas" counts reads that lack the reader's own write, "souk bench launch" sells one
 SKU to thousands of buyers at once, "souk bench edge" reads through an edge and without it
-while prices change and while the catalog hangs, "souk bench against" compares with another build of the shop, or with other flags of "souk up".
+while prices change and while the catalog hangs, "souk bench cells" measures weak scaling over
+cells, "souk bench against" compares with another build of the shop, or with other flags of "souk up".
 
 `, stderr)
 	b := &bench{progress: stderr}

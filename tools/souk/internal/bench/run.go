@@ -243,17 +243,27 @@ func newBuyer(ctx context.Context, url string, lines int) (*buyer, error) {
 // checkout buys one unit of a few products as a new guest and returns the
 // order's id once it is paid.
 func (b *buyer) checkout(ctx context.Context, n int) (string, error) {
+	cart, err := b.shop.NewCart(ctx, b.choose(n))
+	if err != nil {
+		return "", err
+	}
+	return b.order(ctx, b.shop.WithToken(cart.Token), cart.ID)
+}
+
+// choose returns the lines of an order.
+func (b *buyer) choose(n int) []shopclient.Line {
 	lines := make([]shopclient.Line, b.lines)
 	for i := range lines {
 		// Strides that share no factor with each other spread the choice.
 		lines[i] = shopclient.Line{SKU: b.skus[(n*31+i*7)%len(b.skus)], Quantity: 1}
 	}
-	cart, err := b.shop.NewCart(ctx, lines)
-	if err != nil {
-		return "", err
-	}
-	order, err := b.shop.WithToken(cart.Token).PlaceOrder(ctx, uuid.NewString(), 20*time.Second, shopclient.Checkout{
-		CartID: cart.ID, PaymentMethod: "pm_card_visa", Email: "bench@example.com",
+	return lines
+}
+
+// order orders a guest's cart and returns the order's id once it is paid.
+func (b *buyer) order(ctx context.Context, guest *shopclient.Client, cart string) (string, error) {
+	order, err := guest.PlaceOrder(ctx, uuid.NewString(), 20*time.Second, shopclient.Checkout{
+		CartID: cart, PaymentMethod: "pm_card_visa", Email: "bench@example.com",
 		ShippingAddress: shopclient.Address{Name: "Bench", Line1: "1 High Street", City: "Town", PostalCode: "SW1Y 4JH", Country: "GB"},
 	})
 	if err != nil {
