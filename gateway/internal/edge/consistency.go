@@ -46,10 +46,20 @@ func (c Consistent) Follow(next http.Handler) http.Handler {
 				token = token.Merge(sent)
 			}
 		}
+		if token == nil && anonymous(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
 		ctx, session := consistency.Begin(r.Context(), token)
 		r = r.WithContext(ctx)
 		next.ServeHTTP(&teller{ResponseWriter: w, request: r, session: session, policy: c.Policy, api: api}, r)
 	})
+}
+
+// anonymous reports that a request reads what anyone may: it writes nothing of its own, and is
+// most of what a shop is asked.
+func anonymous(r *http.Request) bool {
+	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && len(r.Header["Cookie"]) == 0 && len(r.Header["Authorization"]) == 0
 }
 
 // teller adds to an answer what its request has written.

@@ -60,3 +60,28 @@ func TestConsistent(t *testing.T) {
 		}
 	}
 }
+
+// A request that reads what anyone may costs no session; all others have one.
+func TestAnonymousReadsHaveNoSession(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		method, header, value string
+		want                  bool
+	}{
+		"a read":                 {http.MethodGet, "Accept", "*/*", false},
+		"its head":               {http.MethodHead, "Accept", "*/*", false},
+		"a write":                {http.MethodPost, "Accept", "*/*", true},
+		"a read after a write":   {http.MethodGet, consistency.Header, "order:1/20", true},
+		"a browser that is back": {http.MethodGet, "Cookie", "theme=dark", true},
+		"a client with a token":  {http.MethodGet, "Authorization", "Bearer t", true},
+	} {
+		c := Consistent{API: func(string) bool { return true }}
+		r := httptest.NewRequestWithContext(t.Context(), tc.method, "/v1/products", nil)
+		r.Header.Set(tc.header, tc.value)
+		c.Follow(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			if got := consistency.FromContext(r.Context()) != nil; got != tc.want {
+				t.Errorf("%s: a session: %v", name, got)
+			}
+		})).ServeHTTP(httptest.NewRecorder(), r)
+	}
+}

@@ -211,14 +211,19 @@ func (o *Observer) start(r *http.Request) (context.Context, trace.Span) {
 	if !o.tel.Recording {
 		return o.tel.Tracer().Start(ctx, "")
 	}
-	options = append(options, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(
-		attribute.String("http.request.method", method(r.Method)),
-		attribute.String("url.scheme", scheme(r)),
-		attribute.String("client.address", r.RemoteAddr),
-		attribute.String("user_agent.original", r.UserAgent()),
-	))
-	return o.tel.Tracer().Start(ctx, method(r.Method), options...)
+	ctx, span := o.tel.Tracer().Start(ctx, method(r.Method), append(options, asServer)...)
+	if span.IsRecording() { // the traces of most requests are not kept
+		span.SetAttributes(
+			attribute.String("http.request.method", method(r.Method)),
+			attribute.String("url.scheme", scheme(r)),
+			attribute.String("client.address", r.RemoteAddr),
+			attribute.String("user_agent.original", r.UserAgent()),
+		)
+	}
+	return ctx, span
 }
+
+var asServer = trace.WithSpanKind(trace.SpanKindServer)
 
 // recovered answers for a handler that panicked. What was begun is cut off, so
 // that no client takes half an answer for a whole one.
