@@ -64,25 +64,26 @@ type group struct {
 	list *memberlist.Memberlist
 }
 
-// newGroup joins nobody yet.
-func newGroup(cfg Config, parts Parts, p *Peers) (*group, error) {
+// openGroup makes the group of this gateway alone.
+func (p *Peers) openGroup(parts Parts) error {
+	cfg := p.cfg
 	host, port, err := splitAddr(cfg.Gossip)
 	if err != nil {
-		return nil, fmt.Errorf("SOUK_GATEWAY_PEERS_GOSSIP: %w", err)
+		return fmt.Errorf("SOUK_GATEWAY_PEERS_GOSSIP: %w", err)
 	}
 	for _, addr := range cfg.Join {
 		if h, _, err := splitAddr(addr); err != nil || h == "" {
-			return nil, fmt.Errorf("SOUK_GATEWAY_PEERS_JOIN: %q is not host:port", addr)
+			return fmt.Errorf("SOUK_GATEWAY_PEERS_JOIN: %q is not host:port", addr)
 		}
 	}
 	if cfg.Advertise != "" {
 		if _, err := netip.ParseAddr(cfg.Advertise); err != nil {
-			return nil, fmt.Errorf("SOUK_GATEWAY_PEERS_ADVERTISE: %w", err)
+			return fmt.Errorf("SOUK_GATEWAY_PEERS_ADVERTISE: %w", err)
 		}
 	}
 	keys, err := keyring(parts.Secret, parts.OldSecrets)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	hostname, err := os.Hostname()
 	if err != nil {
@@ -102,11 +103,15 @@ func newGroup(cfg Config, parts Parts, p *Peers) (*group, error) {
 	m.Delegate = &delegate{meta: []byte(contract + " " + p.port())}
 	m.Events = &membership{peers: p, self: g.name}
 	m.LogOutput = &logWriter{tel: parts.Telemetry}
-	p.group = g // membership is told of by Create
+	// Others may come before Create returns.
+	p.group = g
+	p.mu.Lock()
+	p.arrange()
+	p.mu.Unlock()
 	if g.list, err = memberlist.Create(m); err != nil {
-		return nil, fmt.Errorf("SOUK_GATEWAY_PEERS_GOSSIP: %w", err)
+		return fmt.Errorf("SOUK_GATEWAY_PEERS_GOSSIP: %w", err)
 	}
-	return g, nil
+	return nil
 }
 
 // keyring has a key of each secret; what is sent is encrypted with the first's.
@@ -158,7 +163,7 @@ func (g *group) join(ctx context.Context) {
 	}
 	var strange []string
 	for _, addr := range g.cfg.Join {
-		host, port, _ := net.SplitHostPort(addr) // newGroup has looked
+		host, port, _ := net.SplitHostPort(addr) // openGroup has looked
 		ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		if err != nil {
 			g.tel.Log.DebugContext(ctx, "the address of peers is not known", "address", addr, "error", err)
@@ -245,6 +250,6 @@ func (w *logWriter) Write(line []byte) (int, error) {
 			level = slog.LevelWarn
 		}
 	}
-	w.tel.Log.Log(context.Background(), level, "gossip of peers", "line", "["+text, "left_out", leftOut)
+	w.tel.Log.Log(context.Background(), level, "gossip of peers", "text", "["+text, "left_out", leftOut)
 	return len(line), nil
 }

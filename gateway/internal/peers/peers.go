@@ -135,11 +135,10 @@ func Open(cfg Config, parts Parts) (*Peers, error) {
 	if p.server, err = rpc.NewServer(rpc.ServerConfig{Listen: cfg.Listen, Listener: cfg.Listener, DrainTimeout: drainTimeout}, rpc.ServerParts{Identity: parts.Identity, Telemetry: parts.Telemetry}); err != nil {
 		return nil, fmt.Errorf("SOUK_GATEWAY_PEERS_LISTEN: %w", err)
 	}
-	if p.group, err = newGroup(cfg, parts, p); err != nil {
+	if err := p.openGroup(parts); err != nil {
 		p.server.Stop()
 		return nil, err
 	}
-	p.arrange()
 	return p, p.measure()
 }
 
@@ -231,13 +230,14 @@ func (p *Peers) fill(ctx context.Context, key string, req *peerv1.FillRequest, t
 		if name == p.group.name {
 			return nil, own
 		}
+		if asked == tries {
+			break
+		}
 		peer := p.member(name)
 		if peer == nil || !peer.breaker.Allow() {
 			continue
 		}
-		if asked++; asked > tries {
-			break
-		}
+		asked++
 		res, err := peer.ask(ctx, req, timeout)
 		switch {
 		case err == nil:
@@ -321,7 +321,7 @@ func (p *Peers) joined(name, addr string) {
 		breaker: retry.NewBreaker(retry.BreakerConfig{Pause: pause, MaxPause: maxPause}),
 	}
 	p.tel.Log.Info("a peer has come", "peer", name, "address", addr)
-	p.arrangeLocked()
+	p.arrange()
 }
 
 // left forgets another gateway.
@@ -335,16 +335,11 @@ func (p *Peers) left(name string) {
 	delete(p.members, name)
 	p.closing.Go(func() { _ = gone.close() })
 	p.tel.Log.Info("a peer has gone", "peer", name)
-	p.arrangeLocked()
+	p.arrange()
 }
 
+// arrange makes the ring of the members of now; p.mu is held.
 func (p *Peers) arrange() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.arrangeLocked()
-}
-
-func (p *Peers) arrangeLocked() {
 	names := []string{p.group.name}
 	for name := range p.members {
 		names = append(names, name)
