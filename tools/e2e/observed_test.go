@@ -222,7 +222,7 @@ func observe(t *testing.T) *observed {
 		return smtptest.Reaction{}
 	}})
 	shop, err := localshop.Start(t.Context(), localshop.Options{
-		Dir: o.dir, Disposable: true, Redis: localshop.OneRedis, Events: localshop.EmbeddedEvents, SpanProcessors: []sdktrace.SpanProcessor{o.spans},
+		Dir: o.dir, Disposable: true, Gateways: 2, Redis: localshop.OneRedis, Events: localshop.EmbeddedEvents, SpanProcessors: []sdktrace.SpanProcessor{o.spans},
 		Env: func(service string, _ int) []string {
 			env := []string{"SOUK_" + strings.ToUpper(service) + "_LOG_LEVEL=debug"}
 			switch service {

@@ -61,6 +61,9 @@ type Options struct {
 	Seed bool
 	// Edge starts Varnish in front of the gateway: Addr is Varnish's then.
 	Edge bool
+	// Gateways is how many gateways there are, which are each other's peers: one when less than
+	// two. The first is the shop's; the others are inside of this process, on any free ports.
+	Gateways int
 	// Redis starts OneRedis, SentinelRedis or ClusterRedis, as the second layer of the services'
 	// caches; none when empty. A service that runs once has little use for it; see
 	// docs/adr/0007.
@@ -172,7 +175,9 @@ type Shop struct {
 	backups  *backups           // nil without
 	archive  *pgbackrest.Server // of the primary, with backups
 	redis    *redis
-	edge     *edge     // with Options.Edge
+	edge     *edge // with Options.Edge
+	peers    Peers // with Options.Gateways
+	gateways []*Gateway
 	broker   *broker   // with EmbeddedEvents
 	recorder *recorder // with Options.Traces
 	meter    *meter    // with Options.Metrics
@@ -241,6 +246,11 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 	if s.backups, err = s.folder.keepBackups(opts.Backups, time.Now()); err != nil {
 		return nil, err
 	}
+	if opts.Gateways > 1 {
+		if s.peers, err = NewPeers(); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
@@ -265,6 +275,9 @@ func Start(ctx context.Context, opts Options) (_ *Shop, err error) {
 		return nil, err
 	}
 	if err := s.firstBackup(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.addGateways(ctx); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -622,6 +635,9 @@ func (s *Shop) stopAll(ctx context.Context) error {
 	errs = append(errs, state.Remove(s.folder.path))
 	if s.edge != nil {
 		s.edge.close()
+	}
+	for _, g := range s.gateways {
+		errs = append(errs, g.Stop())
 	}
 	if s.stop != nil {
 		s.stop()

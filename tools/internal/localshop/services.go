@@ -102,6 +102,12 @@ func (s *Shop) wiring() map[string]string {
 	if s.edge != nil {
 		maps.Copy(out, s.edge.wiring())
 	}
+	if s.peers.there() {
+		for _, kv := range s.peers.First() {
+			name, value, _ := strings.Cut(kv, "=")
+			out[name] = value
+		}
+	}
 	maps.Copy(out, s.connections)
 	for _, part := range s.parts {
 		if part.Cell != "" {

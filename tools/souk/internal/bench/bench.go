@@ -127,6 +127,8 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 			return cellsCommand(ctx, args[1:], stdout, stderr)
 		case "edge":
 			return edgeCommand(ctx, args[1:], stdout, stderr)
+		case "peers":
+			return peersCommand(ctx, args[1:], stdout, stderr)
 		case "against":
 			return againstCommand(ctx, args[1:], stdout, stderr)
 		}
@@ -138,6 +140,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
        souk bench launch [flags]
        souk bench edge [flags]
        souk bench cells [flags]
+       souk bench peers [flags]
        souk bench against [flags]
 
 Starts a shop of its own in a temporary folder and measures it against its
@@ -151,7 +154,8 @@ how soon a change is shown, with the broker of events and without it, "souk benc
 replicas" counts reads that lack the reader's own write, "souk bench launch" sells one
 SKU to thousands of buyers at once, "souk bench edge" reads through an edge and without it
 while prices change and while the catalog hangs, "souk bench cells" measures weak scaling over
-cells, "souk bench against" compares with another build of the shop, or with other flags of "souk up".
+cells, "souk bench peers" counts what gateways ask of the catalog for each change, as peers and
+alone, "souk bench against" compares with another build of the shop, or with other flags of "souk up".
 
 `, stderr)
 	b := &bench{progress: stderr}

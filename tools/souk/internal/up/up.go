@@ -45,6 +45,7 @@ it in good order, a second one at once.
 	data := flags.String("data", state.DefaultDir, "the data `folder`; it is kept")
 	fresh := flags.Bool("fresh", false, "empty the data folder first")
 	processes := flags.Bool("processes", false, "run each service in a process of its own, started again after any death")
+	gateways := flags.Int("gateways", 1, "how many gateways there are, which fill each other's caches; only the first listens at --addr")
 	edge := flags.Bool("edge", false, "start Varnish in front of the gateway, which keeps public pages")
 	var redis redisKind
 	flags.Var(&redis, "redis", "start Redis (or a small one inside) as a second layer of the catalog's cache; --redis=sentinel, --redis=cluster: several that go on without one")
@@ -64,9 +65,12 @@ it in good order, a second one at once.
 		flags.Usage()
 		return errors.New("up takes no arguments")
 	}
+	if *gateways < 1 {
+		return fmt.Errorf("--gateways: %d; one is the least", *gateways)
+	}
 	display := newDisplay(stderr)
 	opts := localshop.Options{
-		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Seed: !*empty, Edge: *edge, Redis: string(redis), Replica: *replica, Postgres: *postgres, Backups: *backups, Cells: *cells, Events: *events, Metrics: *metrics,
+		Dir: *data, Addr: *addr, Fresh: *fresh, Processes: *processes, Gateways: *gateways, Seed: !*empty, Edge: *edge, Redis: string(redis), Replica: *replica, Postgres: *postgres, Backups: *backups, Cells: *cells, Events: *events, Metrics: *metrics,
 		Console: display, ConsoleLevel: slog.LevelWarn, Progress: display.progress,
 	}
 	if *traces && *processes && localshop.ExportsElsewhere() {
@@ -144,6 +148,9 @@ func introduce(w io.Writer, shop *localshop.Shop, data string, redis redisKind) 
 	}
 	if shop.URL != shop.GatewayURL() {
 		caches += "; Varnish in front of the gateway, " + shop.GatewayURL()
+	}
+	for _, g := range shop.Gateways() {
+		caches += "; a peer at " + g.URL
 	}
 	traces, metrics := "not kept", "not kept"
 	if shop.TracesURL() != "" {
