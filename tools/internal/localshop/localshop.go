@@ -611,6 +611,18 @@ func (s *Shop) Err() error { return s.err }
 // do what a service may not.
 func (s *Shop) DSN(service string) string { return s.DSNs()[service] }
 
+// DSNsOf are the connection strings of a service's databases: one of each of its cells, where it
+// runs in several.
+func (s *Shop) DSNsOf(service string) []string {
+	all, out := s.DSNs(), []string(nil)
+	for _, part := range s.parts {
+		if part.Identity() == service && part.Database {
+			out = append(out, all[part.Name])
+		}
+	}
+	return out
+}
+
 // DSNs are the connection strings of all databases, by service, for their owners.
 func (s *Shop) DSNs() map[string]string {
 	if s.cluster != nil {

@@ -89,6 +89,8 @@ func expectations() []expected {
 			add("freeze-"+part+"-*", must(append(symptoms(), alert("CacheNotFollowing")), down))
 		}
 	}
+	// Customers of one of two cells are hurt: at the pace of a slow shop they are too few for CheckoutFails.
+	add("cell-down", must(symptoms(), alert("ProcessDown", "job", "cart_c?"), alert("ProcessDown", "job", "order_c?"), alert("ProcessDown", "job", "payment_c?")))
 	add("kill-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"), alert("ProcessRestarts"))...))
 	add("crash-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"), alert("ProcessRestarts"))...))
 	add("rolling-restart", harmless("no call fails", alert("ProcessRestarts")))

@@ -108,17 +108,18 @@ func stillMoving(ctx context.Context, e *Environment) (m moving, err error) {
 	if m.Undelivered, err = e.Provider.Flush(ctx); err != nil {
 		return m, err
 	}
-	err = query(ctx, shop.DSN("order"), `
+	var open moving
+	err = queryOf(ctx, shop, "order", `
 		SELECT (SELECT count(*) FROM orders WHERE open), (SELECT count(*) FROM refunds WHERE state = 'pending')`,
-		[]any{&m.Orders, &m.Refunds}, func() {})
+		[]any{&open.Orders, &open.Refunds}, func() { m.Orders, m.Refunds = m.Orders+open.Orders, m.Refunds+open.Refunds })
 	if err != nil {
 		return m, err
 	}
-	err = query(ctx, shop.DSN("payment"), `
+	err = queryOf(ctx, shop, "payment", `
 		SELECT (SELECT count(*) FROM attempts WHERE state IN ('sent', 'authorized', 'capture_sent', 'void_sent'))
 		     + (SELECT count(*) FROM refunds WHERE state = 'sent'),
 		       (SELECT count(*) FROM webhook_events WHERE state = 'pending')`,
-		[]any{&m.Payments, &m.Webhooks}, func() {})
+		[]any{&open.Payments, &open.Webhooks}, func() { m.Payments, m.Webhooks = m.Payments+open.Payments, m.Webhooks+open.Webhooks })
 	if err != nil || !m.none() {
 		return m, err // what moves has more to tell
 	}
@@ -142,6 +143,16 @@ func query(ctx context.Context, dsn, sql string, dest []any, each func()) error 
 	}
 	_, err = pgx.ForEachRow(rows, dest, func() error { each(); return nil })
 	return err
+}
+
+// queryOf is query on each database of a service.
+func queryOf(ctx context.Context, shop *localshop.Shop, service, sql string, dest []any, each func()) error {
+	for _, dsn := range shop.DSNsOf(service) {
+		if err := query(ctx, dsn, sql, dest, each); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // gather reads everything that the databases and the journal hold.
@@ -171,7 +182,7 @@ func gather(ctx context.Context, shop *localshop.Shop, w *witness, o *outside) (
 func (e *evidence) readOrders(ctx context.Context, shop *localshop.Shop) error {
 	var id string
 	var o orderRow
-	err := query(ctx, shop.DSN("order"), `
+	err := queryOf(ctx, shop, "order", `
 		SELECT id::text, idempotency_key, state, total, currency,
 			(SELECT count(*) FROM order_history h WHERE h.order_id = o.id AND h.state IN ('paid', 'cancelled'))
 		FROM orders o`, []any{&id, &o.key, &o.state, &o.total, &o.currency, &o.ends}, func() { e.orders[id] = o })
@@ -180,19 +191,22 @@ func (e *evidence) readOrders(ctx context.Context, shop *localshop.Shop) error {
 	}
 	var key string
 	var r refundRow
-	return query(ctx, shop.DSN("order"), `SELECT idempotency_key, id::text, order_id::text, state, amount FROM refunds`,
+	return queryOf(ctx, shop, "order", `SELECT idempotency_key, id::text, order_id::text, state, amount FROM refunds`,
 		[]any{&key, &r.id, &r.order, &r.state, &r.amount}, func() { e.refunds[key] = r })
 }
 
 func (e *evidence) readPayments(ctx context.Context, shop *localshop.Shop) error {
 	var id, state string
-	err := query(ctx, shop.DSN("payment"), `SELECT order_id::text, state FROM attempts`,
+	err := queryOf(ctx, shop, "payment", `SELECT order_id::text, state FROM attempts`,
 		[]any{&id, &state}, func() { e.attempts[id] = state })
 	if err != nil {
 		return err
 	}
-	return query(ctx, shop.DSN("payment"), `SELECT id, state FROM webhook_events`,
-		[]any{&id, &state}, func() { e.events[id] = state })
+	return queryOf(ctx, shop, "payment", `SELECT id, state FROM webhook_events`, []any{&id, &state}, func() {
+		if was := e.events[id]; was == "" || was == "ignored" { // cells whose order it is not about ignore an event
+			e.events[id] = state
+		}
+	})
 }
 
 // readJournal finds what the provider owed and delivered. The journal is
@@ -260,7 +274,7 @@ func (e *evidence) readCarts(ctx context.Context, shop *localshop.Shop) error {
 	var id string
 	var sku *string
 	var units *int64
-	return query(ctx, shop.DSN("cart"), `SELECT c.id::text, l.sku, l.quantity FROM carts c LEFT JOIN cart_lines l ON l.cart_id = c.id`,
+	return queryOf(ctx, shop, "cart", `SELECT c.id::text, l.sku, l.quantity FROM carts c LEFT JOIN cart_lines l ON l.cart_id = c.id`,
 		[]any{&id, &sku, &units}, func() {
 			if e.carts[id] == nil {
 				e.carts[id] = map[string]int64{}

@@ -87,7 +87,8 @@ func (e *Environment) start(ctx context.Context, opts localshop.Options, seed ui
 		}
 		e.always = map[string][]string{notifier: leads}
 	}
-	opts.Processes, opts.Redis, opts.Replica, opts.RestartPause, opts.Events = true, cmp.Or(opts.Redis, localshop.OneRedis), true, 200*time.Millisecond, localshop.EmbeddedEvents
+	opts.Processes, opts.Redis, opts.RestartPause, opts.Events = true, cmp.Or(opts.Redis, localshop.OneRedis), 200*time.Millisecond, localshop.EmbeddedEvents
+	opts.Replica = opts.Cells <= 1 // cells have none
 	opts.Env, opts.Route = e.environ, e.Proxies.Route
 	if over != nil {
 		opts.Route = func(from, to, addr string) (string, error) {

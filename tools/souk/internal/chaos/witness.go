@@ -60,7 +60,7 @@ func newWitness() *witness {
 func having(ctx context.Context, shop *localshop.Shop, table string) (names []string, err error) {
 	for _, name := range topology.Databases() {
 		var has bool
-		if err := query(ctx, shop.DSN(name), "SELECT to_regclass('"+table+"') IS NOT NULL", []any{&has}, func() {}); err != nil {
+		if err := queryOf(ctx, shop, name, "SELECT to_regclass('"+table+"') IS NOT NULL", []any{&has}, func() {}); err != nil {
 			return nil, err
 		}
 		if has {
@@ -144,8 +144,8 @@ func eventBacklog(ctx context.Context, e *Environment) (undelivered, unconsumed 
 	for _, source := range e.witness.publishers {
 		k := kind{source: source}
 		var n, sum int64
-		err := query(ctx, e.Shop.DSN(source), "SELECT split_part(subject, '.', 1), count(*) FROM souk_events GROUP BY 1", []any{&k.name, &n}, func() {
-			committed[k] = n
+		err := queryOf(ctx, e.Shop, source, "SELECT split_part(subject, '.', 1), count(*) FROM souk_events GROUP BY 1", []any{&k.name, &n}, func() {
+			committed[k] += n
 			sum += n
 		})
 		if err != nil {
@@ -184,8 +184,10 @@ func (e *evidence) readEvents(ctx context.Context, shop *localshop.Shop, w *witn
 	e.elsewhere.facts = map[occasion]events.Event{}
 	e.told = told{logs: map[occasion]content{}}
 	for _, source := range w.publishers {
-		if err := e.readLog(ctx, shop, source); err != nil {
-			return err
+		for _, dsn := range shop.DSNsOf(source) {
+			if err := e.readLog(ctx, dsn, source); err != nil {
+				return err
+			}
 		}
 	}
 	return e.told.readTaken(ctx, shop, w)
@@ -231,8 +233,8 @@ func (t *told) untaken(newest map[occasion]int64, each func(who string, subject 
 	}
 }
 
-func (e *evidence) readLog(ctx context.Context, shop *localshop.Shop, source string) error {
-	pool, err := pgxpool.New(ctx, shop.DSN(source))
+func (e *evidence) readLog(ctx context.Context, dsn, source string) error {
+	pool, err := pgxpool.New(ctx, dsn)
 	if err != nil {
 		return err
 	}
