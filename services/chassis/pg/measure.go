@@ -41,3 +41,29 @@ func MeasurePools(meter metric.Meter, pools map[string]*pgxpool.Pool) error {
 	}, count, limit, timeouts, waited)
 	return err
 }
+
+// MeasureArchive has the meter report whether the server of a pool archives its write-ahead log.
+// Nothing is reported of a server that has no archive. observed makes a callback one that is left
+// out while the database is away.
+func MeasureArchive(meter metric.Meter, pool *pgxpool.Pool, observed func(metric.Callback) metric.Callback) error {
+	behind, err := meter.Float64ObservableGauge("souk.postgres.archive.behind", metric.WithUnit("s"),
+		metric.WithDescription("How long ago PostgreSQL has last archived a piece of its log, while attempts fail; 0 while they do not. Not there without an archive."))
+	if err != nil {
+		return err
+	}
+	_, err = meter.RegisterCallback(observed(func(ctx context.Context, o metric.Observer) error {
+		var archives bool
+		var seconds float64
+		err := pool.QueryRow(ctx, `
+			SELECT current_setting('archive_mode') <> 'off',
+				CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity')
+					THEN extract(epoch FROM greatest(interval '0', now() - coalesce(last_archived_time, stats_reset, last_failed_time)))
+					ELSE 0 END
+			FROM pg_stat_archiver`).Scan(&archives, &seconds)
+		if err == nil && archives {
+			o.ObserveFloat64(behind, seconds)
+		}
+		return err
+	}), behind)
+	return err
+}

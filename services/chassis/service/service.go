@@ -191,6 +191,9 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 		}
 		return role.ready(ctx, p.ReadPool)
 	}
+	if err := pg.MeasureArchive(p.Telemetry.Meter(), p.Pool, p.Observed); err != nil {
+		return err
+	}
 	p.AddReady("limit role", func(ctx context.Context) error {
 		if err := pg.LimitRole(ctx, p.Pool, cfg.Postgres); err != nil && ctx.Err() == nil {
 			p.Log.WarnContext(ctx, "the role's limits are not set for sessions that this service does not open", "error", err)

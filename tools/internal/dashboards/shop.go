@@ -186,6 +186,23 @@ func checkout() Dashboard {
 					Alerts:      []string{"OrdersSettleLate"},
 				},
 			}},
+			{"Stock that many want", []Panel{
+				{
+					Title: "Wait for stock", Kind: Lines, Unit: Seconds,
+					Description: "The 99th percentile of the time that reservations, confirmations and releases waited for others of the same stock.",
+					Queries:     []Query{{Expr: quantile("0.99", `souk_catalog_stock_wait_seconds`, "", ""), Legend: "wait", Exemplars: true}},
+				},
+				{
+					Title: "Commands in a transaction", Kind: Lines, Unit: Count,
+					Description: "How many reservations, confirmations and releases one transaction carried out, on average: 1 where nothing waits, up to 64 in a launch.",
+					Queries:     []Query{{Expr: `sum(rate(souk_catalog_stock_commands_sum` + every + `)) / sum(rate(souk_catalog_stock_commands_count` + every + `))`, Legend: "commands"}},
+				},
+				{
+					Title: "Reservations refused", Kind: Lines, Unit: PerSecond,
+					Description: "Reservations that were refused because too many others waited for the same stock (STOCK_BUSY).",
+					Queries:     []Query{{Expr: `sum(rate(souk_catalog_stock_refused_total` + every + `))`, Legend: "refused", Rare: noFault}},
+				},
+			}},
 		},
 	}
 }
@@ -359,6 +376,12 @@ func dependencies() Dashboard {
 					Queries:     []Query{{Expr: `max by (job) (souk_postgres_replica_lag_seconds)`, Legend: "{{job}}", Rare: "there are none without replicas"}},
 					Alerts:      []string{"PostgresReplicaDown"},
 				},
+				{
+					Title: "Log that is not archived", Kind: Lines, Unit: Seconds,
+					Description: "How long ago PostgreSQL has last archived a piece of its log, while attempts fail: what was committed since is lost with its disk.",
+					Queries:     []Query{{Expr: `max by (job) (souk_postgres_archive_behind_seconds)`, Legend: "{{job}}", Rare: "there is none without backups"}},
+					Alerts:      []string{"ArchivingFails"},
+				},
 			}},
 			{"Redis and caches", []Panel{
 				{
@@ -391,6 +414,24 @@ func dependencies() Dashboard {
 					Title: "Gateways that see each other", Kind: Lines, Unit: Count,
 					Description: "How many gateways each takes for its peers, itself included; less than there are for long is a group that is split.",
 					Queries:     []Query{{Expr: `min by (instance) (souk_peers_members)`, Legend: "{{instance}}", Rare: "there are none without peers"}},
+				},
+			}},
+			{"Edge", []Panel{
+				{
+					Title: "Edges that are told", Kind: Lines, Unit: Count,
+					Description: "How many caches in front each gateway tells of changes.",
+					Queries:     []Query{{Expr: `min by (instance) (souk_edge_caches)`, Legend: "{{instance}}", Rare: "there are none without an edge"}},
+				},
+				{
+					Title: "Purges", Kind: Lines, Unit: PerSecond,
+					Description: "Requests that told an edge what has changed, by whether it took them.",
+					Queries:     []Query{{Expr: perSecond(`souk_edge_purges_total`, "souk_edge_purge_outcome"), Legend: "{{souk_edge_purge_outcome}}", Rare: "there are none without an edge"}},
+				},
+				{
+					Title: "Changes of which an edge is not told", Kind: Lines, Unit: Seconds,
+					Description: "Age of the oldest change of which an edge has not been told: for so long it may show what was before.",
+					Queries:     []Query{{Expr: `max by (instance) (souk_edge_purge_age_seconds)`, Legend: "{{instance}}", Rare: "there are none without an edge"}},
+					Alerts:      []string{"EdgeNotTold"},
 				},
 			}},
 			{"Broker of events", []Panel{

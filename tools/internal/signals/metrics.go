@@ -99,6 +99,7 @@ func declared() []Metric {
 		ours("db.client.connection.max", 4, pool),
 		ours("db.client.connection.timeouts", 4, pool),
 		ours("souk.postgres.pool.wait", 4, pool),
+		ours("souk.postgres.archive.behind", 1),
 		ours("souk.postgres.replica.answering", 1),
 		ours("souk.postgres.replica.lag", 1),
 		ours("souk.postgres.replica.reads", 7, semconv.PostgresReplicaOutcome),

@@ -55,6 +55,12 @@ func Causes() []Cause {
 			Expr:    `min by (job) (souk_postgres_replica_answering) == 0`,
 		},
 		{
+			// A piece of log is archived at least once a minute where it is archived at all.
+			Alert: "ArchivingFails", Severity: Page, Dependency: "postgres", For: time.Minute,
+			Summary: "PostgreSQL of {{ $labels.job }} has archived none of its log for {{ $value | humanizeDuration }}: what is committed meanwhile is lost with its disk",
+			Expr:    `max by (job) (souk_postgres_archive_behind_seconds) > 300`,
+		},
+		{
 			Alert: "RedisDown", Severity: Ticket, Dependency: "redis", For: 2 * time.Minute,
 			Summary: "Redis does not answer {{ $labels.job }}; its cache {{ $labels.souk_cache_name }} works without it",
 			Expr:    `min by (job, souk_cache_name) (souk_cache_redis_answering) == 0`,
@@ -134,6 +140,12 @@ func Causes() []Cause {
 			Alert: "CacheNotFollowing", Severity: Ticket, Dependency: "broker", For: 10 * time.Minute,
 			Summary: "The cache {{ $labels.souk_cache_name }} of {{ $labels.instance }} is not told of changes; it shows them when its answers expire",
 			Expr:    `min by (job, instance, souk_cache_name) (souk_cache_following) == 0`,
+		},
+		{
+			// Longer than pages are kept that an edge is not told about.
+			Alert: "EdgeNotTold", Severity: Ticket, For: time.Minute,
+			Summary: "An edge cache has not been told of changes for {{ $value | humanizeDuration }}; it may show what was before them",
+			Expr:    `max(souk_edge_purge_age_seconds) > 60`,
 		},
 		{
 			Alert: "SpansLost", Severity: Ticket, For: 10 * time.Minute,

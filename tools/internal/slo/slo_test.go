@@ -395,6 +395,16 @@ func TestCauseAlerts(t *testing.T) {
 			[]series{still(`souk_postgres_replica_answering{job="order"}`, 0)},
 			[]series{still(`souk_postgres_replica_answering{job="order"}`, 1)},
 		},
+		"ArchivingFails": {
+			"postgres",
+			[]series{{`souk_postgres_archive_behind_seconds{job="order"}`, "0+60x120"}},
+			[]series{still(`souk_postgres_archive_behind_seconds{job="order"}`, 0), still(`souk_postgres_archive_behind_seconds{job="cart"}`, 290)},
+		},
+		"EdgeNotTold": {
+			"",
+			[]series{{`souk_edge_purge_age_seconds{job="gateway"}`, "0+60x120"}},
+			[]series{still(`souk_edge_purge_age_seconds{job="gateway"}`, 50)},
+		},
 		"RedisDown": {
 			"redis",
 			[]series{still(`souk_cache_redis_answering{job="catalog", souk_cache_name="catalog"}`, 0)},
