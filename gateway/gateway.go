@@ -230,7 +230,7 @@ func Run(ctx context.Context, cfg Config) error {
 		health := edge.NewHealth(conns.Needed())
 		draining := make(chan struct{})
 		front, err := newFront(cfg, parts{
-			telemetry: p.Telemetry, health: health, services: conns.Services(), cache: answers, peers: others, operators: operators, edges: edges, following: following, draining: draining,
+			telemetry: p.Telemetry, health: health, services: conns.Services(), away: conns.Away, cache: answers, peers: others, operators: operators, edges: edges, following: following, draining: draining,
 		})
 		if err != nil {
 			return run.Server{}, err

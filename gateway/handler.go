@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/api"
 	"github.com/souk-shop/souk/gateway/internal/auth"
 	"github.com/souk-shop/souk/gateway/internal/client"
@@ -39,6 +40,8 @@ type parts struct {
 	telemetry *telemetry.Telemetry
 	health    *edge.Health
 	services  client.Services
+	// away reports of a new guest's id that the guest's cell is away; nil for never.
+	away func(uuid.UUID) bool
 	// cache keeps what was read of the catalog; nil reads everything anew.
 	cache *cache.Cache
 	// peers are other gateways, which keep the same as the cache; nil for none.
@@ -139,7 +142,7 @@ func newFront(cfg Config, p parts) (*front, error) {
 		secrets.Old = append(secrets.Old, old.Reveal())
 	}
 	callers, err := auth.New(auth.Config{
-		Secrets: secrets, Now: cfg.Clock.Now, Security: p.telemetry.Security, Operators: p.operators, Client: addresses.Of, Policy: policy,
+		Secrets: secrets, Now: cfg.Clock.Now, Security: p.telemetry.Security, Operators: p.operators, Client: addresses.Of, Policy: policy, Away: p.away,
 	})
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/souk-shop/souk/gateway/internal/edge"
 	"github.com/souk-shop/souk/gateway/internal/edge/clientaddr"
 	"github.com/souk-shop/souk/services/chassis/telemetry"
@@ -56,6 +57,8 @@ type Config struct {
 	Policy edge.BrowserPolicy
 	// Now is the clock; nil means time.Now.
 	Now func() time.Time
+	// Away reports of a new guest's id that nothing of the guest can be kept now; may be nil.
+	Away func(id uuid.UUID) bool
 }
 
 // Manager reads and writes identities. Safe for concurrent use.
@@ -65,6 +68,7 @@ type Manager struct {
 	operators *Operators
 	client    func(*http.Request) netip.Addr
 	policy    edge.BrowserPolicy
+	away      func(id uuid.UUID) bool
 	ended     signIns
 }
 
@@ -85,7 +89,7 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Client == nil {
 		cfg.Client = func(r *http.Request) netip.Addr { return clientaddr.Peer(r.RemoteAddr) }
 	}
-	return &Manager{tokens: tokens, security: cfg.Security, operators: cfg.Operators, client: cfg.Client, policy: cfg.Policy}, nil
+	return &Manager{tokens: tokens, security: cfg.Security, operators: cfg.Operators, client: cfg.Client, policy: cfg.Policy, away: cfg.Away}, nil
 }
 
 type identityKey struct{}
@@ -210,6 +214,6 @@ func (m *Manager) Ensure(ctx context.Context) (s Shopper, fresh bool, err error)
 	if id := FromContext(ctx); id.Known {
 		return id.Shopper, false, nil
 	}
-	s, err = m.tokens.NewShopper()
+	s, err = m.NewShopper()
 	return s, true, err
 }

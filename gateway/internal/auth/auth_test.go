@@ -154,3 +154,30 @@ func TestCookie(t *testing.T) {
 		t.Errorf("identity of an empty token: %+v", id)
 	}
 }
+
+// A new guest is not one whose cell is away, as long as there is another.
+func TestNewGuestsOfCellsThatAreThere(t *testing.T) {
+	t.Parallel()
+	odd := func(id uuid.UUID) bool { return id[15]&1 == 1 }
+	m, err := New(Config{Secrets: Secrets{Signing: secret}, Away: odd})
+	if err != nil {
+		t.Fatal(err)
+	}
+	away := 0
+	for range 200 {
+		s, fresh, err := m.Ensure(t.Context())
+		if err != nil || !fresh {
+			t.Fatal(fresh, err)
+		}
+		if odd(s.ID) {
+			away++
+		}
+	}
+	if away > 10 { // 1 of 256
+		t.Errorf("%d of 200 guests are of the cell that is away", away)
+	}
+	m.away = func(uuid.UUID) bool { return true }
+	if s, err := m.NewShopper(); err != nil || s.ID == uuid.Nil {
+		t.Errorf("with all cells away: %v, %v", s, err)
+	}
+}

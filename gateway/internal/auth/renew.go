@@ -48,8 +48,19 @@ func (m *Manager) Forget(ctx context.Context) {
 	}
 }
 
-// NewShopper makes a guest without a cart; SetCookie must follow.
-func (m *Manager) NewShopper() (Shopper, error) { return m.tokens.NewShopper() }
+// draws is how often the id of a new guest is drawn, at most.
+const draws = 8
+
+// NewShopper makes a guest without a cart; SetCookie must follow. The id is drawn again while
+// nothing of the guest could be kept: a cell that is away has no new customers.
+func (m *Manager) NewShopper() (s Shopper, err error) {
+	for range draws {
+		if s, err = m.tokens.NewShopper(); err != nil || m.away == nil || !m.away(s.ID) {
+			break
+		}
+	}
+	return s, err
+}
 
 // renewer adds a token to the answer where the caller's is to be replaced.
 type renewer struct {

@@ -300,6 +300,14 @@ func TestOneListOfAllCells(t *testing.T) {
 	if _, err := orders.GetOrder(t.Context(), &orderv1.GetOrderRequest{OrderId: idIn(t, 900), Viewer: shopOperator}); status.Code(err) != codes.Unavailable {
 		t.Errorf("an order of the cell that is away: %v", err)
 	}
+	for away := conn.Cells()[1]; !conn.Away(900); {
+		if !away.WaitForStateChange(t.Context(), away.GetState()) {
+			t.Fatal("the cell is not seen to be away")
+		}
+	}
+	if conn.Away(3) {
+		t.Error("the other cell is away, too")
+	}
 	payments := paymentv1.NewPaymentServiceClient(conn)
 	for range 3 {
 		if res, err := payments.GetLimits(t.Context(), &paymentv1.GetLimitsRequest{Currency: "GBP"}); err != nil || res.GetLimits().GetCurrency() != "c1" {

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 
+	"github.com/google/uuid"
 	"google.golang.org/grpc"
 
 	answerv1 "github.com/souk-shop/souk/proto/gen/souk/answer/v1"
@@ -14,6 +15,7 @@ import (
 	orderv1 "github.com/souk-shop/souk/proto/gen/souk/order/v1"
 	paymentv1 "github.com/souk-shop/souk/proto/gen/souk/payment/v1"
 	"github.com/souk-shop/souk/services/chassis/access"
+	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/cell/route"
 	"github.com/souk-shop/souk/services/chassis/identity"
 	"github.com/souk-shop/souk/services/chassis/rpc"
@@ -102,14 +104,21 @@ func Dial(to Targets, id *identity.Identity, tel *telemetry.Telemetry) (Connecti
 func (c Connections) Services() Services {
 	s := Over(func(name string) grpc.ClientConnInterface { return c[name] })
 	for name, conn := range c {
-		for _, cell := range conn.Cells() {
-			if cell.Name != "" {
+		for _, one := range conn.Cells() {
+			if one.Name != "" {
 				delete(s.Audit, name)
-				s.Audit[name+"-"+cell.Name] = auditv1.NewAuditServiceClient(cell)
+				s.Audit[name+"-"+one.Name] = auditv1.NewAuditServiceClient(one)
 			}
 		}
 	}
 	return s
+}
+
+// Away reports whether a cell that keeps what is a customer's, by the customer's id, cannot be
+// connected to.
+func (c Connections) Away(customer uuid.UUID) bool {
+	b := cell.Of(customer)
+	return c["cart"].Away(b) || c["order"].Away(b)
 }
 
 // Needed are the connections to the services without which the gateway is not ready, to each of
@@ -120,8 +129,8 @@ func (c Connections) Needed() map[string][]*grpc.ClientConn {
 		if !service.needed {
 			continue
 		}
-		for _, cell := range c[service.name].Cells() {
-			out[service.name] = append(out[service.name], cell.ClientConn)
+		for _, one := range c[service.name].Cells() {
+			out[service.name] = append(out[service.name], one.ClientConn)
 		}
 	}
 	return out

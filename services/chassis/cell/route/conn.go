@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -86,6 +87,12 @@ func Dial(part string, cfg rpc.ClientConfig, merges Merges, id *identity.Identit
 
 // Cells are the connections to the cells.
 func (c *Conn) Cells() []Cell { return c.cells }
+
+// Away reports whether the cell of a bucket cannot be connected to. One that is connected to may
+// be away all the same: frozen, or without its database.
+func (c *Conn) Away(b cell.Bucket) bool {
+	return c.table != nil && c.cells[c.table.Of(b)].GetState() == connectivity.TransientFailure
+}
 
 // Close closes the connections.
 func (c *Conn) Close() error {
