@@ -301,6 +301,9 @@ func load[T any](ctx context.Context, c *Cache, q Query[T], needs consistency.Po
 	if q.Fill != nil && needs.IsZero() { // another process does not say what it was read for
 		if filler := q.Fill(); filler != nil {
 			v, _, err := do(ctx, &c.flight, filled+q.Key, q.good(c, time.Time{}), func(ctx context.Context, began uint64) (T, time.Time, error) {
+				if v, read, ok := q.kept(c, needs, time.Time{}); ok {
+					return v, read, nil
+				}
 				if v, read, ok := fill(ctx, c, q, filler, began); ok {
 					q.put(c, v, began, read, needs)
 					return v, read, nil
@@ -321,6 +324,9 @@ func loadHere[T any](ctx context.Context, c *Cache, q Query[T], needs consistenc
 		key = needs.String() + " " + key
 	}
 	return do(ctx, &c.flight, key, q.good(c, since), func(ctx context.Context, began uint64) (T, time.Time, error) {
+		if v, read, ok := q.kept(c, needs, since); ok {
+			return v, read, nil // of a load that ended after this caller had looked
+		}
 		read := time.Now()
 		v, err := loadShared(ctx, c, q, began, needs)
 		if err == nil {
@@ -328,6 +334,20 @@ func loadHere[T any](ctx context.Context, c *Cache, q Query[T], needs consistenc
 		}
 		return v, read, err
 	})
+}
+
+// kept is an answer that is kept in this process and good for a caller who has so much to see,
+// and when its read began: at a time or later.
+func (q *Query[T]) kept(c *Cache, needs consistency.Position, since time.Time) (v T, read time.Time, ok bool) {
+	if c.memory == nil {
+		return v, read, false
+	}
+	e, brief, ok := c.memory.get(q.Key)
+	if !ok || !e.saw.Covers(needs) || e.read.Before(since) {
+		return v, read, false
+	}
+	v = e.value.(T)
+	return v, e.read, q.usable(c, v, &e, brief)
 }
 
 // good is what a caller asks of an answer that others wait for, too: that nothing of it was

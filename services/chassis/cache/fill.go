@@ -87,13 +87,11 @@ func Aged[T any](ctx context.Context, c *Cache, q Query[T], maxAge time.Duration
 	}
 	asked := time.Now()
 	since := asked.Add(-maxAge)
+	if v, read, ok := q.kept(c, consistency.Position{}, since); ok {
+		c.memoryHits.Add(1)
+		return v, max(asked.Sub(read), 0), nil
+	}
 	if c.memory != nil {
-		if e, brief, ok := c.memory.get(q.Key); ok && !e.read.Before(since) {
-			if v := e.value.(T); q.usable(c, v, &e, brief) {
-				c.memoryHits.Add(1)
-				return v, max(asked.Sub(e.read), 0), nil
-			}
-		}
 		c.memoryMisses.Add(1)
 	}
 	v, read, err := loadHere(ctx, c, q, consistency.Position{}, since)

@@ -287,3 +287,27 @@ func TestFillWaitsForALaterRead(t *testing.T) {
 		f.get(2, 1, 1, "the owner reads for another")
 	})
 }
+
+// A load that ends between a caller's look at what is kept and its own load serves it, too.
+func TestALoadThatHasJustEnded(t *testing.T) {
+	fleetTest(t, func(f *fleet) {
+		for _, filler := range []cache.Filler[int]{nil, f.fill} {
+			f.asker.ChangedAll(f.Context())
+			f.pass(10 * time.Second)
+			before := f.loads
+			q := f.query()
+			q.Fill = func() cache.Filler[int] { // between the two
+				if _, err := cache.Get(f.Context(), f.asker, f.query()); err != nil {
+					f.Error(err)
+				}
+				return filler
+			}
+			if v, err := cache.Get(f.Context(), f.asker, q); err != nil || v != 1 {
+				f.Errorf("%d, %v", v, err)
+			}
+			if f.loads-before != 1 || f.asked > 0 {
+				f.Errorf("%d loads, %d questions", f.loads-before, f.asked)
+			}
+		}
+	})
+}
