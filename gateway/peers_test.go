@@ -85,7 +85,7 @@ func (s *shopUnderTest) fleet(n int, peered bool, change ...func(int, *Config)) 
 		}
 		fleet = append(fleet, r)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for i, r := range fleet {
 		for r.Peers != nil && r.Members() < n {

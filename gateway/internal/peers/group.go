@@ -34,6 +34,9 @@ const (
 	// gateway is alone, and so that two halves that were apart find each other.
 	joinAlone = time.Second
 	joinEvery = 10 * time.Second
+	// syncEvery is how often a member tells another one all that it knows: who missed the gossip
+	// of one that came, whose packets may be lost, learns of it then.
+	syncEvery = 5 * time.Second
 	// leaveTime bounds the wait until others have heard that this gateway leaves.
 	leaveTime = time.Second
 )
@@ -99,7 +102,7 @@ func (p *Peers) openGroup(parts Parts) error {
 			m.BindAddr = cfg.Advertise
 		}
 	}
-	m.AdvertiseAddr = cfg.Advertise
+	m.AdvertiseAddr, m.PushPullInterval = cfg.Advertise, syncEvery
 	m.Delegate = &delegate{meta: []byte(contract + " " + p.port())}
 	m.Events = &membership{peers: p, self: g.name}
 	m.LogOutput = &logWriter{tel: parts.Telemetry}

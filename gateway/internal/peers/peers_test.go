@@ -97,7 +97,7 @@ func (f *fleet) add(secret string, old ...string) *gateway {
 // await waits until each of the gateways sees so many.
 func (f *fleet) await(n int, gateways ...*gateway) {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
 	for _, g := range gateways {
 		for g.Members() != n {

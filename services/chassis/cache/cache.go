@@ -308,7 +308,7 @@ func load[T any](ctx context.Context, c *Cache, q Query[T], needs consistency.Po
 					q.put(c, v, began, read, needs)
 					return v, read, nil
 				}
-				return loadHere(ctx, c, q, needs, time.Time{})
+				return loadHere(context.WithoutCancel(ctx), c, q, needs, time.Time{}) // it has its own time
 			})
 			return v, err
 		}

@@ -311,3 +311,20 @@ func TestALoadThatHasJustEnded(t *testing.T) {
 		}
 	})
 }
+
+// Another process that takes all the time of a load leaves this one's load its own.
+func TestAFillThatTakesTooLong(t *testing.T) {
+	fleetTest(t, func(f *fleet) {
+		f.takes = time.Second
+		q := f.query()
+		q.Fill = func() cache.Filler[int] {
+			return func(ctx context.Context, _ time.Duration) (int, time.Duration, bool) {
+				<-ctx.Done()
+				return 0, 0, false
+			}
+		}
+		if v, err := cache.Get(f.Context(), f.asker, q); err != nil || v != 1 {
+			f.Errorf("%d, %v", v, err)
+		}
+	})
+}

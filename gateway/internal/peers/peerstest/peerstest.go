@@ -41,7 +41,12 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.conns = append(l.conns, c)
+	select {
+	case <-l.killed:
+		_ = c.Close() // it had come before
+	default:
+		l.conns = append(l.conns, c)
+	}
 	return c, nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"text/tabwriter"
@@ -69,7 +70,8 @@ type PeersSide struct {
 	// its own caches, for each change and list.
 	Loads  float64 `json:"loads"`
 	FromDB float64 `json:"from_db"`
-	// P50Millis and P99Millis are of all reads of shoppers, from when each was due.
+	// P50Millis and P99Millis are of reads of shoppers, from when each was due: the medians of
+	// the rounds.
 	Reads     int64   `json:"reads"`
 	P50Millis float64 `json:"p50_ms"`
 	P99Millis float64 `json:"p99_ms"`
@@ -94,9 +96,9 @@ load alone.
 `, stderr)
 	b := &peersBench{progress: stderr}
 	flags.IntVar(&b.gateways, "gateways", 8, "gateways of a group")
-	flags.IntVar(&b.changes, "changes", 10, "prices that change in a round, for each group")
+	flags.IntVar(&b.changes, "changes", 5, "prices that change in a round, for each group")
 	flags.IntVar(&b.lists, "lists", 10, "lists that are read")
-	flags.IntVar(&b.rounds, "rounds", 3, "rounds")
+	flags.IntVar(&b.rounds, "rounds", 5, "rounds")
 	flags.DurationVar(&b.every, "every", 2*time.Second, "pause between two changes")
 	flags.DurationVar(&b.settle, "settle", time.Millisecond, "SOUK_GATEWAY_CACHE_SETTLE: with less than --every, a load is a change's and none of a time to live")
 	flags.Float64Var(&b.rate, "rate", 40, "reads a second at each gateway")
@@ -167,7 +169,7 @@ func (b *peersBench) run(ctx context.Context, dir string) (_ *PeersResult, err e
 			if err := side.measure(ctx, b); err != nil {
 				return nil, err
 			}
-			fmt.Fprintf(b.progress, "round %d of %d, %s: p99 %.1f ms\n", round+1, b.rounds, side.name(), float64(side.hist.ValueAtQuantile(99))/1000)
+			fmt.Fprintf(b.progress, "round %d of %d, %s: p99 %.1f ms\n", round+1, b.rounds, side.name(), side.p99[round])
 		}
 	}
 	r := &PeersResult{Gateways: b.gateways, Redis: b.redis, Changes: b.changes * b.rounds, Lists: b.lists}
@@ -183,7 +185,9 @@ func (b *peersBench) run(ctx context.Context, dir string) (_ *PeersResult, err e
 type peersSide struct {
 	peered        bool
 	gateways      []*localshop.Gateway
-	hist          *hdrhistogram.Histogram // microseconds
+	hist          *hdrhistogram.Histogram // of this round, microseconds
+	reads         int64
+	p50, p99      []float64 // of each round, milliseconds
 	loads, fromDB float64
 	processor     time.Duration
 }
@@ -196,7 +200,6 @@ func (s *peersSide) name() string {
 }
 
 func (s *peersSide) start(ctx context.Context, b *peersBench) error {
-	s.hist = newHistogram()
 	group, err := localshop.NewPeers()
 	if err != nil {
 		return err
@@ -246,7 +249,7 @@ func (s *peersSide) measure(ctx context.Context, b *peersBench) error {
 	// What is kept is from before; the lists are read once, and nothing has changed for a while.
 	for _, g := range s.gateways {
 		for list := range b.lists {
-			if err := s.read(ctx, b, g, list); err != nil {
+			if err := readList(ctx, g, list); err != nil {
 				return err
 			}
 		}
@@ -259,6 +262,7 @@ func (s *peersSide) measure(ctx context.Context, b *peersBench) error {
 		return err
 	}
 	before := processorTime()
+	s.hist = newHistogram()
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	readers, reading := errgroup.WithContext(reading)
@@ -277,9 +281,9 @@ func (s *peersSide) measure(ctx context.Context, b *peersBench) error {
 				if retry.Sleep(reading, time.Until(due)) != nil {
 					return nil
 				}
-				if err := s.read(reading, b, g, n%b.lists); err != nil {
+				if err := readList(reading, g, n%b.lists); err != nil {
 					if reading.Err() != nil {
-						return nil //nolint:nilerr // it was ended
+						return nil // it was ended
 					}
 					return err
 				}
@@ -302,6 +306,9 @@ func (s *peersSide) measure(ctx context.Context, b *peersBench) error {
 	stop()
 	err = readers.Wait()
 	s.processor += processorTime() - before
+	s.reads += s.hist.TotalCount()
+	s.p50 = append(s.p50, float64(s.hist.ValueAtQuantile(50))/1000)
+	s.p99 = append(s.p99, float64(s.hist.ValueAtQuantile(99))/1000)
 	loadsNow, fromDBNow, failed := b.asked(ctx)
 	s.loads += loadsNow - loads
 	s.fromDB += fromDBNow - fromDB
@@ -329,8 +336,8 @@ func processorTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// read gets a list from a gateway.
-func (s *peersSide) read(ctx context.Context, b *peersBench, g *localshop.Gateway, list int) error {
+// readList gets a list from a gateway.
+func readList(ctx context.Context, g *localshop.Gateway, list int) error {
 	query := url.Values{"limit": {fmt.Sprint(20 + list)}, "facets": {"true"}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.URL+"/v1/products?"+query.Encode(), nil)
 	if err != nil {
@@ -352,11 +359,9 @@ func (s *peersSide) read(ctx context.Context, b *peersBench, g *localshop.Gatewa
 
 func (s *peersSide) result(ctx context.Context, b *peersBench) (PeersSide, error) {
 	n := float64(b.changes * b.rounds * b.lists)
-	ms := func(micros int64) float64 { return float64(micros) / 1000 }
 	r := PeersSide{
-		Loads: s.loads / n, FromDB: s.fromDB / n, Reads: s.hist.TotalCount(),
-		P50Millis: ms(s.hist.ValueAtQuantile(50)), P99Millis: ms(s.hist.ValueAtQuantile(99)),
-		ProcessMicros: float64(s.processor.Microseconds()) / float64(max(s.hist.TotalCount(), 1)),
+		Loads: s.loads / n, FromDB: s.fromDB / n, Reads: s.reads, P50Millis: median(s.p50), P99Millis: median(s.p99),
+		ProcessMicros: float64(s.processor.Microseconds()) / float64(max(s.reads, 1)),
 	}
 	if !s.peered {
 		return r, nil
@@ -397,8 +402,8 @@ series:
 		for _, l := range m.GetLabel() {
 			has[l.GetName()] = l.GetValue()
 		}
-		for i := 0; i < len(labels); i += 2 {
-			if has[labels[i]] != labels[i+1] {
+		for pair := range slices.Chunk(labels, 2) {
+			if has[pair[0]] != pair[len(pair)-1] {
 				continue series
 			}
 		}
@@ -429,7 +434,7 @@ func (r *PeersResult) print(w io.Writer) error {
 	if err := tw.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "loads are for each of %d changes and %d lists\n", r.Changes, r.Lists)
+	fmt.Fprintf(w, "loads are for each of %d changes and %d lists, p50 and p99 the medians of the rounds\n", r.Changes, r.Lists)
 	for _, broken := range r.Broken {
 		fmt.Fprintln(w, "broken:", broken)
 	}
