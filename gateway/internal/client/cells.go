@@ -28,7 +28,8 @@ var merges = route.Merges{
 }
 
 // mergeOrders merges the cells' lists, newest first. A cursor is a time and an id, which are a
-// place in each cell's list. The list of a number is its cell's, by the bucket at its end.
+// place in each cell's list. A cell's page has fewer orders than were asked for where they are
+// large. The list of a number is its cell's, by the bucket at its end.
 func mergeOrders(ctx context.Context, cells []route.Cell, req, reply proto.Message) error {
 	in := proto.CloneOf(req.(*orderv1.ListOrdersRequest))
 	in.WithCursors = true
@@ -45,26 +46,36 @@ func mergeOrders(ctx context.Context, cells []route.Cell, req, reply proto.Messa
 		order  *orderv1.Order
 		cursor string
 	}
+	newestFirst := func(a, b placed) int {
+		return cmp.Or(b.order.GetPlacedAt().AsTime().Compare(a.order.GetPlacedAt().AsTime()), cmp.Compare(b.order.GetId(), a.order.GetId()))
+	}
 	var all []placed
-	limit, more := int(in.GetPageSize()), false
+	var end *placed // the page goes to it at most: where a list breaks off, older orders of its cell are missing
+	limit := int(in.GetPageSize())
 	for _, list := range lists {
 		for i, o := range list.GetOrders() {
 			all = append(all, placed{o, list.GetCursors()[i]})
 		}
+		if n := len(list.GetOrders()); n > 0 && list.GetNextCursor() != "" {
+			if last := all[len(all)-1]; end == nil || newestFirst(last, *end) < 0 {
+				end = &last
+			}
+		}
 		if in.GetPageSize() == 0 {
 			limit = max(limit, len(list.GetOrders()))
 		}
-		more = more || list.GetNextCursor() != ""
 	}
-	slices.SortFunc(all, func(a, b placed) int {
-		return cmp.Or(b.order.GetPlacedAt().AsTime().Compare(a.order.GetPlacedAt().AsTime()), cmp.Compare(b.order.GetId(), a.order.GetId()))
-	})
+	slices.SortFunc(all, newestFirst)
+	page := all[:min(limit, len(all))]
+	if end != nil {
+		page = slices.DeleteFunc(page, func(p placed) bool { return newestFirst(p, *end) > 0 })
+	}
 	out := &orderv1.ListOrdersResponse{}
-	for i, p := range all[:min(limit, len(all))] {
+	for _, p := range page {
 		out.Orders = append(out.Orders, p.order)
-		if i == limit-1 && (more || len(all) > limit) {
-			out.NextCursor = p.cursor
-		}
+	}
+	if n := len(page); n > 0 && (end != nil || n < len(all)) {
+		out.NextCursor = page[n-1].cursor
 	}
 	return assign(reply, out)
 }
