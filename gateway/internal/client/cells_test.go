@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +42,8 @@ type cellOf struct {
 	orders  []*orderv1.Order // newest first
 	fit     int              // how many orders fit on a page; any number for 0
 	reports map[string]bool
+	// reconciling is called by Reconcile; may be nil.
+	reconciling func(context.Context) error
 }
 
 func (c *cellOf) GetOrder(_ context.Context, req *orderv1.GetOrderRequest) (*orderv1.GetOrderResponse, error) {
@@ -87,7 +90,12 @@ func (c *cellOf) HandleWebhook(context.Context, *paymentv1.HandleWebhookRequest)
 	return &paymentv1.HandleWebhookResponse{EventId: "evt_1", Duplicate: c.name == "c1"}, nil
 }
 
-func (c *cellOf) Reconcile(_ context.Context, req *paymentv1.ReconcileRequest) (*paymentv1.ReconcileResponse, error) {
+func (c *cellOf) Reconcile(ctx context.Context, req *paymentv1.ReconcileRequest) (*paymentv1.ReconcileResponse, error) {
+	if c.reconciling != nil {
+		if err := c.reconciling(ctx); err != nil {
+			return nil, err
+		}
+	}
 	c.reports[req.GetReconciliationId()] = true
 	r, err := c.GetReconciliation(context.Background(), &paymentv1.GetReconciliationRequest{ReconciliationId: req.GetReconciliationId()})
 	return &paymentv1.ReconcileResponse{Reconciliation: r.GetReconciliation()}, err
@@ -347,5 +355,34 @@ func TestOneReconciliationOfAllCells(t *testing.T) {
 	}
 	if res, err := payments.HandleWebhook(t.Context(), &paymentv1.HandleWebhookRequest{Viewer: Self}); err != nil || res.GetDuplicate() || res.GetEventId() != "evt_1" {
 		t.Errorf("a webhook of no order: %v, %v", res, err)
+	}
+}
+
+// A cell that refuses to settle does not break off what another settles.
+func TestACellThatFailsEndsNoOthersCall(t *testing.T) {
+	t.Parallel()
+	conn, cells, _ := startCells(t, false)
+	payments := paymentv1.NewPaymentServiceClient(conn)
+	refused := make(chan struct{})
+	var whole atomic.Bool
+	cells[0].reconciling = func(context.Context) error {
+		defer close(refused)
+		return status.Error(codes.InvalidArgument, "was not restored")
+	}
+	cells[1].reconciling = func(ctx context.Context) error {
+		<-refused
+		for range 50 { // over the same connections, so that the refusal has come after them, and what it ends
+			if _, err := payments.GetLimits(context.WithoutCancel(ctx), &paymentv1.GetLimitsRequest{Currency: "GBP"}); err != nil {
+				return err
+			}
+		}
+		whole.Store(ctx.Err() == nil)
+		return nil
+	}
+	if _, err := payments.Reconcile(t.Context(), &paymentv1.ReconcileRequest{Settle: true, Viewer: shopOperator}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("%v", err)
+	}
+	if !whole.Load() {
+		t.Error("the other cell's call was broken off")
 	}
 }

@@ -244,10 +244,10 @@ func (s *stream) RecvMsg(m any) error {
 }
 
 // AskAll asks all cells the same at once and returns their answers in the order of the cells.
-// With one that fails there are none.
+// With one that fails there are none; what the others were asked for is done all the same.
 func AskAll[Req, Res proto.Message](ctx context.Context, cells []Cell, req Req) ([]Res, error) {
 	replies := make([]Res, len(cells))
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	for i, c := range cells {
 		var zero Res
 		replies[i] = zero.ProtoReflect().New().Interface().(Res)
