@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -54,11 +55,31 @@ type ownStatement struct {
 
 func (s ownStatement) BalanceTransactions(ctx context.Context, from, to time.Time, cursor string) ([]domain.BalanceTransaction, string, error) {
 	page, next, err := s.Statement.BalanceTransactions(ctx, from, to, cursor)
+	if err != nil {
+		return nil, "", err
+	}
 	var own []domain.BalanceTransaction
 	for _, m := range page {
-		if isOwn(&s.own, m.OrderID) {
+		order, err := s.orderOf(ctx, m)
+		if err != nil {
+			return nil, "", err
+		}
+		if isOwn(&s.own, order) {
 			own = append(own, m)
 		}
 	}
-	return own, next, err
+	return own, next, nil
+}
+
+// orderOf is the order that a movement is of: a refund that was made by hand at the provider has no
+// label, and its payment has.
+func (s ownStatement) orderOf(ctx context.Context, m domain.BalanceTransaction) (string, error) {
+	if m.OrderID != "" || m.PaymentID == "" {
+		return m.OrderID, nil
+	}
+	in, err := s.Retrieve(ctx, m.PaymentID)
+	if errors.Is(err, domain.ErrNoSuchPayment) {
+		return "", nil
+	}
+	return in.OrderID, err
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"testing"
@@ -18,6 +19,8 @@ type account struct {
 	Records
 	Statement
 	orders []string
+	// byHand are refunds without a label: the orders of their payments, by the payments' ids.
+	byHand map[string]string
 }
 
 func (a account) Payments(context.Context, time.Time, time.Time) iter.Seq2[domain.Intent, error] {
@@ -38,7 +41,21 @@ func (a account) BalanceTransactions(context.Context, time.Time, time.Time, stri
 	for _, o := range a.orders {
 		page = append(page, domain.BalanceTransaction{OrderID: o})
 	}
+	for payment := range a.byHand {
+		page = append(page, domain.BalanceTransaction{PaymentID: payment})
+	}
 	return page, "next", nil
+}
+
+func (a account) Retrieve(_ context.Context, paymentID string) (domain.Intent, error) {
+	switch order := a.byHand[paymentID]; order {
+	case "unknown":
+		return domain.Intent{}, domain.ErrOutcomeUnknown
+	case "none":
+		return domain.Intent{}, domain.ErrNoSuchPayment
+	default:
+		return domain.Intent{ID: paymentID, OrderID: order}, nil
+	}
 }
 
 // What the provider has of any order, or of none, is one cell's: all books together are the
@@ -78,5 +95,31 @@ func TestEachMovementIsOneCells(t *testing.T) {
 	}
 	if !slices.Contains(own, "") || len(own) != 2+1024/3+1 {
 		t.Errorf("the first cell sees %d", len(own))
+	}
+}
+
+// A refund that was made by hand at the provider has no label: it is of the order of its payment.
+func TestARefundByHandIsOfItsPaymentsCell(t *testing.T) {
+	t.Parallel()
+	in := func(b cell.Bucket) string { return cell.In(uuid.New(), b).String() }
+	all := account{byHand: map[string]string{"pi_1": in(1), "pi_900": in(900), "pi_other": "", "pi_gone": "none"}}
+	for i, want := range [][]string{{"pi_1", "pi_gone", "pi_other"}, {"pi_900"}} {
+		_, statement := OfCell(cell.Split(2)[i], all, all)
+		page, _, err := statement.BalanceTransactions(t.Context(), time.Time{}, time.Time{}, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, m := range page {
+			got = append(got, m.PaymentID)
+		}
+		if slices.Sort(got); !slices.Equal(got, want) {
+			t.Errorf("cell %d has %v, want %v", i+1, got, want)
+		}
+	}
+	all.byHand["pi_1"] = "unknown"
+	_, statement := OfCell(cell.Split(2)[0], all, all)
+	if _, _, err := statement.BalanceTransactions(t.Context(), time.Time{}, time.Time{}, ""); !errors.Is(err, domain.ErrOutcomeUnknown) {
+		t.Errorf("with a payment that the provider does not tell of: %v", err)
 	}
 }
