@@ -221,13 +221,13 @@ func TestWhatWasSeenIsWhatIsBought(t *testing.T) {
 		}
 		c, key := anyone().WithToken(cart.Token), uuid.NewString()
 		for try := range 1000 {
-			before := changes.Load()
 			quote, err := c.Quote(t.Context(), cart.ID)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			// The first look is too old for certain: one change may have begun before it.
+			// The first look is too old for certain: of two changes that end after it one begins after it.
+			before := changes.Load()
 			for try == 0 && changes.Load() < before+2 && retry.Sleep(ctx, time.Millisecond) == nil {
 			}
 			checkout := checkoutOf(cart.ID, goodCard)
