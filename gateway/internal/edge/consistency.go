@@ -26,7 +26,8 @@ type Consistent struct {
 	Refuse func(http.ResponseWriter, *http.Request, error)
 }
 
-// Follow puts the token into the request's context, and what was gained into the answer.
+// Follow puts the token into the request's context, also where there is none: a service answers
+// who sends not even an empty token from its primary alone. What was gained goes into the answer.
 func (c Consistent) Follow(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var token consistency.Token
@@ -46,20 +47,10 @@ func (c Consistent) Follow(next http.Handler) http.Handler {
 				token = token.Merge(sent)
 			}
 		}
-		if token == nil && anonymous(r) {
-			next.ServeHTTP(w, r)
-			return
-		}
 		ctx, session := consistency.Begin(r.Context(), token)
 		r = r.WithContext(ctx)
 		next.ServeHTTP(&teller{ResponseWriter: w, request: r, session: session, policy: c.Policy, api: api}, r)
 	})
-}
-
-// anonymous reports that a request reads what anyone may: it writes nothing of its own, and is
-// most of what a shop is asked.
-func anonymous(r *http.Request) bool {
-	return (r.Method == http.MethodGet || r.Method == http.MethodHead) && len(r.Header["Cookie"]) == 0 && len(r.Header["Authorization"]) == 0
 }
 
 // teller adds to an answer what its request has written.
