@@ -91,6 +91,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		ended   = make(chan call, d.cfg.Workers)
 		pause   = poll / 2
 		timer   = time.NewTimer(pause)
+		look    = time.Now().Add(pause) // when timer fires
 		failing bool
 		failed  error
 	)
@@ -119,6 +120,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 				pause = poll
 			}
 			timer.Reset(pause)
+			look = time.Now().Add(pause)
 			for i := range claimed {
 				room.enter(&claimed[i])
 				wg.Go(func() { ended <- call{&claimed[i], d.try(calls, &claimed[i])} })
@@ -130,8 +132,10 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 		case <-timer.C:
 			more = true
 		case <-d.expected:
-			pause = poll
-			timer.Reset(pause)
+			if pause = poll; time.Until(look) > pause { // what is made all the time puts off no look
+				timer.Reset(pause)
+				look = time.Now().Add(pause)
+			}
 		case <-ctx.Done():
 		}
 		for waiting := true; waiting; {

@@ -80,6 +80,27 @@ func TestALookCostsAQuietShopLittle(t *testing.T) {
 	})
 }
 
+// TestDeliveriesThatKeepComingPutOffNoLook: a consumer that catches up makes deliveries at shorter
+// intervals than those of looks.
+func TestDeliveriesThatKeepComingPutOffNoLook(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := &looked{start: time.Now()}
+		ctx, stop := context.WithCancel(t.Context())
+		d := NewDispatcher(DispatcherConfig{Outbox: o, Workers: 8})
+		done := make(chan error)
+		go func() { done <- d.Run(ctx) }()
+		for range 200 {
+			d.Expect()
+			_ = retry.Sleep(t.Context(), 50*time.Millisecond)
+		}
+		stop()
+		if err := <-done; err != nil || len(o.at) < 40 {
+			t.Errorf("in ten seconds it looked at %v: %v", o.at, err)
+		}
+	})
+}
+
 // TestWhatSucceededIsWrittenTogether: what ends while something is written is written at once, and
 // where that fails, each by itself: one that cannot be written spoils no other.
 func TestWhatSucceededIsWrittenTogether(t *testing.T) {
