@@ -82,7 +82,7 @@ func (b *Batch) apply(ctx context.Context, ds []events.Delivery, places []int, e
 		return
 	}
 	one := Consumer{Name: b.Name, DB: b.DB, Owner: b.Owner, Log: b.Log, Effect: func(ctx context.Context, tx pgx.Tx, e events.Event) error {
-		return b.Effect(ctx, tx, []events.Event{e})
+		return b.effect(ctx, tx, []events.Event{e})
 	}}
 	for _, i := range alone {
 		errs[i] = one.Handle(ctx, ds[i])
@@ -133,9 +133,20 @@ func (b *Batch) together(ctx context.Context, ds []events.Delivery, places []int
 		if err := b.note(ctx, tx, &moved, &begun); err != nil {
 			return err
 		}
-		return b.Effect(ctx, tx, next)
+		return b.effect(ctx, tx, next)
 	})
 	return others, err
+}
+
+// effect is Effect, with a panic as an error: it is of one event, and not of all that are taken
+// with it.
+func (b *Batch) effect(ctx context.Context, tx pgx.Tx, es []events.Event) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return b.Effect(ctx, tx, es)
 }
 
 type key struct{ source, subject string }

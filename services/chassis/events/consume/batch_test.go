@@ -125,6 +125,29 @@ func TestABatchSeparatesWhatFails(t *testing.T) {
 	}
 }
 
+// A panic is an error of the event that it is about, and of no other.
+func TestABatchSeparatesWhatPanics(t *testing.T) {
+	t.Parallel()
+	b := batch(open(t), "panics", &owner{}, func(e events.Event) error {
+		if e.Subject == "order.b" {
+			panic("two")
+		}
+		return nil
+	})
+	c := &consume.Collector{Apply: b.Apply, Linger: 50 * time.Millisecond}
+	var outcomes []func() error
+	for _, subject := range []string{"order.a", "order.b", "order.c"} {
+		d := deliveries(subject, 1)[0]
+		d.Time = time.Now() // it waits for the others
+		outcomes = append(outcomes, c.Take(t.Context(), d))
+	}
+	for i, outcome := range outcomes {
+		if err := outcome(); (err != nil) != (i == 1) {
+			t.Errorf("outcome %d: %v", i, err)
+		}
+	}
+}
+
 // A process that dies after the commit and before the broker has its acknowledgements, of all or of
 // some, gets events again, with others that follow them.
 func TestARedeliveredHalfOfABatchTakesEffectOnce(t *testing.T) {
