@@ -55,10 +55,12 @@ func Causes() []Cause {
 			Expr:    `min by (job) (souk_postgres_replica_answering) == 0`,
 		},
 		{
-			// A piece of log is archived at least once a minute where it is archived at all.
-			Alert: "ArchivingFails", Severity: Page, Dependency: "postgres", For: time.Minute,
+			// A piece of log is archived at least once a minute where it is archived at all. How long
+			// ago that was says little after a stop, or of a standby that was promoted and has
+			// archived none yet: it has to fail for so long.
+			Alert: "ArchivingFails", Severity: Page, Dependency: "postgres", For: 5 * time.Minute,
 			Summary: "PostgreSQL of {{ $labels.job }} has archived none of its log for {{ $value | humanizeDuration }}: what is committed meanwhile is lost with its disk",
-			Expr:    `max by (job) (souk_postgres_archive_behind_seconds) > 300`,
+			Expr:    `max by (job) (souk_postgres_archive_behind_seconds) > 60`,
 		},
 		{
 			Alert: "RedisDown", Severity: Ticket, Dependency: "redis", For: 2 * time.Minute,
