@@ -113,7 +113,7 @@ func TestArchiveIsMeasured(t *testing.T) {
 		}
 	}
 	await("without a folder", func(s float64) bool { return s > 0 })
-	if err := os.Mkdir(archive, 0o755); err != nil { //nolint:gosec // PostgreSQL's user looks for it
+	if err := os.Mkdir(archive, 0o755); err != nil { // PostgreSQL's user looks for it
 		t.Fatal(err)
 	}
 	await("with a folder", func(s float64) bool { return s == 0 })
