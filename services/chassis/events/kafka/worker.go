@@ -228,7 +228,7 @@ type work struct {
 	record *kgo.Record
 }
 
-// Handle implements driver.Work.
+// Begin implements driver.Work.
 func (w *work) Begin(ctx context.Context, attempt int) func(behind bool) driver.Verdict {
 	return w.session.deliver(ctx, w.record, attempt)
 }
