@@ -39,11 +39,15 @@ type looked struct {
 	Outbox
 
 	start time.Time
-	at    []time.Duration
 	due   time.Duration
+
+	mu sync.Mutex
+	at []time.Duration
 }
 
 func (l *looked) Claim(context.Context, Room, time.Duration) ([]Claimed, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	now := time.Since(l.start)
 	l.at = append(l.at, now)
 	if l.due > 0 && now >= l.due {
@@ -51,6 +55,15 @@ func (l *looked) Claim(context.Context, Room, time.Duration) ([]Claimed, bool, e
 		return []Claimed{{Delivery: webhook.Delivery{ID: "due"}}}, false, nil
 	}
 	return nil, false, nil
+}
+
+// looks are those since it was asked last.
+func (l *looked) looks() []time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at := l.at
+	l.at = nil
+	return at
 }
 
 // TestALookCostsAQuietShopLittle: a dispatcher that finds nothing looks once a second, and ten times
@@ -65,16 +78,16 @@ func TestALookCostsAQuietShopLittle(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- d.Run(ctx) }()
 		_ = retry.Sleep(t.Context(), 20*time.Second+ms)
-		o.at = nil
+		o.looks()
 		d.Expect()
 		_ = retry.Sleep(t.Context(), 5*time.Second)
 		want := []time.Duration{20*time.Second + 101*ms, 20*time.Second + 301*ms, 20*time.Second + 701*ms, 21*time.Second + 501*ms, 22*time.Second + 501*ms}
-		if !slices.Equal(o.at[:5], want) {
-			t.Errorf("after it was to expect some it looked at %v, not %v", o.at[:5], want)
+		if at := o.looks(); !slices.Equal(at[:5], want) {
+			t.Errorf("after it was to expect some it looked at %v, not %v", at[:5], want)
 		}
-		o.at = nil
-		if err := <-done; err == nil || o.at[len(o.at)-1] < 30*time.Second || len(o.at) > 6 {
-			t.Errorf("looked at %v: %v", o.at, err)
+		err := <-done
+		if at := o.looks(); err == nil || at[len(at)-1] < 30*time.Second || len(at) > 6 {
+			t.Errorf("looked at %v: %v", at, err)
 		}
 		stop()
 	})
@@ -95,8 +108,9 @@ func TestDeliveriesThatKeepComingPutOffNoLook(t *testing.T) {
 			_ = retry.Sleep(t.Context(), 50*time.Millisecond)
 		}
 		stop()
-		if err := <-done; err != nil || len(o.at) < 40 {
-			t.Errorf("in ten seconds it looked at %v: %v", o.at, err)
+		err := <-done
+		if at := o.looks(); err != nil || len(at) < 40 {
+			t.Errorf("in ten seconds it looked at %v: %v", at, err)
 		}
 	})
 }
