@@ -278,6 +278,7 @@ func TestWhatIsNewWaitsForOthers(t *testing.T) {
 			d.Time = start
 			test.deliver()
 			_ = retry.Sleep(t.Context(), 2*time.Second)
+			synctest.Wait()
 			if !slices.Equal(taken, test.want) {
 				t.Errorf("%s: batches of %v, not %v", test.name, taken, test.want)
 			}
