@@ -251,7 +251,8 @@ func TestTheOwnerHangs(t *testing.T) {
 			t.Errorf("%q answered", got)
 		}
 	}
-	if late, own, asked := filled(t, g, "late"), filled(t, g, "own"), owner.answered.Load(); late != retry.BreakAfter || own != 5 || asked != retry.BreakAfter {
+	// A call whose connection is not made in time does not reach the owner.
+	if late, own, asked := filled(t, g, "late"), filled(t, g, "own"), owner.answered.Load(); late != retry.BreakAfter || own != 5 || asked > retry.BreakAfter {
 		t.Errorf("late %v, own %v, asked %d", late, own, asked)
 	}
 }
