@@ -308,9 +308,12 @@ func load[T any](ctx context.Context, c *Cache, q Query[T], needs consistency.Po
 					q.put(c, v, began, read, needs)
 					return v, read, nil
 				}
-				return loadHere(context.WithoutCancel(ctx), c, q, needs, time.Time{}) // it has its own time
+				var none T
+				return none, time.Time{}, errNotFilled
 			})
-			return v, err
+			if !errors.Is(err, errNotFilled) {
+				return v, err
+			}
 		}
 	}
 	v, _, err := loadHere(ctx, c, q, needs, time.Time{})

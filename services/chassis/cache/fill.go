@@ -32,6 +32,10 @@ const (
 	drift = 1000
 )
 
+// errNotFilled has all who waited for another process load here: outside of the flight in which
+// it was asked, which begins again when something changes, with all the loads in it.
+var errNotFilled = errors.New("cache: no other process has filled this")
+
 // fill asks another process for an answer, and when its read began, at the latest.
 func fill[T any](ctx context.Context, c *Cache, q Query[T], ask Filler[T], began uint64) (v T, read time.Time, ok bool) {
 	most := c.memoryTTL

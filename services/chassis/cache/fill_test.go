@@ -328,3 +328,23 @@ func TestAFillThatTakesTooLong(t *testing.T) {
 		}
 	})
 }
+
+// While changes come faster than a load takes, a read costs a bounded number of loads: those of
+// one process for each question, and its own.
+func TestFillUnderConstantChange(t *testing.T) {
+	fleetTest(t, func(f *fleet) {
+		ctx, stop := context.WithCancel(f.Context())
+		defer stop()
+		go func() {
+			for retry.Sleep(ctx, 3*time.Millisecond) == nil {
+				f.owner.Changed("item")
+				f.asker.Changed("item")
+			}
+		}()
+		begun := time.Now()
+		f.get(1, 2, 2*3+3, "constant change")
+		if took, most := time.Since(begun), 2*(3*f.takes+2*f.lag)+3*f.takes; took > most {
+			f.Errorf("it took %v, and %v is the most", took, most)
+		}
+	})
+}
