@@ -46,8 +46,9 @@ func fill[T any](ctx context.Context, c *Cache, q Query[T], ask Filler[T], began
 	for range asks {
 		asked := time.Now()
 		maxAge := max(asked.Sub(oldest), 0)
-		v, age, ok := ask(ctx, maxAge-maxAge/drift)
-		if !ok {
+		maxAge -= maxAge / drift
+		v, age, ok := ask(ctx, maxAge)
+		if !ok || age < 0 || age > maxAge { // the last two are no ages that it can have given
 			break
 		}
 		read := asked.Add(-age - age/drift) // asked is before it was asked

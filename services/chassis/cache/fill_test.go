@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -345,6 +346,22 @@ func TestFillUnderConstantChange(t *testing.T) {
 		f.get(1, 2, 2*3+3, "constant change")
 		if took, most := time.Since(begun), 2*(3*f.takes+2*f.lag)+3*f.takes; took > most {
 			f.Errorf("it took %v, and %v is the most", took, most)
+		}
+	})
+}
+
+// An age that no process can have given, as it was asked for at most so much, is no answer.
+func TestFillOfAnImpossibleAge(t *testing.T) {
+	fleetTest(t, func(f *fleet) {
+		for _, age := range []time.Duration{-1, 2 * time.Minute, math.MaxInt64} {
+			q := f.query()
+			q.Fill = func() cache.Filler[int] {
+				return func(context.Context, time.Duration) (int, time.Duration, bool) { return 7, age, true }
+			}
+			f.asker.ChangedAll(f.Context())
+			if v, err := cache.Get(f.Context(), f.asker, q); err != nil || v != 1 {
+				f.Errorf("%v: %d, %v", age, v, err)
+			}
 		}
 	})
 }

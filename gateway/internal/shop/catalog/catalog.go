@@ -175,7 +175,7 @@ func (c *Catalog) ListProducts(ctx context.Context, q ProductQuery) (*ProductPag
 	query := c.pageQuery(&q)
 	query.Fill = filler(c, query.Key, func() *peerv1.FillRequest {
 		return &peerv1.FillRequest{Query: &peerv1.FillRequest_Products{Products: q.request(anyone)}}
-	}, func(res *peerv1.FillResponse) (*ProductPage, error) { return q.page(res.GetProducts()) })
+	}, (*peerv1.FillResponse).GetProducts, q.page)
 	return read(ctx, c, query)
 }
 
@@ -279,8 +279,8 @@ func (c *Catalog) Related(ctx context.Context, sku string, limit int) (*ProductP
 	query := c.relatedQuery(req)
 	query.Fill = filler(c, query.Key, func() *peerv1.FillRequest {
 		return &peerv1.FillRequest{Query: &peerv1.FillRequest_Related{Related: req}}
-	}, func(res *peerv1.FillResponse) (*ProductPage, error) {
-		return productPage(res.GetRelated().GetProducts())
+	}, (*peerv1.FillResponse).GetRelated, func(res *catalogv1.ListRelatedResponse) (*ProductPage, error) {
+		return productPage(res.GetProducts())
 	})
 	return read(ctx, c, query)
 }
@@ -302,7 +302,9 @@ func (c *Catalog) Categories(ctx context.Context) (*CategoryList, error) {
 	query := c.categoriesQuery()
 	query.Fill = filler(c, query.Key, func() *peerv1.FillRequest {
 		return &peerv1.FillRequest{Query: &peerv1.FillRequest_Categories{Categories: &catalogv1.ListCategoriesRequest{}}}
-	}, func(res *peerv1.FillResponse) (*CategoryList, error) { return categoryList(res.GetCategories()), nil })
+	}, (*peerv1.FillResponse).GetCategories, func(res *catalogv1.ListCategoriesResponse) (*CategoryList, error) {
+		return categoryList(res), nil
+	})
 	return read(ctx, c, query)
 }
 

@@ -24,8 +24,9 @@ type Peers interface {
 }
 
 // filler is how a peer is asked for what is kept under a key; nil where there are none. The
-// question is made when it is needed: most answers are kept here.
-func filler[T any](c *Catalog, key string, question func() *peerv1.FillRequest, answer func(*peerv1.FillResponse) (T, error)) func() cache.Filler[T] {
+// question is made when it is needed: most answers are kept here. Only the kind of answer for
+// which it asks is one.
+func filler[T, M any](c *Catalog, key string, question func() *peerv1.FillRequest, kind func(*peerv1.FillResponse) *M, answer func(*M) (T, error)) func() cache.Filler[T] {
 	if c.peers == nil {
 		return nil
 	}
@@ -38,10 +39,14 @@ func filler[T any](c *Catalog, key string, question func() *peerv1.FillRequest, 
 			req := question()
 			req.MaxAge = durationpb.New(maxAge)
 			res, ok := c.peers.Fill(ctx, key, req)
-			if !ok || res.GetAnswer() == nil || res.GetAge().AsDuration() < 0 {
+			if !ok {
 				return none, 0, false
 			}
-			v, err := answer(res)
+			message := kind(res)
+			if message == nil {
+				return none, 0, false
+			}
+			v, err := answer(message)
 			return v, res.GetAge().AsDuration(), err == nil
 		}
 	}

@@ -141,3 +141,31 @@ func TestPeersAreGivenNothingPersonal(t *testing.T) {
 		t.Errorf("no query: %v", err)
 	}
 }
+
+// confused is a peer that answers another question than it was asked.
+type confused struct{ asked int }
+
+func (*confused) Owns(string) bool { return false }
+
+func (p *confused) Fill(_ context.Context, _ string, req *peerv1.FillRequest) (*peerv1.FillResponse, bool) {
+	p.asked++
+	if req.GetCategories() != nil {
+		return &peerv1.FillResponse{Answer: &peerv1.FillResponse_Products{Products: &catalogv1.ListProductsResponse{}}}, true
+	}
+	return &peerv1.FillResponse{Answer: &peerv1.FillResponse_Categories{Categories: &catalogv1.ListCategoriesResponse{}}}, true
+}
+
+// An answer to another question is none: the catalog is asked.
+func TestAnAnswerToAnotherQuestion(t *testing.T) {
+	t.Parallel()
+	kept, err := cache.New(cache.Config{Name: "gateway", MemoryTTL: time.Minute, MemoryWeight: 100}, telemetry.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	service, peer := &fleetless{}, &confused{}
+	c := New(Config{Client: service, Caller: client.New(client.Config{}), Cache: kept, Peers: peer})
+	if _, err := c.ListProducts(t.Context(), ProductQuery{}); err != nil || len(service.viewers) != 1 || peer.asked != 1 {
+		t.Errorf("%v: the catalog was asked %d times, the peer %d", err, len(service.viewers), peer.asked)
+	}
+}
