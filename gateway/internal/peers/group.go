@@ -71,6 +71,9 @@ type group struct {
 func (p *Peers) openGroup(parts Parts) error {
 	cfg := p.cfg
 	host, port, err := splitAddr(cfg.Gossip)
+	if err == nil && host != "" {
+		_, err = netip.ParseAddr(host) // memberlist takes what is none for all addresses
+	}
 	if err != nil {
 		return fmt.Errorf("SOUK_GATEWAY_PEERS_GOSSIP: %w", err)
 	}

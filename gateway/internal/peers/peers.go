@@ -33,7 +33,7 @@ import (
 // Config is what the operator of the gateway configures; its variables start with
 // SOUK_GATEWAY_PEERS_. A zero gets the default.
 type Config struct {
-	// Gossip is the address, host:port or :port, at which gateways find each other, by TCP
+	// Gossip is the address, IP:port or :port, at which gateways find each other, by TCP
 	// and UDP. Without it a gateway has no peers.
 	Gossip string `env:"GOSSIP"`
 	// Join are the gossip addresses of other gateways, comma separated; every address of a

@@ -356,6 +356,8 @@ func TestConfigErrors(t *testing.T) {
 	id := identitytest.Open(t, identitytest.Authority(t), "gateway")
 	good := peers.Config{Gossip: "127.0.0.1:0", Listen: "127.0.0.1:0", Timeout: time.Second}
 	for want, change := range map[string]func(*peers.Config, *peers.Parts){
+		`PEERS_GOSSIP: ParseAddr("localhost")`: func(c *peers.Config, _ *peers.Parts) { c.Gossip = "localhost:0" },
+
 		"SOUK_GATEWAY_TLS_OFF":         func(_ *peers.Config, p *peers.Parts) { p.Identity = identity.Insecure() },
 		"SOUK_GATEWAY_PEERS_GOSSIP":    func(c *peers.Config, _ *peers.Parts) { c.Gossip = "somewhere" },
 		"SOUK_GATEWAY_PEERS_LISTEN":    func(c *peers.Config, _ *peers.Parts) { c.Listen = "somewhere" },
