@@ -37,6 +37,9 @@ const (
 	// syncEvery is how often a member tells another one all that it knows: who missed the gossip
 	// of one that came, whose packets may be lost, learns of it then.
 	syncEvery = 5 * time.Second
+	// reachTime bounds the exchange with one other gateway by TCP, for which one that stops has to
+	// wait. What is exchanged is some hundred bytes for each member.
+	reachTime = 2 * time.Second
 	// leaveTime bounds the wait until others have heard that this gateway leaves.
 	leaveTime = time.Second
 )
@@ -105,7 +108,7 @@ func (p *Peers) openGroup(parts Parts) error {
 			m.BindAddr = cfg.Advertise
 		}
 	}
-	m.AdvertiseAddr, m.PushPullInterval = cfg.Advertise, syncEvery
+	m.AdvertiseAddr, m.PushPullInterval, m.TCPTimeout = cfg.Advertise, syncEvery, reachTime
 	m.Delegate = &delegate{meta: []byte(contract + " " + p.port())}
 	m.Events = &membership{peers: p, self: g.name}
 	m.LogOutput = &logWriter{tel: parts.Telemetry}
@@ -182,11 +185,13 @@ func (g *group) join(ctx context.Context) {
 		}
 	}
 	slices.Sort(strange)
-	if strange = slices.Compact(strange); len(strange) == 0 {
-		return
-	}
-	if _, err := g.list.Join(strange); err != nil {
-		g.tel.Log.DebugContext(ctx, "not all peers are there", "error", err)
+	for _, at := range slices.Compact(strange) {
+		if ctx.Err() != nil {
+			return
+		}
+		if _, err := g.list.Join([]string{at}); err != nil {
+			g.tel.Log.DebugContext(ctx, "a peer is not there", "error", err)
+		}
 	}
 }
 

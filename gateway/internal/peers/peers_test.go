@@ -61,6 +61,7 @@ type fleet struct {
 	t        *testing.T
 	ca       *authority.Authority
 	timeout  time.Duration
+	join     []string // what the first one joins
 	gateways []*gateway
 }
 
@@ -72,7 +73,7 @@ func (f *fleet) add(secret string, old ...string) *gateway {
 		f.t.Fatal(err)
 	}
 	f.t.Cleanup(func() { _ = g.tel.Shutdown(context.Background()) })
-	cfg := peers.Config{Gossip: "127.0.0.1:0", Listener: g.listener, Timeout: f.timeout}
+	cfg := peers.Config{Gossip: "127.0.0.1:0", Listener: g.listener, Timeout: f.timeout, Join: f.join}
 	for _, other := range f.gateways[:min(1, len(f.gateways))] {
 		cfg.Join = []string{other.GossipAddr()}
 	}
@@ -370,6 +371,28 @@ func TestConfigErrors(t *testing.T) {
 		if _, err := peers.Open(cfg, parts); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
+	}
+}
+
+// A gateway that stops does not wait for those that it cannot reach.
+func TestAGatewayStopsWhileItJoins(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	f := &fleet{t: t, ca: identitytest.Authority(t), timeout: 10 * time.Second, join: []string{silent.Addr().String()}}
+	g := f.add(secret)
+	conn, err := silent.Accept() // it joins
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	begun := time.Now()
+	g.stop()
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("it took %v to stop", took)
 	}
 }
 
