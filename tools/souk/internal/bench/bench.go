@@ -233,3 +233,18 @@ func (b *bench) print(w io.Writer) error {
 	}
 	return nil
 }
+
+// conclude writes a result as JSON or as it prints itself, and fails where promises are broken.
+func conclude(w io.Writer, asJSON bool, result any, text func(io.Writer) error, broken []string) (err error) {
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(result)
+	} else {
+		err = text(w)
+	}
+	if len(broken) > 0 {
+		err = errors.Join(err, fmt.Errorf("%d promises were not kept", len(broken)))
+	}
+	return err
+}

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -106,18 +105,7 @@ func (g *Greedy) run(ctx context.Context, on func(start func() error) error, dir
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
-	var err error
-	if asJSON {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(g)
-	} else {
-		err = g.print(w)
-	}
-	if len(g.Broken) > 0 {
-		err = errors.Join(err, fmt.Errorf("%d promises were not kept", len(g.Broken)))
-	}
-	return err
+	return conclude(w, asJSON, g, g.print, g.Broken)
 }
 
 // addresses are n of a pattern with two numbers.

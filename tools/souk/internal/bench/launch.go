@@ -3,7 +3,6 @@ package bench
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -160,17 +159,8 @@ said.
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
-	if *asJSON {
-		enc := json.NewEncoder(stdout)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(results)
-	} else {
-		err = printLaunches(stdout, results)
-	}
-	if n := len(results[0].Broken); n > 0 { // the control need not keep them
-		err = errors.Join(err, fmt.Errorf("%d promises were not kept", n))
-	}
-	return err
+	// The control need not keep the promises.
+	return conclude(stdout, *asJSON, results, func(w io.Writer) error { return printLaunches(w, results) }, results[0].Broken)
 }
 
 func (l *launch) run(ctx context.Context, name, dir string, st *state.State) (*Launched, error) {

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -139,17 +138,7 @@ that must fail.
 	if err := withShop(ctx, on, dir, noShedding, func(shop *child, st *state.State) error { return o.control(ctx, shop, st) }); err != nil {
 		return fmt.Errorf("control: %w", err)
 	}
-	if *asJSON {
-		enc := json.NewEncoder(stdout)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(o)
-	} else {
-		err = o.print(stdout)
-	}
-	if len(o.Broken) > 0 {
-		return errors.Join(err, fmt.Errorf("%d promises were not kept", len(o.Broken)))
-	}
-	return err
+	return conclude(stdout, *asJSON, o, o.print, o.Broken)
 }
 
 // crowd is a load of checkouts under way.

@@ -2,7 +2,6 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -121,17 +120,7 @@ load alone.
 		return err
 	}
 	result.check()
-	if *asJSON {
-		enc := json.NewEncoder(stdout)
-		enc.SetIndent("", "  ")
-		err = enc.Encode(result)
-	} else {
-		err = result.print(stdout)
-	}
-	if len(result.Broken) > 0 {
-		err = errors.Join(err, fmt.Errorf("%d promises were not kept", len(result.Broken)))
-	}
-	return err
+	return conclude(stdout, *asJSON, result, result.print, result.Broken)
 }
 
 func (b *peersBench) run(ctx context.Context, dir string) (_ *PeersResult, err error) {
