@@ -238,9 +238,19 @@ func TestTheOwnerHangs(t *testing.T) {
 	const key = "key"
 	owner := f.owner(key)
 	hang := make(chan struct{})
-	owner.hold = func(ctx context.Context) { <-hang }
 	defer close(hang)
+	var hangs atomic.Bool
+	owner.hold = func(context.Context) {
+		if hangs.Load() {
+			<-hang
+		}
+	}
 	g := f.others(owner)[0]
+	if !eventually(t, func() bool { return fill(t, g, key) == owner.name }) { // they may not be connected yet
+		t.Fatal("the owner does not answer")
+	}
+	hangs.Store(true)
+	lateBefore, ownBefore, askedBefore := filled(t, g, "late"), filled(t, g, "own"), owner.answered.Load()
 	for range retry.BreakAfter {
 		begun := time.Now()
 		if got := fill(t, g, key); got != "" || time.Since(begun) < timeout || time.Since(begun) > timeout+5*time.Second {
@@ -252,8 +262,9 @@ func TestTheOwnerHangs(t *testing.T) {
 			t.Errorf("%q answered", got)
 		}
 	}
-	// A call whose connection is not made in time does not reach the owner.
-	if late, own, asked := filled(t, g, "late"), filled(t, g, "own"), owner.answered.Load(); late != retry.BreakAfter || own != 5 || asked > retry.BreakAfter {
+	// On a busy machine a question may reach the owner after it has been given up.
+	late, own, asked := filled(t, g, "late")-lateBefore, filled(t, g, "own")-ownBefore, owner.answered.Load()-askedBefore
+	if late != retry.BreakAfter || own != 5 || asked > retry.BreakAfter {
 		t.Errorf("late %v, own %v, asked %d", late, own, asked)
 	}
 }
