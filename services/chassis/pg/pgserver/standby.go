@@ -46,7 +46,9 @@ func (s *Server) dropForeign(ctx context.Context) (kept bool, err error) {
 // streamTimeout is how long a standby may take to find its place in the primary's log.
 const streamTimeout = 5 * time.Second
 
-// logIsGone reports that the primary has removed what the standby has to replay next.
+// logIsGone reports that the primary has removed what the standby has to replay next. That the
+// standby streams says nothing yet: the primary accepts it before it looks for the log. It has sent
+// some, or there is none to send.
 func (s *Server) logIsGone(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, streamTimeout)
 	defer cancel()
@@ -56,9 +58,12 @@ func (s *Server) logIsGone(ctx context.Context) bool {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	log := filepath.Join(s.opts.Dir, "postgres.log")
+	end := s.opts.Primary.logEnd(ctx)
 	for {
 		var streaming bool
-		if err := conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming')").Scan(&streaming); err != nil || streaming {
+		err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_stat_wal_receiver
+			WHERE status = 'streaming' AND (flushed_lsn > receive_start_lsn OR flushed_lsn >= $1::text::pg_lsn))`, end).Scan(&streaming)
+		if err != nil || streaming {
 			return false // or it is not known: the primary may be away
 		}
 		if strings.Contains(readFrom(log, s.logFrom), "has already been removed") {
@@ -68,6 +73,19 @@ func (s *Server) logIsGone(ctx context.Context) bool {
 			return false
 		}
 	}
+}
+
+// logEnd is where the server's log ends, "0/16B3740"; nil where that is not known.
+func (s *Server) logEnd(ctx context.Context) (end *string) {
+	conn, err := s.connect(ctx)
+	if err != nil {
+		return nil
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if conn.QueryRow(ctx, "SELECT pg_current_wal_flush_lsn()::text").Scan(&end) != nil {
+		return nil
+	}
+	return end
 }
 
 // systemIdentifier is what distinguishes a cluster from all others: a number, the first of
