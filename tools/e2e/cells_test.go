@@ -90,18 +90,21 @@ func TestCells(t *testing.T) {
 		}
 	}
 	listed := map[string]bool{}
-	for cursor := ""; ; {
-		page, err := operator.Orders(t.Context(), cursor)
-		if err != nil {
-			t.Fatal(err)
+	eventually(t, "the read model has the orders of both cells", func() bool {
+		clear(listed)
+		for cursor := ""; ; {
+			page, err := operator.Orders(t.Context(), cursor)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range page.Orders {
+				listed[o.ID] = true
+			}
+			if cursor = page.NextCursor; cursor == "" {
+				return len(listed) >= n
+			}
 		}
-		for _, o := range page.Orders {
-			listed[o.ID] = true
-		}
-		if cursor = page.NextCursor; cursor == "" {
-			break
-		}
-	}
+	})
 	if found, err := operator.FindCustomers(t.Context(), checkoutOf("", "").Email); err != nil || len(listed) != n || len(found) != n {
 		t.Errorf("operators see %d orders of %d customers, %v; there are %d", len(listed), len(found), err, n)
 	}
