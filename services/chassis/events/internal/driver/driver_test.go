@@ -105,13 +105,13 @@ func TestHandle(t *testing.T) {
 			t.Fatal(err)
 		}
 		called := false
-		v := inst.Handle(test.ctx, s, events.Delivery{Event: event("order.a", 1), Attempt: test.attempt}, func(_ context.Context, d events.Delivery) error {
+		v := inst.Begin(test.ctx, s, events.Delivery{Event: event("order.a", 1), Attempt: test.attempt}, events.OneByOne(func(_ context.Context, d events.Delivery) error {
 			called = true
 			if d.Last != (test.group != "" && test.attempt == 3) {
 				t.Errorf("%s: last is %v", name, d.Last)
 			}
 			return test.err
-		})
+		}))(false)
 		got := "at once"
 		switch {
 		case v.Handled:
@@ -126,10 +126,10 @@ func TestHandle(t *testing.T) {
 		}
 	}
 	s := events.Subscription{Group: "g", Sources: []string{"order"}, MaxDeliveries: 3, HandleTimeout: time.Millisecond, RetryMin: 1, RetryMax: 1}
-	v := inst.Handle(t.Context(), s, events.Delivery{Event: event("order.a", 1), Attempt: 3}, func(ctx context.Context, _ events.Delivery) error {
+	v := inst.Begin(t.Context(), s, events.Delivery{Event: event("order.a", 1), Attempt: 3}, events.OneByOne(func(ctx context.Context, _ events.Delivery) error {
 		<-ctx.Done()
 		return fmt.Errorf("waited: %w", ctx.Err())
-	})
+	}))(false)
 	if v.Reason != "waited: context deadline exceeded" {
 		t.Errorf("%+v", v)
 	}

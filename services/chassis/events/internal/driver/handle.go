@@ -38,12 +38,10 @@ type Instruments struct {
 	// sent and processed are durations of a publication and of a handler.
 	sent, processed metric.Float64Histogram
 	// age is how old an event is when it is handled first.
-	age  metric.Float64Histogram
-	dead metric.Int64Counter
-	lags *lags
-	// attributes are of handledBy to *handledAttributes, destinations of a source to the
-	// *destination that it is.
-	attributes, destinations sync.Map
+	age        metric.Float64Histogram
+	dead       metric.Int64Counter
+	lags       *lags
+	operations sync.Map // of operation to *attributes
 }
 
 // NewInstruments makes the instruments of the driver of a system ("nats", "kafka").
@@ -103,7 +101,7 @@ func (i *Instruments) publishing(ctx context.Context, e events.Event) (context.C
 	if in := trace.SpanContextFromContext(ctx); in.IsValid() && !in.IsSampled() {
 		return ctx, trace.SpanFromContext(ctx) // most events: their trace is not kept
 	}
-	return i.tracer.Start(ctx, "publish "+e.Source, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(i.destination(e.Source).span...), //nolint:spancheck // the callers end it
+	return i.tracer.Start(ctx, "publish "+e.Source, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(i.attributesOf(operation{name: publish, source: e.Source}).span...), //nolint:spancheck // the callers end it
 		trace.WithAttributes(attribute.String("messaging.message.id", e.ID()), semconv.EventType.String(e.Type)))
 }
 
@@ -111,33 +109,51 @@ func (i *Instruments) publishing(ctx context.Context, e events.Event) (context.C
 func (i *Instruments) sending(ctx context.Context, source string, send func(context.Context) error) error {
 	start := time.Now()
 	err := send(ctx)
-	to := i.destination(source)
-	duration := to.duration
+	as := i.attributesOf(operation{name: publish, source: source})
+	duration := as.duration
 	if err != nil {
-		duration = to.failed
+		duration = as.failed
 	}
 	i.sent.Record(ctx, time.Since(start).Seconds(), duration)
 	return err
 }
 
-// destination has the attributes of spans and metrics of what is published of a source.
-type destination struct {
+// operation is what is traced and measured: events of a source are published, or a group
+// processes them.
+type operation struct{ name, source, group string }
+
+const (
+	publish = "publish"
+	process = "process"
+)
+
+// attributes are those of an operation's spans and metrics.
+type attributes struct {
 	span             []attribute.KeyValue
 	duration, failed metric.MeasurementOption
+	// age is of events that are processed.
+	age metric.MeasurementOption
 }
 
-func (i *Instruments) destination(source string) *destination {
-	if d, ok := i.destinations.Load(source); ok {
-		return d.(*destination)
+// attributesOf returns an operation's attributes, which are made once: each event is published, and
+// processed by each group.
+func (i *Instruments) attributesOf(o operation) *attributes {
+	if as, ok := i.operations.Load(o); ok {
+		return as.(*attributes)
 	}
-	all := []attribute.KeyValue{
-		i.system, attribute.String("messaging.operation.name", "publish"), attribute.String("messaging.operation.type", "send"),
-		attribute.String("messaging.destination.name", source),
+	kind, failure := "send", "publish"
+	about := []attribute.KeyValue{attribute.String("messaging.destination.name", o.source)}
+	if o.name == process {
+		kind, failure = "process", "handler"
+		about = append(about, attribute.String("messaging.consumer.group.name", o.group))
 	}
-	d, _ := i.destinations.LoadOrStore(source, &destination{
-		span: all, duration: measured(all...), failed: measured(append(slices.Clone(all), attribute.String("error.type", "publish"))...),
+	all := append([]attribute.KeyValue{
+		i.system, attribute.String("messaging.operation.name", o.name), attribute.String("messaging.operation.type", kind),
+	}, about...)
+	as, _ := i.operations.LoadOrStore(o, &attributes{
+		span: all, duration: measured(all...), failed: measured(append(slices.Clone(all), attribute.String("error.type", failure))...), age: measured(about...),
 	})
-	return d.(*destination)
+	return as.(*attributes)
 }
 
 // measured are the attributes of a measurement, made once for many.
@@ -152,11 +168,6 @@ type Verdict struct {
 	Handled, Dead bool
 	Reason        string
 	Again         time.Duration
-}
-
-// Handle calls the handler for one delivery, and waits for it.
-func (i *Instruments) Handle(ctx context.Context, s events.Subscription, d events.Delivery, handle events.Handler) Verdict {
-	return i.Begin(ctx, s, d, events.OneByOne(handle))(false)
 }
 
 // Begin gives one delivery to the taker: within its time, in the event's trace, with a panic as
@@ -183,7 +194,7 @@ func (i *Instruments) Begin(ctx context.Context, s events.Subscription, d events
 		defer stop()
 		defer span.End()
 		err := outcome()
-		as := i.handled(d.Source, s.Group)
+		as := i.attributesOf(operation{process, d.Source, s.Group})
 		duration := as.duration
 		if err != nil {
 			span.SetStatus(codes.Error, err.Error())
@@ -208,34 +219,8 @@ func (i *Instruments) processing(ctx context.Context, s events.Subscription, d e
 		return handling, trace.SpanFromContext(handling) // most events: their trace is not kept
 	}
 	return i.tracer.Start(handling, "process "+d.Source, option, trace.WithSpanKind(trace.SpanKindConsumer), //nolint:spancheck // the caller ends it
-		trace.WithAttributes(i.handled(d.Source, s.Group).span...), trace.WithAttributes(
+		trace.WithAttributes(i.attributesOf(operation{process, d.Source, s.Group}).span...), trace.WithAttributes(
 			attribute.String("messaging.message.id", d.ID()), semconv.EventType.String(d.Type), semconv.EventAttempt.Int(d.Attempt)))
-}
-
-// handledBy is a group that handles events of a source.
-type handledBy struct{ source, group string }
-
-// handledAttributes are those of spans and metrics of what a group handles of a source.
-type handledAttributes struct {
-	span                  []attribute.KeyValue
-	duration, failed, age metric.MeasurementOption
-}
-
-// handled returns the attributes, which are made once: there is a delivery of each event to each
-// group.
-func (i *Instruments) handled(source, group string) *handledAttributes {
-	key := handledBy{source, group}
-	if as, ok := i.attributes.Load(key); ok {
-		return as.(*handledAttributes)
-	}
-	all := []attribute.KeyValue{
-		i.system, attribute.String("messaging.operation.name", "process"), attribute.String("messaging.operation.type", "process"),
-		attribute.String("messaging.destination.name", source), attribute.String("messaging.consumer.group.name", group),
-	}
-	as, _ := i.attributes.LoadOrStore(key, &handledAttributes{
-		span: all, duration: measured(all...), failed: measured(append(slices.Clone(all), attribute.String("error.type", "handler"))...), age: measured(all[3:]...),
-	})
-	return as.(*handledAttributes)
 }
 
 func (i *Instruments) verdict(ctx context.Context, s events.Subscription, d events.Delivery, err error) Verdict {
