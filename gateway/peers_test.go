@@ -163,7 +163,7 @@ func TestAFleetLoadsAListingOnce(t *testing.T) {
 }
 
 // The owner of a key dies while all others wait for it: its successor asks the catalog once
-// more, and nobody is answered an error.
+// more, and no gateway answers an error.
 func TestTheOwnerDiesInTheMiddle(t *testing.T) {
 	t.Parallel()
 	s := start(t)
@@ -221,7 +221,7 @@ func TestPeersAreNeverOlderThanWhatWasTold(t *testing.T) {
 			c.Events, c.CacheBackstop, c.CacheSettle = at, 2*time.Hour, time.Nanosecond
 		}
 	})
-	told, untold := fleet[3], fleet[:3]
+	told, others := fleet[3], fleet[:3]
 	price := func(r *replica, limit int) int64 {
 		var page pageDoc
 		s.url = r.url
@@ -243,7 +243,7 @@ func TestPeersAreNeverOlderThanWhatWasTold(t *testing.T) {
 			}
 		}
 		cancel()
-		// Once it has shown the price of now it shows no other, whoever is asked.
+		// Once it has shown the price of now it shows no other, whichever peer is asked.
 		tell()
 		for limit := 2; limit < 2+lists; limit++ {
 			for range 3 {
@@ -252,7 +252,7 @@ func TestPeersAreNeverOlderThanWhatWasTold(t *testing.T) {
 				}
 			}
 		}
-		for _, r := range untold { // so that they have what is old before the next change
+		for _, r := range others { // so that they have what is old before the next change
 			for limit := 2; limit < 2+lists; limit++ {
 				price(r, limit)
 			}
@@ -264,7 +264,7 @@ func TestPeersAreNeverOlderThanWhatWasTold(t *testing.T) {
 	// The control: those who are not told show what is old.
 	s.reprice(2000)
 	old := 0
-	for _, r := range untold {
+	for _, r := range others {
 		for limit := 2; limit < 2+lists; limit++ {
 			if price(r, limit) != 2000 {
 				old++
@@ -272,7 +272,7 @@ func TestPeersAreNeverOlderThanWhatWasTold(t *testing.T) {
 		}
 	}
 	if old == 0 {
-		t.Error("nobody shows what is old: this has tested nothing")
+		t.Error("no gateway shows what is old: this has tested nothing")
 	}
 }
 

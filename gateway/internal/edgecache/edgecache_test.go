@@ -315,7 +315,7 @@ func TestAResolverThatHangs(t *testing.T) {
 	p.Changed(Product("1"))
 	await(t, "the edge that is known", func() bool { return one.times("product:1") == 1 })
 	if n := two.times("product:1"); n != 0 {
-		t.Errorf("an edge that nobody has found was told %d times", n)
+		t.Errorf("an edge that no name has led to was told %d times", n)
 	}
 	answer()
 	await(t, "the edge that is new", func() bool { return two.times("product:1") == 1 })

@@ -123,7 +123,7 @@ var question = &peerv1.FillRequest{
 	Query: &peerv1.FillRequest_Categories{Categories: &catalogv1.ListCategoriesRequest{}}, MaxAge: durationpb.New(time.Minute),
 }
 
-// fill is who answers a gateway; "" for nobody.
+// fill is the name of the member that answers a gateway; "" where none does.
 func fill(t *testing.T, g *gateway, key string) string {
 	t.Helper()
 	res, ok := g.Peers.Fill(t.Context(), key, question)

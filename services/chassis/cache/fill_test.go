@@ -123,7 +123,7 @@ func (f *fleet) atOwner(want int) {
 
 func TestFillTakesWhatTheOwnerHas(t *testing.T) {
 	fleetTest(t, func(f *fleet) {
-		f.get(1, 1, 1, "nobody has it")
+		f.get(1, 1, 1, "no process has it")
 		f.get(1, 0, 0, "it is kept")
 		f.atOwner(1)
 		if f.loads != 1 {
@@ -188,7 +188,7 @@ func TestFillKeepsBrieflyWhatIsBrief(t *testing.T) {
 		f.asker.ChangedAll(f.Context())
 		f.owner.ChangedAll(f.Context())
 		f.pass(10 * time.Second)
-		f.get(1, 1, 1, "of what changes untold")
+		f.get(1, 1, 1, "of what changes without an event")
 		f.pass(900 * time.Millisecond)
 		f.get(1, 0, 0, "within a second")
 		f.pass(200 * time.Millisecond)
@@ -209,7 +209,7 @@ func TestFillWithoutEventsIsAMomentOld(t *testing.T) {
 }
 
 // An owner that is away costs a load and no error; one that fails does, too.
-func TestFillFromNobody(t *testing.T) {
+func TestFillFromNoProcess(t *testing.T) {
 	fleetTest(t, func(f *fleet) {
 		f.away = true
 		f.get(1, 1, 1, "the owner is away")

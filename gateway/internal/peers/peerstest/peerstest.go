@@ -8,7 +8,7 @@ import (
 )
 
 // Listener can be killed, with all connections, as a process is: the gateway behind it does
-// not notice, and tells nobody that it leaves.
+// not notice, and tells no member that it leaves.
 type Listener struct {
 	net.Listener
 	mu     sync.Mutex

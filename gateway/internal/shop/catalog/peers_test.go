@@ -128,7 +128,7 @@ func TestPeersAreGivenNothingPersonal(t *testing.T) {
 	}{
 		"any shopper's":    {&catalogv1.ListProductsRequest{Viewer: anyone}, codes.OK},
 		"an operator's":    {&catalogv1.ListProductsRequest{Viewer: access.Operator("ada")}, codes.InvalidArgument},
-		"nobody's":         {&catalogv1.ListProductsRequest{}, codes.InvalidArgument},
+		"without a viewer": {&catalogv1.ListProductsRequest{}, codes.InvalidArgument},
 		"what is archived": {&catalogv1.ListProductsRequest{Viewer: anyone, Filter: &catalogv1.ProductFilter{State: catalogv1.ProductState_PRODUCT_STATE_ARCHIVED}}, codes.InvalidArgument},
 	} {
 		before := len(service.viewers)
