@@ -155,16 +155,18 @@ func (s *shop) ListEvents(_ context.Context, source, subject string, after int64
 type database struct {
 	pool  *pgxpool.Pool
 	store *postgres.Store
+	owner string // a DSN
 }
 
 func open(t testing.TB) database {
 	t.Helper()
-	pool, err := pgxpool.New(t.Context(), pgtest.Service(t, postgres.Migrate).Config.DSN.Reveal())
+	db := pgtest.Service(t, postgres.Migrate)
+	pool, err := pgxpool.New(t.Context(), db.Config.DSN.Reveal())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	return database{pool: pool, store: postgres.New(pool, pg.NewReads(pool, nil))}
+	return database{pool: pool, store: postgres.New(pool, pg.NewReads(pool, nil)), owner: db.DSN}
 }
 
 func (d database) follower(s *shop) *app.Follower {
@@ -410,5 +412,60 @@ func TestTheFiguresAreThoseOfTheEvents(t *testing.T) {
 	long := app.Period{From: whole.From, Before: whole.From.Add(3000 * time.Hour)}
 	if _, _, err := a.Sales(ctx, app.SalesQuery{Period: long, By: app.ByHour}); !errors.Is(err, domain.ErrTooManyPeriods) {
 		t.Errorf("too many hours: %v", err)
+	}
+}
+
+// TestArchivedOrdersStay: of an order whose events are no longer in the logs a model that is made anew
+// has what the one before has, where the order was archived, and nothing where it was not.
+func TestArchivedOrdersStay(t *testing.T) {
+	t.Parallel()
+	s := newShop(3)
+	s.catalog()
+	var ids []string
+	for n := range 40 {
+		ids = append(ids, s.order(n, 2))
+	}
+	d := open(t)
+	d.await(t, d.follower(s), time.Time{})
+	whole := d.dump(t, 0)
+	gone := map[string]bool{}
+	for _, id := range ids[:20] {
+		gone["order."+id], gone["payment."+id] = true, true
+	}
+	for source := range s.logs {
+		s.logs[source] = slices.DeleteFunc(s.logs[source], func(e events.Event) bool { return gone[e.Subject] })
+	}
+	owner, err := pgxpool.New(t.Context(), d.owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	if _, err := owner.Exec(t.Context(), "INSERT INTO archived_orders SELECT unnest($1::uuid[])", ids[:20]); err != nil {
+		t.Fatal(err)
+	}
+	anew := func(serving int16) string {
+		t.Helper()
+		if _, err := d.store.Begin(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.await(t, d.follower(s), time.Time{})
+		if m, err := d.store.Model(t.Context()); err != nil || m.Serving != serving {
+			t.Fatalf("%+v, %v", m, err)
+		}
+		return d.dump(t, serving)
+	}
+	if got := anew(1); got != whole {
+		t.Errorf("made anew the model has:\n%s\nand had:\n%s", got, whole)
+	}
+	var noted int
+	if err := d.pool.QueryRow(t.Context(), "SELECT count(*) FROM souk_consumed WHERE consumer = 'insight.1' AND subject = ANY ($1)",
+		[]string{"order." + ids[0], "payment." + ids[0]}).Scan(&noted); err != nil || noted != 2 {
+		t.Errorf("%d versions of an archived order are noted: %v", noted, err)
+	}
+	if _, err := owner.Exec(t.Context(), "DELETE FROM archived_orders WHERE order_id = $1", ids[0]); err != nil {
+		t.Fatal(err)
+	}
+	if got := anew(0); strings.Contains(got, ids[0]) || !strings.Contains(got, ids[1]) {
+		t.Errorf("an order that is in no log and not archived is in the model, or one that is archived is not:\n%s", got)
 	}
 }

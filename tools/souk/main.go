@@ -15,6 +15,7 @@ import (
 
 	"github.com/souk-shop/souk/tools/internal/load"
 	"github.com/souk-shop/souk/tools/internal/localshop"
+	"github.com/souk-shop/souk/tools/souk/internal/archive"
 	"github.com/souk-shop/souk/tools/souk/internal/attack"
 	"github.com/souk-shop/souk/tools/souk/internal/auditlog"
 	"github.com/souk-shop/souk/tools/souk/internal/bench"
@@ -57,6 +58,7 @@ var commands = []command{
 	{"customer", "export or erase what a shop holds about a person", customer.Command},
 	{"replay", "replay a real shop's invoices and audit the ledgers", replay.Command},
 	{"verify", "audit the ledgers of a running shop", verify.Command},
+	{"archive", "write old orders to files and delete them from the databases", archive.Command},
 	{"audit", "verify and read the log of what operators did", auditlog.Command},
 	{"mails", "show the mails that a shop sent to buyers, or keeps", mails.Command},
 	{"events", "say how far events are, show dead letters, rebuild streams", eventlog.Command},

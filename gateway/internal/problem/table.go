@@ -49,6 +49,7 @@ var (
 	LineNoLongerSold       = of(orderv1.ErrorReason_ERROR_REASON_LINE_NO_LONGER_SOLD)
 	CartNotFound           = of(cartv1.ErrorReason_ERROR_REASON_CART_NOT_FOUND)
 	OrderNotFound          = of(orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND)
+	OrderArchived          = of(orderv1.ErrorReason_ERROR_REASON_ORDER_ARCHIVED)
 	InsufficientStock      = of(catalogv1.ErrorReason_ERROR_REASON_INSUFFICIENT_STOCK)
 	StockBelowCommitted    = of(catalogv1.ErrorReason_ERROR_REASON_STOCK_BELOW_COMMITTED)
 	SKUTaken               = of(catalogv1.ErrorReason_ERROR_REASON_SKU_TAKEN)

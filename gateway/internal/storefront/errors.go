@@ -94,6 +94,7 @@ var details = map[*problem.Type]string{
 	problem.ProductNotFound: "We don't have this product, or no longer.",
 	problem.SKUNotFound:     "We don't have this product, or no longer.",
 	problem.OrderNotFound:   "There is no such order of yours. Orders can be seen in the browser they were placed with.",
+	problem.OrderArchived:   "This order is from long ago, and is kept in the shop's archive. Please write to the shop if you need something of it.",
 	problem.InvalidCursor:   "This page of the list is no longer there. Please start from its first page.",
 	problem.Overloaded:      "So many people want to buy that we can't serve all at once. Nothing is lost; please try again in a moment.",
 	problem.Unavailable:     "A part of the shop is not answering just now. Nothing is lost; please try again in a moment.",

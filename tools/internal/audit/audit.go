@@ -273,7 +273,8 @@ func (r *Report) unbalanced(ctx context.Context, payments books) error {
 
 // stillHeld adds each settled order on whose card the provider still holds money.
 func (r *Report) stillHeld(ctx context.Context, orders books, held map[string]int64) (err error) {
-	if r.Cancelled, err = orders.sum(ctx, `SELECT count(*) FROM orders WHERE state = 'cancelled'`); err != nil {
+	if r.Cancelled, err = orders.sum(ctx, `
+		SELECT (SELECT count(*) FROM orders WHERE state = 'cancelled') + (SELECT count(*) FROM archived_orders WHERE state = 'cancelled')`); err != nil {
 		return fmt.Errorf("cancelled orders: %w", err)
 	}
 	if len(held) == 0 {
@@ -286,7 +287,8 @@ func (r *Report) stillHeld(ctx context.Context, orders books, held map[string]in
 	sort.Strings(list)
 	states := map[string]string{}
 	var id, state string
-	err = orders.each(ctx, []any{&id, &state}, func() { states[id] = state }, `SELECT id::text, state FROM orders WHERE id::text = ANY ($1)`, list)
+	err = orders.each(ctx, []any{&id, &state}, func() { states[id] = state }, `
+		SELECT id::text, state FROM orders WHERE id::text = ANY ($1) UNION ALL SELECT id::text, state FROM archived_orders WHERE id::text = ANY ($1)`, list)
 	if err != nil {
 		return fmt.Errorf("orders with held money: %w", err)
 	}

@@ -20,6 +20,8 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 const (
 	orderTables = `
 		CREATE TABLE orders (id uuid, state text, total bigint, currency text, version bigint DEFAULT 2);
+		CREATE TABLE archived_orders (id uuid, state text, currency text, total bigint, refunded bigint, refunds integer, lines integer);
+		CREATE TABLE archived_units (sku text, sold bigint, returned bigint);
 		CREATE TABLE order_lines (order_id uuid, sku text, quantity bigint);
 		CREATE TABLE refunds (id uuid, order_id uuid, state text, amount bigint, restock boolean);
 		CREATE TABLE refund_lines (refund_id uuid, sku text, quantity bigint);
@@ -42,6 +44,7 @@ const (
 			('stock.A', 7, 'souk.catalog.v1.StockLevelChanged', '{"sku": "A", "available": 9}'),
 			('stock.A', 8, 'souk.catalog.v1.StockLevelChanged', '{"sku": "A", "available": 8}');`
 	paymentTables = `
+		CREATE TABLE archived_entries (transaction_id uuid, order_id uuid, kind text, amount bigint, currency text);
 		CREATE TABLE ledger_entries (transaction_id uuid, account text, amount bigint, currency text, order_id uuid, kind text);
 		INSERT INTO ledger_entries VALUES
 			('` + one + `', 'provider_clearing', 750, 'GBP', '` + one + `', 'capture'),
@@ -141,6 +144,13 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 		{name: "a forgotten hold", journal: without("payment_intent.canceled"), want: "still holds 250"},
 		{name: "a second hold of a captured order", journal: func(s string) string { return secondHold + s }, want: "is paid, and the provider still holds 750"},
 		{name: "an answer of more", told: func(s string) string { return strings.Replace(s, "CANCELLED", "PAID", 1) }, want: "client (answers)"},
+		{name: "archived", order: archiveOrder, notification: archiveMessages, payment: archivePayment},
+		{name: "a penny in an archived order", order: archiveOrder + `UPDATE archived_orders SET total = 751`, notification: archiveMessages, payment: archivePayment, want: "captured 751"},
+		{name: "an archived order that is lost", order: archiveOrder + `DELETE FROM archived_orders WHERE state = 'paid'`, notification: archiveMessages, payment: archivePayment, want: "captured 0"},
+		{name: "an archived capture that is lost", order: archiveOrder, notification: archiveMessages, payment: archivePayment + `DELETE FROM archived_entries WHERE kind = 'capture'`, want: "captured 0"},
+		{name: "an archived refund of more", order: archiveOrder, notification: archiveMessages, payment: archivePayment + `UPDATE archived_entries SET amount = -251 WHERE kind = 'refund'`, want: "refunded 251"},
+		{name: "archived units that are lost", order: archiveOrder + `DELETE FROM archived_units`, notification: archiveMessages, payment: archivePayment, want: "the orders say 0 less 0"},
+		{name: "archived, and still there", order: `INSERT INTO archived_units VALUES ('A', 3, 1)`, want: "the orders say 6 less 2"},
 		{name: "oversold", catalog: `UPDATE stock SET total = 1`, want: "oversold"},
 		{name: "stock that is not its reservations", catalog: `UPDATE stock SET held = 1`, want: "its reservations say"},
 		{name: "a reservation of a cancelled order", catalog: `UPDATE reservations SET state = 'committed'; UPDATE stock SET committed = 3`, want: "the orders say"},
@@ -186,6 +196,19 @@ func TestABlindAuditIsNoticed(t *testing.T) {
 		})
 	}
 }
+
+// What an archive leaves of the orders, and of their payments.
+const (
+	archiveOrder = `
+		INSERT INTO archived_orders VALUES ('` + one + `', 'paid', 'GBP', 750, 250, 1, 1), ('` + two + `', 'cancelled', 'GBP', 250, 0, 0, 1);
+		INSERT INTO archived_units VALUES ('A', 3, 1);
+		TRUNCATE orders, order_lines, refunds, refund_lines, souk_events;`
+	archivePayment = `
+		INSERT INTO archived_entries SELECT transaction_id, order_id, kind, amount, currency FROM ledger_entries WHERE account = 'provider_clearing';
+		TRUNCATE ledger_entries, souk_events;`
+	// They are older than what is compared.
+	archiveMessages = `DELETE FROM mails; DELETE FROM webhook_deliveries WHERE message_id NOT LIKE 'stock%';`
+)
 
 // stray is the ledger's side of a capture of the cancelled order, or its refund.
 func stray(kind string) string {

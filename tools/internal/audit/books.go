@@ -104,10 +104,10 @@ func (r *Report) cells(ctx context.Context, orders, payments books) error {
 				}
 			}
 		}
-		if err := orders[i:i+1].each(ctx, []any{&id, &customer}, note("order"), "SELECT id::text, customer_id::text FROM orders"); err != nil {
+		if err := orders[i:i+1].each(ctx, []any{&id, &customer}, note("order"), "SELECT id::text, customer_id::text FROM orders UNION ALL SELECT id::text, customer_id::text FROM archived_orders"); err != nil {
 			return fmt.Errorf("orders of cell %d: %w", i+1, err)
 		}
-		if err := payments[i:i+1].each(ctx, []any{&id, &customer}, note("payment of order"), "SELECT order_id::text, order_id::text FROM attempts"); err != nil {
+		if err := payments[i:i+1].each(ctx, []any{&id, &customer}, note("payment of order"), "SELECT order_id::text, order_id::text FROM attempts UNION ALL SELECT order_id::text, order_id::text FROM archived_payments"); err != nil {
 			return fmt.Errorf("payments of cell %d: %w", i+1, err)
 		}
 		if failed != nil {

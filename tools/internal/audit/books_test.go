@@ -31,7 +31,7 @@ func TestWhereOrdersAre(t *testing.T) {
 			t.Parallel()
 			var cells books
 			for _, sql := range []string{c.first, c.second} {
-				_, db := connected(t, "CREATE TABLE orders (id uuid, customer_id uuid); CREATE TABLE attempts (order_id uuid);"+sql)
+				_, db := connected(t, "CREATE TABLE orders (id uuid, customer_id uuid); CREATE TABLE attempts (order_id uuid); CREATE TABLE archived_orders (id uuid, customer_id uuid); CREATE TABLE archived_payments (order_id uuid);"+sql)
 				cells = append(cells, db)
 			}
 			r := &Report{}

@@ -25,6 +25,7 @@ const (
 		INSERT INTO order_lines VALUES (1, '` + soldOrder + `', 'A', 'Lamp', 3, 250, 750, 1), (1, '` + lostOrder + `', 'A', 'Lamp', 1, 250, 250, 0);
 		INSERT INTO refunds VALUES (1, 'r1', '` + soldOrder + `', 'succeeded', 250, 'GBP', true);`
 	ordersHave = modelHas + `
+		CREATE TABLE archived_orders (id uuid);
 		ALTER TABLE orders ADD shipping_address jsonb;
 		UPDATE orders SET shipping_address = jsonb_build_object('country', country);`
 	insightHas = modelHas + `
@@ -36,7 +37,8 @@ const (
 		INSERT INTO payments VALUES (1, '` + soldOrder + `', 'GBP', 750, 1, 250, 1), (1, '` + lostOrder + `', '', 0, 0, 0, 0);
 		INSERT INTO orders SELECT 0, id, 'old', customer_id, country, state, cancel_reason, 1, currency, version, placed_at FROM orders;`
 	paymentHas = `
-		CREATE TABLE ledger_entries (account text, amount bigint, currency text, order_id uuid, kind text);
+		CREATE TABLE ledger_entries (account text, amount bigint, currency text, order_id uuid, kind text, transaction_id uuid);
+		CREATE TABLE archived_entries (transaction_id uuid, order_id uuid, kind text, amount bigint, currency text);
 		INSERT INTO ledger_entries VALUES
 			('provider_clearing', 750, 'GBP', '` + soldOrder + `', 'capture'), ('sales', -750, 'GBP', '` + soldOrder + `', 'capture'),
 			('provider_clearing', -250, 'GBP', '` + soldOrder + `', 'refund'), ('refunds', 250, 'GBP', '` + soldOrder + `', 'refund'),

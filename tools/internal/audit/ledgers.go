@@ -87,7 +87,7 @@ func clientLedger(paths []string) (Ledger, error) {
 	return b, nil
 }
 
-// orderLedger is the orders in SQL.
+// orderLedger is the orders in SQL, and what is left there of those that are archived.
 func orderLedger(ctx context.Context, db books) (Ledger, error) {
 	b := Ledger{Name: "orders (SQL)", Entries: map[string]Entry{}}
 	var id string
@@ -100,9 +100,18 @@ func orderLedger(ctx context.Context, db books) (Ledger, error) {
 			SELECT order_id, sum(amount)::bigint AS amount, count(*) AS n
 			FROM refunds WHERE state = 'succeeded' GROUP BY order_id
 		) r ON r.order_id = o.id
-		WHERE o.state = 'paid'`)
+		WHERE o.state = 'paid'
+		UNION ALL
+		SELECT id::text, 1, total, currency, refunded, refunds, lines FROM archived_orders WHERE state = 'paid'`)
 	return b, err
 }
+
+// entries is what the ledger has against the provider's account, and what is left of it where it is
+// archived.
+const entries = `
+	SELECT transaction_id, order_id, kind, amount, currency FROM ledger_entries WHERE account = 'provider_clearing'
+	UNION ALL
+	SELECT transaction_id, order_id, kind, amount, currency FROM archived_entries`
 
 // paymentLedger is payment's double-entry ledger: captures and refunds as they
 // stand against the provider's account.
@@ -122,7 +131,7 @@ func paymentLedger(ctx context.Context, db books) (Ledger, error) {
 			coalesce(-sum(amount) FILTER (WHERE kind LIKE '%refund'), 0)::bigint,
 			count(DISTINCT transaction_id) FILTER (WHERE kind LIKE '%capture'),
 			count(DISTINCT transaction_id) FILTER (WHERE kind LIKE '%refund')
-		FROM ledger_entries WHERE account = 'provider_clearing' GROUP BY order_id, currency`)
+		FROM (`+entries+`) e GROUP BY order_id, currency`)
 	if err == nil && twice != nil {
 		err = fmt.Errorf("order %s is in the ledger in two currencies, or in two cells", twice[0])
 	}

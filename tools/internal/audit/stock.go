@@ -80,6 +80,8 @@ func unitsByOrders(ctx context.Context, orders books) (map[string]units, error) 
 			FROM refund_lines rl JOIN refunds f ON f.id = rl.refund_id
 			WHERE f.restock AND f.state = 'succeeded' GROUP BY rl.sku
 		) b ON b.sku = l.sku
-		GROUP BY l.sku`)
+		GROUP BY l.sku
+		UNION ALL
+		SELECT sku, sold, returned FROM archived_units`)
 	return out, err
 }

@@ -62,7 +62,7 @@ func (o *Orders) stockChanged(order *Order) {
 	}
 }
 
-// Order returns an order as it is now: a shopper's own, or any for an operator. Problems: OrderNotFound.
+// Order returns an order as it is now: a shopper's own, or any for an operator. Problems: OrderNotFound, OrderArchived.
 func (o *Orders) Order(ctx context.Context, v *accessv1.Viewer, id uuid.UUID) (*Order, error) {
 	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.GetOrder, &orderv1.GetOrderRequest{OrderId: id.String(), Viewer: v})
 	if err != nil {
@@ -151,7 +151,7 @@ func (o *Orders) These(ctx context.Context, v *accessv1.Viewer, ids []string) (m
 }
 
 // CancelOrder asks for an order to be cancelled; the answer is CANCELLING or
-// CANCELLED. Problems: OrderNotFound, OrderNotCancellable.
+// CANCELLED. Problems: OrderNotFound, OrderArchived, OrderNotCancellable.
 func (o *Orders) CancelOrder(ctx context.Context, v *accessv1.Viewer, id uuid.UUID) (*Order, error) {
 	res, err := client.Call(ctx, o.cfg.Caller, 0, o.cfg.Client.CancelOrder, &orderv1.CancelOrderRequest{OrderId: id.String(), Viewer: v})
 	if err != nil {

@@ -24,7 +24,7 @@ type RefundRequest struct {
 
 // RefundOrder gives back lines of a paid order, once for each key. The refund is
 // PENDING, SUCCEEDED or FAILED.
-// Problems: OrderNotFound, OrderNotPaid, RefundExceedsOrder,
+// Problems: OrderNotFound, OrderArchived, OrderNotPaid, RefundExceedsOrder,
 // IdempotencyKeyReused.
 func (o *Orders) RefundOrder(ctx context.Context, r RefundRequest) (*Refund, error) {
 	req := &orderv1.RefundOrderRequest{

@@ -18,7 +18,7 @@ import (
 // WatchOrder yields the order as it is, then after each change, without its
 // lines, until it is settled or ctx ends. It yields one error at most, the last:
 // Unavailable when the process drains. When the order service restarts the watch is
-// taken up again, so a state may come twice. Problems: OrderNotFound, Unavailable.
+// taken up again, so a state may come twice. Problems: OrderNotFound, OrderArchived, Unavailable.
 func (o *Orders) WatchOrder(ctx context.Context, v *accessv1.Viewer, id uuid.UUID) iter.Seq2[*Order, error] {
 	return func(yield func(*Order, error) bool) {
 		caller := ctx

@@ -78,19 +78,86 @@ func (s *Store) Advance(ctx context.Context, generation int16, source string, re
 	return tag.RowsAffected() == 1, nil
 }
 
-// Switch implements app.Models.
-func (s *Store) Switch(ctx context.Context, sources []string) (bool, error) {
-	tag, err := s.db.Exec(ctx, `
-		UPDATE model m SET serving = m.building, serving_since = now(), building = NULL
-		WHERE m.building IS NOT NULL AND NOT EXISTS (
+// caughtUp is whether the model m that is being made is as far with each source as the one that
+// answers.
+const caughtUp = `m.building IS NOT NULL AND NOT EXISTS (
 			SELECT FROM unnest($1::text[]) AS s (source)
 			LEFT JOIN progress b ON b.generation = m.building AND b.source = s.source
 			LEFT JOIN progress a ON a.generation = m.serving AND a.source = s.source
-			WHERE coalesce(b.complete_until, '-infinity') = '-infinity' OR b.complete_until < a.complete_until)`, sources)
+			WHERE coalesce(b.complete_until, '-infinity') = '-infinity' OR b.complete_until < a.complete_until)`
+
+// Switch implements app.Models. What is archived is taken over before: an order whose events were
+// still in the logs when they were read is there already, and one whose events were not is among
+// the archived ones by then.
+func (s *Store) Switch(ctx context.Context, sources []string) (bool, error) {
+	var serving, building int16
+	err := s.db.QueryRow(ctx, `SELECT coalesce(m.serving, -1), m.building FROM model m WHERE `+caughtUp, sources).Scan(&serving, &building)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return false, nil
+	}
+	if err == nil && serving >= 0 {
+		err = s.takeOver(ctx, serving, building)
+	}
+	if err != nil {
+		return false, fmt.Errorf("have the model that was made answer: %w", err)
+	}
+	tag, err := s.db.Exec(ctx, `
+		UPDATE model m SET serving = m.building, serving_since = now(), building = NULL
+		WHERE m.building = $2 AND `+caughtUp, sources, building)
 	if err != nil {
 		return false, fmt.Errorf("have the model that was made answer: %w", err)
 	}
 	return tag.RowsAffected() == 1, nil
+}
+
+// archivedBatch is how many archived orders one transaction takes over.
+const archivedBatch = 1000
+
+// takeOver copies archived orders that a generation does not have from the one that answers, with
+// the versions that are noted of them. What is copied twice is there once.
+func (s *Store) takeOver(ctx context.Context, from, to int16) error {
+	for more := true; more; {
+		err := pg.InTx(ctx, s.db, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
+			more = false
+			rows, err := tx.Query(ctx, `
+				SELECT o.id FROM archived_orders a JOIN orders o ON o.generation = $1 AND o.id = a.order_id
+				WHERE NOT EXISTS (SELECT FROM orders b WHERE b.generation = $2 AND b.id = a.order_id)
+				LIMIT $3`, from, to, archivedBatch)
+			if err != nil {
+				return err
+			}
+			ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+			if err != nil || len(ids) == 0 {
+				return err
+			}
+			more = true
+			for _, table := range []struct{ name, id, columns string }{
+				{"orders", "id", `id, number, customer_id, country, state, cancel_reason, currency, total, refunded, version, placed_at,
+					reserved_at, authorized_at, confirmed_at, paid_at, given_up_at, cancelled_at`},
+				{"order_lines", "order_id", "order_id, sku, name, quantity, unit_price, total, refunded_quantity"},
+				{"refunds", "order_id", "id, order_id, state, currency, amount, restock, failure_code, requested_at, settled_at"},
+				{"refund_lines", "order_id", "refund_id, order_id, sku, quantity"},
+				{"payments", "order_id", "order_id, state, currency, captured, captures, refunded, refunds, changed_at"},
+			} {
+				_, err := tx.Exec(ctx, fmt.Sprintf(`INSERT INTO %[1]s (generation, %[3]s) SELECT $2, %[3]s FROM %[1]s
+					WHERE generation = $1 AND %[2]s = ANY ($3::uuid[]) ON CONFLICT DO NOTHING`, table.name, table.id, table.columns), from, to, ids)
+				if err != nil {
+					return fmt.Errorf("%s: %w", table.name, err)
+				}
+			}
+			_, err = tx.Exec(ctx, `
+				INSERT INTO souk_consumed (consumer, source, subject, version, skipped)
+				SELECT $2, c.source, c.subject, c.version, c.skipped
+				FROM unnest($3::uuid[]) AS o (id), (VALUES ('order'), ('payment')) AS k (kind), souk_consumed c
+				WHERE c.consumer = $1 AND c.source = k.kind AND c.subject = k.kind || '.' || o.id ON CONFLICT DO NOTHING`,
+				Consumer(from), Consumer(to), ids)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("take over archived orders: %w", err)
+		}
+	}
+	return nil
 }
 
 // Begin implements app.Models. That an operator asked is in the audit log, also where a model

@@ -29,8 +29,10 @@ func NewOrders(conn grpc.ClientConnInterface) *Orders {
 // Order returns what a mail says of an order.
 func (o *Orders) Order(ctx context.Context, id string) (mail.Order, error) {
 	resp, err := o.client.GetOrder(ctx, &orderv1.GetOrderRequest{OrderId: id, Viewer: self})
-	if chassisrpc.Reason[orderv1.ErrorReason](err) == orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND {
+	switch chassisrpc.Reason[orderv1.ErrorReason](err) {
+	case orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND, orderv1.ErrorReason_ERROR_REASON_ORDER_ARCHIVED:
 		return mail.Order{}, mail.ErrOrderNotFound
+	default:
 	}
 	if err != nil {
 		return mail.Order{}, err

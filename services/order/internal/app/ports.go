@@ -41,7 +41,8 @@ type Orders interface {
 	// AnswerDue tells whether the call that placed the order has stopped waiting.
 	AnswerDue(ctx context.Context, orderID string) (bool, error)
 	// Get returns an order with lines, refunds and history. Errors:
-	// domain.ErrOrderNotFound, also for one that the viewer does not see.
+	// domain.ErrOrderNotFound, also for one that the viewer does not see, and
+	// domain.ErrOrderArchived.
 	Get(ctx context.Context, orderID string, viewer domain.Viewer) (domain.Order, error)
 	// List returns up to limit orders that the viewer sees after a position, newest first,
 	// and whether more follow. Large orders are fewer: a page is bounded in bytes, too.
@@ -92,7 +93,7 @@ type Refunds interface {
 	// guarantees it, in one commit, and returns it and whether an earlier call had
 	// written it. want has ID, OrderID, IdempotencyKey, RequestHash, Lines (none for
 	// all that is left), Restock, Reason and TraceParent. Errors:
-	// domain.ErrOrderNotFound, ErrKeyReused, ErrOrderNotPaid, ErrRefundExceedsOrder.
+	// domain.ErrOrderNotFound, ErrOrderArchived, ErrKeyReused, ErrOrderNotPaid, ErrRefundExceedsOrder.
 	PlaceRefund(ctx context.Context, want domain.Refund) (refund domain.Refund, replayed bool, err error)
 	// LoadRefund returns a refund with its lines. Errors: domain.ErrOrderNotFound.
 	LoadRefund(ctx context.Context, refundID string) (domain.Refund, error)

@@ -37,6 +37,10 @@ var (
 	ErrInvalidRecipient    = errors.New("the e-mail address or the postal address is not valid")
 )
 
+// ErrOrderArchived is an ErrOrderNotFound of an order that was there: its rows are in the files of
+// an archive.
+var ErrOrderArchived = fmt.Errorf("the order is archived: %w", ErrOrderNotFound)
+
 // What only the checkout itself gets.
 var (
 	// ErrKeyTaken: the customer's idempotency key has an order already.

@@ -65,6 +65,9 @@ func (s *Store) PlaceRefund(ctx context.Context, want domain.Refund) (refund dom
 		}
 		return recordRefund(ctx, tx, one[0], refund, reason)
 	})
+	if errors.Is(err, domain.ErrOrderNotFound) {
+		err = s.notFound(ctx, want.OrderID, domain.Viewer{All: true})
+	}
 	if err != nil {
 		return domain.Refund{}, false, err
 	}

@@ -91,13 +91,29 @@ func (s *Store) Get(ctx context.Context, orderID string, viewer domain.Viewer) (
 		o, err = load(ctx, s.q, tx, orderID, true, true)
 		return err
 	})
-	if err == nil && !viewer.Sees(o.CustomerID) {
+	switch {
+	case errors.Is(err, domain.ErrOrderNotFound):
+		err = s.notFound(ctx, orderID, viewer)
+	case err == nil && !viewer.Sees(o.CustomerID):
 		err = domain.ErrOrderNotFound
 	}
 	if err != nil {
 		return domain.Order{}, err
 	}
 	return o, nil
+}
+
+// notFound says why an order is not there: domain.ErrOrderArchived to a viewer who would see it,
+// else domain.ErrOrderNotFound.
+func (s *Store) notFound(ctx context.Context, orderID string, viewer domain.Viewer) error {
+	customerID, err := s.q.ArchivedOrder(ctx, s.reads, orderID)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows), err == nil && !viewer.Sees(customerID):
+		return domain.ErrOrderNotFound
+	case err != nil:
+		return fmt.Errorf("look for the order among those archived: %w", err)
+	}
+	return domain.ErrOrderArchived
 }
 
 func load(ctx context.Context, q *db.Queries, tx db.DBTX, orderID string, lines, refunds bool) (domain.Order, error) {

@@ -18,6 +18,8 @@ var Errors = chassisrpc.ErrorTable{
 	{Is: domain.ErrTooManyDeclines, Reason: orderv1.ErrorReason_ERROR_REASON_TOO_MANY_DECLINES},
 	{Is: domain.ErrTooManyUnpaid, Reason: orderv1.ErrorReason_ERROR_REASON_TOO_MANY_UNPAID},
 	{Is: domain.ErrOverloaded, Reason: orderv1.ErrorReason_ERROR_REASON_OVERLOADED},
+	// Before the one that it is one of.
+	{Is: domain.ErrOrderArchived, Reason: orderv1.ErrorReason_ERROR_REASON_ORDER_ARCHIVED},
 	{Is: domain.ErrOrderNotFound, Reason: orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND},
 	{Is: domain.ErrOrderNotCancellable, Reason: orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_CANCELLABLE},
 	{Is: domain.ErrOrderNotPaid, Reason: orderv1.ErrorReason_ERROR_REASON_ORDER_NOT_PAID},

@@ -31,6 +31,9 @@ func (s *Payments) startVoid(ctx context.Context, orderID string) (domain.Attemp
 			return a, err
 		}
 		a, err = s.attempts.Get(ctx, orderID)
+		if errors.Is(err, domain.ErrPaymentArchived) {
+			return domain.Attempt{}, err
+		}
 		if errors.Is(err, domain.ErrPaymentNotFound) {
 			id := s.newID()
 			left, err := s.attempts.LeaveTombstone(ctx, orderID, id)

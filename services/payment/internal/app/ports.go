@@ -27,9 +27,11 @@ type Ports struct {
 // one commit. One that moves a state does so only from the states it names, and
 // reports whether it did.
 type Attempts interface {
-	// Begin writes a as SENT, unless the order has an attempt: then it returns that.
+	// Begin writes a as SENT, unless the order has an attempt: then it returns that. Errors:
+	// ErrPaymentArchived.
 	Begin(ctx context.Context, a domain.Attempt) (attempt domain.Attempt, begun bool, err error)
-	// Get returns an order's attempt, without refunds, or ErrPaymentNotFound.
+	// Get returns an order's attempt, without refunds, or ErrPaymentNotFound or
+	// ErrPaymentArchived.
 	Get(ctx context.Context, orderID string) (domain.Attempt, error)
 	// Move takes an attempt from one state to another. An empty provider id or
 	// code leaves what is there.
@@ -40,7 +42,8 @@ type Attempts interface {
 	FinishCapture(ctx context.Context, orderID string) (domain.Attempt, bool, error)
 	// StartVoid takes SENT, AUTHORIZED or CAPTURE_FAILED to VOID_SENT.
 	StartVoid(ctx context.Context, orderID string) (domain.Attempt, bool, error)
-	// LeaveTombstone writes a tombstone, unless the order has an attempt or a tombstone.
+	// LeaveTombstone writes a tombstone, unless the order has an attempt or a tombstone, or had
+	// one that is archived.
 	LeaveTombstone(ctx context.Context, orderID, attemptID string) (bool, error)
 	// EnterOrphanCapture enters a capture that should not have been, and the refund that
 	// undid it, in the ledger; false if that payment is in it.

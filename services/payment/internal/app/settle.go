@@ -54,6 +54,9 @@ func (s *Payments) SettleUnknown(ctx context.Context, from time.Time) error {
 func (s *Payments) settleUnknown(ctx context.Context, in domain.Intent) error {
 	_, err := run(ctx, s, in.OrderID, func(ctx context.Context) (domain.Attempt, error) {
 		a, err := s.attempts.Get(ctx, in.OrderID)
+		if errors.Is(err, domain.ErrPaymentArchived) {
+			return a, nil // the shop has settled it
+		}
 		if errors.Is(err, domain.ErrPaymentNotFound) {
 			if _, err := s.attempts.LeaveTombstone(ctx, in.OrderID, s.newID()); err != nil {
 				return a, err

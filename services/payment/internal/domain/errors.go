@@ -1,6 +1,9 @@
 package domain
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 var (
 	// ErrPaymentNotFound means that no payment of the order was ever begun.
@@ -47,6 +50,10 @@ var (
 	// ErrWebhooksOff refuses every webhook: there is no secret to verify it with.
 	ErrWebhooksOff = errors.New("webhooks are off: no secret is configured")
 )
+
+// ErrPaymentArchived is an ErrPaymentNotFound of a payment that was there: its rows are in the files
+// of an archive. It is settled, and nothing is asked of the provider about it.
+var ErrPaymentArchived = fmt.Errorf("the payment is archived: %w", ErrPaymentNotFound)
 
 // Refusal is a provider's definitive no: what was asked did not happen and will
 // not happen under this key. Every other error of a provider is an unknown

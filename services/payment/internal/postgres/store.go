@@ -80,6 +80,13 @@ func (s *Store) Get(ctx context.Context, orderID string) (domain.Attempt, error)
 func getAttempt(ctx context.Context, q *db.Queries, orderID string) (domain.Attempt, error) {
 	row, err := q.GetAttempt(ctx, orderID)
 	if errors.Is(err, pgx.ErrNoRows) {
+		archived, err := q.PaymentArchived(ctx, orderID)
+		switch {
+		case err != nil:
+			return domain.Attempt{}, err
+		case archived:
+			return domain.Attempt{}, domain.ErrPaymentArchived
+		}
 		return domain.Attempt{}, domain.ErrPaymentNotFound
 	}
 	return toAttempt(row), err

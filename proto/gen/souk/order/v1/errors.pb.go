@@ -51,6 +51,7 @@ const (
 	ErrorReason_ERROR_REASON_TOO_MANY_UNPAID           ErrorReason = 21
 	ErrorReason_ERROR_REASON_CUSTOMER_NOT_FOUND        ErrorReason = 22
 	ErrorReason_ERROR_REASON_CUSTOMER_HAS_OPEN_ORDERS  ErrorReason = 23
+	ErrorReason_ERROR_REASON_ORDER_ARCHIVED            ErrorReason = 24
 )
 
 // Enum value maps for ErrorReason.
@@ -80,6 +81,7 @@ var (
 		21: "ERROR_REASON_TOO_MANY_UNPAID",
 		22: "ERROR_REASON_CUSTOMER_NOT_FOUND",
 		23: "ERROR_REASON_CUSTOMER_HAS_OPEN_ORDERS",
+		24: "ERROR_REASON_ORDER_ARCHIVED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -106,6 +108,7 @@ var (
 		"ERROR_REASON_TOO_MANY_UNPAID":           21,
 		"ERROR_REASON_CUSTOMER_NOT_FOUND":        22,
 		"ERROR_REASON_CUSTOMER_HAS_OPEN_ORDERS":  23,
+		"ERROR_REASON_ORDER_ARCHIVED":            24,
 	}
 )
 
@@ -140,7 +143,7 @@ var File_souk_order_v1_errors_proto protoreflect.FileDescriptor
 
 const file_souk_order_v1_errors_proto_rawDesc = "" +
 	"\n" +
-	"\x1asouk/order/v1/errors.proto\x12\rsouk.order.v1\x1a\x19souk/error/v1/error.proto*\x8e4\n" +
+	"\x1asouk/order/v1/errors.proto\x12\rsouk.order.v1\x1a\x19souk/error/v1/error.proto*\xe26\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\xe4\x02\n" +
 	"\x17ERROR_REASON_OVERLOADED\x10\x01\x1a\xc6\x02\xca\xf3\x18\xc1\x02\b\b\x12\x1cMore than the shop can serve\x1a`More people want to buy than the shop can serve at once. Nothing was changed. Try again shortly.\"\xbc\x01More people want to buy than the shop can serve at once, and this request was refused before anything was done. Repeat after Retry-After, with the same Idempotency-Key where one is needed.\x12\xa1\x01\n" +
@@ -169,7 +172,8 @@ const file_souk_order_v1_errors_proto_rawDesc = "" +
 	"\x1eERROR_REASON_TOO_MANY_DECLINES\x10\x14\x1a\xba\x03\xca\xf3\x18\xb5\x03\b\b\x12\x1aToo many declined payments\x1ajSeveral payments were declined, so the shop takes a break before the next. Nothing was ordered or charged.\"\x9e\x02Too many payments of this guest, address or payment method were declined; limit says which. A few declines delay nothing; each further one doubles the wait. Nothing was ordered or charged. Order again after Retry-After, with another card if you can; the Idempotency-Key may be the same.(\xad\x032\x05limit\x12\xfd\x02\n" +
 	"\x1cERROR_REASON_TOO_MANY_UNPAID\x10\x15\x1a\xda\x02\xca\xf3\x18\xd5\x02\b\b\x12\x12Too much is unpaid\x1aUOther orders are still being paid. Nothing was ordered or charged. Try again shortly.\"\xdb\x01Too many orders of this guest or address are not settled yet, or too many units of a SKU are in them; limit says which. Nothing was ordered or charged. Order again after Retry-After; the Idempotency-Key may be the same.(\xad\x032\x05limit\x12\xfb\x01\n" +
 	"\x1fERROR_REASON_CUSTOMER_NOT_FOUND\x10\x16\x1a\xd5\x01\xca\xf3\x18\xd0\x01\b\x05\x12\x10No such customer\x1a-The shop holds nothing about such a customer.\"\x8a\x01Nothing is held about a customer with this id: no order, no cart, no session that was ended. What was erased is still known by its orders.\x12\xc7\x03\n" +
-	"%ERROR_REASON_CUSTOMER_HAS_OPEN_ORDERS\x10\x17\x1a\x9b\x03\xca\xf3\x18\x96\x03\b\t\x12\x15An order is under way\x1akAn order or a refund of this customer is still under way. Nothing was erased. Try again when it is settled.\"\x84\x02Nothing is erased while an order is being paid or cancelled, or a refund is being made: it could not be finished. An order is settled within 10 minutes, most within seconds; cancel it, or wait for it, and ask again. numbers has the orders. Nothing was changed.2\anumbers\x1a\x0e\xca\xf3\x18\n" +
+	"%ERROR_REASON_CUSTOMER_HAS_OPEN_ORDERS\x10\x17\x1a\x9b\x03\xca\xf3\x18\x96\x03\b\t\x12\x15An order is under way\x1akAn order or a refund of this customer is still under way. Nothing was erased. Try again when it is settled.\"\x84\x02Nothing is erased while an order is being paid or cancelled, or a refund is being made: it could not be finished. An order is settled within 10 minutes, most within seconds; cancel it, or wait for it, and ask again. numbers has the orders. Nothing was changed.2\anumbers\x12\xd1\x02\n" +
+	"\x1bERROR_REASON_ORDER_ARCHIVED\x10\x18\x1a\xaf\x02\xca\xf3\x18\xaa\x02\b\x05\x12\x15The order is archived\x1aIThis order is from long ago and is archived. The shop no longer shows it.\"\xc3\x01The order was there, was settled long ago, and is in the shop's archive: it is not shown, cancelled or refunded here any more. Who runs the shop can look it up in the archive by its number or id.\x1a\x0e\xca\xf3\x18\n" +
 	"order.soukB;Z9github.com/souk-shop/souk/proto/gen/souk/order/v1;orderv1b\x06proto3"
 
 var (

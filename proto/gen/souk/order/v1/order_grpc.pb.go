@@ -66,23 +66,23 @@ type OrderServiceClient interface {
 	// MIXED_CURRENCIES), NOT_FOUND (CART_NOT_FOUND), INVALID_ARGUMENT (INVALID_AGREEMENT).
 	QuoteOrder(ctx context.Context, in *QuoteOrderRequest, opts ...grpc.CallOption) (*QuoteOrderResponse, error)
 	// GetOrder returns an order as it is now.
-	// Errors: NOT_FOUND (ORDER_NOT_FOUND).
+	// Errors: NOT_FOUND (ORDER_NOT_FOUND, ORDER_ARCHIVED).
 	GetOrder(ctx context.Context, in *GetOrderRequest, opts ...grpc.CallOption) (*GetOrderResponse, error)
 	// ListOrders returns a page of the orders that the viewer sees, newest first.
 	// Errors: INVALID_ARGUMENT (INVALID_CURSOR).
 	ListOrders(ctx context.Context, in *ListOrdersRequest, opts ...grpc.CallOption) (*ListOrdersResponse, error)
 	// CancelOrder asks for an order to be cancelled; possible before CAPTURING.
 	// Idempotent; a cancelled order answers as it is.
-	// Errors: NOT_FOUND (ORDER_NOT_FOUND), FAILED_PRECONDITION (ORDER_NOT_CANCELLABLE).
+	// Errors: NOT_FOUND (ORDER_NOT_FOUND, ORDER_ARCHIVED), FAILED_PRECONDITION (ORDER_NOT_CANCELLABLE).
 	CancelOrder(ctx context.Context, in *CancelOrderRequest, opts ...grpc.CallOption) (*CancelOrderResponse, error)
 	// RefundOrder gives back lines of a PAID order, or all that is left, and
 	// restocks them if asked. Idempotent by (order_id, idempotency_key).
-	// Errors: NOT_FOUND (ORDER_NOT_FOUND), FAILED_PRECONDITION (ORDER_NOT_PAID,
+	// Errors: NOT_FOUND (ORDER_NOT_FOUND, ORDER_ARCHIVED), FAILED_PRECONDITION (ORDER_NOT_PAID,
 	// REFUND_EXCEEDS_ORDER), INVALID_ARGUMENT (IDEMPOTENCY_KEY_REUSED).
 	RefundOrder(ctx context.Context, in *RefundOrderRequest, opts ...grpc.CallOption) (*RefundOrderResponse, error)
 	// WatchOrder sends the order as it is, then after each change, and ends after
 	// a terminal state (PAID and CANCELLED) was sent.
-	// Errors: NOT_FOUND (ORDER_NOT_FOUND).
+	// Errors: NOT_FOUND (ORDER_NOT_FOUND, ORDER_ARCHIVED).
 	WatchOrder(ctx context.Context, in *WatchOrderRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchOrderResponse], error)
 	// EndSessions ends the sessions of a customer that began before now, as if their
 	// tokens were not known: what they show of orders is UNAUTHENTICATED (SESSION_ENDED).
@@ -269,23 +269,23 @@ type OrderServiceServer interface {
 	// MIXED_CURRENCIES), NOT_FOUND (CART_NOT_FOUND), INVALID_ARGUMENT (INVALID_AGREEMENT).
 	QuoteOrder(context.Context, *QuoteOrderRequest) (*QuoteOrderResponse, error)
 	// GetOrder returns an order as it is now.
-	// Errors: NOT_FOUND (ORDER_NOT_FOUND).
+	// Errors: NOT_FOUND (ORDER_NOT_FOUND, ORDER_ARCHIVED).
 	GetOrder(context.Context, *GetOrderRequest) (*GetOrderResponse, error)
 	// ListOrders returns a page of the orders that the viewer sees, newest first.
 	// Errors: INVALID_ARGUMENT (INVALID_CURSOR).
 	ListOrders(context.Context, *ListOrdersRequest) (*ListOrdersResponse, error)
 	// CancelOrder asks for an order to be cancelled; possible before CAPTURING.
 	// Idempotent; a cancelled order answers as it is.
-	// Errors: NOT_FOUND (ORDER_NOT_FOUND), FAILED_PRECONDITION (ORDER_NOT_CANCELLABLE).
+	// Errors: NOT_FOUND (ORDER_NOT_FOUND, ORDER_ARCHIVED), FAILED_PRECONDITION (ORDER_NOT_CANCELLABLE).
 	CancelOrder(context.Context, *CancelOrderRequest) (*CancelOrderResponse, error)
 	// RefundOrder gives back lines of a PAID order, or all that is left, and
 	// restocks them if asked. Idempotent by (order_id, idempotency_key).
-	// Errors: NOT_FOUND (ORDER_NOT_FOUND), FAILED_PRECONDITION (ORDER_NOT_PAID,
+	// Errors: NOT_FOUND (ORDER_NOT_FOUND, ORDER_ARCHIVED), FAILED_PRECONDITION (ORDER_NOT_PAID,
 	// REFUND_EXCEEDS_ORDER), INVALID_ARGUMENT (IDEMPOTENCY_KEY_REUSED).
 	RefundOrder(context.Context, *RefundOrderRequest) (*RefundOrderResponse, error)
 	// WatchOrder sends the order as it is, then after each change, and ends after
 	// a terminal state (PAID and CANCELLED) was sent.
-	// Errors: NOT_FOUND (ORDER_NOT_FOUND).
+	// Errors: NOT_FOUND (ORDER_NOT_FOUND, ORDER_ARCHIVED).
 	WatchOrder(*WatchOrderRequest, grpc.ServerStreamingServer[WatchOrderResponse]) error
 	// EndSessions ends the sessions of a customer that began before now, as if their
 	// tokens were not known: what they show of orders is UNAUTHENTICATED (SESSION_ENDED).

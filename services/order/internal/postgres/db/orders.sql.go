@@ -208,6 +208,17 @@ func (q *Queries) AnswerPending(ctx context.Context, db DBTX, id string) (int64,
 	return result.RowsAffected(), nil
 }
 
+const archivedOrder = `-- name: ArchivedOrder :one
+SELECT customer_id FROM archived_orders WHERE id = $1
+`
+
+func (q *Queries) ArchivedOrder(ctx context.Context, db DBTX, id string) (string, error) {
+	row := db.QueryRow(ctx, archivedOrder, id)
+	var customer_id string
+	err := row.Scan(&customer_id)
+	return customer_id, err
+}
+
 const cancelOrder = `-- name: CancelOrder :one
 WITH moved AS (
     UPDATE orders SET state = 'cancelling', version = version + 1, cancel_reason = 'customer', updated_at = now()

@@ -69,6 +69,9 @@ SELECT sqlc.embed(orders), (now() > deadline)::boolean AS overdue,
     (extract(epoch FROM now() - placed_at) * 1000)::bigint AS age_milliseconds
 FROM orders WHERE id = @id;
 
+-- name: ArchivedOrder :one
+SELECT customer_id FROM archived_orders WHERE id = @id;
+
 -- name: Answer :one
 SELECT answered_pending, (now() > answer_by)::boolean AS answer_due FROM orders WHERE id = @id;
 

@@ -209,6 +209,17 @@ func (q *Queries) MoveAttempt(ctx context.Context, arg MoveAttemptParams) (Attem
 	return i, err
 }
 
+const paymentArchived = `-- name: PaymentArchived :one
+SELECT EXISTS (SELECT FROM archived_payments WHERE order_id = $1)
+`
+
+func (q *Queries) PaymentArchived(ctx context.Context, orderID string) (bool, error) {
+	row := q.db.QueryRow(ctx, paymentArchived, orderID)
+	var exists bool
+	err := row.Scan(&exists)
+	return exists, err
+}
+
 const startCapture = `-- name: StartCapture :one
 UPDATE attempts SET state = 'capture_sent', updated_at = now()
 WHERE order_id = $1 AND state = 'authorized' AND amount = $2 AND currency = $3

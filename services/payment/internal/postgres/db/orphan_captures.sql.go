@@ -41,13 +41,14 @@ func (q *Queries) EnterOrphanCapture(ctx context.Context, arg EnterOrphanCapture
 }
 
 const orphanEntered = `-- name: OrphanEntered :one
-SELECT EXISTS (SELECT FROM ledger_entries WHERE transaction_id = md5('stray_capture:' || $1::text)::uuid)
+SELECT (EXISTS (SELECT FROM ledger_entries WHERE transaction_id = md5('stray_capture:' || $1::text)::uuid)
+    OR EXISTS (SELECT FROM archived_entries WHERE transaction_id = md5('stray_capture:' || $1::text)::uuid))::boolean
 `
 
 // By the id that EnterOrphanCapture gives the transaction.
 func (q *Queries) OrphanEntered(ctx context.Context, providerID string) (bool, error) {
 	row := q.db.QueryRow(ctx, orphanEntered, providerID)
-	var exists bool
-	err := row.Scan(&exists)
-	return exists, err
+	var column_1 bool
+	err := row.Scan(&column_1)
+	return column_1, err
 }

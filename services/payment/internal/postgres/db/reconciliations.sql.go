@@ -78,6 +78,14 @@ UNION ALL
 SELECT l.transaction_id, l.order_id, l.kind, l.amount, l.currency, l.provider_id, ''
 FROM ledger_entries l
 WHERE l.provider_id = ANY ($1::text[]) AND l.provider_id <> '' AND l.account = 'provider_clearing'
+UNION ALL
+SELECT e.transaction_id, e.order_id, e.kind, e.amount, e.currency, e.payment_id, e.refund_id
+FROM archived_entries e
+WHERE e.payment_id = ANY ($1::text[]) AND e.payment_id <> '' AND e.kind <> 'refund'
+UNION ALL
+SELECT e.transaction_id, e.order_id, e.kind, e.amount, e.currency, e.payment_id, e.refund_id
+FROM archived_entries e
+WHERE e.refund_id = ANY ($1::text[]) AND e.refund_id <> ''
 ORDER BY transaction_id
 `
 
@@ -121,9 +129,10 @@ func (q *Queries) EntriesByProvider(ctx context.Context, refs []string) ([]Entri
 }
 
 const firstAttempt = `-- name: FirstAttempt :one
-SELECT coalesce(min(created_at), now())::timestamptz FROM attempts
+SELECT least((SELECT min(created_at) FROM attempts), (SELECT min(created_at) FROM archived_entries), now())::timestamptz
 `
 
+// The first that there was, also where it is archived.
 func (q *Queries) FirstAttempt(ctx context.Context) (time.Time, error) {
 	row := q.db.QueryRow(ctx, firstAttempt)
 	var column_1 time.Time
@@ -488,19 +497,24 @@ SELECT l.transaction_id, l.order_id, l.kind, l.amount, l.currency,
 FROM ledger_entries l
     JOIN attempts a ON a.order_id = l.order_id
     LEFT JOIN refunds r ON l.kind = 'refund' AND r.id = l.transaction_id
-WHERE l.account = 'provider_clearing' AND l.created_at >= $1 AND l.created_at < $2
-    AND l.transaction_id > $3
-    AND NOT EXISTS (SELECT FROM reconciliation_matches m WHERE m.reconciliation_id = $4 AND m.transaction_id = l.transaction_id)
-ORDER BY l.transaction_id
-LIMIT $5
+WHERE l.account = 'provider_clearing' AND l.created_at >= $2 AND l.created_at < $3
+    AND l.transaction_id > $4
+    AND NOT EXISTS (SELECT FROM reconciliation_matches m WHERE m.reconciliation_id = $5 AND m.transaction_id = l.transaction_id)
+UNION ALL
+SELECT e.transaction_id, e.order_id, e.kind, e.amount, e.currency, e.payment_id, e.refund_id
+FROM archived_entries e
+WHERE e.created_at >= $2 AND e.created_at < $3 AND e.transaction_id > $4
+    AND NOT EXISTS (SELECT FROM reconciliation_matches m WHERE m.reconciliation_id = $5 AND m.transaction_id = e.transaction_id)
+ORDER BY transaction_id
+LIMIT $1
 `
 
 type UnmatchedEntriesParams struct {
+	MaxRows          int32
 	FromTime         time.Time
 	ToTime           time.Time
 	After            string
 	ReconciliationID string
-	MaxRows          int32
 }
 
 type UnmatchedEntriesRow struct {
@@ -516,11 +530,11 @@ type UnmatchedEntriesRow struct {
 // What the ledger has in the window and the provider's list had not.
 func (q *Queries) UnmatchedEntries(ctx context.Context, arg UnmatchedEntriesParams) ([]UnmatchedEntriesRow, error) {
 	rows, err := q.db.Query(ctx, unmatchedEntries,
+		arg.MaxRows,
 		arg.FromTime,
 		arg.ToTime,
 		arg.After,
 		arg.ReconciliationID,
-		arg.MaxRows,
 	)
 	if err != nil {
 		return nil, err

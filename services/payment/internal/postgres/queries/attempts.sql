@@ -13,6 +13,9 @@ ON CONFLICT (order_id) DO NOTHING;
 -- name: GetAttempt :one
 SELECT * FROM attempts WHERE order_id = $1;
 
+-- name: PaymentArchived :one
+SELECT EXISTS (SELECT FROM archived_payments WHERE order_id = $1);
+
 -- name: MoveAttempt :one
 -- No row: the attempt is not in that state any more.
 UPDATE attempts SET

@@ -10,4 +10,5 @@ ON CONFLICT (transaction_id, account) DO NOTHING;
 
 -- name: OrphanEntered :one
 -- By the id that EnterOrphanCapture gives the transaction.
-SELECT EXISTS (SELECT FROM ledger_entries WHERE transaction_id = md5('stray_capture:' || @provider_id::text)::uuid);
+SELECT (EXISTS (SELECT FROM ledger_entries WHERE transaction_id = md5('stray_capture:' || @provider_id::text)::uuid)
+    OR EXISTS (SELECT FROM archived_entries WHERE transaction_id = md5('stray_capture:' || @provider_id::text)::uuid))::boolean;

@@ -14,7 +14,8 @@ SELECT * FROM reconciliations WHERE phase <> 'done' ORDER BY started_at LIMIT 1;
 SELECT * FROM reconciliations WHERE daily ORDER BY to_time DESC LIMIT 1;
 
 -- name: FirstAttempt :one
-SELECT coalesce(min(created_at), now())::timestamptz FROM attempts;
+-- The first that there was, also where it is archived.
+SELECT least((SELECT min(created_at) FROM attempts), (SELECT min(created_at) FROM archived_entries), now())::timestamptz;
 
 -- name: EntriesByProvider :many
 -- The ledger's transactions about payments and refunds of the provider.
@@ -30,6 +31,14 @@ UNION ALL
 SELECT l.transaction_id, l.order_id, l.kind, l.amount, l.currency, l.provider_id, ''
 FROM ledger_entries l
 WHERE l.provider_id = ANY (@refs::text[]) AND l.provider_id <> '' AND l.account = 'provider_clearing'
+UNION ALL
+SELECT e.transaction_id, e.order_id, e.kind, e.amount, e.currency, e.payment_id, e.refund_id
+FROM archived_entries e
+WHERE e.payment_id = ANY (@refs::text[]) AND e.payment_id <> '' AND e.kind <> 'refund'
+UNION ALL
+SELECT e.transaction_id, e.order_id, e.kind, e.amount, e.currency, e.payment_id, e.refund_id
+FROM archived_entries e
+WHERE e.refund_id = ANY (@refs::text[]) AND e.refund_id <> ''
 ORDER BY transaction_id;
 
 -- name: UnmatchedEntries :many
@@ -42,7 +51,12 @@ FROM ledger_entries l
 WHERE l.account = 'provider_clearing' AND l.created_at >= @from_time AND l.created_at < @to_time
     AND l.transaction_id > @after
     AND NOT EXISTS (SELECT FROM reconciliation_matches m WHERE m.reconciliation_id = @reconciliation_id AND m.transaction_id = l.transaction_id)
-ORDER BY l.transaction_id
+UNION ALL
+SELECT e.transaction_id, e.order_id, e.kind, e.amount, e.currency, e.payment_id, e.refund_id
+FROM archived_entries e
+WHERE e.created_at >= @from_time AND e.created_at < @to_time AND e.transaction_id > @after
+    AND NOT EXISTS (SELECT FROM reconciliation_matches m WHERE m.reconciliation_id = @reconciliation_id AND m.transaction_id = e.transaction_id)
+ORDER BY transaction_id
 LIMIT @max_rows;
 
 -- name: MatchedEntries :many
