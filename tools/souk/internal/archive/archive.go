@@ -322,7 +322,7 @@ func (a *archiver) archive(ctx context.Context, m month) error {
 	}
 	fmt.Fprintf(a.Out, "%s: %d orders, %d payments in %s\n", name, man.rows("order", "orders"), man.rows("payment", "attempts"), folder)
 	if left > 0 {
-		fmt.Fprintf(a.Out, "%s: %d rows have changed since they were written to the files, and stay; run it again\n", name, left)
+		fmt.Fprintf(a.Out, "%s: %d orders or payments have changed since they were written to the files, and stay; run it again\n", name, left)
 	}
 	return nil
 }

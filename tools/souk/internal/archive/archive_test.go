@@ -44,6 +44,7 @@ func TestArchive(t *testing.T) {
 	if declined.State != shopclient.StateCancelled {
 		t.Fatalf("the order ended %s", declined.State)
 	}
+	_, whole := s.order("pm_card_visa")
 	for lines, of := range map[int64]string{1: order.ID, 0: s.orderOf("pm_card_visa").ID} {
 		r := shopclient.RefundRequest{Restock: lines == 0, Reason: "broken"}
 		if lines > 0 {
@@ -129,6 +130,59 @@ func TestArchive(t *testing.T) {
 		if n := s.count("payment", "SELECT count(*) FROM "+table); n != 0 {
 			t.Errorf("%s of payment has %d rows", table, n)
 		}
+	}
+	s.changedMeanwhile(opts, order.ID, whole.ID)
+}
+
+// changedMeanwhile archives the shop's orders again, of which one changes after the files were
+// written, and the payment of another one: both stay, whole, until the next run.
+func (s *testShop) changedMeanwhile(opts Options, order, payment string) {
+	s.Helper()
+	s.sql("order", erased)
+	s.sql("payment", reconciled)
+	before := s.books("restored")
+	var out bytes.Buffer
+	opts.Out = &out
+	opts.step = func(step string) error {
+		if step == "begun payment" {
+			s.sql("order", "UPDATE orders SET version = version + 1 WHERE id = $1", order)
+			s.sql("payment", "INSERT INTO reviews (order_id, from_state, to_state, decided_by, why) VALUES ($1, 'needs_review', 'captured', 'ann', 'seen')", payment)
+		}
+		return nil
+	}
+	if err := Run(s.Context(), opts); err != nil {
+		s.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "2 orders or payments have changed") {
+		s.Errorf("it is not said that two have changed:\n%s", &out)
+	}
+	for table, want := range map[string]int{"order_lines": 1, "order_history": 5, "souk_events": 9} {
+		if n := s.count("order", "SELECT count(*) FROM "+table); n != want {
+			s.Errorf("of the order that has changed %s has %d rows, want %d", table, n, want)
+		}
+	}
+	// The order that has changed keeps its payment.
+	if n := s.count("payment", "SELECT count(*) FROM attempts"); n != 2 {
+		s.Errorf("%d payments are still there", n)
+	}
+	if got := s.books("changed meanwhile"); !reflect.DeepEqual(got, before) {
+		s.Errorf("the books are\n%+v\nand were\n%+v", got, before)
+	}
+	opts.step = nil
+	if err := Run(s.Context(), opts); err != nil {
+		s.Fatal(err)
+	}
+	if n := s.count("order", "SELECT count(*) FROM orders") + s.count("payment", "SELECT count(*) FROM attempts"); n != 0 {
+		s.Errorf("%d orders and payments are still there", n)
+	}
+	if got := s.books("archived in two parts"); !reflect.DeepEqual(got, before) {
+		s.Errorf("the books are\n%+v\nand were\n%+v", got, before)
+	}
+	if err := Verify(s.Context(), opts, opts.To); err != nil {
+		s.Errorf("the files of both: %v", err)
+	}
+	if n := s.count("order", "SELECT count(*) FROM archives WHERE finished_at IS NOT NULL"); n != 2 {
+		s.Errorf("%d archives", n)
 	}
 }
 

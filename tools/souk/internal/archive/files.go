@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
@@ -139,7 +140,7 @@ func (a *archiver) export(ctx context.Context, m month, name, folder string) err
 	if man.Totals, err = totals(partial); err != nil {
 		return err
 	}
-	if err := balanced(man.Totals); err != nil {
+	if err := balanced(partial); err != nil {
 		return err
 	}
 	b, err := json.MarshalIndent(man, "", "  ")
@@ -431,20 +432,57 @@ func totals(folder string) ([]total, error) {
 	return out, nil
 }
 
-// balanced refuses books that differ in what is left of a currency. What was captured and refunded
-// in full of orders that were given up is in the ledger alone.
-func balanced(totals []total) error {
-	net := map[string]map[string]int64{}
-	for _, t := range totals {
-		if net[t.Currency] == nil {
-			net[t.Currency] = map[string]int64{}
+// balanced refuses books that differ in what is left of a currency: of orders, and of their payments
+// in the ledger. What was captured and refunded in full of an order that was given up is in the ledger
+// alone, and a payment that an earlier archive has left behind is without its order.
+func balanced(folder string) error {
+	net := map[string]map[string]int64{ordersBook: {}, ledgerBook: {}}
+	there := map[uuid.UUID]bool{}
+	for _, file := range []struct {
+		name string
+		row  func(r map[string]string) (book string, sign int64)
+	}{
+		{filepath.Join(orderPart.service, "orders.csv.gz"), func(r map[string]string) (string, int64) {
+			if id, err := uuid.Parse(r["id"]); err == nil {
+				there[id] = true
+			}
+			r["amount"] = r["total"]
+			if r["state"] != "paid" {
+				return "", 0
+			}
+			return ordersBook, 1
+		}},
+		{filepath.Join(orderPart.service, "refunds.csv.gz"), func(r map[string]string) (string, int64) {
+			if r["state"] != "succeeded" {
+				return "", 0
+			}
+			return ordersBook, -1
+		}},
+		{filepath.Join(paymentPart.service, "ledger_entries.csv.gz"), func(r map[string]string) (string, int64) {
+			if id, err := uuid.Parse(r["order_id"]); err != nil || !there[id] || r["account"] != "provider_clearing" {
+				return "", 0
+			}
+			return ledgerBook, 1
+		}},
+	} {
+		err := readCSV(filepath.Join(folder, file.name), func(r map[string]string) error {
+			book, sign := file.row(r)
+			if book == "" {
+				return nil
+			}
+			units, err := strconv.ParseInt(r["amount"], 10, 64)
+			net[book][r["currency"]] += sign * units
+			return err
+		})
+		if err != nil {
+			return err
 		}
-		net[t.Currency][t.Book] = t.Captured - t.Refunded
 	}
-	for currency, books := range net {
-		if books[ordersBook] != books[ledgerBook] {
-			return fmt.Errorf("the books of these orders differ: orders have %d %s, the ledger %d (in minor units); `souk verify` names the orders",
-				books[ordersBook], currency, books[ledgerBook])
+	for _, book := range net {
+		for currency := range book {
+			if orders, ledger := net[ordersBook][currency], net[ledgerBook][currency]; orders != ledger {
+				return fmt.Errorf("the books of these orders differ: orders have %d %s, the ledger %d, in minor units; `souk verify` names the orders", orders, currency, ledger)
+			}
 		}
 	}
 	return nil
