@@ -288,6 +288,46 @@ func TestEveryAddressIsTold(t *testing.T) {
 	await(t, "the last address still to be told", func() bool { return two.times("product:3") == 1 })
 }
 
+// An edge whose name leads to no address is one that is not told: the age of its oldest change grows, and
+// once it is found it is told of all since, while that of another name is told as ever.
+func TestAnEdgeThatIsNotFound(t *testing.T) {
+	t.Parallel()
+	good, lost := newEdge(t, "127.0.0.1:0"), newEdge(t, "127.0.0.1:0")
+	at := func(e *fakeEdge) string { u, _ := url.Parse(e.server.URL); return u.Port() }
+	var known atomic.Bool
+	var asked atomic.Int64
+	p := running(t, PurgerConfig{URLs: []string{"http://good.example:" + at(good), "http://lost.example:" + at(lost)}, Secret: secret, Again: time.Hour, Telemetry: telemetry.Discard(),
+		Resolve: func(_ context.Context, host string) ([]netip.Addr, error) {
+			if host == "lost.example" && !known.Load() {
+				asked.Add(1)
+				return nil, errors.New("no such host")
+			}
+			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
+		}})
+	behind := func() time.Duration { _, d := p.state(time.Now()); return d }
+	await(t, "the name not to be found", func() bool { return !p.Tells() })
+	if d := behind(); d != 0 {
+		t.Errorf("behind by %v before anything has changed", d)
+	}
+	p.Changed(Product("1"))
+	await(t, "the edge that is known", func() bool { return good.times("product:1") == 1 })
+	first := asked.Load()
+	await(t, "another question", func() bool { return asked.Load() > first+1 }) // so that it is no recent change any more
+	edges, d := p.state(time.Now().Add(time.Minute))
+	if edges != 1 || d < time.Minute {
+		t.Errorf("%d edges, behind by %v", edges, d)
+	}
+	p.Changed(Product("2"))
+	known.Store(true)
+	for _, key := range []string{"product:1", "product:2"} {
+		await(t, key, func() bool { return lost.times(key) == 1 })
+	}
+	await(t, "all to be told", func() bool { return behind() == 0 && p.Tells() })
+	if n := good.times("product:1"); n != 1 {
+		t.Errorf("the edge that was known was told %d times", n)
+	}
+}
+
 // Who looks for the addresses and waits keeps no edge that is known from being told; one that is found then
 // is told of what has changed meanwhile.
 func TestAResolverThatHangs(t *testing.T) {

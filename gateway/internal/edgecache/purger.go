@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -70,7 +72,10 @@ type Purger struct {
 	// again are the keys that are to be told once more.
 	again map[string]time.Time
 	edges map[netip.AddrPort]*edge
-	wake  chan struct{}
+	// unfound are edges whose names have led to no address yet, by URL: what they have to be told is kept
+	// until one does.
+	unfound map[*url.URL]*edge
+	wake    chan struct{}
 
 	// unresolved says that a name had no address when it was last asked for.
 	unresolved        atomic.Bool
@@ -80,7 +85,8 @@ type Purger struct {
 // NewPurger returns a Purger, which tells nobody before Run.
 func NewPurger(cfg PurgerConfig) (*Purger, error) {
 	p := &Purger{
-		cfg: cfg, due: map[string]time.Time{}, again: map[string]time.Time{}, edges: map[netip.AddrPort]*edge{}, wake: make(chan struct{}, 1),
+		cfg: cfg, due: map[string]time.Time{}, again: map[string]time.Time{}, edges: map[netip.AddrPort]*edge{},
+		unfound: map[*url.URL]*edge{}, wake: make(chan struct{}, 1),
 		// An edge that is gone must not be told by a connection to it.
 		client: &http.Client{
 			Timeout: sendTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 30 * time.Second},
@@ -113,7 +119,7 @@ func (p *Purger) measure(m metric.Meter) error {
 		return err
 	}
 	age, err := m.Float64ObservableGauge("souk.edge.purge.age", metric.WithUnit("s"),
-		metric.WithDescription("Age of the oldest change of which an edge has not been told."))
+		metric.WithDescription("Age of the oldest change of which an edge has not been told, also one whose name has led to no address."))
 	if err != nil {
 		return err
 	}
@@ -134,16 +140,33 @@ func (p *Purger) measure(m metric.Meter) error {
 	return err
 }
 
-// state is how many edges there are, and for how long the last of them has not been told.
+// state is how many edges there are, and for how long the last of them has not been told; one whose
+// address is not known is told nothing.
 func (p *Purger) state(now time.Time) (edges int, behind time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, e := range p.edges {
+	for e := range p.all() {
 		if since := e.since(); !since.IsZero() {
 			behind = max(behind, now.Sub(since))
 		}
 	}
 	return len(p.edges), behind
+}
+
+// all are the edges, also those whose addresses are not known; p.mu is held.
+func (p *Purger) all() iter.Seq[*edge] {
+	return func(yield func(*edge) bool) {
+		for _, e := range p.edges {
+			if !yield(e) {
+				return
+			}
+		}
+		for _, e := range p.unfound {
+			if !yield(e) {
+				return
+			}
+		}
+	}
 }
 
 // Tells reports that no edge fails to be told.
@@ -235,7 +258,7 @@ func (p *Purger) Run(ctx context.Context) error {
 		if len(keys) > 0 {
 			recent = append(recent, keys...)
 			p.mu.Lock()
-			for _, e := range p.edges {
+			for e := range p.all() {
 				e.add(keys)
 			}
 			p.mu.Unlock()
@@ -267,21 +290,21 @@ func (p *Purger) take(now time.Time) (keys []string, next time.Duration) {
 	return keys, next
 }
 
-// resolution is what the addresses of the edges are; incomplete where a name has none.
+// resolution is what the addresses of the edges are; missing are the URLs whose names have none.
 type resolution struct {
-	edges    map[netip.AddrPort]*url.URL
-	complete bool
+	edges   map[netip.AddrPort]*url.URL
+	missing []*url.URL
 }
 
 // resolve asks for the addresses of the edges, for sendTimeout at most.
 func (p *Purger) resolve(ctx context.Context) resolution {
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	r := resolution{edges: map[netip.AddrPort]*url.URL{}, complete: true}
+	r := resolution{edges: map[netip.AddrPort]*url.URL{}}
 	for _, u := range p.urls {
 		addresses, err := p.cfg.Resolve(ctx, u.Hostname())
 		if err != nil || len(addresses) == 0 {
-			r.complete = false
+			r.missing = append(r.missing, u)
 			continue
 		}
 		for _, a := range addresses {
@@ -294,9 +317,11 @@ func (p *Purger) resolve(ctx context.Context) resolution {
 }
 
 // found has the edges be those of a resolution. One that is new to this process has kept what others
-// told it of, or nothing, and is told of the recent keys; one whose address is gone is told nothing more.
+// told it of, or nothing, and is told of the recent keys, and of all since this process began where it was
+// looked for in vain until now; one whose address is gone is told nothing more.
 func (p *Purger) found(ctx context.Context, running *sync.WaitGroup, r resolution, recent []string) {
-	if p.unresolved.Swap(!r.complete) == r.complete && !r.complete {
+	incomplete := len(r.missing) > 0
+	if !p.unresolved.Swap(incomplete) && incomplete {
 		p.cfg.Telemetry.Log.WarnContext(ctx, "the addresses of the edge are not found: it is not told of changes")
 	}
 	p.mu.Lock()
@@ -306,12 +331,25 @@ func (p *Purger) found(ctx context.Context, running *sync.WaitGroup, r resolutio
 			continue
 		}
 		alive, stop := context.WithCancel(ctx)
-		e := &edge{at: at, host: u.Host, stop: stop, pending: map[string]change{}, wake: make(chan struct{}, 1)}
+		e := edgeOf(at, u, stop)
 		p.edges[at] = e
+		if before := p.unfound[u]; before != nil {
+			maps.Copy(e.pending, before.pending) // nobody else has the new one yet
+		}
 		e.add(recent)
 		running.Go(func() { p.serve(alive, e) })
 	}
-	if !r.complete {
+	for _, u := range p.urls {
+		switch {
+		case !slices.Contains(r.missing, u):
+			delete(p.unfound, u)
+		case p.unfound[u] == nil && !p.knows(u):
+			e := edgeOf(netip.AddrPort{}, u, nil)
+			e.add(recent)
+			p.unfound[u] = e
+		}
+	}
+	if incomplete {
 		return // an address may be missing because nobody said it
 	}
 	for at, e := range p.edges {
@@ -322,16 +360,30 @@ func (p *Purger) found(ctx context.Context, running *sync.WaitGroup, r resolutio
 	}
 }
 
+// knows reports whether an edge of a URL has an address; p.mu is held.
+func (p *Purger) knows(u *url.URL) bool {
+	for _, e := range p.edges {
+		if e.url == u {
+			return true
+		}
+	}
+	return false
+}
+
 // edge is one cache that is told.
 type edge struct {
 	at      netip.AddrPort
-	host    string
+	url     *url.URL
 	stop    context.CancelFunc
 	wake    chan struct{}
 	failing atomic.Bool
 
 	mu      sync.Mutex
 	pending map[string]change
+}
+
+func edgeOf(at netip.AddrPort, u *url.URL, stop context.CancelFunc) *edge {
+	return &edge{at: at, url: u, stop: stop, pending: map[string]change{}, wake: make(chan struct{}, 1)}
 }
 
 // change is what an edge is to be told of a key: from when on, and up to when.
@@ -450,7 +502,7 @@ func (p *Purger) send(ctx context.Context, e *edge, keys string) error {
 	if err != nil {
 		return err
 	}
-	req.Host = e.host
+	req.Host = e.url.Host
 	req.Header.Set(SecretHeader, p.cfg.Secret.Reveal())
 	req.Header.Set(KeysHeader, keys)
 	res, err := p.client.Do(req)

@@ -3,6 +3,8 @@ package pg
 import (
 	"context"
 	"errors"
+	"regexp"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.opentelemetry.io/otel/attribute"
@@ -47,23 +49,67 @@ func MeasurePools(meter metric.Meter, pools map[string]*pgxpool.Pool) error {
 // out while the database is away.
 func MeasureArchive(meter metric.Meter, pool *pgxpool.Pool, observed func(metric.Callback) metric.Callback) error {
 	behind, err := meter.Float64ObservableGauge("souk.postgres.archive.behind", metric.WithUnit("s"),
-		metric.WithDescription("How long ago PostgreSQL has last archived a piece of its log, while attempts fail; 0 while they do not. Not there without an archive."))
+		metric.WithDescription("How long ago PostgreSQL has last archived a piece of its log, while a complete piece waits or attempts fail; 0 while neither is so. Not there without an archive."))
 	if err != nil {
 		return err
 	}
+	var waits waiting
 	_, err = meter.RegisterCallback(observed(func(ctx context.Context, o metric.Observer) error {
-		var archives bool
+		var archives, fails bool
+		var archived, complete string
 		var seconds float64
+		// complete is the newest piece that is written to its end: the one before that of now. A
+		// standby writes none.
 		err := pool.QueryRow(ctx, `
 			SELECT current_setting('archive_mode') <> 'off',
-				CASE WHEN last_failed_time > coalesce(last_archived_time, '-infinity')
-					THEN extract(epoch FROM greatest(interval '0', now() - coalesce(last_archived_time, stats_reset, last_failed_time)))
-					ELSE 0 END
-			FROM pg_stat_archiver`).Scan(&archives, &seconds)
-		if err == nil && archives {
-			o.ObserveFloat64(behind, seconds)
+				coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false),
+				coalesce(last_archived_wal, ''),
+				CASE WHEN pg_is_in_recovery() THEN ''
+					ELSE pg_walfile_name(pg_current_wal_lsn() - pg_size_bytes(current_setting('wal_segment_size'))) END,
+				extract(epoch FROM greatest(interval '0', now() - coalesce(last_archived_time, stats_reset, last_failed_time, now())))
+			FROM pg_stat_archiver`).Scan(&archives, &fails, &archived, &complete, &seconds)
+		if err != nil || !archives {
+			return err
 		}
-		return err
+		if !waits.see(archived, complete) && !fails {
+			seconds = 0
+		}
+		o.ObserveFloat64(behind, seconds)
+		return nil
 	}), behind)
 	return err
+}
+
+// waiting tells whether a complete piece of log waits to be archived. An archive command that hangs
+// fails never: pg_stat_archiver stands still, and only the log goes on. Pieces that wait are files
+// that members of pg_monitor alone may list, which a service is none of.
+type waiting struct {
+	mu sync.Mutex
+	// since is the newest piece that was complete when the archiver was first seen as it is now, where
+	// what it archived last does not say how far it is.
+	since string
+}
+
+// piece is a file of the log, as the archiver names it: timeline, place, and .partial for the last one of
+// a timeline that has ended. The files of backups and of timelines tell no place.
+var piece = regexp.MustCompile(`^[0-9A-F]{8}([0-9A-F]{16})(\.partial)?$`)
+
+// see reports whether a piece waits, by the last file that was archived and the newest complete piece;
+// "" for none.
+func (w *waiting) see(archived, complete string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := piece.FindStringSubmatch(complete)
+	if at == nil {
+		w.since = ""
+		return false
+	}
+	if last := piece.FindStringSubmatch(archived); last != nil {
+		w.since = ""
+		return at[1] > last[1]
+	}
+	if w.since == "" {
+		w.since = at[1]
+	}
+	return at[1] > w.since
 }

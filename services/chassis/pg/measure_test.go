@@ -2,10 +2,12 @@ package pg_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -56,14 +58,16 @@ func TestPoolsAreMeasured(t *testing.T) {
 	}
 }
 
-// TestArchiveIsMeasured: a server whose log cannot be archived says so, and no longer once it can.
+// TestArchiveIsMeasured: a server whose log cannot be archived says so, also where the attempt hangs and
+// fails never, and no longer once it can.
 func TestArchiveIsMeasured(t *testing.T) {
 	t.Parallel()
 	folder := pgtest.Folder(t)
-	archive := filepath.Join(folder, "archive")
+	archive, hang := filepath.Join(folder, "archive"), filepath.Join(folder, "hang")
 	server, err := pgserver.Start(t.Context(), pgserver.Options{
 		Dir: filepath.Join(folder, "server"), Disposable: true, Log: slog.New(slog.DiscardHandler), Settings: map[string]string{
-			"wal_level": "replica", "archive_mode": "on", "archive_command": "test -d '" + archive + "'",
+			"wal_level": "replica", "archive_mode": "on", // It waits for who writes, where there is a FIFO.
+			"archive_command": "{ test ! -p '" + hang + "' || cat '" + hang + "'; } && test -d '" + archive + "'",
 		},
 	})
 	if err != nil {
@@ -74,6 +78,14 @@ func TestArchiveIsMeasured(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	release := func() error {
+		writer, err := os.OpenFile(hang, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(os.Remove(hang), writer.Close())
+	}
+	t.Cleanup(func() { _ = release() }) // a server that stops waits for the command
 	measured := func(dsn string) (behind func() (float64, bool), pool *pgxpool.Pool) {
 		tel, err := telemetry.Start(t.Context(), "shop", telemetry.Config{LogOutput: io.Discard})
 		if err != nil {
@@ -117,6 +129,14 @@ func TestArchiveIsMeasured(t *testing.T) {
 		t.Fatal(err)
 	}
 	await("with a folder", func(s float64) bool { return s == 0 })
+	if err := syscall.Mkfifo(hang, 0o644); err != nil { // PostgreSQL's user reads it
+		t.Fatal(err)
+	}
+	await("while the command hangs", func(s float64) bool { return s > 0 })
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	await("once it goes on", func(s float64) bool { return s == 0 })
 
 	none, _ := measured(pgtest.New(t, nil))
 	if got, found := none(); found {

@@ -10,12 +10,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgserver"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/state"
 )
 
@@ -71,7 +74,7 @@ func TestArchivingThatFails(t *testing.T) {
 	go func() {
 		defer close(ended)
 		_ = watchArchiving(ctx, slog.New(slog.NewJSONHandler(logged, nil)), time.Millisecond, func(ctx context.Context) error {
-			err := checkArchiving(ctx, s.superuser(), repository)
+			err := checkArchiving(ctx, s.superuser(), repository, archivingPatience)
 			select {
 			case looks <- err:
 			default:
@@ -111,4 +114,69 @@ func TestArchivingThatFails(t *testing.T) {
 	next("INFO", "postgres archives its log again")
 	stop()
 	<-ended
+}
+
+// TestArchivingThatHangs: a command that does not end fails never, and is told all the same once a piece
+// of log has waited for long.
+func TestArchivingThatHangs(t *testing.T) {
+	t.Parallel()
+	folder := pgtest.Folder(t)
+	hang := filepath.Join(folder, "hang")
+	if err := syscall.Mkfifo(hang, 0o644); err != nil { // PostgreSQL's user reads it
+		t.Fatal(err)
+	}
+	server, err := pgserver.Start(t.Context(), pgserver.Options{
+		Dir: filepath.Join(folder, "server"), Disposable: true, Log: slog.New(slog.DiscardHandler),
+		Settings: map[string]string{"wal_level": "replica", "archive_mode": "on", "archive_command": "test ! -p '" + hang + "' || cat '" + hang + "'"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	release := func() error {
+		writer, err := os.OpenFile(hang, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(os.Remove(hang), writer.Close())
+	}
+	t.Cleanup(func() { _ = release() }) // a server that stops waits for the command
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	dsn := server.SuperuserDSN("postgres")
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	if err := errors.Join(execute(ctx, conn, "SELECT pg_current_xact_id()"), execute(ctx, conn, "SELECT pg_switch_wal()")); err != nil {
+		t.Fatal(err)
+	}
+	until := func(what string, patience time.Duration, is func(error) bool) {
+		t.Helper()
+		for {
+			err := checkArchiving(ctx, dsn, "the repository", patience)
+			if is(err) {
+				return
+			}
+			if retry.Sleep(ctx, 10*time.Millisecond) != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+		}
+	}
+	until("while it hangs", 0, func(err error) bool {
+		failure, failed := errors.AsType[*ArchivingError](err)
+		return failed && failure.Hangs && len(failure.Segment) == 24 && strings.Contains(failure.Error(), "the repository: "+failure.Segment+" has waited since")
+	})
+	if err := checkArchiving(ctx, dsn, "the repository", time.Hour); err != nil {
+		t.Errorf("while it has not waited for long: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	until("once it goes on", 0, func(err error) bool { return err == nil })
 }

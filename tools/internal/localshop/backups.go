@@ -322,13 +322,13 @@ func Backup(ctx context.Context, dir string, full bool) (*BackupReport, error) {
 	}
 	if err := archive.Backup(ctx, full); err != nil {
 		// A backup waits for the log of its time, and does not say why that does not come.
-		return nil, errors.Join(err, checkArchiving(ctx, dsn, b.Repository))
+		return nil, errors.Join(err, checkArchiving(ctx, dsn, b.Repository, archivingPatience))
 	}
 	report, err := b.report(ctx, archive)
 	if err != nil {
 		return nil, err
 	}
-	err = checkArchiving(ctx, dsn, b.Repository)
+	err = checkArchiving(ctx, dsn, b.Repository, archivingPatience)
 	if failure, failed := errors.AsType[*ArchivingError](err); failed {
 		report.Archiving, err = failure, nil
 	}

@@ -349,7 +349,21 @@ func TestTheFirstPieceOfLogFailsOnce(t *testing.T) {
 	}
 	run(t, []scenario{
 		{"archived at the second attempt", time.Minute, time.Minute, behind("0x9 86400+60x2 0x30"), 12 * time.Minute, map[string]int{`alertname="ArchivingFails"`: 0}},
+		{"one is archived for two minutes, after a day without any", time.Minute, time.Minute, behind("0x9 86400+60x1 0x30"), 12 * time.Minute, map[string]int{`alertname="ArchivingFails"`: 0}},
+		// The attempt hangs: what was archived last is some seconds old when it begins.
+		{"an attempt hangs", time.Minute, time.Minute, behind("0x9 20+60x30"), 17 * time.Minute, map[string]int{`alertname="ArchivingFails"`: 1}},
 		{"not archived", time.Minute, time.Minute, behind("0x9 86400+60x30"), 16 * time.Minute, map[string]int{`alertname="ArchivingFails"`: 1}},
+	})
+}
+
+// TestAnEdgeThatIsNotFound: a gateway that looks for an edge in vain counts the time since the first change,
+// beside edges that are told.
+func TestAnEdgeThatIsNotFound(t *testing.T) {
+	t.Parallel()
+	told := still(`souk_edge_purge_age_seconds{job="gateway", instance="told"}`, 0)
+	run(t, []scenario{
+		{"nothing has changed", time.Minute, time.Minute, []series{told, still(`souk_edge_caches{job="gateway", instance="lost"}`, 0), still(`souk_edge_purge_age_seconds{job="gateway", instance="lost"}`, 0)}, 20 * time.Minute, map[string]int{`alertname="EdgeNotTold"`: 0}},
+		{"something has", time.Minute, time.Minute, []series{told, still(`souk_edge_caches{job="gateway", instance="lost"}`, 0), {`souk_edge_purge_age_seconds{job="gateway", instance="lost"}`, "0x5 30+60x30"}}, 10 * time.Minute, map[string]int{`alertname="EdgeNotTold"`: 1}},
 	})
 }
 
