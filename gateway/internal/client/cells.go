@@ -133,7 +133,8 @@ func mergeReconcile(ctx context.Context, cells []route.Cell, req, reply proto.Me
 }
 
 // mergeReconciliation sums what the cells have of a comparison. A daily one is of one cell
-// alone; it is not found where no cell has it.
+// alone; another that a cell has not begun, because it was away then, is not done. It is not
+// found where no cell has it.
 func mergeReconciliation(ctx context.Context, cells []route.Cell, req, reply proto.Message) error {
 	var all []*paymentv1.Reconciliation
 	var missing error
@@ -152,7 +153,9 @@ func mergeReconciliation(ctx context.Context, cells []route.Cell, req, reply pro
 	if len(all) == 0 {
 		return missing
 	}
-	return assign(reply, &paymentv1.GetReconciliationResponse{Reconciliation: sum(all)})
+	out := sum(all)
+	out.Done = out.GetDone() && (missing == nil || out.GetDaily())
+	return assign(reply, &paymentv1.GetReconciliationResponse{Reconciliation: out})
 }
 
 // mostDifferences is how many of a report's differences are listed.
@@ -169,6 +172,7 @@ func sum(reports []*paymentv1.Reconciliation) *paymentv1.Reconciliation {
 			out.ToTime = r.GetToTime()
 		}
 		out.Done = out.GetDone() && r.GetDone()
+		out.Daily = out.GetDaily() && r.GetDaily()
 		out.InFlight += r.GetInFlight()
 		out.DifferenceCount += r.GetDifferenceCount()
 		out.Differences = append(out.Differences, r.GetDifferences()...)

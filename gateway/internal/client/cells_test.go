@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -42,6 +43,9 @@ type cellOf struct {
 	orders  []*orderv1.Order // newest first
 	fit     int              // how many orders fit on a page; any number for 0
 	reports map[string]bool
+	daily   map[string]bool // of the reports
+	// limiting is called by GetLimits; may be nil.
+	limiting func()
 	// reconciling is called by Reconcile; may be nil.
 	reconciling func(context.Context) error
 }
@@ -83,6 +87,9 @@ func (c *cellOf) FindCustomers(context.Context, *orderv1.FindCustomersRequest) (
 }
 
 func (c *cellOf) GetLimits(context.Context, *paymentv1.GetLimitsRequest) (*paymentv1.GetLimitsResponse, error) {
+	if c.limiting != nil {
+		c.limiting()
+	}
 	return &paymentv1.GetLimitsResponse{Limits: &paymentv1.Limits{Currency: c.name}}, nil
 }
 
@@ -106,7 +113,7 @@ func (c *cellOf) GetReconciliation(_ context.Context, req *paymentv1.GetReconcil
 		return nil, status.Error(codes.NotFound, "none")
 	}
 	return &paymentv1.GetReconciliationResponse{Reconciliation: &paymentv1.Reconciliation{
-		ReconciliationId: req.GetReconciliationId(), Done: c.name == "c1", DifferenceCount: 1,
+		ReconciliationId: req.GetReconciliationId(), Done: c.name == "c1", DifferenceCount: 1, Daily: c.daily[req.GetReconciliationId()],
 		Differences: []*paymentv1.ReconciliationDifference{{Subject: c.name}},
 		Totals:      []*paymentv1.ReconciliationTotal{{Currency: "GBP", CapturedHere: 100, CapturedThere: 101}, {Currency: strings.ToUpper(c.name)}},
 	}}, nil
@@ -327,6 +334,28 @@ func TestOneListOfAllCells(t *testing.T) {
 	}
 }
 
+// A cell that is frozen keeps nobody from an answer that another has, too.
+func TestAnyCellThatAnswers(t *testing.T) {
+	t.Parallel()
+	conn, cells, _ := startCells(t, false)
+	thawed := make(chan struct{})
+	t.Cleanup(func() { close(thawed) })
+	cells[0].limiting = func() { <-thawed }
+	payments := paymentv1.NewPaymentServiceClient(conn)
+	var asked sync.WaitGroup
+	for range 2 { // each cell is the first one asked once
+		asked.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			res, err := payments.GetLimits(ctx, &paymentv1.GetLimitsRequest{Currency: "GBP"})
+			if err != nil || res.GetLimits().GetCurrency() != "c2" {
+				t.Errorf("%v, %v", res, err)
+			}
+		})
+	}
+	asked.Wait()
+}
+
 // The cells' books are compared under one id and summed.
 func TestOneReconciliationOfAllCells(t *testing.T) {
 	t.Parallel()
@@ -345,10 +374,15 @@ func TestOneReconciliationOfAllCells(t *testing.T) {
 		r.GetTotals()[2].GetCapturedHere() != 200 || r.GetTotals()[2].GetCapturedThere() != 202 {
 		t.Errorf("%v", r)
 	}
-	daily := uuid.NewString()
-	cells[1].reports[daily] = true
-	if one, err := payments.GetReconciliation(t.Context(), &paymentv1.GetReconciliationRequest{ReconciliationId: daily, Viewer: shopOperator}); err != nil || one.GetReconciliation().GetDifferenceCount() != 1 {
-		t.Errorf("one of one cell: %v, %v", one, err)
+	// That of one cell alone is done with it if it is daily, and else not: the other was away when it began.
+	daily, partial := uuid.NewString(), uuid.NewString()
+	cells[0].reports[daily], cells[0].reports[partial] = true, true
+	cells[0].daily = map[string]bool{daily: true}
+	for id, done := range map[string]bool{daily: true, partial: false} {
+		one, err := payments.GetReconciliation(t.Context(), &paymentv1.GetReconciliationRequest{ReconciliationId: id, Viewer: shopOperator})
+		if err != nil || one.GetReconciliation().GetDifferenceCount() != 1 || one.GetReconciliation().GetDone() != done {
+			t.Errorf("one of one cell, done %v: %v, %v", done, one, err)
+		}
 	}
 	if _, err := payments.GetReconciliation(t.Context(), &paymentv1.GetReconciliationRequest{ReconciliationId: uuid.NewString(), Viewer: shopOperator}); status.Code(err) != codes.NotFound {
 		t.Errorf("one of no cell: %v", err)

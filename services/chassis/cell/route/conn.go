@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
@@ -154,16 +155,37 @@ func (c *Conn) cellOf(r *Route, req any) (to Cell, found bool, err error) {
 	return c.cells[c.table.Of(buckets[0])], true, nil
 }
 
-// any asks the cells in turn, and the next where one is away.
+// anyPatience is how long one of several cells is waited for that all have the answer.
+const anyPatience = time.Second
+
+// any asks the cells in turn, and the next where one is away or does not answer in its share of the time.
 func (c *Conn) any(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) (err error) {
 	first := c.next.Add(1)
 	for i := range c.cells {
 		to := c.cells[(int(first)+i)%len(c.cells)]
-		if err = to.named(to.Invoke(ctx, method, args, reply, opts...)); status.Code(err) != codes.Unavailable {
+		asking, cancel := share(ctx, len(c.cells)-i)
+		err = to.named(to.Invoke(asking, method, args, reply, opts...))
+		cancel()
+		switch code := status.Code(err); {
+		case code == codes.Unavailable:
+		case code == codes.DeadlineExceeded && ctx.Err() == nil:
+		default:
 			return err
 		}
 	}
 	return err
+}
+
+// share bounds the time for the first of so many that are asked in turn; the last one has all that is left.
+func share(ctx context.Context, of int) (context.Context, context.CancelFunc) {
+	if of == 1 {
+		return ctx, func() {}
+	}
+	patience := anyPatience
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(deadline)/time.Duration(of))
+	}
+	return context.WithTimeout(ctx, patience)
 }
 
 // NewStream implements grpc.ClientConnInterface. The stream begins with its request, which says

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	eventv1 "github.com/souk-shop/souk/proto/gen/souk/event/v1"
@@ -134,6 +136,36 @@ func TestOneLogOfAllCells(t *testing.T) {
 	}
 	if !strings.Contains(page.GetNextCursor(), "c2=12%3A1%3Aorder.c2") {
 		t.Errorf("the place of the cell that is away is lost: %s", page.GetNextCursor())
+	}
+}
+
+// A cursor that is none of these cells' is refused, where the logs would be read from their starts again;
+// one from before a cell was there is good.
+func TestACursorOfNoCell(t *testing.T) {
+	t.Parallel()
+	conn, _ := startLogs(t, &logOf{events: 2}, &logOf{events: 2})
+	client := eventv1.NewEventServiceClient(conn)
+	for cursor, want := range map[string]struct {
+		events int
+		fault  string
+	}{
+		"":                    {events: 4},
+		"c1=1%3A1%3Aorder.c1": {events: 3},
+		"c1=2%3A1%3Aorder.c1&c2=1%3A1%3Aorder.c2": {events: 1},
+		"2:1:order.c1":                            {fault: "cursor: "}, // of a service that runs in one cell
+		"a1=2%3A1%3Aorder.a1":                     {fault: "cursor: "},
+		"c1=2%3A1%3Aorder.c1&c1=1%3A1%3Aorder.c1": {fault: "cursor: "},
+		"c1=%zz":                         {fault: "cursor: "},
+		"c1=2%3A1%3Aorder.c1&c2=nowhere": {fault: "cursor"}, // the cell refuses it, while another has an answer
+		"c1=nowhere":                     {fault: "cursor"},
+	} {
+		page, err := client.ScanEvents(t.Context(), &eventv1.ScanEventsRequest{Cursor: cursor, PageSize: 10, Viewer: reader})
+		if want.fault == "" && (err != nil || len(page.GetEvents()) != want.events) {
+			t.Errorf("%q: %d events, %v", cursor, len(page.GetEvents()), err)
+		}
+		if want.fault != "" && (status.Code(err) != codes.InvalidArgument || !strings.Contains(err.Error(), want.fault)) {
+			t.Errorf("%q: %d events, %v", cursor, len(page.GetEvents()), err)
+		}
 	}
 }
 

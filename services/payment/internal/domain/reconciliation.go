@@ -136,7 +136,9 @@ type Reconciliation struct {
 	ID string
 	// From (inclusive) and To (exclusive) bound the time of what is compared.
 	From, To time.Time
-	Phase    Phase
+	// Daily says that it is of the window that is compared each day.
+	Daily bool
+	Phase Phase
 	// Cursor is where the phase goes on.
 	Cursor string
 	// InFlight counts balance transactions whose command has not ended: the next one compares

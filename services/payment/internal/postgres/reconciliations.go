@@ -195,7 +195,7 @@ func (s *Store) WritePage(ctx context.Context, r domain.Reconciliation, p domain
 func toReconciliation(row db.Reconciliation) domain.Reconciliation {
 	return domain.Reconciliation{
 		ID: row.ID, From: row.FromTime, To: row.ToTime, Phase: domain.Phase(row.Phase), Cursor: row.Cursor,
-		InFlight: row.InFlight,
+		InFlight: row.InFlight, Daily: row.Daily,
 	}
 }
 

@@ -77,7 +77,7 @@ func timeOf(t *timestamppb.Timestamp) time.Time {
 func toReconciliation(r domain.Reconciliation) *paymentv1.Reconciliation {
 	out := &paymentv1.Reconciliation{
 		ReconciliationId: r.ID, FromTime: timestamppb.New(r.From), ToTime: timestamppb.New(r.To),
-		Done: r.Phase == domain.PhaseDone, InFlight: r.InFlight, DifferenceCount: r.Differences,
+		Done: r.Phase == domain.PhaseDone, InFlight: r.InFlight, DifferenceCount: r.Differences, Daily: r.Daily,
 	}
 	for _, t := range r.Totals {
 		out.Totals = append(out.Totals, &paymentv1.ReconciliationTotal{

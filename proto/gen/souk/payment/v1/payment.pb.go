@@ -1578,7 +1578,8 @@ type Reconciliation struct {
 	FromTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
 	// and before this one is compared.
 	ToTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=to_time,json=toTime,proto3" json:"to_time,omitempty"`
-	// Everything is compared.
+	// Everything is compared, by each cell. One that not all cells have begun, because one was away when
+	// it was asked for, is not done until it is asked for again.
 	Done bool `protobuf:"varint,4,opt,name=done,proto3" json:"done,omitempty"`
 	// Movements whose command has not ended: they are compared the next time.
 	InFlight int64 `protobuf:"varint,5,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
@@ -1587,7 +1588,9 @@ type Reconciliation struct {
 	// How many differences there are.
 	DifferenceCount int64 `protobuf:"varint,7,opt,name=difference_count,json=differenceCount,proto3" json:"difference_count,omitempty"`
 	// The first 1000 of them.
-	Differences   []*ReconciliationDifference `protobuf:"bytes,8,rep,name=differences,proto3" json:"differences,omitempty"`
+	Differences []*ReconciliationDifference `protobuf:"bytes,8,rep,name=differences,proto3" json:"differences,omitempty"`
+	// It is the daily one, which each cell makes by itself and under an id of its own.
+	Daily         bool `protobuf:"varint,9,opt,name=daily,proto3" json:"daily,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1676,6 +1679,13 @@ func (x *Reconciliation) GetDifferences() []*ReconciliationDifference {
 		return x.Differences
 	}
 	return nil
+}
+
+func (x *Reconciliation) GetDaily() bool {
+	if x != nil {
+		return x.Daily
+	}
+	return false
 }
 
 // ReconciliationTotal sums one currency, in minor units.
@@ -2224,7 +2234,7 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\x11reconciliation_id\x18\x01 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01R\x10reconciliationId\x12.\n" +
 	"\x06viewer\x18\x0f \x01(\v2\x16.souk.access.v1.ViewerR\x06viewer\"d\n" +
 	"\x19GetReconciliationResponse\x12G\n" +
-	"\x0ereconciliation\x18\x01 \x01(\v2\x1f.souk.payment.v1.ReconciliationR\x0ereconciliation\"\x92\x03\n" +
+	"\x0ereconciliation\x18\x01 \x01(\v2\x1f.souk.payment.v1.ReconciliationR\x0ereconciliation\"\xa8\x03\n" +
 	"\x0eReconciliation\x12+\n" +
 	"\x11reconciliation_id\x18\x01 \x01(\tR\x10reconciliationId\x127\n" +
 	"\tfrom_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\bfromTime\x123\n" +
@@ -2233,7 +2243,8 @@ const file_souk_payment_v1_payment_proto_rawDesc = "" +
 	"\tin_flight\x18\x05 \x01(\x03R\binFlight\x12<\n" +
 	"\x06totals\x18\x06 \x03(\v2$.souk.payment.v1.ReconciliationTotalR\x06totals\x12)\n" +
 	"\x10difference_count\x18\a \x01(\x03R\x0fdifferenceCount\x12K\n" +
-	"\vdifferences\x18\b \x03(\v2).souk.payment.v1.ReconciliationDifferenceR\vdifferences\"\x99\x02\n" +
+	"\vdifferences\x18\b \x03(\v2).souk.payment.v1.ReconciliationDifferenceR\vdifferences\x12\x14\n" +
+	"\x05daily\x18\t \x01(\bR\x05daily\"\x99\x02\n" +
 	"\x13ReconciliationTotal\x12\x1a\n" +
 	"\bcurrency\x18\x01 \x01(\tR\bcurrency\x12#\n" +
 	"\rcaptured_here\x18\x02 \x01(\x03R\fcapturedHere\x12%\n" +
