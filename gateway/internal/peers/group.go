@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -112,13 +113,18 @@ func (p *Peers) openGroup(parts Parts) error {
 	m.Delegate = &delegate{meta: []byte(contract + " " + p.port())}
 	m.Events = &membership{peers: p, self: g.name}
 	m.LogOutput = &logWriter{tel: parts.Telemetry}
+	transport, err := listen(m)
+	if err != nil {
+		return fmt.Errorf("SOUK_GATEWAY_PEERS_GOSSIP: %w", err)
+	}
+	m.Transport = transport
 	// Others may come before Create returns.
 	p.group = g
 	p.mu.Lock()
 	p.arrange()
 	p.mu.Unlock()
 	if g.list, err = memberlist.Create(m); err != nil {
-		return fmt.Errorf("SOUK_GATEWAY_PEERS_GOSSIP: %w", err)
+		return errors.Join(fmt.Errorf("SOUK_GATEWAY_PEERS_GOSSIP: %w", err), transport.Shutdown())
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -46,7 +48,8 @@ type Config struct {
 	Listen string `env:"LISTEN, default=:9091"`
 	// Listener is listened on instead, if set; the gateway closes it.
 	Listener net.Listener
-	// Timeout is how long a peer is waited for: then the gateway asks the catalog itself.
+	// Timeout is how long a peer is waited for until it says that it is about to answer, and ten
+	// times as long for its answer: then the gateway asks the catalog itself.
 	Timeout time.Duration `env:"TIMEOUT, default=50ms"`
 }
 
@@ -57,6 +60,9 @@ const (
 	// tries is how many peers are asked at most: an owner that is gone has a successor,
 	// the same for all.
 	tries = 2
+	// loadingTimes is how many Timeouts an owner is waited for that has said that it is about to
+	// answer: it waits for the catalog, which would answer this gateway no sooner.
+	loadingTimes = 10
 	// maxAnswering bounds the questions of peers that are answered at a time: each may hold
 	// a page of a hundred products.
 	maxAnswering = 256
@@ -100,8 +106,7 @@ type Peers struct {
 // peer is another gateway.
 type peer struct {
 	name    string
-	client  peerv1.PeerServiceClient
-	close   func() error
+	conn    *grpc.ClientConn
 	breaker *retry.Breaker
 }
 
@@ -111,7 +116,7 @@ type result string
 const (
 	served result = "served" // a peer gave it
 	own    result = "own"    // its owner is gone, and this gateway is the successor
-	late   result = "late"   // no peer gave it within the timeout
+	late   result = "late"   // no peer gave it in time
 	failed result = "failed" // peers answered with an error, or are gone
 )
 
@@ -204,7 +209,7 @@ func (p *Peers) Run(ctx context.Context) error {
 	p.mu.Lock()
 	for name, m := range p.members {
 		delete(p.members, name)
-		p.closing.Go(func() { _ = m.close() })
+		p.closing.Go(func() { _ = m.conn.Close() })
 	}
 	p.mu.Unlock()
 	p.closing.Wait()
@@ -238,11 +243,14 @@ func (p *Peers) fill(ctx context.Context, key string, req *peerv1.FillRequest, t
 			continue
 		}
 		asked++
-		res, err := peer.ask(ctx, req, timeout)
+		res, err := peer.ask(ctx, req, timeout, loadingTimes*p.cfg.Timeout)
 		switch {
 		case err == nil:
 			p.done(peer, true)
 			return res, served
+		case errors.Is(err, errLoads):
+			p.done(peer, true) // the catalog is slow, and not the peer
+			return nil, late
 		case errors.Is(err, errLate):
 			p.done(peer, false)
 			return nil, late
@@ -269,12 +277,17 @@ func (p *Peers) done(peer *peer, ok bool) {
 	}
 }
 
-// errLate is a peer that did not answer in time.
-var errLate = errors.New("peers: no answer in time")
+var (
+	// errLate is a peer that said nothing in time.
+	errLate = errors.New("peers: no answer in time")
+	// errLoads is a peer that said in time that it is about to answer, and did not in time.
+	errLoads = errors.New("peers: the answer is still loaded")
+)
 
-// ask asks a peer until the timeout. What the shopper has to see or is traced with stays here,
-// but for the trace: no session goes to a peer.
-func (p *peer) ask(ctx context.Context, req *peerv1.FillRequest, timeout <-chan time.Time) (*peerv1.FillResponse, error) {
+// ask asks a peer. It is waited for until the timeout, and for patience once it has said that it is about
+// to answer. What the shopper has to see or is traced with stays here, but for the trace: no session
+// goes to a peer.
+func (p *peer) ask(ctx context.Context, req *peerv1.FillRequest, timeout <-chan time.Time, patience time.Duration) (*peerv1.FillResponse, error) {
 	asking, cancel := context.WithCancel(trace.ContextWithSpan(context.Background(), trace.SpanFromContext(ctx)))
 	defer cancel()
 	type answer struct {
@@ -283,19 +296,49 @@ func (p *peer) ask(ctx context.Context, req *peerv1.FillRequest, timeout <-chan 
 	}
 	// The timeout is no deadline of the call: a server does not begin what has little time, and
 	// what the owner has begun is of use to others and to the next question.
-	answered := make(chan answer, 1)
+	answered, headers := make(chan answer, 1), make(chan struct{})
 	go func() {
-		res, err := p.client.Fill(asking, req)
+		res, err := p.fill(asking, req, func() { close(headers) })
 		answered <- answer{res, err}
 	}()
-	select {
-	case a := <-answered:
-		return a.res, a.err
-	case <-timeout:
-		return nil, errLate
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	begun, tooLate := headers, errLate
+	for {
+		select {
+		case a := <-answered:
+			return a.res, a.err
+		case <-begun:
+			timer := time.NewTimer(patience)
+			defer timer.Stop()
+			begun, timeout, tooLate = nil, timer.C, errLoads
+		case <-timeout:
+			return nil, tooLate
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
+}
+
+// fill calls Fill, and begun when the headers of the answer have come. It is a stream of one message each
+// way, as any unary call is: the generated client tells of the headers only together with the answer.
+func (p *peer) fill(ctx context.Context, req *peerv1.FillRequest, begun func()) (*peerv1.FillResponse, error) {
+	call, err := p.conn.NewStream(ctx, &grpc.StreamDesc{}, peerv1.PeerService_Fill_FullMethodName)
+	if err != nil {
+		return nil, err
+	}
+	if err := call.SendMsg(req); err != nil && !errors.Is(err, io.EOF) { // EOF: the status says why
+		return nil, err
+	}
+	if err := call.CloseSend(); err != nil {
+		return nil, err
+	}
+	if headers, err := call.Header(); err == nil && headers != nil { // a refusal has none
+		begun()
+	}
+	res := &peerv1.FillResponse{}
+	if err := call.RecvMsg(res); err != nil {
+		return nil, err
+	}
+	return res, nil
 }
 
 func (p *Peers) member(name string) *peer {
@@ -317,7 +360,7 @@ func (p *Peers) joined(name, addr string) {
 		return
 	}
 	p.members[name] = &peer{
-		name: name, client: peerv1.NewPeerServiceClient(conn), close: conn.Close,
+		name: name, conn: conn,
 		breaker: retry.NewBreaker(retry.BreakerConfig{Pause: pause, MaxPause: maxPause}),
 	}
 	p.tel.Log.Info("a peer has come", "peer", name, "address", addr)
@@ -333,7 +376,7 @@ func (p *Peers) left(name string) {
 		return
 	}
 	delete(p.members, name)
-	p.closing.Go(func() { _ = gone.close() })
+	p.closing.Go(func() { _ = gone.conn.Close() })
 	p.tel.Log.Info("a peer has gone", "peer", name)
 	p.arrange()
 }
@@ -352,8 +395,8 @@ func (p *Peers) port() string {
 	return strconv.Itoa(p.server.Addr().(*net.TCPAddr).Port)
 }
 
-// answering bounds what is answered at a time, and tells a peer no more of an error than
-// that there is no answer.
+// answering bounds what is answered at a time, says that an answer is under way before there is
+// one, and tells a peer no more of an error than that there is no answer.
 type answering struct {
 	peerv1.UnimplementedPeerServiceServer
 	Answerer
@@ -366,6 +409,10 @@ func (a *answering) Fill(ctx context.Context, req *peerv1.FillRequest) (*peerv1.
 		defer func() { <-a.room }()
 	default:
 		return nil, status.Error(codes.ResourceExhausted, "busy with other peers")
+	}
+	// The peer learns at once that this gateway is there, also while the catalog is slow.
+	if err := grpc.SendHeader(ctx, nil); err != nil {
+		return nil, err
 	}
 	res, err := a.Answerer.Fill(ctx, req)
 	if err == nil || status.Code(err) == codes.InvalidArgument {

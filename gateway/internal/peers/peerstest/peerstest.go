@@ -1,4 +1,4 @@
-// Package peerstest lets tests kill a gateway.
+// Package peerstest lets tests kill and freeze a gateway.
 package peerstest
 
 import (
@@ -8,11 +8,13 @@ import (
 )
 
 // Listener can be killed, with all connections, as a process is: the gateway behind it does
-// not notice, and tells no member that it leaves.
+// not notice, and tells no member that it leaves. It can be frozen: what comes is taken by the
+// system, and nothing reads it.
 type Listener struct {
 	net.Listener
 	mu     sync.Mutex
 	conns  []net.Conn
+	thawed chan struct{} // nil while it is not frozen
 	killed chan struct{}
 	closed chan struct{}
 	close  sync.Once
@@ -30,7 +32,7 @@ func Listen(tb testing.TB) *Listener {
 
 // Accept implements net.Listener.
 func (l *Listener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
+	accepted, err := l.Listener.Accept()
 	if err != nil {
 		select {
 		case <-l.killed:
@@ -39,6 +41,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		}
 		return nil, err
 	}
+	c := &conn{Conn: accepted, listener: l, closed: make(chan struct{})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
@@ -65,4 +68,48 @@ func (l *Listener) Kill() {
 	for _, c := range l.conns {
 		_ = c.Close()
 	}
+}
+
+// Freeze has nothing be read until Thaw.
+func (l *Listener) Freeze() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.thawed = make(chan struct{})
+}
+
+// Thaw ends Freeze.
+func (l *Listener) Thaw() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.thawed)
+	l.thawed = nil
+}
+
+// conn is a connection of a Listener.
+type conn struct {
+	net.Conn
+	listener *Listener
+	closed   chan struct{}
+	close    sync.Once
+}
+
+// Read implements net.Conn.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.listener.mu.Lock()
+	thawed := c.listener.thawed
+	c.listener.mu.Unlock()
+	if thawed != nil {
+		select {
+		case <-thawed:
+		case <-c.closed:
+		}
+	}
+	return n, err
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	c.close.Do(func() { close(c.closed) })
+	return c.Conn.Close()
 }
