@@ -57,7 +57,7 @@ func newBroker(t *testing.T, values string) *broker {
 	}
 	b.replace(t, `"/tls/`, `"`+b.folder+`/`)
 	b.replace(t, "port: 4222", "listen: 127.0.0.1:-1")
-	b.replace(t, "http_port: 8222", "")
+	b.replace(t, "http: 127.0.0.1:8222", "http: 127.0.0.1:-1")
 	return b
 }
 
@@ -93,6 +93,9 @@ func (b *broker) start(t *testing.T, name string, edit func(*server.Options)) *s
 	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
 	if !s.ReadyForConnections(time.Minute) {
 		t.Fatalf("%s does not start", name)
+	}
+	if at := s.MonitorAddr(); at == nil || !at.IP.IsLoopback() {
+		t.Fatalf("%s shows its monitoring pages, which know no password, at %v", name, at)
 	}
 	return s
 }
@@ -541,9 +544,12 @@ func TestBundledBroker(t *testing.T) {
 		}
 		c := s.Spec.Template.Spec.Containers[0]
 		for probe, path := range map[*corev1.Probe]string{c.StartupProbe: "/healthz", c.ReadinessProbe: "/healthz?js-server-only=true", c.LivenessProbe: "/healthz?js-enabled-only=true"} {
-			if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || probe.HTTPGet.Port.String() != "monitor" {
+			if probe == nil || probe.Exec == nil || !slices.Contains(probe.Exec.Command, "http://127.0.0.1:8222"+path) {
 				t.Errorf("%s: probe %+v, want %s", values, probe, path)
 			}
+		}
+		if slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.ContainerPort == 8222 }) {
+			t.Errorf("%s: the monitoring pages, which know no password, are reached from outside the pod", values)
 		}
 		if len(s.Spec.Template.Spec.TopologySpreadConstraints) != 2 {
 			t.Errorf("%s: its pods are not spread", values)

@@ -323,7 +323,8 @@ key: ca.crt
 {{- $tls := ne .root.Values.tls.kind "off" -}}
 server_name: $POD_NAME
 port: 4222
-http_port: 8222
+# For the pod's own probes: the monitoring pages know no password.
+http: 127.0.0.1:8222
 {{- if $tls }}
 tls { cert_file: "/tls/tls.crt", key_file: "/tls/tls.key", min_version: "1.3", timeout: 5 }
 {{- end }}
