@@ -543,9 +543,9 @@ func TestBundledBroker(t *testing.T) {
 			t.Errorf("%s: %+v", values, s.Spec)
 		}
 		c := s.Spec.Template.Spec.Containers[0]
-		for probe, path := range map[*corev1.Probe]string{c.StartupProbe: "/healthz", c.ReadinessProbe: "/healthz?js-server-only=true", c.LivenessProbe: "/healthz?js-enabled-only=true"} {
-			if probe == nil || probe.Exec == nil || !slices.Contains(probe.Exec.Command, "http://127.0.0.1:8222"+path) {
-				t.Errorf("%s: probe %+v, want %s", values, probe, path)
+		for probe, asks := range map[*corev1.Probe]string{c.StartupProbe: "/script/started.sh", c.ReadinessProbe: "http://127.0.0.1:8222/healthz?js-server-only=true", c.LivenessProbe: "http://127.0.0.1:8222/healthz?js-enabled-only=true"} {
+			if probe == nil || probe.Exec == nil || !slices.Contains(probe.Exec.Command, asks) {
+				t.Errorf("%s: probe %+v, want %s", values, probe, asks)
 			}
 		}
 		if slices.ContainsFunc(c.Ports, func(p corev1.ContainerPort) bool { return p.ContainerPort == 8222 }) {
@@ -646,4 +646,34 @@ func TestServeNATS(t *testing.T) {
 		t.Errorf("it ended with %v, not as the server", err)
 	}
 	await("start --config x\nreload\nstop\n")
+}
+
+// A node that is not up to date with the others is not started; after a while it is when it is well.
+func TestNATSStarted(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		healthy  string // the end of the URLs that answer well
+		patience string
+		started  bool
+	}{
+		"up to date":               {healthy: "z|*z[?]js-server-only=true", patience: "1000000000", started: true},
+		"behind":                   {healthy: "z[?]js-server-only=true", patience: "1000000000"},
+		"behind for long":          {healthy: "z[?]js-server-only=true", patience: "0", started: true},
+		"behind and ill, for long": {healthy: "none", patience: "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			fake := "#!/bin/sh\ncase \"$4\" in\nhttp://127.0.0.1:8222/*" + test.healthy + ") exit 0 ;;\nesac\nexit 1\n"
+			if err := os.WriteFile(filepath.Join(dir, "wget"), []byte(fake), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			cmd := exec.Command("sh", "souk/files/nats-started.sh")
+			cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "PATIENCE="+test.patience)
+			out, err := cmd.CombinedOutput()
+			if (err == nil) != test.started {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
 }

@@ -41,6 +41,9 @@ const (
 	// ackWait is after how long without a sign of life from its process an event is
 	// delivered again, and a partition given to another process.
 	ackWait = 10 * time.Second
+	// leaderless is after how long without an answer a partition's consumer is made anew, while its
+	// stream answers. Nodes that are well elect a leader within ten seconds.
+	leaderless = time.Minute
 	// requestTimeout bounds one request to the broker.
 	requestTimeout = 5 * time.Second
 	// headroom is for headers.
@@ -60,6 +63,8 @@ type Broker struct {
 	js      jetstream.JetStream
 	inst    *driver.Instruments
 	ackWait time.Duration // tests shorten it
+	// leaderless is after how long a consumer that does not answer is made anew; tests shorten it.
+	leaderless time.Duration
 
 	subscriptions *driver.Subscriptions
 
@@ -96,7 +101,7 @@ func Open(cfg events.Config, tel *telemetry.Telemetry) (*Broker, error) {
 		return nil, fmt.Errorf("nats: %w", err)
 	}
 	return &Broker{
-		cfg: cfg, conn: conn, js: js, inst: inst, ackWait: ackWait, subscriptions: driver.NewSubscriptions("nats"), streams: map[string]streamKnown{},
+		cfg: cfg, conn: conn, js: js, inst: inst, ackWait: ackWait, leaderless: leaderless, subscriptions: driver.NewSubscriptions("nats"), streams: map[string]streamKnown{},
 	}, nil
 }
 

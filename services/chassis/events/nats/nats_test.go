@@ -357,6 +357,70 @@ func TestThreeNodes(t *testing.T) {
 	})
 }
 
+// TestTwoOfThreeReturn: all nodes end at once and one does not come back. The log of a partition's
+// consumer is in the memory of its nodes, and two that have lost it elect no leader without the third.
+func TestTwoOfThreeReturn(t *testing.T) {
+	t.Parallel()
+	nodes, h := cluster(t, 3)
+	b, err := h.Open(h.Config, telemetry.Discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	nats.SetLeaderless(b, time.Second)
+	defer func() { _ = b.Close(context.Background()) }()
+	ctx, cancel := context.WithCancel(t.Context()) // a deadline would be that of each request
+	defer cancel()
+	defer time.AfterFunc(2*time.Minute, cancel).Stop()
+	publish := func(subject string) {
+		e := events.Event{Source: "order", Subject: subject, Version: 1, Type: "souk.test.v1.Happened", Time: time.Now()}
+		for err := error(errors.New("not yet")); err != nil && ctx.Err() == nil; { // it is connecting, or elects
+			attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
+			err = b.Publish(attempt, e)
+			cancel()
+		}
+	}
+	got, done := make(chan string), make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = b.Subscribe(ctx, events.Subscription{Group: "g", Sources: []string{"order"}}, func(ctx context.Context, d events.Delivery) error {
+			select {
+			case got <- d.Subject:
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	}()
+	defer func() { cancel(); <-done }()
+	for _, when := range []string{"before", "after"} {
+		missing := map[string]bool{}
+		for i := range 5 * nats.Partitions {
+			missing[fmt.Sprintf("order.%s%d", when, i)] = true
+		}
+		for subject := range missing {
+			publish(subject)
+		}
+		for len(missing) > 0 {
+			select {
+			case subject := <-got:
+				delete(missing, subject)
+			case <-ctx.Done():
+				t.Fatalf("%s: %d events did not come", when, len(missing))
+			}
+		}
+		if when == "before" {
+			for _, n := range nodes {
+				n.kill(t)
+			}
+			started := make(chan struct{})
+			for _, n := range nodes[:2] {
+				go func() { defer func() { started <- struct{}{} }(); n.start(t) }()
+			}
+			<-started
+			<-started
+		}
+	}
+}
+
 // TestNKey: a client shows that it has a key, and another one is refused.
 func TestNKey(t *testing.T) {
 	t.Parallel()

@@ -155,7 +155,9 @@ func (p *position) note(ctx context.Context) {
 	}
 }
 
-// consumer returns the reader's consumer, which begins after the group's position.
+// consumer returns the reader's consumer, which begins after the group's position. One that does not
+// answer for long, while its stream does, has no leader and gets none: its nodes have lost its log,
+// which is in their memory, and a node is missing or knows nothing of it. It is made anew.
 func (r *reader) consumer(ctx context.Context, stream jetstream.Stream) (jetstream.Consumer, error) {
 	if r.position == nil {
 		return stream.CreateOrUpdateConsumer(ctx, *r.durable)
@@ -165,10 +167,21 @@ func (r *reader) consumer(ctx context.Context, stream jetstream.Stream) (jetstre
 		return nil, err
 	}
 	there, err := stream.Consumer(ctx, r.durable.Durable)
+	if err == nil || errors.Is(err, jetstream.ErrConsumerNotFound) {
+		r.silent = time.Time{}
+	} else if r.silent.IsZero() {
+		r.silent = time.Now()
+	}
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
-	case err != nil:
+	case err != nil && time.Since(r.silent) < r.broker.leaderless:
 		return nil, err
+	case err != nil:
+		r.broker.inst.Log.WarnContext(ctx, "a consumer does not answer and is made anew", "stream", r.stream.Name, "consumer", r.durable.Durable, "error", err)
+		if err := stream.DeleteConsumer(ctx, r.durable.Durable); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return nil, err
+		}
+		r.silent = time.Time{}
 	default:
 		info := there.CachedInfo()
 		// A cluster that restarts makes its consumers again as they were made first.

@@ -75,6 +75,8 @@ type reader struct {
 	position *position
 	replayed bool
 	anew     bool // the consumer is to be made anew
+	// silent is since when the consumer has not answered although its stream did; zero when it did.
+	silent time.Time
 }
 
 // readers are one for each partition of each source and one for replays, or, without a
@@ -140,6 +142,7 @@ func (r *reader) read(ctx context.Context) (n int, err error) {
 	}
 	stream, err := b.open(ctx, r.stream)
 	if err != nil {
+		r.silent = time.Time{}
 		return 0, err
 	}
 	consumer, err := r.consumer(ctx, stream)
