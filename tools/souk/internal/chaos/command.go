@@ -201,10 +201,15 @@ func choose(names string, all bool) ([]Fault, error) {
 	if all {
 		return slices.DeleteFunc(Faults(), func(f Fault) bool { return f.Name == "none" }), nil
 	}
+	return named(Faults(), names)
+}
+
+// named returns those of some faults that a comma-separated list of patterns names.
+func named(faults []Fault, names string) ([]Fault, error) {
 	patterns := strings.Split(names, ",")
 	used := make([]bool, len(patterns))
 	var out []Fault
-	for _, f := range Faults() {
+	for _, f := range faults {
 		for i, p := range patterns {
 			ok, err := filepath.Match(strings.TrimSpace(p), f.Name)
 			if err != nil {

@@ -34,10 +34,16 @@ type Schedule struct {
 }
 
 // StartSchedule starts a shop on an emptied data folder, with a mail server and an endpoint of
-// webhooks outside of it. No fault is injected until Begin. The seed decides which faults there
-// are and when.
-func StartSchedule(ctx context.Context, dir string, seed uint64) (_ *Schedule, err error) {
+// webhooks outside of it. No fault is injected until Begin. Names are patterns of faults with
+// commas between, as those of souk chaos --fault; "" stands for all that can follow one another. The
+// seed decides in which order they come, and when.
+func StartSchedule(ctx context.Context, dir, names string, seed uint64) (_ *Schedule, err error) {
 	s := &Schedule{injected: map[string]int{}, done: make(chan struct{}), finish: make(chan struct{}), faults: scheduled()}
+	if names != "" {
+		if s.faults, err = named(s.faults, names); err != nil {
+			return nil, fmt.Errorf("%w, and some of them need a run of their own", err)
+		}
+	}
 	if s.outside, err = newOutside(ctx); err != nil {
 		return nil, err
 	}

@@ -56,4 +56,11 @@ func TestScheduled(t *testing.T) {
 			t.Errorf("%s is not among them", name)
 		}
 	}
+	chosen, err := named(scheduled(), "nats-*")
+	if err != nil || len(chosen) != 3 {
+		t.Errorf("of the broker's: %v, %v", chosen, err)
+	}
+	if _, err := named(scheduled(), "nats-kill,nats-disk-full"); err == nil {
+		t.Error("one that needs a shop of its own is taken")
+	}
 }

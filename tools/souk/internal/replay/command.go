@@ -43,6 +43,7 @@ The file has the columns of the data set
 	retryFor := flags.Duration("retry-for", 2*time.Minute, "how long a call is repeated while the shop does not answer")
 	withChaos := flags.Bool("chaos", false, "start a shop for the replay alone, and inject one random fault after the other until the last invoice is in")
 	seed := flags.Uint64("seed", 0, "with --chaos, repeats an earlier choice of faults; 0 draws a new seed")
+	faults := flags.String("fault", "", "with --chaos, the `NAMES` of faults, with commas between; * stands for anything: nats-*")
 	limit := flags.Int("limit", 0, "replay only the first `N` orders and what cancels them; 0 replays all")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -58,6 +59,8 @@ The file has the columns of the data set
 		if dataGiven {
 			return errors.New("with --chaos the replay has a shop of its own; leave out --data")
 		}
+	} else if *faults != "" {
+		return errors.New("--fault goes with --chaos")
 	} else if d.shop, err = running.Find(); err != nil {
 		return err
 	}
@@ -66,7 +69,7 @@ The file has the columns of the data set
 	}
 	d.introduce()
 	if *withChaos {
-		return d.withFaults(ctx, *seed)
+		return d.withFaults(ctx, *faults, *seed)
 	}
 	return d.run(ctx)
 }

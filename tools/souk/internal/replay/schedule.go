@@ -14,10 +14,10 @@ import (
 	"github.com/souk-shop/souk/tools/souk/internal/chaos"
 )
 
-// withFaults replays into a shop of its own while one fault after the other is
-// injected. The shop's data is removed when the ledgers are equal, and kept when
+// withFaults replays into a shop of its own while one fault after the other, of those
+// named or of all, is injected. The shop's data is removed when the ledgers are equal, and kept when
 // they are not.
-func (d *drive) withFaults(ctx context.Context, seed uint64) (err error) {
+func (d *drive) withFaults(ctx context.Context, names string, seed uint64) (err error) {
 	if seed == 0 {
 		seed = 1 + rand.Uint64N(1<<32) // a number to repeat, not to guess
 	}
@@ -25,7 +25,7 @@ func (d *drive) withFaults(ctx context.Context, seed uint64) (err error) {
 		return err
 	}
 	fmt.Fprintf(d.out, "injecting faults with seed %d; data in %s\n", seed, d.data)
-	schedule, err := chaos.StartSchedule(ctx, d.data, seed)
+	schedule, err := chaos.StartSchedule(ctx, d.data, names, seed)
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(d.data))
 	}
