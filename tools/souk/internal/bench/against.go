@@ -24,6 +24,8 @@ type contender struct {
 
 	shop *child
 	st   *state.State
+
+	rival rival // a shop of another make, which has none of these
 }
 
 // againstCommand is `souk bench against`.
@@ -95,6 +97,9 @@ is beside it, which other work on the machine disturbs less.
 
 func (c *contender) side() *Side {
 	s := newSide(c.name)
+	if c.rival != nil {
+		return s // its processes are not known
+	}
 	s.pids = map[string]int{"souk": c.shop.cmd.Process.Pid, "postgres": c.st.PIDs["postgres"]}
 	return s
 }
@@ -123,18 +128,24 @@ func (b *bench) readBeside(ctx context.Context, ours, limit *contender) error {
 
 // checkoutBeside buys in both shops, with customers of each.
 func (b *bench) checkoutBeside(ctx context.Context, ours, limit *contender) error {
-	buyers := map[*contender]*buyer{}
+	buys := map[*contender]func(ctx context.Context, n int) error{}
 	for _, c := range []*contender{ours, limit} {
+		if c.rival != nil {
+			buys[c] = c.rival.checkout
+			continue
+		}
 		buyer, err := newBuyer(ctx, c.st.URL, b.lines)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
-		buyers[c] = buyer
+		buys[c] = func(ctx context.Context, n int) error {
+			_, err := buyer.checkout(ctx, n)
+			return err
+		}
 	}
 	return b.beside(ctx, "checkout", ours, limit, func(c *contender, round int) (sample, error) {
 		return closedLoop(ctx, b.concurrency, b.time, func(ctx context.Context, w, i int) error {
-			_, err := buyers[c].checkout(ctx, w*1_000_003+round*100_003+i)
-			return err
+			return buys[c](ctx, w*1_000_003+round*100_003+i)
 		})
 	})
 }
@@ -170,6 +181,9 @@ func (b *bench) beside(ctx context.Context, name string, ours, limit *contender,
 		}
 	}
 	b.add(name, sides[0], sides[1])
+	if limit.rival != nil {
+		return nil
+	}
 	b.notes = append(b.notes, fmt.Sprintf("%s: after %d rounds of %v the shops were busy for %.1f s and %.1f s more, which is in their CPU, not in their throughput.",
 		name, b.rounds, b.time, busy[0].Seconds(), busy[1].Seconds()))
 	return nil

@@ -102,6 +102,14 @@ func (b *bench) add(name string, souk, limit *Side) {
 	fmt.Fprintf(b.progress, "%s: %.2f of the limit\n", name, r.Ratio)
 }
 
+// perSecond keeps what a slow side does legible.
+func perSecond(rate float64) string {
+	if rate < 10 {
+		return fmt.Sprintf("%.2f", rate)
+	}
+	return fmt.Sprintf("%.0f", rate)
+}
+
 func median(x []float64) float64 {
 	x = slices.Sorted(slices.Values(x))
 	n := len(x)
@@ -129,6 +137,8 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 			return edgeCommand(ctx, args[1:], stdout, stderr)
 		case "peers":
 			return peersCommand(ctx, args[1:], stdout, stderr)
+		case "shops":
+			return shopsCommand(ctx, args[1:], stdout, stderr)
 		case "against":
 			return againstCommand(ctx, args[1:], stdout, stderr)
 		}
@@ -142,6 +152,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
        souk bench cells [flags]
        souk bench peers [flags]
        souk bench against [flags]
+       souk bench shops [flags]
 
 Starts a shop of its own in a temporary folder and measures it against its
 limits in the same run: reading against a bare chi handler that writes the same
@@ -155,7 +166,8 @@ replicas" counts reads that lack the reader's own write, "souk bench launch" sel
 SKU to thousands of buyers at once, "souk bench edge" reads through an edge and without it
 while prices change and while the catalog hangs, "souk bench cells" measures weak scaling over
 cells, "souk bench peers" counts what gateways ask of the catalog for each change, as peers and
-alone, "souk bench against" compares with another build of the shop, or with other flags of "souk up".
+alone, "souk bench against" compares with another build of the shop, or with other flags of "souk up",
+"souk bench shops" compares with shops of another make.
 
 `, stderr)
 	b := &bench{progress: stderr}
@@ -221,8 +233,8 @@ func (b *bench) print(w io.Writer) error {
 				cpu = append(cpu, fmt.Sprintf("%s %.1f s", p, s.CPUSeconds[p]))
 				peak = append(peak, fmt.Sprintf("%s %d MiB", p, s.PeakBytes[p]>>20))
 			}
-			fmt.Fprintf(tw, "%s\t%s\t%.0f\t%.2f ms\t%.2f ms\t%s\t%s\t%s\n",
-				name, s.Name, median(s.PerSecond), s.P50Millis, s.P99Millis, strings.Join(cpu, ", "), strings.Join(peak, ", "), ratio)
+			fmt.Fprintf(tw, "%s\t%s\t%s\t%.2f ms\t%.2f ms\t%s\t%s\t%s\n",
+				name, s.Name, perSecond(median(s.PerSecond)), s.P50Millis, s.P99Millis, strings.Join(cpu, ", "), strings.Join(peak, ", "), ratio)
 		}
 	}
 	if err := tw.Flush(); err != nil {

@@ -222,8 +222,9 @@ type buyer struct {
 
 func newBuyer(ctx context.Context, url string, lines int) (*buyer, error) {
 	b := &buyer{shop: shopclient.New(url), lines: lines}
+	const dear = 100 // an order of one unit must not be below what the provider charges at least
 	for cursor := ""; len(b.skus) < 1000; {
-		page, err := b.shop.Products(ctx, shopclient.ProductQuery{InStock: true, Limit: 100, Cursor: cursor})
+		page, err := b.shop.Products(ctx, shopclient.ProductQuery{InStock: true, MinPrice: dear, Limit: 100, Cursor: cursor})
 		if err != nil {
 			return nil, err
 		}
