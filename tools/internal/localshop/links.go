@@ -155,6 +155,9 @@ func (s *Shop) Addr(part string) string {
 	}
 }
 
+// Admin is where a part that has a listener for operators answers them, host:port.
+func (s *Shop) Admin(part string) string { return s.admin[part].Addr().String() }
+
 // dsnOf makes the connection string of a database for a role, on the primary or on a standby.
 func dsnOf(server, database, role string) func(s *Shop, addr string) string {
 	return func(s *Shop, addr string) string {

@@ -108,7 +108,8 @@ type Options struct {
 	Env func(service string, life int) []string
 	// Route returns the address at which From reaches To of one of Links, which is
 	// at addr, host:port. It is asked once for each link, before the services
-	// start. For tests that get in between; may be nil.
+	// start, and with Edge for the way from the gateway to Varnish. For tests that get in
+	// between; may be nil.
 	Route func(from, to, addr string) (string, error)
 	// PostgresDir is where the database server's folder is; in Dir when empty.
 	// Fresh does not empty it.
@@ -739,7 +740,7 @@ func (s *Shop) writeState() error {
 		st.PIDs[topology.Redis] = s.redis.proc.PID()
 	}
 	if s.edge != nil {
-		st.PIDs["varnish"] = s.edge.running.Process().PID()
+		st.PIDs[Varnish] = s.edge.running.Process().PID()
 	}
 	if p := s.broker.supervisor(); p != nil {
 		st.PIDs[topology.NATS] = p.PID()

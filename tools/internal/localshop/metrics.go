@@ -5,7 +5,11 @@ import (
 	"crypto/rand"
 	"log/slog"
 	"net"
+	"net/http"
+	"slices"
 
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/souk-shop/souk/tools/internal/metricstore"
@@ -63,4 +67,38 @@ func (s *Shop) MetricsToken() string {
 		return ""
 	}
 	return s.meter.token
+}
+
+// Metric is the sum of a metric's series that have the labels, name after name, that a part
+// shows at an address; of a histogram, the number of what it has counted.
+func Metric(ctx context.Context, admin, name string, labels ...string) (float64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(res.Body)
+	if err != nil {
+		return 0, err
+	}
+	sum := 0.0
+series:
+	for _, m := range families[name].GetMetric() {
+		has := map[string]string{}
+		for _, l := range m.GetLabel() {
+			has[l.GetName()] = l.GetValue()
+		}
+		for pair := range slices.Chunk(labels, 2) {
+			if has[pair[0]] != pair[len(pair)-1] {
+				continue series
+			}
+		}
+		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+	}
+	return sum, nil
 }

@@ -76,6 +76,9 @@ func (s *Shop) PID(part string) int {
 	if p := s.server(part); p != nil {
 		return p.PID()
 	}
+	if part == Varnish && s.edge != nil {
+		return s.edge.running.Process().PID()
+	}
 	if p := s.supervisor(part); p != nil {
 		return p.PID()
 	}
@@ -86,11 +89,14 @@ func (s *Shop) PID(part string) int {
 func (s *Shop) LogPath(service string) string { return s.folder.join("logs", service+".log") }
 
 // Signal sends a signal to a part's process. SIGSTOP and SIGCONT reach all
-// processes of PostgreSQL. A part that ends is started again. process.ErrNotRunning:
+// processes of PostgreSQL, and all signals those of Varnish. A part that ends is started again. process.ErrNotRunning:
 // it has just ended; any other error: it has no process of its own.
 func (s *Shop) Signal(part string, sig syscall.Signal) error {
 	if p := s.server(part); p != nil {
 		return p.signal(sig)
+	}
+	if part == Varnish && s.edge != nil {
+		return s.edge.running.Signal(sig)
 	}
 	p, err := s.supervised(part)
 	if err != nil {
@@ -132,7 +138,7 @@ func (s *Shop) Restart(ctx context.Context, part string) error {
 // ready; or when ctx is done, with the last failure. It asks the part itself,
 // whatever Options.Route says.
 func (s *Shop) Await(ctx context.Context, part string) error {
-	if p, ok := topology.Find(part); s.listeners[part] == nil && part != topology.Replica && (!ok || p.Kind != topology.Store) {
+	if p, ok := topology.Find(part); s.listeners[part] == nil && part != topology.Replica && (part != Varnish || s.edge == nil) && (!ok || p.Kind != topology.Store) {
 		return fmt.Errorf("no part %q", part)
 	}
 	err := poll(ctx, 10*time.Millisecond, func(ctx context.Context) error {
@@ -179,6 +185,8 @@ func (s *Shop) Ready(ctx context.Context, part string) error {
 		return s.broker.ask(ctx)
 	case topology.Edge:
 		return get(ctx, s.GatewayURL()+"/readyz")
+	case Varnish:
+		return get(ctx, s.edge.running.PurgeURL+"/healthz")
 	case topology.Stripesim:
 		return get(ctx, s.StripesimURL+"/_sim/summary")
 	}

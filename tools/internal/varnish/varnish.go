@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"text/template"
 	"time"
 
@@ -255,6 +256,19 @@ func (e *Edge) URL() string { return "http://" + e.Addr }
 
 // Process is what keeps the edge running.
 func (e *Edge) Process() *process.Supervisor { return e.proc }
+
+// Signal sends a signal to both processes of the edge, the one that keeps answers and the one that
+// starts it. process.ErrNotRunning: they have just ended.
+func (e *Edge) Signal(sig syscall.Signal) error {
+	pid := e.proc.PID()
+	if pid == 0 {
+		return fmt.Errorf("varnish: %w", process.ErrNotRunning)
+	}
+	if err := syscall.Kill(-pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("varnish: %w", err)
+	}
+	return nil
+}
 
 // Close ends the edge.
 func (e *Edge) Close() {

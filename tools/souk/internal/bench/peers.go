@@ -9,15 +9,12 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/souk-shop/souk/services/chassis/retry"
@@ -214,7 +211,7 @@ func (s *peersSide) start(ctx context.Context, b *peersBench) error {
 	defer cancel()
 	for _, g := range s.gateways {
 		for {
-			n, err := metricOf(ctx, g.Admin, "souk_peers_members")
+			n, err := localshop.Metric(ctx, g.Admin, "souk_peers_members")
 			if err == nil && n == float64(b.gateways) {
 				break
 			}
@@ -311,8 +308,8 @@ func (b *peersBench) asked(ctx context.Context) (loads, fromDB float64, err erro
 	if b.redis {
 		last = "redis"
 	}
-	loads, err1 := metricOf(ctx, b.catalog, "rpc_server_call_duration_seconds", "rpc_method", peersListed)
-	fromDB, err2 := metricOf(ctx, b.catalog, "souk_cache_lookups_total", "souk_cache_layer", last, "souk_cache_result", "miss")
+	loads, err1 := localshop.Metric(ctx, b.catalog, "rpc_server_call_duration_seconds", "rpc_method", peersListed)
+	fromDB, err2 := localshop.Metric(ctx, b.catalog, "souk_cache_lookups_total", "souk_cache_layer", last, "souk_cache_result", "miss")
 	return loads, fromDB, errors.Join(err1, err2)
 }
 
@@ -357,7 +354,7 @@ func (s *peersSide) result(ctx context.Context, b *peersBench) (PeersSide, error
 	}
 	for _, g := range s.gateways {
 		for result, into := range map[string]*float64{"served": &r.Served, "late": &r.Late, "failed": &r.Failed} {
-			v, err := metricOf(ctx, g.Admin, "souk_peers_fills_total", "souk_peers_result", result)
+			v, err := localshop.Metric(ctx, g.Admin, "souk_peers_fills_total", "souk_peers_result", result)
 			if err != nil {
 				return r, err
 			}
@@ -365,40 +362,6 @@ func (s *peersSide) result(ctx context.Context, b *peersBench) (PeersSide, error
 		}
 	}
 	return r, nil
-}
-
-// metricOf is the sum of a metric's series that have the labels, name after name, that a part
-// shows at an address; of a histogram, the number of what it has counted.
-func metricOf(ctx context.Context, admin, name string, labels ...string) (float64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer res.Body.Close()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(res.Body)
-	if err != nil {
-		return 0, err
-	}
-	sum := 0.0
-series:
-	for _, m := range families[name].GetMetric() {
-		has := map[string]string{}
-		for _, l := range m.GetLabel() {
-			has[l.GetName()] = l.GetValue()
-		}
-		for pair := range slices.Chunk(labels, 2) {
-			if has[pair[0]] != pair[len(pair)-1] {
-				continue series
-			}
-		}
-		sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
-	}
-	return sum, nil
 }
 
 // check says which promises were not kept.

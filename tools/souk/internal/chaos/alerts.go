@@ -93,6 +93,10 @@ func expectations() []expected {
 	add("cell-down", must(symptoms(), alert("ProcessDown", "job", "cart_c?"), alert("ProcessDown", "job", "order_c?"), alert("ProcessDown", "job", "payment_c?")))
 	add("kill-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"), alert("ProcessRestarts"))...))
 	add("crash-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"), alert("ProcessRestarts"))...))
+	add("peer-kill", harmless("the other gateways load what it owned, and it is back in a second", append(symptoms(), alert("ProcessDown"), alert("ProcessRestarts"))...))
+	add("peer-freeze", must(append(symptoms(), alert("CacheNotFollowing")), alert("ProcessDown", "job", topology.Edge)))
+	add("edge-kill", harmless("calls are repeated until the edge, which is back in seconds, answers", append(symptoms(), alert("EdgeNotTold"))...))
+	add("edge-*", must(symptoms(), alert("EdgeNotTold")))
 	add("rolling-restart", harmless("no call fails", alert("ProcessRestarts")))
 
 	postgres := alert("PostgresDown", "dependency", "postgres")

@@ -41,6 +41,9 @@ type Fault struct {
 	Alone bool
 	// Breaks are the parts that it ends, stops or cuts off, nil for any of them.
 	Breaks []string
+	// Shown is how old a price may be that is shown while the fault lasts and after it; 0 where what is
+	// shown is not looked at.
+	Shown time.Duration
 	// Forgets means that the broker loses what it had, so that it delivers what follows
 	// first.
 	Forgets bool
@@ -147,6 +150,24 @@ func (e *Environment) SetEnv(service string, vars ...string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.env[service] = vars
+}
+
+// front is where shoppers go: the shop, or its second gateway where it has several, of which the faults
+// break the first.
+func (e *Environment) front() string {
+	if further := e.Shop.Gateways(); len(further) > 0 {
+		return further[0].URL
+	}
+	return e.Shop.URL
+}
+
+// fronts are all places where shoppers can go and that the faults do not break.
+func (e *Environment) fronts() []string {
+	urls := []string{e.front()}
+	for _, g := range e.Shop.Gateways()[min(1, len(e.Shop.Gateways())):] {
+		urls = append(urls, g.URL)
+	}
+	return urls
 }
 
 // environ is for localshop.Options.Env.

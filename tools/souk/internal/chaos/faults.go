@@ -21,7 +21,7 @@ const (
 func Faults() []Fault {
 	return slices.Concat(
 		none(), kills(), crashes(), freezes(),
-		postgresFaults(), replicaFaults(), failoverFaults(), cellFaults(), databaseFaults(), diskFault(), poolFaults(), redisFaults(), brokerFaults(),
+		postgresFaults(), replicaFaults(), failoverFaults(), cellFaults(), frontFaults(), databaseFaults(), diskFault(), poolFaults(), redisFaults(), brokerFaults(),
 		partitions(), slownesses(), cuts(), clockFaults(), certificateFaults(),
 		providerFaults(), webhookFaults(), outsideFaults(), clientFaults(), rolling(),
 	)

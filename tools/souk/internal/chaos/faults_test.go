@@ -19,6 +19,7 @@ func announced() []string {
 		"kill-random", "kill-" + topology.Stripesim,
 		"postgres-kill", "postgres-restart", "postgres-freeze-15s", "replica-kill", "replica-freeze-15s", "replica-pause", "disk-full",
 		"primary-kill", "primary-freeze", "primary-cut-off", "switchover", "standby-kill", "etcd-kill",
+		"peer-kill", "peer-freeze", "edge-kill", "edge-freeze", "edge-not-told",
 		"database-read-only", "database-serializable", "column-type-changed", "row-locked-30s", "import-under-load",
 		"redis-flush", "redis-kill", "redis-freeze-15s", "nats-kill", "nats-freeze-15s", "nats-lost", "nats-disk-full",
 		"latency-50ms", "latency-500ms", "latency-5000ms", "resets", "truncated",

@@ -23,6 +23,7 @@ const (
 	SameKeySameAnswer     = "SameKeySameAnswer"
 	BoughtAsSeen          = "BoughtAsSeen"
 	ReadYourWrites        = "ReadYourWrites"
+	ShownInTime           = "ShownInTime"
 	EffectsOnce           = "EffectsOnce"
 	ToldAsCommitted       = "ToldAsCommitted"
 	ToldOnce              = "ToldOnce"
@@ -44,6 +45,7 @@ var Invariants = []Invariant{
 	{SameKeySameAnswer, "the same key gives the byte-identical answer, with another body 422"},
 	{BoughtAsSeen, "an order has the lines, the prices and the total that its buyer agreed to"},
 	{ReadYourWrites, "a buyer's list of orders has the order that was accepted, and no earlier state than was seen"},
+	{ShownInTime, "a price that is shown is one that was, and replaced for no longer than caches may show it: 8 s, 12 s or 73 s, by the fault"},
 	{EffectsOnce, "what follows an order happens once: bought units out of the cart, units of a refund back, webhook applied"},
 	{ToldAsCommitted, "each event of a log is delivered as it was committed, in the order of its subject, and nothing else is"},
 	{ToldOnce, "each fact is an event in its log and takes effect once: in each consumer, in the mails, in the read model"},
@@ -84,6 +86,8 @@ type trial struct {
 	rebuilds []Rebuild
 	// gaps are the longest times without a write and a read.
 	gaps Gaps
+	// wronglyShown are prices that were shown too long after they were replaced, or were none.
+	wronglyShown []string
 	// buyer is the address of the buyer of an order.
 	buyer func(order string) string
 }
@@ -105,6 +109,9 @@ func (t *trial) check() (v violations, undecided int) {
 	t.checkOutside(v)
 	t.checkTime(v)
 	t.checkGaps(v)
+	for _, what := range t.wronglyShown {
+		v.add(ShownInTime, "%s", what)
+	}
 	t.checkAnswers(v)
 	undecided = t.checkLinear(v, byKey)
 	return v, undecided

@@ -220,6 +220,7 @@ func TestEachPromiseCanBeSeenBroken(t *testing.T) {
 			t.ev.elsewhere.posts = append(t.ev.elsewhere.posts, post{id: "evt_3", signed: true, about: occasionOf(e), is: e.Type, at: e.Time, data: []byte("{}")})
 		}},
 		{"webhooks out of order", ToldOutside, func(t *trial) { p := t.ev.elsewhere.posts; p[0], p[1] = p[1], p[0] }},
+		{"a price is shown for too long", ShownInTime, func(t *trial) { t.wronglyShown = []string{"one"} }},
 		{"a cart is not cleared", EffectsOnce, func(t *trial) { t.ev.carts["c1"]["plenty"] = 2 }},
 		{"a refund is lost", EffectsOnce, func(t *trial) { delete(t.ev.refunds, "g1") }},
 		{"units are not put back", EffectsOnce, func(t *trial) { t.ev.refunds["g1"] = refundRow{order: "o1", state: "succeeded", amount: 60} }},

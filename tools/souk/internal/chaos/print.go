@@ -71,6 +71,9 @@ func (p *printer) result(res *Result) error {
 	if g := res.Gaps; g.Within > 0 {
 		fmt.Fprintf(p.w, "      %s\n      longest time without a write %s, of %s; without a read %s\n", res.How, round(g.Writes), g.Within, round(g.Reads))
 	}
+	if s := res.Shown; s.Within > 0 {
+		fmt.Fprintf(p.w, "      %s\n      %d prices were looked at while %d changed; the oldest had been replaced for %s, and %s is the most\n", res.How, s.Looks, s.Changes, round(s.Oldest), s.Within)
+	}
 	for _, r := range res.Rebuilds {
 		fmt.Fprintf(p.w, "      %s\n", &r)
 	}

@@ -95,6 +95,8 @@ type Result struct {
 	Rebuilds []Rebuild `json:"rebuilds,omitempty"`
 	// Gaps are the longest times without a write and a read, under faults that measure them.
 	Gaps Gaps `json:"gaps"`
+	// Shown is how old the prices were that were shown, under faults of what shows them.
+	Shown Shown `json:"shown"`
 	// Messages are what others were told.
 	Messages Messages `json:"messages"`
 	// Violations by invariant.
@@ -194,6 +196,9 @@ type run struct {
 	// outside are those whom the shop tells.
 	outside *outside
 	goods   map[string]int64 // units at first, by SKU
+	// shown and wronglyShown are what a showcase has seen.
+	shown        Shown
+	wronglyShown []string
 
 	mu     sync.Mutex
 	phase  string
@@ -219,6 +224,11 @@ func (r *run) run(ctx context.Context) (*Result, error) {
 	r.enter("warm up")
 	r.until(ctx, time.Minute, func() bool { return r.rec.accepted() >= warmUp })
 
+	shown := newShowcase(workload, r.env.fronts(), r.Fault.Shown)
+	if r.Fault.Shown > 0 {
+		shown.run(ctx)
+	}
+	defer shown.stop()
 	injectErr := r.inject(ctx)
 	r.healed = time.Now()
 	healErr := r.env.heal(ctx)
@@ -226,6 +236,7 @@ func (r *run) run(ctx context.Context) (*Result, error) {
 	r.enter("healed")
 	r.until(ctx, enoughWithin, func() bool { return r.rec.accepted() >= r.Orders })
 	r.enter("finish")
+	r.shown, r.wronglyShown = shown.end()
 	stopNew()
 	timeout := time.AfterFunc(drainWithin, abort)
 	<-left
@@ -264,7 +275,7 @@ func (r *run) shoppers(ctx context.Context) (_ *Workload, done func(), err error
 
 // clients returns the shoppers' client and the operator's.
 func (r *run) clients(ctx context.Context) (shop, owner *shopclient.Client, done func(), err error) {
-	url, end := r.env.Shop.URL, func() {}
+	url, end := r.env.front(), func() {}
 	if r.sabotage.front != nil {
 		if url, end, err = r.sabotage.front(ctx, url); err != nil {
 			return nil, nil, nil, err
@@ -290,6 +301,13 @@ func (r *run) stock(ctx context.Context, owner *shopclient.Client) (*goods, erro
 		}
 		r.goods[sku] = units
 		fmt.Fprintf(&csv, "%s,%s,Thing of chaos %d,,chaos,%d.%02d,GBP,%d\n", sku, sku, i, 1+i, 5*i, units)
+	}
+	if r.Fault.Shown > 0 {
+		for i := range shownSKUs {
+			sku := fmt.Sprintf("CHAOS-SHOWN-%d", i)
+			g.shown, r.goods[sku] = append(g.shown, sku), plentyUnits
+			fmt.Fprintf(&csv, "%s,%s,Thing that is shown %d,,chaos,%d.%02d,GBP,%d\n", sku, sku, i, firstPrice/100, firstPrice%100, plentyUnits)
+		}
 	}
 	if _, err := owner.ImportProducts(ctx, strings.NewReader(csv.String())); err != nil {
 		return nil, fmt.Errorf("import: %w", err)
@@ -350,6 +368,7 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 	}
 	t.rebuilds, res.Rebuilds = r.env.rebuilds, r.env.rebuilds
 	t.gaps, res.Gaps = r.env.gaps, r.env.gaps
+	t.wronglyShown, res.Shown = r.wronglyShown, r.shown
 	t.buyer = func(order string) string { return address(t.ev.orders[order].key) }
 	res.Injected, res.How = r.env.injections()
 	if r.Fault.repeatsMails() {
@@ -378,6 +397,8 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 	switch {
 	case res.Injected == 0:
 		res.Void = "the fault was never injected"
+	case r.Fault.Shown > 0 && (res.Shown.Changes == 0 || res.Shown.Looks == 0):
+		res.Void = "nobody looked at a price that has changed"
 	case res.Accepted < r.Orders:
 		res.Void = fmt.Sprintf("%d orders were accepted; it takes %d", res.Accepted, r.Orders)
 	case res.Undecided > 0:

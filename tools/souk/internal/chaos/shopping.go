@@ -17,6 +17,7 @@ import (
 type goods struct {
 	plenty []string // never sold out
 	scarce []string // sold out most of the time
+	shown  []string // looked at alone, while their prices change; none in most runs
 }
 
 // pick chooses what to buy: a few products, at times one that is scarce.
