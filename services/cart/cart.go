@@ -49,7 +49,7 @@ func (c *Config) Validate() error {
 // Run serves until ctx is done, then drains.
 func Run(ctx context.Context, cfg Config) error {
 	return service.Run(ctx, &cfg, service.Spec{
-		Name: "cart", Cells: true, Migrate: postgres.Migrate, Migrated: postgres.Migrated, Errors: rpc.Errors,
+		Name: "cart", Cells: &postgres.Cells, Migrate: postgres.Migrate, Migrated: postgres.Migrated, Errors: rpc.Errors,
 		Build: func(p *service.Parts) error {
 			store := postgres.NewStore(p.Pool).ReadFrom(p.ReadPool)
 			cartv1.RegisterCartServiceServer(p.Server, rpc.NewServer(app.New(store, p.Now, p.Log)))

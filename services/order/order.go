@@ -143,7 +143,7 @@ const promptPoll = 100 * time.Millisecond
 // drives in flight finish.
 func Run(ctx context.Context, cfg Config) error {
 	return service.Run(ctx, &cfg, service.Spec{
-		Name: "order", Cells: true, Migrate: postgres.Migrate, Jobs: true, Errors: rpc.Errors,
+		Name: "order", Cells: &postgres.Cells, Migrate: postgres.Migrate, Jobs: true, Errors: rpc.Errors,
 		CrashPoints: crashpoint.All(), Crash: cfg.hook,
 		Migrated: func(ctx context.Context, pool *pgxpool.Pool) error {
 			return postgres.New(pool, postgres.Times{}).Ready(ctx)
@@ -218,10 +218,6 @@ func build(p *service.Parts, cfg Config) error {
 		Pool: p.JobsPool, Ready: p.Ready, Drives: runner, Sweeper: orders, Erasers: orders, Retention: domain.Retention{Cancelled: cfg.EraseCancelledAfter, Paid: cfg.ErasePaidAfter}, Log: p.Log, Tracer: p.Telemetry.Tracer(),
 		Workers: cfg.Workers, SweepInterval: cfg.SweepInterval, Idle: cfg.jobsStall, PollInterval: cfg.jobsPoll, Clock: cfg.Clock,
 	})
-
-	if cfg.Cell != "" {
-		p.AddReady("check cell", func(ctx context.Context) error { return store.CheckCell(ctx, cfg.Cell, p.Own) })
-	}
 
 	// Stopped in the reverse order: no more jobs, then the drives.
 	p.Add("replicas", replicas.Run)

@@ -62,7 +62,7 @@ func CrashPoints() []string { return crash.Names(crashpoint.All()) }
 // that the provider was asked about are written down.
 func Run(ctx context.Context, cfg Config) error {
 	return service.Run(ctx, &cfg, service.Spec{
-		Name: "payment", Cells: true, Migrate: postgres.Migrate, Jobs: true, Errors: rpc.Errors, CrashPoints: crashpoint.All(),
+		Name: "payment", Cells: &postgres.Cells, Migrate: postgres.Migrate, Jobs: true, Errors: rpc.Errors, CrashPoints: crashpoint.All(),
 		Migrated: func(ctx context.Context, pool *pgxpool.Pool) error { return postgres.New(pool).Ready(ctx) },
 		Build:    func(p *service.Parts) error { return build(p, cfg) },
 	})
@@ -75,10 +75,13 @@ func build(p *service.Parts, cfg Config) error {
 	}
 	p.Close(func() error { provider.Close(); return nil })
 	store := postgres.New(p.Pool).ReadFrom(p.Reads)
-	records, statement := app.OfCell(p.Own, provider, provider)
+	var statement app.Statement = provider
+	if p.Cell != "" {
+		statement = app.OfCell(p.Owned, provider)
+	}
 	ports := crashpoint.Wrap(app.Ports{
 		Attempts: store, Refunds: store, Reviews: store, Views: store, Persons: store, Reconciliations: store, Events: store,
-		Provider: provider, Records: records, Statement: statement,
+		Provider: provider, Records: provider, Statement: statement,
 	}, p.Crash)
 	payments := app.New(app.Config{Ports: ports, Now: p.Now, NewID: newID, Log: p.Log})
 	reconciler := app.NewReconciler(app.ReconcilerConfig{

@@ -29,18 +29,26 @@ var merges = route.Merges{
 
 // mergeOrders merges the cells' lists, newest first. A cursor is a time and an id, which are a
 // place in each cell's list. A cell's page has fewer orders than were asked for where they are
-// large. The list of a number is its cell's, by the bucket at its end.
+// large. The list of a number is its cell's, by the bucket at its end; where that has none of it, the
+// bucket may have moved, and all are asked. While a bucket moves two cells may have an order: what
+// is shown is the later one.
 func mergeOrders(ctx context.Context, cells []route.Cell, req, reply proto.Message) error {
 	in := proto.CloneOf(req.(*orderv1.ListOrdersRequest))
 	in.WithCursors = true
+	var lists []*orderv1.ListOrdersResponse
+	var err error
 	if number := in.GetFilter().GetNumber(); len(number) > 2 {
-		if b, err := cell.ParseBucket(strings.ToUpper(number[len(number)-2:])); err == nil {
-			cells = slices.DeleteFunc(cells, func(c route.Cell) bool { return !c.Buckets.Has(b) })
+		if b, bad := cell.ParseBucket(strings.ToUpper(number[len(number)-2:])); bad == nil {
+			one := slices.DeleteFunc(slices.Clone(cells), func(c route.Cell) bool { return !c.Buckets.Has(b) })
+			if lists, err = route.AskAll[*orderv1.ListOrdersRequest, *orderv1.ListOrdersResponse](ctx, one, in); err != nil {
+				return err
+			}
 		}
 	}
-	lists, err := route.AskAll[*orderv1.ListOrdersRequest, *orderv1.ListOrdersResponse](ctx, cells, in)
-	if err != nil {
-		return err
+	if !slices.ContainsFunc(lists, func(l *orderv1.ListOrdersResponse) bool { return len(l.GetOrders()) > 0 }) {
+		if lists, err = route.AskAll[*orderv1.ListOrdersRequest, *orderv1.ListOrdersResponse](ctx, cells, in); err != nil {
+			return err
+		}
 	}
 	type placed struct {
 		order  *orderv1.Order
@@ -48,6 +56,9 @@ func mergeOrders(ctx context.Context, cells []route.Cell, req, reply proto.Messa
 	}
 	newestFirst := func(a, b placed) int {
 		return cmp.Or(b.order.GetPlacedAt().AsTime().Compare(a.order.GetPlacedAt().AsTime()), cmp.Compare(b.order.GetId(), a.order.GetId()))
+	}
+	laterFirst := func(a, b placed) int {
+		return cmp.Or(newestFirst(a, b), cmp.Compare(b.order.GetVersion(), a.order.GetVersion()))
 	}
 	var all []placed
 	var end *placed // the page goes to it at most: where a list breaks off, older orders of its cell are missing
@@ -65,7 +76,8 @@ func mergeOrders(ctx context.Context, cells []route.Cell, req, reply proto.Messa
 			limit = max(limit, len(list.GetOrders()))
 		}
 	}
-	slices.SortFunc(all, newestFirst)
+	slices.SortFunc(all, laterFirst)
+	all = slices.CompactFunc(all, func(a, b placed) bool { return a.order.GetId() == b.order.GetId() })
 	page := all[:min(limit, len(all))]
 	if end != nil {
 		page = slices.DeleteFunc(page, func(p placed) bool { return newestFirst(p, *end) > 0 })

@@ -128,7 +128,7 @@ func startCells(t *testing.T, swapped bool) (conn *route.Conn, cells []*cellOf, 
 	for i := range half {
 		c := &cellOf{name: fmt.Sprint("c", i+1), reports: map[string]bool{}}
 		server, err := rpc.NewServer(rpc.ServerConfig{Listen: "127.0.0.1:0"}, rpc.ServerParts{
-			Identity: identity.Insecure(), Telemetry: telemetry.Discard(), Guard: &route.Guard{Cell: c.name, Own: half[i]},
+			Identity: identity.Insecure(), Telemetry: telemetry.Discard(), Guard: &route.Guard{Of: &route.Fixed{Cell: c.name, Own: half[i]}},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -36,7 +36,7 @@ func ParseSet(text string) (Set, error) {
 			if s.Has(b) {
 				return Set{}, fmt.Errorf("buckets %q: %d is named twice", text, b)
 			}
-			s.add(b)
+			s.Add(b)
 		}
 	}
 	return s, nil
@@ -45,7 +45,11 @@ func ParseSet(text string) (Set, error) {
 // Has reports whether a bucket is in the set.
 func (s *Set) Has(b Bucket) bool { return s[b/64]>>(b%64)&1 != 0 }
 
-func (s *Set) add(b Bucket) { s[b/64] |= 1 << (b % 64) }
+// Add puts a bucket into the set.
+func (s *Set) Add(b Bucket) { s[b/64] |= 1 << (b % 64) }
+
+// Remove takes a bucket out of the set.
+func (s *Set) Remove(b Bucket) { s[b/64] &^= 1 << (b % 64) }
 
 // String writes the set as ParseSet reads it.
 func (s Set) String() string {
@@ -71,7 +75,7 @@ func (s Set) String() string {
 func Split(n int) []Set {
 	sets := make([]Set, n)
 	for b := range Buckets {
-		sets[b*n/Buckets].add(Bucket(b))
+		sets[b*n/Buckets].Add(Bucket(b))
 	}
 	return sets
 }
@@ -138,7 +142,7 @@ func NewMap(cells []Cell) (*Map, error) {
 			if taken.Has(b) {
 				return nil, fmt.Errorf("bucket %d is in cell %s and in cell %s", b, cells[m.of[b]].Name, c.Name)
 			}
-			taken.add(b)
+			taken.Add(b)
 			m.of[b] = uint8(i)
 		}
 	}

@@ -75,6 +75,9 @@ func (t ErrorTable) Status(ctx context.Context, err error) *status.Status {
 	if err == nil {
 		return nil
 	}
+	if metadata, ok := wrongCell(err); ok {
+		return wrongCellStatus(err, metadata)
+	}
 	for _, rule := range t {
 		if errors.Is(err, rule.Is) {
 			return domainStatus(rule, err)
@@ -101,6 +104,35 @@ func (t ErrorTable) Status(ctx context.Context, err error) *status.Status {
 		return status.New(codes.Canceled, "canceled")
 	}
 	return internal
+}
+
+// wrongCellError is that of a Guard.
+type wrongCellError interface {
+	error
+	WrongCell() map[string]string
+}
+
+// wrongCell returns the metadata of WRONG_CELL of an error: of the guard, of the database, or of a
+// neighbor of the same cell, of which a bucket leaves all services.
+func wrongCell(err error) (metadata map[string]string, ok bool) {
+	if metadata, ok := pgerr.WrongCell(err); ok {
+		return metadata, true
+	}
+	if e := wrongCellError(nil); errors.As(err, &e) {
+		return e.WrongCell(), true
+	}
+	if call, ok := errors.AsType[*CallError](err); ok && Reason[errorv1.ErrorReason](call.Err) == errorv1.ErrorReason_ERROR_REASON_WRONG_CELL {
+		return Info(call.Err).GetMetadata(), true
+	}
+	return nil, false
+}
+
+func wrongCellStatus(err error, metadata map[string]string) *status.Status {
+	message := "bucket " + metadata["bucket"] + " is not in cell " + metadata["cell"]
+	if e := wrongCellError(nil); errors.As(err, &e) {
+		message = e.Error()
+	}
+	return refusal(errorv1.ErrorReason_ERROR_REASON_WRONG_CELL, message, metadata)
 }
 
 // unavailable is the reason when something that the service depends upon, such as

@@ -85,6 +85,7 @@ func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServe
 	started := time.Now()
 	telemetry.Profiled(info.FullMethod)
 	ctx, cancel, err := shave(i.extract(ctx))
+	end := func() {}
 	defer func() {
 		if p := recover(); p != nil {
 			err = &panicError{p, debug.Stack()}
@@ -92,7 +93,8 @@ func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServe
 		if err = i.finish(ctx, info.FullMethod, started, err); err != nil {
 			resp = nil
 		}
-		cancel() // not before finish, which asks why the context has ended
+		end() // not before finish, which asks why the context has ended
+		cancel()
 	}()
 	if err != nil {
 		return nil, err
@@ -101,9 +103,11 @@ func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServe
 	if err != nil {
 		return nil, err
 	}
-	if err := i.check(ctx, info.FullMethod, caller, req); err != nil {
+	release := func() {}
+	if ctx, release, err = i.check(ctx, info.FullMethod, caller, req); err != nil {
 		return nil, err
 	}
+	end = release // after finish, which asks why the context has ended
 	session, err := begin(ctx)
 	if err != nil {
 		return nil, err
@@ -140,16 +144,28 @@ func (i *interceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamSe
 		return err
 	}
 	defer i.server.tell(ctx, ss.SetTrailer)
-	return handler(srv, &serverStream{ServerStream: ss, ctx: ctx, check: func(req any) error {
-		return i.check(ctx, info.FullMethod, caller, req)
-	}})
+	stream := &serverStream{ServerStream: ss, ctx: ctx}
+	stream.check = func(req any) error {
+		held, release, err := i.check(stream.ctx, info.FullMethod, caller, req)
+		if err == nil {
+			stream.ctx, stream.releases = held, append(stream.releases, release)
+		}
+		return err
+	}
+	err = handler(srv, stream)
+	ctx = stream.ctx // of which finish asks why it has ended
+	for _, release := range stream.releases {
+		defer release()
+	}
+	return err
 }
 
 // serverStream gives a stream's handler its context and checks what it receives.
 type serverStream struct {
 	grpc.ServerStream
-	ctx   context.Context
-	check func(req any) error
+	ctx      context.Context
+	check    func(req any) error
+	releases []func()
 }
 
 func (s *serverStream) Context() context.Context { return s.ctx }
@@ -175,36 +191,43 @@ func (i *interceptors) caller(ctx context.Context, method string) (string, error
 }
 
 // check refuses a request that is for whom it must not be, one that is not valid, and one that
-// is for another cell.
-func (i *interceptors) check(ctx context.Context, method, caller string, req any) error {
+// is for another cell. The context that it returns ends when what the request is about leaves the
+// cell, until release is called; they are the caller's own and nothing where it fails.
+func (i *interceptors) check(ctx context.Context, method, caller string, req any) (held context.Context, release func(), err error) {
+	release = func() {}
 	if err := i.server.rules.Viewer(method, caller, req); err != nil {
-		return i.refuse(ctx, method, caller, req, err)
+		return ctx, release, i.refuse(ctx, method, caller, req, err)
 	}
 	if msg, ok := req.(proto.Message); ok {
 		if err := i.validate(msg); err != nil {
-			return err
+			return ctx, release, err
 		}
 	}
-	return i.guard(ctx, method, req)
+	if i.server.guard == nil {
+		return ctx, release, nil
+	}
+	held, end, err := i.server.guard.Hold(ctx, method, req)
+	if err != nil {
+		return ctx, release, i.refusedByGuard(ctx, method, err)
+	}
+	return held, end, nil
 }
 
-// guard refuses a request that is for another cell. Its caller's table of cells is wrong, which
-// operators have to hear of.
-func (i *interceptors) guard(ctx context.Context, method string, req any) error {
-	if i.server.guard == nil {
-		return nil
-	}
-	err := i.server.guard.Check(method, req)
-	if err == nil {
-		return nil
-	}
-	if e := metadataError(nil); errors.As(err, &e) {
-		if tell, leftOut := i.outages.Tell(method, time.Now()); tell {
-			i.tel.Log.ErrorContext(ctx, "a call is for another cell", "method", method, "error", err, "left_out", leftOut)
+// refusedByGuard is what the caller of a request is answered that is for another cell. Where what it
+// is about has not moved there, the caller's table of cells is wrong, which operators have to hear of.
+func (i *interceptors) refusedByGuard(ctx context.Context, method string, err error) error {
+	if metadata, ok := wrongCell(err); ok {
+		if metadata["moved_to"] == "" {
+			if tell, leftOut := i.outages.Tell(method, time.Now()); tell {
+				i.tel.Log.ErrorContext(ctx, "a call is for another cell", "method", method, "error", err, "left_out", leftOut)
+			}
 		}
-		return refusal(errorv1.ErrorReason_ERROR_REASON_WRONG_CELL, err.Error(), e.ErrorMetadata()).Err()
+		return wrongCellStatus(err, metadata).Err()
 	}
-	return refusal(errorv1.ErrorReason_ERROR_REASON_INVALID, err.Error(), nil).Err()
+	if bad, ok := errors.AsType[*BadRequestError](err); ok {
+		return refusal(errorv1.ErrorReason_ERROR_REASON_INVALID, bad.Error(), nil).Err()
+	}
+	return err
 }
 
 // refuse records a call that may not be made, and is what its caller is answered.
@@ -294,6 +317,11 @@ func (i *interceptors) finish(ctx context.Context, method string, started time.T
 	code := codes.OK
 	var st *status.Status
 	if err != nil {
+		if gone := context.Cause(ctx); gone != nil {
+			if _, ok := wrongCell(gone); ok {
+				err = gone // what was under way goes on where it is now
+			}
+		}
 		st = i.errs.Status(ctx, err)
 		code = st.Code()
 	}

@@ -63,10 +63,20 @@ type ServerParts struct {
 type Guard interface {
 	// Covers fails for a method of which it is not known what its requests are about.
 	Covers(services map[string]grpc.ServiceInfo) error
-	// Check fails for a request that is for another cell, with an error that has the
-	// metadata of WRONG_CELL, and for one that is for none.
-	Check(method string, req any) error
+	// Hold fails for a request that is for another cell, with an error that has the metadata of
+	// WRONG_CELL, for one that is for none, with a *BadRequestError, and while it is not known what
+	// the cell has. The context that it returns ends, with an error of the first kind as its cause,
+	// when what the request is about leaves the cell, until release is called.
+	Hold(ctx context.Context, method string, req any) (held context.Context, release func(), err error)
 }
+
+// BadRequestError is a request that is for no cell.
+type BadRequestError struct{ Why error }
+
+func (e *BadRequestError) Error() string { return e.Why.Error() }
+
+// Unwrap returns why.
+func (e *BadRequestError) Unwrap() error { return e.Why }
 
 // NewServer listens and returns a server that answers once Serve runs.
 func NewServer(cfg ServerConfig, parts ServerParts) (*Server, error) {

@@ -31,8 +31,8 @@ type Config struct {
 	// "<point>:<n>" for the n-th time. For fault tests only.
 	CrashAt string `env:"CRASH_AT"`
 	// Cell is which cell this process is of, such as "c1", of a service that runs in cells, and
-	// Buckets are those that the cell has, such as "0-511" (docs/cells.md). Without, the service
-	// runs in one.
+	// Buckets are those that the cell has at first, such as "0-511": once its database is migrated
+	// that says what is there (docs/cells.md). Without, the service runs in one.
 	Cell    string `env:"CELL"`
 	Buckets string `env:"BUCKETS"`
 	// Clock is wrong in fault tests.
@@ -47,7 +47,7 @@ func (c *Config) buckets(spec Spec) (cell.Set, error) {
 	switch {
 	case c.Cell == "" && c.Buckets == "":
 		return cell.All(), nil
-	case !spec.Cells:
+	case spec.Cells == nil:
 		return cell.Set{}, fmt.Errorf("%sCELL and %[1]sBUCKETS: the service does not run in cells", variable)
 	case c.Cell == "" || c.Buckets == "":
 		return cell.Set{}, fmt.Errorf("%sCELL is %q and %[1]sBUCKETS %q: a cell has a name and buckets", variable, c.Cell, c.Buckets)

@@ -15,6 +15,7 @@ import (
 	auditv1 "github.com/souk-shop/souk/proto/gen/souk/audit/v1"
 	"github.com/souk-shop/souk/services/chassis/audit"
 	"github.com/souk-shop/souk/services/chassis/cell"
+	"github.com/souk-shop/souk/services/chassis/cell/ownership"
 	"github.com/souk-shop/souk/services/chassis/cell/route"
 	"github.com/souk-shop/souk/services/chassis/config"
 	"github.com/souk-shop/souk/services/chassis/crash"
@@ -34,8 +35,9 @@ type Spec struct {
 	Migrated func(ctx context.Context, pool *pgxpool.Pool) error
 	// Jobs opens a pool for River.
 	Jobs bool
-	// Cells are allowed: all that the service has belongs to a customer.
-	Cells bool
+	// Cells says what of the service's database belongs to a customer, and so moves from one cell
+	// to another; nil for a service that does not run in cells.
+	Cells *ownership.Plan
 	// Errors maps the errors of the service's calls.
 	Errors rpc.ErrorTable
 	// CrashPoints are what Config.CrashAt can name. Crash is called at each instead
@@ -64,10 +66,18 @@ type Parts struct {
 	Crash crash.Hook
 	// Now is the time of day.
 	Now func() time.Time
-	// Own are the buckets whose customers' data is here: all, of a service that runs in one cell.
-	Own cell.Set
+	// Cell is of which cell the process is; "" of a service that runs in one.
+	Cell string
 	// Ready fails until the database answers and is migrated.
 	Ready func(context.Context) error
+}
+
+// Owned are the buckets whose customers' data is here now: all, of a service that runs in one cell.
+func (p *Parts) Owned(ctx context.Context) (cell.Set, error) {
+	if p.Cell == "" {
+		return cell.All(), nil
+	}
+	return ownership.Owned(ctx, p.ReadPool)
 }
 
 // AddReady is Add for what needs the database: fn begins when Ready has succeeded.
@@ -134,12 +144,17 @@ func Run(ctx context.Context, cfg Configured, spec Spec) (err error) {
 			process.Log = process.Log.With("cell", base.Cell)
 			process.Telemetry.Log = process.Log
 		}
-		p := &Parts{Process: process, Crash: hook, Now: base.Clock.Now, Own: own}
+		p := &Parts{Process: process, Crash: hook, Now: base.Clock.Now, Cell: base.Cell}
 		if err := p.connect(ctx, base, spec); err != nil {
 			return run.Server{}, err
 		}
 		if base.Migrate {
-			p.Add("migrate", func(ctx context.Context) error { return spec.Migrate(ctx, base.Postgres, p.Log) })
+			p.Add("migrate", func(ctx context.Context) error {
+				if err := spec.Migrate(ctx, base.Postgres, p.Log); err != nil || base.Cell == "" {
+					return err
+				}
+				return ownership.Migrate(ctx, base.Postgres, p.Log, base.Cell, own, *spec.Cells)
+			})
 		}
 		if err := spec.Build(p); err != nil {
 			return run.Server{}, err
@@ -183,6 +198,9 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 	p.Ready = func(ctx context.Context) error {
 		ctx = pg.ForHealth(ctx)
 		err := spec.Migrated(ctx, p.ReadPool) // writes that wait for locks are no outage
+		if err == nil && cfg.Cell != "" {
+			err = ownership.Ready(ctx, p.ReadPool, cfg.Cell)
+		}
 		if errors.Is(err, pg.ErrReadOnly) {
 			p.reconnect()
 		}
@@ -202,7 +220,9 @@ func (p *Parts) connect(ctx context.Context, cfg *Config, spec Spec) (err error)
 	})
 	var guard rpc.Guard
 	if cfg.Cell != "" {
-		guard = &route.Guard{Cell: cfg.Cell, Own: p.Own}
+		watcher := ownership.NewWatcher(p.ReadPool, cfg.Cell)
+		guard = &route.Guard{Of: watcher}
+		p.AddReady("buckets", watcher.Run)
 	}
 	p.Server, err = rpc.NewServer(cfg.Server, rpc.ServerParts{
 		Guard:    guard,

@@ -55,24 +55,8 @@ func startLogs(t *testing.T, logs ...*logOf) (conn *route.Conn, stop []context.C
 	for i, own := range cell.Split(len(logs)) {
 		l := logs[i]
 		l.name = fmt.Sprint("c", i+1)
-		server, err := rpc.NewServer(rpc.ServerConfig{Listen: "127.0.0.1:0"}, rpc.ServerParts{
-			Identity: identity.Insecure(), Telemetry: telemetry.Discard(), Guard: &route.Guard{Cell: l.name, Own: own},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		eventv1.RegisterEventServiceServer(server, l)
-		ctx, cancel := context.WithCancel(t.Context())
-		served := make(chan struct{})
-		go func() {
-			defer close(served)
-			if err := server.Serve(ctx); err != nil {
-				t.Error(err)
-			}
-		}()
-		end := func() { cancel(); <-served }
-		t.Cleanup(end)
-		stop, table = append(stop, end), append(table, cell.Cell{Name: l.name, Buckets: own, Target: server.Addr().String()})
+		target, end := serve(t, &route.Fixed{Cell: l.name, Own: own}, l)
+		stop, table = append(stop, end), append(table, cell.Cell{Name: l.name, Buckets: own, Target: target})
 	}
 	m, err := cell.NewMap(table)
 	if err != nil {
@@ -83,6 +67,29 @@ func startLogs(t *testing.T, logs ...*logOf) (conn *route.Conn, stop []context.C
 	}
 	t.Cleanup(func() { conn.Close() })
 	return conn, stop
+}
+
+// serve serves a cell's log until end is called.
+func serve(t *testing.T, buckets route.Buckets, l eventv1.EventServiceServer) (target string, end context.CancelFunc) {
+	t.Helper()
+	server, err := rpc.NewServer(rpc.ServerConfig{Listen: "127.0.0.1:0"}, rpc.ServerParts{
+		Identity: identity.Insecure(), Telemetry: telemetry.Discard(), Guard: &route.Guard{Of: buckets},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventv1.RegisterEventServiceServer(server, l)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		if err := server.Serve(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	end = func() { cancel(); <-served }
+	t.Cleanup(end)
+	return server.Addr().String(), end
 }
 
 var reader = access.Service("insight")
@@ -194,21 +201,21 @@ func TestEventsOfASubject(t *testing.T) {
 func TestGuard(t *testing.T) {
 	t.Parallel()
 	half := cell.Split(2)
-	g := &route.Guard{Cell: "c1", Own: half[0]}
+	g := &route.Guard{Of: &route.Fixed{Cell: "c1", Own: half[0]}}
 	method := eventv1.EventService_ListEvents_FullMethodName
 	for b, allowed := range map[cell.Bucket]bool{0: true, 511: true, 512: false} {
 		id, err := cell.NewID(b)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := g.Check(method, &eventv1.ListEventsRequest{Subject: "order." + id.String()}); (err == nil) != allowed {
+		if _, _, err := g.Hold(t.Context(), method, &eventv1.ListEventsRequest{Subject: "order." + id.String()}); (err == nil) != allowed {
 			t.Errorf("bucket %d: %v", b, err)
 		}
 	}
-	if err := g.Check(eventv1.EventService_ScanEvents_FullMethodName, &eventv1.ScanEventsRequest{}); err != nil {
+	if _, _, err := g.Hold(t.Context(), eventv1.EventService_ScanEvents_FullMethodName, &eventv1.ScanEventsRequest{}); err != nil {
 		t.Errorf("a request of all cells: %v", err)
 	}
-	if err := g.Check("/souk.event.v1.EventService/Nothing", &eventv1.ScanEventsRequest{}); err == nil {
+	if _, _, err := g.Hold(t.Context(), "/souk.event.v1.EventService/Nothing", &eventv1.ScanEventsRequest{}); err == nil {
 		t.Error("an unknown method is let through")
 	}
 }

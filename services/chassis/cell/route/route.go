@@ -4,8 +4,10 @@
 package route
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,6 +19,7 @@ import (
 
 	cellv1 "github.com/souk-shop/souk/proto/gen/souk/cell/v1"
 	"github.com/souk-shop/souk/services/chassis/cell"
+	"github.com/souk-shop/souk/services/chassis/rpc"
 )
 
 // Route says where a method's requests have their key.
@@ -181,23 +184,49 @@ func (p path) get(m protoreflect.Message) []string {
 type WrongCellError struct {
 	Cell   string
 	Bucket cell.Bucket
+	// MovedTo is the cell that the bucket has gone to from this one; "" where it never was here.
+	MovedTo string
+	// Epoch counts the moves of the bucket: of what two cells say the later counts.
+	Epoch int64
 }
 
 func (e *WrongCellError) Error() string {
+	if e.MovedTo != "" {
+		return fmt.Sprintf("bucket %d has moved from cell %s to %s", e.Bucket, e.Cell, e.MovedTo)
+	}
 	return fmt.Sprintf("bucket %d is not in cell %s", e.Bucket, e.Cell)
 }
 
-// ErrorMetadata is that of the reason WRONG_CELL.
-func (e *WrongCellError) ErrorMetadata() map[string]string {
-	return map[string]string{"bucket": strconv.Itoa(int(e.Bucket)), "cell": e.Cell}
+// WrongCell is the metadata of the reason WRONG_CELL.
+func (e *WrongCellError) WrongCell() map[string]string {
+	return map[string]string{
+		"bucket": strconv.Itoa(int(e.Bucket)), "cell": e.Cell, "moved_to": e.MovedTo, "epoch": strconv.FormatInt(e.Epoch, 10),
+	}
 }
 
-// Guard refuses requests about what a cell does not have.
-type Guard struct {
-	// Cell is the cell's name, and Own are its buckets.
+// Buckets are those of a cell.
+type Buckets interface {
+	// Hold fails with a *WrongCellError for a bucket that is not there. The context that it returns
+	// ends, with such an error as its cause, when the bucket leaves, until release is called.
+	Hold(ctx context.Context, b cell.Bucket) (held context.Context, release func(), err error)
+}
+
+// Fixed are buckets that never move.
+type Fixed struct {
 	Cell string
 	Own  cell.Set
 }
+
+// Hold implements Buckets.
+func (f *Fixed) Hold(ctx context.Context, b cell.Bucket) (context.Context, func(), error) {
+	if !f.Own.Has(b) {
+		return ctx, nil, &WrongCellError{Cell: f.Cell, Bucket: b}
+	}
+	return ctx, func() {}, nil
+}
+
+// Guard implements rpc.Guard: it refuses requests about what a cell does not have.
+type Guard struct{ Of Buckets }
 
 // open begins the names of services that have no customers' data: health, reflection.
 const open = "grpc."
@@ -220,24 +249,35 @@ func (g *Guard) Covers(services map[string]grpc.ServiceInfo) error {
 	return errors.Join(errs...)
 }
 
-// Check refuses a request about a bucket of another cell. Errors: *WrongCellError, *BadKeyError.
-func (g *Guard) Check(method string, req any) error {
+// Hold implements rpc.Guard. Errors: *WrongCellError, *rpc.BadRequestError with a *BadKeyError, those
+// of Buckets.
+func (g *Guard) Hold(ctx context.Context, method string, req any) (context.Context, func(), error) {
+	var releases []func()
+	release := func() {
+		for _, r := range releases {
+			r()
+		}
+	}
 	msg, ok := req.(proto.Message)
 	if !ok || strings.HasPrefix(method, "/"+open) {
-		return nil
+		return ctx, release, nil
 	}
 	r, err := Of(method)
 	if err != nil {
-		return err
+		return ctx, release, err
 	}
 	buckets, err := r.Buckets(msg)
 	if err != nil {
-		return err
+		return ctx, release, &rpc.BadRequestError{Why: err}
 	}
-	for _, b := range buckets {
-		if !g.Own.Has(b) {
-			return &WrongCellError{Cell: g.Cell, Bucket: b}
+	slices.Sort(buckets)
+	for _, b := range slices.Compact(buckets) {
+		held, one, err := g.Of.Hold(ctx, b)
+		if err != nil {
+			release()
+			return ctx, release, err
 		}
+		ctx, releases = held, append(releases, one)
 	}
-	return nil
+	return ctx, release, nil
 }

@@ -31,11 +31,12 @@ var classes = map[string]Answer{
 
 // exceptions answer otherwise than their class.
 var exceptions = map[string]Answer{
-	"25006": Away, // read_only_sql_transaction: a standby, or a server set read-only
-	"25P03": Away, // idle_in_transaction_session_timeout
-	"25P04": Away, // transaction_timeout
-	"40003": Away, // statement_completion_unknown: it may have happened
-	"42501": Away, // insufficient_privilege: a role without its grants
+	"25006":   Away,  // read_only_sql_transaction: a standby, or a server set read-only
+	"25P03":   Away,  // idle_in_transaction_session_timeout
+	"25P04":   Away,  // transaction_timeout
+	"40003":   Away,  // statement_completion_unknown: it may have happened
+	"42501":   Away,  // insufficient_privilege: a role without its grants
+	wrongCell: Fault, // of Souk itself
 }
 
 // Of returns the answer to a SQLSTATE.

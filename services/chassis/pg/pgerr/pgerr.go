@@ -3,6 +3,7 @@ package pgerr
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -19,6 +20,7 @@ const (
 	preparedStatement   = "26000"
 	lockNotAvailable    = "55P03"
 	queryCanceled       = "57014"
+	wrongCell           = "SC001" // souk_cell_fence raises it
 )
 
 // IsUnique reports a violation of the named unique constraint or index; any
@@ -44,6 +46,16 @@ func IsLockTimeout(err error) bool {
 func IsStatementTimeout(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pgErr.Code == queryCanceled
+}
+
+// WrongCell returns what a cell's database says of a write of a bucket that is not there: the
+// metadata of WRONG_CELL. Nothing was written.
+func WrongCell(err error) (metadata map[string]string, ok bool) {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok || pgErr.Code != wrongCell || json.Unmarshal([]byte(pgErr.Detail), &metadata) != nil {
+		return nil, false
+	}
+	return metadata, true
 }
 
 // IsStale reports that a connection is of no more use, although the server keeps it

@@ -1,39 +1,25 @@
 package postgres
 
-import (
-	"context"
-	"fmt"
+import "github.com/souk-shop/souk/services/chassis/cell/ownership"
 
-	"github.com/souk-shop/souk/services/chassis/cell"
-)
-
-// looked is how many orders CheckCell looks at: of so many that were placed before ids had their
-// customer's bucket, one shows in all but 1 of 1024^10 databases.
-const looked = 10
-
-// CheckCell fails for a database that cannot be a cell's, by its oldest orders: one was placed
-// before orders had ids in their customer's bucket, so that its id does not lead to it, or is of
-// a customer whose bucket the cell does not have.
-func (s *Store) CheckCell(ctx context.Context, name string, own cell.Set) error {
-	oldest, err := s.q.OldestOrders(ctx, s.pool, looked)
-	if err != nil {
-		return fmt.Errorf("look at the oldest orders: %w", err)
-	}
-	for _, o := range oldest {
-		order, err := cell.OfText(o.ID)
-		if err != nil {
-			return err
-		}
-		customer, err := cell.OfText(o.CustomerID)
-		if err != nil {
-			return err
-		}
-		switch {
-		case order != customer:
-			return fmt.Errorf("order %s is in bucket %d and its customer %s in %d: the shop has orders from before ids led to cells, and cannot be cut", o.ID, order, o.CustomerID, customer)
-		case !own.Has(order):
-			return fmt.Errorf("order %s is in bucket %d, which cell %s does not have: this is another cell's database, or the buckets are wrong", o.ID, order, name)
-		}
-	}
-	return nil
+// Cells is what of the database moves with a bucket. The units are orders, with their refunds and
+// events, and customers, with their sessions and erasures. Every write of an order's changes its row.
+//
+// A database is no cell's with orders from before ids led to their customer's bucket.
+var Cells = ownership.Plan{
+	Misfit: `SELECT 'order ' || id || ' is in bucket ' || souk_bucket(id) || ' and its customer ' || customer_id || ' in ' || souk_bucket(customer_id) ||
+		': the shop has orders from before ids led to cells, and cannot be cut' FROM orders WHERE souk_bucket(id) <> souk_bucket(customer_id) LIMIT 1`,
+	Tables: []ownership.Table{
+		ownership.RootOf("orders", "id", ownership.Upserts),
+		ownership.OfUnits("order_lines", "order_id"),
+		ownership.OfUnits("order_history", "order_id"),
+		ownership.OfUnits("refunds", "order_id"),
+		{Name: "refund_lines", Rows: "t.refund_id IN (SELECT r.id FROM refunds r WHERE r.order_id = ANY ($units))"},
+		ownership.RootOf("customer_sessions", "customer_id", ownership.Upserts),
+		ownership.RootOf("erasures", "customer_id", ownership.Upserts),
+		ownership.Archived("archived_orders", "id"),
+		{Name: "archived_units", Stays: "sums of all archived orders; the books are those of all cells"},
+		ownership.Archives(),
+		{Name: "declines", Stays: "by keyed hashes of guests, addresses and payment methods, which lead to no bucket: they are counted anew in the next cell"},
+	},
 }

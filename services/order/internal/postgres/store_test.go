@@ -18,7 +18,6 @@ import (
 
 	"github.com/souk-shop/souk/proto/contact"
 	"github.com/souk-shop/souk/proto/money"
-	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/order/internal/app"
 	"github.com/souk-shop/souk/services/order/internal/domain"
@@ -540,34 +539,5 @@ func TestDeadlines(t *testing.T) {
 	o = path(t, s, o, domain.PaymentAuthorized)
 	if got := left(); got != 10*time.Minute || o.Overdue {
 		t.Errorf("authorized: %v, overdue %v", got, o.Overdue)
-	}
-}
-
-// A database whose oldest orders are from before ids led to cells, or that is another cell's, is
-// no cell's.
-func TestCheckCell(t *testing.T) {
-	t.Parallel()
-	s, _ := open(t)
-	half := cell.Split(2)
-	if err := s.CheckCell(t.Context(), "c1", half[0]); err != nil {
-		t.Errorf("a new database: %v", err)
-	}
-	add := func(customer, order cell.Bucket) {
-		t.Helper()
-		o := newOrder()
-		o.CustomerID = cell.In(uuid.New(), customer).String()
-		o.ID = cell.In(uuid.Must(uuid.NewV7()), order).String()
-		place(t, s, o)
-	}
-	add(7, 7)
-	if err := s.CheckCell(t.Context(), "c1", half[0]); err != nil {
-		t.Errorf("its own order: %v", err)
-	}
-	if err := s.CheckCell(t.Context(), "c2", half[1]); err == nil || !strings.Contains(err.Error(), "another cell's database") {
-		t.Errorf("the other cell's: %v", err)
-	}
-	add(7, 8)
-	if err := s.CheckCell(t.Context(), "c1", half[0]); err == nil || !strings.Contains(err.Error(), "cannot be cut") {
-		t.Errorf("an order from before: %v", err)
 	}
 }

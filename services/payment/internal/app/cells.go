@@ -3,23 +3,23 @@ package app
 import (
 	"context"
 	"errors"
-	"iter"
 	"time"
 
 	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
-// OfCell narrows what the provider lists to the orders of some buckets: the cells of a shop
+// Owned returns the buckets that a cell has at present.
+type Owned func(ctx context.Context) (cell.Set, error)
+
+// OfCell narrows what the provider lists as moved to the orders of the cell's buckets: the cells of a shop
 // have one account at the provider, and what another cell's orders have moved is no difference
 // of this one's. What is of no order is the cell's that has bucket 0, so that each cell's books
-// together are the account's.
-func OfCell(own cell.Set, records Records, statement Statement) (Records, Statement) {
-	if own == cell.All() {
-		return records, statement
-	}
-	return ownRecords{records, own}, ownStatement{statement, own}
-}
+// together are the account's. No bucket moves while books are compared.
+//
+// The provider's list of payments, Records, stays whole: it proves that an attempt has none, which
+// one that leaves out what was elsewhere for a moment would not.
+func OfCell(own Owned, statement Statement) Statement { return ownStatement{statement, own} }
 
 // isOwn reports whether an order's bucket is in the set.
 func isOwn(own *cell.Set, orderID string) bool {
@@ -30,31 +30,17 @@ func isOwn(own *cell.Set, orderID string) bool {
 	return own.Has(b)
 }
 
-type ownRecords struct {
-	Records
-	own cell.Set
-}
-
-func (r ownRecords) Payments(ctx context.Context, from, to time.Time) iter.Seq2[domain.Intent, error] {
-	return func(yield func(domain.Intent, error) bool) {
-		for in, err := range r.Records.Payments(ctx, from, to) {
-			if err == nil && !isOwn(&r.own, in.OrderID) {
-				continue
-			}
-			if !yield(in, err) {
-				return
-			}
-		}
-	}
-}
-
 type ownStatement struct {
 	Statement
-	own cell.Set
+	own Owned
 }
 
 func (s ownStatement) BalanceTransactions(ctx context.Context, from, to time.Time, cursor string) ([]domain.BalanceTransaction, string, error) {
 	page, next, err := s.Statement.BalanceTransactions(ctx, from, to, cursor)
+	if err != nil {
+		return nil, "", err
+	}
+	buckets, err := s.own(ctx)
 	if err != nil {
 		return nil, "", err
 	}
@@ -64,7 +50,7 @@ func (s ownStatement) BalanceTransactions(ctx context.Context, from, to time.Tim
 		if err != nil {
 			return nil, "", err
 		}
-		if isOwn(&s.own, order) {
+		if isOwn(&buckets, order) {
 			own = append(own, m)
 		}
 	}

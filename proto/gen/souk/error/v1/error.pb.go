@@ -234,14 +234,14 @@ const file_souk_error_v1_error_proto_rawDesc = "" +
 	"\vhttp_status\x18\x05 \x01(\x05R\n" +
 	"httpStatus\x12\x1a\n" +
 	"\bmetadata\x18\x06 \x03(\tR\bmetadata\x12\x1a\n" +
-	"\binternal\x18\a \x01(\bR\binternal*\xe9\b\n" +
+	"\binternal\x18\a \x01(\bR\binternal*\xf6\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x85\x02\n" +
 	"\x14ERROR_REASON_INVALID\x10\x01\x1a\xea\x01\xca\xf3\x18\xe5\x01\b\x03\x12\x18The request is not valid\x1a\x19The request is not valid.\"\xab\x01A field or parameter is missing, unknown, of the wrong type or out of range. errors names each. Prices and totals are never sent: the shop knows them. Nothing was changed.\x12\xf2\x01\n" +
 	"\x18ERROR_REASON_UNAVAILABLE\x10\x02\x1a\xd3\x01\xca\xf3\x18\xce\x01\b\x0e\x12\x11Try again shortly\x1aEA part of the shop is not available at the moment. Try again shortly.\"pA part of the shop does not answer. Repeat after Retry-After, with the same Idempotency-Key where one is needed.\x12\x98\x01\n" +
 	"\x1fERROR_REASON_CALLER_NOT_ALLOWED\x10\x03\x1as\xca\xf3\x18o\b\a\"iThe process that calls is none of those that may call the method (souk.access.v1.rule). Nothing was done.8\x01\x12\xb7\x01\n" +
-	"\x1fERROR_REASON_VIEWER_NOT_ALLOWED\x10\x04\x1a\x91\x01\xca\xf3\x18\x8c\x01\b\a\"\x85\x01The method is not for this kind of viewer (souk.access.v1.rule), or the viewer is a service that is not the caller. Nothing was done.8\x01\x12\xdf\x01\n" +
-	"\x17ERROR_REASON_WRONG_CELL\x10\x05\x1a\xc1\x01\xca\xf3\x18\xbc\x01\b\t\"\xa7\x01The request is about a bucket that this cell does not have: the caller's table of cells (souk.cell.v1.route, docs/cells.md) is not that of the cells. Nothing was done.2\x06bucket2\x04cell8\x01\x1a\b\xca\xf3\x18\x04souk:6\n" +
+	"\x1fERROR_REASON_VIEWER_NOT_ALLOWED\x10\x04\x1a\x91\x01\xca\xf3\x18\x8c\x01\b\a\"\x85\x01The method is not for this kind of viewer (souk.access.v1.rule), or the viewer is a service that is not the caller. Nothing was done.8\x01\x12\xec\x02\n" +
+	"\x17ERROR_REASON_WRONG_CELL\x10\x05\x1a\xce\x02\xca\xf3\x18\xc9\x02\b\t\"\xa3\x02The request is about a bucket that this cell does not have: it has moved (moved_to), or the caller's table of cells (souk.cell.v1.route, docs/cells.md) is not that of the cells. What was asked is asked of the cell that has the bucket: nothing was done, or nothing that the repeat does twice.2\x06bucket2\x04cell2\bmoved_to2\x05epoch8\x01\x1a\b\xca\xf3\x18\x04souk:6\n" +
 	"\x06domain\x12\x1c.google.protobuf.EnumOptions\x18\xb9\x8e\x03 \x01(\tR\x06domain:V\n" +
 	"\x06reason\x12!.google.protobuf.EnumValueOptions\x18\xb9\x8e\x03 \x01(\v2\x19.souk.error.v1.ReasonInfoR\x06reasonB;Z9github.com/souk-shop/souk/proto/gen/souk/error/v1;errorv1b\x06proto3"
 

@@ -543,36 +543,6 @@ func (q *Queries) Lines(ctx context.Context, db DBTX, orderIds []string) ([]Line
 	return items, nil
 }
 
-const oldestOrders = `-- name: OldestOrders :many
-SELECT id, customer_id FROM orders ORDER BY id LIMIT $1
-`
-
-type OldestOrdersRow struct {
-	ID         string
-	CustomerID string
-}
-
-// OldestOrders are the first orders of the shop: ids have the time in their high bits.
-func (q *Queries) OldestOrders(ctx context.Context, db DBTX, maxRows int32) ([]OldestOrdersRow, error) {
-	rows, err := db.Query(ctx, oldestOrders, maxRows)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []OldestOrdersRow
-	for rows.Next() {
-		var i OldestOrdersRow
-		if err := rows.Scan(&i.ID, &i.CustomerID); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const order = `-- name: Order :one
 SELECT orders.id, orders.number, orders.customer_id, orders.idempotency_key, orders.request_hash, orders.state, orders.cancel_reason, orders.decline_code, orders.short_skus, orders.version, orders.total, orders.refunded, orders.currency, orders.cart_id, orders.cart_version, orders.payment_method, orders.email, orders.shipping_address, orders.answered_pending, orders.answer_by, orders.deadline, orders.placed_at, orders.updated_at, orders.settled_at, orders.open, orders.traceparent, orders.agreement_digest, orders.session_since, orders.address_key, orders.erased_at, (now() > deadline)::boolean AS overdue,
     (extract(epoch FROM now() - placed_at) * 1000)::bigint AS age_milliseconds

@@ -60,10 +60,6 @@ RETURNING since;
 -- name: OrderByKey :one
 SELECT id FROM orders WHERE customer_id = @customer_id AND idempotency_key = @idempotency_key;
 
--- OldestOrders are the first orders of the shop: ids have the time in their high bits.
--- name: OldestOrders :many
-SELECT id, customer_id FROM orders ORDER BY id LIMIT @max_rows;
-
 -- name: Order :one
 SELECT sqlc.embed(orders), (now() > deadline)::boolean AS overdue,
     (extract(epoch FROM now() - placed_at) * 1000)::bigint AS age_milliseconds

@@ -1,0 +1,185 @@
+package ownership
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/souk-shop/souk/services/chassis/cell"
+	"github.com/souk-shop/souk/services/chassis/cell/route"
+	"github.com/souk-shop/souk/services/chassis/pg"
+	"github.com/souk-shop/souk/services/chassis/retry"
+)
+
+const (
+	// MaxAge bounds how old what a process knows of its buckets may be when it lets a request
+	// through. Who moves a bucket waits as long before it is in the new cell: nobody is shown
+	// afterwards what the old cell still has of it.
+	MaxAge = 300 * time.Millisecond
+	// lookEvery is the time between two looks; a request looks itself where the last is too old.
+	lookEvery = 100 * time.Millisecond
+	// refuseAge is how old it may be when it refuses one.
+	refuseAge = 20 * time.Millisecond
+	// patience bounds one look.
+	patience = 2 * time.Second
+)
+
+// Watcher knows which buckets the process's cell has. It implements route.Buckets.
+type Watcher struct {
+	db   pg.DB
+	cell string
+	now  atomic.Pointer[view]
+
+	looking chan struct{} // has a place for the one that looks
+
+	mu   sync.Mutex
+	held map[cell.Bucket]map[*hold]struct{}
+}
+
+// view is what the database said.
+type view struct {
+	asked   time.Time // before it was
+	version int64
+	buckets map[cell.Bucket]bucket
+}
+
+type bucket struct {
+	here  bool
+	other string
+	epoch int64
+}
+
+// hold is a request under way.
+type hold struct{ end context.CancelCauseFunc }
+
+// NewWatcher returns a watcher of a cell's database. Run keeps it up to date.
+func NewWatcher(pool *pgxpool.Pool, name string) *Watcher {
+	return &Watcher{db: pg.DB{Pool: pool}, cell: name, looking: make(chan struct{}, 1), held: map[cell.Bucket]map[*hold]struct{}{}}
+}
+
+// Run looks until ctx ends.
+func (w *Watcher) Run(ctx context.Context) error {
+	for retry.Sleep(ctx, lookEvery) == nil {
+		_, _ = w.fresh(ctx, lookEvery/2) // a request that finds it too old looks itself, and is told why it cannot
+	}
+	return nil
+}
+
+// Hold implements route.Buckets: it fails with a *route.WrongCellError for a bucket that is not
+// here. The context that it returns ends with such an error when the bucket leaves, until release
+// is called.
+func (w *Watcher) Hold(ctx context.Context, b cell.Bucket) (_ context.Context, release func(), err error) {
+	if _, err := w.fresh(ctx, MaxAge); err != nil {
+		return ctx, nil, err
+	}
+	ctx, end := context.WithCancelCause(ctx)
+	h := &hold{end}
+	w.mu.Lock()
+	if w.held[b] == nil {
+		w.held[b] = map[*hold]struct{}{}
+	}
+	w.held[b][h] = struct{}{}
+	w.mu.Unlock()
+	release = func() {
+		end(nil)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if delete(w.held[b], h); len(w.held[b]) == 0 {
+			delete(w.held, b)
+		}
+	}
+	// After it is noted: of what leaves now it is told.
+	if err = w.now.Load().check(w.cell, b); err != nil {
+		// It may have come since.
+		if v, late := w.fresh(ctx, refuseAge); late == nil {
+			err = v.check(w.cell, b)
+		}
+	}
+	if err != nil {
+		release()
+		return ctx, nil, err
+	}
+	return ctx, release, nil
+}
+
+// check fails for a bucket that is not here.
+func (v *view) check(name string, b cell.Bucket) error {
+	at := v.buckets[b]
+	if at.here {
+		return nil
+	}
+	return &route.WrongCellError{Cell: name, Bucket: b, MovedTo: at.other, Epoch: at.epoch}
+}
+
+// fresh is what is known, not older than an age.
+func (w *Watcher) fresh(ctx context.Context, age time.Duration) (*view, error) {
+	if v := w.now.Load(); v != nil && time.Since(v.asked) <= age {
+		return v, nil
+	}
+	select {
+	case w.looking <- struct{}{}:
+		defer func() { <-w.looking }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	before := w.now.Load()
+	if before != nil && time.Since(before.asked) <= age { // another one has looked
+		return before, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	v, err := w.look(ctx, before)
+	if err != nil {
+		return nil, fmt.Errorf("which buckets cell %s has: %w", w.cell, err)
+	}
+	w.now.Store(v)
+	if before == nil || v.version != before.version {
+		w.leave(v)
+	}
+	return v, nil
+}
+
+// look asks the database, for the buckets where they have changed.
+func (w *Watcher) look(ctx context.Context, before *view) (*view, error) {
+	v := &view{asked: time.Now()}
+	if err := w.db.QueryRow(ctx, "SELECT version FROM souk_cell").Scan(&v.version); err != nil {
+		return nil, err
+	}
+	if before != nil && before.version == v.version {
+		v.buckets = before.buckets
+		return v, nil
+	}
+	// What changes between the two is seen now, and again with its version.
+	rows, err := w.db.Query(ctx, "SELECT bucket, state <> 'away', other, epoch FROM souk_cell_buckets")
+	if err != nil {
+		return nil, err
+	}
+	v.buckets = map[cell.Bucket]bucket{}
+	var b int32
+	var at bucket
+	_, err = pgx.ForEachRow(rows, []any{&b, &at.here, &at.other, &at.epoch}, func() error {
+		v.buckets[cell.Bucket(b)] = at
+		return nil
+	})
+	return v, err
+}
+
+// leave ends requests about buckets that are not here any more.
+func (w *Watcher) leave(v *view) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for b, holds := range w.held {
+		err := v.check(w.cell, b)
+		if err == nil {
+			continue
+		}
+		for h := range holds {
+			h.end(err)
+		}
+	}
+}
