@@ -19,6 +19,7 @@ import (
 	"github.com/souk-shop/souk/tools/souk/internal/attack"
 	"github.com/souk-shop/souk/tools/souk/internal/auditlog"
 	"github.com/souk-shop/souk/tools/souk/internal/bench"
+	"github.com/souk-shop/souk/tools/souk/internal/cells"
 	"github.com/souk-shop/souk/tools/souk/internal/chaos"
 	"github.com/souk-shop/souk/tools/souk/internal/customer"
 	"github.com/souk-shop/souk/tools/souk/internal/eventlog"
@@ -66,6 +67,7 @@ var commands = []command{
 	{"trace", "print the trace of an order as a tree", trace.Command},
 	{"insight", "say how far a shop's read model is, or make it anew", insight.Command},
 	{"reconcile", "compare a shop's ledger with its payment provider", reconcile.Command},
+	{"cells", "say where a shop's buckets are, or move them to another cell", cells.Command},
 	{"load", "put load on a running shop", load.Command},
 	{"top", "show what a running shop does, live", top.Command},
 	{"profile", "say what a shop's processors are busy with", profile.Command},

@@ -269,7 +269,7 @@ func (f *folder) keepCells(n int) error {
 		return err
 	}
 	if _, err := os.Stat(f.join(secretsName)); err == nil {
-		return fmt.Errorf("the shop in %s is in %d cells, and not in %d: buckets cannot be moved yet; start it with --cells %[2]d, or another with --fresh", f.path, has, n)
+		return fmt.Errorf("the shop in %s is in %d cells, and not in %d: its buckets are spread over these; start it with --cells %[2]d, or another with --fresh", f.path, has, n)
 	}
 	return os.WriteFile(f.join(cellsName), []byte(strconv.Itoa(n)+"\n"), 0o600)
 }

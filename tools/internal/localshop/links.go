@@ -6,8 +6,10 @@ import (
 	"net"
 	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/souk-shop/souk/services/chassis/cell"
+	cellmove "github.com/souk-shop/souk/services/chassis/cell/move"
 	"github.com/souk-shop/souk/tools/internal/topology"
 )
 
@@ -173,4 +175,37 @@ func dsnOf(server, database, role string) func(s *Shop, addr string) string {
 		dsn.Host = addr
 		return dsn.String()
 	}
+}
+
+// CellsOf are the services that run in cells, with the databases of their cells, of the connection
+// strings by database; those first that call the others. None of a shop that is not cut.
+func CellsOf(databases map[string]string) []cellmove.Service {
+	var services []cellmove.Service
+	for _, part := range topology.Processes() {
+		if !part.Cells {
+			continue
+		}
+		s := cellmove.Service{Name: part.Name, Databases: map[string]string{}}
+		for name, dsn := range databases {
+			if in, ok := strings.CutPrefix(name, topology.CellName(part.Name, "")); ok {
+				s.Databases[in] = dsn
+			}
+		}
+		if len(s.Databases) > 0 {
+			services = append(services, s)
+		}
+	}
+	slices.SortStableFunc(services, func(a, b cellmove.Service) int { return cmp.Compare(calls(b.Name), calls(a.Name)) })
+	return services
+}
+
+// calls is how many services in cells a service calls.
+func calls(service string) (n int) {
+	part, _ := topology.Find(service)
+	for _, c := range part.Calls {
+		if to, ok := topology.Find(c.To); ok && to.Cells {
+			n++
+		}
+	}
+	return n
 }

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -132,16 +134,39 @@ func ensureDatabases(ctx context.Context, dsn func(database string) string, data
 	}
 	limits := pg.RoleSettings(defaults)
 	role := func(name string) pgserver.Role { return pgserver.Role{Name: name, Password: passwords[name]} }
-	g, ctx := errgroup.WithContext(ctx)
+	g, making := errgroup.WithContext(ctx)
 	for _, name := range databases {
 		g.Go(func() error {
-			return pgserver.EnsureDatabase(ctx, dsn, pgserver.Database{
+			return pgserver.EnsureDatabase(making, dsn, pgserver.Database{
 				Name: name, Owner: role(name), Runtime: role(topology.RuntimeRole(name)), Settings: limits,
 			})
 		})
 	}
-	g.Go(func() error { return private(ctx, dsn("postgres")) })
-	return g.Wait()
+	g.Go(func() error { return private(making, dsn("postgres")) })
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return letMove(ctx, dsn("postgres"), databases)
+}
+
+// letMove lets the owners of cells' databases copy rows as they are, past triggers and foreign keys:
+// those of buckets that move.
+func letMove(ctx context.Context, dsn string, databases []string) error {
+	var owners []string
+	for _, name := range databases {
+		if !slices.Contains(topology.Databases(), name) {
+			owners = append(owners, pgx.Identifier{name}.Sanitize())
+		}
+	}
+	if len(owners) == 0 {
+		return nil
+	}
+	conn, err := pgx.Connect(ctx, dsn)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Exec(ctx, "GRANT SET ON PARAMETER session_replication_role TO "+strings.Join(owners, ", "))
+	return errors.Join(err, conn.Close(ctx))
 }
 
 // private keeps the roles out of the databases that every role may connect to by
