@@ -137,6 +137,8 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
 			return edgeCommand(ctx, args[1:], stdout, stderr)
 		case "peers":
 			return peersCommand(ctx, args[1:], stdout, stderr)
+		case "curve":
+			return curveCommand(ctx, args[1:], stdout, stderr)
 		case "shops":
 			return shopsCommand(ctx, args[1:], stdout, stderr)
 		case "against":
@@ -153,6 +155,7 @@ func Command(ctx context.Context, args []string, stdout, stderr io.Writer) error
        souk bench peers [flags]
        souk bench against [flags]
        souk bench shops [flags]
+       souk bench curve [flags]
 
 Starts a shop of its own in a temporary folder and measures it against its
 limits in the same run: reading against a bare chi handler that writes the same
@@ -167,7 +170,8 @@ SKU to thousands of buyers at once, "souk bench edge" reads through an edge and 
 while prices change and while the catalog hangs, "souk bench cells" measures weak scaling over
 cells, "souk bench peers" counts what gateways ask of the catalog for each change, as peers and
 alone, "souk bench against" compares with another build of the shop, or with other flags of "souk up",
-"souk bench shops" compares with shops of another make.
+"souk bench shops" compares with shops of another make, "souk bench curve" draws what few and many
+buyers get in small and large shops.
 
 `, stderr)
 	b := &bench{progress: stderr}
