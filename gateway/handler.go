@@ -92,7 +92,7 @@ func newMarker(cfg Config, p parts) *edgecache.Marker {
 		return edgecache.NewMarker(nil)
 	}
 	return edgecache.NewMarker(&edgecache.Policy{
-		MaxAge: cfg.EdgeMaxAge, Untold: max(cfg.CacheTTL, 0), Revalidate: edgeRevalidate, StaleIfError: cfg.EdgeStaleIfError,
+		MaxAge: cfg.EdgeMaxAge, MaxAgeWithoutPurges: max(cfg.CacheTTL, 0), Revalidate: edgeRevalidate, StaleIfError: cfg.EdgeStaleIfError,
 		Told: func() bool { return p.following() && p.edges.Tells() },
 	})
 }

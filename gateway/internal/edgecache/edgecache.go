@@ -60,11 +60,12 @@ const (
 
 // Policy is how long caches keep public answers.
 type Policy struct {
-	// MaxAge is for how long an edge that is told of changes keeps an answer, Untold for how
-	// long one that is not.
-	MaxAge, Untold time.Duration
+	// MaxAge is for how long an edge keeps an answer that the gateway purges when it changes,
+	// MaxAgeWithoutPurges for how long while the gateway cannot.
+	MaxAge, MaxAgeWithoutPurges time.Duration
 	// Revalidate is for how long after MaxAge an edge still gives an answer while it asks for
-	// the next one, StaleIfError while it gets none. After Untold it waits for the next one.
+	// the next one, StaleIfError while it gets none. After MaxAgeWithoutPurges it waits
+	// for the next one.
 	Revalidate, StaleIfError time.Duration
 	// Told reports that changes are told, to this process and to every edge.
 	Told func() bool
@@ -78,8 +79,8 @@ var (
 
 // Marker writes the headers of public answers.
 type Marker struct {
-	policy       Policy
-	told, untold []string
+	policy              Policy
+	told, withoutPurges []string
 }
 
 // NewMarker returns a Marker. Without a policy answers may be kept, and used once the gateway
@@ -92,7 +93,7 @@ func NewMarker(p *Policy) *Marker {
 		seconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
 		return []string{"public, max-age=0, s-maxage=" + seconds(age) + ", stale-while-revalidate=" + seconds(while) + ", stale-if-error=" + seconds(p.StaleIfError)}
 	}
-	return &Marker{policy: *p, told: control(p.MaxAge, p.Revalidate), untold: control(p.Untold, 0)}
+	return &Marker{policy: *p, told: control(p.MaxAge, p.Revalidate), withoutPurges: control(p.MaxAgeWithoutPurges, 0)}
 }
 
 // Mark says of an answer that it is the same for everybody, and what it is about.
@@ -104,7 +105,7 @@ func (m *Marker) Mark(h http.Header, about Keys) {
 	case m.policy.Told():
 		h["Cache-Control"] = m.told
 	default:
-		h["Cache-Control"] = m.untold
+		h["Cache-Control"] = m.withoutPurges
 	}
 	h[header] = about
 }

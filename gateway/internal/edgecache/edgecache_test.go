@@ -381,7 +381,7 @@ func TestKeys(t *testing.T) {
 func TestMark(t *testing.T) {
 	t.Parallel()
 	told := true
-	m := NewMarker(&Policy{MaxAge: time.Minute, Untold: time.Second, Revalidate: 10 * time.Second, StaleIfError: time.Hour, Told: func() bool { return told }})
+	m := NewMarker(&Policy{MaxAge: time.Minute, MaxAgeWithoutPurges: time.Second, Revalidate: 10 * time.Second, StaleIfError: time.Hour, Told: func() bool { return told }})
 	for _, tc := range []struct {
 		m             *Marker
 		told          bool

@@ -399,15 +399,15 @@ func (a *archiver) check(ctx context.Context, m month) error {
 		if fresh > 0 {
 			refused.Reasons = append(refused.Reasons, fmt.Sprintf("%d events of %s are of the last hour, and what was told of them is still compared with them", fresh, p.service))
 		}
-		var untold int64
+		var unpublished int64
 		err = p.conn.QueryRow(ctx, `SELECT count(*) FROM souk_events e, souk_events_relay r
 			WHERE r.system <> 0 AND (e.tx, e.subject, e.version) > (r.tx, r.subject, r.version)
-				AND e.subject >= $1 || '.' || $2::uuid AND e.subject < $1 || '.' || $3::uuid`, p.service, m.from, m.before).Scan(&untold)
+				AND e.subject >= $1 || '.' || $2::uuid AND e.subject < $1 || '.' || $3::uuid`, p.service, m.from, m.before).Scan(&unpublished)
 		if err != nil {
 			return fmt.Errorf("look at the log of events: %w", err)
 		}
-		if untold > 0 {
-			refused.Reasons = append(refused.Reasons, fmt.Sprintf("%d events of %s are not published", untold, p.service))
+		if unpublished > 0 {
+			refused.Reasons = append(refused.Reasons, fmt.Sprintf("%d events of %s are not published", unpublished, p.service))
 		}
 	}
 	err := rows(a.parts()[0], orderPart.tables[0], "r.erased_at IS NULL",
