@@ -55,11 +55,7 @@ func TestArchive(t *testing.T) {
 		}
 	}
 
-	folder := t.TempDir()
-	opts := Options{
-		Databases: s.DSNs(), To: folder, Out: io.Discard, batch: 15,
-		Now: time.Now().AddDate(1, 0, 0), Before: time.Date(time.Now().UTC().Year(), time.Now().UTC().Month()+1, 1, 0, 0, 0, 0, time.UTC),
-	}
+	opts := optionsOf(s)
 	s.refused(opts, "say who placed them", "has not compared")
 	s.sql("order", erased)
 	s.refused(opts, "has not compared")
@@ -101,13 +97,13 @@ func TestArchive(t *testing.T) {
 		t.Errorf("a new read model has other books:\n%+v\nbefore:\n%+v", made, after)
 	}
 
-	archive := filepath.Join(folder, opts.Before.AddDate(0, -1, 0).Format(monthFormat))
-	if err := Verify(t.Context(), opts, folder); err != nil {
+	archive := filepath.Join(opts.To, opts.Before.AddDate(0, -1, 0).Format(monthFormat))
+	if err := Verify(t.Context(), opts, opts.To); err != nil {
 		t.Errorf("the files: %v", err)
 	}
 	s.changed(opts, archive)
 	s.sql("order", "UPDATE archives SET manifest = sha256('x')")
-	if err := Verify(t.Context(), opts, folder); err == nil || !strings.Contains(err.Error(), "another manifest") {
+	if err := Verify(t.Context(), opts, opts.To); err == nil || !strings.Contains(err.Error(), "another manifest") {
 		t.Errorf("another manifest: %v", err)
 	}
 	_, sum, err := readManifest(archive)
@@ -132,6 +128,49 @@ func TestArchive(t *testing.T) {
 		}
 	}
 	s.changedMeanwhile(opts, order.ID, whole.ID)
+}
+
+// TestArchiveOfCells: each cell has a folder of its own, and the books over all cells stay equal.
+func TestArchiveOfCells(t *testing.T) {
+	t.Parallel()
+	s := startShop(t, func(o *localshop.Options) { o.Cells = 2 })
+	s.buy(20)
+	for _, cell := range []string{"c1", "c2"} {
+		s.sql("order_"+cell, erased)
+		s.sql("payment_"+cell, reconciled)
+	}
+	before := s.books("before")
+	opts := optionsOf(s)
+	if err := Run(t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+	if after := s.books("after"); !reflect.DeepEqual(after, before) {
+		t.Errorf("the books are\n%+v\nand were\n%+v", after, before)
+	}
+	if err := Verify(t.Context(), opts, opts.To); err != nil {
+		t.Error(err)
+	}
+	for _, cell := range []string{"c1", "c2"} {
+		if n := s.count("order_"+cell, "SELECT count(*) FROM orders"); n != 0 {
+			t.Errorf("%d orders are still in %s", n, cell)
+		}
+		archive := filepath.Join(opts.To, cell, opts.Before.AddDate(0, -1, 0).Format(monthFormat))
+		if err := Restore(t.Context(), opts, archive); err != nil {
+			t.Error(err)
+		}
+	}
+	if after := s.books("restored"); !reflect.DeepEqual(after, before) {
+		t.Errorf("the books are\n%+v\nand were\n%+v", after, before)
+	}
+}
+
+// optionsOf archive all orders of a shop as if a year had passed.
+func optionsOf(s *testShop) Options {
+	now := time.Now().UTC()
+	return Options{
+		Databases: s.DSNs(), To: s.TempDir(), Out: io.Discard, batch: 15,
+		Now: now.AddDate(1, 0, 0), Before: time.Date(now.Year(), now.Month()+1, 1, 0, 0, 0, 0, time.UTC),
+	}
 }
 
 // changedMeanwhile archives the shop's orders again, of which one changes after the files were
@@ -193,12 +232,16 @@ type testShop struct {
 	shop, operator *shopclient.Client
 }
 
-func startShop(t *testing.T) *testShop {
+func startShop(t *testing.T, with ...func(*localshop.Options)) *testShop {
 	t.Helper()
 	s := &testShop{T: t, dir: filepath.Join(pgtest.Folder(t), "data")}
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
-	running, err := localshop.Start(ctx, localshop.Options{Dir: s.dir, Disposable: true, Seed: true})
+	opts := localshop.Options{Dir: s.dir, Disposable: true, Seed: true}
+	for _, change := range with {
+		change(&opts)
+	}
+	running, err := localshop.Start(ctx, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
