@@ -2,7 +2,7 @@ package peers
 
 import (
 	"errors"
-	"log"
+	"log" //nolint:depguard // memberlist takes no other logger
 	"net"
 	"sync"
 
