@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -70,6 +71,9 @@ type Parts struct {
 	Cell string
 	// Ready fails until the database answers and is migrated.
 	Ready func(context.Context) error
+	// silentUntil is until when no collection of metrics asks the database, in nanoseconds of Unix: one has
+	// waited for it in vain.
+	silentUntil atomic.Int64
 }
 
 // Owned are the buckets whose customers' data is here now: all, of a service that runs in one cell.
@@ -90,19 +94,27 @@ func (p *Parts) AddReady(name string, fn func(context.Context) error) {
 	})
 }
 
-// observeTimeout bounds what a collection of metrics waits for the database.
+// observeTimeout bounds what a collection of metrics waits for the database, however many callbacks ask
+// it one after the other: a scrape that takes too long says that the process is down.
 const observeTimeout = 2 * time.Second
 
 // Observed is for a callback of metrics that asks the database: it has little time, and is
 // left out while the database is away, which is reported elsewhere.
 func (p *Parts) Observed(ask metric.Callback) metric.Callback {
 	return func(ctx context.Context, o metric.Observer) error {
-		ctx, cancel := context.WithTimeout(ctx, observeTimeout)
-		defer cancel()
-		if p.Ready(ctx) != nil {
+		if time.Now().UnixNano() < p.silentUntil.Load() {
 			return nil
 		}
-		return ask(ctx, o)
+		ctx, cancel := context.WithTimeout(ctx, observeTimeout)
+		defer cancel()
+		var err error
+		if p.Ready(ctx) == nil {
+			err = ask(ctx, o)
+		}
+		if ctx.Err() != nil {
+			p.silentUntil.Store(time.Now().Add(observeTimeout).UnixNano())
+		}
+		return err
 	}
 }
 

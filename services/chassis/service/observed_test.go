@@ -1,0 +1,50 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+)
+
+// A collection of metrics waits for a database that does not answer once, however many callbacks ask it; the
+// next one asks again.
+func TestObserved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		silent, asked := true, 0
+		p := &Parts{Ready: func(ctx context.Context) error {
+			if silent {
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		}}
+		failure := errors.New("a column is missing")
+		callbacks := []metric.Callback{
+			p.Observed(func(context.Context, metric.Observer) error { asked++; return nil }),
+			p.Observed(func(context.Context, metric.Observer) error { asked++; return nil }),
+			p.Observed(func(context.Context, metric.Observer) error { asked++; return failure }),
+		}
+		collect := func() (took time.Duration, err error) {
+			began := time.Now()
+			for _, c := range callbacks {
+				err = errors.Join(err, c(t.Context(), nil))
+			}
+			return time.Since(began), err
+		}
+		if took, err := collect(); took != observeTimeout || err != nil || asked != 0 {
+			t.Errorf("while the database is silent: %v, %v, asked %d times", took, err, asked)
+		}
+		silent = false
+		time.Sleep(15 * time.Second) // a scrape later, by the bubble's clock
+		if took, err := collect(); took != 0 || !errors.Is(err, failure) || asked != 3 {
+			t.Errorf("once it answers: %v, %v, asked %d times", took, err, asked)
+		}
+		if _, _ = collect(); asked != 6 { // a failure is no silence
+			t.Errorf("after a failure: asked %d times", asked)
+		}
+	})
+}
