@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/souk-shop/souk/services/chassis/retry"
 )
 
 // A collection of metrics waits for a database that does not answer once, however many callbacks ask it; the
@@ -39,7 +41,9 @@ func TestObserved(t *testing.T) {
 			t.Errorf("while the database is silent: %v, %v, asked %d times", took, err, asked)
 		}
 		silent = false
-		time.Sleep(15 * time.Second) // a scrape later, by the bubble's clock
+		if err := retry.Sleep(t.Context(), 15*time.Second); err != nil { // a scrape later, by the bubble's clock
+			t.Fatal(err)
+		}
 		if took, err := collect(); took != 0 || !errors.Is(err, failure) || asked != 3 {
 			t.Errorf("once it answers: %v, %v, asked %d times", took, err, asked)
 		}

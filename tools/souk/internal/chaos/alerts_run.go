@@ -139,6 +139,11 @@ func (w *watched) watch(ctx context.Context) (_ *AlertResult, err error) {
 		workload.run(shopping, shopping)
 	}()
 	defer func() { stop(); <-left }()
+	if w.Fault.Shown > 0 { // shoppers who come slowly ask for few lists, which gateways share
+		shown := newShowcase(workload, w.env.fronts(), w.Fault.Shown)
+		shown.run(shopping)
+		defer shown.stop()
+	}
 	w.enter("warm up")
 	warm := time.Now()
 	if !w.until(ctx, time.Minute, func() bool { return w.rec.accepted() >= warmUp && time.Since(warm) > 10*time.Second }) {
