@@ -103,11 +103,9 @@ func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServe
 	if err != nil {
 		return nil, err
 	}
-	release := func() {}
-	if ctx, release, err = i.check(ctx, info.FullMethod, caller, req); err != nil {
+	if ctx, end, err = i.check(ctx, info.FullMethod, caller, req); err != nil {
 		return nil, err
 	}
-	end = release // after finish, which asks why the context has ended
 	session, err := begin(ctx)
 	if err != nil {
 		return nil, err

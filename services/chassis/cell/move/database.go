@@ -46,25 +46,26 @@ type database struct {
 	conn               *pgx.Conn
 }
 
-func open(ctx context.Context, service, name, dsn string) (*database, error) {
+func open(ctx context.Context, service, name, dsn string, alone bool) (*database, error) {
 	db := &database{service: service, cell: name, dsn: dsn}
 	conn, err := connect(ctx, dsn)
 	if err != nil {
 		return nil, db.failed(err)
 	}
 	db.conn = conn
-	if err := db.hold(ctx); err != nil {
+	if err := db.hold(ctx, alone); err != nil {
 		return nil, errors.Join(db.failed(err), conn.Close(ctx))
 	}
 	return db, nil
 }
 
-// hold takes the mover's lock. The session of one that has just ended may still have it.
-func (db *database) hold(ctx context.Context) error {
+// hold checks whose database it is and, to be alone, takes the mover's lock. The session of one that has
+// just ended may still have it.
+func (db *database) hold(ctx context.Context, alone bool) error {
 	for until := time.Now().Add(ends); ; {
 		var is string
 		var locked bool
-		err := db.conn.QueryRow(ctx, "SELECT name, pg_try_advisory_lock($1) FROM souk_cell", int64(moverLock)).Scan(&is, &locked)
+		err := db.conn.QueryRow(ctx, "SELECT name, NOT $2 OR pg_try_advisory_lock($1) FROM souk_cell", int64(moverLock), alone).Scan(&is, &locked)
 		switch {
 		case err != nil:
 			return err
@@ -130,7 +131,7 @@ func (db *database) alone(ctx context.Context, b cell.Bucket, statements *pgx.Ba
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // nothing once it is committed
+		defer tx.Rollback(context.WithoutCancel(ctx)) // nothing once it is committed
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock("+bucketLock+", $1)", int32(b)); err != nil {
 			return err
 		}
@@ -204,7 +205,15 @@ func (p *part) prepare(ctx context.Context, b cell.Bucket) error {
 			return err
 		}
 	}
-	return p.to.clear(ctx, b, p.tables)
+	if err := p.to.clear(ctx, b, p.tables); err != nil {
+		return err
+	}
+	// Clients that ask it meanwhile are told where the bucket is, and not that their table is wrong.
+	_, err := p.to.conn.Exec(ctx, "INSERT INTO souk_cell_buckets (bucket, state, other) VALUES ($1, 'away', $2) ON CONFLICT DO NOTHING", int32(b), p.from.cell)
+	if err == nil {
+		_, err = p.to.conn.Exec(ctx, told)
+	}
+	return p.to.failed(err)
 }
 
 // units are those of a bucket that the database has.
@@ -362,7 +371,7 @@ func (p *part) copy(ctx context.Context, t ownership.Table, rows string, report 
 		read <- errors.Join(err, writer.CloseWithError(err))
 	}()
 	tag, err := p.to.conn.PgConn().CopyFrom(ctx, reader, "COPY "+t.Name+" ("+strings.Join(names, ", ")+") FROM STDIN (FORMAT binary)")
-	reader.CloseWithError(err) //nolint:errcheck,gosec // it has no error
+	reader.CloseWithError(err)
 	if failed := <-read; failed != nil {
 		return fmt.Errorf("table %s: %w", t.Name, p.from.failed(failed))
 	}
@@ -460,6 +469,36 @@ func ifThere(has bool, db *database) error {
 	return db.failed(errors.New("the bucket is there, and is not deleted"))
 }
 
+// calm waits, before a transaction is open that others wait for, until quiet has little to wait for.
+func calm(ctx context.Context, parts []*part) error {
+	for _, p := range parts {
+		for _, t := range p.tables {
+			if t.Quiet == "" {
+				continue
+			}
+			if err := p.behind(ctx, t); err != nil {
+				return err
+			}
+			for _, db := range []*database{p.from, p.to} {
+				for until, goesOn := time.Now().Add(busy), true; goesOn; {
+					if err := db.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+t.Name+" WHERE "+t.Quiet+")").Scan(&goesOn); err != nil {
+						return db.failed(err)
+					}
+					if goesOn && time.Now().After(until) {
+						return fmt.Errorf("%s of %s: %w", t.Name, p.name, errGoesOn)
+					}
+					if goesOn && retry.Sleep(ctx, 5*tryAgain) != nil {
+						return ctx.Err()
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+var errGoesOn = errors.New("one is under way, during which no bucket moves; move the bucket when it is done")
+
 // quiet waits until nothing is under way that looks at all of a cell, and keeps it from beginning until the
 // bucket is in the new one.
 func quiet(ctx context.Context, parts []*part) error {
@@ -530,7 +569,7 @@ func still(ctx context.Context, conn *pgx.Conn, t ownership.Table) error {
 			return err
 		}
 		if time.Now().After(until) {
-			return errors.New("one is under way, during which no bucket moves; move the bucket when it is done")
+			return errGoesOn
 		}
 		if err := retry.Sleep(ctx, 5*tryAgain); err != nil {
 			return err

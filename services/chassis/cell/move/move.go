@@ -6,7 +6,6 @@ package move
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -30,6 +29,8 @@ type Service struct {
 type Config struct {
 	// Services are all that run in cells, those first that call the others: their writes stop first.
 	Services []Service
+	// Look is for one that moves nothing, and may be beside another.
+	Look bool
 	// Step is called before each step of a move; an error ends it there, as a crash would. For tests.
 	Step func(Step) error
 }
@@ -65,7 +66,7 @@ type Report struct {
 	Again int
 }
 
-// Mover holds the databases of all cells: no other mover works on them meanwhile.
+// Mover holds the databases of all cells: no other mover works on them meanwhile, but for one that looks.
 type Mover struct {
 	cfg      Config
 	services []*service
@@ -87,9 +88,10 @@ func Open(ctx context.Context, cfg Config) (*Mover, error) {
 		opened := &service{name: s.Name, cells: map[string]*database{}}
 		m.services = append(m.services, opened)
 		for name, dsn := range s.Databases {
-			db, err := open(ctx, s.Name, name, dsn)
+			db, err := open(ctx, s.Name, name, dsn, !cfg.Look)
 			if err != nil {
-				return nil, errors.Join(err, m.Close())
+				m.Close()
+				return nil, err
 			}
 			opened.cells[name] = db
 		}
@@ -98,16 +100,14 @@ func Open(ctx context.Context, cfg Config) (*Mover, error) {
 }
 
 // Close ends the connections, and with them what is not committed.
-func (m *Mover) Close() error {
+func (m *Mover) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	var err error
 	for _, s := range m.services {
 		for _, db := range s.cells {
-			err = errors.Join(err, db.conn.Close(ctx))
+			_ = db.conn.Close(ctx) // what it has told the server does not depend on it
 		}
 	}
-	return err
 }
 
 // Cells are the cells' names, in order.
@@ -292,6 +292,9 @@ func (m *Mover) move(ctx context.Context, b cell.Bucket, all []*part, report *Re
 		}
 	}
 	if err := m.cfg.Step(Copy); err != nil {
+		return err
+	}
+	if err := calm(ctx, parts); err != nil {
 		return err
 	}
 	for _, p := range parts {

@@ -59,14 +59,14 @@ func migrate(ctx context.Context, cfg pg.Config, log *slog.Logger) error {
 
 // shop is a service in two cells.
 type shop struct {
-	*testing.T
+	testing.TB
 	pools map[string]*pgxpool.Pool
 	cfg   move.Config
 }
 
-func newShop(t *testing.T) *shop {
+func newShop(t testing.TB) *shop {
 	t.Helper()
-	s := &shop{T: t, pools: map[string]*pgxpool.Pool{}, cfg: move.Config{Services: []move.Service{{Name: "bank", Databases: map[string]string{}}}}}
+	s := &shop{TB: t, pools: map[string]*pgxpool.Pool{}, cfg: move.Config{Services: []move.Service{{Name: "bank", Databases: map[string]string{}}}}}
 	for i, own := range cell.Split(2) {
 		name := fmt.Sprint("c", i+1)
 		db := pgtest.Service(t, migrate)

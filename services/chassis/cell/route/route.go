@@ -271,13 +271,14 @@ func (g *Guard) Hold(ctx context.Context, method string, req any) (context.Conte
 		return ctx, release, &rpc.BadRequestError{Why: err}
 	}
 	slices.Sort(buckets)
+	held := ctx
 	for _, b := range slices.Compact(buckets) {
-		held, one, err := g.Of.Hold(ctx, b)
+		more, one, err := g.Of.Hold(held, b)
 		if err != nil {
 			release()
 			return ctx, release, err
 		}
-		ctx, releases = held, append(releases, one)
+		held, releases = more, append(releases, one) //nolint:fatcontext // a request has few buckets
 	}
-	return ctx, release, nil
+	return held, release, nil
 }

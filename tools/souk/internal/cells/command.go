@@ -43,7 +43,7 @@ for part of a second. After a failure the same command goes on.
 	if len(services) == 0 {
 		return errors.New("the shop is not in cells: souk up --cells 2 starts one that is")
 	}
-	m, err := move.Open(ctx, move.Config{Services: services})
+	m, err := move.Open(ctx, move.Config{Services: services, Look: !moves})
 	if err != nil {
 		return err
 	}

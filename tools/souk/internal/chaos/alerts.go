@@ -91,6 +91,7 @@ func expectations() []expected {
 	}
 	// Customers of one of two cells are hurt: at the pace of a slow shop they are too few for CheckoutFails.
 	add("cell-down", must(symptoms(), alert("ProcessDown", "job", "cart_c?"), alert("ProcessDown", "job", "order_c?"), alert("ProcessDown", "job", "payment_c?")))
+	add("bucket-moves", harmless("writes of a bucket wait for part of a second", alert("ProcessRestarts")))
 	add("kill-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"), alert("ProcessRestarts"))...))
 	add("crash-*", harmless("calls are repeated until the process, which is back in a second, answers", append(symptoms(), alert("ProcessDown"), alert("ProcessRestarts"))...))
 	add("peer-kill", harmless("the other gateways load what it owned, and it is back in a second", append(symptoms(), alert("ProcessDown"), alert("ProcessRestarts"))...))
