@@ -301,7 +301,7 @@ func (a *archiver) archive(ctx context.Context, m month) error {
 	for _, p := range a.parts() {
 		n, err := a.remove(ctx, p, folder, name)
 		if err != nil {
-			return fmt.Errorf("delete what %s has of %s: %w", p.service, p.service, err)
+			return fmt.Errorf("delete what %s has of %s: %w", p.service, name, err)
 		}
 		left += n
 	}
