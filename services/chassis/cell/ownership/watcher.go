@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/cell/route"
@@ -131,9 +133,12 @@ func (w *Watcher) fresh(ctx context.Context, age time.Duration) (*view, error) {
 	if before != nil && time.Since(before.asked) <= age { // another one has looked
 		return before, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	looking, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	v, err := w.look(ctx, before)
+	v, err := w.look(looking, before)
+	if err != nil && ctx.Err() == nil && looking.Err() != nil { // it is the database that is late, and not the caller
+		err = status.Error(codes.Unavailable, err.Error())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("which buckets cell %s has: %w", w.cell, err)
 	}

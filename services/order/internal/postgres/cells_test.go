@@ -1,13 +1,16 @@
 package postgres_test
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/services/chassis/cell"
+	"github.com/souk-shop/souk/services/chassis/cell/move"
 	"github.com/souk-shop/souk/services/chassis/cell/ownership"
 	"github.com/souk-shop/souk/services/chassis/cell/ownership/ownershiptest"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
@@ -18,6 +21,60 @@ import (
 func TestWhatMovesWithABucket(t *testing.T) {
 	t.Parallel()
 	ownershiptest.Complete(t, postgres.Migrate, postgres.Cells)
+}
+
+// An order moves with all that it has, and what is left of an archived one with the cell's name before
+// its archive's; back home that is as it was. What stays does not move.
+func TestOrdersMove(t *testing.T) {
+	t.Parallel()
+	pools, databases := map[string]*pgxpool.Pool{}, map[string]string{}
+	for i, own := range cell.Split(2) {
+		name := []string{"c1", "c2"}[i]
+		db := ownershiptest.Cell(t, postgres.Migrate, name, own, postgres.Cells)
+		pools[name], databases[name] = db.Superuser(t), db.DSN
+	}
+	o := newOrder()
+	o.CustomerID, o.ID = cell.In(uuid.New(), 7).String(), cell.In(uuid.Must(uuid.NewV7()), 7).String()
+	place(t, postgres.New(pools["c1"], postgres.Times{}), o)
+	archived := cell.In(uuid.New(), 7).String()
+	if _, err := pools["c1"].Exec(t.Context(), "INSERT INTO archived_orders VALUES ($1, 'S-1', $2, '2026-01', 'paid', 'GBP', 100, 0, 0, 1)", archived, o.CustomerID); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pools["c1"].Exec(t.Context(), "INSERT INTO declines VALUES (decode(repeat('00', 16), 'hex'), 1, '1 day', now())"); err != nil {
+		t.Fatal(err)
+	}
+	dump := func(in string) string {
+		t.Helper()
+		var text string
+		err := pools[in].QueryRow(t.Context(), `SELECT concat_ws(' ', (SELECT count(*) FROM orders), (SELECT count(*) FROM order_lines), (SELECT count(*) FROM order_history),
+			(SELECT count(*) FROM souk_events), (SELECT string_agg(kind || ' ' || state, ',') FROM river_job), (SELECT string_agg(archive, ',') FROM archived_orders), (SELECT count(*) FROM declines))`).Scan(&text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	lines := len(o.Lines)
+	m, err := move.Open(t.Context(), move.Config{Services: []move.Service{{Name: "order", Databases: databases}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	for _, step := range []struct{ to, there, left string }{
+		{"c2", fmt.Sprintf("1 %d 1 1 drive_order available c1/2026-01 0", lines), "0 0 0 0 1"},
+		{"c1", fmt.Sprintf("1 %d 1 1 drive_order available 2026-01 1", lines), "0 0 0 0 0"},
+	} {
+		if _, err := m.Move(t.Context(), 7, step.to); err != nil {
+			t.Fatal(err)
+		}
+		other := map[string]string{"c1": "c2", "c2": "c1"}[step.to]
+		if there, left := dump(step.to), dump(other); there != step.there || left != step.left {
+			t.Errorf("moved to %s: %q there and %q left, want %q and %q", step.to, there, left, step.there, step.left)
+		}
+		got, err := postgres.New(pools[step.to], postgres.Times{}).Load(t.Context(), o.ID, true)
+		if err != nil || len(got.Lines) != lines || got.Total != o.Total {
+			t.Errorf("in %s: %+v, %v", step.to, got, err)
+		}
+	}
 }
 
 // A database with orders from before ids led to cells, or of buckets that the cell does not have, is
