@@ -271,7 +271,14 @@ func (w *watched) firing() []monitor.Notified {
 	return slices.DeleteFunc(w.mon.Received.All(), func(n monitor.Notified) bool { return !n.Ended.IsZero() || !endsSoon(n.Labels) })
 }
 
+// endsSoon reports whether an alert can end within endsWithin: ProcessRestarts, for one, looks back 15
+// minutes.
 func endsSoon(labels map[string]string) bool {
+	for _, c := range slo.Causes() {
+		if c.Alert == labels["alertname"] && c.Window() > endsWithin {
+			return false
+		}
+	}
 	return labels["window"] == "" || labels["window"] == "1h"
 }
 
