@@ -6,8 +6,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/order/internal/domain"
+	"github.com/souk-shop/souk/services/order/internal/postgres"
 )
 
 // archiveOrder is what `souk archive` leaves of an order.
@@ -55,4 +59,21 @@ func TestAnArchivedOrder(t *testing.T) {
 	if err != nil || again.Number != "S-NEXT-0000" {
 		t.Errorf("an order got the number %q: %v", again.Number, err)
 	}
+}
+
+// TestOrdersArePlacedBeforeGrants: migrations are applied before what they made is granted, while
+// processes of the version before place orders.
+func TestOrdersArePlacedBeforeGrants(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Service(t, postgres.Migrate)
+	pool, err := pgxpool.New(t.Context(), db.Config.DSN.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	runtime := pgx.Identifier{pool.Config().ConnConfig.User}.Sanitize()
+	if _, err := db.Superuser(t).Exec(t.Context(), "REVOKE ALL ON archived_orders FROM "+runtime); err != nil {
+		t.Fatal(err)
+	}
+	place(t, postgres.New(pool, postgres.Times{Deadline: time.Minute}), newOrder())
 }

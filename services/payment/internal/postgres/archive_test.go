@@ -5,9 +5,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
+	"github.com/souk-shop/souk/services/payment/internal/postgres"
 )
 
 // archivePayment is what `souk archive` does to the payment of an order.
@@ -80,5 +84,25 @@ func TestAnArchivedPayment(t *testing.T) {
 	}
 	if at, err := f.FirstAttempt(f.ctx); err != nil || at.Before(first) || at.After(first.Add(time.Minute)) {
 		t.Errorf("the first attempt was at %v, and was at %v: %v", at, first, err)
+	}
+}
+
+// TestPaymentsBeginBeforeGrants: migrations are applied before what they made is granted, and one
+// after the archive's builds an index, while processes of the version before begin payments.
+func TestPaymentsBeginBeforeGrants(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Service(t, postgres.Migrate)
+	pool, err := pgxpool.New(t.Context(), db.Config.DSN.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	runtime := pgx.Identifier{pool.Config().ConnConfig.User}.Sanitize()
+	if _, err := db.Superuser(t).Exec(t.Context(), "REVOKE ALL ON archived_payments FROM "+runtime); err != nil {
+		t.Fatal(err)
+	}
+	a := domain.Attempt{OrderID: id(), ID: id(), Amount: gbp(1000), Method: "pm_card_visa", OrderNumber: "S-1"}
+	if _, begun, err := postgres.New(pool).Begin(t.Context(), a); !begun || err != nil {
+		t.Errorf("%v, %v", begun, err)
 	}
 }

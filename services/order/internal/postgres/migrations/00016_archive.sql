@@ -33,9 +33,10 @@ CREATE TABLE archived_units (
 );
 
 -- A number is given once. The error is that of a number that an order has which is here, so that
--- another number is tried.
+-- another number is tried. It looks as the owner: processes of the version before place orders when
+-- this is applied and nothing of it is granted yet.
 -- +goose StatementBegin
-CREATE FUNCTION refuse_archived_number() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION refuse_archived_number() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     IF EXISTS (SELECT FROM archived_orders a WHERE a.number = NEW.number) THEN
         RAISE EXCEPTION 'order number % is that of an archived order', NEW.number

@@ -34,9 +34,10 @@ CREATE INDEX archived_entries_refund ON archived_entries (refund_id) WHERE refun
 CREATE INDEX archived_entries_at ON archived_entries (created_at);
 
 -- Of an archived payment there is no second attempt, whoever asks and however late: the row is not
--- inserted, as if there were an attempt.
+-- inserted, as if there were an attempt. It looks as the owner: processes of the version before begin
+-- payments when this is applied and nothing of it is granted yet.
 -- +goose StatementBegin
-CREATE FUNCTION skip_archived_attempt() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION skip_archived_attempt() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     IF EXISTS (SELECT FROM archived_payments a WHERE a.order_id = NEW.order_id) THEN
         RETURN NULL;
