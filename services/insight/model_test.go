@@ -469,3 +469,50 @@ func TestArchivedOrdersStay(t *testing.T) {
 		t.Errorf("an order that is in no log and not archived is in the model, or one that is archived is not:\n%s", got)
 	}
 }
+
+// TestArchivedWhileAModelIsMade: orders are archived when the model that is being made has read only
+// some of their events. It gets the others from the one that answers.
+func TestArchivedWhileAModelIsMade(t *testing.T) {
+	t.Parallel()
+	s := newShop(4)
+	s.catalog()
+	var ids []string
+	for n := range 40 {
+		ids = append(ids, s.order(n, 2))
+	}
+	d := open(t)
+	d.await(t, d.follower(s), time.Time{})
+	whole := d.dump(t, 0)
+	if _, err := d.store.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// The process ends when it has read half of the log of orders, and nothing of that of payments.
+	ctx, crash := context.WithCancel(t.Context())
+	half := &shop{logs: map[string][]events.Event{"order": s.logs["order"][:len(s.logs["order"])/2]}}
+	half.broken = func(_ string, scans int) error {
+		if scans > 1 {
+			crash()
+		}
+		return ctx.Err()
+	}
+	_ = d.follower(half).Build(app.Sources[0])(ctx)
+	if read := d.dump(t, 1); !strings.Contains(read, ids[0]) || strings.Contains(read, ids[39]) {
+		t.Fatal("it has read nothing, or everything")
+	}
+	owner, err := pgxpool.New(t.Context(), d.owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	if _, err := owner.Exec(t.Context(), "INSERT INTO archived_orders SELECT unnest($1::uuid[])", ids); err != nil {
+		t.Fatal(err)
+	}
+	s.logs["order"], s.logs["payment"] = nil, nil
+	if _, err := d.pool.Exec(t.Context(), "UPDATE progress SET lease_until = now(), cursor = ''"); err != nil { // it was an index in the logs
+		t.Fatal(err)
+	}
+	d.await(t, d.follower(s), time.Now())
+	if got := d.dump(t, 1); got != whole {
+		t.Errorf("made anew the model has:\n%.2000s\nand had:\n%.2000s", got, whole)
+	}
+}

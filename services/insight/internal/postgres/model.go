@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -86,9 +89,8 @@ const caughtUp = `m.building IS NOT NULL AND NOT EXISTS (
 			LEFT JOIN progress a ON a.generation = m.serving AND a.source = s.source
 			WHERE coalesce(b.complete_until, '-infinity') = '-infinity' OR b.complete_until < a.complete_until)`
 
-// Switch implements app.Models. What is archived is taken over before: an order whose events were
-// still in the logs when they were read is there already, and one whose events were not is among
-// the archived ones by then.
+// Switch implements app.Models. What is archived is taken over before: an order of which not all
+// events were in the logs when they were read is among the archived ones by then.
 func (s *Store) Switch(ctx context.Context, sources []string) (bool, error) {
 	var serving, building int16
 	err := s.db.QueryRow(ctx, `SELECT coalesce(m.serving, -1), m.building FROM model m WHERE `+caughtUp, sources).Scan(&serving, &building)
@@ -113,51 +115,92 @@ func (s *Store) Switch(ctx context.Context, sources []string) (bool, error) {
 // archivedBatch is how many archived orders one transaction takes over.
 const archivedBatch = 1000
 
-// takeOver copies archived orders that a generation does not have from the one that answers, with
-// the versions that are noted of them. What is copied twice is there once.
+// archivedTable is a table with rows of archived orders.
+type archivedTable struct {
+	name, order string // and its column of the order
+	key, rest   []string
+}
+
+// archivedTables by the kind of events that they are made of.
+var archivedTables = map[string][]archivedTable{
+	"order": {
+		{"orders", "id", []string{"id"}, []string{
+			"number", "customer_id", "country", "state", "cancel_reason", "currency", "total", "refunded", "version", "placed_at",
+			"reserved_at", "authorized_at", "confirmed_at", "paid_at", "given_up_at", "cancelled_at",
+		}},
+		{"order_lines", "order_id", []string{"order_id", "sku"}, []string{"name", "quantity", "unit_price", "total", "refunded_quantity"}},
+		{"refunds", "order_id", []string{"id"}, []string{"order_id", "state", "currency", "amount", "restock", "failure_code", "requested_at", "settled_at"}},
+		{"refund_lines", "order_id", []string{"refund_id", "sku"}, []string{"order_id", "quantity"}},
+	},
+	"payment": {
+		{"payments", "order_id", []string{"order_id"}, []string{"state", "currency", "captured", "captures", "refunded", "refunds", "changed_at"}},
+	},
+}
+
+// takeOver is SQL: the rows of the orders $3 in generation $1 are those in generation $2, too.
+func (t archivedTable) takeOver() string {
+	set := make([]string, len(t.rest))
+	for i, column := range t.rest {
+		set[i] = column + " = excluded." + column
+	}
+	key := strings.Join(t.key, ", ")
+	columns := key + ", " + strings.Join(t.rest, ", ")
+	return fmt.Sprintf(`INSERT INTO %[1]s (generation, %[2]s) SELECT $2, %[2]s FROM %[1]s WHERE generation = $1 AND %[3]s = ANY ($3::uuid[])
+		ON CONFLICT (generation, %[4]s) DO UPDATE SET %[5]s`, t.name, columns, t.order, key, strings.Join(set, ", "))
+}
+
+// takeOver copies archived orders from the generation that answers to one that has read fewer of
+// their events, or none: what it had not read when they were archived is in no log. The versions
+// that are noted go with them.
 func (s *Store) takeOver(ctx context.Context, from, to int16) error {
-	for more := true; more; {
-		err := pg.InTx(ctx, s.db, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
-			more = false
-			rows, err := tx.Query(ctx, `
-				SELECT o.id FROM archived_orders a JOIN orders o ON o.generation = $1 AND o.id = a.order_id
-				WHERE NOT EXISTS (SELECT FROM orders b WHERE b.generation = $2 AND b.id = a.order_id)
-				LIMIT $3`, from, to, archivedBatch)
+	for _, kind := range slices.Sorted(maps.Keys(archivedTables)) {
+		for after := uuid.Nil; ; {
+			var ids []uuid.UUID
+			// Of one moment: versions that are noted are those of the rows.
+			err := pg.InTx(ctx, s.db, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(ctx context.Context, tx pgx.Tx) (err error) {
+				ids, err = takeOverBatch(ctx, tx, kind, from, to, after)
+				return err
+			})
 			if err != nil {
-				return err
+				return fmt.Errorf("take over archived orders: %w", err)
 			}
-			ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-			if err != nil || len(ids) == 0 {
-				return err
+			if len(ids) == 0 {
+				break
 			}
-			more = true
-			for _, table := range []struct{ name, id, columns string }{
-				{"orders", "id", `id, number, customer_id, country, state, cancel_reason, currency, total, refunded, version, placed_at,
-					reserved_at, authorized_at, confirmed_at, paid_at, given_up_at, cancelled_at`},
-				{"order_lines", "order_id", "order_id, sku, name, quantity, unit_price, total, refunded_quantity"},
-				{"refunds", "order_id", "id, order_id, state, currency, amount, restock, failure_code, requested_at, settled_at"},
-				{"refund_lines", "order_id", "refund_id, order_id, sku, quantity"},
-				{"payments", "order_id", "order_id, state, currency, captured, captures, refunded, refunds, changed_at"},
-			} {
-				_, err := tx.Exec(ctx, fmt.Sprintf(`INSERT INTO %[1]s (generation, %[3]s) SELECT $2, %[3]s FROM %[1]s
-					WHERE generation = $1 AND %[2]s = ANY ($3::uuid[]) ON CONFLICT DO NOTHING`, table.name, table.id, table.columns), from, to, ids)
-				if err != nil {
-					return fmt.Errorf("%s: %w", table.name, err)
-				}
-			}
-			_, err = tx.Exec(ctx, `
-				INSERT INTO souk_consumed (consumer, source, subject, version, skipped)
-				SELECT $2, c.source, c.subject, c.version, c.skipped
-				FROM unnest($3::uuid[]) AS o (id), (VALUES ('order'), ('payment')) AS k (kind), souk_consumed c
-				WHERE c.consumer = $1 AND c.source = k.kind AND c.subject = k.kind || '.' || o.id ON CONFLICT DO NOTHING`,
-				Consumer(from), Consumer(to), ids)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("take over archived orders: %w", err)
+			after = ids[len(ids)-1]
 		}
 	}
 	return nil
+}
+
+// takeOverBatch takes over the orders after one, and returns those that it looked at.
+func takeOverBatch(ctx context.Context, tx pgx.Tx, kind string, from, to int16, after uuid.UUID) (ids []uuid.UUID, err error) {
+	rows, err := tx.Query(ctx, "SELECT order_id FROM archived_orders WHERE order_id > $1 ORDER BY order_id LIMIT $2", after, archivedBatch)
+	if err != nil {
+		return nil, err
+	}
+	if ids, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID]); err != nil || len(ids) == 0 {
+		return nil, err
+	}
+	rows, err = tx.Query(ctx, `
+		INSERT INTO souk_consumed AS b (consumer, source, subject, version, skipped)
+		SELECT $2, c.source, c.subject, c.version, c.skipped
+		FROM unnest($4::uuid[]) AS o (id) JOIN souk_consumed c ON c.consumer = $1 AND c.source = $3 AND c.subject = $3 || '.' || o.id
+		ON CONFLICT (consumer, source, subject) DO UPDATE SET version = excluded.version, skipped = excluded.skipped WHERE b.version < excluded.version
+		RETURNING split_part(subject, '.', 2)::uuid`, Consumer(from), Consumer(to), kind, ids)
+	if err != nil {
+		return nil, err
+	}
+	behind, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil || len(behind) == 0 {
+		return ids, err
+	}
+	for _, t := range archivedTables[kind] {
+		if _, err := tx.Exec(ctx, t.takeOver(), from, to, behind); err != nil {
+			return nil, fmt.Errorf("%s: %w", t.name, err)
+		}
+	}
+	return ids, nil
 }
 
 // Begin implements app.Models. That an operator asked is in the audit log, also where a model
