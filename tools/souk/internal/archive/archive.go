@@ -32,6 +32,8 @@ const (
 	// toldFor is how old the newest event is at least: `souk verify` compares mails and webhooks
 	// of the last 50 minutes with the events that they tell of.
 	toldFor = time.Hour
+	// runLock is the advisory lock that a run holds in the order database.
+	runLock = 0x736f756b_00000003
 	// named is how many orders a refusal names.
 	named = 3
 	// monthFormat is how a month is written.
@@ -85,6 +87,9 @@ func Run(ctx context.Context, opts Options) error {
 			opts.Before.Format(monthFormat), int(minAge.Hours()/24), opts.Now.Add(-minAge).UTC().Format(monthFormat))
 	}
 	return eachCell(ctx, opts, func(a *archiver) error {
+		if err := a.alone(ctx); err != nil {
+			return err
+		}
 		months, err := a.months(ctx)
 		if err != nil {
 			return err
@@ -160,6 +165,21 @@ func connect(ctx context.Context, dsn string) (*pgx.Conn, error) {
 		cfg.RuntimeParams[name] = value
 	}
 	return pgx.ConnectConfig(ctx, cfg)
+}
+
+// alone has no other run archive or restore orders of these databases until the connection ends:
+// two that write one folder would each delete what only the other's files have.
+func (a *archiver) alone(ctx context.Context) error {
+	ended := locks
+	ended.Attempts = 5 // a run that has just ended may still have it
+	err := retry.Do(ctx, ended, func(ctx context.Context) error {
+		_, err := a.orders.Exec(ctx, "SELECT pg_advisory_lock($1)", int64(runLock))
+		return err
+	})
+	if pgerr.IsLockTimeout(err) {
+		return errors.New("another run archives or restores orders of this shop")
+	}
+	return err
 }
 
 // locks is when a transaction that could not get a lock in time is tried again.
@@ -274,6 +294,10 @@ func (a *archiver) archive(ctx context.Context, m month) error {
 		}
 		if err := a.export(ctx, m, name, folder); err != nil {
 			return fmt.Errorf("write %s: %w", folder, err)
+		}
+		// What has changed until the files were written is in them. What changes later stays.
+		if err := a.check(ctx, m); err != nil {
+			return err
 		}
 	}
 	man, sum, err := readManifest(folder)

@@ -131,6 +131,51 @@ func TestArchive(t *testing.T) {
 	s.changedMeanwhile(opts, order.ID, whole.ID)
 }
 
+// TestArchiveMeanwhile: while a run writes the files another one is refused, and what happens until
+// they are written is looked at before anything is deleted.
+func TestArchiveMeanwhile(t *testing.T) {
+	t.Parallel()
+	s := startShop(t)
+	guest, order := s.order("pm_card_visa")
+	s.none("order", "SELECT count(*) FROM orders WHERE open")
+	s.sql("order", erased)
+	s.sql("payment", reconciled)
+	opts := optionsOf(s)
+	meanwhile := func(what func()) Options {
+		opts := opts
+		opts.step = func(step string) error {
+			if step == "export" {
+				what()
+			}
+			return nil
+		}
+		return opts
+	}
+	s.refused(meanwhile(func() {
+		s.sql("payment", "UPDATE reconciliations SET phase = 'there', finished_at = NULL")
+	}), "has not compared", "is under way")
+	s.sql("payment", "UPDATE reconciliations SET phase = 'done', finished_at = now()")
+	err := Run(t.Context(), meanwhile(func() {
+		if err := Run(t.Context(), opts); err == nil || !strings.Contains(err.Error(), "another run") {
+			t.Errorf("another run: %v", err)
+		}
+		if err := Restore(t.Context(), opts, opts.To); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("nothing is there to restore: %v", err)
+		}
+	}))
+	if err == nil {
+		err = Verify(t.Context(), opts, opts.To)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	archive := filepath.Join(opts.To, opts.Before.AddDate(0, -1, 0).Format(monthFormat))
+	if err := Restore(t.Context(), opts, archive); err != nil {
+		t.Fatal(err)
+	}
+	s.get(guest, order.ID)
+}
+
 // TestArchiveOfCells: each cell has a folder of its own, and the books over all cells stay equal.
 // What is not published is not archived.
 func TestArchiveOfCells(t *testing.T) {

@@ -122,6 +122,9 @@ func Restore(ctx context.Context, opts Options, folder string) error {
 		return err
 	}
 	return ofCell(ctx, opts, suffixOf(man), func(a *archiver) error {
+		if err := a.alone(ctx); err != nil {
+			return err
+		}
 		for _, p := range a.parts() {
 			if err := p.knows(ctx, man, sum); err != nil {
 				return err
