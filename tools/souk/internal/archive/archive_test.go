@@ -132,11 +132,13 @@ func TestArchive(t *testing.T) {
 }
 
 // TestArchiveMeanwhile: while a run writes the files another one is refused, and what happens until
-// they are written is looked at before anything is deleted.
+// they are written is looked at before anything is deleted. Files with an order that has moved to
+// another cell outlast that the others are restored and archived again.
 func TestArchiveMeanwhile(t *testing.T) {
 	t.Parallel()
 	s := startShop(t)
 	guest, order := s.order("pm_card_visa")
+	moved := s.orderOf("pm_card_visa")
 	s.none("order", "SELECT count(*) FROM orders WHERE open")
 	s.sql("order", erased)
 	s.sql("payment", reconciled)
@@ -170,10 +172,23 @@ func TestArchiveMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	archive := filepath.Join(opts.To, opts.Before.AddDate(0, -1, 0).Format(monthFormat))
+	s.sql("order", "DELETE FROM archived_orders WHERE id = $1", moved.ID)
+	s.sql("payment", "DELETE FROM archived_payments WHERE order_id = $1", moved.ID)
 	if err := Restore(t.Context(), opts, archive); err != nil {
 		t.Fatal(err)
 	}
 	s.get(guest, order.ID)
+	if n := s.count("insight", "SELECT count(*) FROM archived_orders"); n != 2 {
+		t.Errorf("a read model that is being made gets %d orders from the one that answers", n)
+	}
+	if err := Run(t.Context(), opts); err != nil {
+		t.Fatal(err)
+	}
+	for folder, orders := range map[string]int64{archive: 2, archive + ".2": 1} {
+		if man, _, err := readManifest(folder); err != nil || man.rows("order", "orders") != orders {
+			t.Errorf("%s: %+v, %v", folder, man, err)
+		}
+	}
 }
 
 // TestArchiveOfCells: each cell has a folder of its own, and the books over all cells stay equal.

@@ -112,7 +112,8 @@ func (p database) knows(ctx context.Context, man *manifest, sum []byte) error {
 }
 
 // Restore puts the orders of an archive's folder back into the shop, a batch of orders in a
-// transaction. A run that was broken off goes on when it is repeated.
+// transaction. A run that was broken off goes on when it is repeated. The read model goes on taking
+// these orders for archived: one that is being made may be past where their events are again.
 func Restore(ctx context.Context, opts Options, folder string) error {
 	man, sum, err := readManifest(folder)
 	if err == nil {
@@ -131,12 +132,20 @@ func Restore(ctx context.Context, opts Options, folder string) error {
 			}
 		}
 		// The payments first: an order that is there has its payment.
+		elsewhere := 0
 		for _, p := range slices.Backward(a.parts()) {
-			n, err := a.restore(ctx, p, man, folder)
+			back, missing, err := a.restore(ctx, p, man, folder)
 			if err != nil {
 				return fmt.Errorf("restore what %s has: %w", p.service, err)
 			}
-			fmt.Fprintf(a.Out, "%s: %d orders of %s are back\n", p.service, n, man.Name)
+			fmt.Fprintf(a.Out, "%s: %d orders of %s are back\n", p.service, back, man.Name)
+			if missing > 0 {
+				fmt.Fprintf(a.Out, "%s: %d are not: they are in another cell, or in a later archive\n", p.service, missing)
+			}
+			elsewhere += missing
+		}
+		if elsewhere > 0 {
+			return nil // these files are still needed, and no other archive gets their name
 		}
 		for _, p := range slices.Backward(a.parts()) {
 			// The orders' last: theirs is the one that is looked for.
@@ -149,12 +158,14 @@ func Restore(ctx context.Context, opts Options, folder string) error {
 	})
 }
 
-func (a *archiver) restore(ctx context.Context, p database, man *manifest, folder string) (restored int, err error) {
+// restore puts the orders of the files back. missing are those that the table has not, though nothing
+// of them is archived here by this name.
+func (a *archiver) restore(ctx context.Context, p database, man *manifest, folder string) (restored, missing int, err error) {
 	for _, d := range man.Databases {
 		for _, f := range d.Files {
 			if d.Service == p.service && f.Table != "" {
 				if err := p.load(ctx, f, folder); err != nil {
-					return 0, fmt.Errorf("%s: %w", f.File, err)
+					return 0, 0, fmt.Errorf("%s: %w", f.File, err)
 				}
 			}
 		}
@@ -162,16 +173,16 @@ func (a *archiver) restore(ctx context.Context, p database, man *manifest, folde
 	for _, t := range p.tables { // once all are there
 		sql := fmt.Sprintf("UPDATE files_%[1]s r SET souk_order = %[2]s; CREATE INDEX ON files_%[1]s (souk_order); ANALYZE files_%[1]s", t.name, t.order)
 		if _, err := p.conn.Exec(ctx, sql); err != nil {
-			return 0, fmt.Errorf("%s: %w", t.name, err)
+			return 0, 0, fmt.Errorf("%s: %w", t.name, err)
 		}
 	}
 	for after := uuid.Nil.String(); ; {
 		if err := a.step("restore " + p.service); err != nil {
-			return restored, err
+			return restored, missing, err
 		}
 		ids, err := texts(ctx, p.conn, fmt.Sprintf("SELECT souk_order::text FROM files_%s WHERE souk_order > $1::uuid ORDER BY souk_order LIMIT %d", p.tables[0].name, a.batch), after)
 		if err != nil || len(ids) == 0 {
-			return restored, err
+			return restored, missing, err
 		}
 		n := 0
 		err = inTx(ctx, p.conn, func(ctx context.Context, tx pgx.Tx) (err error) {
@@ -179,13 +190,14 @@ func (a *archiver) restore(ctx context.Context, p database, man *manifest, folde
 			return err
 		})
 		if err != nil {
-			return restored, err
+			return restored, missing, err
 		}
-		if a.insight != nil && p.service == orderPart.service {
-			if _, err := a.insight.Exec(ctx, "DELETE FROM archived_orders WHERE order_id = ANY ($1::uuid[])", ids); err != nil {
-				return restored, fmt.Errorf("note it in the read model: %w", err)
-			}
+		var there int
+		sql := fmt.Sprintf("SELECT count(*) FROM %s WHERE %s = ANY ($1::uuid[])", p.tables[0].name, p.id)
+		if err := p.conn.QueryRow(ctx, sql, ids).Scan(&there); err != nil {
+			return restored, missing, err
 		}
+		missing += len(ids) - there
 		restored, after = restored+n, ids[len(ids)-1]
 	}
 }
