@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -301,6 +302,9 @@ func (a *archiver) archive(ctx context.Context, m month) error {
 		}
 	}
 	man, sum, err := readManifest(folder)
+	if begun != nil && errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("an earlier run has begun %s, and its files are not there: repeat it with the --to of that run: %w", name, err)
+	}
 	if err == nil && begun != nil && !slices.Equal(begun, sum) {
 		err = fmt.Errorf("%s has another manifest than the archive that was begun", folder)
 	}

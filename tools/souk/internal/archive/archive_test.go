@@ -181,6 +181,20 @@ func TestArchiveMeanwhile(t *testing.T) {
 	if n := s.count("insight", "SELECT count(*) FROM archived_orders"); n != 2 {
 		t.Errorf("a read model that is being made gets %d orders from the one that answers", n)
 	}
+	begun, elsewhere := opts, opts
+	begun.step = func(step string) error {
+		if step == "begun order" {
+			return errBrokenOff
+		}
+		return nil
+	}
+	if err := Run(t.Context(), begun); !errors.Is(err, errBrokenOff) {
+		t.Fatal(err)
+	}
+	elsewhere.To = t.TempDir()
+	if err := Run(t.Context(), elsewhere); err == nil || !strings.Contains(err.Error(), "--to") {
+		t.Errorf("a run is repeated with another folder: %v", err)
+	}
 	if err := Run(t.Context(), opts); err != nil {
 		t.Fatal(err)
 	}
