@@ -232,6 +232,11 @@ func columns(f manifestRows) string {
 	return strings.Join(names, ", ")
 }
 
+// reached is the place of an event in the log: where its tx is one of another system that this one
+// has not reached, such as after a restored dump, this transaction. Whoever follows the log would wait
+// until it has.
+const reached = "CASE WHEN tx < pg_snapshot_xmax(pg_current_snapshot()) THEN tx ELSE pg_current_xact_id() END"
+
 // insert puts those of the orders back that are in the archive.
 func (p database) insert(ctx context.Context, tx pgx.Tx, man *manifest, ids []string) (int, error) {
 	ids, err := texts(ctx, tx, p.release, ids, man.Name)
@@ -244,7 +249,8 @@ func (p database) insert(ctx context.Context, tx pgx.Tx, man *manifest, ids []st
 	for _, d := range man.Databases {
 		for _, f := range d.Files {
 			if d.Service == p.service && f.Table != "" {
-				b.Queue(fmt.Sprintf("INSERT INTO %[1]s (%[2]s) OVERRIDING SYSTEM VALUE SELECT %[2]s FROM files_%[1]s WHERE souk_order = ANY ($1::uuid[])", f.Table, columns(f)), ids)
+				b.Queue(fmt.Sprintf("INSERT INTO %[1]s (%[2]s) OVERRIDING SYSTEM VALUE SELECT %[3]s FROM files_%[1]s WHERE souk_order = ANY ($1::uuid[])",
+					f.Table, columns(f), strings.ReplaceAll(columns(f), `"tx"`, reached)), ids)
 			}
 		}
 	}
