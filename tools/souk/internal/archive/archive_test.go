@@ -208,6 +208,15 @@ func TestArchiveMeanwhile(t *testing.T) {
 		if man, _, err := readManifest(folder); err != nil || man.rows("order", "orders") != orders {
 			t.Errorf("%s: %+v, %v", folder, man, err)
 		}
+		if err := os.Truncate(filepath.Join(folder, "order", "orders.csv.gz"), 9); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err = Verify(t.Context(), opts, opts.To)
+	for _, folder := range []string{archive, archive + ".2"} {
+		if err == nil || !strings.Contains(err.Error(), folder+"/") {
+			t.Errorf("%s is damaged: %v", folder, err)
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 // where Options.Databases has some, with what is left of the orders in the shop.
 func Verify(ctx context.Context, opts Options, folder string) error {
 	found := 0
+	var failed error // of each archive that is not as it should be
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -31,27 +32,31 @@ func Verify(ctx context.Context, opts Options, folder string) error {
 			return nil
 		}
 		found++
-		archive := filepath.Dir(path)
-		man, sum, err := readManifest(archive)
-		if err != nil {
-			return err
-		}
-		if err := man.check(archive); err != nil {
-			return err
-		}
-		fmt.Fprintf(opts.Out, "%s: %d orders, %d payments; the files are as they were written\n", archive, man.rows("order", "orders"), man.rows("payment", "attempts"))
-		for _, t := range man.Totals {
-			fmt.Fprintf(opts.Out, "  %s: captured %d in %d, refunded %d in %d %s\n", t.Book, t.Captured, t.Captures, t.Refunded, t.Refunds, t.Currency)
-		}
-		if len(opts.Databases) == 0 {
-			return nil
-		}
-		return ofCell(ctx, opts, suffixOf(man), func(a *archiver) error { return a.verify(ctx, man, sum, archive) })
+		failed = errors.Join(failed, verifyArchive(ctx, opts, filepath.Dir(path)))
+		return nil
 	})
 	if err == nil && found == 0 {
 		err = fmt.Errorf("there is no archive in %s", folder)
 	}
-	return err
+	return errors.Join(failed, err)
+}
+
+func verifyArchive(ctx context.Context, opts Options, folder string) error {
+	man, sum, err := readManifest(folder)
+	if err == nil {
+		err = man.check(folder)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(opts.Out, "%s: %d orders, %d payments; the files are as they were written\n", folder, man.rows("order", "orders"), man.rows("payment", "attempts"))
+	for _, t := range man.Totals {
+		fmt.Fprintf(opts.Out, "  %s: captured %d in %d, refunded %d in %d %s\n", t.Book, t.Captured, t.Captures, t.Refunded, t.Refunds, t.Currency)
+	}
+	if len(opts.Databases) == 0 {
+		return nil
+	}
+	return ofCell(ctx, opts, suffixOf(man), func(a *archiver) error { return a.verify(ctx, man, sum, folder) })
 }
 
 func suffixOf(m *manifest) string {
