@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"errors"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -12,6 +14,7 @@ import (
 	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/cell/move"
 	"github.com/souk-shop/souk/services/chassis/pg/pgtest"
+	"github.com/souk-shop/souk/services/chassis/retry"
 	"github.com/souk-shop/souk/tools/internal/localshop"
 	"github.com/souk-shop/souk/tools/internal/shopclient"
 )
@@ -22,10 +25,15 @@ type moved struct {
 	bucket cell.Bucket
 	orders []*shopclient.Order
 	worst  time.Duration // that a call took
+	// refused counts calls that were refused for now.
+	refused int
 }
 
+// patience is how long a buyer repeats a call that is refused for now.
+const patience = time.Minute
+
 // TestBucketsMove moves the buckets of buyers to the other cell and back while they buy, one after
-// another. No call of theirs fails; all that they have bought is theirs afterwards, in the cell that has
+// another. No call of theirs fails for good; all that they have bought is theirs afterwards, in the cell that has
 // their bucket, can be refunded there, and the ledgers agree.
 func TestBucketsMove(t *testing.T) {
 	t.Parallel()
@@ -41,18 +49,22 @@ func TestBucketsMove(t *testing.T) {
 	}
 	buyers := make([]*moved, 6)
 	taken := map[cell.Bucket]bool{}
-	for i := range buyers {
+	for i := 0; i < len(buyers); {
 		cart, err := shopclient.New(s.URL).NewCart(t.Context(), []shopclient.Line{line("C", 1)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		b, err := cell.OfText(cart.ID)
-		if err != nil || taken[b] {
-			t.Fatal(b, err) // of 1,024
+		if err != nil {
+			t.Fatal(err)
+		}
+		if taken[b] { // by chance
+			continue
 		}
 		taken[b] = true
 		buyers[i] = &moved{buyer: &buyer{Client: shopclient.New(s.URL).WithToken(cart.Token), cell: cellOf(t, cart.ID), cart: cart.ID}, bucket: b}
 		buyers[i].buysMore(t)
+		i++
 	}
 	buying, enough := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -81,7 +93,7 @@ func TestBucketsMove(t *testing.T) {
 	enough()
 	wg.Wait()
 	for _, b := range buyers {
-		t.Logf("a buyer of bucket %d bought %d times; no call took longer than %s", b.bucket, len(b.orders), b.worst)
+		t.Logf("a buyer of bucket %d bought %d times; no call took longer than %s, %d were refused for now", b.bucket, len(b.orders), b.worst, b.refused)
 		for i, o := range b.orders {
 			if i%8 != 0 {
 				continue
@@ -109,12 +121,21 @@ func TestBucketsMove(t *testing.T) {
 	ledgers(t, s, "after buckets have moved")
 }
 
-// buysMore fills a cart and orders it; it reports whether that was so.
+// buysMore fills a cart and orders it; it reports whether that was so. What is refused for now is
+// repeated: on a busy machine a bucket may be on its way for longer than a call waits.
 func (b *moved) buysMore(t *testing.T) bool {
 	timed := func(what string, call func() error) bool {
 		begun := time.Now()
 		err := call()
 		b.worst = max(b.worst, time.Since(begun))
+		for time.Since(begun) < patience {
+			refused, ok := errors.AsType[*shopclient.Problem](err)
+			if !ok || refused.Status != http.StatusServiceUnavailable || retry.Sleep(t.Context(), refused.RetryAfter) != nil {
+				break
+			}
+			b.refused++
+			err = call()
+		}
 		if err != nil {
 			t.Errorf("%s of a buyer of bucket %d: %v", what, b.bucket, err)
 		}
@@ -127,8 +148,9 @@ func (b *moved) buysMore(t *testing.T) bool {
 		}
 	}
 	var o *shopclient.Order
+	key := uuid.NewString()
 	if !timed("an order", func() (err error) {
-		o, err = b.order(t, uuid.NewString(), goodCard, wait)
+		o, err = b.order(t, key, goodCard, wait)
 		return err
 	}) {
 		return false

@@ -373,10 +373,13 @@ func TestTwoOfThreeReturn(t *testing.T) {
 	defer time.AfterFunc(2*time.Minute, cancel).Stop()
 	publish := func(subject string) {
 		e := events.Event{Source: "order", Subject: subject, Version: 1, Type: "souk.test.v1.Happened", Time: time.Now()}
-		for err := error(errors.New("not yet")); err != nil && ctx.Err() == nil; { // it is connecting, or elects
+		for ctx.Err() == nil {
 			attempt, cancel := context.WithTimeout(ctx, 2*time.Second)
-			err = b.Publish(attempt, e)
+			err := b.Publish(attempt, e)
 			cancel()
+			if err == nil { // else it is connecting, or elects
+				return
+			}
 		}
 	}
 	got, done := make(chan string), make(chan struct{})

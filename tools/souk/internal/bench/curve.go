@@ -251,9 +251,9 @@ type curveMark struct {
 
 // curveLine is a shop's.
 type curveLine struct {
-	Name, Colour, Path string
-	Dots               []curveDot
-	LegendY            int
+	Name, Color, Path string
+	Dots              []curveDot
+	LegendY           int
 }
 
 type curveDot struct{ X, Y float64 }
@@ -264,7 +264,7 @@ const (
 	legendLine              = 18
 )
 
-var curveColours = []string{"#0b6e4f", "#c2541b", "#3f51b5", "#8e24aa", "#795548", "#00838f"}
+var curveColors = []string{"#0b6e4f", "#c2541b", "#3f51b5", "#8e24aa", "#795548", "#00838f"}
 
 // drawCurves draws goodput and p99 as an SVG.
 func drawCurves(path string, points []CurvePoint) error {
@@ -315,8 +315,8 @@ func newCurveChart(title string, x int, points []CurvePoint, value func(CurvePoi
 	}
 	for i, shop := range curvesOf(points) {
 		line := curveLine{
-			Name:   fmt.Sprintf("%d products, %d orders", shop[0].Products, shop[0].Orders),
-			Colour: curveColours[i%len(curveColours)], LegendY: legendLine * i,
+			Name:  fmt.Sprintf("%d products, %d orders", shop[0].Products, shop[0].Orders),
+			Color: curveColors[i%len(curveColors)], LegendY: legendLine * i,
 		}
 		for j, p := range shop {
 			dot := curveDot{across(p.Buyers), up(value(p))}
