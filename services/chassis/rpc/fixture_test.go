@@ -110,6 +110,7 @@ type options struct {
 	errs      ErrorTable
 	gain      func(context.Context)
 	checks    []Check
+	guard     Guard
 	telemetry telemetry.Config
 	interval  time.Duration // of health checks
 }
@@ -133,7 +134,7 @@ func serveEcho(t testing.TB, service *echo, opts options) *fixture {
 		}
 	}
 	if f.server, err = NewServer(opts.server, ServerParts{
-		Identity: opts.serverID, Telemetry: tel, Errors: opts.errs, Checks: opts.checks, Gain: opts.gain,
+		Identity: opts.serverID, Telemetry: tel, Errors: opts.errs, Checks: opts.checks, Gain: opts.gain, Guard: opts.guard,
 	}); err != nil {
 		t.Fatal(err)
 	}

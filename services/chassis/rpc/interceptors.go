@@ -123,11 +123,15 @@ func (i *interceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamSe
 		defer context.AfterFunc(i.server.drain, func() { end(errDraining) })()
 	}
 	ctx, cancel, err := shave(ctx)
+	stream := &serverStream{ServerStream: ss, ctx: ctx}
 	defer func() {
 		if p := recover(); p != nil {
 			err = &panicError{p, debug.Stack()}
 		}
-		err = i.finish(ctx, info.FullMethod, started, err)
+		err = i.finish(stream.ctx, info.FullMethod, started, err)
+		for _, release := range stream.releases { // not before finish, which asks why the context has ended
+			release()
+		}
 		cancel()
 		end(nil)
 	}()
@@ -141,8 +145,8 @@ func (i *interceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamSe
 	if ctx, err = begin(ctx); err != nil {
 		return err
 	}
+	stream.ctx = ctx
 	defer i.server.tell(ctx, ss.SetTrailer)
-	stream := &serverStream{ServerStream: ss, ctx: ctx}
 	stream.check = func(req any) error {
 		held, release, err := i.check(stream.ctx, info.FullMethod, caller, req)
 		if err == nil {
@@ -150,12 +154,7 @@ func (i *interceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamSe
 		}
 		return err
 	}
-	err = handler(srv, stream)
-	ctx = stream.ctx // of which finish asks why it has ended
-	for _, release := range stream.releases {
-		defer release()
-	}
-	return err
+	return handler(srv, stream)
 }
 
 // serverStream gives a stream's handler its context and checks what it receives.
