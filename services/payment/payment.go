@@ -83,7 +83,7 @@ func build(p *service.Parts, cfg Config) error {
 		Attempts: store, Refunds: store, Reviews: store, Views: store, Persons: store, Reconciliations: store, Events: store,
 		Provider: provider, Records: provider, Statement: statement,
 	}, p.Crash)
-	payments := app.New(app.Config{Ports: ports, Now: p.Now, NewID: newID, Log: p.Log})
+	payments := app.New(app.Config{Ports: ports, Owned: p.Owned, Now: p.Now, NewID: newID, Log: p.Log})
 	reconciler := app.NewReconciler(app.ReconcilerConfig{
 		Reconciliations: ports.Reconciliations, Statement: ports.Statement, Now: p.Now, NewID: newID, Log: p.Log,
 	})

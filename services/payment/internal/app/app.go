@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/keylock"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
@@ -24,7 +25,9 @@ const workTimeout = 45 * time.Second
 // Config is what Payments are made of.
 type Config struct {
 	Ports
-	Now func() time.Time
+	// Owned is of a shop in cells; nil where the service has all orders.
+	Owned Owned
+	Now   func() time.Time
 	// NewID makes UUIDs.
 	NewID func() string
 	Log   *slog.Logger
@@ -41,6 +44,7 @@ type Payments struct {
 	provider Provider
 	records  Records
 	ledger   Reconciliations
+	owned    Owned
 	now      func() time.Time
 	newID    func() string
 	log      *slog.Logger
@@ -50,9 +54,12 @@ type Payments struct {
 
 // New returns the commands.
 func New(cfg Config) *Payments {
+	if cfg.Owned == nil {
+		cfg.Owned = func(context.Context) (cell.Set, error) { return cell.All(), nil }
+	}
 	return &Payments{
 		attempts: cfg.Attempts, refunds: cfg.Refunds, reviews: cfg.Reviews, views: cfg.Views, persons: cfg.Persons, provider: cfg.Provider, records: cfg.Records,
-		ledger: cfg.Reconciliations, now: cfg.Now, newID: cfg.NewID, log: cfg.Log,
+		ledger: cfg.Reconciliations, owned: cfg.Owned, now: cfg.Now, newID: cfg.NewID, log: cfg.Log,
 	}
 }
 

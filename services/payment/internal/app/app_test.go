@@ -152,6 +152,12 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
+	return newFixtureOf(t, nil)
+}
+
+// newFixtureOf is newFixture of a cell that has some buckets.
+func newFixtureOf(t *testing.T, own app.Owned) *fixture {
+	t.Helper()
 	db := pgtest.Service(t, postgres.Migrate)
 	pool, err := pgxpool.New(t.Context(), db.Config.DSN.Reveal())
 	if err != nil {
@@ -161,6 +167,7 @@ func newFixture(t *testing.T) *fixture {
 	d := &fixture{store: postgres.New(pool), pool: db.Superuser(t), provider: &fakeProvider{intents: map[string]domain.Intent{}}, now: time.Now()}
 	d.Payments = app.New(app.Config{
 		Ports: app.Ports{Attempts: d.store, Refunds: d.store, Reviews: d.store, Views: d.store, Reconciliations: d.store, Provider: d.provider, Records: d.provider},
+		Owned: own,
 		Now:   func() time.Time { return d.now }, NewID: id, Log: slog.New(slog.DiscardHandler),
 	})
 	return d

@@ -18,7 +18,8 @@ type Owned func(ctx context.Context) (cell.Set, error)
 // together are the account's. No bucket moves while books are compared.
 //
 // The provider's list of payments, Records, stays whole: it proves that an attempt has none, which
-// one that leaves out what was elsewhere for a moment would not.
+// one that leaves out what was elsewhere for a moment would not. SettleUnknown leaves out by itself what
+// is another cell's.
 func OfCell(own Owned, statement Statement) Statement { return ownStatement{statement, own} }
 
 // isOwn reports whether an order's bucket is in the set.

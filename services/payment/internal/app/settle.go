@@ -19,6 +19,9 @@ const settledAtOnce = 8
 // full and entered in the ledger with its refund. What the provider refuses to refund, as a payment that
 // is refunded in part, is left: the reconciliation names it. It may be repeated, and goes on then.
 //
+// The cells of a shop have one account at the provider, and each ends the payments of its own buckets.
+// Where one has moved meanwhile, each of two cells may have left its payments to the other, which is unknown.
+//
 // A database whose first attempt is from after the time, or that has none, was not restored to it: it may be
 // a new one, of which the provider's payments would all be unknown. None is ended then.
 // Errors: ErrInvalidWindow, ErrNotRestored, ErrOutcomeUnknown.
@@ -34,6 +37,10 @@ func (s *Payments) SettleUnknown(ctx context.Context, from time.Time) error {
 	if first.After(from) {
 		return domain.ErrNotRestored
 	}
+	own, err := s.owned(ctx)
+	if err != nil {
+		return err
+	}
 	var g errgroup.Group // one that fails keeps none from the others
 	g.SetLimit(settledAtOnce)
 	var failed error
@@ -42,12 +49,23 @@ func (s *Payments) SettleUnknown(ctx context.Context, from time.Time) error {
 			failed = s.unknown(ctx, "settle", "", err)
 			break
 		}
-		if in.OrderID != "" && in.AttemptID != "" && in.Remedy() != domain.NoRemedy {
+		if in.OrderID != "" && in.AttemptID != "" && in.Remedy() != domain.NoRemedy && isOwn(&own, in.OrderID) {
 			g.Go(func() error { return s.settleUnknown(ctx, in) })
 		}
 	}
-	return errors.Join(g.Wait(), failed)
+	if err := errors.Join(g.Wait(), failed); err != nil {
+		return err
+	}
+	switch now, err := s.owned(ctx); {
+	case err != nil:
+		return err
+	case now != own:
+		return s.unknown(ctx, "settle", "", errBucketsMoved)
+	}
+	return nil
 }
+
+var errBucketsMoved = errors.New("buckets have moved to or from this cell meanwhile")
 
 // settleUnknown ends a payment that no attempt is about. An order that payment does not know gets a
 // tombstone, so that it cannot be authorized meanwhile.

@@ -1,15 +1,19 @@
 package app_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/souk-shop/souk/services/chassis/audit"
+	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/payment/internal/domain"
 )
 
@@ -69,6 +73,43 @@ func TestSettleUnknown(t *testing.T) {
 		if err := d.SettleUnknown(t.Context(), from); !errors.Is(err, domain.ErrInvalidWindow) {
 			t.Errorf("since %s: %v", from, err)
 		}
+	}
+}
+
+// TestSettleUnknownInACell: of the provider's account, which the cells share, each ends the payments of
+// its own buckets; where a bucket has moved meanwhile, another cell may have left out what this one has, too.
+func TestSettleUnknownInACell(t *testing.T) {
+	t.Parallel()
+	own, moved := cell.Split(2)[0], cell.Split(2)[0]
+	moved.Remove(7)
+	for name, c := range map[string]struct {
+		after cell.Set
+		want  error
+	}{"that keeps its buckets": {own, nil}, "that one has left": {moved, domain.ErrOutcomeUnknown}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			asked := 0
+			d := newFixtureOf(t, func(context.Context) (cell.Set, error) {
+				if asked++; asked > 1 {
+					return c.after, nil
+				}
+				return own, nil
+			})
+			d.attemptAt(t, time.Now().Add(-time.Hour))
+			for _, b := range []cell.Bucket{3, 900} {
+				in := domain.Intent{ID: fmt.Sprintf("pi_%d", b), OrderID: cell.In(uuid.New(), b).String(), AttemptID: id(), Status: domain.IntentAuthorized, Amount: price}
+				d.provider.intents[in.ID] = in
+			}
+			if err := d.SettleUnknown(t.Context(), time.Now().Add(-time.Minute)); !errors.Is(err, c.want) {
+				t.Error(err)
+			}
+			if here, there := d.provider.intents["pi_3"].Status, d.provider.intents["pi_900"].Status; here != domain.IntentCanceled || there != domain.IntentAuthorized {
+				t.Errorf("its own payment is %s, and the other cell's %s", here, there)
+			}
+			if _, err := d.store.Get(t.Context(), d.provider.intents["pi_900"].OrderID); !errors.Is(err, domain.ErrPaymentNotFound) {
+				t.Errorf("of the other cell's order there is something: %v", err)
+			}
+		})
 	}
 }
 
