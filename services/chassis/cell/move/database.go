@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -116,6 +117,19 @@ func (db *database) plan(ctx context.Context) ([]ownership.Table, error) {
 		}
 		return t, json.Unmarshal(text, &t)
 	})
+}
+
+// sameVersion fails where the two databases say different things of their tables: by the plan of either,
+// rows of a table that the other does not know would be left behind.
+func (p *part) sameVersion(ctx context.Context) error {
+	from, err := p.from.plan(ctx)
+	if err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(from, p.tables) {
+		return fmt.Errorf("the plan of what moves of %s is another one in cell %s than in %s: they are of two versions; move the bucket when both are of one", p.name, p.to.cell, p.from.cell)
+	}
+	return nil
 }
 
 // moving are the tables whose rows move.

@@ -280,6 +280,9 @@ func (m *Mover) move(ctx context.Context, b cell.Bucket, all []*part, report *Re
 				return err
 			}
 		default:
+			if err := p.sameVersion(ctx); err != nil {
+				return err
+			}
 			parts = append(parts, p)
 		}
 	}
@@ -318,10 +321,15 @@ func (m *Mover) move(ctx context.Context, b cell.Bucket, all []*part, report *Re
 	}
 	for _, p := range all {
 		for name, db := range p.cells {
-			if name != p.to.cell {
-				if err := db.clear(ctx, b, p.tables); err != nil {
-					return err
-				}
+			if name == p.to.cell {
+				continue
+			}
+			tables, err := db.plan(ctx)
+			if err == nil {
+				err = db.clear(ctx, b, tables)
+			}
+			if err != nil {
+				return err
 			}
 		}
 	}

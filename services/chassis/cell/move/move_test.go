@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -274,5 +275,47 @@ func TestBooksAreComparedOfWholeCells(t *testing.T) {
 	}
 	if total, _, _, _ := s.books("c2", id); total != 0 {
 		t.Errorf("the account is not in the new cell: %d", total)
+	}
+}
+
+// A bucket moves between databases of one plan alone: by that of an older version a table that is new would
+// be left out.
+func TestCellsOfTwoVersions(t *testing.T) {
+	t.Parallel()
+	for name, sql := range map[string]string{
+		"a table that is new": "DELETE FROM souk_cell_tables WHERE plan ->> 'name' = 'entries'",
+		"other rows":          `UPDATE souk_cell_tables SET plan = plan || '{"rows": "false"}' WHERE plan ->> 'name' = 'entries'`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShop(t)
+			id := s.account("c1", 8)
+			if err := pay(t.Context(), s.pools["c1"], id); err != nil {
+				t.Fatal(err)
+			}
+			s.owner("c2", sql)
+			if _, err := s.move(8, "c2", nil); err == nil || !strings.Contains(err.Error(), "two versions") {
+				t.Errorf("a bucket moves to a cell of another version: %v", err)
+			}
+			if total, entries, _, _ := s.books("c1", id); total != 1 || entries != 1 {
+				t.Errorf("the old cell has %d and %d entries", total, entries)
+			}
+			if err := pay(t.Context(), s.pools["c1"], id); err != nil {
+				t.Errorf("a write afterwards: %v", err)
+			}
+		})
+	}
+}
+
+// owner runs a statement as the owner of a cell's database.
+func (s *shop) owner(in, sql string) {
+	s.Helper()
+	conn, err := pgx.Connect(s.Context(), s.cfg.Services[0].Databases[in])
+	if err != nil {
+		s.Fatal(err)
+	}
+	_, err = conn.Exec(s.Context(), sql)
+	if err := errors.Join(err, conn.Close(s.Context())); err != nil {
+		s.Fatal(err)
 	}
 }
