@@ -9,7 +9,7 @@ var Cells = ownership.Plan{
 		ownership.RootOf("carts", "id", ownership.Writes),
 		ownership.OfUnits("cart_lines", "cart_id"),
 		ownership.OfUnits("cart_orders", "cart_id", ownership.Fence{On: ownership.Upserts, Unit: "r.cart_id"}),
-		ownership.OfUnits("cart_merges", "into_id", ownership.Fence{On: ownership.Upserts, Unit: "r.into_id"}),
-		ownership.RootOf("cart_changes", "cart_id", ownership.Upserts), // outlive their cart
+		ownership.OfUnits("cart_merges", "into_id", ownership.Fence{On: ownership.Writes, Unit: "r.into_id"}), // an erasure deletes some without their cart
+		ownership.RootOf("cart_changes", "cart_id", ownership.Upserts),                                        // outlive their cart
 	},
 }
