@@ -85,15 +85,17 @@ func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServe
 	started := time.Now()
 	telemetry.Profiled(info.FullMethod)
 	ctx, cancel, err := shave(i.extract(ctx))
-	end := func() {}
+	release := func() error { return nil }
 	defer func() {
 		if p := recover(); p != nil {
 			err = &panicError{p, debug.Stack()}
 		}
+		if gone := release(); gone != nil {
+			err = gone
+		}
 		if err = i.finish(ctx, info.FullMethod, started, err); err != nil {
 			resp = nil
 		}
-		end() // not before finish, which asks why the context has ended
 		cancel()
 	}()
 	if err != nil {
@@ -103,7 +105,7 @@ func (i *interceptors) unary(ctx context.Context, req any, info *grpc.UnaryServe
 	if err != nil {
 		return nil, err
 	}
-	if ctx, end, err = i.check(ctx, info.FullMethod, caller, req); err != nil {
+	if ctx, release, err = i.check(ctx, info.FullMethod, caller, req); err != nil {
 		return nil, err
 	}
 	session, err := begin(ctx)
@@ -128,10 +130,12 @@ func (i *interceptors) stream(srv any, ss grpc.ServerStream, info *grpc.StreamSe
 		if p := recover(); p != nil {
 			err = &panicError{p, debug.Stack()}
 		}
-		err = i.finish(stream.ctx, info.FullMethod, started, err)
-		for _, release := range stream.releases { // not before finish, which asks why the context has ended
-			release()
+		for _, release := range stream.releases {
+			if gone := release(); gone != nil {
+				err = gone
+			}
 		}
+		err = i.finish(stream.ctx, info.FullMethod, started, err)
 		cancel()
 		end(nil)
 	}()
@@ -162,7 +166,7 @@ type serverStream struct {
 	grpc.ServerStream
 	ctx      context.Context
 	check    func(req any) error
-	releases []func()
+	releases []func() error
 }
 
 func (s *serverStream) Context() context.Context { return s.ctx }
@@ -190,8 +194,8 @@ func (i *interceptors) caller(ctx context.Context, method string) (string, error
 // check refuses a request that is for whom it must not be, one that is not valid, and one that
 // is for another cell. The context that it returns ends when what the request is about leaves the
 // cell, until release is called; they are the caller's own and nothing where it fails.
-func (i *interceptors) check(ctx context.Context, method, caller string, req any) (held context.Context, release func(), err error) {
-	release = func() {}
+func (i *interceptors) check(ctx context.Context, method, caller string, req any) (held context.Context, release func() error, err error) {
+	release = func() error { return nil }
 	if err := i.server.rules.Viewer(method, caller, req); err != nil {
 		return ctx, release, i.refuse(ctx, method, caller, req, err)
 	}

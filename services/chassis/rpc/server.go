@@ -66,8 +66,9 @@ type Guard interface {
 	// Hold fails for a request that is for another cell, with an error that has the metadata of
 	// WRONG_CELL, for one that is for none, with a *BadRequestError, and while it is not known what
 	// the cell has. The context that it returns ends, with an error of the first kind as its cause,
-	// when what the request is about leaves the cell, until release is called.
-	Hold(ctx context.Context, method string, req any) (held context.Context, release func(), err error)
+	// when what the request is about leaves the cell, until release is called. That fails, with what
+	// Hold would fail with, where the answer may be made of what was left there.
+	Hold(ctx context.Context, method string, req any) (held context.Context, release func() error, err error)
 }
 
 // BadRequestError is a request that is for no cell.

@@ -81,12 +81,12 @@ func TestRequestsEndWithTheirBucket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer release()
+	defer func() { _ = release() }()
 	other, done, err := w.Hold(t.Context(), 8)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer done()
+	defer func() { _ = done() }()
 	if _, _, err := w.Hold(t.Context(), 900); !isAway(err, "") {
 		t.Errorf("a bucket that never was here: %v", err)
 	}
@@ -111,7 +111,7 @@ func TestNothingIsAnsweredFromOldKnowledge(t *testing.T) {
 	ask := func() error {
 		_, release, err := w.Hold(t.Context(), 7)
 		if err == nil {
-			release()
+			err = release()
 		}
 		return err
 	}
@@ -144,5 +144,36 @@ func TestNothingIsAnsweredFromOldKnowledge(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// A request that was let through, and then stood still with its process, is not answered from what its
+// bucket has left behind, nor from the time in between where the bucket is back.
+func TestAnAnswerIsNotOfWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	runtime, owner := database(t)
+	w := ownership.NewWatcher(runtime, "c1")
+	releases := map[cell.Bucket]func() error{}
+	for _, b := range []cell.Bucket{7, 8, 9} {
+		_, release, err := w.Hold(t.Context(), b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		releases[b] = release
+	}
+	leave(t, owner, 7)
+	leave(t, owner, 8)
+	if _, err := owner.Exec(t.Context(), "UPDATE souk_cell_buckets SET state = 'owned', other = '', epoch = 4 WHERE bucket = 8"); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(ownership.MaxAge) // and then nobody has looked for that long
+	if err := releases[7](); !isAway(err, "c2") {
+		t.Errorf("of a bucket that has left: %v", err)
+	}
+	if err := releases[8](); !isAway(err, "c1") {
+		t.Errorf("of one that is back: %v", err)
+	}
+	if err := releases[9](); err != nil {
+		t.Errorf("of one that was here all the while: %v", err)
 	}
 }

@@ -57,7 +57,13 @@ type bucket struct {
 }
 
 // hold is a request under way.
-type hold struct{ end context.CancelCauseFunc }
+type hold struct {
+	ctx   context.Context
+	end   context.CancelCauseFunc
+	epoch int64     // of the bucket
+	here  time.Time // when it was known last that the bucket is here
+	gone  error     // since then; nil while it is here
+}
 
 // NewWatcher returns a watcher of a cell's database. Run keeps it up to date.
 func NewWatcher(pool *pgxpool.Pool, name string) *Watcher {
@@ -74,39 +80,57 @@ func (w *Watcher) Run(ctx context.Context) error {
 
 // Hold implements route.Buckets: it fails with a *route.WrongCellError for a bucket that is not
 // here. The context that it returns ends with such an error when the bucket leaves, until release
-// is called.
-func (w *Watcher) Hold(ctx context.Context, b cell.Bucket) (_ context.Context, release func(), err error) {
+// is called. That fails where it is not known that the bucket was here until MaxAge ago, as of a process
+// that has stood still: since then the new cell may have been written, and what is left here deleted.
+func (w *Watcher) Hold(ctx context.Context, b cell.Bucket) (_ context.Context, release func() error, err error) {
 	if _, err := w.fresh(ctx, MaxAge); err != nil {
 		return ctx, nil, err
 	}
-	ctx, end := context.WithCancelCause(ctx)
-	h := &hold{end}
+	h := &hold{}
+	if err = w.note(ctx, b, h); err != nil {
+		// It may have come since.
+		if _, late := w.fresh(ctx, refuseAge); late == nil {
+			err = w.note(ctx, b, h)
+		}
+	}
+	if err != nil {
+		return ctx, nil, err
+	}
+	return h.ctx, func() error { return w.release(h.ctx, b, h) }, nil
+}
+
+// note adds a request about a bucket that is here to those under way.
+func (w *Watcher) note(ctx context.Context, b cell.Bucket, h *hold) error {
 	w.mu.Lock()
+	defer w.mu.Unlock()
+	v := w.now.Load() // what is newer tells h
+	if err := v.check(w.cell, b); err != nil {
+		return err
+	}
+	h.ctx, h.end = context.WithCancelCause(ctx)
+	h.epoch, h.here = v.buckets[b].epoch, v.asked
 	if w.held[b] == nil {
 		w.held[b] = map[*hold]struct{}{}
 	}
 	w.held[b][h] = struct{}{}
-	w.mu.Unlock()
-	release = func() {
-		end(nil)
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if delete(w.held[b], h); len(w.held[b]) == 0 {
-			delete(w.held, b)
-		}
+	return nil
+}
+
+// release ends what note has begun. It leaves the context as it is, by which the request's answer is made.
+func (w *Watcher) release(ctx context.Context, b cell.Bucket, h *hold) error {
+	_, err := w.fresh(ctx, MaxAge)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if delete(w.held[b], h); len(w.held[b]) == 0 {
+		delete(w.held, b)
 	}
-	// After it is noted: of what leaves now it is told.
-	if err = w.now.Load().check(w.cell, b); err != nil {
-		// It may have come since.
-		if v, late := w.fresh(ctx, refuseAge); late == nil {
-			err = v.check(w.cell, b)
-		}
+	if h.gone == nil {
+		return err
 	}
-	if err != nil {
-		release()
-		return ctx, nil, err
+	if time.Since(h.here) <= MaxAge {
+		return nil
 	}
-	return ctx, release, nil
+	return h.gone
 }
 
 // check fails for a bucket that is not here.
@@ -142,9 +166,11 @@ func (w *Watcher) fresh(ctx context.Context, age time.Duration) (*view, error) {
 	if err != nil {
 		return nil, fmt.Errorf("which buckets cell %s has: %w", w.cell, err)
 	}
+	w.mu.Lock() // who sees v finds its holds as v has them
+	defer w.mu.Unlock()
 	w.now.Store(v)
-	if before == nil || v.version != before.version {
-		w.leave(v)
+	if before != nil && v.version != before.version {
+		w.leave(v, before)
 	}
 	return v, nil
 }
@@ -174,17 +200,20 @@ func (w *Watcher) look(ctx context.Context, before *view) (*view, error) {
 	return v, err
 }
 
-// leave ends requests about buckets that are not here any more.
-func (w *Watcher) leave(v *view) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+// leave ends requests about buckets that are not here any more, or have been elsewhere since before.
+// w.mu is held.
+func (w *Watcher) leave(v, before *view) {
 	for b, holds := range w.held {
-		err := v.check(w.cell, b)
-		if err == nil {
-			continue
-		}
+		at := v.buckets[b]
 		for h := range holds {
-			h.end(err)
+			if at.here && at.epoch == h.epoch || h.gone != nil {
+				continue
+			}
+			h.here, h.gone = before.asked, v.check(w.cell, b)
+			if h.gone == nil { // it is back
+				h.gone = &route.WrongCellError{Cell: w.cell, Bucket: b, MovedTo: w.cell, Epoch: at.epoch}
+			}
+			h.end(h.gone)
 		}
 	}
 }

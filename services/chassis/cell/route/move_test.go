@@ -23,7 +23,7 @@ type moving struct {
 	ends []context.CancelCauseFunc
 }
 
-func (m *moving) Hold(ctx context.Context, b cell.Bucket) (context.Context, func(), error) {
+func (m *moving) Hold(ctx context.Context, b cell.Bucket) (context.Context, func() error, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.away != nil {
@@ -31,7 +31,7 @@ func (m *moving) Hold(ctx context.Context, b cell.Bucket) (context.Context, func
 	}
 	ctx, end := context.WithCancelCause(ctx)
 	m.ends = append(m.ends, end)
-	return ctx, func() { end(nil) }, nil
+	return ctx, func() error { end(nil); return nil }, nil
 }
 
 // is has the bucket go to another cell, or be here for "".

@@ -4,6 +4,7 @@
 package route
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -207,8 +208,9 @@ func (e *WrongCellError) WrongCell() map[string]string {
 // Buckets are those of a cell.
 type Buckets interface {
 	// Hold fails with a *WrongCellError for a bucket that is not there. The context that it returns
-	// ends, with such an error as its cause, when the bucket leaves, until release is called.
-	Hold(ctx context.Context, b cell.Bucket) (held context.Context, release func(), err error)
+	// ends, with such an error as its cause, when the bucket leaves, until release is called. That
+	// fails where the request may have read what the bucket left behind.
+	Hold(ctx context.Context, b cell.Bucket) (held context.Context, release func() error, err error)
 }
 
 // Fixed are buckets that never move.
@@ -218,11 +220,11 @@ type Fixed struct {
 }
 
 // Hold implements Buckets.
-func (f *Fixed) Hold(ctx context.Context, b cell.Bucket) (context.Context, func(), error) {
+func (f *Fixed) Hold(ctx context.Context, b cell.Bucket) (context.Context, func() error, error) {
 	if !f.Own.Has(b) {
 		return ctx, nil, &WrongCellError{Cell: f.Cell, Bucket: b}
 	}
-	return ctx, func() {}, nil
+	return ctx, func() error { return nil }, nil
 }
 
 // Guard implements rpc.Guard: it refuses requests about what a cell does not have.
@@ -251,12 +253,13 @@ func (g *Guard) Covers(services map[string]grpc.ServiceInfo) error {
 
 // Hold implements rpc.Guard. Errors: *WrongCellError, *rpc.BadRequestError with a *BadKeyError, those
 // of Buckets.
-func (g *Guard) Hold(ctx context.Context, method string, req any) (context.Context, func(), error) {
-	var releases []func()
-	release := func() {
+func (g *Guard) Hold(ctx context.Context, method string, req any) (context.Context, func() error, error) {
+	var releases []func() error
+	release := func() (err error) {
 		for _, r := range releases {
-			r()
+			err = cmp.Or(r(), err)
 		}
+		return err
 	}
 	msg, ok := req.(proto.Message)
 	if !ok || strings.HasPrefix(method, "/"+open) {
@@ -275,7 +278,7 @@ func (g *Guard) Hold(ctx context.Context, method string, req any) (context.Conte
 	for _, b := range slices.Compact(buckets) {
 		more, one, err := g.Of.Hold(held, b)
 		if err != nil {
-			release()
+			_ = release() // it has read nothing
 			return ctx, release, err
 		}
 		held, releases = more, append(releases, one) //nolint:fatcontext // a request has few buckets
