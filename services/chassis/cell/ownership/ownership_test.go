@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/cell/ownership"
@@ -175,5 +178,38 @@ func TestAnAnswerIsNotOfWhatIsLeft(t *testing.T) {
 	}
 	if err := releases[9](); err != nil {
 		t.Errorf("of one that was here all the while: %v", err)
+	}
+}
+
+// Requests that come while the database does not answer wait for one look of all of them, and not one
+// after another.
+func TestRequestsWaitForOneLook(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() })
+	pool, err := pgxpool.New(t.Context(), "postgres://souk@"+silent.Addr().String()+"/souk?sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	w := ownership.NewWatcher(pool, "c1")
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	const requests = 30
+	answers := make(chan error, requests)
+	begun := time.Now()
+	for range requests {
+		go func() { _, _, err := w.Hold(ctx, 7); answers <- err }()
+	}
+	for range requests {
+		if err := <-answers; status.Code(err) != codes.Unavailable {
+			t.Fatalf("a request is answered %v", err)
+		}
+	}
+	if took := time.Since(begun); took > 20*time.Second { // one look takes 2 s
+		t.Errorf("%d requests waited for %s", requests, took)
 	}
 }

@@ -37,10 +37,15 @@ type Watcher struct {
 	cell string
 	now  atomic.Pointer[view]
 
-	looking chan struct{} // has a place for the one that looks
+	mu      sync.Mutex
+	looking *look // under way; nil for none
+	held    map[cell.Bucket]map[*hold]struct{}
+}
 
-	mu   sync.Mutex
-	held map[cell.Bucket]map[*hold]struct{}
+// look is one at the database, of all that wait for it.
+type look struct {
+	done chan struct{} // closed when it is over
+	err  error
 }
 
 // view is what the database said.
@@ -67,13 +72,13 @@ type hold struct {
 
 // NewWatcher returns a watcher of a cell's database. Run keeps it up to date.
 func NewWatcher(pool *pgxpool.Pool, name string) *Watcher {
-	return &Watcher{db: pg.DB{Pool: pool}, cell: name, looking: make(chan struct{}, 1), held: map[cell.Bucket]map[*hold]struct{}{}}
+	return &Watcher{db: pg.DB{Pool: pool}, cell: name, held: map[cell.Bucket]map[*hold]struct{}{}}
 }
 
 // Run looks until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {
 	for retry.Sleep(ctx, lookEvery) == nil {
-		_, _ = w.fresh(ctx, lookEvery/2) // a request that finds it too old looks itself, and is told why it cannot
+		_ = w.fresh(ctx, lookEvery/2) // a request that finds it too old looks itself, and is told why it cannot
 	}
 	return nil
 }
@@ -83,13 +88,13 @@ func (w *Watcher) Run(ctx context.Context) error {
 // is called. That fails where it is not known that the bucket was here until MaxAge ago, as of a process
 // that has stood still: since then the new cell may have been written, and what is left here deleted.
 func (w *Watcher) Hold(ctx context.Context, b cell.Bucket) (_ context.Context, release func() error, err error) {
-	if _, err := w.fresh(ctx, MaxAge); err != nil {
+	if err := w.fresh(ctx, MaxAge); err != nil {
 		return ctx, nil, err
 	}
 	h := &hold{}
 	if err = w.note(ctx, b, h); err != nil {
 		// It may have come since.
-		if _, late := w.fresh(ctx, refuseAge); late == nil {
+		if late := w.fresh(ctx, refuseAge); late == nil {
 			err = w.note(ctx, b, h)
 		}
 	}
@@ -118,7 +123,7 @@ func (w *Watcher) note(ctx context.Context, b cell.Bucket, h *hold) error {
 
 // release ends what note has begun. It leaves the context as it is, by which the request's answer is made.
 func (w *Watcher) release(ctx context.Context, b cell.Bucket, h *hold) error {
-	_, err := w.fresh(ctx, MaxAge)
+	err := w.fresh(ctx, MaxAge)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if delete(w.held[b], h); len(w.held[b]) == 0 {
@@ -142,37 +147,58 @@ func (v *view) check(name string, b cell.Bucket) error {
 	return &route.WrongCellError{Cell: name, Bucket: b, MovedTo: at.other, Epoch: at.epoch}
 }
 
-// fresh is what is known, not older than an age.
-func (w *Watcher) fresh(ctx context.Context, age time.Duration) (*view, error) {
-	if v := w.now.Load(); v != nil && time.Since(v.asked) <= age {
-		return v, nil
+// fresh returns once what is known is not older than an age, or than the call.
+func (w *Watcher) fresh(ctx context.Context, age time.Duration) error {
+	for begun := time.Now(); ; {
+		if v := w.now.Load(); v != nil && (v.asked.After(begun) || time.Since(v.asked) <= age) {
+			return nil
+		}
+		l := w.join(ctx)
+		select {
+		case <-l.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if l.err != nil {
+			return l.err
+		}
 	}
-	select {
-	case w.looking <- struct{}{}:
-		defer func() { <-w.looking }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+}
+
+// join returns the look that is under way, or begins one. It does not end with ctx: others wait for it, too.
+func (w *Watcher) join(ctx context.Context) *look {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.looking == nil {
+		w.looking = &look{done: make(chan struct{})}
+		go w.lookFor(context.WithoutCancel(ctx), w.looking)
 	}
-	before := w.now.Load()
-	if before != nil && time.Since(before.asked) <= age { // another one has looked
-		return before, nil
-	}
-	looking, cancel := context.WithTimeout(ctx, patience)
+	return w.looking
+}
+
+// lookFor looks for those that wait.
+func (w *Watcher) lookFor(ctx context.Context, l *look) {
+	defer close(l.done)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	v, err := w.look(looking, before)
-	if err != nil && ctx.Err() == nil && looking.Err() != nil { // it is the database that is late, and not the caller
-		err = status.Error(codes.Unavailable, err.Error())
-	}
+	before := w.now.Load()
+	v, err := w.look(ctx, before)
 	if err != nil {
-		return nil, fmt.Errorf("which buckets cell %s has: %w", w.cell, err)
+		if ctx.Err() != nil { // it is the database that is late, and not a caller
+			err = status.Error(codes.Unavailable, err.Error())
+		}
+		l.err = fmt.Errorf("which buckets cell %s has: %w", w.cell, err)
 	}
 	w.mu.Lock() // who sees v finds its holds as v has them
 	defer w.mu.Unlock()
+	w.looking = nil
+	if err != nil {
+		return
+	}
 	w.now.Store(v)
 	if before != nil && v.version != before.version {
 		w.leave(v, before)
 	}
-	return v, nil
 }
 
 // look asks the database, for the buckets where they have changed.
