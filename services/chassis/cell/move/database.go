@@ -374,6 +374,9 @@ func (p *part) copy(ctx context.Context, t ownership.Table, rows string, report 
 		}
 		values = append(values, value)
 	}
+	if err := p.replace(ctx, t, rows); err != nil {
+		return err
+	}
 	from := "COPY (SELECT " + strings.Join(values, ", ") + " FROM " + t.Name + " AS t WHERE " + rows
 	if slices.Contains(t.Fresh, "id") {
 		from += " ORDER BY t.id" // the new ones are in the order of the old ones
@@ -394,6 +397,26 @@ func (p *part) copy(ctx context.Context, t ownership.Table, rows string, report 
 	}
 	if n := tag.RowsAffected(); n > 0 {
 		report.Rows[p.name+"."+t.Name] += n
+	}
+	return nil
+}
+
+// replace deletes what the new database has by the keys of rows.
+func (p *part) replace(ctx context.Context, t ownership.Table, rows string) error {
+	if t.Key == "" {
+		return nil
+	}
+	key := pgx.Identifier{t.Key}.Sanitize()
+	found, err := p.from.conn.Query(ctx, "SELECT t."+key+" FROM "+t.Name+" AS t WHERE "+rows)
+	if err != nil {
+		return p.from.failed(err)
+	}
+	keys, err := pgx.CollectRows(found, pgx.RowTo[string])
+	if err != nil {
+		return p.from.failed(err)
+	}
+	if _, err := p.to.conn.Exec(ctx, "DELETE FROM "+t.Name+" WHERE "+key+" = ANY ($1)", keys); err != nil {
+		return fmt.Errorf("table %s: %w", t.Name, p.to.failed(err))
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func Migrate(ctx context.Context, cfg pg.Config, log *slog.Logger, name string, 
 	}
 	return pg.Maintain(ctx, cfg, log, func(ctx context.Context, pool *pgxpool.Pool) error {
 		return pg.InTx(ctx, pool, pgx.TxOptions{}, func(ctx context.Context, tx pgx.Tx) error {
-			tables, err := present(ctx, tx, append(plan.Tables, chassis()...))
+			tables, err := present(ctx, tx, append(plan.Tables, chassis(plan.Jobs)...))
 			if err != nil {
 				return err
 			}

@@ -10,6 +10,9 @@ import (
 type Plan struct {
 	// Tables are those of the service itself, parents first; those of the chassis are in every plan.
 	Tables []Table
+	// Jobs is the condition of River's jobs, t, that move with a bucket, $bucket, beside those whose
+	// arguments name what they are about; "" for none.
+	Jobs string
 	// Misfit is a query for text that says why the database cannot be a cell's; no row if it can.
 	Misfit string
 }
@@ -27,6 +30,9 @@ type Table struct {
 	// Fences are the writes that need the bucket to be here. A table without one is written only
 	// together with a row of a table that has one, or by what may be lost.
 	Fences []Fence `json:"fences,omitempty"`
+	// Key is a column of text by which the new cell may have a row already, which the one that moves
+	// replaces; "" where none can be there.
+	Key string `json:"key,omitempty"`
 	// Fresh are columns that get their default in the new database.
 	Fresh []string `json:"fresh,omitempty"`
 	// As are expressions for columns of t that get another value there; $to is the cell's name.
@@ -82,8 +88,8 @@ const (
 	Writes  = "INSERT OR UPDATE OR DELETE"
 )
 
-// chassis are the tables of the chassis; a service has those that it uses.
-func chassis() []Table {
+// chassis are the tables of the chassis; a service has those that it uses. Also is Plan.Jobs.
+func chassis(also string) []Table {
 	const ofDatabase, ofProcesses = "state of the database itself", "state of the cell's processes"
 	events := Table{
 		Name: "souk_events", Rows: "t.subject = ANY (SELECT k.kind || u.unit FROM unnest($units) AS u (unit), (VALUES ('order.'), ('payment.')) AS k (kind))",
@@ -99,6 +105,9 @@ func chassis() []Table {
 		},
 		// The event of a webhook is kept by its provider's id, with its job.
 		Fences: []Fence{{On: Inserts, Unit: "(r.args ->> 'order_id')::uuid", When: "NEW.kind = 'apply_webhook_event' AND NEW.args ->> 'order_id' <> ''"}},
+	}
+	if also != "" {
+		jobs.Rows = "(" + jobs.Rows + ") OR t.state NOT IN ('completed', 'cancelled', 'discarded') AND (" + also + ")"
 	}
 	tables := []Table{events, RootOf("souk_answers", "operation_id", Writes), jobs}
 	for name, why := range map[string]string{

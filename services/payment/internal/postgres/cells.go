@@ -4,13 +4,18 @@ import "github.com/souk-shop/souk/services/chassis/cell/ownership"
 
 // Cells is what of the database moves with a bucket. The units are orders.
 var Cells = ownership.Plan{
+	// Of events that name no order: all cells have these, and that of their payment applies them.
+	Jobs: `t.kind = 'apply_webhook_event' AND t.args ->> 'order_id' = '' AND t.args ->> 'event_id' IN (
+		SELECT e.id FROM webhook_events e JOIN attempts a ON a.provider_id = e.payment_id AND a.provider_id <> '' WHERE e.state = 'pending' AND souk_bucket(a.order_id) = $bucket)`,
 	Tables: []ownership.Table{
 		ownership.RootOf("attempts", "order_id", ownership.Upserts),
 		ownership.OfUnits("refunds", "order_id", ownership.Fence{On: ownership.Upserts, Unit: "r.order_id"}),
 		ledger(),
 		reviews(),
 		{
-			Name: "webhook_events", // of those that are settled a repeat is settled again
+			// Of those that are settled a repeat is settled again. Those that name no order are in all cells;
+			// that in the payment's counts.
+			Name: "webhook_events", Key: "id",
 			Rows: `t.state IN ('pending', 'dead') AND (
 				EXISTS (SELECT FROM attempts a WHERE a.provider_id = t.payment_id AND a.provider_id <> '' AND souk_bucket(a.order_id) = $bucket)
 				OR t.id IN (SELECT j.args ->> 'event_id' FROM river_job j
