@@ -96,6 +96,18 @@ func connect(ctx context.Context, dsn string) (*pgx.Conn, error) {
 	return pgx.ConnectConfig(ctx, cfg)
 }
 
+// reconnect replaces a connection that is closed, as by a copy that was broken off.
+func (db *database) reconnect(ctx context.Context) error {
+	if !db.conn.IsClosed() {
+		return nil
+	}
+	fresh, err := open(ctx, db.service, db.cell, db.dsn, true)
+	if err == nil {
+		db.conn = fresh.conn
+	}
+	return err
+}
+
 // failed names the database of an error.
 func (db *database) failed(err error) error {
 	if err == nil {

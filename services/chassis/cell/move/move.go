@@ -6,6 +6,7 @@ package move
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -286,7 +287,7 @@ func (m *Mover) move(ctx context.Context, b cell.Bucket, all []*part, report *Re
 			parts = append(parts, p)
 		}
 	}
-	if err := m.cfg.Step(Prepare); err != nil {
+	if err := m.step(Prepare); err != nil {
 		return err
 	}
 	for _, p := range parts {
@@ -294,7 +295,7 @@ func (m *Mover) move(ctx context.Context, b cell.Bucket, all []*part, report *Re
 			return err
 		}
 	}
-	if err := m.cfg.Step(Copy); err != nil {
+	if err := m.step(Copy); err != nil {
 		return err
 	}
 	if err := calm(ctx, parts); err != nil {
@@ -312,11 +313,16 @@ func (m *Mover) move(ctx context.Context, b cell.Bucket, all []*part, report *Re
 			return err
 		}
 		// Not to be interrupted: writes are held up until it is done.
-		if err := m.takeOver(context.WithoutCancel(ctx), b, parts, report); err != nil {
+		ctx := context.WithoutCancel(ctx)
+		committing, err := m.takeOver(ctx, b, parts, report)
+		if err != nil && !committing && len(parts) == len(all) && !isCrash(err) {
+			return giveBack(ctx, b, parts, err)
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if err := m.cfg.Step(Delete); err != nil {
+	if err := m.step(Delete); err != nil {
 		return err
 	}
 	for _, p := range all {
@@ -336,38 +342,71 @@ func (m *Mover) move(ctx context.Context, b cell.Bucket, all []*part, report *Re
 	return nil
 }
 
-// takeOver is the part of a move during which the bucket is in no cell.
-func (m *Mover) takeOver(ctx context.Context, b cell.Bucket, parts []*part, report *Report) error {
+// crashError is that of a step.
+type crashError struct{ error }
+
+// Unwrap returns the step's error.
+func (e crashError) Unwrap() error { return e.error }
+
+func isCrash(err error) bool { _, is := errors.AsType[crashError](err); return is }
+
+// step ends the move where the configuration says so, which undoes nothing.
+func (m *Mover) step(at Step) error {
+	if err := m.cfg.Step(at); err != nil {
+		return crashError{err}
+	}
+	return nil
+}
+
+// giveBack has the old databases take writes again, those first that are called, after a failure while
+// no new one can have the bucket.
+func giveBack(ctx context.Context, b cell.Bucket, parts []*part, failed error) error {
+	for _, p := range slices.Backward(parts) {
+		err := p.from.reconnect(ctx)
+		if err == nil {
+			err = p.from.own(ctx, b, p.epoch+1)
+		}
+		if err != nil {
+			return errors.Join(failed, fmt.Errorf("it is not back in %s: %w", p.from.cell, err))
+		}
+	}
+	return fmt.Errorf("%w; it stays in %s", failed, parts[0].from.cell)
+}
+
+// takeOver is the part of a move during which the bucket is in no cell. Where it fails it reports whether a
+// new database may have the bucket.
+func (m *Mover) takeOver(ctx context.Context, b cell.Bucket, parts []*part, report *Report) (committing bool, err error) {
 	since := time.Now()
 	for _, p := range parts {
-		if err := m.cfg.Step(Fence); err != nil {
-			return err
+		if err := m.step(Fence); err != nil {
+			return committing, err
 		}
 		if err := p.from.leave(ctx, b, p.to.cell, p.epoch); err != nil {
-			return err
+			return committing, err
 		}
 	}
 	fenced := time.Now()
-	if err := m.cfg.Step(Transfer); err != nil {
-		return err
+	if err := m.step(Transfer); err != nil {
+		return committing, err
 	}
 	for _, p := range parts {
 		if err := p.transfer(ctx, b, report); err != nil {
-			return err
+			return committing, err
 		}
 	}
 	// By then no process of the old cell answers from what it knew of before.
 	if err := retry.Sleep(ctx, time.Until(fenced.Add(ownership.MaxAge))); err != nil {
-		return err
+		return committing, err
 	}
 	for _, p := range slices.Backward(parts) { // who calls the others takes up last
-		if err := m.cfg.Step(Commit); err != nil {
-			return err
+		if err := m.step(Commit); err != nil {
+			return committing, err
 		}
+		committing = true
 		if err := p.commit(ctx, b); err != nil {
-			return err
+			return committing, err
 		}
 	}
 	report.Held = time.Since(since)
-	return nil
+	return committing, nil
 }

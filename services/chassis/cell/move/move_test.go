@@ -319,3 +319,33 @@ func (s *shop) owner(in, sql string) {
 		s.Fatal(err)
 	}
 }
+
+// A move that fails after the old cell has begun to refuse writes, and before the new one has the bucket,
+// gives it back: nobody has to come before customers can buy.
+func TestAMoveThatFailsGivesTheBucketBack(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.account("c1", 9)
+	_, err := s.move(9, "c2", func(at move.Step) error {
+		switch at {
+		case move.Copy: // what is written from here on is copied again
+			return pay(t.Context(), s.pools["c1"], id)
+		case move.Transfer:
+			s.owner("c1", "ALTER TABLE accounts ADD COLUMN later text")
+		}
+		return nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "other columns") {
+		t.Fatal(err)
+	}
+	if err := pay(t.Context(), s.pools["c1"], id); err != nil {
+		t.Errorf("a write after the move has failed: %v", err)
+	}
+	s.owner("c2", "ALTER TABLE accounts ADD COLUMN later text")
+	if _, err := s.move(9, "c2", nil); err != nil {
+		t.Fatal(err)
+	}
+	if total, entries, _, _ := s.books("c2", id); total != 2 || entries != 2 {
+		t.Errorf("the new cell has %d and %d entries", total, entries)
+	}
+}
