@@ -184,8 +184,8 @@ func locked(ctx context.Context, fn func() error) error {
 		if !pgerr.IsLockTimeout(err) && !pgerr.IsRetryable(err) || time.Now().After(until) {
 			return err
 		}
-		if err := retry.Sleep(ctx, tryAgain); err != nil {
-			return err
+		if ended := retry.Sleep(ctx, tryAgain); ended != nil {
+			return errors.Join(err, ended)
 		}
 	}
 }
@@ -208,6 +208,12 @@ func (db *database) own(ctx context.Context, b cell.Bucket, epoch int64) error {
 	batch.Queue("DELETE FROM souk_cell_touched WHERE bucket = $1", int32(b))
 	batch.Queue(told)
 	return db.alone(ctx, b, batch)
+}
+
+// left reports whether the database refuses writes of the bucket.
+func (db *database) left(ctx context.Context, b cell.Bucket) (left bool, err error) {
+	err = db.conn.QueryRow(ctx, "SELECT EXISTS (SELECT FROM souk_cell_buckets WHERE bucket = $1 AND state = 'away')", int32(b)).Scan(&left)
+	return left, db.failed(err)
 }
 
 // leave has the database refuse writes of the bucket: those under way end first, and those that come are

@@ -32,6 +32,9 @@ type Config struct {
 	Services []Service
 	// Look is for one that moves nothing, and may be beside another.
 	Look bool
+	// Hold bounds how long the writes of a bucket are held up: a move that takes longer fails, and gives it
+	// back. 30 s when 0.
+	Hold time.Duration
 	// Step is called before each step of a move; an error ends it there, as a crash would. For tests.
 	Step func(Step) error
 }
@@ -82,6 +85,9 @@ type service struct {
 // Open connects to all databases. It fails while another mover has one of them.
 func Open(ctx context.Context, cfg Config) (*Mover, error) {
 	m := &Mover{cfg: cfg}
+	if m.cfg.Hold == 0 {
+		m.cfg.Hold = 30 * time.Second
+	}
 	if m.cfg.Step == nil {
 		m.cfg.Step = func(Step) error { return nil }
 	}
@@ -313,10 +319,11 @@ func (m *Mover) move(ctx context.Context, b cell.Bucket, all []*part, report *Re
 			return err
 		}
 		// Not to be interrupted: writes are held up until it is done.
-		ctx := context.WithoutCancel(ctx)
-		committing, err := m.takeOver(ctx, b, parts, report)
+		holding, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.cfg.Hold)
+		defer cancel()
+		committing, err := m.takeOver(holding, b, parts, report)
 		if err != nil && !committing && len(parts) == len(all) && !isCrash(err) {
-			return giveBack(ctx, b, parts, err)
+			return giveBack(context.WithoutCancel(ctx), b, parts, err)
 		}
 		if err != nil {
 			return err
@@ -361,16 +368,26 @@ func (m *Mover) step(at Step) error {
 // giveBack has the old databases take writes again, those first that are called, after a failure while
 // no new one can have the bucket.
 func giveBack(ctx context.Context, b cell.Bucket, parts []*part, failed error) error {
+	ctx, cancel := context.WithTimeout(ctx, busy)
+	defer cancel()
+	back := true
 	for _, p := range slices.Backward(parts) {
 		err := p.from.reconnect(ctx)
+		var left bool
 		if err == nil {
+			left, err = p.from.left(ctx, b)
+		}
+		if err == nil && left {
 			err = p.from.own(ctx, b, p.epoch+1)
 		}
 		if err != nil {
-			return errors.Join(failed, fmt.Errorf("it is not back in %s: %w", p.from.cell, err))
+			back, failed = false, errors.Join(failed, fmt.Errorf("it is not back: %w", err))
 		}
 	}
-	return fmt.Errorf("%w; it stays in %s", failed, parts[0].from.cell)
+	if back {
+		return fmt.Errorf("%w; it stays in %s", failed, parts[0].from.cell)
+	}
+	return failed
 }
 
 // takeOver is the part of a move during which the bucket is in no cell. Where it fails it reports whether a

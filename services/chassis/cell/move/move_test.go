@@ -349,3 +349,34 @@ func TestAMoveThatFailsGivesTheBucketBack(t *testing.T) {
 		t.Errorf("the new cell has %d and %d entries", total, entries)
 	}
 }
+
+// Writes are not held up for longer than the configuration has it: a bucket of which a write does not end
+// stays where it is.
+func TestWritesAreNotHeldUpWithoutEnd(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	s.cfg.Hold = 500 * time.Millisecond
+	id, other := s.account("c1", 11), s.account("c1", 11)
+	tx, err := s.pools["c1"].Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	begun := time.Now()
+	_, err = s.move(11, "c2", func(at move.Step) error {
+		if at != move.Fence {
+			return nil
+		}
+		_, err := tx.Exec(t.Context(), "UPDATE accounts SET total = total + 1, version = version + 1 WHERE id = $1", id)
+		return err
+	})
+	if took := time.Since(begun); err == nil || !strings.Contains(err.Error(), "it stays in c1") || took > 30*time.Second {
+		t.Errorf("a move of a bucket of which a write does not end: %v after %s", err, took)
+	}
+	if err := pay(t.Context(), s.pools["c1"], other); err != nil {
+		t.Errorf("another write of the bucket: %v", err)
+	}
+	if err := tx.Commit(t.Context()); err != nil {
+		t.Errorf("the write that took long: %v", err)
+	}
+}
