@@ -407,7 +407,8 @@ func (p *part) copy(ctx context.Context, t ownership.Table, rows string, report 
 	}()
 	tag, err := p.to.conn.PgConn().CopyFrom(ctx, reader, "COPY "+t.Name+" ("+strings.Join(names, ", ")+") FROM STDIN (FORMAT binary)")
 	reader.CloseWithError(err)
-	if failed := <-read; failed != nil {
+	// Where the new database has failed, the old one fails of that to send more.
+	if failed := <-read; failed != nil && (err == nil || !errors.Is(failed, err)) {
 		return fmt.Errorf("table %s: %w", t.Name, p.from.failed(failed))
 	}
 	if err != nil {

@@ -380,3 +380,16 @@ func TestWritesAreNotHeldUpWithoutEnd(t *testing.T) {
 		t.Errorf("the write that took long: %v", err)
 	}
 }
+
+// An error names the database that has it, also where the other is still sending.
+func TestACopyFailsWhereItFails(t *testing.T) {
+	t.Parallel()
+	s := newShop(t)
+	id := s.account("c1", 12)
+	s.owner("c1", "INSERT INTO entries (account, amount) SELECT '"+id.String()+"', 1 FROM generate_series(1, 50000)")
+	s.owner("c2", "ALTER TABLE entries ADD CONSTRAINT full_up CHECK (amount < 1)")
+	_, err := s.move(12, "c2", nil)
+	if err == nil || !strings.Contains(err.Error(), "bank of cell c2") || strings.Contains(err.Error(), "bank of cell c1") {
+		t.Error(err)
+	}
+}
