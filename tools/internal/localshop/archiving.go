@@ -17,8 +17,8 @@ const (
 	// archivingTimeout bounds a look.
 	watchArchivingEvery = 30 * time.Second
 	archivingTimeout    = 10 * time.Second
-	// archivingPatience is for how long a piece of log may wait without an attempt that failed: an attempt
-	// that hangs fails never.
+	// archivingPatience is for how long a piece of log may wait, and none be archived, without an attempt
+	// that failed: an attempt that hangs fails never.
 	archivingPatience = 2 * time.Minute
 )
 
@@ -49,7 +49,8 @@ func (e *ArchivingError) Error() string {
 }
 
 // checkArchiving asks the primary that a DSN of its superuser leads to whether it archives its log:
-// *ArchivingError if the last attempt has failed, or a piece has waited for longer than patience.
+// *ArchivingError if the last attempt has failed, or a piece has waited for longer than patience and none
+// was archived meanwhile.
 func checkArchiving(ctx context.Context, superuser, repository string, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, archivingTimeout)
 	defer cancel()
@@ -65,8 +66,11 @@ func checkArchiving(ctx context.Context, superuser, repository string, patience 
 	err = conn.QueryRow(ctx, `SELECT last_failed_time IS NOT NULL AND (last_archived_time IS NULL OR last_failed_time > last_archived_time),
 		last_failed_wal, last_failed_time, failed_count FROM pg_stat_archiver`).Scan(&failed, &segment, &since, &e.Failed)
 	if err == nil && !failed {
-		err = conn.QueryRow(ctx, `SELECT replace(name, '.ready', ''), modification FROM pg_ls_archive_statusdir()
-			WHERE name LIKE '%.ready' AND modification < now() - $1::interval ORDER BY modification LIMIT 1`, patience).Scan(&segment, &since)
+		// Pieces that wait behind others which are archived one by one, as after an outage, have waited
+		// for long, too: no attempt hangs then.
+		err = conn.QueryRow(ctx, `SELECT replace(name, '.ready', ''), modification FROM pg_ls_archive_statusdir(), pg_stat_archiver
+			WHERE name LIKE '%.ready' AND greatest(modification, last_archived_time) < now() - $1::interval
+			ORDER BY modification LIMIT 1`, patience).Scan(&segment, &since)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}

@@ -117,7 +117,7 @@ func TestArchivingThatFails(t *testing.T) {
 }
 
 // TestArchivingThatHangs: a command that does not end fails never, and is told all the same once a piece
-// of log has waited for long.
+// of log has waited for long, unless another one was archived meanwhile.
 func TestArchivingThatHangs(t *testing.T) {
 	t.Parallel()
 	folder := pgtest.Folder(t)
@@ -127,7 +127,9 @@ func TestArchivingThatHangs(t *testing.T) {
 	}
 	server, err := pgserver.Start(t.Context(), pgserver.Options{
 		Dir: filepath.Join(folder, "server"), Disposable: true, Log: slog.New(slog.DiscardHandler),
-		Settings: map[string]string{"wal_level": "replica", "archive_mode": "on", "archive_command": "test ! -p '" + hang + "' || cat '" + hang + "'"},
+		Settings: map[string]string{"wal_level": "replica", "archive_mode": "on",
+			// The first piece is archived at once, and the next not before the FIFO has a writer.
+			"archive_command": "test ! -p '" + hang + "' || test -e '" + folder + "/%f' || cat '" + hang + "'"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -153,8 +155,17 @@ func TestArchivingThatHangs(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close(context.Background()) })
-	if err := errors.Join(execute(ctx, conn, "SELECT pg_current_xact_id()"), execute(ctx, conn, "SELECT pg_switch_wal()")); err != nil {
+	var first, data string
+	if err := conn.QueryRow(ctx, "SELECT pg_walfile_name(pg_current_wal_lsn()), current_setting('data_directory')").Scan(&first, &data); err != nil {
 		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, first), nil, 0o644); err != nil { // PostgreSQL's user reads it
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := errors.Join(execute(ctx, conn, "SELECT pg_current_xact_id()"), execute(ctx, conn, "SELECT pg_switch_wal()")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	until := func(what string, patience time.Duration, is func(error) bool) {
 		t.Helper()
@@ -168,12 +179,23 @@ func TestArchivingThatHangs(t *testing.T) {
 			}
 		}
 	}
+	var waits string
 	until("while it hangs", 0, func(err error) bool {
 		failure, failed := errors.AsType[*ArchivingError](err)
-		return failed && failure.Hangs && len(failure.Segment) == 24 && strings.Contains(failure.Error(), "the repository: "+failure.Segment+" has waited since")
+		if failed {
+			waits = failure.Segment
+		}
+		return failed && failure.Hangs && len(waits) == 24 && waits != first && strings.Contains(failure.Error(), "the repository: "+failure.Segment+" has waited since")
 	})
 	if err := checkArchiving(ctx, dsn, "the repository", time.Hour); err != nil {
 		t.Errorf("while it has not waited for long: %v", err)
+	}
+	old := time.Now().Add(-2 * time.Hour)
+	if err := os.Chtimes(filepath.Join(data, "pg_wal", "archive_status", waits+".ready"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkArchiving(ctx, dsn, "the repository", time.Hour); err != nil {
+		t.Errorf("while it catches up: %v", err)
 	}
 	if err := release(); err != nil {
 		t.Fatal(err)
