@@ -164,34 +164,37 @@ func appeared(now, before string) string {
 	return `(` + now + ` - (` + before + ` or ` + now + ` * 0)) > 0`
 }
 
-// window is the range that a rule reads, which it may take to see that something began.
-var window = regexp.MustCompile(`\[(\d+)m\]`)
+// window is the range that a rule reads, which it may take to see that something began, and before that of
+// a rule that compares now with a time ago.
+var (
+	window = regexp.MustCompile(`\[(\d+)m\]`)
+	before = regexp.MustCompile(`offset (\d+)h`)
+)
 
 // Window is how long a whole outage may last before the alert fires: For, and the time over which
 // its rates are taken.
-func (c Cause) Window() time.Duration {
-	out := c.For
-	if m := window.FindStringSubmatch(c.Expr); m != nil {
-		minutes, err := strconv.Atoi(m[1])
-		if err == nil {
-			out += time.Duration(minutes) * time.Minute
-		}
+func (c Cause) Window() time.Duration { return c.For + c.read(window, time.Minute) }
+
+// LooksBack is how far back the rule reads: for so long the alert may last after what it tells of has ended.
+func (c Cause) LooksBack() time.Duration {
+	return max(c.read(window, time.Minute), c.read(before, time.Hour))
+}
+
+// read is the first time in the rule that a pattern finds, as a number of units; 0 where there is none.
+func (c Cause) read(pattern *regexp.Regexp, unit time.Duration) time.Duration {
+	m := pattern.FindStringSubmatch(c.Expr)
+	if m == nil {
+		return 0
 	}
-	return out
+	n, err := strconv.Atoi(m[1])
+	if err != nil {
+		return 0
+	}
+	return time.Duration(n) * unit
 }
 
 // aged is a rule about how old something is.
 var aged = regexp.MustCompile(`age_seconds[^>]*> (\d+)$`)
 
 // Threshold is how old something has to be for a rule about its age; 0 where it is about none.
-func (c Cause) Threshold() time.Duration {
-	m := aged.FindStringSubmatch(c.Expr)
-	if m == nil {
-		return 0
-	}
-	seconds, err := strconv.Atoi(m[1])
-	if err != nil {
-		return 0
-	}
-	return time.Duration(seconds) * time.Second
-}
+func (c Cause) Threshold() time.Duration { return c.read(aged, time.Second) }

@@ -24,3 +24,19 @@ func TestWindows(t *testing.T) {
 		}
 	}
 }
+
+// TestLooksBack: how long alerts may outlast what they tell of is read from their rules, whatever they
+// wait for before they fire.
+func TestLooksBack(t *testing.T) {
+	t.Parallel()
+	want := map[string]time.Duration{"ProcessDown": 0, "ProcessRestarts": 15 * time.Minute, "SpansLost": 5 * time.Minute, "MailsFailed": time.Hour}
+	for _, c := range slo.Causes() {
+		if w, ok := want[c.Alert]; ok && c.LooksBack() != w {
+			t.Errorf("%s looks back %s, not %s", c.Alert, c.LooksBack(), w)
+		}
+		delete(want, c.Alert)
+	}
+	if len(want) > 0 {
+		t.Errorf("no such alerts: %v", want)
+	}
+}

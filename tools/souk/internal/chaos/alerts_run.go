@@ -271,11 +271,11 @@ func (w *watched) firing() []monitor.Notified {
 	return slices.DeleteFunc(w.mon.Received.All(), func(n monitor.Notified) bool { return !n.Ended.IsZero() || !endsSoon(n.Labels) })
 }
 
-// endsSoon reports whether an alert can end within endsWithin: ProcessRestarts, for one, looks back 15
-// minutes.
+// endsSoon reports whether an alert can end within endsWithin: the rule of ProcessRestarts, for one, looks
+// back 15 minutes.
 func endsSoon(labels map[string]string) bool {
 	for _, c := range slo.Causes() {
-		if c.Alert == labels["alertname"] && c.Window() > endsWithin {
+		if c.Alert == labels["alertname"] && c.LooksBack() > endsWithin {
 			return false
 		}
 	}
