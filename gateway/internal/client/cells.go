@@ -92,7 +92,8 @@ func mergeOrders(ctx context.Context, cells []route.Cell, req, reply proto.Messa
 	return assign(reply, out)
 }
 
-// mergeCustomers puts the customers of the cells one after another, the one who ordered last first.
+// mergeCustomers puts the customers of the cells one after another, the one who ordered last first. One
+// whose bucket moves two cells may have: what is shown is of the one that has more of the orders.
 func mergeCustomers(ctx context.Context, cells []route.Cell, req, reply proto.Message) error {
 	found, err := route.AskAll[*orderv1.FindCustomersRequest, *orderv1.FindCustomersResponse](ctx, cells, req.(*orderv1.FindCustomersRequest))
 	if err != nil {
@@ -103,7 +104,13 @@ func mergeCustomers(ctx context.Context, cells []route.Cell, req, reply proto.Me
 		out.Customers = append(out.Customers, f.GetCustomers()...)
 	}
 	slices.SortStableFunc(out.GetCustomers(), func(a, b *orderv1.FoundCustomer) int {
-		return b.GetLastPlacedAt().AsTime().Compare(a.GetLastPlacedAt().AsTime())
+		return cmp.Or(b.GetLastPlacedAt().AsTime().Compare(a.GetLastPlacedAt().AsTime()), cmp.Compare(b.GetOrders(), a.GetOrders()))
+	})
+	listed := map[string]bool{}
+	out.Customers = slices.DeleteFunc(out.GetCustomers(), func(f *orderv1.FoundCustomer) bool {
+		again := listed[f.GetCustomerId()]
+		listed[f.GetCustomerId()] = true
+		return again
 	})
 	return assign(reply, out)
 }

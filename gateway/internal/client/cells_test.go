@@ -334,6 +334,34 @@ func TestOneListOfAllCells(t *testing.T) {
 	}
 }
 
+// While a bucket moves, its orders and customers are in two cells: each is listed once, as it is in the cell
+// that has the later version.
+func TestWhatIsInTwoCellsIsListedOnce(t *testing.T) {
+	t.Parallel()
+	conn, cells, _ := startCells(t, false)
+	orders := orderv1.NewOrderServiceClient(conn)
+	id, customer := idIn(t, 3), idIn(t, 3)
+	at := time.Now()
+	moved := func(version int64, placedAt time.Time) *orderv1.Order {
+		return &orderv1.Order{Id: id, CustomerId: customer, Version: version, PlacedAt: timestamppb.New(placedAt)}
+	}
+	other := &orderv1.Order{Id: idIn(t, 900), CustomerId: idIn(t, 900), Version: 1, PlacedAt: timestamppb.New(at.Add(-time.Hour))}
+	for later := range cells {
+		cells[later].orders, cells[1-later].orders = []*orderv1.Order{moved(5, at)}, []*orderv1.Order{moved(4, at), other}
+		list, err := orders.ListOrders(t.Context(), &orderv1.ListOrdersRequest{PageSize: 5, Viewer: shopOperator})
+		if got := list.GetOrders(); err != nil || len(got) != 2 || got[0].GetVersion() != 5 || got[1].GetId() != other.GetId() {
+			t.Errorf("the later one is in %s: %v, %v", cells[later].name, got, err)
+		}
+		// The customer has ordered once more where the later order is.
+		cells[later].orders = []*orderv1.Order{moved(5, at.Add(time.Second))}
+		found, err := orders.FindCustomers(t.Context(), &orderv1.FindCustomersRequest{Email: "ann@example.com", Viewer: shopOperator})
+		if got := found.GetCustomers(); err != nil || len(got) != 2 || got[0].GetCustomerId() != customer ||
+			!got[0].GetLastPlacedAt().AsTime().Equal(at.Add(time.Second)) || got[1].GetCustomerId() != other.GetCustomerId() {
+			t.Errorf("the one who ordered last is in %s: %v, %v", cells[later].name, got, err)
+		}
+	}
+}
+
 // A cell that is frozen keeps nobody from an answer that another has, too.
 func TestAnyCellThatAnswers(t *testing.T) {
 	t.Parallel()
