@@ -52,3 +52,20 @@ func TestObserved(t *testing.T) {
 		}
 	})
 }
+
+// A question that takes too long is no silence of the database: the other callbacks ask theirs.
+func TestObservedSlowly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &Parts{Ready: func(ctx context.Context) error { return ctx.Err() }}
+		slow := p.Observed(func(ctx context.Context, _ metric.Observer) error { <-ctx.Done(); return ctx.Err() })
+		asked := 0
+		quick := p.Observed(func(context.Context, metric.Observer) error { asked++; return nil })
+		if err := slow(t.Context(), nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the slow one: %v", err)
+		}
+		if err := quick(t.Context(), nil); err != nil || asked != 1 {
+			t.Errorf("the quick one after it: %v, asked %d times", err, asked)
+		}
+	})
+}

@@ -94,8 +94,8 @@ func (p *Parts) AddReady(name string, fn func(context.Context) error) {
 	})
 }
 
-// observeTimeout bounds what a collection of metrics waits for the database, however many callbacks ask
-// it one after the other: a scrape that takes too long says that the process is down.
+// observeTimeout bounds what a callback of metrics waits for the database, and what all of a collection wait
+// for one that is silent: a scrape that takes too long says that the process is down.
 const observeTimeout = 2 * time.Second
 
 // Observed is for a callback of metrics that asks the database: it has little time, and is
@@ -107,14 +107,13 @@ func (p *Parts) Observed(ask metric.Callback) metric.Callback {
 		}
 		ctx, cancel := context.WithTimeout(ctx, observeTimeout)
 		defer cancel()
-		var err error
 		if p.Ready(ctx) == nil {
-			err = ask(ctx, o)
+			return ask(ctx, o)
 		}
-		if ctx.Err() != nil {
+		if ctx.Err() != nil { // a question that takes too long, or a pool without a free connection, is no silence
 			p.silentUntil.Store(time.Now().Add(observeTimeout).UnixNano())
 		}
-		return err
+		return nil
 	}
 }
 
