@@ -131,8 +131,9 @@ func (db *database) plan(ctx context.Context) ([]ownership.Table, error) {
 	})
 }
 
-// sameVersion fails where the two databases say different things of their tables: by the plan of either,
-// rows of a table that the other does not know would be left behind.
+// sameVersion fails where the two databases say different things of their tables, and where one has a
+// table of which nothing is said, as after a process of an older version has started again: rows of such a
+// table would be left behind.
 func (p *part) sameVersion(ctx context.Context) error {
 	from, err := p.from.plan(ctx)
 	if err != nil {
@@ -140,6 +141,15 @@ func (p *part) sameVersion(ctx context.Context) error {
 	}
 	if !reflect.DeepEqual(from, p.tables) {
 		return fmt.Errorf("the plan of what moves of %s is another one in cell %s than in %s: they are of two versions; move the bucket when both are of one", p.name, p.to.cell, p.from.cell)
+	}
+	for _, db := range []*database{p.from, p.to} {
+		unnamed, err := ownership.Unnamed(ctx, db.conn)
+		if err != nil {
+			return db.failed(err)
+		}
+		if len(unnamed) > 0 {
+			return db.failed(fmt.Errorf("the plan of what moves does not name %s: start a process of the newest version; a table of your own belongs into a schema of its own", strings.Join(unnamed, ", ")))
+		}
 	}
 	return nil
 }

@@ -278,6 +278,26 @@ func TestBooksAreComparedOfWholeCells(t *testing.T) {
 	}
 }
 
+// A table that no plan names would be left behind: one that is newer than the version that was started last.
+func TestTableOfNoPlan(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{"c1", "c2"} {
+		s := newShop(t)
+		id := s.account("c1", 8)
+		s.owner(in, "CREATE TABLE notes (account uuid)")
+		if _, err := s.move(8, "c2", nil); err == nil || !strings.Contains(err.Error(), "does not name notes") || !strings.Contains(err.Error(), "cell "+in) {
+			t.Errorf("a bucket moves with a table of %s of which no plan says anything: %v", in, err)
+		}
+		if err := pay(t.Context(), s.pools["c1"], id); err != nil {
+			t.Errorf("a write afterwards: %v", err)
+		}
+		s.owner(in, "DROP TABLE notes")
+		if _, err := s.move(8, "c2", nil); err != nil {
+			t.Errorf("without the table: %v", err)
+		}
+	}
+}
+
 // A bucket moves between databases of one plan alone: by that of an older version a table that is new would
 // be left out.
 func TestCellsOfTwoVersions(t *testing.T) {

@@ -193,3 +193,11 @@ func Owned(ctx context.Context, pool *pgxpool.Pool) (own cell.Set, err error) {
 	}
 	return own, nil
 }
+
+// Unnamed are the tables of a cell's database of which its plan does not say whether their rows move.
+func Unnamed(ctx context.Context, db pg.Queryer) (names []string, err error) {
+	err = db.QueryRow(ctx, `SELECT coalesce(array_agg(relname::text ORDER BY relname), '{}') FROM pg_class
+		WHERE relkind IN ('r', 'p') AND relnamespace = current_schema()::regnamespace
+		AND relname NOT IN (SELECT plan ->> 'name' FROM souk_cell_tables)`).Scan(&names)
+	return names, err
+}
