@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -191,9 +192,17 @@ func (c *curve) measure(ctx context.Context, st *state.State, n int) (p CurvePoi
 		return p, err
 	}
 	shop.refusals.Store(0)
-	m, err := closedLoop(ctx, n, c.time, buy)
+	var paid atomic.Int64 // in time: some buyers still wait when most have stopped
+	end := time.Now().Add(c.time)
+	m, err := closedLoop(ctx, n, c.time, func(ctx context.Context, w, i int) error {
+		err := buy(ctx, w, i)
+		if err == nil && time.Now().Before(end) {
+			paid.Add(1)
+		}
+		return err
+	})
 	return CurvePoint{
-		Buyers: n, PerSecond: m.rate(), P50Millis: millis(m.quantile(50)), P99Millis: millis(m.quantile(99)), Refused: shop.refusals.Load(),
+		Buyers: n, PerSecond: float64(paid.Load()) / c.time.Seconds(), P50Millis: millis(m.quantile(50)), P99Millis: millis(m.quantile(99)), Refused: shop.refusals.Load(),
 	}, err
 }
 
