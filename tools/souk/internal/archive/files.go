@@ -292,8 +292,8 @@ func (m *manifest) check(folder string) error {
 	return nil
 }
 
-// readCSV calls fn for each row of a file, by column.
-func readCSV(path string, fn func(map[string]string) error) error {
+// readLines calls fn for each line of a file after the header. The line is fn's until it returns.
+func readLines(path string, fn func(header, line []string) error) error {
 	file, err := os.Open(filepath.Clean(path))
 	if err != nil {
 		return err
@@ -310,65 +310,52 @@ func readCSV(path string, fn func(map[string]string) error) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	header = slices.Clone(header)
-	row := make(map[string]string, len(header))
 	for {
-		fields, err := r.Read()
+		line, err := r.Read()
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		for i, column := range header {
-			row[column] = fields[i]
-		}
-		if err := fn(row); err != nil {
+		if err := fn(header, line); err != nil {
 			return err
 		}
 	}
 }
 
+// readCSV calls fn for each row of a file, by column.
+func readCSV(path string, fn func(map[string]string) error) error {
+	row := map[string]string{}
+	return readLines(path, func(header, line []string) error {
+		for i, column := range header {
+			row[column] = line[i]
+		}
+		return fn(row)
+	})
+}
+
 // readIndex calls fn for each so many lines of an index.
 func readIndex(path string, batch int, fn func([]indexRow) error) error {
-	file, err := os.Open(filepath.Clean(path))
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	plain, err := gzip.NewReader(bufio.NewReader(file))
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	r := csv.NewReader(plain)
-	if _, err := r.Read(); err != nil { // the header
-		return fmt.Errorf("%s: %w", path, err)
-	}
 	var rows []indexRow
-	for {
-		fields, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		row := indexRow{id: fields[0], mark: fields[1]}
-		for _, text := range fields[2:] {
+	err := readLines(path, func(_, line []string) error {
+		row := indexRow{id: line[0], mark: line[1]}
+		for _, text := range line[2:] {
 			n, err := strconv.ParseInt(text, 10, 64)
 			if err != nil {
 				return fmt.Errorf("%s: order %s: %w", path, row.id, err)
 			}
 			row.counts = append(row.counts, n)
 		}
-		if rows = append(rows, row); len(rows) == batch {
-			if err := fn(rows); err != nil {
-				return err
-			}
-			rows = nil
+		if rows = append(rows, row); len(rows) < batch {
+			return nil
 		}
-	}
-	if len(rows) == 0 {
-		return nil
+		full := rows
+		rows = nil
+		return fn(full)
+	})
+	if err != nil || len(rows) == 0 {
+		return err
 	}
 	return fn(rows)
 }
