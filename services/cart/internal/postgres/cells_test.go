@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/services/cart/internal/domain"
 	"github.com/souk-shop/souk/services/cart/internal/postgres"
@@ -23,12 +22,7 @@ func TestWhatMovesWithABucket(t *testing.T) {
 // the carts that were merged into another customer's.
 func TestWhatIsErasedMeanwhileDoesNotMove(t *testing.T) {
 	t.Parallel()
-	pools, databases := map[string]*pgxpool.Pool{}, map[string]string{}
-	for i, own := range cell.Split(2) {
-		name := []string{"c1", "c2"}[i]
-		db := ownershiptest.Cell(t, postgres.Migrate, name, own, postgres.Cells)
-		pools[name], databases[name] = db.Superuser(t), db.DSN
-	}
+	pools, databases := ownershiptest.Cells(t, postgres.Migrate, postgres.Cells)
 	guest, into := cell.In(uuid.New(), 7), cell.In(uuid.New(), 7)
 	_, err := pools["c1"].Exec(t.Context(), "INSERT INTO carts (id, owner_id, updated_at, seen_at) VALUES ($1, gen_random_uuid(), now(), now())", into)
 	if err == nil {

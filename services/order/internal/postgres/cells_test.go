@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/cell/move"
@@ -27,12 +26,7 @@ func TestWhatMovesWithABucket(t *testing.T) {
 // its archive's; back home that is as it was. What stays does not move.
 func TestOrdersMove(t *testing.T) {
 	t.Parallel()
-	pools, databases := map[string]*pgxpool.Pool{}, map[string]string{}
-	for i, own := range cell.Split(2) {
-		name := []string{"c1", "c2"}[i]
-		db := ownershiptest.Cell(t, postgres.Migrate, name, own, postgres.Cells)
-		pools[name], databases[name] = db.Superuser(t), db.DSN
-	}
+	pools, databases := ownershiptest.Cells(t, postgres.Migrate, postgres.Cells)
 	o := newOrder()
 	o.CustomerID, o.ID = cell.In(uuid.New(), 7).String(), cell.In(uuid.Must(uuid.NewV7()), 7).String()
 	place(t, postgres.New(pools["c1"], postgres.Times{}), o)

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/cell/move"
@@ -22,12 +21,7 @@ func TestWhatMovesWithABucket(t *testing.T) {
 // of a payment moves with it, with its job, also to a cell that has left it alone.
 func TestEventsOfNoOrderMove(t *testing.T) {
 	t.Parallel()
-	pools, databases := map[string]*pgxpool.Pool{}, map[string]string{}
-	for i, own := range cell.Split(2) {
-		name := []string{"c1", "c2"}[i]
-		db := ownershiptest.Cell(t, postgres.Migrate, name, own, postgres.Cells)
-		pools[name], databases[name] = db.Superuser(t), db.DSN
-	}
+	pools, databases := ownershiptest.Cells(t, postgres.Migrate, postgres.Cells)
 	exec := func(in, sql string, args ...any) {
 		t.Helper()
 		if _, err := pools[in].Exec(t.Context(), sql, args...); err != nil {

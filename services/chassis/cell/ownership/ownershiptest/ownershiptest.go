@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/souk-shop/souk/services/chassis/cell"
 	"github.com/souk-shop/souk/services/chassis/cell/ownership"
@@ -23,6 +24,19 @@ func Cell(t testing.TB, migrate func(context.Context, pg.Config, *slog.Logger) e
 		t.Fatal(err)
 	}
 	return db
+}
+
+// Cells makes two databases of a service those of cells c1 and c2, and returns their pools, of a
+// superuser, and their owners' connection strings.
+func Cells(t testing.TB, migrate func(context.Context, pg.Config, *slog.Logger) error, plan ownership.Plan) (pools map[string]*pgxpool.Pool, databases map[string]string) {
+	t.Helper()
+	pools, databases = map[string]*pgxpool.Pool{}, map[string]string{}
+	for i, own := range cell.Split(2) {
+		name := []string{"c1", "c2"}[i]
+		db := Cell(t, migrate, name, own, plan)
+		pools[name], databases[name] = db.Superuser(t), db.DSN
+	}
+	return pools, databases
 }
 
 // Complete fails for a table of a service's database of which the plan does not say whether its rows move,
