@@ -362,7 +362,7 @@ func TestWhatIsInTwoCellsIsListedOnce(t *testing.T) {
 	}
 }
 
-// A cell that is frozen keeps nobody from an answer that another has, too.
+// A cell that is frozen does not delay an answer that another cell has, too.
 func TestAnyCellThatAnswers(t *testing.T) {
 	t.Parallel()
 	conn, cells, _ := startCells(t, false)

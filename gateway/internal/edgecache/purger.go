@@ -334,7 +334,7 @@ func (p *Purger) found(ctx context.Context, running *sync.WaitGroup, r resolutio
 		e := edgeOf(at, u, stop)
 		p.edges[at] = e
 		if before := p.unfound[u]; before != nil {
-			maps.Copy(e.pending, before.pending) // nobody else has the new one yet
+			maps.Copy(e.pending, before.pending) // no other goroutine has the new one yet
 		}
 		e.add(recent)
 		running.Go(func() { p.serve(alive, e) })

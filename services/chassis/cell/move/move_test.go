@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// schema is a small service's: accounts, with entries that nobody changes and a trigger that tells of
+// schema is a small service's: accounts, with entries that never change and a trigger that tells of
 // each in the log of events.
 const schema = `
 CREATE TABLE accounts (id uuid PRIMARY KEY, total bigint NOT NULL, version bigint NOT NULL DEFAULT 1);
@@ -341,7 +341,7 @@ func (s *shop) owner(in, sql string) {
 }
 
 // A move that fails after the old cell has begun to refuse writes, and before the new one has the bucket,
-// gives it back: nobody has to come before customers can buy.
+// gives it back: customers can buy without an operator's help.
 func TestAMoveThatFailsGivesTheBucketBack(t *testing.T) {
 	t.Parallel()
 	s := newShop(t)

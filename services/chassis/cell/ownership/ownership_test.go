@@ -106,7 +106,7 @@ func TestRequestsEndWithTheirBucket(t *testing.T) {
 	}
 }
 
-// Nothing is let through on what was known more than MaxAge ago, though nobody looks but the requests.
+// Nothing is let through on what was known more than MaxAge ago, though only the requests look.
 func TestNothingIsAnsweredFromOldKnowledge(t *testing.T) {
 	t.Parallel()
 	runtime, owner := database(t)
@@ -169,7 +169,7 @@ func TestAnAnswerIsNotOfWhatIsLeft(t *testing.T) {
 	if _, err := owner.Exec(t.Context(), "UPDATE souk_cell_buckets SET state = 'owned', other = '', epoch = 4 WHERE bucket = 8"); err != nil {
 		t.Fatal(err)
 	}
-	<-time.After(ownership.MaxAge) // and then nobody has looked for that long
+	<-time.After(ownership.MaxAge) // and then no request has looked for that long
 	if err := releases[7](); !isAway(err, "c2") {
 		t.Errorf("of a bucket that has left: %v", err)
 	}

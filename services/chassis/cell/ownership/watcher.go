@@ -20,7 +20,7 @@ import (
 
 const (
 	// MaxAge bounds how old what a process knows of its buckets may be when it lets a request
-	// through. Who moves a bucket waits as long before it is in the new cell: nobody is shown
+	// through. The mover of a bucket waits as long before it is in the new cell: no caller is shown
 	// afterwards what the old cell still has of it.
 	MaxAge = 300 * time.Millisecond
 	// lookEvery is the time between two looks; a request looks itself where the last is too old.

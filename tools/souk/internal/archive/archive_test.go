@@ -181,7 +181,7 @@ func TestArchiveMeanwhile(t *testing.T) {
 	s.get(guest, order.ID)
 	for _, service := range []string{"order", "payment"} {
 		if n := s.count(service, "SELECT count(*) FROM souk_events WHERE tx >= pg_snapshot_xmax(pg_current_snapshot())"); n > 0 {
-			s.Errorf("%s: whoever follows the log waits for %d events", service, n)
+			s.Errorf("%s: the log's followers wait for %d events", service, n)
 		}
 	}
 	if n := s.count("insight", "SELECT count(*) FROM archived_orders"); n != 2 {

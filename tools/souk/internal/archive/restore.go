@@ -238,7 +238,7 @@ func columns(f manifestRows) string {
 }
 
 // reached is the place of an event in the log: where its tx is one of another system that this one
-// has not reached, such as after a restored dump, this transaction. Whoever follows the log would wait
+// has not reached, such as after a restored dump, this transaction. The log's followers would wait
 // until it has.
 const reached = "CASE WHEN tx < pg_snapshot_xmax(pg_current_snapshot()) THEN tx ELSE pg_current_xact_id() END"
 

@@ -398,7 +398,7 @@ func (r *run) judge(ctx context.Context, workload *Workload) (*Result, error) {
 	case res.Injected == 0:
 		res.Void = "the fault was never injected"
 	case r.Fault.Shown > 0 && (res.Shown.Changes == 0 || res.Shown.Looks == 0):
-		res.Void = "nobody looked at a price that has changed"
+		res.Void = "no shopper looked at a price that has changed"
 	case res.Accepted < r.Orders:
 		res.Void = fmt.Sprintf("%d orders were accepted; it takes %d", res.Accepted, r.Orders)
 	case res.Undecided > 0:

@@ -28,7 +28,7 @@ func TestWhatIsShown(t *testing.T) {
 		{"the old one, for as long as caches may", "a", firstPrice, 20, 30, 8 * time.Second, 0},
 		{"the old one, for longer", "a", firstPrice, 21, 30, 9 * time.Second, 1},
 		{"the one after next of that of now", "a", 10_001, 42, 43, 2 * time.Second, 0},
-		{"one that nobody asked for", "a", 10_009, 20, 30, 0, 1},
+		{"one that no shopper asked for", "a", 10_009, 20, 30, 0, 1},
 		{"one before it was asked for", "a", 10_001, 5, 9, 0, 1},
 	} {
 		s := newShowcase(w, nil, 8*time.Second)

@@ -33,7 +33,7 @@ CREATE INDEX archived_entries_payment ON archived_entries (payment_id) WHERE pay
 CREATE INDEX archived_entries_refund ON archived_entries (refund_id) WHERE refund_id <> '';
 CREATE INDEX archived_entries_at ON archived_entries (created_at);
 
--- Of an archived payment there is no second attempt, whoever asks and however late: the row is not
+-- Of an archived payment there is no second attempt, whichever process asks and however late: the row is not
 -- inserted, as if there were an attempt. It looks as the owner: processes of the version before begin
 -- payments when this is applied and nothing of it is granted yet.
 -- +goose StatementBegin
